@@ -1,1 +1,40 @@
-//! placeholder
+//! Types of the pool service's admin API, shared by the service and `poolctl`.
+//!
+//! Everything here is plain data: what goes over the wire, the ids, the formats of tokens and
+//! of key files. There is no I/O, no clock and no randomness, so the crate builds for every target.
+//! A secret only ever lives in a [`Secret`], whose `Debug` and `Display` print `[redacted]`.
+
+mod client_key;
+mod error;
+mod gemini_key;
+mod health;
+mod ids;
+mod key;
+mod key_file;
+mod pool;
+mod secret;
+mod session;
+mod stats;
+mod token;
+
+pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList};
+pub use error::{ErrorBody, ErrorCode, ErrorDetail};
+pub use gemini_key::{GeminiKey, GeminiKeyError};
+pub use health::{ComponentHealth, Health, HealthStatus};
+pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
+pub use key::{
+    Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
+    KeyUpdate, MalformedEntry, Weight, WeightError,
+};
+pub use key_file::{KeyFile, parse_key_file};
+pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolUpdate, pool_name};
+pub use secret::Secret;
+pub use session::{Login, LoginResponse, WhoAmI};
+pub use stats::{Counters, KeyStats, ModelStats, PoolStats, PoolStatsRow, Stats};
+pub use token::{TokenError, TokenKind};
+
+/// The version of the admin API's paths: every route stands under `/admin/v1`.
+pub const API_VERSION: u32 = 1;
+
+/// The path prefix of the admin API.
+pub const ADMIN_PREFIX: &str = "/admin/v1";

@@ -1,0 +1,44 @@
+//! Client keys: what callers of a pool present.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClientKeyId, Secret};
+
+/// A client key as the admin API shows it: never its secret, which the service does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKey {
+    /// Its id.
+    pub id: ClientKeyId,
+    /// A name for people.
+    pub name: String,
+    /// The secret's last four characters.
+    pub hint: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A pool's client keys, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKeyList {
+    /// The client keys.
+    pub client_keys: Vec<ClientKey>,
+}
+
+/// `POST pools/{id}/client-keys`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientKeyCreate {
+    /// A name for people.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// The answer to `POST pools/{id}/client-keys`: the only time that the secret is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKeyCreated {
+    /// The new client key.
+    pub client_key: ClientKey,
+    /// Its secret.
+    pub secret: Secret,
+}

@@ -1,0 +1,97 @@
+//! What the service takes for a Gemini key.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+const MIN_LENGTH: usize = 20;
+const MAX_LENGTH: usize = 512;
+
+/// A Gemini API key in clear.
+///
+/// The check is loose on purpose: Google issues `AIza…` and, since 2026, `AQ.…` keys, and the next
+/// form is unknown, so only the length (20 to 512) and the characters (visible ASCII) are looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GeminiKey(Secret);
+
+/// Why a text cannot be a Gemini key. The messages never repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GeminiKeyError {
+    /// Fewer than 20 characters.
+    #[error("too short for a Gemini key ({0} characters, at least {MIN_LENGTH} expected)")]
+    TooShort(usize),
+    /// More than 512 characters.
+    #[error("too long for a Gemini key ({0} characters, at most {MAX_LENGTH} expected)")]
+    TooLong(usize),
+    /// White space, control or non-ASCII characters inside.
+    #[error("holds a character that no Gemini key has (at position {0})")]
+    Character(usize),
+}
+
+impl GeminiKey {
+    /// Checks the length and the characters of a key.
+    pub fn parse(text: &str) -> Result<Self, GeminiKeyError> {
+        let text = text.trim();
+        if let Some(at) = text.chars().position(|character| !character.is_ascii_graphic()) {
+            return Err(GeminiKeyError::Character(at + 1));
+        }
+        match text.len() {
+            length if length < MIN_LENGTH => Err(GeminiKeyError::TooShort(length)),
+            length if length > MAX_LENGTH => Err(GeminiKeyError::TooLong(length)),
+            _ => Ok(Self(Secret::new(text))),
+        }
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The only form in which a key is ever shown: `AIza…wxyz`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let text = self.expose();
+        // A parsed key is ASCII and at least 20 long, so both slices exist.
+        let head = text.get(..4).unwrap_or_default();
+        let tail = text.get(text.len().saturating_sub(4)..).unwrap_or_default();
+        format!("{head}…{tail}")
+    }
+}
+
+impl fmt::Display for GeminiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_generations_of_keys_are_taken() {
+        for text in ["AIzaSyA-1234567890_abcdefghijklmnopqrst", "AQ.Ab8RN6I-1234567890.abcdefghij"] {
+            assert_eq!(GeminiKey::parse(text).unwrap().expose(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_says_why_and_does_not_repeat_it() {
+        assert_eq!(GeminiKey::parse("AIzaShort"), Err(GeminiKeyError::TooShort(9)));
+        assert_eq!(GeminiKey::parse(&"x".repeat(513)), Err(GeminiKeyError::TooLong(513)));
+        let error = GeminiKey::parse("AIzaSyA 234567890_abcdefgh").unwrap_err();
+        assert_eq!(error, GeminiKeyError::Character(8));
+        assert!(!error.to_string().contains("AIza"));
+    }
+
+    #[test]
+    fn a_key_is_shown_masked() {
+        let key = GeminiKey::parse("AIzaSyA-1234567890_abcdefghijklmnopwxyz").unwrap();
+        assert_eq!(key.to_string(), "AIza…wxyz");
+        assert_eq!(format!("{key:?}"), "GeminiKey([redacted])");
+    }
+}

@@ -1,0 +1,48 @@
+//! `GET health`: does the service have what it needs?
+
+use serde::{Deserialize, Serialize};
+
+/// How the service or a part of it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// Works.
+    Ok,
+    /// Works from what it has in memory, or with something lost.
+    Degraded,
+    /// Does not work.
+    Failing,
+    /// A state that this version of the client does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The service's health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The worst of the parts.
+    pub status: HealthStatus,
+    /// The service's version.
+    pub version: String,
+    /// Which host runs it: `cloudflare` or `native`.
+    pub host: String,
+    /// The config store.
+    pub store: ComponentHealth,
+    /// The ledger.
+    pub ledger: ComponentHealth,
+    /// Attempts that were never counted because their report could not be delivered in time, in
+    /// the isolate or process that answered.
+    pub lost_attempts: u64,
+}
+
+/// The health of one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentHealth {
+    /// How it is doing.
+    pub status: HealthStatus,
+    /// What it is: `d1`, `kv`, `sqlite`, `durable object`.
+    pub kind: String,
+    /// What is wrong; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,136 @@
+//! Pools, as the admin API shows and takes them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{KeyImport, KeyImportReport, PoolId, Secret};
+
+/// The longest name of a pool, in characters.
+pub const MAX_POOL_NAME: usize = 64;
+
+/// Why a text cannot name a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolNameError {
+    /// Nothing but white space.
+    #[error("a pool needs a name")]
+    Empty,
+    /// Longer than 64 characters.
+    #[error("a pool's name has at most {MAX_POOL_NAME} characters")]
+    TooLong,
+    /// A control character or a slash.
+    #[error("a pool's name holds no control characters and no '/'")]
+    Character,
+    /// It would be taken for an id.
+    #[error("a pool's name does not start with 'pool-': that is how ids look")]
+    LooksLikeId,
+}
+
+/// Checks a pool's name and trims it.
+pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
+    let name = text.trim();
+    if name.is_empty() {
+        Err(PoolNameError::Empty)
+    } else if name.chars().count() > MAX_POOL_NAME {
+        Err(PoolNameError::TooLong)
+    } else if name.chars().any(|character| character.is_control() || character == '/') {
+        Err(PoolNameError::Character)
+    } else if name.starts_with(PoolId::PREFIX) {
+        Err(PoolNameError::LooksLikeId)
+    } else {
+        Ok(name)
+    }
+}
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its id.
+    pub id: PoolId,
+    /// Its name, unique in the service.
+    pub name: String,
+    /// What it is for; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// Off means that its client keys are refused with 403.
+    pub enabled: bool,
+    /// The models that callers may use; empty means all. `*` stands for any run of characters.
+    #[serde(default)]
+    pub allowed_models: Vec<String>,
+    /// How many Gemini keys it has.
+    pub keys: u64,
+    /// How many of them are enabled.
+    pub enabled_keys: u64,
+    /// Moves with every change of the pool, its keys or its client keys.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Every pool, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolList {
+    /// The pools.
+    pub pools: Vec<Pool>,
+}
+
+/// `POST pools`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolCreate {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// The models that callers may use; empty means all.
+    #[serde(default)]
+    pub allowed_models: Vec<String>,
+    /// Keys to import at once; more can follow by `keys/import`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<KeyImport>,
+}
+
+/// The answer to `POST pools`: the only time that the client key is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolCreated {
+    /// The new pool.
+    pub pool: Pool,
+    /// Its first client key.
+    pub client_key: Secret,
+    /// What became of the keys that came with it.
+    pub import: KeyImportReport,
+}
+
+/// `PATCH pools/{id}`: a field left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolUpdate {
+    /// A new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A new description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Switch the pool on or off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// A new list of allowed models; an empty list allows all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_models: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_checked() {
+        assert_eq!(pool_name("  生产 prod "), Ok("生产 prod"));
+        assert_eq!(pool_name(" \t"), Err(PoolNameError::Empty));
+        assert_eq!(pool_name(&"x".repeat(65)), Err(PoolNameError::TooLong));
+        assert_eq!(pool_name("a/b"), Err(PoolNameError::Character));
+        assert_eq!(pool_name("pool-1"), Err(PoolNameError::LooksLikeId));
+    }
+}

@@ -1,0 +1,46 @@
+//! Logging in to the admin API.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AdminTokenId, Secret};
+
+/// `POST login`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The service's `ADMIN_PASSWORD`.
+    pub password: Secret,
+    /// A name for the token, such as the host that it will live on.
+    #[serde(default)]
+    pub name: String,
+    /// How long the token is good for, in seconds; 30 days when left out, at most 365 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+}
+
+/// The answer to `POST login`: the only time that the token is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginResponse {
+    /// The admin token, to be sent as `Authorization: Bearer`.
+    pub token: Secret,
+    /// The token's id.
+    pub id: AdminTokenId,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+/// `GET whoami`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// The presented token's id.
+    pub id: AdminTokenId,
+    /// Its name.
+    pub name: String,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// The service's version.
+    pub service_version: String,
+    /// The version of the admin API, see [`crate::API_VERSION`].
+    pub api_version: u32,
+}
