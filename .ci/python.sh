@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# python.sh: makes the virtual environment of the Python SDK tests once, and prints its interpreter.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need python3 'install Python 3.11 or newer'
+
+requirements="$root/worker/tests/sdk/python/requirements.txt"
+version="$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+dir="$tools/python$version-$(digest "$requirements")"
+if [ ! -e "$dir/installed" ]; then
+  say 'Installing the Python packages of the SDK tests'
+  python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+  rm -rf "$dir"
+  python3 -m venv "$dir"
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" >&2
+  touch "$dir/installed"
+fi
+printf '%s\n' "$dir/bin/python"

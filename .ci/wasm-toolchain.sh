@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# wasm-toolchain.sh: makes sure that a Rust compiler knows wasm32-unknown-unknown. Prints shell
+# assignments that a build of the Worker is to be run with: none where the usual compiler does it,
+# else those that put Debian's compiler in its place.
+#
+# The usual way is rustup. Where its server is out of reach, Debian's `rustc-web` compiler is used;
+# it comes with the standard library's source, which is built once here, and its libraries are put
+# where that compiler looks for them. Only the linker is then still taken from rustup's toolchain.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+target=wasm32-unknown-unknown
+debian_bin="$tools/debian-rust/bin"
+
+# knows_target RUSTC: whether that compiler has a standard library for the target.
+knows_target() {
+  local libraries
+  libraries="$("$1" --print target-libdir --target "$target" 2>/dev/null)" || return 1
+  compgen -G "$libraries/libstd-*.rlib" >/dev/null
+}
+
+# new_enough RUSTC: the workspace's `rust-version` is the measure.
+new_enough() {
+  local wanted have
+  wanted="$(sed -n 's/^rust-version = "1\.\([0-9]*\).*/\1/p' "$root/Cargo.toml")"
+  have="$("$1" --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\).*/\1/p')"
+  [ -n "$have" ] && [ "$have" -ge "$wanted" ]
+}
+
+print_debian() {
+  local linker
+  linker="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld"
+  [ -x "$linker" ] || die "no rust-lld at $linker: the Rust toolchain is incomplete"
+  mkdir -p "$debian_bin"
+  # A folder of its own in front of PATH: all of /usr/bin there would hide the caller's other tools.
+  ln -sf /usr/bin/rustc /usr/bin/cargo "$debian_bin/"
+  # shellcheck disable=SC2016 # expanded where it is evaluated
+  printf 'export PATH=%q:$PATH\n' "$debian_bin"
+  printf 'export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=%q\n' "$linker"
+  # Set by rustup and cargo for what they start, and meant for the other compiler.
+  printf 'unset RUSTUP_TOOLCHAIN RUSTC RUSTDOC CARGO\n'
+}
+
+build_debian_library() {
+  local work library
+  say "Building Rust's standard library for $target with Debian's compiler (once; a minute)"
+  work="$(mktemp -d)"
+  # shellcheck disable=SC2064 # the folder is known now
+  trap "rm -rf '$work'" EXIT
+  mkdir "$work/src"
+  : >"$work/src/lib.rs"
+  printf '[package]\nname = "empty"\nversion = "0.0.0"\nedition = "2024"\n' >"$work/Cargo.toml"
+  # `-Z` options need a nightly compiler or this variable. The standard library links nothing.
+  (cd "$work" && env -u RUSTC -u RUSTDOC -u CARGO -u RUSTUP_TOOLCHAIN -u RUSTFLAGS \
+    PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$work/target" \
+    /usr/bin/cargo build --quiet -Z build-std=std,panic_abort --release --target "$target" >&2)
+  library="$(/usr/bin/rustc --print sysroot)/lib/rustlib/$target/lib"
+  mkdir -p "$library"
+  find "$work/target/$target/release/deps" \( -name '*.rlib' -o -name '*.rmeta' \) \
+    ! -name 'libempty-*' -exec cp {} "$library/" \;
+}
+
+knows_target rustc && exit 0
+if [ -x /usr/bin/rustc ] && new_enough /usr/bin/rustc && knows_target /usr/bin/rustc; then
+  print_debian
+  exit 0
+fi
+if command -v rustup >/dev/null; then
+  say "Adding the target $target"
+  if rustup target add "$target" >&2 && knows_target rustc; then exit 0; fi
+  say "rustup cannot reach its server; taking Debian's compiler instead"
+fi
+command -v apt-get >/dev/null ||
+  die "this Rust toolchain has no standard library for $target: add it (rustup target add $target)"
+apt_install rustc-web cargo-web rust-web-src rust-web-llvm
+new_enough /usr/bin/rustc || die "Debian's $(/usr/bin/rustc --version) is too old for this project"
+knows_target /usr/bin/rustc || build_debian_library
+knows_target /usr/bin/rustc || die "the standard library for $target did not end up where rustc looks"
+print_debian

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# worker.sh: runs the built Worker under `wrangler dev`, with local D1 and Durable Object under
+# .wrangler/. The first time, it writes wrangler.toml and .dev.vars (the two secrets; values given
+# in the environment win); later it leaves both alone. `make worker` calls it.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need node 'install Node 20.11 or newer'
+
+cd "$root"
+port="${PORT:-8787}"
+random() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
+
+[ -e wrangler.toml ] || cp wrangler.toml.example wrangler.toml
+if [ ! -e .dev.vars ]; then
+  (
+    umask 077
+    printf 'ADMIN_PASSWORD="%s"\nMASTER_KEY="%s"\n' \
+      "${ADMIN_PASSWORD:-$(random 18)}" "${MASTER_KEY:-$(random 32)}" >.dev.vars
+  )
+fi
+
+cat >&2 <<END
+ADMIN_PASSWORD and MASTER_KEY are in $root/.dev.vars
+Serving http://127.0.0.1:$port (Ctrl-C ends it). In another shell:
+
+  poolctl login --url http://127.0.0.1:$port
+  poolctl pool create prod --keys keys.txt
+
+END
+
+# Nothing is reported to anyone, and nothing is asked of the network at the start.
+export WRANGLER_SEND_METRICS=false WRANGLER_SEND_ERROR_REPORTS=false WRANGLER_HIDE_BANNER=true
+export CLOUDFLARE_CF_FETCH_ENABLED=false
+exec node worker/node_modules/wrangler/bin/wrangler.js dev --local --ip 127.0.0.1 --port "$port" \
+  --log-level warn --show-interactive-dev-session=false \
+  ${GEMINI_BASE_URL:+--var "GEMINI_BASE_URL:$GEMINI_BASE_URL"}

@@ -1,0 +1,58 @@
+# Everything a developer runs. `make help` lists it; each target installs what it needs, once.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+export PORT ?= 8787
+
+# The Worker's bundle is rebuilt when one of these is newer. Folders are listed too: a deleted file
+# changes only its folder. What only the native host uses does not count.
+bundle_sources := $(shell find shared worker/src -path worker/src/host/native -prune -o \
+	-path worker/src/bin -prune -o -print) \
+	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json .ci/bundle.sh
+
+cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
+
+.PHONY: help run demo worker bundle test lint advisories install clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
+		printf 'make %-10s %s\n' "$$name" "$$what"; done
+
+run: ## Start the service on 127.0.0.1:8787, its data in ./data (PORT, HOST, DATA_DIR, GEMINI_BASE_URL)
+	@cargo run --release --locked -p pool-worker --bin pool-server
+
+demo: ## Show the whole thing against a stand-in for Gemini: no account, no network
+	@cargo run --release --locked -p pool-worker --example demo
+
+worker: bundle ## Start the same service as a Worker, with a local D1 database (PORT, GEMINI_BASE_URL)
+	@.ci/worker.sh
+
+bundle: worker/build/index.js ## Build the Worker into worker/build
+
+worker/build/index.js: $(bundle_sources)
+	@.ci/bundle.sh
+
+test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SDKs
+	@.ci/python.sh >/dev/null
+	cargo test --locked --workspace
+	cargo test --locked -p pool-worker --features workerd --test contract_workerd
+	cargo test --locked -p pool-worker --test sdk
+
+lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@.ci/lint-worker.sh
+	@$(cargo_deny) check licenses bans sources
+
+advisories: ## Check the dependencies against the database of known holes (needs the open internet)
+	@$(cargo_deny) check advisories
+
+install: ## Install poolctl into cargo's folder of programs
+	cargo install --locked --path cli
+
+clean: ## Remove what was built (the tools that were installed stay)
+	cargo clean
+	rm -rf worker/build
