@@ -11,12 +11,14 @@ set -euo pipefail
 
 target=wasm32-unknown-unknown
 debian_bin="$tools/debian-rust/bin"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
 
-# knows_target RUSTC: whether that compiler has a standard library for the target.
+# knows_target RUSTC: whether that compiler has a standard library for the target, and of its own
+# version: what was built for one of Debian's compilers is of no use to the next.
 knows_target() {
-  local libraries
-  libraries="$("$1" --print target-libdir --target "$target" 2>/dev/null)" || return 1
-  compgen -G "$libraries/libstd-*.rlib" >/dev/null
+  "$1" --target "$target" --crate-type lib --crate-name empty --emit metadata \
+    --out-dir "$work" - </dev/null 2>/dev/null
 }
 
 # new_enough RUSTC: the workspace's `rust-version` is the measure.
@@ -42,11 +44,8 @@ print_debian() {
 }
 
 build_debian_library() {
-  local work library
+  local library
   say "Building Rust's standard library for $target with Debian's compiler (once; a minute)"
-  work="$(mktemp -d)"
-  # shellcheck disable=SC2064 # the folder is known now
-  trap "rm -rf '$work'" EXIT
   mkdir "$work/src"
   : >"$work/src/lib.rs"
   printf '[package]\nname = "empty"\nversion = "0.0.0"\nedition = "2024"\n' >"$work/Cargo.toml"
@@ -55,6 +54,7 @@ build_debian_library() {
     PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$work/target" \
     /usr/bin/cargo build --quiet -Z build-std=std,panic_abort --release --target "$target" >&2)
   library="$(/usr/bin/rustc --print sysroot)/lib/rustlib/$target/lib"
+  rm -rf "$library"
   mkdir -p "$library"
   find "$work/target/$target/release/deps" \( -name '*.rlib' -o -name '*.rmeta' \) \
     ! -name 'libempty-*' -exec cp {} "$library/" \;
