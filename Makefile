@@ -5,8 +5,6 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-export PORT ?= 8787
-
 # The Worker's bundle is rebuilt when one of these is newer. Folders are listed too: a deleted file
 # changes only its folder. What only the native host uses does not count.
 bundle_sources := $(shell find shared worker/src -path worker/src/host/native -prune -o \

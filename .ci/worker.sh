@@ -14,7 +14,8 @@ random() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
 if [ ! -e .dev.vars ]; then
   (
     umask 077
-    printf 'ADMIN_PASSWORD="%s"\nMASTER_KEY="%s"\n' \
+    # Single quotes: nothing in between means anything to the reader of the file.
+    printf "ADMIN_PASSWORD='%s'\\nMASTER_KEY='%s'\\n" \
       "${ADMIN_PASSWORD:-$(random 18)}" "${MASTER_KEY:-$(random 32)}" >.dev.vars
   )
 fi
