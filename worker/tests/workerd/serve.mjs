@@ -4,7 +4,8 @@
 //   {"bindings": {NAME: text}, "d1": bool, "kv": bool, "ledger": bool, "persist": null | folder}
 // where `persist` keeps the state in a folder, so that a second start finds it.
 // Out: one line of JSON on stdout, {"url": "http://127.0.0.1:PORT"}, once requests are answered.
-// The end of stdin ends the process, so it never outlives whoever started it.
+// The end of stdin, SIGINT or SIGTERM ends it, so it never outlives whoever started it; SIGKILL would
+// leave the runtime that it started behind.
 //
 // The address is the Worker's own socket, not Miniflare's entry in front of it: that one keeps a
 // client's disconnect from the Worker. Fetches of the Worker go straight out.
