@@ -1,0 +1,268 @@
+//! One exchange: the answer to a request whose sender is known and whose wait is over.
+//!
+//! In: the request and how it is to be treated. Out: a response. Never here: waiting, or the wording of an error.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::answer::{Chat, Frames, Speech};
+use crate::behaviour::{Behaviour, Treatment};
+use crate::catalogue;
+use crate::counts::{Attempt, Tokens};
+use crate::embedding;
+use crate::playback::{Ending, Framing, Playback, Source};
+use crate::quota::Cost;
+use crate::record::Received;
+use crate::refusal::{self, Asked, Refusal};
+use crate::request::{self, BatchEmbed, CountTokens, Embed, Generate};
+use crate::scenario::{Indexed, Script, Tier};
+use crate::server::{Call, Parameters, Server};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// An error as a response; `in_array` is for streams without SSE.
+pub(crate) fn refuse(refusal: &Refusal, in_array: bool) -> Response<Body> {
+    let mut response = Response::new(Body::from(refusal.body(in_array)));
+    *response.status_mut() = status(refusal.status);
+    let content_type = HeaderValue::from_static(refusal.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn with_type(body: Body, content_type: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// An answer that is no refusal.
+enum Reply<'a> {
+    Json(Vec<u8>, Tokens),
+    /// JSON that lacks its finish reason.
+    Unfinished(Vec<u8>, Tokens),
+    /// Half of the JSON, then a broken connection.
+    Half(Vec<u8>),
+    Stream(Box<Frames>, Framing, Ending),
+    Script(&'a Script),
+}
+
+/// One request whose key is known and whose wait is over.
+pub(crate) struct Exchange<'a> {
+    pub server: &'a Server,
+    pub scenario: &'a Indexed,
+    pub call: Call<'a>,
+    pub treatment: Treatment,
+    pub project: &'a str,
+    pub key: &'a str,
+    pub parameters: &'a Parameters,
+    pub received: &'a Received,
+}
+
+impl<'a> Exchange<'a> {
+    /// Makes the answer and counts it, or hands the duty to count to its body.
+    pub(crate) fn respond(&self, mut attempt: Attempt) -> Response<Body> {
+        let reply = match self.reply() {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                attempt.refused(refusal.status);
+                let in_array =
+                    self.call.method == "streamGenerateContent" && self.framing() == Framing::Array;
+                return refuse(&refusal, in_array);
+            }
+        };
+        let between_frames = self.treatment.between_frames(self.scenario.scenario.between_frames_ms);
+        match reply {
+            Reply::Json(json, tokens) => {
+                attempt.report(tokens);
+                attempt.ok();
+                with_type(Body::from(json), JSON)
+            }
+            Reply::Unfinished(json, tokens) => {
+                attempt.report(tokens);
+                attempt.cut();
+                with_type(Body::from(json), JSON)
+            }
+            Reply::Half(json) => half(&json, attempt),
+            Reply::Stream(frames, framing, ending) => {
+                let source = Source::Frames(frames, framing);
+                let body = Playback { source, ending, between_frames, attempt }.into_body();
+                with_type(body, if framing == Framing::Sse { EVENTS } else { JSON })
+            }
+            Reply::Script(script) => scripted(script, between_frames, attempt),
+        }
+    }
+
+    fn reply(&self) -> Result<Reply<'a>, Refusal> {
+        let Call { model, method } = self.call;
+        if let Some(refusal) = refusal::of(self.treatment.kind, self.asked()) {
+            return Err(refusal);
+        }
+        if method == "list" {
+            let Parameters { page_size, page_token, .. } = self.parameters;
+            let models = &self.scenario.scenario.models;
+            let page = catalogue::list(models, page_size.as_deref(), page_token.as_deref())?;
+            return Ok(Reply::Json(page.to_string().into_bytes(), Tokens::default()));
+        }
+        if !self.scenario.offers(model) || (method != "get" && !catalogue::supports(model, method)) {
+            return Err(refusal::not_found(model, method));
+        }
+        let body = str::from_utf8(&self.received.body)
+            .map_err(|_| Refusal::invalid_argument("Invalid JSON payload received. Unexpected token."))?;
+        match method {
+            "get" => {
+                let json = catalogue::describe(model).to_string().into_bytes();
+                Ok(Reply::Json(json, Tokens::default()))
+            }
+            "countTokens" => {
+                let total = request::parse::<CountTokens>(body)?.tokens();
+                let details = [json!({"modality": "TEXT", "tokenCount": total})];
+                let json = json!({"totalTokens": total, "promptTokensDetails": details});
+                Ok(Reply::Json(json.to_string().into_bytes(), Tokens::default()))
+            }
+            "generateContent" | "streamGenerateContent" => self.chat(body),
+            "embedContent" => {
+                let item: Embed = request::parse(body)?;
+                let usage = self.scenario.scenario.embedding_usage;
+                let json = embedding::one(model, &item, usage)?;
+                self.embedded(body, json, 1, embedding::tokens(std::slice::from_ref(&item)))
+            }
+            "batchEmbedContents" => {
+                let batch: BatchEmbed = request::parse(body)?;
+                embedding::check(&batch)?;
+                let usage = self.scenario.scenario.embedding_usage;
+                let json = embedding::many(model, &batch, usage)?;
+                self.embedded(body, json, batch.requests.len(), embedding::tokens(&batch.requests))
+            }
+            _ => Err(refusal::not_found(model, method)),
+        }
+    }
+
+    fn chat(&self, body: &str) -> Result<Reply<'a>, Refusal> {
+        let request: Generate = request::parse(body)?;
+        request.check()?;
+        self.admit(Cost { requests: 1, input_tokens: request.prompt_tokens() })?;
+        if let Some(script) = self.script(body) {
+            return Ok(Reply::Script(script));
+        }
+        let Treatment { kind, after_frames, .. } = self.treatment;
+        let speech = match kind {
+            Behaviour::Empty => Speech::Empty,
+            Behaviour::MalformedFunctionCall => Speech::MalformedFunctionCall,
+            Behaviour::PromptBlocked => Speech::PromptBlocked,
+            _ => Speech::Text,
+        };
+        let id = self.server.next_id();
+        let chat = Chat::new(id, self.call.model, &request, &self.scenario.scenario.answer, speech);
+        if self.call.method == "streamGenerateContent" {
+            let ending = match kind {
+                Behaviour::Cut => Ending::Cut(after_frames),
+                Behaviour::ErrorMidStream => Ending::ErrorEvent(after_frames, refusal::overloaded()),
+                Behaviour::RawErrorTail => Ending::BareError(after_frames, refusal::overloaded()),
+                Behaviour::Truncated => Ending::Stop(after_frames),
+                _ => Ending::Whole,
+            };
+            return Ok(Reply::Stream(Box::new(chat.into_frames()), self.framing(), ending));
+        }
+        let written = chat.whole(kind != Behaviour::Truncated);
+        match kind {
+            Behaviour::Cut => Ok(Reply::Half(written.json)),
+            Behaviour::ErrorMidStream | Behaviour::RawErrorTail => Err(refusal::overloaded()),
+            Behaviour::Truncated => Ok(Reply::Unfinished(written.json, written.tokens)),
+            _ => Ok(Reply::Json(written.json, written.tokens)),
+        }
+    }
+
+    fn embedded(&self, body: &str, json: Vec<u8>, items: usize, tokens: u64) -> Result<Reply<'a>, Refusal> {
+        let requests = u64::try_from(items).unwrap_or(u64::MAX);
+        self.admit(Cost { requests, input_tokens: tokens })?;
+        if let Some(script) = self.script(body) {
+            return Ok(Reply::Script(script));
+        }
+        match self.treatment.kind {
+            Behaviour::Cut => Ok(Reply::Half(json)),
+            Behaviour::ErrorMidStream | Behaviour::RawErrorTail => Err(refusal::overloaded()),
+            _ => Ok(Reply::Json(json, Tokens { prompt: tokens, completion: 0 })),
+        }
+    }
+
+    fn admit(&self, cost: Cost) -> Result<(), Refusal> {
+        let Some(limits) = self.scenario.limits(self.project, self.call.model) else {
+            return Ok(());
+        };
+        let now_ms = self.server.clock.unix_ms();
+        let admitted = self.server.quotas.admit(self.project, self.call.model, limits, cost, now_ms);
+        admitted.map_err(|violations| refusal::quota(Asked { now_ms, ..self.asked() }, &violations))
+    }
+
+    fn script(&self, body: &str) -> Option<&'a Script> {
+        let header = self.received.headers.get("x-fake-script");
+        self.scenario.script(self.call.model, header.and_then(|value| value.to_str().ok()), body)
+    }
+
+    fn framing(&self) -> Framing {
+        match self.parameters.alt.as_deref() {
+            Some("sse") => Framing::Sse,
+            _ => Framing::Array,
+        }
+    }
+
+    fn asked(&self) -> Asked<'a> {
+        let limits = self.scenario.limits(self.project, self.call.model);
+        Asked {
+            key: self.key,
+            project: self.project,
+            model: self.call.model,
+            method: self.call.method,
+            tier: limits.map_or(Tier::Free, |limits| limits.tier),
+            now_ms: self.server.clock.unix_ms(),
+        }
+    }
+}
+
+/// A body that promises its whole length and breaks off in the middle.
+fn half(json: &[u8], attempt: Attempt) -> Response<Body> {
+    let first = json.get(..json.len() / 2).unwrap_or_default();
+    let wire = vec![String::from_utf8_lossy(first).into_owned()];
+    let body = Playback {
+        source: Source::wire(wire, Tokens::default()),
+        ending: Ending::Cut(1),
+        between_frames: Duration::ZERO,
+        attempt,
+    }
+    .into_body();
+    let mut response = with_type(body, JSON);
+    // Replacing a cut character makes the first half longer than its bytes, but never than the whole.
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(json.len()));
+    response
+}
+
+fn scripted(script: &Script, between_frames: Duration, mut attempt: Attempt) -> Response<Body> {
+    let tokens = Tokens { prompt: script.prompt_tokens, completion: script.completion_tokens };
+    if script.status >= 400 {
+        attempt.refused(script.status);
+    }
+    let content_type = HeaderValue::from_str(script.content_type()).unwrap_or(JSON);
+    let mut response = match &script.wire[..] {
+        [whole] if content_type != EVENTS && !script.cut => {
+            attempt.report(tokens);
+            attempt.ok();
+            with_type(Body::from(whole.clone()), content_type)
+        }
+        wire => {
+            let ending = if script.cut { Ending::Cut(wire.len()) } else { Ending::Whole };
+            let source = Source::wire(wire.to_vec(), tokens);
+            let body = Playback { source, ending, between_frames, attempt }.into_body();
+            with_type(body, content_type)
+        }
+    };
+    *response.status_mut() = status(script.status);
+    response
+}

@@ -1,0 +1,113 @@
+//! Connections and routes.
+//!
+//! In: a bound listener. Out: HTTP/1.1 and HTTP/2 with prior knowledge on every connection. Never here: a connection
+//! that outlives the accepting task.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, Method, Request, Response, Uri};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::control;
+use crate::record::Received;
+use crate::server::{self, Call, CloseConnection, Server};
+
+/// Accepts connections for ever. Every one is a task of this future's own set and ends with it.
+pub(crate) async fn accept(listener: TcpListener, server: Arc<Server>) {
+    let app = routes(server);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, app.clone()));
+                }
+                // Out of file descriptors, or a client that was gone at once: the next one may fare better.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router) {
+    // Frames are small and each is awaited; a socket that cannot do without delay still works.
+    let _ = stream.set_nodelay(true);
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = app.call(request);
+        async move {
+            let Ok(response): Result<Response<Body>, Infallible> = answer.await;
+            match response.extensions().get::<CloseConnection>() {
+                Some(CloseConnection) => Err(Closed),
+                None => Ok(response),
+            }
+        }
+    });
+    // An error here is a client that left, or a connection broken on purpose.
+    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Makes hyper close the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the scenario closes the connection here")]
+struct Closed;
+
+fn routes(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/v1beta/models", get(list))
+        .route("/v1beta/models/{call}", post(call).get(describe))
+        .merge(control::routes())
+        .fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
+        .method_not_allowed_fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
+        .layer(DefaultBodyLimit::disable())
+        .with_state(server)
+}
+
+async fn list(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let received = Received { method, uri, headers, body: Bytes::new() };
+    server.answer(Call { model: "", method: "list" }, received).await
+}
+
+async fn describe(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let received = Received { method, uri, headers, body: Bytes::new() };
+    server.answer(Call { model: &model, method: "get" }, received).await
+}
+
+async fn call(
+    State(server): State<Arc<Server>>,
+    Path(path): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let Some((model, called)) = path.rsplit_once(':') else {
+        return server::no_such_path(uri.path());
+    };
+    let received = Received { method, uri, headers, body };
+    server.answer(Call { model, method: called }, received).await
+}

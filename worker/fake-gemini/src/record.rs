@@ -1,0 +1,98 @@
+//! The last requests, kept for tests to look at.
+//!
+//! In: requests as they came. Out: copies. Never here: more of them than the scenario allows.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::{HeaderMap, Method, Uri};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Where a request carried its API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// `x-goog-api-key`.
+    Header,
+    /// `?key=`.
+    Query,
+    /// `Authorization`.
+    Authorization,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedRequest {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// Without the question mark; empty when there was none.
+    pub query: String,
+    /// Names of all headers, in lower case.
+    pub header_names: Vec<String>,
+    /// Every place where a credential stood; exactly one is right.
+    pub credentials: Vec<Credential>,
+    /// The body, as text.
+    pub body: String,
+}
+
+/// A request with all that the answer needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Received {
+    pub(crate) fn credentials(&self) -> Vec<Credential> {
+        let header = self.headers.get_all("x-goog-api-key").iter().map(|_| Credential::Header);
+        let authorization = self.headers.get_all("authorization").iter().map(|_| Credential::Authorization);
+        let query = self.uri.query().unwrap_or_default().split('&');
+        let query = query.filter(|pair| pair.starts_with("key=")).map(|_| Credential::Query);
+        header.chain(authorization).chain(query).collect()
+    }
+
+    fn record(&self) -> RecordedRequest {
+        RecordedRequest {
+            method: self.method.to_string(),
+            path: self.uri.path().to_owned(),
+            query: self.uri.query().unwrap_or_default().to_owned(),
+            header_names: self.headers.keys().map(|name| name.as_str().to_owned()).collect(),
+            credentials: self.credentials(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+        }
+    }
+}
+
+/// A ring of requests.
+#[derive(Debug, Default)]
+pub(crate) struct Record(Mutex<VecDeque<Received>>);
+
+impl Record {
+    /// Keeps `request` as one of the last `most`.
+    pub(crate) fn keep(&self, request: &Received, most: usize) {
+        if most == 0 {
+            return;
+        }
+        let request = request.clone();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.len() >= most {
+            kept.pop_front();
+        }
+        kept.push_back(request);
+    }
+
+    /// Oldest first.
+    pub(crate) fn read(&self) -> Vec<RecordedRequest> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(Received::record).collect()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
