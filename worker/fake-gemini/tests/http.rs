@@ -198,7 +198,7 @@ async fn connections_break_where_they_should() {
 }
 
 #[tokio::test]
-async fn every_frame_goes_out_by_itself() {
+async fn every_event_is_an_http_chunk_of_its_own() {
     let gemini = FakeGemini::start(Scenario::with_keys([GOOD])).await.unwrap();
     let body = prompt("hi there").to_string();
     let mut socket = TcpStream::connect(gemini.url().trim_start_matches("http://")).await.unwrap();
