@@ -1,2 +1,20 @@
-//! placeholder
-fn main() {}
+//! `poolctl`: runs pools of Gemini API keys from the terminal and from CI.
+//!
+//! In: the command line, the environment, a config folder. Out: results on stdout, everything else
+//! on stderr, an exit code. The work is done in `commands`, one file a noun or a verb.
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod ctx;
+mod env;
+mod error;
+mod interrupt;
+mod output;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(commands::main(std::env::args_os().collect(), &env::Env::from_process()) as u8)
+}

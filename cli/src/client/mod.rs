@@ -1,0 +1,168 @@
+//! The admin API's client: typed calls over the types of `pool-shared`.
+//!
+//! In: an address, a token, requests. Out: answers, or an error that says what to do. Never: a
+//! request to another host (no redirect is followed), or a token in a URL or in a message.
+
+mod api;
+mod error;
+mod import;
+
+use std::time::Duration;
+
+use pool_shared::Secret;
+use reqwest::{
+    Method, StatusCode,
+    header::{self, HeaderValue},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{api::KeyFilter, error::ClientError, import::chunks};
+use crate::{
+    config::ServiceUrl,
+    error::{CliError, Code},
+    interrupt::Interrupt,
+};
+
+/// To connect takes this long at most, whatever `--timeout` says.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client needs to know.
+pub struct ClientOptions {
+    /// The service.
+    pub url: ServiceUrl,
+    /// The admin token; none before login.
+    pub token: Option<Secret>,
+    /// Where the token came from, for the message when it is refused.
+    pub token_source: String,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// The command to log in with, for hints.
+    pub login_command: String,
+}
+
+/// A connection to one service.
+pub struct Client {
+    http: reqwest::Client,
+    options: ClientOptions,
+    interrupt: Interrupt,
+}
+
+impl Client {
+    /// Prepares a client; nothing is sent.
+    pub fn new(options: ClientOptions, interrupt: Interrupt) -> Result<Self, CliError> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("poolctl/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(options.timeout)
+            .connect_timeout(options.timeout.min(CONNECT_TIMEOUT))
+            .build()
+            .map_err(|error| {
+                CliError::new(Code::Local, "cannot prepare connections").cause(error::chain(&error))
+            })?;
+        Ok(Self { http, options, interrupt })
+    }
+
+    /// The service's address.
+    pub fn url(&self) -> &ServiceUrl {
+        &self.options.url
+    }
+
+    /// One call that is answered with JSON.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ClientError> {
+        let answer = self.send(method, path, query, body).await?;
+        serde_json::from_slice(&answer.body).map_err(|_| answer.unexpected())
+    }
+
+    /// One call; any answer but a success is an error.
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<Answer, ClientError> {
+        let mut url = self.options.url.admin(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url).header(header::ACCEPT, "application/json");
+        if let Some(token) = &self.options.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+                .map_err(|_| ClientError::UnusableToken)?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let exchange = async {
+            let response = request.send().await?;
+            Answer::read(response).await
+        };
+        let answer = self.interrupt.wait(exchange).await.map_err(|_| ClientError::Interrupted)?;
+        let answer = answer.map_err(|error| ClientError::transport(&error, self.options.timeout))?;
+        if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
+    }
+
+    /// Turns a failed call into the message for people and programs.
+    fn explain(&self, error: ClientError) -> CliError {
+        error.explain(&self.options)
+    }
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: StatusCode,
+    content_type: String,
+    location: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(response: reqwest::Response) -> reqwest::Result<Self> {
+        let text = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        Ok(Self {
+            status: response.status(),
+            content_type: text("content-type").unwrap_or_default(),
+            location: text("location"),
+            request_id: text("x-request-id"),
+            retry_after: text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
+            body: response.bytes().await?.to_vec(),
+        })
+    }
+
+    fn refusal(self) -> ClientError {
+        if self.status.is_redirection() {
+            return ClientError::Redirect { status: self.status.as_u16(), location: self.location };
+        }
+        match serde_json::from_slice::<pool_shared::ErrorBody>(&self.body) {
+            Ok(body) => ClientError::Service {
+                status: self.status.as_u16(),
+                request_id: Some(body.error.request_id.clone())
+                    .filter(|id| !id.is_empty())
+                    .or(self.request_id),
+                detail: body.error,
+                retry_after: self.retry_after,
+            },
+            Err(_) => self.unexpected(),
+        }
+    }
+
+    fn unexpected(self) -> ClientError {
+        ClientError::Unexpected {
+            status: self.status.as_u16(),
+            content_type: self.content_type,
+            retry_after: self.retry_after,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `poolctl health`.
+
+use pool_shared::{ComponentHealth, HealthStatus};
+
+use crate::{
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Align, Cell, Table},
+};
+
+/// Show whether the service has what it needs
+///
+/// Exit code 0 when it works, also when only from memory (degraded); 1 when it fails; 7 when it
+/// does not answer.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl health
+  poolctl health -o json --timeout 5")]
+pub struct Args {}
+
+pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
+    let client = ctx.client().await?;
+    let health = client.health().await?;
+    ctx.out.result(&health, |view| {
+        let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(|name| (name, Align::Left)));
+        let service = format!("version {} on {}", health.version, health.host);
+        table.row(["service".into(), status(health.status), service.into(), client.url().to_string().into()]);
+        for (name, part) in [("store", &health.store), ("ledger", &health.ledger)] {
+            let ComponentHealth { status: part_status, kind, message } = part;
+            let message = message.clone().unwrap_or_default();
+            table.row([name.into(), status(*part_status), kind.clone().into(), message.into()]);
+        }
+        match health.lost_attempts {
+            0 => table.render(view),
+            lost => format!("{}\n\n{} attempts were never counted", table.render(view), view.count(lost)),
+        }
+    })?;
+    Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
+}
+
+fn status(status: HealthStatus) -> Cell {
+    match status {
+        HealthStatus::Ok => Cell::Good("ok".into()),
+        HealthStatus::Degraded => Cell::Bad("degraded".into()),
+        HealthStatus::Failing => Cell::Bad("failing".into()),
+        HealthStatus::Unknown => Cell::Plain("unknown".into()),
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading a file of keys.
+//!
+//! In: a path or standard input. Out: the entries, or an error before anything was sent. Never in a
+//! message: a line's text.
+
+use std::{
+    io::{self, IsTerminal, Read},
+    path::PathBuf,
+};
+
+use pool_shared::{KeyFile, parse_key_file};
+
+use crate::{
+    ctx::Ctx,
+    error::{CliError, Code},
+};
+
+/// Where keys are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// `-`
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<std::ffi::OsString> for KeySource {
+    fn from(text: std::ffi::OsString) -> Self {
+        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
+    }
+}
+
+impl std::fmt::Display for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Reads the keys and says what was found. A file without a single key is an error.
+pub async fn read(ctx: &mut Ctx, source: &KeySource) -> Result<KeyFile, CliError> {
+    if *source == KeySource::Stdin && io::stdin().is_terminal() {
+        ctx.out.note("reading keys from the terminal, one a line; Ctrl-D ends");
+    }
+    let opened = source.clone();
+    let task = tokio::task::spawn_blocking(move || match opened {
+        KeySource::Stdin => {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        }
+        KeySource::File(path) => std::fs::read(path),
+    });
+    let bytes = match ctx.interrupt.wait(task).await? {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            return Err(CliError::usage(format!("cannot read the keys from {source}"))
+                .cause(error.to_string())
+                .hint("--keys takes a file with one Gemini key a line, or - for standard input"));
+        }
+        Err(_) => return Err(CliError::new(Code::Local, format!("cannot read {source}"))),
+    };
+    let file = parse_key_file(&text(source, bytes)?);
+    if file.entries.is_empty() {
+        return Err(no_keys(source, &file));
+    }
+    ctx.out.note(&found(source, &file));
+    Ok(file)
+}
+
+fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.split(|byte| *byte == b'\n').count();
+        CliError::usage(format!("{source} is not a text file in UTF-8"))
+            .cause(format!("line {line} holds bytes that are no text"))
+            .hint("save it as plain UTF-8 text, one Gemini key a line")
+    })
+}
+
+fn no_keys(source: &KeySource, file: &KeyFile) -> CliError {
+    let error = CliError::usage(format!("there is no key in {source}"));
+    let error = file
+        .malformed
+        .iter()
+        .take(3)
+        .fold(error, |error, entry| error.cause(format!("line {}: {}", entry.line, entry.reason)));
+    error.hint("one Gemini key a line is expected; nothing was created or changed")
+}
+
+fn found(source: &KeySource, file: &KeyFile) -> String {
+    let mut text = format!("{source}: {} keys", file.entries.len());
+    for (count, what) in [(file.duplicate, "twice"), (file.malformed.len() as u64, "malformed")] {
+        if count > 0 {
+            text = format!("{text}, {count} {what}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_placed_by_line() {
+        let error = text(&KeySource::Stdin, b"AIza\nAIzb\n\xff\xfe".to_vec()).unwrap_err();
+        assert!(error.to_string().contains("line 3 "), "{error}");
+        assert_eq!(error.exit() as u8, 2);
+    }
+
+    #[test]
+    fn a_file_without_a_key_says_what_its_lines_are() {
+        let file = parse_key_file("# none\nshort\n");
+        let error = no_keys(&KeySource::File("keys.txt".into()), &file).to_string();
+        assert!(error.contains("no key in keys.txt") && error.contains("line 2: too short"), "{error}");
+        assert!(!error.contains("cause: short"));
+    }
+}

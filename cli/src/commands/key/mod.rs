@@ -1,0 +1,57 @@
+//! `poolctl key`: the Gemini keys of a pool.
+
+mod change;
+pub mod file;
+mod import;
+mod list;
+pub mod report;
+mod select;
+
+use clap::Subcommand;
+
+use crate::{
+    commands::PoolRef,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+};
+
+/// Manage the Gemini keys of a pool
+#[derive(Subcommand)]
+pub enum Command {
+    #[command(visible_alias = "ls")]
+    List(list::Args),
+    Import(import::Args),
+    Enable(change::EnableArgs),
+    Disable(change::DisableArgs),
+    Weight(change::WeightArgs),
+    #[command(visible_alias = "rm")]
+    Remove(change::RemoveArgs),
+}
+
+pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
+    match command {
+        Command::List(args) => list::run(ctx, args).await,
+        Command::Import(args) => import::run(ctx, args).await,
+        Command::Enable(args) => change::enable(ctx, args).await,
+        Command::Disable(args) => change::disable(ctx, args).await,
+        Command::Weight(args) => change::weight(ctx, args).await,
+        Command::Remove(args) => change::remove(ctx, args).await,
+    }
+}
+
+/// The pool whose keys are meant: as an argument, or as `--pool`.
+#[derive(clap::Args)]
+pub struct PoolArg {
+    /// The pool's name or id
+    #[arg(value_name = "POOL", required_unless_present = "pool")]
+    argument: Option<PoolRef>,
+    /// The pool, as a flag
+    #[arg(long, value_name = "POOL", conflicts_with = "argument")]
+    pool: Option<PoolRef>,
+}
+
+impl PoolArg {
+    fn get(self) -> Result<PoolRef, CliError> {
+        self.argument.or(self.pool).ok_or_else(|| CliError::usage("which pool?"))
+    }
+}

@@ -1,0 +1,147 @@
+//! Which keys a command is about: ids, ids on standard input, or a filter.
+//!
+//! Out: ids, always. A filter is turned into the ids that match at this moment and that the person
+//! was shown; nothing else is touched, whatever happens in the pool meanwhile.
+
+use std::{collections::HashSet, io::Read};
+
+use pool_shared::KeyId;
+
+use crate::{
+    client::KeyFilter,
+    commands::PoolRef,
+    ctx::Ctx,
+    error::{CliError, Code},
+};
+
+/// Part of a pool's keys.
+#[derive(clap::Args)]
+pub struct FilterArgs {
+    /// Keys with this text in their name, tag, masked form, fingerprint or id
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only keys that are in use
+    #[arg(long, conflicts_with = "disabled")]
+    enabled: bool,
+    /// Only keys that were taken out of use
+    #[arg(long)]
+    disabled: bool,
+}
+
+impl FilterArgs {
+    /// The filter for the service.
+    pub fn get(&self) -> KeyFilter {
+        let enabled = match (self.enabled, self.disabled) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        };
+        KeyFilter { search: self.search.clone(), enabled }
+    }
+}
+
+/// The arguments of every command that changes keys.
+#[derive(clap::Args)]
+pub struct SelectArgs {
+    /// The pool's name or id
+    #[arg(value_name = "POOL", required_unless_present = "pool")]
+    first: Option<String>,
+    /// Ids of keys as key list shows them, - for ids on standard input
+    #[arg(value_name = "ID")]
+    rest: Vec<String>,
+    /// The pool, as a flag; then every argument is an id
+    #[arg(long, value_name = "POOL")]
+    pool: Option<PoolRef>,
+    /// Every key of the pool
+    #[arg(long, conflicts_with_all = ["search", "enabled", "disabled"])]
+    all: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// What was selected, before the service was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// These keys.
+    Ids(Vec<KeyId>),
+    /// Whatever matches.
+    Filter(KeyFilter),
+}
+
+impl SelectArgs {
+    /// The pool and its keys that are meant.
+    pub async fn get(&self, ctx: &Ctx) -> Result<(PoolRef, Selection), CliError> {
+        let mut words: Vec<&str> = self.first.iter().chain(&self.rest).map(String::as_str).collect();
+        let pool = match &self.pool {
+            Some(pool) => pool.clone(),
+            None if words.is_empty() => return Err(CliError::usage("which pool?")),
+            None => words.remove(0).parse().map_err(|error| CliError::usage(format!("{error}")))?,
+        };
+        let filter = self.filter.get();
+        let by_filter = self.all || filter != KeyFilter::default();
+        match (words.as_slice(), by_filter) {
+            ([], false) => Err(CliError::usage(format!("which keys of pool {pool}?"))
+                .hint("give ids, - for ids on standard input, --search, --enabled, --disabled or --all")),
+            ([], true) => Ok((pool, Selection::Filter(filter))),
+            (_, true) => Err(CliError::usage("either ids or a filter, not both")),
+            (["-"], false) => Ok((pool, Selection::Ids(ids(&stdin(ctx).await?)?))),
+            (words, false) if words.contains(&"-") => {
+                Err(CliError::usage("either ids as arguments or - for ids on standard input, not both"))
+            }
+            (words, false) => Ok((pool, Selection::Ids(ids(&words.join(" "))?))),
+        }
+    }
+}
+
+async fn stdin(ctx: &Ctx) -> Result<String, CliError> {
+    let task = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).map(|_| text)
+    });
+    match ctx.interrupt.wait(task).await? {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(error)) => {
+            Err(CliError::usage("cannot read ids from standard input").cause(error.to_string()))
+        }
+        Err(_) => Err(CliError::new(Code::Local, "cannot read standard input")),
+    }
+}
+
+/// Ids separated by white space, each once. A word that is no id is most likely a key pasted in its
+/// place, so it is neither sent nor repeated.
+fn ids(text: &str) -> Result<Vec<KeyId>, CliError> {
+    let mut seen = HashSet::new();
+    let mut ids = Vec::new();
+    for (position, word) in (1..).zip(text.split_whitespace()) {
+        if !word.starts_with(KeyId::PREFIX) {
+            return Err(CliError::usage(format!("id {position} is not the id of a key"))
+                .cause(format!("ids start with {}", KeyId::PREFIX))
+                .hint("poolctl key list POOL shows them"));
+        }
+        if seen.insert(word) {
+            ids.push(KeyId::new(word));
+        }
+    }
+    if ids.is_empty() { Err(CliError::usage("there is no id on standard input")) } else { Ok(ids) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_taken_once_and_in_order() {
+        let found = ids("key-b\n key-a\tkey-b\r\n").unwrap();
+        assert_eq!(found, [KeyId::new("key-b"), KeyId::new("key-a")]);
+        assert_eq!(ids(" \n").unwrap_err().exit() as u8, 2);
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_an_id_is_not_repeated() {
+        let error = ids("key-a AIzaSyA-canary").unwrap_err();
+        assert!(error.to_string().starts_with("id 2 is not") && !error.to_string().contains("canary"));
+    }
+}

@@ -1,0 +1,103 @@
+//! `poolctl login`: a password for a token.
+
+use std::io::BufRead;
+
+use pool_shared::{Login, Secret};
+use serde_json::json;
+
+use crate::{
+    config::{self, Profile, credentials::CredentialId},
+    ctx::Ctx,
+    env,
+    error::{CliError, Code, Outcome},
+    output::{Table, prompt},
+};
+
+/// Log in to a pool service
+///
+/// Asks for the service's admin password, without showing it, and keeps the token that the service
+/// gives for it: in the system's keyring, or in a file that only you can read where there is none.
+/// The first login makes the default profile; --profile NAME keeps further services apart.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl login --url https://pool.example.com
+  poolctl login --url http://127.0.0.1:8787 --profile local
+  poolctl login --url https://pool.example.com --with-password < password.txt")]
+pub struct Args {
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    with_password: bool,
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    if ctx.settings.url.is_none() {
+        return Err(CliError::usage("which service? --url is missing")
+            .hint("poolctl login --url https://pool.example.com"));
+    }
+    let url = ctx.settings.service()?.value.clone();
+    let password = password(ctx, args.with_password).await?;
+    let client = ctx.client_with(url.clone(), None, String::new())?;
+    let name = format!("poolctl on {}", gethostname::gethostname().to_string_lossy());
+    let answer = client.login(&Login { password, name, expires_in_s: None }).await?;
+
+    let profile = ctx.settings.profile.value.clone();
+    let id = CredentialId { profile: profile.clone(), url: url.clone() };
+    let store = ctx.interrupt.wait(ctx.credentials.set(&id, &answer.token)).await??;
+    let entry = Profile {
+        url: url.clone(),
+        insecure: !url.is_private() && ctx.settings.insecure,
+        token_store: Some(store),
+    };
+    config::save_profile(&ctx.dir.config(), &profile, &entry)?;
+    if let Some(before) = ctx.settings.entry.as_ref().map(|entry| &entry.url).filter(|before| **before != url)
+    {
+        ctx.out.note(&format!("profile {profile} was {before} until now; --profile NAME keeps both"));
+    }
+    if ctx.settings.env_token.is_some() {
+        ctx.out.warn(&format!("{} is set and is used instead of the token kept now", env::TOKEN));
+    }
+    let place = ctx.place(store);
+    let result = json!({
+        "profile": profile,
+        "url": url,
+        "token_id": answer.id,
+        "expires_at": answer.expires_at,
+        "token_store": store,
+    });
+    ctx.out.result(&result, |view| {
+        let facts = Table::pairs([
+            ("profile", profile.to_string().into()),
+            ("token", place.into()),
+            ("expires", view.exact_time(answer.expires_at).into()),
+        ]);
+        format!("{} {url}\n{}", view.good("logged in to"), facts.render(view))
+    })?;
+    ctx.out.note("next: poolctl pool create NAME --keys FILE");
+    Ok(Outcome::Done)
+}
+
+async fn password(ctx: &mut Ctx, from_stdin: bool) -> Result<Secret, CliError> {
+    let password = if from_stdin {
+        let read = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin()
+                .lock()
+                .read_line(&mut line)
+                .map(|_| Secret::new(line.trim_end_matches(['\r', '\n'])))
+        });
+        match ctx.interrupt.wait(read).await? {
+            Ok(Ok(password)) => password,
+            _ => return Err(CliError::new(Code::Usage, "cannot read a password from standard input")),
+        }
+    } else if ctx.out.interactive() {
+        prompt::password(&ctx.interrupt, "Admin password").await?
+    } else {
+        return Err(CliError::usage("there is no terminal to ask for the password on")
+            .hint("poolctl login --with-password reads it from standard input"));
+    };
+    if password.expose().is_empty() {
+        return Err(CliError::usage("the password is empty"));
+    }
+    Ok(password)
+}

@@ -1,0 +1,63 @@
+//! `poolctl logout`: the token ends here and at the service.
+
+use serde_json::json;
+
+use pool_shared::ErrorCode;
+
+use crate::{
+    config::credentials::{CredentialId, StoreKind},
+    ctx::Ctx,
+    error::{CliError, Code, Outcome},
+};
+
+/// Log out: revoke this profile's token and forget it
+///
+/// The profile itself stays, so that a later login needs no URL. A token that comes
+/// from the environment is not touched.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl logout
+  poolctl logout --profile local")]
+pub struct Args {}
+
+pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
+    ctx.known_profile()?;
+    let profile = ctx.settings.profile.value.clone();
+    let kept = ctx.settings.entry.clone().and_then(|entry| Some((entry.url, entry.token_store?)));
+    let Some((url, store)) = kept else {
+        ctx.out.note(&format!("profile {profile} is not logged in"));
+        return report(ctx, false);
+    };
+    let id = CredentialId { profile, url };
+    let revoked = revoke(ctx, store, &id).await;
+    ctx.interrupt.wait(ctx.credentials.delete(store, &id)).await??;
+    match revoked {
+        Ok(revoked) => report(ctx, revoked),
+        Err(error) => {
+            ctx.out.warn("the token is forgotten here, but the service still takes it until it expires");
+            Err(error)
+        }
+    }
+}
+
+/// Whether there was a token that the service took back.
+async fn revoke(ctx: &mut Ctx, store: StoreKind, id: &CredentialId) -> Result<bool, CliError> {
+    let Some(token) = ctx.stored_token(store, id).await? else { return Ok(false) };
+    let client = ctx.client_with(id.url.clone(), Some(token), ctx.token_source(store))?;
+    match client.logout().await {
+        Ok(()) => Ok(true),
+        // It had expired or was revoked before: that is what was wanted.
+        Err(error) if error.code() == Code::Service(ErrorCode::Unauthorized) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn report(ctx: &mut Ctx, revoked: bool) -> Result<Outcome, CliError> {
+    let profile = ctx.settings.profile.value.clone();
+    let result = json!({ "profile": profile, "revoked": revoked });
+    ctx.out.result(&result, |_| {
+        if revoked { format!("logged out of profile {profile}") } else { String::new() }
+    })?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,80 @@
+//! `poolctl pool update`, `enable` and `disable`.
+
+use pool_shared::{Pool, PoolUpdate};
+
+use super::create::pool_name;
+use crate::{
+    commands::PoolRef,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+};
+
+/// Change a pool's name, description or models; what is not named stays
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl pool update prod --name production
+  poolctl pool update prod --allow-model 'gemini-2.5-*' --allow-model gemini-embedding-001
+  poolctl pool update prod --allow-all-models")]
+#[group(required = true, multiple = true, id = "change", args = ["name", "description", "allow_model", "allow_all_models"])]
+pub struct UpdateArgs {
+    /// The pool's name or id
+    pool: PoolRef,
+    /// A new name
+    #[arg(long, value_parser = pool_name)]
+    name: Option<String>,
+    /// A new description
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Allow this model and no others; can be repeated, * stands for any characters
+    #[arg(long, value_name = "MODEL")]
+    allow_model: Vec<String>,
+    /// Allow every model
+    #[arg(long, conflicts_with = "allow_model")]
+    allow_all_models: bool,
+}
+
+/// Put a pool into use again
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl pool enable prod")]
+pub struct EnableArgs {
+    /// The pool's name or id
+    pool: PoolRef,
+}
+
+/// Take a pool out of use: its callers are refused with status 403
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl pool disable prod")]
+pub struct DisableArgs {
+    /// The pool's name or id
+    pool: PoolRef,
+}
+
+pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError> {
+    let models = args.allow_all_models || !args.allow_model.is_empty();
+    let update = PoolUpdate {
+        name: args.name,
+        description: args.description,
+        enabled: None,
+        allowed_models: models.then_some(args.allow_model),
+    };
+    apply(ctx, &args.pool, &update, "updated").await
+}
+
+pub async fn enable(ctx: &mut Ctx, args: EnableArgs) -> Result<Outcome, CliError> {
+    apply(ctx, &args.pool, &PoolUpdate { enabled: Some(true), ..PoolUpdate::default() }, "enabled").await
+}
+
+pub async fn disable(ctx: &mut Ctx, args: DisableArgs) -> Result<Outcome, CliError> {
+    apply(ctx, &args.pool, &PoolUpdate { enabled: Some(false), ..PoolUpdate::default() }, "disabled").await
+}
+
+async fn apply(ctx: &mut Ctx, pool: &PoolRef, update: &PoolUpdate, verb: &str) -> Result<Outcome, CliError> {
+    let pool: Pool = ctx.client().await?.update_pool(pool.as_str(), update).await?;
+    ctx.out.result(&pool, |_| format!("{verb} pool {} ({})", pool.name, pool.id))?;
+    Ok(Outcome::Done)
+}

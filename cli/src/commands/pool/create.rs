@@ -1,0 +1,116 @@
+//! `poolctl pool create`: a pool, its first client key and, from a file, its Gemini keys.
+
+use pool_shared::{Pool, PoolCreate, PoolCreated};
+
+use crate::{
+    client::chunks,
+    commands::key::{
+        file::{self, KeySource},
+        report,
+    },
+    ctx::Ctx,
+    error::{CliError, Code, Outcome},
+    output::View,
+};
+
+/// Create a pool and get its client key
+///
+/// The keys file holds one Gemini key a line, or several separated by commas; blank lines and lines
+/// that start with # are passed over. A line may have columns: key,weight,tag,name. Lines that
+/// cannot be keys are reported by number (exit code 3) and stop nothing. The client key is shown
+/// once: the service keeps only a hash of it.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl pool create prod --keys keys.txt
+  grep -h AIza *.env | cut -d= -f2 | poolctl pool create prod --keys -
+  poolctl pool create search --keys keys.txt --allow-model 'gemini-embedding-*'
+  poolctl pool create ci --keys keys.txt -o json | jq -r .client_key")]
+pub struct Args {
+    /// The new pool's name
+    #[arg(value_parser = pool_name)]
+    name: String,
+    /// File of Gemini keys to import, - for standard input
+    #[arg(long, value_name = "FILE")]
+    keys: Option<KeySource>,
+    /// What the pool is for
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    description: String,
+    /// Allow this model and no others; can be repeated, * stands for any characters
+    #[arg(long, value_name = "MODEL")]
+    allow_model: Vec<String>,
+}
+
+/// Checks a name before anything is sent.
+pub fn pool_name(text: &str) -> Result<String, pool_shared::PoolNameError> {
+    pool_shared::pool_name(text).map(str::to_owned)
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let keys = match &args.keys {
+        Some(source) => file::read(ctx, source).await?,
+        None => pool_shared::KeyFile::default(),
+    };
+    let client = ctx.client().await?;
+    let mut rest = chunks(&keys.entries);
+    let create = PoolCreate {
+        name: args.name,
+        description: args.description,
+        allowed_models: args.allow_model,
+        import: rest.next(),
+    };
+    let progress = ctx.out.progress("importing", keys.entries.len() as u64);
+    let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {
+        Code::Timeout => {
+            error.hint(format!("it may exist all the same: poolctl pool show '{}'", create.name))
+        }
+        _ => error,
+    })?;
+    progress.add(create.import.map_or(0, |chunk| chunk.keys.len() as u64));
+    let imported = client.import(&created.pool.id, rest, &mut created.import, &progress).await;
+    drop(progress);
+
+    report::add_local(&mut created.import, &keys);
+    if keys.entries.len() > pool_shared::KeyImport::MAX_ENTRIES
+        && let Ok(pool) = client.pool(created.pool.id.as_str()).await
+    {
+        // The answer to the creation counts the first chunk only.
+        created.pool = pool;
+    }
+    let base = client.url().openai_base();
+    // Also after an error further on: the client key is never shown again.
+    ctx.out.result(&created, |view| human(&created, args.keys.is_some(), &base, view))?;
+    if args.keys.is_none() {
+        ctx.out.note(&format!("next: poolctl key import {} --keys FILE", created.pool.name));
+    }
+    imported.map_err(|error| {
+        let name = &created.pool.name;
+        error.hint(format!("the pool exists; poolctl key import '{name}' --keys FILE adds what is missing"))
+    })?;
+    Ok(report::outcome(&created.import))
+}
+
+fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> String {
+    let PoolCreated { pool, client_key, import } = created;
+    let mut parts = vec![format!("{} {} ({})", view.good("created pool"), pool.name, pool.id)];
+    if with_keys {
+        parts.push(report::human(import, view));
+    }
+    let title = view.heading("client key (shown once, keep it now)");
+    parts.push(format!("{title}\n  {}", client_key.expose()));
+    let title = view.heading("use it with any OpenAI SDK");
+    parts.push(format!("{title}\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY=sk-pool-..."));
+    parts.push(format!(
+        "{}\n  curl {base}/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" \\\n    \
+         -H 'Content-Type: application/json' \\\n    \
+         -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello.\"}}]}}'",
+        view.heading("try it"),
+        model(pool),
+    ));
+    parts.join("\n\n")
+}
+
+/// A model that the pool's callers may use.
+fn model(pool: &Pool) -> &str {
+    pool.allowed_models.iter().find(|model| !model.contains('*')).map_or("gemini-2.5-flash", String::as_str)
+}

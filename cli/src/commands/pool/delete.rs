@@ -1,0 +1,49 @@
+//! `poolctl pool delete`.
+
+use serde_json::json;
+
+use crate::{
+    commands::PoolRef,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+};
+
+/// Delete a pool with its keys and client keys
+///
+/// Shows what will be lost and asks. A pool that has served requests has to be named again. Its
+/// callers are refused within 30 seconds; its counts stay in `poolctl stats`.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl pool delete test
+  poolctl pool delete test --yes")]
+pub struct Args {
+    /// The pool's name or id
+    pool: PoolRef,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    ctx.can_confirm(args.yes)?;
+    let client = ctx.client().await?;
+    let pool = client.pool(args.pool.as_str()).await?;
+    if !args.yes {
+        let id = pool.id.as_str();
+        let client_keys = client.client_keys(id).await?.client_keys.len();
+        let requests = client.pool_stats(id).await?.total.requests;
+        let loss = format!("{} keys, {client_keys} client keys, {requests} requests so far", pool.keys);
+        let name = &pool.name;
+        if requests == 0 {
+            ctx.confirm(false, &format!("Delete pool {name} ({loss})?")).await?;
+        } else {
+            let question = format!("This deletes pool {name} ({loss}). Type its name to go on");
+            ctx.confirm_by_name(false, &question, name).await?;
+        }
+    }
+    client.delete_pool(&pool.id).await?;
+    let result = json!({ "deleted": { "id": pool.id, "name": pool.name } });
+    ctx.out.result(&result, |_| format!("deleted pool {} ({})", pool.name, pool.id))?;
+    Ok(Outcome::Done)
+}

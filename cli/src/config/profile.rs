@@ -1,0 +1,178 @@
+//! Profiles: the services that this program knows by name, in `config.toml`.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use serde::{Deserialize, Serialize};
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::{ServiceUrl, credentials::StoreKind, file};
+use crate::error::{CliError, Code};
+
+/// A profile's name: letters, digits, `-` and `_`, at most 64.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProfileName(String);
+
+/// A text that cannot name a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a profile's name consists of 1 to 64 letters, digits, '-' and '_'")]
+pub struct ProfileNameError;
+
+impl ProfileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ProfileName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl std::str::FromStr for ProfileName {
+    type Err = ProfileNameError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileNameError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for ProfileName {
+    type Error = ProfileNameError;
+
+    fn try_from(text: String) -> Result<Self, ProfileNameError> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if fits { Ok(Self(text)) } else { Err(ProfileNameError) }
+    }
+}
+
+impl From<ProfileName> for String {
+    fn from(name: ProfileName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Profile {
+    /// Its address.
+    pub url: ServiceUrl,
+    /// Plain http to another machine was allowed at login.
+    #[serde(default)]
+    pub insecure: bool,
+    /// Where its token is kept.
+    #[serde(default)]
+    pub token_store: Option<StoreKind>,
+}
+
+/// `config.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ConfigFile {
+    /// The profile to use when none is named.
+    #[serde(default)]
+    pub default_profile: Option<ProfileName>,
+    /// Every profile.
+    #[serde(default)]
+    pub profiles: BTreeMap<ProfileName, Profile>,
+}
+
+impl ConfigFile {
+    /// Reads the file; one that does not exist knows no profile.
+    pub fn load(path: &Path) -> Result<Self, CliError> {
+        let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
+        toml_edit::de::from_str(&text).map_err(|error| malformed(path, error.message()))
+    }
+}
+
+/// Adds or replaces a profile, which becomes the default one if there is none yet. Comments and
+/// fields that this version does not know stay as they are.
+pub fn save(path: &Path, name: &ProfileName, profile: &Profile) -> Result<(), CliError> {
+    ConfigFile::load(path)?;
+    let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
+    let mut document: DocumentMut = text.parse().map_err(|_| malformed(path, "not TOML"))?;
+    if !document.contains_key("default_profile") {
+        document.insert("default_profile", value(name.as_str()));
+    }
+    let profiles = document.entry("profiles").or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    let entry = profiles
+        .as_table_like_mut()
+        .map(|profiles| profiles.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new())))
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| malformed(path, "profiles is not a table"))?;
+    entry.insert("url", value(profile.url.to_string()));
+    if profile.insecure {
+        entry.insert("insecure", value(true));
+    } else {
+        entry.remove("insecure");
+    }
+    if let Some(store) = profile.token_store {
+        entry.insert("token_store", value(store.as_str()));
+    }
+    file::write(path, &document.to_string(), 0o644).map_err(|error| CliError::file("write", path, &error))
+}
+
+fn malformed(path: &Path, why: &str) -> CliError {
+    CliError::new(Code::Local, format!("{} is not a configuration file", path.display()))
+        .cause(why.trim().to_owned())
+        .hint("correct it, or move it away and log in again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(url: &str) -> Profile {
+        Profile { url: url.parse().unwrap(), insecure: false, token_store: Some(StoreKind::File) }
+    }
+
+    #[test]
+    fn the_first_profile_becomes_the_default_and_comments_survive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let (prod, local) = ("prod".parse().unwrap(), "local".parse().unwrap());
+        save(&path, &prod, &profile("https://prod.example.com")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("# mine\nfuture = 1\n{text}")).unwrap();
+        save(&path, &local, &profile("http://127.0.0.1:8787")).unwrap();
+
+        let config = ConfigFile::load(&path).unwrap();
+        assert_eq!(config.default_profile, Some(prod));
+        assert_eq!(config.profiles.len(), 2);
+        assert_eq!(config.profiles[&local], profile("http://127.0.0.1:8787"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# mine\nfuture = 1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_broken_file_is_named_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        for text in ["profiles = 3", "[profiles.x]\nurl = 'ftp://x'", "=", "[profiles.'a b']\nurl='http://x'"]
+        {
+            std::fs::write(&path, text).unwrap();
+            let error = save(&path, &ProfileName::default(), &profile("https://e.com")).unwrap_err();
+            assert!(error.to_string().contains("config.toml"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for name in ["", "a b", "a.b", "ä", &"x".repeat(65)] {
+            assert!(name.parse::<ProfileName>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Settings: flag, then environment, then profile, then default; each remembers its source.
+
+use std::{fmt, time::Duration};
+
+use pool_shared::{Secret, TokenKind};
+use serde::{Serialize, Serializer};
+
+use super::{
+    ConfigFile, Profile, ProfileName, ServiceUrl,
+    credentials::{CredentialId, StoreKind},
+};
+use crate::{
+    env::{self, Env},
+    error::{CliError, Code},
+};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This flag.
+    Flag(&'static str),
+    /// This environment variable.
+    Environment(&'static str),
+    /// `config.toml`, under this profile.
+    Profile(ProfileName),
+    /// `default_profile` of `config.toml`.
+    ConfigFile,
+    /// Built in.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::ConfigFile => f.write_str("default_profile in config.toml"),
+            Self::Default => f.write_str("built-in default"),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A value and its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub source: Source,
+}
+
+fn setting<T>(value: T, source: Source) -> Setting<T> {
+    Setting { value, source }
+}
+
+/// The flags that every command takes.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--profile`
+    pub profile: Option<ProfileName>,
+    /// `--url`
+    pub url: Option<ServiceUrl>,
+    /// `--timeout`
+    pub timeout: Option<Duration>,
+    /// `--insecure`
+    pub insecure: bool,
+}
+
+/// What holds for this run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The profile's name; the profile itself need not exist.
+    pub profile: Setting<ProfileName>,
+    /// The profile, when `config.toml` has it.
+    pub entry: Option<Profile>,
+    /// The service's address.
+    pub url: Option<Setting<ServiceUrl>>,
+    /// How long to wait for an answer.
+    pub timeout: Setting<Duration>,
+    /// `POOLCTL_TOKEN`.
+    pub env_token: Option<Secret>,
+    /// `POOLCTL_CREDENTIALS`.
+    pub only_store: Option<StoreKind>,
+    /// Whether plain http may leave this machine.
+    pub insecure: bool,
+}
+
+/// Which token to present to the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlan {
+    /// `POOLCTL_TOKEN`.
+    Environment(Secret),
+    /// The profile's own, from this store.
+    Stored(StoreKind, CredentialId),
+    /// The profile has one, but it was issued for this other URL.
+    Withheld(ServiceUrl),
+    /// There is none.
+    Missing,
+}
+
+impl Settings {
+    /// Settles every value.
+    pub fn resolve(flags: &Overrides, env: &Env, config: &ConfigFile) -> Result<Self, CliError> {
+        let profile = profile_name(flags, env, config)?;
+        let entry = config.profiles.get(&profile.value).cloned();
+        let url = match (&flags.url, env.get(env::URL), &entry) {
+            (Some(url), _, _) => Some(setting(url.clone(), Source::Flag("--url"))),
+            (None, Some(text), _) => {
+                let url = ServiceUrl::parse(text).map_err(|error| bad_variable(env::URL, &error))?;
+                Some(setting(url, Source::Environment(env::URL)))
+            }
+            (None, None, Some(entry)) => {
+                Some(setting(entry.url.clone(), Source::Profile(profile.value.clone())))
+            }
+            (None, None, None) => None,
+        };
+        let timeout = match flags.timeout {
+            Some(timeout) => setting(timeout, Source::Flag("--timeout")),
+            None => setting(DEFAULT_TIMEOUT, Source::Default),
+        };
+        // What a profile allowed holds for that profile's own service only.
+        let allowed = entry.as_ref().filter(|entry| entry.insecure).map(|entry| &entry.url);
+        let insecure = flags.insecure || url.as_ref().is_some_and(|url| Some(&url.value) == allowed);
+        let only_store = match env.get(env::CREDENTIALS) {
+            None => None,
+            Some("keyring") => Some(StoreKind::Keyring),
+            Some("file") => Some(StoreKind::File),
+            Some(_) => return Err(bad_variable(env::CREDENTIALS, &"it is keyring or file")),
+        };
+        let env_token = env.get(env::TOKEN).map(|text| Secret::new(text.trim()));
+        Ok(Self { profile, entry, url, timeout, env_token, only_store, insecure })
+    }
+
+    /// The service's address, if a secret may travel there.
+    pub fn service(&self) -> Result<&Setting<ServiceUrl>, CliError> {
+        let Some(url) = &self.url else {
+            return Err(CliError::new(Code::NotLoggedIn, "no pool service is set up")
+                .hint("poolctl login --url https://YOUR-SERVICE (or set POOLCTL_URL and POOLCTL_TOKEN)"));
+        };
+        if url.value.is_private() || self.insecure {
+            return Ok(url);
+        }
+        Err(CliError::usage(format!("{} is not encrypted and not on this machine", url.value))
+            .cause("everybody on the way could read the password, the token and the keys")
+            .hint("use https://, or add --insecure if the network is yours alone"))
+    }
+
+    /// Which token to present at this address.
+    pub fn token_plan(&self, url: &ServiceUrl) -> Result<TokenPlan, CliError> {
+        if let Some(token) = &self.env_token {
+            TokenKind::AdminToken.verify(token.expose()).map_err(|error| {
+                CliError::new(Code::NotLoggedIn, format!("{} holds no usable token", env::TOKEN))
+                    .cause(error.to_string())
+                    .hint(format!("unset {} and run poolctl login --url {url}", env::TOKEN))
+            })?;
+            return Ok(TokenPlan::Environment(token.clone()));
+        }
+        Ok(match &self.entry {
+            Some(Profile { url: own, token_store: Some(store), .. }) if own == url => {
+                let id = CredentialId { profile: self.profile.value.clone(), url: url.clone() };
+                TokenPlan::Stored(*store, id)
+            }
+            Some(Profile { url: own, token_store: Some(_), .. }) => TokenPlan::Withheld(own.clone()),
+            _ => TokenPlan::Missing,
+        })
+    }
+
+    /// The command that logs in to this service under the profile in use.
+    pub fn login_command(&self, url: &ServiceUrl) -> String {
+        let mut command = format!("poolctl login --url {url}");
+        if self.profile.source != Source::Default && self.profile.source != Source::ConfigFile {
+            command = format!("{command} --profile {}", self.profile.value);
+        }
+        if self.insecure && !url.is_private() {
+            command.push_str(" --insecure");
+        }
+        command
+    }
+}
+
+fn profile_name(flags: &Overrides, env: &Env, config: &ConfigFile) -> Result<Setting<ProfileName>, CliError> {
+    Ok(match (&flags.profile, env.get(env::PROFILE), &config.default_profile) {
+        (Some(name), _, _) => setting(name.clone(), Source::Flag("--profile")),
+        (None, Some(text), _) => {
+            let name = text.parse().map_err(|error| bad_variable(env::PROFILE, &error))?;
+            setting(name, Source::Environment(env::PROFILE))
+        }
+        (None, None, Some(name)) => setting(name.clone(), Source::ConfigFile),
+        (None, None, None) => setting(ProfileName::default(), Source::Default),
+    })
+}
+
+fn bad_variable(name: &str, why: &dyn fmt::Display) -> CliError {
+    CliError::usage(format!("{name} has a value that cannot be used")).cause(why.to_string())
+}
+
+#[cfg(test)]
+mod tests;

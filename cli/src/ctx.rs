@@ -1,0 +1,206 @@
+//! What a command works with: the streams, the settings, the credential store, a client.
+//!
+//! In: the parsed global flags, the environment and the config folder. Out: one value that is
+//! handed to every command, so that no command reaches for the process itself.
+
+use std::ffi::OsString;
+
+use pool_shared::Secret;
+
+use crate::{
+    args::GlobalArgs,
+    client::{Client, ClientOptions},
+    config::{
+        ConfigDir, ConfigFile, ServiceUrl, Settings, Source, TokenPlan,
+        credentials::{CredentialId, Credentials, StoreKind},
+        loose_mode,
+    },
+    env::{self, Env},
+    error::{CliError, Code},
+    interrupt::Interrupt,
+    output::{Output, prompt},
+};
+
+/// The surroundings of a command.
+pub struct Ctx {
+    /// Where results, notes and warnings go.
+    pub out: Output,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    /// What holds for this run.
+    pub settings: Settings,
+    /// The folder of this program's files.
+    pub dir: ConfigDir,
+    /// Where tokens are kept.
+    pub credentials: Credentials,
+    config: ConfigFile,
+    argv: Vec<OsString>,
+}
+
+impl Ctx {
+    /// Reads the config and settles the settings.
+    pub fn new(
+        out: Output,
+        global: &GlobalArgs,
+        env: &Env,
+        argv: Vec<OsString>,
+    ) -> Result<Self, (Output, CliError)> {
+        let prepared = ConfigDir::find(env).and_then(|dir| {
+            let config = ConfigFile::load(&dir.config())?;
+            let settings = Settings::resolve(&global.overrides(), env, &config)?;
+            Ok((dir, config, settings))
+        });
+        match prepared {
+            Ok((dir, config, settings)) => {
+                let credentials = Credentials::new(&dir, settings.only_store);
+                Ok(Self { out, interrupt: Interrupt::listen(), settings, dir, credentials, config, argv })
+            }
+            Err(error) => Err((out, error)),
+        }
+    }
+
+    /// A client that presents the token which belongs to the service.
+    pub async fn client(&mut self) -> Result<Client, CliError> {
+        self.known_profile()?;
+        let url = self.settings.service()?.value.clone();
+        let (token, source) = self.token(&url).await?;
+        self.client_with(url, Some(token), source)
+    }
+
+    /// A client with this token, or with none.
+    pub fn client_with(
+        &self,
+        url: ServiceUrl,
+        token: Option<Secret>,
+        token_source: String,
+    ) -> Result<Client, CliError> {
+        let login_command = self.settings.login_command(&url);
+        let timeout = self.settings.timeout.value;
+        let options = ClientOptions { url, token, token_source, timeout, login_command };
+        Client::new(options, self.interrupt.clone())
+    }
+
+    /// A profile that was asked for by name has to exist.
+    pub fn known_profile(&self) -> Result<(), CliError> {
+        let profile = &self.settings.profile;
+        let asked = matches!(profile.source, Source::Flag(_) | Source::Environment(_));
+        if self.settings.entry.is_some() || !asked {
+            return Ok(());
+        }
+        let name = profile.value.as_str();
+        let error = CliError::usage(format!("there is no profile {name} (from {})", profile.source));
+        let nearest = self
+            .config
+            .profiles
+            .keys()
+            .map(|known| (strsim::damerau_levenshtein(known.as_str(), name), known))
+            .filter(|(distance, _)| *distance <= 2)
+            .min();
+        Err(match nearest {
+            Some((_, known)) => error.hint(format!("did you mean {known}?")),
+            None => error.hint(format!("poolctl login --url URL --profile {name} makes it")),
+        })
+    }
+
+    /// The token for this service and where it came from.
+    async fn token(&mut self, url: &ServiceUrl) -> Result<(Secret, String), CliError> {
+        let hint = self.settings.login_command(url);
+        let not_logged_in = CliError::new(Code::NotLoggedIn, format!("not logged in to {url}")).hint(hint);
+        match self.settings.token_plan(url)? {
+            TokenPlan::Environment(token) => Ok((token, format!("environment {}", env::TOKEN))),
+            TokenPlan::Stored(store, id) => match self.stored_token(store, &id).await? {
+                Some(token) => Ok((token, self.token_source(store))),
+                None => Err(not_logged_in.cause(format!("{} has no token for it", self.place(store)))),
+            },
+            TokenPlan::Withheld(own) => Err(not_logged_in.cause(format!(
+                "the token of profile {} belongs to {own} and is sent nowhere else",
+                self.settings.profile.value
+            ))),
+            TokenPlan::Missing => Err(not_logged_in),
+        }
+    }
+
+    /// The token that a login left in this store.
+    pub async fn stored_token(
+        &mut self,
+        store: StoreKind,
+        id: &CredentialId,
+    ) -> Result<Option<Secret>, CliError> {
+        let path = self.dir.credentials();
+        if self.settings.only_store.unwrap_or(store) == StoreKind::File
+            && let Some(mode) = loose_mode(&path)
+        {
+            let path = path.display();
+            self.out.warn(&format!("others can read {path} (mode {mode:03o}); run chmod 600 {path}"));
+        }
+        self.interrupt.wait(self.credentials.get(store, id)).await?
+    }
+
+    /// What `whoami` and errors call the source of a stored token.
+    pub fn token_source(&self, store: StoreKind) -> String {
+        format!("profile {}, kept in {}", self.settings.profile.value, self.place(store))
+    }
+
+    /// A store's name for people.
+    pub fn place(&self, store: StoreKind) -> String {
+        match self.settings.only_store.unwrap_or(store) {
+            StoreKind::Keyring => "the system's keyring".to_owned(),
+            StoreKind::File => self.dir.credentials().display().to_string(),
+        }
+    }
+
+    /// Refuses early what would have to ask when nobody is there to answer.
+    pub fn can_confirm(&self, yes: bool) -> Result<(), CliError> {
+        if yes || self.out.interactive() {
+            return Ok(());
+        }
+        Err(CliError::new(Code::ConfirmationRequired, "this needs a confirmation and there is no terminal")
+            .hint(command_with_yes(&self.argv)))
+    }
+
+    /// Asks before something is done that cannot be undone.
+    pub async fn confirm(&mut self, yes: bool, question: &str) -> Result<(), CliError> {
+        self.can_confirm(yes)?;
+        if yes || prompt::confirm(&self.interrupt, question).await? { Ok(()) } else { Err(declined()) }
+    }
+
+    /// Asks for a name to be typed before something is done that many would notice.
+    pub async fn confirm_by_name(&mut self, yes: bool, question: &str, name: &str) -> Result<(), CliError> {
+        self.can_confirm(yes)?;
+        if yes || prompt::line(&self.interrupt, question).await?.trim() == name {
+            Ok(())
+        } else {
+            Err(declined())
+        }
+    }
+}
+
+fn declined() -> CliError {
+    CliError::new(Code::Declined, "not confirmed, nothing was done")
+}
+
+/// The command that was typed, ready to be pasted, with the confirmation in it.
+fn command_with_yes(argv: &[OsString]) -> String {
+    let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
+    let quoted = words.map(|word| match shlex::try_quote(&word) {
+        Ok(quoted) => quoted.into_owned(),
+        // A word with a NUL in it never came through a shell.
+        Err(_) => word.clone().into_owned(),
+    });
+    std::iter::once("poolctl".to_owned())
+        .chain(quoted)
+        .chain(["--yes".to_owned()])
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_type_can_be_pasted() {
+        let argv = ["/bin/poolctl", "pool", "delete", "my pool", "it's"].map(OsString::from);
+        assert_eq!(command_with_yes(&argv), r#"poolctl pool delete 'my pool' "it's" --yes"#);
+    }
+}

@@ -1,0 +1,80 @@
+//! Asking a person. Only called when stdin and stderr are terminals.
+//!
+//! In: a question. Out: the answer. Never: a terminal left without echo or without its cursor,
+//! also when Ctrl-C ends the question.
+
+use std::io;
+
+use dialoguer::{Confirm, Input, Password, console::Term};
+use pool_shared::Secret;
+
+use crate::{
+    error::{CliError, Code},
+    interrupt::Interrupt,
+};
+
+/// Asks for a secret without showing it.
+pub async fn password(interrupt: &Interrupt, question: &str) -> Result<Secret, CliError> {
+    let question = question.to_owned();
+    ask(interrupt, move || Password::new().with_prompt(question).interact().map(Secret::new)).await
+}
+
+/// Asks yes or no; no is the default.
+pub async fn confirm(interrupt: &Interrupt, question: &str) -> Result<bool, CliError> {
+    let question = question.to_owned();
+    ask(interrupt, move || {
+        Confirm::new().with_prompt(question).default(false).interact_opt().map(Option::unwrap_or_default)
+    })
+    .await
+}
+
+/// Asks for a line of text.
+pub async fn line(interrupt: &Interrupt, question: &str) -> Result<String, CliError> {
+    let question = question.to_owned();
+    ask(interrupt, move || Input::new().with_prompt(question).allow_empty(true).interact_text()).await
+}
+
+async fn ask<T: Send + 'static>(
+    interrupt: &Interrupt,
+    question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
+) -> Result<T, CliError> {
+    let _restored = TerminalGuard::new();
+    let task = tokio::task::spawn_blocking(question);
+    match interrupt.wait(task).await? {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
+            Err(CliError::interrupted())
+        }
+        Ok(Err(dialoguer::Error::IO(error))) => {
+            Err(CliError::new(Code::Local, "cannot ask on this terminal").cause(error.to_string()))
+        }
+        Err(_) => Err(CliError::new(Code::Local, "cannot ask on this terminal")),
+    }
+}
+
+/// Gives the terminal back as it was found: a question that is cut short restores nothing itself.
+struct TerminalGuard {
+    #[cfg(unix)]
+    modes: Option<rustix::termios::Termios>,
+}
+
+impl TerminalGuard {
+    fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            modes: rustix::termios::tcgetattr(rustix::stdio::stdin()).ok(),
+        }
+    }
+}
+
+impl Drop for TerminalGuard {
+    fn drop(&mut self) {
+        // Nothing can be done, nor said, about a terminal that is gone.
+        #[cfg(unix)]
+        if let Some(modes) = &self.modes {
+            let stdin = rustix::stdio::stdin();
+            let _ = rustix::termios::tcsetattr(stdin, rustix::termios::OptionalActions::Now, modes);
+        }
+        let _ = Term::stderr().show_cursor();
+    }
+}
