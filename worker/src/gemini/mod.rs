@@ -1,1 +1,27 @@
-//! placeholder
+//! The wire types of the Gemini API (`generativelanguage.googleapis.com/v1beta`): requests, answers, models and errors.
+//!
+//! In: what Gemini sent. Out: typed values that borrow from it, and requests ready to be written. Nothing here knows
+//! OpenAI's shapes, and nothing here may fail on a member or a value that Gemini introduces tomorrow.
+
+mod embeddings;
+mod error;
+mod model_id;
+mod models;
+mod redact;
+mod request;
+mod response;
+
+pub use embeddings::{BatchEmbedRequest, BatchEmbedResponse, EmbedRequest, EmbedUsage, Vector};
+pub use error::{ErrorBody, ErrorReason, Violation};
+pub use model_id::{Method, ModelId};
+pub use models::{Model, ModelPage};
+pub use redact::redact_keys;
+pub use request::{
+    Blob, CallingConfig, CallingMode, Content, FileData, FunctionCall, FunctionDeclaration, FunctionResponse,
+    FunctionResponsePart, GenerateRequest, GenerationConfig, ImageConfig, MediaResolution, Part, PartData,
+    PrebuiltVoice, Role, SpeechConfig, SystemInstruction, ThinkingConfig, Tool, ToolConfig, VoiceConfig,
+};
+pub use response::{
+    AnswerPart, AnsweredBlob, AnsweredCall, AnsweredContent, AnsweredFile, Candidate, GenerateResponse,
+    ModalityCount, PromptFeedback, RawText, UsageMetadata,
+};

@@ -1,1 +1,35 @@
-//! placeholder
+//! The translation between the OpenAI and the Gemini API.
+//!
+//! In: a parsed request, an upstream body or any piece of an upstream stream. Out: bytes for the other side, and what
+//! was counted on the way. Pure functions: no clock, no randomness (a seed is handed in), no I/O, no platform. What
+//! must never happen here: a panic, work that grows faster than the input, a semantic promise broken in silence.
+
+mod answer;
+mod calls;
+mod capabilities;
+mod embeddings;
+mod finish;
+mod ids;
+mod messages;
+mod models;
+mod names;
+mod parameters;
+mod piece;
+mod request;
+mod results;
+mod signatures;
+mod sse;
+mod stream;
+mod thinking;
+mod usage;
+mod write;
+
+pub use answer::{AnswerError, ChatAnswer, Outcome, SoftFailure, chat_response};
+pub use capabilities::{Capabilities, Level, Thinking};
+pub use embeddings::{EmbeddingsPlan, embeddings_plan};
+pub use ids::{AnswerModel, Envelope};
+pub use models::{model_get, models_list};
+pub use request::{GeminiCall, ResponseContext, TranslateOptions, to_gemini};
+pub use signatures::SignatureCache;
+pub use stream::{ChatStream, StreamEnd, StreamFault};
+pub use usage::{Kinds, Usage};

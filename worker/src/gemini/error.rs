@@ -1,0 +1,202 @@
+//! What Gemini says when it refuses.
+//!
+//! In: any bytes that came with a status other than 200, or an error inside a stream. Out: what can be known from
+//! them. Reading never fails and never recurses by input; no API key may pass into the message.
+
+use serde_json::Value;
+
+use super::redact_keys;
+
+/// An error body, read as far as it can be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// Google's code, mostly the HTTP status.
+    pub code: Option<u16>,
+    /// Google's canonical code (`RESOURCE_EXHAUSTED`), or `""`. The Interactions API writes its own
+    /// (`rate_limit_exceeded`) here.
+    pub status: String,
+    /// For people; API keys are redacted. `""` when there was none.
+    pub message: String,
+    /// Every `google.rpc.ErrorInfo`.
+    pub reasons: Vec<ErrorReason>,
+    /// `projects/123`, where an `ErrorInfo` names the project.
+    pub consumer: Option<String>,
+    /// Every violation of every `google.rpc.QuotaFailure`.
+    pub violations: Vec<Violation>,
+    /// How long to wait: the longest of what `google.rpc.RetryInfo` and the message say.
+    pub retry_delay_ms: Option<u64>,
+}
+
+/// One `google.rpc.ErrorInfo`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorReason {
+    /// `googleapis.com`
+    pub domain: String,
+    /// `API_KEY_INVALID`
+    pub reason: String,
+}
+
+/// One quota that was exceeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violation {
+    /// `GenerateRequestsPerMinutePerProjectPerModel-FreeTier`
+    pub quota_id: String,
+    /// `generativelanguage.googleapis.com/generate_content_free_tier_requests`
+    pub quota_metric: String,
+    /// `10`; `0` means that the model has no such tier.
+    pub quota_value: String,
+}
+
+/// More than any real error has; what is beyond is not read.
+const LONGEST_BODY: usize = 256 * 1024;
+/// Of a body that is no JSON, so much is kept as the message.
+const LONGEST_SNIPPET: usize = 300;
+const MOST_DETAILS: usize = 64;
+
+impl ErrorBody {
+    /// Reads an error: an object, an array of one, HTML, a piece of either, or nothing.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let body = body.get(..LONGEST_BODY).unwrap_or(body);
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => Self::from_value(&value),
+            Err(_) => Self { message: snippet(body), ..Self::default() },
+        }
+    }
+
+    /// Whether these bytes are JSON that holds an error, be it one alone or in an array.
+    #[must_use]
+    pub fn find(body: &[u8]) -> Option<Self> {
+        let value = serde_json::from_slice::<Value>(body).ok()?;
+        unwrap(&value).get("error").filter(|error| !error.is_null())?;
+        Some(Self::from_value(&value))
+    }
+
+    fn from_value(value: &Value) -> Self {
+        let value = unwrap(value);
+        let error = value.get("error").unwrap_or(value);
+        if let Value::String(message) = error {
+            return Self { message: redact_keys(message), ..Self::default() };
+        }
+        let mut body = Self {
+            code: error.get("code").and_then(number).and_then(|code| u16::try_from(code).ok()),
+            status: [error.get("status"), error.get("code")].into_iter().find_map(word).unwrap_or_default(),
+            message: redact_keys(&word(error.get("message")).unwrap_or_default()),
+            ..Self::default()
+        };
+        body.retry_delay_ms = delay_in_text(&body.message);
+        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten().take(MOST_DETAILS)
+        {
+            body.read_detail(detail);
+        }
+        body
+    }
+
+    fn read_detail(&mut self, detail: &Value) {
+        let kind = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
+        if kind.ends_with("google.rpc.ErrorInfo") {
+            let field = |name| redact_keys(&word(detail.get(name)).unwrap_or_default());
+            self.reasons.push(ErrorReason { domain: field("domain"), reason: field("reason") });
+            let consumer = detail.get("metadata").and_then(|metadata| word(metadata.get("consumer")));
+            self.consumer = self.consumer.take().or(consumer.map(|consumer| redact_keys(&consumer)));
+        } else if kind.ends_with("google.rpc.QuotaFailure") {
+            let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
+            self.violations.extend(violations.take(MOST_DETAILS).map(|violation| {
+                let field = |name| violation.get(name).and_then(scalar).unwrap_or_default();
+                Violation {
+                    quota_id: field("quotaId"),
+                    quota_metric: field("quotaMetric"),
+                    quota_value: field("quotaValue"),
+                }
+            }));
+        } else if kind.ends_with("google.rpc.RetryInfo") {
+            let delay = detail.get("retryDelay").and_then(scalar).and_then(|delay| duration_ms(&delay));
+            self.retry_delay_ms = self.retry_delay_ms.max(delay);
+        }
+    }
+}
+
+/// The error's object, out of the array that some endpoints wrap it in.
+fn unwrap(value: &Value) -> &Value {
+    match value {
+        Value::Array(items) => items.iter().find(|item| item.get("error").is_some()).unwrap_or(value),
+        _ => value,
+    }
+}
+
+fn word(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(ToOwned::to_owned)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// The first words of a body that is no JSON, without markup.
+fn snippet(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..8192).unwrap_or(body));
+    let mut plain = String::new();
+    let mut in_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                plain.push(' ');
+            }
+            _ if in_tag => {}
+            _ => plain.push(c),
+        }
+    }
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    redact_keys(&words.join(" ")).chars().take(LONGEST_SNIPPET).collect()
+}
+
+/// The delay in "Please retry in 51.38s." and the like.
+fn delay_in_text(message: &str) -> Option<u64> {
+    let start = message.to_ascii_lowercase().find("retry in ")? + "retry in ".len();
+    let rest = message.get(start..)?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len());
+    duration_ms(rest.get(..end)?.trim_end_matches('.'))
+}
+
+/// Milliseconds, rounded up, of `14s`, `0.5s`, `14.123456789s`, `742.5ms`, `1h2m3s`.
+fn duration_ms(text: &str) -> Option<u64> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0.0_f64;
+    while !rest.is_empty() {
+        let (count, from_unit) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
+        let end = from_unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(from_unit.len());
+        let (unit, after) = from_unit.split_at(end);
+        let factor = match unit {
+            "d" => 86_400_000.0,
+            "h" => 3_600_000.0,
+            "m" => 60_000.0,
+            "s" => 1_000.0,
+            "ms" => 1.0,
+            "us" | "ns" => 0.0,
+            _ => return None,
+        };
+        let count: f64 = count.parse().ok().filter(|count: &f64| count.is_finite() && *count >= 0.0)?;
+        total += count * factor;
+        rest = after;
+    }
+    // Nine decimals are more than a float tells apart here: what is a hair above a whole number is that number. The
+    // cast saturates.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Some((total - 1e-6).ceil().max(0.0) as u64)
+}
+
+#[cfg(test)]
+mod tests;

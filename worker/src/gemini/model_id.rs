@@ -1,0 +1,139 @@
+//! Model ids and the paths made of them.
+
+use std::fmt;
+
+use crate::openai::ApiError;
+
+/// The id of a Gemini model, without `models/` but with `tunedModels/`.
+///
+/// It holds letters, digits, `.`, `_` and `-` only and begins with a letter or digit, so that it can never leave its
+/// segment of an upstream path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(String);
+
+const TUNED: &str = "tunedModels/";
+const LONGEST: usize = 128;
+/// What must follow `openai/` for that prefix to be a gateway's and not a part of the name.
+const GOOGLE_FAMILIES: [&str; 7] = ["gemini", "gemma", "imagen", "veo", "nano", "learnlm", "text-embedding"];
+
+impl ModelId {
+    /// Reads the model as a caller writes it; the prefixes that gateways put before a name are taken off.
+    ///
+    /// # Errors
+    /// 404 `model_not_found` for anything that cannot be a model's id.
+    pub fn parse(name: &str) -> Result<Self, ApiError> {
+        let bare = strip_prefixes(name);
+        let (prefix, id) = bare.strip_prefix(TUNED).map_or(("", bare), |id| (TUNED, id));
+        let well_formed = id.len() <= LONGEST
+            && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        if well_formed { Ok(Self(format!("{prefix}{id}"))) } else { Err(ApiError::model_not_found(name)) }
+    }
+
+    /// The id: `gemini-3.5-flash`, `tunedModels/x`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name that Gemini's bodies and paths use: `models/gemini-3.5-flash`, `tunedModels/x`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        if self.0.starts_with(TUNED) { self.0.clone() } else { format!("models/{}", self.0) }
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn strip_prefixes(name: &str) -> &str {
+    let mut bare = name.trim();
+    for prefix in ["/", "models/", "google/", "gemini/"] {
+        bare = bare.strip_prefix(prefix).unwrap_or(bare);
+    }
+    if let Some(rest) = bare.strip_prefix("openai/")
+        && GOOGLE_FAMILIES.iter().any(|family| rest.starts_with(family))
+    {
+        bare = rest;
+    }
+    bare.strip_prefix("publishers/google/models/").unwrap_or(bare)
+}
+
+/// What is asked of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// One answer.
+    Generate,
+    /// An answer as server-sent events.
+    StreamGenerate,
+    /// Vectors.
+    BatchEmbed,
+}
+
+impl Method {
+    /// The path and query, to be put behind the base URL.
+    #[must_use]
+    pub fn path(self, model: &ModelId) -> String {
+        let method = match self {
+            Self::Generate => "generateContent",
+            Self::StreamGenerate => "streamGenerateContent?alt=sse",
+            Self::BatchEmbed => "batchEmbedContents",
+        };
+        format!("/v1beta/{}:{method}", model.resource())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_gateways_are_taken_off() {
+        for name in [
+            "gemini-3.5-flash",
+            "models/gemini-3.5-flash",
+            "/models/gemini-3.5-flash",
+            "google/gemini-3.5-flash",
+            "gemini/gemini-3.5-flash",
+            "openai/gemini-3.5-flash",
+            "publishers/google/models/gemini-3.5-flash",
+        ] {
+            assert_eq!(ModelId::parse(name).unwrap().as_str(), "gemini-3.5-flash", "{name}");
+        }
+        assert_eq!(ModelId::parse("tunedModels/mine-1").unwrap().resource(), "tunedModels/mine-1");
+        assert_eq!(
+            Method::StreamGenerate.path(&ModelId::parse("x").unwrap()),
+            "/v1beta/models/x:streamGenerateContent?alt=sse"
+        );
+    }
+
+    #[test]
+    fn nothing_leaves_its_path_segment() {
+        for name in [
+            "",
+            ".",
+            "..",
+            "../files",
+            "a/b",
+            "models/",
+            "x?key=1",
+            "x:predict",
+            "a b",
+            "x%2f",
+            "é",
+            "tunedModels/../x",
+            "-x",
+            "openai/gpt-4o",
+            "tunedModels/",
+            "x#",
+            "x\\y",
+        ] {
+            let error = ModelId::parse(name).unwrap_err();
+            assert_eq!(error.code, Some("model_not_found"), "{name}");
+        }
+        assert!(ModelId::parse(&"x".repeat(129)).is_err());
+    }
+}

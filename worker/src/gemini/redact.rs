@@ -1,0 +1,60 @@
+//! Takes API keys out of texts that Google wrote: some of its errors quote the caller's key.
+//!
+//! In: any text. Out: the same text with `[redacted]` in place of what looks like a key. Rather one word too many.
+
+/// Replaces everything that looks like a Google API key, or that a text calls one.
+#[must_use]
+pub fn redact_keys(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_key_char) {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !is_key_char(c)).unwrap_or(from.len()));
+        clean.push_str(before);
+        if is_secret(&clean, word) {
+            clean.push_str("[redacted]");
+        } else {
+            clean.push_str(word);
+        }
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+fn is_secret(before: &str, word: &str) -> bool {
+    let looks_like_key =
+        (word.starts_with("AIza") && word.len() >= 20) || (word.starts_with("AQ.") && word.len() >= 12);
+    let called_key =
+        ["key=", "key:", "key%3D", "key%3d", "Bearer "].iter().any(|name| before.ends_with(name));
+    looks_like_key || (called_key && word.len() >= 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_go_and_the_rest_stays() {
+        let key = format!("AIza{}", "Sy0-_x".repeat(6));
+        for (text, expected) in [
+            (
+                format!("Permission denied: Consumer 'api_key:{key}' has been suspended."),
+                "Permission denied: Consumer 'api_key:[redacted]' has been suspended.",
+            ),
+            (
+                format!("https://g.co/v1beta/models?key={key}&alt=sse"),
+                "https://g.co/v1beta/models?key=[redacted]&alt=sse",
+            ),
+            (format!("{key}é{key}"), "[redacted]é[redacted]"),
+            ("AQ.Ab8RN6KabcdefGH-1_2.xyz is bad".to_owned(), "[redacted] is bad"),
+            ("API key not valid. See key: name.".to_owned(), "API key not valid. See key: name."),
+        ] {
+            assert_eq!(redact_keys(&text), expected);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The error envelope that every OpenAI client reads.
+//!
+//! In: what went wrong, by kind. Out: status, headers' values and body. No upstream URL and no secret may get into a message.
+
+use http::StatusCode;
+use serde::Serialize;
+
+/// An answer other than success, as the OpenAI API gives it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The HTTP status, where one can still be sent.
+    pub status: StatusCode,
+    /// For people.
+    pub message: String,
+    /// `error.type`: the family of the error.
+    pub kind: &'static str,
+    /// The request field at fault, as a path (`messages[0].role`).
+    pub param: Option<String>,
+    /// `error.code`: what programs look at.
+    pub code: Option<&'static str>,
+    /// For `retry-after` and `retry-after-ms`.
+    pub retry_after_ms: Option<u64>,
+    /// For `x-should-retry`, which overrides what OpenAI's SDKs would do for the status.
+    pub should_retry: Option<bool>,
+}
+
+const INVALID_REQUEST: &str = "invalid_request_error";
+
+impl ApiError {
+    /// An error of any kind, without a field.
+    #[must_use]
+    pub fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: Option<&'static str>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            kind,
+            param: None,
+            code,
+            retry_after_ms: None,
+            should_retry: None,
+        }
+    }
+
+    /// 400 about one field (or about none in particular).
+    #[must_use]
+    pub fn invalid(param: Option<&str>, code: &'static str, message: impl Into<String>) -> Self {
+        let param = param.map(ToOwned::to_owned);
+        Self { param, ..Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, Some(code), message) }
+    }
+
+    /// 400: the body is no JSON.
+    #[must_use]
+    pub fn invalid_json() -> Self {
+        let message = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using \
+                       your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not \
+                       valid JSON.)";
+        Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, None, message)
+    }
+
+    /// 400: a field that must be there is not.
+    #[must_use]
+    pub fn missing(param: &str) -> Self {
+        Self::invalid(
+            Some(param),
+            "missing_required_parameter",
+            format!("Missing required parameter: '{param}'."),
+        )
+    }
+
+    /// 400: the field's value is none of the allowed ones.
+    #[must_use]
+    pub fn invalid_value(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(Some(param), "invalid_value", message)
+    }
+
+    /// 400: the model cannot do what this value of the field asks for.
+    #[must_use]
+    pub fn unsupported_value(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(Some(param), "unsupported_value", message)
+    }
+
+    /// 400: the model does not know this field.
+    #[must_use]
+    pub fn unsupported_parameter(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(Some(param), "unsupported_parameter", message)
+    }
+
+    /// 401: no client key, or one that opens nothing.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            INVALID_REQUEST,
+            Some("invalid_api_key"),
+            "Incorrect API key provided. Use the client key of your pool (sk-pool-...).",
+        )
+    }
+
+    /// 404: no such model, or not in this pool.
+    #[must_use]
+    pub fn model_not_found(model: &str) -> Self {
+        let shown: String = model.chars().take(128).collect();
+        let error = Self::new(
+            StatusCode::NOT_FOUND,
+            INVALID_REQUEST,
+            Some("model_not_found"),
+            format!("The model '{shown}' does not exist or you do not have access to it."),
+        );
+        Self { param: Some("model".to_owned()), ..error }
+    }
+
+    /// 404: no such route.
+    #[must_use]
+    pub fn not_found(method: &str, path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            INVALID_REQUEST,
+            Some("unknown_url"),
+            format!("Unknown request URL: {method} {shown}. Please check the URL for typos."),
+        )
+    }
+
+    /// 405: the route exists, but not for this method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            INVALID_REQUEST,
+            Some("method_not_supported"),
+            format!("Not allowed to {method} on {shown}."),
+        )
+    }
+
+    /// 413: the body is longer than the service takes.
+    #[must_use]
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            INVALID_REQUEST,
+            Some("request_too_large"),
+            format!("The request body is larger than {limit} bytes."),
+        )
+    }
+
+    /// A 5xx: nothing that the caller did.
+    #[must_use]
+    pub fn server(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, "server_error", Some(code), message)
+    }
+
+    /// 502, or an event: the upstream stream was cut.
+    #[must_use]
+    pub fn truncated() -> Self {
+        let message = "The upstream stream ended before the model finished.";
+        Self::server(StatusCode::BAD_GATEWAY, "upstream_stream_truncated", message)
+    }
+
+    /// The response body.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: Body<'a>,
+        }
+        #[derive(Serialize)]
+        struct Body<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: Option<&'a str>,
+        }
+        let error =
+            Body { message: &self.message, r#type: self.kind, param: self.param.as_deref(), code: self.code };
+        // Strings into a vector: there is nothing that could fail.
+        serde_json::to_vec(&Envelope { error }).unwrap_or_default()
+    }
+
+    /// Appends the error as a server-sent event, for a stream that has begun. No `[DONE]` may follow.
+    pub fn event(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&self.body());
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_always_has_all_four_members() {
+        let body = ApiError::invalid_json().body();
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(value["error"]["type"], "invalid_request_error");
+        assert!(value["error"]["param"].is_null() && value["error"]["code"].is_null());
+        let body = ApiError::missing("model").body();
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            r#"{"error":{"message":"Missing required parameter: 'model'.","type":"invalid_request_error","param":"model","code":"missing_required_parameter"}}"#
+        );
+    }
+}

@@ -1,0 +1,425 @@
+//! Building blocks for reading JSON from strangers without copying it.
+//!
+//! In: the bytes of one JSON document. Out: values that borrow from it, or an [`ApiError`] naming the field at
+//! fault. Nothing here may allocate for a string that has no escapes, and nothing may recurse by input.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+use super::ApiError;
+
+/// A JSON string, borrowed from the document unless it holds escapes.
+///
+/// Half a surrogate pair, which JavaScript happily sends and Rust strings cannot hold, becomes U+FFFD.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    fn from_bytes(bytes: &'a [u8]) -> Self {
+        Text(String::from_utf8_lossy(bytes))
+    }
+
+    fn copy_bytes<'b>(bytes: &[u8]) -> Text<'b> {
+        Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+                Ok(Text::from_bytes(bytes))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+                Ok(Text::copy_bytes(bytes))
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        // Bytes, not a string: only so does serde_json hand over half surrogates instead of failing.
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+/// The name of an object's member. Unlike [`Text`] it is read as a string, as only so its place can be told in an error.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// `"a string"` or `["an", "array"]` of `T`, as OpenAI allows it in several places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OneOrMany<'a, T> {
+    /// The bare string.
+    One(Text<'a>),
+    /// The array.
+    Many(Vec<T>),
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrManyVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+            type Value = OneOrMany<'de, T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a string or an array")
+            }
+
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(OneOrMany::One(Text::from_bytes(bytes)))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(OneOrMany::One(Text::copy_bytes(bytes)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut many = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    many.push(item);
+                }
+                Ok(OneOrMany::Many(many))
+            }
+        }
+
+        // serde_json answers a request for bytes with a string's bytes or, for `[`, with a sequence; unlike an
+        // untagged enum this buffers nothing, so that raw values inside keep their text.
+        deserializer.deserialize_bytes(OneOrManyVisitor(PhantomData))
+    }
+}
+
+/// `"a string"` or `{"an": "object"}` of `T`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameOr<'a, T> {
+    /// The bare string.
+    Name(Text<'a>),
+    /// The object.
+    Object(T),
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for NameOr<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for NameOrVisitor<T> {
+            type Value = NameOr<'de, T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a string or an object")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(NameOr::Name(Text(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(NameOr::Name(Text(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(NameOr::Object)
+            }
+        }
+
+        deserializer.deserialize_any(NameOrVisitor(PhantomData))
+    }
+}
+
+/// A whole number; `100.0` counts as one, as JavaScript makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Integer(pub i128);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IntegerVisitor;
+
+        impl Visitor<'_> for IntegerVisitor {
+            type Value = Integer;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("an integer")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Integer, E> {
+                Ok(Integer(value.into()))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Integer, E> {
+                Ok(Integer(value.into()))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
+                if value.fract() != 0.0 {
+                    return Err(E::invalid_type(de::Unexpected::Float(value), &self));
+                }
+                // Saturates, which the range check of every integer parameter then refuses.
+                #[allow(clippy::cast_possible_truncation)]
+                Ok(Integer(value as i128))
+            }
+        }
+
+        deserializer.deserialize_any(IntegerVisitor)
+    }
+}
+
+/// A number with or without a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Decimal(pub f64);
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DecimalVisitor;
+
+        // The far end of u64 loses digits as a float; no parameter's range comes near it.
+        #[allow(clippy::cast_precision_loss)]
+        impl Visitor<'_> for DecimalVisitor {
+            type Value = Decimal;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a decimal")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Decimal, E> {
+                Ok(Decimal(value as f64))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Decimal, E> {
+                Ok(Decimal(value as f64))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Decimal, E> {
+                Ok(Decimal(value))
+            }
+        }
+
+        deserializer.deserialize_any(DecimalVisitor)
+    }
+}
+
+/// Declares a request object whose every field is optional and which remembers the names it did not know.
+///
+/// `#[serde(flatten)]` would do the latter by buffering the whole document, and lose raw values on the way.
+macro_rules! request_object {
+    ($(#[$meta:meta])* pub struct $name:ident<'a> { $($(#[$field_meta:meta])* $field:ident $(= $alias:literal)?: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub struct $name<'a> {
+            $($(#[$field_meta])* pub $field: Option<$type>,)*
+            /// Names of the members that the object does not know, in their order.
+            pub unknown: Vec<::std::borrow::Cow<'a, str>>,
+        }
+
+        impl<'de: 'a, 'a> ::serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct ObjectVisitor<'a>(::std::marker::PhantomData<&'a ()>);
+
+                impl<'de: 'a, 'a> ::serde::de::Visitor<'de> for ObjectVisitor<'a> {
+                    type Value = $name<'a>;
+
+                    fn expecting(&self, formatter: &mut ::std::fmt::Formatter) -> ::std::fmt::Result {
+                        formatter.write_str("an object")
+                    }
+
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut object = $name::default();
+                        while let Some(key) = map.next_key::<$crate::openai::json::Key<'a>>()? {
+                            match &*key.0 {
+                                $(stringify!($field) $(| $alias)? => object.$field = map.next_value()?,)*
+                                _ => {
+                                    map.next_value::<::serde::de::IgnoredAny>()?;
+                                    object.unknown.push(key.0);
+                                }
+                            }
+                        }
+                        Ok(object)
+                    }
+                }
+
+                deserializer.deserialize_map(ObjectVisitor(::std::marker::PhantomData))
+            }
+        }
+    };
+}
+pub(crate) use request_object;
+
+/// Reads a request body.
+///
+/// # Errors
+/// 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
+/// field as `param`, when it has the wrong shape.
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    match serde_json::from_slice(body) {
+        Ok(value) => Ok(value),
+        Err(error) if error.is_data() => Err(locate::<T>(body, &error)),
+        Err(_) => Err(ApiError::invalid_json()),
+    }
+}
+
+/// Reads the body a second time, slower, to learn which field was wrong.
+fn locate<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) -> ApiError {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let (path, detail) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => (error.path().to_string(), error.inner().to_string()),
+        Ok(_) => (".".to_owned(), first.to_string()),
+    };
+    describe(&path, &detail)
+}
+
+/// Puts serde's words ("invalid type: string \"hot\", expected a decimal at line 1 column 9") into OpenAI's.
+fn describe(path: &str, detail: &str) -> ApiError {
+    let param = (path != ".").then_some(path);
+    let detail = detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail);
+    if let Some(name) = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        let name = param.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}"));
+        return ApiError::missing(&name);
+    }
+    let shown = param.unwrap_or("body");
+    let message = match (detail.strip_prefix("invalid type: "), detail.rsplit_once(", expected ")) {
+        (Some(found), Some((_, expected))) => {
+            let (expected, found) = (plain(expected), plain(found));
+            format!("Invalid type for '{shown}': expected {expected}, but got {found} instead.")
+        }
+        _ => format!("Invalid value for '{shown}'."),
+    };
+    ApiError::invalid(param, "invalid_type", message)
+}
+
+/// The kind of thing that serde names, without its value, in the words that OpenAI uses.
+fn plain(serde: &str) -> &str {
+    const WORDS: [(&str, &str); 11] = [
+        ("string", "a string"),
+        ("integer", "an integer"),
+        ("floating point", "a decimal"),
+        ("boolean", "a boolean"),
+        ("a boolean", "a boolean"),
+        ("a sequence", "an array"),
+        ("sequence", "an array"),
+        ("map", "an object"),
+        ("struct", "an object"),
+        ("null", "null"),
+        ("unit", "null"),
+    ];
+    WORDS.iter().find(|(word, _)| serde.starts_with(word)).map_or(serde, |(_, plain)| plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_borrows_without_escapes_and_survives_half_surrogates() {
+        let text: Text = serde_json::from_slice(br#""plain""#).unwrap();
+        assert!(matches!(text.0, Cow::Borrowed("plain")));
+        let text: Text = serde_json::from_slice(br#""a\nb \ud83d\ude00 \ud83d""#).unwrap();
+        assert!(text.starts_with("a\nb \u{1f600} \u{fffd}"));
+    }
+
+    #[test]
+    fn one_or_many_takes_both_and_nothing_else() {
+        let one: OneOrMany<Text> = serde_json::from_str(r#""x""#).unwrap();
+        assert_eq!(one, OneOrMany::One(Text("x".into())));
+        let many: OneOrMany<Text> = serde_json::from_str(r#"["x","y"]"#).unwrap();
+        assert_eq!(many, OneOrMany::Many(vec![Text("x".into()), Text("y".into())]));
+        assert!(serde_json::from_str::<OneOrMany<Text>>("5").is_err());
+    }
+
+    #[test]
+    fn integers_may_be_written_as_floats_only_when_whole() {
+        assert_eq!(serde_json::from_str::<Integer>("100.0").unwrap(), Integer(100));
+        assert_eq!(
+            serde_json::from_str::<Integer>("18446744073709551615").unwrap(),
+            Integer(u64::MAX.into())
+        );
+        assert!(serde_json::from_str::<Integer>("1.5").is_err());
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_without_its_value() {
+        request_object! {
+            /// A probe.
+            pub struct Probe<'a> {
+                /// Probed.
+                heat: Decimal,
+                /// Probed.
+                rows: Vec<OneOrMany<'a, Text<'a>>>,
+                /// Probed.
+                flag: bool,
+            }
+        }
+        let error = parse::<Probe>(br#"{"heat":"very secret"}"#).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("heat"));
+        assert_eq!(error.code, Some("invalid_type"));
+        assert_eq!(error.message, "Invalid type for 'heat': expected a decimal, but got a string instead.");
+        let error = parse::<Probe>(br#"{"rows":["x",[{}]]}"#).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("rows[1][0]"));
+        let error = parse::<Probe>(br#"{"flag":1}"#).unwrap_err();
+        assert_eq!(error.message, "Invalid type for 'flag': expected a boolean, but got an integer instead.");
+        let error = parse::<Probe>(b"[]").unwrap_err();
+        assert_eq!((error.param.as_deref(), error.code), (None, Some("invalid_type")));
+        let error = parse::<Probe>(b"{").unwrap_err();
+        assert_eq!(error.code, None);
+        let probe = parse::<Probe>(br#"{"new":[1],"flag":null,"heat":1}"#).unwrap();
+        assert_eq!(probe.unknown, ["new"]);
+        assert_eq!((probe.flag, probe.heat), (None, Some(Decimal(1.0))));
+    }
+}

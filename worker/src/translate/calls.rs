@@ -1,0 +1,229 @@
+//! Tool calls and their results in the history.
+//!
+//! In: assistants' calls and tools' messages, in whatever order. Out: for each turn with calls one turn with exactly as
+//! many results in the same order, which is what Gemini insists on. A result without a call is not lost.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::capabilities::{Capabilities, Thinking};
+use super::messages::plain_text;
+use super::names::Names;
+use super::request::TranslateOptions;
+use super::{results, signatures};
+use crate::gemini::{FunctionCall, FunctionResponse, Part, PartData};
+use crate::openai::{ApiError, CalledFunction, Message, MessageContent, ToolCall};
+
+/// One call of a message.
+#[derive(Debug)]
+pub(super) struct Call<'r> {
+    /// As the client knows it, without what `LiteLLM` appends to it.
+    pub(super) id: Option<&'r str>,
+    pub(super) name: &'r str,
+    pub(super) args: CallArgs<'r>,
+    pub(super) source: Option<&'r ToolCall<'r>>,
+    /// Signature that `LiteLLM` has appended to the id.
+    pub(super) id_signature: Option<&'r str>,
+}
+
+/// What a call is called with.
+#[derive(Debug)]
+pub(super) enum CallArgs<'r> {
+    Function(&'r CalledFunction<'r>),
+    Custom(&'r str),
+}
+
+/// The calls of one assistant's message, and which message answers each.
+#[derive(Debug)]
+pub(super) struct CallSite<'r> {
+    message: usize,
+    pub(super) calls: Vec<Call<'r>>,
+    results: Vec<Option<usize>>,
+}
+
+/// All calls of a conversation.
+#[derive(Debug)]
+pub(super) struct History<'r> {
+    /// By message.
+    sites: Vec<CallSite<'r>>,
+    matched: Vec<bool>,
+}
+
+/// What `LiteLLM` puts between an id and the signature it appends.
+const SIGNATURE_SEPARATOR: &str = "__thought__";
+
+fn split_id(id: &str) -> (&str, Option<&str>) {
+    id.split_once(SIGNATURE_SEPARATOR).map_or((id, None), |(id, signature)| (id, Some(signature)))
+}
+
+impl<'r> History<'r> {
+    /// Finds the call of every tool's message: the nearest one before it with that id (ids may repeat in later turns),
+    /// or else that name, or else, for a message that names no call, the next that has no result yet.
+    pub(super) fn of(messages: &'r [Message<'r>]) -> Self {
+        let mut sites: Vec<CallSite<'r>> = Vec::new();
+        let mut matched = vec![false; messages.len()];
+        let mut by_id: HashMap<&str, (usize, usize)> = HashMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            match &*message.role {
+                "assistant" => {
+                    let calls = calls_of(message);
+                    if calls.is_empty() {
+                        continue;
+                    }
+                    for (slot, call) in calls.iter().enumerate() {
+                        if let Some(id) = call.id {
+                            by_id.insert(id, (sites.len(), slot));
+                        }
+                    }
+                    let results = vec![None; calls.len()];
+                    sites.push(CallSite { message: index, calls, results });
+                }
+                "tool" | "function" => {
+                    let id = message.tool_call_id.as_deref().map(|id| split_id(id).0);
+                    let place = id
+                        .and_then(|id| by_id.get(id).copied())
+                        .or_else(|| place_without_id(&sites, message, id));
+                    let slot = place.and_then(|(site, slot)| sites.get_mut(site)?.results.get_mut(slot));
+                    if let (Some(free @ None), Some(seen)) = (slot, matched.get_mut(index)) {
+                        *free = Some(index);
+                        *seen = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { sites, matched }
+    }
+
+    /// The calls of the message at `index`.
+    pub(super) fn site(&self, index: usize) -> Option<&CallSite<'r>> {
+        let place = self.sites.binary_search_by_key(&index, |site| site.message).ok()?;
+        self.sites.get(place)
+    }
+
+    /// Whether the tool's message at `index` answers a call.
+    pub(super) fn is_matched(&self, index: usize) -> bool {
+        self.matched.get(index).copied().unwrap_or_default()
+    }
+}
+
+fn place_without_id(
+    sites: &[CallSite<'_>],
+    message: &Message<'_>,
+    id: Option<&str>,
+) -> Option<(usize, usize)> {
+    let last = sites.last()?;
+    let free = |call: &Call, slot: usize| {
+        let wanted = message.name.as_deref().is_none_or(|name| name == call.name);
+        wanted && last.results.get(slot).is_some_and(Option::is_none)
+    };
+    if id.is_some() && message.name.is_none() {
+        return None;
+    }
+    let slot = last.calls.iter().enumerate().position(|(slot, call)| free(call, slot))?;
+    Some((sites.len() - 1, slot))
+}
+
+fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
+    let mut calls: Vec<Call<'r>> = Vec::new();
+    for call in message.tool_calls.iter().flatten() {
+        let (id, id_signature) = call.id.as_deref().map_or((None, None), |id| {
+            let (id, signature) = split_id(id);
+            (Some(id).filter(|id| !id.is_empty()), signature)
+        });
+        let (name, args) = match (&call.function, &call.custom) {
+            (Some(function), _) => (&*function.name, CallArgs::Function(function)),
+            (None, Some(custom)) => {
+                (&*custom.name, CallArgs::Custom(custom.input.as_deref().unwrap_or_default()))
+            }
+            (None, None) => continue,
+        };
+        calls.push(Call { id, name, args, source: Some(call), id_signature });
+    }
+    if let Some(function) = message.function_call.as_ref().filter(|_| calls.is_empty()) {
+        let args = CallArgs::Function(function);
+        calls.push(Call { id: None, name: &function.name, args, source: None, id_signature: None });
+    }
+    calls
+}
+
+/// The model's parts of a turn with calls.
+///
+/// Newer models refuse a turn whose first call does not carry the signature it was made with; where it is lost, a
+/// value that Google accepts instead stands in for it.
+pub(super) fn call_parts<'r>(
+    site: &CallSite<'r>,
+    capabilities: &Capabilities,
+    options: &TranslateOptions<'_>,
+    names: &Names,
+) -> Vec<Part<'r>> {
+    let mut parts = Vec::with_capacity(site.calls.len());
+    for call in &site.calls {
+        let args = match call.args {
+            CallArgs::Function(function) => results::arguments(function.arguments),
+            CallArgs::Custom(input) => results::custom_input(input),
+        };
+        let id = call.id.filter(|_| capabilities.modern).map(Cow::Borrowed);
+        let data = PartData::FunctionCall(FunctionCall { id, name: names.to_gemini(call.name), args });
+        let mut thought_signature = None;
+        if capabilities.thinking != Thinking::None {
+            thought_signature = signatures::of_call(call, options.signatures);
+        }
+        if thought_signature.is_none() && capabilities.modern && parts.is_empty() {
+            thought_signature = Some(Cow::Borrowed(signatures::STAND_IN));
+        }
+        parts.push(Part { thought_signature, ..data.into() });
+    }
+    parts
+}
+
+/// The results of a turn with calls, in the order of the calls.
+pub(super) fn result_parts<'r>(
+    site: &CallSite<'r>,
+    messages: &'r [Message<'_>],
+    capabilities: &Capabilities,
+    names: &Names,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    let mut parts = Vec::with_capacity(site.calls.len());
+    for (call, result) in site.calls.iter().zip(&site.results) {
+        let response = match result.and_then(|index| Some((index, messages.get(index)?))) {
+            Some((index, message)) => results::response(result_text(index, message)?),
+            None => results::no_response(),
+        };
+        let id = call.id.filter(|_| capabilities.modern).map(Cow::Borrowed);
+        let name = names.to_gemini(call.name);
+        parts.push(
+            PartData::FunctionResponse(FunctionResponse { id, name, response, parts: Vec::new() }).into(),
+        );
+    }
+    Ok(parts)
+}
+
+/// What a tool says, as one text.
+fn result_text<'r>(index: usize, message: &'r Message<'_>) -> Result<Cow<'r, str>, ApiError> {
+    match &message.content {
+        None => Ok(Cow::Borrowed("")),
+        Some(MessageContent::One(text)) => Ok(Cow::Borrowed(text)),
+        Some(MessageContent::Many(content)) => {
+            let mut texts = Vec::with_capacity(content.len());
+            for (place, part) in content.iter().enumerate() {
+                let Some(text) = plain_text(part) else {
+                    let param = format!("messages[{index}].content[{place}].type");
+                    return Err(ApiError::invalid_value(
+                        &param,
+                        "Invalid value. Supported values are: 'text'.",
+                    ));
+                };
+                texts.push(text);
+            }
+            Ok(if let [text] = texts.as_slice() { Cow::Borrowed(text) } else { Cow::Owned(texts.join("\n")) })
+        }
+    }
+}
+
+/// A result whose call is not in the history, as words of the user.
+pub(super) fn orphan<'r>(index: usize, message: &'r Message<'_>) -> Result<Part<'r>, ApiError> {
+    let text = result_text(index, message)?;
+    let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or_default();
+    Ok(Part::text(format!("[tool result {id}] {text}")))
+}

@@ -1,0 +1,112 @@
+//! Why an answer ended.
+//!
+//! In: Gemini's `finishReason` and what was delivered until then. Out: OpenAI's `finish_reason`, or the verdict that
+//! this answer is none. An agent that is told `stop` about nothing gives up in silence; that must not happen.
+
+/// What a choice has delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) text: bool,
+    pub(super) calls: bool,
+    /// Pictures or sound.
+    pub(super) media: bool,
+}
+
+impl Said {
+    pub(super) fn anything(self) -> bool {
+        self.text || self.calls || self.media
+    }
+}
+
+/// How a choice ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// OpenAI's reason, and whether Gemini's own says more.
+    Reason { reason: &'static str, native: bool },
+    /// Nothing usable; asking again may help.
+    Unusable,
+}
+
+/// Maps `finishReason`.
+pub(super) fn finish(native: Option<&str>, said: Said, legacy_functions: bool) -> Finish {
+    let done = match (said.calls, legacy_functions) {
+        (true, false) => "tool_calls",
+        (true, true) => "function_call",
+        (false, _) => "stop",
+    };
+    let told = |reason| Finish::Reason { reason, native: true };
+    match native {
+        Some("STOP") => Finish::Reason { reason: done, native: false },
+        None | Some("") if said.anything() => Finish::Reason { reason: done, native: false },
+        None | Some("") => Finish::Unusable,
+        Some("MAX_TOKENS" | "CONTINUATION") => told("length"),
+        Some(
+            "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+            | "MODEL_ARMOR",
+        ) => told("content_filter"),
+        Some("IMAGE_OTHER" | "NO_IMAGE" | "OTHER" | "ESCALATION" | "PUP_LIMITED_DISABLED")
+            if !said.anything() =>
+        {
+            told("content_filter")
+        }
+        // Malformed and unexpected calls, missing signatures, and whatever Google thinks of next.
+        Some(_) if said.anything() => told(done),
+        Some(_) => Finish::Unusable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_with_text_with_a_call_and_with_nothing() {
+        const NOTHING: Said = Said { text: false, calls: false, media: false };
+        for (native, text, call, nothing) in [
+            (None, "stop", "tool_calls", "-"),
+            (Some("STOP"), "stop", "tool_calls", "stop"),
+            (Some("FINISH_REASON_UNSPECIFIED"), "stop*", "tool_calls*", "-"),
+            (Some("MAX_TOKENS"), "length*", "length*", "length*"),
+            (Some("CONTINUATION"), "length*", "length*", "length*"),
+            (Some("SAFETY"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("RECITATION"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("LANGUAGE"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("BLOCKLIST"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("PROHIBITED_CONTENT"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("SPII"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("IMAGE_SAFETY"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("IMAGE_PROHIBITED_CONTENT"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("IMAGE_RECITATION"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("MODEL_ARMOR"), "content_filter*", "content_filter*", "content_filter*"),
+            (Some("IMAGE_OTHER"), "stop*", "tool_calls*", "content_filter*"),
+            (Some("NO_IMAGE"), "stop*", "tool_calls*", "content_filter*"),
+            (Some("OTHER"), "stop*", "tool_calls*", "content_filter*"),
+            (Some("ESCALATION"), "stop*", "tool_calls*", "content_filter*"),
+            (Some("PUP_LIMITED_DISABLED"), "stop*", "tool_calls*", "content_filter*"),
+            (Some("MALFORMED_FUNCTION_CALL"), "stop*", "tool_calls*", "-"),
+            (Some("UNEXPECTED_TOOL_CALL"), "stop*", "tool_calls*", "-"),
+            (Some("TOO_MANY_TOOL_CALLS"), "stop*", "tool_calls*", "-"),
+            (Some("MALFORMED_RESPONSE"), "stop*", "tool_calls*", "-"),
+            (Some("MISSING_THOUGHT_SIGNATURE"), "stop*", "tool_calls*", "-"),
+            (Some("SOMETHING_NEW"), "stop*", "tool_calls*", "-"),
+        ] {
+            let shown = |said| match finish(native, said, false) {
+                Finish::Reason { reason, native } => format!("{reason}{}", if native { "*" } else { "" }),
+                Finish::Unusable => "-".to_owned(),
+            };
+            assert_eq!(shown(Said { text: true, ..NOTHING }), text, "{native:?} with text");
+            assert_eq!(shown(Said { calls: true, ..NOTHING }), call, "{native:?} with a call");
+            assert_eq!(shown(NOTHING), nothing, "{native:?} with nothing");
+        }
+        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, true);
+        assert_eq!(legacy, Finish::Reason { reason: "function_call", native: false });
+    }
+}

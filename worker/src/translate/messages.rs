@@ -1,0 +1,239 @@
+//! Messages into turns.
+//!
+//! In: the messages in their order. Out: what the model is told beforehand, and turns that obey Gemini's rules about
+//! who may speak after whom. No message may vanish without a trace but an assistant's empty one.
+
+use std::borrow::Cow;
+
+use super::calls::{self, History};
+use super::capabilities::{Capabilities, Thinking};
+use super::names::Names;
+use super::request::TranslateOptions;
+use super::signatures;
+use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
+use crate::openai::{ApiError, ChatRequest, ContentPart, Message, MessageContent};
+
+/// A translated conversation.
+pub(super) struct Conversation<'r> {
+    pub(super) system: Option<SystemInstruction<'r>>,
+    pub(super) contents: Vec<Content<'r>>,
+}
+
+/// Translates all messages.
+pub(super) fn conversation<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+    options: &TranslateOptions<'_>,
+    names: &Names,
+) -> Result<Conversation<'r>, ApiError> {
+    let messages = request.messages();
+    let history = History::of(messages);
+    let leading = messages.iter().take_while(|message| is_system(message)).count();
+    let mut system = Vec::new();
+    let mut turns = Turns::default();
+    for (index, message) in messages.iter().enumerate() {
+        match &*message.role {
+            "system" | "developer" if index < leading => system.extend(system_parts(index, message)?),
+            "system" | "developer" => turns.extend(Role::User, system_parts(index, message)?),
+            "user" => turns.extend(Role::User, user_parts(index, message)?),
+            "assistant" => {
+                turns.extend(Role::Model, assistant_parts(index, message, capabilities)?);
+                if let Some(site) = history.site(index) {
+                    turns.extend(Role::Model, calls::call_parts(site, capabilities, options, names));
+                    turns.push_results(calls::result_parts(site, messages, capabilities, names)?);
+                }
+            }
+            "tool" | "function" if history.is_matched(index) => {}
+            "tool" | "function" => turns.extend(Role::User, [calls::orphan(index, message)?]),
+            role => {
+                let param = format!("messages[{index}].role");
+                let message = format!(
+                    "Invalid value: '{}'. Supported values are: 'system', 'developer', 'user', 'assistant', 'tool' and \
+                     'function'.",
+                    role.chars().take(40).collect::<String>()
+                );
+                return Err(ApiError::invalid_value(&param, message));
+            }
+        }
+    }
+    let mut contents = turns.contents;
+    if !capabilities.system_instruction {
+        prepend_system(&mut contents, &std::mem::take(&mut system));
+    }
+    repair(&mut contents, capabilities);
+    let system = (!system.is_empty()).then_some(SystemInstruction { parts: system });
+    Ok(Conversation { system, contents })
+}
+
+fn is_system(message: &Message<'_>) -> bool {
+    matches!(&*message.role, "system" | "developer")
+}
+
+/// Turns in the making: neighbours of one role become one turn.
+#[derive(Default)]
+struct Turns<'r> {
+    contents: Vec<Content<'r>>,
+    /// The last turn holds results of calls, which nothing may be mixed with.
+    sealed: bool,
+}
+
+impl<'r> Turns<'r> {
+    fn extend(&mut self, role: Role, parts: impl IntoIterator<Item = Part<'r>>) {
+        let mut parts = parts.into_iter().peekable();
+        if parts.peek().is_none() {
+            return;
+        }
+        match self.contents.last_mut() {
+            Some(last) if last.role == role && !self.sealed => last.parts.extend(parts),
+            _ => self.contents.push(Content { role, parts: parts.collect() }),
+        }
+        self.sealed = false;
+    }
+
+    fn push_results(&mut self, parts: Vec<Part<'r>>) {
+        self.contents.push(Content { role: Role::User, parts });
+        self.sealed = true;
+    }
+}
+
+fn system_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>>, ApiError> {
+    let mut parts = Vec::new();
+    match &message.content {
+        None => return Err(no_content(index)),
+        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
+        Some(MessageContent::Many(content)) => {
+            for part in content {
+                let Some(text) = plain_text(part) else {
+                    let param = format!("messages[{index}].content");
+                    return Err(ApiError::invalid_value(&param, format!("Invalid '{param}': text only.")));
+                };
+                parts.extend(text_part(text));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn user_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>>, ApiError> {
+    let mut parts = Vec::new();
+    match &message.content {
+        None => return Err(no_content(index)),
+        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
+        Some(MessageContent::Many(content)) => {
+            for (place, part) in content.iter().enumerate() {
+                parts.extend(content_part(index, place, part)?);
+            }
+        }
+    }
+    if parts.is_empty() {
+        parts.push(Part::text(" "));
+    }
+    Ok(parts)
+}
+
+fn assistant_parts<'r>(
+    index: usize,
+    message: &'r Message<'_>,
+    capabilities: &Capabilities,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    let mut parts = Vec::new();
+    match &message.content {
+        None => {}
+        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
+        Some(MessageContent::Many(content)) => {
+            for (place, part) in content.iter().enumerate() {
+                parts.extend(content_part(index, place, part)?);
+            }
+        }
+    }
+    parts.extend(message.refusal.as_deref().and_then(text_part));
+    if capabilities.thinking != Thinking::None
+        && let Some(last) = parts.last_mut()
+    {
+        last.thought_signature = signatures::in_extra(message.extra_content);
+    }
+    Ok(parts)
+}
+
+fn text_part(text: &str) -> Option<Part<'_>> {
+    (!text.is_empty()).then(|| Part::text(text))
+}
+
+/// The text of a part that is nothing but text.
+pub(super) fn plain_text<'r>(part: &'r ContentPart<'_>) -> Option<&'r str> {
+    match &*part.r#type {
+        "text" | "input_text" | "output_text" => Some(part.text.as_deref().unwrap_or_default()),
+        "refusal" => part.refusal.as_deref().or(part.text.as_deref()),
+        _ => None,
+    }
+}
+
+fn content_part<'r>(
+    index: usize,
+    place: usize,
+    part: &'r ContentPart<'_>,
+) -> Result<Option<Part<'r>>, ApiError> {
+    if let Some(text) = plain_text(part) {
+        return Ok(text_part(text));
+    }
+    let param = format!("messages[{index}].content[{place}].type");
+    let shown: String = part.r#type.chars().take(40).collect();
+    Err(ApiError::invalid_value(&param, format!("Invalid value: '{shown}'. Supported values are: 'text'.")))
+}
+
+fn no_content(index: usize) -> ApiError {
+    let param = format!("messages[{index}].content");
+    let message = format!("Invalid type for '{param}': expected a string or an array, but got null instead.");
+    ApiError::invalid(Some(&param), "invalid_type", message)
+}
+
+/// For models without a system instruction: its text goes before the first words of the user.
+fn prepend_system<'r>(contents: &mut Vec<Content<'r>>, system: &[Part<'r>]) {
+    let mut words = String::new();
+    for part in system {
+        if let PartData::Text(text) = &part.data {
+            words.push_str(text);
+            words.push_str("\n\n");
+        }
+    }
+    if words.is_empty() {
+        return;
+    }
+    let first = contents.iter_mut().find(|content| content.role == Role::User);
+    let text = first.and_then(|content| {
+        content.parts.iter_mut().find_map(|part| match &mut part.data {
+            PartData::Text(text) => Some(text),
+            _ => None,
+        })
+    });
+    match text {
+        Some(text) => {
+            words.push_str(text);
+            *text = Cow::Owned(words);
+        }
+        None => contents.insert(0, Content { role: Role::User, parts: vec![Part::text(words)] }),
+    }
+}
+
+/// What Gemini insists on: someone has spoken, no call comes first, and for some models the user comes last.
+fn repair(contents: &mut Vec<Content<'_>>, capabilities: &Capabilities) {
+    let space = || Content { role: Role::User, parts: vec![Part::text(" ")] };
+    let begins_with_call = contents.first().is_none_or(|first| {
+        first.role == Role::Model
+            && first.parts.first().is_some_and(|part| matches!(part.data, PartData::FunctionCall(_)))
+    });
+    if begins_with_call {
+        contents.insert(0, space());
+    }
+    if !capabilities.model_turn_last && contents.last().is_some_and(|last| last.role == Role::Model) {
+        contents.push(space());
+    }
+    if !capabilities.modern {
+        for content in contents.iter_mut().filter(|content| content.role == Role::User) {
+            let media = |part: &Part| matches!(part.data, PartData::InlineData(_) | PartData::FileData(_));
+            if content.parts.iter().all(media) {
+                content.parts.push(Part::text(" "));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Lists of models.
+//!
+//! In: Gemini's descriptions. Out: OpenAI's, under bare ids (clients trip over `models/…`), with what other gateways tell
+//! about a model besides.
+
+use std::borrow::Cow;
+
+use crate::gemini;
+use crate::openai::{Model, ModelList};
+
+/// Google does not say when a model was made, and "now" would make all of them new with each call: the day on which
+/// the Gemini API opened, 2023-12-13.
+const CREATED: u64 = 1_702_425_600;
+
+/// The body of `GET /v1/models`: the models as given, and after them the aliases `(alias, target)` with what is known
+/// about their targets.
+#[must_use]
+pub fn models_list<'a>(
+    models: impl IntoIterator<Item = &'a gemini::Model>,
+    aliases: &[(String, String)],
+) -> Vec<u8> {
+    let models: Vec<&gemini::Model> = models.into_iter().collect();
+    let mut data: Vec<Model> = models.iter().map(|model| describe(model, &model.id)).collect();
+    for (alias, target) in aliases {
+        let known = models.iter().find(|model| model.id == *target);
+        let described = known.map_or_else(|| unknown(alias), |model| describe(model, alias));
+        data.push(Model { owned_by: "proxy", ..described });
+    }
+    to_vec(&ModelList { object: "list", data })
+}
+
+/// The body of `GET /v1/models/{id}`, under the id that the caller asked for.
+#[must_use]
+pub fn model_get(model: &gemini::Model, shown_id: &str) -> Vec<u8> {
+    to_vec(&describe(model, shown_id))
+}
+
+fn to_vec<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    // Writing our own types into memory cannot fail.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn describe<'a>(model: &'a gemini::Model, id: &'a str) -> Model<'a> {
+    Model {
+        display_name: model.display_name.as_deref(),
+        description: model.description.as_deref(),
+        context_length: model.input_token_limit,
+        max_output_tokens: model.output_token_limit,
+        supported_generation_methods: &model.supported_generation_methods,
+        thinking: model.thinking,
+        ..unknown(id)
+    }
+}
+
+fn unknown(id: &str) -> Model<'_> {
+    Model {
+        id: Cow::Borrowed(id),
+        object: "model",
+        created: CREATED,
+        owned_by: "google",
+        display_name: None,
+        description: None,
+        context_length: None,
+        max_output_tokens: None,
+        supported_generation_methods: &[],
+        thinking: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemini::ModelPage;
+
+    #[test]
+    fn ids_are_bare_and_aliases_come_last() {
+        let page = ModelPage::parse(
+            br#"{"models":[{"name":"models/gemini-3.5-flash","displayName":"Flash","inputTokenLimit":1048576,
+                "outputTokenLimit":65536,"supportedGenerationMethods":["generateContent"],"thinking":true,"new":{}},
+                {"name":"models/aqa","supportedGenerationMethods":["generateAnswer"]}],"nextPageToken":""}"#,
+        )
+        .unwrap();
+        assert_eq!(page.next_page_token, None);
+        let usable = page.models.iter().filter(|model| model.is_usable());
+        let aliases =
+            [("gpt-4o".to_owned(), "gemini-3.5-flash".to_owned()), ("x".to_owned(), "gone".to_owned())];
+        let list: serde_json::Value = serde_json::from_slice(&models_list(usable, &aliases)).unwrap();
+        let expected = serde_json::json!({"object": "list", "data": [
+            {"id": "gemini-3.5-flash", "object": "model", "created": CREATED, "owned_by": "google", "display_name": "Flash",
+             "context_length": 1_048_576, "max_output_tokens": 65_536, "supported_generation_methods": ["generateContent"],
+             "thinking": true},
+            {"id": "gpt-4o", "object": "model", "created": CREATED, "owned_by": "proxy", "display_name": "Flash",
+             "context_length": 1_048_576, "max_output_tokens": 65_536, "supported_generation_methods": ["generateContent"],
+             "thinking": true},
+            {"id": "x", "object": "model", "created": CREATED, "owned_by": "proxy"},
+        ]});
+        assert_eq!(list, expected);
+    }
+}

@@ -1,0 +1,329 @@
+//! The parts of an answer, one by one: what both the whole and the streamed answer are made of.
+//!
+//! In: a part as Gemini sent it. Out: what it adds to OpenAI's message, if anything. The state counts calls and pictures
+//! across frames; a part of an unknown kind adds nothing and harms nothing.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::finish::{self, Finish, Said};
+use super::ids::Ids;
+use super::request::ResponseContext;
+use crate::gemini::{AnswerPart, AnsweredBlob, AnsweredCall, Candidate};
+use crate::openai::{
+    CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer, Text,
+    ToolCallAnswer,
+};
+
+/// What a part adds to the message.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    Text(Fragment<'a>),
+    Thought(Fragment<'a>),
+    Call(ToolCallAnswer<'a>),
+    Image(ImageAnswer<'a>),
+    Audio(AnsweredBlob<'a>),
+}
+
+/// One choice in the making.
+#[derive(Debug, Default)]
+pub(super) struct ChoiceState {
+    pub(super) index: u32,
+    pub(super) said: Said,
+    /// Gemini's `finishReason`, the last one.
+    pub(super) native_finish: Option<String>,
+    finish_message: Option<String>,
+    calls: u32,
+    call_ids: Vec<String>,
+    images: u32,
+    /// Of the text; the last one counts.
+    signature: Option<String>,
+    code_execution: Vec<Box<RawValue>>,
+    server_tool_parts: Vec<Box<RawValue>>,
+    continuation_token: Option<String>,
+}
+
+/// How a choice is told to the caller.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) reason: &'static str,
+    pub(super) native: Option<String>,
+    /// Why nothing was said.
+    pub(super) refusal: Option<String>,
+}
+
+impl ChoiceState {
+    pub(super) fn new(index: u32) -> Self {
+        Self { index, ..Self::default() }
+    }
+
+    /// Takes in what a candidate says besides its parts.
+    pub(super) fn note(&mut self, candidate: &Candidate<'_>) {
+        let keep = |slot: &mut Option<String>, text: &Option<Text<'_>>| {
+            if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+                *slot = Some(text.to_owned());
+            }
+        };
+        keep(&mut self.native_finish, &candidate.finish_reason);
+        keep(&mut self.finish_message, &candidate.finish_message);
+        keep(&mut self.continuation_token, &candidate.continuation_token);
+    }
+
+    /// Takes in a part.
+    pub(super) fn read<'a>(
+        &mut self,
+        part: AnswerPart<'a>,
+        context: &'a ResponseContext,
+        ids: &mut Ids,
+    ) -> Option<Piece<'a>> {
+        let signature = part.thought_signature.filter(|signature| !signature.is_empty());
+        if let Some(call) = part.function_call {
+            return self.call(call, signature, context, ids).map(Piece::Call);
+        }
+        if let Some(blob) = part.inline_data {
+            return if part.thought { None } else { self.blob(blob, signature) };
+        }
+        if let Some(raw) = part.tool_call.or(part.tool_response) {
+            let key = if part.tool_call.is_some() { "toolCall" } else { "toolResponse" };
+            self.server_tool_parts.extend(raw_part(key, raw, signature.as_deref()));
+            return None;
+        }
+        if let Some(signature) = signature {
+            self.signature = Some(signature.0.into_owned());
+        }
+        if let Some(raw) = part.executable_code {
+            self.code_execution.extend(raw_part("executableCode", raw, None));
+            return self.own_text(code_fence(raw));
+        }
+        if let Some(raw) = part.code_execution_result {
+            self.code_execution.extend(raw_part("codeExecutionResult", raw, None));
+            return self.own_text(output_fence(raw));
+        }
+        if let Some(file) = part.file_data {
+            return self.own_text(file.file_uri.0.into_owned());
+        }
+        let text = part.text.filter(|text| !text.is_empty())?;
+        if part.thought {
+            return Some(Piece::Thought(Fragment::Raw(text.raw())));
+        }
+        self.said.text = true;
+        Some(Piece::Text(Fragment::Raw(text.raw())))
+    }
+
+    fn own_text<'a>(&mut self, text: String) -> Option<Piece<'a>> {
+        if text.is_empty() {
+            return None;
+        }
+        self.said.text = true;
+        Some(Piece::Text(Fragment::Text(Cow::Owned(text))))
+    }
+
+    fn call<'a>(
+        &mut self,
+        call: AnsweredCall<'a>,
+        signature: Option<Text<'a>>,
+        context: &'a ResponseContext,
+        ids: &mut Ids,
+    ) -> Option<ToolCallAnswer<'a>> {
+        if self.calls > 0 && (context.first_call_only || context.legacy_functions) {
+            return None;
+        }
+        let index = self.calls;
+        self.calls += 1;
+        self.said.calls = true;
+        let id = self.call_id(call.id, ids);
+        let (name, custom) = match call.name.0 {
+            Cow::Borrowed(name) => {
+                let (name, custom) = context.names.to_client(name);
+                (Cow::Borrowed(name), custom)
+            }
+            Cow::Owned(name) => {
+                let (name, custom) = context.names.to_client(&name);
+                (Cow::Owned(name.to_owned()), custom)
+            }
+        };
+        let arguments = call.args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
+        let arguments = if arguments == "null" { Cow::Borrowed("{}") } else { arguments };
+        let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
+        let mut answer = ToolCallAnswer {
+            index: Some(index),
+            id: Cow::Owned(id),
+            r#type: "function",
+            function: None,
+            custom: None,
+            extra_content,
+        };
+        if custom {
+            answer.r#type = "custom";
+            answer.custom = Some(CustomCallAnswer { name, input: custom_input(call.args, arguments) });
+        } else {
+            answer.function = Some(FunctionCallAnswer { name, arguments });
+        }
+        Some(answer)
+    }
+
+    /// Gemini's id, or one of ours; never one that this message has used.
+    fn call_id(&mut self, given: Option<Text<'_>>, ids: &mut Ids) -> String {
+        let mut id = match given.filter(|id| !id.is_empty()) {
+            Some(id) => id.0.into_owned(),
+            None => ids.next("call_"),
+        };
+        let most = self.call_ids.len() + 2;
+        if self.call_ids.contains(&id) {
+            let free = (2..=most)
+                .map(|count| format!("{id}_{count}"))
+                .find(|longer| !self.call_ids.contains(longer));
+            id = free.unwrap_or_else(|| ids.next("call_"));
+        }
+        self.call_ids.push(id.clone());
+        id
+    }
+
+    fn blob<'a>(&mut self, blob: AnsweredBlob<'a>, signature: Option<Text<'a>>) -> Option<Piece<'a>> {
+        if blob.mime_type.starts_with("audio/") {
+            self.said.media = true;
+            return Some(Piece::Audio(blob));
+        }
+        let url = format!("data:{};base64,{}", &*blob.mime_type, &*blob.data);
+        if !blob.mime_type.starts_with("image/") {
+            return self.own_text(format!("[{}]({url})", &*blob.mime_type));
+        }
+        let index = self.images;
+        self.images += 1;
+        self.said.media = true;
+        let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
+        Some(Piece::Image(ImageAnswer {
+            r#type: "image_url",
+            index,
+            image_url: ImageUrlAnswer { url },
+            extra_content,
+        }))
+    }
+
+    /// How the choice ended; `None` when it holds nothing usable.
+    pub(super) fn ending(&self, context: &ResponseContext) -> Option<Ending> {
+        match finish::finish(self.native_finish.as_deref(), self.said, context.legacy_functions) {
+            Finish::Unusable => None,
+            Finish::Reason { reason, native } => {
+                let told = self.native_finish.clone().filter(|_| native);
+                let silent = reason == "content_filter" && !self.said.anything();
+                let refusal = silent.then(|| {
+                    let reason = told.as_deref().unwrap_or_default();
+                    self.finish_message
+                        .clone()
+                        .unwrap_or_else(|| format!("Response blocked by Gemini: {reason}"))
+                });
+                Some(Ending { reason, native: told, refusal })
+            }
+        }
+    }
+
+    /// What OpenAI's message has no place for. Emptied by this.
+    pub(super) fn take_extra<'a>(&mut self) -> GoogleExtra<'a> {
+        GoogleExtra {
+            thought_signature: self.signature.take().map(Cow::Owned),
+            code_execution: std::mem::take(&mut self.code_execution),
+            server_tool_parts: std::mem::take(&mut self.server_tool_parts),
+            continuation_token: self.continuation_token.take().map(Cow::Owned),
+            ..GoogleExtra::default()
+        }
+    }
+}
+
+/// `{"key": raw}` and its signature.
+fn raw_part(key: &str, raw: &RawValue, signature: Option<&str>) -> Option<Box<RawValue>> {
+    let signed = signature.and_then(|signature| serde_json::to_string(signature).ok());
+    let signed = signed.map_or(String::new(), |signature| format!(",\"thoughtSignature\":{signature}"));
+    RawValue::from_string(format!("{{\"{key}\":{}{signed}}}", compact(raw.get()))).ok()
+}
+
+fn code_fence(raw: &RawValue) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Code {
+        language: String,
+        code: String,
+    }
+    let code: Code = serde_json::from_str(raw.get()).unwrap_or_default();
+    let language = match code.language.as_str() {
+        "" | "LANGUAGE_UNSPECIFIED" => "python".to_owned(),
+        language => language.to_ascii_lowercase(),
+    };
+    format!("\n```{language}\n{}\n```\n", without_newline(&code.code))
+}
+
+fn output_fence(raw: &RawValue) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Output {
+        outcome: String,
+        output: String,
+    }
+    let result: Output = serde_json::from_str(raw.get()).unwrap_or_default();
+    let outcome = match result.outcome.as_str() {
+        "OUTCOME_FAILED" => "FAILED\n",
+        "OUTCOME_DEADLINE_EXCEEDED" => "DEADLINE_EXCEEDED\n",
+        _ => "",
+    };
+    format!("\n```output\n{outcome}{}\n```\n", without_newline(&result.output))
+}
+
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
+}
+
+fn custom_input<'a>(args: Option<&'a RawValue>, arguments: Cow<'a, str>) -> Cow<'a, str> {
+    #[derive(Deserialize)]
+    struct Custom<'a> {
+        #[serde(borrow)]
+        input: Text<'a>,
+    }
+    let custom = args.and_then(|args| serde_json::from_str::<Custom>(args.get()).ok());
+    custom.map_or(arguments, |custom| custom.input.0)
+}
+
+/// The JSON without the white space between its tokens.
+pub(super) fn compact(json: &str) -> Cow<'_, str> {
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut keep = |byte: u8| {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            return true;
+        }
+        in_string = byte == b'"';
+        !matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+    };
+    let Some(first) = json.bytes().position(|byte| !keep(byte)) else { return Cow::Borrowed(json) };
+    let (start, rest) = json.split_at(first);
+    let mut compact = String::with_capacity(json.len());
+    compact.push_str(start);
+    // White space outside of strings is ASCII, so that what is kept stays whole characters.
+    compact.extend(rest.char_indices().skip(1).filter_map(|(_, c)| {
+        let kept = u8::try_from(c).map_or(true, &mut keep);
+        kept.then_some(c)
+    }));
+    Cow::Owned(compact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_touches_nothing_inside_strings() {
+        for (json, expected) in [
+            (r#"{"a":1}"#, r#"{"a":1}"#),
+            (
+                "{\n  \"a b\": \"x  \\\" : y\\\\\",\n \"é\" :[ 1.0 , 2e5 ]\r\n}",
+                r#"{"a b":"x  \" : y\\","é":[1.0,2e5]}"#,
+            ),
+            (r#"{"é":"ÿ Ā 🌍 " , "b":1}"#, r#"{"é":"ÿ Ā 🌍 ","b":1}"#),
+        ] {
+            assert_eq!(compact(json), expected);
+        }
+    }
+}
