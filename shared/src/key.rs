@@ -96,7 +96,7 @@ pub struct KeyList {
 }
 
 /// `POST pools/{id}/keys/import`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyImport {
     /// The keys to add. At most [`KeyImport::MAX_ENTRIES`] a request.
     pub keys: Vec<KeyImportEntry>,

@@ -4,6 +4,8 @@
 //! of key files. There is no I/O, no clock and no randomness, so the crate builds for every target.
 //! A secret only ever lives in a [`Secret`], whose `Debug` and `Display` print `[redacted]`.
 
+#![forbid(unsafe_code)]
+
 mod client_key;
 mod error;
 mod gemini_key;

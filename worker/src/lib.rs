@@ -1,5 +1,22 @@
 //! The pool service: many Gemini API keys behind isolated, OpenAI-compatible pools.
+//!
+//! Everything outside [`host`] is the same on Cloudflare Workers and natively. A request flows one
+//! way: [`host`] -> [`service`] -> [`gateway`] (or [`admin`]) -> [`translate`] -> [`pool`] -> host.
 
+#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+
+pub mod admin;
+pub mod crypto;
+pub mod gateway;
 pub mod gemini;
+pub mod host;
+pub mod ledger;
 pub mod openai;
+pub mod pool;
+pub mod reply;
+pub mod service;
+pub mod sql;
+pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod translate;

@@ -1,0 +1,133 @@
+//! The admin API's errors, and the one table from error to status, code, message and hint.
+
+use http::StatusCode;
+use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
+
+use crate::host::Host;
+use crate::ledger::LedgerError;
+use crate::reply::Reply;
+use crate::service::{BODY_LIMIT, SetupError};
+use crate::store::StoreError;
+
+/// Why a request of the admin API was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// The deployment lacks something.
+    #[error("the service is not set up: {0}")]
+    NotSetUp(SetupError),
+    /// No route of that path.
+    #[error("no such route: {0}")]
+    UnknownRoute(String),
+    /// The route exists, but not with this method.
+    #[error("{method} is not allowed on {path}; allowed: {allowed}")]
+    MethodNotAllowed {
+        /// The method that was tried.
+        method: String,
+        /// The path.
+        path: String,
+        /// The methods that it takes.
+        allowed: String,
+    },
+    /// No token, or none of this service.
+    #[error("no valid admin token was presented")]
+    NoToken,
+    /// The token's time is over.
+    #[error("the admin token has expired")]
+    ExpiredToken,
+    /// Not the admin password.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The request breaks a rule.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is larger than the service takes.
+    #[error("the body is larger than {BODY_LIMIT} bytes")]
+    BodyTooLarge,
+    /// No such pool.
+    #[error("no pool '{reference}'")]
+    UnknownPool {
+        /// What was asked for.
+        reference: String,
+        /// The pool whose name is most like it.
+        nearest: Option<String>,
+    },
+    /// No such client key.
+    #[error("the pool has no client key '{0}'")]
+    UnknownClientKey(String),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger did not answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The service's own fault.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl AdminError {
+    /// A body that is not what the route takes. Serde's own message may repeat values, which may be
+    /// secrets; its line and column do not.
+    pub(super) fn from_json(error: &serde_json::Error) -> Self {
+        let what = if error.is_data() {
+            "the JSON body is not what this route takes"
+        } else {
+            "the body is not JSON"
+        };
+        let message = error.to_string();
+        // Field names are safe and useful: "missing field `name`", "unknown field `nmae`, expected …".
+        let field = message.strip_prefix("missing field").or_else(|| message.strip_prefix("unknown field"));
+        let detail = field.map(|_| message.split(" at line").next().unwrap_or_default().to_owned());
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Self::Invalid(format!("{what}: {}", detail.unwrap_or(place)))
+    }
+
+    fn status_and_code(&self) -> (StatusCode, ErrorCode) {
+        match self {
+            Self::NotSetUp(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Misconfigured),
+            Self::UnknownRoute(_) | Self::UnknownPool { .. } | Self::UnknownClientKey(_) => {
+                (StatusCode::NOT_FOUND, ErrorCode::NotFound)
+            }
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed),
+            Self::NoToken | Self::ExpiredToken | Self::WrongPassword => {
+                (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
+            }
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+            Self::Store(StoreError::NameTaken) => (StatusCode::CONFLICT, ErrorCode::Conflict),
+            Self::Store(_) | Self::Ledger(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotSetUp(_) => "see the README's section on deploying".to_owned(),
+            Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
+            Self::WrongPassword => "the password is the service's ADMIN_PASSWORD".to_owned(),
+            Self::UnknownPool { nearest: Some(name), .. } => format!("did you mean '{name}'?"),
+            Self::UnknownPool { nearest: None, .. } => "list them: poolctl pool list".to_owned(),
+            Self::Store(StoreError::NameTaken) => {
+                "choose another name, or import into the pool that is there".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    /// The answer.
+    pub(super) fn reply<H: Host>(self, request_id: &str) -> Reply<H> {
+        let (status, code) = self.status_and_code();
+        let error = ErrorDetail {
+            code,
+            message: self.to_string(),
+            hint: self.hint(),
+            request_id: request_id.to_owned(),
+        };
+        // Plain strings: serialising them cannot fail.
+        let reply = Reply::json(status, serde_json::to_vec(&ErrorBody { error }).unwrap_or_default());
+        match self {
+            Self::MethodNotAllowed { allowed, .. } => reply.header("allow", &allowed),
+            _ => reply,
+        }
+    }
+}

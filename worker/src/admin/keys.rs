@@ -1,0 +1,151 @@
+//! The Gemini keys of a pool: list, import, change, remove.
+
+use std::collections::HashSet;
+
+use pool_shared::{
+    GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
+    KeyUpdate, MalformedEntry, PoolId,
+};
+
+use super::{AdminError, Answer, Context, Query, ok};
+use crate::crypto::DataKey;
+use crate::host::{Clock, Host, Random};
+use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
+
+/// Keys a page when the request does not say, and at most.
+const DEFAULT_PAGE: u32 = 100;
+const LONGEST_PAGE: u32 = 1_000;
+/// The longest name, label or searched text, in characters.
+const LONGEST_TEXT: usize = 100;
+
+/// An import's entries, sorted out.
+pub(super) struct Sorted {
+    pub(super) keys: Vec<NewKey>,
+    pub(super) malformed: Vec<MalformedEntry>,
+    pub(super) repeated: u64,
+}
+
+impl<H: Host> Context<'_, H> {
+    pub(super) async fn list_keys(&self, reference: &str, query: &Query) -> Answer {
+        let pool = self.pool(reference).await?;
+        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_PAGE);
+        if !(1..=LONGEST_PAGE).contains(&limit) {
+            return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {LONGEST_PAGE}")));
+        }
+        let search = query.get("search").filter(|text| !text.is_empty());
+        if search.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
+            return Err(AdminError::Invalid(format!("'search' has at most {LONGEST_TEXT} characters")));
+        }
+        let filter = KeyFilter { search: search.map(ToOwned::to_owned), enabled: query.parsed("enabled")? };
+        let page = Page { after: query.parsed("cursor")?.unwrap_or_default(), limit };
+        let page = self.host.store().keys(&pool.id, &filter, page).await?;
+        let next_cursor = page.next.map(|position| position.to_string());
+        ok(&KeyList { keys: page.keys, total: page.total, next_cursor })
+    }
+
+    pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
+        let pool = self.pool(reference).await?;
+        let sealed = self
+            .host
+            .store()
+            .data_key(&pool.id)
+            .await?
+            .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
+        let data_key = self
+            .service
+            .vault
+            .open_data_key(&pool.id, &sealed)
+            .map_err(|error| AdminError::Internal(error.to_string()))?;
+        let Sorted { keys, malformed, repeated } = self.sort_import(&pool.id, &data_key, import.keys)?;
+        let added = if keys.is_empty() {
+            0
+        } else {
+            self.host.store().import_keys(&pool.id, &keys, self.host.clock().now()).await?
+        };
+        self.changed(&pool.id);
+        let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
+        ok(&KeyImportReport { added, duplicate, malformed })
+    }
+
+    pub(super) async fn update_keys(&self, reference: &str, update: KeyUpdate) -> Answer {
+        let pool = self.pool(reference).await?;
+        check_ids(&update.ids)?;
+        check_text(update.set.name.as_deref().unwrap_or_default(), "name")?;
+        check_text(update.set.tag.as_deref().unwrap_or_default(), "tag")?;
+        let now = self.host.clock().now();
+        let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, now).await?;
+        self.changed(&pool.id);
+        ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
+    }
+
+    pub(super) async fn delete_keys(&self, reference: &str, delete: KeyDelete) -> Answer {
+        let pool = self.pool(reference).await?;
+        check_ids(&delete.ids)?;
+        let now = self.host.clock().now();
+        let outcome = self.host.store().delete_keys(&pool.id, &delete.ids, now).await?;
+        self.changed(&pool.id);
+        ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
+    }
+
+    /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
+    /// one that stands twice is counted, and neither keeps the rest out.
+    pub(super) fn sort_import(
+        &self,
+        pool: &PoolId,
+        data_key: &DataKey,
+        entries: Vec<KeyImportEntry>,
+    ) -> Result<Sorted, AdminError> {
+        if entries.len() > KeyImport::MAX_ENTRIES {
+            let most = KeyImport::MAX_ENTRIES;
+            return Err(AdminError::Invalid(format!(
+                "at most {most} keys a request: send the rest in further ones"
+            )));
+        }
+        let mut sorted = Sorted { keys: Vec::new(), malformed: Vec::new(), repeated: 0 };
+        let mut seen = HashSet::new();
+        for (position, entry) in (1_u64..).zip(entries) {
+            let line = entry.line.unwrap_or(position);
+            match checked_key(&entry) {
+                Err(reason) => sorted.malformed.push(MalformedEntry { line, reason }),
+                Ok(key) => {
+                    let digest = self.service.vault.key_digest(&key);
+                    if !seen.insert(digest.clone()) {
+                        sorted.repeated += 1;
+                        continue;
+                    }
+                    let id = KeyId::from_random(self.host.random().next_u64());
+                    let sealed = data_key.seal(pool, &id, &key, self.host.random());
+                    let KeyImportEntry { weight, tag, name, .. } = entry;
+                    sorted.keys.push(NewKey { id, digest, sealed, masked: key.masked(), name, tag, weight });
+                }
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
+    check_text(&entry.name, "name")
+        .and_then(|()| check_text(&entry.tag, "tag"))
+        .map_err(|error| error.to_string())?;
+    GeminiKey::parse(entry.key.expose()).map_err(|error| error.to_string())
+}
+
+fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
+    if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!(
+            "a key's {what} has at most {LONGEST_TEXT} characters, none of control"
+        )));
+    }
+    Ok(())
+}
+
+fn check_ids(ids: &[KeyId]) -> Result<(), AdminError> {
+    match ids.len() {
+        0 => Err(AdminError::Invalid("no ids were given".to_owned())),
+        length if length > KeyUpdate::MAX_IDS => {
+            Err(AdminError::Invalid(format!("at most {} ids a request", KeyUpdate::MAX_IDS)))
+        }
+        _ => Ok(()),
+    }
+}

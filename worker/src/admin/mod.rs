@@ -1,0 +1,192 @@
+//! The control plane: the JSON admin API under `/admin/v1`.
+//!
+//! Every route but `login` wants an admin token; the router decides that, not the handlers, so that a
+//! route that is forgotten is closed. Nothing here is on the way of a proxied request. No secret is
+//! logged or repeated in an error.
+
+mod client_keys;
+mod error;
+mod keys;
+mod pools;
+mod routes;
+mod sessions;
+mod stats;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pool_shared::{Pool, PoolId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use error::AdminError;
+pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
+
+use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::reply::Reply;
+use crate::service::{BODY_LIMIT, Service, SetupError};
+use crate::store::{ConfigStore, StoredAdminToken};
+
+/// Whether a path belongs to the admin API.
+pub(crate) fn is_admin_path(path: &str) -> bool {
+    path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// One request on its way through the admin API, its caller known.
+struct Context<'a, H> {
+    service: &'a Arc<Service>,
+    host: &'a H,
+    /// The token that was presented; none on the routes that need none.
+    token: Option<StoredAdminToken>,
+}
+
+/// What a handler gives: a status and a JSON body, or none.
+type Answer = Result<(StatusCode, Option<Vec<u8>>), AdminError>;
+
+/// Answers a request of the admin API.
+pub(crate) async fn handle<H, B>(
+    service: &Arc<Service>,
+    host: &H,
+    request: IncomingRequest<B>,
+    request_id: &str,
+) -> Reply<H>
+where
+    H: Host,
+    B: IncomingBody,
+{
+    match answer(service, host, request).await {
+        Ok((status, None)) => Reply::empty(status),
+        Ok((status, Some(body))) => Reply::json(status, body),
+        Err(error) => error.reply(request_id),
+    }
+    .header("x-content-type-options", "nosniff")
+}
+
+/// The answer of a deployment that lacks a binding or a secret.
+pub(crate) fn not_set_up<H: Host>(error: SetupError) -> Reply<H> {
+    AdminError::NotSetUp(error).reply("")
+}
+
+async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer
+where
+    H: Host,
+    B: IncomingBody,
+{
+    let (endpoint, access) = routes::find(&request.method, &request.path)?;
+    let token = match access {
+        Access::Open => None,
+        Access::Token => Some(sessions::authenticate(service, host, &request.headers).await?),
+    };
+    let context = Context { service, host, token };
+    let query = Query::parse(request.query.as_deref());
+    let body = Body { headers: request.headers, body: request.body };
+    context.dispatch(endpoint, &query, body).await
+}
+
+impl<H: Host> Context<'_, H> {
+    async fn dispatch<B: IncomingBody>(&self, endpoint: Endpoint, query: &Query, body: Body<B>) -> Answer {
+        match endpoint {
+            Endpoint::Login => self.login(body.read().await?).await,
+            Endpoint::Logout => self.logout().await,
+            Endpoint::WhoAmI => self.who_am_i(),
+            Endpoint::Health => self.health().await,
+            Endpoint::Stats => self.stats().await,
+            Endpoint::ListPools => self.list_pools().await,
+            Endpoint::CreatePool => self.create_pool(body.read().await?).await,
+            Endpoint::ShowPool(pool) => ok(&self.pool(&pool).await?),
+            Endpoint::UpdatePool(pool) => self.update_pool(&pool, body.read().await?).await,
+            Endpoint::DeletePool(pool) => self.delete_pool(&pool).await,
+            Endpoint::PoolStats(pool) => self.pool_stats(&pool).await,
+            Endpoint::ListClientKeys(pool) => self.list_client_keys(&pool).await,
+            Endpoint::CreateClientKey(pool) => self.create_client_key(&pool, body.read().await?).await,
+            Endpoint::DeleteClientKey(pool, id) => self.delete_client_key(&pool, &id).await,
+            Endpoint::ListKeys(pool) => self.list_keys(&pool, query).await,
+            Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,
+            Endpoint::ImportKeys(pool) => self.import_keys(&pool, body.read().await?).await,
+            Endpoint::DeleteKeys(pool) => self.delete_keys(&pool, body.read().await?).await,
+        }
+    }
+
+    /// The pool that a path names, by its id or its name.
+    async fn pool(&self, reference: &str) -> Result<Pool, AdminError> {
+        if let Some(pool) = self.host.store().pool(reference).await? {
+            return Ok(pool);
+        }
+        let names = self.host.store().pools().await?.into_iter().map(|pool| pool.name);
+        let nearest = names
+            .map(|name| (strsim::damerau_levenshtein(&name, reference), name))
+            .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 2)
+            .min();
+        Err(AdminError::UnknownPool {
+            reference: reference.to_owned(),
+            nearest: nearest.map(|(_, name)| name),
+        })
+    }
+
+    /// Makes this isolate or process forget what it holds of a pool: what was changed here holds here
+    /// at once, and elsewhere when the snapshots there come of age.
+    fn changed(&self, pool: &PoolId) {
+        self.service.forget_pool(pool);
+    }
+}
+
+/// A request's body, unread until its caller is known.
+struct Body<B> {
+    headers: HeaderMap,
+    body: B,
+}
+
+impl<B: IncomingBody> Body<B> {
+    async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
+        let length = self.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: usize| length > BODY_LIMIT) {
+            return Err(AdminError::BodyTooLarge);
+        }
+        let bytes: Bytes = self.body.read(BODY_LIMIT).await.map_err(|error| match error {
+            IncomingBodyError::TooLarge => AdminError::BodyTooLarge,
+            IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
+        })?;
+        // serde's message may repeat a value of the body, which may be a secret: its place is enough.
+        serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
+    }
+}
+
+/// A request's query parameters.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter read as a number or as true and false.
+    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, AdminError> {
+        let parse = |value: &str| {
+            value
+                .parse()
+                .map_err(|_| AdminError::Invalid(format!("the query parameter '{name}' is not valid")))
+        };
+        self.get(name).map(parse).transpose()
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(body).map_err(|error| AdminError::Internal(error.to_string()))?;
+    Ok((status, Some(body)))
+}
+
+fn ok(body: &impl Serialize) -> Answer {
+    json(StatusCode::OK, body)
+}
+
+fn created(body: &impl Serialize) -> Answer {
+    json(StatusCode::CREATED, body)
+}
+
+const NO_CONTENT: Answer = Ok((StatusCode::NO_CONTENT, None));

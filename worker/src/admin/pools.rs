@@ -1,0 +1,98 @@
+//! Pools: list, create, change, delete.
+
+use pool_shared::{
+    ClientKeyId, KeyImportReport, PoolCreate, PoolCreated, PoolId, PoolList, PoolUpdate, pool_name,
+};
+
+use super::keys::Sorted;
+use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::host::{Clock, Host, Random};
+use crate::store::{ConfigStore, NewPool};
+
+/// The longest description, in characters.
+const LONGEST_DESCRIPTION: usize = 1_000;
+/// The most patterns in a list of allowed models, and the longest one.
+const MOST_MODELS: usize = 200;
+const LONGEST_MODEL: usize = 128;
+
+impl<H: Host> Context<'_, H> {
+    pub(super) async fn list_pools(&self) -> Answer {
+        ok(&PoolList { pools: self.host.store().pools().await? })
+    }
+
+    pub(super) async fn create_pool(&self, create: PoolCreate) -> Answer {
+        let name = checked_name(&create.name)?;
+        check_description(&create.description)?;
+        check_models(&create.allowed_models)?;
+        let id = PoolId::from_random(self.host.random().next_u64());
+        let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
+        let Sorted { keys, malformed, repeated } =
+            self.sort_import(&id, &data_key, create.import.unwrap_or_default().keys)?;
+        let (client_key, secret) =
+            self.new_client_key(ClientKeyId::from_random(self.host.random().next_u64()), "first".to_owned());
+        let added = keys.len() as u64;
+        let pool = NewPool {
+            id: id.clone(),
+            name,
+            description: create.description,
+            allowed_models: create.allowed_models,
+            data_key: sealed_data_key,
+            client_key,
+            keys,
+        };
+        self.host.store().create_pool(&pool, self.host.clock().now()).await?;
+        self.client_key_created();
+        created(&PoolCreated {
+            pool: self.pool(id.as_str()).await?,
+            client_key: secret,
+            import: KeyImportReport { added, duplicate: repeated, malformed },
+        })
+    }
+
+    pub(super) async fn update_pool(&self, reference: &str, mut change: PoolUpdate) -> Answer {
+        let pool = self.pool(reference).await?;
+        if let Some(name) = &mut change.name {
+            *name = checked_name(name)?;
+        }
+        check_description(change.description.as_deref().unwrap_or_default())?;
+        check_models(change.allowed_models.as_deref().unwrap_or_default())?;
+        self.host.store().update_pool(&pool.id, &change, self.host.clock().now()).await?;
+        self.changed(&pool.id);
+        ok(&self.pool(pool.id.as_str()).await?)
+    }
+
+    pub(super) async fn delete_pool(&self, reference: &str) -> Answer {
+        let pool = self.pool(reference).await?;
+        self.host.store().delete_pool(&pool.id).await?;
+        self.changed(&pool.id);
+        NO_CONTENT
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, AdminError> {
+    pool_name(name).map(ToOwned::to_owned).map_err(|error| AdminError::Invalid(error.to_string()))
+}
+
+fn check_description(description: &str) -> Result<(), AdminError> {
+    if description.chars().count() <= LONGEST_DESCRIPTION {
+        return Ok(());
+    }
+    Err(AdminError::Invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
+}
+
+fn check_models(models: &[String]) -> Result<(), AdminError> {
+    let valid = |model: &String| {
+        !model.is_empty()
+            && model.len() <= LONGEST_MODEL
+            && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
+    };
+    if models.len() > MOST_MODELS {
+        return Err(AdminError::Invalid(format!("at most {MOST_MODELS} allowed models")));
+    }
+    match models.iter().position(|model| !valid(model)) {
+        None => Ok(()),
+        Some(at) => Err(AdminError::Invalid(format!(
+            "allowed_models[{at}] is not a model's id: letters, digits, '.', '_', '-' and '*' are allowed"
+        ))),
+    }
+}

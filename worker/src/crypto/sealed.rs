@@ -1,0 +1,134 @@
+//! Authenticated encryption of small secrets: AES-256-GCM with random 96-bit nonces.
+//!
+//! Random nonces are safe below 2^32 messages a key (NIST SP 800-38D); a data key seals one pool's
+//! Gemini keys, which are thousands.
+
+use std::fmt;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use pool_shared::{GeminiKey, KeyId, PoolId};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::master_key::{KEY_LENGTH, gemini_key_place};
+use crate::host::Random;
+
+const NONCE_LENGTH: usize = 12;
+
+/// A sealed secret in its stored form: `v1.` and the base64 of nonce, ciphertext and tag. Safe to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+impl Sealed {
+    const VERSION: &'static str = "v1.";
+
+    /// The stored form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A sealed secret does not open: another master key, another place, or a damaged row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stored secret does not open: was MASTER_KEY changed?")]
+pub struct OpenError;
+
+/// AES-256-GCM under one key.
+pub(super) struct Cipher(Aes256Gcm);
+
+impl Cipher {
+    pub(super) fn new(key: &[u8; KEY_LENGTH]) -> Self {
+        Self(Aes256Gcm::new(key.into()))
+    }
+
+    pub(super) fn seal(&self, secret: &[u8], place: &str, random: &impl Random) -> Sealed {
+        let mut nonce = [0; NONCE_LENGTH];
+        random.fill(&mut nonce);
+        let payload = Payload { msg: secret, aad: place.as_bytes() };
+        // Encryption fails only for messages beyond 64 GiB; a secret has at most some hundred bytes.
+        let ciphertext = self.0.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
+        let mut record = nonce.to_vec();
+        record.extend(ciphertext);
+        Sealed(format!("{}{}", Sealed::VERSION, STANDARD_NO_PAD.encode(record)))
+    }
+
+    pub(super) fn open(&self, sealed: &Sealed, place: &str) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let encoded = sealed.0.strip_prefix(Sealed::VERSION).ok_or(OpenError)?;
+        let record = STANDARD_NO_PAD.decode(encoded).map_err(|_| OpenError)?;
+        let (nonce, ciphertext) = record.split_first_chunk::<NONCE_LENGTH>().ok_or(OpenError)?;
+        let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
+        self.0.decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| OpenError)
+    }
+}
+
+/// The key that seals one pool's Gemini keys.
+pub struct DataKey(Cipher);
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DataKey([redacted])")
+    }
+}
+
+impl DataKey {
+    pub(super) fn new(bytes: &[u8; KEY_LENGTH]) -> Self {
+        Self(Cipher::new(bytes))
+    }
+
+    /// Seals a Gemini key for its row.
+    pub fn seal(&self, pool: &PoolId, id: &KeyId, key: &GeminiKey, random: &impl Random) -> Sealed {
+        self.0.seal(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
+    }
+
+    /// Opens a Gemini key from its row.
+    pub fn open(&self, pool: &PoolId, id: &KeyId, sealed: &Sealed) -> Result<GeminiKey, OpenError> {
+        let bytes = self.0.open(sealed, &gemini_key_place(pool, id))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| OpenError)?;
+        GeminiKey::parse(text).map_err(|_| OpenError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::SeededRandom;
+
+    const KEY: &str = "AIzaSyA-1234567890_abcdefghijklmnopqrst";
+
+    #[test]
+    fn a_key_opens_in_its_own_row_only() {
+        let data_key = DataKey::new(&[7; KEY_LENGTH]);
+        let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
+        let key = GeminiKey::parse(KEY).unwrap();
+        let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(1));
+        assert!(!sealed.as_str().contains("AIza"));
+        assert_eq!(data_key.open(&pool, &id, &sealed).unwrap(), key);
+        assert_eq!(data_key.open(&pool, &KeyId::new("key-2"), &sealed), Err(OpenError));
+        assert_eq!(data_key.open(&PoolId::new("pool-2"), &id, &sealed), Err(OpenError));
+        assert_eq!(DataKey::new(&[8; KEY_LENGTH]).open(&pool, &id, &sealed), Err(OpenError));
+    }
+
+    #[test]
+    fn the_same_key_is_sealed_differently_each_time() {
+        let data_key = DataKey::new(&[7; KEY_LENGTH]);
+        let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
+        let key = GeminiKey::parse(KEY).unwrap();
+        let random = SeededRandom::new(1);
+        assert_ne!(data_key.seal(&pool, &id, &key, &random), data_key.seal(&pool, &id, &key, &random));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_record_never_opens_and_never_panics(text in "(v1\\.)?[A-Za-z0-9+/]{0,100}") {
+            let cipher = Cipher::new(&[7; KEY_LENGTH]);
+            prop_assert_eq!(cipher.open(&Sealed(text), "place"), Err(OpenError));
+        }
+    }
+}

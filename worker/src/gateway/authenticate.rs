@@ -1,0 +1,155 @@
+//! From a client key to its pool. Warm, nothing here waits for the store.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+use pool_shared::{PoolId, TokenKind};
+
+use super::snapshots::Lookup;
+use crate::crypto::TokenHash;
+use crate::host::{Clock, Host};
+use crate::openai::ApiError;
+use crate::pool::Snapshot;
+use crate::service::{FollowUp, Service, lock};
+use crate::store::{ConfigStore, PoolConfig, Refreshed, StoreError};
+
+/// Finds the pool of the client key that a request presents.
+pub(super) async fn authenticate<H: Host>(
+    service: &Service,
+    host: &H,
+    headers: &HeaderMap,
+) -> Result<(Arc<Snapshot>, FollowUp), ApiError> {
+    let client_key = presented_key(headers).ok_or_else(ApiError::unauthorized)?;
+    TokenKind::ClientKey.verify(client_key).map_err(|_| ApiError::unauthorized())?;
+    let hash = service.vault.token_hash(client_key);
+    let lookup = lock(&service.snapshots).look_up(&hash, host.clock().now());
+    let mut follow_up = FollowUp::default();
+    let pool = match lookup {
+        Lookup::Fresh(pool) => pool,
+        Lookup::Soft(pool) => {
+            follow_up.refresh = Some(pool.id.clone());
+            pool
+        }
+        Lookup::Hard(pool) => recheck(service, host, &hash, pool).await?,
+        Lookup::Unknown => return Err(ApiError::unauthorized()),
+        Lookup::Missing => load(service, host, &hash).await?,
+    };
+    if pool.enabled {
+        Ok((pool, follow_up))
+    } else {
+        let message = format!("The pool '{}' is switched off.", pool.name);
+        Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message))
+    }
+}
+
+/// The client key, wherever clients put it: `Authorization` with or without `Bearer`, `x-api-key`,
+/// `x-goog-api-key`.
+fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    ["authorization", "x-api-key", "x-goog-api-key"].into_iter().find_map(|name| {
+        let value = headers.get(name)?.to_str().ok()?.trim();
+        let value = match value.split_once(' ') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
+            _ => value,
+        };
+        (!value.is_empty()).then_some(value)
+    })
+}
+
+/// Reads a pool that is not in memory.
+async fn load<H: Host>(service: &Service, host: &H, hash: &TokenHash) -> Result<Arc<Snapshot>, ApiError> {
+    let loaded = host.store().load_by_client_key(hash).await;
+    note_store(service, host, loaded.as_ref().err());
+    match loaded {
+        Ok(Some(config)) => keep(service, host, config),
+        Ok(None) => {
+            lock(&service.snapshots).remember_unknown(hash.clone(), host.clock().now());
+            Err(ApiError::unauthorized())
+        }
+        Err(error) => Err(store_unavailable(&error)),
+    }
+}
+
+/// Checks a pool that is past its hard age, before it is used. A store that does not answer is no
+/// verdict on the client key: the pool goes on from memory for some minutes.
+async fn recheck<H: Host>(
+    service: &Service,
+    host: &H,
+    hash: &TokenHash,
+    pool: Arc<Snapshot>,
+) -> Result<Arc<Snapshot>, ApiError> {
+    if let Err(error) = refresh_from_store(service, host, &pool.id).await {
+        let usable = lock(&service.snapshots).usable_in_outage(&pool.id, host.clock().now());
+        return if usable { Ok(pool) } else { Err(error) };
+    }
+    match lock(&service.snapshots).look_up(hash, host.clock().now()) {
+        Lookup::Fresh(pool) | Lookup::Soft(pool) | Lookup::Hard(pool) => Ok(pool),
+        Lookup::Unknown | Lookup::Missing => Err(ApiError::unauthorized()),
+    }
+}
+
+/// Checks a pool behind a request.
+pub(crate) async fn refresh<H: Host>(service: &Service, host: &H, pool: &PoolId) {
+    // What went wrong is noted for health; the snapshot stays until its hard age.
+    let _ = refresh_from_store(service, host, pool).await;
+}
+
+async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId) -> Result<(), ApiError> {
+    let held = lock(&service.snapshots).version(pool).unwrap_or_default();
+    let refreshed = host.store().refresh(pool, held).await;
+    note_store(service, host, refreshed.as_ref().err());
+    match refreshed {
+        Ok(Refreshed::Unchanged) => lock(&service.snapshots).confirm(pool, host.clock().now()),
+        Ok(Refreshed::Changed(config)) => {
+            keep(service, host, *config)?;
+        }
+        Ok(Refreshed::Gone) => lock(&service.snapshots).forget(pool),
+        Err(error) => return Err(store_unavailable(&error)),
+    }
+    Ok(())
+}
+
+fn keep<H: Host>(service: &Service, host: &H, config: PoolConfig) -> Result<Arc<Snapshot>, ApiError> {
+    let snapshot = Snapshot::new(config, &service.vault).map_err(|error| {
+        ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", error.to_string())
+    })?;
+    let snapshot = Arc::new(snapshot);
+    lock(&service.snapshots).insert(Arc::clone(&snapshot), host.clock().now());
+    Ok(snapshot)
+}
+
+fn note_store<H: Host>(service: &Service, host: &H, error: Option<&StoreError>) {
+    let trouble = error.map(|error| (host.clock().now(), error.to_string()));
+    lock(&service.snapshots).note_store(trouble);
+}
+
+fn store_unavailable(_: &StoreError) -> ApiError {
+    // What the store said may name its insides; an operator finds it in `GET /admin/v1/health`.
+    let message = "The pool's configuration cannot be read at the moment.";
+    ApiError {
+        retry_after_ms: Some(1_000),
+        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_client_key_is_found_wherever_clients_put_it() {
+        for (name, value) in [
+            ("authorization", "Bearer sk-pool-x"),
+            ("authorization", "bearer  sk-pool-x "),
+            ("authorization", "sk-pool-x"),
+            ("x-api-key", "sk-pool-x"),
+            ("x-goog-api-key", "sk-pool-x"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(presented_key(&headers), Some("sk-pool-x"), "{name}: {value}");
+        }
+        assert_eq!(presented_key(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! A streamed answer on its way to the client.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk};
+use super::chat::{error_in_stream, malformed_stream};
+use crate::host::{Host, Upstream, UpstreamError};
+use crate::openai::ApiError;
+use crate::pool::network_fault;
+use crate::translate::{ChatStream, StreamEnd, StreamFault};
+
+/// A comment is sent when Gemini has been silent for so long: it keeps proxies from closing the
+/// connection, and tells that a client has left.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The events of one answer. A host takes them with [`EventStream::next`] and sends them; dropping
+/// the stream before its end closes the connection to Gemini and counts the attempt as failed.
+pub struct EventStream<H: Host> {
+    host: H,
+    ready: VecDeque<Bytes>,
+    source: Option<Source<H>>,
+}
+
+struct Source<H: Host> {
+    body: <H::Upstream as Upstream>::Body,
+    stream: Box<ChatStream>,
+    record: AttemptRecord,
+    silent_for: Duration,
+}
+
+impl<H: Host> EventStream<H> {
+    /// A stream whose first events are ready.
+    pub(super) fn new(
+        host: H,
+        body: <H::Upstream as Upstream>::Body,
+        stream: Box<ChatStream>,
+        first: Bytes,
+        record: AttemptRecord,
+    ) -> Self {
+        let source = Source { body, stream, record, silent_for: Duration::ZERO };
+        Self { host, ready: VecDeque::from([first]), source: Some(source) }
+    }
+
+    /// A stream that is complete already.
+    pub(super) fn complete(host: H, events: Bytes) -> Self {
+        Self { host, ready: VecDeque::from([events]), source: None }
+    }
+
+    /// The next bytes for the client, whole events; `None` at the end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
+        }
+        let mut out = Vec::new();
+        while out.is_empty() {
+            let mut source = self.source.take()?;
+            match next_chunk(&self.host, &mut source.body, KEEP_ALIVE).await {
+                Err(UpstreamError::Timeout(_)) if source.silent_for + KEEP_ALIVE < IDLE_TIMEOUT => {
+                    source.silent_for += KEEP_ALIVE;
+                    out.extend_from_slice(ChatStream::keep_alive());
+                    self.source = Some(source);
+                }
+                Err(error) => source.fail(&network_fault(&error).answer, &mut out),
+                Ok(None) => source.finish(&mut out),
+                Ok(Some(chunk)) => self.source = source.push(&chunk, &mut out),
+            }
+        }
+        Some(out.into())
+    }
+}
+
+impl<H: Host> Source<H> {
+    fn push(mut self, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
+        self.silent_for = Duration::ZERO;
+        match self.stream.push(chunk, out) {
+            Ok(()) => return Some(self),
+            Err(StreamFault::Upstream(error)) => self.fail(&error_in_stream(&error).answer, out),
+            Err(fault) => self.fail(&malformed_stream(&fault).answer, out),
+        }
+        None
+    }
+
+    fn finish(mut self, out: &mut Vec<u8>) {
+        match self.stream.finish(out) {
+            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.usage()),
+            StreamEnd::Truncated => self.record.failed(&self.stream.usage()),
+            StreamEnd::Upstream(error) => self.fail(&error_in_stream(&error).answer, out),
+            StreamEnd::SoftFailure(reason) => {
+                let usage = self.stream.usage();
+                self.fail(&crate::translate::AnswerError { reason, usage }.into(), out);
+            }
+        }
+    }
+
+    /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
+    fn fail(mut self, error: &ApiError, out: &mut Vec<u8>) {
+        self.stream.fail(error, out);
+        self.record.failed(&self.stream.usage());
+    }
+}

@@ -1,0 +1,106 @@
+//! The data plane: what callers of a pool talk to, in OpenAI's language.
+//!
+//! A request comes in, is authenticated by its client key, translated once, and tried on one Gemini
+//! key after another until an answer is there; the answer goes out translated back. What must never
+//! happen here: waiting for storage when the pool is in memory, blaming a key for what it did not do,
+//! trying again after the first byte went to the client, or naming a platform.
+
+mod attempts;
+mod authenticate;
+mod chat;
+mod embeddings;
+mod events;
+mod models;
+mod routes;
+mod snapshots;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+pub use events::EventStream;
+pub use models::ModelCache;
+pub use routes::{ROUTES, Route};
+pub use snapshots::SnapshotCache;
+
+pub(crate) use authenticate::refresh;
+
+use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::openai::ApiError;
+use crate::pool::Snapshot;
+use crate::reply::Reply;
+use crate::service::{BODY_LIMIT, Service, SetupError};
+
+/// One authenticated request on its way through the data plane.
+struct Context<'a, H> {
+    service: &'a Arc<Service>,
+    host: &'a H,
+    pool: Arc<Snapshot>,
+}
+
+/// Answers a request of the data plane.
+pub(crate) async fn handle<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Reply<H>
+where
+    H: Host + Clone,
+    B: IncomingBody,
+{
+    if request.method == Method::OPTIONS {
+        return preflight(&request);
+    }
+    let reply = match answer(service, host, request).await {
+        Ok(reply) => reply,
+        Err(error) => Reply::error(&error),
+    };
+    reply
+        .header("access-control-allow-origin", "*")
+        .header("access-control-expose-headers", "x-request-id, x-pool-dropped, retry-after, retry-after-ms")
+}
+
+/// The answer of a deployment that lacks a binding or a secret.
+pub(crate) fn not_set_up<H: Host>(error: &SetupError) -> Reply<H> {
+    let message = format!("The service is not set up: {error}.");
+    Reply::error(&ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message))
+}
+
+async fn answer<H, B>(
+    service: &Arc<Service>,
+    host: &H,
+    request: IncomingRequest<B>,
+) -> Result<Reply<H>, ApiError>
+where
+    H: Host + Clone,
+    B: IncomingBody,
+{
+    let route = routes::find(&request.method, &request.path)?;
+    let (pool, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    let context = Context { service, host, pool };
+    let mut reply = match route {
+        Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
+        Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,
+        Route::Models => models::list(&context).await?,
+        Route::Model(id) => models::get(&context, &id).await?,
+        Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
+    };
+    reply.follow_up = follow_up;
+    Ok(reply)
+}
+
+async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
+    request.body.read(BODY_LIMIT).await.map_err(|error| match error {
+        IncomingBodyError::TooLarge => ApiError::body_too_large(BODY_LIMIT),
+        IncomingBodyError::Broken => ApiError::invalid_json(),
+    })
+}
+
+/// Answers a browser's question whether it may send a request. OpenAI's browser SDKs send headers
+/// (`x-stainless-…`) that change from version to version, so those that are asked for are allowed:
+/// the only credential is one that the page itself must know.
+fn preflight<H: Host, B>(request: &IncomingRequest<B>) -> Reply<H> {
+    let asked = request.headers.get("access-control-request-headers").and_then(|value| value.to_str().ok());
+    Reply::empty(StatusCode::NO_CONTENT)
+        .header("access-control-allow-origin", "*")
+        .header("access-control-allow-methods", "GET, POST, OPTIONS")
+        .header("access-control-allow-headers", asked.unwrap_or("authorization, content-type"))
+        .header("access-control-max-age", "86400")
+}

@@ -1,0 +1,164 @@
+//! The pools that an isolate or process has in memory, and how old they may be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pool_shared::PoolId;
+
+use crate::crypto::TokenHash;
+use crate::pool::Snapshot;
+
+/// Past this age a snapshot is checked behind the request that found it so.
+const SOFT_AGE: Duration = Duration::from_secs(10);
+/// Past this age a snapshot is checked before it is used: a client key that was revoked elsewhere
+/// stops working after 30 s at the latest.
+const HARD_AGE: Duration = Duration::from_secs(30);
+/// Past this age a snapshot is not used even when the store does not answer.
+const OUTAGE_AGE: Duration = Duration::from_mins(10);
+/// How long a request that checks a snapshot has, before another one tries.
+const REFRESH_LEASE: Duration = Duration::from_secs(5);
+/// How long an unknown client key is remembered as unknown.
+const UNKNOWN_AGE: Duration = Duration::from_secs(10);
+/// How many unknown client keys are remembered, so that a flood of them cannot fill the memory.
+const MOST_UNKNOWN: usize = 1_000;
+/// How many Gemini keys all snapshots together may hold: at about 300 bytes each, 30 MB of the 128 MB
+/// that an isolate has.
+const MOST_KEYS: usize = 100_000;
+
+/// Snapshots by client key.
+#[derive(Debug, Default)]
+pub struct SnapshotCache {
+    pools: HashMap<PoolId, Cached>,
+    pool_of: HashMap<TokenHash, PoolId>,
+    unknown: HashMap<TokenHash, Timestamp>,
+    trouble: Option<(Timestamp, String)>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    snapshot: Arc<Snapshot>,
+    checked_at: Timestamp,
+    used_at: Timestamp,
+    refreshing_until: Timestamp,
+}
+
+/// What the cache has for a client key.
+#[derive(Clone, Debug)]
+pub(super) enum Lookup {
+    /// Use it.
+    Fresh(Arc<Snapshot>),
+    /// Use it, and check it behind the request.
+    Soft(Arc<Snapshot>),
+    /// Check it first.
+    Hard(Arc<Snapshot>),
+    /// The store said lately that nobody has this client key.
+    Unknown,
+    /// Ask the store.
+    Missing,
+}
+
+impl SnapshotCache {
+    pub(super) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> Lookup {
+        let Some(cached) = self.pool_of.get(hash).and_then(|pool| self.pools.get_mut(pool)) else {
+            let known = self.unknown.get(hash).is_some_and(|since| age(*since, now) < UNKNOWN_AGE);
+            return if known { Lookup::Unknown } else { Lookup::Missing };
+        };
+        cached.used_at = now;
+        let snapshot = Arc::clone(&cached.snapshot);
+        let age = age(cached.checked_at, now);
+        if age < SOFT_AGE {
+            Lookup::Fresh(snapshot)
+        } else if age >= HARD_AGE {
+            Lookup::Hard(snapshot)
+        } else if cached.refreshing_until > now {
+            Lookup::Fresh(snapshot)
+        } else {
+            cached.refreshing_until = now + REFRESH_LEASE;
+            Lookup::Soft(snapshot)
+        }
+    }
+
+    /// Whether a snapshot may still be used when the store does not answer.
+    pub(super) fn usable_in_outage(&self, pool: &PoolId, now: Timestamp) -> bool {
+        self.pools.get(pool).is_some_and(|cached| age(cached.checked_at, now) < OUTAGE_AGE)
+    }
+
+    pub(super) fn version(&self, pool: &PoolId) -> Option<u64> {
+        self.pools.get(pool).map(|cached| cached.snapshot.version)
+    }
+
+    /// Takes in a snapshot read from the store at `now`. An older version than the one held never
+    /// replaces it: two requests may have read the store in another order than they come back.
+    pub(super) fn insert(&mut self, snapshot: Arc<Snapshot>, now: Timestamp) {
+        if self.version(&snapshot.id).is_some_and(|held| held > snapshot.version) {
+            return;
+        }
+        self.forget(&snapshot.id);
+        for hash in snapshot.client_keys() {
+            self.unknown.remove(hash);
+            self.pool_of.insert(hash.clone(), snapshot.id.clone());
+        }
+        let cached = Cached { checked_at: now, used_at: now, refreshing_until: Timestamp::MIN, snapshot };
+        self.pools.insert(cached.snapshot.id.clone(), cached);
+        self.evict();
+    }
+
+    /// The store confirmed a pool's version.
+    pub(super) fn confirm(&mut self, pool: &PoolId, now: Timestamp) {
+        if let Some(cached) = self.pools.get_mut(pool) {
+            cached.checked_at = now;
+            cached.refreshing_until = Timestamp::MIN;
+        }
+    }
+
+    /// Drops a pool: its next use reads the store.
+    pub(crate) fn forget(&mut self, pool: &PoolId) {
+        if let Some(cached) = self.pools.remove(pool) {
+            for hash in cached.snapshot.client_keys() {
+                self.pool_of.remove(hash);
+            }
+        }
+    }
+
+    /// The store does not know a client key.
+    pub(super) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
+        if self.unknown.len() >= MOST_UNKNOWN {
+            self.unknown.retain(|_, since| age(*since, now) < UNKNOWN_AGE);
+        }
+        if self.unknown.len() < MOST_UNKNOWN {
+            self.unknown.insert(hash, now);
+        }
+    }
+
+    /// Forgets which client keys are unknown: one of them may just have been created.
+    pub(crate) fn forget_unknown(&mut self) {
+        self.unknown.clear();
+    }
+
+    /// Notes how the store did.
+    pub(super) fn note_store(&mut self, trouble: Option<(Timestamp, String)>) {
+        self.trouble = trouble;
+    }
+
+    /// When the store last failed, unless it has answered since.
+    pub(crate) fn trouble(&self) -> Option<(Timestamp, String)> {
+        self.trouble.clone()
+    }
+
+    /// Drops the pools that were not used for longest until the rest fits.
+    fn evict(&mut self) {
+        let mut keys: usize = self.pools.values().map(|cached| cached.snapshot.key_count()).sum();
+        while keys > MOST_KEYS && self.pools.len() > 1 {
+            let oldest = self.pools.values().min_by_key(|cached| cached.used_at);
+            let Some(snapshot) = oldest.map(|cached| Arc::clone(&cached.snapshot)) else { return };
+            keys -= snapshot.key_count();
+            self.forget(&snapshot.id);
+        }
+    }
+}
+
+fn age(since: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(since).try_into().unwrap_or_default()
+}

@@ -1,0 +1,150 @@
+//! The Worker's entry point.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use worker::{Context, Env, Headers, Request, Response, event};
+
+use super::{CloudflareHost, WorkerRandom, pump};
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS};
+use crate::reply::{Reply, ReplyBody};
+use crate::service::{FollowUp, Service, Settings, SetupError};
+
+/// How long counts wait for others to travel with: what is counted in this time goes in one report.
+const REPORT_AFTER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// What the requests of this isolate share.
+    static SERVICE: OnceCell<Arc<Service>> = const { OnceCell::new() };
+}
+
+fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
+    SERVICE.with(|cell| {
+        if let Some(service) = cell.get() {
+            return Ok(Arc::clone(service));
+        }
+        let secret = |name| env.secret(name).ok().map(|secret| secret.to_string());
+        let settings = Settings::new(secret("MASTER_KEY").as_deref(), secret("ADMIN_PASSWORD").as_deref())?;
+        let service = Arc::new(Service::new(settings, &WorkerRandom));
+        Ok(Arc::clone(cell.get_or_init(|| service)))
+    })
+}
+
+/// Answers a request.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let url = request.url()?;
+    let set_up = service(&env).and_then(|service| Ok((service, CloudflareHost::new(&env)?)));
+    let (service, host) = match set_up {
+        Ok(set_up) => set_up,
+        Err(error) => return not_set_up(url.path(), error),
+    };
+    let incoming = IncomingRequest {
+        method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
+        path: url.path().to_owned(),
+        query: url.query().map(ToOwned::to_owned),
+        headers: incoming_headers(&request),
+        body: WorkerBody(request),
+    };
+    let reply = service.handle(&host, incoming).await;
+    respond(reply, service, host, &context)
+}
+
+fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
+    let reply: Reply<CloudflareHost> = crate::service::not_set_up(path, error);
+    match reply.body {
+        ReplyBody::Whole(bytes) => whole(reply.status.as_u16(), &reply.headers, &bytes),
+        ReplyBody::Events(_) => Response::error("", 503),
+    }
+}
+
+fn incoming_headers(request: &Request) -> HeaderMap {
+    let named = REQUEST_HEADERS.iter().filter_map(|name| {
+        let value = request.headers().get(name).ok()??;
+        Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+    });
+    named.collect()
+}
+
+fn respond(
+    reply: Reply<CloudflareHost>,
+    service: Arc<Service>,
+    host: CloudflareHost,
+    context: &Context,
+) -> worker::Result<Response> {
+    let status = reply.status.as_u16();
+    match reply.body {
+        ReplyBody::Whole(bytes) => {
+            context.wait_until(afterwards(service, host, reply.follow_up));
+            whole(status, &reply.headers, &bytes)
+        }
+        ReplyBody::Events(events) => {
+            let (readable, writer) = pump::pipe()?;
+            let host = Rc::new(host);
+            context.wait_until(async move {
+                pump::run(*events, &writer).await;
+                afterwards(service, Rc::unwrap_or_clone(host), reply.follow_up).await;
+            });
+            Ok(Response::builder()
+                .with_status(status)
+                .with_headers(outgoing_headers(&reply.headers)?)
+                .stream(readable))
+        }
+    }
+}
+
+/// What is left to do once the answer has gone out.
+async fn afterwards(service: Arc<Service>, host: CloudflareHost, follow_up: FollowUp) {
+    service.follow_up(&host, follow_up).await;
+    if !service.is_flushed() {
+        host.clock().sleep(REPORT_AFTER).await;
+        service.flush(&host).await;
+    }
+}
+
+fn whole(status: u16, headers: &HeaderMap, body: &Bytes) -> worker::Result<Response> {
+    let builder = Response::builder().with_status(status).with_headers(outgoing_headers(headers)?);
+    Ok(if body.is_empty() { builder.empty() } else { builder.fixed(body.to_vec()) })
+}
+
+fn outgoing_headers(headers: &HeaderMap) -> worker::Result<Headers> {
+    let outgoing = Headers::new();
+    for (name, value) in headers {
+        outgoing.set(name.as_str(), value.to_str().unwrap_or_default())?;
+    }
+    Ok(outgoing)
+}
+
+/// A request's body as the runtime hands it over.
+struct WorkerBody(Request);
+
+impl IncomingBody for WorkerBody {
+    async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
+        let length = self.0.headers().get("content-length").ok().flatten();
+        match length.and_then(|length| length.parse::<usize>().ok()) {
+            Some(length) if length > limit => Err(IncomingBodyError::TooLarge),
+            // The runtime holds the body to its announced length, so it can cross in one piece.
+            Some(_) => self.0.bytes().await.map(Bytes::from).map_err(|_| IncomingBodyError::Broken),
+            None => read_stream(self.0, limit).await,
+        }
+    }
+}
+
+async fn read_stream(mut request: Request, limit: usize) -> Result<Bytes, IncomingBodyError> {
+    // A request without a body has no stream.
+    let Ok(mut stream) = request.stream() else { return Ok(Bytes::new()) };
+    let mut whole = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| IncomingBodyError::Broken)?;
+        if whole.len() + chunk.len() > limit {
+            return Err(IncomingBodyError::TooLarge);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}

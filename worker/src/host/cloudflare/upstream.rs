@@ -1,0 +1,94 @@
+//! Calls to Gemini by `fetch`.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::StatusCode;
+use worker::js_sys::Uint8Array;
+use worker::{
+    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
+};
+
+use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::service::SetupError;
+
+const DEFAULT_BASE: &str = "https://generativelanguage.googleapis.com";
+
+/// Gemini over the runtime's `fetch`.
+pub struct FetchUpstream {
+    base: String,
+}
+
+impl FetchUpstream {
+    /// Calls go to the variable `GEMINI_BASE_URL`, or to Google.
+    pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
+        let base =
+            env.var("GEMINI_BASE_URL").map_or_else(|_| DEFAULT_BASE.to_owned(), |base| base.to_string());
+        match Url::parse(&base) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {
+                Ok(Self { base: base.trim_end_matches('/').to_owned() })
+            }
+            _ => Err(SetupError::Setting("GEMINI_BASE_URL is not an http or https URL".to_owned())),
+        }
+    }
+
+    async fn fetch(&self, request: UpstreamRequest) -> worker::Result<UpstreamResponse<FetchBody>> {
+        let headers = Headers::new();
+        headers.set("x-goog-api-key", request.key.expose())?;
+        let mut init = RequestInit::new();
+        if let Some(body) = &request.body {
+            headers.set("content-type", "application/json")?;
+            init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_ref()).into()));
+        }
+        init.with_headers(headers).with_redirect(RequestRedirect::Manual);
+        let controller = AbortController::default();
+        let signal = controller.signal();
+        let guard = AbortOnDrop(Some(controller));
+        let call = Fetch::Request(Request::new_with_init(&format!("{}{}", self.base, request.path), &init)?);
+        let mut response = call.send_with_signal(&signal).await?;
+        let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
+        // An answer without a body has no stream.
+        let body = FetchBody { stream: response.stream().ok(), guard };
+        Ok(UpstreamResponse { status, body })
+    }
+}
+
+impl Upstream for FetchUpstream {
+    type Body = FetchBody;
+
+    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FetchBody>, UpstreamError> {
+        self.fetch(request).await.map_err(|error| UpstreamError::Connect(error.to_string()))
+    }
+}
+
+/// The body of an answer.
+pub struct FetchBody {
+    stream: Option<ByteStream>,
+    guard: AbortOnDrop,
+}
+
+/// Dropping a `fetch` does not end it: the runtime must be told.
+struct AbortOnDrop(Option<AbortController>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(controller) = self.0.take() {
+            controller.abort();
+        }
+    }
+}
+
+impl UpstreamBody for FetchBody {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        match stream.next().await {
+            Some(Ok(chunk)) => Ok(Some(chunk.into())),
+            Some(Err(error)) => Err(UpstreamError::Read(error.to_string())),
+            None => {
+                // It reached its end: there is nothing to abort.
+                self.guard.0 = None;
+                self.stream = None;
+                Ok(None)
+            }
+        }
+    }
+}

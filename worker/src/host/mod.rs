@@ -1,0 +1,189 @@
+//! What the service needs from the machine it runs on, as traits.
+//!
+//! Five things come from a host: the config store ([`crate::store::ConfigStore`]), the ledger
+//! ([`crate::ledger::Ledger`]), calls to Gemini ([`Upstream`]), time ([`Clock`]) and randomness
+//! ([`Random`]). Nothing outside this module's two children names a platform.
+//!
+//! *Send or not.* Futures on Workers hold JavaScript values and cannot be `Send`; axum's server
+//! needs them to be. [`MaybeSend`] is `Send` off wasm and nothing on wasm, so one generic core
+//! serves both.
+
+#[cfg(target_arch = "wasm32")]
+pub mod cloudflare;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use pool_shared::GeminiKey;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod bounds {
+    /// `Send` where there are threads.
+    pub trait MaybeSend: Send {}
+    impl<T: Send + ?Sized> MaybeSend for T {}
+    /// `Sync` where there are threads.
+    pub trait MaybeSync: Sync {}
+    impl<T: Sync + ?Sized> MaybeSync for T {}
+}
+
+#[cfg(target_arch = "wasm32")]
+mod bounds {
+    /// `Send` where there are threads.
+    pub trait MaybeSend {}
+    impl<T: ?Sized> MaybeSend for T {}
+    /// `Sync` where there are threads.
+    pub trait MaybeSync {}
+    impl<T: ?Sized> MaybeSync for T {}
+}
+
+pub use bounds::{MaybeSend, MaybeSync};
+
+/// Everything that a host supplies.
+pub trait Host: MaybeSend + MaybeSync {
+    /// Where configuration is kept.
+    type Store: crate::store::ConfigStore;
+    /// Where counts are kept.
+    type Ledger: crate::ledger::Ledger;
+    /// How Gemini is called.
+    type Upstream: Upstream;
+    /// Time.
+    type Clock: Clock;
+    /// Randomness.
+    type Random: Random;
+
+    /// Which host this is: `cloudflare` or `native`.
+    fn name(&self) -> &'static str;
+    /// The config store.
+    fn store(&self) -> &Self::Store;
+    /// The ledger.
+    fn ledger(&self) -> &Self::Ledger;
+    /// Calls to Gemini.
+    fn upstream(&self) -> &Self::Upstream;
+    /// Time.
+    fn clock(&self) -> &Self::Clock;
+    /// Randomness.
+    fn random(&self) -> &Self::Random;
+}
+
+/// Time. On Workers it stands still while code computes and moves with every I/O.
+pub trait Clock: MaybeSend + MaybeSync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Resolves after `duration`.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + MaybeSend;
+}
+
+/// Randomness that is good enough for keys.
+pub trait Random: MaybeSend + MaybeSync {
+    /// Fills `bytes` with random bytes.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// 64 random bits.
+    fn next_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// Calls to Gemini over HTTP. It follows no redirects and adds no headers of its own beyond those
+/// that HTTP itself needs.
+pub trait Upstream: MaybeSend + MaybeSync {
+    /// The body of an answer.
+    type Body: UpstreamBody;
+
+    /// Sends a request and waits for the answer's status and headers.
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, UpstreamError>> + MaybeSend;
+}
+
+/// The body of an answer from Gemini. Dropping it before its end closes the connection.
+pub trait UpstreamBody: MaybeSend {
+    /// The next piece; `None` at the end.
+    fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + MaybeSend;
+}
+
+/// A request to Gemini. Exactly one credential travels with it, in `x-goog-api-key`.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// GET or POST.
+    pub method: Method,
+    /// Path and query, from `/v1beta/…`. Never holds a secret.
+    pub path: String,
+    /// The Gemini key.
+    pub key: GeminiKey,
+    /// A JSON body; none for GET.
+    pub body: Option<Bytes>,
+}
+
+/// An answer from Gemini whose body is still to be read.
+#[derive(Debug)]
+pub struct UpstreamResponse<B> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: B,
+}
+
+/// Gemini could not be reached or the connection broke. Never blames a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection, or no answer on it.
+    #[error("Gemini could not be reached: {0}")]
+    Connect(String),
+    /// The connection broke in the middle of an answer.
+    #[error("the connection to Gemini broke: {0}")]
+    Read(String),
+    /// The time allowed for it ran out.
+    #[error("Gemini did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+}
+
+/// A request from a client, as a host hands it to [`crate::gateway::Service`].
+pub struct IncomingRequest<B> {
+    /// Its method.
+    pub method: Method,
+    /// The path, still percent-encoded.
+    pub path: String,
+    /// The query without its `?`, still percent-encoded.
+    pub query: Option<String>,
+    /// At least the headers named in [`REQUEST_HEADERS`], where the client sent them.
+    pub headers: HeaderMap,
+    /// The body, unread.
+    pub body: B,
+}
+
+/// The request headers that the service looks at. A host for which reading headers is dear copies
+/// these and no others.
+pub const REQUEST_HEADERS: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "content-length",
+    "origin",
+    "access-control-request-headers",
+];
+
+/// A client's request body.
+pub trait IncomingBody: MaybeSend {
+    /// Reads the whole body, giving up as soon as it is longer than `limit` bytes.
+    fn read(self, limit: usize) -> impl Future<Output = Result<Bytes, IncomingBodyError>> + MaybeSend;
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IncomingBodyError {
+    /// Longer than the limit.
+    #[error("the body is larger than the limit")]
+    TooLarge,
+    /// The client went away.
+    #[error("the body ended early")]
+    Broken,
+}

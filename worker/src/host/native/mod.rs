@@ -1,0 +1,97 @@
+//! The native host: tokio, axum, one SQLite file, reqwest.
+
+mod secrets;
+mod server;
+mod sqlite;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use secrets::{SecretFiles, SecretFilesError};
+pub use server::{Server, ServerConfig, StartError};
+pub use sqlite::{Sqlite, SqliteLedger};
+pub use upstream::{HttpBody, HttpUpstream};
+
+use super::{Clock, Host, Random};
+use crate::store::sql::SqlStore;
+
+/// The native host. Cloning it is cheap: everything is shared.
+#[derive(Clone)]
+pub struct NativeHost {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    store: SqlStore<Sqlite>,
+    ledger: SqliteLedger,
+    upstream: HttpUpstream,
+}
+
+impl NativeHost {
+    fn new(database: Sqlite, ledger: SqliteLedger, upstream: HttpUpstream) -> Self {
+        Self { parts: Arc::new(Parts { store: SqlStore::new(database), ledger, upstream }) }
+    }
+}
+
+impl Host for NativeHost {
+    type Store = SqlStore<Sqlite>;
+    type Ledger = SqliteLedger;
+    type Upstream = HttpUpstream;
+    type Clock = SystemClock;
+    type Random = SystemRandom;
+
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn store(&self) -> &Self::Store {
+        &self.parts.store
+    }
+
+    fn ledger(&self) -> &Self::Ledger {
+        &self.parts.ledger
+    }
+
+    fn upstream(&self) -> &Self::Upstream {
+        &self.parts.upstream
+    }
+
+    fn clock(&self) -> &Self::Clock {
+        &SystemClock
+    }
+
+    fn random(&self) -> &Self::Random {
+        &SystemRandom
+    }
+}
+
+/// The system's time.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The system's randomness.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        // The system's source fails only where there is none, and then no key could be made either: a
+        // service that cannot make secrets must not run.
+        if getrandom::fill(bytes).is_err() {
+            std::process::abort();
+        }
+    }
+}

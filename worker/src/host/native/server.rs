@@ -1,0 +1,219 @@
+//! The HTTP server: axum's, with the service behind every path.
+
+use std::convert::Infallible;
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use pool_shared::Secret;
+use reqwest::Url;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom};
+use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::ledger::LedgerError;
+use crate::reply::{Reply, ReplyBody};
+use crate::service::{Service, Settings, SetupError};
+use crate::sql::SqlError;
+
+/// How often what was counted goes to the ledger.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long running answers may take to end when the server is told to stop.
+const DRAIN_FOR: Duration = Duration::from_secs(30);
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The address to listen on, such as `127.0.0.1`.
+    pub host: String,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// The folder of the SQLite file and of the secrets' files. Made where it is missing.
+    pub data_dir: PathBuf,
+    /// Where Gemini is called.
+    pub gemini_base_url: Url,
+    /// The master key; taken from the data folder, or made there, when it is not given.
+    pub master_key: Option<Secret>,
+    /// The admin password, likewise.
+    pub admin_password: Option<Secret>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("{path}: {source}", path = path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The secrets cannot be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretFilesError),
+    /// The secrets are no good.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The SQLite file cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] SqlError),
+    /// The ledger's tables cannot be made.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// No HTTP client.
+    #[error("no connection to Gemini can be set up: {0}")]
+    Upstream(#[from] reqwest::Error),
+    /// The address is taken or not one of this machine.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    created: Vec<PathBuf>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+struct Shared {
+    service: Arc<Service>,
+    host: NativeHost,
+}
+
+impl Server {
+    /// Starts a server on the current tokio runtime.
+    pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
+        let file = config.data_dir.join("pool.db");
+        let secrets =
+            SecretFiles::read_or_create(&config.data_dir, &file, config.master_key, config.admin_password)?;
+        let settings =
+            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?;
+        let database = Sqlite::open(&file)?;
+        let ledger = SqliteLedger::open(database.clone())?;
+        let host = NativeHost::new(database, ledger, HttpUpstream::new(&config.gemini_base_url)?);
+        let address = format!("{}:{}", config.host, config.port);
+        let listening = TcpListener::bind((config.host.as_str(), config.port)).await;
+        let listen_error = |source| StartError::Listen { address, source };
+        let (listener, address) = listening
+            .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
+            .map_err(listen_error)?;
+        let shared = Arc::new(Shared { service: Arc::new(Service::new(settings, &SystemRandom)), host });
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve(listener, shared, stopped));
+        Ok(Self { address, created: secrets.created, stop, serving })
+    }
+
+    /// Where it listens: `http://127.0.0.1:8787`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The secrets' files that were made at this start.
+    #[must_use]
+    pub fn created_secrets(&self) -> &[PathBuf] {
+        &self.created
+    }
+
+    /// Takes no new connections, lets running answers end (for at most 30 s), and sends what was
+    /// counted to the ledger.
+    pub async fn shut_down(self) {
+        // The receiver lives as long as the task that is awaited next.
+        let _ = self.stop.send(true);
+        let _ = self.serving.await;
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(when_stopped(stopped.clone())).into_future();
+    tokio::select! {
+        // Binding succeeded; accepting connections is retried by axum itself.
+        _ = serving => {}
+        () = async { when_stopped(stopped).await; tokio::time::sleep(DRAIN_FOR).await } => {}
+    }
+    reporting.abort();
+    shared.service.flush(&shared.host).await;
+}
+
+async fn when_stopped(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server's handle was dropped, which stops it as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    while stopped.has_changed().is_ok() {
+        ticks.tick().await;
+        shared.service.flush(&shared.host).await;
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let request = IncomingRequest {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(ToOwned::to_owned),
+        headers: parts.headers,
+        body: NativeBody(body.into_data_stream()),
+    };
+    let reply = shared.service.handle(&shared.host, request).await;
+    if reply.follow_up.refresh.is_some() {
+        let (shared, follow_up) = (Arc::clone(&shared), reply.follow_up.clone());
+        tokio::spawn(async move { shared.service.follow_up(&shared.host, follow_up).await });
+    }
+    respond(reply)
+}
+
+fn respond(reply: Reply<NativeHost>) -> Response {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => Body::from(bytes),
+        ReplyBody::Events(events) => Body::from_stream(stream::unfold(events, async |mut events| {
+            let bytes = events.next().await?;
+            Some((Ok::<_, Infallible>(bytes), events))
+        })),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// A request's body as axum hands it over.
+struct NativeBody(BodyDataStream);
+
+impl IncomingBody for NativeBody {
+    async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.0.next().await {
+            let chunk = chunk.map_err(|_| IncomingBodyError::Broken)?;
+            if whole.len() + chunk.len() > limit {
+                return Err(IncomingBodyError::TooLarge);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.into())
+    }
+}

@@ -1,0 +1,115 @@
+//! One SQLite file for the config store and the ledger.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, ToSql, TransactionBehavior, params_from_iter};
+
+use crate::ledger::database::{LedgerDatabase, LedgerSql};
+use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest};
+use crate::service::lock;
+use crate::sql::{Outcome, SqlError, SqlValue, Statement};
+use crate::store::sql::SqlDatabase;
+
+/// A SQLite file, one connection for everything: batches run one after another.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Mutex<Connection>>);
+
+impl Sqlite {
+    /// Opens a file, making it where it is missing.
+    pub fn open(path: &Path) -> Result<Self, SqlError> {
+        let connection = Connection::open(path).map_err(sql_error)?;
+        // With a write-ahead log a kill loses nothing that was committed, and readers outside (a
+        // backup) do not block the service.
+        connection.pragma_update(None, "journal_mode", "wal").map_err(sql_error)?;
+        connection.pragma_update(None, "synchronous", "normal").map_err(sql_error)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sql_error)?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    fn run_batch(&self, statements: &[Statement]) -> Result<Vec<Outcome>, SqlError> {
+        let mut connection = lock(&self.0);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
+        let outcomes: Result<_, _> =
+            statements.iter().map(|statement| run_statement(&transaction, statement)).collect();
+        let outcomes = outcomes.map_err(sql_error)?;
+        transaction.commit().map_err(sql_error)?;
+        Ok(outcomes)
+    }
+}
+
+fn run_statement(connection: &Connection, statement: &Statement) -> rusqlite::Result<Outcome> {
+    let mut prepared = connection.prepare_cached(statement.sql)?;
+    let parameters = params_from_iter(&statement.parameters);
+    if prepared.column_count() == 0 {
+        let changes = prepared.execute(parameters)? as u64;
+        return Ok(Outcome { rows: Vec::new(), changes });
+    }
+    let rows = prepared.query_map(parameters, |row| row.get("row"))?.collect::<Result<_, _>>()?;
+    Ok(Outcome { rows, changes: 0 })
+}
+
+impl ToSql for SqlValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Null => rusqlite::types::Null.to_sql(),
+            Self::Integer(value) => Ok(ToSqlOutput::from(value.cast_signed())),
+            Self::Text(text) => text.to_sql(),
+        }
+    }
+}
+
+// By value, so that it can be named in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn sql_error(error: rusqlite::Error) -> SqlError {
+    SqlError(error.to_string())
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SqlError> + Send + 'static,
+) -> Result<T, SqlError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(SqlError(error.to_string())))
+}
+
+impl SqlDatabase for Sqlite {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        let database = self.clone();
+        off_the_runtime(move || database.run_batch(&statements)).await
+    }
+}
+
+impl LedgerSql for Sqlite {
+    fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        self.run_batch(&statements)
+    }
+}
+
+/// The ledger in a SQLite file.
+#[derive(Clone)]
+pub struct SqliteLedger(Arc<Mutex<LedgerDatabase<Sqlite>>>);
+
+impl SqliteLedger {
+    /// Opens the ledger, making its tables where they are missing.
+    pub fn open(database: Sqlite) -> Result<Self, LedgerError> {
+        Ok(Self(Arc::new(Mutex::new(LedgerDatabase::open(database)?))))
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
+        let ledger = Arc::clone(&self.0);
+        // One request at a time: the ledger reads what it then writes.
+        let answer = tokio::task::spawn_blocking(move || lock(&ledger).handle(&request));
+        answer.await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))
+    }
+}

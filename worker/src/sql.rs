@@ -1,0 +1,94 @@
+//! SQL statements and what they give: the common ground of the config store and the ledger.
+//!
+//! Every query packs a row into one JSON text in a column named `row`, so that rows cross the border
+//! to wasm as strings and every database answers in the same form. Values travel only as bound
+//! parameters. What runs the statements is a host's business.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value bound to a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlValue {
+    /// NULL.
+    Null,
+    /// A whole number up to 2^53, the most that D1 carries exactly.
+    Integer(u64),
+    /// A text.
+    Text(String),
+}
+
+impl From<u64> for SqlValue {
+    fn from(value: u64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<bool> for SqlValue {
+    fn from(value: bool) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<&str> for SqlValue {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<Timestamp> for SqlValue {
+    fn from(value: Timestamp) -> Self {
+        Self::Integer(value.as_millisecond().try_into().unwrap_or_default())
+    }
+}
+
+impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One statement with its parameters `?1`, `?2`, …
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The SQL; never built from values.
+    pub sql: &'static str,
+    /// The parameters.
+    pub parameters: Vec<SqlValue>,
+}
+
+impl Statement {
+    /// A statement and its parameters.
+    pub fn new(sql: &'static str, parameters: impl Into<Vec<SqlValue>>) -> Self {
+        Self { sql, parameters: parameters.into() }
+    }
+}
+
+/// What a statement gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The column `row` of each row: a JSON text.
+    pub rows: Vec<String>,
+    /// How many rows it inserted, changed or deleted.
+    pub changes: u64,
+}
+
+/// Why the database did not run a batch, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SqlError(pub String);
+
+impl SqlValue {
+    /// A list as one JSON text, for `json_each`: D1 takes at most 100 parameters a statement.
+    pub fn json(value: &impl Serialize) -> Result<Self, SqlError> {
+        serde_json::to_string(value).map(Self::Text).map_err(|error| SqlError(error.to_string()))
+    }
+}
+
+impl Outcome {
+    /// Reads every row.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Vec<T>, serde_json::Error> {
+        self.rows.iter().map(|row| serde_json::from_str(row)).collect()
+    }
+}

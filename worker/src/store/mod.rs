@@ -1,0 +1,301 @@
+//! The config store: pools, client keys (hashed), Gemini keys (sealed), admin tokens (hashed).
+//!
+//! One trait with one implementation for SQL ([`sql`], on D1 and on SQLite). What comes in is already
+//! hashed or sealed: no secret in clear ever reaches a store. Only the admin API writes; the data
+//! plane reads, once when cold and one version number later.
+
+pub mod sql;
+
+use std::future::Future;
+
+use jiff::Timestamp;
+use pool_shared::{
+    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Pool, PoolId, PoolUpdate, Weight,
+};
+
+use crate::crypto::{KeyDigest, Sealed, TokenHash};
+use crate::host::{MaybeSend, MaybeSync};
+
+/// Why the store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer, or answered with a fault of its own. Never a verdict on the caller.
+    #[error("the config store does not answer: {0}")]
+    Unavailable(String),
+    /// What it holds cannot be read as what this version of the service writes.
+    #[error("the config store holds something unreadable: {0}")]
+    Corrupt(String),
+    /// The pool's name is taken.
+    #[error("a pool of that name exists already")]
+    NameTaken,
+}
+
+/// Everything that the data plane needs of a pool, as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// The pool.
+    pub id: PoolId,
+    /// Its name, for messages.
+    pub name: String,
+    /// Off means that every request is refused.
+    pub enabled: bool,
+    /// The models that callers may use; empty means all.
+    pub allowed_models: Vec<String>,
+    /// The key that opens its Gemini keys, sealed.
+    pub data_key: Sealed,
+    /// Moves with every change.
+    pub version: u64,
+    /// The hashes of its client keys.
+    pub client_keys: Vec<TokenHash>,
+    /// Its enabled Gemini keys.
+    pub keys: Vec<StoredKey>,
+}
+
+/// A Gemini key as the data plane reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its id.
+    pub id: KeyId,
+    /// The key, sealed.
+    pub sealed: Sealed,
+    /// Its share of the traffic.
+    pub weight: Weight,
+}
+
+/// What has become of a pool since a version of it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// Nothing changed.
+    Unchanged,
+    /// It changed: this is how it stands now.
+    Changed(Box<PoolConfig>),
+    /// It was deleted.
+    Gone,
+}
+
+/// A pool to be created.
+#[derive(Clone, Debug)]
+pub struct NewPool {
+    /// Its id.
+    pub id: PoolId,
+    /// Its name, checked.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The models that callers may use.
+    pub allowed_models: Vec<String>,
+    /// Its data key, sealed.
+    pub data_key: Sealed,
+    /// Its first client key.
+    pub client_key: NewClientKey,
+    /// Its first Gemini keys.
+    pub keys: Vec<NewKey>,
+}
+
+/// A client key to be created.
+#[derive(Clone, Debug)]
+pub struct NewClientKey {
+    /// Its id.
+    pub id: ClientKeyId,
+    /// Its hash.
+    pub hash: TokenHash,
+    /// A name for people.
+    pub name: String,
+    /// Its last four characters.
+    pub hint: String,
+}
+
+/// A Gemini key to be added.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NewKey {
+    /// Its id.
+    pub id: KeyId,
+    /// By which a key that is already there is recognised.
+    pub digest: KeyDigest,
+    /// The key, sealed.
+    pub sealed: Sealed,
+    /// First and last four characters.
+    pub masked: String,
+    /// A name for people.
+    pub name: String,
+    /// A label.
+    pub tag: String,
+    /// Its share of the traffic.
+    pub weight: Weight,
+}
+
+/// An admin token to be created, or as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAdminToken {
+    /// Its id.
+    pub id: AdminTokenId,
+    /// A name for people.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+/// Which keys of a pool to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Part of a name, tag, id, fingerprint or masked key; upper and lower case are the same.
+    pub search: Option<String>,
+    /// Only enabled, or only disabled ones.
+    pub enabled: Option<bool>,
+}
+
+/// Which page of a list: what comes after `after`, at most `limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The position of the last item of the page before; 0 for the first page.
+    pub after: u64,
+    /// At most so many items.
+    pub limit: u32,
+}
+
+/// A page of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Key>,
+    /// How many match on all pages.
+    pub total: u64,
+    /// [`Page::after`] of the next page; none on the last.
+    pub next: Option<u64>,
+}
+
+/// What a change of several keys did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// Keys changed or removed.
+    pub changed: u64,
+    /// Ids that the pool does not have.
+    pub missing: Vec<KeyId>,
+}
+
+/// The config store. Each method is one atomic step: all of it happens, or nothing.
+pub trait ConfigStore: MaybeSend + MaybeSync {
+    /// What it is, for health: `d1`, `sqlite`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether it answers.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// The pool that a client key belongs to. One round trip.
+    fn load_by_client_key(
+        &self,
+        hash: &TokenHash,
+    ) -> impl Future<Output = Result<Option<PoolConfig>, StoreError>> + MaybeSend;
+
+    /// What has become of a pool since `version`. One round trip, one row when nothing changed.
+    fn refresh(
+        &self,
+        pool: &PoolId,
+        version: u64,
+    ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
+
+    /// Every pool, by name.
+    fn pools(&self) -> impl Future<Output = Result<Vec<Pool>, StoreError>> + MaybeSend;
+
+    /// One pool, by its id or its name.
+    fn pool(&self, reference: &str) -> impl Future<Output = Result<Option<Pool>, StoreError>> + MaybeSend;
+
+    /// A pool's sealed data key.
+    fn data_key(&self, pool: &PoolId)
+    -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+
+    /// Creates a pool with its first client key and keys.
+    fn create_pool(
+        &self,
+        pool: &NewPool,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Changes the fields that `change` names. False: no such pool.
+    fn update_pool(
+        &self,
+        pool: &PoolId,
+        change: &PoolUpdate,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Deletes a pool with its keys and client keys. False: no such pool.
+    fn delete_pool(&self, pool: &PoolId) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// A page of a pool's keys, in the order in which they were added.
+    fn keys(
+        &self,
+        pool: &PoolId,
+        filter: &KeyFilter,
+        page: Page,
+    ) -> impl Future<Output = Result<KeyPage, StoreError>> + MaybeSend;
+
+    /// Adds keys, passing over those that the pool has. Gives how many are new.
+    fn import_keys(
+        &self,
+        pool: &PoolId,
+        keys: &[NewKey],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Makes the same change to several keys.
+    fn update_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        change: &KeyChange,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
+
+    /// Removes several keys.
+    fn delete_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
+
+    /// A pool's client keys, oldest first.
+    fn client_keys(
+        &self,
+        pool: &PoolId,
+    ) -> impl Future<Output = Result<Vec<ClientKey>, StoreError>> + MaybeSend;
+
+    /// Adds a client key.
+    fn create_client_key(
+        &self,
+        pool: &PoolId,
+        client_key: &NewClientKey,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Removes a client key. False: no such client key in that pool.
+    fn delete_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Adds an admin token, and forgets those that expired before `now`.
+    fn create_admin_token(
+        &self,
+        hash: &TokenHash,
+        token: &StoredAdminToken,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// The admin token of a hash, expired or not.
+    fn admin_token(
+        &self,
+        hash: &TokenHash,
+    ) -> impl Future<Output = Result<Option<StoredAdminToken>, StoreError>> + MaybeSend;
+
+    /// Revokes an admin token. False: no such token.
+    fn delete_admin_token(
+        &self,
+        id: &AdminTokenId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+}

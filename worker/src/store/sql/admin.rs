@@ -1,0 +1,165 @@
+//! The admin API's statements about pools, client keys and admin tokens.
+
+use jiff::Timestamp;
+use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Pool, PoolId, PoolUpdate};
+
+use super::rows::{AdminTokenRow, ClientKeyRow, PoolRow};
+use super::{json_text, read_rows};
+use crate::crypto::TokenHash;
+use crate::sql::{Outcome, SqlValue, Statement};
+use crate::store::{NewClientKey, NewPool, StoreError, StoredAdminToken};
+
+/// A pool with the counts of its keys, and what follows `FROM pools`.
+macro_rules! select_pools {
+    ($rest:literal) => {
+        concat!(
+            "SELECT json_object(
+                'id', id, 'name', name, 'description', description, 'enabled', enabled,
+                'allowed_models', allowed_models, 'version', version,
+                'created_at', created_at, 'updated_at', updated_at,
+                'keys', (SELECT count(*) FROM keys WHERE pool_id = pools.id),
+                'enabled_keys', (SELECT count(*) FROM keys WHERE pool_id = pools.id AND enabled = 1)
+            ) AS row FROM pools ",
+            $rest
+        )
+    };
+}
+
+pub(super) fn list_pools() -> Statement {
+    Statement::new(select_pools!("ORDER BY name"), [])
+}
+
+pub(super) fn find_pool(reference: &str) -> Statement {
+    Statement::new(select_pools!("WHERE id = ?1 OR name = ?1"), [reference.into()])
+}
+
+pub(super) fn read_pools(outcome: &Outcome) -> Result<Vec<Pool>, StoreError> {
+    read_rows::<PoolRow>(outcome)?.into_iter().map(Pool::try_from).collect()
+}
+
+pub(super) fn data_key(pool: &PoolId) -> Statement {
+    Statement::new("SELECT json_quote(data_key) AS row FROM pools WHERE id = ?1", [pool.as_str().into()])
+}
+
+pub(super) fn insert_pool(pool: &NewPool, now: Timestamp) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "INSERT INTO pools
+            (id, name, description, enabled, allowed_models, data_key, version, created_at, updated_at)
+         VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, ?6, ?6)",
+        [
+            pool.id.as_str().into(),
+            pool.name.as_str().into(),
+            pool.description.as_str().into(),
+            json_text(&pool.allowed_models)?,
+            pool.data_key.as_str().into(),
+            now.into(),
+        ],
+    ))
+}
+
+pub(super) fn update_pool(
+    pool: &PoolId,
+    change: &PoolUpdate,
+    now: Timestamp,
+) -> Result<Statement, StoreError> {
+    let allowed_models = change.allowed_models.as_ref().map(json_text).transpose()?;
+    Ok(Statement::new(
+        "UPDATE pools SET
+            name = coalesce(?2, name), description = coalesce(?3, description),
+            enabled = coalesce(?4, enabled), allowed_models = coalesce(?5, allowed_models),
+            version = version + 1, updated_at = ?6
+         WHERE id = ?1",
+        [
+            pool.as_str().into(),
+            change.name.as_deref().into(),
+            change.description.as_deref().into(),
+            change.enabled.into(),
+            allowed_models.unwrap_or(SqlValue::Null),
+            now.into(),
+        ],
+    ))
+}
+
+/// Tells every isolate that something in the pool changed.
+pub(super) fn touch_pool(pool: &PoolId, now: Timestamp) -> Statement {
+    Statement::new(
+        "UPDATE pools SET version = version + 1, updated_at = ?2 WHERE id = ?1",
+        [pool.as_str().into(), now.into()],
+    )
+}
+
+pub(super) fn delete_pool(pool: &PoolId) -> Vec<Statement> {
+    let parameters = [SqlValue::from(pool.as_str())];
+    vec![
+        Statement::new("DELETE FROM client_keys WHERE pool_id = ?1", parameters.clone()),
+        Statement::new("DELETE FROM keys WHERE pool_id = ?1", parameters.clone()),
+        Statement::new("DELETE FROM pools WHERE id = ?1", parameters),
+    ]
+}
+
+pub(super) fn list_client_keys(pool: &PoolId) -> Statement {
+    Statement::new(
+        "SELECT json_object('id', id, 'name', name, 'hint', hint, 'created_at', created_at) AS row
+         FROM client_keys WHERE pool_id = ?1 ORDER BY created_at, id",
+        [pool.as_str().into()],
+    )
+}
+
+pub(super) fn read_client_keys(outcome: &Outcome) -> Result<Vec<ClientKey>, StoreError> {
+    read_rows::<ClientKeyRow>(outcome)?.into_iter().map(ClientKey::try_from).collect()
+}
+
+pub(super) fn insert_client_key(pool: &PoolId, client_key: &NewClientKey, now: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT INTO client_keys (hash, id, pool_id, name, hint, created_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?3)",
+        [
+            client_key.hash.as_str().into(),
+            client_key.id.as_str().into(),
+            pool.as_str().into(),
+            client_key.name.as_str().into(),
+            client_key.hint.as_str().into(),
+            now.into(),
+        ],
+    )
+}
+
+pub(super) fn delete_client_key(pool: &PoolId, id: &ClientKeyId) -> Statement {
+    Statement::new(
+        "DELETE FROM client_keys WHERE pool_id = ?1 AND id = ?2",
+        [pool.as_str().into(), id.as_str().into()],
+    )
+}
+
+pub(super) fn insert_admin_token(hash: &TokenHash, token: &StoredAdminToken) -> Statement {
+    Statement::new(
+        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [
+            hash.as_str().into(),
+            token.id.as_str().into(),
+            token.name.as_str().into(),
+            token.created_at.into(),
+            token.expires_at.into(),
+        ],
+    )
+}
+
+pub(super) fn forget_expired_tokens(now: Timestamp) -> Statement {
+    Statement::new("DELETE FROM admin_tokens WHERE expires_at < ?1", [now.into()])
+}
+
+pub(super) fn find_admin_token(hash: &TokenHash) -> Statement {
+    Statement::new(
+        "SELECT json_object('id', id, 'name', name, 'created_at', created_at, 'expires_at', expires_at) AS row
+         FROM admin_tokens WHERE hash = ?1",
+        [hash.as_str().into()],
+    )
+}
+
+pub(super) fn read_admin_token(outcome: &Outcome) -> Result<Option<StoredAdminToken>, StoreError> {
+    read_rows::<AdminTokenRow>(outcome)?.pop().map(StoredAdminToken::try_from).transpose()
+}
+
+pub(super) fn delete_admin_token(id: &AdminTokenId) -> Statement {
+    Statement::new("DELETE FROM admin_tokens WHERE id = ?1", [id.as_str().into()])
+}

@@ -1,0 +1,120 @@
+//! The admin API's statements about Gemini keys. Lists of keys or ids travel as one JSON text, since
+//! D1 takes at most 100 parameters a statement.
+
+use jiff::Timestamp;
+use pool_shared::{Key, KeyChange, KeyId, PoolId};
+
+use super::rows::KeyRow;
+use super::{json_text, read_rows};
+use crate::sql::{Outcome, SqlValue, Statement};
+use crate::store::{BatchOutcome, KeyFilter, KeyPage, NewKey, Page, StoreError};
+
+/// What a [`KeyFilter`] selects: pool `?1`, state `?2`, searched text `?3`.
+macro_rules! select_filtered {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " AS row FROM keys WHERE pool_id = ?1 AND (?2 IS NULL OR enabled = ?2)
+                AND (?3 IS NULL OR instr(lower(
+                    id || ' ' || masked || ' ' || substr(digest, 1, 8) || ' ' || name || ' ' || tag
+                ), ?3) > 0) ",
+            $rest
+        )
+    };
+}
+
+const LIST: &str = select_filtered!(
+    "json_object(
+        'id', id, 'masked', masked, 'fingerprint', substr(digest, 1, 8), 'name', name, 'tag', tag,
+        'weight', weight, 'enabled', enabled, 'position', position,
+        'created_at', created_at, 'updated_at', updated_at
+    )",
+    "AND position > ?4 ORDER BY position LIMIT ?5"
+);
+
+const COUNT: &str = select_filtered!("json_quote(count(*))", "");
+
+/// `position` keeps the order of the input: milliseconds since 1970 times 1,000, plus the place in
+/// the chunk. It stays below 2^53 until the year 2255.
+const INSERT: &str = "INSERT INTO keys
+        (pool_id, digest, id, sealed, masked, name, tag, weight, enabled, position, created_at, updated_at)
+    SELECT ?1, value ->> 'digest', value ->> 'id', value ->> 'sealed', value ->> 'masked', value ->> 'name',
+        value ->> 'tag', value ->> 'weight', 1, ?3 * 1000 + key, ?3, ?3
+    FROM json_each(?2)
+    WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1)
+    ON CONFLICT DO NOTHING";
+
+pub(super) fn insert(pool: &PoolId, keys: &[NewKey], now: Timestamp) -> Result<Statement, StoreError> {
+    Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into()]))
+}
+
+pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Vec<Statement> {
+    let search = filter.search.as_deref().map(str::to_lowercase);
+    let filter = [pool.as_str().into(), filter.enabled.into(), search.as_deref().into()];
+    let mut paged = filter.to_vec();
+    // One more than asked for tells whether there is a next page.
+    paged.extend([page.after.into(), SqlValue::Integer(u64::from(page.limit) + 1)]);
+    vec![Statement::new(LIST, paged), Statement::new(COUNT, filter)]
+}
+
+pub(super) fn read_page(outcomes: &[Outcome], page: Page) -> Result<KeyPage, StoreError> {
+    let [list, count] = outcomes else {
+        return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
+    };
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut rows: Vec<KeyRow> = read_rows(list)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|row| row.position);
+    let total = read_rows(count)?.pop().unwrap_or_default();
+    let keys = rows.into_iter().map(Key::try_from).collect::<Result<_, _>>()?;
+    Ok(KeyPage { keys, total, next })
+}
+
+/// The ids that the pool does not have.
+pub(super) fn missing(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "SELECT json_quote(value) AS row FROM json_each(?2)
+         WHERE value NOT IN (SELECT id FROM keys WHERE pool_id = ?1)",
+        [pool.as_str().into(), json_text(&ids)?],
+    ))
+}
+
+pub(super) fn update(
+    pool: &PoolId,
+    ids: &[KeyId],
+    change: &KeyChange,
+    now: Timestamp,
+) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "UPDATE keys SET
+            enabled = coalesce(?3, enabled), weight = coalesce(?4, weight),
+            name = coalesce(?5, name), tag = coalesce(?6, tag), updated_at = ?7
+         WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        [
+            pool.as_str().into(),
+            json_text(&ids)?,
+            change.enabled.into(),
+            change.weight.map(|weight| u64::from(weight.get())).into(),
+            change.name.as_deref().into(),
+            change.tag.as_deref().into(),
+            now.into(),
+        ],
+    ))
+}
+
+pub(super) fn delete(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "DELETE FROM keys WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        [pool.as_str().into(), json_text(&ids)?],
+    ))
+}
+
+/// Reads what [`missing`] and the change that follows it gave.
+pub(super) fn read_batch(outcomes: &[Outcome]) -> Result<BatchOutcome, StoreError> {
+    let [missing, change, ..] = outcomes else {
+        return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
+    };
+    Ok(BatchOutcome { changed: change.changes, missing: read_rows(missing)? })
+}

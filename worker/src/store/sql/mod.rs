@@ -1,0 +1,216 @@
+//! The config store over SQL, for D1 and for SQLite alike.
+//!
+//! The database behind it does one thing: run some statements in order, in one transaction and one
+//! round trip.
+
+mod admin;
+mod keys;
+mod rows;
+mod schema;
+mod snapshot;
+
+use std::future::Future;
+
+use jiff::Timestamp;
+use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
+use serde::de::DeserializeOwned;
+
+use super::{
+    BatchOutcome, ConfigStore, KeyFilter, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig,
+    Refreshed, StoreError, StoredAdminToken,
+};
+use crate::crypto::{Sealed, TokenHash};
+use crate::host::{MaybeSend, MaybeSync};
+use crate::sql::{Outcome, SqlError, SqlValue, Statement};
+
+/// A database that runs batches.
+pub trait SqlDatabase: MaybeSend + MaybeSync {
+    /// What it is: `d1`, `sqlite`.
+    fn kind(&self) -> &'static str;
+
+    /// Runs the statements in order, all or none, in one round trip.
+    fn batch(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<Vec<Outcome>, SqlError>> + MaybeSend;
+}
+
+/// The config store over a [`SqlDatabase`].
+pub struct SqlStore<D> {
+    database: D,
+}
+
+impl<D: SqlDatabase> SqlStore<D> {
+    /// Wraps a database. Its tables are made when they are first missed.
+    pub const fn new(database: D) -> Self {
+        Self { database }
+    }
+
+    /// Runs a batch; when it turns out that the tables are missing, makes them and runs it again. A
+    /// database that has them never pays for a check.
+    async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
+        match self.database.batch(statements.clone()).await {
+            Err(error) if schema::is_missing(&error) => {
+                self.database.batch(schema::migrations()).await.map_err(store_error)?;
+                self.database.batch(statements).await.map_err(store_error)
+            }
+            other => other.map_err(store_error),
+        }
+    }
+
+    async fn run_one(&self, statement: Statement) -> Result<Outcome, StoreError> {
+        Ok(self.run(vec![statement]).await?.pop().unwrap_or_default())
+    }
+}
+
+fn store_error(error: SqlError) -> StoreError {
+    if error.0.contains("UNIQUE constraint failed: pools.name") {
+        StoreError::NameTaken
+    } else {
+        StoreError::Unavailable(error.0)
+    }
+}
+
+fn read_rows<T: DeserializeOwned>(outcome: &Outcome) -> Result<Vec<T>, StoreError> {
+    outcome.read().map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn json_text(value: &impl serde::Serialize) -> Result<SqlValue, StoreError> {
+    SqlValue::json(value).map_err(store_error)
+}
+
+impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
+    fn kind(&self) -> &'static str {
+        self.database.kind()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.run_one(Statement::new("SELECT json_quote(version) AS row FROM schema_version", [])).await?;
+        Ok(())
+    }
+
+    async fn load_by_client_key(&self, hash: &TokenHash) -> Result<Option<PoolConfig>, StoreError> {
+        snapshot::read(&self.run(snapshot::by_client_key(hash)).await?)
+    }
+
+    async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
+        snapshot::read_refreshed(&self.run(snapshot::if_changed(pool, version)).await?)
+    }
+
+    async fn pools(&self) -> Result<Vec<Pool>, StoreError> {
+        admin::read_pools(&self.run_one(admin::list_pools()).await?)
+    }
+
+    async fn pool(&self, reference: &str) -> Result<Option<Pool>, StoreError> {
+        Ok(admin::read_pools(&self.run_one(admin::find_pool(reference)).await?)?.pop())
+    }
+
+    async fn data_key(&self, pool: &PoolId) -> Result<Option<Sealed>, StoreError> {
+        Ok(read_rows(&self.run_one(admin::data_key(pool)).await?)?.pop())
+    }
+
+    async fn create_pool(&self, pool: &NewPool, now: Timestamp) -> Result<(), StoreError> {
+        let statements = vec![
+            admin::insert_pool(pool, now)?,
+            admin::insert_client_key(&pool.id, &pool.client_key, now),
+            keys::insert(&pool.id, &pool.keys, now)?,
+        ];
+        self.run(statements).await.map(drop)
+    }
+
+    async fn update_pool(
+        &self,
+        pool: &PoolId,
+        change: &PoolUpdate,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self.run_one(admin::update_pool(pool, change, now)?).await?.changes > 0)
+    }
+
+    async fn delete_pool(&self, pool: &PoolId) -> Result<bool, StoreError> {
+        let outcomes = self.run(admin::delete_pool(pool)).await?;
+        Ok(outcomes.last().is_some_and(|outcome| outcome.changes > 0))
+    }
+
+    async fn keys(&self, pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<KeyPage, StoreError> {
+        keys::read_page(&self.run(keys::list(pool, filter, page)).await?, page)
+    }
+
+    async fn import_keys(
+        &self,
+        pool: &PoolId,
+        new_keys: &[NewKey],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let statements = vec![keys::insert(pool, new_keys, now)?, admin::touch_pool(pool, now)];
+        Ok(self.run(statements).await?.first().map_or(0, |outcome| outcome.changes))
+    }
+
+    async fn update_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        change: &KeyChange,
+        now: Timestamp,
+    ) -> Result<BatchOutcome, StoreError> {
+        let update = keys::update(pool, ids, change, now)?;
+        keys::read_batch(
+            &self.run(vec![keys::missing(pool, ids)?, update, admin::touch_pool(pool, now)]).await?,
+        )
+    }
+
+    async fn delete_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        now: Timestamp,
+    ) -> Result<BatchOutcome, StoreError> {
+        let delete = keys::delete(pool, ids)?;
+        keys::read_batch(
+            &self.run(vec![keys::missing(pool, ids)?, delete, admin::touch_pool(pool, now)]).await?,
+        )
+    }
+
+    async fn client_keys(&self, pool: &PoolId) -> Result<Vec<ClientKey>, StoreError> {
+        admin::read_client_keys(&self.run_one(admin::list_client_keys(pool)).await?)
+    }
+
+    async fn create_client_key(
+        &self,
+        pool: &PoolId,
+        client_key: &NewClientKey,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let insert = admin::insert_client_key(pool, client_key, now);
+        self.run(vec![insert, admin::touch_pool(pool, now)]).await.map(drop)
+    }
+
+    async fn delete_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let delete = admin::delete_client_key(pool, id);
+        let outcomes = self.run(vec![delete, admin::touch_pool(pool, now)]).await?;
+        Ok(outcomes.first().is_some_and(|outcome| outcome.changes > 0))
+    }
+
+    async fn create_admin_token(
+        &self,
+        hash: &TokenHash,
+        token: &StoredAdminToken,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let insert = admin::insert_admin_token(hash, token);
+        self.run(vec![admin::forget_expired_tokens(now), insert]).await.map(drop)
+    }
+
+    async fn admin_token(&self, hash: &TokenHash) -> Result<Option<StoredAdminToken>, StoreError> {
+        admin::read_admin_token(&self.run_one(admin::find_admin_token(hash)).await?)
+    }
+
+    async fn delete_admin_token(&self, id: &AdminTokenId) -> Result<bool, StoreError> {
+        Ok(self.run_one(admin::delete_admin_token(id)).await?.changes > 0)
+    }
+}

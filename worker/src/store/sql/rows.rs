@@ -1,0 +1,118 @@
+//! Rows as the queries pack them, and the way from there to the service's types.
+
+use jiff::Timestamp;
+use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Key, KeyId, Pool, PoolId, Weight};
+use serde::Deserialize;
+
+use crate::store::{StoreError, StoredAdminToken};
+
+/// A row of `pools` with the counts of its keys.
+#[derive(Deserialize)]
+pub(super) struct PoolRow {
+    id: PoolId,
+    name: String,
+    description: String,
+    enabled: u8,
+    allowed_models: String,
+    keys: u64,
+    enabled_keys: u64,
+    version: u64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TryFrom<PoolRow> for Pool {
+    type Error = StoreError;
+
+    fn try_from(row: PoolRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            description: row.description,
+            enabled: row.enabled != 0,
+            allowed_models: serde_json::from_str(&row.allowed_models)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            keys: row.keys,
+            enabled_keys: row.enabled_keys,
+            version: row.version,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+        })
+    }
+}
+
+/// A row of `client_keys`.
+#[derive(Deserialize)]
+pub(super) struct ClientKeyRow {
+    id: ClientKeyId,
+    name: String,
+    hint: String,
+    created_at: i64,
+}
+
+impl TryFrom<ClientKeyRow> for ClientKey {
+    type Error = StoreError;
+
+    fn try_from(row: ClientKeyRow) -> Result<Self, StoreError> {
+        Ok(Self { id: row.id, name: row.name, hint: row.hint, created_at: timestamp(row.created_at)? })
+    }
+}
+
+/// A row of `keys`, for the admin API.
+#[derive(Deserialize)]
+pub(super) struct KeyRow {
+    id: KeyId,
+    masked: String,
+    fingerprint: String,
+    name: String,
+    tag: String,
+    weight: Weight,
+    enabled: u8,
+    pub(super) position: u64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TryFrom<KeyRow> for Key {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            masked: row.masked,
+            fingerprint: row.fingerprint,
+            name: row.name,
+            tag: row.tag,
+            weight: row.weight,
+            enabled: row.enabled != 0,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+        })
+    }
+}
+
+/// A row of `admin_tokens`.
+#[derive(Deserialize)]
+pub(super) struct AdminTokenRow {
+    id: AdminTokenId,
+    name: String,
+    created_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<AdminTokenRow> for StoredAdminToken {
+    type Error = StoreError;
+
+    fn try_from(row: AdminTokenRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            created_at: timestamp(row.created_at)?,
+            expires_at: timestamp(row.expires_at)?,
+        })
+    }
+}
+
+fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds).map_err(|error| StoreError::Corrupt(error.to_string()))
+}

@@ -1,0 +1,98 @@
+//! The data plane's reads: a whole pool in one batch, packed by the query itself.
+
+use pool_shared::{KeyId, PoolId, Weight};
+use serde::Deserialize;
+
+use super::read_rows;
+use crate::crypto::{Sealed, TokenHash};
+use crate::sql::{Outcome, SqlValue, Statement};
+use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey};
+
+/// The pool whose id, and the condition on it, follow.
+macro_rules! select_pool {
+    ($where:literal) => {
+        concat!(
+            "SELECT json_object(
+                'id', id, 'name', name, 'enabled', enabled, 'allowed_models', json(allowed_models),
+                'data_key', data_key, 'version', version,
+                'client_keys', (SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id)
+            ) AS row FROM pools WHERE ",
+            $where
+        )
+    };
+}
+
+/// The enabled keys of the pool that the subquery names. A sealed key of the greatest length (512
+/// characters) takes some 900 bytes, so 2,000 of them stay under the 2 MB that D1 allows a value.
+macro_rules! select_keys {
+    ($pool_id:literal) => {
+        concat!(
+            "SELECT json_group_array(json_array(id, sealed, weight)) AS row FROM (
+                SELECT id, sealed, weight, (row_number() OVER (ORDER BY position) - 1) / 2000 AS page
+                FROM keys WHERE enabled = 1 AND pool_id = (",
+            $pool_id,
+            ")) GROUP BY page"
+        )
+    };
+}
+
+#[derive(Deserialize)]
+struct PoolRow {
+    id: PoolId,
+    name: String,
+    enabled: u8,
+    allowed_models: Vec<String>,
+    data_key: Sealed,
+    version: u64,
+    client_keys: Vec<TokenHash>,
+}
+
+pub(super) fn by_client_key(hash: &TokenHash) -> Vec<Statement> {
+    let parameters = [SqlValue::from(hash.as_str())];
+    vec![
+        Statement::new(
+            select_pool!("id = (SELECT pool_id FROM client_keys WHERE hash = ?1)"),
+            parameters.clone(),
+        ),
+        Statement::new(select_keys!("SELECT pool_id FROM client_keys WHERE hash = ?1"), parameters),
+    ]
+}
+
+pub(super) fn if_changed(pool: &PoolId, version: u64) -> Vec<Statement> {
+    let pool = SqlValue::from(pool.as_str());
+    let parameters = [pool.clone(), version.into()];
+    vec![
+        Statement::new(select_pool!("id = ?1 AND version <> ?2"), parameters.clone()),
+        Statement::new(select_keys!("SELECT id FROM pools WHERE id = ?1 AND version <> ?2"), parameters),
+        Statement::new("SELECT json_quote(version) AS row FROM pools WHERE id = ?1", [pool]),
+    ]
+}
+
+/// Reads what [`by_client_key`], or the first two statements of [`if_changed`], gave.
+pub(super) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreError> {
+    let [pool, keys, ..] = outcomes else {
+        return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
+    };
+    let Some(pool) = read_rows::<PoolRow>(pool)?.pop() else { return Ok(None) };
+    let pages: Vec<Vec<(KeyId, Sealed, Weight)>> = read_rows(keys)?;
+    let keys = pages.into_iter().flatten().map(|(id, sealed, weight)| StoredKey { id, sealed, weight });
+    Ok(Some(PoolConfig {
+        id: pool.id,
+        name: pool.name,
+        enabled: pool.enabled != 0,
+        allowed_models: pool.allowed_models,
+        data_key: pool.data_key,
+        version: pool.version,
+        client_keys: pool.client_keys,
+        keys: keys.collect(),
+    }))
+}
+
+/// Reads what [`if_changed`] gave.
+pub(super) fn read_refreshed(outcomes: &[Outcome]) -> Result<Refreshed, StoreError> {
+    if let Some(config) = read(outcomes)? {
+        return Ok(Refreshed::Changed(Box::new(config)));
+    }
+    let exists = outcomes.get(2).is_some_and(|outcome| !outcome.rows.is_empty());
+    Ok(if exists { Refreshed::Unchanged } else { Refreshed::Gone })
+}
