@@ -20,6 +20,9 @@ pub enum PoolNameError {
     /// A control character or a slash.
     #[error("a pool's name holds no control characters and no '/'")]
     Character,
+    /// It would vanish from a URL's path and name another route.
+    #[error("a pool's name is not '.' or '..'")]
+    Dots,
     /// It would be taken for an id.
     #[error("a pool's name does not start with 'pool-': that is how ids look")]
     LooksLikeId,
@@ -34,6 +37,8 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
         Err(PoolNameError::TooLong)
     } else if name.chars().any(|character| character.is_control() || character == '/') {
         Err(PoolNameError::Character)
+    } else if matches!(name, "." | "..") {
+        Err(PoolNameError::Dots)
     } else if name.starts_with(PoolId::PREFIX) {
         Err(PoolNameError::LooksLikeId)
     } else {
@@ -131,6 +136,7 @@ mod tests {
         assert_eq!(pool_name(" \t"), Err(PoolNameError::Empty));
         assert_eq!(pool_name(&"x".repeat(65)), Err(PoolNameError::TooLong));
         assert_eq!(pool_name("a/b"), Err(PoolNameError::Character));
+        assert_eq!((pool_name(".."), pool_name("...")), (Err(PoolNameError::Dots), Ok("...")));
         assert_eq!(pool_name("pool-1"), Err(PoolNameError::LooksLikeId));
     }
 }
