@@ -42,11 +42,11 @@ poolctl whoami shows which it was.
 
 Results go to standard output, everything else to standard error.
 Exit codes:
-  0 done                        5 no such pool, key or client key
-  1 failed                      6 clashes with what is there
-  2 wrong command line or input 7 service unreachable or too slow
-  3 done, except for some items 130 interrupted
-  4 not authorised";
+  0  done                             5    no such pool, key or client key
+  1  failed                           6    clashes with what is there
+  2  wrong command line or input      7    service unreachable or too slow
+  3  done, except for some items      130  interrupted
+  4  not authorised";
 
 /// Run pools of Gemini API keys.
 #[derive(Parser)]

@@ -9,13 +9,13 @@ use pool_shared::Secret;
 
 use crate::{
     args::GlobalArgs,
-    client::{Client, ClientOptions},
+    client::{Client, ClientOptions, TokenSource},
     config::{
-        ConfigDir, ConfigFile, ServiceUrl, Settings, Source, TokenPlan,
+        ConfigDir, ConfigFile, ServiceUrl, Setting, Settings, Source, TokenPlan,
         credentials::{CredentialId, Credentials, StoreKind},
         loose_mode,
     },
-    env::{self, Env},
+    env::Env,
     error::{CliError, Code},
     interrupt::Interrupt,
     output::{Output, prompt},
@@ -62,21 +62,24 @@ impl Ctx {
     /// A client that presents the token which belongs to the service.
     pub async fn client(&mut self) -> Result<Client, CliError> {
         self.known_profile()?;
-        let url = self.settings.service()?.value.clone();
-        let (token, source) = self.token(&url).await?;
-        self.client_with(url, Some(token), source)
+        let url = self.settings.service()?.clone();
+        let token = self.token(&url.value).await?;
+        self.client_with(url, Some(token))
     }
 
     /// A client with this token, or with none.
     pub fn client_with(
         &self,
-        url: ServiceUrl,
-        token: Option<Secret>,
-        token_source: String,
+        url: Setting<ServiceUrl>,
+        token: Option<(Secret, TokenSource)>,
     ) -> Result<Client, CliError> {
-        let login_command = self.settings.login_command(&url);
-        let timeout = self.settings.timeout.value;
-        let options = ClientOptions { url, token, token_source, timeout, login_command };
+        let options = ClientOptions {
+            login_command: self.settings.login_command(&url.value),
+            url: url.value,
+            url_source: url.source.to_string(),
+            token,
+            timeout: self.settings.timeout.value,
+        };
         Client::new(options, self.interrupt.clone())
     }
 
@@ -103,11 +106,11 @@ impl Ctx {
     }
 
     /// The token for this service and where it came from.
-    async fn token(&mut self, url: &ServiceUrl) -> Result<(Secret, String), CliError> {
+    async fn token(&mut self, url: &ServiceUrl) -> Result<(Secret, TokenSource), CliError> {
         let hint = self.settings.login_command(url);
         let not_logged_in = CliError::new(Code::NotLoggedIn, format!("not logged in to {url}")).hint(hint);
         match self.settings.token_plan(url)? {
-            TokenPlan::Environment(token) => Ok((token, format!("environment {}", env::TOKEN))),
+            TokenPlan::Environment(token) => Ok((token, TokenSource::Environment)),
             TokenPlan::Stored(store, id) => match self.stored_token(store, &id).await? {
                 Some(token) => Ok((token, self.token_source(store))),
                 None => Err(not_logged_in.cause(format!("{} has no token for it", self.place(store)))),
@@ -137,8 +140,8 @@ impl Ctx {
     }
 
     /// What `whoami` and errors call the source of a stored token.
-    pub fn token_source(&self, store: StoreKind) -> String {
-        format!("profile {}, kept in {}", self.settings.profile.value, self.place(store))
+    pub fn token_source(&self, store: StoreKind) -> TokenSource {
+        TokenSource::Login(format!("profile {}, kept in {}", self.settings.profile.value, self.place(store)))
     }
 
     /// A store's name for people.

@@ -215,7 +215,8 @@ impl fmt::Display for CliError {
         for cause in &self.0.causes {
             write!(f, "\n  cause: {cause}")?;
         }
-        if let Some(id) = &self.0.request_id {
+        // Whoever runs the service finds a fault of its own by this in its log.
+        if let (Some(id), Some(500..)) = (&self.0.request_id, self.0.status) {
             write!(f, "\n  request: {id}")?;
         }
         if let Some(hint) = &self.0.hint {
@@ -273,7 +274,10 @@ mod tests {
             json!({"error": {"code": "not_found", "message": "no pool prd", "hint": "did you mean prod?",
                 "status": 404, "request_id": "r-1"}})
         );
-        assert_eq!(error.to_string(), "no pool prd\n  request: r-1\n  hint: did you mean prod?");
+        assert_eq!(error.to_string(), "no pool prd\n  hint: did you mean prod?");
+        let fault =
+            CliError::new(Code::Service(ErrorCode::Internal), "broken").answer(500, Some("r-1".into()));
+        assert_eq!(fault.to_string(), "broken\n  request: r-1");
         let bare = CliError::usage("a").cause("b").to_json();
         assert_eq!(bare["error"]["message"], "a: b");
         assert!(bare["error"]["hint"].is_null() && bare["error"]["status"].is_null());

@@ -5,8 +5,11 @@ use std::{error::Error, fmt::Write, time::Duration};
 use pool_shared::{ErrorCode, ErrorDetail};
 use url::Url;
 
-use super::ClientOptions;
-use crate::error::{CliError, Code};
+use super::{ClientOptions, TokenSource};
+use crate::{
+    env,
+    error::{CliError, Code},
+};
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -95,7 +98,10 @@ impl ClientError {
             Self::Unreachable(cause) => {
                 CliError::new(Code::Unreachable, format!("cannot reach the pool service at {url}"))
                     .cause(cause)
-                    .hint("is it running, and is the URL right? poolctl whoami shows where it came from")
+                    .hint(format!(
+                        "is it running, and is its URL right? It came from: {}",
+                        options.url_source
+                    ))
             }
             Self::Timeout(limit) => {
                 CliError::new(Code::Timeout, format!("no answer from {url} within {} s", limit.as_secs_f32()))
@@ -103,7 +109,6 @@ impl ClientError {
             }
             Self::UnusableToken => {
                 CliError::new(Code::NotLoggedIn, "the token holds characters that cannot be sent")
-                    .cause(format!("it came from {}", options.token_source))
                     .hint(options.login_command.clone())
             }
             Self::Interrupted => CliError::interrupted(),
@@ -120,16 +125,27 @@ fn service(status: u16, detail: ErrorDetail, options: &ClientOptions) -> CliErro
         (ErrorCode::Unknown, 409) => ErrorCode::Conflict,
         (code, _) => code,
     };
-    let mut error = CliError::new(Code::Service(code), detail.message);
+    let error = CliError::new(Code::Service(code), detail.message);
     if code == ErrorCode::Unauthorized {
-        if options.token.is_some() {
-            error = error.cause(format!("the token came from {}", options.token_source));
-        }
-        return error.hint(options.login_command.clone());
+        return unauthorized(error, options);
     }
     match detail.hint {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+/// What to do is known better here than there: this side knows whose token it was.
+fn unauthorized(error: CliError, options: &ClientOptions) -> CliError {
+    let login = &options.login_command;
+    match &options.token {
+        None => error.hint(format!("{login} (with the password that the service has as ADMIN_PASSWORD)")),
+        Some((_, source @ TokenSource::Login(_))) => {
+            error.cause(format!("the token came from {source}")).hint(login.clone())
+        }
+        Some((_, source @ TokenSource::Environment)) => error
+            .cause(format!("the token came from {source}"))
+            .hint(format!("unset {} and run {login}, or put a fresh token there", env::TOKEN)),
     }
 }
 

@@ -7,7 +7,7 @@ mod api;
 mod error;
 mod import;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use pool_shared::Secret;
 use reqwest::{
@@ -19,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{api::KeyFilter, error::ClientError, import::chunks};
 use crate::{
     config::ServiceUrl,
+    env,
     error::{CliError, Code},
     interrupt::Interrupt,
 };
@@ -26,14 +27,31 @@ use crate::{
 /// To connect takes this long at most, whatever `--timeout` says.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where a token came from, for the message when it is refused.
+pub enum TokenSource {
+    /// `POOLCTL_TOKEN`, which wins over any login.
+    Environment,
+    /// A login; the place where it is kept.
+    Login(String),
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => write!(f, "environment {}", env::TOKEN),
+            Self::Login(place) => f.write_str(place),
+        }
+    }
+}
+
 /// What a client needs to know.
 pub struct ClientOptions {
     /// The service.
     pub url: ServiceUrl,
-    /// The admin token; none before login.
-    pub token: Option<Secret>,
-    /// Where the token came from, for the message when it is refused.
-    pub token_source: String,
+    /// Where the address came from, for the message when nobody answers there.
+    pub url_source: String,
+    /// The admin token and where it came from; none before login.
+    pub token: Option<(Secret, TokenSource)>,
     /// How long an answer may take.
     pub timeout: Duration,
     /// The command to log in with, for hints.
@@ -92,7 +110,7 @@ impl Client {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut request = self.http.request(method, url).header(header::ACCEPT, "application/json");
-        if let Some(token) = &self.options.token {
+        if let Some((token, _)) = &self.options.token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
                 .map_err(|_| ClientError::UnusableToken)?;
             value.set_sensitive(true);

@@ -35,9 +35,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         return Err(CliError::usage("which service? --url is missing")
             .hint("poolctl login --url https://pool.example.com"));
     }
-    let url = ctx.settings.service()?.value.clone();
+    let service = ctx.settings.service()?.clone();
+    let url = service.value.clone();
     let password = password(ctx, args.with_password).await?;
-    let client = ctx.client_with(url.clone(), None, String::new())?;
+    let client = ctx.client_with(service, None)?;
     let name = format!("poolctl on {}", gethostname::gethostname().to_string_lossy());
     let answer = client.login(&Login { password, name, expires_in_s: None }).await?;
 

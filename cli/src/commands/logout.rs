@@ -1,11 +1,13 @@
 //! `poolctl logout`: the token ends here and at the service.
 
+use pool_shared::ErrorCode;
 use serde_json::json;
 
-use pool_shared::ErrorCode;
-
 use crate::{
-    config::credentials::{CredentialId, StoreKind},
+    config::{
+        Setting, Source,
+        credentials::{CredentialId, StoreKind},
+    },
     ctx::Ctx,
     error::{CliError, Code, Outcome},
 };
@@ -44,7 +46,8 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
 /// Whether there was a token that the service took back.
 async fn revoke(ctx: &mut Ctx, store: StoreKind, id: &CredentialId) -> Result<bool, CliError> {
     let Some(token) = ctx.stored_token(store, id).await? else { return Ok(false) };
-    let client = ctx.client_with(id.url.clone(), Some(token), ctx.token_source(store))?;
+    let url = Setting { value: id.url.clone(), source: Source::Profile(id.profile.clone()) };
+    let client = ctx.client_with(url, Some((token, ctx.token_source(store))))?;
     match client.logout().await {
         Ok(()) => Ok(true),
         // It had expired or was revoked before: that is what was wanted.

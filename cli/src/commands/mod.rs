@@ -109,10 +109,8 @@ fn usage(error: &clap::Error, command_line: &[OsString], env: &Env) -> Exit {
             let message = lines.next().unwrap_or("wrong command line").trim_start_matches("error: ");
             let more = lines.take_while(|line| !line.starts_with("Usage:")).collect::<Vec<_>>().join(" ");
             let mut wrong = CliError::usage(message).hint("poolctl --help");
-            if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !more.is_empty() {
+            if !more.is_empty() {
                 wrong = wrong.cause(more);
-            } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-                wrong = CliError::usage("a command is missing").hint("poolctl --help");
             }
             fail(Output::from_process(Format::Json, ColorChoice::Never, false, env), &wrong)
         }

@@ -4,9 +4,9 @@ use pool_shared::{API_VERSION, WhoAmI};
 use serde::Serialize;
 
 use crate::{
+    client::TokenSource,
     config::{ProfileName, ServiceUrl, Setting, TokenPlan},
     ctx::Ctx,
-    env,
     error::{CliError, Outcome},
     output::{Align, Table, View},
 };
@@ -46,7 +46,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     let url = settings.service()?.clone();
     let source = match settings.token_plan(&url.value)? {
         TokenPlan::Stored(store, _) => ctx.token_source(store),
-        _ => format!("environment {}", env::TOKEN),
+        _ => TokenSource::Environment,
     };
     let timeout = &settings.timeout;
     let report = Report {
@@ -54,7 +54,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
         settings: SettingsReport {
             profile: settings.profile.clone(),
             url,
-            token: TokenReport { source },
+            token: TokenReport { source: source.to_string() },
             timeout_s: Setting { value: timeout.value.as_secs_f64(), source: timeout.source.clone() },
             config: ctx.dir.config().display().to_string(),
         },

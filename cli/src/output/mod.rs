@@ -25,25 +25,21 @@ use crate::{
     error::{CliError, Code},
 };
 
-/// How results are written.
+/// How results are written: tables and text for people, or one JSON document.
+// The variants have no doc comments: clap would spread them over every command's help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Tables and text for people.
     #[default]
     Table,
-    /// One JSON document.
     Json,
 }
 
-/// When to use colour.
+/// When to use colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

@@ -41,8 +41,8 @@ pub struct DisableArgs {
 
 /// Set keys' share of the traffic
 ///
-/// A key of weight 3 gets three times the traffic of a key of weight 1; weight 0 means \"only when
-/// no other key is left\".
+/// A key of weight 3 gets three times the traffic of a key of weight 1; weight 0 makes it
+/// a reserve that is used only when no other key is left.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

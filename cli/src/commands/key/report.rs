@@ -26,8 +26,8 @@ pub fn outcome(report: &KeyImportReport) -> Outcome {
 pub fn human(report: &KeyImportReport, view: &View) -> String {
     let malformed = report.malformed.len();
     let counts = Table::pairs([
-        ("keys added", view.count(report.added).into()),
-        ("already there", view.count(report.duplicate).into()),
+        ("added", view.count(report.added).into()),
+        ("duplicate", view.count(report.duplicate).into()),
         ("malformed", view.count(malformed as u64).into()),
     ]);
     let mut lines = vec![counts.render(view)];

@@ -16,7 +16,12 @@ Examples:
   poolctl pool update prod --name production
   poolctl pool update prod --allow-model 'gemini-2.5-*' --allow-model gemini-embedding-001
   poolctl pool update prod --allow-all-models")]
-#[group(required = true, multiple = true, id = "change", args = ["name", "description", "allow_model", "allow_all_models"])]
+#[command(group(
+    clap::ArgGroup::new("change")
+        .required(true)
+        .multiple(true)
+        .args(["name", "description", "allow_model", "allow_all_models"])
+))]
 pub struct UpdateArgs {
     /// The pool's name or id
     pool: PoolRef,

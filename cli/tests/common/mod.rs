@@ -1,0 +1,253 @@
+//! A scripted HTTP server and a way to run `poolctl` against it with a config folder of its own.
+
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex, mpsc},
+};
+
+use pool_shared::TokenKind;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A well-formed admin token.
+pub fn token() -> String {
+    TokenKind::AdminToken.generate(&[7; TokenKind::RANDOM_BYTES]).expose().to_owned()
+}
+
+/// A well-formed Gemini key, different for each number.
+pub fn gemini_key(number: usize) -> String {
+    format!("AIzaSyA-{number:031}")
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Value,
+}
+
+pub enum Answer {
+    Json(u16, Value),
+    Raw(u16, &'static [(&'static str, &'static str)], String),
+    /// Accept the request and never answer.
+    Hang,
+    /// Accept the request and close the connection.
+    Drop,
+}
+
+pub fn error(status: u16, code: &str, message: &str, hint: Option<&str>) -> Answer {
+    let error = json!({"code": code, "message": message, "hint": hint, "request_id": "req-1"});
+    Answer::Json(status, json!({ "error": error }))
+}
+
+/// Answers every request by a function and remembers what it was asked.
+pub struct Server {
+    pub url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+    arrived: mpsc::Receiver<()>,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (sender, arrived) = mpsc::channel();
+        let seen = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            let mut hanging = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = read_request(&stream) else { continue };
+                seen.lock().unwrap().push(request.clone());
+                let _ = sender.send(());
+                match answer(&request) {
+                    Answer::Json(204, _) => respond(&mut stream, 204, &[], ""),
+                    Answer::Json(status, body) => {
+                        respond(
+                            &mut stream,
+                            status,
+                            &[("content-type", "application/json")],
+                            &body.to_string(),
+                        );
+                    }
+                    Answer::Raw(status, headers, body) => respond(&mut stream, status, headers, &body),
+                    Answer::Hang => hanging.push(stream),
+                    Answer::Drop => {}
+                }
+            }
+        });
+        Self { url, requests, arrived }
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// `METHOD path` of every request so far.
+    pub fn log(&self) -> Vec<String> {
+        self.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+    }
+
+    pub fn wait_for_a_request(&self) {
+        self.arrived.recv().unwrap();
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Some(Request { method, path, headers, body })
+}
+
+fn respond(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: &str) {
+    let headers: String =
+        headers.iter().map(|(name, value)| name.to_string() + ": " + value + "\r\n").collect();
+    let length = body.len();
+    let text = format!(
+        "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
+    // A client that went away is part of some tests.
+    let _ = stream.write_all(text.as_bytes());
+}
+
+/// What a run left behind.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+
+    pub fn error(&self) -> Value {
+        serde_json::from_str::<Value>(&self.stderr).unwrap_or_else(|error| panic!("{error}: {self}"))["error"]
+            .clone()
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+/// `poolctl` with a home of its own and nothing of the caller's environment.
+pub struct Poolctl {
+    pub home: TempDir,
+    env: Vec<(&'static str, String)>,
+}
+
+impl Poolctl {
+    pub fn new() -> Self {
+        Self { home: TempDir::new().unwrap(), env: Vec::new() }
+    }
+
+    /// Logged in by the environment, as in CI.
+    pub fn with_token(server: &Server) -> Self {
+        Self::new().env("POOLCTL_URL", &server.url).env("POOLCTL_TOKEN", &token())
+    }
+
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes a file into the folder that commands run in.
+    pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) {
+        std::fs::write(self.path().join(name), contents).unwrap();
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        self.run_with(args, "")
+    }
+
+    pub fn run_with(&self, args: &[&str], stdin: &str) -> Run {
+        let mut child = self.spawn(args);
+        // A command that does not read its standard input may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        self.finish(child.wait_with_output().unwrap())
+    }
+
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_poolctl"))
+            .args(args)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("POOLCTL_CONFIG_DIR", self.path().join("config"))
+            .env("POOLCTL_CREDENTIALS", "file")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Texts with this machine's paths and ports taken out.
+    pub fn finish(&self, output: Output) -> Run {
+        let home = self.path().display().to_string();
+        let clean = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap().replace(&home, "HOME");
+            let mut parts = text.split("http://127.0.0.1:");
+            let mut clean = parts.next().unwrap().to_owned();
+            for part in parts {
+                clean.push_str("http://SERVER");
+                clean.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+            }
+            clean
+        };
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: clean(output.stdout),
+            stderr: clean(output.stderr),
+        }
+    }
+}
+
+/// A pool as the service shows it.
+pub fn pool(name: &str, keys: u64) -> Value {
+    json!({
+        "id": "pool-00000000000000aa", "name": name, "description": "", "enabled": true, "allowed_models": [],
+        "keys": keys, "enabled_keys": keys, "version": 1,
+        "created_at": "2026-11-03T12:00:00Z", "updated_at": "2026-11-03T12:00:00Z",
+    })
+}
+
+/// A key as the service shows it.
+pub fn key(number: usize, enabled: bool) -> Value {
+    json!({
+        "id": format!("key-{number:016x}"), "masked": format!("AIza…{number:04}"), "fingerprint": "0badcafe",
+        "name": "", "tag": "project-1", "weight": 1, "enabled": enabled,
+        "created_at": "2026-11-03T12:00:00Z", "updated_at": "2026-11-03T12:00:00Z",
+    })
+}
