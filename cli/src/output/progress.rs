@@ -1,6 +1,8 @@
 //! A bar for work that takes a while.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How far some work has come. It disappears when dropped.
 pub struct Progress(ProgressBar);
@@ -10,9 +12,12 @@ impl Progress {
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target).with_prefix(label);
         // The template is fixed; were it ever wrong, the library's own would do.
-        if let Ok(style) = ProgressStyle::with_template(
-            "{prefix} {bar:30} {human_pos}/{human_len} {per_sec} {eta} left {msg}",
-        ) {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} {bar:30} {human_pos}/{human_len} {rate} {eta} left {msg}")
+        {
+            let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            });
             bar.set_style(style);
         }
         Self(bar)

@@ -40,7 +40,11 @@ async fn ask<T: Send + 'static>(
 ) -> Result<T, CliError> {
     let _restored = TerminalGuard::new();
     let task = tokio::task::spawn_blocking(question);
-    match interrupt.wait(task).await? {
+    let answer = interrupt.wait(task).await.inspect_err(|_| {
+        // The question ends in the middle of its line.
+        let _ = Term::stderr().write_line("");
+    });
+    match answer? {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
             Err(CliError::interrupted())

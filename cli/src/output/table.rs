@@ -1,6 +1,6 @@
 //! Tables: rows of cells under a header, or pairs of a name and a value.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 
 use super::view::{View, clean};
 
@@ -58,12 +58,10 @@ impl Table {
     /// The table as text, without a line end at the end.
     pub fn render(&self, view: &View) -> String {
         let mut table = comfy_table::Table::new();
-        let lines = view.terminal && !self.columns.is_empty();
-        table.load_style(if lines { presets::UTF8_HORIZONTAL_ONLY } else { presets::NOTHING });
-        if lines {
-            let style = table.style();
-            let bare = comfy_table::TableStyle::new().header_separator(style.header_separator);
-            table.load_style(bare);
+        if view.terminal && !self.columns.is_empty() {
+            table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─')));
+        } else {
+            table.load_style(TableStyle::new());
         }
         table.set_content_arrangement(if view.terminal {
             ContentArrangement::Dynamic
@@ -71,7 +69,7 @@ impl Table {
             ContentArrangement::Disabled
         });
         if view.color {
-            table.enforce_styling();
+            table.enforce_styling().style_text_only();
         } else {
             table.force_no_tty();
         }
