@@ -15,7 +15,7 @@ macro_rules! select_pool {
             "SELECT json_object(
                 'id', id, 'name', name, 'enabled', enabled, 'allowed_models', json(allowed_models),
                 'data_key', data_key, 'version', version,
-                'client_keys', (SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id)
+                'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id))
             ) AS row FROM pools WHERE ",
             $where
         )
