@@ -27,46 +27,57 @@ pub struct KeyFilter {
 }
 
 impl Client {
+    /// Trades the admin password for a token. Needs no token.
     pub async fn login(&self, login: &Login) -> Answered<LoginResponse> {
         self.post(&["login"], login).await
     }
 
+    /// Revokes the token that is presented.
     pub async fn logout(&self) -> Answered<()> {
         self.empty(Method::POST, &["logout"]).await
     }
 
+    /// Whose token is presented.
     pub async fn whoami(&self) -> Answered<WhoAmI> {
         self.get(&["whoami"]).await
     }
 
+    /// Every pool.
     pub async fn pools(&self) -> Answered<PoolList> {
         self.get(&["pools"]).await
     }
 
+    /// Creates a pool; not repeatable, the answer alone holds the client key.
     pub async fn create_pool(&self, pool: &PoolCreate) -> Answered<PoolCreated> {
         self.post(&["pools"], pool).await
     }
 
+    /// One pool, by name or id.
     pub async fn pool(&self, pool: &str) -> Answered<Pool> {
         self.get(&["pools", pool]).await
     }
 
+    /// Changes the fields that the update names.
     pub async fn update_pool(&self, pool: &str, update: &PoolUpdate) -> Answered<Pool> {
         self.patch(&["pools", pool], update).await
     }
 
+    /// Deletes a pool with everything in it.
     pub async fn delete_pool(&self, pool: &PoolId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool.as_str()]).await
     }
 
+    /// A pool's client keys.
     pub async fn client_keys(&self, pool: &str) -> Answered<ClientKeyList> {
         self.get(&["pools", pool, "client-keys"]).await
     }
 
+    /// Creates a client key; the answer alone holds it.
     pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys"], key).await
     }
 
+    /// Revokes a client key.
     pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
     }
@@ -133,14 +144,17 @@ impl Client {
         Ok(result)
     }
 
+    /// What every pool has served.
     pub async fn stats(&self) -> Answered<Stats> {
         self.get(&["stats"]).await
     }
 
+    /// What one pool has served, by key and by model.
     pub async fn pool_stats(&self, pool: &str) -> Answered<PoolStats> {
         self.get(&["pools", pool, "stats"]).await
     }
 
+    /// Whether the service has what it needs.
     pub async fn health(&self) -> Answered<Health> {
         self.get(&["health"]).await
     }
