@@ -23,7 +23,8 @@ run: ## Start the service on 127.0.0.1:8787, its data in ./data (PORT, HOST, DAT
 	@cargo run --release --locked -p pool-worker --bin pool-server
 
 demo: ## Show the whole thing against a stand-in for Gemini: no account, no network
-	@cargo run --release --locked -p pool-worker --example demo
+	@cargo build --quiet --release --locked -p poolctl
+	@cargo run --quiet --release --locked -p pool-worker --example demo
 
 worker: bundle ## Start the same service as a Worker, with a local D1 database (PORT, GEMINI_BASE_URL)
 	@.ci/worker.sh
