@@ -3,6 +3,8 @@
 //! Each file of `golden/` holds what a client sends, what Gemini must be sent, what Gemini answers and what the client
 //! must get. Streams are cut at every byte.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -150,7 +152,7 @@ fn check_chat(case: &Case) {
     }
     match chat_response(&case.bytes("gemini_response"), &call.context, &envelope(request)) {
         Ok(answer) => {
-            case.assert_same("the answer", &parse(&answer.body), case.get("openai_response").unwrap())
+            case.assert_same("the answer", &parse(&answer.body), case.get("openai_response").unwrap());
         }
         Err(error) => case.assert_error(&error.into()),
     }

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::ids::{Envelope, Ids};
 use super::piece::{ChoiceState, Piece};
-use super::request::ResponseContext;
+use super::request::{CallStyle, ResponseContext};
 use super::usage::Usage;
 use crate::gemini::{Candidate, GenerateResponse, PromptFeedback};
 use crate::openai::{ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, MessageAnswer, Text};
@@ -212,7 +212,9 @@ fn message<'a>(
             None => {}
             Some(Piece::Text(text)) => append(&mut message.content, text),
             Some(Piece::Thought(text)) => append(&mut message.reasoning_content, text),
-            Some(Piece::Call(call)) if context.legacy_functions => message.function_call = call.function,
+            Some(Piece::Call(call)) if context.calls == CallStyle::Function => {
+                message.function_call = call.function;
+            }
             Some(Piece::Call(mut call)) => {
                 call.index = None;
                 message.tool_calls.push(call);

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::finish::{self, Finish, Said};
 use super::ids::Ids;
-use super::request::ResponseContext;
+use super::names::Kind;
+use super::request::{CallStyle, ResponseContext};
 use crate::gemini::{AnswerPart, AnsweredBlob, AnsweredCall, Candidate};
 use crate::openai::{
     CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer, Text,
@@ -127,24 +128,25 @@ impl ChoiceState {
         context: &'a ResponseContext,
         ids: &mut Ids,
     ) -> Option<ToolCallAnswer<'a>> {
-        if self.calls > 0 && (context.first_call_only || context.legacy_functions) {
+        if self.calls > 0 && context.calls != CallStyle::Tools {
             return None;
         }
         let index = self.calls;
         self.calls += 1;
         self.said.calls = true;
         let id = self.call_id(call.id, ids);
-        let (name, custom) = match call.name.0 {
+        let (name, kind) = match call.name.0 {
             Cow::Borrowed(name) => {
-                let (name, custom) = context.names.to_client(name);
-                (Cow::Borrowed(name), custom)
+                let (name, kind) = context.names.to_client(name);
+                (Cow::Borrowed(name), kind)
             }
             Cow::Owned(name) => {
-                let (name, custom) = context.names.to_client(&name);
-                (Cow::Owned(name.to_owned()), custom)
+                let (name, kind) = context.names.to_client(&name);
+                (Cow::Owned(name.to_owned()), kind)
             }
         };
-        let arguments = call.args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
+        let call_args = if kind == Kind::Wrapped { unwrapped(call.args) } else { call.args };
+        let arguments = call_args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
         let arguments = if arguments == "null" { Cow::Borrowed("{}") } else { arguments };
         let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
         let mut answer = ToolCallAnswer {
@@ -155,7 +157,7 @@ impl ChoiceState {
             custom: None,
             extra_content,
         };
-        if custom {
+        if kind == Kind::Custom {
             answer.r#type = "custom";
             answer.custom = Some(CustomCallAnswer { name, input: custom_input(call.args, arguments) });
         } else {
@@ -204,7 +206,7 @@ impl ChoiceState {
 
     /// How the choice ended; `None` when it holds nothing usable.
     pub(super) fn ending(&self, context: &ResponseContext) -> Option<Ending> {
-        match finish::finish(self.native_finish.as_deref(), self.said, context.legacy_functions) {
+        match finish::finish(self.native_finish.as_deref(), self.said, context.calls) {
             Finish::Unusable => None,
             Finish::Reason { reason, native } => {
                 let told = self.native_finish.clone().filter(|_| native);
@@ -272,6 +274,17 @@ fn output_fence(raw: &RawValue) -> String {
 
 fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n').unwrap_or(text)
+}
+
+/// The value that stands in for arguments that are no object.
+fn unwrapped(args: Option<&RawValue>) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        value: &'a RawValue,
+    }
+    let wrapped = args.and_then(|args| serde_json::from_str::<Wrapped>(args.get()).ok());
+    wrapped.map(|wrapped| wrapped.value).or(args)
 }
 
 fn custom_input<'a>(args: Option<&'a RawValue>, arguments: Cow<'a, str>) -> Cow<'a, str> {

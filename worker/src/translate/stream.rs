@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::answer::{Outcome, SoftFailure, block};
 use super::ids::{Envelope, Ids};
 use super::piece::{ChoiceState, Ending, Piece};
-use super::request::ResponseContext;
+use super::request::{CallStyle, ResponseContext};
 use super::sse::{EventSplitter, Found, TooLong};
 use super::usage::Usage;
 use super::write::ChunkWriter;
@@ -283,7 +283,9 @@ impl Translator {
             match piece {
                 Piece::Text(text) => delta.content = Some(text),
                 Piece::Thought(text) => delta.reasoning_content = Some(text),
-                Piece::Call(call) if self.context.legacy_functions => delta.function_call = call.function,
+                Piece::Call(call) if self.context.calls == CallStyle::Function => {
+                    delta.function_call = call.function;
+                }
                 Piece::Call(call) => delta.tool_calls = Some([call]),
                 Piece::Image(image) => delta.images = Some([image]),
                 Piece::Audio(blob) => {
