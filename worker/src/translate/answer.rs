@@ -7,9 +7,12 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use super::fence::without_fence;
 use super::ids::{Envelope, Ids};
+use super::logprobs::logprobs;
 use super::piece::{ChoiceState, Piece};
 use super::request::{CallStyle, ResponseContext};
+use super::speech;
 use super::usage::Usage;
 use crate::gemini::{Candidate, GenerateResponse, PromptFeedback};
 use crate::openai::{ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, MessageAnswer, Text};
@@ -170,6 +173,7 @@ fn choices<'a>(
     for candidate in candidates {
         let mut state = ChoiceState::new(candidate.index.unwrap_or(0));
         state.note(&candidate);
+        let logprobs = logprobs(candidate.logprobs_result);
         let mut message = message(candidate, &mut state, context, envelope, ids);
         let Some(ending) = state.ending(context) else {
             unusable.push(state.native_finish.map_or(SoftFailure::Empty, SoftFailure::Finish));
@@ -185,7 +189,7 @@ fn choices<'a>(
         choices.push(Choice {
             index: state.index,
             message,
-            logprobs: None,
+            logprobs,
             finish_reason: ending.reason,
             native_finish_reason: ending.native.map(Cow::Owned),
         });
@@ -207,8 +211,9 @@ fn message<'a>(
     ids: &mut Ids,
 ) -> MessageAnswer<'a> {
     let mut message = MessageAnswer { role: "assistant", ..MessageAnswer::default() };
+    let mut sound = Vec::new();
     for part in candidate.content.unwrap_or_default().parts {
-        match state.read(part, context, ids) {
+        match state.read(part, false, context, ids) {
             None => {}
             Some(Piece::Text(text)) => append(&mut message.content, text),
             Some(Piece::Thought(text)) => append(&mut message.reasoning_content, text),
@@ -220,18 +225,29 @@ fn message<'a>(
                 message.tool_calls.push(call);
             }
             Some(Piece::Image(image)) => message.images.push(image),
-            Some(Piece::Audio(blob)) => {
-                message.audio = Some(AudioAnswer {
-                    id: Cow::Owned(ids.next("audio_")),
-                    data: Some(blob.data.0),
-                    expires_at: Some(envelope.created_s + AUDIO_LASTS_S),
-                    transcript: Some(Cow::Borrowed("")),
-                });
-            }
+            Some(Piece::Audio(blob)) => sound.push(blob),
         }
     }
-    message.extra_content = state.take_extra().into_content();
+    if let Some(data) = speech::deliver(sound, context.audio_format) {
+        message.audio = Some(AudioAnswer {
+            id: Cow::Owned(ids.next("audio_")),
+            data: Some(data),
+            expires_at: Some(envelope.created_s + AUDIO_LASTS_S),
+            transcript: Some(Cow::Borrowed("")),
+        });
+    }
+    if context.json {
+        message.content = message.content.take().map(unfenced);
+    }
+    let (annotations, extra) = state.take_rest();
+    message.annotations = annotations;
+    message.extra_content = extra.into_content();
     message
+}
+
+fn unfenced(text: Cow<'_, str>) -> Cow<'_, str> {
+    let inside = without_fence(&text);
+    if inside.len() == text.len() { text } else { Cow::Owned(inside.to_owned()) }
 }
 
 fn append<'a>(to: &mut Option<Cow<'a, str>>, fragment: Fragment<'a>) {

@@ -9,13 +9,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::finish::{self, Finish, Said};
+use super::grounding::{self, PartTexts};
 use super::ids::Ids;
 use super::names::Kind;
 use super::request::{CallStyle, ResponseContext};
 use crate::gemini::{AnswerPart, AnsweredBlob, AnsweredCall, Candidate};
 use crate::openai::{
-    CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer, Text,
-    ToolCallAnswer,
+    Annotation, CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer,
+    Text, ToolCallAnswer,
 };
 
 /// What a part adds to the message.
@@ -44,6 +45,11 @@ pub(super) struct ChoiceState {
     code_execution: Vec<Box<RawValue>>,
     server_tool_parts: Vec<Box<RawValue>>,
     continuation_token: Option<String>,
+    grounding: Option<Box<RawValue>>,
+    citations: Option<Box<RawValue>>,
+    url_context: Option<Box<RawValue>>,
+    /// Kept only where sources may refer to them.
+    texts: PartTexts,
 }
 
 /// How a choice is told to the caller.
@@ -70,10 +76,39 @@ impl ChoiceState {
         keep(&mut self.native_finish, &candidate.finish_reason);
         keep(&mut self.finish_message, &candidate.finish_message);
         keep(&mut self.continuation_token, &candidate.continuation_token);
+        let keep = |slot: &mut Option<Box<RawValue>>, raw: Option<&RawValue>| {
+            let compacted = raw.and_then(|raw| RawValue::from_string(compact(raw.get()).into_owned()).ok());
+            *slot = compacted.or(slot.take());
+        };
+        keep(&mut self.grounding, candidate.grounding_metadata);
+        keep(&mut self.citations, candidate.citation_metadata);
+        keep(&mut self.url_context, candidate.url_context_metadata);
     }
 
-    /// Takes in a part.
+    /// Takes in a part. In a stream (`streamed`) a text may go on where the last part ended.
     pub(super) fn read<'a>(
+        &mut self,
+        part: AnswerPart<'a>,
+        streamed: bool,
+        context: &'a ResponseContext,
+        ids: &mut Ids,
+    ) -> Option<Piece<'a>> {
+        let piece = self.piece(part, context, ids);
+        if context.grounded || self.grounding.is_some() || self.citations.is_some() {
+            let (text, shown) = match &piece {
+                Some(Piece::Text(fragment)) => (fragment.text(), true),
+                _ => (Cow::Borrowed(""), false),
+            };
+            if streamed {
+                self.texts.extend(&text, shown);
+            } else {
+                self.texts.push(&text, shown);
+            }
+        }
+        piece
+    }
+
+    fn piece<'a>(
         &mut self,
         part: AnswerPart<'a>,
         context: &'a ResponseContext,
@@ -222,15 +257,19 @@ impl ChoiceState {
         }
     }
 
-    /// What OpenAI's message has no place for. Emptied by this.
-    pub(super) fn take_extra<'a>(&mut self) -> GoogleExtra<'a> {
-        GoogleExtra {
+    /// The sources of the text, and what OpenAI's message has no place for. Emptied by this.
+    pub(super) fn take_rest<'a>(&mut self) -> (Vec<Annotation<'a>>, GoogleExtra<'a>) {
+        let sources = grounding::sources(self.grounding.as_deref(), self.citations.as_deref(), &self.texts);
+        let extra = GoogleExtra {
+            grounding_metadata: self.grounding.take(),
+            url_context_metadata: self.url_context.take(),
+            web_search_requests: sources.searches,
             thought_signature: self.signature.take().map(Cow::Owned),
             code_execution: std::mem::take(&mut self.code_execution),
             server_tool_parts: std::mem::take(&mut self.server_tool_parts),
             continuation_token: self.continuation_token.take().map(Cow::Owned),
-            ..GoogleExtra::default()
-        }
+        };
+        (sources.annotations, extra)
     }
 }
 

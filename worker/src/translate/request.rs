@@ -51,6 +51,8 @@ pub struct ResponseContext {
     pub(super) calls: CallStyle,
     /// Whether the answer is to be JSON.
     pub(super) json: bool,
+    /// Whether the answer may name its sources.
+    pub(super) grounded: bool,
     /// How speech is to be delivered.
     pub(super) audio_format: AudioFormat,
     /// The caller's names of its functions.

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::answer::{Outcome, SoftFailure, block};
 use super::ids::{Envelope, Ids};
+use super::logprobs::logprobs;
 use super::piece::{ChoiceState, Ending, Piece};
 use super::request::{CallStyle, ResponseContext};
 use super::sse::{EventSplitter, Found, TooLong};
@@ -277,8 +278,9 @@ impl Translator {
         let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
         choice.state.note(&candidate);
         let index = choice.state.index;
+        let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
-            let Some(piece) = choice.state.read(part, &self.context, &mut self.ids) else { continue };
+            let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
             let mut delta = Delta::default();
             match piece {
                 Piece::Text(text) => delta.content = Some(text),
@@ -298,7 +300,12 @@ impl Translator {
                     });
                 }
             }
-            self.writer.delta(index, &delta, out);
+            // They belong to the text of this frame.
+            let logprobs = if delta.content.is_some() { logprobs.take() } else { None };
+            self.writer.delta_with(index, &delta, logprobs.as_ref(), out);
+        }
+        if logprobs.is_some() {
+            self.writer.delta_with(index, &Delta::default(), logprobs.as_ref(), out);
         }
     }
 
@@ -340,9 +347,13 @@ impl Translator {
             if let Some(refusal) = &ending.refusal {
                 self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
             }
-            let extra_content = choice.state.take_extra().into_content();
-            if extra_content.is_some() {
-                self.writer.delta(index, &Delta { extra_content, ..Delta::default() }, out);
+            let (mut annotations, extra) = choice.state.take_rest();
+            for (place, annotation) in (0..).zip(&mut annotations) {
+                annotation.index = Some(place);
+            }
+            let extra_content = extra.into_content();
+            if extra_content.is_some() || !annotations.is_empty() {
+                self.writer.delta(index, &Delta { annotations, extra_content, ..Delta::default() }, out);
             }
             self.writer.finish(index, ending.reason, ending.native.as_deref(), out);
             if let Some(id) = choice.audio_id.take() {

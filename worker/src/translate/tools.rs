@@ -75,6 +75,7 @@ pub(super) fn tools<'r>(
             dropped.note(name);
         }
     }
+    context.grounded = !builtins.tools.is_empty();
     let raw_config = request.google().find_map(|google| google.tool_config);
     let config = match raw_config {
         Some(raw) => Some(ToolConfig::Raw(raw)),
