@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use pool_fake_gemini::{FakeGemini, Scenario};
+use pool_fake_gemini::{FakeGemini, KeySpec, Scenario};
 use pool_shared::{PoolCreated, Secret};
 use pool_worker::host::native::{Server, ServerConfig};
 use reqwest::Client;
@@ -21,7 +21,9 @@ const REQUESTS: usize = 24;
 #[tokio::main]
 async fn main() -> Result<()> {
     let scenario = Scenario::from_toml(SCENARIO)?;
-    let keys: Vec<String> = scenario.keys.iter().map(|key| key.key.clone()).collect();
+    // The columns of a key file are key, weight, tag, name.
+    let line = |key: &KeySpec| format!("{},,,{:?}", key.key, key.behaviour.kind);
+    let keys: Vec<String> = scenario.keys.iter().map(line).collect();
     let gemini = FakeGemini::start(scenario).await?;
     let folder = tempfile::tempdir()?;
     let server = Server::start(ServerConfig {
