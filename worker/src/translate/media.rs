@@ -339,12 +339,14 @@ pub(super) fn markdown_parts(text: &str) -> Vec<Part<'_>> {
 
 /// Where the first picture begins and ends, and its URL.
 fn markdown_image(text: &str) -> Option<(usize, usize, &str)> {
-    let middle = text.find("](data:image/")?;
-    let start = text.get(..middle)?.rfind("![")?;
-    let url_start = middle + "](".len();
-    let length = text.get(url_start..)?.find(')')?;
-    let url = text.get(url_start..url_start + length)?;
-    Some((start, url_start + length + 1, url))
+    text.match_indices("](data:image/").find_map(|(middle, _)| {
+        // What is in the brackets holds none itself; without the mark before them it is a link.
+        let start = text.get(..middle)?.rfind(['[', ']'])?.checked_sub(1)?;
+        text.get(start..)?.strip_prefix("![")?;
+        let url_start = middle + "](".len();
+        let length = text.get(url_start..)?.find(')')?;
+        Some((start, url_start + length + 1, text.get(url_start..url_start + length)?))
+    })
 }
 
 #[cfg(test)]
