@@ -113,9 +113,9 @@ fn a_pool_from_its_creation_to_its_end() {
 fn keys_are_imported_selected_changed_and_removed() {
     let service = Service::start();
     let poolctl = service.poolctl();
-    let keys: String =
-        (0..2_500).map(|number| format!("{},1,tag-{}\n", gemini_key(number), number % 2)).collect();
-    poolctl.file("keys.txt", keys);
+    let lines: Vec<_> =
+        (0..2_500).map(|number| format!("{},1,tag-{}", gemini_key(number), number % 2)).collect();
+    poolctl.file("keys.txt", lines.join("\n"));
     let created = poolctl.run(&["pool", "create", "big", "--keys", "keys.txt", "-o", "json"]);
     assert_eq!(created.json()["import"]["added"], 2_500);
     assert_eq!(created.json()["pool"]["keys"], 2_500);

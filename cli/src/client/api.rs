@@ -87,19 +87,20 @@ impl Client {
     pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {
         let limit = limit.unwrap_or(u64::MAX);
         let mut keys: Vec<Key> = Vec::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             let missing = limit.saturating_sub(keys.len() as u64);
-            let query = key_query(filter, missing.min(PAGE), cursor);
+            let query = key_query(filter, missing.min(PAGE), cursor.as_deref());
             let page: KeyList = self
                 .call(Method::GET, &["pools", pool, "keys"], &query, NO_BODY)
                 .await
                 .map_err(|error| self.explain(error))?;
             let got = page.keys.len() as u64;
             keys.extend(page.keys);
+            // An empty page with a cursor, or a cursor that does not move, would never end.
+            let stands_still = got == 0 || page.next_cursor == cursor;
             cursor = page.next_cursor;
-            // An empty page with a cursor would never end.
-            if cursor.is_none() || got == 0 || got >= missing {
+            if cursor.is_none() || stands_still || got >= missing {
                 return Ok(KeyList { keys, total: page.total, next_cursor: None });
             }
         }
@@ -184,12 +185,12 @@ impl Client {
     }
 }
 
-fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<String>) -> Vec<(&'static str, String)> {
+fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'static str, String)> {
     let pairs = [
         ("limit", Some(limit.to_string())),
         ("search", filter.search.clone()),
         ("enabled", filter.enabled.map(|enabled| enabled.to_string())),
-        ("cursor", cursor),
+        ("cursor", cursor.map(str::to_owned)),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
