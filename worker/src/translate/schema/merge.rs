@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 /// both count.
 pub(super) fn into(base: &mut Map<String, Value>, part: Value) {
     let Value::Object(part) = part else { return };
+    // Nothing can stand beside a reference.
+    if base.contains_key("$ref") || (part.contains_key("$ref") && !base.is_empty()) {
+        return;
+    }
     for (key, value) in part {
         match (base.get_mut(&key), value) {
             (None, value) => {

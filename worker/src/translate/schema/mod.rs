@@ -32,18 +32,32 @@ pub(super) struct Parameters {
 
 /// From so many nodes on, references stay references.
 const MOST_NODES: usize = 5_000;
-/// From this depth on, references stay references. The reader has bounded the depth of the rest.
-const DEEPEST: usize = 64;
+const MOST_PASSES: usize = 4;
+/// From this depth on, and in chains of this length, references stay references. The reader has bounded the depth of what
+/// is no reference.
+const DEEPEST: usize = 32;
 
 /// Normalises the schema of an answer.
 pub(super) fn normalise(schema: &Value) -> Normalised {
-    let mut normaliser = Normaliser {
-        references: References::new(schema),
-        inlining: Vec::new(),
-        kept: Vec::new(),
-        nodes: 0,
-        lossy: false,
-    };
+    let mut result = pass(schema);
+    // What referred to itself may do so no longer, once what cannot be said to Gemini is gone.
+    for _ in 0..MOST_PASSES {
+        if result.schema.get("$defs").is_none() {
+            break;
+        }
+        let again = pass(&result.schema);
+        let settled = again.schema == result.schema;
+        result = Normalised { lossy: result.lossy | again.lossy, ..again };
+        if settled {
+            break;
+        }
+    }
+    result
+}
+
+fn pass(schema: &Value) -> Normalised {
+    let mut normaliser =
+        Normaliser { references: References::new(schema), inlining: Vec::new(), nodes: 0, lossy: false };
     let mut root = normaliser.root(schema);
     normaliser.add_definitions(&mut root);
     Normalised { schema: root, lossy: normaliser.lossy }
@@ -90,8 +104,6 @@ struct Normaliser<'s> {
     references: References<'s>,
     /// What is being put in place of its reference, outermost first.
     inlining: Vec<&'s str>,
-    /// References that stay, in the order in which they were met.
-    kept: Vec<&'s str>,
     nodes: usize,
     lossy: bool,
 }
@@ -141,17 +153,18 @@ impl<'s> Normaliser<'s> {
             Reference::Recursive => None,
             Reference::Plain(target) => Some(target),
         };
-        let may_inline = self.nodes < MOST_NODES && depth < DEEPEST && !self.inlining.contains(&reference);
+        let may_inline = depth < DEEPEST && self.may_inline(reference);
         match target.filter(|_| may_inline) {
             Some(target) => self.inline(reference, target, schema, depth),
             None => Value::Object(self.keep(reference, schema)),
         }
     }
 
+    fn may_inline(&self, reference: &str) -> bool {
+        self.nodes < MOST_NODES && self.inlining.len() < DEEPEST && !self.inlining.contains(&reference)
+    }
+
     fn keep(&mut self, reference: &'s str, schema: &'s Map<String, Value>) -> Map<String, Value> {
-        if !self.kept.contains(&reference) {
-            self.kept.push(reference);
-        }
         let mut bare = Map::new();
         bare.insert("$ref".into(), self.references.definition(reference).into());
         bare.extend(described(schema));
@@ -167,7 +180,7 @@ impl<'s> Normaliser<'s> {
         depth: usize,
     ) -> Value {
         self.inlining.push(reference);
-        let target = self.schema(target, depth + 1);
+        let target = self.schema(target, depth);
         self.inlining.pop();
         let own = self.members(beside, depth);
         match target {
@@ -261,11 +274,16 @@ impl<'s> Normaliser<'s> {
         else {
             return normalised;
         };
-        if depth >= DEEPEST || self.inlining.contains(&reference) {
-            self.lossy = true;
-            return json!({});
+        let part = if depth < DEEPEST && self.may_inline(reference) {
+            self.one_level(reference, part, depth)
+        } else {
+            json!({})
+        };
+        if part.get("$ref").is_none() && part != json!({}) {
+            return part;
         }
-        self.one_level(reference, part, depth)
+        self.lossy = true;
+        json!({})
     }
 
     fn alternatives(&mut self, value: &'s Value, depth: usize) -> Value {
@@ -301,19 +319,21 @@ impl<'s> Normaliser<'s> {
         Value::Object(out)
     }
 
-    /// Puts what the kept references mean at the end of the root. Each brings its own.
+    /// Puts what the references that are left mean at the end of the root. Each definition may bring more of them.
     fn add_definitions(&mut self, root: &mut Value) {
         let mut definitions = Map::new();
-        let mut next = 0;
-        while let Some(reference) = self.kept.get(next).copied() {
-            next += 1;
-            let Some(target) = self.references.target(reference).filter(|_| reference != "#") else {
+        let mut names = refs::definitions_in(root);
+        while let Some(name) = names.pop_front() {
+            let Some(reference) = self.references.by_name(&name) else { continue };
+            let Some(target) = self.references.target(reference).filter(|_| !definitions.contains_key(&name))
+            else {
                 continue;
             };
             self.inlining.push(reference);
             let definition = self.schema(target, 1);
             self.inlining.pop();
-            definitions.insert(self.references.name(reference).to_owned(), definition);
+            names.extend(refs::definitions_in(&definition));
+            definitions.insert(name, definition);
         }
         if let (Value::Object(root), false) = (root, definitions.is_empty()) {
             root.insert("$defs".into(), Value::Object(definitions));

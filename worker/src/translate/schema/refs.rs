@@ -1,7 +1,7 @@
 //! References inside a schema: where they lead, and which of them lead back to themselves.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub(super) struct References<'s> {
     targets: HashMap<&'s str, Option<&'s Value>>,
     recursive: HashSet<&'s str>,
     names: HashMap<&'s str, String>,
+    by_name: HashMap<String, &'s str>,
 }
 
 impl<'s> References<'s> {
@@ -51,7 +52,8 @@ impl<'s> References<'s> {
             .filter(|reference| exhausted || reaches_itself(reference, &inside, &steps));
         let recursive = recursive.collect();
         let names = names(&all, &targets);
-        Self { targets, recursive, names }
+        let by_name = names.iter().map(|(reference, name)| (name.clone(), *reference)).collect();
+        Self { targets, recursive, names, by_name }
     }
 
     pub(super) fn target(&self, reference: &str) -> Option<&'s Value> {
@@ -67,14 +69,30 @@ impl<'s> References<'s> {
     }
 
     /// The name of what a kept reference leads to, among the definitions.
-    pub(super) fn name(&self, reference: &str) -> &str {
+    fn name(&self, reference: &str) -> &str {
         self.names.get(reference).map_or("Definition", String::as_str)
+    }
+
+    /// The reference whose target has this name.
+    pub(super) fn by_name(&self, name: &str) -> Option<&'s str> {
+        self.by_name.get(name).copied()
     }
 
     /// A kept reference, as it reads in the normalised document.
     pub(super) fn definition(&self, reference: &str) -> String {
         if reference == "#" { "#".to_owned() } else { format!("#/$defs/{}", self.name(reference)) }
     }
+}
+
+/// The names of the definitions that a normalised schema refers to, in their order.
+pub(super) fn definitions_in(schema: &Value) -> VecDeque<String> {
+    let mut references = Vec::new();
+    collect(schema, &mut references, &Cell::new(0), usize::MAX);
+    references
+        .into_iter()
+        .filter_map(|reference| reference.strip_prefix("#/$defs/"))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn follow<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
@@ -119,6 +137,7 @@ fn reaches_itself(start: &str, inside: &HashMap<&str, Vec<&str>>, steps: &Cell<u
 fn names<'s>(all: &[&'s str], targets: &HashMap<&'s str, Option<&'s Value>>) -> HashMap<&'s str, String> {
     let mut names: HashMap<&str, String> = HashMap::new();
     let mut taken: HashSet<String> = HashSet::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for reference in all {
         if names.contains_key(reference) || targets.get(reference).copied().flatten().is_none() {
             continue;
@@ -129,10 +148,10 @@ fn names<'s>(all: &[&'s str], targets: &HashMap<&'s str, Option<&'s Value>>) -> 
         let base: String = last.chars().map(safe).collect();
         let base = if base.is_empty() || *reference == "#" { "Root".to_owned() } else { base };
         let mut name = base.clone();
-        let mut count = 2;
         while !taken.insert(name.clone()) {
+            let count = counts.entry(base.clone()).or_insert(1);
+            *count += 1;
             name = format!("{base}_{count}");
-            count += 1;
         }
         names.insert(reference, name);
     }
