@@ -12,7 +12,7 @@ use pool_worker::gemini::{Method, ModelId};
 use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest};
 use pool_worker::translate::{
     AnswerModel, ChatStream, Envelope, GeminiCall, StreamEnd, TranslateOptions, chat_response,
-    embeddings_plan, to_gemini,
+    chat_responses, embeddings_plan, resumed_body, to_gemini,
 };
 use serde_json::Value;
 
@@ -150,12 +150,27 @@ fn check_chat(case: &Case) {
     if let Some(frames) = case.get("gemini_sse") {
         return check_stream(case, &call, &envelope(request), frames);
     }
-    match chat_response(&case.bytes("gemini_response"), &call.context, &envelope(request)) {
+    let body = case.bytes("gemini_response");
+    let mut bodies = vec![body.clone()];
+    if case.get("gemini_request_2").is_some() {
+        let answers = case.get("gemini_response").and_then(Value::as_array).unwrap();
+        bodies = answers.iter().map(|answer| serde_json::to_vec(answer).unwrap()).collect();
+        check_resumed(case, &call, &bodies[0], &envelope(request));
+    }
+    match chat_responses(&[bodies], &call.context, &envelope(request)) {
         Ok(answer) => {
             case.assert_same("the answer", &parse(&answer.body), case.get("openai_response").unwrap());
         }
         Err(error) => case.assert_error(&error.into()),
     }
+}
+
+/// The second call of an answer that the limit of one call has cut.
+fn check_resumed(case: &Case, call: &GeminiCall, first: &[u8], envelope: &Envelope) {
+    assert!(call.context.resumes(), "{}", case.name);
+    let token = chat_response(first, &call.context, envelope).unwrap().continuation.unwrap();
+    let second = parse(&resumed_body(&call.body, &token));
+    case.assert_same("the second upstream request", &second, case.get("gemini_request_2").unwrap());
 }
 
 fn check_stream(case: &Case, call: &GeminiCall, envelope: &Envelope, frames: &Value) {

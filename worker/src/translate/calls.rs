@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::capabilities::Thinking;
 use super::messages::{Scope, content_part, plain_text};
 use super::{results, signatures};
 use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
@@ -157,12 +156,10 @@ pub(super) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<
             CallArgs::Function(function) => results::arguments(function.arguments),
             CallArgs::Custom(input) => results::custom_input(input),
         };
-        let id = call.id.filter(|_| capabilities.modern).map(Cow::Borrowed);
+        let id = call.id.filter(|_| capabilities.call_ids).map(Cow::Borrowed);
         let data = PartData::FunctionCall(FunctionCall { id, name: names.to_gemini(call.name), args });
-        let mut thought_signature = None;
-        if capabilities.thinking != Thinking::None {
-            thought_signature = signatures::of_call(call, options.signatures);
-        }
+        let kept = scope.keeps_signatures().then(|| signatures::of_call(call, options.signatures));
+        let mut thought_signature = kept.flatten();
         if thought_signature.is_none() && capabilities.modern && parts.is_empty() {
             thought_signature = Some(Cow::Borrowed(signatures::STAND_IN));
         }
@@ -198,7 +195,7 @@ pub(super) fn result_parts<'r>(
                 _ => media.push(part),
             }
         }
-        let id = call.id.filter(|_| modern).map(Cow::Borrowed);
+        let id = call.id.filter(|_| scope.capabilities.call_ids).map(Cow::Borrowed);
         let name = scope.names.to_gemini(call.name);
         parts.push(
             PartData::FunctionResponse(FunctionResponse { id, name, response, parts: own_parts }).into(),
@@ -206,6 +203,35 @@ pub(super) fn result_parts<'r>(
     }
     // Older models take no media inside a result; after all results is where they expect them.
     parts.extend(media);
+    Ok(parts)
+}
+
+/// The calls of a turn in words, for a history that Gemini does not accept otherwise.
+pub(super) fn calls_as_text<'r>(site: &CallSite<'r>) -> Vec<Part<'r>> {
+    let text = |call: &Call<'r>| match call.args {
+        CallArgs::Function(function) => {
+            format!("[tool call {}] {}", call.name, results::arguments(function.arguments).get())
+        }
+        CallArgs::Custom(input) => format!("[tool call {}] {input}", call.name),
+    };
+    site.calls.iter().map(|call| Part::text(text(call))).collect()
+}
+
+/// The results of a turn in words.
+pub(super) fn results_as_text<'r>(
+    site: &CallSite<'r>,
+    messages: &'r [Message<'_>],
+    scope: Scope<'r>,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    let mut parts = Vec::with_capacity(site.calls.len());
+    for (call, result) in site.calls.iter().zip(&site.results) {
+        let Some((index, message)) = result.and_then(|index| Some((index, messages.get(index)?))) else {
+            continue;
+        };
+        let (text, media) = result_content(index, message, scope)?;
+        parts.push(Part::text(format!("[tool result {}] {text}", call.name)));
+        parts.extend(media);
+    }
     Ok(parts)
 }
 

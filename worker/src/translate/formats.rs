@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::capabilities::Capabilities;
+use super::repair::{Repair, Repairs};
 use super::request::{AudioFormat, Dropped, ResponseContext};
 use super::schema;
 use crate::gemini::{GenerationConfig, ImageConfig, PrebuiltVoice, SpeechConfig, VoiceConfig};
@@ -20,6 +21,7 @@ const JSON: &str = "application/json";
 pub(super) fn response_format(
     request: &ChatRequest<'_>,
     capabilities: &Capabilities,
+    repairs: Repairs,
     has_functions: bool,
     config: &mut GenerationConfig<'_>,
     context: &mut ResponseContext,
@@ -45,24 +47,38 @@ pub(super) fn response_format(
         return Err(ApiError::unsupported_value("response_format.type", message));
     }
     context.json = true;
-    let schema = raw.map(|raw| read_schema(raw, format, dropped)).transpose()?;
+    let mut schema = raw.map(|raw| read_schema(raw, format, dropped)).transpose()?;
+    if let Some(schema) = schema.as_mut().filter(|_| capabilities.property_order) {
+        schema::tell_order(schema);
+    }
     if has_functions && !capabilities.json_with_tools {
         dropped.note("response_format");
         return Ok(Some(match schema {
-            Some(schema) => format!("Respond only with JSON matching this schema: {}", schema.get()),
+            Some(schema) => in_words(&schema),
             None => "Respond only with JSON.".to_owned(),
         }));
     }
     config.response_mime_type = Some(JSON);
-    config.response_json_schema = schema;
+    match schema {
+        None => {}
+        Some(schema) if repairs.contains(Repair::SchemaInWords) => return Ok(Some(in_words(&schema))),
+        Some(schema) if repairs.contains(Repair::LegacySchemas) => {
+            config.response_schema = to_raw_value(&schema::legacy(&schema)).ok();
+        }
+        Some(schema) => config.response_json_schema = to_raw_value(&schema).ok(),
+    }
     Ok(None)
+}
+
+fn in_words(schema: &Value) -> String {
+    format!("Respond only with JSON matching this schema: {schema}")
 }
 
 fn read_schema(
     raw: &RawValue,
     format: &ResponseFormat<'_>,
     dropped: &mut Dropped,
-) -> Result<Box<RawValue>, ApiError> {
+) -> Result<Value, ApiError> {
     let param = "response_format.json_schema.schema";
     let invalid =
         || ApiError::invalid_value(param, format!("Invalid schema for '{param}': nested too deeply."));
@@ -72,11 +88,10 @@ fn read_schema(
     }
     let normalised = schema::normalise(&parsed);
     dropped.note_if(normalised.lossy, "response_format.json_schema");
-    let schema = match normalised.schema {
+    Ok(match normalised.schema {
         Value::Object(schema) => Value::Object(named(schema, format)),
         other => other,
-    };
-    to_raw_value(&schema).map_err(|_| invalid())
+    })
 }
 
 /// The schema with the name and the description that stand beside it, if it has none of its own.

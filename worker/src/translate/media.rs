@@ -11,7 +11,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-use super::capabilities::Capabilities;
 use super::mime;
 use crate::gemini::{Blob, FileData, MediaResolution, Part, PartData};
 use crate::openai::{
@@ -77,7 +76,8 @@ pub fn invalid_url(param: &str, message: &str) -> ApiError {
 /// What the translation of media depends on.
 #[derive(Clone, Copy)]
 pub(super) struct MediaContext<'c> {
-    pub(super) capabilities: &'c Capabilities,
+    /// Whether each picture may have its own resolution.
+    pub(super) resolutions: bool,
     pub(super) fetched: Option<&'c dyn MediaSource>,
 }
 
@@ -118,10 +118,8 @@ pub(super) fn media_part<'r>(
                 return Err(ApiError::missing(&format!("{param}.{kind}")));
             };
             let data = url_data(url.address, &format!("{param}.{kind}.url"), context)?;
-            let modern = context.capabilities.modern
-                && matches!(data, PartData::InlineData(_) | PartData::FileData(_));
             return Ok(Some(Part {
-                media_resolution: url.detail.filter(|_| modern).and_then(resolution),
+                media_resolution: url.detail.filter(|_| context.resolutions).and_then(resolution),
                 video_metadata: url.video_metadata,
                 ..data.into()
             }));

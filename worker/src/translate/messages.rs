@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 
 use super::calls::{self, History};
-use super::capabilities::{Capabilities, Thinking};
+use super::capabilities::Capabilities;
 use super::media::{self, MediaContext};
 use super::names::Names;
+use super::repair::Repair;
 use super::request::TranslateOptions;
 use super::signatures;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
@@ -23,8 +24,14 @@ pub(super) struct Scope<'r> {
 }
 
 impl<'r> Scope<'r> {
+    /// Whether signatures go back to the model that made them.
+    pub(super) fn keeps_signatures(self) -> bool {
+        self.capabilities.signs() && !self.options.repairs.contains(Repair::StandInSignatures)
+    }
+
     pub(super) fn media(self) -> MediaContext<'r> {
-        MediaContext { capabilities: self.capabilities, fetched: self.options.media }
+        let allowed = !self.options.repairs.contains(Repair::NoMediaResolution);
+        MediaContext { resolutions: self.capabilities.modern && allowed, fetched: self.options.media }
     }
 }
 
@@ -65,7 +72,11 @@ pub(super) fn conversation<'r>(
             "user" => turns.extend(Role::User, user_parts(index, message, scope)?),
             "assistant" => {
                 turns.extend(Role::Model, assistant_parts(index, message, scope)?);
-                if let Some(site) = history.site(index) {
+                let site = history.site(index);
+                if let Some(site) = site.filter(|_| scope.options.repairs.contains(Repair::CallsAsText)) {
+                    turns.extend(Role::Model, calls::calls_as_text(site));
+                    turns.extend(Role::User, calls::results_as_text(site, messages, scope)?);
+                } else if let Some(site) = site {
                     turns.extend(Role::Model, calls::call_parts(site, scope));
                     turns.push_results(calls::result_parts(site, messages, scope)?);
                 }
@@ -182,10 +193,11 @@ fn assistant_parts<'r>(
     for (place, image) in message.images.iter().flatten().enumerate() {
         let param = format!("messages[{index}].images[{place}]");
         let part = media::assistant_image(&image.image_url, &param, scope.media())?;
-        let thought_signature = signatures::in_extra(image.extra_content);
+        let thought_signature =
+            signatures::in_extra(image.extra_content).filter(|_| scope.keeps_signatures());
         parts.push(Part { thought_signature, ..part });
     }
-    if scope.capabilities.thinking != Thinking::None
+    if scope.keeps_signatures()
         && let Some(last) = parts.get_mut(..images_from).and_then(<[_]>::last_mut)
     {
         last.thought_signature = signatures::in_extra(message.extra_content);

@@ -13,6 +13,7 @@ use super::grounding::{self, PartTexts};
 use super::ids::Ids;
 use super::names::Kind;
 use super::request::{CallStyle, ResponseContext};
+use super::signatures::CallSignature;
 use crate::gemini::{AnswerPart, AnsweredBlob, AnsweredCall, Candidate};
 use crate::openai::{
     Annotation, CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer,
@@ -36,6 +37,8 @@ pub(super) struct ChoiceState {
     pub(super) said: Said,
     /// Gemini's `finishReason`, the last one.
     pub(super) native_finish: Option<String>,
+    /// Of the calls, to be remembered.
+    pub(super) signatures: Vec<CallSignature>,
     finish_message: Option<String>,
     calls: u32,
     call_ids: Vec<String>,
@@ -183,6 +186,10 @@ impl ChoiceState {
         let call_args = if kind == Kind::Wrapped { unwrapped(call.args) } else { call.args };
         let arguments = call_args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
         let arguments = if arguments == "null" { Cow::Borrowed("{}") } else { arguments };
+        if let Some(signature) = &signature {
+            let (call_id, function) = (id.clone(), name.clone().into_owned());
+            self.signatures.push(CallSignature { call_id, function, signature: signature.to_string() });
+        }
         let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
         let mut answer = ToolCallAnswer {
             index: Some(index),
@@ -237,6 +244,17 @@ impl ChoiceState {
             image_url: ImageUrlAnswer { url },
             extra_content,
         }))
+    }
+
+    /// The token with which an answer goes on that was cut by the limit of one call.
+    pub(super) fn continuation(&self) -> Option<String> {
+        let cut = self.native_finish.as_deref() == Some("CONTINUATION");
+        self.continuation_token.clone().filter(|_| cut)
+    }
+
+    /// Makes ready for more of the same answer.
+    pub(super) fn resume(&mut self) {
+        (self.native_finish, self.continuation_token) = (None, None);
     }
 
     /// How the choice ended; `None` when it holds nothing usable.

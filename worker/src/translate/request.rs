@@ -11,6 +11,7 @@ use super::capabilities::Capabilities;
 use super::media::{self, MediaSource};
 use super::messages::Scope;
 use super::names::Names;
+use super::repair::{Repair, Repairs};
 use super::signatures::SignatureCache;
 use super::{formats, messages, parameters, tools};
 use crate::gemini::{GenerateRequest, Method, ModelId};
@@ -21,6 +22,11 @@ use crate::openai::{ApiError, ChatRequest};
 pub struct TranslateOptions<'a> {
     /// The model's `outputTokenLimit`, when its description is at hand.
     pub output_token_limit: Option<u64>,
+    /// Whether the caller of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is refused where the model
+    /// gives one choice only.
+    pub several_calls: bool,
+    /// What Gemini's refusals have taught about this model or this request.
+    pub repairs: Repairs,
     /// The pool's `safetySettings`, as Gemini takes them; Gemini's own defaults without.
     pub safety_settings: Option<&'a RawValue>,
     /// What was fetched of [`super::remote_media`]; without it, such addresses are refused.
@@ -40,13 +46,29 @@ pub struct GeminiCall {
     pub dropped: Vec<String>,
     /// For the answer.
     pub context: ResponseContext,
+    /// How many calls with this body it takes: several when several choices are wanted of a model that gives one.
+    pub copies: u32,
+}
+
+/// The body of the call that goes on with an answer: the same, and the token.
+#[must_use]
+pub fn resumed_body(body: &[u8], token: &str) -> Vec<u8> {
+    let mut resumed = body.strip_suffix(b"}").unwrap_or(body).to_vec();
+    resumed.extend_from_slice(b",\"continuationToken\":");
+    resumed.extend_from_slice(&serde_json::to_vec(token).unwrap_or_default());
+    resumed.push(b'}');
+    resumed
 }
 
 /// What the translation of the answer has to know about the request. It borrows nothing.
 #[derive(Debug, Clone, Default)]
+// Answers to questions that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
 pub struct ResponseContext {
     /// Whether a last chunk tells the token counts.
     pub(super) include_usage: bool,
+    /// Whether to go on with an answer that was cut by the limit of one call.
+    pub(super) resumes: bool,
     /// How calls are delivered.
     pub(super) calls: CallStyle,
     /// Whether the answer is to be JSON.
@@ -57,6 +79,14 @@ pub struct ResponseContext {
     pub(super) audio_format: AudioFormat,
     /// The caller's names of its functions.
     pub(super) names: Names,
+}
+
+impl ResponseContext {
+    /// Whether to go on with an answer that was cut by the limit of one call.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.resumes
+    }
 }
 
 /// How calls are delivered.
@@ -90,30 +120,36 @@ pub fn to_gemini(
     model: &ModelId,
     options: &TranslateOptions<'_>,
 ) -> Result<GeminiCall, ApiError> {
-    let capabilities = Capabilities::of(model);
+    let capabilities = options.repairs.apply(Capabilities::of(model));
     let mut dropped = Dropped::default();
     let mut context =
         ResponseContext { include_usage: include_usage(request)?, ..ResponseContext::default() };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
-    if parameters::choices(request)? > 1 {
+    let choices = parameters::choices(request)?;
+    let copies = if capabilities.candidates { 1 } else { choices };
+    if copies > 1 && !options.several_calls {
         let message = format!("The model '{}' gives one choice only.", request.model());
         return Err(ApiError::unsupported_value("n", message));
     }
+    config.candidate_count = Some(choices).filter(|choices| *choices > 1 && capabilities.candidates);
+    context.resumes =
+        choices == 1 && parameters::exceeds_one_call(request, &capabilities, config.max_output_tokens);
     if request.parallel_tool_calls == Some(false) {
         context.calls = CallStyle::FirstTool;
     }
-    let tools = tools::tools(request, &capabilities, &mut context, &mut dropped)?;
+    let tools = tools::tools(request, &capabilities, options.repairs, &mut context, &mut dropped)?;
     let has_functions = !context.names.is_empty();
     let in_words = formats::response_format(
         request,
         &capabilities,
+        options.repairs,
         has_functions,
         &mut config,
         &mut context,
         &mut dropped,
     )?;
     formats::modalities(request, &capabilities, &mut config, &mut context)?;
-    config.media_resolution = media_resolution(request, &capabilities);
+    config.media_resolution = media_resolution(request, &capabilities, options);
     let scope = Scope { capabilities: &capabilities, options, names: &context.names };
     let mut conversation = messages::conversation(request, scope)?;
     conversation.instruct(in_words, &capabilities);
@@ -131,11 +167,19 @@ pub fn to_gemini(
         continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
     })
     .map_err(|_| ApiError::invalid_json())?;
-    let method = if request.stream() { Method::StreamGenerate } else { Method::Generate };
-    Ok(GeminiCall { method, body, dropped: dropped.into_names(), context })
+    // The answers of several calls are put together whole.
+    let method = if request.stream() && copies == 1 { Method::StreamGenerate } else { Method::Generate };
+    Ok(GeminiCall { method, body, dropped: dropped.into_names(), context, copies })
 }
 
-fn media_resolution<'r>(request: &'r ChatRequest<'_>, capabilities: &Capabilities) -> Option<Cow<'r, str>> {
+fn media_resolution<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+    options: &TranslateOptions<'_>,
+) -> Option<Cow<'r, str>> {
+    if options.repairs.contains(Repair::NoMediaResolution) {
+        return None;
+    }
     let own = request.google().find_map(|google| google.media_resolution.as_deref());
     let common = || if capabilities.modern { None } else { media::common_resolution(request) };
     own.or_else(common).map(Cow::Borrowed)

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::capabilities::Capabilities;
 use super::names::Kind;
+use super::repair::{Repair, Repairs};
 use super::request::{CallStyle, Dropped, ResponseContext};
 use super::{results, schema};
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
@@ -44,10 +45,11 @@ enum Choice<'r> {
 pub(super) fn tools<'r>(
     request: &'r ChatRequest<'_>,
     capabilities: &Capabilities,
+    repairs: Repairs,
     context: &mut ResponseContext,
     dropped: &mut Dropped,
 ) -> Result<Tools<'r>, ApiError> {
-    let mut functions = Functions::default();
+    let mut functions = Functions { repairs, ordered: capabilities.property_order, ..Functions::default() };
     let mut builtins = Builtins::default();
     for (index, tool) in request.tools.iter().flatten().enumerate() {
         read_tool(index, tool, &mut functions, &mut builtins, context, dropped)?;
@@ -101,6 +103,9 @@ struct Functions<'r> {
     /// By declaration: as the caller calls it.
     client_names: Vec<&'r str>,
     strict: bool,
+    repairs: Repairs,
+    /// Whether the order of properties has to be told.
+    ordered: bool,
 }
 
 /// Gemini's own tools, each once, with the name under which its loss would be told.
@@ -218,9 +223,24 @@ impl<'r> Functions<'r> {
         };
         dropped.note_if(schema.lossy, "tools.parameters");
         self.strict |= function.strict == Some(true);
-        let parameters = schema.schema.and_then(|schema| serde_json::value::to_raw_value(&schema).ok());
+        let parameters = schema.schema;
         let kind = if schema.wrapped { Kind::Wrapped } else { Kind::Plain };
         self.push(&function.name, function.description.as_deref(), parameters, kind, param, context)
+    }
+
+    /// The schema in the way in which it is to be told: the newer or the older one.
+    fn channel(&self, schema: Option<Value>) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
+        let Some(mut schema) = schema else { return (None, None) };
+        if self.repairs.contains(Repair::LooseCalling) {
+            schema::loosen(&mut schema);
+        }
+        if self.ordered {
+            schema::tell_order(&mut schema);
+        }
+        if self.repairs.contains(Repair::LegacySchemas) {
+            return (None, to_raw_value(&schema::legacy(&schema)).ok());
+        }
+        (to_raw_value(&schema).ok(), None)
     }
 
     fn declare_custom(
@@ -235,7 +255,7 @@ impl<'r> Functions<'r> {
         }
         let schema =
             serde_json::json!({"type": "object", "properties": {"input": input}, "required": ["input"]});
-        let parameters = serde_json::value::to_raw_value(&schema).ok();
+        let parameters = Some(schema);
         let kind = Kind::Custom;
         self.push(&custom.name, custom.description.as_deref(), parameters, kind, param, context)
     }
@@ -244,7 +264,7 @@ impl<'r> Functions<'r> {
         &mut self,
         name: &'r str,
         description: Option<&'r str>,
-        parameters_json_schema: Option<Box<RawValue>>,
+        schema: Option<Value>,
         kind: Kind,
         param: &str,
         context: &mut ResponseContext,
@@ -267,11 +287,12 @@ impl<'r> Functions<'r> {
             ));
         };
         let description = description.filter(|text| !text.is_empty()).map(Cow::Borrowed);
+        let (parameters_json_schema, parameters) = self.channel(schema);
         self.declarations.push(FunctionDeclaration {
             name: declared,
             description,
             parameters_json_schema,
-            parameters: None,
+            parameters,
         });
         self.client_names.push(name);
         Ok(())
@@ -376,7 +397,9 @@ fn config<'r>(
     if functions.declarations.is_empty() {
         return None;
     }
+    let loose = functions.repairs.contains(Repair::LooseCalling) && choice != Choice::None;
     let (mode, names) = match choice {
+        _ if loose => (CallingMode::Auto, Vec::new()),
         Choice::None => (CallingMode::None, Vec::new()),
         Choice::Any => (CallingMode::Any, Vec::new()),
         Choice::Only { names, required: true } => (CallingMode::Any, names),

@@ -3,6 +3,7 @@
 //! In: whatever generators of schemas write. Out: the same meaning in the words that Gemini knows, keys in their order,
 //! since the model sees it. Schemas come from strangers: the work is bounded, however their references are knotted.
 
+mod legacy;
 mod merge;
 mod refs;
 
@@ -10,6 +11,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+pub(super) use legacy::legacy;
 use refs::{Reference, References};
 
 /// A normalised schema.
@@ -98,6 +100,50 @@ pub(super) fn parameters(schema: &Value) -> Parameters {
         root.shift_insert(0, "type".into(), "object".into());
     }
     Parameters { schema: Some(Value::Object(root)), wrapped: false, lossy }
+}
+
+/// Takes away the rules that make a schema too large for Gemini to enforce.
+pub(super) fn loosen(schema: &mut Value) {
+    for_each(schema, &mut |schema| {
+        for rule in ["enum", "minItems", "maxItems", "pattern"] {
+            schema.shift_remove(rule);
+        }
+    });
+}
+
+/// Tells the order of properties in words, for models that do not keep it otherwise.
+pub(super) fn tell_order(schema: &mut Value) {
+    for_each(schema, &mut |schema| {
+        let names =
+            schema.get("properties").and_then(Value::as_object).map(|names| names.keys().cloned().collect());
+        if let Some(names) = names.filter(|names: &Vec<String>| names.len() > 1)
+            && !schema.contains_key("propertyOrdering")
+        {
+            schema.insert("propertyOrdering".into(), names.into());
+        }
+    });
+}
+
+/// Every schema within a normalised schema, itself included.
+fn for_each(schema: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    let Value::Object(schema) = schema else { return };
+    change(schema);
+    for (key, value) in schema {
+        match (key.as_str(), value) {
+            ("properties" | "$defs" | "patternProperties", Value::Object(members)) => {
+                for (_, member) in members {
+                    for_each(member, change);
+                }
+            }
+            ("anyOf" | "prefixItems", Value::Array(items)) => {
+                for item in items {
+                    for_each(item, change);
+                }
+            }
+            ("items" | "additionalProperties", value) => for_each(value, change),
+            _ => {}
+        }
+    }
 }
 
 struct Normaliser<'s> {
