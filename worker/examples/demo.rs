@@ -68,22 +68,21 @@ fn say(text: &str) -> Result<()> {
     Ok(writeln!(stdout(), "{text}")?)
 }
 
-fn question() -> Value {
+fn question(stream: bool) -> Value {
     let text = "why do many small keys make one dependable pool?";
-    json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": text}]})
+    json!({"model": "gemini-3.5-flash", "stream": stream, "messages": [{"role": "user", "content": text}]})
 }
 
 async fn ask(client: &Client, url: &str, key: &Secret) -> Result<u16> {
     let request =
-        client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question());
+        client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question(false));
     Ok(request.send().await?.status().as_u16())
 }
 
 /// Prints the pieces of a streamed answer as they come.
 async fn stream_to_screen(client: &Client, url: &str, key: &Secret) -> Result<()> {
-    let mut body = question();
-    body["stream"] = true.into();
-    let request = client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&body);
+    let request =
+        client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question(true));
     let mut response = request.send().await?.error_for_status()?;
     let mut pending = String::new();
     while let Some(chunk) = response.chunk().await? {

@@ -1,5 +1,11 @@
 //! The native program as its user meets it: what it prints, what it keeps, how it stops.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows it in tests, but not in their helper functions"
+)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
