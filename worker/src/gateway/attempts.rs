@@ -118,11 +118,9 @@ impl AttemptRecord {
         self.count(0, usage);
     }
 
-    /// This call reached its end, and another one follows on the same key.
-    pub(super) fn succeeded_with_more_to_come(mut self) -> Self {
-        let next = Self { service: Arc::clone(&self.service), account: self.account.clone() };
-        self.count(1, &Usage::default());
-        next
+    /// The record of one more call on the same key.
+    pub(super) fn another(&self) -> Self {
+        Self { service: Arc::clone(&self.service), account: self.account.clone() }
     }
 
     /// The call does not draw on any quota.

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::openai::{ApiError, EmbeddingsRequest};
 use crate::pool::{Fault, Verdict};
 use crate::reply::Reply;
-use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
+use crate::translate::{EmbeddingsPlan, embeddings_plan};
 
 pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
@@ -37,24 +37,21 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { key, mut record } = attempt;
-    let mut bodies = Vec::with_capacity(plan.batches.len());
+    let Attempt { key, record } = attempt;
+    let mut record = Some(record);
+    let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
+        let Some(current) = record.take() else { break };
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
         let body = fetch(context.host, request).await?;
-        bodies.push(body.to_vec());
-        if index + 1 < plan.batches.len() {
-            record = record.succeeded_with_more_to_come();
-        }
+        let batch = plan.read(index, &body).map_err(|failure| Verdict {
+            fault: Fault::Model,
+            try_another_key: true,
+            answer: failure.into(),
+        })?;
+        record = (index + 1 < plan.batches.len()).then(|| current.another());
+        current.succeeded(&batch.usage);
+        embedded.push(batch);
     }
-    match plan.answer(&bodies, shown_model) {
-        Ok((body, usage)) => {
-            record.succeeded(&usage);
-            Ok(body)
-        }
-        Err(failure) => {
-            record.failed(&Usage::default());
-            Err(Verdict { fault: Fault::Model, try_another_key: true, answer: failure.into() })
-        }
-    }
+    Ok(plan.answer(embedded, shown_model))
 }
