@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts, fetch, post};
-use super::chat::with_dropped;
+use super::attempts::{Attempt, Attempts, estimated_tokens, fetch, post};
+use super::chat::{soft_failure, with_dropped};
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::Host;
 use crate::openai::{ApiError, EmbeddingsRequest};
-use crate::pool::{Fault, Verdict};
+use crate::pool::{Cost, Verdict};
 use crate::reply::Reply;
 use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
@@ -17,14 +17,23 @@ pub(super) async fn answer<H: Host + Clone>(
     body: &[u8],
 ) -> Result<Reply<H>, ApiError> {
     let request = EmbeddingsRequest::parse(body)?;
-    let model = models::allowed(context, request.model())?;
+    let model = models::asked_for(context, request.model())?;
     let plan = embeddings_plan(&request, &model)?;
-    let mut attempts = Attempts::new(context);
+    // Gemini counts each input as a request.
+    let cost = Cost {
+        requests: plan.inputs(),
+        tokens: plan.batches.iter().map(|batch| estimated_tokens(batch)).sum(),
+    };
+    let mut attempts = Attempts::new(context, vec![model.as_str().to_owned()], None, cost);
     loop {
-        let attempt = attempts.next(model.as_str())?;
+        let attempt = attempts.next().await?;
         match embed(context, &model, &plan, attempt, request.model()).await {
-            Ok(body) => return Ok(with_dropped(Reply::json(StatusCode::OK, body), &plan.dropped)),
-            Err(verdict) => attempts.refused(verdict)?,
+            Ok(body) => {
+                let reply =
+                    models::with_model(Reply::json(StatusCode::OK, body), request.model(), Some(&model));
+                return Ok(with_dropped(reply, &plan.dropped));
+            }
+            Err(verdict) => attempts.refused(&verdict),
         }
     }
 }
@@ -37,24 +46,24 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { key, mut record } = attempt;
+    let Attempt { key, mut record, .. } = attempt;
+    let host = context.host;
     let mut bodies = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
-        let body = fetch(context.host, request).await?;
-        bodies.push(body.to_vec());
+        match fetch(host, request).await {
+            Ok(body) => bodies.push(body.to_vec()),
+            Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
+        }
         if index + 1 < plan.batches.len() {
-            record = record.succeeded_with_more_to_come();
+            record.one_more();
         }
     }
     match plan.answer(&bodies, shown_model) {
         Ok((body, usage)) => {
-            record.succeeded(&usage);
+            record.succeeded(&usage, host);
             Ok(body)
         }
-        Err(failure) => {
-            record.failed(&Usage::default());
-            Err(Verdict { fault: Fault::Model, try_another_key: true, answer: failure.into() })
-        }
+        Err(failure) => Err(record.failed(soft_failure(failure), &Usage::default(), host)),
     }
 }

@@ -127,6 +127,12 @@ fn wants_base64(request: &EmbeddingsRequest<'_>) -> Result<bool, ApiError> {
 }
 
 impl EmbeddingsPlan {
+    /// How many texts there are: Gemini counts each as a request.
+    #[must_use]
+    pub fn inputs(&self) -> u64 {
+        self.sizes.iter().map(|size| *size as u64).sum()
+    }
+
     /// Puts the upstream bodies together; `shown_model` is the model as the caller named it.
     ///
     /// # Errors
