@@ -13,6 +13,9 @@ bundle_sources := $(shell find shared worker/src -path worker/src/host/native -p
 
 cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
 
+# `make run PROFILE=dev` builds quicker and runs slower.
+PROFILE ?= release
+
 .PHONY: help run demo worker bundle test lint advisories install clean
 
 help: ## List the targets
@@ -20,10 +23,11 @@ help: ## List the targets
 		printf 'make %-10s %s\n' "$$name" "$$what"; done
 
 run: ## Start the service on 127.0.0.1:8787, its data in ./data (PORT, HOST, DATA_DIR, GEMINI_BASE_URL)
-	@cargo run --release --locked -p pool-worker --bin pool-server
+	@cargo run --profile $(PROFILE) --locked -p pool-worker --bin pool-server
 
 demo: ## Show the whole thing against a stand-in for Gemini: no account, no network
-	@cargo run --release --locked -p pool-worker --example demo
+	@cargo build --quiet --profile $(PROFILE) --locked -p poolctl
+	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example demo
 
 worker: bundle ## Start the same service as a Worker, with a local D1 database (PORT, GEMINI_BASE_URL)
 	@.ci/worker.sh
@@ -33,11 +37,10 @@ bundle: worker/build/index.js ## Build the Worker into worker/build
 worker/build/index.js: $(bundle_sources)
 	@.ci/bundle.sh
 
-test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SDKs
+test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SDKs, the README
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
-	cargo test --locked -p pool-worker --features workerd --test contract_workerd
-	cargo test --locked -p pool-worker --test sdk
+	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test sdk
 
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources
 	cargo fmt --all --check
@@ -49,7 +52,7 @@ advisories: ## Check the dependencies against the database of known holes (needs
 	@$(cargo_deny) check advisories
 
 install: ## Install poolctl into cargo's folder of programs
-	cargo install --locked --path cli
+	cargo install --profile $(PROFILE) --locked --path cli
 
 clean: ## Remove what was built (the tools that were installed stay)
 	cargo clean

@@ -115,7 +115,8 @@ fn a_selection_has_to_be_clear() {
     let server = Server::start(service);
     let poolctl = Poolctl::with_token(&server);
     let secret = gemini_key(1);
-    let unclear: [&[&str]; 7] = [
+    let unclear: [&[&str]; 8] = [
+        &["key", "remove", "prod", "--search", "", "--yes"],
         &["key", "disable"],
         &["key", "disable", "prod"],
         &["key", "disable", "prod", "key-1", "--all"],

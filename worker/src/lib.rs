@@ -15,6 +15,8 @@ pub mod openai;
 pub mod pool;
 pub mod reply;
 pub mod service;
+#[cfg(test)]
+mod service_tests;
 pub mod sql;
 pub mod store;
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Service {
         H: Host + Clone,
         B: IncomingBody,
     {
-        let request_id = format!("req_{:016x}", host.random().next_u64());
+        let request_id = new_request_id(host.random());
         let reply = if admin::is_admin_path(&request.path) {
             admin::handle(self, host, request, &request_id).await
         } else {
@@ -170,8 +170,18 @@ impl Service {
 
 /// The answer to every request of a deployment that lacks a binding or a secret.
 #[must_use]
-pub fn not_set_up<H: Host>(path: &str, error: SetupError) -> Reply<H> {
-    if admin::is_admin_path(path) { admin::not_set_up(error) } else { gateway::not_set_up(&error) }
+pub fn not_set_up<H: Host>(path: &str, error: SetupError, random: &impl Random) -> Reply<H> {
+    let request_id = new_request_id(random);
+    let reply = if admin::is_admin_path(path) {
+        admin::not_set_up(error, &request_id)
+    } else {
+        gateway::not_set_up(&error)
+    };
+    reply.header("x-request-id", &request_id)
+}
+
+fn new_request_id(random: &impl Random) -> String {
+    format!("req_{:016x}", random.next_u64())
 }
 
 /// Locks isolate-wide state. A panic while it was held cannot have left it half changed in a way that

@@ -1,14 +1,35 @@
-//! Fakes for the host's traits, for unit tests.
+//! Fakes for the host's traits, for unit tests: they can fail, and fail after the write went through.
 
-use std::sync::Mutex;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::host::Random;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use pool_shared::Secret;
 
-/// A reproducible generator (SplitMix64).
+use crate::host::native::Sqlite;
+use crate::host::{
+    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, Random, Upstream, UpstreamBody,
+    UpstreamError, UpstreamRequest, UpstreamResponse,
+};
+use crate::ledger::database::LedgerDatabase;
+use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest};
+use crate::reply::{Reply, ReplyBody};
+use crate::service::{Service, Settings};
+use crate::sql::{Outcome, SqlError, Statement};
+use crate::store::sql::{SqlDatabase, SqlStore};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A reproducible generator (`SplitMix64`).
 pub struct SeededRandom(Mutex<u64>);
 
 impl SeededRandom {
-    /// Starts at `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(seed))
     }
@@ -25,5 +46,243 @@ impl Random for SeededRandom {
             value ^= value >> 31;
             chunk.copy_from_slice(&value.to_le_bytes()[..chunk.len()]);
         }
+    }
+}
+
+/// Time that moves when told. Whoever sleeps on it, sleeps for ever: nothing under test may need to.
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    pub fn advance(&self, duration: Duration) {
+        let mut now = self.0.lock().unwrap();
+        *now += duration;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep(&self, _: Duration) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// How a fake answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Works,
+    Fails,
+    /// The write goes through, and then the answer is lost.
+    FailsAfterwards,
+}
+
+/// What a fake does, and how often it was asked.
+pub struct Switch {
+    mode: Mutex<Mode>,
+    calls: AtomicU64,
+}
+
+impl Switch {
+    fn new() -> Self {
+        Self { mode: Mutex::new(Mode::Works), calls: AtomicU64::new(0) }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn around<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let mode = *self.mode.lock().unwrap();
+        if mode == Mode::Fails {
+            return None;
+        }
+        let done = work();
+        (mode == Mode::Works).then_some(done)
+    }
+}
+
+/// SQLite in memory, whose round trips are counted.
+pub struct FakeDatabase {
+    sqlite: Sqlite,
+    pub switch: Switch,
+}
+
+impl SqlDatabase for Arc<FakeDatabase> {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+
+    async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        let sqlite = self.sqlite.clone();
+        self.switch
+            .around(move || crate::ledger::database::LedgerSql::run(&sqlite, statements))
+            .unwrap_or_else(|| Err(SqlError("the fake store fails".to_owned())))
+    }
+}
+
+/// The ledger's own half, in memory.
+pub struct FakeLedger {
+    database: LedgerDatabase<Sqlite>,
+    pub switch: Switch,
+}
+
+impl Ledger for FakeLedger {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+
+    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
+        self.switch
+            .around(|| self.database.handle(&request))
+            .unwrap_or_else(|| Err(LedgerError("the fake ledger fails".to_owned())))
+    }
+}
+
+/// Gemini by script: one answer a call, in order; after the last one, the same again.
+#[derive(Default)]
+pub struct FakeUpstream {
+    script: Mutex<VecDeque<(u16, &'static str)>>,
+    pub requests: Mutex<Vec<UpstreamRequest>>,
+}
+
+impl FakeUpstream {
+    pub fn answer(&self, status: u16, body: &'static str) {
+        self.script.lock().unwrap().push_back((status, body));
+    }
+}
+
+impl Upstream for FakeUpstream {
+    type Body = FakeBody;
+
+    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FakeBody>, UpstreamError> {
+        self.requests.lock().unwrap().push(request);
+        let mut script = self.script.lock().unwrap();
+        let answer = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
+        let (status, body) = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
+        let body = FakeBody(Some(Bytes::from_static(body.as_bytes())));
+        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), body })
+    }
+}
+
+pub struct FakeBody(Option<Bytes>);
+
+impl UpstreamBody for FakeBody {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        Ok(self.0.take())
+    }
+}
+
+/// A host made of fakes.
+#[derive(Clone)]
+pub struct FakeHost {
+    pub parts: Arc<FakeParts>,
+}
+
+pub struct FakeParts {
+    pub database: Arc<FakeDatabase>,
+    store: SqlStore<Arc<FakeDatabase>>,
+    pub ledger: FakeLedger,
+    pub upstream: FakeUpstream,
+    pub clock: ManualClock,
+    random: SeededRandom,
+}
+
+impl FakeHost {
+    pub fn new() -> Self {
+        let sqlite = || Sqlite::open(Path::new(":memory:")).unwrap();
+        let database = Arc::new(FakeDatabase { sqlite: sqlite(), switch: Switch::new() });
+        let parts = FakeParts {
+            store: SqlStore::new(Arc::clone(&database)),
+            database,
+            ledger: FakeLedger { database: LedgerDatabase::open(sqlite()).unwrap(), switch: Switch::new() },
+            upstream: FakeUpstream::default(),
+            clock: ManualClock(Mutex::new("2026-11-23T12:00:00Z".parse().unwrap())),
+            random: SeededRandom::new(1),
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// A service on this host: another one has another memory, as another isolate has.
+    pub fn service(&self) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings, self.random()))
+    }
+
+    pub fn store_calls(&self) -> u64 {
+        self.parts.database.switch.calls()
+    }
+
+    /// Sends a request and gives the answer's status and body.
+    pub async fn send(
+        &self,
+        service: &Arc<Service>,
+        method: Method,
+        path: &str,
+        token: &Secret,
+        body: &str,
+    ) -> (Reply<Self>, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {}", token.expose()).parse().unwrap());
+        let body = FakeIncoming(Bytes::copy_from_slice(body.as_bytes()));
+        let request = IncomingRequest { method, path: path.to_owned(), query: None, headers, body };
+        let mut reply = service.handle(self, request).await;
+        let text = match &mut reply.body {
+            ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            ReplyBody::Events(events) => {
+                let mut text = String::new();
+                while let Some(bytes) = events.next().await {
+                    text.push_str(std::str::from_utf8(&bytes).unwrap());
+                }
+                text
+            }
+        };
+        (reply, text)
+    }
+}
+
+impl Host for FakeHost {
+    type Store = SqlStore<Arc<FakeDatabase>>;
+    type Ledger = FakeLedger;
+    type Upstream = FakeUpstream;
+    type Clock = ManualClock;
+    type Random = SeededRandom;
+
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn store(&self) -> &Self::Store {
+        &self.parts.store
+    }
+
+    fn ledger(&self) -> &Self::Ledger {
+        &self.parts.ledger
+    }
+
+    fn upstream(&self) -> &Self::Upstream {
+        &self.parts.upstream
+    }
+
+    fn clock(&self) -> &Self::Clock {
+        &self.parts.clock
+    }
+
+    fn random(&self) -> &Self::Random {
+        &self.parts.random
+    }
+}
+
+struct FakeIncoming(Bytes);
+
+impl IncomingBody for FakeIncoming {
+    async fn read(self, limit: usize) -> Result<Bytes, IncomingBodyError> {
+        if self.0.len() > limit { Err(IncomingBodyError::TooLarge) } else { Ok(self.0) }
     }
 }

@@ -1,16 +1,22 @@
 //! Golden cases: whole documents in, whole documents out, in both directions.
 //!
-//! Each file of `golden/` holds what a client sends, what Gemini must be sent, what Gemini answers and what the client
-//! must get. Streams are cut at every byte.
+//! Each file of `golden/` holds what a client sends (`openai_request`), what Gemini must be sent (`gemini_request`), what
+//! Gemini answers (`gemini_response`, `gemini_sse`, `gemini_error`, …) and what the client must get (`openai_response`,
+//! `openai_sse`). Streams are cut at every byte.
+
+// A test says what went wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pool_worker::gemini::{Method, ModelId};
+use http::StatusCode;
+use pool_worker::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest};
+use pool_worker::pool::classify;
 use pool_worker::translate::{
-    AnswerModel, ChatStream, Envelope, GeminiCall, StreamEnd, TranslateOptions, chat_response,
-    embeddings_plan, to_gemini,
+    AnswerModel, ChatStream, Envelope, GeminiCall, Repair, Repairs, StreamEnd, StreamFault, TranslateOptions,
+    chat_response, chat_responses, embeddings_plan, model_get, models_list, resumed_body, to_gemini,
 };
 use serde_json::Value;
 
@@ -37,7 +43,23 @@ impl Case {
     }
 
     fn bytes(&self, key: &str) -> Vec<u8> {
-        serde_json::to_vec(self.get(key).unwrap()).unwrap()
+        self.get(key).unwrap_or_else(|| panic!("{}: no {key}", self.name)).to_string().into_bytes()
+    }
+
+    /// Each element of a list as a body of its own.
+    fn bodies(&self, key: &str) -> Option<Vec<Vec<u8>>> {
+        let bodies = self.get(key)?.as_array()?.iter();
+        Some(bodies.map(|body| body.to_string().into_bytes()).collect())
+    }
+
+    fn request(&self) -> Vec<u8> {
+        self.get("openai_body")
+            .and_then(Value::as_str)
+            .map_or_else(|| self.bytes("openai_request"), Into::into)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.get("expected_response_headers")?.get(name)?.as_str()
     }
 
     /// Compares whole documents, but for the paths that the case ignores.
@@ -54,10 +76,29 @@ impl Case {
         }
     }
 
+    fn assert_is(&self, what: &str, actual: &[u8], key: &str) {
+        let expected =
+            self.get(key).unwrap_or_else(|| panic!("{}: {what} came, and no {key} is expected", self.name));
+        self.assert_same(what, &parse(actual), expected);
+    }
+
     fn assert_error(&self, error: &ApiError) {
         let status = self.get("expected_status").and_then(Value::as_u64);
         assert_eq!(Some(u64::from(error.status.as_u16())), status, "{}: {error:?}", self.name);
-        self.assert_same("the error", &parse(&error.body()), self.get("openai_response").unwrap());
+        self.assert_is("the error", &error.body(), "openai_response");
+        let seconds = error.retry_after_ms.map(|milliseconds| milliseconds.div_ceil(1000));
+        let headers = [
+            ("retry-after", seconds.map(|seconds| seconds.to_string())),
+            ("retry-after-ms", error.retry_after_ms.map(|milliseconds| milliseconds.to_string())),
+            ("x-should-retry", error.should_retry.map(|retry| retry.to_string())),
+        ];
+        for (name, value) in headers {
+            assert_eq!(value.as_deref(), self.header(name), "{}: {name}", self.name);
+        }
+    }
+
+    fn assert_dropped(&self, dropped: &[String]) {
+        assert_eq!(dropped.join(","), self.header("x-pool-dropped").unwrap_or_default(), "{}", self.name);
     }
 }
 
@@ -93,9 +134,9 @@ fn same(actual: &Value, expected: &Value, tolerance: f64) -> Result<(), String> 
             for (key, expected) in expected {
                 let found = actual.get(key).ok_or_else(|| format!(".{key} (missing)"))?;
                 same(found, expected, tolerance).map_err(|place| format!(".{key}{place}"))?;
-                if key == "properties"
-                    && !found.as_object().unwrap().keys().eq(expected.as_object().unwrap().keys())
-                {
+                let keys =
+                    |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
+                if key == "properties" && keys(found) != keys(expected) {
                     return Err(format!(".{key} (order)"));
                 }
             }
@@ -114,79 +155,137 @@ fn parse(bytes: &[u8]) -> Value {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
 }
 
-fn envelope(request: &Value) -> Envelope {
-    let model = request["model"].as_str().unwrap_or_default().to_owned();
-    Envelope { seed: 42, created_s: 0, model: AnswerModel::Requested(model) }
+fn envelope(case: &Case) -> Envelope {
+    let model = case.get("openai_request").and_then(|request| request["model"].as_str()).unwrap_or_default();
+    Envelope { seed: 42, created_s: 0, model: AnswerModel::Requested(model.to_owned()) }
 }
 
-fn translate(body: &[u8]) -> Result<(ModelId, GeminiCall), ApiError> {
+fn translate(body: &[u8], repairs: Repairs) -> Result<(ModelId, GeminiCall), ApiError> {
     let request = ChatRequest::parse(body)?;
     let model = ModelId::parse(request.model())?;
-    let call = to_gemini(&request, &model, &TranslateOptions::default())?;
+    let options = TranslateOptions { repairs, several_calls: true, ..TranslateOptions::default() };
+    let call = to_gemini(&request, &model, &options)?;
     Ok((model, call))
 }
 
 fn check_chat(case: &Case) {
-    let request = case.get("openai_request").unwrap();
-    let (model, call) = match translate(&case.bytes("openai_request")) {
+    let (model, call) = match translate(&case.request(), Repairs::default()) {
         Ok(translated) => translated,
         Err(error) => {
             assert!(case.get("gemini_request").is_none(), "{}: refused: {error:?}", case.name);
             return case.assert_error(&error);
         }
     };
-    case.assert_same(
-        "the upstream request",
-        &parse(&call.body),
-        case.get("gemini_request").expect("a refusal"),
-    );
+    case.assert_is("the upstream request", &call.body, "gemini_request");
     assert_eq!(call.method.path(&model), case.text("gemini_path"), "{}", case.name);
-    let dropped = case
-        .get("expected_response_headers")
-        .map(|headers| headers["x-pool-dropped"].as_str().unwrap_or_default());
-    assert_eq!(call.dropped.join(","), dropped.unwrap_or_default(), "{}: x-pool-dropped", case.name);
-    if let Some(frames) = case.get("gemini_sse") {
-        return check_stream(case, &call, &envelope(request), frames);
+    case.assert_dropped(&call.dropped);
+    let status = case.get("gemini_status").and_then(Value::as_u64).unwrap_or(200);
+    if let Some(error) = case.get("gemini_error") {
+        check_repaired(case, error);
+    } else if status != 200 {
+        return check_refusal(case, u16::try_from(status).unwrap());
     }
-    match chat_response(&case.bytes("gemini_response"), &call.context, &envelope(request)) {
-        Ok(answer) => {
-            case.assert_same("the answer", &parse(&answer.body), case.get("openai_response").unwrap())
+    match case.get("gemini_sse") {
+        Some(frames) => check_stream(case, &call, frames),
+        None => check_answer(case, &call),
+    }
+}
+
+/// A refusal that the service can help against: the second request.
+fn check_repaired(case: &Case, error: &Value) {
+    let error = ErrorBody::parse(error.to_string().as_bytes());
+    let repair = Repair::for_error(&error, Repairs::default()).unwrap();
+    let (_, call) = translate(&case.request(), Repairs::default().with(repair)).unwrap();
+    case.assert_is("the second upstream request", &call.body, "gemini_request_2");
+}
+
+fn check_refusal(case: &Case, status: u16) {
+    let body = case
+        .get("gemini_text")
+        .and_then(Value::as_str)
+        .map_or_else(|| case.bytes("gemini_response"), Into::into);
+    let verdict = classify(StatusCode::from_u16(status).unwrap(), &ErrorBody::parse(&body));
+    case.assert_error(&verdict.answer);
+}
+
+fn check_answer(case: &Case, call: &GeminiCall) {
+    let calls = match case.bodies("gemini_responses") {
+        // One call for each choice.
+        Some(answers) => answers.into_iter().map(|answer| vec![answer]).collect(),
+        // One call after the other, each going on with the answer.
+        None if case.get("gemini_request_2").is_some() && case.get("gemini_error").is_none() => {
+            let answers = case.bodies("gemini_response").unwrap();
+            check_resumed(case, call, &answers[0]);
+            vec![answers]
         }
+        None => vec![vec![case.bytes("gemini_response")]],
+    };
+    let upstream_calls = case.get("upstream_calls").and_then(Value::as_u64).unwrap_or(1);
+    let made = calls.iter().map(Vec::len).sum::<usize>();
+    assert_eq!((made as u64, call.copies as usize), (upstream_calls, calls.len()), "{}", case.name);
+    match chat_responses(&calls, &call.context, &envelope(case)) {
+        Ok(answer) => case.assert_is("the answer", &answer.body, "openai_response"),
         Err(error) => case.assert_error(&error.into()),
     }
 }
 
-fn check_stream(case: &Case, call: &GeminiCall, envelope: &Envelope, frames: &Value) {
-    let wire: String = frames.as_array().unwrap().iter().map(|frame| frame.as_str().unwrap()).collect();
-    let wire = wire.as_bytes();
-    let expected = case.get("openai_sse").unwrap();
-    let whole = stream(call, envelope, &[wire]);
-    case.assert_same("the stream", &events(&whole), expected);
-    for cut in 1..wire.len() {
-        let (head, tail) = wire.split_at(cut);
-        assert!(stream(call, envelope, &[head, tail]) == whole, "{}: cut at {cut}", case.name);
-    }
-    let bytes: Vec<&[u8]> = wire.chunks(1).collect();
-    assert!(stream(call, envelope, &bytes) == whole, "{}: byte by byte", case.name);
+/// The second call of an answer that the limit of one call has cut.
+fn check_resumed(case: &Case, call: &GeminiCall, first: &[u8]) {
+    assert!(call.context.resumes(), "{}", case.name);
+    let token = chat_response(first, &call.context, &envelope(case)).unwrap().continuation.unwrap();
+    case.assert_is("the second upstream request", &resumed_body(&call.body, &token), "gemini_request_2");
 }
 
-fn stream(call: &GeminiCall, envelope: &Envelope, chunks: &[&[u8]]) -> Vec<u8> {
-    let mut stream = ChatStream::new(call.context.clone(), envelope.clone());
+fn check_stream(case: &Case, call: &GeminiCall, frames: &Value) {
+    let wire: String = frames.as_array().unwrap().iter().map(|frame| frame.as_str().unwrap()).collect();
+    let wire = wire.as_bytes();
+    let check = |chunks: &[&[u8]]| match (stream(case, call, chunks), case.get("expected_status")) {
+        (Ok(out), None) => out,
+        (Err(error), Some(_)) => {
+            case.assert_error(&error);
+            error.body()
+        }
+        (result, _) => panic!("{}: {result:?}", case.name),
+    };
+    let whole = check(&[wire]);
+    if case.get("expected_status").is_none() {
+        case.assert_same("the stream", &events(&whole), case.get("openai_sse").unwrap());
+    }
+    for cut in 1..wire.len() {
+        let (head, tail) = wire.split_at(cut);
+        assert!(check(&[head, tail]) == whole, "{}: cut at {cut}", case.name);
+    }
+    let bytes: Vec<&[u8]> = wire.chunks(1).collect();
+    assert!(check(&bytes) == whole, "{}: byte by byte", case.name);
+}
+
+/// What the client gets: a stream, or an error while nothing has been sent yet.
+fn stream(case: &Case, call: &GeminiCall, chunks: &[&[u8]]) -> Result<Vec<u8>, ApiError> {
+    let mut stream = ChatStream::new(call.context.clone(), envelope(case));
     let mut out = Vec::new();
+    let mut pushed = Ok(());
     for chunk in chunks {
-        if let Err(fault) = stream.push(chunk, &mut out) {
-            stream.fail(&fault.api_error(), &mut out);
-            return out;
-        }
+        pushed = pushed.and_then(|()| stream.push(chunk, &mut out));
     }
-    match stream.finish(&mut out) {
-        StreamEnd::Complete(_) | StreamEnd::Truncated => {}
-        StreamEnd::Upstream(error) => {
-            stream.fail(&pool_worker::translate::StreamFault::Upstream(error).api_error(), &mut out);
-        }
-        StreamEnd::SoftFailure(failure) => stream.fail(&ApiError::from(&failure), &mut out),
+    let error = match pushed {
+        Err(StreamFault::Upstream(error)) => judge(&error),
+        Err(fault) => fault.api_error(),
+        Ok(()) => match stream.finish(&mut out) {
+            StreamEnd::Complete(_) | StreamEnd::Truncated => return Ok(out),
+            StreamEnd::Upstream(error) => judge(&error),
+            StreamEnd::SoftFailure(failure) => ApiError::from(&failure),
+        },
+    };
+    if !stream.committed() {
+        assert!(out.is_empty(), "{}: something was written", case.name);
+        return Err(error);
     }
-    out
+    stream.fail(&error, &mut out);
+    Ok(out)
+}
+
+fn judge(error: &ErrorBody) -> ApiError {
+    classify(StatusCode::from_u16(error.code.unwrap()).unwrap(), error).answer
 }
 
 /// The data of all events; `[DONE]` as a string.
@@ -198,15 +297,35 @@ fn events(stream: &[u8]) -> Value {
 }
 
 fn check_embeddings(case: &Case) {
-    let body = case.bytes("openai_request");
+    let body = case.request();
     let request = EmbeddingsRequest::parse(&body).unwrap();
     let model = ModelId::parse(request.model()).unwrap();
-    let plan = embeddings_plan(&request, &model).unwrap();
+    let plan = match embeddings_plan(&request, &model) {
+        Ok(plan) => plan,
+        Err(error) => return case.assert_error(&error),
+    };
     assert_eq!(Method::BatchEmbed.path(&model), case.text("gemini_path"), "{}", case.name);
+    case.assert_dropped(&plan.dropped);
     assert_eq!(plan.batches.len(), 1, "{}", case.name);
-    case.assert_same("the upstream request", &parse(&plan.batches[0]), case.get("gemini_request").unwrap());
+    case.assert_is("the upstream request", &plan.batches[0], "gemini_request");
     let (answer, _) = plan.answer(&[case.bytes("gemini_response")], model.as_str()).unwrap();
-    case.assert_same("the answer", &parse(&answer), case.get("openai_response").unwrap());
+    case.assert_is("the answer", &answer, "openai_response");
+}
+
+fn check_models(case: &Case) {
+    let pages = case.bodies("gemini_responses").unwrap();
+    let pages: Vec<ModelPage> = pages.iter().map(|page| ModelPage::parse(page).unwrap()).collect();
+    let (last, others) = pages.split_last().unwrap();
+    assert!(others.iter().all(|page| page.next_page_token.is_some()) && last.next_page_token.is_none());
+    let aliases = case.get("aliases").cloned().unwrap_or_default();
+    let aliases: Vec<(String, String)> = serde_json::from_value(aliases).unwrap_or_default();
+    let usable = pages.iter().flat_map(|page| &page.models).filter(|model| model.is_usable());
+    case.assert_is("the list", &models_list(usable, &aliases), "openai_response");
+}
+
+fn check_model(case: &Case, id: &str) {
+    let model = Model::parse(&case.bytes("gemini_response")).unwrap();
+    case.assert_is("the model", &model_get(&model, id), "openai_response");
 }
 
 #[test]
@@ -220,7 +339,11 @@ fn every_case() {
         match case.text("endpoint") {
             "/v1/chat/completions" => check_chat(&case),
             "/v1/embeddings" => check_embeddings(&case),
-            endpoint => panic!("{}: no test for {endpoint}", case.name),
+            "/v1/models" => check_models(&case),
+            endpoint => match endpoint.strip_prefix("/v1/models/") {
+                Some(id) => check_model(&case, id),
+                None => panic!("{}: no test for {endpoint}", case.name),
+            },
         }
     }
 }

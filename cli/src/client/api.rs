@@ -27,46 +27,57 @@ pub struct KeyFilter {
 }
 
 impl Client {
+    /// Trades the admin password for a token. Needs no token.
     pub async fn login(&self, login: &Login) -> Answered<LoginResponse> {
         self.post(&["login"], login).await
     }
 
+    /// Revokes the token that is presented.
     pub async fn logout(&self) -> Answered<()> {
         self.empty(Method::POST, &["logout"]).await
     }
 
+    /// Whose token is presented.
     pub async fn whoami(&self) -> Answered<WhoAmI> {
         self.get(&["whoami"]).await
     }
 
+    /// Every pool.
     pub async fn pools(&self) -> Answered<PoolList> {
         self.get(&["pools"]).await
     }
 
+    /// Creates a pool; not repeatable, the answer alone holds the client key.
     pub async fn create_pool(&self, pool: &PoolCreate) -> Answered<PoolCreated> {
         self.post(&["pools"], pool).await
     }
 
+    /// One pool, by name or id.
     pub async fn pool(&self, pool: &str) -> Answered<Pool> {
         self.get(&["pools", pool]).await
     }
 
+    /// Changes the fields that the update names.
     pub async fn update_pool(&self, pool: &str, update: &PoolUpdate) -> Answered<Pool> {
         self.patch(&["pools", pool], update).await
     }
 
+    /// Deletes a pool with everything in it.
     pub async fn delete_pool(&self, pool: &PoolId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool.as_str()]).await
     }
 
+    /// A pool's client keys.
     pub async fn client_keys(&self, pool: &str) -> Answered<ClientKeyList> {
         self.get(&["pools", pool, "client-keys"]).await
     }
 
+    /// Creates a client key; the answer alone holds it.
     pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys"], key).await
     }
 
+    /// Revokes a client key.
     pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
     }
@@ -76,19 +87,20 @@ impl Client {
     pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {
         let limit = limit.unwrap_or(u64::MAX);
         let mut keys: Vec<Key> = Vec::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             let missing = limit.saturating_sub(keys.len() as u64);
-            let query = key_query(filter, missing.min(PAGE), cursor);
+            let query = key_query(filter, missing.min(PAGE), cursor.as_deref());
             let page: KeyList = self
                 .call(Method::GET, &["pools", pool, "keys"], &query, NO_BODY)
                 .await
                 .map_err(|error| self.explain(error))?;
             let got = page.keys.len() as u64;
             keys.extend(page.keys);
+            // An empty page with a cursor, or a cursor that does not move, would never end.
+            let stands_still = got == 0 || page.next_cursor == cursor;
             cursor = page.next_cursor;
-            // An empty page with a cursor would never end.
-            if cursor.is_none() || got == 0 || got >= missing {
+            if cursor.is_none() || stands_still || got >= missing {
                 return Ok(KeyList { keys, total: page.total, next_cursor: None });
             }
         }
@@ -133,14 +145,17 @@ impl Client {
         Ok(result)
     }
 
+    /// What every pool has served.
     pub async fn stats(&self) -> Answered<Stats> {
         self.get(&["stats"]).await
     }
 
+    /// What one pool has served, by key and by model.
     pub async fn pool_stats(&self, pool: &str) -> Answered<PoolStats> {
         self.get(&["pools", pool, "stats"]).await
     }
 
+    /// Whether the service has what it needs.
     pub async fn health(&self) -> Answered<Health> {
         self.get(&["health"]).await
     }
@@ -170,12 +185,12 @@ impl Client {
     }
 }
 
-fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<String>) -> Vec<(&'static str, String)> {
+fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'static str, String)> {
     let pairs = [
         ("limit", Some(limit.to_string())),
         ("search", filter.search.clone()),
         ("enabled", filter.enabled.map(|enabled| enabled.to_string())),
-        ("cursor", cursor),
+        ("cursor", cursor.map(str::to_owned)),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -64,8 +64,8 @@ where
 }
 
 /// The answer of a deployment that lacks a binding or a secret.
-pub(crate) fn not_set_up<H: Host>(error: SetupError) -> Reply<H> {
-    AdminError::NotSetUp(error).reply("")
+pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<H> {
+    AdminError::NotSetUp(error).reply(request_id)
 }
 
 async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer

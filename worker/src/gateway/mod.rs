@@ -52,6 +52,11 @@ where
         Ok(reply) => reply,
         Err(error) => Reply::error(&error),
     };
+    readable_by_pages(reply)
+}
+
+/// Lets a web page of any origin read an answer.
+fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
     reply
         .header("access-control-allow-origin", "*")
         .header("access-control-expose-headers", "x-request-id, x-pool-dropped, retry-after, retry-after-ms")
@@ -60,7 +65,7 @@ where
 /// The answer of a deployment that lacks a binding or a secret.
 pub(crate) fn not_set_up<H: Host>(error: &SetupError) -> Reply<H> {
     let message = format!("The service is not set up: {error}.");
-    Reply::error(&ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message))
+    readable_by_pages(Reply::error(&ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message)))
 }
 
 async fn answer<H, B>(

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::Text;
+
 /// The answer of `POST /v1/chat/completions` without `stream`.
 #[derive(Debug, Serialize)]
 pub struct ChatCompletion<'a> {
@@ -119,6 +121,17 @@ pub enum Fragment<'a> {
     Raw(&'a RawValue),
     /// Plain text.
     Text(Cow<'a, str>),
+}
+
+impl Fragment<'_> {
+    /// The plain text.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Raw(raw) => serde_json::from_str::<Text>(raw.get()).unwrap_or_default().0,
+            Self::Text(text) => Cow::Borrowed(text),
+        }
+    }
 }
 
 /// A tool call.
@@ -243,10 +256,10 @@ pub struct GoogleExtra<'a> {
     pub server_tool_parts: Vec<Box<RawValue>>,
     /// As Gemini gave it; it holds the search suggestions that must be displayed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub grounding_metadata: Option<&'a RawValue>,
+    pub grounding_metadata: Option<Box<RawValue>>,
     /// As Gemini gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url_context_metadata: Option<&'a RawValue>,
+    pub url_context_metadata: Option<Box<RawValue>>,
     /// How many different searches were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_search_requests: Option<usize>,

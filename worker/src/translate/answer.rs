@@ -7,12 +7,16 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use super::fence::without_fence;
 use super::ids::{Envelope, Ids};
+use super::logprobs::logprobs;
 use super::piece::{ChoiceState, Piece};
-use super::request::ResponseContext;
+use super::request::{CallStyle, ResponseContext};
+use super::signatures::CallSignature;
+use super::speech;
 use super::usage::Usage;
-use crate::gemini::{Candidate, GenerateResponse, PromptFeedback};
-use crate::openai::{ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, MessageAnswer, Text};
+use crate::gemini::{AnsweredBlob, Candidate, GenerateResponse, PromptFeedback};
+use crate::openai::{ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, LogProbs, MessageAnswer, Text};
 
 /// A translated answer.
 #[derive(Debug, Clone)]
@@ -23,6 +27,10 @@ pub struct ChatAnswer {
     pub usage: Usage,
     /// Whether anything was said.
     pub outcome: Outcome,
+    /// Set when the answer was cut by the limit of one call: [`super::resumed_body`] makes the body that goes on.
+    pub continuation: Option<String>,
+    /// Signatures of the calls in it, for [`super::SignatureCache`].
+    pub signatures: Vec<CallSignature>,
 }
 
 /// How a delivered answer turned out.
@@ -82,7 +90,7 @@ impl From<AnswerError> for ApiError {
     }
 }
 
-/// Translates an answer.
+/// Translates the answer of one call.
 ///
 /// # Errors
 /// When it holds nothing that could be delivered.
@@ -91,34 +99,141 @@ pub fn chat_response(
     context: &ResponseContext,
     envelope: &Envelope,
 ) -> Result<ChatAnswer, AnswerError> {
-    let malformed = || AnswerError { reason: SoftFailure::Malformed, usage: Usage::default() };
-    let response: GenerateResponse = serde_json::from_slice(body).map_err(|_| malformed())?;
-    if response.error.is_some() {
-        return Err(malformed());
-    }
-    let counted = response.usage_metadata.as_ref().map(Usage::from);
-    let usage = counted.unwrap_or_default();
-    let failed = |reason| AnswerError { reason, usage };
+    chat_responses(&[[body].as_slice()], context, envelope)
+}
+
+/// Translates the answers of several calls as one: those of a request for several choices
+/// ([`super::GeminiCall::copies`]), each of which may consist of an answer and those that went on with it
+/// ([`ChatAnswer::continuation`]).
+///
+/// # Errors
+/// When one of the calls holds nothing that could be delivered.
+pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
+    calls: &[C],
+    context: &ResponseContext,
+    envelope: &Envelope,
+) -> Result<ChatAnswer, AnswerError> {
     let mut ids = Ids::new(envelope.seed);
-    let id = ids.completion(response.response_id.as_deref());
-    let (choices, outcome) = if response.candidates.is_empty() {
-        let blocked = response.prompt_feedback.as_ref().and_then(blocked_choice);
-        (vec![blocked.ok_or_else(|| failed(SoftFailure::Empty))?], Outcome::Blocked)
-    } else {
-        choices(response.candidates, context, envelope, &mut ids).map_err(failed)?
+    let mut gathered: Vec<GatheredChoice<'_>> = Vec::new();
+    let mut counted: Option<Usage> = None;
+    let mut first: Option<Head<'_>> = None;
+    for call in calls {
+        let failed = |reason| AnswerError { reason, usage: counted.unwrap_or_default() };
+        let from = gathered.len();
+        let mut call_usage = None;
+        for (turn, body) in call.as_ref().iter().enumerate() {
+            let response: GenerateResponse =
+                serde_json::from_slice(body.as_ref()).map_err(|_| failed(SoftFailure::Malformed))?;
+            if response.error.is_some() {
+                return Err(failed(SoftFailure::Malformed));
+            }
+            if let Some(usage) = response.usage_metadata.as_ref().map(Usage::from) {
+                call_usage = Some(call_usage.map_or(usage, |before: Usage| before.resumed_by(usage)));
+            }
+            gather(response, turn > 0, from, &mut gathered, &mut first, context, &mut ids)
+                .map_err(|reason| AnswerError { reason, usage: call_usage.unwrap_or_default() })?;
+        }
+        counted = match (counted, call_usage) {
+            (Some(before), Some(usage)) => Some(before.plus(usage)),
+            (before, usage) => before.or(usage),
+        };
+    }
+    let numbered = calls.len() > 1;
+    let usage = counted.unwrap_or_default();
+    let mut answer = ChatAnswer {
+        body: Vec::new(),
+        usage,
+        outcome: Outcome::Blocked,
+        continuation: None,
+        signatures: Vec::new(),
     };
-    let tier = response.usage_metadata.as_ref().and_then(|usage| usage.service_tier.as_deref());
+    let lone = gathered.len() == 1;
+    let mut choices = Vec::with_capacity(gathered.len());
+    let mut unusable = None;
+    for (place, mut choice) in (0..).zip(gathered) {
+        if numbered {
+            choice.state.index = place;
+        }
+        if lone {
+            answer.continuation = choice.state.continuation();
+        }
+        answer.signatures.append(&mut choice.state.signatures);
+        match choice.end(context, envelope, &mut ids) {
+            Ended::Said(choice) => {
+                answer.outcome = Outcome::Delivered;
+                choices.push(choice);
+            }
+            Ended::Refused(choice) => choices.push(choice),
+            Ended::Unusable(reason, choice) => {
+                unusable = unusable.or(Some(reason));
+                choices.push(choice);
+            }
+        }
+    }
+    if let Some(reason) = unusable.filter(|_| answer.outcome == Outcome::Blocked) {
+        return Err(AnswerError { reason, usage });
+    }
+    let head = first.unwrap_or_default();
     let completion = ChatCompletion {
-        id: &id,
+        id: &head.id,
         object: "chat.completion",
         created: envelope.created_s,
-        model: envelope.model.shown(response.model_version.as_deref()),
+        model: envelope.model.shown(head.model_version.as_deref()),
         choices,
         usage: counted.map(Usage::body),
-        service_tier: tier.and_then(service_tier),
+        service_tier: head.service_tier,
     };
-    let body = serde_json::to_vec(&completion).map_err(|_| malformed())?;
-    Ok(ChatAnswer { body, usage, outcome })
+    answer.body =
+        serde_json::to_vec(&completion).map_err(|_| AnswerError { reason: SoftFailure::Malformed, usage })?;
+    Ok(answer)
+}
+
+/// What the first body says about the answer as a whole.
+#[derive(Default)]
+struct Head<'a> {
+    id: String,
+    model_version: Option<Text<'a>>,
+    service_tier: Option<Cow<'static, str>>,
+}
+
+/// Adds a body to the choices of its call, which begin at `from`.
+fn gather<'a>(
+    response: GenerateResponse<'a>,
+    resumed: bool,
+    from: usize,
+    gathered: &mut Vec<GatheredChoice<'a>>,
+    first: &mut Option<Head<'a>>,
+    context: &'a ResponseContext,
+    ids: &mut Ids,
+) -> Result<(), SoftFailure> {
+    if first.is_none() {
+        let tier = response.usage_metadata.as_ref().and_then(|usage| usage.service_tier.as_deref());
+        *first = Some(Head {
+            id: ids.completion(response.response_id.as_deref()),
+            service_tier: tier.and_then(service_tier),
+            model_version: response.model_version,
+        });
+    }
+    if response.candidates.is_empty() {
+        let blocked = response.prompt_feedback.as_ref().and_then(block).filter(|_| !resumed);
+        gathered.push(GatheredChoice::blocked(blocked.ok_or(SoftFailure::Empty)?));
+        return Ok(());
+    }
+    let mut candidates = response.candidates;
+    candidates.sort_by_key(|candidate| candidate.index.unwrap_or(0));
+    for candidate in candidates {
+        let index = candidate.index.unwrap_or(0);
+        let known = gathered.iter_mut().skip(from).find(|choice| resumed && choice.state.index == index);
+        if let Some(choice) = known {
+            choice.state.resume();
+            choice.add(candidate, true, context, ids);
+        } else {
+            let mut choice = GatheredChoice::new(index);
+            choice.add(candidate, false, context, ids);
+            gathered.push(choice);
+        }
+    }
+    Ok(())
 }
 
 /// Gemini's tier in OpenAI's words.
@@ -142,94 +257,111 @@ pub(super) fn block(feedback: &PromptFeedback<'_>) -> Option<(String, String)> {
     Some((refusal, reason.to_owned()))
 }
 
-fn blocked_choice<'a>(feedback: &PromptFeedback<'_>) -> Option<Choice<'a>> {
-    let (refusal, reason) = block(feedback)?;
-    Some(Choice {
-        index: 0,
-        message: MessageAnswer {
-            role: "assistant",
-            refusal: Some(Cow::Owned(refusal)),
-            ..MessageAnswer::default()
-        },
-        logprobs: None,
-        finish_reason: "content_filter",
-        native_finish_reason: Some(Cow::Owned(reason)),
-    })
+/// One choice, put together from one or several bodies.
+struct GatheredChoice<'a> {
+    state: ChoiceState,
+    message: MessageAnswer<'a>,
+    sound: Vec<AnsweredBlob<'a>>,
+    logprobs: Option<LogProbs<'a>>,
+    /// The refusal of a blocked prompt, and Gemini's reason.
+    blocked: Option<(String, String)>,
 }
 
-fn choices<'a>(
-    mut candidates: Vec<Candidate<'a>>,
-    context: &'a ResponseContext,
-    envelope: &Envelope,
-    ids: &mut Ids,
-) -> Result<(Vec<Choice<'a>>, Outcome), SoftFailure> {
-    candidates.sort_by_key(|candidate| candidate.index.unwrap_or(0));
-    let mut choices = Vec::with_capacity(candidates.len());
-    let mut outcome = Outcome::Blocked;
-    let mut unusable = Vec::new();
-    for candidate in candidates {
-        let mut state = ChoiceState::new(candidate.index.unwrap_or(0));
-        state.note(&candidate);
-        let mut message = message(candidate, &mut state, context, envelope, ids);
-        let Some(ending) = state.ending(context) else {
-            unusable.push(state.native_finish.map_or(SoftFailure::Empty, SoftFailure::Finish));
-            continue;
-        };
-        if ending.refusal.is_none() {
-            outcome = Outcome::Delivered;
-        }
-        if message.content.is_none() && !state.said.anything() && ending.refusal.is_none() {
-            message.content = Some(Cow::Borrowed(""));
-        }
-        message.refusal = ending.refusal.map(Cow::Owned);
-        choices.push(Choice {
-            index: state.index,
-            message,
-            logprobs: None,
-            finish_reason: ending.reason,
-            native_finish_reason: ending.native.map(Cow::Owned),
-        });
-    }
-    match unusable.into_iter().next() {
-        Some(failure) if choices.is_empty() => Err(failure),
-        _ => Ok((choices, outcome)),
-    }
+/// What became of a choice.
+enum Ended<'a> {
+    Said(Choice<'a>),
+    Refused(Choice<'a>),
+    /// Nothing; the choice is for the case that others said something.
+    Unusable(SoftFailure, Choice<'a>),
 }
 
 /// Seconds that OpenAI keeps speech for; ours is in the message itself and lasts.
 const AUDIO_LASTS_S: u64 = 3600;
 
-fn message<'a>(
-    candidate: Candidate<'a>,
-    state: &mut ChoiceState,
-    context: &'a ResponseContext,
-    envelope: &Envelope,
-    ids: &mut Ids,
-) -> MessageAnswer<'a> {
-    let mut message = MessageAnswer { role: "assistant", ..MessageAnswer::default() };
-    for part in candidate.content.unwrap_or_default().parts {
-        match state.read(part, context, ids) {
-            None => {}
-            Some(Piece::Text(text)) => append(&mut message.content, text),
-            Some(Piece::Thought(text)) => append(&mut message.reasoning_content, text),
-            Some(Piece::Call(call)) if context.legacy_functions => message.function_call = call.function,
-            Some(Piece::Call(mut call)) => {
-                call.index = None;
-                message.tool_calls.push(call);
+impl<'a> GatheredChoice<'a> {
+    fn new(index: u32) -> Self {
+        let message = MessageAnswer { role: "assistant", ..MessageAnswer::default() };
+        Self { state: ChoiceState::new(index), message, sound: Vec::new(), logprobs: None, blocked: None }
+    }
+
+    fn blocked(refusal: (String, String)) -> Self {
+        Self { blocked: Some(refusal), ..Self::new(0) }
+    }
+
+    fn add(&mut self, candidate: Candidate<'a>, resumed: bool, context: &'a ResponseContext, ids: &mut Ids) {
+        self.state.note(&candidate);
+        if let Some(more) = logprobs(candidate.logprobs_result) {
+            match &mut self.logprobs {
+                Some(known) => known.content.extend(more.content),
+                None => self.logprobs = Some(more),
             }
-            Some(Piece::Image(image)) => message.images.push(image),
-            Some(Piece::Audio(blob)) => {
-                message.audio = Some(AudioAnswer {
-                    id: Cow::Owned(ids.next("audio_")),
-                    data: Some(blob.data.0),
-                    expires_at: Some(envelope.created_s + AUDIO_LASTS_S),
-                    transcript: Some(Cow::Borrowed("")),
-                });
+        }
+        let message = &mut self.message;
+        for part in candidate.content.unwrap_or_default().parts {
+            match self.state.read(part, resumed, context, ids) {
+                None => {}
+                Some(Piece::Text(text)) => append(&mut message.content, text),
+                Some(Piece::Thought(text)) => append(&mut message.reasoning_content, text),
+                Some(Piece::Call(call)) if context.calls == CallStyle::Function => {
+                    message.function_call = call.function;
+                }
+                Some(Piece::Call(mut call)) => {
+                    call.index = None;
+                    message.tool_calls.push(call);
+                }
+                Some(Piece::Image(image)) => message.images.push(image),
+                Some(Piece::Audio(blob)) => self.sound.push(blob),
             }
         }
     }
-    message.extra_content = state.take_extra().into_content();
-    message
+
+    fn end(mut self, context: &ResponseContext, envelope: &Envelope, ids: &mut Ids) -> Ended<'a> {
+        if let Some((refusal, reason)) = self.blocked.take() {
+            return Ended::Refused(self.choice("content_filter", Some(reason), Some(refusal)));
+        }
+        if let Some(data) = speech::deliver(std::mem::take(&mut self.sound), context.audio_format) {
+            self.message.audio = Some(AudioAnswer {
+                id: Cow::Owned(ids.next("audio_")),
+                data: Some(data),
+                expires_at: Some(envelope.created_s + AUDIO_LASTS_S),
+                transcript: Some(Cow::Borrowed("")),
+            });
+        }
+        if context.json {
+            self.message.content = self.message.content.take().map(unfenced);
+        }
+        let (annotations, extra) = self.state.take_rest();
+        self.message.annotations = annotations;
+        self.message.extra_content = extra.into_content();
+        let Some(ending) = self.state.ending(context) else {
+            let native = self.state.native_finish.take();
+            let reason = native.clone().map_or(SoftFailure::Empty, SoftFailure::Finish);
+            return Ended::Unusable(reason, self.choice("stop", native, None));
+        };
+        let refused = ending.refusal.is_some();
+        let choice = self.choice(ending.reason, ending.native, ending.refusal);
+        if refused { Ended::Refused(choice) } else { Ended::Said(choice) }
+    }
+
+    fn choice(
+        self,
+        finish_reason: &'static str,
+        native: Option<String>,
+        refusal: Option<String>,
+    ) -> Choice<'a> {
+        let Self { state, mut message, logprobs, .. } = self;
+        if message.content.is_none() && !state.said.anything() && refusal.is_none() {
+            message.content = Some(Cow::Borrowed(""));
+        }
+        message.refusal = refusal.map(Cow::Owned);
+        let native_finish_reason = native.map(Cow::Owned);
+        Choice { index: state.index, message, logprobs, finish_reason, native_finish_reason }
+    }
+}
+
+fn unfenced(text: Cow<'_, str>) -> Cow<'_, str> {
+    let inside = without_fence(&text);
+    if inside.len() == text.len() { text } else { Cow::Owned(inside.to_owned()) }
 }
 
 fn append<'a>(to: &mut Option<Cow<'a, str>>, fragment: Fragment<'a>) {

@@ -6,12 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::capabilities::{Capabilities, Thinking};
-use super::messages::plain_text;
-use super::names::Names;
-use super::request::TranslateOptions;
+use super::messages::{Scope, content_part, plain_text};
 use super::{results, signatures};
-use crate::gemini::{FunctionCall, FunctionResponse, Part, PartData};
+use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
 use crate::openai::{ApiError, CalledFunction, Message, MessageContent, ToolCall};
 
 /// One call of a message.
@@ -151,24 +148,18 @@ fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
 ///
 /// Newer models refuse a turn whose first call does not carry the signature it was made with; where it is lost, a
 /// value that Google accepts instead stands in for it.
-pub(super) fn call_parts<'r>(
-    site: &CallSite<'r>,
-    capabilities: &Capabilities,
-    options: &TranslateOptions<'_>,
-    names: &Names,
-) -> Vec<Part<'r>> {
+pub(super) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<'r>> {
+    let Scope { capabilities, options, names } = scope;
     let mut parts = Vec::with_capacity(site.calls.len());
     for call in &site.calls {
         let args = match call.args {
             CallArgs::Function(function) => results::arguments(function.arguments),
             CallArgs::Custom(input) => results::custom_input(input),
         };
-        let id = call.id.filter(|_| capabilities.modern).map(Cow::Borrowed);
+        let id = call.id.filter(|_| capabilities.call_ids).map(Cow::Borrowed);
         let data = PartData::FunctionCall(FunctionCall { id, name: names.to_gemini(call.name), args });
-        let mut thought_signature = None;
-        if capabilities.thinking != Thinking::None {
-            thought_signature = signatures::of_call(call, options.signatures);
-        }
+        let kept = scope.keeps_signatures().then(|| signatures::of_call(call, options.signatures));
+        let mut thought_signature = kept.flatten();
         if thought_signature.is_none() && capabilities.modern && parts.is_empty() {
             thought_signature = Some(Cow::Borrowed(signatures::STAND_IN));
         }
@@ -181,49 +172,106 @@ pub(super) fn call_parts<'r>(
 pub(super) fn result_parts<'r>(
     site: &CallSite<'r>,
     messages: &'r [Message<'_>],
-    capabilities: &Capabilities,
-    names: &Names,
+    scope: Scope<'r>,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    let modern = scope.capabilities.modern;
+    let mut parts = Vec::with_capacity(site.calls.len());
+    let mut media = Vec::new();
+    for (call, result) in site.calls.iter().zip(&site.results) {
+        let (response, shown) = match result.and_then(|index| Some((index, messages.get(index)?))) {
+            Some((index, message)) => {
+                let (text, shown) = result_content(index, message, scope)?;
+                (results::response(text), shown)
+            }
+            None => (results::no_response(), Vec::new()),
+        };
+        let mut own_parts = Vec::new();
+        for part in shown {
+            match part.data {
+                PartData::InlineData(blob) if modern => {
+                    own_parts.push(FunctionResponsePart::InlineData(blob));
+                }
+                PartData::FileData(file) if modern => own_parts.push(FunctionResponsePart::FileData(file)),
+                _ => media.push(part),
+            }
+        }
+        let id = call.id.filter(|_| scope.capabilities.call_ids).map(Cow::Borrowed);
+        let name = scope.names.to_gemini(call.name);
+        parts.push(
+            PartData::FunctionResponse(FunctionResponse { id, name, response, parts: own_parts }).into(),
+        );
+    }
+    // Older models take no media inside a result; after all results is where they expect them.
+    parts.extend(media);
+    Ok(parts)
+}
+
+/// The calls of a turn in words, for a history that Gemini does not accept otherwise.
+pub(super) fn calls_as_text<'r>(site: &CallSite<'r>) -> Vec<Part<'r>> {
+    let text = |call: &Call<'r>| match call.args {
+        CallArgs::Function(function) => {
+            format!("[tool call {}] {}", call.name, results::arguments(function.arguments).get())
+        }
+        CallArgs::Custom(input) => format!("[tool call {}] {input}", call.name),
+    };
+    site.calls.iter().map(|call| Part::text(text(call))).collect()
+}
+
+/// The results of a turn in words.
+pub(super) fn results_as_text<'r>(
+    site: &CallSite<'r>,
+    messages: &'r [Message<'_>],
+    scope: Scope<'r>,
 ) -> Result<Vec<Part<'r>>, ApiError> {
     let mut parts = Vec::with_capacity(site.calls.len());
     for (call, result) in site.calls.iter().zip(&site.results) {
-        let response = match result.and_then(|index| Some((index, messages.get(index)?))) {
-            Some((index, message)) => results::response(result_text(index, message)?),
-            None => results::no_response(),
+        let Some((index, message)) = result.and_then(|index| Some((index, messages.get(index)?))) else {
+            continue;
         };
-        let id = call.id.filter(|_| capabilities.modern).map(Cow::Borrowed);
-        let name = names.to_gemini(call.name);
-        parts.push(
-            PartData::FunctionResponse(FunctionResponse { id, name, response, parts: Vec::new() }).into(),
-        );
+        let (text, media) = result_content(index, message, scope)?;
+        parts.push(Part::text(format!("[tool result {}] {text}", call.name)));
+        parts.extend(media);
     }
     Ok(parts)
 }
 
-/// What a tool says, as one text.
-fn result_text<'r>(index: usize, message: &'r Message<'_>) -> Result<Cow<'r, str>, ApiError> {
+/// What a tool says, as one text, and what it shows.
+fn result_content<'r>(
+    index: usize,
+    message: &'r Message<'_>,
+    scope: Scope<'r>,
+) -> Result<(Cow<'r, str>, Vec<Part<'r>>), ApiError> {
     match &message.content {
-        None => Ok(Cow::Borrowed("")),
-        Some(MessageContent::One(text)) => Ok(Cow::Borrowed(text)),
+        None => Ok((Cow::Borrowed(""), Vec::new())),
+        Some(MessageContent::One(text)) => Ok((Cow::Borrowed(text), Vec::new())),
         Some(MessageContent::Many(content)) => {
             let mut texts = Vec::with_capacity(content.len());
+            let mut media = Vec::new();
             for (place, part) in content.iter().enumerate() {
-                let Some(text) = plain_text(part) else {
-                    let param = format!("messages[{index}].content[{place}].type");
-                    return Err(ApiError::invalid_value(
-                        &param,
-                        "Invalid value. Supported values are: 'text'.",
-                    ));
-                };
-                texts.push(text);
+                match plain_text(part) {
+                    Some(text) => texts.push(text),
+                    None => media.extend(content_part(index, place, part, scope)?),
+                }
             }
-            Ok(if let [text] = texts.as_slice() { Cow::Borrowed(text) } else { Cow::Owned(texts.join("\n")) })
+            let text = if let [text] = texts.as_slice() {
+                Cow::Borrowed(*text)
+            } else {
+                Cow::Owned(texts.join("\n"))
+            };
+            Ok((text, media))
         }
     }
 }
 
 /// A result whose call is not in the history, as words of the user.
-pub(super) fn orphan<'r>(index: usize, message: &'r Message<'_>) -> Result<Part<'r>, ApiError> {
-    let text = result_text(index, message)?;
+pub(super) fn orphan<'r>(
+    index: usize,
+    message: &'r Message<'_>,
+    scope: Scope<'r>,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    let (text, media) = result_content(index, message, scope)?;
     let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or_default();
-    Ok(Part::text(format!("[tool result {id}] {text}")))
+    let mut parts = vec![Part::text(format!("[tool result {id}] {text}"))];
+    parts.extend(media);
+    Ok(parts)
 }

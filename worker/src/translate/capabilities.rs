@@ -20,11 +20,15 @@ pub struct Capabilities {
     pub candidates: bool,
     /// Whether log probabilities are accepted.
     pub logprobs: bool,
-    /// Generation 3 and later: calls have ids and thought signatures, results may hold pictures, each picture has its
-    /// own resolution, and functions can be `VALIDATED`.
+    /// Generation 3 and later: calls must carry thought signatures, results may hold pictures, each picture has its own
+    /// resolution, and functions can be `VALIDATED`.
     pub modern: bool,
+    /// Whether calls have ids; others answer 400 "Unknown name".
+    pub call_ids: bool,
     /// Whether a JSON answer can be asked for beside functions.
     pub json_with_tools: bool,
+    /// Whether the order of properties has to be told: later models keep the schema's.
+    pub property_order: bool,
     /// Whether Gemini's own tools can stand beside functions.
     pub builtins_with_functions: bool,
     /// Whether the last turn may be the model's; it goes on from there.
@@ -107,7 +111,9 @@ const G2_0: Capabilities = Capabilities {
     candidates: true,
     logprobs: true,
     modern: false,
+    call_ids: false,
     json_with_tools: false,
+    property_order: true,
     builtins_with_functions: false,
     model_turn_last: true,
     system_instruction: true,
@@ -116,7 +122,8 @@ const G2_0: Capabilities = Capabilities {
     json: true,
     long_answers: false,
 };
-const OLD: Capabilities = Capabilities { penalties: false, candidates: false, logprobs: false, ..G2_0 };
+const OLD: Capabilities =
+    Capabilities { penalties: false, candidates: false, logprobs: false, property_order: false, ..G2_0 };
 const G2_5_FLASH: Capabilities =
     Capabilities { thinking: Thinking::Budget { min: 1, max: 24_576, off: true }, logprobs: true, ..OLD };
 const G2_5_LITE: Capabilities =
@@ -126,6 +133,7 @@ const G2_5_PRO: Capabilities =
 const G3: Capabilities = Capabilities {
     thinking: ALL_LEVELS,
     modern: true,
+    call_ids: true,
     json_with_tools: true,
     builtins_with_functions: true,
     ..OLD
@@ -168,6 +176,12 @@ const TABLE: &[Row] = &[
 ];
 
 impl Capabilities {
+    /// Whether it signs what it says, so that a signature may be sent back to it.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        self.modern || self.thinking != Thinking::None
+    }
+
     /// The model's row. An unknown name gets one that sends nothing that could be refused.
     #[must_use]
     pub fn of(model: &ModelId) -> Self {

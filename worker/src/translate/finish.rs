@@ -3,6 +3,8 @@
 //! In: Gemini's `finishReason` and what was delivered until then. Out: OpenAI's `finish_reason`, or the verdict that
 //! this answer is none. An agent that is told `stop` about nothing gives up in silence; that must not happen.
 
+use super::request::CallStyle;
+
 /// What a choice has delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Said {
@@ -28,10 +30,10 @@ pub(super) enum Finish {
 }
 
 /// Maps `finishReason`.
-pub(super) fn finish(native: Option<&str>, said: Said, legacy_functions: bool) -> Finish {
-    let done = match (said.calls, legacy_functions) {
-        (true, false) => "tool_calls",
-        (true, true) => "function_call",
+pub(super) fn finish(native: Option<&str>, said: Said, calls: CallStyle) -> Finish {
+    let done = match (said.calls, calls) {
+        (true, CallStyle::Function) => "function_call",
+        (true, _) => "tool_calls",
         (false, _) => "stop",
     };
     let told = |reason| Finish::Reason { reason, native: true };
@@ -98,7 +100,7 @@ mod tests {
             (Some("MISSING_THOUGHT_SIGNATURE"), "stop*", "tool_calls*", "-"),
             (Some("SOMETHING_NEW"), "stop*", "tool_calls*", "-"),
         ] {
-            let shown = |said| match finish(native, said, false) {
+            let shown = |said| match finish(native, said, CallStyle::Tools) {
                 Finish::Reason { reason, native } => format!("{reason}{}", if native { "*" } else { "" }),
                 Finish::Unusable => "-".to_owned(),
             };
@@ -106,7 +108,7 @@ mod tests {
             assert_eq!(shown(Said { calls: true, ..NOTHING }), call, "{native:?} with a call");
             assert_eq!(shown(NOTHING), nothing, "{native:?} with nothing");
         }
-        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, true);
+        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, CallStyle::Function);
         assert_eq!(legacy, Finish::Reason { reason: "function_call", native: false });
     }
 }

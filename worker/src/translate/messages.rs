@@ -6,12 +6,34 @@
 use std::borrow::Cow;
 
 use super::calls::{self, History};
-use super::capabilities::{Capabilities, Thinking};
+use super::capabilities::Capabilities;
+use super::media::{self, MediaContext};
 use super::names::Names;
+use super::repair::Repair;
 use super::request::TranslateOptions;
 use super::signatures;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
 use crate::openai::{ApiError, ChatRequest, ContentPart, Message, MessageContent};
+
+/// What the translation of every message depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'r> {
+    pub(super) capabilities: &'r Capabilities,
+    pub(super) options: &'r TranslateOptions<'r>,
+    pub(super) names: &'r Names,
+}
+
+impl<'r> Scope<'r> {
+    /// Whether signatures go back to the model that made them.
+    pub(super) fn keeps_signatures(self) -> bool {
+        self.capabilities.signs() && !self.options.repairs.contains(Repair::StandInSignatures)
+    }
+
+    pub(super) fn media(self) -> MediaContext<'r> {
+        let allowed = !self.options.repairs.contains(Repair::NoMediaResolution);
+        MediaContext { resolutions: self.capabilities.modern && allowed, fetched: self.options.media }
+    }
+}
 
 /// A translated conversation.
 pub(super) struct Conversation<'r> {
@@ -19,13 +41,25 @@ pub(super) struct Conversation<'r> {
     pub(super) contents: Vec<Content<'r>>,
 }
 
+impl Conversation<'_> {
+    /// Adds what has to be said in words.
+    pub(super) fn instruct(&mut self, words: Option<String>, capabilities: &Capabilities) {
+        let Some(words) = words else { return };
+        let part = Part::text(words);
+        if capabilities.system_instruction {
+            self.system.get_or_insert_with(|| SystemInstruction { parts: Vec::new() }).parts.push(part);
+        } else {
+            prepend_system(&mut self.contents, &[part]);
+        }
+    }
+}
+
 /// Translates all messages.
 pub(super) fn conversation<'r>(
     request: &'r ChatRequest<'_>,
-    capabilities: &Capabilities,
-    options: &TranslateOptions<'_>,
-    names: &Names,
+    scope: Scope<'r>,
 ) -> Result<Conversation<'r>, ApiError> {
+    let capabilities = scope.capabilities;
     let messages = request.messages();
     let history = History::of(messages);
     let leading = messages.iter().take_while(|message| is_system(message)).count();
@@ -35,16 +69,20 @@ pub(super) fn conversation<'r>(
         match &*message.role {
             "system" | "developer" if index < leading => system.extend(system_parts(index, message)?),
             "system" | "developer" => turns.extend(Role::User, system_parts(index, message)?),
-            "user" => turns.extend(Role::User, user_parts(index, message)?),
+            "user" => turns.extend(Role::User, user_parts(index, message, scope)?),
             "assistant" => {
-                turns.extend(Role::Model, assistant_parts(index, message, capabilities)?);
-                if let Some(site) = history.site(index) {
-                    turns.extend(Role::Model, calls::call_parts(site, capabilities, options, names));
-                    turns.push_results(calls::result_parts(site, messages, capabilities, names)?);
+                turns.extend(Role::Model, assistant_parts(index, message, scope)?);
+                let site = history.site(index);
+                if let Some(site) = site.filter(|_| scope.options.repairs.contains(Repair::CallsAsText)) {
+                    turns.extend(Role::Model, calls::calls_as_text(site));
+                    turns.extend(Role::User, calls::results_as_text(site, messages, scope)?);
+                } else if let Some(site) = site {
+                    turns.extend(Role::Model, calls::call_parts(site, scope));
+                    turns.push_results(calls::result_parts(site, messages, scope)?);
                 }
             }
             "tool" | "function" if history.is_matched(index) => {}
-            "tool" | "function" => turns.extend(Role::User, [calls::orphan(index, message)?]),
+            "tool" | "function" => turns.extend(Role::User, calls::orphan(index, message, scope)?),
             role => {
                 let param = format!("messages[{index}].role");
                 let message = format!(
@@ -114,14 +152,18 @@ fn system_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'
     Ok(parts)
 }
 
-fn user_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>>, ApiError> {
+fn user_parts<'r>(
+    index: usize,
+    message: &'r Message<'_>,
+    scope: Scope<'r>,
+) -> Result<Vec<Part<'r>>, ApiError> {
     let mut parts = Vec::new();
     match &message.content {
         None => return Err(no_content(index)),
         Some(MessageContent::One(text)) => parts.extend(text_part(text)),
         Some(MessageContent::Many(content)) => {
             for (place, part) in content.iter().enumerate() {
-                parts.extend(content_part(index, place, part)?);
+                parts.extend(content_part(index, place, part, scope)?);
             }
         }
     }
@@ -134,21 +176,29 @@ fn user_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>
 fn assistant_parts<'r>(
     index: usize,
     message: &'r Message<'_>,
-    capabilities: &Capabilities,
+    scope: Scope<'r>,
 ) -> Result<Vec<Part<'r>>, ApiError> {
     let mut parts = Vec::new();
     match &message.content {
         None => {}
-        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
+        Some(MessageContent::One(text)) => parts.extend(media::markdown_parts(text)),
         Some(MessageContent::Many(content)) => {
             for (place, part) in content.iter().enumerate() {
-                parts.extend(content_part(index, place, part)?);
+                parts.extend(content_part(index, place, part, scope)?);
             }
         }
     }
     parts.extend(message.refusal.as_deref().and_then(text_part));
-    if capabilities.thinking != Thinking::None
-        && let Some(last) = parts.last_mut()
+    let images_from = parts.len();
+    for (place, image) in message.images.iter().flatten().enumerate() {
+        let param = format!("messages[{index}].images[{place}]");
+        let part = media::assistant_image(&image.image_url, &param, scope.media())?;
+        let thought_signature =
+            signatures::in_extra(image.extra_content).filter(|_| scope.keeps_signatures());
+        parts.push(Part { thought_signature, ..part });
+    }
+    if scope.keeps_signatures()
+        && let Some(last) = parts.get_mut(..images_from).and_then(<[_]>::last_mut)
     {
         last.thought_signature = signatures::in_extra(message.extra_content);
     }
@@ -168,17 +218,26 @@ pub(super) fn plain_text<'r>(part: &'r ContentPart<'_>) -> Option<&'r str> {
     }
 }
 
-fn content_part<'r>(
+/// The part for Gemini; none for an empty text.
+pub(super) fn content_part<'r>(
     index: usize,
     place: usize,
     part: &'r ContentPart<'_>,
+    scope: Scope<'r>,
 ) -> Result<Option<Part<'r>>, ApiError> {
     if let Some(text) = plain_text(part) {
         return Ok(text_part(text));
     }
-    let param = format!("messages[{index}].content[{place}].type");
+    let param = format!("messages[{index}].content[{place}]");
+    if let Some(part) = media::media_part(part, &param, scope.media())? {
+        return Ok(Some(part));
+    }
     let shown: String = part.r#type.chars().take(40).collect();
-    Err(ApiError::invalid_value(&param, format!("Invalid value: '{shown}'. Supported values are: 'text'.")))
+    let message = format!(
+        "Invalid value: '{shown}'. Supported values are: 'text', 'image_url', 'input_audio', 'video_url', 'file' and \
+         'refusal'."
+    );
+    Err(ApiError::invalid_value(&format!("{param}.type"), message))
 }
 
 fn no_content(index: usize) -> ApiError {

@@ -44,13 +44,24 @@ pub(super) struct Names {
 struct Declared {
     client: String,
     gemini: String,
-    /// Whether it was declared as a tool of free text.
-    custom: bool,
+    kind: Kind,
+}
+
+/// How the caller declared a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// With an object of arguments.
+    #[default]
+    Plain,
+    /// With arguments that are no object and stand under `value` at Gemini.
+    Wrapped,
+    /// As a tool of free text, which stands under `input` at Gemini.
+    Custom,
 }
 
 impl Names {
     /// Remembers a declaration and gives the name for Gemini; `None` if the caller has used the name before.
-    pub(super) fn declare<'r>(&mut self, name: &'r str, custom: bool) -> Option<Cow<'r, str>> {
+    pub(super) fn declare<'r>(&mut self, name: &'r str, kind: Kind) -> Option<Cow<'r, str>> {
         if self.is_declared(name) {
             return None;
         }
@@ -60,8 +71,13 @@ impl Names {
             longer.truncate(KEPT);
             gemini = Cow::Owned(format!("{longer}_{:08x}", fnv1a(name)));
         }
-        self.declared.push(Declared { client: name.to_owned(), gemini: gemini.clone().into_owned(), custom });
+        self.declared.push(Declared { client: name.to_owned(), gemini: gemini.clone().into_owned(), kind });
         Some(gemini)
+    }
+
+    /// Whether nothing is declared.
+    pub(super) fn is_empty(&self) -> bool {
+        self.declared.is_empty()
     }
 
     /// Whether the caller has declared this name.
@@ -78,14 +94,14 @@ impl Names {
         }
     }
 
-    /// The caller's name for a function that Gemini calls, and whether it takes free text.
+    /// The caller's name for a function that Gemini calls, and how it was declared.
     ///
     /// Gemini sometimes puts its own namespace, `default_api`, before a name.
-    pub(super) fn to_client<'r>(&'r self, name: &'r str) -> (&'r str, bool) {
+    pub(super) fn to_client<'r>(&'r self, name: &'r str) -> (&'r str, Kind) {
         let find = |name: &str| self.declared.iter().find(|known| known.gemini == name);
         let bare = ["default_api:", "default_api."].iter().find_map(|prefix| name.strip_prefix(prefix));
         let known = find(name).or_else(|| bare.and_then(find));
-        known.map_or((name, false), |known| (&known.client, known.custom))
+        known.map_or((name, Kind::Plain), |known| (&known.client, known.kind))
     }
 }
 
@@ -104,24 +120,24 @@ mod tests {
             ("sp ace", "sp_ace"),
             ("é", "__"),
         ] {
-            assert_eq!(names.declare(client, false).as_deref(), Some(gemini));
-            assert_eq!(names.to_client(gemini), (client, false));
+            assert_eq!(names.declare(client, Kind::Plain).as_deref(), Some(gemini));
+            assert_eq!(names.to_client(gemini), (client, Kind::Plain));
         }
-        let short = names.declare(&long, true).unwrap();
+        let short = names.declare(&long, Kind::Custom).unwrap();
         assert_eq!(short.len(), LONGEST);
-        assert_eq!(names.to_client(&short), (long.as_str(), true));
+        assert_eq!(names.to_client(&short), (long.as_str(), Kind::Custom));
         // Two names that fall together stay apart.
-        let second = names.declare("sp_ace", false).unwrap();
+        let second = names.declare("sp_ace", Kind::Wrapped).unwrap();
         assert_ne!(second, "sp_ace");
-        assert_eq!(names.to_client(&second), ("sp_ace", false));
+        assert_eq!(names.to_client(&second), ("sp_ace", Kind::Wrapped));
         assert_eq!(names.to_gemini("sp_ace"), second);
-        assert_eq!(names.declare("1st", false), None);
+        assert_eq!(names.declare("1st", Kind::Plain), None);
     }
 
     #[test]
     fn geminis_namespace_is_taken_off_only_where_it_helps() {
         let mut names = Names::default();
-        names.declare("f", false);
+        names.declare("f", Kind::Plain);
         assert_eq!(names.to_client("default_api:f").0, "f");
         assert_eq!(names.to_client("default_api.f").0, "f");
         assert_eq!(names.to_client("default_api:g").0, "default_api:g");

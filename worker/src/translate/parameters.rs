@@ -51,6 +51,20 @@ fn max_output_tokens(
     Ok(Some(limit.map_or(wanted, |limit| wanted.min(limit.max(1)))))
 }
 
+/// Tokens that one call returns at most, whole and streamed.
+const LONGEST_WHOLE: u64 = 32_768;
+const LONGEST_STREAMED: u64 = 65_536;
+
+/// Whether more is wanted than one call of the model can return, so that several have to follow each other.
+pub(super) fn exceeds_one_call(
+    request: &ChatRequest<'_>,
+    capabilities: &Capabilities,
+    max_output_tokens: Option<u64>,
+) -> bool {
+    let longest = if request.stream() { LONGEST_STREAMED } else { LONGEST_WHOLE };
+    capabilities.long_answers && max_output_tokens.is_some_and(|wanted| wanted > longest)
+}
+
 fn stop_sequences<'r>(request: &'r ChatRequest<'_>) -> Result<Vec<&'r str>, ApiError> {
     let stops: Vec<&str> = match &request.stop {
         None => Vec::new(),

@@ -9,12 +9,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::finish::{self, Finish, Said};
+use super::grounding::{self, PartTexts};
 use super::ids::Ids;
-use super::request::ResponseContext;
+use super::names::Kind;
+use super::request::{CallStyle, ResponseContext};
+use super::signatures::CallSignature;
 use crate::gemini::{AnswerPart, AnsweredBlob, AnsweredCall, Candidate};
 use crate::openai::{
-    CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer, Text,
-    ToolCallAnswer,
+    Annotation, CustomCallAnswer, Fragment, FunctionCallAnswer, GoogleExtra, ImageAnswer, ImageUrlAnswer,
+    Text, ToolCallAnswer,
 };
 
 /// What a part adds to the message.
@@ -34,6 +37,8 @@ pub(super) struct ChoiceState {
     pub(super) said: Said,
     /// Gemini's `finishReason`, the last one.
     pub(super) native_finish: Option<String>,
+    /// Of the calls, to be remembered.
+    pub(super) signatures: Vec<CallSignature>,
     finish_message: Option<String>,
     calls: u32,
     call_ids: Vec<String>,
@@ -43,6 +48,11 @@ pub(super) struct ChoiceState {
     code_execution: Vec<Box<RawValue>>,
     server_tool_parts: Vec<Box<RawValue>>,
     continuation_token: Option<String>,
+    grounding: Option<Box<RawValue>>,
+    citations: Option<Box<RawValue>>,
+    url_context: Option<Box<RawValue>>,
+    /// Kept only where sources may refer to them.
+    texts: PartTexts,
 }
 
 /// How a choice is told to the caller.
@@ -69,10 +79,39 @@ impl ChoiceState {
         keep(&mut self.native_finish, &candidate.finish_reason);
         keep(&mut self.finish_message, &candidate.finish_message);
         keep(&mut self.continuation_token, &candidate.continuation_token);
+        let keep = |slot: &mut Option<Box<RawValue>>, raw: Option<&RawValue>| {
+            let compacted = raw.and_then(|raw| RawValue::from_string(compact(raw.get()).into_owned()).ok());
+            *slot = compacted.or(slot.take());
+        };
+        keep(&mut self.grounding, candidate.grounding_metadata);
+        keep(&mut self.citations, candidate.citation_metadata);
+        keep(&mut self.url_context, candidate.url_context_metadata);
     }
 
-    /// Takes in a part.
+    /// Takes in a part. In a stream (`streamed`) a text may go on where the last part ended.
     pub(super) fn read<'a>(
+        &mut self,
+        part: AnswerPart<'a>,
+        streamed: bool,
+        context: &'a ResponseContext,
+        ids: &mut Ids,
+    ) -> Option<Piece<'a>> {
+        let piece = self.piece(part, context, ids);
+        if context.grounded || self.grounding.is_some() || self.citations.is_some() {
+            let (text, shown) = match &piece {
+                Some(Piece::Text(fragment)) => (fragment.text(), true),
+                _ => (Cow::Borrowed(""), false),
+            };
+            if streamed {
+                self.texts.extend(&text, shown);
+            } else {
+                self.texts.push(&text, shown);
+            }
+        }
+        piece
+    }
+
+    fn piece<'a>(
         &mut self,
         part: AnswerPart<'a>,
         context: &'a ResponseContext,
@@ -127,25 +166,30 @@ impl ChoiceState {
         context: &'a ResponseContext,
         ids: &mut Ids,
     ) -> Option<ToolCallAnswer<'a>> {
-        if self.calls > 0 && (context.first_call_only || context.legacy_functions) {
+        if self.calls > 0 && context.calls != CallStyle::Tools {
             return None;
         }
         let index = self.calls;
         self.calls += 1;
         self.said.calls = true;
         let id = self.call_id(call.id, ids);
-        let (name, custom) = match call.name.0 {
+        let (name, kind) = match call.name.0 {
             Cow::Borrowed(name) => {
-                let (name, custom) = context.names.to_client(name);
-                (Cow::Borrowed(name), custom)
+                let (name, kind) = context.names.to_client(name);
+                (Cow::Borrowed(name), kind)
             }
             Cow::Owned(name) => {
-                let (name, custom) = context.names.to_client(&name);
-                (Cow::Owned(name.to_owned()), custom)
+                let (name, kind) = context.names.to_client(&name);
+                (Cow::Owned(name.to_owned()), kind)
             }
         };
-        let arguments = call.args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
+        let call_args = if kind == Kind::Wrapped { unwrapped(call.args) } else { call.args };
+        let arguments = call_args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
         let arguments = if arguments == "null" { Cow::Borrowed("{}") } else { arguments };
+        if let Some(signature) = &signature {
+            let (call_id, function) = (id.clone(), name.clone().into_owned());
+            self.signatures.push(CallSignature { call_id, function, signature: signature.to_string() });
+        }
         let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
         let mut answer = ToolCallAnswer {
             index: Some(index),
@@ -155,7 +199,7 @@ impl ChoiceState {
             custom: None,
             extra_content,
         };
-        if custom {
+        if kind == Kind::Custom {
             answer.r#type = "custom";
             answer.custom = Some(CustomCallAnswer { name, input: custom_input(call.args, arguments) });
         } else {
@@ -202,9 +246,20 @@ impl ChoiceState {
         }))
     }
 
+    /// The token with which an answer goes on that was cut by the limit of one call.
+    pub(super) fn continuation(&self) -> Option<String> {
+        let cut = self.native_finish.as_deref() == Some("CONTINUATION");
+        self.continuation_token.clone().filter(|_| cut)
+    }
+
+    /// Makes ready for more of the same answer.
+    pub(super) fn resume(&mut self) {
+        (self.native_finish, self.continuation_token) = (None, None);
+    }
+
     /// How the choice ended; `None` when it holds nothing usable.
     pub(super) fn ending(&self, context: &ResponseContext) -> Option<Ending> {
-        match finish::finish(self.native_finish.as_deref(), self.said, context.legacy_functions) {
+        match finish::finish(self.native_finish.as_deref(), self.said, context.calls) {
             Finish::Unusable => None,
             Finish::Reason { reason, native } => {
                 let told = self.native_finish.clone().filter(|_| native);
@@ -220,15 +275,19 @@ impl ChoiceState {
         }
     }
 
-    /// What OpenAI's message has no place for. Emptied by this.
-    pub(super) fn take_extra<'a>(&mut self) -> GoogleExtra<'a> {
-        GoogleExtra {
+    /// The sources of the text, and what OpenAI's message has no place for. Emptied by this.
+    pub(super) fn take_rest<'a>(&mut self) -> (Vec<Annotation<'a>>, GoogleExtra<'a>) {
+        let sources = grounding::sources(self.grounding.as_deref(), self.citations.as_deref(), &self.texts);
+        let extra = GoogleExtra {
+            grounding_metadata: self.grounding.take(),
+            url_context_metadata: self.url_context.take(),
+            web_search_requests: sources.searches,
             thought_signature: self.signature.take().map(Cow::Owned),
             code_execution: std::mem::take(&mut self.code_execution),
             server_tool_parts: std::mem::take(&mut self.server_tool_parts),
             continuation_token: self.continuation_token.take().map(Cow::Owned),
-            ..GoogleExtra::default()
-        }
+        };
+        (sources.annotations, extra)
     }
 }
 
@@ -272,6 +331,17 @@ fn output_fence(raw: &RawValue) -> String {
 
 fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n').unwrap_or(text)
+}
+
+/// The value that stands in for arguments that are no object.
+fn unwrapped(args: Option<&RawValue>) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        value: &'a RawValue,
+    }
+    let wrapped = args.and_then(|args| serde_json::from_str::<Wrapped>(args.get()).ok());
+    wrapped.map(|wrapped| wrapped.value).or(args)
 }
 
 fn custom_input<'a>(args: Option<&'a RawValue>, arguments: Cow<'a, str>) -> Cow<'a, str> {

@@ -3,10 +3,17 @@
 //! In: the parsed request, the model it goes to, the pool's wishes. Out: the upstream body, written once for all
 //! attempts; the names of what had to be dropped; and what the way back needs, owned.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use super::capabilities::Capabilities;
+use super::media::{self, MediaSource};
+use super::messages::Scope;
 use super::names::Names;
+use super::repair::{Repair, Repairs};
 use super::signatures::SignatureCache;
-use super::{messages, parameters};
+use super::{formats, messages, parameters, tools};
 use crate::gemini::{GenerateRequest, Method, ModelId};
 use crate::openai::{ApiError, ChatRequest};
 
@@ -15,6 +22,15 @@ use crate::openai::{ApiError, ChatRequest};
 pub struct TranslateOptions<'a> {
     /// The model's `outputTokenLimit`, when its description is at hand.
     pub output_token_limit: Option<u64>,
+    /// Whether the caller of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is refused where the model
+    /// gives one choice only.
+    pub several_calls: bool,
+    /// What Gemini's refusals have taught about this model or this request.
+    pub repairs: Repairs,
+    /// The pool's `safetySettings`, as Gemini takes them; Gemini's own defaults without.
+    pub safety_settings: Option<&'a RawValue>,
+    /// What was fetched of [`super::remote_media`]; without it, such addresses are refused.
+    pub media: Option<&'a dyn MediaSource>,
     /// Signatures of calls that this service has seen, for clients that do not send them back.
     pub signatures: Option<&'a dyn SignatureCache>,
 }
@@ -30,19 +46,69 @@ pub struct GeminiCall {
     pub dropped: Vec<String>,
     /// For the answer.
     pub context: ResponseContext,
+    /// How many calls with this body it takes: several when several choices are wanted of a model that gives one.
+    pub copies: u32,
+}
+
+/// The body of the call that goes on with an answer: the same, and the token.
+#[must_use]
+pub fn resumed_body(body: &[u8], token: &str) -> Vec<u8> {
+    let mut resumed = body.strip_suffix(b"}").unwrap_or(body).to_vec();
+    resumed.extend_from_slice(b",\"continuationToken\":");
+    resumed.extend_from_slice(&serde_json::to_vec(token).unwrap_or_default());
+    resumed.push(b'}');
+    resumed
 }
 
 /// What the translation of the answer has to know about the request. It borrows nothing.
 #[derive(Debug, Clone, Default)]
+// Answers to questions that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
 pub struct ResponseContext {
     /// Whether a last chunk tells the token counts.
     pub(super) include_usage: bool,
-    /// Whether the caller used `functions` and expects `function_call`.
-    pub(super) legacy_functions: bool,
-    /// Whether only the first call may be delivered.
-    pub(super) first_call_only: bool,
+    /// Whether to go on with an answer that was cut by the limit of one call.
+    pub(super) resumes: bool,
+    /// How calls are delivered.
+    pub(super) calls: CallStyle,
+    /// Whether the answer is to be JSON.
+    pub(super) json: bool,
+    /// Whether the answer may name its sources.
+    pub(super) grounded: bool,
+    /// How speech is to be delivered.
+    pub(super) audio_format: AudioFormat,
     /// The caller's names of its functions.
     pub(super) names: Names,
+}
+
+impl ResponseContext {
+    /// Whether to go on with an answer that was cut by the limit of one call.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.resumes
+    }
+}
+
+/// How calls are delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum CallStyle {
+    /// All of them, as `tool_calls`.
+    #[default]
+    Tools,
+    /// The first one only: Gemini has no switch for `parallel_tool_calls: false`.
+    FirstTool,
+    /// The first one only, as `function_call`, for callers that used `functions`.
+    Function,
+}
+
+/// How speech is delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum AudioFormat {
+    /// A WAV file.
+    #[default]
+    Wav,
+    /// Bare samples of 16 bits.
+    Pcm16,
 }
 
 /// Translates a request.
@@ -54,27 +120,78 @@ pub fn to_gemini(
     model: &ModelId,
     options: &TranslateOptions<'_>,
 ) -> Result<GeminiCall, ApiError> {
-    let capabilities = Capabilities::of(model);
+    let capabilities = options.repairs.apply(Capabilities::of(model));
     let mut dropped = Dropped::default();
     let mut context =
         ResponseContext { include_usage: include_usage(request)?, ..ResponseContext::default() };
-    let generation_config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
-    if parameters::choices(request)? > 1 {
+    let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
+    let choices = parameters::choices(request)?;
+    let copies = if capabilities.candidates { 1 } else { choices };
+    if copies > 1 && !options.several_calls {
         let message = format!("The model '{}' gives one choice only.", request.model());
         return Err(ApiError::unsupported_value("n", message));
     }
-    context.first_call_only = request.parallel_tool_calls == Some(false);
-    let conversation = messages::conversation(request, &capabilities, options, &context.names)?;
-    let body = GenerateRequest {
+    config.candidate_count = Some(choices).filter(|choices| *choices > 1 && capabilities.candidates);
+    context.resumes =
+        choices == 1 && parameters::exceeds_one_call(request, &capabilities, config.max_output_tokens);
+    if request.parallel_tool_calls == Some(false) {
+        context.calls = CallStyle::FirstTool;
+    }
+    let tools = tools::tools(request, &capabilities, options.repairs, &mut context, &mut dropped)?;
+    let has_functions = !context.names.is_empty();
+    let in_words = formats::response_format(
+        request,
+        &capabilities,
+        options.repairs,
+        has_functions,
+        &mut config,
+        &mut context,
+        &mut dropped,
+    )?;
+    formats::modalities(request, &capabilities, &mut config, &mut context)?;
+    config.media_resolution = media_resolution(request, &capabilities, options);
+    let scope = Scope { capabilities: &capabilities, options, names: &context.names };
+    let mut conversation = messages::conversation(request, scope)?;
+    conversation.instruct(in_words, &capabilities);
+    let body = serde_json::to_vec(&GenerateRequest {
         contents: conversation.contents,
         system_instruction: conversation.system,
-        generation_config,
+        tools: tools.tools,
+        tool_config: tools.config,
+        safety_settings: safety_settings(request, options),
+        generation_config: config,
+        cached_content: request.google().find_map(|google| google.cached_content.as_deref()),
         service_tier: parameters::service_tier(request)?,
-        ..GenerateRequest::default()
-    };
-    let body = serde_json::to_vec(&body).map_err(|_| ApiError::invalid_json())?;
-    let method = if request.stream() { Method::StreamGenerate } else { Method::Generate };
-    Ok(GeminiCall { method, body, dropped: dropped.into_names(), context })
+        store: request.google().find_map(|google| google.store),
+        labels: request.google().find_map(|google| google.labels),
+        continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
+    })
+    .map_err(|_| ApiError::invalid_json())?;
+    // The answers of several calls are put together whole.
+    let method = if request.stream() && copies == 1 { Method::StreamGenerate } else { Method::Generate };
+    Ok(GeminiCall { method, body, dropped: dropped.into_names(), context, copies })
+}
+
+fn media_resolution<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+    options: &TranslateOptions<'_>,
+) -> Option<Cow<'r, str>> {
+    if options.repairs.contains(Repair::NoMediaResolution) {
+        return None;
+    }
+    let own = request.google().find_map(|google| google.media_resolution.as_deref());
+    let common = || if capabilities.modern { None } else { media::common_resolution(request) };
+    own.or_else(common).map(Cow::Borrowed)
+}
+
+/// The caller's settings, else the pool's, else Gemini's own.
+fn safety_settings<'r>(
+    request: &'r ChatRequest<'_>,
+    options: &TranslateOptions<'r>,
+) -> Option<Cow<'r, RawValue>> {
+    let own = request.google().find_map(|google| google.safety_settings);
+    own.or(options.safety_settings).map(Cow::Borrowed)
 }
 
 fn include_usage(request: &ChatRequest<'_>) -> Result<bool, ApiError> {

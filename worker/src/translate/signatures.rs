@@ -25,6 +25,17 @@ pub trait SignatureCache: fmt::Debug {
     fn signature(&self, call_id: &str, function: &str) -> Option<String>;
 }
 
+/// A signature that came with a call, to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSignature {
+    /// The call's id, as the client has got it.
+    pub call_id: String,
+    /// The function, as the client calls it.
+    pub function: String,
+    /// The signature.
+    pub signature: String,
+}
+
 /// The signature of a call: as the client sends it back, or as it was remembered.
 pub(super) fn of_call<'r>(call: &Call<'r>, cache: Option<&dyn SignatureCache>) -> Option<Cow<'r, str>> {
     let source = call.source;

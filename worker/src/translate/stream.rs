@@ -8,8 +8,10 @@ use http::StatusCode;
 
 use super::answer::{Outcome, SoftFailure, block};
 use super::ids::{Envelope, Ids};
+use super::logprobs::logprobs;
 use super::piece::{ChoiceState, Ending, Piece};
-use super::request::ResponseContext;
+use super::request::{CallStyle, ResponseContext};
+use super::signatures::CallSignature;
 use super::sse::{EventSplitter, Found, TooLong};
 use super::usage::Usage;
 use super::write::ChunkWriter;
@@ -86,6 +88,7 @@ impl ChatStream {
             envelope,
             choices: Vec::new(),
             usage: None,
+            before: None,
             block: None,
             begun: false,
             ended: false,
@@ -123,6 +126,49 @@ impl ChatStream {
             choice.state = ChoiceState::new(choice.state.index);
         }
         (translator.usage, translator.block, translator.begun) = (None, None, false);
+    }
+
+    /// To be asked when the upstream bytes have ended: the token with which to go on where the limit of one call has cut
+    /// the answer, if the caller wants more than one call can give. The call of [`super::resumed_body`] with it goes on,
+    /// after [`ChatStream::resume`]. Without, [`ChatStream::finish`] tells the client that the answer was cut.
+    #[must_use]
+    pub fn continuation(&self) -> Option<String> {
+        match self.translator.choices.as_slice() {
+            [choice] if self.translator.context.resumes => choice.state.continuation(),
+            _ => None,
+        }
+    }
+
+    /// Makes ready for the bytes of the call that goes on; see [`ChatStream::continuation`].
+    pub fn resume(&mut self) {
+        self.splitter = EventSplitter::default();
+        let translator = &mut self.translator;
+        for choice in &mut translator.choices {
+            choice.state.resume();
+        }
+        translator.before = Some(translator.total_usage());
+        (translator.usage, translator.begun) = (None, false);
+    }
+
+    /// Takes the whole answer of one of the calls for several choices ([`super::GeminiCall::copies`]).
+    ///
+    /// # Errors
+    /// As for [`ChatStream::push`].
+    pub fn push_answer(&mut self, body: &[u8], index: u32, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+        let before = self.translator.usage.take();
+        let result = self.translator.frame(body, Some(index), out);
+        let translator = &mut self.translator;
+        translator.usage = match (before, translator.usage) {
+            (Some(before), Some(usage)) => Some(before.plus(usage)),
+            (before, usage) => before.or(usage),
+        };
+        result
+    }
+
+    /// The signatures of the calls so far, for [`super::SignatureCache`]. Emptied by this.
+    pub fn take_signatures(&mut self) -> Vec<CallSignature> {
+        let states = self.translator.choices.iter_mut().map(|choice| &mut choice.state);
+        states.flat_map(|state| std::mem::take(&mut state.signatures)).collect()
     }
 
     /// The upstream bytes have ended; writes what comes at the end.
@@ -178,7 +224,7 @@ impl ChatStream {
     /// What it took, as far as it is known.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.translator.usage.unwrap_or_default()
+        self.translator.total_usage()
     }
 
     /// How many events have been written.
@@ -196,6 +242,8 @@ struct Translator {
     writer: ChunkWriter,
     choices: Vec<StreamedChoice>,
     usage: Option<Usage>,
+    /// What the calls took with which this one goes on.
+    before: Option<Usage>,
     /// The refusal of a blocked prompt, and Gemini's reason.
     block: Option<(String, String)>,
     /// This attempt has sent a frame.
@@ -221,7 +269,7 @@ impl Translator {
     fn read(&mut self, found: &Found<'_>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         match *found {
             Found::Event(b"[DONE]") => Ok(()),
-            Found::Event(data) => self.frame(data, out),
+            Found::Event(data) => self.frame(data, None, out),
             Found::Stray(stray) => {
                 let may_be_whole = matches!(stray.trim_ascii_end().last(), Some(b'}' | b']'));
                 match may_be_whole.then(|| ErrorBody::find(stray)).flatten() {
@@ -232,7 +280,8 @@ impl Translator {
         }
     }
 
-    fn frame(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
+    /// One frame, or the whole answer of the call for the choice `only`.
+    fn frame(&mut self, data: &[u8], only: Option<u32>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let Ok(frame) = serde_json::from_slice::<GenerateResponse>(data) else {
             let error = ErrorBody::find(data).map(Box::new);
             return Err(error.map_or(StreamFault::Malformed, StreamFault::Upstream));
@@ -255,7 +304,8 @@ impl Translator {
         if frame.candidates.is_empty() && self.choices.is_empty() {
             self.choice(0, out);
         }
-        for candidate in frame.candidates {
+        for mut candidate in frame.candidates {
+            candidate.index = only.or(candidate.index);
             self.candidate(candidate, out);
         }
         Ok(())
@@ -277,13 +327,16 @@ impl Translator {
         let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
         choice.state.note(&candidate);
         let index = choice.state.index;
+        let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
-            let Some(piece) = choice.state.read(part, &self.context, &mut self.ids) else { continue };
+            let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
             let mut delta = Delta::default();
             match piece {
                 Piece::Text(text) => delta.content = Some(text),
                 Piece::Thought(text) => delta.reasoning_content = Some(text),
-                Piece::Call(call) if self.context.legacy_functions => delta.function_call = call.function,
+                Piece::Call(call) if self.context.calls == CallStyle::Function => {
+                    delta.function_call = call.function;
+                }
                 Piece::Call(call) => delta.tool_calls = Some([call]),
                 Piece::Image(image) => delta.images = Some([image]),
                 Piece::Audio(blob) => {
@@ -296,8 +349,24 @@ impl Translator {
                     });
                 }
             }
-            self.writer.delta(index, &delta, out);
+            // They belong to the text of this frame.
+            let logprobs = if delta.content.is_some() { logprobs.take() } else { None };
+            self.writer.delta_with(index, &delta, logprobs.as_ref(), out);
         }
+        if logprobs.is_some() {
+            self.writer.delta_with(index, &Delta::default(), logprobs.as_ref(), out);
+        }
+    }
+
+    fn known_usage(&self) -> Option<Usage> {
+        match (self.before, self.usage) {
+            (Some(before), Some(usage)) => Some(before.resumed_by(usage)),
+            (before, usage) => before.or(usage),
+        }
+    }
+
+    fn total_usage(&self) -> Usage {
+        self.known_usage().unwrap_or_default()
     }
 
     fn verdict(&self) -> Verdict {
@@ -328,7 +397,7 @@ impl Translator {
         let Some((refusal, reason)) = self.block.take() else { return };
         self.writer.delta(0, &Delta { refusal: Some(&refusal), ..Delta::default() }, out);
         self.writer.finish(0, "content_filter", Some(&reason), out);
-        self.writer.end(self.usage, out);
+        self.writer.end(self.known_usage(), out);
         self.ended = true;
     }
 
@@ -338,9 +407,13 @@ impl Translator {
             if let Some(refusal) = &ending.refusal {
                 self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
             }
-            let extra_content = choice.state.take_extra().into_content();
-            if extra_content.is_some() {
-                self.writer.delta(index, &Delta { extra_content, ..Delta::default() }, out);
+            let (mut annotations, extra) = choice.state.take_rest();
+            for (place, annotation) in (0..).zip(&mut annotations) {
+                annotation.index = Some(place);
+            }
+            let extra_content = extra.into_content();
+            if extra_content.is_some() || !annotations.is_empty() {
+                self.writer.delta(index, &Delta { annotations, extra_content, ..Delta::default() }, out);
             }
             self.writer.finish(index, ending.reason, ending.native.as_deref(), out);
             if let Some(id) = choice.audio_id.take() {
@@ -349,7 +422,7 @@ impl Translator {
                 self.writer.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
             }
         }
-        self.writer.end(self.usage, out);
+        self.writer.end(self.known_usage(), out);
         self.ended = true;
     }
 }

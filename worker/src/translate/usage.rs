@@ -72,7 +72,50 @@ impl From<&UsageMetadata<'_>> for Usage {
     }
 }
 
+impl Kinds {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            text: self.text.saturating_add(other.text),
+            image: self.image.saturating_add(other.image),
+            audio: self.audio.saturating_add(other.audio),
+        }
+    }
+}
+
+fn both(one: Option<Kinds>, other: Option<Kinds>) -> Option<Kinds> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.plus(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Usage {
+    /// What two calls took.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+            cached: self.cached.saturating_add(other.cached),
+            thoughts: self.thoughts.saturating_add(other.thoughts),
+            total: self.total.saturating_add(other.total),
+            prompt_kinds: both(self.prompt_kinds, other.prompt_kinds),
+            completion_kinds: both(self.completion_kinds, other.completion_kinds),
+        }
+    }
+
+    /// What an answer took with which another call has gone on: that call's prompt is this one's answer, which counts
+    /// once.
+    pub(super) fn resumed_by(self, next: Self) -> Self {
+        let completion = self.completion.saturating_add(next.completion);
+        Self {
+            completion,
+            thoughts: self.thoughts.saturating_add(next.thoughts),
+            total: self.prompt.saturating_add(completion),
+            completion_kinds: both(self.completion_kinds, next.completion_kinds),
+            ..self
+        }
+    }
+
     /// For the client.
     pub(super) fn body(self) -> UsageBody {
         UsageBody {

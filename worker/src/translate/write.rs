@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::openai::Delta;
+use crate::openai::{Delta, LogProbs};
 use crate::translate::Usage;
 
 /// The writer of one stream.
@@ -56,9 +56,21 @@ impl ChunkWriter {
     }
 
     pub(super) fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        self.delta_with(index, delta, None, out);
+    }
+
+    pub(super) fn delta_with(
+        &mut self,
+        index: u32,
+        delta: &Delta<'_>,
+        logprobs: Option<&LogProbs<'_>>,
+        out: &mut Vec<u8>,
+    ) {
         self.begin(index, out);
         json(out, delta);
-        out.extend_from_slice(br#","logprobs":null,"finish_reason":null}]"#);
+        out.extend_from_slice(b",\"logprobs\":");
+        json(out, &logprobs);
+        out.extend_from_slice(b",\"finish_reason\":null}]");
         self.close(out);
         self.deltas += 1;
     }

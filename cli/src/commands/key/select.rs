@@ -5,6 +5,7 @@
 
 use std::{collections::HashSet, io::Read};
 
+use clap::builder::NonEmptyStringValueParser;
 use pool_shared::KeyId;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 #[derive(clap::Args)]
 pub struct FilterArgs {
     /// Keys with this text in their name, tag, masked form, fingerprint or id
-    #[arg(long, value_name = "TEXT")]
+    // An empty text would let every key through: most likely a variable that was not set.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Option<String>,
     /// Only keys that are in use
     #[arg(long, conflicts_with = "disabled")]

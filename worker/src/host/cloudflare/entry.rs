@@ -56,7 +56,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
-    let reply: Reply<CloudflareHost> = crate::service::not_set_up(path, error);
+    let reply: Reply<CloudflareHost> = crate::service::not_set_up(path, error, &WorkerRandom);
     match reply.body {
         ReplyBody::Whole(bytes) => whole(reply.status.as_u16(), &reply.headers, &bytes),
         ReplyBody::Events(_) => Response::error("", 503),

@@ -68,13 +68,13 @@ impl Host for NativeHost {
     }
 }
 
-/// The system's time.
+/// The system's time, in whole milliseconds as on Workers and as in the store.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,0 +1,151 @@
+//! The whole thing in half a minute, without an account and without a network: a stand-in for Gemini, the service with
+//! good and bad keys, `poolctl` as an operator types it, a streamed answer, and who served what.
+//!
+//! `make demo` builds `poolctl` first; the demo runs the one beside it.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use pool_fake_gemini::{FakeGemini, KeySpec, Scenario};
+use pool_shared::{PoolCreated, Secret};
+use pool_worker::host::native::{Server, ServerConfig};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+const SCENARIO: &str = include_str!("scenario.toml");
+const PASSWORD: &str = "a password for the demo";
+const REQUESTS: usize = 24;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let scenario = Scenario::from_toml(SCENARIO)?;
+    // The columns of a key file are key, weight, tag, name.
+    let line = |key: &KeySpec| format!("{},,,{:?}", key.key, key.behaviour.kind);
+    let keys: Vec<String> = scenario.keys.iter().map(line).collect();
+    let gemini = FakeGemini::start(scenario).await?;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(ServerConfig {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        data_dir: folder.path().join("data"),
+        gemini_base_url: gemini.url().parse()?,
+        master_key: None,
+        admin_password: Some(Secret::new(PASSWORD)),
+    })
+    .await?;
+    let poolctl = Poolctl::find(folder.path())?;
+    let url = server.url();
+    say(&format!(
+        "A stand-in for Gemini runs at {}, the pool service at {url}.\n\
+         The key file has {} keys: some good, one invalid, one suspended, one used up for the day, one that breaks off.",
+        gemini.url(),
+        keys.len()
+    ))?;
+    let key_file = folder.path().join("keys.txt");
+    std::fs::write(&key_file, keys.join("\n"))?;
+
+    poolctl.run(&["login", "--url", &url, "--with-password"], Some(PASSWORD)).await?;
+    let created = poolctl.run(&["pool", "create", "demo", "--keys", "keys.txt", "-o", "json"], None).await?;
+    let created: PoolCreated = serde_json::from_str(&created)?;
+    let client = Client::new();
+    say("\nA streamed answer through the pool, as any OpenAI client would get it:\n")?;
+    stream_to_screen(&client, &url, &created.client_key).await?;
+    say(&format!("\n\n{REQUESTS} more requests:\n"))?;
+    for _ in 0..REQUESTS {
+        let status = ask(&client, &url, &created.client_key).await?;
+        write!(stdout(), "{status} ")?;
+        stdout().flush()?;
+    }
+    say("\n\nWhich key served what:")?;
+    poolctl.run(&["stats", "demo"], None).await?;
+    server.shut_down().await;
+    Ok(())
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(writeln!(stdout(), "{text}")?)
+}
+
+fn question(stream: bool) -> Value {
+    let text = "why do many small keys make one dependable pool?";
+    json!({"model": "gemini-3.5-flash", "stream": stream, "messages": [{"role": "user", "content": text}]})
+}
+
+async fn ask(client: &Client, url: &str, key: &Secret) -> Result<u16> {
+    let request =
+        client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question(false));
+    Ok(request.send().await?.status().as_u16())
+}
+
+/// Prints the pieces of a streamed answer as they come.
+async fn stream_to_screen(client: &Client, url: &str, key: &Secret) -> Result<()> {
+    let request =
+        client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question(true));
+    let mut response = request.send().await?.error_for_status()?;
+    let mut pending = String::new();
+    while let Some(chunk) = response.chunk().await? {
+        pending.push_str(std::str::from_utf8(&chunk)?);
+        while let Some((event, rest)) = pending.split_once("\n\n") {
+            print_event(event)?;
+            pending = rest.to_owned();
+        }
+    }
+    Ok(())
+}
+
+fn print_event(event: &str) -> Result<()> {
+    let Some(data) = event.strip_prefix("data: ").filter(|data| *data != "[DONE]") else { return Ok(()) };
+    let chunk: Value = serde_json::from_str(data)?;
+    let text = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
+    // The stand-in cuts one key's streams short; the client is told so in the stream.
+    let error = chunk.pointer("/error/message").and_then(Value::as_str);
+    write!(stdout(), "{text}{}", error.map(|error| format!(" [{error}]")).unwrap_or_default())?;
+    Ok(stdout().flush()?)
+}
+
+/// The `poolctl` that was built beside this example, with a configuration of its own.
+struct Poolctl {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Poolctl {
+    fn find(folder: &Path) -> Result<Self> {
+        let example = std::env::current_exe()?;
+        let built =
+            example.parent().and_then(Path::parent).context("the example stands in no target folder")?;
+        let program = built.join(format!("poolctl{}", std::env::consts::EXE_SUFFIX));
+        ensure!(program.exists(), "{} is missing: run `make demo`", program.display());
+        Ok(Self { program, folder: folder.to_owned() })
+    }
+
+    /// Runs a command, showing it and what it prints; gives what it printed.
+    async fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
+        say(&format!("\n$ poolctl {}", arguments.join(" ")))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("POOLCTL_CONFIG_DIR", self.folder.join("config"))
+            .env("POOLCTL_CREDENTIALS", "file")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let input = input.map(ToOwned::to_owned);
+        let output = tokio::task::spawn_blocking(move || -> Result<_> {
+            let mut child = command.spawn()?;
+            if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+                stdin.write_all(input.as_bytes())?;
+            }
+            Ok(child.wait_with_output()?)
+        })
+        .await??;
+        let printed = String::from_utf8(output.stdout)?;
+        write!(stdout(), "{printed}")?;
+        if !output.status.success() {
+            bail!("poolctl ended with {}", output.status);
+        }
+        Ok(printed)
+    }
+}

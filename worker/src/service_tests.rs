@@ -1,0 +1,199 @@
+//! The service over fakes: when it reads the store, what it does when the store or the ledger fails,
+//! and that counts are exact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use pool_shared::{LoginResponse, PoolCreated, Secret, Stats};
+
+use crate::host::Clock;
+use crate::reply::Reply;
+use crate::service::Service;
+use crate::testing::{FakeHost, Mode, PASSWORD};
+
+const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
+const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
+    "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.5-flash"}"#;
+const BAD_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}"#;
+
+/// A host, a service on it, an admin token and a pool of two keys.
+struct World {
+    host: FakeHost,
+    service: Arc<Service>,
+    admin: Secret,
+    pool: PoolCreated,
+}
+
+impl World {
+    async fn new() -> Self {
+        let host = FakeHost::new();
+        let service = host.service();
+        let nobody = Secret::new("nobody");
+        let login = format!(r#"{{"password":"{PASSWORD}"}}"#);
+        let (_, body) = host.send(&service, Method::POST, "/admin/v1/login", &nobody, &login).await;
+        let login: LoginResponse = serde_json::from_str(&body).unwrap();
+        let create = r#"{"name":"prod","import":{"keys":[
+            {"key":"AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaa"},{"key":"AIzaSyA-bbbbbbbbbbbbbbbbbbbbbbbb"}]}}"#;
+        let (_, body) = host.send(&service, Method::POST, "/admin/v1/pools", &login.token, create).await;
+        let pool = serde_json::from_str(&body).unwrap();
+        host.parts.upstream.answer(200, ANSWER);
+        Self { host, service, admin: login.token, pool }
+    }
+
+    async fn chat_on(&self, service: &Arc<Service>) -> (Reply<FakeHost>, String) {
+        self.host.send(service, Method::POST, "/v1/chat/completions", &self.pool.client_key, CHAT).await
+    }
+
+    async fn chat(&self) -> StatusCode {
+        self.chat_on(&self.service).await.0.status
+    }
+
+    async fn stats(&self) -> Stats {
+        let (_, body) = self.host.send(&self.service, Method::GET, "/admin/v1/stats", &self.admin, "").await;
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// How many round trips to the store the next chat takes.
+    async fn store_calls_of_a_chat(&self) -> u64 {
+        let before = self.host.store_calls();
+        assert_eq!(self.chat().await, StatusCode::OK);
+        self.host.store_calls() - before
+    }
+
+    fn wait(&self, seconds: u64) {
+        self.host.parts.clock.advance(Duration::from_secs(seconds));
+    }
+
+    fn store(&self, mode: Mode) {
+        self.host.parts.database.switch.set(mode);
+    }
+}
+
+#[tokio::test]
+async fn a_cold_request_reads_the_store_once_and_a_warm_one_never() {
+    let world = World::new().await;
+    assert_eq!(world.store_calls_of_a_chat().await, 1);
+    assert_eq!(world.store_calls_of_a_chat().await, 0);
+    world.wait(9);
+    assert_eq!(world.store_calls_of_a_chat().await, 0);
+}
+
+#[tokio::test]
+async fn past_its_soft_age_a_pool_is_checked_behind_one_request() {
+    let world = World::new().await;
+    world.chat().await;
+    world.wait(10);
+    let (reply, _) = world.chat_on(&world.service).await;
+    assert_eq!(reply.follow_up.refresh.as_ref(), Some(&world.pool.pool.id));
+    let (second, _) = world.chat_on(&world.service).await;
+    assert_eq!(second.follow_up.refresh, None, "one request is enough to check it");
+    let before = world.host.store_calls();
+    world.service.follow_up(&world.host, reply.follow_up).await;
+    assert_eq!(world.host.store_calls() - before, 1);
+    world.wait(9);
+    assert_eq!(world.chat_on(&world.service).await.0.follow_up.refresh, None, "it is fresh again");
+}
+
+#[tokio::test]
+async fn a_client_key_revoked_elsewhere_stops_working_within_thirty_seconds() {
+    let world = World::new().await;
+    let elsewhere = world.host.service();
+    assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::OK);
+    let path = format!("/admin/v1/pools/{}", world.pool.pool.id);
+    world.host.send(&world.service, Method::DELETE, &path, &world.admin, "").await;
+    assert_eq!(world.chat().await, StatusCode::UNAUTHORIZED, "at once where it was revoked");
+    world.wait(29);
+    assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::OK, "from memory for a while");
+    world.wait(1);
+    assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_failing_store_stops_no_warm_pool_and_is_no_verdict_on_a_client_key() {
+    let world = World::new().await;
+    world.chat().await;
+    world.store(Mode::Fails);
+    world.wait(599);
+    assert_eq!(world.chat().await, StatusCode::OK, "ten minutes from memory");
+    world.wait(1);
+    assert_eq!(world.chat().await, StatusCode::SERVICE_UNAVAILABLE);
+    let cold = world.host.service();
+    assert_eq!(world.chat_on(&cold).await.0.status, StatusCode::SERVICE_UNAVAILABLE, "503, never 401");
+    world.store(Mode::Works);
+    assert_eq!(world.chat().await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_unknown_client_key_is_asked_for_once() {
+    let world = World::new().await;
+    let unknown = pool_shared::TokenKind::ClientKey.generate(&[7; pool_shared::TokenKind::RANDOM_BYTES]);
+    let before = world.host.store_calls();
+    for _ in 0..5 {
+        let reply =
+            world.host.send(&world.service, Method::POST, "/v1/chat/completions", &unknown, CHAT).await.0;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    }
+    let mistyped = Secret::new(format!("{}x", unknown.expose()));
+    world.host.send(&world.service, Method::POST, "/v1/chat/completions", &mistyped, CHAT).await;
+    assert_eq!(world.host.store_calls() - before, 1);
+}
+
+#[tokio::test]
+async fn a_bad_key_costs_an_attempt_and_nothing_else() {
+    let world = World::new().await;
+    let upstream = &world.host.parts.upstream;
+    upstream.answer(400, BAD_KEY);
+    upstream.answer(200, ANSWER);
+    assert_eq!((world.chat().await, world.chat().await), (StatusCode::OK, StatusCode::OK));
+    let requests = upstream.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 3);
+    assert_ne!(requests[1].key, requests[2].key, "never one key twice for one request");
+    assert_eq!(requests[1].body, requests[2].body, "translated once");
+    let stats = world.stats().await;
+    assert_eq!((stats.total.requests, stats.total.successes, stats.total.failures), (3, 2, 1));
+    assert_eq!((stats.total.prompt_tokens, stats.total.completion_tokens), (6, 4));
+}
+
+#[tokio::test]
+async fn counts_survive_a_ledger_that_fails_before_and_after_its_write() {
+    let world = World::new().await;
+    for mode in [Mode::Fails, Mode::FailsAfterwards] {
+        world.host.parts.ledger.switch.set(mode);
+        world.chat().await;
+        // The ledger does not answer; the wait before the next try never ends on this clock.
+        let flush = world.service.flush(&world.host);
+        assert!(futures_util::poll!(std::pin::pin!(flush)).is_pending());
+    }
+    world.host.parts.ledger.switch.set(Mode::Works);
+    world.service.flush(&world.host).await;
+    assert!(world.service.is_flushed());
+    assert_eq!(world.stats().await.total.requests, 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_reported_in_time_is_counted_as_lost() {
+    let world = World::new().await;
+    world.host.parts.ledger.switch.set(Mode::Fails);
+    world.chat().await;
+    assert!(futures_util::poll!(std::pin::pin!(world.service.flush(&world.host))).is_pending());
+    world.wait(25);
+    world.host.parts.ledger.switch.set(Mode::Works);
+    let stats = world.stats().await;
+    assert_eq!((stats.total.requests, stats.lost, world.service.lost_attempts()), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn an_expired_admin_token_is_told_apart_from_a_wrong_one() {
+    let world = World::new().await;
+    let login = format!(r#"{{"password":"{PASSWORD}","expires_in_s":60}}"#);
+    let (_, body) =
+        world.host.send(&world.service, Method::POST, "/admin/v1/login", &world.admin, &login).await;
+    let short: LoginResponse = serde_json::from_str(&body).unwrap();
+    assert_eq!(short.expires_at, world.host.parts.clock.now() + Duration::from_mins(1));
+    world.wait(60);
+    let (reply, body) =
+        world.host.send(&world.service, Method::GET, "/admin/v1/whoami", &short.token, "").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert!(body.contains("expired"), "{body}");
+}

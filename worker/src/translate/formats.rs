@@ -1,0 +1,206 @@
+//! The form of the answer: JSON, speech, pictures.
+//!
+//! In: `response_format`, `modalities`, `audio`, `image_config`. Out: what `generationConfig` says about it. A form that the
+//! model cannot give is refused, or asked for in words with a note, never forgotten.
+
+use std::borrow::Cow;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+use super::capabilities::Capabilities;
+use super::repair::{Repair, Repairs};
+use super::request::{AudioFormat, Dropped, ResponseContext};
+use super::schema;
+use crate::gemini::{GenerationConfig, ImageConfig, PrebuiltVoice, SpeechConfig, VoiceConfig};
+use crate::openai::{ApiError, ChatRequest, ResponseFormat};
+
+const JSON: &str = "application/json";
+
+/// Applies `response_format`. Returns what has to be said to the model in words instead.
+pub(super) fn response_format(
+    request: &ChatRequest<'_>,
+    capabilities: &Capabilities,
+    repairs: Repairs,
+    has_functions: bool,
+    config: &mut GenerationConfig<'_>,
+    context: &mut ResponseContext,
+    dropped: &mut Dropped,
+) -> Result<Option<String>, ApiError> {
+    let Some(format) = &request.response_format else { return Ok(None) };
+    let raw = match &*format.r#type {
+        "text" => return Ok(None),
+        "json_object" => format.response_schema.or(format.schema),
+        "json_schema" => {
+            let standard = format.json_schema.as_ref().and_then(|schema| schema.schema);
+            standard.or(format.schema).or(format.response_schema)
+        }
+        _ => {
+            return Err(ApiError::invalid_value(
+                "response_format.type",
+                "Invalid value for 'response_format.type'. Supported values are: 'text', 'json_object' and 'json_schema'.",
+            ));
+        }
+    };
+    if !capabilities.json {
+        let message = format!("The model '{}' does not answer in JSON.", request.model());
+        return Err(ApiError::unsupported_value("response_format.type", message));
+    }
+    context.json = true;
+    let mut schema = raw.map(|raw| read_schema(raw, format, dropped)).transpose()?;
+    if let Some(schema) = schema.as_mut().filter(|_| capabilities.property_order) {
+        schema::tell_order(schema);
+    }
+    if has_functions && !capabilities.json_with_tools {
+        dropped.note("response_format");
+        return Ok(Some(match schema {
+            Some(schema) => in_words(&schema),
+            None => "Respond only with JSON.".to_owned(),
+        }));
+    }
+    config.response_mime_type = Some(JSON);
+    match schema {
+        None => {}
+        Some(schema) if repairs.contains(Repair::SchemaInWords) => return Ok(Some(in_words(&schema))),
+        Some(schema) if repairs.contains(Repair::LegacySchemas) => {
+            config.response_schema = to_raw_value(&schema::legacy(&schema)).ok();
+        }
+        Some(schema) => config.response_json_schema = to_raw_value(&schema).ok(),
+    }
+    Ok(None)
+}
+
+fn in_words(schema: &Value) -> String {
+    format!("Respond only with JSON matching this schema: {schema}")
+}
+
+fn read_schema(
+    raw: &RawValue,
+    format: &ResponseFormat<'_>,
+    dropped: &mut Dropped,
+) -> Result<Value, ApiError> {
+    let param = "response_format.json_schema.schema";
+    let invalid =
+        || ApiError::invalid_value(param, format!("Invalid schema for '{param}': nested too deeply."));
+    let parsed: Value = serde_json::from_str(raw.get()).map_err(|_| invalid())?;
+    if !parsed.is_object() && !parsed.is_boolean() {
+        return Err(ApiError::invalid_value(param, format!("Invalid schema for '{param}': not an object.")));
+    }
+    let normalised = schema::normalise(&parsed);
+    dropped.note_if(normalised.lossy, "response_format.json_schema");
+    Ok(match normalised.schema {
+        Value::Object(schema) => Value::Object(named(schema, format)),
+        other => other,
+    })
+}
+
+/// The schema with the name and the description that stand beside it, if it has none of its own.
+fn named(schema: Map<String, Value>, format: &ResponseFormat<'_>) -> Map<String, Value> {
+    let mut named = Map::new();
+    if let Some(beside) = &format.json_schema {
+        for (key, text) in [("title", &beside.name), ("description", &beside.description)] {
+            if let Some(text) = text.as_deref().filter(|text| !text.is_empty() && !schema.contains_key(key)) {
+                named.insert(key.into(), text.into());
+            }
+        }
+    }
+    named.extend(schema);
+    named
+}
+
+/// OpenAI's voices, and which of Gemini's comes near.
+const VOICES: &[(&str, &str)] = &[
+    ("alloy", "Kore"),
+    ("ash", "Iapetus"),
+    ("ballad", "Algieba"),
+    ("cedar", "Achird"),
+    ("coral", "Sulafat"),
+    ("echo", "Charon"),
+    ("fable", "Umbriel"),
+    ("marin", "Despina"),
+    ("nova", "Aoede"),
+    ("onyx", "Orus"),
+    ("sage", "Vindemiatrix"),
+    ("shimmer", "Achernar"),
+    ("verse", "Puck"),
+];
+
+/// Applies `modalities`, `audio` and `image_config`.
+pub(super) fn modalities<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+    config: &mut GenerationConfig<'r>,
+    context: &mut ResponseContext,
+) -> Result<(), ApiError> {
+    let wants =
+        |kind: &str| request.modalities.iter().flatten().any(|modality| modality.eq_ignore_ascii_case(kind));
+    let cannot = |what: &str| {
+        let message = format!("The model '{}' does not answer with {what}.", request.model());
+        Err(ApiError::unsupported_value("modalities", message))
+    };
+    if wants("audio") && !capabilities.speech {
+        return cannot("audio");
+    }
+    if wants("image") && !capabilities.images {
+        return cannot("images");
+    }
+    if capabilities.speech {
+        config.response_modalities = vec!["AUDIO".into()];
+        speech(request, config, context)?;
+    } else if capabilities.images && (wants("image") || request.modalities.is_none()) {
+        config.response_modalities = vec!["TEXT".into(), "IMAGE".into()];
+    }
+    if let Some(own) = request.google().find_map(|google| google.response_modalities.as_ref()) {
+        config.response_modalities = own.iter().map(|modality| Cow::Borrowed(&**modality)).collect();
+    }
+    if let Some(raw) = request.google().find_map(|google| google.speech_config) {
+        config.speech_config = Some(SpeechConfig::Raw(raw));
+    }
+    let image = request
+        .image_config
+        .as_ref()
+        .or_else(|| request.google().find_map(|google| google.image_config.as_ref()));
+    config.image_config = image.map(|image| ImageConfig {
+        aspect_ratio: image.aspect_ratio.as_deref(),
+        image_size: image.image_size.as_deref(),
+    });
+    Ok(())
+}
+
+fn speech<'r>(
+    request: &'r ChatRequest<'_>,
+    config: &mut GenerationConfig<'r>,
+    context: &mut ResponseContext,
+) -> Result<(), ApiError> {
+    let Some(audio) = &request.audio else { return Ok(()) };
+    context.audio_format = match audio.format.as_deref() {
+        Some("pcm16" | "pcm") => AudioFormat::Pcm16,
+        // The length stands at the beginning of a WAV file and is not known while it is being spoken.
+        None if request.stream() => AudioFormat::Pcm16,
+        None | Some("wav") if !request.stream() => AudioFormat::Wav,
+        _ => {
+            let formats = if request.stream() { "'pcm16'" } else { "'wav' and 'pcm16'" };
+            let message = format!("Unsupported value for 'audio.format'. Supported values are: {formats}.");
+            return Err(ApiError::unsupported_value("audio.format", message));
+        }
+    };
+    if let Some(voice) = audio.voice.as_deref() {
+        let native =
+            VOICES.iter().find(|(name, _)| voice.eq_ignore_ascii_case(name)).map(|(_, native)| *native);
+        let voice_name = native.map_or_else(|| capitalised(voice), Cow::Borrowed);
+        let voice_config = VoiceConfig { prebuilt_voice_config: PrebuiltVoice { voice_name } };
+        config.speech_config = Some(SpeechConfig::Voice { voice_config });
+    }
+    Ok(())
+}
+
+/// Gemini's own voices are written with a capital.
+fn capitalised(voice: &str) -> Cow<'_, str> {
+    let mut letters = voice.chars();
+    match letters.next() {
+        Some(first) if first.is_ascii_lowercase() => {
+            Cow::Owned(first.to_ascii_uppercase().to_string() + &letters.as_str().to_ascii_lowercase())
+        }
+        _ => Cow::Borrowed(voice),
+    }
+}

@@ -1,0 +1,183 @@
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gemini::ModelId;
+use crate::translate::{TranslateOptions, to_gemini};
+
+fn translate(model: &str, parts: &Value, options: &TranslateOptions<'_>) -> Result<Value, ApiError> {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": parts}]}).to_string();
+    let request = ChatRequest::parse(body.as_bytes())?;
+    let call = to_gemini(&request, &ModelId::parse(model)?, options)?;
+    Ok(serde_json::from_slice(&call.body).unwrap())
+}
+
+fn parts(model: &str, parts: &Value) -> Value {
+    translate(model, parts, &TranslateOptions::default()).unwrap()["contents"][0]["parts"].clone()
+}
+
+fn refused(part: &Value) -> (String, &'static str) {
+    let error = translate("gemini-3.5-flash", &json!([part]), &TranslateOptions::default()).unwrap_err();
+    (error.param.unwrap_or_default(), error.code.unwrap_or_default())
+}
+
+fn image(url: &str) -> Value {
+    json!({"type": "image_url", "image_url": {"url": url}})
+}
+
+#[test]
+fn data_urls_of_every_dialect() {
+    for (url, mime, data) in [
+        ("data:image/png;base64,AAAA", "image/png", "AAAA"),
+        ("DATA:Image/JPG;charset=utf-8;BASE64,_-8=", "image/jpeg", "/+8="),
+        ("data:image/png;base64,AA\n AA", "image/png", "AAAA"),
+        ("data:image/png;base64,AA%2BA", "image/png", "AA+A"),
+        ("data:image/svg+xml,%3Csvg%3E", "image/svg+xml", "PHN2Zz4="),
+    ] {
+        assert_eq!(
+            parts("gemini-3.5-flash", &json!([image(url)])),
+            json!([{"inlineData": {"mimeType": mime, "data": data}}]),
+            "{url}"
+        );
+    }
+    let bare = json!([{"type": "image_url", "image_url": "data:image/png;base64,AAAA"}]);
+    assert_eq!(parts("gemini-3.5-flash", &bare)[0]["inlineData"]["data"], "AAAA");
+}
+
+#[test]
+fn addresses_that_gemini_knows() {
+    for url in [
+        "https://www.youtube.com/watch?v=x",
+        "https://youtu.be/x",
+        "https://m.youtube.com/shorts/x",
+        "https://generativelanguage.googleapis.com/v1beta/files/abc-1",
+    ] {
+        assert_eq!(
+            parts("gemini-3.5-flash", &json!([image(url)])),
+            json!([{"fileData": {"fileUri": url}}]),
+            "{url}"
+        );
+    }
+}
+
+#[derive(Debug)]
+struct Fetched(HashMap<String, FetchedMedia>);
+
+impl MediaSource for Fetched {
+    fn get(&self, url: &str) -> Option<&FetchedMedia> {
+        self.0.get(url)
+    }
+}
+
+#[test]
+fn what_gemini_cannot_reach_is_refused_unless_fetched() {
+    let place = "messages[0].content[0].image_url.url";
+    for url in [
+        "https://example.com/a.png",
+        "http://169.254.169.254/latest",
+        "https://evil.com/https://www.youtube.com/watch?v=x",
+        "https://www.youtube.com.evil.com/watch?v=x",
+        "https://generativelanguage.googleapis.com/v1beta/files/../models",
+        "gs://bucket/x",
+        "files/../x",
+        "file:///etc/passwd",
+        "",
+    ] {
+        assert_eq!(refused(&image(url)), (place.to_owned(), "invalid_image_url"), "{url}");
+    }
+    let url = "https://example.com/a";
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": [image(url), image("https://youtu.be/x")]}]}).to_string();
+    let remote = remote_media(&ChatRequest::parse(body.as_bytes()).unwrap());
+    assert_eq!(remote, [RemoteMedia { param: place.to_owned(), url: url.to_owned() }]);
+    let media = FetchedMedia::new(url, Some("application/octet-stream"), b"\x89PNG").unwrap();
+    let fetched = Fetched(HashMap::from([(url.to_owned(), media)]));
+    let options = TranslateOptions { media: Some(&fetched), ..TranslateOptions::default() };
+    let body = translate("gemini-3.5-flash", &json!([image(url)]), &options).unwrap();
+    assert_eq!(
+        body["contents"][0]["parts"],
+        json!([{"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}])
+    );
+    assert_eq!(FetchedMedia::new("https://x/page", Some("text/html"), b"<html>"), None);
+}
+
+#[test]
+fn sound_and_documents() {
+    for (part, mime, data) in [
+        (
+            json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}}),
+            "audio/mpeg",
+            "AAAA",
+        ),
+        (
+            json!({"type": "input_audio", "input_audio": {"data": "data:audio/x-wav;base64,AAAA", "format": "mp3"}}),
+            "audio/wav",
+            "AAAA",
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": "JVBERi0=", "filename": "A.PDF"}}),
+            "application/pdf",
+            "JVBERi0=",
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": "data:application/octet-stream;base64,AAAA", "filename": "x.csv"}}),
+            "text/csv",
+            "AAAA",
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": "data:application/json;base64,e30="}}),
+            "text/plain",
+            "e30=",
+        ),
+    ] {
+        assert_eq!(
+            parts("gemini-3.5-flash", &json!([part])),
+            json!([{"inlineData": {"mimeType": mime, "data": data}}]),
+            "{part}"
+        );
+    }
+    for (part, param, code) in [
+        (
+            json!({"type": "input_audio", "input_audio": {"data": "A", "format": "midi"}}),
+            "input_audio.format",
+            "invalid_value",
+        ),
+        (json!({"type": "file", "file": {"file_id": "file-abc"}}), "file.file_id", "file_not_found"),
+        (json!({"type": "file", "file": {}}), "file.file_data", "missing_required_parameter"),
+        (json!({"type": "file"}), "file", "missing_required_parameter"),
+        (json!({"type": "smell"}), "type", "invalid_value"),
+    ] {
+        assert_eq!(refused(&part), (format!("messages[0].content[0].{param}"), code), "{part}");
+    }
+}
+
+#[test]
+fn resolution_of_each_or_of_all() {
+    let with = |detail: &str| json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": detail}});
+    let all = |details: &[&str]| Value::Array(details.iter().map(|detail| with(detail)).collect());
+    let common = |details: &[&str]| {
+        let body = translate("gemini-2.5-flash", &all(details), &TranslateOptions::default()).unwrap();
+        assert!(body["contents"][0]["parts"][0].get("mediaResolution").is_none());
+        body["generationConfig"]["mediaResolution"].clone()
+    };
+    assert_eq!(common(&["low", "low"]), "MEDIA_RESOLUTION_LOW");
+    assert_eq!(common(&["low", "high"]), Value::Null);
+    assert_eq!(common(&["high", "auto"]), Value::Null);
+    let modern = parts("gemini-3.5-flash", &all(&["low", "original", "auto"]));
+    assert_eq!(modern[0]["mediaResolution"]["level"], "MEDIA_RESOLUTION_LOW");
+    assert_eq!(modern[1]["mediaResolution"]["level"], "MEDIA_RESOLUTION_ULTRA_HIGH");
+    assert!(modern[2].get("mediaResolution").is_none());
+}
+
+#[test]
+fn pictures_in_markdown_come_out() {
+    let text =
+        "See ![a](data:image/png;base64,AAAA) and ![b](https://x/y.png) [c](data:image/gif;base64,BBBB)!";
+    let parts: Vec<Value> =
+        markdown_parts(text).iter().map(|part| serde_json::to_value(part).unwrap()).collect();
+    assert_eq!(parts[0], json!({"text": "See "}));
+    assert_eq!(parts[1], json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}}));
+    assert_eq!(parts.len(), 3, "{parts:?}");
+    assert_eq!(markdown_parts("plain").len(), 1);
+    assert!(markdown_parts("").is_empty());
+}

@@ -1,0 +1,196 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gemini::ModelId;
+use crate::openai::ChatRequest;
+use crate::translate::{TranslateOptions, to_gemini};
+
+fn error(message: &str) -> ErrorBody {
+    ErrorBody { code: Some(400), message: message.to_owned(), ..ErrorBody::default() }
+}
+
+fn body(model: &str, extra: &Value, repairs: &[Repair]) -> Value {
+    let mut request = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+    request.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let request = request.to_string();
+    let repairs = repairs.iter().fold(Repairs::default(), |repairs, repair| repairs.with(*repair));
+    let options = TranslateOptions { repairs, several_calls: true, ..TranslateOptions::default() };
+    let request = ChatRequest::parse(request.as_bytes()).unwrap();
+    let call = to_gemini(&request, &ModelId::parse(model).unwrap(), &options).unwrap();
+    serde_json::from_slice(&call.body).unwrap()
+}
+
+#[test]
+fn every_message_that_can_be_helped() {
+    for (message, repair) in [
+        ("Penalty is not enabled for models/gemini-2.5-flash", Repair::NoPenalties),
+        ("Multiple candidates is not enabled for this model", Repair::OneCandidate),
+        ("Thinking budget is not supported for this model.", Repair::ThinkingByLevel),
+        ("The model does not support setting thinking_budget to 0.", Repair::ThinkingStaysOn),
+        ("Thinking level MINIMAL is not supported for this model.", Repair::NoMinimalThinking),
+        ("Requests ending with a model turn are not supported.", Repair::UserTurnLast),
+        ("Function call is missing a thought_signature in functionCall parts.", Repair::StandInSignatures),
+        ("Corrupted thought signature.", Repair::StandInSignatures),
+        ("Thought signature is not valid", Repair::StandInSignatures),
+        (
+            "Function calling with a response mime type: 'application/json' is unsupported",
+            Repair::JsonInWords,
+        ),
+        ("Tool use with a response mime type: 'application/json' is unsupported", Repair::JsonInWords),
+        ("Tool use with function calling is unsupported", Repair::NoBuiltins),
+        (
+            "Invalid JSON payload received. Unknown name \"id\" at 'contents[1].parts[0].function_call': Cannot find field.",
+            Repair::NoCallIds,
+        ),
+        (
+            "Invalid JSON payload received. Unknown name \"parametersJsonSchema\" at 'tools[0].function_declarations[0]': Cannot find field.",
+            Repair::LegacySchemas,
+        ),
+        ("reference to undefined schema at top-level", Repair::LegacySchemas),
+        (
+            "GenerateContentRequest.tools[0].function_declarations[0].parameters.properties: should be non-empty for OBJECT type",
+            Repair::LegacySchemas,
+        ),
+        (
+            "The specified schema produces a constraint that has too many states for serving.",
+            Repair::LooseCalling,
+        ),
+        ("Developer instruction is not enabled for models/gemma-3-27b-it", Repair::InlineSystem),
+        ("Unknown name \"mediaResolution\" at 'contents[0].parts[0]'", Repair::NoMediaResolution),
+        (
+            "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.",
+            Repair::CallsAsText,
+        ),
+    ] {
+        assert_eq!(Repair::for_error(&error(message), Repairs::default()), Some(repair), "{message}");
+        let tried = Repairs::default().with(repair);
+        let next = (repair == Repair::LegacySchemas).then_some(Repair::SchemaInWords);
+        assert_eq!(Repair::for_error(&error(message), tried), next, "{message}");
+    }
+    for message in [
+        "API key not valid.",
+        "Logprobs is not enabled for models/gemini-2.5-pro",
+        "Request contains an invalid argument.",
+        "",
+    ] {
+        assert_eq!(Repair::for_error(&error(message), Repairs::default()), None, "{message}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_gone_the_second_time() {
+    let penalty = json!({"presence_penalty": 1, "n": 2});
+    let old = "gemini-2.0-flash";
+    assert_eq!(
+        body(old, &penalty, &[])["generationConfig"],
+        json!({"presencePenalty": 1.0, "candidateCount": 2})
+    );
+    assert!(
+        body(old, &penalty, &[Repair::NoPenalties, Repair::OneCandidate]).get("generationConfig").is_none()
+    );
+
+    let none = json!({"reasoning_effort": "none"});
+    let config = |model: &str, repairs: &[Repair]| {
+        body(model, &none, repairs)["generationConfig"]["thinkingConfig"].clone()
+    };
+    assert_eq!(config("gemini-2.5-flash", &[Repair::ThinkingStaysOn])["thinkingBudget"], 128);
+    assert_eq!(config("gemini-2.5-flash", &[Repair::ThinkingByLevel])["thinkingLevel"], "low");
+    assert_eq!(config("gemini-3.5-flash", &[Repair::NoMinimalThinking])["thinkingLevel"], "low");
+
+    let prefill =
+        json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "{"}]});
+    let turns = |repairs: &[Repair]| {
+        body("gemini-3.5-flash", &prefill, repairs)["contents"].as_array().unwrap().len()
+    };
+    assert_eq!((turns(&[]), turns(&[Repair::UserTurnLast])), (2, 3));
+
+    let system = json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}]});
+    let inline = body("gemini-3.5-flash", &system, &[Repair::InlineSystem]);
+    assert_eq!(inline, json!({"contents": [{"role": "user", "parts": [{"text": "s\n\nx"}]}]}));
+
+    let url = json!({"url": "data:image/png;base64,AAAA", "detail": "low"});
+    let image = json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]});
+    for model in ["gemini-3.5-flash", "gemini-2.5-flash"] {
+        assert!(body(model, &image, &[]).to_string().contains("MEDIA_RESOLUTION_LOW"));
+        assert!(!body(model, &image, &[Repair::NoMediaResolution]).to_string().contains("ediaResolution"));
+    }
+}
+
+fn history() -> Value {
+    let signed = json!({"google": {"thought_signature": "EjQKMgG+PgqFzSpLIfcvqzvyN3Wx1Qk0"}});
+    json!({"messages": [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": "calling", "extra_content": signed, "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"k\":1}"}, "extra_content": signed},
+            {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}, "extra_content": signed}]},
+        {"role": "tool", "tool_call_id": "a", "content": "one"}]})
+}
+
+#[test]
+fn histories_that_were_refused() {
+    let stood_in = body("gemini-3.5-flash", &history(), &[Repair::StandInSignatures]);
+    let parts = &stood_in["contents"][1]["parts"];
+    assert!(parts[0].get("thoughtSignature").is_none());
+    assert_eq!(parts[1]["thoughtSignature"], "skip_thought_signature_validator");
+    assert!(parts[2].get("thoughtSignature").is_none());
+    let without_ids = body("gemini-3.5-flash", &history(), &[Repair::NoCallIds]).to_string();
+    assert!(!without_ids.contains("\"id\""));
+    let as_text = body("gemini-3.5-flash", &history(), &[Repair::CallsAsText]);
+    assert_eq!(
+        as_text["contents"].as_array().unwrap()[1..],
+        [
+            json!({"role": "model", "parts": [
+                {"text": "calling", "thoughtSignature": "EjQKMgG+PgqFzSpLIfcvqzvyN3Wx1Qk0"},
+                {"text": "[tool call f] {\"k\":1}"}, {"text": "[tool call g] {}"}]}),
+            json!({"role": "user", "parts": [{"text": "[tool result f] one"}]}),
+        ]
+    );
+}
+
+#[test]
+fn schemas_that_were_refused() {
+    let schema = json!({"type": "object", "properties": {"k": {"type": ["string", "null"], "enum": ["a"]}}, "additionalProperties": false});
+    let tool = json!({"type": "function", "function": {"name": "f", "strict": true, "parameters": schema}});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let extra = json!({"tools": [tool], "response_format": format});
+    let legacy = body("gemini-3.5-flash", &extra, &[Repair::LegacySchemas]);
+    let declared = &legacy["tools"][0]["functionDeclarations"][0];
+    let expected =
+        json!({"type": "object", "properties": {"k": {"type": "string", "enum": ["a"], "nullable": true}}});
+    assert_eq!(declared, &json!({"name": "f", "parameters": expected}));
+    assert!(legacy["generationConfig"].get("responseJsonSchema").is_none());
+    assert_eq!(legacy["generationConfig"]["responseSchema"]["title"], "n");
+
+    let words = body("gemini-3.5-flash", &extra, &[Repair::LegacySchemas, Repair::SchemaInWords]);
+    assert_eq!(words["generationConfig"], json!({"responseMimeType": "application/json"}));
+    let told = words["systemInstruction"]["parts"][0]["text"].as_str().unwrap();
+    assert!(told.starts_with("Respond only with JSON matching this schema: {\"title\":\"n\""), "{told}");
+
+    assert_eq!(
+        body("gemini-3.5-flash", &extra, &[])["toolConfig"]["functionCallingConfig"]["mode"],
+        "VALIDATED"
+    );
+    let loose = body("gemini-3.5-flash", &extra, &[Repair::LooseCalling]);
+    assert!(loose.get("toolConfig").is_none());
+    assert!(!loose["tools"].to_string().contains("enum"));
+
+    let words = body("gemini-3.5-flash", &extra, &[Repair::JsonInWords]);
+    assert!(words.get("generationConfig").is_none() && words["systemInstruction"].is_object());
+    let search = json!({"tools": [tool, {"type": "web_search"}]});
+    assert_eq!(
+        body("gemini-3.5-flash", &search, &[Repair::NoBuiltins])["tools"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn older_models_are_told_the_order() {
+    let schema = json!({"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}});
+    let extra =
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}});
+    let told = |model: &str| {
+        body(model, &extra, &[])["generationConfig"]["responseJsonSchema"]["propertyOrdering"].clone()
+    };
+    assert_eq!(told("gemini-2.0-flash"), json!(["b", "a"]));
+    assert_eq!(told("gemini-2.5-flash"), Value::Null);
+}

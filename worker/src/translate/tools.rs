@@ -1,0 +1,434 @@
+//! Tools, and which of them must be called.
+//!
+//! In: `tools`, `tool_choice` and their forerunners and relatives. Out: Gemini's `tools` and `toolConfig`. What a choice
+//! promises (this function, none, one at a time) must be kept or refused, never forgotten.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::capabilities::Capabilities;
+use super::names::Kind;
+use super::repair::{Repair, Repairs};
+use super::request::{CallStyle, Dropped, ResponseContext};
+use super::{results, schema};
+use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
+use crate::openai::{
+    self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition, NameOr, NamedTool, ToolChoice,
+};
+
+/// "At most 512 function declarations can be specified"
+const MOST_FUNCTIONS: usize = 512;
+
+/// Everything about tools.
+#[derive(Debug, Default)]
+pub(super) struct Tools<'r> {
+    pub(super) tools: Vec<Tool<'r>>,
+    pub(super) config: Option<ToolConfig<'r>>,
+}
+
+/// What the caller wants to be called.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice<'r> {
+    Auto,
+    None,
+    Any,
+    /// One of these, or (`required`) text instead.
+    Only {
+        names: Vec<&'r str>,
+        required: bool,
+    },
+}
+
+/// Translates all tools. The names that are declared go into the context.
+pub(super) fn tools<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+    repairs: Repairs,
+    context: &mut ResponseContext,
+    dropped: &mut Dropped,
+) -> Result<Tools<'r>, ApiError> {
+    let mut functions = Functions { repairs, ordered: capabilities.property_order, ..Functions::default() };
+    let mut builtins = Builtins::default();
+    for (index, tool) in request.tools.iter().flatten().enumerate() {
+        read_tool(index, tool, &mut functions, &mut builtins, context, dropped)?;
+    }
+    if request.tools.is_none() {
+        if request.functions.is_some() {
+            context.calls = CallStyle::Function;
+        }
+        for (index, function) in request.functions.iter().flatten().enumerate() {
+            functions.declare(function, &format!("functions[{index}]"), context, dropped)?;
+        }
+    }
+    if request.web_search_options.is_some() {
+        builtins.add("web_search_options", Tool::GoogleSearch(results::empty_object()));
+    }
+    let google = request.google().filter_map(|google| google.tools.as_deref());
+    for raw in google.flatten() {
+        builtins.tools.push(("extra_body.google.tools", Tool::Raw(raw)));
+    }
+    let choice = choice(request)?;
+    let any_tool = !functions.declarations.is_empty() || !builtins.tools.is_empty();
+    check_choice(choice.as_ref(), any_tool, request, context)?;
+    if !functions.declarations.is_empty() && !capabilities.builtins_with_functions {
+        for (name, _) in builtins.tools.drain(..) {
+            dropped.note(name);
+        }
+    }
+    context.grounded = !builtins.tools.is_empty();
+    let raw_config = request.google().find_map(|google| google.tool_config);
+    let config = match raw_config {
+        Some(raw) => Some(ToolConfig::Raw(raw)),
+        None => config(
+            choice.unwrap_or(Choice::Auto),
+            &mut functions,
+            !builtins.tools.is_empty(),
+            capabilities,
+            context,
+        ),
+    };
+    let mut tools = Vec::new();
+    if !functions.declarations.is_empty() {
+        tools.push(Tool::FunctionDeclarations(functions.declarations));
+    }
+    tools.extend(builtins.tools.into_iter().map(|(_, tool)| tool));
+    Ok(Tools { tools, config })
+}
+
+#[derive(Debug, Default)]
+struct Functions<'r> {
+    declarations: Vec<FunctionDeclaration<'r>>,
+    /// By declaration: as the caller calls it.
+    client_names: Vec<&'r str>,
+    strict: bool,
+    repairs: Repairs,
+    /// Whether the order of properties has to be told.
+    ordered: bool,
+}
+
+/// Gemini's own tools, each once, with the name under which its loss would be told.
+#[derive(Debug, Default)]
+struct Builtins<'r> {
+    tools: Vec<(&'static str, Tool<'r>)>,
+}
+
+impl<'r> Builtins<'r> {
+    fn add(&mut self, name: &'static str, tool: Tool<'r>) {
+        let known = self
+            .tools
+            .iter()
+            .any(|(_, known)| std::mem::discriminant(known) == std::mem::discriminant(&tool));
+        if !known {
+            self.tools.push((name, tool));
+        }
+    }
+}
+
+fn read_tool<'r>(
+    index: usize,
+    tool: &'r openai::Tool<'_>,
+    functions: &mut Functions<'r>,
+    builtins: &mut Builtins<'r>,
+    context: &mut ResponseContext,
+    dropped: &mut Dropped,
+) -> Result<(), ApiError> {
+    match (tool.r#type.as_deref(), &tool.function, &tool.custom) {
+        (Some("function") | None, Some(function), _) => {
+            functions.declare(function, &format!("tools[{index}].function"), context, dropped)
+        }
+        (Some("function"), None, _) => Err(ApiError::missing(&format!("tools[{index}].function"))),
+        (Some("custom"), _, Some(custom)) => {
+            functions.declare_custom(custom, &format!("tools[{index}].custom"), context)
+        }
+        (Some("custom"), _, None) => Err(ApiError::missing(&format!("tools[{index}].custom"))),
+        (Some(kind), ..) => builtin_by_type(kind, index, tool, builtins),
+        (None, None, _) => native_builtins(index, tool, builtins),
+    }
+}
+
+fn builtin_by_type<'r>(
+    kind: &str,
+    index: usize,
+    tool: &'r openai::Tool<'_>,
+    builtins: &mut Builtins<'r>,
+) -> Result<(), ApiError> {
+    let empty = results::empty_object;
+    let (name, tool) = match kind {
+        "web_search" | "web_search_preview" | "google_search" => ("web_search", Tool::GoogleSearch(empty())),
+        "code_interpreter" | "code_execution" => ("code_interpreter", Tool::CodeExecution(empty())),
+        "url_context" => ("url_context", Tool::UrlContext(empty())),
+        "google_maps" => ("google_maps", Tool::GoogleMaps(empty())),
+        _ => {
+            return native_builtins(index, tool, builtins).map_err(|_| {
+                let shown: String = kind.chars().take(40).collect();
+                let message = format!(
+                    "Invalid value: '{shown}'. Supported values are: 'function', 'custom', 'web_search' and 'code_interpreter'."
+                );
+                ApiError::invalid_value(&format!("tools[{index}].type"), message)
+            });
+        }
+    };
+    builtins.add(name, tool);
+    Ok(())
+}
+
+/// One of Gemini's own tools: the name of its loss, the caller's settings, and what is made of them.
+type Form<'r> = (&'static str, Option<&'r RawValue>, fn(Cow<'r, RawValue>) -> Tool<'r>);
+
+fn native_builtins<'r>(
+    index: usize,
+    tool: &'r openai::Tool<'_>,
+    builtins: &mut Builtins<'r>,
+) -> Result<(), ApiError> {
+    let mut found = false;
+    let forms: [Form<'r>; 6] = [
+        ("web_search", tool.google_search, Tool::GoogleSearch),
+        ("url_context", tool.url_context, Tool::UrlContext),
+        ("code_interpreter", tool.code_execution, Tool::CodeExecution),
+        ("google_maps", tool.google_maps, Tool::GoogleMaps),
+        ("file_search", tool.file_search, Tool::FileSearch),
+        ("computer_use", tool.computer_use, Tool::ComputerUse),
+    ];
+    for (name, raw, form) in forms {
+        if let Some(raw) = raw {
+            found = true;
+            builtins.add(name, form(Cow::Borrowed(raw)));
+        }
+    }
+    if found { Ok(()) } else { Err(ApiError::missing(&format!("tools[{index}].type"))) }
+}
+
+impl<'r> Functions<'r> {
+    fn declare(
+        &mut self,
+        function: &'r FunctionDefinition<'_>,
+        param: &str,
+        context: &mut ResponseContext,
+        dropped: &mut Dropped,
+    ) -> Result<(), ApiError> {
+        let schema = match function.parameters {
+            None => schema::Parameters::default(),
+            Some(raw) => {
+                let parsed: Value = serde_json::from_str(raw.get()).map_err(|_| {
+                    let param = format!("{param}.parameters");
+                    ApiError::invalid_value(
+                        &param,
+                        format!("Invalid schema for '{param}': nested too deeply."),
+                    )
+                })?;
+                schema::parameters(&parsed)
+            }
+        };
+        dropped.note_if(schema.lossy, "tools.parameters");
+        self.strict |= function.strict == Some(true);
+        let parameters = schema.schema;
+        let kind = if schema.wrapped { Kind::Wrapped } else { Kind::Plain };
+        self.push(&function.name, function.description.as_deref(), parameters, kind, param, context)
+    }
+
+    /// The schema in the way in which it is to be told: the newer or the older one.
+    fn channel(&self, schema: Option<Value>) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
+        let Some(mut schema) = schema else { return (None, None) };
+        if self.repairs.contains(Repair::LooseCalling) {
+            schema::loosen(&mut schema);
+        }
+        if self.ordered {
+            schema::tell_order(&mut schema);
+        }
+        if self.repairs.contains(Repair::LegacySchemas) {
+            return (None, to_raw_value(&schema::legacy(&schema)).ok());
+        }
+        (to_raw_value(&schema).ok(), None)
+    }
+
+    fn declare_custom(
+        &mut self,
+        custom: &'r CustomDefinition<'_>,
+        param: &str,
+        context: &mut ResponseContext,
+    ) -> Result<(), ApiError> {
+        let mut input = serde_json::json!({"type": "string"});
+        if let (Some(format), Some(input)) = (custom.format, input.as_object_mut()) {
+            input.insert("description".into(), format!("Format of the input: {}", format.get()).into());
+        }
+        let schema =
+            serde_json::json!({"type": "object", "properties": {"input": input}, "required": ["input"]});
+        let parameters = Some(schema);
+        let kind = Kind::Custom;
+        self.push(&custom.name, custom.description.as_deref(), parameters, kind, param, context)
+    }
+
+    fn push(
+        &mut self,
+        name: &'r str,
+        description: Option<&'r str>,
+        schema: Option<Value>,
+        kind: Kind,
+        param: &str,
+        context: &mut ResponseContext,
+    ) -> Result<(), ApiError> {
+        if self.declarations.len() >= MOST_FUNCTIONS {
+            let param = param.split('[').next().unwrap_or("tools");
+            let message = format!(
+                "Invalid '{param}': array too long. Expected an array with maximum length {MOST_FUNCTIONS} instead."
+            );
+            return Err(ApiError::invalid(Some(param), "array_above_max_length", message));
+        }
+        let param = format!("{param}.name");
+        if name.is_empty() {
+            return Err(ApiError::invalid_value(&param, format!("Invalid '{param}': empty string.")));
+        }
+        let Some(declared) = context.names.declare(name, kind) else {
+            return Err(ApiError::invalid_value(
+                &param,
+                format!("Invalid '{param}': the name is used twice."),
+            ));
+        };
+        let description = description.filter(|text| !text.is_empty()).map(Cow::Borrowed);
+        let (parameters_json_schema, parameters) = self.channel(schema);
+        self.declarations.push(FunctionDeclaration {
+            name: declared,
+            description,
+            parameters_json_schema,
+            parameters,
+        });
+        self.client_names.push(name);
+        Ok(())
+    }
+}
+
+/// The caller's choice, if it makes one.
+fn choice<'r>(request: &'r ChatRequest<'_>) -> Result<Option<Choice<'r>>, ApiError> {
+    let by_word = |param: &str, word: &str| match word {
+        "auto" => Ok(Some(Choice::Auto)),
+        "none" => Ok(Some(Choice::None)),
+        "required" | "any" => Ok(Some(Choice::Any)),
+        _ => {
+            let message =
+                format!("Invalid value for '{param}'. Supported values are: 'none', 'auto' and 'required'.");
+            Err(ApiError::invalid_value(param, message))
+        }
+    };
+    match (&request.tool_choice, &request.function_call) {
+        (Some(NameOr::Name(word)), _) => by_word("tool_choice", word),
+        (Some(NameOr::Object(choice)), _) => choice_object(choice).map(Some),
+        (None, Some(NameOr::Name(word))) => by_word("function_call", word),
+        (None, Some(NameOr::Object(named))) => {
+            Ok(Some(Choice::Only { names: vec![&named.name], required: true }))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn choice_object<'r>(choice: &'r ToolChoice<'_>) -> Result<Choice<'r>, ApiError> {
+    if &*choice.r#type == "allowed_tools" {
+        let allowed =
+            choice.allowed_tools.as_ref().ok_or_else(|| ApiError::missing("tool_choice.allowed_tools"))?;
+        let names = allowed.tools.iter().map(named).collect::<Result<_, _>>()?;
+        return match &*allowed.mode {
+            "auto" => Ok(Choice::Only { names, required: false }),
+            "required" => Ok(Choice::Only { names, required: true }),
+            _ => Err(ApiError::invalid_value(
+                "tool_choice.allowed_tools.mode",
+                "Invalid value for 'tool_choice.allowed_tools.mode'. Supported values are: 'auto' and 'required'.",
+            )),
+        };
+    }
+    named(choice).map(|name| Choice::Only { names: vec![name], required: true })
+}
+
+fn named<'r>(choice: &'r ToolChoice<'_>) -> Result<&'r str, ApiError> {
+    let by = |tool: &'r Option<NamedTool<'_>>| tool.as_ref().map(|tool| &*tool.name);
+    match &*choice.r#type {
+        "function" => by(&choice.function).or(choice.name.as_deref()),
+        "custom" => by(&choice.custom).or(choice.name.as_deref()),
+        _ => {
+            return Err(ApiError::invalid_value(
+                "tool_choice.type",
+                "Invalid value for 'tool_choice.type'. Supported values are: 'function', 'custom' and 'allowed_tools'.",
+            ));
+        }
+    }
+    .ok_or_else(|| ApiError::missing("tool_choice.function.name"))
+}
+
+fn check_choice(
+    choice: Option<&Choice<'_>>,
+    any_tool: bool,
+    request: &ChatRequest<'_>,
+    context: &ResponseContext,
+) -> Result<(), ApiError> {
+    let param = if request.tool_choice.is_some() { "tool_choice" } else { "function_call" };
+    let tools = if request.tool_choice.is_some() { "tools" } else { "functions" };
+    let Some(choice) = choice else { return Ok(()) };
+    // An empty list with a choice that asks for nothing is how some frameworks say "no tools".
+    let harmless = matches!(choice, Choice::Auto | Choice::None)
+        && (request.tools.is_some() || request.functions.is_some());
+    if !any_tool && !harmless {
+        let message =
+            format!("Invalid value for '{param}': '{param}' is only allowed when '{tools}' are specified.");
+        return Err(ApiError::invalid_value(param, message));
+    }
+    if let Choice::Only { names, .. } = choice {
+        if names.is_empty() {
+            return Err(ApiError::invalid_value(
+                param,
+                format!("Invalid value for '{param}': no tool is allowed."),
+            ));
+        }
+        if let Some(name) = names.iter().find(|name| !context.names.is_declared(name)) {
+            let shown: String = name.chars().take(64).collect();
+            let message = format!("Invalid value for '{param}': '{shown}' is not among the '{tools}'.");
+            return Err(ApiError::invalid_value(param, message));
+        }
+    }
+    Ok(())
+}
+
+fn config<'r>(
+    choice: Choice<'r>,
+    functions: &mut Functions<'r>,
+    with_builtins: bool,
+    capabilities: &Capabilities,
+    context: &ResponseContext,
+) -> Option<ToolConfig<'r>> {
+    if functions.declarations.is_empty() {
+        return None;
+    }
+    let loose = functions.repairs.contains(Repair::LooseCalling) && choice != Choice::None;
+    let (mode, names) = match choice {
+        _ if loose => (CallingMode::Auto, Vec::new()),
+        Choice::None => (CallingMode::None, Vec::new()),
+        Choice::Any => (CallingMode::Any, Vec::new()),
+        Choice::Only { names, required: true } => (CallingMode::Any, names),
+        Choice::Only { names, required: false } if capabilities.modern => (CallingMode::Validated, names),
+        Choice::Only { names, required: false } => {
+            // Older models take a list of names only where one must be called: what is not allowed is not declared.
+            functions.keep_only(&names);
+            (CallingMode::Auto, Vec::new())
+        }
+        Choice::Auto if capabilities.modern && (functions.strict || with_builtins) => {
+            (CallingMode::Validated, Vec::new())
+        }
+        Choice::Auto => (CallingMode::Auto, Vec::new()),
+    };
+    let allowed_function_names: Vec<Cow<'r, str>> =
+        names.into_iter().map(|name| context.names.to_gemini(name)).collect();
+    let calling = CallingConfig { mode, allowed_function_names };
+    (mode != CallingMode::Auto || with_builtins).then(|| ToolConfig::Made {
+        function_calling_config: (mode != CallingMode::Auto).then_some(calling),
+        include_server_side_tool_invocations: with_builtins.then_some(true),
+    })
+}
+
+impl Functions<'_> {
+    fn keep_only(&mut self, names: &[&str]) {
+        let mut client_names = self.client_names.iter();
+        self.declarations.retain(|_| client_names.next().is_some_and(|name| names.contains(name)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! An answer of the service, read whole.
+
+use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Status, headers and body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.text().await.unwrap() }
+    }
+
+    /// A header's value; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The JSON body of an answer that must have this status.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self, status: u16) -> T {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// An answer without a body.
+    #[track_caller]
+    pub fn no_content(&self) {
+        assert_eq!((self.status, self.body.as_str()), (204, ""));
+    }
+
+    /// An error of the admin API, whose envelope must be complete.
+    #[track_caller]
+    pub fn admin_error(&self, status: u16, code: ErrorCode) -> ErrorDetail {
+        let ErrorBody { error } = self.json(status);
+        assert_eq!(error.code, code, "{}", error.message);
+        assert!(!error.message.is_empty());
+        assert_eq!(error.request_id, self.header("x-request-id"));
+        assert!(error.request_id.starts_with("req_"));
+        error
+    }
+
+    /// An error of the data plane, whose envelope must be OpenAI's: gives its message.
+    #[track_caller]
+    pub fn openai_error(&self, status: u16, code: Option<&str>) -> String {
+        let body: Value = self.json(status);
+        let error = body["error"].as_object().expect("an error object");
+        let members: Vec<&str> = error.keys().map(String::as_str).collect();
+        assert_eq!(members, ["message", "type", "param", "code"]);
+        assert_eq!(error["code"].as_str(), code, "{}", self.body);
+        assert!(error["type"].is_string());
+        assert!(self.header("x-request-id").starts_with("req_"));
+        error["message"].as_str().unwrap().to_owned()
+    }
+}

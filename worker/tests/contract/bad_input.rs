@@ -1,0 +1,73 @@
+//! Requests that cannot be understood, on both planes.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::ErrorCode;
+use pool_worker::service::BODY_LIMIT;
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+
+use super::world::{EMBEDDING_MODEL, MODEL, World, send};
+
+pub async fn a_body_that_is_no_json(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    for path in ["/v1/chat/completions", "/v1/embeddings"] {
+        for body in ["", "not JSON", "{\"model\":", "[]", "null", "\u{fffd}"] {
+            let request = world.request(Method::POST, path).bearer_auth(&pool.client_key).body(body);
+            let answer = send(request).await;
+            assert_eq!(answer.status, 400, "{path} {body}: {}", answer.body);
+            assert_eq!(answer.json::<Value>(400)["error"]["type"], "invalid_request_error");
+        }
+        let request = world.request(Method::POST, path).bearer_auth(&pool.client_key);
+        let message = send(request.body("{")).await.openai_error(400, None);
+        assert!(message.contains("could not parse the JSON body"), "{message}");
+    }
+    let error = send(world.admin(Method::POST, "/pools").body("{\"name\":")).await;
+    let error = error.admin_error(400, ErrorCode::InvalidRequest);
+    assert!(error.message.starts_with("the body is not JSON"), "{}", error.message);
+    assert_eq!(world.tally("good").requests, 0);
+}
+
+pub async fn a_field_that_is_missing(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    for (path, body, missing) in [
+        ("/v1/chat/completions", json!({"messages": messages}), "model"),
+        ("/v1/chat/completions", json!({"messages": messages, "stream": true}), "model"),
+        ("/v1/chat/completions", json!({"model": MODEL}), "messages"),
+        ("/v1/embeddings", json!({"input": "hello"}), "model"),
+        ("/v1/embeddings", json!({"model": EMBEDDING_MODEL}), "input"),
+    ] {
+        let answer = send(world.call(&pool, path, &body)).await;
+        let message = answer.openai_error(400, Some("missing_required_parameter"));
+        assert!(message.contains(missing), "{message}");
+        assert_eq!(answer.json::<Value>(400)["error"]["param"], missing);
+    }
+    assert_eq!(world.tally("good").requests, 0);
+}
+
+pub async fn a_body_over_the_limit(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let too_long = vec![b' '; BODY_LIMIT + 1];
+    // In one piece with its length announced, and in pieces without.
+    let whole = || Body::from(too_long.clone());
+    let pieces = || {
+        let pieces: Vec<_> =
+            too_long.chunks(1 << 20).map(|piece| std::io::Result::Ok(piece.to_vec())).collect();
+        Body::wrap_stream(futures_util::stream::iter(pieces))
+    };
+    for body in [whole(), pieces()] {
+        let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
+        let message = send(request.body(body)).await.openai_error(413, Some("request_too_large"));
+        assert!(message.contains(&BODY_LIMIT.to_string()), "{message}");
+    }
+    for body in [whole(), pieces()] {
+        let answer = send(world.admin(Method::POST, "/pools").body(body)).await;
+        answer.admin_error(413, ErrorCode::TooLarge);
+    }
+    // Just within the limit it is read, and judged by what it says.
+    let mut longest = super::world::prompt("hello").to_string().into_bytes();
+    longest.resize(BODY_LIMIT, b' ');
+    let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
+    assert_eq!(send(request.body(longest)).await.status, 200);
+    assert_eq!(world.tally("good").requests, 1);
+}

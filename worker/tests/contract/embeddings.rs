@@ -1,0 +1,73 @@
+//! Embeddings.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pool_fake_gemini::Behaviour;
+use serde_json::{Value, json};
+
+use super::world::{EMBEDDING_MODEL, Pool, World};
+
+async fn vectors(world: &World, pool: &Pool, body: Value) -> Vec<Vec<f64>> {
+    let list: Value = world.embed(pool, &body).await.json(200);
+    assert_eq!((list["object"].as_str(), list["model"].as_str()), (Some("list"), Some(EMBEDDING_MODEL)));
+    let rows = list["data"].as_array().unwrap();
+    let vectors = rows.iter().enumerate().map(|(index, row)| {
+        assert_eq!((row["object"].as_str(), row["index"].as_u64()), (Some("embedding"), Some(index as u64)));
+        vector(&row["embedding"])
+    });
+    vectors.collect()
+}
+
+fn vector(embedding: &Value) -> Vec<f64> {
+    if let Some(encoded) = embedding.as_str() {
+        let bytes = STANDARD.decode(encoded).unwrap();
+        let floats = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        return floats.map(f64::from).collect();
+    }
+    embedding.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn alike(left: &[f64], right: &[f64]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-6)
+}
+
+pub async fn texts_become_vectors_in_both_formats(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let one = vectors(world, &pool, json!({"model": EMBEDDING_MODEL, "input": "one"})).await;
+    let many = vectors(world, &pool, json!({"model": EMBEDDING_MODEL, "input": ["two", "one"]})).await;
+    let encoded = json!({"model": EMBEDDING_MODEL, "input": ["two", "one"], "encoding_format": "base64"});
+    let encoded = vectors(world, &pool, encoded).await;
+    assert_eq!((one.len(), many.len(), encoded.len()), (1, 2, 2));
+    assert!(alike(&many[1], &one[0]) && !alike(&many[0], &one[0]), "the order is kept");
+    assert!(alike(&many[0], &encoded[0]) && alike(&many[1], &encoded[1]));
+    let short = json!({"model": EMBEDDING_MODEL, "input": "one", "dimensions": 8});
+    assert_eq!(vectors(world, &pool, short).await[0].len(), 8);
+    assert_eq!(
+        world.pool_stats(&pool).await.total.prompt_tokens,
+        world.gemini.counts().total().tokens.prompt
+    );
+}
+
+pub async fn many_texts_travel_in_batches(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok), ("other", Behaviour::Ok)]).await;
+    let texts: Vec<String> = (0..250).map(|number| format!("text {number}")).collect();
+    let input = json!({"model": EMBEDDING_MODEL, "input": texts, "dimensions": 4});
+    let all = vectors(world, &pool, input).await;
+    assert_eq!(all.len(), 250);
+    for number in [0, 99, 100, 249] {
+        let alone = json!({"model": EMBEDDING_MODEL, "input": texts[number], "dimensions": 4});
+        assert!(alike(&vectors(world, &pool, alone).await[0], &all[number]), "{number}");
+    }
+    let sizes: Vec<usize> = world.gemini.requests()[..3]
+        .iter()
+        .map(|request| {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            body["requests"].as_array().unwrap().len()
+        })
+        .collect();
+    assert_eq!(sizes, [100, 100, 50]);
+    assert_eq!(world.gemini.counts().total().requests, 3 + 4);
+    let counted = world.pool_stats(&pool).await.total;
+    assert_eq!((counted.requests, counted.successes), (7, 7));
+    assert_eq!(counted.prompt_tokens, 2 * 254);
+}

@@ -1,0 +1,122 @@
+//! The contract: what the service promises, whichever host runs it.
+//!
+//! A test file brings a host as `crate::host` and this module; out comes one test for each case below,
+//! each with a service, a stand-in for Gemini and a folder of its own. A case that knows which host it
+//! runs on does not belong here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy.toml allows them in tests, but not in a test's own helper functions"
+)]
+
+pub mod answer;
+pub mod events;
+pub mod world;
+
+mod bad_input;
+mod chat;
+mod client_keys;
+mod counting;
+mod doors;
+mod embeddings;
+mod failures;
+mod keys;
+mod models;
+mod pools;
+mod privacy;
+mod retries;
+mod sessions;
+mod state;
+mod streams;
+
+/// Makes a test of every case; a case that is not listed is reported as dead code.
+macro_rules! suite {
+    ($($area:ident: $($case:ident)+;)+) => {
+        $(mod $area {
+            $(#[tokio::test]
+            async fn $case() {
+                super::super::$area::$case(&mut super::super::world::World::start().await).await;
+            })+
+        })+
+    };
+}
+
+mod suite {
+    suite! {
+        sessions:
+            the_password_gives_a_token_that_says_who_it_is
+            a_wrong_password_gives_nothing
+            a_login_that_makes_no_sense_is_told_why
+            a_token_expires
+            logout_ends_a_token_at_once;
+        pools:
+            a_pool_is_found_by_id_and_by_name
+            a_change_touches_only_what_it_names
+            a_taken_name_is_refused
+            an_unknown_pool_is_answered_with_the_nearest_name
+            a_deleted_pool_is_closed_at_once
+            a_pool_that_is_off_refuses_its_callers
+            a_pool_that_makes_no_sense_is_refused;
+        keys:
+            an_import_reports_every_line_and_loses_none
+            importing_again_adds_nothing
+            keys_are_listed_in_pages_in_their_order
+            keys_are_searched_and_filtered
+            a_batch_changes_what_is_there_and_names_what_is_missing
+            a_removed_key_is_gone
+            a_disabled_key_is_not_used
+            weight_zero_is_the_last_resort;
+        client_keys:
+            a_client_key_works_until_it_is_revoked;
+        doors:
+            no_admin_route_opens_without_an_admin_token
+            no_route_of_the_data_plane_opens_without_a_client_key
+            unknown_paths_and_wrong_methods
+            a_browser_may_ask
+            a_client_key_is_taken_wherever_clients_put_it
+            every_base_url_leads_to_the_same_routes;
+        bad_input:
+            a_body_that_is_no_json
+            a_field_that_is_missing
+            a_body_over_the_limit;
+        models:
+            a_pool_s_models_are_listed_and_shown
+            a_pool_s_allowed_models_are_kept_to;
+        chat:
+            a_chat_is_answered
+            a_system_message_is_an_instruction
+            open_webui_s_notice_is_taken;
+        embeddings:
+            texts_become_vectors_in_both_formats
+            many_texts_travel_in_batches;
+        streams:
+            a_stream_has_its_parts_in_order
+            usage_comes_only_when_asked_for
+            an_answer_that_breaks_off_ends_in_an_error
+            a_refusal_before_the_first_event_is_an_ordinary_error
+            a_client_that_leaves_ends_the_upstream_call;
+        retries:
+            a_key_that_does_not_work_is_passed_over
+            an_overloaded_model_is_asked_once_more
+            a_caller_s_mistake_goes_back_at_once
+            when_all_keys_are_limited_the_caller_is_told_until_when
+            when_no_key_works_the_caller_is_told
+            a_pool_without_keys_says_so
+            four_attempts_are_made_and_none_on_the_same_key
+            an_upstream_that_cannot_be_reached_blames_no_key;
+        privacy:
+            one_credential_and_nothing_of_the_client_s_goes_upstream
+            nothing_stored_or_logged_holds_a_secret;
+        counting:
+            the_ledger_equals_what_gemini_counted
+            statistics_are_kept_by_pool;
+        state:
+            a_healthy_service_says_so
+            a_restart_keeps_everything;
+        failures:
+            a_store_that_fails_is_never_a_verdict_on_the_caller;
+    }
+}

@@ -1,0 +1,67 @@
+//! Which models there are, and which a pool may use.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::Pool as PoolShown;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, prompt, send};
+
+async fn get(world: &World, pool: &Pool, path: &str) -> Answer {
+    send(world.request(Method::GET, path).bearer_auth(&pool.client_key)).await
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect()
+}
+
+pub async fn a_pool_s_models_are_listed_and_shown(world: &World) {
+    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert_eq!(list["object"], "list");
+    let models = ids(&list);
+    assert!(models.contains(&MODEL) && models.contains(&EMBEDDING_MODEL), "{models:?}");
+    for model in list["data"].as_array().unwrap() {
+        assert_eq!(model["object"], "model");
+        assert!(model["created"].is_u64() && model["owned_by"].is_string(), "{model}");
+    }
+    let one: Value = get(world, &pool, &format!("/v1/models/{MODEL}")).await.json(200);
+    assert_eq!((one["id"].as_str(), one["object"].as_str()), (Some(MODEL), Some("model")));
+    let prefixed: Value = get(world, &pool, &format!("/v1/models/models%2F{MODEL}")).await.json(200);
+    assert_eq!(prefixed["id"], MODEL);
+    let unknown = get(world, &pool, "/v1/models/gemini-0").await;
+    unknown.openai_error(404, Some("model_not_found"));
+    // Looking at models costs no quota and is not counted.
+    assert_eq!(world.pool_stats(&pool).await.total.requests, 0);
+}
+
+pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}", pool.id);
+    let everything: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert!(ids(&everything).len() > 3);
+    world
+        .patch(&path, &json!({"allowed_models": ["gemini-3.5-*", "gemini-embedding-001"]}))
+        .await
+        .json::<PoolShown>(200);
+
+    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert_eq!(ids(&list), ["gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-embedding-001"]);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    let mut refused = prompt("hello");
+    refused["model"] = json!("gemini-2.5-pro");
+    let chat = send(world.call(&pool, "/v1/chat/completions", &refused)).await;
+    let embedding = world.embed(&pool, &json!({"model": "gemini-embedding-2", "input": "x"})).await;
+    let shown = get(world, &pool, "/v1/models/gemini-2.5-pro").await;
+    for answer in [chat, embedding, shown] {
+        let message = answer.openai_error(403, Some("model_not_allowed"));
+        assert!(message.contains("'prod'"), "{message}");
+        assert_eq!(answer.json::<Value>(403)["error"]["param"], "model");
+    }
+    assert_eq!(world.tally("good").requests, 1);
+
+    world.patch(&path, &json!({"allowed_models": []})).await.json::<PoolShown>(200);
+    let chat = send(world.call(&pool, "/v1/chat/completions", &refused)).await;
+    assert_eq!(chat.status, 200);
+}

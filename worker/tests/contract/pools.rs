@@ -1,0 +1,129 @@
+//! Pools: their life, and what becomes of their callers.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{ErrorCode, Pool, PoolCreated, PoolList};
+use serde_json::{Value, json};
+
+use super::world::World;
+
+async fn create(world: &World, body: &Value) -> PoolCreated {
+    world.post("/pools", body).await.json(201)
+}
+
+pub async fn a_pool_is_found_by_id_and_by_name(world: &World) {
+    let body = json!({"name": " 生产 prod ", "description": "main", "allowed_models": ["gemini-*"]});
+    let created = create(world, &body).await;
+    assert!(created.client_key.expose().starts_with("sk-pool-"));
+    let pool = created.pool;
+    assert_eq!((pool.name.as_str(), pool.description.as_str()), ("生产 prod", "main"));
+    assert_eq!((pool.enabled, pool.keys, pool.enabled_keys), (true, 0, 0));
+    create(world, &json!({"name": "another"})).await;
+
+    let by_id: Pool = world.get(&format!("/pools/{}", pool.id)).await.json(200);
+    let by_name: Pool = world.get("/pools/生产 prod").await.json(200);
+    assert_eq!((&by_id, &by_name), (&pool, &pool));
+    let list: PoolList = world.get("/pools").await.json(200);
+    let names: Vec<_> = list.pools.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!(names, ["another", "生产 prod"]);
+    assert_eq!(list.pools[1], pool);
+}
+
+pub async fn a_change_touches_only_what_it_names(world: &World) {
+    let body = json!({"name": "prod", "description": "main", "allowed_models": ["gemini-*"]});
+    let before = create(world, &body).await.pool;
+    let path = format!("/pools/{}", before.id);
+
+    let renamed: Pool = world.patch(&path, &json!({"name": "live"})).await.json(200);
+    assert_eq!((renamed.name.as_str(), renamed.description.as_str()), ("live", "main"));
+    assert_eq!((&renamed.allowed_models, renamed.enabled), (&before.allowed_models, true));
+    assert!(renamed.version > before.version);
+
+    let emptied = json!({"description": "", "allowed_models": [], "enabled": false});
+    let emptied: Pool = world.patch("/pools/live", &emptied).await.json(200);
+    assert_eq!((emptied.name.as_str(), emptied.description.as_str()), ("live", ""));
+    assert_eq!((emptied.allowed_models.len(), emptied.enabled), (0, false));
+    assert_eq!(world.get(&path).await.json::<Pool>(200), emptied);
+
+    world.patch(&path, &json!({"nmae": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
+    assert_eq!(world.get(&path).await.json::<Pool>(200), emptied);
+}
+
+pub async fn a_taken_name_is_refused(world: &World) {
+    create(world, &json!({"name": "prod"})).await;
+    let staging = create(world, &json!({"name": "staging"})).await.pool;
+    let answer = world.post("/pools", &json!({"name": " prod"})).await;
+    assert!(answer.admin_error(409, ErrorCode::Conflict).hint.is_some());
+    let answer = world.patch(&format!("/pools/{}", staging.id), &json!({"name": "prod"})).await;
+    answer.admin_error(409, ErrorCode::Conflict);
+    // Its own name is not taken.
+    let path = format!("/pools/{}", staging.id);
+    assert_eq!(world.patch(&path, &json!({"name": "staging"})).await.json::<Pool>(200).name, "staging");
+    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
+}
+
+pub async fn an_unknown_pool_is_answered_with_the_nearest_name(world: &World) {
+    for name in ["production", "staging"] {
+        create(world, &json!({"name": name})).await;
+    }
+    for path in [
+        "/pools/prodction",
+        "/pools/prodction/keys",
+        "/pools/prodction/client-keys",
+        "/pools/prodction/stats",
+    ] {
+        let error = world.get(path).await.admin_error(404, ErrorCode::NotFound);
+        assert!(error.message.contains("prodction"), "{}", error.message);
+        assert_eq!(error.hint.as_deref(), Some("did you mean 'production'?"), "{path}");
+    }
+    let error = world.get("/pools/unlike-any").await.admin_error(404, ErrorCode::NotFound);
+    assert_eq!(error.hint.as_deref(), Some("list them: poolctl pool list"));
+    let import = json!({"keys": []});
+    world.post("/pools/stagin/keys/import", &import).await.admin_error(404, ErrorCode::NotFound);
+    world.patch("/pools/stagin", &json!({})).await.admin_error(404, ErrorCode::NotFound);
+    world.delete("/pools/stagin").await.admin_error(404, ErrorCode::NotFound);
+}
+
+pub async fn a_deleted_pool_is_closed_at_once(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    world.delete(&format!("/pools/{}", pool.id)).await.no_content();
+    world.chat(&pool, "hello").await.openai_error(401, Some("invalid_api_key"));
+    assert_eq!(world.tally("good").requests, 1);
+    world.get(&format!("/pools/{}", pool.id)).await.admin_error(404, ErrorCode::NotFound);
+    // The name is free again, and the new pool has nothing of the old one.
+    let again = create(world, &json!({"name": "prod"})).await.pool;
+    assert_eq!(again.keys, 0);
+    assert_ne!(again.id.as_str(), pool.id);
+}
+
+pub async fn a_pool_that_is_off_refuses_its_callers(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}", pool.id);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    world.patch(&path, &json!({"enabled": false})).await.json::<Pool>(200);
+    let message = world.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
+    assert!(message.contains("'prod'"), "{message}");
+    assert_eq!(world.tally("good").requests, 1);
+    world.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+}
+
+pub async fn a_pool_that_makes_no_sense_is_refused(world: &World) {
+    for body in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": "a/b"}),
+        json!({"name": "pool-1"}),
+        json!({"name": ".."}),
+        json!({"name": "x".repeat(65)}),
+        json!({"name": "x", "description": "x".repeat(1001)}),
+        json!({"name": "x", "allowed_models": ["gemini 3"]}),
+        json!({"name": "x", "allowed_models": "gemini-3"}),
+        json!({"name": "x", "alowed_models": []}),
+        json!({"name": "x", "import": {"keys": vec![json!({"key": "k"}); 1001]}}),
+        json!({"name": "x", "import": {"keys": [{"key": "k", "weight": 1001}]}}),
+    ] {
+        world.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools, []);
+}

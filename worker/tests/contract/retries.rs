@@ -1,0 +1,161 @@
+//! One key after another: when, how often, and what the caller is told when none does.
+
+use pool_fake_gemini::{Behaviour, FakeGemini, Scenario, Tally};
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::world::{World, eventually, gemini_key, prompt, send};
+
+/// The message of a chat's good answer.
+fn said(answer: &Answer) -> String {
+    let chat: Value = answer.json(200);
+    chat["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+}
+
+fn refused_once(tally: &Tally, status: u16) {
+    assert_eq!((tally.requests, tally.refused.get(&status)), (1, Some(&1)), "{tally:?}");
+}
+
+pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
+    for (number, (behaviour, status)) in [
+        (Behaviour::Invalid, 400),
+        (Behaviour::Expired, 400),
+        (Behaviour::Unauthenticated, 401),
+        (Behaviour::Suspended, 403),
+        (Behaviour::Leaked, 403),
+        (Behaviour::BillingDisabled, 403),
+        (Behaviour::PaymentRequired, 402),
+        (Behaviour::ExhaustedMinute, 429),
+        (Behaviour::ExhaustedDay, 429),
+        (Behaviour::Billing, 429),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.gemini.reset();
+        let keys = [("bad", behaviour, 1), ("good", Behaviour::Ok, 0)];
+        let pool = world.weighted_pool(&format!("prod {number}"), &keys).await;
+        assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello");
+        refused_once(&world.tally("bad"), status);
+        assert_eq!((world.tally("good").requests, world.tally("good").ok), (1, 1));
+        let total = world.pool_stats(&pool).await.total;
+        assert_eq!((total.requests, total.successes, total.failures), (2, 1, 1), "{behaviour:?}");
+    }
+}
+
+pub async fn an_overloaded_model_is_asked_once_more(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+    for behaviour in [Behaviour::Overloaded, Behaviour::Internal, Behaviour::BadGatewayHtml, Behaviour::Close]
+    {
+        world.gemini.reset();
+        world.gemini.fail_next(1, behaviour);
+        assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello", "{behaviour:?}");
+        assert_eq!((world.tally("one").requests, world.tally("two").requests), (1, 1), "{behaviour:?}");
+        assert_eq!(world.gemini.counts().total().ok, 1);
+    }
+}
+
+pub async fn a_caller_s_mistake_goes_back_at_once(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+    for (behaviour, status, code) in [
+        (Behaviour::InvalidArgument, 400, None),
+        (Behaviour::ContextTooLong, 400, Some("context_length_exceeded")),
+        (Behaviour::FileForbidden, 403, None),
+        (Behaviour::NotFound, 404, Some("model_not_found")),
+        (Behaviour::TooLarge, 413, Some("request_too_large")),
+    ] {
+        world.gemini.reset();
+        world.gemini.fail_next(1, behaviour);
+        world.chat(&pool, "hello").await.openai_error(status, code);
+        assert_eq!(world.gemini.counts().total().requests, 1, "{behaviour:?}");
+    }
+    let mut unknown = prompt("hello");
+    unknown["model"] = json!("gemini-0");
+    let answer = send(world.call(&pool, "/v1/chat/completions", &unknown)).await;
+    let message = answer.openai_error(404, Some("model_not_found"));
+    assert!(message.contains("gemini-0"), "{message}");
+}
+
+pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::ExhaustedMinute), ("two", Behaviour::ExhaustedMinute)]).await;
+    let answer = world.chat(&pool, "hello").await;
+    answer.openai_error(429, Some("rate_limit_exceeded"));
+    let seconds: u64 = answer.header("retry-after").parse().unwrap();
+    let milliseconds: u64 = answer.header("retry-after-ms").parse().unwrap();
+    assert!(
+        (1..=60).contains(&seconds) && milliseconds.div_ceil(1_000) == seconds,
+        "{seconds} {milliseconds}"
+    );
+    for key in ["one", "two"] {
+        refused_once(&world.tally(key), 429);
+    }
+    // What a day has used up does not come back in a minute: no SDK is to wait for it.
+    let day = world.weighted_pool("day", &[("three", Behaviour::ExhaustedDay, 1)]).await;
+    let answer = world.chat(&day, "hello").await;
+    answer.openai_error(429, Some("insufficient_quota"));
+    assert_eq!((answer.header("retry-after"), answer.header("x-should-retry")), ("", "false"));
+}
+
+pub async fn when_no_key_works_the_caller_is_told(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Invalid), ("two", Behaviour::Suspended)]).await;
+    let mut streamed = prompt("hello");
+    streamed["stream"] = json!(true);
+    for body in [prompt("hello"), streamed] {
+        world.gemini.reset();
+        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        let message = answer.openai_error(503, Some("no_usable_key"));
+        assert!(message.contains("'prod'"), "{message}");
+        assert_eq!(answer.header("x-should-retry"), "false");
+        for key in ["one", "two"] {
+            // Gemini's own message about a suspended key repeats the key.
+            assert!(!answer.body.contains(&gemini_key(key)));
+            assert_eq!(world.tally(key).requests, 1);
+        }
+    }
+}
+
+pub async fn a_pool_without_keys_says_so(world: &World) {
+    let pool = world.pool(&[]).await;
+    let answer = world.chat(&pool, "hello").await;
+    let message = answer.openai_error(503, Some("no_usable_key"));
+    assert!(message.contains("'prod'"), "{message}");
+    assert_eq!(answer.header("x-should-retry"), "false");
+}
+
+pub async fn four_attempts_are_made_and_none_on_the_same_key(world: &World) {
+    let names: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
+    let keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::Overloaded)).collect();
+    let pool = world.pool(&keys).await;
+    for _ in 0..10 {
+        world.gemini.reset();
+        let answer = world.chat(&pool, "hello").await;
+        answer.openai_error(503, Some("overloaded"));
+        assert!(!answer.header("retry-after").is_empty());
+        let tried: Vec<u64> = world.gemini.counts().served.iter().map(|line| line.tally.requests).collect();
+        assert_eq!(tried, [1, 1, 1, 1]);
+    }
+    assert_eq!(world.pool_stats(&pool).await.total.failures, 40);
+}
+
+pub async fn an_upstream_that_cannot_be_reached_blames_no_key(world: &mut World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let mut streamed = prompt("hello");
+    streamed["stream"] = json!(true);
+    // The service goes on calling the address of the one that is dropped here.
+    let elsewhere = FakeGemini::start(Scenario::default()).await.unwrap();
+    let address = std::mem::replace(&mut world.gemini, elsewhere).url().to_owned();
+    closed(&address).await;
+    for body in [prompt("hello"), streamed] {
+        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        let message = answer.openai_error(502, Some("upstream_unreachable"));
+        assert!(!message.contains(&address), "{message}");
+    }
+    assert_eq!(world.pool_stats(&pool).await.total.failures, 2);
+}
+
+/// Waits until nobody listens at an address.
+async fn closed(url: &str) {
+    let address = url.trim_start_matches("http://").to_owned();
+    let refused = async || tokio::net::TcpStream::connect(&address).await.is_err().then_some(());
+    eventually("the port's end", refused).await;
+}

@@ -1,0 +1,38 @@
+//! Health, and what a restart leaves.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{Health, HealthStatus, PoolList};
+
+use super::world::World;
+use crate::KINDS;
+
+pub async fn a_healthy_service_says_so(world: &World) {
+    let health: Health = world.get("/health").await.json(200);
+    assert_eq!([health.host.as_str(), &health.store.kind, &health.ledger.kind], KINDS);
+    let states = [health.status, health.store.status, health.ledger.status];
+    assert_eq!(states, [HealthStatus::Ok; 3]);
+    assert_eq!((health.store.message, health.ledger.message, health.lost_attempts), (None, None, 0));
+    assert_eq!(health.version, env!("CARGO_PKG_VERSION"));
+}
+
+pub async fn a_restart_keeps_everything(world: &mut World) {
+    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    let before = (
+        world.get("/pools").await.json::<PoolList>(200),
+        world.keys(&pool).await,
+        world.pool_stats(&pool).await,
+    );
+    assert_eq!(before.2.total.requests, 2);
+    world.stop_host().await;
+    world.start_host().await;
+    // The same admin token, the same pool, keys and counts, and the same client key.
+    let after = (
+        world.get("/pools").await.json::<PoolList>(200),
+        world.keys(&pool).await,
+        world.pool_stats(&pool).await,
+    );
+    assert_eq!(after, before);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(world.pool_stats(&pool).await.total.requests, 4);
+}

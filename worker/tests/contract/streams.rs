@@ -1,0 +1,127 @@
+//! Chat, streamed.
+
+use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, KeySpec, Scenario};
+use serde_json::{Value, json};
+
+use super::events::{Event, Events, text};
+use super::world::{MODEL, World, eventually, gemini_key, prompt, send};
+
+pub async fn a_stream_has_its_parts_in_order(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let events = world.stream(&pool, "tell me: äöü, 你好 🙂").await.rest().await;
+    assert_eq!(text(&events), "You said: tell me: äöü, 你好 🙂");
+    let (Some(Event::Done), Some(chunks)) = (events.last(), events.get(..events.len() - 1)) else {
+        panic!("no [DONE] at the end: {events:?}");
+    };
+    let chunks: Vec<&Value> = chunks
+        .iter()
+        .map(|event| match event {
+            Event::Chunk(chunk) => chunk,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for chunk in &chunks {
+        assert_eq!(
+            (chunk["object"].as_str(), chunk["model"].as_str()),
+            (Some("chat.completion.chunk"), Some(MODEL))
+        );
+        assert_eq!((&chunk["id"], &chunk["created"]), (&chunks[0]["id"], &chunks[0]["created"]));
+    }
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    assert!(chunks[1..].iter().all(|chunk| chunk["choices"][0]["delta"].get("role").is_none()));
+    let (usage, choices) = chunks.split_last().unwrap();
+    assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(12)));
+    let finish: Vec<_> = choices.iter().map(|chunk| chunk["choices"][0]["finish_reason"].as_str()).collect();
+    assert_eq!(finish.iter().flatten().collect::<Vec<_>>(), [&"stop"]);
+    assert_eq!(finish.last(), Some(&Some("stop")));
+    let pieces = choices.iter().filter(|chunk| {
+        chunk["choices"][0]["delta"]["content"].as_str().is_some_and(|piece| !piece.is_empty())
+    });
+    assert!(pieces.count() > 1, "the answer arrived in one piece");
+}
+
+pub async fn usage_comes_only_when_asked_for(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let mut body = prompt("hello");
+    body["stream"] = json!(true);
+    for include in [None, Some(false)] {
+        if let Some(include) = include {
+            body["stream_options"] = json!({"include_usage": include});
+        }
+        let request = world.call(&pool, "/v1/chat/completions", &body);
+        let events = Events::new(request.send().await.unwrap()).rest().await;
+        assert_eq!(text(&events), "You said: hello");
+        assert_eq!(events.last(), Some(&Event::Done));
+        for event in &events {
+            let Event::Chunk(chunk) = event else { continue };
+            assert!(chunk["usage"].is_null() && chunk["choices"].as_array().unwrap().len() == 1, "{chunk}");
+        }
+    }
+    // Counted all the same.
+    let sent = world.tally("good").tokens;
+    let counted = eventually("both streams", async || {
+        let total = world.pool_stats(&pool).await.total;
+        (total.successes == 2).then_some(total)
+    })
+    .await;
+    assert_eq!((counted.prompt_tokens, counted.completion_tokens), (sent.prompt, sent.completion));
+}
+
+pub async fn an_answer_that_breaks_off_ends_in_an_error(world: &World) {
+    let behaviours =
+        [Behaviour::Cut, Behaviour::Truncated, Behaviour::ErrorMidStream, Behaviour::RawErrorTail];
+    for (number, behaviour) in behaviours.into_iter().enumerate() {
+        // The other key would do, but what was sent cannot be taken back.
+        let keys = [("broken", behaviour, 1), ("good", Behaviour::Ok, 0)];
+        let pool = world.weighted_pool(&format!("prod {number}"), &keys).await;
+        let events = world.stream(&pool, "hello there").await.rest().await;
+        let text = text(&events);
+        assert!(!text.is_empty() && "You said: hello there".starts_with(&text), "{behaviour:?}: {text}");
+        assert!(matches!(events.last(), Some(Event::Error(_))), "{behaviour:?}: {events:?}");
+        assert!(!events.contains(&Event::Done), "{behaviour:?}");
+        let Some(Event::Error(error)) = events.last() else { continue };
+        assert!(error["error"]["message"].is_string() && error["error"]["code"].is_string(), "{error}");
+        assert_eq!(world.tally("good").requests, 0, "{behaviour:?}");
+        let counted = eventually("the failure", async || {
+            Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+        })
+        .await;
+        assert_eq!((counted.requests, counted.failures), (1, 1), "{behaviour:?}");
+    }
+}
+
+pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(world: &World) {
+    let pool = world.pool_with_reserve(Behaviour::Suspended, Behaviour::Ok).await;
+    let events = world.stream(&pool, "hello").await.rest().await;
+    assert_eq!((text(&events).as_str(), events.last()), ("You said: hello", Some(&Event::Done)));
+    assert_eq!((world.tally("first").refusals(), world.tally("reserve").ok), (1, 1));
+    let mut body = prompt("hello");
+    body["stream"] = json!(true);
+    world.gemini.fail_next(1, Behaviour::InvalidArgument);
+    let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+    answer.openai_error(400, None);
+}
+
+pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    // An answer that would go on for longer than any test.
+    let words = "word ".repeat(10_000);
+    let endless = Scenario {
+        between_frames_ms: 20,
+        answer: GeminiAnswer { frames: 10_000, text: Some(words), thought_tokens: 0 },
+        ..Scenario::default()
+    };
+    world.gemini.set_scenario(endless.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
+    let mut events = world.stream(&pool, "hello").await;
+    for _ in 0..3 {
+        assert!(matches!(events.next().await, Some(Event::Chunk(_))));
+    }
+    assert_eq!(world.tally("good").in_flight, 1);
+    drop(events);
+    eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
+    let counted = eventually("the attempt that was left", async || {
+        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+    })
+    .await;
+    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+}

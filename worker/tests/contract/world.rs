@@ -1,0 +1,213 @@
+//! Everything that one case plays with: a service, a stand-in for Gemini, an HTTP client, an admin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pool_fake_gemini::{Behaviour, FakeGemini, Scenario};
+use pool_shared::{ADMIN_PREFIX, Key, KeyList, LoginResponse, PoolCreated, PoolStats};
+use reqwest::{Client, Method, RequestBuilder};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::answer::Answer;
+use super::events::Events;
+use crate::host::Host;
+use crate::support::ADMIN_PASSWORD;
+
+/// A model that every world's Gemini has.
+pub const MODEL: &str = "gemini-3.5-flash";
+/// One that embeds.
+pub const EMBEDDING_MODEL: &str = "gemini-embedding-001";
+
+/// One case's world.
+pub struct World {
+    // Dropped first, so that the service ends before what it talks to and writes into.
+    host: Option<Host>,
+    /// What answers for Gemini.
+    pub gemini: FakeGemini,
+    /// Where the service keeps its state.
+    pub data: TempDir,
+    client: Client,
+    /// An admin token.
+    pub token: String,
+}
+
+/// A pool as its callers know it.
+pub struct Pool {
+    pub id: String,
+    pub client_key: String,
+}
+
+impl From<PoolCreated> for Pool {
+    fn from(created: PoolCreated) -> Self {
+        Self { id: created.pool.id.to_string(), client_key: created.client_key.expose().to_owned() }
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let gemini = FakeGemini::start(Scenario::default()).await.unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let host = Host::start(gemini.url(), data.path()).await;
+        let client = Client::builder().no_proxy().build().unwrap();
+        let mut world = Self { host: Some(host), gemini, data, client, token: String::new() };
+        world.token = world.log_in().await;
+        world
+    }
+
+    /// Ends the service; its state stays.
+    pub async fn stop_host(&mut self) {
+        self.host.take().unwrap().stop().await;
+    }
+
+    /// Starts the service again on what it left behind.
+    pub async fn start_host(&mut self) {
+        self.host = Some(Host::start(self.gemini.url(), self.data.path()).await);
+    }
+
+    /// A request with nothing in it yet.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let host = self.host.as_ref().expect("the service was stopped");
+        self.client.request(method, format!("{}{path}", host.url()))
+    }
+
+    // ---- the admin API ----
+
+    /// A request of the admin API; `path` is what follows `/admin/v1`.
+    pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, &format!("{ADMIN_PREFIX}{path}")).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.admin(Method::GET, path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        send(self.admin(Method::DELETE, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.admin(Method::POST, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        send(self.admin(Method::PATCH, path).json(body)).await
+    }
+
+    pub async fn log_in(&self) -> String {
+        let login: LoginResponse = self.post("/login", &json!({"password": ADMIN_PASSWORD})).await.json(200);
+        login.token.expose().to_owned()
+    }
+
+    /// Creates a pool whose keys are treated as told, in this order and all of the same weight.
+    pub async fn pool(&self, keys: &[(&str, Behaviour)]) -> Pool {
+        let weighted: Vec<_> = keys.iter().map(|(name, behaviour)| (*name, *behaviour, 1)).collect();
+        self.weighted_pool("prod", &weighted).await
+    }
+
+    /// Creates a pool that always tries `first` before `reserve`.
+    pub async fn pool_with_reserve(&self, first: Behaviour, reserve: Behaviour) -> Pool {
+        self.weighted_pool("prod", &[("first", first, 1), ("reserve", reserve, 0)]).await
+    }
+
+    /// Creates a pool of keys with their weights. A key is named in the service as here.
+    pub async fn weighted_pool(&self, name: &str, keys: &[(&str, Behaviour, u32)]) -> Pool {
+        for (key, behaviour, _) in keys {
+            self.gemini.set_behaviour(&gemini_key(key), *behaviour).unwrap();
+        }
+        let entry = |(key, _, weight): &(&str, Behaviour, u32)| json!({"key": gemini_key(key), "name": key, "weight": weight});
+        let entries: Vec<Value> = keys.iter().map(entry).collect();
+        let body = json!({"name": name, "import": {"keys": entries}});
+        let created: PoolCreated = self.post("/pools", &body).await.json(201);
+        assert_eq!(created.import.added, keys.len() as u64);
+        created.into()
+    }
+
+    /// All keys of a pool that has at most 1,000.
+    pub async fn keys(&self, pool: &Pool) -> Vec<Key> {
+        let list: KeyList = self.get(&format!("/pools/{}/keys?limit=1000", pool.id)).await.json(200);
+        list.keys
+    }
+
+    pub async fn pool_stats(&self, pool: &Pool) -> PoolStats {
+        self.get(&format!("/pools/{}/stats", pool.id)).await.json(200)
+    }
+
+    // ---- the data plane ----
+
+    /// A POST as a client of the pool sends it.
+    pub fn call(&self, pool: &Pool, path: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, path).bearer_auth(&pool.client_key).json(body)
+    }
+
+    pub async fn chat(&self, pool: &Pool, text: &str) -> Answer {
+        send(self.call(pool, "/v1/chat/completions", &prompt(text))).await
+    }
+
+    pub async fn embed(&self, pool: &Pool, body: &Value) -> Answer {
+        send(self.call(pool, "/v1/embeddings", body)).await
+    }
+
+    /// Opens a stream that says what it cost.
+    pub async fn stream(&self, pool: &Pool, text: &str) -> Events {
+        let mut body = prompt(text);
+        body["stream"] = json!(true);
+        body["stream_options"] = json!({"include_usage": true});
+        Events::new(self.call(pool, "/v1/chat/completions", &body).send().await.unwrap())
+    }
+
+    /// What Gemini was asked to generate or embed with a key.
+    pub fn tally(&self, key: &str) -> pool_fake_gemini::Tally {
+        self.gemini.counts().key(&gemini_key(key))
+    }
+}
+
+/// The Gemini key that a name stands for.
+pub fn gemini_key(name: &str) -> String {
+    format!("AIzaSyContract-{name:_<24}")
+}
+
+/// A chat request of one message.
+pub fn prompt(text: &str) -> Value {
+    json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    Answer::read(request.send().await.unwrap()).await
+}
+
+/// Looks again and again until there is something to see: what a service does behind an answer takes
+/// a moment. Fails after a time that only a fault can take.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let seen = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap_or_else(|_| panic!("never seen: {what}"))
+}
+
+/// Runs statements in the file that holds the config, whatever the host calls it.
+pub fn in_the_store(folder: &Path, statements: &str) {
+    let is_store = |path: &PathBuf| {
+        let holds = "SELECT count(*) FROM sqlite_master WHERE name = 'admin_tokens'";
+        let open = Connection::open(path).and_then(|file| file.query_row(holds, [], |row| row.get(0)));
+        matches!(open, Ok(1))
+    };
+    let is_database = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite");
+    let files = files_below(folder).into_iter();
+    let stores: Vec<PathBuf> = files.filter(is_database).filter(is_store).collect();
+    assert_eq!(stores.len(), 1, "{stores:?}");
+    Connection::open(&stores[0]).unwrap().execute_batch(statements).unwrap();
+}
+
+/// Every file in a folder and in those below it.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}

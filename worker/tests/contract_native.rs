@@ -1,0 +1,47 @@
+//! The contract suite against `pool-server`, and what only that host promises.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helper functions")]
+
+mod contract;
+#[path = "support/native.rs"]
+mod host;
+mod support;
+
+use contract::world::{World, in_the_store};
+use pool_fake_gemini::Behaviour;
+use pool_shared::{ErrorCode, Health, HealthStatus};
+
+/// What `GET health` calls the host, its store and its ledger.
+const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
+
+/// Breaks every question about a pool, under the running service, and repairs it.
+const BREAK: &str = "ALTER TABLE pools RENAME COLUMN data_key TO broken;
+    ALTER TABLE pools RENAME COLUMN description TO broken_too;
+    ALTER TABLE schema_version RENAME COLUMN version TO broken;";
+const REPAIR: &str = "ALTER TABLE pools RENAME COLUMN broken TO data_key;
+    ALTER TABLE pools RENAME COLUMN broken_too TO description;
+    ALTER TABLE schema_version RENAME COLUMN broken TO version;";
+
+#[tokio::test]
+async fn a_pool_in_memory_outlives_its_store() {
+    let world = World::start().await;
+    let warm = world.weighted_pool("warm", &[("good", Behaviour::Ok, 1)]).await;
+    let cold = world.weighted_pool("cold", &[("other", Behaviour::Ok, 1)]).await;
+    assert_eq!(world.chat(&warm, "hello").await.status, 200);
+
+    in_the_store(world.data.path(), BREAK);
+    for _ in 0..5 {
+        assert_eq!(world.chat(&warm, "hello").await.status, 200);
+    }
+    world.chat(&cold, "hello").await.openai_error(503, Some("store_unavailable"));
+    world.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
+    let health: Health = world.get("/health").await.json(200);
+    assert_eq!((health.status, health.store.status), (HealthStatus::Failing, HealthStatus::Failing));
+    assert!(health.store.message.is_some());
+    assert_eq!(health.ledger.status, HealthStatus::Ok);
+
+    in_the_store(world.data.path(), REPAIR);
+    assert_eq!(world.chat(&cold, "hello").await.status, 200);
+    assert_eq!(world.get("/health").await.json::<Health>(200).status, HealthStatus::Ok);
+    assert_eq!(world.pool_stats(&warm).await.total.successes, 6);
+}

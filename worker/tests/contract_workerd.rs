@@ -1,0 +1,62 @@
+//! The contract suite against the Worker in workerd, and what only that host promises.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but not in a test's own helper functions"
+)]
+
+mod contract;
+#[path = "support/workerd.rs"]
+mod host;
+mod support;
+
+use contract::answer::Answer;
+use host::Host;
+use pool_shared::ErrorCode;
+use serde_json::{Value, json};
+
+/// What `GET health` calls the host, its store and its ledger.
+const KINDS: [&str; 3] = ["cloudflare", "d1", "durable object"];
+
+/// Takes something from a deployment.
+type Take = fn(&mut Value);
+
+/// What a deployment can lack, by the name that the service must tell.
+fn lacking() -> [(&'static str, Take); 6] {
+    [
+        ("DB", |deployment| deployment["d1"] = json!(false)),
+        ("LEDGER", |deployment| deployment["ledger"] = json!(false)),
+        ("MASTER_KEY", |deployment| drop(bindings(deployment).remove("MASTER_KEY"))),
+        ("MASTER_KEY", |deployment| deployment["bindings"]["MASTER_KEY"] = json!("c2hvcnQ=")),
+        ("ADMIN_PASSWORD", |deployment| drop(bindings(deployment).remove("ADMIN_PASSWORD"))),
+        ("ADMIN_PASSWORD", |deployment| deployment["bindings"]["ADMIN_PASSWORD"] = json!("too short")),
+    ]
+}
+
+fn bindings(deployment: &mut Value) -> &mut serde_json::Map<String, Value> {
+    deployment["bindings"].as_object_mut().unwrap()
+}
+
+#[tokio::test]
+async fn a_deployment_that_lacks_something_names_it() {
+    for (name, take) in lacking() {
+        let data = tempfile::tempdir().unwrap();
+        let mut deployment = Host::deployment("http://127.0.0.1:9", data.path());
+        take(&mut deployment);
+        let host = Host::start_with(deployment, data.path()).await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let get = async |path: &str| {
+            Answer::read(client.get(format!("{}{path}", host.url())).send().await.unwrap()).await
+        };
+        let error = get("/admin/v1/health").await.admin_error(503, ErrorCode::Misconfigured);
+        assert!(error.message.contains(name), "{name}: {}", error.message);
+        assert!(error.hint.is_some());
+        let answer = get("/v1/models").await;
+        let message = answer.openai_error(503, Some("not_set_up"));
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert!(message.contains(name), "{name}: {message}");
+    }
+}

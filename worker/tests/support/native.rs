@@ -1,0 +1,36 @@
+//! `pool-server` inside the test's own process, on a free port.
+
+use std::path::Path;
+
+use pool_shared::Secret;
+use pool_worker::host::native::{Server, ServerConfig};
+
+use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
+
+/// A running server. Dropped, it stops without sending what it had still to report.
+pub struct Host(Server);
+
+impl Host {
+    /// Starts it with its state in `data`, calling Gemini at `gemini_url`.
+    pub async fn start(gemini_url: &str, data: &Path) -> Self {
+        let config = ServerConfig {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            data_dir: data.to_owned(),
+            gemini_base_url: gemini_url.parse().unwrap(),
+            master_key: Some(Secret::new(MASTER_KEY)),
+            admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+        };
+        Self(Server::start(config).await.unwrap())
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub async fn stop(self) {
+        self.0.shut_down().await;
+    }
+}
