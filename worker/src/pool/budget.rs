@@ -45,18 +45,21 @@ pub(super) enum Fit {
 /// The minute is counted in pieces of this length: 13 of them cover at least 60 s.
 const PIECE_SECONDS: i64 = 5;
 const PIECES: i64 = 13;
-/// A limit that no refusal has named for so long is forgotten: it may have been raised.
-const LIMIT_LIFE: Duration = Duration::from_hours(24);
+/// A limit that no refusal has named for so long is forgotten, since it may have been raised; finding
+/// out costs a refusal. One that was confirmed lives twice as long, up to a day.
+const LIMIT_LIFE: Duration = Duration::from_hours(1);
+/// So does one that came in the place of a higher one, which then holds again.
+const LOWERED_LIFE: Duration = Duration::from_mins(10);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// How often a project is tried although it seems used up, when nothing else is left: the count may be
 /// too strict.
-const PROBE_EVERY: Duration = Duration::from_mins(1);
+const PROBE_EVERY: Duration = Duration::from_mins(5);
 
 /// What a project has used of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     set: Limits,
-    learnt: Limits,
-    learnt_at: Timestamp,
+    learnt: Vec<LearntLimit>,
     pieces: VecDeque<(i64, Cost)>,
     minute: Cost,
     day: Cost,
@@ -64,13 +67,23 @@ pub(super) struct Budget {
     probed_at: Timestamp,
 }
 
+/// A limit that refusals named.
+#[derive(Clone, Copy, Debug)]
+struct LearntLimit {
+    quota: Quota,
+    value: u64,
+    life: Duration,
+    until: Timestamp,
+    /// The higher limit, and its life, that it came in the place of.
+    before: Option<(u64, Duration)>,
+}
+
 impl Budget {
     /// Nothing used; `set` are the operator's limits.
     pub(super) fn new(set: Limits, now: Timestamp) -> Self {
         Self {
             set,
-            learnt: Limits::default(),
-            learnt_at: now,
+            learnt: Vec::new(),
             pieces: VecDeque::new(),
             minute: Cost::default(),
             day: Cost::default(),
@@ -86,19 +99,39 @@ impl Budget {
 
     /// Takes in a limit that Gemini named. True: it was not known.
     pub(super) fn learn(&mut self, quota: Quota, value: u64, now: Timestamp) -> bool {
-        let before = self.learnt;
-        self.learnt.set(quota, value);
-        self.learnt_at = now;
-        before != self.learnt
+        self.forget_old_limits(now);
+        let Some(known) = self.learnt.iter_mut().find(|known| known.quota == quota) else {
+            let life = if quota.is_daily() { LONGEST_LIFE } else { LIMIT_LIFE };
+            self.learnt.push(LearntLimit { quota, value, life, until: now + life, before: None });
+            return true;
+        };
+        let news = known.value != value;
+        if value < known.value {
+            let before = known.before.unwrap_or((known.value, known.life));
+            *known = LearntLimit { value, life: LOWERED_LIFE, before: Some(before), ..*known };
+        } else {
+            known.life = known.life.saturating_mul(2).min(LONGEST_LIFE);
+            known.value = value;
+            known.before = known.before.filter(|(before, _)| *before > value);
+        }
+        known.until = now + known.life;
+        news
+    }
+
+    fn forget_old_limits(&mut self, now: Timestamp) {
+        self.learnt.retain_mut(|known| {
+            if known.until <= now
+                && let Some((value, life)) = known.before
+            {
+                *known = LearntLimit { value, life, until: now + life, before: None, ..*known };
+            }
+            known.until > now
+        });
     }
 
     /// Whether there is nothing left to count for.
     pub(super) fn is_idle(&self, now: Timestamp) -> bool {
-        self.set.is_empty() && (self.learnt.is_empty() || self.is_stale(now))
-    }
-
-    fn is_stale(&self, now: Timestamp) -> bool {
-        now.duration_since(self.learnt_at).unsigned_abs() > LIMIT_LIFE
+        self.set.is_empty() && self.learnt.iter().all(|known| known.until <= now)
     }
 
     /// Whether `cost` fits into every known limit.
@@ -158,8 +191,13 @@ impl Budget {
         due
     }
 
-    fn limits(&self, now: Timestamp) -> Limits {
-        if self.is_stale(now) { self.set } else { self.set.strictest(&self.learnt) }
+    fn limits(&mut self, now: Timestamp) -> Limits {
+        self.forget_old_limits(now);
+        let mut learnt = Limits::default();
+        for known in &self.learnt {
+            learnt.set(known.quota, known.value);
+        }
+        self.set.strictest(&learnt)
     }
 
     fn count(&mut self, cost: Cost, at: Timestamp, now: Timestamp) {
@@ -269,10 +307,10 @@ mod tests {
         budget.learn(Quota::RequestsPerMinute, 1, at(0));
         budget.spend(ONE, at(0));
         assert!(matches!(budget.fit(ONE, at(1)), Fit::Full(..)));
-        let next_day = at(86_400 + 60);
-        budget.spend(ONE, next_day);
-        assert_eq!(budget.fit(ONE, next_day), Fit::Yes);
-        assert!(!budget.is_idle(next_day));
+        let later = at(61 * 60);
+        budget.spend(ONE, later);
+        assert_eq!(budget.fit(ONE, later), Fit::Yes);
+        assert!(!budget.is_idle(later));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::budget::{Budget, Cost, Fit};
 use super::circuit::Circuit;
 use super::learnt::CoolingReason;
 use super::roster::Members;
-use super::weight_tree::{WeightTree, below};
+use super::verdict::part_of;
+use super::weight_tree::{WeightTree, below, mix};
 use super::{Limits, Quota};
 use crate::host::Random;
 
@@ -27,6 +28,8 @@ const STICKY_PROBES: u64 = 8;
 const MOST_TOO_LARGE: usize = 32;
 /// Projects whose use of the model is counted at once, some 200 bytes each.
 const MOST_BUDGETS: usize = 20_000;
+/// A report and its answer take less than this.
+const LONGEST_STAGGER: Duration = Duration::from_secs(3);
 
 /// The keys of a pool for one model.
 #[derive(Debug)]
@@ -82,7 +85,15 @@ pub(super) struct Choice<'a> {
     pub(super) tried: &'a [usize],
     pub(super) affinity: Option<u64>,
     pub(super) cost: Cost,
+    /// Random bits of this isolate.
+    pub(super) salt: u64,
     pub(super) now: Timestamp,
+}
+
+/// How much later than the others an isolate takes up what is free again. If all came at once, they would
+/// use it up before they hear of each other.
+pub(super) fn stagger(salt: u64, until: Timestamp) -> Duration {
+    part_of(LONGEST_STAGGER, mix(salt ^ until.as_millisecond().unsigned_abs()))
 }
 
 impl Lane {
@@ -314,7 +325,9 @@ impl Lane {
             };
             match self.fit(members, key, choice) {
                 Fit::Yes => return Some(key),
-                Fit::Full(until, quota) => self.hold_by_count(members, key, until, quota, choice.now),
+                Fit::Full(until, quota) => {
+                    self.hold_by_count(members, key, until + stagger(choice.salt, until), quota, choice.now)
+                }
                 Fit::TooLarge => {
                     too_large.push(key);
                     self.set_aside(key);
@@ -426,11 +439,4 @@ impl Lane {
         self.exhausted = Some((self.returns.peek().map_or(Timestamp::MAX, |next| next.0.0), exhausted));
         exhausted
     }
-}
-
-/// Spreads bits evenly (the finalizer of `SplitMix64`).
-const fn mix(bits: u64) -> u64 {
-    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
 }

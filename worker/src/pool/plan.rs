@@ -155,6 +155,13 @@ impl AttemptPlan {
                 self.last = Some((cause, ApiError { should_retry: Some(false), ..verdict.answer.clone() }));
                 self.ended = true;
             }
+            // The last attempt is better spent on a model that may have room.
+            Retry::AnotherKey if cause.another_model_helps() && self.attempts + 1 == MOST_ATTEMPTS => {
+                if !self.is_last_model() {
+                    self.unserved.get_or_insert(verdict.answer.clone());
+                    self.fall_back();
+                }
+            }
             Retry::AnotherKey => {}
             Retry::AtMost { attempts, .. } if ended_so >= attempts => {
                 if cause.another_model_helps() && !self.is_last_model() {
@@ -267,8 +274,9 @@ fn all_cooling(pool: &str, soonest: Timestamp, only_the_day_helps: bool, now: Ti
     if only_the_day_helps {
         let message =
             format!("Every key of the pool '{pool}' has used up its quota of the day for this model.");
+        // No time to wait is named: no program should wait for the next day.
         let error = rate_limited("insufficient_quota", "insufficient_quota", message);
-        return ApiError { retry_after_ms, should_retry: Some(false), ..error };
+        return ApiError { should_retry: Some(false), ..error };
     }
     let message = format!("Every key of the pool '{pool}' has reached its rate limit for this model.");
     ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }

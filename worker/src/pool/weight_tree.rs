@@ -87,6 +87,13 @@ pub(super) fn below(bits: u64, bound: u32) -> u32 {
     u32::try_from(product >> 64).unwrap_or_default()
 }
 
+/// Spreads bits evenly (the finalizer of `SplitMix64`).
+pub(super) const fn mix(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Cost, Runtime, lane_of};
-use crate::pool::lane::Hold;
+use crate::pool::lane::{Hold, stagger};
 use crate::pool::learnt::{Fact, Learnt, Subject};
 use crate::pool::standing::Standing;
 use crate::pool::verdict::Fault;
@@ -43,7 +43,7 @@ impl Runtime {
                 self.absorb_standing(key, about_project, standing, now);
             }
             (Fact::Cooling { until, reason }, Some(model)) if *until > now => {
-                let hold = Hold::told(*until, *reason);
+                let hold = Hold::told(*until + stagger(self.salt, *until), *reason);
                 let lane = lane_of(&mut self.lanes, &self.members, model, now);
                 match self.members.project_of(key) {
                     Some(project) if about_project => lane.hold_project(&self.members, project, hold, now),

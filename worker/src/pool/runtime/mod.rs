@@ -40,6 +40,8 @@ pub struct Runtime {
     last_serial: u64,
     learnt: Vec<Learnt>,
     spent: BTreeMap<(Subject, String), Cost>,
+    /// Random bits of this isolate, so that it does not do everything when all others do.
+    salt: u64,
 }
 
 /// What a key is wanted for.
@@ -128,6 +130,9 @@ impl Runtime {
         now: Timestamp,
         random: &impl Random,
     ) -> Pick {
+        if self.salt == 0 {
+            self.salt = random.next_u64();
+        }
         self.go_over_to(roster, now);
         self.forget_lost_leases(now);
         let older = self.version != Some(roster.version);
@@ -138,7 +143,13 @@ impl Runtime {
             return Pick::Open { until, reason };
         }
         loop {
-            let choice = Choice { tried: &tried, affinity: request.affinity, cost: request.cost, now };
+            let choice = Choice {
+                tried: &tried,
+                affinity: request.affinity,
+                cost: request.cost,
+                salt: self.salt,
+                now,
+            };
             let key = match lane.choose(&self.members, &choice, random) {
                 Ok(key) => key,
                 Err(Exhausted::Tried) => return Pick::AllTried,
