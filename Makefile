@@ -15,8 +15,10 @@ cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --lo
 
 # `make run PROFILE=dev` builds quicker and runs slower.
 PROFILE ?= release
+# `make simulate SEED=7` repeats a run.
+SEED ?= 1
 
-.PHONY: help run demo worker bundle test lint advisories install clean
+.PHONY: help run demo worker bundle test simulate lint advisories install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
@@ -41,6 +43,9 @@ test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SD
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test sdk
+
+simulate: ## Try the pool engine under storms in simulated time (SEED)
+	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)
 
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources
 	cargo fmt --all --check

@@ -29,7 +29,7 @@ pub use key::{
     KeyUpdate, MalformedEntry, Weight, WeightError,
 };
 pub use key_file::{KeyFile, parse_key_file};
-pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolUpdate, pool_name};
+pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};
 pub use stats::{Counters, KeyStats, ModelStats, PoolStats, PoolStatsRow, Stats};

@@ -1,5 +1,7 @@
 //! Pools, as the admin API shows and takes them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,20 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
     }
 }
 
+/// How a pool serves requests, beyond what every pool does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PoolSettings {
+    /// Names that callers may use instead of a model's: `gpt-4o` for `gemini-3.5-flash`.
+    pub aliases: BTreeMap<String, String>,
+    /// What answers instead when a model is overloaded or its quota is used up, by model, in the order
+    /// of trying. The list of `*` is for all models that have none of their own.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// Whether requests with the same `prompt_cache_key` or `user` go to the same key, so that Gemini
+    /// finds the beginning of a conversation in its cache.
+    pub sticky: bool,
+}
+
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
@@ -61,6 +77,9 @@ pub struct Pool {
     /// The models that callers may use; empty means all. `*` stands for any run of characters.
     #[serde(default)]
     pub allowed_models: Vec<String>,
+    /// How it serves requests.
+    #[serde(flatten)]
+    pub settings: PoolSettings,
     /// How many Gemini keys it has.
     pub keys: u64,
     /// How many of them are enabled.
@@ -81,7 +100,7 @@ pub struct PoolList {
 }
 
 /// `POST pools`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolCreate {
     /// Its name.
@@ -92,6 +111,15 @@ pub struct PoolCreate {
     /// The models that callers may use; empty means all.
     #[serde(default)]
     pub allowed_models: Vec<String>,
+    /// See [`PoolSettings::aliases`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
+    /// See [`PoolSettings::fallbacks`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// See [`PoolSettings::sticky`].
+    #[serde(default)]
+    pub sticky: bool,
     /// Keys to import at once; more can follow by `keys/import`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<KeyImport>,
@@ -124,6 +152,15 @@ pub struct PoolUpdate {
     /// A new list of allowed models; an empty list allows all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_models: Option<Vec<String>>,
+    /// New aliases, instead of all there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<BTreeMap<String, String>>,
+    /// New fallbacks, instead of all there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<BTreeMap<String, Vec<String>>>,
+    /// Switch stickiness on or off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<bool>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::crypto::{MasterKey, MasterKeyError, Vault};
 use crate::gateway::{ModelCache, SnapshotCache};
 use crate::host::{Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{Account, Ledger, LedgerReply, LedgerRequest, ReportBuffer, WriterId};
+use crate::pool::Runtimes;
 use crate::reply::Reply;
 use crate::{admin, gateway};
 
@@ -71,6 +72,7 @@ pub struct Service {
     pub(crate) admin_password: Secret,
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
+    pub(crate) runtimes: Mutex<Runtimes>,
     reports: Mutex<ReportBuffer>,
 }
 
@@ -91,6 +93,7 @@ impl Service {
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
+            runtimes: Mutex::default(),
             reports: Mutex::new(ReportBuffer::new(writer)),
         }
     }

@@ -167,7 +167,7 @@ impl Upstream for FakeUpstream {
         let answer = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
         let (status, body) = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
         let body = FakeBody(Some(Bytes::from_static(body.as_bytes())));
-        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), body })
+        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body })
     }
 }
 

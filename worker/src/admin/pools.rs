@@ -1,11 +1,15 @@
 //! Pools: list, create, change, delete.
 
+use std::collections::BTreeMap;
+
 use pool_shared::{
-    ClientKeyId, KeyImportReport, PoolCreate, PoolCreated, PoolId, PoolList, PoolUpdate, pool_name,
+    ClientKeyId, KeyImportReport, PoolCreate, PoolCreated, PoolId, PoolList, PoolSettings, PoolUpdate,
+    pool_name,
 };
 
 use super::keys::Sorted;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
 use crate::store::{ConfigStore, NewPool};
 
@@ -14,6 +18,8 @@ const LONGEST_DESCRIPTION: usize = 1_000;
 /// The most patterns in a list of allowed models, and the longest one.
 const MOST_MODELS: usize = 200;
 const LONGEST_MODEL: usize = 128;
+/// The most models in one list of fallbacks: no request makes more attempts.
+const MOST_FALLBACKS: usize = 4;
 
 impl<H: Host> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
@@ -24,6 +30,9 @@ impl<H: Host> Context<'_, H> {
         let name = checked_name(&create.name)?;
         check_description(&create.description)?;
         check_models(&create.allowed_models)?;
+        let settings =
+            PoolSettings { aliases: create.aliases, fallbacks: create.fallbacks, sticky: create.sticky };
+        check_settings(&settings.aliases, &settings.fallbacks)?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
         let Sorted { keys, malformed, repeated } =
@@ -36,6 +45,7 @@ impl<H: Host> Context<'_, H> {
             name,
             description: create.description,
             allowed_models: create.allowed_models,
+            settings,
             data_key: sealed_data_key,
             client_key,
             keys,
@@ -56,6 +66,10 @@ impl<H: Host> Context<'_, H> {
         }
         check_description(change.description.as_deref().unwrap_or_default())?;
         check_models(change.allowed_models.as_deref().unwrap_or_default())?;
+        check_settings(
+            change.aliases.as_ref().unwrap_or(&BTreeMap::new()),
+            change.fallbacks.as_ref().unwrap_or(&BTreeMap::new()),
+        )?;
         self.host.store().update_pool(&pool.id, &change, self.host.clock().now()).await?;
         self.changed(&pool.id);
         ok(&self.pool(pool.id.as_str()).await?)
@@ -95,4 +109,38 @@ fn check_models(models: &[String]) -> Result<(), AdminError> {
             "allowed_models[{at}] is not a model's id: letters, digits, '.', '_', '-' and '*' are allowed"
         ))),
     }
+}
+
+fn check_settings(
+    aliases: &BTreeMap<String, String>,
+    fallbacks: &BTreeMap<String, Vec<String>>,
+) -> Result<(), AdminError> {
+    let invalid = |text: String| Err(AdminError::Invalid(text));
+    if aliases.len() > MOST_MODELS || fallbacks.len() > MOST_MODELS {
+        return invalid(format!("at most {MOST_MODELS} aliases and {MOST_MODELS} lists of fallbacks"));
+    }
+    for (alias, model) in aliases {
+        // An alias is what callers write, so it may look like any vendor's name.
+        if alias.is_empty() || alias.len() > LONGEST_MODEL || alias.chars().any(char::is_control) {
+            return invalid(format!("aliases: a name has 1 to {LONGEST_MODEL} printable characters"));
+        }
+        if !is_model(model) {
+            return invalid(format!("aliases['{alias}'] is not a model's id"));
+        }
+    }
+    for (model, list) in fallbacks {
+        if model != "*" && !is_model(model) {
+            return invalid("fallbacks: a list belongs to a model's id or to '*'".to_owned());
+        }
+        if list.len() > MOST_FALLBACKS || !list.iter().all(|model| is_model(model)) {
+            return invalid(format!(
+                "fallbacks['{model}'] is not a list of at most {MOST_FALLBACKS} models' ids"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_model(name: &str) -> bool {
+    ModelId::parse(name).is_ok_and(|model| model.as_str() == name)
 }

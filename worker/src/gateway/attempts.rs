@@ -1,28 +1,24 @@
 //! One key after another, until an answer is there or there is no sense in going on.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::Timestamp;
-use pool_shared::{Counters, GeminiKey};
+use pool_shared::{Counters, GeminiKey, PoolId};
 
 use super::Context;
 use crate::gemini::ErrorBody;
-use crate::host::{Clock, Host, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
+use crate::host::{Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Account;
 use crate::openai::ApiError;
-use crate::pool::{Fault, Verdict, classify, network_fault};
-use crate::service::Service;
+use crate::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Refusal, Step, Verdict, classify, network_fault};
+use crate::service::{Service, lock};
 use crate::translate::Usage;
 
-/// Attempts a request: two more than one bad key and one limited key need, and far below the 50 calls
-/// that a request may make on the free plan.
-const MOST_ATTEMPTS: usize = 4;
-/// No further key is tried when a request has taken this long.
-const NO_MORE_ATTEMPTS_AFTER: Duration = Duration::from_mins(1);
 /// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
 const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long Gemini may be silent in the middle of an answer.
@@ -32,100 +28,127 @@ const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
 const LONGEST_REFUSAL: usize = 256 * 1024;
 
-/// The keys that one request has tried.
+/// One request's attempts.
 pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
-    started_at: Timestamp,
-    tried: Vec<usize>,
-    last: Option<Verdict>,
+    plan: AttemptPlan,
 }
 
 impl<'a, H: Host> Attempts<'a, H> {
-    pub(super) fn new(context: &'a Context<'a, H>) -> Self {
-        Self { context, started_at: context.host.clock().now(), tried: Vec::new(), last: None }
+    /// Attempts on the first of `models`, then on those to fall back on.
+    pub(super) fn new(
+        context: &'a Context<'a, H>,
+        models: Vec<String>,
+        affinity: Option<&str>,
+        cost: Cost,
+    ) -> Self {
+        let affinity = affinity.map(|affinity| {
+            let mut hasher = DefaultHasher::new();
+            affinity.hash(&mut hasher);
+            hasher.finish()
+        });
+        Self { context, plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()) }
     }
 
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
-    pub(super) fn next(&mut self, model: &str) -> Result<Attempt, ApiError> {
+    pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
         let Context { service, host, pool } = self.context;
-        let spent = host.clock().now().duration_since(self.started_at).unsigned_abs();
-        if self.tried.len() >= MOST_ATTEMPTS || spent > NO_MORE_ATTEMPTS_AFTER {
-            return Err(self.give_up());
-        }
-        while let Some(index) = pool.table().choose(&self.tried, host.random()) {
-            self.tried.push(index);
-            let Some(stored) = pool.key(index) else { break };
-            let Ok(key) = pool.open(stored) else { continue };
-            let account = Account { pool: pool.id.clone(), key: stored.id.clone(), model: model.to_owned() };
-            let record = AttemptRecord { service: Arc::clone(service), account: Some(account) };
-            return Ok(Attempt { key, record });
-        }
-        Err(self.give_up())
-    }
-
-    /// Takes note of a refusal. An error: nothing more is to be tried, and this is the answer.
-    pub(super) fn refused(&mut self, verdict: Verdict) -> Result<(), ApiError> {
-        if verdict.try_another_key {
-            self.last = Some(verdict);
-            Ok(())
-        } else {
-            Err(verdict.answer)
-        }
-    }
-
-    fn give_up(&mut self) -> ApiError {
-        match self.last.take() {
-            None => no_usable_key(&self.context.pool.name, "has no enabled key"),
-            Some(verdict) if verdict.fault == Fault::Key => {
-                no_usable_key(&self.context.pool.name, "has no key that Gemini accepts")
-            }
-            Some(verdict) => verdict.answer,
+        loop {
+            let now = host.clock().now();
+            let step = {
+                let mut runtimes = lock(&service.runtimes);
+                let runtime = runtimes.of(&pool.id, now);
+                self.plan.next(&pool.name, pool.roster(), runtime, now, host.random())
+            };
+            let (index, lease, model) = match step {
+                Step::Try { index, lease, model } => (index, lease, model),
+                Step::Wait(time) => {
+                    host.clock().sleep(time).await;
+                    continue;
+                }
+                Step::Answer(answer) => return Err(*answer),
+            };
+            let mut record = AttemptRecord {
+                service: Arc::clone(service),
+                pool: pool.id.clone(),
+                lease: Some(lease),
+                account: None,
+                tokens: 0,
+            };
+            // A key that does not open was sealed under another master key: health tells of that.
+            let Some((stored, Ok(key))) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
+                self.plan.not_sent();
+                continue;
+            };
+            let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
+            record.account = Some(Account { pool: pool.id.clone(), key: stored.id.clone(), model: model_id });
+            return Ok(Attempt { key, model, record });
         }
     }
-}
 
-/// The caller did nothing wrong and trying again does not help: the operator has to add keys.
-fn no_usable_key(pool: &str, why: &str) -> ApiError {
-    let message = format!("The pool '{pool}' {why}.");
-    ApiError {
-        should_retry: Some(false),
-        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message)
+    /// Takes note of a refusal.
+    pub(super) fn refused(&mut self, verdict: &Verdict) {
+        self.plan.refused(verdict);
+    }
+
+    /// The model of the attempt at hand cannot do what the request asks for.
+    pub(super) fn skip_model(&mut self) {
+        self.plan.skip_model();
     }
 }
 
 /// One key, about to be tried.
 pub(super) struct Attempt {
     pub(super) key: GeminiKey,
+    /// Which of the request's models is asked.
+    pub(super) model: usize,
     pub(super) record: AttemptRecord,
 }
 
-/// Counts one attempt exactly once: as told, or as a failure when it is dropped before its end, as
-/// happens when the client goes away.
+/// Counts one attempt exactly once and gives its lease back: as told, or as a failure that blames
+/// nobody when it is dropped before its end, as happens when the client goes away.
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
+    pool: PoolId,
+    lease: Option<Lease>,
     account: Option<Account>,
+    /// Input tokens of the calls before the last one.
+    tokens: u64,
 }
 
 impl AttemptRecord {
     /// The attempt reached its end.
-    pub(super) fn succeeded(mut self, usage: &Usage) {
+    pub(super) fn succeeded<H: Host>(mut self, usage: &Usage, host: &H) {
         self.count(1, usage);
+        let tokens = Some(self.tokens + usage.prompt).filter(|tokens| *tokens > 0);
+        self.finish(&AttemptEnd::Success { tokens }, host.clock().now());
     }
 
-    /// It did not; `usage` is what Gemini said it cost all the same.
-    pub(super) fn failed(mut self, usage: &Usage) {
+    /// It did not; `usage` is what Gemini said it cost all the same. Gives the verdict back.
+    pub(super) fn failed<H: Host>(mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
         self.count(0, usage);
+        self.finish(&AttemptEnd::Refused(&verdict), host.clock().now());
+        verdict
     }
 
-    /// The record of one more call on the same key.
-    pub(super) fn another(&self) -> Self {
-        Self { service: Arc::clone(&self.service), account: self.account.clone() }
+    /// This call reached its end, and another one follows on the same key.
+    pub(super) fn one_more(&mut self, usage: &Usage) {
+        let account = self.account.clone();
+        self.count(1, usage);
+        self.account = account;
+        self.tokens += usage.prompt;
     }
 
-    /// The call does not draw on any quota.
-    pub(super) fn not_counted(mut self) {
+    /// The call draws on no quota, or is not made: there is nothing to count.
+    pub(super) fn not_counted(&mut self) {
         self.account = None;
+    }
+
+    fn finish(&mut self, end: &AttemptEnd, now: Timestamp) {
+        if let Some(lease) = self.lease.take() {
+            lock(&self.service.runtimes).of(&self.pool, now).finish(&lease, end, now);
+        }
     }
 
     fn count(&mut self, successes: u64, usage: &Usage) {
@@ -145,6 +168,11 @@ impl AttemptRecord {
 impl Drop for AttemptRecord {
     fn drop(&mut self) {
         self.count(0, &Usage::default());
+        if let Some(lease) = self.lease.take()
+            && let Some(runtime) = lock(&self.service.runtimes).get_mut(&self.pool)
+        {
+            runtime.abandon(&lease);
+        }
     }
 }
 
@@ -164,13 +192,30 @@ pub(super) async fn open<H: Host>(
     }
     // A refusal whose body breaks off is judged by its status and what came of it.
     let body = read_whole(host, response.body, LONGEST_REFUSAL).await.unwrap_or_default();
-    Err(classify(response.status, &ErrorBody::parse(&body)))
+    let body = ErrorBody::parse(&body);
+    let refusal = Refusal { status: response.status, retry_after: response.retry_after, body: &body };
+    Err(classify(&refusal, host.clock().now(), host.random().next_u64()))
 }
 
 /// Sends a request and reads the whole answer.
 pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
     let body = open(host, request).await?;
     read_whole(host, body, LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
+}
+
+/// A rough count of a body's tokens: four bytes each. An image or a sound in it, a long run without a
+/// space, costs some hundred tokens whatever its size.
+pub(super) fn estimated_tokens(body: &[u8]) -> u64 {
+    const LONGEST_WORD: usize = 2_048;
+    const TOKENS_OF_MEDIA: usize = 300;
+    let words = body.split(|byte| matches!(byte, b' ' | b'"' | b'\\'));
+    let tokens: usize = words
+        .map(|word| match word.len() {
+            length if length > LONGEST_WORD && word.is_ascii() => TOKENS_OF_MEDIA * 4,
+            length => length + 1,
+        })
+        .sum();
+    (tokens / 4) as u64
 }
 
 /// A POST of a JSON body.

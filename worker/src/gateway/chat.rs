@@ -3,30 +3,36 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::attempts::{Attempts, IDLE_TIMEOUT, fetch, next_chunk, open, post};
+use super::attempts::{Attempt, Attempts, IDLE_TIMEOUT, estimated_tokens, fetch, next_chunk, open, post};
 use super::events::EventStream;
 use super::{Context, models};
-use crate::gemini::{Method, ModelId};
+use crate::gemini::{ErrorBody, ModelId};
 use crate::host::{Clock, Host, Random};
 use crate::openai::{ApiError, ChatRequest};
-use crate::pool::{Fault, Verdict, classify, network_fault};
+use crate::pool::{Cause, Cost, Refusal, Verdict, classify, network_fault};
 use crate::reply::Reply;
 use crate::translate::{
-    AnswerError, AnswerModel, ChatStream, Envelope, GeminiCall, StreamEnd, StreamFault, TranslateOptions,
-    Usage, chat_response, to_gemini,
+    AnswerError, AnswerModel, ChatStream, Envelope, ResponseContext, StreamEnd, StreamFault,
+    TranslateOptions, Usage, chat_response, to_gemini,
 };
 
-/// A soft failure, an answer with nothing usable in it, is tried on so many keys.
-const MOST_SOFT_FAILURES: u32 = 2;
-
 /// One chat request on its way through its attempts.
-struct Chat<'a, H> {
+struct Chat<'a, 'r, H> {
     context: &'a Context<'a, H>,
-    model: ModelId,
+    request: &'a ChatRequest<'r>,
+    /// What was asked for, then what to fall back on, each translated when it is first needed.
+    models: Vec<ModelId>,
+    calls: Vec<Option<Call>>,
+    envelope: Envelope,
+}
+
+/// The request as one model takes it; retries reuse it.
+#[derive(Clone)]
+struct Call {
     path: String,
     body: Bytes,
-    call: GeminiCall,
-    envelope: Envelope,
+    dropped: Vec<String>,
+    context: ResponseContext,
 }
 
 pub(super) async fn answer<H: Host + Clone>(
@@ -34,26 +40,39 @@ pub(super) async fn answer<H: Host + Clone>(
     body: &[u8],
 ) -> Result<Reply<H>, ApiError> {
     let request = ChatRequest::parse(body)?;
-    let model = models::allowed(context, request.model())?;
-    let mut call = to_gemini(&request, &model, &TranslateOptions::default())?;
+    let models = models::to_ask(context, request.model())?;
+    let first = translate(&request, models.first().ok_or_else(|| ApiError::missing("model"))?)?;
+    let cost = Cost { requests: 1, tokens: estimated_tokens(&first.body) };
+    let affinity = request.affinity().filter(|_| context.pool.settings.sticky);
+    let names = models.iter().map(|model| model.as_str().to_owned()).collect();
+    let attempts = Attempts::new(context, names, affinity, cost);
     let now = context.host.clock().now().as_second();
+    let mut calls = vec![None; models.len()];
+    if let Some(call) = calls.first_mut() {
+        *call = Some(first);
+    }
     let chat = Chat {
         context,
-        path: call.method.path(&model),
-        body: std::mem::take(&mut call.body).into(),
         envelope: Envelope {
             seed: random_seed(context.host),
             created_s: now.try_into().unwrap_or_default(),
             model: AnswerModel::Requested(request.model().to_owned()),
         },
-        model,
-        call,
+        request: &request,
+        models,
+        calls,
     };
-    let reply = match chat.call.method {
-        Method::StreamGenerate => chat.stream().await?,
-        Method::Generate | Method::BatchEmbed => chat.whole().await?,
-    };
-    Ok(with_dropped(reply, &chat.call.dropped))
+    chat.answer(attempts).await
+}
+
+fn translate(request: &ChatRequest, model: &ModelId) -> Result<Call, ApiError> {
+    let call = to_gemini(request, model, &TranslateOptions::default())?;
+    Ok(Call {
+        path: call.method.path(model),
+        body: call.body.into(),
+        dropped: call.dropped,
+        context: call.context,
+    })
 }
 
 /// Tells the caller which parameters had no effect.
@@ -65,56 +84,73 @@ fn random_seed<H: Host>(host: &H) -> u128 {
     u128::from(host.random().next_u64()) << 64 | u128::from(host.random().next_u64())
 }
 
-impl<H: Host + Clone> Chat<'_, H> {
-    async fn whole(&self) -> Result<Reply<H>, ApiError> {
-        let mut attempts = Attempts::new(self.context);
-        let mut soft_failures = 0;
+impl<H: Host + Clone> Chat<'_, '_, H> {
+    async fn answer(mut self, mut attempts: Attempts<'_, H>) -> Result<Reply<H>, ApiError> {
         loop {
-            let attempt = attempts.next(self.model.as_str())?;
-            let request = post(self.path.clone(), attempt.key, self.body.clone());
-            let body = match fetch(self.context.host, request).await {
-                Ok(body) => body,
-                Err(verdict) => {
-                    attempt.record.failed(&Usage::default());
-                    attempts.refused(verdict)?;
-                    continue;
-                }
+            let mut attempt = attempts.next().await?;
+            let model = attempt.model;
+            let Ok(call) = self.call(model) else {
+                // The stand-in cannot do what the request asks for.
+                attempt.record.not_counted();
+                attempts.skip_model();
+                continue;
             };
-            match chat_response(&body, &self.call.context, &self.envelope) {
-                Ok(answer) => {
-                    attempt.record.succeeded(&answer.usage);
-                    return Ok(Reply::json(StatusCode::OK, answer.body));
+            let tried = if self.request.stream() {
+                self.stream(&call, attempt).await
+            } else {
+                self.whole(&call, attempt).await
+            };
+            match tried {
+                Ok(reply) => {
+                    let reply = models::with_model(reply, self.request.model(), self.models.get(model));
+                    return Ok(with_dropped(reply, &call.dropped));
                 }
-                Err(failure) => {
-                    attempt.record.failed(&failure.usage);
-                    soft_failures += 1;
-                    attempts.refused(soft_failure(failure, soft_failures))?;
-                }
+                Err(verdict) => attempts.refused(&verdict),
             }
         }
     }
 
-    async fn stream(&self) -> Result<Reply<H>, ApiError> {
-        let mut attempts = Attempts::new(self.context);
-        let mut soft_failures = 0;
-        loop {
-            let attempt = attempts.next(self.model.as_str())?;
-            let request = post(self.path.clone(), attempt.key, self.body.clone());
-            match self.first_event(request, &mut soft_failures).await {
-                Ok(Opened::Streaming { body, stream, first }) => {
-                    let host = self.context.host.clone();
-                    return Ok(Reply::events(EventStream::new(host, body, stream, first, attempt.record)));
-                }
-                Ok(Opened::Complete { events, usage }) => {
-                    attempt.record.succeeded(&usage);
-                    let host = self.context.host.clone();
-                    return Ok(Reply::events(EventStream::complete(host, events)));
-                }
-                Err((verdict, usage)) => {
-                    attempt.record.failed(&usage);
-                    attempts.refused(verdict)?;
-                }
+    fn call(&mut self, model: usize) -> Result<Call, ApiError> {
+        let (Some(slot), Some(id)) = (self.calls.get_mut(model), self.models.get(model)) else {
+            return Err(ApiError::missing("model"));
+        };
+        match slot {
+            Some(call) => Ok(call.clone()),
+            None => Ok(slot.insert(translate(self.request, id)?).clone()),
+        }
+    }
+
+    async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
+        let host = self.context.host;
+        let request = post(call.path.clone(), attempt.key, call.body.clone());
+        let body = match fetch(host, request).await {
+            Ok(body) => body,
+            Err(verdict) => return Err(attempt.record.failed(verdict, &Usage::default(), host)),
+        };
+        match chat_response(&body, &call.context, &self.envelope) {
+            Ok(answer) => {
+                attempt.record.succeeded(&answer.usage, host);
+                Ok(Reply::json(StatusCode::OK, answer.body))
             }
+            Err(failure) => {
+                let usage = failure.usage;
+                Err(attempt.record.failed(soft_failure(failure), &usage, host))
+            }
+        }
+    }
+
+    async fn stream(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
+        let host = self.context.host;
+        let request = post(call.path.clone(), attempt.key, call.body.clone());
+        match self.first_event(call, request).await {
+            Ok(Opened::Streaming { body, stream, first }) => {
+                Ok(Reply::events(EventStream::new(host.clone(), body, stream, first, attempt.record)))
+            }
+            Ok(Opened::Complete { events, usage }) => {
+                attempt.record.succeeded(&usage, host);
+                Ok(Reply::events(EventStream::complete(host.clone(), events)))
+            }
+            Err((verdict, usage)) => Err(attempt.record.failed(verdict, &usage, host)),
         }
     }
 
@@ -122,13 +158,13 @@ impl<H: Host + Clone> Chat<'_, H> {
     /// and another key can be tried.
     async fn first_event(
         &self,
+        call: &Call,
         request: crate::host::UpstreamRequest,
-        soft_failures: &mut u32,
     ) -> Result<Opened<H>, (Verdict, Usage)> {
         let host = self.context.host;
         let no_usage = |verdict| (verdict, Usage::default());
         let mut body = open(host, request).await.map_err(no_usage)?;
-        let mut stream = ChatStream::new(self.call.context.clone(), self.envelope.clone());
+        let mut stream = ChatStream::new(call.context.clone(), self.envelope.clone());
         let mut first = Vec::new();
         loop {
             let chunk = next_chunk(host, &mut body, IDLE_TIMEOUT)
@@ -139,11 +175,10 @@ impl<H: Host + Clone> Chat<'_, H> {
                 let usage = stream.usage();
                 return match end {
                     StreamEnd::Complete(_) => Ok(Opened::Complete { events: first.into(), usage }),
-                    StreamEnd::Upstream(error) => Err((error_in_stream(&error), usage)),
+                    StreamEnd::Upstream(error) => Err((error_in_stream(host, &error), usage)),
                     StreamEnd::Truncated => Err((truncated(), usage)),
                     StreamEnd::SoftFailure(reason) => {
-                        *soft_failures += 1;
-                        Err((soft_failure(AnswerError { reason, usage }, *soft_failures), usage))
+                        Err((soft_failure(AnswerError { reason, usage }), usage))
                     }
                 };
             };
@@ -152,7 +187,9 @@ impl<H: Host + Clone> Chat<'_, H> {
                     return Ok(Opened::Streaming { body, stream: Box::new(stream), first: first.into() });
                 }
                 Ok(()) => {}
-                Err(StreamFault::Upstream(error)) => return Err((error_in_stream(&error), stream.usage())),
+                Err(StreamFault::Upstream(error)) => {
+                    return Err((error_in_stream(host, &error), stream.usage()));
+                }
                 Err(fault) => return Err((malformed_stream(&fault), stream.usage())),
             }
         }
@@ -168,23 +205,21 @@ enum Opened<H: Host> {
 }
 
 /// An error that Gemini sent inside a stream means what it would mean as a status.
-pub(super) fn error_in_stream(error: &crate::gemini::ErrorBody) -> Verdict {
+pub(super) fn error_in_stream<H: Host>(host: &H, error: &ErrorBody) -> Verdict {
     let status = error.code.and_then(|code| StatusCode::from_u16(code).ok());
-    classify(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let refusal = Refusal { status, retry_after: None, body: error };
+    classify(&refusal, host.clock().now(), host.random().next_u64())
 }
 
 pub(super) fn malformed_stream(fault: &StreamFault) -> Verdict {
-    Verdict { fault: Fault::Network, try_another_key: true, answer: fault.api_error() }
+    Verdict::of(Cause::Network, fault.api_error())
 }
 
-fn truncated() -> Verdict {
-    let message = "Gemini's answer broke off before its end.";
-    let answer = ApiError::server(StatusCode::BAD_GATEWAY, "upstream_stream_truncated", message);
-    Verdict { fault: Fault::Network, try_another_key: true, answer }
+pub(super) fn truncated() -> Verdict {
+    Verdict::of(Cause::Network, ApiError::truncated())
 }
 
-/// An answer with nothing usable in it gets one more try.
-fn soft_failure(failure: AnswerError, count: u32) -> Verdict {
-    let try_another_key = count < MOST_SOFT_FAILURES;
-    Verdict { fault: Fault::Model, try_another_key, answer: failure.into() }
+pub(super) fn soft_failure(failure: AnswerError) -> Verdict {
+    Verdict::of(Cause::SoftFailure, failure.into())
 }

@@ -2,29 +2,38 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts, fetch, post};
-use super::chat::with_dropped;
+use super::attempts::{Attempt, Attempts, estimated_tokens, fetch, post};
+use super::chat::{soft_failure, with_dropped};
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::Host;
 use crate::openai::{ApiError, EmbeddingsRequest};
-use crate::pool::{Fault, Verdict};
+use crate::pool::{Cost, Verdict};
 use crate::reply::Reply;
-use crate::translate::{EmbeddingsPlan, embeddings_plan};
+use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
 pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
     body: &[u8],
 ) -> Result<Reply<H>, ApiError> {
     let request = EmbeddingsRequest::parse(body)?;
-    let model = models::allowed(context, request.model())?;
+    let model = models::asked_for(context, request.model())?;
     let plan = embeddings_plan(&request, &model)?;
-    let mut attempts = Attempts::new(context);
+    // Gemini counts each input as a request.
+    let cost = Cost {
+        requests: plan.inputs(),
+        tokens: plan.batches.iter().map(|batch| estimated_tokens(batch)).sum(),
+    };
+    let mut attempts = Attempts::new(context, vec![model.as_str().to_owned()], None, cost);
     loop {
-        let attempt = attempts.next(model.as_str())?;
+        let attempt = attempts.next().await?;
         match embed(context, &model, &plan, attempt, request.model()).await {
-            Ok(body) => return Ok(with_dropped(Reply::json(StatusCode::OK, body), &plan.dropped)),
-            Err(verdict) => attempts.refused(verdict)?,
+            Ok(body) => {
+                let reply =
+                    models::with_model(Reply::json(StatusCode::OK, body), request.model(), Some(&model));
+                return Ok(with_dropped(reply, &plan.dropped));
+            }
+            Err(verdict) => attempts.refused(&verdict),
         }
     }
 }
@@ -37,21 +46,24 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { key, record } = attempt;
-    let mut record = Some(record);
+    let Attempt { key, mut record, .. } = attempt;
+    let host = context.host;
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
-        let Some(current) = record.take() else { break };
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
-        let body = fetch(context.host, request).await?;
-        let batch = plan.read(index, &body).map_err(|failure| Verdict {
-            fault: Fault::Model,
-            try_another_key: true,
-            answer: failure.into(),
-        })?;
-        record = (index + 1 < plan.batches.len()).then(|| current.another());
-        current.succeeded(&batch.usage);
-        embedded.push(batch);
+        let read = match fetch(host, request).await {
+            Ok(body) => plan.read(index, &body).map_err(soft_failure),
+            Err(verdict) => Err(verdict),
+        };
+        match read {
+            Ok(batch) => embedded.push(batch),
+            Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
+        }
+        if let Some(batch) = embedded.last().filter(|_| index + 1 < plan.batches.len()) {
+            record.one_more(&batch.usage);
+        }
     }
+    let last = embedded.last().map(|batch| batch.usage).unwrap_or_default();
+    record.succeeded(&last, host);
     Ok(plan.answer(embedded, shown_model))
 }

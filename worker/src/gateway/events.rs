@@ -6,11 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk};
-use super::chat::{error_in_stream, malformed_stream};
+use super::chat::{error_in_stream, malformed_stream, soft_failure, truncated};
 use crate::host::{Host, Upstream, UpstreamError};
-use crate::openai::ApiError;
-use crate::pool::network_fault;
-use crate::translate::{ChatStream, StreamEnd, StreamFault};
+use crate::pool::{Verdict, network_fault};
+use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault};
 
 /// A comment is sent when Gemini has been silent for so long: it keeps proxies from closing the
 /// connection, and tells that a client has left.
@@ -63,9 +62,9 @@ impl<H: Host> EventStream<H> {
                     out.extend_from_slice(ChatStream::keep_alive());
                     self.source = Some(source);
                 }
-                Err(error) => source.fail(&network_fault(&error).answer, &mut out),
-                Ok(None) => source.finish(&mut out),
-                Ok(Some(chunk)) => self.source = source.push(&chunk, &mut out),
+                Err(error) => source.fail(&self.host, network_fault(&error), &mut out),
+                Ok(None) => source.finish(&self.host, &mut out),
+                Ok(Some(chunk)) => self.source = source.push(&self.host, &chunk, &mut out),
             }
         }
         Some(out.into())
@@ -73,31 +72,32 @@ impl<H: Host> EventStream<H> {
 }
 
 impl<H: Host> Source<H> {
-    fn push(mut self, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
+    fn push(mut self, host: &H, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
         self.silent_for = Duration::ZERO;
         match self.stream.push(chunk, out) {
             Ok(()) => return Some(self),
-            Err(StreamFault::Upstream(error)) => self.fail(&error_in_stream(&error).answer, out),
-            Err(fault) => self.fail(&malformed_stream(&fault).answer, out),
+            Err(StreamFault::Upstream(error)) => self.fail(host, error_in_stream(host, &error), out),
+            Err(fault) => self.fail(host, malformed_stream(&fault), out),
         }
         None
     }
 
-    fn finish(mut self, out: &mut Vec<u8>) {
+    fn finish(mut self, host: &H, out: &mut Vec<u8>) {
+        let usage = self.stream.usage();
         match self.stream.finish(out) {
-            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.usage()),
-            StreamEnd::Truncated => self.record.failed(&self.stream.usage()),
-            StreamEnd::Upstream(error) => self.fail(&error_in_stream(&error).answer, out),
+            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.usage(), host),
+            // The stream itself has told the client.
+            StreamEnd::Truncated => drop(self.record.failed(truncated(), &usage, host)),
+            StreamEnd::Upstream(error) => self.fail(host, error_in_stream(host, &error), out),
             StreamEnd::SoftFailure(reason) => {
-                let usage = self.stream.usage();
-                self.fail(&crate::translate::AnswerError { reason, usage }.into(), out);
+                self.fail(host, soft_failure(AnswerError { reason, usage }), out);
             }
         }
     }
 
     /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
-    fn fail(mut self, error: &ApiError, out: &mut Vec<u8>) {
-        self.stream.fail(error, out);
-        self.record.failed(&self.stream.usage());
+    fn fail(mut self, host: &H, verdict: Verdict, out: &mut Vec<u8>) {
+        self.stream.fail(&verdict.answer, out);
+        drop(self.record.failed(verdict, &self.stream.usage(), host));
     }
 }

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use super::attempts::{Attempts, fetch};
+use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host, UpstreamRequest};
 use crate::openai::ApiError;
+use crate::pool::Cost;
 use crate::reply::Reply;
 use crate::service::lock;
-use crate::translate::{model_get, models_list};
+use crate::translate::{Usage, model_get, models_list};
 
 /// How long a pool's list of models is kept. New models appear weekly, not hourly.
 const LIST_AGE: Duration = Duration::from_hours(1);
@@ -42,16 +43,41 @@ impl ModelCache {
     }
 }
 
-/// The Gemini model that a request names, if the pool may use it.
-pub(super) fn allowed<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
-    let model = ModelId::parse(requested)?;
-    if context.pool.models.allow(model.as_str()) {
+/// The Gemini model that a request names, be it by an alias, if the pool may use it.
+pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
+    let pool = &context.pool;
+    let model = ModelId::parse(pool.settings.aliases.get(requested).map_or(requested, String::as_str))?;
+    if pool.models.allow(model.as_str()) {
         return Ok(model);
     }
-    let message =
-        format!("The model '{model}' is not among the allowed models of the pool '{}'.", context.pool.name);
+    let message = format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name);
     let error = ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
     Err(ApiError { param: Some("model".to_owned()), ..error })
+}
+
+/// The models that may answer a request: the one that it names, then those that the pool falls back on
+/// when that is overloaded or used up.
+pub(super) fn to_ask<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<Vec<ModelId>, ApiError> {
+    let mut models = vec![asked_for(context, requested)?];
+    for name in context.pool.fallbacks(models.first().map_or(requested, ModelId::as_str)) {
+        // What the pool may not use is no way out either.
+        if let Ok(model) = asked_for(context, name)
+            && !models.contains(&model)
+        {
+            models.push(model);
+        }
+    }
+    Ok(models)
+}
+
+/// Tells the caller which model answered, where it is not the one that the request names.
+pub(super) fn with_model<H: Host>(reply: Reply<H>, requested: &str, answered: Option<&ModelId>) -> Reply<H> {
+    match answered {
+        Some(model) if ModelId::parse(requested).ok().as_ref() != Some(model) => {
+            reply.header("x-pool-model", model.as_str())
+        }
+        _ => reply,
+    }
 }
 
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, ApiError> {
@@ -60,12 +86,13 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
         Some(models) => models,
         None => load(context).await?,
     };
+    let aliases: Vec<_> = context.pool.settings.aliases.clone().into_iter().collect();
     let usable = models.iter().filter(|model| model.is_usable() && context.pool.models.allow(&model.id));
-    Ok(Reply::json(StatusCode::OK, models_list(usable, &[])))
+    Ok(Reply::json(StatusCode::OK, models_list(usable, &aliases)))
 }
 
 pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<Reply<H>, ApiError> {
-    let model = allowed(context, id)?;
+    let model = asked_for(context, id)?;
     let body = read(context, format!("/v1beta/{}", model.resource())).await?;
     let model = Model::parse(&body).map_err(|_| unreadable())?;
     Ok(Reply::json(StatusCode::OK, model_get(&model, &model.id)))
@@ -101,15 +128,19 @@ fn page_path(token: Option<&str>) -> String {
 
 /// Reads something that any key of the pool may read. It costs no quota, so it is not counted.
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
-    let mut attempts = Attempts::new(context);
+    let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
     loop {
-        let attempt = attempts.next("")?;
-        attempt.record.not_counted();
-        let request =
-            UpstreamRequest { method: Method::GET, path: path.clone(), key: attempt.key, body: None };
+        let Attempt { key, mut record, .. } = attempts.next().await?;
+        record.not_counted();
+        let request = UpstreamRequest { method: Method::GET, path: path.clone(), key, body: None };
         match fetch(context.host, request).await {
-            Ok(body) => return Ok(body),
-            Err(verdict) => attempts.refused(verdict)?,
+            Ok(body) => {
+                record.succeeded(&Usage::default(), context.host);
+                return Ok(body);
+            }
+            Err(verdict) => {
+                attempts.refused(&record.failed(verdict, &Usage::default(), context.host));
+            }
         }
     }
 }

@@ -128,8 +128,16 @@ pub struct UpstreamRequest {
 pub struct UpstreamResponse<B> {
     /// Its status.
     pub status: StatusCode,
+    /// How long it asks to wait, in its `retry-after`.
+    pub retry_after: Option<Duration>,
     /// Its body.
     pub body: B,
+}
+
+/// Reads a `retry-after` in seconds, the only form that Google sends.
+#[must_use]
+pub fn retry_after(header: Option<&str>) -> Option<Duration> {
+    header?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Gemini could not be reached or the connection broke. Never blames a key.

@@ -1,15 +1,36 @@
 //! The pool engine: plain functions over plain data.
 //!
-//! What comes in is a pool's stored config, random numbers, and what Gemini answered; what goes out
-//! is which key to try and what a refusal means. Nothing here does I/O, reads a clock, or knows HTTP
-//! beyond a status.
+//! What comes in is a pool's stored config, random numbers, the time, and what Gemini answered; what
+//! goes out is which key to try and what a refusal means. [`classify`] judges an answer, [`Runtime`]
+//! keeps what was learnt and chooses keys, [`AttemptPlan`] takes one request from key to key. Nothing
+//! here does I/O, reads a clock, or knows HTTP beyond a status.
 
+mod budget;
+mod circuit;
+mod lane;
+mod learnt;
+mod limits;
 mod model_rules;
-mod select;
+mod plan;
+mod quota_day;
+mod roster;
+mod runtime;
+mod runtimes;
 mod snapshot;
+mod standing;
 mod verdict;
+mod weight_tree;
 
+pub use budget::Cost;
+pub use circuit::OpenReason;
+pub use learnt::{CoolingReason, Fact, Learnt, Subject};
+pub use limits::{Limits, Quota};
 pub use model_rules::ModelRules;
-pub use select::KeyTable;
+pub use plan::{AttemptPlan, Step};
+pub use quota_day::next_quota_day;
+pub use roster::{Roster, RosterKey};
+pub use runtime::{AttemptEnd, KeyState, Lease, Pick, PickRequest, Runtime};
+pub use runtimes::Runtimes;
 pub use snapshot::{Snapshot, SnapshotKey};
-pub use verdict::{Fault, Verdict, classify, network_fault};
+pub use standing::Condition;
+pub use verdict::{BlockReason, Cause, Fault, Refusal, Retry, Verdict, classify, network_fault};

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use pool_shared::{GeminiKey, KeyId, PoolId};
+use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
 
-use super::{KeyTable, ModelRules};
+use super::{Limits, ModelRules, Roster, RosterKey};
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
 use crate::store::{PoolConfig, StoredKey};
 
@@ -19,12 +19,14 @@ pub struct Snapshot {
     pub enabled: bool,
     /// The models that callers may use.
     pub models: ModelRules,
+    /// How it serves requests.
+    pub settings: PoolSettings,
     /// The version of the config it was made from.
     pub version: u64,
     client_keys: Vec<TokenHash>,
     data_key: DataKey,
     keys: Vec<SnapshotKey>,
-    table: KeyTable,
+    roster: Roster,
 }
 
 /// A Gemini key in a [`Snapshot`]: sealed until it is first picked, since opening 10,000 at once would
@@ -41,22 +43,28 @@ impl Snapshot {
     /// Makes a snapshot. Fails when the pool's data key does not open under this master key.
     pub fn new(config: PoolConfig, vault: &Vault) -> Result<Self, OpenError> {
         let data_key = vault.open_data_key(&config.id, &config.data_key)?;
-        let table = KeyTable::new(config.keys.iter().map(|key| key.weight.get()));
-        let keys = config
-            .keys
-            .into_iter()
-            .map(|StoredKey { id, sealed, .. }| SnapshotKey { id, sealed, opened: OnceLock::new() })
-            .collect();
+        let mut roster = Roster { version: config.version, keys: Vec::with_capacity(config.keys.len()) };
+        let mut keys = Vec::with_capacity(config.keys.len());
+        for StoredKey { id, sealed, weight } in config.keys {
+            roster.keys.push(RosterKey {
+                id: id.clone(),
+                weight: weight.get(),
+                project: None,
+                limits: Limits::default(),
+            });
+            keys.push(SnapshotKey { id, sealed, opened: OnceLock::new() });
+        }
         Ok(Self {
             id: config.id,
             name: config.name,
             enabled: config.enabled,
             models: ModelRules::new(config.allowed_models),
+            settings: config.settings,
             version: config.version,
             client_keys: config.client_keys,
             data_key,
             keys,
-            table,
+            roster,
         })
     }
 
@@ -72,13 +80,20 @@ impl Snapshot {
         self.keys.len()
     }
 
-    /// The choice among its keys.
+    /// What may answer instead of a model, in the order of trying.
     #[must_use]
-    pub const fn table(&self) -> &KeyTable {
-        &self.table
+    pub fn fallbacks(&self, model: &str) -> &[String] {
+        let lists = &self.settings.fallbacks;
+        lists.get(model).or_else(|| lists.get("*")).map_or(&[], Vec::as_slice)
     }
 
-    /// The key at a place that [`KeyTable::choose`] gave.
+    /// Its keys without their secrets, for choosing.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The key at a place that [`super::Runtime::pick`] gave.
     #[must_use]
     pub fn key(&self, index: usize) -> Option<&SnapshotKey> {
         self.keys.get(index)

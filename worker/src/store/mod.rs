@@ -10,7 +10,8 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Pool, PoolId, PoolUpdate, Weight,
+    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Pool, PoolId, PoolSettings, PoolUpdate,
+    Weight,
 };
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
@@ -41,6 +42,8 @@ pub struct PoolConfig {
     pub enabled: bool,
     /// The models that callers may use; empty means all.
     pub allowed_models: Vec<String>,
+    /// How it serves requests.
+    pub settings: PoolSettings,
     /// The key that opens its Gemini keys, sealed.
     pub data_key: Sealed,
     /// Moves with every change.
@@ -84,6 +87,8 @@ pub struct NewPool {
     pub description: String,
     /// The models that callers may use.
     pub allowed_models: Vec<String>,
+    /// How it serves requests.
+    pub settings: PoolSettings,
     /// Its data key, sealed.
     pub data_key: Sealed,
     /// Its first client key.

@@ -137,6 +137,12 @@ pub struct EmbeddedBatch {
 }
 
 impl EmbeddingsPlan {
+    /// How many texts there are: Gemini counts each as a request.
+    #[must_use]
+    pub fn inputs(&self) -> u64 {
+        self.sizes.iter().map(|size| *size as u64).sum()
+    }
+
     /// Reads the body that answers batch number `batch`.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError
         description: args.description,
         enabled: None,
         allowed_models: models.then_some(args.allow_model),
+        ..PoolUpdate::default()
     };
     apply(ctx, &args.pool, &update, "updated").await
 }

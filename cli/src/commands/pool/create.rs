@@ -58,6 +58,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         description: args.description,
         allowed_models: args.allow_model,
         import: rest.next(),
+        ..PoolCreate::default()
     };
     let progress = ctx.out.progress("importing", keys.entries.len() as u64);
     let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {

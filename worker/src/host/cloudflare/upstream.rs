@@ -8,7 +8,7 @@ use worker::{
     AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
 };
 
-use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
 use crate::service::SetupError;
 
 const DEFAULT_BASE: &str = "https://generativelanguage.googleapis.com";
@@ -46,9 +46,10 @@ impl FetchUpstream {
         let call = Fetch::Request(Request::new_with_init(&format!("{}{}", self.base, request.path), &init)?);
         let mut response = call.send_with_signal(&signal).await?;
         let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
+        let retry_after = retry_after(response.headers().get("retry-after")?.as_deref());
         // An answer without a body has no stream.
         let body = FetchBody { stream: response.stream().ok(), guard };
-        Ok(UpstreamResponse { status, body })
+        Ok(UpstreamResponse { status, retry_after, body })
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,9 @@ impl Upstream for HttpUpstream {
             call = call.header(CONTENT_TYPE, "application/json").body(body);
         }
         let response = call.send().await.map_err(|error| UpstreamError::Connect(describe(error)))?;
-        Ok(UpstreamResponse { status: response.status(), body: HttpBody(response) })
+        let retry_after =
+            retry_after(response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()));
+        Ok(UpstreamResponse { status: response.status(), retry_after, body: HttpBody(response) })
     }
 }
 

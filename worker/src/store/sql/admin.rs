@@ -15,7 +15,7 @@ macro_rules! select_pools {
         concat!(
             "SELECT json_object(
                 'id', id, 'name', name, 'description', description, 'enabled', enabled,
-                'allowed_models', allowed_models, 'version', version,
+                'allowed_models', allowed_models, 'settings', settings, 'version', version,
                 'created_at', created_at, 'updated_at', updated_at,
                 'keys', (SELECT count(*) FROM keys WHERE pool_id = pools.id),
                 'enabled_keys', (SELECT count(*) FROM keys WHERE pool_id = pools.id AND enabled = 1)
@@ -44,13 +44,14 @@ pub(super) fn data_key(pool: &PoolId) -> Statement {
 pub(super) fn insert_pool(pool: &NewPool, now: Timestamp) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "INSERT INTO pools
-            (id, name, description, enabled, allowed_models, data_key, version, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, ?6, ?6)",
+            (id, name, description, enabled, allowed_models, settings, data_key, version, created_at, updated_at)
+         VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, 1, ?7, ?7)",
         [
             pool.id.as_str().into(),
             pool.name.as_str().into(),
             pool.description.as_str().into(),
             json_text(&pool.allowed_models)?,
+            json_text(&pool.settings)?,
             pool.data_key.as_str().into(),
             now.into(),
         ],
@@ -63,11 +64,18 @@ pub(super) fn update_pool(
     now: Timestamp,
 ) -> Result<Statement, StoreError> {
     let allowed_models = change.allowed_models.as_ref().map(json_text).transpose()?;
+    let aliases = change.aliases.as_ref().map(json_text).transpose()?;
+    let fallbacks = change.fallbacks.as_ref().map(json_text).transpose()?;
+    let sticky = change.sticky.as_ref().map(json_text).transpose()?;
     Ok(Statement::new(
         "UPDATE pools SET
             name = coalesce(?2, name), description = coalesce(?3, description),
             enabled = coalesce(?4, enabled), allowed_models = coalesce(?5, allowed_models),
-            version = version + 1, updated_at = ?6
+            settings = json_set(settings,
+                '$.aliases', json(coalesce(?6, settings -> '$.aliases')),
+                '$.fallbacks', json(coalesce(?7, settings -> '$.fallbacks')),
+                '$.sticky', json(coalesce(?8, settings -> '$.sticky'))),
+            version = version + 1, updated_at = ?9
          WHERE id = ?1",
         [
             pool.as_str().into(),
@@ -75,6 +83,9 @@ pub(super) fn update_pool(
             change.description.as_deref().into(),
             change.enabled.into(),
             allowed_models.unwrap_or(SqlValue::Null),
+            aliases.unwrap_or(SqlValue::Null),
+            fallbacks.unwrap_or(SqlValue::Null),
+            sticky.unwrap_or(SqlValue::Null),
             now.into(),
         ],
     ))

@@ -14,6 +14,7 @@ pub(super) struct PoolRow {
     description: String,
     enabled: u8,
     allowed_models: String,
+    settings: String,
     keys: u64,
     enabled_keys: u64,
     version: u64,
@@ -31,6 +32,8 @@ impl TryFrom<PoolRow> for Pool {
             description: row.description,
             enabled: row.enabled != 0,
             allowed_models: serde_json::from_str(&row.allowed_models)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            settings: serde_json::from_str(&row.settings)
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?,
             keys: row.keys,
             enabled_keys: row.enabled_keys,

@@ -14,6 +14,7 @@ const VERSION_1: &[&str] = &[
         description TEXT NOT NULL,
         enabled INTEGER NOT NULL,
         allowed_models TEXT NOT NULL,
+        settings TEXT NOT NULL,
         data_key TEXT NOT NULL,
         version INTEGER NOT NULL,
         created_at INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 //! The data plane's reads: a whole pool in one batch, packed by the query itself.
 
-use pool_shared::{KeyId, PoolId, Weight};
+use pool_shared::{KeyId, PoolId, PoolSettings, Weight};
 use serde::Deserialize;
 
 use super::read_rows;
@@ -14,6 +14,7 @@ macro_rules! select_pool {
         concat!(
             "SELECT json_object(
                 'id', id, 'name', name, 'enabled', enabled, 'allowed_models', json(allowed_models),
+                'settings', json(settings),
                 'data_key', data_key, 'version', version,
                 'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id))
             ) AS row FROM pools WHERE ",
@@ -42,6 +43,7 @@ struct PoolRow {
     name: String,
     enabled: u8,
     allowed_models: Vec<String>,
+    settings: PoolSettings,
     data_key: Sealed,
     version: u64,
     client_keys: Vec<TokenHash>,
@@ -81,6 +83,7 @@ pub(super) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreErro
         name: pool.name,
         enabled: pool.enabled != 0,
         allowed_models: pool.allowed_models,
+        settings: pool.settings,
         data_key: pool.data_key,
         version: pool.version,
         client_keys: pool.client_keys,

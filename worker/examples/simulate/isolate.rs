@@ -1,0 +1,100 @@
+//! One isolate: a runtime of its own, and what it has not reported yet.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use pool_worker::pool::{Condition, CoolingReason, Fact, KeyState, Learnt, Runtime, Subject};
+
+use crate::gemini::Gemini;
+use crate::ledger::Reporter;
+use crate::scene::{Fate, Scene, model_name, project_name};
+
+pub struct Isolate {
+    pub runtime: Runtime,
+    pub reporter: Reporter,
+}
+
+impl Isolate {
+    pub fn new(number: usize) -> Self {
+        Self { runtime: Runtime::default(), reporter: Reporter::new(number) }
+    }
+}
+
+/// Finds the keys that are blamed for what they did not do.
+pub struct Judge {
+    places: HashMap<String, usize>,
+    models: HashMap<String, usize>,
+    projects: HashMap<String, usize>,
+    pub wronged: HashSet<String>,
+}
+
+impl Judge {
+    pub fn new(scene: &Scene) -> Self {
+        let named = |count: usize, name: fn(usize) -> String| (0..count).map(|at| (name(at), at)).collect();
+        Self {
+            places: scene.keys.iter().enumerate().map(|(at, key)| (key.id.as_str().to_owned(), at)).collect(),
+            models: named(crate::scene::MODELS, model_name),
+            projects: named(crate::scene::PROJECTS, project_name),
+            wronged: HashSet::new(),
+        }
+    }
+
+    /// Looks at everything that an isolate tells the others.
+    pub fn hear(&mut self, scene: &Scene, gemini: &Gemini, learnt: &[Learnt]) {
+        for learnt in learnt {
+            if !self.is_just(scene, gemini, learnt).unwrap_or(false) {
+                self.wronged.insert(format!("{learnt:?}"));
+            }
+        }
+    }
+
+    fn is_just(&self, scene: &Scene, gemini: &Gemini, learnt: &Learnt) -> Option<bool> {
+        let (key, project) = match &learnt.subject {
+            Subject::Key(id) => {
+                let place = *self.places.get(id.as_str())?;
+                (Some(place), scene.keys.get(place)?.project)
+            }
+            Subject::Project(name) => (None, *self.projects.get(name)?),
+        };
+        Some(match &learnt.fact {
+            Fact::Cooling { until, reason } => {
+                let model = *self.models.get(learnt.model.as_deref()?)?;
+                match reason {
+                    CoolingReason::Burst => gemini.bursts.contains(&(key?, model)),
+                    _ => *until <= *gemini.told.get(&(project, model))?,
+                }
+            }
+            Fact::Standing { condition, .. } => {
+                let fate = match key {
+                    Some(key) => scene.keys.get(key)?.fate,
+                    None => scene.keys.iter().find(|key| key.project == project)?.fate,
+                };
+                agrees(*condition, fate)
+            }
+            Fact::Member { project: name } => project_name(project) == *name,
+            Fact::Limit { .. } | Fact::Spent { .. } => true,
+        })
+    }
+
+    /// Looks at how every key stands in the end.
+    pub fn inspect(&mut self, scene: &Scene, runtime: &Runtime, now: Timestamp) {
+        for key in &scene.keys {
+            if let Some(KeyState::Standing(condition)) = runtime.state(&key.id, now)
+                && !agrees(condition, key.fate)
+            {
+                self.wronged.insert(format!("{} {condition:?}", key.id));
+            }
+        }
+    }
+}
+
+fn agrees(condition: Condition, fate: Fate) -> bool {
+    match condition {
+        Condition::Healthy => true,
+        Condition::Suspect | Condition::Invalid => fate == Fate::Invalid,
+        Condition::Leaked => fate == Fate::Leaked,
+        Condition::Suspended => fate == Fate::Suspended,
+        Condition::Blocked(_) => fate == Fate::Blocked,
+        Condition::Billing => false,
+    }
+}

@@ -1,0 +1,72 @@
+//! Reports on their way to a ledger that sometimes does not answer.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use pool_shared::{Counters, KeyId, PoolId};
+use pool_worker::ledger::{Account, AppliedSequences, Report, ReportBuffer, WriterId};
+
+use crate::scene::Seeded;
+
+/// What the ledger has counted.
+#[derive(Default)]
+pub struct Ledger {
+    applied: HashMap<WriterId, AppliedSequences>,
+    pub attempts: HashMap<KeyId, u64>,
+}
+
+impl Ledger {
+    fn apply(&mut self, report: &Report) {
+        if self.applied.entry(report.writer.clone()).or_default().admit(report.sequence) {
+            for entry in &report.entries {
+                *self.attempts.entry(entry.account.key.clone()).or_default() += entry.counters.requests;
+            }
+        }
+    }
+}
+
+/// One isolate's side.
+pub struct Reporter(ReportBuffer);
+
+impl Reporter {
+    pub fn new(number: usize) -> Self {
+        Self(ReportBuffer::new(WriterId::from_random(number as u64)))
+    }
+
+    pub fn count(&mut self, key: &KeyId, model: &str, success: bool) {
+        let account = Account { pool: PoolId::new("pool-1"), key: key.clone(), model: model.to_owned() };
+        let (successes, failures) = (u64::from(success), u64::from(!success));
+        self.0.add(account, &Counters { requests: 1, successes, failures, ..Counters::default() });
+    }
+
+    /// Sends what there is. Reports get lost on the way, arrive twice, or arrive without the sender hearing of it.
+    pub fn send(&mut self, ledger: &mut Ledger, now: Timestamp, random: &Seeded) {
+        let mut tries = 0;
+        while let Some(report) = self.0.take(now) {
+            let lost = random.chance(0.1);
+            if !lost {
+                ledger.apply(&report);
+                if random.chance(0.05) {
+                    ledger.apply(&report);
+                }
+            }
+            if lost || random.chance(0.05) {
+                self.0.failed(report.sequence);
+                tries += 1;
+                if tries == 3 {
+                    return;
+                }
+            } else {
+                self.0.confirm(report.sequence);
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn given_up(&self) -> u64 {
+        self.0.given_up()
+    }
+}

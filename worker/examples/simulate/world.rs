@@ -1,0 +1,258 @@
+//! The run itself: requests arrive, are tried, wait, end; isolates report.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::mem;
+
+use pool_worker::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
+
+use crate::gemini::{Call, Gemini};
+use crate::isolate::{Isolate, Judge};
+use crate::ledger::Ledger;
+use crate::scene::{ISOLATES, MODELS, RATE, Scene, Seeded, Storm, model_name, models_to_ask};
+
+const REPORT_EVERY_MS: i64 = 2_000;
+/// How long a report takes to reach the other isolates.
+const REPORT_TAKES_MS: i64 = 100;
+
+/// What a run showed.
+#[derive(Default)]
+pub struct Figures {
+    pub requests: u64,
+    /// Requests for which some key was usable when they came, and those of them that succeeded.
+    pub servable: u64,
+    pub served: u64,
+    pub by_fallback: u64,
+    /// After the first quarter of the run.
+    pub attempts: u64,
+    pub successes: u64,
+    /// How many requests took so many attempts.
+    pub attempts_taken: BTreeMap<usize, u64>,
+    pub wronged: usize,
+    pub count_error: u64,
+    pub calls: u64,
+    pub refusals: BTreeMap<&'static str, u64>,
+    pub failures: BTreeMap<&'static str, u64>,
+    pub hours: f64,
+}
+
+enum Event {
+    Arrive,
+    Ask(u64),
+    Ended(u64, Box<Result<(), Verdict>>),
+    Report(usize),
+    Heard(usize, std::rc::Rc<Vec<pool_worker::pool::Learnt>>),
+}
+
+struct Request {
+    isolate: usize,
+    models: Vec<usize>,
+    plan: AttemptPlan,
+    tokens: u64,
+    servable: bool,
+    attempts: usize,
+    running: Option<(Lease, usize, usize)>,
+}
+
+struct World {
+    scene: Scene,
+    random: Seeded,
+    gemini: Gemini,
+    isolates: Vec<Isolate>,
+    ledger: Ledger,
+    judge: Judge,
+    events: BinaryHeap<Reverse<(i64, u64)>>,
+    waiting: HashMap<u64, Event>,
+    last_event: u64,
+    requests: HashMap<u64, Request>,
+    wanted: u64,
+    figures: Figures,
+}
+
+pub fn run(seed: u64, requests: u64) -> Figures {
+    let random = Seeded::new(seed);
+    let scene = Scene::new(&random, requests);
+    let mut world = World {
+        gemini: Gemini::new(&scene),
+        judge: Judge::new(&scene),
+        isolates: (0..ISOLATES).map(Isolate::new).collect(),
+        scene,
+        random,
+        ledger: Ledger::default(),
+        events: BinaryHeap::new(),
+        waiting: HashMap::new(),
+        last_event: 0,
+        requests: HashMap::new(),
+        wanted: requests,
+        figures: Figures::default(),
+    };
+    world.schedule(0, Event::Arrive);
+    for isolate in 0..ISOLATES {
+        world.schedule(REPORT_EVERY_MS * (isolate as i64 + 1) / 5, Event::Report(isolate));
+    }
+    let mut now = 0;
+    while let Some(Reverse((ms, number))) = world.events.pop() {
+        now = ms;
+        if let Some(event) = world.waiting.remove(&number) {
+            world.handle(event, ms);
+        }
+    }
+    world.settle(now)
+}
+
+impl World {
+    fn schedule(&mut self, ms: i64, event: Event) {
+        self.last_event += 1;
+        self.waiting.insert(self.last_event, event);
+        self.events.push(Reverse((ms, self.last_event)));
+    }
+
+    fn handle(&mut self, event: Event, ms: i64) {
+        match event {
+            Event::Arrive => self.arrive(ms),
+            Event::Ask(number) => self.ask(number, ms),
+            Event::Ended(number, end) => self.ended(number, *end, ms),
+            Event::Report(isolate) => self.report(isolate, ms),
+            Event::Heard(isolate, learnt) => {
+                let now = self.scene.at(ms);
+                if let Some(isolate) = self.isolates.get_mut(isolate) {
+                    isolate.runtime.absorb(&learnt, now);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn arrive(&mut self, ms: i64) {
+        // Some models are asked for far more often than others.
+        let usual = self.random.below(MODELS).min(self.random.below(MODELS));
+        let surges =
+            |model: &usize| self.scene.blowing(*model, ms).any(|storm| matches!(storm, Storm::Surge));
+        let model = (0..MODELS).find(surges).filter(|_| self.random.chance(0.4)).unwrap_or(usual);
+        let (models, isolate) = (models_to_ask(model), self.random.below(ISOLATES));
+        let tokens = 50 + self.random.below(1_500) as u64 * if self.random.chance(0.05) { 10 } else { 1 };
+        let servable = models.iter().any(|model| {
+            let call = Call { isolate, key: 0, model: *model, tokens, ms };
+            self.gemini.would_serve(&self.scene, call, &self.random)
+        });
+        let affinity = self.random.chance(0.2).then(|| self.random.below(500) as u64);
+        let names = models.iter().copied().map(model_name).collect();
+        let cost = Cost { requests: 1, tokens };
+        let plan = AttemptPlan::new(names, affinity, cost, self.scene.at(ms));
+        self.figures.requests += 1;
+        let number = self.figures.requests;
+        self.requests
+            .insert(number, Request { isolate, models, plan, tokens, servable, attempts: 0, running: None });
+        self.schedule(ms, Event::Ask(number));
+        if number < self.wanted {
+            // Every ten minutes come two of twice the traffic.
+            let rate = if ms % 600_000 < 120_000 { RATE * 5.0 / 3.0 } else { RATE * 5.0 / 6.0 };
+            let gap = -(1.0 - self.random.unit()).ln() / rate * 1_000.0;
+            self.schedule(ms + (gap.round() as i64).max(1), Event::Arrive);
+        }
+    }
+
+    fn ask(&mut self, number: u64, ms: i64) {
+        let now = self.scene.at(ms);
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
+        let step = request.plan.next("sim", &self.scene.roster, &mut isolate.runtime, now, &self.random);
+        match step {
+            Step::Wait(time) => {
+                let wait = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+                self.schedule(ms + wait, Event::Ask(number));
+            }
+            Step::Answer(answer) => self.end(number, Some(answer.code.unwrap_or("other"))),
+            Step::Try { index, lease, model } => {
+                request.attempts += 1;
+                let asked = request.models.get(model).copied().unwrap_or_default();
+                request.running = Some((lease, index, model));
+                let call =
+                    Call { isolate: request.isolate, key: index, model: asked, tokens: request.tokens, ms };
+                let end = self.gemini.call(&self.scene, call, &self.random);
+                let takes =
+                    if end.is_ok() { 400 + self.random.below(6_000) } else { 80 + self.random.below(200) };
+                self.schedule(ms + i64::try_from(takes).unwrap_or(0), Event::Ended(number, Box::new(end)));
+            }
+        }
+    }
+
+    fn ended(&mut self, number: u64, end: Result<(), Verdict>, ms: i64) {
+        let now = self.scene.at(ms);
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        let Some((lease, index, model)) = request.running.take() else { return };
+        let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
+        if let Some(key) = self.scene.keys.get(index) {
+            let asked = request.models.get(model).copied().unwrap_or_default();
+            isolate.reporter.count(&key.id, &model_name(asked), end.is_ok());
+        }
+        match end {
+            Ok(()) => {
+                isolate.runtime.finish(&lease, &AttemptEnd::Success { tokens: Some(request.tokens) }, now);
+                self.figures.by_fallback += u64::from(model > 0);
+                self.end(number, None);
+            }
+            Err(verdict) => {
+                isolate.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), now);
+                request.plan.refused(&verdict);
+                self.ask(number, ms);
+            }
+        }
+    }
+
+    fn end(&mut self, number: u64, failure: Option<&'static str>) {
+        let Some(request) = self.requests.remove(&number) else { return };
+        let success = failure.is_none();
+        let figures = &mut self.figures;
+        if request.servable {
+            figures.servable += 1;
+            figures.served += u64::from(success);
+            if let Some(code) = failure {
+                *figures.failures.entry(code).or_default() += 1;
+            }
+        }
+        if number > self.wanted / 4 {
+            figures.attempts += request.attempts as u64;
+            figures.successes += u64::from(success);
+        }
+        *figures.attempts_taken.entry(request.attempts).or_default() += 1;
+    }
+
+    fn report(&mut self, isolate: usize, ms: i64) {
+        let now = self.scene.at(ms);
+        let Some(reporting) = self.isolates.get_mut(isolate) else { return };
+        reporting.reporter.send(&mut self.ledger, now, &self.random);
+        let learnt = std::rc::Rc::new(reporting.runtime.take_learnt(now));
+        self.judge.hear(&self.scene, &self.gemini, &learnt);
+        for other in (0..ISOLATES).filter(|other| *other != isolate) {
+            self.schedule(ms + REPORT_TAKES_MS, Event::Heard(other, std::rc::Rc::clone(&learnt)));
+        }
+        if self.figures.requests < self.wanted || !self.requests.is_empty() {
+            self.schedule(ms + REPORT_EVERY_MS, Event::Report(isolate));
+        }
+    }
+
+    /// The last reports, and the sums.
+    #[allow(clippy::cast_precision_loss)]
+    fn settle(mut self, ms: i64) -> Figures {
+        let mut now = ms;
+        for isolate in &mut self.isolates {
+            while !isolate.reporter.is_empty() {
+                now += 500;
+                isolate.reporter.send(&mut self.ledger, self.scene.at(now), &self.random);
+            }
+            self.judge.inspect(&self.scene, &isolate.runtime, self.scene.at(ms));
+        }
+        let mut figures = mem::take(&mut self.figures);
+        let lost: u64 = self.isolates.iter().map(|isolate| isolate.reporter.given_up()).sum();
+        let differences = self.scene.keys.iter().zip(&self.gemini.calls).map(|(key, calls)| {
+            calls.abs_diff(self.ledger.attempts.get(&key.id).copied().unwrap_or_default())
+        });
+        figures.count_error = lost + differences.sum::<u64>();
+        figures.wronged = self.judge.wronged.len();
+        figures.calls = self.gemini.calls.iter().sum();
+        figures.refusals = self.gemini.refusals.into_iter().collect();
+        figures.hours = ms as f64 / 3_600_000.0;
+        figures
+    }
+}

@@ -1,0 +1,138 @@
+//! Gemini's quotas, as far as a pool keeps count of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gemini::Violation;
+
+/// A quota that Gemini keeps for each project and model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quota {
+    /// Requests in a minute.
+    RequestsPerMinute,
+    /// Requests until midnight in California.
+    RequestsPerDay,
+    /// Input tokens in a minute.
+    TokensPerMinute,
+    /// Input tokens until midnight in California.
+    TokensPerDay,
+}
+
+impl Quota {
+    /// The quota that an id names, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. The ids
+    /// differ by method and tier and new ones appear, so only what they contain is looked at.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Self> {
+        let tokens = id.contains("Token");
+        if id.contains("PerDay") {
+            Some(if tokens { Self::TokensPerDay } else { Self::RequestsPerDay })
+        } else if id.contains("PerMinute") {
+            Some(if tokens { Self::TokensPerMinute } else { Self::RequestsPerMinute })
+        } else {
+            None
+        }
+    }
+
+    /// Whether the quota counts a day.
+    #[must_use]
+    pub const fn is_daily(self) -> bool {
+        matches!(self, Self::RequestsPerDay | Self::TokensPerDay)
+    }
+}
+
+/// The limits of a project for a model; absent where none is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Requests a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<u64>,
+    /// Input tokens in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Input tokens a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+}
+
+impl Limits {
+    /// The limits that a refusal names. Zero is no limit to count against: it means that the project
+    /// has no such quota.
+    #[must_use]
+    pub fn from_violations(violations: &[Violation]) -> Self {
+        let mut limits = Self::default();
+        for violation in violations {
+            let value = violation.quota_value.parse().ok().filter(|value: &u64| *value > 0);
+            if let (Some(quota), Some(value)) = (Quota::from_id(&violation.quota_id), value) {
+                limits.set(quota, value);
+            }
+        }
+        limits
+    }
+
+    /// Whether no limit is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sets one limit.
+    pub const fn set(&mut self, quota: Quota, value: u64) {
+        *match quota {
+            Quota::RequestsPerMinute => &mut self.requests_per_minute,
+            Quota::RequestsPerDay => &mut self.requests_per_day,
+            Quota::TokensPerMinute => &mut self.tokens_per_minute,
+            Quota::TokensPerDay => &mut self.tokens_per_day,
+        } = Some(value);
+    }
+
+    /// The known limits.
+    pub fn known(&self) -> impl Iterator<Item = (Quota, u64)> + use<> {
+        [
+            (Quota::RequestsPerMinute, self.requests_per_minute),
+            (Quota::RequestsPerDay, self.requests_per_day),
+            (Quota::TokensPerMinute, self.tokens_per_minute),
+            (Quota::TokensPerDay, self.tokens_per_day),
+        ]
+        .into_iter()
+        .filter_map(|(quota, value)| Some((quota, value?)))
+    }
+
+    /// The stricter of both, limit by limit.
+    #[must_use]
+    pub fn strictest(&self, other: &Self) -> Self {
+        let stricter = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            requests_per_minute: stricter(self.requests_per_minute, other.requests_per_minute),
+            requests_per_day: stricter(self.requests_per_day, other.requests_per_day),
+            tokens_per_minute: stricter(self.tokens_per_minute, other.tokens_per_minute),
+            tokens_per_day: stricter(self.tokens_per_day, other.tokens_per_day),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_by_what_they_contain() {
+        for (id, quota) in [
+            ("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", Some(Quota::RequestsPerMinute)),
+            ("GenerateRequestsPerDayPerProjectPerModel", Some(Quota::RequestsPerDay)),
+            ("GenerateContentInputTokensPerModelPerMinute-FreeTier", Some(Quota::TokensPerMinute)),
+            ("GenerateContentPaidTierInputTokensPerModelPerMinute-PaidTier2", Some(Quota::TokensPerMinute)),
+            ("GenerateContentInputTokensPerModelPerDay-FreeTier", Some(Quota::TokensPerDay)),
+            ("EmbedContentRequestsPerDayPerUserPerProjectPerModel-FreeTier", Some(Quota::RequestsPerDay)),
+            ("ConcurrentSessions", None),
+        ] {
+            assert_eq!(Quota::from_id(id), quota, "{id}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! One request's way from key to key, and from model to model.
+//!
+//! In: picks and verdicts. Out: what to do next. At most four attempts, no key twice for one model, no
+//! further attempt past a deadline; a pause only where a model or the network needs one. Whoever
+//! drives a plan stops asking it once the first byte has gone to the client.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use super::circuit::OpenReason;
+use super::verdict::{Cause, Fault, Retry, Verdict, part_of};
+use super::{Cost, Lease, Pick, PickRequest, Roster, Runtime};
+use crate::host::Random;
+use crate::openai::ApiError;
+
+/// Two more than one bad key and one limited key need, and far below the 50 calls that a request may
+/// make on Cloudflare's free plan.
+const MOST_ATTEMPTS: usize = 4;
+/// Nothing further is tried when a request has taken this long.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Pauses grow from the first to the second.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// How often a request waits for a model that is left alone at the moment.
+const MOST_CIRCUIT_WAITS: usize = 2;
+/// A prompt that exceeds a project's tokens a minute is tried on so many projects.
+const MOST_TOO_LARGE: usize = 2;
+
+/// The plan of one request.
+#[derive(Debug)]
+pub struct AttemptPlan {
+    models: Vec<String>,
+    model: usize,
+    affinity: Option<u64>,
+    cost: Cost,
+    began: Timestamp,
+    attempts: usize,
+    /// Of the current model.
+    tried: Vec<usize>,
+    causes: Vec<Cause>,
+    circuit_waits: usize,
+    pause: Option<Duration>,
+    /// What the caller is told when nothing more can be tried.
+    last: Option<(Cause, ApiError)>,
+    unserved: Option<ApiError>,
+    ended: bool,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Try a key.
+    Try {
+        /// Its place in the roster.
+        index: usize,
+        /// Its lease.
+        lease: Lease,
+        /// Which of the plan's models to ask.
+        model: usize,
+    },
+    /// Wait, then ask again.
+    Wait(Duration),
+    /// Tell the caller this.
+    Answer(Box<ApiError>),
+}
+
+impl AttemptPlan {
+    /// A plan for a request: the model that was asked for, then those to fall back on.
+    #[must_use]
+    pub const fn new(models: Vec<String>, affinity: Option<u64>, cost: Cost, now: Timestamp) -> Self {
+        Self {
+            models,
+            model: 0,
+            affinity,
+            cost,
+            began: now,
+            attempts: 0,
+            tried: Vec::new(),
+            causes: Vec::new(),
+            circuit_waits: 0,
+            pause: None,
+            last: None,
+            unserved: None,
+            ended: false,
+        }
+    }
+
+    /// The models that it asks.
+    #[must_use]
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// What to do now.
+    pub fn next(
+        &mut self,
+        pool: &str,
+        roster: &Roster,
+        runtime: &mut Runtime,
+        now: Timestamp,
+        random: &impl Random,
+    ) -> Step {
+        if let Some(pause) = self.pause.take() {
+            let wait = pause / 2 + part_of(pause / 2, random.next_u64());
+            if self.in_time(now, wait) {
+                return Step::Wait(wait);
+            }
+            self.ended = true;
+        }
+        loop {
+            if self.ended || self.attempts >= MOST_ATTEMPTS || !self.in_time(now, Duration::ZERO) {
+                return self.give_up(pool);
+            }
+            let Some(model) = self.models.get(self.model) else { return self.give_up(pool) };
+            let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
+            let unserved = match runtime.pick(roster, &request, now, random) {
+                Pick::Key { index, lease } => {
+                    self.attempts += 1;
+                    self.tried.push(index);
+                    return Step::Try { index, lease, model: self.model };
+                }
+                Pick::Open { until, reason } => {
+                    let wait = wait_until(until, now, random);
+                    if self.is_last_model() && self.may_wait_for_circuit(now, wait) {
+                        return Step::Wait(wait);
+                    }
+                    model_unavailable(reason, until, now)
+                }
+                Pick::AllCooling { soonest, only_the_day_helps } => {
+                    all_cooling(pool, soonest, only_the_day_helps, now)
+                }
+                Pick::NoneLeft => no_usable_key(pool, roster),
+                Pick::AllTried => match self.last.take() {
+                    Some((_, answer)) => answer,
+                    None => no_usable_key(pool, roster),
+                },
+            };
+            self.unserved.get_or_insert(unserved);
+            self.fall_back();
+        }
+    }
+
+    /// Takes note of how the attempt under way failed.
+    pub fn refused(&mut self, verdict: &Verdict) {
+        let cause = verdict.cause;
+        self.causes.push(cause);
+        self.last = Some((cause, verdict.answer.clone()));
+        let ended_so = self.causes.iter().filter(|other| **other == cause).count();
+        match cause.retry() {
+            Retry::Stop => self.ended = true,
+            Retry::AnotherKey if self.never_fits(verdict) && ended_so >= MOST_TOO_LARGE => {
+                // A smaller prompt may work; the same one never will.
+                self.last = Some((cause, ApiError { should_retry: Some(false), ..verdict.answer.clone() }));
+                self.ended = true;
+            }
+            // The last attempt is better spent on a model that may have room.
+            Retry::AnotherKey if cause.another_model_helps() && self.attempts + 1 == MOST_ATTEMPTS => {
+                if !self.is_last_model() {
+                    self.unserved.get_or_insert(verdict.answer.clone());
+                    self.fall_back();
+                }
+            }
+            Retry::AnotherKey => {}
+            Retry::AtMost { attempts, .. } if ended_so >= attempts => {
+                if cause.another_model_helps() && !self.is_last_model() {
+                    self.unserved.get_or_insert(verdict.answer.clone());
+                    self.fall_back();
+                } else {
+                    self.ended = true;
+                }
+            }
+            Retry::AtMost { at_once, .. } if ended_so > at_once => {
+                let doubled = u32::try_from(ended_so - at_once - 1).unwrap_or_default().min(8);
+                self.pause = Some(FIRST_PAUSE.saturating_mul(1 << doubled).min(LONGEST_PAUSE));
+            }
+            Retry::AtMost { .. } => {}
+        }
+    }
+
+    /// The attempt was never made: the key could not be opened.
+    pub const fn not_sent(&mut self) {
+        self.attempts -= 1;
+    }
+
+    /// The model cannot do what the request asks for; the attempt on it was never made.
+    pub fn skip_model(&mut self) {
+        self.not_sent();
+        self.fall_back();
+    }
+
+    fn never_fits(&self, verdict: &Verdict) -> bool {
+        verdict.cause == Cause::TokenQuota
+            && verdict.limits.tokens_per_minute.is_some_and(|limit| self.cost.tokens > limit)
+    }
+
+    fn is_last_model(&self) -> bool {
+        self.model + 1 >= self.models.len()
+    }
+
+    fn fall_back(&mut self) {
+        self.model += 1;
+        self.tried.clear();
+        self.causes.clear();
+        self.circuit_waits = 0;
+    }
+
+    fn in_time(&self, now: Timestamp, wait: Duration) -> bool {
+        now.duration_since(self.began).unsigned_abs() + wait < DEADLINE
+    }
+
+    fn may_wait_for_circuit(&mut self, now: Timestamp, wait: Duration) -> bool {
+        let may = self.circuit_waits < MOST_CIRCUIT_WAITS && wait <= LONGEST_PAUSE && self.in_time(now, wait);
+        self.circuit_waits += usize::from(may);
+        may
+    }
+
+    /// The last thing that can be said. What the model that was asked for lacked tells more than what
+    /// its stand-ins did, and a refused key tells least.
+    fn give_up(&mut self, pool: &str) -> Step {
+        let last = self.last.take();
+        let decisive = last.as_ref().is_some_and(|(cause, _)| cause.retry() == Retry::Stop);
+        let answer = match (last, self.unserved.take()) {
+            (Some((_, answer)), _) if decisive => answer,
+            (_, Some(unserved)) => unserved,
+            (Some((cause, answer)), None) => match cause.fault() {
+                Fault::Key | Fault::Project if answer.code == Some("no_usable_key") => ApiError {
+                    message: format!(
+                        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: \
+                         trying again may help."
+                    ),
+                    ..answer
+                },
+                _ => answer,
+            },
+            (None, None) => ApiError::server(
+                StatusCode::GATEWAY_TIMEOUT,
+                "timeout",
+                "The request took too long to be tried on a key.",
+            ),
+        };
+        Step::Answer(Box::new(answer))
+    }
+}
+
+fn wait_until(until: Timestamp, now: Timestamp, random: &impl Random) -> Duration {
+    until.duration_since(now).unsigned_abs() + part_of(FIRST_PAUSE / 2, random.next_u64())
+}
+
+fn milliseconds_until(until: Timestamp, now: Timestamp) -> Option<u64> {
+    until.duration_since(now).unsigned_abs().as_millis().try_into().ok()
+}
+
+fn model_unavailable(reason: OpenReason, until: Timestamp, now: Timestamp) -> ApiError {
+    let retry_after_ms = milliseconds_until(until, now);
+    match reason {
+        OpenReason::Overload => {
+            let message = "The model is overloaded. Please try again later.";
+            ApiError {
+                retry_after_ms,
+                ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+            }
+        }
+        OpenReason::Burst => {
+            let message = "Gemini takes no more requests for this model at the moment.";
+            ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }
+        }
+    }
+}
+
+fn all_cooling(pool: &str, soonest: Timestamp, only_the_day_helps: bool, now: Timestamp) -> ApiError {
+    let retry_after_ms = milliseconds_until(soonest, now);
+    if only_the_day_helps {
+        let message =
+            format!("Every key of the pool '{pool}' has used up its quota of the day for this model.");
+        // No time to wait is named: no program should wait for the next day.
+        let error = rate_limited("insufficient_quota", "insufficient_quota", message);
+        return ApiError { should_retry: Some(false), ..error };
+    }
+    let message = format!("Every key of the pool '{pool}' has reached its rate limit for this model.");
+    ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }
+}
+
+fn rate_limited(kind: &'static str, code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, Some(code), message)
+}
+
+/// The caller did nothing wrong and trying again does not help: the operator has to add keys.
+fn no_usable_key(pool: &str, roster: &Roster) -> ApiError {
+    let why = if roster.keys.is_empty() { "has no enabled key" } else { "has no key that Gemini accepts" };
+    let message = format!("The pool '{pool}' {why}.");
+    ApiError {
+        should_retry: Some(false),
+        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

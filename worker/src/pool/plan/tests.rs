@@ -1,0 +1,205 @@
+use jiff::Timestamp;
+use pool_shared::KeyId;
+
+use super::*;
+use crate::pool::{AttemptEnd, Limits, RosterKey};
+use crate::testing::SeededRandom;
+
+fn at(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
+}
+
+/// What a request came to.
+struct Journey {
+    /// (model, key) of each attempt.
+    attempts: Vec<(usize, usize)>,
+    waits: Vec<Duration>,
+    answer: ApiError,
+}
+
+struct Bench {
+    runtime: Runtime,
+    roster: Roster,
+    random: SeededRandom,
+    now: i64,
+}
+
+impl Bench {
+    fn new(keys: usize) -> Self {
+        let key = |number: usize| RosterKey {
+            id: KeyId::from_random(number as u64),
+            weight: 1,
+            project: None,
+            limits: Limits::default(),
+        };
+        Self {
+            runtime: Runtime::default(),
+            roster: Roster { version: 1, keys: (0..keys).map(key).collect() },
+            random: SeededRandom::new(3),
+            now: 0,
+        }
+    }
+
+    /// Sends a request of `tokens` tokens, whose attempts fail as told.
+    fn send(&mut self, models: &[&str], tokens: u64, mut fail: impl FnMut(usize) -> Verdict) -> Journey {
+        let models = models.iter().map(ToString::to_string).collect();
+        let mut plan = AttemptPlan::new(models, None, Cost { requests: 1, tokens }, at(self.now));
+        let (mut attempts, mut waits) = (Vec::new(), Vec::new());
+        loop {
+            match plan.next("prod", &self.roster, &mut self.runtime, at(self.now), &self.random) {
+                Step::Try { index, lease, model } => {
+                    attempts.push((model, index));
+                    let verdict = fail(model);
+                    self.now += 100;
+                    self.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), at(self.now));
+                    plan.refused(&verdict);
+                }
+                Step::Wait(time) => {
+                    self.now += i64::try_from(time.as_millis()).unwrap() + 1;
+                    waits.push(time);
+                }
+                Step::Answer(answer) => return Journey { attempts, waits, answer: *answer },
+            }
+        }
+    }
+}
+
+fn verdict(cause: Cause) -> Verdict {
+    let answer = ApiError::server(StatusCode::BAD_GATEWAY, "told", "told");
+    Verdict { until: Some(at(50_000)), ..Verdict::of(cause, answer) }
+}
+
+#[test]
+fn four_attempts_are_made_each_on_another_key() {
+    let journey = Bench::new(10).send(&["m"], 1, |_| verdict(Cause::RequestQuota));
+    let mut keys: Vec<usize> = journey.attempts.iter().map(|(_, key)| *key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!((journey.attempts.len(), keys.len(), journey.waits.len()), (4, 4, 0));
+    assert_eq!(journey.answer.code, Some("told"));
+}
+
+#[test]
+fn what_no_key_can_help_ends_at_once() {
+    for cause in [Cause::Caller, Cause::UnknownModel, Cause::Ours] {
+        let journey = Bench::new(10).send(&["m", "n"], 1, |_| verdict(cause));
+        assert_eq!((journey.attempts.len(), journey.answer.code), (1, Some("told")), "{cause:?}");
+    }
+}
+
+#[test]
+fn only_the_model_and_the_network_are_given_time() {
+    let seconds = Duration::from_secs;
+    for (cause, attempts, waits) in [
+        (Cause::Overloaded, 3, vec![(0.5, 1.0), (1.0, 2.0)]),
+        (Cause::Internal, 3, vec![(0.5, 1.0), (1.0, 2.0)]),
+        (Cause::Network, 4, vec![(0.5, 1.0), (1.0, 2.0)]),
+        (Cause::Deadline, 2, vec![]),
+        (Cause::SoftFailure, 2, vec![]),
+        (Cause::Location, 2, vec![]),
+        (Cause::Burst, 3, vec![]),
+        (Cause::InvalidKey, 4, vec![]),
+    ] {
+        let journey = Bench::new(10).send(&["m"], 1, |_| verdict(cause));
+        assert_eq!((journey.attempts.len(), journey.waits.len()), (attempts, waits.len()), "{cause:?}");
+        for (wait, (least, most)) in journey.waits.iter().zip(waits) {
+            assert!(*wait >= seconds(1).mul_f64(least) && *wait <= seconds(1).mul_f64(most), "{wait:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_took_too_long_is_not_tried_again() {
+    let mut bench = Bench::new(10);
+    let plan = &mut AttemptPlan::new(vec!["m".to_owned()], None, Cost::default(), at(0));
+    let Bench { runtime, roster, random, .. } = &mut bench;
+    let Step::Try { lease, .. } = plan.next("prod", roster, runtime, at(0), random) else { panic!() };
+    runtime.abandon(&lease);
+    plan.refused(&verdict(Cause::Internal));
+    let Step::Answer(answer) = plan.next("prod", roster, runtime, at(59_900), random) else { panic!() };
+    assert_eq!(answer.code, Some("told"));
+}
+
+#[test]
+fn an_overloaded_model_has_stand_ins() {
+    let mut bench = Bench::new(10);
+    let journey = bench.send(&["m", "n"], 1, |model| verdict([Cause::Overloaded, Cause::Caller][model]));
+    assert_eq!(journey.attempts.iter().map(|(model, _)| *model).collect::<Vec<_>>(), [0, 0, 0, 1]);
+    // Two more failures open its circuit: then it is not even asked.
+    bench.send(&["m"], 1, |_| verdict(Cause::Overloaded));
+    let journey = bench.send(&["m", "n"], 1, |_| verdict(Cause::Caller));
+    assert_eq!(journey.attempts.iter().map(|(model, _)| *model).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn without_a_stand_in_an_open_circuit_is_waited_for_and_then_told() {
+    let mut bench = Bench::new(10);
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(bench.send(&["m"], 1, |_| verdict(Cause::Overloaded)));
+    }
+    let last = answers.pop().unwrap();
+    assert_eq!((last.attempts.len(), last.answer.code), (0, Some("overloaded")));
+    assert!(last.answer.retry_after_ms.is_some_and(|wait| wait > 1_000));
+    assert!(answers.iter().all(|journey| journey.waits.iter().all(|wait| *wait <= Duration::from_secs(4))));
+}
+
+#[test]
+fn a_used_up_model_has_stand_ins_and_without_them_the_caller_is_told_until_when() {
+    let mut bench = Bench::new(2);
+    let journey = bench.send(&["m", "n"], 1, |model| verdict([Cause::RequestQuota, Cause::Caller][model]));
+    assert_eq!(journey.attempts.iter().map(|(model, _)| *model).collect::<Vec<_>>(), [0, 0, 1]);
+    let told = bench.send(&["m"], 1, |_| verdict(Cause::Caller)).answer;
+    assert_eq!((told.status.as_u16(), told.code), (429, Some("rate_limit_exceeded")));
+    assert_eq!(told.retry_after_ms, Some(50_000 - u64::try_from(bench.now).unwrap()));
+}
+
+#[test]
+fn the_last_attempt_goes_to_a_model_that_may_have_room() {
+    let journey = Bench::new(10).send(&["m", "n"], 1, |_| verdict(Cause::RequestQuota));
+    assert_eq!(journey.attempts.iter().map(|(model, _)| *model).collect::<Vec<_>>(), [0, 0, 0, 1]);
+}
+
+#[test]
+fn when_only_the_day_helps_no_sdk_is_to_try_again() {
+    let mut bench = Bench::new(1);
+    let answer = bench.send(&["m"], 1, |_| verdict(Cause::DayQuota)).answer;
+    assert_eq!((answer.code, answer.should_retry), (Some("insufficient_quota"), Some(false)));
+}
+
+#[test]
+fn a_pool_without_a_good_key_says_so() {
+    for keys in [0, 2] {
+        let answer = Bench::new(keys).send(&["m", "n"], 1, |_| verdict(Cause::LeakedKey)).answer;
+        assert_eq!((answer.code, answer.should_retry), (Some("no_usable_key"), Some(false)));
+        assert!(answer.message.contains("'prod'"));
+    }
+}
+
+#[test]
+fn a_prompt_that_never_fits_is_tried_on_two_projects() {
+    let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
+    let mut bench = Bench::new(10);
+    let journey = bench.send(&["m"], 5_000, |_| Verdict { limits, ..verdict(Cause::TokenQuota) });
+    assert_eq!((journey.attempts.len(), journey.answer.should_retry), (2, Some(false)));
+    // A small one goes on to be served by the same keys.
+    assert_eq!(bench.send(&["m"], 10, |_| verdict(Cause::Caller)).attempts.len(), 1);
+}
+
+#[test]
+fn an_attempt_that_was_not_made_does_not_count() {
+    let mut bench = Bench::new(10);
+    let plan = &mut AttemptPlan::new(vec!["m".to_owned(), "n".to_owned()], None, Cost::default(), at(0));
+    let Bench { runtime, roster, random, .. } = &mut bench;
+    for _ in 0..9 {
+        let Step::Try { lease, model: 0, .. } = plan.next("prod", roster, runtime, at(0), random) else {
+            panic!()
+        };
+        runtime.abandon(&lease);
+        plan.not_sent();
+    }
+    let Step::Try { lease, .. } = plan.next("prod", roster, runtime, at(0), random) else { panic!() };
+    runtime.abandon(&lease);
+    plan.skip_model();
+    assert!(matches!(plan.next("prod", roster, runtime, at(0), random), Step::Try { model: 1, .. }));
+}

@@ -1,0 +1,84 @@
+//! What other isolates have learnt.
+
+use jiff::Timestamp;
+
+use super::{Cost, Runtime, lane_of};
+use crate::pool::lane::{Hold, stagger};
+use crate::pool::learnt::{Fact, Learnt, Subject};
+use crate::pool::standing::Standing;
+use crate::pool::verdict::Fault;
+
+impl Runtime {
+    /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
+    pub fn absorb(&mut self, learnt: &[Learnt], now: Timestamp) {
+        let waiting = std::mem::take(&mut self.learnt);
+        for fact in learnt {
+            self.absorb_one(fact, now);
+        }
+        self.learnt = waiting;
+    }
+
+    fn absorb_one(&mut self, learnt: &Learnt, now: Timestamp) {
+        // A project that has no key here is nothing to this pool.
+        let key = match &learnt.subject {
+            Subject::Key(id) => self.members.find(id),
+            Subject::Project(name) => self
+                .members
+                .find_project(name)
+                .and_then(|project| self.members.members_of(project).first().copied()),
+        };
+        let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
+            return;
+        };
+        match (&learnt.fact, learnt.model.as_deref()) {
+            (Fact::Member { project }, _) => self.joins(key, project, now),
+            (Fact::Standing { condition, message, next_check, checks }, _) => {
+                let standing = Standing {
+                    condition: *condition,
+                    message: message.clone(),
+                    heard_at: learnt.at,
+                    next_check: *next_check,
+                    checks: *checks,
+                };
+                self.absorb_standing(key, about_project, standing, now);
+            }
+            (Fact::Cooling { until, reason }, Some(model)) if *until > now => {
+                let hold = Hold::told(*until + stagger(self.salt, *until), *reason);
+                let lane = lane_of(&mut self.lanes, &self.members, model, now);
+                match self.members.project_of(key) {
+                    Some(project) if about_project => lane.hold_project(&self.members, project, hold, now),
+                    _ => lane.hold_key(&self.members, key, hold, now),
+                }
+            }
+            (Fact::Limit { quota, value }, Some(model)) => {
+                let Some(project) = self.members.project_of(key) else { return };
+                let lane = lane_of(&mut self.lanes, &self.members, model, now);
+                if let Some(budget) = lane.budget(&self.members, project, true, now) {
+                    budget.learn(*quota, *value, learnt.at);
+                }
+            }
+            (Fact::Spent { requests, tokens }, Some(model)) => {
+                let Some(project) = self.members.project_of(key) else { return };
+                let budget = self.lanes.get_mut(model).and_then(|lane| lane.budgets.get_mut(&project));
+                if let Some(budget) = budget {
+                    let cost = Cost { requests: *requests, tokens: *tokens };
+                    budget.spend_elsewhere(cost, learnt.at, now);
+                }
+            }
+            (Fact::Cooling { .. } | Fact::Limit { .. } | Fact::Spent { .. }, _) => {}
+        }
+    }
+
+    fn absorb_standing(&mut self, key: usize, about_project: bool, standing: Standing, now: Timestamp) {
+        let Some(member) = self.members.keys.get_mut(key) else { return };
+        let (own, fault) = if about_project {
+            let Some(project) = self.members.projects.get_mut(member.project) else { return };
+            (&mut project.standing, Fault::Project)
+        } else {
+            (&mut member.standing, Fault::Key)
+        };
+        if own.absorb(standing) {
+            self.settle_all(key, fault, now);
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What an isolate or process knows of one pool's keys while it runs.
+//!
+//! Plain data: picks come in and leases go out, ends of attempts come in and what they teach goes out.
+//! It is kept by key id, so it outlives the snapshots that it is used with. What must never happen
+//! here: I/O, a look at a clock, a state changed by anything but Gemini's word.
+
+mod absorb;
+mod learn;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pool_shared::KeyId;
+
+use super::budget::Cost;
+use super::circuit::OpenReason;
+use super::lane::{Choice, Exhausted, Lane};
+use super::learnt::{CoolingReason, Fact, Learnt, Subject};
+use super::roster::{Members, Roster};
+use super::standing::Condition;
+use super::verdict::Verdict;
+use crate::host::Random;
+
+/// Models that a pool keeps cooldowns and counts for; the one that was not used for longest makes room
+/// for a new one. At 4 to 8 bytes a key and model.
+const MOST_LANES: usize = 32;
+/// An attempt that has not ended after so long was lost with its request.
+const LEASE_LIFE: Duration = Duration::from_mins(10);
+/// Facts that wait for a report; beyond them the oldest are dropped, and others find out by themselves.
+const MOST_LEARNT: usize = 4_096;
+
+/// One pool's keys, as they stand.
+#[derive(Debug, Default)]
+pub struct Runtime {
+    version: Option<u64>,
+    members: Members,
+    lanes: HashMap<String, Lane>,
+    leases: BTreeMap<u64, (KeyId, Timestamp)>,
+    last_serial: u64,
+    learnt: Vec<Learnt>,
+    spent: BTreeMap<(Subject, String), Cost>,
+    /// Random bits of this isolate, so that it does not do everything when all others do.
+    salt: u64,
+}
+
+/// What a key is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct PickRequest<'a> {
+    /// The model; empty for calls that draw on no model's quota.
+    pub model: &'a str,
+    /// The places in the roster of the keys that were tried already.
+    pub tried: &'a [usize],
+    /// Requests with the same number go to the same key while that is usable.
+    pub affinity: Option<u64>,
+    /// What it will use up.
+    pub cost: Cost,
+}
+
+/// What became of a wish for a key.
+#[derive(Debug)]
+pub enum Pick {
+    /// Use this one.
+    Key {
+        /// Its place in the roster.
+        index: usize,
+        /// To be given back to [`Runtime::finish`].
+        lease: Lease,
+    },
+    /// The model keeps failing: no attempt before `until`.
+    Open {
+        /// When the next attempt may be made.
+        until: Timestamp,
+        /// Why.
+        reason: OpenReason,
+    },
+    /// Every key that is not lost rests.
+    AllCooling {
+        /// When the first of them returns.
+        soonest: Timestamp,
+        /// Whether all of them have used up the day's quota.
+        only_the_day_helps: bool,
+    },
+    /// Every usable key was tried.
+    AllTried,
+    /// No key is usable, and no time will change that.
+    NoneLeft,
+}
+
+/// A running attempt on a key.
+#[derive(Debug)]
+#[must_use = "an attempt that never ends counts against its key for ten minutes"]
+pub struct Lease {
+    serial: u64,
+    key: KeyId,
+    model: String,
+    began: Timestamp,
+    cost: Cost,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub enum AttemptEnd<'a> {
+    /// Gemini answered; it counted so many input tokens, if it said so.
+    Success {
+        /// Input tokens.
+        tokens: Option<u64>,
+    },
+    /// Gemini refused, or could not be reached.
+    Refused(&'a Verdict),
+}
+
+/// How a key stands, the worst first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It, or its project, is refused whatever the model.
+    Standing(Condition),
+    /// It rests for these models.
+    Cooling(Vec<(String, Timestamp, CoolingReason)>),
+    /// Nothing is known against it.
+    Healthy,
+}
+
+impl Runtime {
+    /// Chooses a key of the roster for an attempt.
+    pub fn pick(
+        &mut self,
+        roster: &Roster,
+        request: &PickRequest,
+        now: Timestamp,
+        random: &impl Random,
+    ) -> Pick {
+        if self.salt == 0 {
+            self.salt = random.next_u64();
+        }
+        self.go_over_to(roster, now);
+        self.forget_lost_leases(now);
+        let older = self.version != Some(roster.version);
+        let mut tried = self.places(roster, request.tried, older);
+        let lane = lane_of(&mut self.lanes, &self.members, request.model, now);
+        lane.bring_back(&self.members, now);
+        if let Err((until, reason)) = lane.circuit.check(now) {
+            return Pick::Open { until, reason };
+        }
+        loop {
+            let choice = Choice {
+                tried: &tried,
+                affinity: request.affinity,
+                cost: request.cost,
+                salt: self.salt,
+                now,
+            };
+            let key = match lane.choose(&self.members, &choice, random) {
+                Ok(key) => key,
+                Err(Exhausted::Tried) => return Pick::AllTried,
+                Err(Exhausted::Lost) => return Pick::NoneLeft,
+                Err(Exhausted::Cooling { soonest, only_the_day_helps }) => {
+                    return Pick::AllCooling { soonest, only_the_day_helps };
+                }
+            };
+            let Some(member) = self.members.keys.get(key) else { return Pick::NoneLeft };
+            let index = if older { roster.find(&member.id) } else { Some(key) };
+            // A key that this request's roster does not have yet is passed over.
+            let Some(index) = index else {
+                tried.push(key);
+                continue;
+            };
+            lane.circuit.attempt(now);
+            return Pick::Key { index, lease: self.lease(key, request.model, request.cost, now) };
+        }
+    }
+
+    /// A lease for trying a key again that is out of use; `None` if the pool does not have it any more.
+    pub fn check(&mut self, key: &KeyId, now: Timestamp) -> Option<Lease> {
+        let key = self.members.find(key)?;
+        Some(self.lease(key, "", Cost::default(), now))
+    }
+
+    /// The keys that should be tried again now: one of each project, where the project is refused.
+    #[must_use]
+    pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
+        let due = |check: Option<Timestamp>| check.is_some_and(|check| check <= now);
+        let keys = self.members.keys.iter().filter(|member| due(member.standing.next_check));
+        let projects = self.members.projects.iter().filter(|project| due(project.standing.next_check));
+        let first = projects.filter_map(|project| self.members.keys.get(*project.members.first()?));
+        keys.chain(first).map(|member| member.id.clone()).collect()
+    }
+
+    /// How a key stands; `None` if the pool does not have it.
+    #[must_use]
+    pub fn state(&self, key: &KeyId, now: Timestamp) -> Option<KeyState> {
+        let key = self.members.find(key)?;
+        let member = self.members.keys.get(key)?;
+        let project = self.members.projects.get(member.project)?;
+        for standing in [&member.standing, &project.standing] {
+            if standing.condition != Condition::Healthy {
+                return Some(KeyState::Standing(standing.condition));
+            }
+        }
+        let cooling: Vec<_> = self
+            .lanes
+            .iter()
+            .filter_map(|(model, lane)| match lane.blocked(&self.members, key, now)? {
+                (until, Some(hold)) if !hold.counted => Some((model.clone(), until, hold.reason)),
+                _ => None,
+            })
+            .collect();
+        Some(if cooling.is_empty() { KeyState::Healthy } else { KeyState::Cooling(cooling) })
+    }
+
+    /// What was learnt since the last call, for a report.
+    #[must_use]
+    pub fn take_learnt(&mut self, now: Timestamp) -> Vec<Learnt> {
+        let mut learnt = std::mem::take(&mut self.learnt);
+        let spent = std::mem::take(&mut self.spent);
+        learnt.extend(spent.into_iter().map(|((subject, model), cost)| Learnt {
+            subject,
+            model: Some(model),
+            at: now,
+            fact: Fact::Spent { requests: cost.requests, tokens: cost.tokens },
+        }));
+        learnt
+    }
+
+    /// Takes a lease back whose attempt came to no end that says anything.
+    pub fn abandon(&mut self, lease: &Lease) {
+        if self.leases.remove(&lease.serial).is_some() {
+            self.end_attempt(&lease.key);
+        }
+    }
+
+    /// How many keys it knows.
+    #[must_use]
+    pub const fn key_count(&self) -> usize {
+        self.members.keys.len()
+    }
+
+    /// Takes on a newer roster. What is known of keys that it still has is kept.
+    fn go_over_to(&mut self, roster: &Roster, now: Timestamp) {
+        if self.version.is_some_and(|version| version >= roster.version) {
+            return;
+        }
+        let members = Members::new(roster, &self.members);
+        let mut keys = HashMap::new();
+        let mut projects = HashMap::new();
+        for (old, member) in self.members.keys.iter().enumerate() {
+            if let Some(new) = members.find(&member.id) {
+                keys.insert(old, new);
+                if let Some(project) = members.project_of(new) {
+                    projects.entry(member.project).or_insert(project);
+                }
+            }
+        }
+        self.members = members;
+        self.version = Some(roster.version);
+        for (key, _) in self.leases.values() {
+            if let Some(key) = self.members.find(key) {
+                self.members.attempt_began(key);
+            }
+        }
+        for lane in self.lanes.values_mut() {
+            lane.move_to(&self.members, &keys, &projects, now);
+        }
+    }
+
+    /// The places here of keys that a roster, older or the same, has at the given places.
+    fn places(&self, roster: &Roster, tried: &[usize], older: bool) -> Vec<usize> {
+        if !older {
+            return tried.to_vec();
+        }
+        let place = |index: &usize| self.members.find(&roster.keys.get(*index)?.id);
+        tried.iter().filter_map(place).collect()
+    }
+
+    fn lease(&mut self, key: usize, model: &str, cost: Cost, now: Timestamp) -> Lease {
+        if let Some(project) = self.members.project_of(key)
+            && let Some(budget) = self.lanes.get_mut(model).and_then(|lane| lane.budgets.get_mut(&project))
+        {
+            budget.spend(cost, now);
+            let subject = self.project_subject(key);
+            self.spent.entry((subject, model.to_owned())).or_default().add(cost);
+        }
+        self.last_serial += 1;
+        let id = self.members.keys.get(key).map(|member| member.id.clone());
+        let id = id.unwrap_or_else(|| KeyId::new(""));
+        self.members.attempt_began(key);
+        self.leases.insert(self.last_serial, (id.clone(), now));
+        Lease { serial: self.last_serial, key: id, model: model.to_owned(), began: now, cost }
+    }
+
+    /// A request that was cut off by the runtime never gives its lease back.
+    fn forget_lost_leases(&mut self, now: Timestamp) {
+        while let Some(first) = self.leases.first_entry()
+            && now.duration_since(first.get().1).unsigned_abs() > LEASE_LIFE
+        {
+            let (key, _) = first.remove();
+            self.end_attempt(&key);
+        }
+    }
+
+    fn end_attempt(&mut self, key: &KeyId) {
+        if let Some(key) = self.members.find(key) {
+            self.members.attempt_ended(key);
+        }
+    }
+
+    /// Under which name others know the project of a key.
+    fn project_subject(&self, key: usize) -> Subject {
+        let member = self.members.keys.get(key);
+        let project = member.and_then(|member| self.members.projects.get(member.project));
+        match (project.and_then(|project| project.name.clone()), member) {
+            (Some(name), _) => Subject::Project(name),
+            (None, Some(member)) => Subject::Key(member.id.clone()),
+            (None, None) => Subject::Project(String::new()),
+        }
+    }
+
+    fn note(&mut self, subject: Subject, model: Option<&str>, fact: Fact, now: Timestamp) {
+        if self.learnt.len() >= MOST_LEARNT {
+            self.learnt.drain(..MOST_LEARNT / 2);
+        }
+        self.learnt.push(Learnt { subject, model: model.map(ToOwned::to_owned), at: now, fact });
+    }
+}
+
+impl Roster {
+    fn find(&self, id: &KeyId) -> Option<usize> {
+        self.keys.iter().position(|key| key.id == *id)
+    }
+}
+
+/// The lane of a model, made where there is none.
+fn lane_of<'a>(
+    lanes: &'a mut HashMap<String, Lane>,
+    members: &Members,
+    model: &str,
+    now: Timestamp,
+) -> &'a mut Lane {
+    if !lanes.contains_key(model) && lanes.len() >= MOST_LANES {
+        let oldest = lanes.iter().min_by_key(|(_, lane)| lane.used_at).map(|(model, _)| model.clone());
+        lanes.remove(&oldest.unwrap_or_default());
+    }
+    let lane = lanes.entry(model.to_owned()).or_insert_with(|| Lane::new(members, now));
+    lane.used_at = now;
+    lane
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! The runtimes of all pools that an isolate or process serves.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use pool_shared::PoolId;
+
+use super::{Learnt, Runtime};
+
+/// How many keys all runtimes together may know: some 50 MB at 500 bytes each with their cooldowns.
+const MOST_KEYS: usize = 100_000;
+
+/// [`Runtime`]s by pool. What is dropped for want of room is learnt again.
+#[derive(Debug, Default)]
+pub struct Runtimes(HashMap<PoolId, (Timestamp, Runtime)>);
+
+impl Runtimes {
+    /// The runtime of a pool, made where there is none.
+    pub fn of(&mut self, pool: &PoolId, now: Timestamp) -> &mut Runtime {
+        if !self.0.contains_key(pool) {
+            self.make_room();
+        }
+        let (used_at, runtime) = self.0.entry(pool.clone()).or_default();
+        *used_at = now;
+        runtime
+    }
+
+    /// The runtime of a pool, if there is one.
+    pub fn get_mut(&mut self, pool: &PoolId) -> Option<&mut Runtime> {
+        self.0.get_mut(pool).map(|(_, runtime)| runtime)
+    }
+
+    /// What was learnt in all pools since the last call.
+    pub fn take_learnt(&mut self, now: Timestamp) -> Vec<(PoolId, Vec<Learnt>)> {
+        let learnt = |(pool, (_, runtime)): (&PoolId, &mut (Timestamp, Runtime))| {
+            let learnt = runtime.take_learnt(now);
+            (!learnt.is_empty()).then(|| (pool.clone(), learnt))
+        };
+        self.0.iter_mut().filter_map(learnt).collect()
+    }
+
+    /// Forgets a pool.
+    pub fn forget(&mut self, pool: &PoolId) {
+        self.0.remove(pool);
+    }
+
+    fn make_room(&mut self) {
+        let mut keys: usize = self.0.values().map(|(_, runtime)| runtime.key_count()).sum();
+        while keys > MOST_KEYS {
+            let oldest = self.0.iter().min_by_key(|(_, (used_at, _))| *used_at).map(|(pool, _)| pool.clone());
+            let Some((_, dropped)) = oldest.and_then(|pool| self.0.remove(&pool)) else { return };
+            keys -= dropped.key_count();
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! How a key or project stands with Gemini, whatever the model.
+//!
+//! In: refusals and successes of attempts. Out: whether it may be used, and when it is tried again.
+//! Never here: a change without Gemini's word. (A key that a person switched off is not in the pool's
+//! snapshot at all, so nothing here can lift that.)
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::verdict::{BlockReason, Cause};
+
+/// How a key or project stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Nothing is known against it.
+    #[default]
+    Healthy,
+    /// Called invalid once: rests, and is tried again before that is believed.
+    Suspect,
+    /// Called invalid twice.
+    Invalid,
+    /// Published somewhere; Google refuses it for good.
+    Leaked,
+    /// Its project is suspended.
+    Suspended,
+    /// Its project has to be paid for.
+    Billing,
+    /// It may not use the API.
+    Blocked(BlockReason),
+}
+
+impl Condition {
+    /// What a refusal says of the key or project as such.
+    pub(super) const fn from_cause(cause: Cause) -> Option<Self> {
+        Some(match cause {
+            Cause::InvalidKey => Self::Suspect,
+            Cause::LeakedKey => Self::Leaked,
+            Cause::Suspended => Self::Suspended,
+            Cause::Billing => Self::Billing,
+            Cause::Blocked(reason) => Self::Blocked(reason),
+            _ => return None,
+        })
+    }
+
+    /// After how long it is tried again for the first time, and the longest time between two tries;
+    /// none where nothing can heal.
+    const fn schedule(self) -> Option<(Duration, Duration)> {
+        Some(match self {
+            Self::Suspect => (Duration::from_mins(10), Duration::from_mins(10)),
+            Self::Billing => (Duration::from_hours(1), Duration::from_hours(6)),
+            Self::Blocked(_) => (Duration::from_hours(1), Duration::from_hours(24)),
+            Self::Suspended => (Duration::from_hours(24), Duration::from_hours(24 * 7)),
+            Self::Healthy | Self::Invalid | Self::Leaked => return None,
+        })
+    }
+}
+
+/// A [`Condition`] with its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) condition: Condition,
+    /// What Gemini said, redacted.
+    pub(super) message: String,
+    /// When Gemini last said something that counted.
+    pub(super) heard_at: Timestamp,
+    pub(super) next_check: Option<Timestamp>,
+    /// How often it was tried again in vain.
+    pub(super) checks: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            condition: Condition::Healthy,
+            message: String::new(),
+            heard_at: Timestamp::MIN,
+            next_check: None,
+            checks: 0,
+        }
+    }
+}
+
+impl Standing {
+    /// Until when it cannot be used: `None` if it can, [`Timestamp::MAX`] if no time helps.
+    pub(super) fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match (self.condition, self.next_check) {
+            (Condition::Healthy, _) => None,
+            // It comes back by itself: the next refusal decides.
+            (Condition::Suspect, Some(check)) => (check > now).then_some(check),
+            _ => Some(Timestamp::MAX),
+        }
+    }
+
+    /// Takes in a refusal of an attempt that began at `began`. An attempt that was under way when
+    /// Gemini last spoke says nothing new. True: something changed.
+    pub(super) fn refuse(
+        &mut self,
+        said: Condition,
+        message: &str,
+        began: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        if began <= self.heard_at {
+            return false;
+        }
+        let condition = match (self.condition, said) {
+            (Condition::Suspect | Condition::Invalid, Condition::Suspect) => Condition::Invalid,
+            _ => said,
+        };
+        self.checks = if condition == self.condition { self.checks.saturating_add(1) } else { 0 };
+        self.condition = condition;
+        message.clone_into(&mut self.message);
+        self.heard_at = now;
+        self.next_check = condition.schedule().map(|(first, longest)| {
+            let wait = first.saturating_mul(1 << self.checks.min(16)).min(longest);
+            now.saturating_add(wait).unwrap_or(Timestamp::MAX)
+        });
+        true
+    }
+
+    /// Takes in a success of an attempt that began at `began`. True: it healed.
+    pub(super) fn accept(&mut self, began: Timestamp, now: Timestamp) -> bool {
+        if self.condition == Condition::Healthy || began <= self.heard_at {
+            return false;
+        }
+        *self = Self { heard_at: now, ..Self::default() };
+        true
+    }
+
+    /// Takes in what another isolate heard. True: it was news.
+    pub(super) fn absorb(&mut self, other: Self) -> bool {
+        let news = other.heard_at > self.heard_at;
+        if news {
+            *self = other;
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn an_invalid_verdict_needs_a_second_one_from_a_later_attempt() {
+        let mut standing = Standing::default();
+        assert!(standing.refuse(Condition::Suspect, "x", at(0), at(1)));
+        assert!(!standing.refuse(Condition::Suspect, "x", at(0), at(2)), "it was under way already");
+        assert_eq!(standing.condition, Condition::Suspect);
+        assert_eq!(standing.blocked_until(at(2)), Some(at(601)));
+        assert_eq!(standing.blocked_until(at(601)), None);
+        assert!(standing.refuse(Condition::Suspect, "x", at(601), at(602)));
+        assert_eq!((standing.condition, standing.next_check), (Condition::Invalid, None));
+        assert_eq!(standing.blocked_until(at(1_000_000)), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_later_success_heals_and_an_earlier_one_does_not() {
+        let mut standing = Standing::default();
+        standing.refuse(Condition::Billing, "x", at(0), at(10));
+        assert!(!standing.accept(at(5), at(20)));
+        assert!(standing.accept(at(15), at(20)));
+        assert_eq!(standing.blocked_until(at(20)), None);
+    }
+
+    #[test]
+    fn checks_in_vain_come_ever_later() {
+        let mut standing = Standing::default();
+        let mut now = at(0);
+        let mut hours = Vec::new();
+        for _ in 0..5 {
+            standing.refuse(Condition::Billing, "x", now, now);
+            let next = standing.next_check.unwrap();
+            hours.push(next.duration_since(now).as_hours());
+            now = next;
+        }
+        assert_eq!(hours, [1, 2, 4, 6, 6]);
+    }
+
+    #[test]
+    fn of_two_reports_the_later_holds() {
+        let mut standing = Standing::default();
+        standing.refuse(Condition::Leaked, "x", at(5), at(6));
+        assert!(!standing.absorb(Standing { heard_at: at(5), ..Standing::default() }));
+        assert!(standing.absorb(Standing { heard_at: at(7), ..Standing::default() }));
+        assert_eq!(standing.condition, Condition::Healthy);
+    }
+}
