@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
-use pool_shared::{Counters, GeminiKey};
+use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
-use crate::gemini::ErrorBody;
+use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Host, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
-use crate::ledger::Account;
+use crate::ledger::Attempt as CountedAttempt;
 use crate::openai::ApiError;
 use crate::pool::{Fault, Verdict, classify, network_fault};
 use crate::service::Service;
@@ -58,7 +58,9 @@ impl<'a, H: Host> Attempts<'a, H> {
             let Some(stored) = pool.key(index) else { break };
             let Ok(key) = pool.open(stored) else { continue };
             let account = Account { pool: pool.id.clone(), key: stored.id.clone(), model: model.to_owned() };
-            let record = AttemptRecord { service: Arc::clone(service), account: Some(account) };
+            let began = host.clock().now();
+            let record =
+                AttemptRecord { service: Arc::clone(service), account: Some(account), began, received: None };
             return Ok(Attempt { key, record });
         }
         Err(self.give_up())
@@ -100,28 +102,66 @@ pub(super) struct Attempt {
     pub(super) record: AttemptRecord,
 }
 
-/// Counts one attempt exactly once: as told, or as a failure when it is dropped before its end, as
-/// happens when the client goes away.
+/// Counts one attempt exactly once: as told, or as left by the client when it is dropped before its
+/// end, as happens when the client goes away.
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
     account: Option<Account>,
+    began: Timestamp,
+    /// When the first and the last piece of the answer came.
+    received: Option<(Timestamp, Timestamp)>,
+}
+
+/// Where an attempt is counted.
+#[derive(Clone)]
+struct Account {
+    pool: PoolId,
+    key: KeyId,
+    model: String,
 }
 
 impl AttemptRecord {
-    /// The attempt reached its end.
-    pub(super) fn succeeded(mut self, usage: &Usage) {
-        self.count(1, usage);
+    /// A piece of the answer is there: what the attempt took is measured up to the last one.
+    pub(super) fn received(&mut self, now: Timestamp) {
+        let first = self.received.map_or(now, |(first, _)| first);
+        self.received = Some((first, now));
     }
 
-    /// It did not; `usage` is what Gemini said it cost all the same.
-    pub(super) fn failed(mut self, usage: &Usage) {
-        self.count(0, usage);
+    /// The attempt reached its end.
+    pub(super) fn succeeded(mut self, usage: &Usage) {
+        self.count(AttemptOutcome::Ok, usage);
+    }
+
+    /// It did not; `usage` is what Gemini said it cost all the same. `why` is shown to operators, except
+    /// for the caller's own mistakes, which are none of theirs and may repeat what the caller wrote.
+    pub(super) fn failed(mut self, outcome: AttemptOutcome, why: &str, usage: &Usage) {
+        if let Some(Account { pool, key, model }) = self.account.clone()
+            && outcome != AttemptOutcome::Caller
+        {
+            let message = redact_keys(why);
+            self.service.note(Event {
+                at: self.began,
+                pool,
+                key,
+                model,
+                verdict: outcome,
+                message,
+                count: 1,
+            });
+        }
+        self.count(outcome, usage);
+    }
+
+    /// It was refused.
+    pub(super) fn refused(self, verdict: &Verdict, usage: &Usage) {
+        self.failed(outcome_of(verdict.fault), &verdict.answer.message, usage);
     }
 
     /// This call reached its end, and another one follows on the same key.
-    pub(super) fn succeeded_with_more_to_come(mut self) -> Self {
-        let next = Self { service: Arc::clone(&self.service), account: self.account.clone() };
-        self.count(1, &Usage::default());
+    pub(super) fn succeeded_with_more_to_come(mut self, now: Timestamp) -> Self {
+        let account = self.account.clone();
+        let next = Self { service: Arc::clone(&self.service), account, began: now, received: None };
+        self.count(AttemptOutcome::Ok, &Usage::default());
         next
     }
 
@@ -130,23 +170,39 @@ impl AttemptRecord {
         self.account = None;
     }
 
-    fn count(&mut self, successes: u64, usage: &Usage) {
-        if let Some(account) = self.account.take() {
-            let counters = Counters {
-                requests: 1,
-                successes,
-                failures: 1 - successes,
-                prompt_tokens: usage.prompt,
-                completion_tokens: usage.completion,
-            };
-            self.service.count(account, &counters);
-        }
+    fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {
+        let Some(Account { pool, key, model }) = self.account.take() else { return };
+        let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
+        self.service.count(&CountedAttempt {
+            pool,
+            key,
+            model,
+            outcome,
+            began: self.began,
+            took: self.received.map(|(first, last)| (since_began(first), since_began(last))),
+            prompt_tokens: usage.prompt,
+            completion_tokens: usage.completion,
+            cached_tokens: usage.cached,
+            thought_tokens: usage.thoughts,
+        });
     }
 }
 
 impl Drop for AttemptRecord {
     fn drop(&mut self) {
-        self.count(0, &Usage::default());
+        self.count(AttemptOutcome::ClientLeft, &Usage::default());
+    }
+}
+
+/// Under which outcome a refusal is counted.
+pub(super) const fn outcome_of(fault: Fault) -> AttemptOutcome {
+    match fault {
+        Fault::Key => AttemptOutcome::Key,
+        Fault::Quota => AttemptOutcome::Quota,
+        Fault::Model => AttemptOutcome::Model,
+        Fault::Egress => AttemptOutcome::Egress,
+        Fault::Network => AttemptOutcome::Network,
+        Fault::Caller => AttemptOutcome::Caller,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use pool_shared::AttemptOutcome;
 
 use super::attempts::{Attempts, IDLE_TIMEOUT, fetch, next_chunk, open, post};
 use super::events::EventStream;
@@ -70,25 +71,29 @@ impl<H: Host + Clone> Chat<'_, H> {
         let mut attempts = Attempts::new(self.context);
         let mut soft_failures = 0;
         loop {
-            let attempt = attempts.next(self.model.as_str())?;
+            let mut attempt = attempts.next(self.model.as_str())?;
             let request = post(self.path.clone(), attempt.key, self.body.clone());
             let body = match fetch(self.context.host, request).await {
                 Ok(body) => body,
                 Err(verdict) => {
-                    attempt.record.failed(&Usage::default());
+                    attempt.record.refused(&verdict, &Usage::default());
                     attempts.refused(verdict)?;
                     continue;
                 }
             };
+            attempt.record.received(self.context.host.clock().now());
             match chat_response(&body, &self.call.context, &self.envelope) {
                 Ok(answer) => {
                     attempt.record.succeeded(&answer.usage);
                     return Ok(Reply::json(StatusCode::OK, answer.body));
                 }
                 Err(failure) => {
-                    attempt.record.failed(&failure.usage);
                     soft_failures += 1;
-                    attempts.refused(soft_failure(failure, soft_failures))?;
+                    let usage = failure.usage;
+                    let verdict = soft_failure(failure, soft_failures);
+                    let why = &verdict.answer.message;
+                    attempt.record.failed(AttemptOutcome::SoftFailure, why, &usage);
+                    attempts.refused(verdict)?;
                 }
             }
         }
@@ -98,9 +103,12 @@ impl<H: Host + Clone> Chat<'_, H> {
         let mut attempts = Attempts::new(self.context);
         let mut soft_failures = 0;
         loop {
-            let attempt = attempts.next(self.model.as_str())?;
+            let mut attempt = attempts.next(self.model.as_str())?;
             let request = post(self.path.clone(), attempt.key, self.body.clone());
-            match self.first_event(request, &mut soft_failures).await {
+            let soft_failures_before = soft_failures;
+            let opened = self.first_event(request, &mut soft_failures).await;
+            attempt.record.received(self.context.host.clock().now());
+            match opened {
                 Ok(Opened::Streaming { body, stream, first }) => {
                     let host = self.context.host.clone();
                     return Ok(Reply::events(EventStream::new(host, body, stream, first, attempt.record)));
@@ -111,7 +119,12 @@ impl<H: Host + Clone> Chat<'_, H> {
                     return Ok(Reply::events(EventStream::complete(host, events)));
                 }
                 Err((verdict, usage)) => {
-                    attempt.record.failed(&usage);
+                    if soft_failures > soft_failures_before {
+                        let why = &verdict.answer.message;
+                        attempt.record.failed(AttemptOutcome::SoftFailure, why, &usage);
+                    } else {
+                        attempt.record.refused(&verdict, &usage);
+                    }
                     attempts.refused(verdict)?;
                 }
             }

@@ -1,12 +1,13 @@
 //! `POST embeddings`.
 
 use http::StatusCode;
+use pool_shared::AttemptOutcome;
 
 use super::attempts::{Attempt, Attempts, fetch, post};
 use super::chat::with_dropped;
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
-use crate::host::Host;
+use crate::host::{Clock, Host};
 use crate::openai::{ApiError, EmbeddingsRequest};
 use crate::pool::{Fault, Verdict};
 use crate::reply::Reply;
@@ -41,10 +42,18 @@ async fn embed<H: Host>(
     let mut bodies = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
-        let body = fetch(context.host, request).await?;
+        let body = match fetch(context.host, request).await {
+            Ok(body) => body,
+            Err(verdict) => {
+                record.refused(&verdict, &Usage::default());
+                return Err(verdict);
+            }
+        };
         bodies.push(body.to_vec());
+        let now = context.host.clock().now();
+        record.received(now);
         if index + 1 < plan.batches.len() {
-            record = record.succeeded_with_more_to_come();
+            record = record.succeeded_with_more_to_come(now);
         }
     }
     match plan.answer(&bodies, shown_model) {
@@ -53,8 +62,9 @@ async fn embed<H: Host>(
             Ok(body)
         }
         Err(failure) => {
-            record.failed(&Usage::default());
-            Err(Verdict { fault: Fault::Model, try_another_key: true, answer: failure.into() })
+            let verdict = Verdict { fault: Fault::Model, try_another_key: true, answer: failure.into() };
+            record.failed(AttemptOutcome::SoftFailure, &verdict.answer.message, &Usage::default());
+            Err(verdict)
         }
     }
 }

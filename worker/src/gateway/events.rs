@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pool_shared::AttemptOutcome;
 
-use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk};
+use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk, outcome_of};
 use super::chat::{error_in_stream, malformed_stream};
-use crate::host::{Host, Upstream, UpstreamError};
+use crate::host::{Clock, Host, Upstream, UpstreamError};
 use crate::openai::ApiError;
-use crate::pool::network_fault;
+use crate::pool::{Verdict, network_fault};
 use crate::translate::{ChatStream, StreamEnd, StreamFault};
 
 /// A comment is sent when Gemini has been silent for so long: it keeps proxies from closing the
@@ -63,9 +64,14 @@ impl<H: Host> EventStream<H> {
                     out.extend_from_slice(ChatStream::keep_alive());
                     self.source = Some(source);
                 }
-                Err(error) => source.fail(&network_fault(&error).answer, &mut out),
-                Ok(None) => source.finish(&mut out),
-                Ok(Some(chunk)) => self.source = source.push(&chunk, &mut out),
+                Err(error) => source.fail(network_fault(&error).into(), &mut out),
+                Ok(chunk) => {
+                    source.record.received(self.host.clock().now());
+                    match chunk {
+                        None => source.finish(&mut out),
+                        Some(chunk) => self.source = source.push(&chunk, &mut out),
+                    }
+                }
             }
         }
         Some(out.into())
@@ -77,8 +83,8 @@ impl<H: Host> Source<H> {
         self.silent_for = Duration::ZERO;
         match self.stream.push(chunk, out) {
             Ok(()) => return Some(self),
-            Err(StreamFault::Upstream(error)) => self.fail(&error_in_stream(&error).answer, out),
-            Err(fault) => self.fail(&malformed_stream(&fault).answer, out),
+            Err(StreamFault::Upstream(error)) => self.fail(error_in_stream(&error).into(), out),
+            Err(fault) => self.fail(malformed_stream(&fault).into(), out),
         }
         None
     }
@@ -86,18 +92,38 @@ impl<H: Host> Source<H> {
     fn finish(mut self, out: &mut Vec<u8>) {
         match self.stream.finish(out) {
             StreamEnd::Complete(_) => self.record.succeeded(&self.stream.usage()),
-            StreamEnd::Truncated => self.record.failed(&self.stream.usage()),
-            StreamEnd::Upstream(error) => self.fail(&error_in_stream(&error).answer, out),
+            StreamEnd::Truncated => {
+                let usage = self.stream.usage();
+                self.record.failed(
+                    AttemptOutcome::Network,
+                    "Gemini's answer broke off before its end.",
+                    &usage,
+                );
+            }
+            StreamEnd::Upstream(error) => self.fail(error_in_stream(&error).into(), out),
             StreamEnd::SoftFailure(reason) => {
                 let usage = self.stream.usage();
-                self.fail(&crate::translate::AnswerError { reason, usage }.into(), out);
+                let answer = crate::translate::AnswerError { reason, usage }.into();
+                self.fail(Failure { outcome: AttemptOutcome::SoftFailure, answer }, out);
             }
         }
     }
 
     /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
-    fn fail(mut self, error: &ApiError, out: &mut Vec<u8>) {
-        self.stream.fail(error, out);
-        self.record.failed(&self.stream.usage());
+    fn fail(mut self, Failure { outcome, answer }: Failure, out: &mut Vec<u8>) {
+        self.stream.fail(&answer, out);
+        self.record.failed(outcome, &answer.message, &self.stream.usage());
+    }
+}
+
+/// Why a stream ends before its end: how that is counted, and what the client is told.
+struct Failure {
+    outcome: AttemptOutcome,
+    answer: ApiError,
+}
+
+impl From<Verdict> for Failure {
+    fn from(verdict: Verdict) -> Self {
+        Self { outcome: outcome_of(verdict.fault), answer: verdict.answer }
     }
 }
