@@ -33,6 +33,18 @@ pub struct Health {
     /// Attempts that were never counted because their report could not be delivered in time, in
     /// the isolate or process that answered.
     pub lost_attempts: u64,
+    /// What the ledger wrote since it was last loaded; absent when it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_load: Option<LedgerLoad>,
+}
+
+/// How much the ledger wrote: on Cloudflare's free plan, written rows are what runs out first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerLoad {
+    /// Reports that were counted.
+    pub reports: u64,
+    /// Rows that were written for them, by the database's own count.
+    pub rows_written: u64,
 }
 
 /// The health of one part.

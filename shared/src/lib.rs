@@ -8,6 +8,7 @@
 
 mod client_key;
 mod error;
+mod events;
 mod gemini_key;
 mod health;
 mod ids;
@@ -21,8 +22,9 @@ mod token;
 
 pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
+pub use events::{Event, EventList};
 pub use gemini_key::{GeminiKey, GeminiKeyError};
-pub use health::{ComponentHealth, Health, HealthStatus};
+pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
     Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
@@ -32,7 +34,10 @@ pub use key_file::{KeyFile, parse_key_file};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};
-pub use stats::{Counters, KeyStats, ModelStats, PoolStats, PoolStatsRow, Stats};
+pub use stats::{
+    Activity, AttemptOutcome, Counters, KeyStats, Latency, ModelStats, OutcomeStats, PoolStats, PoolStatsRow,
+    Quantiles, Rates, SeriesPoint, Stats, StatsStep, StatsWindow,
+};
 pub use token::{TokenError, TokenKind};
 
 /// The version of the admin API's paths: every route stands under `/admin/v1`.

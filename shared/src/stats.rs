@@ -1,10 +1,13 @@
 //! What the ledger counted, as the admin API shows it.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{KeyId, PoolId};
 
-/// Exact counts since the service began to count.
+/// Exact counts: since the service began to count, or in the window that was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Attempts: calls made upstream. A caller's request that was tried on two keys counts two.
@@ -17,6 +20,12 @@ pub struct Counters {
     pub prompt_tokens: u64,
     /// Tokens of the answers, thinking included, as Gemini counted them.
     pub completion_tokens: u64,
+    /// Those of the prompts' tokens that Gemini had in its cache.
+    #[serde(default)]
+    pub cached_tokens: u64,
+    /// Those of the answers' tokens that were thinking.
+    #[serde(default)]
+    pub thought_tokens: u64,
 }
 
 impl Counters {
@@ -27,6 +36,8 @@ impl Counters {
         self.failures += other.failures;
         self.prompt_tokens += other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.thought_tokens += other.thought_tokens;
     }
 
     /// Whether anything was counted.
@@ -36,11 +47,125 @@ impl Counters {
     }
 }
 
+/// What became of an attempt. Only `key` and `quota` say anything about the key that was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// Gemini answered and the answer reached its end.
+    Ok,
+    /// The client went away before the end.
+    ClientLeft,
+    /// Gemini refused the request itself.
+    Caller,
+    /// Gemini refused the key.
+    Key,
+    /// A quota of the key's project is used up.
+    Quota,
+    /// The model is overloaded, or Gemini has a fault of its own.
+    Model,
+    /// Gemini does not serve the place that the call came from.
+    Egress,
+    /// The network, or Google's front end.
+    Network,
+    /// An answer with nothing usable in it.
+    SoftFailure,
+    /// An outcome that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl AttemptOutcome {
+    /// The name that the API uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientLeft => "client_left",
+            Self::Caller => "caller",
+            Self::Key => "key",
+            Self::Quota => "quota",
+            Self::Model => "model",
+            Self::Egress => "egress",
+            Self::Network => "network",
+            Self::SoftFailure => "soft_failure",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How long something took, in milliseconds; each figure is within 5 % of the exact one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// How many attempts were measured.
+    pub count: u64,
+    /// Half of them took no longer.
+    pub p50_ms: f64,
+    /// 95 of 100 took no longer.
+    pub p95_ms: f64,
+    /// 99 of 100 took no longer.
+    pub p99_ms: f64,
+}
+
+/// How long the attempts took that reached their end. What failed is left out: a refusal's quick
+/// answer says nothing about how long callers wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// From the call to the first piece of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Quantiles>,
+    /// From the call to the end of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Quantiles>,
+}
+
+/// How much goes through now, by the time at which attempts began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Attempts in the last full minute.
+    pub rpm: u64,
+    /// Attempts in the minute that runs.
+    pub rpm_now: u64,
+    /// Tokens of prompts in the last full minute: these are what Gemini's limits count.
+    pub tpm: u64,
+    /// Tokens of prompts in the minute that runs.
+    pub tpm_now: u64,
+    /// Attempts since midnight in California, where Gemini's days turn.
+    pub rpd: u64,
+    /// Tokens of prompts since then.
+    pub tpd: u64,
+}
+
+impl Rates {
+    /// Adds another set of rates to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.rpm += other.rpm;
+        self.rpm_now += other.rpm_now;
+        self.tpm += other.tpm;
+        self.tpm_now += other.tpm_now;
+        self.rpd += other.rpd;
+        self.tpd += other.tpd;
+    }
+}
+
+/// What goes with a set of [`Counters`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Attempts by what became of them.
+    pub outcomes: BTreeMap<AttemptOutcome, u64>,
+    /// How long they took. For a key, known in windows with the step `minute` only.
+    pub latency: Latency,
+    /// How much goes through now, whatever window was asked for.
+    pub rates: Rates,
+}
+
 /// `GET stats`: every pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// All pools together, deleted ones included.
     pub total: Counters,
+    /// What goes with the total.
+    #[serde(default)]
+    pub activity: Activity,
     /// Pool by pool, the busiest first.
     pub pools: Vec<PoolStatsRow>,
     /// Attempts that were never counted because their report could not be delivered in time.
@@ -48,7 +173,7 @@ pub struct Stats {
 }
 
 /// One pool in [`Stats`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolStatsRow {
     /// The pool.
     pub pool: PoolId,
@@ -58,25 +183,51 @@ pub struct PoolStatsRow {
     /// Its counts.
     #[serde(flatten)]
     pub counters: Counters,
+    /// What goes with them.
+    #[serde(default)]
+    pub activity: Activity,
 }
 
-/// `GET pools/{id}/stats`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `GET pools/{id}/stats`: since the service began to count. With `since`, `until` (RFC 3339) or
+/// `step`: in that window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolStats {
     /// The pool.
     pub pool: PoolId,
     /// Its name.
     pub name: String,
+    /// The window that counts, outcomes, latencies and series cover; absent for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<StatsWindow>,
     /// All keys and models together, removed keys included.
     pub total: Counters,
+    /// What goes with the total.
+    #[serde(default)]
+    pub activity: Activity,
+    /// What became of the attempts, the most frequent first.
+    #[serde(default)]
+    pub outcomes: Vec<OutcomeStats>,
     /// Key by key, the busiest first.
     pub keys: Vec<KeyStats>,
     /// Model by model, the busiest first.
     pub models: Vec<ModelStats>,
+    /// Step by step through the window, the oldest first. Steps without attempts are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<SeriesPoint>,
+}
+
+/// One outcome in [`PoolStats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeStats {
+    /// The outcome.
+    pub outcome: AttemptOutcome,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counters: Counters,
 }
 
 /// One key in [`PoolStats`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyStats {
     /// The key.
     pub key: KeyId,
@@ -89,14 +240,72 @@ pub struct KeyStats {
     /// Its counts.
     #[serde(flatten)]
     pub counters: Counters,
+    /// What goes with them.
+    #[serde(default)]
+    pub activity: Activity,
+    /// When its last attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Timestamp>,
 }
 
 /// One model in [`PoolStats`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelStats {
     /// The Gemini model's id.
     pub model: String,
     /// Its counts.
     #[serde(flatten)]
     pub counters: Counters,
+    /// What goes with them.
+    #[serde(default)]
+    pub activity: Activity,
+}
+
+/// How finely a window is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatsStep {
+    /// Minutes, kept for 26 hours.
+    Minute,
+    /// Hours, kept for 35 days.
+    Hour,
+    /// Days from midnight to midnight in California, kept for 400 days.
+    Day,
+}
+
+impl StatsStep {
+    /// The name that the API uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+}
+
+/// A stretch of time, cut into steps. Both ends lie on the beginning of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatsWindow {
+    /// Its beginning.
+    pub since: Timestamp,
+    /// Its end, which is no longer part of it.
+    pub until: Timestamp,
+    /// The step.
+    pub step: StatsStep,
+}
+
+/// One step in [`PoolStats::series`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    /// When it began.
+    pub at: Timestamp,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// Attempts by what became of them.
+    pub outcomes: BTreeMap<AttemptOutcome, u64>,
+    /// How long they took.
+    pub latency: Latency,
 }

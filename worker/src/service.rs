@@ -4,16 +4,22 @@
 //! locked in synchronous sections only: on Workers a lock held across an `await` by one request is
 //! fatal to another.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, join_all, select};
 use jiff::Timestamp;
-use pool_shared::{Counters, PoolId, Secret};
+use pool_shared::{Event, PoolId, Secret};
 
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
 use crate::gateway::{ModelCache, SnapshotCache};
 use crate::host::{Clock, Host, IncomingBody, IncomingRequest, Random};
-use crate::ledger::{Account, Ledger, LedgerReply, LedgerRequest, ReportBuffer, WriterId};
+use crate::ledger::{
+    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, ReportBuffer, Shard,
+    Shards, WriterId,
+};
 use crate::pool::Runtimes;
 use crate::reply::Reply;
 use crate::{admin, gateway};
@@ -24,8 +30,11 @@ pub const MIN_PASSWORD_LENGTH: usize = 15;
 /// The longest request body that is read: 32 MiB, room for some inline images.
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
-/// How often a report is sent before its sender gives up and leaves it to the next one.
-const SENDS: u32 = 4;
+/// How long a sender goes on when the ledger fails, before it leaves the reports to the next one. With
+/// a last question that is not answered it stays below the 30 s that a Worker has after its answer.
+const KEEP_SENDING_FOR: Duration = Duration::from_secs(20);
+/// How long the ledger may take to answer.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The deployment lacks something. Every request is answered 503 with this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +61,7 @@ pub enum SetupError {
 pub struct Settings {
     master_key: MasterKey,
     admin_password: Secret,
+    ledger_shards: Shards,
 }
 
 impl Settings {
@@ -62,7 +72,19 @@ impl Settings {
         if admin_password.chars().count() < MIN_PASSWORD_LENGTH {
             return Err(SetupError::WeakPassword);
         }
-        Ok(Self { master_key: MasterKey::parse(master_key)?, admin_password: Secret::new(admin_password) })
+        Ok(Self {
+            master_key: MasterKey::parse(master_key)?,
+            admin_password: Secret::new(admin_password),
+            ledger_shards: Shards::ONE,
+        })
+    }
+
+    /// How many ledgers share the counting; `None` for one.
+    pub fn with_ledger_shards(self, shards: Option<&str>) -> Result<Self, SetupError> {
+        let Some(text) = shards else { return Ok(self) };
+        let problem = || format!("LEDGER_SHARDS is not a number from 1 to {}", Shards::MOST);
+        let ledger_shards = Shards::parse(text).ok_or_else(|| SetupError::Setting(problem()))?;
+        Ok(Self { ledger_shards, ..self })
     }
 }
 
@@ -73,7 +95,10 @@ pub struct Service {
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
     pub(crate) runtimes: Mutex<Runtimes>,
-    reports: Mutex<ReportBuffer>,
+    ledger_shards: Shards,
+    reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
+    writer: WriterId,
+    last_serial: AtomicU64,
 }
 
 /// What is left to do after an answer has been given.
@@ -88,13 +113,17 @@ impl Service {
     #[must_use]
     pub fn new(settings: Settings, random: &impl Random) -> Self {
         let writer = WriterId::from_random(random.next_u64());
+        let buffer = |shard| (shard, ReportBuffer::new(writer.clone()));
         Self {
             vault: Vault::new(&settings.master_key),
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
             runtimes: Mutex::default(),
-            reports: Mutex::new(ReportBuffer::new(writer)),
+            ledger_shards: settings.ledger_shards,
+            reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),
+            writer,
+            last_serial: AtomicU64::new(0),
         }
     }
 
@@ -121,40 +150,120 @@ impl Service {
         }
     }
 
-    /// Sends what was counted to the ledger, until nothing is left or the ledger does not answer.
-    /// Whoever comes first sends for all.
+    /// Sends what was counted to the ledger, until nothing is left. Whoever comes first sends for all.
+    /// A ledger that fails is asked again for a while.
     pub async fn flush<H: Host>(&self, host: &H) {
-        let mut wait = Duration::from_millis(500);
-        let mut sends_left = SENDS;
-        while let Some(report) = { lock(&self.reports).take(host.clock().now()) } {
+        self.flush_for(host, KEEP_SENDING_FOR).await;
+    }
+
+    /// Sends what was counted to the ledger, as far as it answers.
+    pub(crate) async fn flush_once<H: Host>(&self, host: &H) {
+        self.flush_for(host, Duration::ZERO).await;
+    }
+
+    async fn flush_for<H: Host>(&self, host: &H, keep_sending_for: Duration) {
+        gateway::tell(self, host.clock().now());
+        join_all(self.ledger_shards.all().map(|shard| self.flush_shard(host, shard, keep_sending_for))).await;
+    }
+
+    async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, keep_sending_for: Duration) {
+        let started = host.clock().now();
+        while let Some(report) =
+            self.with_reports(shard, |reports| reports.take(host.clock().now())).flatten()
+        {
             let sequence = report.sequence;
-            if let Ok(LedgerReply::Counted) = host.ledger().ask(LedgerRequest::Report(report)).await {
-                lock(&self.reports).confirm(sequence);
+            let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
+            let now = host.clock().now();
+            let Ok(LedgerReply::Counted(news)) = reply else {
+                let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
+                let Some(rest) = rest else { return };
+                if now.duration_since(started).unsigned_abs() + rest > keep_sending_for {
+                    return;
+                }
+                host.clock().sleep(rest).await;
                 continue;
-            }
-            lock(&self.reports).failed(sequence);
-            sends_left -= 1;
-            if sends_left == 0 {
-                return;
-            }
-            host.clock().sleep(wait).await;
-            wait *= 2;
+            };
+            self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
+            self.absorb(&news, now);
         }
+    }
+
+    /// Asks the ledger, and waits for at most 5 s.
+    pub(crate) async fn ask_ledger<H: Host>(
+        &self,
+        host: &H,
+        shard: Shard,
+        request: LedgerRequest,
+    ) -> Result<LedgerReply, LedgerError> {
+        let asking = std::pin::pin!(host.ledger().ask(shard, request));
+        let timeout = std::pin::pin!(host.clock().sleep(LEDGER_TIMEOUT));
+        match select(asking, timeout).await {
+            Either::Left((reply, _)) => reply,
+            Either::Right(_) => Err(LedgerError(format!("no answer within {} s", LEDGER_TIMEOUT.as_secs()))),
+        }
+    }
+
+    /// Takes in what other isolates or processes told: pools that they changed are checked at their next
+    /// use, and what they learnt of keys is heeded from now on.
+    fn absorb(&self, news: &News, now: Timestamp) {
+        if !news.moved.is_empty() {
+            let mut snapshots = lock(&self.snapshots);
+            for pool in &news.moved {
+                snapshots.doubt(pool, now);
+            }
+        }
+        gateway::hear(self, &news.learnt, now);
+    }
+
+    /// A number that nobody else gives: the writer's own, counted on.
+    pub(crate) fn new_serial(&self) -> String {
+        format!("{} {}", self.writer.as_str(), self.last_serial.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether everything counted was confirmed by the ledger.
     pub fn is_flushed(&self) -> bool {
-        lock(&self.reports).is_empty()
+        lock(&self.reports).values().all(ReportBuffer::is_empty)
     }
 
     /// Attempts that this isolate or process gave up reporting.
     pub fn lost_attempts(&self) -> u64 {
-        lock(&self.reports).given_up()
+        lock(&self.reports).values().map(ReportBuffer::given_up).sum()
+    }
+
+    /// Attempts that the ledger has not confirmed yet.
+    pub fn waiting_attempts(&self) -> u64 {
+        lock(&self.reports).values().map(ReportBuffer::waiting).sum()
+    }
+
+    /// Every ledger.
+    pub(crate) const fn ledger_shards(&self) -> Shards {
+        self.ledger_shards
     }
 
     /// Notes an attempt.
-    pub(crate) fn count(&self, account: Account, counters: &Counters) {
-        lock(&self.reports).add(account, counters);
+    pub(crate) fn count(&self, attempt: &Attempt) {
+        self.with_reports(self.ledger_shards.of(&attempt.pool), |reports| reports.add(attempt));
+    }
+
+    /// Notes what went wrong with an attempt.
+    pub(crate) fn note(&self, event: Event) {
+        self.with_reports(self.ledger_shards.of(&event.pool), |reports| reports.add_event(event));
+    }
+
+    /// Notes what others who serve a pool are to know.
+    pub(crate) fn learn(&self, pool: &PoolId, record: LearntRecord) {
+        self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_learnt(record));
+    }
+
+    /// Notes that a pool was changed: it is read anew here before its next use, and others are told.
+    pub(crate) fn pool_changed(&self, pool: &PoolId) {
+        self.forget_pool(pool);
+        self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_moved(pool.clone()));
+    }
+
+    /// Works on the reports of a shard. Every shard has its own.
+    fn with_reports<T>(&self, shard: Shard, work: impl FnOnce(&mut ReportBuffer) -> T) -> Option<T> {
+        lock(&self.reports).get_mut(&shard).map(work)
     }
 
     /// Makes this isolate or process read a pool anew before its next use.

@@ -2,10 +2,14 @@
 //! and that counts are exact.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use pool_shared::{LoginResponse, PoolCreated, Secret, Stats};
+use pool_shared::{
+    AttemptOutcome, EventList, Health, HealthStatus, LoginResponse, PoolCreated, PoolStats, Secret, Stats,
+    StatsStep,
+};
 
 use crate::host::Clock;
 use crate::reply::Reply;
@@ -15,6 +19,9 @@ use crate::testing::{FakeHost, Mode, PASSWORD};
 const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.5-flash"}"#;
+const USED_UP: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED",
+    "details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
+        {"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue":"50"}]}]}}"#;
 const BAD_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}"#;
 
 /// A host, a service on it, an admin token and a pool of two keys.
@@ -51,6 +58,11 @@ impl World {
 
     async fn stats(&self) -> Stats {
         let (_, body) = self.host.send(&self.service, Method::GET, "/admin/v1/stats", &self.admin, "").await;
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn health(&self) -> Health {
+        let (_, body) = self.host.send(&self.service, Method::GET, "/admin/v1/health", &self.admin, "").await;
         serde_json::from_str(&body).unwrap()
     }
 
@@ -166,9 +178,245 @@ async fn counts_survive_a_ledger_that_fails_before_and_after_its_write() {
         assert!(futures_util::poll!(std::pin::pin!(flush)).is_pending());
     }
     world.host.parts.ledger.switch.set(Mode::Works);
+    world.wait(1);
     world.service.flush(&world.host).await;
     assert!(world.service.is_flushed());
     assert_eq!(world.stats().await.total.requests, 2);
+}
+
+#[tokio::test]
+async fn a_ledger_that_never_answers_is_given_five_seconds_and_asked_again() {
+    let world = World::new().await;
+    world.service.flush(&world.host).await;
+    world.chat().await;
+    let ledger = &world.host.parts.ledger;
+    ledger.switch.set(Mode::Silent);
+    {
+        let mut flush = std::pin::pin!(world.service.flush(&world.host));
+        assert!(futures_util::poll!(&mut flush).is_pending());
+        assert_eq!(world.chat().await, StatusCode::OK, "nobody waits for the ledger");
+        world.wait(5);
+        ledger.switch.set(Mode::Works);
+        assert!(futures_util::poll!(&mut flush).is_pending(), "it rests after a failure");
+        assert_eq!(world.service.waiting_attempts(), 2);
+        world.wait(1);
+        assert!(futures_util::poll!(&mut flush).is_ready());
+    }
+    assert_eq!((world.service.waiting_attempts(), world.stats().await.total.requests), (0, 2));
+}
+
+#[tokio::test]
+async fn health_tells_of_a_failing_ledger_and_of_what_waits() {
+    let world = World::new().await;
+    world.chat().await;
+    world.host.parts.ledger.switch.set(Mode::Fails);
+    let health = world.health().await;
+    assert_eq!((health.status, health.ledger.status), (HealthStatus::Failing, HealthStatus::Failing));
+    assert!(health.ledger.message.unwrap().ends_with("1 attempts wait in memory"));
+    assert_eq!(health.ledger_load, None);
+    world.host.parts.ledger.switch.set(Mode::Works);
+    world.wait(1);
+    let health = world.health().await;
+    assert_eq!((health.status, health.ledger_load.unwrap().reports), (HealthStatus::Ok, 1));
+}
+
+#[tokio::test]
+async fn what_one_isolate_learnt_another_one_heeds_after_its_next_report() {
+    let world = World::new().await;
+    let elsewhere = world.host.service();
+    let upstream = &world.host.parts.upstream;
+    assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::OK);
+    upstream.answer(429, USED_UP);
+    upstream.answer(200, ANSWER);
+    assert_eq!(world.chat().await, StatusCode::OK, "the first answer of the script");
+    assert_eq!(world.chat().await, StatusCode::OK, "one key is used up for the day, the other one answers");
+    let refused = upstream.requests.lock().unwrap()[2].key.clone();
+    world.service.flush(&world.host).await;
+    elsewhere.flush(&world.host).await;
+    upstream.requests.lock().unwrap().clear();
+    for _ in 0..20 {
+        assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::OK);
+    }
+    let asked = upstream.requests.lock().unwrap();
+    assert!(asked.len() == 20 && asked.iter().all(|request| request.key != refused));
+}
+
+#[tokio::test]
+async fn a_pool_changed_elsewhere_is_checked_after_the_next_report() {
+    let world = World::new().await;
+    world.service.flush(&world.host).await;
+    let elsewhere = world.host.service();
+    world.chat_on(&elsewhere).await;
+    elsewhere.flush(&world.host).await;
+    assert_eq!(world.chat_on(&elsewhere).await.0.follow_up.refresh, None);
+
+    let path = format!("/admin/v1/pools/{}", world.pool.pool.id);
+    world.host.send(&world.service, Method::PATCH, &path, &world.admin, r#"{"description":"new"}"#).await;
+    world.service.flush(&world.host).await;
+    elsewhere.flush(&world.host).await;
+    let reply = world.chat_on(&elsewhere).await.0;
+    assert_eq!(reply.follow_up.refresh.as_ref(), Some(&world.pool.pool.id), "within seconds, not ten");
+}
+
+#[tokio::test]
+async fn several_ledgers_share_the_pools_and_their_answers_add_up() {
+    let world = World::new().await;
+    world.service.flush(&world.host).await;
+    let sharded = world.host.service_with_ledger_shards("3");
+    let mut client_keys = vec![world.pool.client_key.clone()];
+    for name in ["two", "three", "four", "five", "six"] {
+        let create = format!(
+            r#"{{"name":"{name}","import":{{"keys":[{{"key":"AIzaSyA-{name}aaaaaaaaaaaaaaaaaaaaaaaa"}}]}}}}"#
+        );
+        let (_, body) =
+            world.host.send(&sharded, Method::POST, "/admin/v1/pools", &world.admin, &create).await;
+        client_keys.push(serde_json::from_str::<PoolCreated>(&body).unwrap().client_key);
+    }
+    for key in &client_keys {
+        world.host.send(&sharded, Method::POST, "/v1/chat/completions", key, CHAT).await;
+    }
+    world.host.parts.upstream.answer(400, BAD_KEY);
+    for _ in 0..2 {
+        world.host.send(&sharded, Method::POST, "/v1/chat/completions", &client_keys[0], CHAT).await;
+    }
+    let get = async |path: &str| world.host.send(&sharded, Method::GET, path, &world.admin, "").await.1;
+    let stats: Stats = serde_json::from_str(&get("/admin/v1/stats").await).unwrap();
+    assert_eq!((stats.pools.len(), stats.total.requests >= 7), (6, true));
+    assert_eq!(stats.activity.rates.rpm_now, stats.total.requests);
+    assert!(world.host.parts.ledger.shards_used() > 1);
+    let events: EventList = serde_json::from_str(&get("/admin/v1/events").await).unwrap();
+    assert!(!events.events.is_empty(), "a refused key is an event");
+    assert_eq!(events.cursor.split('-').count(), 3);
+    let next = get(&format!("/admin/v1/events?after={}", events.cursor)).await;
+    assert_eq!(serde_json::from_str::<EventList>(&next).unwrap().events, []);
+    world.host.send(&sharded, Method::POST, "/admin/v1/stats/reset", &world.admin, "").await;
+    let stats: Stats = serde_json::from_str(&get("/admin/v1/stats").await).unwrap();
+    assert_eq!(stats.total.requests, 0);
+}
+
+#[tokio::test]
+async fn a_pool_s_statistics_are_shown_by_outcome_and_step_and_can_be_reset() {
+    let world = World::new().await;
+    let upstream = &world.host.parts.upstream;
+    upstream.answer(400, BAD_KEY);
+    upstream.answer(200, ANSWER);
+    for _ in 0..2 {
+        world.chat().await;
+    }
+    let path = format!("/admin/v1/pools/{}/stats", world.pool.pool.id);
+    let get = async |query: &str| {
+        let (reply, body) =
+            world.host.send(&world.service, Method::GET, &format!("{path}{query}"), &world.admin, "").await;
+        assert_eq!(reply.status, StatusCode::OK, "{body}");
+        serde_json::from_str::<PoolStats>(&body).unwrap()
+    };
+    let ever = get("").await;
+    assert_eq!((ever.window, ever.series.len()), (None, 0));
+    assert_eq!(ever.activity.outcomes, [(AttemptOutcome::Ok, 2), (AttemptOutcome::Key, 1)].into());
+    assert_eq!(ever.outcomes[0].counters.prompt_tokens, 6);
+    assert_eq!(ever.activity.latency.total.unwrap().count, 2);
+    assert!(ever.keys.iter().all(|key| key.last_used == Some(world.host.parts.clock.now())));
+    for (query, points, requests) in [
+        ("?step=minute", 1, 3),
+        ("?step=hour", 1, 3),
+        ("?step=day", 1, 3),
+        ("?since=2026-11-23T11:00:00Z", 1, 3),
+        ("?since=2026-11-23T11:00:00Z&until=2026-11-23T12:00:00Z", 0, 0),
+        ("?since=2026-01-01T00:00:00Z", 1, 3),
+    ] {
+        let stats = get(query).await;
+        assert_eq!((stats.series.len(), stats.total.requests), (points, requests), "{query}");
+    }
+    let window = get("?since=2026-11-01T12:00:00Z").await.window.unwrap();
+    assert_eq!(window.step, StatsStep::Hour, "the finest step that goes back so far");
+    for query in ["?step=week", "?since=yesterday", "?since=2026-11-23T11:00:00Z&until=2026-11-23T10:00:00Z"]
+    {
+        let path = format!("{path}{query}");
+        let (reply, _) = world.host.send(&world.service, Method::GET, &path, &world.admin, "").await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{query}");
+    }
+
+    let (reply, _) =
+        world.host.send(&world.service, Method::POST, &format!("{path}/reset"), &world.admin, "").await;
+    assert_eq!((reply.status, get("").await.total.requests), (StatusCode::NO_CONTENT, 0));
+    assert_eq!(world.chat().await, StatusCode::OK, "nothing else was touched");
+}
+
+/// Sending is cut off at any await, the ledger fails in every way, time passes: whatever is counted or
+/// lost at the end is what was attempted.
+mod cut_off {
+    use std::task::{Context, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Chat,
+        /// Somebody sends, and is ended after so many polls.
+        Flush(usize),
+        Ledger(Mode),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let mode = prop_oneof![
+            3 => Just(Mode::Works),
+            1 => Just(Mode::Fails),
+            1 => Just(Mode::FailsAfterwards),
+            1 => Just(Mode::Silent),
+        ];
+        prop_oneof![
+            4 => Just(Step::Chat),
+            4 => (1_usize..8).prop_map(Step::Flush),
+            2 => mode.prop_map(Step::Ledger),
+            2 => (0_u64..7).prop_map(Step::Wait),
+        ]
+    }
+
+    fn poll_so_often(future: impl Future, polls: usize) {
+        let mut future = std::pin::pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..polls {
+            if future.as_mut().poll(&mut context).is_ready() {
+                return;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn no_attempt_vanishes(steps in proptest::collection::vec(step(), 1..60)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let world = runtime.block_on(World::new());
+            world.host.parts.ledger.pauses.store(true, Ordering::SeqCst);
+            let mut chats = 0;
+            for step in steps {
+                match step {
+                    Step::Chat => {
+                        runtime.block_on(world.chat());
+                        chats += 1;
+                    }
+                    Step::Flush(polls) => poll_so_often(world.service.flush(&world.host), polls),
+                    Step::Ledger(mode) => world.host.parts.ledger.switch.set(mode),
+                    Step::Wait(seconds) => world.wait(seconds),
+                }
+            }
+            world.host.parts.ledger.switch.set(Mode::Works);
+            for _ in 0..10 {
+                world.wait(5);
+                poll_so_often(world.service.flush(&world.host), 1_000);
+            }
+            prop_assert!(world.service.is_flushed());
+            world.host.parts.ledger.pauses.store(false, Ordering::SeqCst);
+            let stats = runtime.block_on(world.stats());
+            // What was given up may have been applied all the same, what it told of lost attempts included.
+            prop_assert!(stats.lost >= world.service.lost_attempts());
+            prop_assert!(stats.total.requests <= chats && chats <= stats.total.requests + stats.lost);
+        }
+    }
 }
 
 #[tokio::test]

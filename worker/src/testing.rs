@@ -1,9 +1,10 @@
 //! Fakes for the host's traits, for unit tests: they can fail, and fail after the write went through.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::host::{
     UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::ledger::database::LedgerDatabase;
-use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest};
+use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, Settings};
 use crate::sql::{Outcome, SqlError, Statement};
@@ -49,10 +50,15 @@ impl Random for SeededRandom {
     }
 }
 
-/// Time that moves when told. Whoever sleeps on it, sleeps for ever: nothing under test may need to.
+/// Time that moves when told. It wakes nobody: whoever sleeps on it, sleeps for ever, unless a test moves
+/// the time and polls again.
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
+    pub fn new(now: Timestamp) -> Self {
+        Self(Mutex::new(now))
+    }
+
     pub fn advance(&self, duration: Duration) {
         let mut now = self.0.lock().unwrap();
         *now += duration;
@@ -64,8 +70,9 @@ impl Clock for ManualClock {
         *self.0.lock().unwrap()
     }
 
-    async fn sleep(&self, _: Duration) {
-        std::future::pending::<()>().await;
+    async fn sleep(&self, duration: Duration) {
+        let end = self.now() + duration;
+        std::future::poll_fn(|_| if self.now() < end { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 }
 
@@ -76,6 +83,8 @@ pub enum Mode {
     Fails,
     /// The write goes through, and then the answer is lost.
     FailsAfterwards,
+    /// No answer ever comes. The ledger only.
+    Silent,
 }
 
 /// What a fake does, and how often it was asked.
@@ -93,13 +102,17 @@ impl Switch {
         *self.mode.lock().unwrap() = mode;
     }
 
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
     fn around<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let mode = *self.mode.lock().unwrap();
+        let mode = self.mode();
         if mode == Mode::Fails {
             return None;
         }
@@ -129,8 +142,26 @@ impl SqlDatabase for Arc<FakeDatabase> {
 
 /// The ledger's own half, in memory.
 pub struct FakeLedger {
-    database: LedgerDatabase<Sqlite>,
+    shards: Mutex<BTreeMap<Shard, LedgerDatabase<Sqlite>>>,
+    clock: Arc<ManualClock>,
     pub switch: Switch,
+    /// Whether there is something to wait for before and after each write.
+    pub pauses: AtomicBool,
+}
+
+impl FakeLedger {
+    /// How many shards were asked.
+    pub fn shards_used(&self) -> usize {
+        self.shards.lock().unwrap().len()
+    }
+
+    async fn pause(&self) {
+        let mut paused = !self.pauses.load(Ordering::SeqCst);
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 impl Ledger for FakeLedger {
@@ -138,10 +169,22 @@ impl Ledger for FakeLedger {
         "fake"
     }
 
-    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
-        self.switch
-            .around(|| self.database.handle(&request))
-            .unwrap_or_else(|| Err(LedgerError("the fake ledger fails".to_owned())))
+    async fn ask(&self, shard: Shard, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
+        if self.switch.mode() == Mode::Silent {
+            return std::future::pending().await;
+        }
+        let answer = || {
+            let mut shards = self.shards.lock().unwrap();
+            let open = || LedgerDatabase::open(Sqlite::open(Path::new(":memory:")).unwrap()).unwrap();
+            let database = shards.entry(shard).or_insert_with(open);
+            let reply = database.handle(&request, self.clock.now());
+            database.maintain(self.clock.now()).unwrap();
+            reply
+        };
+        self.pause().await;
+        let reply = self.switch.around(answer);
+        self.pause().await;
+        reply.unwrap_or_else(|| Err(LedgerError("the fake ledger fails".to_owned())))
     }
 }
 
@@ -190,20 +233,26 @@ pub struct FakeParts {
     store: SqlStore<Arc<FakeDatabase>>,
     pub ledger: FakeLedger,
     pub upstream: FakeUpstream,
-    pub clock: ManualClock,
+    pub clock: Arc<ManualClock>,
     random: SeededRandom,
 }
 
 impl FakeHost {
     pub fn new() -> Self {
-        let sqlite = || Sqlite::open(Path::new(":memory:")).unwrap();
-        let database = Arc::new(FakeDatabase { sqlite: sqlite(), switch: Switch::new() });
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        let database = Arc::new(FakeDatabase { sqlite, switch: Switch::new() });
+        let clock = Arc::new(ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap()));
         let parts = FakeParts {
             store: SqlStore::new(Arc::clone(&database)),
             database,
-            ledger: FakeLedger { database: LedgerDatabase::open(sqlite()).unwrap(), switch: Switch::new() },
+            ledger: FakeLedger {
+                shards: Mutex::default(),
+                clock: Arc::clone(&clock),
+                switch: Switch::new(),
+                pauses: AtomicBool::new(false),
+            },
             upstream: FakeUpstream::default(),
-            clock: ManualClock(Mutex::new("2026-11-23T12:00:00Z".parse().unwrap())),
+            clock,
             random: SeededRandom::new(1),
         };
         Self { parts: Arc::new(parts) }
@@ -213,6 +262,11 @@ impl FakeHost {
     pub fn service(&self) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings, self.random()))
+    }
+
+    pub fn service_with_ledger_shards(&self, shards: &str) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings.with_ledger_shards(Some(shards)).unwrap(), self.random()))
     }
 
     pub fn store_calls(&self) -> u64 {
@@ -231,7 +285,9 @@ impl FakeHost {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", format!("Bearer {}", token.expose()).parse().unwrap());
         let body = FakeIncoming(Bytes::copy_from_slice(body.as_bytes()));
-        let request = IncomingRequest { method, path: path.to_owned(), query: None, headers, body };
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = (path.to_owned(), query.map(ToOwned::to_owned));
+        let request = IncomingRequest { method, path, query, headers, body };
         let mut reply = service.handle(self, request).await;
         let text = match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),

@@ -155,6 +155,14 @@ impl Client {
         self.get(&["pools", pool, "stats"]).await
     }
 
+    /// Forgets what one pool, or every pool, has served.
+    pub async fn reset_stats(&self, pool: Option<&PoolId>) -> Answered<()> {
+        match pool {
+            Some(pool) => self.empty(Method::POST, &["pools", pool.as_str(), "stats", "reset"]).await,
+            None => self.empty(Method::POST, &["stats", "reset"]).await,
+        }
+    }
+
     /// Whether the service has what it needs.
     pub async fn health(&self) -> Answered<Health> {
         self.get(&["health"]).await

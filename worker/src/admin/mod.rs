@@ -6,6 +6,7 @@
 
 mod client_keys;
 mod error;
+mod events;
 mod keys;
 mod pools;
 mod routes;
@@ -97,7 +98,9 @@ impl<H: Host> Context<'_, H> {
             Endpoint::ShowPool(pool) => ok(&self.pool(&pool).await?),
             Endpoint::UpdatePool(pool) => self.update_pool(&pool, body.read().await?).await,
             Endpoint::DeletePool(pool) => self.delete_pool(&pool).await,
-            Endpoint::PoolStats(pool) => self.pool_stats(&pool).await,
+            Endpoint::PoolStats(pool) => self.pool_stats(&pool, query).await,
+            Endpoint::ResetStats(pool) => self.reset_stats(pool.as_deref()).await,
+            Endpoint::Events => self.events(query).await,
             Endpoint::ListClientKeys(pool) => self.list_client_keys(&pool).await,
             Endpoint::CreateClientKey(pool) => self.create_client_key(&pool, body.read().await?).await,
             Endpoint::DeleteClientKey(pool, id) => self.delete_client_key(&pool, &id).await,
@@ -125,9 +128,9 @@ impl<H: Host> Context<'_, H> {
     }
 
     /// Makes this isolate or process forget what it holds of a pool: what was changed here holds here
-    /// at once, and elsewhere when the snapshots there come of age.
+    /// at once, and elsewhere when the ledger has told the others, or when their snapshots come of age.
     fn changed(&self, pool: &PoolId) {
-        self.service.forget_pool(pool);
+        self.service.pool_changed(pool);
     }
 }
 

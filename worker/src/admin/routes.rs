@@ -33,6 +33,10 @@ pub enum Endpoint {
     DeletePool(String),
     /// Counts of one pool.
     PoolStats(String),
+    /// Forget the counts: of one pool, or of all.
+    ResetStats(Option<String>),
+    /// What went wrong lately.
+    Events,
     /// A pool's client keys.
     ListClientKeys(String),
     /// A new client key.
@@ -86,12 +90,17 @@ pub const ROUTES: &[RouteSpec] = &[
     route(Method::GET, "/admin/v1/whoami", |_| Endpoint::WhoAmI),
     route(Method::GET, "/admin/v1/health", |_| Endpoint::Health),
     route(Method::GET, "/admin/v1/stats", |_| Endpoint::Stats),
+    route(Method::POST, "/admin/v1/stats/reset", |_| Endpoint::ResetStats(None)),
+    route(Method::GET, "/admin/v1/events", |_| Endpoint::Events),
     route(Method::GET, "/admin/v1/pools", |_| Endpoint::ListPools),
     route(Method::POST, "/admin/v1/pools", |_| Endpoint::CreatePool),
     route(Method::GET, "/admin/v1/pools/{pool}", |names| Endpoint::ShowPool(pool(names))),
     route(Method::PATCH, "/admin/v1/pools/{pool}", |names| Endpoint::UpdatePool(pool(names))),
     route(Method::DELETE, "/admin/v1/pools/{pool}", |names| Endpoint::DeletePool(pool(names))),
     route(Method::GET, "/admin/v1/pools/{pool}/stats", |names| Endpoint::PoolStats(pool(names))),
+    route(Method::POST, "/admin/v1/pools/{pool}/stats/reset", |names| {
+        Endpoint::ResetStats(Some(pool(names)))
+    }),
     route(Method::GET, "/admin/v1/pools/{pool}/client-keys", |names| Endpoint::ListClientKeys(pool(names))),
     route(Method::POST, "/admin/v1/pools/{pool}/client-keys", |names| Endpoint::CreateClientKey(pool(names))),
     route(Method::DELETE, "/admin/v1/pools/{pool}/client-keys/{id}", |names| {

@@ -2,39 +2,68 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use pool_shared::{
-    ComponentHealth, Counters, Health, HealthStatus, Key, KeyId, KeyStats, ModelStats, Pool, PoolStats,
-    PoolStatsRow, Stats,
+    ComponentHealth, Health, HealthStatus, Key, KeyId, KeyStats, LedgerLoad, ModelStats, Pool, PoolId,
+    PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
 };
 
-use super::{AdminError, Answer, Context, ok};
-use crate::host::Host;
-use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, ReportEntry};
+use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
+use crate::host::{Clock, Host};
+use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, Summary};
 use crate::store::{ConfigStore, KeyFilter, Page};
 
 impl<H: Host> Context<'_, H> {
     pub(super) async fn stats(&self) -> Answer {
         let names: HashMap<_, _> =
             self.host.store().pools().await?.into_iter().map(|pool| (pool.id, pool.name)).collect();
-        let (pools, lost) = self.pool_sums().await?;
-        let mut total = Counters::default();
-        let mut rows: Vec<PoolStatsRow> = Vec::new();
-        for (pool, counters) in pools {
-            total.add(&counters);
-            rows.push(PoolStatsRow { name: names.get(&pool).cloned(), pool, counters });
+        let (mut total, mut lost) = (Summary::default(), 0);
+        let mut pools: BTreeMap<PoolId, Summary> = BTreeMap::new();
+        for reply in self.ask_ledgers(&LedgerRequest::Pools).await? {
+            let LedgerReply::Pools { pools: counted, lost: more_lost } = reply else {
+                return Err(unexpected());
+            };
+            lost += more_lost;
+            for (pool, summary) in counted {
+                total.merge(&summary);
+                pools.entry(pool).or_default().merge(&summary);
+            }
         }
+        let row = |(pool, summary): (PoolId, Summary)| PoolStatsRow {
+            name: names.get(&pool).cloned(),
+            counters: summary.counters(),
+            activity: summary.activity(),
+            pool,
+        };
+        let mut rows: Vec<_> = pools.into_iter().map(row).collect();
         rows.sort_by_key(|row| Reverse(row.counters.requests));
-        ok(&Stats { total, pools: rows, lost })
+        ok(&Stats { total: total.counters(), activity: total.activity(), pools: rows, lost })
     }
 
-    pub(super) async fn pool_stats(&self, reference: &str) -> Answer {
+    pub(super) async fn pool_stats(&self, reference: &str, query: &Query) -> Answer {
+        let window = window(query, self.host.clock().now())?;
         let pool = self.pool(reference).await?;
-        let LedgerReply::Pool(entries) = self.ask(LedgerRequest::Pool(pool.id.clone())).await? else {
-            return Err(unexpected());
-        };
+        let mut activity = PoolActivity::default();
+        for reply in self.ask_ledgers(&LedgerRequest::Pool { pool: pool.id.clone(), window }).await? {
+            let LedgerReply::Pool(part) = reply else { return Err(unexpected()) };
+            activity.merge(&part);
+        }
         let keys = self.all_keys(&pool).await?;
-        ok(&summed(&pool, &entries, &keys))
+        ok(&shown(pool, window, activity, &keys))
+    }
+
+    pub(super) async fn reset_stats(&self, reference: Option<&str>) -> Answer {
+        let pool = match reference {
+            Some(reference) => Some(self.pool(reference).await?.id),
+            None => None,
+        };
+        for reply in self.ask_ledgers(&LedgerRequest::Reset { pool }).await? {
+            let LedgerReply::Done = reply else { return Err(unexpected()) };
+        }
+        NO_CONTENT
     }
 
     pub(super) async fn health(&self) -> Answer {
@@ -45,13 +74,17 @@ impl<H: Host> Context<'_, H> {
             }
             (Ok(()), None) => (HealthStatus::Ok, None),
         };
+        let load = self.ledger_load().await;
         let lost_attempts = self.service.lost_attempts();
-        let ledger = match self.pool_sums().await {
-            Err(error) => (HealthStatus::Failing, Some(error.to_string())),
-            Ok(_) if lost_attempts > 0 => {
+        let ledger = match (&load, self.service.waiting_attempts()) {
+            (Err(error), 0) => (HealthStatus::Failing, Some(error.to_string())),
+            (Err(error), waiting) => {
+                (HealthStatus::Failing, Some(format!("{error}; {waiting} attempts wait in memory")))
+            }
+            (Ok(_), _) if lost_attempts > 0 => {
                 (HealthStatus::Degraded, Some(format!("{lost_attempts} attempts were not counted")))
             }
-            Ok(_) => (HealthStatus::Ok, None),
+            (Ok(_), _) => (HealthStatus::Ok, None),
         };
         ok(&Health {
             status: worst(store.0, ledger.0),
@@ -60,20 +93,27 @@ impl<H: Host> Context<'_, H> {
             store: component(self.host.store().kind(), store),
             ledger: component(self.host.ledger().kind(), ledger),
             lost_attempts,
+            ledger_load: load.ok(),
         })
     }
 
-    async fn pool_sums(&self) -> Result<(Vec<(pool_shared::PoolId, Counters)>, u64), AdminError> {
-        match self.ask(LedgerRequest::Pools).await? {
-            LedgerReply::Pools { pools, lost } => Ok((pools, lost)),
-            _ => Err(unexpected()),
+    async fn ledger_load(&self) -> Result<LedgerLoad, AdminError> {
+        let mut sum = LedgerLoad::default();
+        for reply in self.ask_ledgers(&LedgerRequest::Load).await? {
+            let LedgerReply::Load(load) = reply else { return Err(unexpected()) };
+            sum.reports += load.reports;
+            sum.rows_written += load.rows_written;
         }
+        Ok(sum)
     }
 
-    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, AdminError> {
+    /// Asks every shard of the ledger.
+    pub(super) async fn ask_ledgers(&self, request: &LedgerRequest) -> Result<Vec<LedgerReply>, AdminError> {
         // What is still in this isolate's memory belongs to the answer.
-        self.service.flush(self.host).await;
-        Ok(self.host.ledger().ask(request).await?)
+        self.service.flush_once(self.host).await;
+        let shards = self.service.ledger_shards().all();
+        let asked = shards.map(|shard| self.service.ask_ledger(self.host, shard, request.clone()));
+        Ok(try_join_all(asked).await?)
     }
 
     async fn all_keys(&self, pool: &Pool) -> Result<HashMap<KeyId, Key>, AdminError> {
@@ -89,34 +129,98 @@ impl<H: Host> Context<'_, H> {
     }
 }
 
-fn summed(pool: &Pool, entries: &[ReportEntry], keys: &HashMap<KeyId, Key>) -> PoolStats {
-    let mut total = Counters::default();
-    let mut by_key: BTreeMap<&KeyId, Counters> = BTreeMap::new();
-    let mut by_model: BTreeMap<&str, Counters> = BTreeMap::new();
-    for entry in entries {
-        total.add(&entry.counters);
-        by_key.entry(&entry.account.key).or_default().add(&entry.counters);
-        by_model.entry(&entry.account.model).or_default().add(&entry.counters);
+/// The window that a query asks for; `None` when it asks for none. Its ends are moved outwards to the
+/// beginnings of steps, and it begins no earlier than counts are kept.
+fn window(query: &Query, now: Timestamp) -> Result<Option<StatsWindow>, AdminError> {
+    const HOUR: Duration = Duration::from_hours(1);
+    let since: Option<Timestamp> = query.parsed("since")?;
+    let until: Option<Timestamp> = query.parsed("until")?;
+    let step = query.get("step").map(parse_step).transpose()?;
+    if since.is_none() && until.is_none() && step.is_none() {
+        return Ok(None);
     }
-    let mut key_rows: Vec<KeyStats> = by_key
+    // Without an end: up to the end of the step that runs.
+    let until = until.map_or(now.as_second() + 1, Timestamp::as_second);
+    let default_length = step.map_or(HOUR, |step| match step {
+        StatsStep::Minute => HOUR,
+        StatsStep::Hour => 24 * HOUR,
+        StatsStep::Day => 30 * 24 * HOUR,
+    });
+    let length = i64::try_from(default_length.as_secs()).unwrap_or_default();
+    let since = since.map_or(until - length, Timestamp::as_second);
+    // Without a step: the finest one that goes back so far.
+    let reaches = |step: &StatsStep| Level::from(*step).kept_since(now.as_second()) <= since;
+    let step = step.unwrap_or_else(|| {
+        [StatsStep::Minute, StatsStep::Hour].into_iter().find(reaches).unwrap_or(StatsStep::Day)
+    });
+    let level = Level::from(step);
+    let since = level.bucket(since.max(level.kept_since(now.as_second())));
+    let last = level.bucket(until);
+    let until = if last == until { until } else { level.next(last) };
+    let time = |seconds| Timestamp::from_second(seconds).map_err(|_| invalid("the window is out of range"));
+    if since >= until {
+        return Err(invalid("the window is empty: 'since' lies before 'until', and counts are kept so long"));
+    }
+    Ok(Some(StatsWindow { since: time(since)?, until: time(until)?, step }))
+}
+
+fn parse_step(text: &str) -> Result<StatsStep, AdminError> {
+    [StatsStep::Minute, StatsStep::Hour, StatsStep::Day]
         .into_iter()
-        .map(|(id, counters)| {
-            let key = keys.get(id);
-            KeyStats {
-                key: id.clone(),
-                masked: key.map(|key| key.masked.clone()),
-                name: key.map(|key| key.name.clone()).unwrap_or_default(),
-                counters,
-            }
-        })
-        .collect();
+        .find(|step| step.name() == text)
+        .ok_or_else(|| invalid("the query parameter 'step' is minute, hour or day"))
+}
+
+fn invalid(message: &str) -> AdminError {
+    AdminError::Invalid(message.to_owned())
+}
+
+fn shown(
+    pool: Pool,
+    window: Option<StatsWindow>,
+    activity: PoolActivity,
+    keys: &HashMap<KeyId, Key>,
+) -> PoolStats {
+    let key_row = |(id, summary): (KeyId, Summary)| {
+        let key = keys.get(&id);
+        KeyStats {
+            key: id,
+            masked: key.map(|key| key.masked.clone()),
+            name: key.map(|key| key.name.clone()).unwrap_or_default(),
+            counters: summary.counters(),
+            activity: summary.activity(),
+            last_used: summary.last_used(),
+        }
+    };
+    let mut key_rows: Vec<_> = activity.keys.into_iter().map(key_row).collect();
     key_rows.sort_by_key(|row| Reverse(row.counters.requests));
-    let mut model_rows: Vec<ModelStats> = by_model
-        .into_iter()
-        .map(|(model, counters)| ModelStats { model: model.to_owned(), counters })
-        .collect();
+    let model_row = |(model, summary): (String, Summary)| ModelStats {
+        model,
+        counters: summary.counters(),
+        activity: summary.activity(),
+    };
+    let mut model_rows: Vec<_> = activity.models.into_iter().map(model_row).collect();
     model_rows.sort_by_key(|row| Reverse(row.counters.requests));
-    PoolStats { pool: pool.id.clone(), name: pool.name.clone(), total, keys: key_rows, models: model_rows }
+    let point = |(start, summary): (i64, Summary)| {
+        let activity = summary.activity();
+        Some(SeriesPoint {
+            at: Timestamp::from_second(start).ok()?,
+            counters: summary.counters(),
+            outcomes: activity.outcomes,
+            latency: activity.latency,
+        })
+    };
+    PoolStats {
+        pool: pool.id,
+        name: pool.name,
+        window,
+        total: activity.total.counters(),
+        activity: activity.total.activity(),
+        outcomes: activity.total.by_outcome(),
+        keys: key_rows,
+        models: model_rows,
+        series: activity.series.into_iter().filter_map(point).collect(),
+    }
 }
 
 fn worst(left: HealthStatus, right: HealthStatus) -> HealthStatus {
@@ -133,6 +237,6 @@ fn component(kind: &str, (status, message): (HealthStatus, Option<String>)) -> C
     ComponentHealth { status, kind: kind.to_owned(), message }
 }
 
-fn unexpected() -> AdminError {
-    AdminError::Ledger(LedgerError("it answered something else than was asked".to_owned()))
+pub(super) fn unexpected() -> AdminError {
+    AdminError::Ledger(LedgerError::unexpected())
 }

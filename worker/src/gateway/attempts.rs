@@ -8,14 +8,16 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Method;
 use jiff::Timestamp;
-use pool_shared::{Counters, GeminiKey, PoolId};
+use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
-use crate::gemini::ErrorBody;
+use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
-use crate::ledger::Account;
+use crate::ledger::Attempt as CountedAttempt;
 use crate::openai::ApiError;
-use crate::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Refusal, Step, Verdict, classify, network_fault};
+use crate::pool::{
+    AttemptEnd, AttemptPlan, Cause, Cost, Lease, Refusal, Step, Verdict, classify, network_fault,
+};
 use crate::service::{Service, lock};
 use crate::translate::Usage;
 
@@ -75,6 +77,8 @@ impl<'a, H: Host> Attempts<'a, H> {
                 lease: Some(lease),
                 account: None,
                 tokens: 0,
+                began: now,
+                received: None,
             };
             // A key that does not open was sealed under another master key: health tells of that.
             let Some((stored, Ok(key))) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
@@ -82,7 +86,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 continue;
             };
             let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
-            record.account = Some(Account { pool: pool.id.clone(), key: stored.id.clone(), model: model_id });
+            record.account = Some(Account { key: stored.id.clone(), model: model_id });
             return Ok(Attempt { key, model, record });
         }
     }
@@ -106,8 +110,8 @@ pub(super) struct Attempt {
     pub(super) record: AttemptRecord,
 }
 
-/// Counts one attempt exactly once and gives its lease back: as told, or as a failure that blames
-/// nobody when it is dropped before its end, as happens when the client goes away.
+/// Counts one attempt exactly once and gives its lease back: as told, or as left by the client, which
+/// blames nobody, when it is dropped before its end.
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
@@ -115,29 +119,64 @@ pub(super) struct AttemptRecord {
     account: Option<Account>,
     /// Input tokens of the calls before the last one.
     tokens: u64,
+    began: Timestamp,
+    /// When the first and the last piece of the answer came.
+    received: Option<(Timestamp, Timestamp)>,
+}
+
+/// Where an attempt is counted.
+#[derive(Clone)]
+struct Account {
+    key: KeyId,
+    model: String,
 }
 
 impl AttemptRecord {
+    /// A piece of the answer is there: what the attempt took is measured up to the last one.
+    pub(super) fn received(&mut self, now: Timestamp) {
+        let first = self.received.map_or(now, |(first, _)| first);
+        self.received = Some((first, now));
+    }
+
     /// The attempt reached its end.
     pub(super) fn succeeded<H: Host>(mut self, usage: &Usage, host: &H) {
-        self.count(1, usage);
+        self.count(AttemptOutcome::Ok, usage);
         let tokens = Some(self.tokens + usage.prompt).filter(|tokens| *tokens > 0);
         self.finish(&AttemptEnd::Success { tokens }, host.clock().now());
     }
 
-    /// It did not; `usage` is what Gemini said it cost all the same. Gives the verdict back.
+    /// It did not; `usage` is what Gemini said it cost all the same. Operators are shown why, except for
+    /// the caller's own mistakes, which are none of theirs and may repeat what the caller wrote. Gives
+    /// the verdict back.
     pub(super) fn failed<H: Host>(mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
-        self.count(0, usage);
+        let outcome = outcome_of(verdict.cause);
+        if let Some(Account { key, model }) = self.account.clone()
+            && outcome != AttemptOutcome::Caller
+        {
+            let message = redact_keys(&verdict.answer.message);
+            let pool = self.pool.clone();
+            self.service.note(Event {
+                at: self.began,
+                pool,
+                key,
+                model,
+                verdict: outcome,
+                message,
+                count: 1,
+            });
+        }
+        self.count(outcome, usage);
         self.finish(&AttemptEnd::Refused(&verdict), host.clock().now());
         verdict
     }
 
     /// This call reached its end, and another one follows on the same key.
-    pub(super) fn one_more(&mut self, usage: &Usage) {
+    pub(super) fn one_more(&mut self, usage: &Usage, now: Timestamp) {
         let account = self.account.clone();
-        self.count(1, usage);
+        self.count(AttemptOutcome::Ok, usage);
         self.account = account;
         self.tokens += usage.prompt;
+        (self.began, self.received) = (now, None);
     }
 
     /// The call draws on no quota, or is not made: there is nothing to count.
@@ -151,28 +190,52 @@ impl AttemptRecord {
         }
     }
 
-    fn count(&mut self, successes: u64, usage: &Usage) {
-        if let Some(account) = self.account.take() {
-            let counters = Counters {
-                requests: 1,
-                successes,
-                failures: 1 - successes,
-                prompt_tokens: usage.prompt,
-                completion_tokens: usage.completion,
-            };
-            self.service.count(account, &counters);
-        }
+    fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {
+        let Some(Account { key, model }) = self.account.take() else { return };
+        let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
+        self.service.count(&CountedAttempt {
+            pool: self.pool.clone(),
+            key,
+            model,
+            outcome,
+            began: self.began,
+            took: self.received.map(|(first, last)| (since_began(first), since_began(last))),
+            prompt_tokens: usage.prompt,
+            completion_tokens: usage.completion,
+            cached_tokens: usage.cached,
+            thought_tokens: usage.thoughts,
+        });
     }
 }
 
 impl Drop for AttemptRecord {
     fn drop(&mut self) {
-        self.count(0, &Usage::default());
+        self.count(AttemptOutcome::ClientLeft, &Usage::default());
         if let Some(lease) = self.lease.take()
             && let Some(runtime) = lock(&self.service.runtimes).get_mut(&self.pool)
         {
             runtime.abandon(&lease);
         }
+    }
+}
+
+/// Under which outcome a refusal is counted.
+const fn outcome_of(cause: Cause) -> AttemptOutcome {
+    match cause {
+        Cause::InvalidKey | Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) | Cause::Billing => {
+            AttemptOutcome::Key
+        }
+        Cause::RequestQuota
+        | Cause::TokenQuota
+        | Cause::DayQuota
+        | Cause::NoQuota
+        | Cause::Burst
+        | Cause::NewUsers => AttemptOutcome::Quota,
+        Cause::Overloaded | Cause::Internal | Cause::Deadline => AttemptOutcome::Model,
+        Cause::SoftFailure => AttemptOutcome::SoftFailure,
+        Cause::Location => AttemptOutcome::Egress,
+        Cause::Network => AttemptOutcome::Network,
+        Cause::UnknownModel | Cause::Caller | Cause::Ours => AttemptOutcome::Caller,
     }
 }
 

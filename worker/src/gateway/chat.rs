@@ -120,13 +120,14 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
+    async fn whole(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
         let host = self.context.host;
         let request = post(call.path.clone(), attempt.key, call.body.clone());
         let body = match fetch(host, request).await {
             Ok(body) => body,
             Err(verdict) => return Err(attempt.record.failed(verdict, &Usage::default(), host)),
         };
+        attempt.record.received(host.clock().now());
         match chat_response(&body, &call.context, &self.envelope) {
             Ok(answer) => {
                 attempt.record.succeeded(&answer.usage, host);
@@ -139,10 +140,12 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    async fn stream(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
+    async fn stream(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
         let host = self.context.host;
         let request = post(call.path.clone(), attempt.key, call.body.clone());
-        match self.first_event(call, request).await {
+        let opened = self.first_event(call, request).await;
+        attempt.record.received(host.clock().now());
+        match opened {
             Ok(Opened::Streaming { body, stream, first }) => {
                 Ok(Reply::events(EventStream::new(host.clone(), body, stream, first, attempt.record)))
             }

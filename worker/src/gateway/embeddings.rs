@@ -6,7 +6,7 @@ use super::attempts::{Attempt, Attempts, estimated_tokens, fetch, post};
 use super::chat::{soft_failure, with_dropped};
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
-use crate::host::Host;
+use crate::host::{Clock, Host};
 use crate::openai::{ApiError, EmbeddingsRequest};
 use crate::pool::{Cost, Verdict};
 use crate::reply::Reply;
@@ -51,16 +51,15 @@ async fn embed<H: Host>(
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
-        let read = match fetch(host, request).await {
-            Ok(body) => plan.read(index, &body).map_err(soft_failure),
-            Err(verdict) => Err(verdict),
-        };
-        match read {
+        let body = fetch(host, request).await;
+        let now = host.clock().now();
+        record.received(now);
+        match body.and_then(|body| plan.read(index, &body).map_err(soft_failure)) {
             Ok(batch) => embedded.push(batch),
             Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
         }
         if let Some(batch) = embedded.last().filter(|_| index + 1 < plan.batches.len()) {
-            record.one_more(&batch.usage);
+            record.one_more(&batch.usage, now);
         }
     }
     let last = embedded.last().map(|batch| batch.usage).unwrap_or_default();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk};
 use super::chat::{error_in_stream, malformed_stream, soft_failure, truncated};
-use crate::host::{Host, Upstream, UpstreamError};
+use crate::host::{Clock, Host, Upstream, UpstreamError};
 use crate::pool::{Verdict, network_fault};
 use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault};
 
@@ -63,8 +63,13 @@ impl<H: Host> EventStream<H> {
                     self.source = Some(source);
                 }
                 Err(error) => source.fail(&self.host, network_fault(&error), &mut out),
-                Ok(None) => source.finish(&self.host, &mut out),
-                Ok(Some(chunk)) => self.source = source.push(&self.host, &chunk, &mut out),
+                Ok(chunk) => {
+                    source.record.received(self.host.clock().now());
+                    match chunk {
+                        None => source.finish(&self.host, &mut out),
+                        Some(chunk) => self.source = source.push(&self.host, &chunk, &mut out),
+                    }
+                }
             }
         }
         Some(out.into())

@@ -11,6 +11,7 @@ mod chat;
 mod embeddings;
 mod events;
 mod models;
+mod news;
 mod routes;
 mod snapshots;
 
@@ -25,6 +26,7 @@ pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::refresh;
+pub(crate) use news::{hear, tell};
 
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;

@@ -122,6 +122,13 @@ impl SnapshotCache {
         }
     }
 
+    /// Somebody else changed a pool: its next use checks it behind the request.
+    pub(crate) fn doubt(&mut self, pool: &PoolId, now: Timestamp) {
+        if let Some(cached) = self.pools.get_mut(pool) {
+            cached.checked_at = cached.checked_at.min(now - SOFT_AGE);
+        }
+    }
+
     /// The store does not know a client key.
     pub(super) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
         if self.unknown.len() >= MOST_UNKNOWN {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_shared::Counters;
+use pool_shared::{AttemptOutcome, Event, KeyId, PoolId};
 
-use super::{Account, Report, ReportEntry, WriterId};
+use super::{CellId, Cells, LearntRecord, Level, Report, Tally, WriterId};
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
 /// its request has ended, and the last try needs some of them.
@@ -16,15 +16,82 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(25);
 /// it: the runtime may have ended the one who had it.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// The counts that the ledger has not confirmed yet. Plain data: a host takes reports out and sends.
+/// How long a report rests after it failed once; twice as long after each further time, up to the
+/// longest.
+const FIRST_REST: Duration = Duration::from_millis(500);
+const LONGEST_REST: Duration = Duration::from_secs(4);
+
+/// The most cells in a report: some 500 KB of the 2 MB that a row of the ledger may have. The rest
+/// travels in the next one.
+const MOST_CELLS: usize = 4_000;
+/// The most events in a report. They are there to be looked at, not to be counted.
+const MOST_EVENTS: usize = 100;
+/// The longest message of an event, in characters.
+const LONGEST_MESSAGE: usize = 300;
+/// The most of what was learnt in a report; the rest travels in the next one.
+const MOST_LEARNT: usize = 1_000;
+
+/// One attempt that came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The pool.
+    pub pool: PoolId,
+    /// The Gemini key.
+    pub key: KeyId,
+    /// The Gemini model.
+    pub model: String,
+    /// What became of it.
+    pub outcome: AttemptOutcome,
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took to the first piece of the answer and to its end; counted when it was ok.
+    pub took: Option<(Duration, Duration)>,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer, thinking included.
+    pub completion_tokens: u64,
+    /// Tokens of the prompt that were in Gemini's cache.
+    pub cached_tokens: u64,
+    /// Tokens of the answer that were thinking.
+    pub thought_tokens: u64,
+}
+
+impl Attempt {
+    fn tally(&self) -> Tally {
+        let mut tally = Tally {
+            requests: 1,
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            cached_tokens: self.cached_tokens,
+            thought_tokens: self.thought_tokens,
+            last_ms: self.began.as_millisecond(),
+            ..Tally::default()
+        };
+        if let (AttemptOutcome::Ok, Some((first_byte, total))) = (self.outcome, self.took) {
+            tally.first_byte.record(milliseconds(first_byte));
+            tally.total.record(milliseconds(total));
+        }
+        tally
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// What the ledger has not confirmed yet. Plain data: a host takes reports out and sends them.
 #[derive(Debug)]
 pub struct ReportBuffer {
     writer: WriterId,
     last_sequence: u64,
-    counts: BTreeMap<Account, Counters>,
+    counts: BTreeMap<PoolId, Cells>,
+    events: Vec<Event>,
+    learnt: BTreeMap<String, LearntRecord>,
+    moved: Vec<PoolId>,
     lost: u64,
     given_up: u64,
     unconfirmed: Vec<Unconfirmed>,
+    known: u64,
 }
 
 /// A report that may or may not have been applied: it goes out again as it was.
@@ -33,6 +100,7 @@ struct Unconfirmed {
     report: Report,
     first_taken: Timestamp,
     leased_until: Timestamp,
+    rest: Duration,
 }
 
 impl ReportBuffer {
@@ -43,21 +111,77 @@ impl ReportBuffer {
             writer,
             last_sequence: 0,
             counts: BTreeMap::new(),
+            events: Vec::new(),
+            learnt: BTreeMap::new(),
+            moved: Vec::new(),
             lost: 0,
             given_up: 0,
             unconfirmed: Vec::new(),
+            known: 0,
         }
     }
 
-    /// Notes an attempt.
-    pub fn add(&mut self, account: Account, counters: &Counters) {
-        self.counts.entry(account).or_default().add(counters);
+    /// Who writes.
+    #[must_use]
+    pub const fn writer(&self) -> &WriterId {
+        &self.writer
     }
 
-    /// Whether everything was counted and confirmed.
+    /// Counts an attempt under the minute in which it began.
+    pub fn add(&mut self, attempt: &Attempt) {
+        let id = CellId {
+            start: Level::Minute.bucket(attempt.began.as_second()),
+            key: Some(attempt.key.clone()),
+            model: attempt.model.clone(),
+            outcome: attempt.outcome,
+        };
+        self.counts.entry(attempt.pool.clone()).or_default().add(id, &attempt.tally());
+    }
+
+    /// Notes what went wrong. Like events become one.
+    pub fn add_event(&mut self, mut event: Event) {
+        if let Some((end, _)) = event.message.char_indices().nth(LONGEST_MESSAGE) {
+            event.message.truncate(end);
+        }
+        let room = self.events.len() < MOST_EVENTS;
+        let like = self.events.iter_mut().rev().find(|other| {
+            (&other.pool, &other.key, &other.model, other.verdict, &other.message)
+                == (&event.pool, &event.key, &event.model, event.verdict, &event.message)
+        });
+        match like {
+            Some(like) => {
+                like.at = like.at.max(event.at);
+                like.count += event.count;
+            }
+            None if room => self.events.push(event),
+            None => {}
+        }
+    }
+
+    /// Notes what others are to know. Of two records of one id, the later one goes out.
+    pub fn add_learnt(&mut self, record: LearntRecord) {
+        self.learnt.insert(record.id.clone(), record);
+    }
+
+    /// Notes that a pool's configuration was changed.
+    pub fn add_moved(&mut self, pool: PoolId) {
+        if !self.moved.contains(&pool) {
+            self.moved.push(pool);
+        }
+    }
+
+    /// Whether everything was told and confirmed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty() && self.unconfirmed.is_empty() && self.lost == 0
+        self.nothing_new() && self.unconfirmed.is_empty()
+    }
+
+    fn nothing_new(&self) -> bool {
+        self.counts.is_empty()
+            && self.events.is_empty()
+            && self.learnt.is_empty()
+            && self.moved.is_empty()
+            && self.lost == 0
     }
 
     /// Attempts given up since the start.
@@ -66,78 +190,129 @@ impl ReportBuffer {
         self.given_up
     }
 
-    /// What is to be sent now: a report that failed before, unchanged, else the counts as a new one.
-    /// Whoever takes a report tells [`Self::confirm`] or [`Self::failed`] what became of it.
+    /// Attempts that the ledger has not confirmed.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let unconfirmed: u64 = self.unconfirmed.iter().map(|waiting| waiting.report.requests()).sum();
+        unconfirmed + self.counts.values().map(Cells::requests).sum::<u64>()
+    }
+
+    /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes
+    /// a report tells [`Self::confirm`] or [`Self::failed`] what became of it.
     pub fn take(&mut self, now: Timestamp) -> Option<Report> {
         self.give_up(now);
+        let known = self.known;
         if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.leased_until <= now) {
             waiting.leased_until = now + LEASE;
+            waiting.report.known = known;
             return Some(waiting.report.clone());
         }
-        if self.counts.is_empty() && self.lost == 0 {
+        if self.nothing_new() {
             return None;
         }
         self.last_sequence += 1;
-        let entries = std::mem::take(&mut self.counts)
-            .into_iter()
-            .map(|(account, counters)| ReportEntry { account, counters })
-            .collect();
-        let lost = std::mem::take(&mut self.lost);
-        let report = Report { writer: self.writer.clone(), sequence: self.last_sequence, entries, lost };
+        let report = Report {
+            writer: self.writer.clone(),
+            sequence: self.last_sequence,
+            counts: self.take_counts(),
+            events: std::mem::take(&mut self.events),
+            learnt: self.take_learnt(),
+            moved: std::mem::take(&mut self.moved),
+            lost: std::mem::take(&mut self.lost),
+            known,
+        };
         self.unconfirmed.push(Unconfirmed {
             report: report.clone(),
             first_taken: now,
             leased_until: now + LEASE,
+            rest: FIRST_REST,
         });
         Some(report)
     }
 
-    /// The ledger has the report.
-    pub fn confirm(&mut self, sequence: u64) {
-        self.unconfirmed.retain(|waiting| waiting.report.sequence != sequence);
-    }
-
-    /// The ledger may not have the report: it can be taken again at once.
-    pub fn failed(&mut self, sequence: u64) {
-        for waiting in &mut self.unconfirmed {
-            if waiting.report.sequence == sequence {
-                waiting.leased_until = Timestamp::MIN;
+    fn take_counts(&mut self) -> BTreeMap<PoolId, Cells> {
+        let mut room = MOST_CELLS;
+        let mut taken = BTreeMap::new();
+        for (pool, mut cells) in std::mem::take(&mut self.counts) {
+            let rest = cells.split_off(room);
+            room -= cells.len();
+            if !rest.is_empty() {
+                self.counts.insert(pool.clone(), rest);
+            }
+            if !cells.is_empty() {
+                taken.insert(pool, cells);
             }
         }
+        taken
+    }
+
+    fn take_learnt(&mut self) -> Vec<LearntRecord> {
+        let rest = match self.learnt.keys().nth(MOST_LEARNT).cloned() {
+            Some(at) => self.learnt.split_off(&at),
+            None => BTreeMap::new(),
+        };
+        std::mem::replace(&mut self.learnt, rest).into_values().collect()
+    }
+
+    /// The ledger has the report, and told how far its news go.
+    pub fn confirm(&mut self, sequence: u64, cursor: u64) {
+        self.unconfirmed.retain(|waiting| waiting.report.sequence != sequence);
+        self.known = cursor;
+    }
+
+    /// The ledger may not have the report. It can be taken again after the time that this gives.
+    pub fn failed(&mut self, sequence: u64, now: Timestamp) -> Duration {
+        let waiting = self.unconfirmed.iter_mut().find(|waiting| waiting.report.sequence == sequence);
+        let Some(waiting) = waiting else { return FIRST_REST };
+        let rest = waiting.rest;
+        waiting.leased_until = now + rest;
+        waiting.rest = (rest * 2).min(LONGEST_REST);
+        rest
     }
 
     /// Counts the attempts of reports that are too old as lost. Some of them may have been applied all
-    /// the same, so the number is an upper bound.
+    /// the same, so the number is an upper bound. What was learnt and which pools moved is told again;
+    /// events are dropped.
     fn give_up(&mut self, now: Timestamp) {
-        let given_up = &mut self.given_up;
-        let lost = &mut self.lost;
-        self.unconfirmed.retain(|waiting| {
-            let keep = now.duration_since(waiting.first_taken).unsigned_abs() < GIVE_UP_AFTER
-                || waiting.leased_until > now;
-            if !keep {
-                let attempts: u64 = waiting.report.entries.iter().map(|entry| entry.counters.requests).sum();
-                *lost += attempts + waiting.report.lost;
-                *given_up += attempts;
+        let too_old = |waiting: &mut Unconfirmed| {
+            now.duration_since(waiting.first_taken).unsigned_abs() >= GIVE_UP_AFTER
+                && waiting.leased_until <= now
+        };
+        for Unconfirmed { report, .. } in self.unconfirmed.extract_if(.., too_old) {
+            let attempts = report.requests();
+            self.lost += attempts + report.lost;
+            self.given_up += attempts;
+            for record in report.learnt.into_iter().filter(|record| record.until > now) {
+                self.learnt.entry(record.id.clone()).or_insert(record);
             }
-            keep
-        });
+            self.moved.extend(report.moved);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pool_shared::{KeyId, PoolId};
-
     use super::*;
 
-    fn account(key: &str) -> Account {
-        Account { pool: PoolId::new("pool-1"), key: KeyId::new(key), model: "m".to_owned() }
+    fn attempt(key: &str) -> Attempt {
+        Attempt {
+            pool: PoolId::new("pool-1"),
+            key: KeyId::new(key),
+            model: "m".to_owned(),
+            outcome: AttemptOutcome::Ok,
+            began: at(90),
+            took: Some((Duration::from_millis(100), Duration::from_secs(1))),
+            prompt_tokens: 3,
+            completion_tokens: 2,
+            cached_tokens: 1,
+            thought_tokens: 1,
+        }
     }
 
     fn buffer_with(keys: &[&str]) -> ReportBuffer {
         let mut buffer = ReportBuffer::new(WriterId::from_random(1));
         for key in keys {
-            buffer.add(account(key), &Counters { requests: 1, successes: 1, ..Counters::default() });
+            buffer.add(&attempt(key));
         }
         buffer
     }
@@ -146,13 +321,31 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
+    fn event(key: &str) -> Event {
+        Event {
+            at: at(1),
+            pool: PoolId::new("pool-1"),
+            key: KeyId::new(key),
+            model: "m".to_owned(),
+            verdict: AttemptOutcome::Quota,
+            message: "spent".to_owned(),
+            count: 1,
+        }
+    }
+
     #[test]
-    fn attempts_of_one_account_travel_as_one_entry() {
+    fn attempts_of_one_minute_key_model_and_outcome_travel_as_one_cell() {
         let mut buffer = buffer_with(&["key-1", "key-2", "key-1"]);
+        buffer.add(&Attempt { outcome: AttemptOutcome::Key, ..attempt("key-1") });
+        buffer.add(&Attempt { began: at(120), ..attempt("key-1") });
         let report = buffer.take(at(0)).unwrap();
-        let counted: Vec<_> = report.entries.iter().map(|entry| entry.counters.requests).collect();
-        assert_eq!((report.sequence, counted), (1, vec![2, 1]));
-        buffer.confirm(1);
+        let cells: Vec<_> = report.counts[&PoolId::new("pool-1")].iter().collect();
+        let seen: Vec<_> = cells.iter().map(|(id, tally)| (id.start, id.outcome, tally.requests)).collect();
+        let (ok, key) = (AttemptOutcome::Ok, AttemptOutcome::Key);
+        assert_eq!(seen, [(60, ok, 2), (60, key, 1), (60, ok, 1), (120, ok, 1)]);
+        assert_eq!(cells[0].1.total.count(), 2);
+        assert_eq!(cells[1].1.total.count(), 0, "only what was delivered is timed");
+        buffer.confirm(1, 0);
         assert!(buffer.is_empty());
     }
 
@@ -160,11 +353,13 @@ mod tests {
     fn a_failed_report_goes_out_again_unchanged_and_before_newer_counts() {
         let mut buffer = buffer_with(&["key-1"]);
         let first = buffer.take(at(0)).unwrap();
-        buffer.add(account("key-2"), &Counters { requests: 1, ..Counters::default() });
-        buffer.failed(1);
+        buffer.add(&attempt("key-2"));
+        assert_eq!(buffer.failed(1, at(0)), FIRST_REST);
         assert_eq!(buffer.take(at(1)).as_ref(), Some(&first));
         assert_eq!(buffer.take(at(1)).unwrap().sequence, 2);
         assert_eq!(buffer.take(at(2)), None, "both are under way");
+        assert_eq!(buffer.failed(1, at(2)), FIRST_REST * 2, "it rests longer each time");
+        assert_eq!(buffer.take(at(2)), None);
     }
 
     #[test]
@@ -178,10 +373,35 @@ mod tests {
     #[test]
     fn what_is_given_up_is_counted_and_told() {
         let mut buffer = buffer_with(&["key-1", "key-2"]);
+        buffer.add_moved(PoolId::new("pool-1"));
         buffer.take(at(0)).unwrap();
-        buffer.failed(1);
+        buffer.failed(1, at(0));
+        assert_eq!(buffer.waiting(), 2);
         let report = buffer.take(at(25)).unwrap();
-        assert_eq!((report.sequence, report.lost, report.entries.len()), (2, 2, 0));
-        assert_eq!(buffer.given_up(), 2);
+        assert_eq!((report.sequence, report.lost, report.counts.len()), (2, 2, 0));
+        assert_eq!((report.moved.len(), buffer.given_up(), buffer.waiting()), (1, 2, 0));
+    }
+
+    #[test]
+    fn many_cells_travel_in_several_reports() {
+        let mut buffer = ReportBuffer::new(WriterId::from_random(1));
+        for key in 0..MOST_CELLS + 10 {
+            let pool = PoolId::new(if key % 2 == 0 { "even" } else { "odd" });
+            buffer.add(&Attempt { pool, ..attempt(&format!("key-{key}")) });
+        }
+        let sent: Vec<_> =
+            std::iter::from_fn(|| buffer.take(at(0))).map(|report| report.requests()).collect();
+        assert_eq!(sent, [MOST_CELLS as u64, 10]);
+    }
+
+    #[test]
+    fn like_events_become_one_and_a_flood_is_cut() {
+        let mut buffer = ReportBuffer::new(WriterId::from_random(1));
+        for key in 0..2 * MOST_EVENTS {
+            buffer.add_event(event(&key.to_string()));
+            buffer.add_event(event("0"));
+        }
+        let report = buffer.take(at(0)).unwrap();
+        assert_eq!((report.events.len(), report.events[0].count), (MOST_EVENTS, 1 + 2 * MOST_EVENTS as u64));
     }
 }

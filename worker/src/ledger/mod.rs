@@ -2,78 +2,37 @@
 //!
 //! The gateway notes every attempt in a [`ReportBuffer`] in memory. The buffer is drained into a
 //! [`Report`], a batch of counts with a writer's id and a sequence number, and sent to the ledger,
-//! which applies each `(writer, sequence)` once however often it arrives. The ledger itself is
-//! [`database`], SQL over a synchronous trait: a SQLite Durable Object on Workers, a file natively.
+//! which applies each `(writer, sequence)` once however often it arrives, and answers with what others
+//! have learnt. The ledger itself is [`database`], SQL over a synchronous trait: a SQLite Durable
+//! Object on Workers (or several, [`Shards`]), a file natively.
 //!
 //! Nothing on a request's way to Gemini ever waits for the ledger.
 
 mod buffer;
+mod calendar;
 pub mod database;
+mod histogram;
+mod report;
 mod sequence;
+mod shard;
+mod summary;
+mod tally;
 
 use std::future::Future;
 
-use pool_shared::{Counters, KeyId, PoolId};
+use pool_shared::{Event, LedgerLoad, PoolId, StatsWindow};
 use serde::{Deserialize, Serialize};
 
-pub use buffer::ReportBuffer;
+pub use buffer::{Attempt, ReportBuffer};
+pub use calendar::Level;
+pub use histogram::Histogram;
+pub use report::{LearntRecord, News, Opaque, Report, WriterId};
 pub use sequence::AppliedSequences;
+pub use shard::{Shard, Shards};
+pub use summary::{PoolActivity, Summary};
+pub use tally::{CellId, Cells, Tally};
 
 use crate::host::{MaybeSend, MaybeSync};
-
-/// Who writes reports: one isolate or process, from its start to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct WriterId(String);
-
-impl WriterId {
-    /// A writer's id from 64 random bits.
-    #[must_use]
-    pub fn from_random(bits: u64) -> Self {
-        Self(format!("{bits:016x}"))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What an attempt is counted under.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Account {
-    /// The pool.
-    pub pool: PoolId,
-    /// The Gemini key.
-    pub key: KeyId,
-    /// The Gemini model.
-    pub model: String,
-}
-
-/// Counts of attempts, sent together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// Who sends it.
-    pub writer: WriterId,
-    /// 1, 2, 3, … a writer. The same number always carries the same content.
-    pub sequence: u64,
-    /// The counts.
-    pub entries: Vec<ReportEntry>,
-    /// Attempts whose counts were given up since the last report.
-    pub lost: u64,
-}
-
-/// The counts of one account in a [`Report`], or all of them in an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportEntry {
-    /// Where they belong.
-    #[serde(flatten)]
-    pub account: Account,
-    /// The counts.
-    #[serde(flatten)]
-    pub counters: Counters,
-}
 
 /// What the ledger is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +43,28 @@ pub enum LedgerRequest {
     /// How much did each pool do?
     Pools,
     /// How much did each key and model of this pool do?
-    Pool(PoolId),
+    Pool {
+        /// The pool.
+        pool: PoolId,
+        /// When; absent for ever since.
+        window: Option<StatsWindow>,
+    },
+    /// What went wrong?
+    Events {
+        /// In this pool; absent for all.
+        pool: Option<PoolId>,
+        /// Beyond this number; absent for the last ones.
+        after: Option<u64>,
+        /// So many at most.
+        limit: usize,
+    },
+    /// Forget what was counted, and nothing else.
+    Reset {
+        /// Of this pool; absent for all, lost attempts included.
+        pool: Option<PoolId>,
+    },
+    /// How much was written?
+    Load,
 }
 
 /// What the ledger answers.
@@ -92,16 +72,27 @@ pub enum LedgerRequest {
 #[serde(rename_all = "snake_case")]
 pub enum LedgerReply {
     /// The report is counted, now or earlier.
-    Counted,
+    Counted(News),
     /// Every pool's counts, and the attempts that were lost.
     Pools {
         /// The counts.
-        pools: Vec<(PoolId, Counters)>,
+        pools: Vec<(PoolId, Summary)>,
         /// Attempts that were given up before they could be reported.
         lost: u64,
     },
-    /// A pool's counts by key and model.
-    Pool(Vec<ReportEntry>),
+    /// A pool's counts.
+    Pool(PoolActivity),
+    /// Events with their numbers, the oldest first.
+    Events {
+        /// The events.
+        events: Vec<(u64, Event)>,
+        /// What to ask for `after` these.
+        last: u64,
+    },
+    /// It is done.
+    Done,
+    /// What was written since the ledger was loaded.
+    Load(LedgerLoad),
 }
 
 /// The ledger does not answer, or not sensibly.
@@ -109,14 +100,24 @@ pub enum LedgerReply {
 #[error("the ledger does not answer: {0}")]
 pub struct LedgerError(pub String);
 
+impl LedgerError {
+    /// It answered another question than it was asked.
+    #[must_use]
+    pub fn unexpected() -> Self {
+        Self("it answered something else than was asked".to_owned())
+    }
+}
+
 /// The ledger, near or far.
 pub trait Ledger: MaybeSend + MaybeSync {
     /// What it is, for health: `durable object`, `sqlite`.
     fn kind(&self) -> &'static str;
 
-    /// Asks the ledger. An error leaves open whether a report was counted: send it again unchanged.
+    /// Asks one shard of the ledger. An error leaves open whether a report was counted: send it again
+    /// unchanged.
     fn ask(
         &self,
+        shard: Shard,
         request: LedgerRequest,
     ) -> impl Future<Output = Result<LedgerReply, LedgerError>> + MaybeSend;
 }

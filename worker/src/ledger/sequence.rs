@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+/// The numbers beyond a gap that are kept. A gap that old never closes: its report was given up by its
+/// writer, which counted it as lost.
+const MOST_BEYOND: usize = 200;
+
 /// The sequence numbers that were applied for one writer: all up to `through`, and those beyond it
 /// that overtook an earlier one. Reports of one writer may arrive in any order and any number of times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,10 +17,19 @@ pub struct AppliedSequences {
 }
 
 impl AppliedSequences {
+    /// Whether a report was applied.
+    #[must_use]
+    pub fn has(&self, sequence: u64) -> bool {
+        sequence <= self.through || self.beyond.contains(&sequence)
+    }
+
     /// Notes a report. False: it was applied before.
     pub fn admit(&mut self, sequence: u64) -> bool {
         if sequence <= self.through || !self.beyond.insert(sequence) {
             return false;
+        }
+        if self.beyond.len() > MOST_BEYOND {
+            self.through = self.beyond.pop_first().unwrap_or(self.through);
         }
         while self.beyond.remove(&(self.through + 1)) {
             self.through += 1;
@@ -39,6 +52,7 @@ mod tests {
             let mut applied = AppliedSequences::default();
             let mut seen = BTreeSet::new();
             for sequence in order {
+                prop_assert_eq!(applied.has(sequence), seen.contains(&sequence));
                 prop_assert_eq!(applied.admit(sequence), seen.insert(sequence));
             }
         }
@@ -51,5 +65,14 @@ mod tests {
             assert!(applied.admit(sequence));
         }
         assert_eq!(applied, AppliedSequences { through: 5, beyond: BTreeSet::new() });
+    }
+
+    #[test]
+    fn a_gap_that_never_closes_costs_no_memory() {
+        let mut applied = AppliedSequences::default();
+        for sequence in 2..10_000 {
+            assert!(applied.admit(sequence));
+        }
+        assert_eq!(applied, AppliedSequences { through: 9_999, beyond: BTreeSet::new() });
     }
 }

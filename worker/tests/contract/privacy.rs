@@ -88,7 +88,7 @@ fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     };
     // The config and the ledger are among these files, else this test would prove nothing.
-    for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_counters"] {
+    for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages"] {
         assert!(files.iter().any(|file| holds(file, known)), "no file holds {known}");
     }
     for file in &files {

@@ -30,6 +30,8 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         }
         let secret = |name| env.secret(name).ok().map(|secret| secret.to_string());
         let settings = Settings::new(secret("MASTER_KEY").as_deref(), secret("ADMIN_PASSWORD").as_deref())?;
+        let shards = env.var("LEDGER_SHARDS").ok().map(|shards| shards.to_string());
+        let settings = settings.with_ledger_shards(shards.as_deref())?;
         let service = Arc::new(Service::new(settings, &WorkerRandom));
         Ok(Arc::clone(cell.get_or_init(|| service)))
     })

@@ -1,8 +1,10 @@
 //! The ledger on Cloudflare: a Durable Object with SQLite inside, and the stub that asks it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use wasm_bindgen::prelude::Closure;
 use worker::js_sys::{Function, Reflect};
@@ -12,44 +14,85 @@ use worker::{
     State, Storage, durable_object,
 };
 
+use super::WorkerClock;
+use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
-use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest};
+use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// Where the object is made: the region that `wrangler.toml.example` places the Worker in.
 const LOCATION: &str = "enam";
+/// How long after the report that made the log due it is folded: behind the report's answer.
+const ALARM_AFTER: Duration = Duration::from_secs(1);
 
 /// The ledger's object. It only ever computes and writes: no request waits in it for anything else.
+/// What is borrowed from a cell is given back before anything is waited for.
 #[durable_object]
 pub struct Ledger {
     state: State,
-    database: OnceCell<LedgerDatabase<DurableSql>>,
+    database: RefCell<Option<LedgerDatabase<DurableSql>>>,
+    /// Whether an alarm is set that folds the log.
+    alarm: Cell<bool>,
 }
 
 impl DurableObject for Ledger {
     fn new(state: State, _env: Env) -> Self {
-        Self { state, database: OnceCell::new() }
+        Self { state, database: RefCell::default(), alarm: Cell::new(false) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let request: LedgerRequest = request.json().await?;
-        match self.handle(&request) {
-            Ok(reply) => Response::from_json(&reply),
-            Err(error) => Response::error(error.to_string(), 500),
+        let request: LedgerRequest = serde_json::from_str(&request.text().await?)?;
+        match self.with_database(|database| database.handle(&request, now())) {
+            Ok(reply) => {
+                if matches!(request, LedgerRequest::Report(_)) {
+                    self.set_alarm().await;
+                }
+                Response::ok(serde_json::to_string(&reply)?)
+            }
+            Err(error) => Response::error(error.0, 500),
+        }
+    }
+
+    /// Folds the log. When this fails the runtime calls it again, later and later.
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.alarm.set(false);
+        match self.with_database(|database| database.maintain(now())) {
+            Ok(_) => Response::empty(),
+            Err(error) => Err(error.0.into()),
         }
     }
 }
 
 impl Ledger {
-    fn handle(&self, request: &LedgerRequest) -> Result<LedgerReply, LedgerError> {
-        if let Some(database) = self.database.get() {
-            return database.handle(request);
-        }
-        let storage = self.state.storage();
-        let sql = DurableSql { sql: storage.sql(), storage };
-        let database = LedgerDatabase::open(sql)?;
-        self.database.get_or_init(|| database).handle(request)
+    fn with_database<T>(
+        &self,
+        work: impl FnOnce(&mut LedgerDatabase<DurableSql>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut cell = self.database.borrow_mut();
+        let database = match cell.take() {
+            Some(database) => database,
+            None => {
+                let storage = self.state.storage();
+                LedgerDatabase::open(DurableSql { sql: storage.sql(), storage })?
+            }
+        };
+        work(cell.insert(database))
     }
+
+    /// Sets the alarm when the log is due. A failure is made up for by the next report, which finds the
+    /// log due again: the report at hand is counted either way.
+    async fn set_alarm(&self) {
+        let due = !self.alarm.get() && self.with_database(|database| database.is_due(now())).unwrap_or(false);
+        if due {
+            self.alarm.set(true);
+            let set = self.state.storage().set_alarm(ALARM_AFTER).await;
+            self.alarm.set(set.is_ok());
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    WorkerClock.now()
 }
 
 /// The SQLite inside a Durable Object.
@@ -115,13 +158,22 @@ impl LedgerStub {
         Self(namespace)
     }
 
-    async fn send(&self, request: &LedgerRequest) -> worker::Result<Result<LedgerReply, LedgerError>> {
-        let stub = self.0.get_by_name_with_location_hint("ledger", LOCATION)?;
+    async fn send(
+        &self,
+        shard: Shard,
+        request: &LedgerRequest,
+    ) -> worker::Result<Result<LedgerReply, LedgerError>> {
+        let name = match shard.number() {
+            // The name from before there were several.
+            0 => "ledger".to_owned(),
+            number => format!("ledger-{number}"),
+        };
+        let stub = self.0.get_by_name_with_location_hint(&name, LOCATION)?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(JsValue::from_str(&serde_json::to_string(request)?)));
         let mut response = stub.fetch_with_request(Request::new_with_init("https://ledger/", &init)?).await?;
         if response.status_code() == 200 {
-            return Ok(Ok(response.json().await?));
+            return Ok(Ok(serde_json::from_str(&response.text().await?)?));
         }
         Ok(Err(LedgerError(response.text().await?)))
     }
@@ -132,7 +184,7 @@ impl AskLedger for LedgerStub {
         "durable object"
     }
 
-    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
-        self.send(&request).await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))
+    async fn ask(&self, shard: Shard, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
+        self.send(shard, &request).await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ToSql, TransactionBehavior, params_from_iter};
 
+use super::SystemClock;
+use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
-use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest};
+use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::service::lock;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 use crate::store::sql::SqlDatabase;
@@ -90,7 +92,7 @@ impl LedgerSql for Sqlite {
     }
 }
 
-/// The ledger in a SQLite file.
+/// The ledger in a SQLite file. There is one, whatever shard is asked.
 #[derive(Clone)]
 pub struct SqliteLedger(Arc<Mutex<LedgerDatabase<Sqlite>>>);
 
@@ -106,10 +108,21 @@ impl Ledger for SqliteLedger {
         "sqlite"
     }
 
-    async fn ask(&self, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
+    async fn ask(&self, _shard: Shard, request: LedgerRequest) -> Result<LedgerReply, LedgerError> {
         let ledger = Arc::clone(&self.0);
         // One request at a time: the ledger reads what it then writes.
-        let answer = tokio::task::spawn_blocking(move || lock(&ledger).handle(&request));
-        answer.await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut database = lock(&ledger);
+            let reply = database.handle(&request, SystemClock.now())?;
+            let due = matches!(request, LedgerRequest::Report(_)) && database.is_due(SystemClock.now())?;
+            Ok((reply, due))
+        });
+        let (reply, due) = answer.await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))?;
+        if due {
+            // Behind the answer. If it fails, the next report finds it due again.
+            let ledger = Arc::clone(&self.0);
+            tokio::task::spawn_blocking(move || lock(&ledger).maintain(SystemClock.now()));
+        }
+        Ok(reply)
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cost, Runtime, lane_of};
+use super::{Cost, MOST_LEARNT, Runtime, lane_of};
 use crate::pool::lane::{Hold, stagger};
 use crate::pool::learnt::{Fact, Learnt, Subject};
 use crate::pool::standing::Standing;
@@ -10,7 +10,13 @@ use crate::pool::verdict::Fault;
 
 impl Runtime {
     /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
+    /// Before the pool's keys are known it waits until they are.
     pub fn absorb(&mut self, learnt: &[Learnt], now: Timestamp) {
+        if self.version.is_none() {
+            let room = MOST_LEARNT.saturating_sub(self.unheard.len());
+            self.unheard.extend(learnt.iter().take(room).cloned());
+            return;
+        }
         let waiting = std::mem::take(&mut self.learnt);
         for fact in learnt {
             self.absorb_one(fact, now);

@@ -39,6 +39,8 @@ pub struct Runtime {
     leases: BTreeMap<u64, (KeyId, Timestamp)>,
     last_serial: u64,
     learnt: Vec<Learnt>,
+    /// What others told before the keys were known.
+    unheard: Vec<Learnt>,
     spent: BTreeMap<(Subject, String), Cost>,
     /// Random bits of this isolate, so that it does not do everything when all others do.
     salt: u64,
@@ -261,6 +263,8 @@ impl Runtime {
         for lane in self.lanes.values_mut() {
             lane.move_to(&self.members, &keys, &projects, now);
         }
+        let unheard = std::mem::take(&mut self.unheard);
+        self.absorb(&unheard, now);
     }
 
     /// The places here of keys that a roster, older or the same, has at the given places.

@@ -1,0 +1,109 @@
+//! What went wrong lately.
+
+use std::collections::VecDeque;
+
+use pool_shared::{Event, EventList};
+
+use super::stats::unexpected;
+use super::{AdminError, Answer, Context, Query, ok};
+use crate::host::Host;
+use crate::ledger::{LedgerReply, LedgerRequest};
+
+/// How many events an answer has where nothing is said, and at most.
+const DEFAULT_LIMIT: usize = 100;
+const LARGEST_LIMIT: usize = 1_000;
+
+/// The events that one shard of the ledger gave.
+struct Given {
+    events: VecDeque<(u64, Event)>,
+    /// The number that its next events come after.
+    last: u64,
+}
+
+impl<H: Host> Context<'_, H> {
+    pub(super) async fn events(&self, query: &Query) -> Answer {
+        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
+        let pool = match query.get("pool") {
+            Some(reference) => Some(self.pool(reference).await?.id),
+            None => None,
+        };
+        let shards = self.service.ledger_shards().all();
+        let after = query.get("after").map(|cursor| parse_cursor(cursor, shards.count())).transpose()?;
+        self.service.flush_once(self.host).await;
+        let mut given = Vec::new();
+        for (index, shard) in self.service.ledger_shards().all().enumerate() {
+            let after = after.as_ref().and_then(|numbers| numbers.get(index).copied());
+            let request = LedgerRequest::Events { pool: pool.clone(), after, limit };
+            let reply = self.service.ask_ledger(self.host, shard, request).await?;
+            let LedgerReply::Events { events, last } = reply else { return Err(unexpected()) };
+            given.push(Given { events: events.into(), last });
+        }
+        ok(&merged(given, limit, after.is_some()))
+    }
+}
+
+/// The events of all shards in the order of their times, at most `limit`: the first ones where they
+/// follow a cursor, else the last ones.
+fn merged(mut given: Vec<Given>, limit: usize, first: bool) -> EventList {
+    let mut events = Vec::new();
+    let total: usize = given.iter().map(|given| given.events.len()).sum();
+    let mut surplus = if first { 0 } else { total.saturating_sub(limit) };
+    while events.len() < limit {
+        let heads = given.iter_mut().filter(|given| !given.events.is_empty());
+        let earliest = heads.min_by_key(|given| given.events.front().map(|(_, event)| event.at));
+        let Some((_, event)) = earliest.and_then(|given| given.events.pop_front()) else { break };
+        if surplus > 0 {
+            surplus -= 1;
+        } else {
+            events.push(event);
+        }
+    }
+    // What was left over is asked for next time.
+    let numbers = given.iter().map(|given| given.events.front().map_or(given.last, |(number, _)| number - 1));
+    let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+    EventList { events, cursor: numbers.join("-") }
+}
+
+/// A cursor has a number for each shard.
+fn parse_cursor(cursor: &str, shards: usize) -> Result<Vec<u64>, AdminError> {
+    let numbers: Option<Vec<u64>> = cursor.split('-').map(|number| number.parse().ok()).collect();
+    numbers
+        .filter(|numbers| numbers.len() == shards)
+        .ok_or_else(|| AdminError::Invalid("the query parameter 'after' is not a cursor".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{AttemptOutcome, KeyId, PoolId};
+
+    use super::*;
+
+    fn given(times: &[i64], last: u64) -> Given {
+        let event = |at: &i64| Event {
+            at: jiff::Timestamp::from_second(*at).unwrap(),
+            pool: PoolId::new("pool"),
+            key: KeyId::new("key"),
+            model: "m".to_owned(),
+            verdict: AttemptOutcome::Key,
+            message: String::new(),
+            count: 1,
+        };
+        let numbered = |(index, at)| (last - times.len() as u64 + 1 + index as u64, event(at));
+        Given { events: times.iter().enumerate().map(numbered).collect(), last }
+    }
+
+    fn seen(list: &EventList) -> (Vec<i64>, &str) {
+        (list.events.iter().map(|event| event.at.as_second()).collect(), &list.cursor)
+    }
+
+    #[test]
+    fn events_of_several_ledgers_are_merged_and_none_is_passed_over() {
+        let two = || vec![given(&[1, 4, 5], 3), given(&[2, 3], 12)];
+        assert_eq!(seen(&merged(two(), 10, true)), (vec![1, 2, 3, 4, 5], "3-12"));
+        assert_eq!(seen(&merged(two(), 3, true)), (vec![1, 2, 3], "1-12"));
+        assert_eq!(seen(&merged(two(), 2, false)), (vec![4, 5], "3-12"));
+        assert_eq!(parse_cursor("3-12", 2).unwrap(), [3, 12]);
+        assert!(parse_cursor("3-12", 1).is_err());
+        assert!(parse_cursor("", 1).is_err());
+    }
+}

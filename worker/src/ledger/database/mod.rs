@@ -1,0 +1,186 @@
+//! The ledger's own half: SQL over a database that answers at once.
+//!
+//! What comes in are [`LedgerRequest`]s, one at a time. A report is appended to a log, which writes one
+//! row, and is counted in memory ([`tail`]). Now and then [`fold`] moves what the log holds into packed
+//! pages by minute, hour, day and since the beginning, in one transaction, and only once there were
+//! enough reports that it takes no more than one further row for each. Answers ([`query`]) add up the
+//! pages and the log, so they are exact at every moment.
+//!
+//! What must never happen here: a report that is counted twice or half. When a write fails, or another
+//! instance has written meanwhile, what is in memory is dropped and read again.
+
+mod fold;
+mod query;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use pool_shared::LedgerLoad;
+
+use self::tail::{Line, Tail};
+use super::{LedgerError, LedgerReply, LedgerRequest, News, Report};
+use crate::sql::{Outcome, SqlError, SqlValue, Statement};
+
+/// A database that answers without waiting, as the one inside a Durable Object does.
+pub trait LedgerSql {
+    /// Runs the statements in order, all or none.
+    fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError>;
+}
+
+/// Each may run on a database that has the tables already. No table has an index besides its primary
+/// key: an index would write one more row each time.
+const TABLES: &[&str] = &[
+    // Reports as they came, one a line, several in a row.
+    "CREATE TABLE IF NOT EXISTS ledger_log (
+        chunk INTEGER PRIMARY KEY,
+        reports INTEGER NOT NULL,
+        lines TEXT NOT NULL
+    )",
+    // What is neither log nor counts, by name; `folds` tells whether somebody else has folded the log.
+    "CREATE TABLE IF NOT EXISTS ledger_state (
+        name TEXT PRIMARY KEY,
+        folds INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) WITHOUT ROWID",
+    // Counts. All parts of a page add up.
+    "CREATE TABLE IF NOT EXISTS ledger_pages (
+        level INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        pool TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (level, page, pool, part)
+    ) WITHOUT ROWID",
+    "INSERT INTO ledger_state (name, folds, body) VALUES ('state', 0, '{}') ON CONFLICT (name) DO NOTHING",
+];
+
+/// A row of the log takes no further report beyond this size: each report writes its row anew. For
+/// larger reports it is larger, so that several share a row that is then deleted.
+const CHUNK: usize = 32 * 1024;
+const REPORTS_IN_CHUNK: usize = 8;
+const LARGEST_CHUNK: usize = 1024 * 1024;
+
+const APPEND: &str =
+    "UPDATE ledger_log SET lines = lines || ?3, reports = reports + 1 WHERE chunk = ?1 AND reports = ?2";
+const BEGIN_CHUNK: &str = "INSERT INTO ledger_log (chunk, reports, lines) VALUES (?1, 1, ?2)";
+
+/// The ledger over a [`LedgerSql`].
+pub struct LedgerDatabase<S> {
+    sql: S,
+    /// What the log and the state hold; read when it is first needed.
+    tail: Option<Tail>,
+    load: LedgerLoad,
+}
+
+impl<S: LedgerSql> LedgerDatabase<S> {
+    /// Opens the ledger, making its tables where they are missing.
+    pub fn open(sql: S) -> Result<Self, LedgerError> {
+        sql.run(TABLES.iter().map(|sql| Statement::new(sql, [])).collect())?;
+        Ok(Self { sql, tail: None, load: LedgerLoad::default() })
+    }
+
+    /// Does what is asked.
+    pub fn handle(&mut self, request: &LedgerRequest, now: Timestamp) -> Result<LedgerReply, LedgerError> {
+        match request {
+            LedgerRequest::Report(report) => self.apply(report, now).map(LedgerReply::Counted),
+            LedgerRequest::Pools => self.pools(now),
+            LedgerRequest::Pool { pool, window } => {
+                self.pool(pool, window.as_ref(), now).map(LedgerReply::Pool)
+            }
+            LedgerRequest::Events { pool, after, limit } => self.events(pool.as_ref(), *after, *limit),
+            LedgerRequest::Reset { pool } => {
+                self.reset(pool.as_ref(), now)?;
+                Ok(LedgerReply::Done)
+            }
+            LedgerRequest::Load => {
+                self.tail()?;
+                Ok(LedgerReply::Load(self.load))
+            }
+        }
+    }
+
+    fn apply(&mut self, report: &Report, now: Timestamp) -> Result<News, LedgerError> {
+        if !self.tail()?.has(&report.writer, report.sequence) {
+            self.append(Line { at: now, report: report.clone() })?;
+            self.load.reports += 1;
+        }
+        Ok(self.tail()?.news(&report.writer, report.known, now))
+    }
+
+    /// Writes a line to the log, one row, and takes it in.
+    fn append(&mut self, line: Line) -> Result<(), LedgerError> {
+        let mut text = serde_json::to_string(&line).map_err(unreadable)?;
+        text.push('\n');
+        let tail = self.tail()?;
+        let length = text.len();
+        let (statement, chunk) =
+            match tail.open_chunk(length, (REPORTS_IN_CHUNK * length).clamp(CHUNK, LARGEST_CHUNK)) {
+                Some((chunk, reports)) => {
+                    (Statement::new(APPEND, [chunk.into(), reports.into(), SqlValue::Text(text)]), chunk)
+                }
+                None => {
+                    let chunk = tail.next_chunk();
+                    (Statement::new(BEGIN_CHUNK, [chunk.into(), SqlValue::Text(text)]), chunk)
+                }
+            };
+        if self.write(vec![statement])? == 0 {
+            return Err(self.overtaken());
+        }
+        let tail = self.tail()?;
+        tail.appended(chunk, length);
+        tail.take_in(line);
+        Ok(())
+    }
+
+    /// Runs statements that write, and gives the rows written. After a failure nobody knows what the
+    /// database holds: it is read anew.
+    fn write(&mut self, statements: Vec<Statement>) -> Result<u64, LedgerError> {
+        match self.sql.run(statements) {
+            Ok(outcomes) => {
+                let written = outcomes.iter().map(|outcome| outcome.changes).sum();
+                self.load.rows_written += written;
+                Ok(written)
+            }
+            Err(error) => {
+                self.tail = None;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn overtaken(&mut self) -> LedgerError {
+        self.tail = None;
+        LedgerError("another instance of the ledger has written meanwhile".to_owned())
+    }
+
+    /// What is in memory, read from the database where it is not.
+    fn tail(&mut self) -> Result<&mut Tail, LedgerError> {
+        let tail = match self.tail.take() {
+            Some(tail) => tail,
+            None => Tail::read(&self.sql)?,
+        };
+        Ok(self.tail.insert(tail))
+    }
+}
+
+/// Reads every row of a statement as JSON.
+fn read<T: serde::de::DeserializeOwned>(
+    sql: &impl LedgerSql,
+    statement: Statement,
+) -> Result<Vec<T>, LedgerError> {
+    let outcome = sql.run(vec![statement])?.pop().unwrap_or_default();
+    outcome.read().map_err(unreadable)
+}
+
+// By value, so that it can be named in `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn unreadable(error: serde_json::Error) -> LedgerError {
+    LedgerError(format!("it holds something unreadable: {error}"))
+}
+
+impl From<SqlError> for LedgerError {
+    fn from(error: SqlError) -> Self {
+        Self(error.0)
+    }
+}

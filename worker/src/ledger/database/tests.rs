@@ -1,0 +1,477 @@
+//! The ledger on SQLite in memory: exactness, rows written, retention, reset, what is passed on.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pool_shared::{AttemptOutcome, Event, KeyId, PoolId, Rates, StatsStep, StatsWindow};
+use serde_json::value::RawValue;
+
+use super::{LedgerDatabase, LedgerSql};
+use crate::host::native::Sqlite;
+use crate::ledger::{
+    Attempt, LearntRecord, LedgerReply, LedgerRequest, Level, News, Opaque, PoolActivity, Report,
+    ReportBuffer, WriterId,
+};
+use crate::sql::{Outcome, SqlError, Statement};
+
+mod model;
+
+/// What the database does with the next writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fault {
+    #[default]
+    None,
+    /// They fail.
+    Before,
+    /// They go through, and then the answer is lost.
+    After,
+}
+
+/// SQLite in memory that fails when told.
+#[derive(Clone)]
+struct FaultySql {
+    sqlite: Sqlite,
+    fault: Rc<Cell<Fault>>,
+}
+
+impl LedgerSql for FaultySql {
+    fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        let failed = || Err(SqlError("the fake database fails".to_owned()));
+        match self.fault.get() {
+            Fault::None => self.sqlite.run(statements),
+            Fault::Before => failed(),
+            Fault::After => {
+                self.sqlite.run(statements)?;
+                failed()
+            }
+        }
+    }
+}
+
+/// A ledger, its clock, and its database, which outlives it.
+struct World {
+    sql: FaultySql,
+    ledger: LedgerDatabase<FaultySql>,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        let sql = FaultySql { sqlite: Sqlite::open(Path::new(":memory:")).unwrap(), fault: Rc::default() };
+        let ledger = LedgerDatabase::open(sql.clone()).unwrap();
+        Self { sql, ledger, now: at("2026-11-23T12:00:00Z") }
+    }
+
+    /// Another instance on the same database, as after a crash.
+    fn restart(&mut self) {
+        self.ledger = LedgerDatabase::open(self.sql.clone()).unwrap();
+    }
+
+    fn ask(&mut self, request: LedgerRequest) -> LedgerReply {
+        self.ledger.handle(&request, self.now).unwrap()
+    }
+
+    fn report(&mut self, report: Report) -> News {
+        match self.ask(LedgerRequest::Report(report)) {
+            LedgerReply::Counted(news) => news,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sends everything in a buffer.
+    fn send(&mut self, buffer: &mut ReportBuffer) -> News {
+        let mut news = News::default();
+        while let Some(report) = buffer.take(self.now) {
+            let sequence = report.sequence;
+            news = self.report(report);
+            buffer.confirm(sequence, news.cursor);
+        }
+        news
+    }
+
+    fn activity(&mut self, name: &str, window: Option<StatsWindow>) -> PoolActivity {
+        match self.ask(LedgerRequest::Pool { pool: pool(name), window }) {
+            LedgerReply::Pool(activity) => activity,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn requests(&mut self, name: &str) -> u64 {
+        self.activity(name, None).total.counters().requests
+    }
+
+    /// Attempts in the last so many hours, seen by a step.
+    fn recent(&mut self, name: &str, step: StatsStep, hours: u64) -> u64 {
+        let since = self.now - Duration::from_hours(hours);
+        let window = StatsWindow { since, until: self.now + Duration::from_hours(25), step };
+        let activity = self.activity(name, Some(window));
+        let series: u64 = activity.series.values().map(|point| point.counters().requests).sum();
+        assert_eq!(series, activity.total.counters().requests);
+        series
+    }
+
+    fn lost(&mut self) -> u64 {
+        match self.ask(LedgerRequest::Pools) {
+            LedgerReply::Pools { lost, .. } => lost,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn events(&mut self, after: Option<u64>, limit: usize) -> (Vec<String>, u64) {
+        match self.ask(LedgerRequest::Events { pool: None, after, limit }) {
+            LedgerReply::Events { events, last } => {
+                (events.into_iter().map(|(_, event)| event.message).collect(), last)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// SQLite's own count of rows inserted, changed and deleted.
+    fn rows_written(&self) -> u64 {
+        let query = Statement::new("SELECT json_quote(total_changes()) AS row", []);
+        self.sql.sqlite.run(vec![query]).unwrap().remove(0).read().unwrap()[0]
+    }
+
+    /// Folds the log, paid for or not.
+    fn fold(&mut self) {
+        self.ledger.reset(Some(&pool("nobody")), self.now).unwrap();
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn pool(name: &str) -> PoolId {
+    PoolId::new(name)
+}
+
+fn buffer(writer: u64) -> ReportBuffer {
+    ReportBuffer::new(WriterId::from_random(writer))
+}
+
+fn attempt(name: &str, key: &str, began: Timestamp) -> Attempt {
+    Attempt {
+        pool: pool(name),
+        key: KeyId::new(key),
+        model: "gemini-3.5-flash".to_owned(),
+        outcome: AttemptOutcome::Ok,
+        began,
+        took: Some((Duration::from_millis(200), Duration::from_secs(2))),
+        prompt_tokens: 10,
+        completion_tokens: 5,
+        cached_tokens: 2,
+        thought_tokens: 1,
+    }
+}
+
+fn event(message: &str) -> Event {
+    Event {
+        at: at("2026-11-23T12:00:00Z"),
+        pool: pool("a"),
+        key: KeyId::new("k"),
+        model: "m".to_owned(),
+        verdict: AttemptOutcome::Key,
+        message: message.to_owned(),
+        count: 1,
+    }
+}
+
+fn learnt(id: &str, until: Timestamp) -> LearntRecord {
+    let body = Opaque(RawValue::from_string(format!(r#"{{"about":"{id}"}}"#)).unwrap());
+    LearntRecord { id: id.to_owned(), until, body }
+}
+
+/// Lives through `reports`, one every so often, each made by `fill`, and gives the rows written for each.
+fn rows_per_report(reports: u64, every: Duration, fill: impl Fn(u64, Timestamp, &mut [ReportBuffer])) -> f64 {
+    let mut world = World::new();
+    let before = world.rows_written();
+    let mut buffers: Vec<_> = (0..3).map(buffer).collect();
+    let mut sent = 0;
+    while sent < reports {
+        world.now += every;
+        fill(sent, world.now, &mut buffers);
+        for buffer in &mut buffers {
+            while let Some(report) = buffer.take(world.now) {
+                let sequence = report.sequence;
+                buffer.confirm(sequence, world.report(report).cursor);
+                sent += 1;
+            }
+        }
+        world.ledger.maintain(world.now).unwrap();
+    }
+    let written = world.rows_written() - before;
+    let LedgerReply::Load(load) = world.ask(LedgerRequest::Load) else { panic!() };
+    assert_eq!((load.reports, load.rows_written), (sent, written), "as SQLite counts them");
+    let (_, lines, bytes) = world.ledger.tail().unwrap().log();
+    assert!(lines < sent / 2 && bytes < 1024 * 1024, "the log is folded: {lines} of {sent} lines, {bytes}");
+    written as f64 / sent as f64
+}
+
+#[test]
+fn a_report_costs_at_most_two_rows_over_a_long_run() {
+    let second = Duration::from_secs(1);
+    let busy = rows_per_report(4_000, second, |n, now, buffers| {
+        for (index, buffer) in buffers.iter_mut().enumerate() {
+            for request in 0..10 {
+                buffer.add(&attempt("a", &format!("key-{}", (n + request) % 50), now));
+            }
+            buffer.add(&attempt(&format!("pool-{index}"), "key", now));
+            buffer.add_learnt(learnt("limit", now + second));
+            buffer.add_event(event("spent"));
+        }
+    });
+    let quiet = rows_per_report(1_500, 600 * second, |n, now, buffers| {
+        buffers[n as usize % 3].add(&attempt(&format!("pool-{}", n % 5), "key", now));
+    });
+    let many_keys = rows_per_report(150, second, |n, now, buffers| {
+        for request in 0..100 {
+            buffers[0].add(&attempt("a", &format!("key-{}", (n * 100 + request) % 10_000), now));
+        }
+    });
+    for (name, rows) in [("busy", busy), ("quiet", quiet), ("many keys", many_keys)] {
+        assert!((1.0..=2.0).contains(&rows), "{name}: {rows} rows a report");
+    }
+}
+
+#[test]
+fn folding_changes_no_answer() {
+    let mut world = World::new();
+    let mut buffer = buffer(1);
+    for round in 0..3 {
+        for key in 0..2_500 {
+            buffer.add(&attempt("a", &format!("key-{key}"), world.now));
+            let refused = Attempt { outcome: AttemptOutcome::Quota, ..attempt("a", "key-1", world.now) };
+            buffer.add(&refused);
+        }
+        world.send(&mut buffer);
+        let window = |step| Some(StatsWindow { since: at("2026-11-22T00:00:00Z"), until: world.now, step });
+        let windows = [None, window(StatsStep::Minute), window(StatsStep::Hour), window(StatsStep::Day)];
+        let before = windows.map(|window| world.activity("a", window));
+        world.fold();
+        assert_eq!(windows.map(|window| world.activity("a", window)), before);
+        world.restart();
+        assert_eq!(windows.map(|window| world.activity("a", window)), before);
+        assert_eq!(before[0].total.counters().requests, (round + 1) * 5_000);
+        assert_eq!(before[0].keys.len(), 2_500);
+        world.now += Duration::from_secs(70);
+    }
+    let parts = Statement::new("SELECT json_quote(max(length(body))) AS row FROM ledger_pages", []);
+    let longest: Vec<u64> = world.sql.sqlite.run(vec![parts]).unwrap()[0].read().unwrap();
+    assert!(longest[0] < 1_000_000, "{longest:?}: a row may have 2 MB");
+}
+
+#[test]
+fn latencies_and_rates_are_shown() {
+    let mut world = World::new();
+    let mut buffer = buffer(1);
+    let minute = Duration::from_mins(1);
+    for ago in [Duration::ZERO, minute, minute, 2 * minute, Duration::from_hours(5)] {
+        buffer.add(&attempt("a", "k", world.now - ago));
+    }
+    world.send(&mut buffer);
+    let activity = world.activity("a", None);
+    let shown = activity.total.activity();
+    // 12:00 UTC is 4 o'clock in California: five hours earlier was yesterday.
+    let rates = Rates { rpm: 2, rpm_now: 1, tpm: 20, tpm_now: 10, rpd: 4, tpd: 40 };
+    assert_eq!(shown.rates, rates);
+    assert_eq!(activity.keys[&KeyId::new("k")].activity().rates, rates);
+    let (first, total) = (shown.latency.first_byte.unwrap(), shown.latency.total.unwrap());
+    assert_eq!((first.count, total.count), (5, 5));
+    assert!((first.p50_ms - 200.0).abs() <= 10.0 && (total.p99_ms - 2_000.0).abs() <= 100.0);
+    assert_eq!(activity.total.last_used(), Some(world.now));
+    let window = StatsWindow { since: world.now - 3 * minute, until: world.now, step: StatsStep::Minute };
+    let recent = world.activity("a", Some(window));
+    assert_eq!(recent.keys[&KeyId::new("k")].activity().latency.total.unwrap().count, 3);
+}
+
+#[test]
+fn days_turn_in_california_on_both_changes_of_the_clock() {
+    for (midnights, hours) in [
+        (["2026-03-07T08:00:00Z", "2026-03-08T08:00:00Z", "2026-03-09T07:00:00Z"], [24, 23]),
+        (["2026-10-31T07:00:00Z", "2026-11-01T07:00:00Z", "2026-11-02T08:00:00Z"], [24, 25]),
+    ] {
+        let midnights = midnights.map(at);
+        let mut world = World::new();
+        world.now = midnights[2];
+        let mut buffer = buffer(1);
+        for hour in 0..47 + u64::from(hours[1] == 25) * 2 {
+            buffer.add(&attempt("a", "k", midnights[0] + Duration::from_hours(hour)));
+        }
+        world.send(&mut buffer);
+        let window = StatsWindow { since: midnights[0], until: midnights[2], step: StatsStep::Day };
+        for _ in 0..2 {
+            let series = world.activity("a", Some(window)).series;
+            let seen: Vec<_> =
+                series.iter().map(|(start, point)| (*start, point.counters().requests)).collect();
+            let expected = [(midnights[0].as_second(), hours[0]), (midnights[1].as_second(), hours[1])];
+            assert_eq!(seen, expected);
+            world.fold();
+        }
+    }
+}
+
+#[test]
+fn counts_are_kept_as_long_as_promised_and_deleted_after() {
+    let mut world = World::new();
+    let mut early = buffer(1);
+    early.add(&attempt("a", "k", world.now));
+    world.send(&mut early);
+    let steps = [StatsStep::Minute, StatsStep::Hour, StatsStep::Day];
+    let began = world.now;
+    let mut pages_at = |hours: u64| {
+        world.now = began + Duration::from_hours(hours);
+        let mut later = buffer(2 + hours);
+        later.add(&attempt("b", "k", world.now));
+        world.send(&mut later);
+        world.fold();
+        let query = "SELECT json_quote(level) AS row FROM ledger_pages WHERE pool = 'a' ORDER BY level";
+        let levels: Vec<u64> =
+            world.sql.sqlite.run(vec![Statement::new(query, [])]).unwrap()[0].read().unwrap();
+        assert_eq!(world.requests("a"), 1);
+        (levels, steps.map(|step| world.recent("a", step, hours + 25)))
+    };
+    let [total, minute, hour, day] = Level::ALL.map(Level::number);
+    assert_eq!(pages_at(26), (vec![total, minute, hour, day], [1, 1, 1]));
+    assert_eq!(pages_at(28), (vec![total, hour, day], [0, 1, 1]));
+    assert_eq!(pages_at(35 * 24), (vec![total, hour, day], [0, 1, 1]));
+    assert_eq!(pages_at(37 * 24), (vec![total, day], [0, 0, 1]));
+    assert_eq!(pages_at(400 * 24), (vec![total, day], [0, 0, 1]));
+    assert_eq!(pages_at(433 * 24), (vec![total], [0, 0, 0]));
+}
+
+#[test]
+fn a_reset_forgets_counts_and_nothing_else() {
+    let mut world = World::new();
+    let (mut one, mut two) = (buffer(1), buffer(2));
+    for name in ["a", "b"] {
+        one.add(&attempt(name, "k", world.now));
+    }
+    one.add_learnt(learnt("key k", world.now + Duration::from_hours(1)));
+    one.add_moved(pool("a"));
+    one.add_event(event("refused"));
+    let report = one.take(world.now).unwrap();
+    world.report(Report { lost: 3, ..report.clone() });
+
+    world.ask(LedgerRequest::Reset { pool: Some(pool("a")) });
+    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 1, 3));
+    world.report(report.clone());
+    assert_eq!((world.requests("a"), world.requests("b")), (0, 1), "what was applied stays applied");
+    world.restart();
+    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 1, 3));
+    two.add(&attempt("a", "k", world.now));
+    let news = world.send(&mut two);
+    assert_eq!((news.learnt.len(), news.moved, world.requests("a")), (1, vec![pool("a")], 1));
+
+    world.ask(LedgerRequest::Reset { pool: None });
+    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 0, 0));
+    world.report(report);
+    assert_eq!(world.requests("b"), 0);
+    assert_eq!(world.events(None, 10).0, ["refused"]);
+}
+
+#[test]
+fn what_one_learnt_is_told_to_the_others_once() {
+    let mut world = World::new();
+    let (mut one, mut two) = (buffer(1), buffer(2));
+    let soon = world.now + Duration::from_mins(1);
+    one.add_learnt(learnt("key 1", soon));
+    one.add_learnt(learnt("key 2", world.now + Duration::from_hours(1)));
+    one.add_moved(pool("a"));
+    let own = world.send(&mut one);
+    assert_eq!((own.learnt, own.moved, own.cursor), (vec![], vec![], 1), "nobody is told his own news");
+
+    two.add(&attempt("a", "k", world.now));
+    let news = world.send(&mut two);
+    let ids = |news: &News| news.learnt.iter().map(|record| record.id.clone()).collect::<Vec<_>>();
+    assert_eq!((ids(&news), &news.moved), (vec!["key 1".to_owned(), "key 2".to_owned()], &vec![pool("a")]));
+    assert_eq!(news.learnt[0].body.0.get(), r#"{"about":"key 1"}"#);
+    two.add(&attempt("a", "k", world.now));
+    let news = world.send(&mut two);
+    assert_eq!((ids(&news), news.moved.len()), (vec![], 0), "and nothing twice");
+
+    // Whoever starts now is told what still holds, also by a ledger that has just started.
+    world.now = soon;
+    world.fold();
+    world.restart();
+    let mut three = buffer(3);
+    three.add(&attempt("a", "k", world.now));
+    assert_eq!(ids(&world.send(&mut three)), ["key 2"]);
+    // A cursor of a ledger that is gone means nothing.
+    let mut four = buffer(4);
+    four.add(&attempt("a", "k", world.now));
+    let report = Report { known: 1_000, ..four.take(world.now).unwrap() };
+    assert_eq!(ids(&world.report(report)), ["key 2"]);
+}
+
+#[test]
+fn the_last_thousand_events_are_kept_and_can_be_followed() {
+    let mut world = World::new();
+    let mut buffer = buffer(1);
+    for round in 0..11 {
+        for number in 0..100 {
+            buffer.add_event(event(&format!("{round}-{number}")));
+        }
+        world.send(&mut buffer);
+        world.fold();
+    }
+    world.restart();
+    let (all, last) = world.events(None, 5_000);
+    assert_eq!((all.len(), all[0].as_str(), last), (1_000, "1-0", 1_100));
+    let (some, cursor) = world.events(Some(1_090), 4);
+    assert_eq!((some[0].as_str(), some.len(), cursor), ("10-90", 4, 1_094));
+    let (rest, cursor) = world.events(Some(cursor), 100);
+    assert_eq!((rest[0].as_str(), rest.len(), cursor), ("10-94", 6, 1_100));
+    assert_eq!(world.events(Some(cursor), 100), (vec![], 1_100));
+}
+
+#[test]
+fn two_instances_on_one_database_count_nothing_twice() {
+    let mut world = World::new();
+    let mut other = LedgerDatabase::open(world.sql.clone()).unwrap();
+    let mut expected = 0;
+    for round in 0..20 {
+        let mut buffer = buffer(round);
+        buffer.add(&attempt("a", "k", world.now));
+        let request = LedgerRequest::Report(buffer.take(world.now).unwrap());
+        expected += 1;
+        let ledger = if round % 2 == 0 { &mut world.ledger } else { &mut other };
+        if ledger.handle(&request, world.now).is_err() {
+            // The other one has written meanwhile: sent again, it is counted, and once.
+            ledger.handle(&request, world.now).unwrap();
+        }
+        // Both think that it is time to fold; the one that is behind the times must not.
+        if round % 5 == 4 {
+            let folded = [&mut world.ledger, &mut other].map(|ledger| ledger.reset(None, world.now).is_ok());
+            assert_ne!(folded, [false, false]);
+            expected = 0;
+        }
+    }
+    world.restart();
+    assert_eq!(world.requests("a"), expected);
+}
+
+#[test]
+fn pools_add_up() {
+    let mut world = World::new();
+    let mut buffer = buffer(1);
+    for (name, count) in [("a", 3), ("b", 2)] {
+        for _ in 0..count {
+            buffer.add(&attempt(name, "k", world.now));
+        }
+    }
+    world.send(&mut buffer);
+    for _ in 0..2 {
+        let LedgerReply::Pools { pools, .. } = world.ask(LedgerRequest::Pools) else { panic!() };
+        let seen: BTreeMap<_, _> = pools
+            .into_iter()
+            .map(|(pool, summary)| (pool, (summary.counters().requests, summary.activity().rates.rpm_now)))
+            .collect();
+        assert_eq!(seen, BTreeMap::from([(pool("a"), (3, 3)), (pool("b"), (2, 2))]));
+        world.fold();
+    }
+}

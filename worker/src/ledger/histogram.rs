@@ -1,0 +1,112 @@
+//! How durations are distributed, in little room.
+//!
+//! In: whole milliseconds. Out: quantiles within 5 %. A histogram is a sparse count of buckets, each a
+//! tenth wider than the one before, so that two of them add up exactly.
+
+use std::collections::BTreeMap;
+
+use pool_shared::Quantiles;
+use serde::{Deserialize, Serialize};
+
+/// How much wider a bucket is than the one before. Its geometric middle is off by at most the square
+/// root of it: 4.9 %.
+const RATIO: f64 = 1.1;
+
+/// Counts by bucket: 0 for no time at all, `n` for `RATIO^(n-1)` up to `RATIO^n` milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Histogram(BTreeMap<u16, u64>);
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn record(&mut self, milliseconds: u64) {
+        *self.0.entry(bucket(milliseconds)).or_default() += 1;
+    }
+
+    /// Adds another histogram to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (bucket, count) in &other.0 {
+            *self.0.entry(*bucket).or_default() += count;
+        }
+    }
+
+    /// How many durations were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// The duration in milliseconds that `percent` of 100 do not exceed; `None` when none was counted.
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> Option<f64> {
+        let rank = (self.count() * percent).div_ceil(100).max(1);
+        let mut counted = 0;
+        self.0.iter().find_map(|(bucket, count)| {
+            counted += count;
+            (counted >= rank).then(|| middle(*bucket))
+        })
+    }
+
+    /// The quantiles that are shown; `None` when nothing was counted.
+    #[must_use]
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        Some(Quantiles {
+            count: self.count(),
+            p50_ms: self.percentile(50)?,
+            p95_ms: self.percentile(95)?,
+            p99_ms: self.percentile(99)?,
+        })
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the logarithm of a u64 is positive and below 500"
+)]
+fn bucket(milliseconds: u64) -> u16 {
+    if milliseconds == 0 { 0 } else { 1 + ((milliseconds as f64).ln() / RATIO.ln()) as u16 }
+}
+
+fn middle(bucket: u16) -> f64 {
+    if bucket == 0 { 0.0 } else { RATIO.powf(f64::from(bucket) - 0.5) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn quantiles_are_within_five_percent(
+            mut values in proptest::collection::vec(prop_oneof![0_u64..50, 0_u64..100_000, 0_u64..1 << 40], 1..300),
+        ) {
+            let mut histogram = Histogram::default();
+            let mut halves = [Histogram::default(), Histogram::default()];
+            for (index, value) in values.iter().enumerate() {
+                histogram.record(*value);
+                halves[index % 2].record(*value);
+            }
+            values.sort_unstable();
+            for percent in [1_u64, 50, 95, 99, 100] {
+                let rank = (values.len() * percent as usize).div_ceil(100).max(1);
+                let exact = values[rank - 1] as f64;
+                let shown = histogram.percentile(percent).unwrap();
+                prop_assert!((shown - exact).abs() <= exact * 0.05, "p{percent}: {shown} for {exact}");
+            }
+            let [mut left, right] = halves;
+            left.add(&right);
+            prop_assert_eq!(&left, &histogram);
+            let text = serde_json::to_string(&histogram).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
+        }
+    }
+
+    #[test]
+    fn nothing_has_no_quantiles() {
+        assert_eq!(Histogram::default().quantiles(), None);
+    }
+}
