@@ -41,6 +41,7 @@ test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SD
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test sdk
+	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources
 	cargo fmt --all --check
