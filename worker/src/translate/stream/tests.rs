@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::translator::MOST_CHOICES;
 use super::*;
 use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
