@@ -17,8 +17,8 @@ use crate::crypto::{MasterKey, MasterKeyError, Vault};
 use crate::gateway::{ModelCache, SnapshotCache};
 use crate::host::{Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
-    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, ReportBuffer, Shard,
-    Shards, WriterId,
+    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
+    Shard, Shards, WriterId,
 };
 use crate::pool::Runtimes;
 use crate::reply::Reply;
@@ -166,26 +166,46 @@ impl Service {
         join_all(self.ledger_shards.all().map(|shard| self.flush_shard(host, shard, keep_sending_for))).await;
     }
 
+    /// What has to be done now and then, whether requests come or not: hears what others learnt, and tries
+    /// keys again that Gemini refused. On Workers a cron trigger calls it, natively a task.
+    pub async fn tend<H: Host>(&self, host: &H) {
+        for shard in self.ledger_shards.all() {
+            let report = self.with_reports(shard, |reports| reports.take_anyway(host.clock().now()));
+            if let Some(report) = report {
+                // What went wrong shows at the next report.
+                let _ = self.send_report(host, shard, report).await;
+            }
+        }
+        gateway::recheck(self, host).await;
+        self.flush_once(host).await;
+    }
+
     async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, keep_sending_for: Duration) {
         let started = host.clock().now();
         while let Some(report) =
             self.with_reports(shard, |reports| reports.take(host.clock().now())).flatten()
         {
-            let sequence = report.sequence;
-            let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
-            let now = host.clock().now();
-            let Ok(LedgerReply::Counted(news)) = reply else {
-                let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
-                let Some(rest) = rest else { return };
-                if now.duration_since(started).unsigned_abs() + rest > keep_sending_for {
-                    return;
-                }
-                host.clock().sleep(rest).await;
-                continue;
-            };
+            let Err(rest) = self.send_report(host, shard, report).await else { continue };
+            let spent = host.clock().now().duration_since(started).unsigned_abs();
+            if spent + rest > keep_sending_for {
+                return;
+            }
+            host.clock().sleep(rest).await;
+        }
+    }
+
+    /// Sends one report. An error tells how long to wait before it is sent again.
+    async fn send_report<H: Host>(&self, host: &H, shard: Shard, report: Report) -> Result<(), Duration> {
+        let sequence = report.sequence;
+        let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
+        let now = host.clock().now();
+        if let Ok(LedgerReply::Counted(news)) = reply {
             self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
             self.absorb(&news, now);
+            return Ok(());
         }
+        let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
+        Err(rest.unwrap_or_default())
     }
 
     /// Asks the ledger, and waits for at most 5 s.

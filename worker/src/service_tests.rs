@@ -242,6 +242,32 @@ async fn what_one_isolate_learnt_another_one_heeds_after_its_next_report() {
 }
 
 #[tokio::test]
+async fn a_refused_key_is_tried_again_on_schedule_and_comes_back() {
+    let world = World::new().await;
+    let upstream = &world.host.parts.upstream;
+    world.chat().await;
+    upstream.answer(400, BAD_KEY);
+    upstream.answer(200, ANSWER);
+    world.chat().await;
+    world.chat().await;
+    let refused = upstream.requests.lock().unwrap()[2].key.clone();
+    let asked_again = |world: &World| {
+        let requests = world.host.parts.upstream.requests.lock().unwrap();
+        requests.iter().skip(3).filter(|request| request.key == refused).count()
+    };
+    world.service.tend(&world.host).await;
+    assert_eq!(asked_again(&world), 0, "not before its time");
+    world.wait(600);
+    world.service.tend(&world.host).await;
+    assert_eq!(asked_again(&world), 1, "after ten minutes it is tried again, and Gemini takes it");
+    for _ in 0..20 {
+        assert_eq!(world.chat().await, StatusCode::OK);
+    }
+    assert!(asked_again(&world) > 1, "it serves again");
+    assert_eq!(world.stats().await.total.requests, 4 + 20, "the try itself is not counted");
+}
+
+#[tokio::test]
 async fn a_pool_changed_elsewhere_is_checked_after_the_next_report() {
     let world = World::new().await;
     world.service.flush(&world.host).await;

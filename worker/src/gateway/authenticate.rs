@@ -93,6 +93,19 @@ pub(crate) async fn refresh<H: Host>(service: &Service, host: &H, pool: &PoolId)
     let _ = refresh_from_store(service, host, pool).await;
 }
 
+/// A pool by its id, from memory or from the store; none when there is no such pool.
+pub(super) async fn snapshot_of<H: Host>(
+    service: &Service,
+    host: &H,
+    pool: &PoolId,
+) -> Result<Option<Arc<Snapshot>>, ApiError> {
+    if let Some(snapshot) = lock(&service.snapshots).get(pool) {
+        return Ok(Some(snapshot));
+    }
+    refresh_from_store(service, host, pool).await?;
+    Ok(lock(&service.snapshots).get(pool))
+}
+
 async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId) -> Result<(), ApiError> {
     let held = lock(&service.snapshots).version(pool).unwrap_or_default();
     let refreshed = host.store().refresh(pool, held).await;

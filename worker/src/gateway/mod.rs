@@ -12,6 +12,7 @@ mod embeddings;
 mod events;
 mod models;
 mod news;
+mod rechecks;
 mod routes;
 mod snapshots;
 
@@ -27,6 +28,7 @@ pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::refresh;
 pub(crate) use news::{hear, tell};
+pub(crate) use rechecks::recheck;
 
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;

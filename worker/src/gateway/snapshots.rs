@@ -85,6 +85,10 @@ impl SnapshotCache {
         self.pools.get(pool).is_some_and(|cached| age(cached.checked_at, now) < OUTAGE_AGE)
     }
 
+    pub(super) fn get(&self, pool: &PoolId) -> Option<Arc<Snapshot>> {
+        self.pools.get(pool).map(|cached| Arc::clone(&cached.snapshot))
+    }
+
     pub(super) fn version(&self, pool: &PoolId) -> Option<u64> {
         self.pools.get(pool).map(|cached| cached.snapshot.version)
     }

@@ -207,9 +207,16 @@ impl ReportBuffer {
             waiting.report.known = known;
             return Some(waiting.report.clone());
         }
-        if self.nothing_new() {
-            return None;
-        }
+        (!self.nothing_new()).then(|| self.take_new(now))
+    }
+
+    /// As [`Self::take`], but there is always something: a report that tells nothing asks for news.
+    pub fn take_anyway(&mut self, now: Timestamp) -> Report {
+        self.take(now).unwrap_or_else(|| self.take_new(now))
+    }
+
+    fn take_new(&mut self, now: Timestamp) -> Report {
+        let known = self.known;
         self.last_sequence += 1;
         let report = Report {
             writer: self.writer.clone(),
@@ -227,7 +234,7 @@ impl ReportBuffer {
             leased_until: now + LEASE,
             rest: FIRST_REST,
         });
-        Some(report)
+        report
     }
 
     fn take_counts(&mut self) -> BTreeMap<PoolId, Cells> {

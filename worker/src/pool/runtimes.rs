@@ -39,6 +39,14 @@ impl Runtimes {
         self.0.iter_mut().filter_map(learnt).collect()
     }
 
+    /// The pools in which a key is to be tried again now, as far as that is known before the pool's keys
+    /// are.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<PoolId> {
+        let due = self.0.iter().filter(|(_, (_, runtime))| runtime.has_due_rechecks(now));
+        due.map(|(pool, _)| pool.clone()).collect()
+    }
+
     /// Forgets a pool.
     pub fn forget(&mut self, pool: &PoolId) {
         self.0.remove(pool);

@@ -99,6 +99,12 @@ impl Snapshot {
         self.keys.get(index)
     }
 
+    /// The key of an id.
+    #[must_use]
+    pub fn find_key(&self, id: &KeyId) -> Option<&SnapshotKey> {
+        self.keys.iter().find(|key| key.id == *id)
+    }
+
     /// Opens a key, or gives it as opened before.
     pub fn open(&self, key: &SnapshotKey) -> Result<GeminiKey, OpenError> {
         if let Some(opened) = key.opened.get() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use worker::{Context, Env, Headers, Request, Response, event};
+use worker::{Context, Env, Headers, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 use super::{CloudflareHost, WorkerRandom, pump};
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS};
@@ -55,6 +55,15 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     };
     let reply = service.handle(&host, incoming).await;
     respond(reply, service, host, &context)
+}
+
+/// Does what has to be done now and then, by the cron trigger of `wrangler.toml.example`.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    // A deployment that is not set up says so at every request.
+    if let Ok((service, host)) = service(&env).and_then(|service| Ok((service, CloudflareHost::new(&env)?))) {
+        service.tend(&host).await;
+    }
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {

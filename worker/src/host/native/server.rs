@@ -28,6 +28,8 @@ use crate::sql::SqlError;
 
 /// How often what was counted goes to the ledger.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How often keys that Gemini refused are looked after.
+const TEND_EVERY: Duration = Duration::from_secs(30);
 /// How long running answers may take to end when the server is told to stop.
 const DRAIN_FOR: Duration = Duration::from_secs(30);
 
@@ -163,10 +165,13 @@ async fn when_stopped(mut stopped: watch::Receiver<bool>) {
 }
 
 async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    let mut reports = tokio::time::interval(REPORT_EVERY);
+    let mut rounds = tokio::time::interval(TEND_EVERY);
     while stopped.has_changed().is_ok() {
-        ticks.tick().await;
-        shared.service.flush(&shared.host).await;
+        tokio::select! {
+            _ = reports.tick() => shared.service.flush(&shared.host).await,
+            _ = rounds.tick() => shared.service.tend(&shared.host).await,
+        }
     }
 }
 

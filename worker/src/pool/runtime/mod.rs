@@ -178,6 +178,18 @@ impl Runtime {
         Some(self.lease(key, "", Cost::default(), now))
     }
 
+    /// Makes the pool's keys known, as [`Self::pick`] does.
+    pub fn meet(&mut self, roster: &Roster, now: Timestamp) {
+        self.go_over_to(roster, now);
+    }
+
+    /// Whether a key should be tried again now, or may have to be as soon as the keys are known.
+    #[must_use]
+    pub fn has_due_rechecks(&self, now: Timestamp) -> bool {
+        let told = |learnt: &Learnt| matches!(learnt.fact, Fact::Standing { next_check: Some(check), .. } if check <= now);
+        self.unheard.iter().any(told) || !self.due_rechecks(now).is_empty()
+    }
+
     /// The keys that should be tried again now: one of each project, where the project is refused.
     #[must_use]
     pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
