@@ -233,3 +233,43 @@ fn stats_and_health() {
     insta::assert_snapshot!("health_failing", poolctl.run(&["health"]));
     assert_eq!(poolctl.run(&["stats", "-o", "json"]).json()["total"]["requests"], 1_234);
 }
+
+#[test]
+fn latencies_are_shown_where_they_are_known_and_statistics_can_be_reset() {
+    let counters =
+        json!({"requests": 2, "successes": 2, "failures": 0, "prompt_tokens": 1, "completion_tokens": 1});
+    let activity = json!({"outcomes": {"ok": 2}, "rates": {"rpm": 0, "rpm_now": 2, "tpm": 0, "tpm_now": 1, "rpd": 2, "tpd": 1},
+        "latency": {"total": {"count": 2, "p50_ms": 412.3, "p95_ms": 1_840.0, "p99_ms": 12_000.0}}});
+    let with = move |mut value: Value| {
+        let row = value.as_object_mut().unwrap();
+        row.extend(counters.as_object().unwrap().clone());
+        row.insert("activity".to_owned(), activity.clone());
+        value
+    };
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/admin/v1/pools/prod/stats" => {
+            let total = with(json!({}));
+            let row = with(json!({"model": "gemini-2.5-flash"}));
+            let (activity, keys) = (&total["activity"], json!([]));
+            Answer::Json(
+                200,
+                json!({"pool": "pool-1", "name": "prod", "total": total, "activity": activity,
+                "keys": keys, "models": [row]}),
+            )
+        }
+        "/admin/v1/pools/prod" => Answer::Json(200, pool("prod", 1)),
+        _ => Answer::Raw(204, &[], String::new()),
+    });
+    let poolctl = Poolctl::with_token(&server);
+    insta::assert_snapshot!("stats_latencies", poolctl.run(&["stats", "prod"]));
+    server.requests();
+    assert_eq!(poolctl.run(&["stats", "reset"]).code, 2, "it asks first");
+    insta::assert_snapshot!("stats_reset", poolctl.run(&["stats", "reset", "prod", "--yes"]));
+    assert_eq!(poolctl.run(&["stats", "reset", "--yes"]).code, 0);
+    let log = server.log();
+    let resets: Vec<_> = log.iter().filter(|line| line.ends_with("/reset")).collect();
+    assert_eq!(
+        resets,
+        ["POST /admin/v1/pools/pool-00000000000000aa/stats/reset", "POST /admin/v1/stats/reset"]
+    );
+}

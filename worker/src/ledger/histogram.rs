@@ -92,7 +92,8 @@ mod tests {
             }
             values.sort_unstable();
             for percent in [1_u64, 50, 95, 99, 100] {
-                let rank = (values.len() * percent as usize).div_ceil(100).max(1);
+                let rank = (values.len() * usize::try_from(percent).unwrap()).div_ceil(100).max(1);
+                #[allow(clippy::cast_precision_loss, reason = "below 2^53")]
                 let exact = values[rank - 1] as f64;
                 let shown = histogram.percentile(percent).unwrap();
                 prop_assert!((shown - exact).abs() <= exact * 0.05, "p{percent}: {shown} for {exact}");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use pool_fake_gemini::{Behaviour, Counts, KeyModelCount, KeySpec, Scenario, Tokens};
-use pool_shared::{Counters, PoolStats, Stats};
+use pool_shared::{AttemptOutcome, Counters, ErrorCode, EventList, Health, PoolStats, Stats};
+use reqwest::Method;
 use serde_json::json;
 
 use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
@@ -92,6 +93,7 @@ fn sums(counts: &Counts, of: impl Fn(&KeyModelCount) -> &String) -> BTreeMap<Str
             failures: line.tally.requests - line.tally.ok,
             prompt_tokens: prompt + line.tally.tokens_cut.prompt,
             completion_tokens: completion + line.tally.tokens_cut.completion,
+            ..Counters::default()
         });
     }
     sums
@@ -104,7 +106,8 @@ pub async fn statistics_are_kept_by_pool(world: &World) {
     for pool in [&calm, &busy, &busy] {
         assert_eq!(world.chat(pool, "hello there").await.status, 200);
     }
-    let one = Counters { requests: 1, successes: 1, failures: 0, prompt_tokens: 2, completion_tokens: 4 };
+    let one =
+        Counters { requests: 1, successes: 1, prompt_tokens: 2, completion_tokens: 4, ..Counters::default() };
     let mut two = one;
     two.add(&one);
     let mut three = two;
@@ -123,4 +126,65 @@ pub async fn statistics_are_kept_by_pool(world: &World) {
     assert_eq!((stats.total, stats.lost), (three, 0));
     let rows: Vec<_> = stats.pools.iter().map(|row| (row.name.as_deref(), row.counters)).collect();
     assert_eq!(rows, [(Some("busy"), two), (None, one)]);
+}
+
+pub async fn statistics_tell_what_became_of_attempts_and_when(world: &World) {
+    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+
+    let path = format!("/pools/{}/stats", pool.id);
+    let ever = world.pool_stats(&pool).await;
+    assert_eq!(ever.activity.outcomes, BTreeMap::from([(AttemptOutcome::Ok, 1), (AttemptOutcome::Key, 1)]));
+    assert_eq!(ever.activity.latency.total.unwrap().count, 1);
+    assert!(ever.keys.iter().all(|key| key.last_used.is_some()));
+    for step in ["minute", "hour", "day"] {
+        let stats: PoolStats = world.get(&format!("{path}?step={step}")).await.json(200);
+        assert_eq!((stats.total, stats.keys.len()), (ever.total, 2), "{step}");
+        let series: u64 = stats.series.iter().map(|point| point.counters.requests).sum();
+        assert_eq!((series, stats.window.unwrap().step.name()), (2, step));
+    }
+    world.get(&format!("{path}?step=week")).await.admin_error(400, ErrorCode::InvalidRequest);
+
+    let events: EventList = world.get("/events?pool=prod&limit=5").await.json(200);
+    assert_eq!(events.events.len(), 1);
+    assert_eq!((events.events[0].verdict, events.events[0].count), (AttemptOutcome::Key, 1));
+    assert!(events.events[0].message.contains("API key"), "{:?}", events.events[0]);
+    let next: EventList = world.get(&format!("/events?after={}", events.cursor)).await.json(200);
+    assert_eq!(next, EventList { events: Vec::new(), cursor: events.cursor });
+
+    send(world.request(Method::POST, &format!("/admin/v1{path}/reset")))
+        .await
+        .admin_error(401, ErrorCode::Unauthorized);
+    world.post(&format!("{path}/reset"), &json!({})).await.no_content();
+    assert!(world.pool_stats(&pool).await.total.is_zero());
+    world.post("/stats/reset", &json!({})).await.no_content();
+    assert_eq!(world.chat(&pool, "hello").await.status, 200, "keys and pools are as they were");
+}
+
+pub async fn a_report_writes_at_most_two_rows(world: &World) {
+    const ROUNDS: u64 = 15;
+    const AT_ONCE: u64 = 40;
+    let pool = world.pool(&[("a", Behaviour::Ok), ("b", Behaviour::Ok)]).await;
+    let pool = &pool;
+    for round in 1..=ROUNDS {
+        // Models that nobody has, with long names: the log soon has the size at which it is folded.
+        let calls = (0..AT_ONCE).map(|number| async move {
+            let mut body = prompt("hello");
+            body["model"] = json!(format!("gemini-{}-{round}-{number}", "x".repeat(60)));
+            send(world.call(pool, "/v1/chat/completions", &body))
+                .await
+                .openai_error(404, Some("model_not_found"));
+        });
+        join_all(calls).await;
+        // Whoever looks sends what was counted as a report.
+        assert_eq!(world.pool_stats(pool).await.total.requests, round * AT_ONCE);
+    }
+    let load = eventually("the log is folded", async || {
+        let health: Health = world.get("/health").await.json(200);
+        health.ledger_load.filter(|load| load.rows_written > load.reports)
+    })
+    .await;
+    assert!(load.reports >= ROUNDS && load.rows_written <= 2 * load.reports, "{load:?}");
+    let stats = world.pool_stats(pool).await;
+    assert_eq!((stats.total.requests, stats.models.len() as u64), (ROUNDS * AT_ONCE, ROUNDS * AT_ONCE));
 }

@@ -113,7 +113,9 @@ mod suite {
             nothing_stored_or_logged_holds_a_secret;
         counting:
             the_ledger_equals_what_gemini_counted
-            statistics_are_kept_by_pool;
+            statistics_are_kept_by_pool
+            statistics_tell_what_became_of_attempts_and_when
+            a_report_writes_at_most_two_rows;
         state:
             a_healthy_service_says_so
             a_restart_keeps_everything;

@@ -114,16 +114,13 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         text.push('\n');
         let tail = self.tail()?;
         let length = text.len();
-        let (statement, chunk) =
-            match tail.open_chunk(length, (REPORTS_IN_CHUNK * length).clamp(CHUNK, LARGEST_CHUNK)) {
-                Some((chunk, reports)) => {
-                    (Statement::new(APPEND, [chunk.into(), reports.into(), SqlValue::Text(text)]), chunk)
-                }
-                None => {
-                    let chunk = tail.next_chunk();
-                    (Statement::new(BEGIN_CHUNK, [chunk.into(), SqlValue::Text(text)]), chunk)
-                }
-            };
+        let limit = (REPORTS_IN_CHUNK * length).clamp(CHUNK, LARGEST_CHUNK);
+        let (statement, chunk) = if let Some((chunk, reports)) = tail.open_chunk(length, limit) {
+            (Statement::new(APPEND, [chunk.into(), reports.into(), SqlValue::Text(text)]), chunk)
+        } else {
+            let chunk = tail.next_chunk();
+            (Statement::new(BEGIN_CHUNK, [chunk.into(), SqlValue::Text(text)]), chunk)
+        };
         if self.write(vec![statement])? == 0 {
             return Err(self.overtaken());
         }

@@ -104,9 +104,9 @@ impl Model {
         }
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: &Step) {
         let now = self.world.now;
-        match step {
+        match *step {
             Step::Count { writer, pool, key, outcome, minutes_ago } => {
                 let outcome = [AttemptOutcome::Ok, AttemptOutcome::Quota, AttemptOutcome::ClientLeft]
                     [usize::from(outcome)];
@@ -142,7 +142,7 @@ impl Model {
         // It stays on the way: it may arrive again.
         let report = which.get(&self.on_the_way).clone();
         // A ledger that starts anew reads first, and only the write fails.
-        self.world.ask(LedgerRequest::Load);
+        self.world.ask(&LedgerRequest::Load);
         self.world.sql.fault.set(fault);
         let reply = self.world.ledger.handle(&LedgerRequest::Report(report.clone()), self.world.now);
         self.world.sql.fault.set(Fault::None);
@@ -216,7 +216,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120)
     ) {
         let mut model = Model::new();
-        for step in steps {
+        for step in &steps {
             model.step(step);
         }
         model.settle();
