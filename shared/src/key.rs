@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, PoolId, Secret};
+use crate::{KeyId, Limits, PoolId, Secret};
 
 /// A key's share of its pool's traffic: 0 to 1,000. A key of weight 3 gets three times the traffic
 /// of a key of weight 1; weight 0 means "only when no other key is left".
@@ -73,6 +73,12 @@ pub struct Key {
     /// A label for selecting keys together, such as the project they belong to; empty when none.
     #[serde(default)]
     pub tag: String,
+    /// Its Google project, where the operator knows it: the keys of one project share their quotas.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub project: String,
+    /// Its project's quotas for each model, where the operator knows them.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Its share of the traffic.
     pub weight: Weight,
     /// Off means that a person took it out of use.
@@ -124,6 +130,12 @@ pub struct KeyImportEntry {
     /// A name for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// Its Google project, where the operator knows it: the keys of one project share their quotas.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub project: String,
+    /// Its project's quotas for each model, where the operator knows them.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// What became of an import. Nothing valid is lost because another entry was not.
@@ -185,6 +197,12 @@ pub struct KeyChange {
     /// A new label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// A new project; an empty one leaves it to what Gemini's refusals tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// New limits instead of those there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// `POST pools/{id}/keys/delete`.

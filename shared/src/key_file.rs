@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::{GeminiKey, KeyImportEntry, MalformedEntry, Secret, Weight};
+use crate::{GeminiKey, KeyImportEntry, Limits, MalformedEntry, Secret, Weight};
 
 /// What a key file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +81,8 @@ fn entry(text: &str) -> Result<KeyImportEntry, String> {
         weight: Weight::default(),
         tag: String::new(),
         name: String::new(),
+        project: String::new(),
+        limits: Limits::default(),
     })
 }
 

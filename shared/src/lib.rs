@@ -14,6 +14,7 @@ mod health;
 mod ids;
 mod key;
 mod key_file;
+mod limits;
 mod pool;
 mod secret;
 mod session;
@@ -31,6 +32,7 @@ pub use key::{
     KeyUpdate, MalformedEntry, Weight, WeightError,
 };
 pub use key_file::{KeyFile, parse_key_file};
+pub use limits::{Limits, Quota};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};

@@ -72,6 +72,7 @@ impl<H: Host> Context<'_, H> {
         check_ids(&update.ids)?;
         check_text(update.set.name.as_deref().unwrap_or_default(), "name")?;
         check_text(update.set.tag.as_deref().unwrap_or_default(), "tag")?;
+        check_text(update.set.project.as_deref().unwrap_or_default(), "project")?;
         let now = self.host.clock().now();
         let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, now).await?;
         self.changed(&pool.id);
@@ -115,8 +116,19 @@ impl<H: Host> Context<'_, H> {
                     }
                     let id = KeyId::from_random(self.host.random().next_u64());
                     let sealed = data_key.seal(pool, &id, &key, self.host.random());
-                    let KeyImportEntry { weight, tag, name, .. } = entry;
-                    sorted.keys.push(NewKey { id, digest, sealed, masked: key.masked(), name, tag, weight });
+                    let KeyImportEntry { weight, tag, name, project, limits, .. } = entry;
+                    let masked = key.masked();
+                    sorted.keys.push(NewKey {
+                        id,
+                        digest,
+                        sealed,
+                        masked,
+                        name,
+                        tag,
+                        weight,
+                        project,
+                        limits,
+                    });
                 }
             }
         }
@@ -127,6 +139,7 @@ impl<H: Host> Context<'_, H> {
 fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
     check_text(&entry.name, "name")
         .and_then(|()| check_text(&entry.tag, "tag"))
+        .and_then(|()| check_text(&entry.project, "project"))
         .map_err(|error| error.to_string())?;
     GeminiKey::parse(entry.key.expose()).map_err(|error| error.to_string())
 }

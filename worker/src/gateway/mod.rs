@@ -119,3 +119,6 @@ fn preflight<H: Host, B>(request: &IncomingRequest<B>) -> Reply<H> {
         .header("access-control-allow-headers", asked.unwrap_or("authorization, content-type"))
         .header("access-control-max-age", "86400")
 }
+
+#[cfg(test)]
+mod tests;

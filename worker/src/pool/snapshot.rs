@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
 
-use super::{Limits, ModelRules, Roster, RosterKey};
+use super::{ModelRules, Roster, RosterKey};
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
 use crate::store::{PoolConfig, StoredKey};
 
@@ -45,12 +45,12 @@ impl Snapshot {
         let data_key = vault.open_data_key(&config.id, &config.data_key)?;
         let mut roster = Roster { version: config.version, keys: Vec::with_capacity(config.keys.len()) };
         let mut keys = Vec::with_capacity(config.keys.len());
-        for StoredKey { id, sealed, weight } in config.keys {
+        for StoredKey { id, sealed, weight, project, limits } in config.keys {
             roster.keys.push(RosterKey {
                 id: id.clone(),
                 weight: weight.get(),
-                project: None,
-                limits: Limits::default(),
+                project: (!project.is_empty()).then_some(project),
+                limits,
             });
             keys.push(SnapshotKey { id, sealed, opened: OnceLock::new() });
         }

@@ -10,8 +10,8 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Pool, PoolId, PoolSettings, PoolUpdate,
-    Weight,
+    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Limits, Pool, PoolId, PoolSettings,
+    PoolUpdate, Weight,
 };
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
@@ -63,6 +63,10 @@ pub struct StoredKey {
     pub sealed: Sealed,
     /// Its share of the traffic.
     pub weight: Weight,
+    /// Its project; empty when the operator named none.
+    pub project: String,
+    /// Its project's quotas, as far as the operator named them.
+    pub limits: Limits,
 }
 
 /// What has become of a pool since a version of it was read.
@@ -127,6 +131,10 @@ pub struct NewKey {
     pub tag: String,
     /// Its share of the traffic.
     pub weight: Weight,
+    /// Its project; empty when the operator named none.
+    pub project: String,
+    /// Its project's quotas, as far as the operator named them.
+    pub limits: Limits,
 }
 
 /// An admin token to be created, or as stored.

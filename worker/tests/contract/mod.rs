@@ -107,6 +107,7 @@ mod suite {
             when_no_key_works_the_caller_is_told
             a_pool_without_keys_says_so
             four_attempts_are_made_and_none_on_the_same_key
+            a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers
             an_upstream_that_cannot_be_reached_blames_no_key;
         privacy:
             one_credential_and_nothing_of_the_client_s_goes_upstream

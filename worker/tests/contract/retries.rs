@@ -97,7 +97,7 @@ pub async fn when_no_key_works_the_caller_is_told(world: &World) {
     let pool = world.pool(&[("one", Behaviour::Invalid), ("two", Behaviour::Suspended)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
-    for body in [prompt("hello"), streamed] {
+    for (body, requests) in [(prompt("hello"), 1), (streamed, 0)] {
         world.gemini.reset();
         let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
         let message = answer.openai_error(503, Some("no_usable_key"));
@@ -106,7 +106,8 @@ pub async fn when_no_key_works_the_caller_is_told(world: &World) {
         for key in ["one", "two"] {
             // Gemini's own message about a suspended key repeats the key.
             assert!(!answer.body.contains(&gemini_key(key)));
-            assert_eq!(world.tally(key).requests, 1);
+            // Whom Gemini has refused for good is not asked again.
+            assert_eq!(world.tally(key).requests, requests);
         }
     }
 }
@@ -121,17 +122,37 @@ pub async fn a_pool_without_keys_says_so(world: &World) {
 
 pub async fn four_attempts_are_made_and_none_on_the_same_key(world: &World) {
     let names: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
-    let keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::Overloaded)).collect();
+    let keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::ExhaustedDay)).collect();
     let pool = world.pool(&keys).await;
-    for _ in 0..10 {
+    // Keys that were refused rest: twice four are tried, then the two that are left.
+    for attempts in [4, 4, 2, 0] {
         world.gemini.reset();
         let answer = world.chat(&pool, "hello").await;
-        answer.openai_error(503, Some("overloaded"));
-        assert!(!answer.header("retry-after").is_empty());
+        answer.openai_error(429, Some("insufficient_quota"));
         let tried: Vec<u64> = world.gemini.counts().served.iter().map(|line| line.tally.requests).collect();
-        assert_eq!(tried, [1, 1, 1, 1]);
+        assert_eq!(tried, vec![1; attempts]);
     }
-    assert_eq!(world.pool_stats(&pool).await.total.failures, 40);
+    assert_eq!(world.pool_stats(&pool).await.total.failures, 10);
+}
+
+pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok), ("three", Behaviour::Ok)]).await;
+    world.gemini.fail_next(3, Behaviour::Overloaded);
+    let answer = world.chat(&pool, "hello").await;
+    answer.openai_error(503, Some("overloaded"));
+    assert!(!answer.header("retry-after").is_empty());
+    let fallbacks =
+        json!({"fallbacks": {"*": ["gemini-3.5-flash-lite"]}, "aliases": {"gpt-4o": "gemini-3.5-flash"}});
+    world.patch(&format!("/pools/{}", pool.id), &fallbacks).await;
+    world.gemini.reset();
+    world.gemini.fail_next(3, Behaviour::Overloaded);
+    let mut aliased = prompt("hello");
+    aliased["model"] = json!("gpt-4o");
+    let answer = send(world.call(&pool, "/v1/chat/completions", &aliased)).await;
+    assert_eq!(
+        (said(&answer), answer.header("x-pool-model")),
+        ("You said: hello".to_owned(), "gemini-3.5-flash-lite")
+    );
 }
 
 pub async fn an_upstream_that_cannot_be_reached_blames_no_key(world: &mut World) {

@@ -57,7 +57,19 @@ fn human(list: &KeyList, view: &View) -> String {
         ("ADDED", Align::Left),
     ]);
     for key in &list.keys {
-        let Key { id, masked, fingerprint, name, tag, weight, enabled, created_at, updated_at: _ } = key;
+        let Key {
+            id,
+            masked,
+            fingerprint,
+            name,
+            tag,
+            weight,
+            enabled,
+            created_at,
+            updated_at: _,
+            project: _,
+            limits: _,
+        } = key;
         table.row([
             id.to_string().into(),
             masked.clone().into(),

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 
 pub use cause::{BlockReason, Cause, Fault, Retry};
 
-use super::{Limits, next_quota_day};
-use crate::gemini::ErrorBody;
+use super::{Limits, Quota, next_quota_day};
+use crate::gemini::{ErrorBody, Violation};
 use crate::host::UpstreamError;
 use crate::openai::ApiError;
 
@@ -75,7 +75,7 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
     Verdict {
         cause,
         until,
-        limits: Limits::from_violations(&refusal.body.violations),
+        limits: named_limits(&refusal.body.violations),
         project: refusal.body.consumer.clone().filter(|consumer| consumer.starts_with("projects/")),
         answer: answer(cause, refusal),
     }
@@ -194,6 +194,19 @@ fn says_limit_zero(message: &str) -> bool {
             next => !next.is_some_and(|next| next.is_ascii_digit()),
         }
     })
+}
+
+/// The limits that a refusal names. Zero is no limit to count against: it means that the project has no
+/// such quota.
+fn named_limits(violations: &[Violation]) -> Limits {
+    let mut limits = Limits::default();
+    for violation in violations {
+        let value = violation.quota_value.parse().ok().filter(|value: &u64| *value > 0);
+        if let (Some(quota), Some(value)) = (Quota::from_id(&violation.quota_id), value) {
+            limits.set(quota, value);
+        }
+    }
+    limits
 }
 
 enum Rest {

@@ -17,7 +17,7 @@ macro_rules! select_filtered {
             $columns,
             " AS row FROM keys WHERE pool_id = ?1 AND (?2 IS NULL OR enabled = ?2)
                 AND (?3 IS NULL OR instr(lower(
-                    id || ' ' || masked || ' ' || substr(digest, 1, 8) || ' ' || name || ' ' || tag
+                    id || ' ' || masked || ' ' || substr(digest, 1, 8) || ' ' || name || ' ' || tag || ' ' || project
                 ), ?3) > 0) ",
             $rest
         )
@@ -27,7 +27,7 @@ macro_rules! select_filtered {
 const LIST: &str = select_filtered!(
     "json_object(
         'id', id, 'masked', masked, 'fingerprint', substr(digest, 1, 8), 'name', name, 'tag', tag,
-        'weight', weight, 'enabled', enabled, 'position', position,
+        'project', project, 'limits', json(limits), 'weight', weight, 'enabled', enabled, 'position', position,
         'created_at', created_at, 'updated_at', updated_at
     )",
     "AND position > ?4 ORDER BY position LIMIT ?5"
@@ -38,9 +38,10 @@ const COUNT: &str = select_filtered!("json_quote(count(*))", "");
 /// `position` keeps the order of the input: milliseconds since 1970 times 1,000, plus the place in
 /// the chunk. It stays below 2^53 until the year 2255.
 const INSERT: &str = "INSERT INTO keys
-        (pool_id, digest, id, sealed, masked, name, tag, weight, enabled, position, created_at, updated_at)
+        (pool_id, digest, id, sealed, masked, name, tag, project, limits, weight, enabled, position, created_at,
+         updated_at)
     SELECT ?1, value ->> 'digest', value ->> 'id', value ->> 'sealed', value ->> 'masked', value ->> 'name',
-        value ->> 'tag', value ->> 'weight', 1, ?3 * 1000 + key, ?3, ?3
+        value ->> 'tag', value ->> 'project', value ->> 'limits', value ->> 'weight', 1, ?3 * 1000 + key, ?3, ?3
     FROM json_each(?2)
     WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1)
     ON CONFLICT DO NOTHING";
@@ -87,10 +88,12 @@ pub(super) fn update(
     change: &KeyChange,
     now: Timestamp,
 ) -> Result<Statement, StoreError> {
+    let limits = change.limits.as_ref().map(json_text).transpose()?;
     Ok(Statement::new(
         "UPDATE keys SET
             enabled = coalesce(?3, enabled), weight = coalesce(?4, weight),
-            name = coalesce(?5, name), tag = coalesce(?6, tag), updated_at = ?7
+            name = coalesce(?5, name), tag = coalesce(?6, tag), project = coalesce(?7, project),
+            limits = coalesce(?8, limits), updated_at = ?9
          WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
         [
             pool.as_str().into(),
@@ -99,6 +102,8 @@ pub(super) fn update(
             change.weight.map(|weight| u64::from(weight.get())).into(),
             change.name.as_deref().into(),
             change.tag.as_deref().into(),
+            change.project.as_deref().into(),
+            limits.unwrap_or(SqlValue::Null),
             now.into(),
         ],
     ))

@@ -1,7 +1,7 @@
 //! Rows as the queries pack them, and the way from there to the service's types.
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Key, KeyId, Pool, PoolId, Weight};
+use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Key, KeyId, Limits, Pool, PoolId, Weight};
 use serde::Deserialize;
 
 use crate::store::{StoreError, StoredAdminToken};
@@ -69,6 +69,8 @@ pub(super) struct KeyRow {
     fingerprint: String,
     name: String,
     tag: String,
+    project: String,
+    limits: Limits,
     weight: Weight,
     enabled: u8,
     pub(super) position: u64,
@@ -86,6 +88,8 @@ impl TryFrom<KeyRow> for Key {
             fingerprint: row.fingerprint,
             name: row.name,
             tag: row.tag,
+            project: row.project,
+            limits: row.limits,
             weight: row.weight,
             enabled: row.enabled != 0,
             created_at: timestamp(row.created_at)?,

@@ -37,6 +37,8 @@ const VERSION_1: &[&str] = &[
         masked TEXT NOT NULL,
         name TEXT NOT NULL,
         tag TEXT NOT NULL,
+        project TEXT NOT NULL,
+        limits TEXT NOT NULL,
         weight INTEGER NOT NULL,
         enabled INTEGER NOT NULL,
         position INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 //! The data plane's reads: a whole pool in one batch, packed by the query itself.
 
-use pool_shared::{KeyId, PoolId, PoolSettings, Weight};
+use pool_shared::{KeyId, Limits, PoolId, PoolSettings, Weight};
 use serde::Deserialize;
 
 use super::read_rows;
@@ -24,12 +24,14 @@ macro_rules! select_pool {
 }
 
 /// The enabled keys of the pool that the subquery names. A sealed key of the greatest length (512
-/// characters) takes some 900 bytes, so 2,000 of them stay under the 2 MB that D1 allows a value.
+/// characters) takes some 900 bytes, a project and limits some 400, so 1,500 of them stay under the 2 MB
+/// that D1 allows a value.
 macro_rules! select_keys {
     ($pool_id:literal) => {
         concat!(
-            "SELECT json_group_array(json_array(id, sealed, weight)) AS row FROM (
-                SELECT id, sealed, weight, (row_number() OVER (ORDER BY position) - 1) / 2000 AS page
+            "SELECT json_group_array(json_array(id, sealed, weight, project, json(limits))) AS row FROM (
+                SELECT id, sealed, weight, project, limits,
+                    (row_number() OVER (ORDER BY position) - 1) / 1500 AS page
                 FROM keys WHERE enabled = 1 AND pool_id = (",
             $pool_id,
             ")) GROUP BY page"
@@ -76,8 +78,14 @@ pub(super) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreErro
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
     };
     let Some(pool) = read_rows::<PoolRow>(pool)?.pop() else { return Ok(None) };
-    let pages: Vec<Vec<(KeyId, Sealed, Weight)>> = read_rows(keys)?;
-    let keys = pages.into_iter().flatten().map(|(id, sealed, weight)| StoredKey { id, sealed, weight });
+    let pages: Vec<Vec<(KeyId, Sealed, Weight, String, Limits)>> = read_rows(keys)?;
+    let keys = pages.into_iter().flatten().map(|(id, sealed, weight, project, limits)| StoredKey {
+        id,
+        sealed,
+        weight,
+        project,
+        limits,
+    });
     Ok(Some(PoolConfig {
         id: pool.id,
         name: pool.name,

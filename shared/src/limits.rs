@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gemini::Violation;
-
 /// A quota that Gemini keeps for each project and model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,20 +57,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits that a refusal names. Zero is no limit to count against: it means that the project
-    /// has no such quota.
-    #[must_use]
-    pub fn from_violations(violations: &[Violation]) -> Self {
-        let mut limits = Self::default();
-        for violation in violations {
-            let value = violation.quota_value.parse().ok().filter(|value: &u64| *value > 0);
-            if let (Some(quota), Some(value)) = (Quota::from_id(&violation.quota_id), value) {
-                limits.set(quota, value);
-            }
-        }
-        limits
-    }
-
     /// Whether no limit is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
