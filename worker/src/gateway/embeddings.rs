@@ -54,9 +54,13 @@ async fn embed<H: Host>(
         let body = fetch(host, request).await;
         let now = host.clock().now();
         record.received(now);
-        match body.and_then(|body| plan.read(index, &body).map_err(soft_failure)) {
-            Ok(batch) => embedded.push(batch),
+        let read = match body {
+            Ok(body) => plan.read(index, &body),
             Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
+        };
+        match read {
+            Ok(batch) => embedded.push(batch),
+            Err(failure) => return Err(record.failed(soft_failure(failure), &Usage::default(), host)),
         }
         if let Some(batch) = embedded.last().filter(|_| index + 1 < plan.batches.len()) {
             record.one_more(&batch.usage, now);

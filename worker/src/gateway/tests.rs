@@ -148,7 +148,7 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
         let (reply, text) = world.chat("gemini-3.5-flash", "").await;
         assert_eq!((reply.status.as_u16(), world.calls().len()), (told, 2), "{text}");
         let learnt =
-            lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&world.host.parts.clock));
+            lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
         assert!(learnt.is_empty(), "{learnt:?}");
     }
 }
