@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use pool_shared::{Counters, KeyId, PoolId};
-use pool_worker::ledger::{Account, AppliedSequences, Report, ReportBuffer, WriterId};
+use pool_shared::{AttemptOutcome, KeyId, PoolId};
+use pool_worker::ledger::{AppliedSequences, Attempt, Report, ReportBuffer, WriterId};
 
 use crate::scene::Seeded;
 
@@ -18,8 +18,10 @@ pub struct Ledger {
 impl Ledger {
     fn apply(&mut self, report: &Report) {
         if self.applied.entry(report.writer.clone()).or_default().admit(report.sequence) {
-            for entry in &report.entries {
-                *self.attempts.entry(entry.account.key.clone()).or_default() += entry.counters.requests;
+            for (id, tally) in report.counts.values().flat_map(|cells| cells.iter()) {
+                if let Some(key) = &id.key {
+                    *self.attempts.entry(key.clone()).or_default() += tally.requests;
+                }
             }
         }
     }
@@ -33,10 +35,19 @@ impl Reporter {
         Self(ReportBuffer::new(WriterId::from_random(number as u64)))
     }
 
-    pub fn count(&mut self, key: &KeyId, model: &str, success: bool) {
-        let account = Account { pool: PoolId::new("pool-1"), key: key.clone(), model: model.to_owned() };
-        let (successes, failures) = (u64::from(success), u64::from(!success));
-        self.0.add(account, &Counters { requests: 1, successes, failures, ..Counters::default() });
+    pub fn count(&mut self, key: &KeyId, model: &str, success: bool, began: Timestamp) {
+        self.0.add(&Attempt {
+            pool: PoolId::new("pool-1"),
+            key: key.clone(),
+            model: model.to_owned(),
+            outcome: if success { AttemptOutcome::Ok } else { AttemptOutcome::Network },
+            began,
+            took: None,
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            cached_tokens: 0,
+            thought_tokens: 0,
+        });
     }
 
     /// Sends what there is. Reports get lost on the way, arrive twice, or arrive without the sender hearing of it.
@@ -51,13 +62,13 @@ impl Reporter {
                 }
             }
             if lost || random.chance(0.05) {
-                self.0.failed(report.sequence);
+                self.0.failed(report.sequence, now);
                 tries += 1;
                 if tries == 3 {
                     return;
                 }
             } else {
-                self.0.confirm(report.sequence);
+                self.0.confirm(report.sequence, 0);
             }
         }
     }

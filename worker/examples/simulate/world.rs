@@ -184,7 +184,7 @@ impl World {
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         if let Some(key) = self.scene.keys.get(index) {
             let asked = request.models.get(model).copied().unwrap_or_default();
-            isolate.reporter.count(&key.id, &model_name(asked), end.is_ok());
+            isolate.reporter.count(&key.id, &model_name(asked), end.is_ok(), now);
         }
         match end {
             Ok(()) => {
