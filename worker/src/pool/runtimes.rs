@@ -47,11 +47,6 @@ impl Runtimes {
         due.map(|(pool, _)| pool.clone()).collect()
     }
 
-    /// Forgets a pool.
-    pub fn forget(&mut self, pool: &PoolId) {
-        self.0.remove(pool);
-    }
-
     fn make_room(&mut self) {
         let mut keys: usize = self.0.values().map(|(_, runtime)| runtime.key_count()).sum();
         while keys > MOST_KEYS {
