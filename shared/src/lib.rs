@@ -13,6 +13,7 @@ mod health;
 mod ids;
 mod key;
 mod key_file;
+mod migration;
 mod pool;
 mod secret;
 mod session;
@@ -29,6 +30,7 @@ pub use key::{
     KeyUpdate, MalformedEntry, Weight, WeightError,
 };
 pub use key_file::{KeyFile, parse_key_file};
+pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolUpdate, pool_name};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};

@@ -7,6 +7,7 @@
 mod client_keys;
 mod error;
 mod keys;
+mod migration;
 mod pools;
 mod routes;
 mod sessions;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode_str;
 use pool_shared::{Pool, PoolId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,14 +25,20 @@ use serde::de::DeserializeOwned;
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{AdminHost, Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::reply::Reply;
 use crate::service::{BODY_LIMIT, Service, SetupError};
-use crate::store::{ConfigStore, StoredAdminToken};
+use crate::store::{ConfigStore, StoreError, StoredAdminToken};
 
 /// Whether a path belongs to the admin API.
 pub(crate) fn is_admin_path(path: &str) -> bool {
     path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The pool that a path names, by its id or its name.
+pub(crate) fn pool_in(path: &str) -> Option<String> {
+    let reference = path.strip_prefix("/admin/v1/pools/")?.split('/').next()?;
+    Some(percent_decode_str(reference).decode_utf8_lossy().into_owned())
 }
 
 /// One request on its way through the admin API, its caller known.
@@ -52,7 +60,7 @@ pub(crate) async fn handle<H, B>(
     request_id: &str,
 ) -> Reply<H>
 where
-    H: Host,
+    H: AdminHost,
     B: IncomingBody,
 {
     match answer(service, host, request).await {
@@ -68,9 +76,14 @@ pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<
     AdminError::NotSetUp(error).reply(request_id)
 }
 
+/// The answer when the store is somewhere else and cannot be reached.
+pub(crate) fn unavailable<H: Host>(why: String, request_id: &str) -> Reply<H> {
+    AdminError::Store(StoreError::Unavailable(why)).reply(request_id)
+}
+
 async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer
 where
-    H: Host,
+    H: AdminHost,
     B: IncomingBody,
 {
     let (endpoint, access) = routes::find(&request.method, &request.path)?;
@@ -84,7 +97,7 @@ where
     context.dispatch(endpoint, &query, body).await
 }
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     async fn dispatch<B: IncomingBody>(&self, endpoint: Endpoint, query: &Query, body: Body<B>) -> Answer {
         match endpoint {
             Endpoint::Login => self.login(body.read().await?).await,
@@ -92,6 +105,7 @@ impl<H: Host> Context<'_, H> {
             Endpoint::WhoAmI => self.who_am_i(),
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
+            Endpoint::Migrate => self.migrate(body.read().await?).await,
             Endpoint::ListPools => self.list_pools().await,
             Endpoint::CreatePool => self.create_pool(body.read().await?).await,
             Endpoint::ShowPool(pool) => ok(&self.pool(&pool).await?),

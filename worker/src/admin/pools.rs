@@ -6,7 +6,7 @@ use pool_shared::{
 
 use super::keys::Sorted;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::store::{ConfigStore, NewPool};
 
 /// The longest description, in characters.
@@ -15,7 +15,7 @@ const LONGEST_DESCRIPTION: usize = 1_000;
 const MOST_MODELS: usize = 200;
 const LONGEST_MODEL: usize = 128;
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
         ok(&PoolList { pools: self.host.store().pools().await? })
     }

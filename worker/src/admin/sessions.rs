@@ -7,7 +7,7 @@ use pool_shared::{API_VERSION, AdminTokenId, Login, LoginResponse, TokenKind, Wh
 
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 
@@ -19,7 +19,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
 const LONGEST_NAME: usize = 100;
 
 /// Finds the token that a request presents as `Authorization: Bearer`.
-pub(super) async fn authenticate<H: Host>(
+pub(super) async fn authenticate<H: AdminHost>(
     service: &Service,
     host: &H,
     headers: &HeaderMap,
@@ -38,7 +38,7 @@ pub(super) async fn authenticate<H: Host>(
     Ok(stored)
 }
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn login(&self, login: Login) -> Answer {
         let password = self.service.admin_password.expose().as_bytes();
         // Hashed first, so that not even the password's length shows in the time that this takes.

@@ -12,50 +12,82 @@ use worker::{
     State, Storage, durable_object,
 };
 
+use super::config_object::{self, ConfigObject};
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest};
+use crate::service::SetupError;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// Where the object is made: the region that `wrangler.toml.example` places the Worker in.
-const LOCATION: &str = "enam";
+pub(super) const LOCATION: &str = "enam";
 
 /// The ledger's object. It only ever computes and writes: no request waits in it for anything else.
+/// An object of this class that is asked what belongs to the config is the config object instead.
 #[durable_object]
 pub struct Ledger {
     state: State,
+    env: Env,
     database: OnceCell<LedgerDatabase<DurableSql>>,
+    config: OnceCell<Rc<ConfigObject>>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state, database: OnceCell::new() }
+    fn new(state: State, env: Env) -> Self {
+        Self { state, env, database: OnceCell::new(), config: OnceCell::new() }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        if config_object::is_for_config(&request.path()) {
+            return match self.config() {
+                Ok(config) => config.fetch(request).await,
+                Err(error) => Response::error(error.to_string(), 503),
+            };
+        }
         let request: LedgerRequest = request.json().await?;
         match self.handle(&request) {
             Ok(reply) => Response::from_json(&reply),
             Err(error) => Response::error(error.to_string(), 500),
         }
     }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        if config_object::is_config(&self.state)
+            && let Ok(config) = self.config()
+        {
+            config.alarm().await?;
+        }
+        Response::empty()
+    }
 }
 
 impl Ledger {
+    fn config(&self) -> Result<Rc<ConfigObject>, SetupError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Rc::clone(config));
+        }
+        let config = Rc::new(ConfigObject::new(&self.state, &self.env)?);
+        Ok(Rc::clone(self.config.get_or_init(|| config)))
+    }
+
     fn handle(&self, request: &LedgerRequest) -> Result<LedgerReply, LedgerError> {
         if let Some(database) = self.database.get() {
             return database.handle(request);
         }
-        let storage = self.state.storage();
-        let sql = DurableSql { sql: storage.sql(), storage };
-        let database = LedgerDatabase::open(sql)?;
+        let database = LedgerDatabase::open(DurableSql::new(self.state.storage()))?;
         self.database.get_or_init(|| database).handle(request)
     }
 }
 
 /// The SQLite inside a Durable Object.
-struct DurableSql {
+pub(super) struct DurableSql {
     storage: Storage,
     sql: SqlStorage,
+}
+
+impl DurableSql {
+    pub(super) fn new(storage: Storage) -> Self {
+        Self { sql: storage.sql(), storage }
+    }
 }
 
 #[derive(Deserialize)]
