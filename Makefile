@@ -42,7 +42,7 @@ worker/build/index.js: $(bundle_sources)
 test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SDKs, the README
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
-	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test sdk
+	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 simulate: ## Try the pool engine under storms in simulated time (SEED)

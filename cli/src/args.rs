@@ -5,7 +5,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{client_key, completions, health, key, login, logout, pool, stats, version, whoami},
+    commands::{client_key, completions, health, key, login, logout, migrate, pool, stats, version, whoami},
     config::{Overrides, ProfileName, ServiceUrl},
     output::{ColorChoice, Format},
 };
@@ -120,6 +120,7 @@ pub enum Command {
     ClientKey(client_key::Command),
     Stats(stats::Args),
     Health(health::Args),
+    Migrate(migrate::Args),
     Completions(completions::Args),
     Version(version::Args),
 }

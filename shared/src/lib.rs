@@ -15,6 +15,7 @@ mod ids;
 mod key;
 mod key_file;
 mod limits;
+mod migration;
 mod pool;
 mod secret;
 mod session;
@@ -33,6 +34,7 @@ pub use key::{
 };
 pub use key_file::{KeyFile, parse_key_file};
 pub use limits::{Limits, Quota};
+pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};

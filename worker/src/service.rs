@@ -13,9 +13,10 @@ use futures_util::future::{Either, join_all, select};
 use jiff::Timestamp;
 use pool_shared::{Event, PoolId, Secret};
 
+use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
 use crate::gateway::{ModelCache, SnapshotCache};
-use crate::host::{Clock, Host, IncomingBody, IncomingRequest, Random};
+use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
     Shard, Shards, WriterId,
@@ -127,19 +128,46 @@ impl Service {
         }
     }
 
-    /// Answers a request.
+    /// Answers a request of either plane.
     pub async fn handle<H, B>(self: &Arc<Self>, host: &H, request: IncomingRequest<B>) -> Reply<H>
+    where
+        H: AdminHost + Clone,
+        B: IncomingBody,
+    {
+        if admin::is_admin_path(&request.path) {
+            self.administer(host, request).await
+        } else {
+            self.proxy(host, request).await
+        }
+    }
+
+    /// Answers a request of the admin API.
+    pub async fn administer<H, B>(self: &Arc<Self>, host: &H, request: IncomingRequest<B>) -> Reply<H>
+    where
+        H: AdminHost,
+        B: IncomingBody,
+    {
+        let request_id = new_request_id(host.random());
+        admin::handle(self, host, request, &request_id).await.header("x-request-id", &request_id)
+    }
+
+    /// Answers a request of the data plane.
+    pub async fn proxy<H, B>(self: &Arc<Self>, host: &H, request: IncomingRequest<B>) -> Reply<H>
     where
         H: Host + Clone,
         B: IncomingBody,
     {
         let request_id = new_request_id(host.random());
-        let reply = if admin::is_admin_path(&request.path) {
-            admin::handle(self, host, request, &request_id).await
-        } else {
-            gateway::handle(self, host, request).await
-        };
-        reply.header("x-request-id", &request_id)
+        gateway::handle(self, host, request).await.header("x-request-id", &request_id)
+    }
+
+    /// A request of the admin API was done on another machine: what it changed is forgotten here too.
+    pub fn administered_elsewhere(&self, path: &str) {
+        let mut snapshots = lock(&self.snapshots);
+        snapshots.forget_unknown();
+        if let Some(pool) = admin::pool_in(path) {
+            snapshots.forget_called(&pool);
+        }
     }
 
     /// Does what an answer left to do, and reports what was counted. On Workers this runs in the
@@ -311,6 +339,13 @@ pub fn not_set_up<H: Host>(path: &str, error: SetupError, random: &impl Random) 
 
 fn new_request_id(random: &impl Random) -> String {
     format!("req_{:016x}", random.next_u64())
+}
+
+/// The answer to a request of the admin API that a host could not even begin with.
+#[must_use]
+pub fn refused<H: Host>(error: AdminError, random: &impl Random) -> Reply<H> {
+    let request_id = new_request_id(random);
+    error.reply(&request_id).header("x-request-id", &request_id)
 }
 
 /// Locks isolate-wide state. A panic while it was held cannot have left it half changed in a way that

@@ -7,12 +7,15 @@ mod contract;
 mod host;
 mod support;
 
-use contract::world::{World, in_the_store};
+use contract::world::{Fault, SQL_FAULT, World, in_the_store};
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Health, HealthStatus};
+use serde_json::json;
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
+/// What breaks the store.
+const FAULTS: &[Fault] = &[SQL_FAULT];
 
 /// Breaks every question about a pool, under the running service, and repairs it.
 const BREAK: &str = "ALTER TABLE pools RENAME COLUMN data_key TO broken;
@@ -29,7 +32,7 @@ async fn a_pool_in_memory_outlives_its_store() {
     let cold = world.weighted_pool("cold", &[("other", Behaviour::Ok, 1)]).await;
     assert_eq!(world.chat(&warm, "hello").await.status, 200);
 
-    in_the_store(world.data.path(), BREAK);
+    in_the_store(world.data.path(), "pools", BREAK);
     for _ in 0..5 {
         assert_eq!(world.chat(&warm, "hello").await.status, 200);
     }
@@ -40,8 +43,16 @@ async fn a_pool_in_memory_outlives_its_store() {
     assert!(health.store.message.is_some());
     assert_eq!(health.ledger.status, HealthStatus::Ok);
 
-    in_the_store(world.data.path(), REPAIR);
+    in_the_store(world.data.path(), "pools", REPAIR);
     assert_eq!(world.chat(&cold, "hello").await.status, 200);
     assert_eq!(world.get("/health").await.json::<Health>(200).status, HealthStatus::Ok);
     assert_eq!(world.pool_stats(&warm).await.total.successes, 6);
+}
+
+#[tokio::test]
+async fn there_is_nowhere_to_migrate_to() {
+    let world = World::start().await;
+    let error =
+        world.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
+    assert_eq!(error.message, "sqlite is the store in use, and no kv is bound beside it");
 }

@@ -14,20 +14,25 @@ mod host;
 mod support;
 
 use contract::answer::Answer;
+use contract::world::{Fault, SQL_FAULT};
 use host::Host;
 use pool_shared::ErrorCode;
 use serde_json::{Value, json};
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["cloudflare", "d1", "durable object"];
+/// What breaks the store.
+const FAULTS: &[Fault] = &[SQL_FAULT];
 
 /// Takes something from a deployment.
 type Take = fn(&mut Value);
 
 /// What a deployment can lack, by the name that the service must tell.
-fn lacking() -> [(&'static str, Take); 6] {
+fn lacking() -> [(&'static str, Take); 8] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
+        ("API_TOKENS", |deployment| deployment["d1"] = json!(false)),
+        ("CONFIG_STORE", |deployment| deployment["bindings"]["CONFIG_STORE"] = json!("kv")),
         ("LEDGER", |deployment| deployment["ledger"] = json!(false)),
         ("MASTER_KEY", |deployment| drop(bindings(deployment).remove("MASTER_KEY"))),
         ("MASTER_KEY", |deployment| deployment["bindings"]["MASTER_KEY"] = json!("c2hvcnQ=")),

@@ -2,8 +2,8 @@
 
 use pool_shared::{
     ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, Health, Key, KeyBatchResult, KeyChange,
-    KeyDelete, KeyId, KeyImport, KeyImportReport, KeyList, KeyUpdate, Login, LoginResponse, Pool, PoolCreate,
-    PoolCreated, PoolId, PoolList, PoolStats, PoolUpdate, Stats, WhoAmI,
+    KeyDelete, KeyId, KeyImport, KeyImportReport, KeyList, KeyUpdate, Login, LoginResponse, Migrate,
+    MigrationStep, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolStats, PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -113,6 +113,11 @@ impl Client {
         chunk: &KeyImport,
     ) -> Result<KeyImportReport, ClientError> {
         self.call(Method::POST, &["pools", pool.as_str(), "keys", "import"], &[], Some(chunk)).await
+    }
+
+    /// One step of a migration. Sending it again is harmless.
+    pub(super) async fn migrate_once(&self, step: &Migrate) -> Result<MigrationStep, ClientError> {
+        self.call(Method::POST, &["migration"], &[], Some(step)).await
     }
 
     /// Changes keys, in requests of at most [`KeyUpdate::MAX_IDS`].

@@ -1,13 +1,13 @@
-//! Importing many keys: chunk by chunk, each again until the service took it.
+//! Work in many requests, each sent again until the service took it: imports, migrations.
 
 use std::time::Duration;
 
-use pool_shared::{KeyImport, KeyImportEntry, KeyImportReport, PoolId};
+use pool_shared::{KeyImport, KeyImportEntry, KeyImportReport, Migrate, MigrationStep, PoolId};
 
-use super::Client;
+use super::{Client, ClientError};
 use crate::{error::CliError, output::Progress};
 
-/// How often one chunk is sent before the import gives up.
+/// How often one request is sent before the work is given up.
 const ATTEMPTS: u32 = 5;
 /// Half a second, then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -31,22 +31,26 @@ impl Client {
         progress: &Progress,
     ) -> Result<(), CliError> {
         for chunk in chunks {
-            report.merge(self.import_with_retry(pool, &chunk, progress).await?);
+            report.merge(self.until_taken(progress, async || self.import_chunk(pool, &chunk).await).await?);
             progress.add(chunk.keys.len() as u64);
         }
         Ok(())
     }
 
-    async fn import_with_retry(
+    /// One step of a migration, which does no harm when it is done twice.
+    pub async fn migrate(&self, step: &Migrate, progress: &Progress) -> Result<MigrationStep, CliError> {
+        self.until_taken(progress, async || self.migrate_once(step).await).await
+    }
+
+    async fn until_taken<T>(
         &self,
-        pool: &PoolId,
-        chunk: &KeyImport,
         progress: &Progress,
-    ) -> Result<KeyImportReport, CliError> {
+        call: impl AsyncFn() -> Result<T, ClientError>,
+    ) -> Result<T, CliError> {
         let mut attempt = 1;
         loop {
-            let error = match self.import_chunk(pool, chunk).await {
-                Ok(report) => return Ok(report),
+            let error = match call().await {
+                Ok(answer) => return Ok(answer),
                 Err(error) if attempt < ATTEMPTS && error.is_transient() => error,
                 Err(error) => return Err(self.explain(error)),
             };

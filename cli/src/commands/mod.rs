@@ -9,6 +9,7 @@ pub mod health;
 pub mod key;
 pub mod login;
 pub mod logout;
+pub mod migrate;
 pub mod pool;
 mod pool_ref;
 pub mod stats;
@@ -74,6 +75,7 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::ClientKey(command) => client_key::run(ctx, command).await,
         Command::Stats(args) => stats::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,
+        Command::Migrate(args) => migrate::run(ctx, args).await,
         Command::Version(args) => version::run(&mut ctx.out, &args),
         Command::Completions(args) => completions::run(&mut ctx.out, &args),
     }

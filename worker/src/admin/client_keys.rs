@@ -5,14 +5,14 @@ use pool_shared::{
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::service::lock;
 use crate::store::{ConfigStore, NewClientKey};
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 100;
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
         ok(&ClientKeyList { client_keys: self.host.store().client_keys(&pool.id).await? })

@@ -6,7 +6,7 @@ use pool_shared::{Event, EventList};
 
 use super::stats::unexpected;
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::host::Host;
+use crate::host::AdminHost;
 use crate::ledger::{LedgerReply, LedgerRequest};
 
 /// How many events an answer has where nothing is said, and at most.
@@ -20,7 +20,7 @@ struct Given {
     last: u64,
 }
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn events(&self, query: &Query) -> Answer {
         let limit = query.parsed("limit")?.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
         let pool = match query.get("pool") {

@@ -9,7 +9,7 @@ use pool_shared::{
 
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::crypto::DataKey;
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say, and at most.
@@ -25,7 +25,7 @@ pub(super) struct Sorted {
     pub(super) repeated: u64,
 }
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_keys(&self, reference: &str, query: &Query) -> Answer {
         let pool = self.pool(reference).await?;
         let limit = query.parsed("limit")?.unwrap_or(DEFAULT_PAGE);

@@ -8,6 +8,7 @@ mod client_keys;
 mod error;
 mod events;
 mod keys;
+mod migration;
 mod pools;
 mod routes;
 mod sessions;
@@ -16,7 +17,8 @@ mod stats;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use pool_shared::{Pool, PoolId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +26,7 @@ use serde::de::DeserializeOwned;
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{AdminHost, Host, IncomingBody, IncomingRequest};
 use crate::reply::Reply;
 use crate::service::{BODY_LIMIT, Service, SetupError};
 use crate::store::{ConfigStore, StoredAdminToken};
@@ -32,6 +34,21 @@ use crate::store::{ConfigStore, StoredAdminToken};
 /// Whether a path belongs to the admin API.
 pub(crate) fn is_admin_path(path: &str) -> bool {
     path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The pool that a path names, by its id or its name.
+pub(crate) fn pool_in(path: &str) -> Option<String> {
+    let reference = path.strip_prefix("/admin/v1/pools/")?.split('/').next()?;
+    Some(percent_decode_str(reference).decode_utf8_lossy().into_owned())
+}
+
+/// Whether a request's body can matter: not before its caller has shown at least the form of a token.
+/// For a host that would have to read it only to hand it on.
+#[must_use]
+pub fn wants_body(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    matches!(*method, Method::POST | Method::PATCH)
+        && routes::find(method, path)
+            .is_ok_and(|(_, access)| access == Access::Open || sessions::presented_token(headers).is_ok())
 }
 
 /// One request on its way through the admin API, its caller known.
@@ -53,7 +70,7 @@ pub(crate) async fn handle<H, B>(
     request_id: &str,
 ) -> Reply<H>
 where
-    H: Host,
+    H: AdminHost,
     B: IncomingBody,
 {
     match answer(service, host, request).await {
@@ -71,7 +88,7 @@ pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<
 
 async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer
 where
-    H: Host,
+    H: AdminHost,
     B: IncomingBody,
 {
     let (endpoint, access) = routes::find(&request.method, &request.path)?;
@@ -85,7 +102,7 @@ where
     context.dispatch(endpoint, &query, body).await
 }
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     async fn dispatch<B: IncomingBody>(&self, endpoint: Endpoint, query: &Query, body: Body<B>) -> Answer {
         match endpoint {
             Endpoint::Login => self.login(body.read().await?).await,
@@ -93,6 +110,7 @@ impl<H: Host> Context<'_, H> {
             Endpoint::WhoAmI => self.who_am_i(),
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
+            Endpoint::Migrate => self.migrate(body.read().await?).await,
             Endpoint::ListPools => self.list_pools().await,
             Endpoint::CreatePool => self.create_pool(body.read().await?).await,
             Endpoint::ShowPool(pool) => ok(&self.pool(&pool).await?),
@@ -146,10 +164,7 @@ impl<B: IncomingBody> Body<B> {
         if length.is_some_and(|length: usize| length > BODY_LIMIT) {
             return Err(AdminError::BodyTooLarge);
         }
-        let bytes: Bytes = self.body.read(BODY_LIMIT).await.map_err(|error| match error {
-            IncomingBodyError::TooLarge => AdminError::BodyTooLarge,
-            IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
-        })?;
+        let bytes: Bytes = self.body.read(BODY_LIMIT).await?;
         // serde's message may repeat a value of the body, which may be a secret: its place is enough.
         serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
     }

@@ -10,7 +10,7 @@ use pool_shared::{
 use super::keys::Sorted;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::gemini::ModelId;
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::store::{ConfigStore, NewPool};
 
 /// The longest description, in characters.
@@ -21,7 +21,7 @@ const LONGEST_MODEL: usize = 128;
 /// The most models in one list of fallbacks: no request makes more attempts.
 const MOST_FALLBACKS: usize = 4;
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
         ok(&PoolList { pools: self.host.store().pools().await? })
     }

@@ -21,6 +21,8 @@ pub enum Endpoint {
     Health,
     /// Counts of all pools.
     Stats,
+    /// A step of a copy to the other store.
+    Migrate,
     /// All pools.
     ListPools,
     /// A new pool.
@@ -92,6 +94,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(Method::GET, "/admin/v1/stats", |_| Endpoint::Stats),
     route(Method::POST, "/admin/v1/stats/reset", |_| Endpoint::ResetStats(None)),
     route(Method::GET, "/admin/v1/events", |_| Endpoint::Events),
+    route(Method::POST, "/admin/v1/migration", |_| Endpoint::Migrate),
     route(Method::GET, "/admin/v1/pools", |_| Endpoint::ListPools),
     route(Method::POST, "/admin/v1/pools", |_| Endpoint::CreatePool),
     route(Method::GET, "/admin/v1/pools/{pool}", |names| Endpoint::ShowPool(pool(names))),

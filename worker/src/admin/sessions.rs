@@ -7,7 +7,7 @@ use pool_shared::{API_VERSION, AdminTokenId, Login, LoginResponse, TokenKind, Wh
 
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
-use crate::host::{Clock, Host, Random};
+use crate::host::{AdminHost, Clock, Random};
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 
@@ -19,18 +19,12 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
 const LONGEST_NAME: usize = 100;
 
 /// Finds the token that a request presents as `Authorization: Bearer`.
-pub(super) async fn authenticate<H: Host>(
+pub(super) async fn authenticate<H: AdminHost>(
     service: &Service,
     host: &H,
     headers: &HeaderMap,
 ) -> Result<StoredAdminToken, AdminError> {
-    let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(AdminError::NoToken),
-    };
-    TokenKind::AdminToken.verify(token).map_err(|_| AdminError::NoToken)?;
-    let hash = service.vault.token_hash(token);
+    let hash = service.vault.token_hash(presented_token(headers)?);
     let stored = host.store().admin_token(&hash).await?.ok_or(AdminError::NoToken)?;
     if stored.expires_at <= host.clock().now() {
         return Err(AdminError::ExpiredToken);
@@ -38,7 +32,18 @@ pub(super) async fn authenticate<H: Host>(
     Ok(stored)
 }
 
-impl<H: Host> Context<'_, H> {
+/// The text that a request presents as its token, if it has the form of one.
+pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
+    let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => return Err(AdminError::NoToken),
+    };
+    TokenKind::AdminToken.verify(token).map_err(|_| AdminError::NoToken)?;
+    Ok(token)
+}
+
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn login(&self, login: Login) -> Answer {
         let password = self.service.admin_password.expose().as_bytes();
         // Hashed first, so that not even the password's length shows in the time that this takes.

@@ -12,11 +12,12 @@ use pool_shared::{
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
-use crate::host::{Clock, Host};
+use crate::host::{AdminHost, Clock};
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, Summary};
-use crate::store::{ConfigStore, KeyFilter, Page};
+use crate::store::copy::Replica;
+use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 
-impl<H: Host> Context<'_, H> {
+impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn stats(&self) -> Answer {
         let names: HashMap<_, _> =
             self.host.store().pools().await?.into_iter().map(|pool| (pool.id, pool.name)).collect();
@@ -68,6 +69,7 @@ impl<H: Host> Context<'_, H> {
 
     pub(super) async fn health(&self) -> Answer {
         let store = match (self.host.store().ping().await, self.service.store_trouble()) {
+            (Err(error @ StoreError::Lagging(_)), _) => (HealthStatus::Degraded, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(error.to_string())),
             (Ok(()), Some((since, message))) => {
                 (HealthStatus::Degraded, Some(format!("failed at {since}: {message}")))

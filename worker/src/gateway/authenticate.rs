@@ -11,7 +11,7 @@ use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, lock};
-use crate::store::{ConfigStore, PoolConfig, Refreshed, StoreError};
+use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 
 /// Finds the pool of the client key that a request presents.
 pub(super) async fn authenticate<H: Host>(

@@ -133,6 +133,16 @@ impl SnapshotCache {
         }
     }
 
+    /// Drops the pool of that id or name.
+    pub(crate) fn forget_called(&mut self, reference: &str) {
+        let called =
+            |id: &PoolId, cached: &Cached| id.as_str() == reference || cached.snapshot.name == reference;
+        let pool = self.pools.iter().find(|(id, cached)| called(id, cached)).map(|(id, _)| id.clone());
+        if let Some(pool) = pool {
+            self.forget(&pool);
+        }
+    }
+
     /// The store does not know a client key.
     pub(super) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
         if self.unknown.len() >= MOST_UNKNOWN {

@@ -45,8 +45,9 @@ pub use bounds::{MaybeSend, MaybeSync};
 
 /// Everything that a host supplies.
 pub trait Host: MaybeSend + MaybeSync {
-    /// Where configuration is kept.
-    type Store: crate::store::ConfigStore;
+    /// Where configuration is read; a host that also runs the admin API has a
+    /// [`crate::store::ConfigStore`] here, and with it is an [`AdminHost`].
+    type Store: crate::store::PoolReader;
     /// Where counts are kept.
     type Ledger: crate::ledger::Ledger;
     /// How Gemini is called.
@@ -69,6 +70,11 @@ pub trait Host: MaybeSend + MaybeSync {
     /// Randomness.
     fn random(&self) -> &Self::Random;
 }
+
+/// A host whose config can be changed.
+pub trait AdminHost: Host<Store: crate::store::ConfigStore> {}
+
+impl<H: Host<Store: crate::store::ConfigStore>> AdminHost for H {}
 
 /// Time. On Workers it stands still while code computes and moves with every I/O.
 pub trait Clock: MaybeSend + MaybeSync {

@@ -1,9 +1,13 @@
 //! The config store: pools, client keys (hashed), Gemini keys (sealed), admin tokens (hashed).
 //!
-//! One trait with one implementation for SQL ([`sql`], on D1 and on SQLite). What comes in is already
-//! hashed or sealed: no secret in clear ever reaches a store. Only the admin API writes; the data
-//! plane reads, once when cold and one version number later.
+//! What comes in is already hashed or sealed: no secret in clear ever reaches a store. Only the admin
+//! API writes, to a [`ConfigStore`], which is SQL everywhere ([`sql`], on D1, on SQLite and inside a
+//! Durable Object). The data plane needs a [`PoolReader`], which is that same store or, where the
+//! Durable Object publishes its pools to KV, those documents ([`kv`]). [`copy`] moves everything from
+//! one store to another.
 
+pub mod copy;
+pub mod kv;
 pub mod sql;
 
 use std::future::Future;
@@ -16,6 +20,7 @@ use pool_shared::{
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
+use copy::Replica;
 
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +34,9 @@ pub enum StoreError {
     /// The pool's name is taken.
     #[error("a pool of that name exists already")]
     NameTaken,
+    /// Everything is stored, but the data plane does not see all of it yet.
+    #[error("{0}")]
+    Lagging(String),
 }
 
 /// Everything that the data plane needs of a pool, as stored.
@@ -188,15 +196,9 @@ pub struct BatchOutcome {
     pub missing: Vec<KeyId>,
 }
 
-/// The config store. Each method is one atomic step: all of it happens, or nothing.
-pub trait ConfigStore: MaybeSend + MaybeSync {
-    /// What it is, for health: `d1`, `sqlite`.
-    fn kind(&self) -> &'static str;
-
-    /// Whether it answers.
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
-
-    /// The pool that a client key belongs to. One round trip.
+/// What the data plane reads.
+pub trait PoolReader: MaybeSend + MaybeSync {
+    /// The pool that a client key belongs to. One round trip; two on KV.
     fn load_by_client_key(
         &self,
         hash: &TokenHash,
@@ -208,6 +210,15 @@ pub trait ConfigStore: MaybeSend + MaybeSync {
         pool: &PoolId,
         version: u64,
     ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
+}
+
+/// What the admin API reads and writes. Each method is one atomic step: all of it happens, or nothing.
+pub trait ConfigStore: PoolReader + Replica {
+    /// The other store that is bound, where a migration goes to; most deployments have none.
+    fn other(&self) -> Option<impl Replica>;
+
+    /// Whether it answers.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Every pool, by name.
     fn pools(&self) -> impl Future<Output = Result<Vec<Pool>, StoreError>> + MaybeSend;

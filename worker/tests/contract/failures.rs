@@ -4,17 +4,14 @@ use pool_fake_gemini::Behaviour;
 use pool_shared::ErrorCode;
 
 use super::world::{World, in_the_store};
-
-/// Breaks every question about callers and admins, and repairs it.
-const BREAK: &str = "ALTER TABLE client_keys RENAME COLUMN hash TO broken;
-    ALTER TABLE admin_tokens RENAME COLUMN hash TO broken;";
-const REPAIR: &str = "ALTER TABLE client_keys RENAME COLUMN broken TO hash;
-    ALTER TABLE admin_tokens RENAME COLUMN broken TO hash;";
+use crate::FAULTS;
 
 pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(world: &mut World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     world.stop_host().await;
-    in_the_store(world.data.path(), BREAK);
+    for fault in FAULTS {
+        in_the_store(world.data.path(), fault.table, fault.breaks);
+    }
     world.start_host().await;
     let answer = world.chat(&pool, "hello").await;
     let message = answer.openai_error(503, Some("store_unavailable"));
@@ -24,7 +21,9 @@ pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(world: &mut Wor
     assert_eq!(world.tally("good").requests, 0);
     world.stop_host().await;
 
-    in_the_store(world.data.path(), REPAIR);
+    for fault in FAULTS {
+        in_the_store(world.data.path(), fault.table, fault.repairs);
+    }
     world.start_host().await;
     assert_eq!(world.chat(&pool, "hello").await.status, 200);
     assert_eq!(world.get("/pools").await.status, 200);

@@ -55,6 +55,7 @@ mod suite {
         pools:
             a_pool_is_found_by_id_and_by_name
             a_change_touches_only_what_it_names
+            edits_at_the_same_time_all_survive
             a_taken_name_is_refused
             an_unknown_pool_is_answered_with_the_nearest_name
             a_deleted_pool_is_closed_at_once

@@ -1,10 +1,11 @@
 //! Pools: their life, and what becomes of their callers.
 
 use pool_fake_gemini::Behaviour;
-use pool_shared::{ErrorCode, Pool, PoolCreated, PoolList};
+use pool_shared::{ClientKeyList, ErrorCode, Pool, PoolCreated, PoolList};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::{World, gemini_key, send};
 
 async fn create(world: &World, body: &Value) -> PoolCreated {
     world.post("/pools", body).await.json(201)
@@ -46,6 +47,50 @@ pub async fn a_change_touches_only_what_it_names(world: &World) {
 
     world.patch(&path, &json!({"nmae": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
     assert_eq!(world.get(&path).await.json::<Pool>(200), emptied);
+}
+
+/// Ten requests at once, each of which changes something else of the same pool.
+pub async fn edits_at_the_same_time_all_survive(world: &World) {
+    let pool =
+        world.pool(&[("first", Behaviour::Ok), ("second", Behaviour::Ok), ("third", Behaviour::Ok)]).await;
+    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+    let (path, keys) = (format!("/pools/{}", pool.id), format!("/pools/{}/keys", pool.id));
+    let edits = [
+        (Method::PATCH, path.clone(), json!({"name": "live"})),
+        (Method::PATCH, path.clone(), json!({"description": "main"})),
+        (Method::PATCH, path.clone(), json!({"enabled": false})),
+        (Method::PATCH, path.clone(), json!({"allowed_models": ["gemini-*"]})),
+        (Method::PATCH, keys.clone(), json!({"ids": [&ids[0]], "set": {"weight": 7}})),
+        (Method::PATCH, keys.clone(), json!({"ids": [&ids[0]], "set": {"tag": "team-a"}})),
+        (Method::PATCH, keys.clone(), json!({"ids": [&ids[1]], "set": {"enabled": false}})),
+        (Method::POST, format!("{keys}/delete"), json!({"ids": [&ids[2]]})),
+        (
+            Method::POST,
+            format!("{keys}/import"),
+            json!({"keys": [{"key": gemini_key("fourth"), "name": "fourth"}]}),
+        ),
+        (Method::POST, format!("{path}/client-keys"), json!({"name": "laptop"})),
+    ];
+    let edits = edits.iter().map(|(method, path, body)| send(world.admin(method.clone(), path).json(body)));
+    for answer in futures_util::future::join_all(edits).await {
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
+    }
+
+    let after: Pool = world.get(&path).await.json(200);
+    assert_eq!((after.name.as_str(), after.description.as_str(), after.enabled), ("live", "main", false));
+    assert_eq!(after.allowed_models, ["gemini-*"]);
+    let keys = world.keys(&pool).await;
+    let shown: Vec<_> =
+        keys.iter().map(|key| (key.name.as_str(), key.weight.get(), key.tag.as_str(), key.enabled)).collect();
+    let expected = [("first", 7, "team-a", true), ("second", 1, "", false), ("fourth", 1, "", true)];
+    assert_eq!(shown, expected);
+    let clients: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
+    assert_eq!(clients.client_keys.len(), 2);
+    // The data plane sees the last of them, whichever that was.
+    world.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
+    world.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(world.tally("second").requests + world.tally("third").requests, 0);
 }
 
 pub async fn a_taken_name_is_refused(world: &World) {

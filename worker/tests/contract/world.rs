@@ -67,6 +67,11 @@ impl World {
         self.host = Some(Host::start(self.gemini.url(), self.data.path()).await);
     }
 
+    /// Goes on with another deployment of the service.
+    pub fn put_host(&mut self, host: Host) {
+        self.host = Some(host);
+    }
+
     /// A request with nothing in it yet.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let host = self.host.as_ref().expect("the service was stopped");
@@ -192,11 +197,30 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap_or_else(|_| panic!("never seen: {what}"))
 }
 
-/// Runs statements in the file that holds the config, whatever the host calls it.
-pub fn in_the_store(folder: &Path, statements: &str) {
+/// What breaks a store and repairs it.
+pub struct Fault {
+    /// A table that only the file in question has.
+    pub table: &'static str,
+    /// Breaks every question about callers and admins that goes to that file.
+    pub breaks: &'static str,
+    /// Repairs it.
+    pub repairs: &'static str,
+}
+
+/// The fault of a store that is SQL.
+pub const SQL_FAULT: Fault = Fault {
+    table: "admin_tokens",
+    breaks: "ALTER TABLE client_keys RENAME COLUMN hash TO broken;
+        ALTER TABLE admin_tokens RENAME COLUMN hash TO broken;",
+    repairs: "ALTER TABLE client_keys RENAME COLUMN broken TO hash;
+        ALTER TABLE admin_tokens RENAME COLUMN broken TO hash;",
+};
+
+/// Runs statements in the file that holds the config, whatever the host calls it: the one with `table`.
+pub fn in_the_store(folder: &Path, table: &str, statements: &str) {
     let is_store = |path: &PathBuf| {
-        let holds = "SELECT count(*) FROM sqlite_master WHERE name = 'admin_tokens'";
-        let open = Connection::open(path).and_then(|file| file.query_row(holds, [], |row| row.get(0)));
+        let holds = "SELECT count(*) FROM sqlite_master WHERE name = ?1";
+        let open = Connection::open(path).and_then(|file| file.query_row(holds, [table], |row| row.get(0)));
         matches!(open, Ok(1))
     };
     let is_database = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite");

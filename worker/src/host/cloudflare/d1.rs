@@ -1,5 +1,7 @@
 //! The config store's database on Cloudflare: D1.
 
+use std::rc::Rc;
+
 use serde::Deserialize;
 use worker::wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement};
@@ -8,7 +10,8 @@ use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 use crate::store::sql::SqlDatabase;
 
 /// A D1 database.
-pub struct D1(D1Database);
+#[derive(Clone)]
+pub struct D1(Rc<D1Database>);
 
 #[derive(Deserialize)]
 struct Row {
@@ -16,8 +19,8 @@ struct Row {
 }
 
 impl D1 {
-    pub(super) const fn new(database: D1Database) -> Self {
-        Self(database)
+    pub(super) fn new(database: D1Database) -> Self {
+        Self(Rc::new(database))
     }
 
     fn prepare(&self, statement: &Statement) -> worker::Result<D1PreparedStatement> {

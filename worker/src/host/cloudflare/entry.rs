@@ -7,13 +7,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use worker::{Context, Env, Headers, Request, Response, ScheduleContext, ScheduledEvent, event};
+use worker::js_sys::Uint8Array;
+use worker::{
+    Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
+    event,
+};
 
+use super::config_object::ConfigStub;
+use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
 use super::{CloudflareHost, WorkerRandom, pump};
+use crate::admin::AdminError;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS};
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{FollowUp, Service, Settings, SetupError};
+use crate::service::{BODY_LIMIT, FollowUp, Service, Settings, SetupError};
+use crate::store::StoreError;
+use crate::store::sql::SqlStore;
 
 /// How long counts wait for others to travel with: what is counted in this time goes in one report.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
@@ -40,34 +50,131 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
 /// Answers a request.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let url = request.url()?;
-    let set_up = service(&env).and_then(|service| Ok((service, CloudflareHost::new(&env)?)));
-    let (service, host) = match set_up {
+    let path = request.path();
+    let set_up = service(&env).and_then(|service| {
+        let choice = Choice::of(&env)?;
+        let host = CloudflareHost::new(&env, CloudflareReader::new(choice, &env)?)?;
+        Ok((service, choice, host))
+    });
+    let (service, choice, host) = match set_up {
         Ok(set_up) => set_up,
+        Err(error) => return not_set_up(&path, error),
+    };
+    if !crate::admin::is_admin_path(&path) {
+        let reply = service.proxy(&host, incoming(request)?).await;
+        return respond(reply, service, host, &context);
+    }
+    match choice {
+        Choice::D1 => match d1_store(&env) {
+            Ok(store) => administer(&env, store, request).await,
+            Err(error) => not_set_up(&path, error),
+        },
+        Choice::Kv => hand_over(&env, &service, &host, request).await,
+    }
+}
+
+/// Answers a request of the admin API over a store.
+pub(super) async fn administer(
+    env: &Env,
+    store: SqlStore<CloudflareSql>,
+    request: Request,
+) -> worker::Result<Response> {
+    let path = request.path();
+    let set_up = service(env).and_then(|service| Ok((service, CloudflareHost::new(env, store)?)));
+    match set_up {
+        Ok((service, host)) => without_stream(service.administer(&host, incoming(request)?).await),
+        Err(error) => not_set_up(&path, error),
+    }
+}
+
+/// Hands a request of the admin API to the config object.
+async fn hand_over(
+    env: &Env,
+    service: &Service,
+    host: &CloudflareHost,
+    request: Request,
+) -> worker::Result<Response> {
+    let url = request.url()?;
+    let changes = request.method() != worker::Method::Get;
+    if !changes {
+        // What is still in this isolate's memory belongs to the answer.
+        service.flush(host).await;
+    }
+    let stub = match ConfigStub::new(env) {
+        Ok(stub) => stub,
         Err(error) => return not_set_up(url.path(), error),
     };
-    let incoming = IncomingRequest {
+    let request = match handed_over(request).await? {
+        Ok(request) => request,
+        Err(error) => return refused(error.into()),
+    };
+    let answer = stub.fetch(request).await;
+    if changes {
+        service.administered_elsewhere(url.path());
+    }
+    answer.or_else(|error| refused(AdminError::Store(StoreError::Unavailable(error.to_string()))))
+}
+
+/// The request as it goes on, with the headers that the service looks at. Its body is read here: a
+/// body that is passed on unread and that nobody reads there costs the client its connection.
+async fn handed_over(request: Request) -> worker::Result<Result<Request, IncomingBodyError>> {
+    let (url, method) = (request.url()?, request.method());
+    let request = incoming(request)?;
+    let mut headers = request.headers;
+    let mut init = RequestInit::new();
+    if crate::admin::wants_body(&request.method, &request.path, &headers) {
+        match request.body.read(BODY_LIMIT).await {
+            Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+    // The runtime sets it anew.
+    headers.remove(CONTENT_LENGTH);
+    init.with_method(method).with_headers(outgoing_headers(&headers)?);
+    Ok(Ok(Request::new_with_init(url.as_str(), &init)?))
+}
+
+fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
+    without_stream::<CloudflareHost>(crate::service::not_set_up(path, error, &WorkerRandom))
+}
+
+/// The answer to a request of the admin API that could not even be begun.
+pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
+    without_stream::<CloudflareHost>(crate::service::refused(error, &WorkerRandom))
+}
+
+/// The binding of the ledger's class.
+pub(super) fn ledger_namespace(env: &Env) -> Result<ObjectNamespace, SetupError> {
+    env.durable_object("LEDGER")
+        .map_err(|_| SetupError::MissingBinding("LEDGER (the Durable Object class Ledger)"))
+}
+
+fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
+    let url = request.url()?;
+    Ok(IncomingRequest {
         method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
         path: url.path().to_owned(),
         query: url.query().map(ToOwned::to_owned),
         headers: incoming_headers(&request),
         body: WorkerBody(request),
-    };
-    let reply = service.handle(&host, incoming).await;
-    respond(reply, service, host, &context)
+    })
 }
 
 /// Does what has to be done now and then, by the cron trigger of `wrangler.toml.example`.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let set_up = service(&env).and_then(|service| {
+        let host = CloudflareHost::new(&env, CloudflareReader::new(Choice::of(&env)?, &env)?)?;
+        Ok((service, host))
+    });
     // A deployment that is not set up says so at every request.
-    if let Ok((service, host)) = service(&env).and_then(|service| Ok((service, CloudflareHost::new(&env)?))) {
+    if let Ok((service, host)) = set_up {
         service.tend(&host).await;
     }
 }
 
-fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
-    let reply: Reply<CloudflareHost> = crate::service::not_set_up(path, error, &WorkerRandom);
+/// The response of a reply that is no stream, as none of the admin API is.
+fn without_stream<H: Host>(reply: Reply<H>) -> worker::Result<Response> {
     match reply.body {
         ReplyBody::Whole(bytes) => whole(reply.status.as_u16(), &reply.headers, &bytes),
         ReplyBody::Events(_) => Response::error("", 503),

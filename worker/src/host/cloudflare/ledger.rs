@@ -1,6 +1,6 @@
 //! The ledger on Cloudflare: a Durable Object with SQLite inside, and the stub that asks it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,32 +15,44 @@ use worker::{
 };
 
 use super::WorkerClock;
+use super::config_object::{self, ConfigObject};
 use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
+use crate::service::SetupError;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// Where the object is made: the region that `wrangler.toml.example` places the Worker in.
-const LOCATION: &str = "enam";
+pub(super) const LOCATION: &str = "enam";
 /// How long after the report that made the log due it is folded: behind the report's answer.
 const ALARM_AFTER: Duration = Duration::from_secs(1);
 
 /// The ledger's object. It only ever computes and writes: no request waits in it for anything else.
-/// What is borrowed from a cell is given back before anything is waited for.
+/// What is borrowed from a cell is given back before anything is waited for. An object of this class
+/// that is asked what belongs to the config is the config object instead.
 #[durable_object]
 pub struct Ledger {
     state: State,
+    env: Env,
     database: RefCell<Option<LedgerDatabase<DurableSql>>>,
     /// Whether an alarm is set that folds the log.
     alarm: Cell<bool>,
+    config: OnceCell<Rc<ConfigObject>>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state, database: RefCell::default(), alarm: Cell::new(false) }
+    fn new(state: State, env: Env) -> Self {
+        let (database, alarm, config) = (RefCell::default(), Cell::new(false), OnceCell::new());
+        Self { state, env, database, alarm, config }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        if config_object::is_for_config(&request.path()) {
+            return match self.config() {
+                Ok(config) => config.fetch(request).await,
+                Err(error) => Response::error(error.to_string(), 503),
+            };
+        }
         let request: LedgerRequest = serde_json::from_str(&request.text().await?)?;
         match self.with_database(|database| database.handle(&request, now())) {
             Ok(reply) => {
@@ -53,8 +65,15 @@ impl DurableObject for Ledger {
         }
     }
 
-    /// Folds the log. When this fails the runtime calls it again, later and later.
+    /// Folds the log, or publishes what the config object has left. When this fails the runtime calls it
+    /// again, later and later.
     async fn alarm(&self) -> worker::Result<Response> {
+        if config_object::is_config(&self.state) {
+            if let Ok(config) = self.config() {
+                config.alarm().await?;
+            }
+            return Response::empty();
+        }
         self.alarm.set(false);
         match self.with_database(|database| database.maintain(now())) {
             Ok(_) => Response::empty(),
@@ -64,17 +83,23 @@ impl DurableObject for Ledger {
 }
 
 impl Ledger {
+    fn config(&self) -> Result<Rc<ConfigObject>, SetupError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Rc::clone(config));
+        }
+        let config = Rc::new(ConfigObject::new(&self.state, &self.env)?);
+        Ok(Rc::clone(self.config.get_or_init(|| config)))
+    }
+
     fn with_database<T>(
         &self,
         work: impl FnOnce(&mut LedgerDatabase<DurableSql>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let mut cell = self.database.borrow_mut();
-        let database = match cell.take() {
-            Some(database) => database,
-            None => {
-                let storage = self.state.storage();
-                LedgerDatabase::open(DurableSql { sql: storage.sql(), storage })?
-            }
+        let database = if let Some(database) = cell.take() {
+            database
+        } else {
+            LedgerDatabase::open(DurableSql::new(self.state.storage()))?
         };
         work(cell.insert(database))
     }
@@ -96,9 +121,15 @@ fn now() -> Timestamp {
 }
 
 /// The SQLite inside a Durable Object.
-struct DurableSql {
+pub(super) struct DurableSql {
     storage: Storage,
     sql: SqlStorage,
+}
+
+impl DurableSql {
+    pub(super) fn new(storage: Storage) -> Self {
+        Self { sql: storage.sql(), storage }
+    }
 }
 
 #[derive(Deserialize)]

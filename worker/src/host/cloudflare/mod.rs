@@ -1,12 +1,15 @@
-//! The Cloudflare host: Workers, D1, a Durable Object for the ledger, `fetch`.
+//! The Cloudflare host: Workers, D1 or KV, Durable Objects for the ledger and for KV's config, `fetch`.
 //!
 //! A host is made for each request, since a binding belongs to the request that it came with. What
 //! outlives a request (caches, counts that wait for their report) is plain data in [`Service`].
 
+mod config_object;
 mod d1;
 mod entry;
+mod kv;
 mod ledger;
 mod pump;
+mod store;
 mod upstream;
 
 use std::rc::Rc;
@@ -17,40 +20,37 @@ use worker::{Date, Delay, Env};
 
 use super::{Clock, Host, Random};
 use crate::service::SetupError;
-use crate::store::sql::SqlStore;
-use d1::D1;
+use crate::store::PoolReader;
 use ledger::LedgerStub;
+use store::CloudflareReader;
 use upstream::FetchUpstream;
 
-/// The Cloudflare host, as one request sees it.
-#[derive(Clone)]
-pub struct CloudflareHost {
-    parts: Rc<Parts>,
+/// The Cloudflare host, as one request sees it: with what the data plane reads, or with the whole store.
+pub struct CloudflareHost<S = CloudflareReader> {
+    parts: Rc<Parts<S>>,
 }
 
-struct Parts {
-    store: SqlStore<D1>,
+struct Parts<S> {
+    store: S,
     ledger: LedgerStub,
     upstream: FetchUpstream,
 }
 
-impl CloudflareHost {
-    fn new(env: &Env) -> Result<Self, SetupError> {
-        let database = env.d1("DB").map_err(|_| SetupError::MissingBinding("DB (a D1 database)"))?;
-        let ledger = env
-            .durable_object("LEDGER")
-            .map_err(|_| SetupError::MissingBinding("LEDGER (the Durable Object class Ledger)"))?;
-        let parts = Parts {
-            store: SqlStore::new(D1::new(database)),
-            ledger: LedgerStub::new(ledger),
-            upstream: FetchUpstream::new(env)?,
-        };
-        Ok(Self { parts: Rc::new(parts) })
+impl<S> CloudflareHost<S> {
+    fn new(env: &Env, store: S) -> Result<Self, SetupError> {
+        let ledger = LedgerStub::new(entry::ledger_namespace(env)?);
+        Ok(Self { parts: Rc::new(Parts { store, ledger, upstream: FetchUpstream::new(env)? }) })
     }
 }
 
-impl Host for CloudflareHost {
-    type Store = SqlStore<D1>;
+impl<S> Clone for CloudflareHost<S> {
+    fn clone(&self) -> Self {
+        Self { parts: Rc::clone(&self.parts) }
+    }
+}
+
+impl<S: PoolReader> Host for CloudflareHost<S> {
+    type Store = S;
     type Ledger = LedgerStub;
     type Upstream = FetchUpstream;
     type Clock = WorkerClock;

@@ -1,13 +1,14 @@
-//! The config store over SQL, for D1 and for SQLite alike.
+//! The config store over SQL, for D1, SQLite and the SQLite in a Durable Object alike.
 //!
 //! The database behind it does one thing: run some statements in order, in one transaction and one
 //! round trip.
 
 mod admin;
+pub(super) mod copying;
 mod keys;
 mod rows;
-mod schema;
-mod snapshot;
+pub(super) mod schema;
+pub(super) mod snapshot;
 
 use std::future::Future;
 
@@ -15,9 +16,10 @@ use jiff::Timestamp;
 use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
 use serde::de::DeserializeOwned;
 
+use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     BatchOutcome, ConfigStore, KeyFilter, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig,
-    Refreshed, StoreError, StoredAdminToken,
+    PoolReader, Refreshed, StoreError, StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -25,7 +27,7 @@ use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// A database that runs batches.
 pub trait SqlDatabase: MaybeSend + MaybeSync {
-    /// What it is: `d1`, `sqlite`.
+    /// What it is: `d1`, `kv`, `sqlite`.
     fn kind(&self) -> &'static str;
 
     /// Runs the statements in order, all or none, in one round trip.
@@ -33,6 +35,23 @@ pub trait SqlDatabase: MaybeSend + MaybeSync {
         &self,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Outcome>, SqlError>> + MaybeSend;
+
+    /// Brings what is made of the rows for the data plane up to date, as far as one request may; all
+    /// of it when `everything`. Gives how much is left. Most databases are read as they are.
+    fn publish(&self, everything: bool) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend {
+        let _ = everything;
+        std::future::ready(Ok(0))
+    }
+
+    /// What the data plane does not see yet, and why; `None` when it sees everything.
+    fn lag(&self) -> impl Future<Output = Option<String>> + MaybeSend {
+        std::future::ready(None)
+    }
+
+    /// The other store that is bound, if there is one.
+    fn other(&self) -> Option<impl Replica> {
+        None::<NoReplica>
+    }
 }
 
 /// The config store over a [`SqlDatabase`].
@@ -63,7 +82,7 @@ impl<D: SqlDatabase> SqlStore<D> {
     }
 }
 
-fn store_error(error: SqlError) -> StoreError {
+pub(super) fn store_error(error: SqlError) -> StoreError {
     if error.0.contains("UNIQUE constraint failed: pools.name") {
         StoreError::NameTaken
     } else {
@@ -71,7 +90,7 @@ fn store_error(error: SqlError) -> StoreError {
     }
 }
 
-fn read_rows<T: DeserializeOwned>(outcome: &Outcome) -> Result<Vec<T>, StoreError> {
+pub(super) fn read_rows<T: DeserializeOwned>(outcome: &Outcome) -> Result<Vec<T>, StoreError> {
     outcome.read().map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
@@ -79,22 +98,46 @@ fn json_text(value: &impl serde::Serialize) -> Result<SqlValue, StoreError> {
     SqlValue::json(value).map_err(store_error)
 }
 
-impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
+impl<D: SqlDatabase> Replica for SqlStore<D> {
     fn kind(&self) -> &'static str {
         self.database.kind()
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.run_one(Statement::new("SELECT json_quote(version) AS row FROM schema_version", [])).await?;
-        Ok(())
+    async fn ask(&self, request: &CopyRequest) -> Result<CopyReply, StoreError> {
+        match request {
+            CopyRequest::Read { table, after, limit } => {
+                let rows = self.run_one(copying::read(*table, after.as_ref(), *limit)).await?.rows;
+                Ok(CopyReply::Rows(rows.into_iter().map(Into::into).collect()))
+            }
+            CopyRequest::Write { table, rows, remove } => {
+                self.run(copying::write(*table, rows, remove)?).await?;
+                Ok(CopyReply::Written)
+            }
+            CopyRequest::Publish { everything } => {
+                Ok(CopyReply::Unpublished(self.database.publish(*everything).await?))
+            }
+        }
     }
+}
 
+impl<D: SqlDatabase> PoolReader for SqlStore<D> {
     async fn load_by_client_key(&self, hash: &TokenHash) -> Result<Option<PoolConfig>, StoreError> {
         snapshot::read(&self.run(snapshot::by_client_key(hash)).await?)
     }
 
     async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
         snapshot::read_refreshed(&self.run(snapshot::if_changed(pool, version)).await?)
+    }
+}
+
+impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
+    fn other(&self) -> Option<impl Replica> {
+        self.database.other()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.run_one(Statement::new("SELECT json_quote(version) AS row FROM schema_version", [])).await?;
+        self.database.lag().await.map_or(Ok(()), |message| Err(StoreError::Lagging(message)))
     }
 
     async fn pools(&self) -> Result<Vec<Pool>, StoreError> {

@@ -58,7 +58,7 @@ const VERSION_1: &[&str] = &[
 ];
 
 /// Everything that brings a database of any age up to date.
-pub(super) fn migrations() -> Vec<Statement> {
+pub(in crate::store) fn migrations() -> Vec<Statement> {
     VERSION_1.iter().map(|sql| Statement::new(sql, [])).collect()
 }
 

@@ -75,8 +75,16 @@ pub(super) fn if_changed(pool: &PoolId, version: u64) -> Vec<Statement> {
     ]
 }
 
-/// Reads what [`by_client_key`], or the first two statements of [`if_changed`], gave.
-pub(super) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreError> {
+pub(in crate::store) fn by_id(pool: &PoolId) -> Vec<Statement> {
+    let parameters = [SqlValue::from(pool.as_str())];
+    vec![
+        Statement::new(select_pool!("id = ?1"), parameters.clone()),
+        Statement::new(select_keys!("?1"), parameters),
+    ]
+}
+
+/// Reads what [`by_client_key`], [`by_id`], or the first two statements of [`if_changed`], gave.
+pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreError> {
     let [pool, keys, ..] = outcomes else {
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
     };

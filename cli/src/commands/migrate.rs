@@ -1,0 +1,101 @@
+//! `poolctl migrate`: everything from the config store in use to the other one that is bound.
+
+use clap::ValueEnum;
+use pool_shared::{Migrate, MigrationReport, StoreKind};
+
+use crate::{
+    ctx::Ctx,
+    error::{CliError, Code, Outcome},
+    output::{Align, Table, View},
+};
+
+/// Copy everything to the service's other config store
+///
+/// For a service on Cloudflare Workers with both a D1 database (DB) and a KV namespace (API_TOKENS)
+/// bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
+/// in use to the other one, and removes there what the store in use does not have. Then it reads both
+/// and compares them. The store in use is only read. Running it again is harmless and copies what has
+/// changed; exit code 1 says that something changed while it was copied.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl migrate --to kv --dry-run
+  poolctl migrate --to kv
+  poolctl migrate --to d1 -o json | jq .verified
+
+Then change the bindings in wrangler.toml, so that the other store is the one in use, and deploy.")]
+pub struct Args {
+    /// Where to: the store that is not in use
+    #[arg(long, value_enum, value_name = "STORE")]
+    to: Target,
+    /// Only compare, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+// The variants have no doc comments: clap would spread them over the help.
+#[derive(Clone, Copy, ValueEnum)]
+enum Target {
+    D1,
+    Kv,
+}
+
+impl From<Target> for StoreKind {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::D1 => Self::D1,
+            Target::Kv => Self::Kv,
+        }
+    }
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let client = ctx.client().await?;
+    let progress = ctx.out.progress("migrating", 0);
+    let mut migrate = Migrate { to: args.to.into(), dry_run: args.dry_run, cursor: None };
+    let report = loop {
+        let step = client.migrate(&migrate, &progress).await?;
+        progress.message(format!("- {}, {} rows written", step.report.phase, written(&step.report)));
+        if step.cursor.is_none() {
+            break step.report;
+        }
+        // An answer that leads back to where it came from would never end.
+        if step.cursor == migrate.cursor {
+            return Err(CliError::new(Code::UnexpectedAnswer, "the migration does not get any further"));
+        }
+        migrate.cursor = step.cursor;
+    };
+    drop(progress);
+    ctx.out.result(&report, |view| human(&report, view))?;
+    if report.dry_run {
+        return Ok(Outcome::Done);
+    }
+    if report.verified {
+        let to = &report.to;
+        ctx.out.note(&format!("next: make {to} the store in use in wrangler.toml, and deploy"));
+        Ok(Outcome::Done)
+    } else {
+        ctx.out.warn("the stores differ: something changed while it was copied; run it again");
+        Ok(Outcome::BadNews)
+    }
+}
+
+fn written(report: &MigrationReport) -> u64 {
+    report.tables.iter().map(|table| table.written).sum()
+}
+
+fn human(report: &MigrationReport, view: &View) -> String {
+    let (written, removed) = if report.dry_run { ("TO WRITE", "TO REMOVE") } else { ("WRITTEN", "REMOVED") };
+    let numbers = ["IN USE", "OTHER", written, removed].map(|name| (name, Align::Right));
+    let mut table = Table::new(std::iter::once(("TABLE", Align::Left)).chain(numbers));
+    for row in &report.tables {
+        let counts = [row.source_rows, row.target_rows, row.written, row.removed];
+        let counts = counts.map(|count| view.count(count).into());
+        table.row(std::iter::once(row.table.clone().into()).chain(counts));
+    }
+    let same = if report.verified { view.good("both hold the same") } else { view.bad("they differ") };
+    let MigrationReport { from, to, source_digest, target_digest, .. } = report;
+    let title = view.heading(&format!("{from} (in use) to {to}"));
+    let digests = format!("digest of {from}: {source_digest}\ndigest of {to}: {target_digest}");
+    format!("{title}\n{}\n\n{same}\n{digests}", table.render(view))
+}

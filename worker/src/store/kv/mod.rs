@@ -1,0 +1,167 @@
+//! The config store's published form on KV: what the data plane reads where no D1 is bound.
+//!
+//! The truth is SQL inside one Durable Object, which serialises all writes. After each change its
+//! [`Publisher`] writes the pool's document and, for each client key, a small entry that names the
+//! pool. The data plane's [`KvStore`] reads those and never writes, so a stale copy of anything cannot
+//! overwrite or delete what it did not know of.
+//!
+//! KV shows a write elsewhere up to a minute later, and documents and entries in any order. Each
+//! carries a number that only grows, by which a reader knows the newer one.
+
+mod document;
+mod outbox;
+mod publisher;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+
+use pool_shared::PoolId;
+use serde::{Deserialize, Serialize};
+
+pub use publisher::Publisher;
+
+use super::{PoolConfig, PoolReader, Refreshed, StoreError};
+use crate::crypto::TokenHash;
+use crate::host::{MaybeSend, MaybeSync};
+
+/// A pool's document is named by this and its id. The `v1` is the format of documents and entries.
+const POOL_PREFIX: &str = "v1:pool:";
+/// A client key's entry is named by this and its hash.
+const CLIENT_KEY_PREFIX: &str = "v1:client-key:";
+
+fn pool_name(pool: &PoolId) -> String {
+    format!("{POOL_PREFIX}{pool}")
+}
+
+fn client_key_name(hash: &TokenHash) -> String {
+    format!("{CLIENT_KEY_PREFIX}{}", hash.as_str())
+}
+
+/// KV did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("KV does not answer: {0}")]
+pub struct KvError(pub String);
+
+impl From<KvError> for StoreError {
+    fn from(error: KvError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// How much of a value to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its first line, without the line's end.
+    FirstLine,
+    /// All of it.
+    Whole,
+}
+
+/// What is under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KvRead {
+    /// Nothing, or nothing yet.
+    Missing,
+    /// Nothing newer than the version that was said to be held; its value was not read.
+    NotNewer,
+    /// This.
+    Found {
+        /// The version that it was written with.
+        version: u64,
+        /// As much of it as was asked for.
+        text: String,
+    },
+}
+
+/// Some names of a listing, each with its version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KvNames {
+    /// The names.
+    pub names: Vec<(String, u64)>,
+    /// Where the rest begins; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// A KV namespace: texts by name, each with a version beside it that is read before its value.
+pub trait Kv: MaybeSend + MaybeSync {
+    /// Reads what is under a name, unless it is not newer than `held`.
+    fn get(
+        &self,
+        name: &str,
+        held: Option<u64>,
+        part: Part,
+    ) -> impl Future<Output = Result<KvRead, KvError>> + MaybeSend;
+
+    /// Writes a text and its version.
+    fn put(
+        &self,
+        name: &str,
+        text: &str,
+        version: u64,
+    ) -> impl Future<Output = Result<(), KvError>> + MaybeSend;
+
+    /// Removes what is under a name, if anything is.
+    fn delete(&self, name: &str) -> impl Future<Output = Result<(), KvError>> + MaybeSend;
+
+    /// The names that begin with `prefix`, from `cursor` on.
+    fn list(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+    ) -> impl Future<Output = Result<KvNames, KvError>> + MaybeSend;
+}
+
+/// A client key's entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ClientKeyEntry {
+    /// The pool that it belongs to.
+    pool: PoolId,
+    /// A document of the pool that is newer than this and does not name the client key says that it
+    /// was revoked; an older one does not know of it yet.
+    since: u64,
+}
+
+/// The data plane's view of the config store, on KV.
+pub struct KvStore<K> {
+    kv: K,
+}
+
+impl<K: Kv> KvStore<K> {
+    /// Reads from a namespace.
+    pub const fn new(kv: K) -> Self {
+        Self { kv }
+    }
+
+    async fn pool(&self, pool: &PoolId, held: Option<u64>) -> Result<Refreshed, StoreError> {
+        Ok(match self.kv.get(&pool_name(pool), held, Part::FirstLine).await? {
+            KvRead::Missing => Refreshed::Gone,
+            KvRead::NotNewer => Refreshed::Unchanged,
+            KvRead::Found { version, text } => {
+                Refreshed::Changed(Box::new(PoolConfig { version, ..document::read_head(&text)? }))
+            }
+        })
+    }
+}
+
+impl<K: Kv> PoolReader for KvStore<K> {
+    async fn load_by_client_key(&self, hash: &TokenHash) -> Result<Option<PoolConfig>, StoreError> {
+        let KvRead::Found { text, .. } = self.kv.get(&client_key_name(hash), None, Part::Whole).await? else {
+            return Ok(None);
+        };
+        let entry: ClientKeyEntry =
+            serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let Refreshed::Changed(mut config) = self.pool(&entry.pool, None).await? else { return Ok(None) };
+        if !config.client_keys.contains(hash) {
+            if config.version > entry.since {
+                return Ok(None);
+            }
+            config.client_keys.push(hash.clone());
+        }
+        Ok(Some(*config))
+    }
+
+    async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
+        self.pool(pool, Some(version)).await
+    }
+}

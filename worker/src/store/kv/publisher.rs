@@ -1,0 +1,288 @@
+//! The writing side: it carries what was committed in SQL over to KV, and back when SQL was lost.
+//!
+//! It runs in one Durable Object and nowhere else. A name is written by one task at a time, always as
+//! its rows are at that moment, and its note is dropped only when KV confirmed the write and nothing
+//! changed meanwhile. So a write that failed, or whose answer was lost, is simply made again; what KV
+//! holds is deleted only when somebody deleted its rows. A database that is empty because it is new
+//! takes in what KV holds before it answers its first question.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pool_shared::PoolId;
+use serde_json::value::RawValue;
+
+use super::outbox::{self, Note};
+use super::{CLIENT_KEY_PREFIX, ClientKeyEntry, Kv, KvRead, POOL_PREFIX, Part, document};
+use crate::host::Clock;
+use crate::service::lock;
+use crate::sql::{Outcome, Statement};
+use crate::store::StoreError;
+use crate::store::copy::Table;
+use crate::store::sql::{SqlDatabase, copying, read_rows, store_error};
+
+/// Names that are published between two looks at what is left.
+const ROUND: u32 = 20;
+/// How long to wait after a write that failed: KV takes one write a second for each name.
+const AFTER_FAILURE: Duration = Duration::from_millis(1_100);
+/// How long to wait while another task publishes.
+const WHILE_BUSY: Duration = Duration::from_millis(20);
+/// How long a task may hold its turn before another one takes it: the runtime may have ended it.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Publishes the rows of a database on a KV namespace.
+pub struct Publisher<D, K> {
+    database: D,
+    kv: K,
+    /// The database has its tables and what KV held.
+    ready: AtomicBool,
+    /// When the task whose turn it is loses it.
+    turn: Mutex<Option<Timestamp>>,
+    /// What KV said to the last write that failed.
+    trouble: Mutex<Option<String>>,
+}
+
+/// What a name stands for (none when its rows are gone) and the number of its note; none without one.
+type Found = Option<(Option<String>, u64)>;
+
+/// The right to write to KV, until it is dropped.
+struct Turn<'a> {
+    turn: &'a Mutex<Option<Timestamp>>,
+    until: Timestamp,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turn = lock(self.turn);
+        if *turn == Some(self.until) {
+            *turn = None;
+        }
+    }
+}
+
+impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
+    /// Nothing is read or written yet.
+    pub const fn new(database: D, kv: K) -> Self {
+        Self {
+            database,
+            kv,
+            ready: AtomicBool::new(false),
+            turn: Mutex::new(None),
+            trouble: Mutex::new(None),
+        }
+    }
+
+    /// Makes the database ready for use: its tables and, in a new one, what KV holds already. Until this
+    /// has succeeded once, nothing else may use the database.
+    pub async fn prepare(&self, clock: &impl Clock) -> Result<(), StoreError> {
+        while !self.ready.load(Ordering::SeqCst) {
+            let Some(_turn) = self.take_turn(clock.now()) else {
+                clock.sleep(WHILE_BUSY).await;
+                continue;
+            };
+            self.run(outbox::set_up()).await?;
+            if self.one::<u8>(outbox::is_restored()).await? != Some(1) {
+                self.restore().await?;
+            }
+            self.ready.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Publishes what waits, for as long as `patience`. What still waits then is kept for the next call;
+    /// the error says why it waits.
+    pub async fn publish(&self, clock: &impl Clock, patience: Duration) -> Result<(), StoreError> {
+        let give_up = clock.now() + patience;
+        loop {
+            let turn = self.take_turn(clock.now());
+            let pause = match &turn {
+                None => WHILE_BUSY,
+                Some(_) => match self.round().await? {
+                    Ok(()) => Duration::ZERO,
+                    Err(_) => AFTER_FAILURE,
+                },
+            };
+            drop(turn);
+            if self.waiting().await? == 0 {
+                return Ok(());
+            }
+            if clock.now() + pause >= give_up {
+                return Err(StoreError::Lagging(self.lag().await?));
+            }
+            if !pause.is_zero() {
+                clock.sleep(pause).await;
+            }
+        }
+    }
+
+    /// Notes every document and entry as waiting.
+    pub async fn note_everything(&self) -> Result<(), StoreError> {
+        self.run(outbox::note_everything()).await.map(drop)
+    }
+
+    /// How many documents and entries wait.
+    pub async fn waiting(&self) -> Result<u64, StoreError> {
+        Ok(self.one(outbox::count()).await?.unwrap_or_default())
+    }
+
+    /// What the data plane does not see yet, in words; `None` when KV answers and nothing waits.
+    pub async fn trouble(&self) -> Option<String> {
+        match self.waiting().await {
+            Ok(0) => {
+                self.kv.get("v1:health", None, Part::FirstLine).await.err().map(|error| error.to_string())
+            }
+            Ok(_) => self.lag().await.ok(),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    async fn lag(&self) -> Result<String, StoreError> {
+        let waiting = self.waiting().await?;
+        let why = lock(&self.trouble).clone().unwrap_or_else(|| "they were changed a moment ago".to_owned());
+        Ok(format!("{waiting} documents wait to be written to KV: {why}"))
+    }
+
+    fn take_turn(&self, now: Timestamp) -> Option<Turn<'_>> {
+        let mut turn = lock(&self.turn);
+        if turn.is_some_and(|until| until > now) {
+            return None;
+        }
+        let until = now + LEASE;
+        *turn = Some(until);
+        Some(Turn { turn: &self.turn, until })
+    }
+
+    /// Publishes some of what waits. The inner error is KV's: the others were tried all the same.
+    async fn round(&self) -> Result<Result<(), StoreError>, StoreError> {
+        let mut result = Ok(());
+        let notes: Vec<Note> = read_rows(&self.first(vec![outbox::next(ROUND)]).await?)?;
+        for note in notes {
+            if let Err(error) = self.publish_name(&note).await {
+                *lock(&self.trouble) = Some(format!("{}: {error}", note.name));
+                self.run(vec![outbox::failed(&note.name)]).await?;
+                result = Err(error);
+            }
+        }
+        if result.is_ok() {
+            *lock(&self.trouble) = None;
+        }
+        Ok(result)
+    }
+
+    async fn publish_name(&self, note: &Note) -> Result<(), StoreError> {
+        let name = note.name.as_str();
+        let found = if let Some(id) = name.strip_prefix(POOL_PREFIX) {
+            self.document(name, &PoolId::new(id)).await?
+        } else if let Some(hash) = name.strip_prefix(CLIENT_KEY_PREFIX) {
+            self.entry(name, hash).await?
+        } else {
+            return Err(StoreError::Corrupt(format!("nothing is called {name}")));
+        };
+        // Without a note there is nothing to do: another task has done it.
+        let Some((text, sequence)) = found else { return Ok(()) };
+        match text {
+            Some(text) => self.kv.put(name, &text, sequence).await?,
+            None => self.kv.delete(name).await?,
+        }
+        self.run(vec![outbox::done(name, sequence)]).await.map(drop)
+    }
+
+    /// A pool's document as its rows are now, with the number of its note.
+    async fn document(&self, name: &str, pool: &PoolId) -> Result<Found, StoreError> {
+        let mut statements = vec![outbox::sequence(name)];
+        statements.extend(document::statements(pool));
+        let outcomes = self.run(statements).await?;
+        let [sequence, rows @ ..] = outcomes.as_slice() else { return Err(no_outcome()) };
+        let Some(sequence) = read_rows(sequence)?.pop() else { return Ok(None) };
+        Ok(Some((document::write(rows)?, sequence)))
+    }
+
+    async fn entry(&self, name: &str, hash: &str) -> Result<Found, StoreError> {
+        let outcomes = self.run(vec![outbox::sequence(name), outbox::pool_of(hash)]).await?;
+        let [sequence, pool] = outcomes.as_slice() else { return Err(no_outcome()) };
+        let Some(since) = read_rows(sequence)?.pop() else { return Ok(None) };
+        let entry = read_rows(pool)?.pop().map(|pool| ClientKeyEntry { pool, since });
+        let text = entry.map(|entry| serde_json::to_string(&entry)).transpose();
+        Ok(Some((text.map_err(|error| StoreError::Corrupt(error.to_string()))?, since)))
+    }
+
+    /// Takes in every document on KV. It may break off anywhere: it is begun again, with the same result.
+    async fn restore(&self) -> Result<(), StoreError> {
+        let mut names = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.kv.list(POOL_PREFIX, cursor.as_deref()).await?;
+            names.extend(page.names);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let greatest = names.iter().map(|(_, version)| *version).max();
+        if let Some(greatest) = greatest {
+            self.run(vec![outbox::jump(greatest)]).await?;
+        }
+        for (name, _) in names {
+            self.restore_pool(&name).await?;
+        }
+        self.run(vec![outbox::restored()]).await.map(drop)
+    }
+
+    async fn restore_pool(&self, name: &str) -> Result<(), StoreError> {
+        let KvRead::Found { text, .. } = self.kv.get(name, None, Part::Whole).await? else {
+            // A pool that was just deleted, or one that is just not shown: only time can tell.
+            return Err(StoreError::Unavailable(format!("KV lists {name} and does not show it")));
+        };
+        let unreadable = |error| StoreError::Corrupt(format!("{name}: {error}"));
+        let mut rows = document::read_rows(&text).map_err(unreadable)?;
+        let head = text.lines().next().unwrap_or_default();
+        let pool = document::read_head(head).map_err(unreadable)?;
+        let namesakes: Option<u64> = self.one(outbox::namesakes(&pool.name, pool.id.as_str())).await?;
+        // A rename that KV does not show yet: better a pool with a strange name than none.
+        let renamed = match rows.get(&Table::Pools).map(Vec::as_slice) {
+            Some([row]) if namesakes != Some(0) => {
+                Some(renamed(row, &format!("{} ({})", pool.name, pool.id))?)
+            }
+            _ => None,
+        };
+        if let Some(row) = &renamed {
+            rows.insert(Table::Pools, vec![row.as_ref()]);
+        }
+        let mut statements = Vec::new();
+        for (table, rows) in rows {
+            statements.extend(copying::restore(table, &rows)?);
+        }
+        self.run(statements).await.map(drop)
+    }
+
+    async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
+        self.database.batch(statements).await.map_err(store_error)
+    }
+
+    async fn first(&self, statements: Vec<Statement>) -> Result<Outcome, StoreError> {
+        self.run(statements).await?.into_iter().next().ok_or_else(no_outcome)
+    }
+
+    async fn one<T: serde::de::DeserializeOwned>(
+        &self,
+        statement: Statement,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(read_rows(&self.first(vec![statement]).await?)?.pop())
+    }
+}
+
+/// A pool's row with another name: its second value.
+fn renamed(row: &RawValue, name: &str) -> Result<Box<RawValue>, StoreError> {
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+    let mut values: Vec<serde_json::Value> = serde_json::from_str(row.get()).map_err(corrupt)?;
+    if let Some(value) = values.get_mut(1) {
+        *value = name.into();
+    }
+    serde_json::value::to_raw_value(&values).map_err(corrupt)
+}
+
+fn no_outcome() -> StoreError {
+    StoreError::Corrupt("a statement gave no outcome".to_owned())
+}

@@ -1,0 +1,42 @@
+//! The built Worker in workerd, with its config on KV.
+
+#[path = "workerd.rs"]
+#[allow(dead_code, reason = "its own way to start is not this one's")]
+mod workerd;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// A running Worker.
+pub struct Host(workerd::Host);
+
+impl Host {
+    /// Starts it with its state in `data`, calling Gemini at `gemini_url`.
+    pub async fn start(gemini_url: &str, data: &Path) -> Self {
+        Self::start_with(Self::deployment(gemini_url, data), data).await
+    }
+
+    /// A deployment that lacks nothing and has no D1.
+    pub fn deployment(gemini_url: &str, data: &Path) -> Value {
+        let mut deployment = workerd::Host::deployment(gemini_url, data);
+        deployment["d1"] = json!(false);
+        deployment["kv"] = json!(true);
+        deployment
+    }
+
+    /// Starts a deployment; what the runtime logs goes to a file in `data`.
+    pub async fn start_with(deployment: Value, data: &Path) -> Self {
+        Self(workerd::Host::start_with(deployment, data).await)
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Ends it; its state stays.
+    pub async fn stop(self) {
+        self.0.stop().await;
+    }
+}
