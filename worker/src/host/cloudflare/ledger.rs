@@ -69,12 +69,11 @@ impl Ledger {
         work: impl FnOnce(&mut LedgerDatabase<DurableSql>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let mut cell = self.database.borrow_mut();
-        let database = match cell.take() {
-            Some(database) => database,
-            None => {
-                let storage = self.state.storage();
-                LedgerDatabase::open(DurableSql { sql: storage.sql(), storage })?
-            }
+        let database = if let Some(database) = cell.take() {
+            database
+        } else {
+            let storage = self.state.storage();
+            LedgerDatabase::open(DurableSql { sql: storage.sql(), storage })?
         };
         work(cell.insert(database))
     }
