@@ -10,8 +10,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::circuit::OpenReason;
-use super::verdict::{Cause, Fault, Retry, Verdict, part_of};
-use super::{Cost, Lease, Pick, PickRequest, Roster, Runtime};
+use super::verdict::{Cause, Retry, Verdict, part_of};
+use super::{Condition, Cost, Lease, Pick, PickRequest, Roster, Runtime};
 use crate::host::Random;
 use crate::openai::ApiError;
 
@@ -225,16 +225,15 @@ impl AttemptPlan {
         let answer = match (last, self.unserved.take()) {
             (Some((_, answer)), _) if decisive => answer,
             (_, Some(unserved)) => unserved,
-            (Some((cause, answer)), None) => match cause.fault() {
-                Fault::Key | Fault::Project if answer.code == Some("no_usable_key") => ApiError {
-                    message: format!(
-                        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: \
-                         trying again may help."
-                    ),
-                    ..answer
-                },
-                _ => answer,
-            },
+            (Some((cause, _)), None) if Condition::from_cause(cause).is_some() => ApiError::server(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_usable_key",
+                format!(
+                    "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: \
+                     trying again may help."
+                ),
+            ),
+            (Some((_, answer)), None) => answer,
             (None, None) => ApiError::server(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",
