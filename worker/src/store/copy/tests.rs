@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pool_shared::{ClientKeyId, KeyId, PoolId, PoolUpdate, Weight};
+use pool_shared::{ClientKeyId, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, Weight};
 
 use super::*;
 use crate::host::native::Sqlite;
@@ -31,12 +31,15 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
         name: "名".to_owned(),
         tag: String::new(),
         weight: Weight::default(),
+        project: "projects/1".to_owned(),
+        limits: Limits::default(),
     };
     let pool = NewPool {
         id: PoolId::new(id),
         name: name.to_owned(),
         description: String::new(),
         allowed_models: vec!["gemini-*".to_owned()],
+        settings: PoolSettings::default(),
         data_key: text("data key".to_owned()),
         client_key: NewClientKey {
             id: ClientKeyId::new("ck-1"),

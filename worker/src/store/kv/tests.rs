@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_shared::{ClientKeyId, KeyChange, KeyId, PoolId, PoolUpdate, Weight};
+use pool_shared::{ClientKeyId, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, Weight};
 
 use super::*;
 use crate::crypto::{KeyDigest, Sealed};
@@ -187,12 +187,15 @@ fn new_pool(name: &str) -> NewPool {
         name: String::new(),
         tag: "标签".to_owned(),
         weight: Weight::default(),
+        project: "projects/1".to_owned(),
+        limits: Limits::default(),
     };
     NewPool {
         id: PoolId::new(format!("pool-{name}")),
         name: name.to_owned(),
         description: "what for".to_owned(),
         allowed_models: vec!["gemini-*".to_owned()],
+        settings: PoolSettings::default(),
         data_key: serde_json::from_value("data key".into()).unwrap(),
         client_key: client_key(name),
         keys: vec![key(1), key(2)],

@@ -46,7 +46,7 @@ macro_rules! statements {
 const POOLS: Statements = statements!(
     "pools", "id", "?2", "value ->> 0", "id",
     "id", "name" "1", "description" "2", "enabled" "3", "allowed_models" "4", "data_key" "5", "version" "6",
-    "created_at" "7", "updated_at" "8"
+    "created_at" "7", "updated_at" "8", "settings" "9"
 );
 const CLIENT_KEYS: Statements = statements!(
     "client_keys", "hash", "?2", "value ->> 0", "pool_id",
@@ -55,7 +55,7 @@ const CLIENT_KEYS: Statements = statements!(
 const KEYS: Statements = statements!(
     "keys", "pool_id, digest", "?2, ?3", "value ->> 0, value ->> 1", "pool_id",
     "pool_id", "digest" "1", "id" "2", "sealed" "3", "masked" "4", "name" "5", "tag" "6", "weight" "7",
-    "enabled" "8", "position" "9", "created_at" "10", "updated_at" "11"
+    "enabled" "8", "position" "9", "created_at" "10", "updated_at" "11", "project" "12", "limits" "13"
 );
 const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",
