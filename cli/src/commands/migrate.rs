@@ -16,6 +16,7 @@ use crate::{
 /// in use to the other one, and removes there what the store in use does not have. Then it reads both
 /// and compares them. The store in use is only read. Running it again is harmless and copies what has
 /// changed; exit code 1 says that something changed while it was copied.
+#[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
