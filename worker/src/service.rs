@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::{Counters, PoolId, Secret};
 
+use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
 use crate::gateway::{ModelCache, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
@@ -208,11 +209,11 @@ fn new_request_id(random: &impl Random) -> String {
     format!("req_{:016x}", random.next_u64())
 }
 
-/// The answer to a request of the admin API that could not be handed to where the store is.
+/// The answer to a request of the admin API that a host could not even begin with.
 #[must_use]
-pub fn store_out_of_reach<H: Host>(why: String, random: &impl Random) -> Reply<H> {
+pub fn refused<H: Host>(error: AdminError, random: &impl Random) -> Reply<H> {
     let request_id = new_request_id(random);
-    admin::unavailable(why, &request_id).header("x-request-id", &request_id)
+    error.reply(&request_id).header("x-request-id", &request_id)
 }
 
 /// Locks isolate-wide state. A panic while it was held cannot have left it half changed in a way that

@@ -5,14 +5,13 @@ use pool_shared::{Migrate, MigrationReport, StoreKind};
 
 use crate::{
     ctx::Ctx,
-    error::{CliError, Outcome},
+    error::{CliError, Code, Outcome},
     output::{Align, Table, View},
 };
 
 /// Copy everything to the service's other config store
 ///
-/// For a service on Cloudflare Workers with both a D1 database (DB) and a KV namespace (API_TOKENS)
-/// bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
+/// For a service on Cloudflare Workers with both a D1 database and a KV namespace bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
 /// in use to the other one, and removes there what the store in use does not have. Then it reads both
 /// and compares them. The store in use is only read. Running it again is harmless and copies what has
 /// changed; exit code 1 says that something changed while it was copied.
@@ -60,8 +59,8 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
             break step.report;
         }
         // An answer that leads back to where it came from would never end.
-        if step.cursor == migrate.cursor && step.report.phase != "publish" {
-            return Err(CliError::usage("the service's answers lead nowhere: is it of this version?"));
+        if step.cursor == migrate.cursor {
+            return Err(CliError::new(Code::UnexpectedAnswer, "the migration does not get any further"));
         }
         migrate.cursor = step.cursor;
     };

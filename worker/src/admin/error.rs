@@ -3,7 +3,7 @@
 use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
-use crate::host::Host;
+use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::reply::Reply;
 use crate::service::{BODY_LIMIT, SetupError};
@@ -65,6 +65,15 @@ pub enum AdminError {
     Internal(String),
 }
 
+impl From<IncomingBodyError> for AdminError {
+    fn from(error: IncomingBodyError) -> Self {
+        match error {
+            IncomingBodyError::TooLarge => Self::BodyTooLarge,
+            IncomingBodyError::Broken => Self::Invalid("the body ended early".to_owned()),
+        }
+    }
+}
+
 impl AdminError {
     /// A body that is not what the route takes. Serde's own message may repeat values, which may be
     /// secrets; its line and column do not.
@@ -115,7 +124,7 @@ impl AdminError {
     }
 
     /// The answer.
-    pub(super) fn reply<H: Host>(self, request_id: &str) -> Reply<H> {
+    pub(crate) fn reply<H: Host>(self, request_id: &str) -> Reply<H> {
         let (status, code) = self.status_and_code();
         let error = ErrorDetail {
             code,

@@ -16,7 +16,7 @@ mod stats;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use pool_shared::{Pool, PoolId};
 use serde::Serialize;
@@ -25,10 +25,10 @@ use serde::de::DeserializeOwned;
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use crate::host::{AdminHost, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{AdminHost, Host, IncomingBody, IncomingRequest};
 use crate::reply::Reply;
 use crate::service::{BODY_LIMIT, Service, SetupError};
-use crate::store::{ConfigStore, StoreError, StoredAdminToken};
+use crate::store::{ConfigStore, StoredAdminToken};
 
 /// Whether a path belongs to the admin API.
 pub(crate) fn is_admin_path(path: &str) -> bool {
@@ -39,6 +39,15 @@ pub(crate) fn is_admin_path(path: &str) -> bool {
 pub(crate) fn pool_in(path: &str) -> Option<String> {
     let reference = path.strip_prefix("/admin/v1/pools/")?.split('/').next()?;
     Some(percent_decode_str(reference).decode_utf8_lossy().into_owned())
+}
+
+/// Whether a request's body can matter: not before its caller has shown at least the form of a token.
+/// For a host that would have to read it only to hand it on.
+#[must_use]
+pub fn wants_body(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    matches!(*method, Method::POST | Method::PATCH)
+        && routes::find(method, path)
+            .is_ok_and(|(_, access)| access == Access::Open || sessions::presented_token(headers).is_ok())
 }
 
 /// One request on its way through the admin API, its caller known.
@@ -74,11 +83,6 @@ where
 /// The answer of a deployment that lacks a binding or a secret.
 pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<H> {
     AdminError::NotSetUp(error).reply(request_id)
-}
-
-/// The answer when the store is somewhere else and cannot be reached.
-pub(crate) fn unavailable<H: Host>(why: String, request_id: &str) -> Reply<H> {
-    AdminError::Store(StoreError::Unavailable(why)).reply(request_id)
 }
 
 async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer
@@ -157,10 +161,7 @@ impl<B: IncomingBody> Body<B> {
         if length.is_some_and(|length: usize| length > BODY_LIMIT) {
             return Err(AdminError::BodyTooLarge);
         }
-        let bytes: Bytes = self.body.read(BODY_LIMIT).await.map_err(|error| match error {
-            IncomingBodyError::TooLarge => AdminError::BodyTooLarge,
-            IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
-        })?;
+        let bytes: Bytes = self.body.read(BODY_LIMIT).await?;
         // serde's message may repeat a value of the body, which may be a secret: its place is enough.
         serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
     }

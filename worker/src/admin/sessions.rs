@@ -24,18 +24,23 @@ pub(super) async fn authenticate<H: AdminHost>(
     host: &H,
     headers: &HeaderMap,
 ) -> Result<StoredAdminToken, AdminError> {
+    let hash = service.vault.token_hash(presented_token(headers)?);
+    let stored = host.store().admin_token(&hash).await?.ok_or(AdminError::NoToken)?;
+    if stored.expires_at <= host.clock().now() {
+        return Err(AdminError::ExpiredToken);
+    }
+    Ok(stored)
+}
+
+/// The text that a request presents as its token, if it has the form of one.
+pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => return Err(AdminError::NoToken),
     };
     TokenKind::AdminToken.verify(token).map_err(|_| AdminError::NoToken)?;
-    let hash = service.vault.token_hash(token);
-    let stored = host.store().admin_token(&hash).await?.ok_or(AdminError::NoToken)?;
-    if stored.expires_at <= host.clock().now() {
-        return Err(AdminError::ExpiredToken);
-    }
-    Ok(stored)
+    Ok(token)
 }
 
 impl<H: AdminHost> Context<'_, H> {

@@ -1,6 +1,7 @@
 //! The built Worker in workerd, with its config on KV.
 
 #[path = "workerd.rs"]
+#[allow(dead_code, reason = "its own way to start is not this one's")]
 mod workerd;
 
 use std::path::Path;

@@ -95,7 +95,7 @@ impl ConfigObject {
             return if path == COPY_PATH {
                 Response::error(error.to_string(), 503)
             } else {
-                entry::store_out_of_reach(error.to_string())
+                entry::refused(error.into())
             };
         }
         let store = SqlStore::new(CloudflareSql::Object(Rc::clone(&self.database), store::d1(&self.env)));

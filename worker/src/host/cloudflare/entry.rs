@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use worker::{Context, Env, Headers, ObjectNamespace, Request, Response, event};
+use worker::js_sys::Uint8Array;
+use worker::{Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, event};
 
 use super::config_object::ConfigStub;
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
 use super::{CloudflareHost, WorkerRandom, pump};
+use crate::admin::AdminError;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS};
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{FollowUp, Service, Settings, SetupError};
+use crate::service::{BODY_LIMIT, FollowUp, Service, Settings, SetupError};
+use crate::store::StoreError;
 use crate::store::sql::SqlStore;
 
 /// How long counts wait for others to travel with: what is counted in this time goes in one report.
@@ -60,7 +64,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
             Ok(store) => administer(&env, store, request).await,
             Err(error) => not_set_up(&path, error),
         },
-        Choice::Kv => hand_over(&env, &service, &host, &path, request).await,
+        Choice::Kv => hand_over(&env, &service, &host, request).await,
     }
 }
 
@@ -83,9 +87,9 @@ async fn hand_over(
     env: &Env,
     service: &Service,
     host: &CloudflareHost,
-    path: &str,
     request: Request,
 ) -> worker::Result<Response> {
+    let url = request.url()?;
     let changes = request.method() != worker::Method::Get;
     if !changes {
         // What is still in this isolate's memory belongs to the answer.
@@ -93,22 +97,45 @@ async fn hand_over(
     }
     let stub = match ConfigStub::new(env) {
         Ok(stub) => stub,
-        Err(error) => return not_set_up(path, error),
+        Err(error) => return not_set_up(url.path(), error),
+    };
+    let request = match handed_over(request).await? {
+        Ok(request) => request,
+        Err(error) => return refused(error.into()),
     };
     let answer = stub.fetch(request).await;
     if changes {
-        service.administered_elsewhere(path);
+        service.administered_elsewhere(url.path());
     }
-    answer.or_else(|error| store_out_of_reach(error.to_string()))
+    answer.or_else(|error| refused(AdminError::Store(StoreError::Unavailable(error.to_string()))))
+}
+
+/// The request as it goes on, with the headers that the service looks at. Its body is read here: a
+/// body that is passed on unread and that nobody reads there costs the client its connection.
+async fn handed_over(request: Request) -> worker::Result<Result<Request, IncomingBodyError>> {
+    let (url, method) = (request.url()?, request.method());
+    let request = incoming(request)?;
+    let mut headers = request.headers;
+    let mut init = RequestInit::new();
+    if crate::admin::wants_body(&request.method, &request.path, &headers) {
+        match request.body.read(BODY_LIMIT).await {
+            Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+    // The runtime sets it anew.
+    headers.remove(CONTENT_LENGTH);
+    init.with_method(method).with_headers(outgoing_headers(&headers)?);
+    Ok(Ok(Request::new_with_init(url.as_str(), &init)?))
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
     without_stream::<CloudflareHost>(crate::service::not_set_up(path, error, &WorkerRandom))
 }
 
-/// The answer to a request of the admin API that cannot be done now.
-pub(super) fn store_out_of_reach(why: String) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(crate::service::store_out_of_reach(why, &WorkerRandom))
+/// The answer to a request of the admin API that could not even be begun.
+pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
+    without_stream::<CloudflareHost>(crate::service::refused(error, &WorkerRandom))
 }
 
 /// The binding of the ledger's class.
