@@ -56,7 +56,7 @@ async fn a_lost_object_is_made_anew_from_kv() {
 /// Goes on with both stores bound.
 async fn bind_both(world: &mut World, in_use: &str) {
     world.stop_host().await;
-    let mut deployment = Host::deployment(&world.gemini.url(), world.data.path());
+    let mut deployment = Host::deployment(world.gemini.url(), world.data.path());
     deployment["d1"] = json!(true);
     deployment["bindings"]["CONFIG_STORE"] = json!(in_use);
     let host = Host::start_with(deployment, world.data.path()).await;
@@ -66,7 +66,7 @@ async fn bind_both(world: &mut World, in_use: &str) {
 /// Goes on with D1 alone.
 async fn bind_d1(world: &mut World) {
     world.stop_host().await;
-    let mut deployment = Host::deployment(&world.gemini.url(), world.data.path());
+    let mut deployment = Host::deployment(world.gemini.url(), world.data.path());
     deployment["d1"] = json!(true);
     deployment["kv"] = json!(false);
     let host = Host::start_with(deployment, world.data.path()).await;

@@ -11,8 +11,7 @@ use crate::{
 
 /// Copy everything to the service's other config store
 ///
-/// For a service on Cloudflare Workers with both a D1 database (DB) and a KV namespace (API_TOKENS)
-/// bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
+/// For a service on Cloudflare Workers with both a D1 database and a KV namespace bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
 /// in use to the other one, and removes there what the store in use does not have. Then it reads both
 /// and compares them. The store in use is only read. Running it again is harmless and copies what has
 /// changed; exit code 1 says that something changed while it was copied.

@@ -68,6 +68,7 @@ impl World {
     }
 
     /// Goes on with another deployment of the service.
+    #[allow(dead_code, reason = "only one of the suites changes its deployment")]
     pub fn put_host(&mut self, host: Host) {
         self.host = Some(host);
     }
