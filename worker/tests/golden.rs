@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
+use jiff::Timestamp;
 use pool_worker::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest};
-use pool_worker::pool::classify;
+use pool_worker::pool::{Refusal, classify};
 use pool_worker::translate::{
     AnswerModel, ChatStream, Envelope, GeminiCall, Repair, Repairs, StreamEnd, StreamFault, TranslateOptions,
     chat_response, chat_responses, embeddings_plan, model_get, models_list, resumed_body, to_gemini,
@@ -204,8 +205,7 @@ fn check_refusal(case: &Case, status: u16) {
         .get("gemini_text")
         .and_then(Value::as_str)
         .map_or_else(|| case.bytes("gemini_response"), Into::into);
-    let verdict = classify(StatusCode::from_u16(status).unwrap(), &ErrorBody::parse(&body));
-    case.assert_error(&verdict.answer);
+    case.assert_error(&judge(status, &ErrorBody::parse(&body)));
 }
 
 fn check_answer(case: &Case, call: &GeminiCall) {
@@ -268,11 +268,11 @@ fn stream(case: &Case, call: &GeminiCall, chunks: &[&[u8]]) -> Result<Vec<u8>, A
         pushed = pushed.and_then(|()| stream.push(chunk, &mut out));
     }
     let error = match pushed {
-        Err(StreamFault::Upstream(error)) => judge(&error),
+        Err(StreamFault::Upstream(error)) => judge(error.code.unwrap(), &error),
         Err(fault) => fault.api_error(),
         Ok(()) => match stream.finish(&mut out) {
             StreamEnd::Complete(_) | StreamEnd::Truncated => return Ok(out),
-            StreamEnd::Upstream(error) => judge(&error),
+            StreamEnd::Upstream(error) => judge(error.code.unwrap(), &error),
             StreamEnd::SoftFailure(failure) => ApiError::from(&failure),
         },
     };
@@ -284,8 +284,9 @@ fn stream(case: &Case, call: &GeminiCall, chunks: &[&[u8]]) -> Result<Vec<u8>, A
     Ok(out)
 }
 
-fn judge(error: &ErrorBody) -> ApiError {
-    classify(StatusCode::from_u16(error.code.unwrap()).unwrap(), error).answer
+fn judge(status: u16, body: &ErrorBody) -> ApiError {
+    let status = StatusCode::from_u16(status).unwrap();
+    classify(&Refusal { status, retry_after: None, body }, Timestamp::UNIX_EPOCH, 0).answer
 }
 
 /// The data of all events; `[DONE]` as a string.

@@ -57,7 +57,7 @@ impl Gemini {
     }
 
     /// Answers a call: the verdict on a refusal, as the gateway would come to it.
-    pub fn call(&mut self, scene: &Scene, call: Call, random: &Seeded) -> Result<(), Verdict> {
+    pub fn call(&mut self, scene: &Scene, call: Call, random: &Seeded) -> Result<(), Box<Verdict>> {
         if let Some(calls) = self.calls.get_mut(call.key) {
             *calls += 1;
         }
@@ -69,9 +69,9 @@ impl Gemini {
         verdict
     }
 
-    fn judge(&mut self, scene: &Scene, call: Call, random: &Seeded) -> Result<(), Verdict> {
+    fn judge(&mut self, scene: &Scene, call: Call, random: &Seeded) -> Result<(), Box<Verdict>> {
         if is_cut(scene, call.isolate, call.ms) || random.chance(0.000_5) {
-            return Err(network_fault(&UpstreamError::Connect("reset".to_owned())));
+            return Err(Box::new(network_fault(&UpstreamError::Connect("reset".to_owned()))));
         }
         let refuse = |status: u16, body: &Value| {
             // Some endpoints wrap their errors in an array.
@@ -79,7 +79,11 @@ impl Gemini {
             let body = ErrorBody::parse(text.as_bytes());
             let status = StatusCode::from_u16(status).unwrap_or_default();
             let refusal = Refusal { status, retry_after: None, body: &body };
-            Err(classify(&refusal, scene.at(call.ms), u64::MAX / 1_000 * random.below(1_000) as u64))
+            Err(Box::new(classify(
+                &refusal,
+                scene.at(call.ms),
+                u64::MAX / 1_000 * random.below(1_000) as u64,
+            )))
         };
         let Some(key) = scene.keys.get(call.key) else { return Ok(()) };
         if let Some((status, body)) = dead(key.fate, key.project) {

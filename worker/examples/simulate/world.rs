@@ -39,7 +39,7 @@ pub struct Figures {
 enum Event {
     Arrive,
     Ask(u64),
-    Ended(u64, Box<Result<(), Verdict>>),
+    Ended(u64, Result<(), Box<Verdict>>),
     Report(usize),
     Heard(usize, std::rc::Rc<Vec<pool_worker::pool::Learnt>>),
 }
@@ -87,8 +87,8 @@ pub fn run(seed: u64, requests: u64) -> Figures {
         figures: Figures::default(),
     };
     world.schedule(0, Event::Arrive);
-    for isolate in 0..ISOLATES {
-        world.schedule(REPORT_EVERY_MS * (isolate as i64 + 1) / 5, Event::Report(isolate));
+    for (isolate, offset_ms) in (0..ISOLATES).zip((100..).step_by(400)) {
+        world.schedule(offset_ms, Event::Report(isolate));
     }
     let mut now = 0;
     while let Some(Reverse((ms, number))) = world.events.pop() {
@@ -111,7 +111,7 @@ impl World {
         match event {
             Event::Arrive => self.arrive(ms),
             Event::Ask(number) => self.ask(number, ms),
-            Event::Ended(number, end) => self.ended(number, *end, ms),
+            Event::Ended(number, end) => self.ended(number, end, ms),
             Event::Report(isolate) => self.report(isolate, ms),
             Event::Heard(isolate, learnt) => {
                 let now = self.scene.at(ms);
@@ -172,12 +172,12 @@ impl World {
                 let end = self.gemini.call(&self.scene, call, &self.random);
                 let takes =
                     if end.is_ok() { 400 + self.random.below(6_000) } else { 80 + self.random.below(200) };
-                self.schedule(ms + i64::try_from(takes).unwrap_or(0), Event::Ended(number, Box::new(end)));
+                self.schedule(ms + i64::try_from(takes).unwrap_or(0), Event::Ended(number, end));
             }
         }
     }
 
-    fn ended(&mut self, number: u64, end: Result<(), Verdict>, ms: i64) {
+    fn ended(&mut self, number: u64, end: Result<(), Box<Verdict>>, ms: i64) {
         let now = self.scene.at(ms);
         let Some(request) = self.requests.get_mut(&number) else { return };
         let Some((lease, index, model)) = request.running.take() else { return };

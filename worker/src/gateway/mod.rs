@@ -57,9 +57,10 @@ where
 
 /// Lets a web page of any origin read an answer.
 fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
-    reply
-        .header("access-control-allow-origin", "*")
-        .header("access-control-expose-headers", "x-request-id, x-pool-dropped, retry-after, retry-after-ms")
+    reply.header("access-control-allow-origin", "*").header(
+        "access-control-expose-headers",
+        "x-request-id, x-pool-dropped, x-pool-model, retry-after, retry-after-ms",
+    )
 }
 
 /// The answer of a deployment that lacks a binding or a secret.

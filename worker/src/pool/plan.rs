@@ -156,26 +156,17 @@ impl AttemptPlan {
                 self.ended = true;
             }
             // The last attempt is better spent on a model that may have room.
-            Retry::AnotherKey if cause.another_model_helps() && self.attempts + 1 == MOST_ATTEMPTS => {
-                if !self.is_last_model() {
-                    self.unserved.get_or_insert(verdict.answer.clone());
-                    self.fall_back();
-                }
+            Retry::AnotherKey if self.attempts + 1 == MOST_ATTEMPTS => {
+                self.try_to_fall_back(verdict);
             }
-            Retry::AnotherKey => {}
             Retry::AtMost { attempts, .. } if ended_so >= attempts => {
-                if cause.another_model_helps() && !self.is_last_model() {
-                    self.unserved.get_or_insert(verdict.answer.clone());
-                    self.fall_back();
-                } else {
-                    self.ended = true;
-                }
+                self.ended = !self.try_to_fall_back(verdict);
             }
             Retry::AtMost { at_once, .. } if ended_so > at_once => {
                 let doubled = u32::try_from(ended_so - at_once - 1).unwrap_or_default().min(8);
                 self.pause = Some(FIRST_PAUSE.saturating_mul(1 << doubled).min(LONGEST_PAUSE));
             }
-            Retry::AtMost { .. } => {}
+            Retry::AnotherKey | Retry::AtMost { .. } => {}
         }
     }
 
@@ -197,6 +188,16 @@ impl AttemptPlan {
 
     fn is_last_model(&self) -> bool {
         self.model + 1 >= self.models.len()
+    }
+
+    /// Goes on to the next model if there is one and it may do better. False: it does not.
+    fn try_to_fall_back(&mut self, verdict: &Verdict) -> bool {
+        let helps = verdict.cause.another_model_helps() && !self.is_last_model();
+        if helps {
+            self.unserved.get_or_insert(verdict.answer.clone());
+            self.fall_back();
+        }
+        helps
     }
 
     fn fall_back(&mut self) {

@@ -39,11 +39,6 @@ impl Runtimes {
         self.0.iter_mut().filter_map(learnt).collect()
     }
 
-    /// Forgets a pool.
-    pub fn forget(&mut self, pool: &PoolId) {
-        self.0.remove(pool);
-    }
-
     fn make_room(&mut self) {
         let mut keys: usize = self.0.values().map(|(_, runtime)| runtime.key_count()).sum();
         while keys > MOST_KEYS {

@@ -43,8 +43,11 @@ fn exhausted_by(details: &[String]) -> String {
     refusal("RESOURCE_EXHAUSTED", QUOTA, &details.join(","))
 }
 
-/// (status, body, cause, whose fault, what the caller is told)
-fn table() -> Vec<(u16, String, Cause, Fault, (u16, Option<&'static str>))> {
+/// Status, body, cause, whose fault, what the caller is told.
+type Row = (u16, String, Cause, Fault, (u16, Option<&'static str>));
+
+#[allow(clippy::too_many_lines)] // It is one table.
+fn table() -> Vec<Row> {
     let argument = |message: &str| refusal("INVALID_ARGUMENT", message, "");
     let denied = |message: &str| refusal("PERMISSION_DENIED", message, "");
     let blocked = |reason: &str| refusal("PERMISSION_DENIED", "Blocked.", &info(reason));
@@ -70,7 +73,6 @@ fn table() -> Vec<(u16, String, Cause, Fault, (u16, Option<&'static str>))> {
     let not_found = "models/x is not found for API version v1beta, or is not supported for generateContent.";
     let new_users = "This model models/x is no longer available to new users.";
     let unauthenticated = "Request had invalid authentication credentials.";
-    use BlockReason as B;
     vec![
         (400, invalid, Cause::InvalidKey, Fault::Key, no_key),
         (400, argument("API key expired. Please renew the API key."), Cause::InvalidKey, Fault::Key, no_key),
@@ -134,12 +136,48 @@ fn table() -> Vec<(u16, String, Cause, Fault, (u16, Option<&'static str>))> {
             Fault::Key,
             no_key,
         ),
-        (403, blocked("SERVICE_DISABLED"), Cause::Blocked(B::ServiceDisabled), Fault::Project, no_key),
-        (403, blocked("API_KEY_SERVICE_BLOCKED"), Cause::Blocked(B::ServiceBlocked), Fault::Key, no_key),
-        (403, blocked("BILLING_DISABLED"), Cause::Blocked(B::BillingDisabled), Fault::Project, no_key),
-        (403, blocked("CONSUMER_INVALID"), Cause::Blocked(B::ConsumerInvalid), Fault::Project, no_key),
-        (403, blocked("API_KEY_HTTP_REFERRER_BLOCKED"), Cause::Blocked(B::Referrer), Fault::Key, no_key),
-        (403, blocked("API_KEY_IP_ADDRESS_BLOCKED"), Cause::Blocked(B::Address), Fault::Key, no_key),
+        (
+            403,
+            blocked("SERVICE_DISABLED"),
+            Cause::Blocked(BlockReason::ServiceDisabled),
+            Fault::Project,
+            no_key,
+        ),
+        (
+            403,
+            blocked("API_KEY_SERVICE_BLOCKED"),
+            Cause::Blocked(BlockReason::ServiceBlocked),
+            Fault::Key,
+            no_key,
+        ),
+        (
+            403,
+            blocked("BILLING_DISABLED"),
+            Cause::Blocked(BlockReason::BillingDisabled),
+            Fault::Project,
+            no_key,
+        ),
+        (
+            403,
+            blocked("CONSUMER_INVALID"),
+            Cause::Blocked(BlockReason::ConsumerInvalid),
+            Fault::Project,
+            no_key,
+        ),
+        (
+            403,
+            blocked("API_KEY_HTTP_REFERRER_BLOCKED"),
+            Cause::Blocked(BlockReason::Referrer),
+            Fault::Key,
+            no_key,
+        ),
+        (
+            403,
+            blocked("API_KEY_IP_ADDRESS_BLOCKED"),
+            Cause::Blocked(BlockReason::Address),
+            Fault::Key,
+            no_key,
+        ),
         (
             403,
             denied("You do not have permission to access the File x or it may not exist."),

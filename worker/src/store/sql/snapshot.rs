@@ -39,6 +39,9 @@ macro_rules! select_keys {
     };
 }
 
+/// Id, sealed key, weight, project, limits.
+type KeyRow = (KeyId, Sealed, Weight, String, Limits);
+
 #[derive(Deserialize)]
 struct PoolRow {
     id: PoolId,
@@ -78,7 +81,7 @@ pub(super) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreErro
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
     };
     let Some(pool) = read_rows::<PoolRow>(pool)?.pop() else { return Ok(None) };
-    let pages: Vec<Vec<(KeyId, Sealed, Weight, String, Limits)>> = read_rows(keys)?;
+    let pages: Vec<Vec<KeyRow>> = read_rows(keys)?;
     let keys = pages.into_iter().flatten().map(|(id, sealed, weight, project, limits)| StoredKey {
         id,
         sealed,

@@ -1,0 +1,261 @@
+//! The choice among a pool's keys for one model.
+//!
+//! A key is in the trees as long as it is usable for the model; it leaves them on a cooldown and comes
+//! back from a heap ordered by time. So a choice never looks at a key that rests, and costs O(log n).
+
+mod choose;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Limits;
+use super::budget::Budget;
+use super::circuit::Circuit;
+use super::learnt::CoolingReason;
+use super::roster::Members;
+use super::weight_tree::WeightTree;
+
+pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
+
+/// How long a key rests after the first, second and each further burst.
+const BURST_LADDER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
+/// So many keys in a row that refuse a burst mean that it is not the keys.
+const BURSTS_IN_A_ROW: usize = 3;
+/// Projects whose use of the model is counted at once, some 200 bytes each.
+const MOST_BUDGETS: usize = 20_000;
+
+/// The keys of a pool for one model.
+#[derive(Debug)]
+pub(in crate::pool) struct Lane {
+    regular: WeightTree,
+    /// Keys of weight 0, chosen evenly when no other is left.
+    reserve: WeightTree,
+    returns: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// When each resting key returns, as it stands in `returns`; older entries there count for nothing.
+    queued: HashMap<usize, Timestamp>,
+    pub(in crate::pool) key_holds: HashMap<usize, Hold>,
+    pub(in crate::pool) project_holds: HashMap<usize, Hold>,
+    pub(in crate::pool) budgets: HashMap<usize, Budget>,
+    /// Projects that rest by our own count only.
+    counted_out: BTreeSet<usize>,
+    pub(in crate::pool) circuit: Circuit,
+    bursting: Vec<usize>,
+    exhausted: Option<(Timestamp, Exhausted)>,
+    pub(in crate::pool) used_at: Timestamp,
+}
+
+/// A key or project rests for this model.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pool) struct Hold {
+    pub(in crate::pool) until: Timestamp,
+    pub(in crate::pool) reason: CoolingReason,
+    /// Whether it rests by our own count, without Gemini's word.
+    pub(in crate::pool) counted: bool,
+    strikes: usize,
+}
+
+impl Hold {
+    /// Gemini said so.
+    pub(in crate::pool) const fn told(until: Timestamp, reason: CoolingReason) -> Self {
+        Self { until, reason, counted: false, strikes: 0 }
+    }
+}
+
+impl Lane {
+    pub(in crate::pool) fn new(members: &Members, now: Timestamp) -> Self {
+        let mut lane = Self {
+            regular: WeightTree::default(),
+            reserve: WeightTree::default(),
+            returns: BinaryHeap::new(),
+            queued: HashMap::new(),
+            key_holds: HashMap::new(),
+            project_holds: HashMap::new(),
+            budgets: HashMap::new(),
+            counted_out: BTreeSet::new(),
+            circuit: Circuit::default(),
+            bursting: Vec::new(),
+            exhausted: None,
+            used_at: now,
+        };
+        lane.lay_out(members, now);
+        lane
+    }
+
+    /// Builds the trees anew, for other members.
+    fn lay_out(&mut self, members: &Members, now: Timestamp) {
+        self.returns.clear();
+        self.queued.clear();
+        let usable: Vec<bool> =
+            (0..members.keys.len()).map(|key| self.blocked(members, key, now).is_none()).collect();
+        let weights = || members.keys.iter().map(|member| member.weight).zip(&usable);
+        self.regular =
+            WeightTree::new(weights().map(|(weight, usable)| if *usable { weight } else { 0 }).collect());
+        self.reserve =
+            WeightTree::new(weights().map(|(weight, usable)| u16::from(*usable && weight == 0)).collect());
+        for (key, _) in usable.iter().enumerate().filter(|(_, usable)| !**usable) {
+            self.queue(members, key, now);
+        }
+        self.exhausted = None;
+    }
+
+    /// Goes over to other members; the maps give the new place of each old key and project.
+    pub(in crate::pool) fn move_to(
+        &mut self,
+        members: &Members,
+        keys: &HashMap<usize, usize>,
+        projects: &HashMap<usize, usize>,
+        now: Timestamp,
+    ) {
+        fn moved<T>(old: &mut HashMap<usize, T>, places: &HashMap<usize, usize>) -> HashMap<usize, T> {
+            old.drain().filter_map(|(place, value)| Some((*places.get(&place)?, value))).collect()
+        }
+        self.key_holds = moved(&mut self.key_holds, keys);
+        self.project_holds = moved(&mut self.project_holds, projects);
+        self.budgets = moved(&mut self.budgets, projects);
+        for (project, budget) in &mut self.budgets {
+            let set = members.projects.get(*project).map(|project| project.limits);
+            budget.set_limits(set.unwrap_or_default());
+        }
+        self.counted_out.clear();
+        self.bursting.clear();
+        self.lay_out(members, now);
+    }
+
+    /// Until when a key cannot be used, and why: `None` if it can. No reason: whatever the model.
+    pub(in crate::pool) fn blocked(
+        &self,
+        members: &Members,
+        key: usize,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Option<Hold>)> {
+        let standing = members.blocked_until(key, now).map(|until| (until, None));
+        let project = members.project_of(key).and_then(|project| self.project_holds.get(&project));
+        [self.key_holds.get(&key), project]
+            .into_iter()
+            .flatten()
+            .filter(|hold| hold.until > now)
+            .map(|hold| (hold.until, Some(*hold)))
+            .chain(standing)
+            .max_by_key(|(until, _)| *until)
+    }
+
+    /// Puts a key where it belongs after something about it changed.
+    pub(in crate::pool) fn settle(&mut self, members: &Members, key: usize, now: Timestamp) {
+        self.exhausted = None;
+        self.place(members, key, now);
+    }
+
+    fn place(&mut self, members: &Members, key: usize, now: Timestamp) {
+        let weight = members.keys.get(key).map_or(0, |member| member.weight);
+        let usable = !self.queue(members, key, now);
+        self.regular.set(key, if usable { weight } else { 0 });
+        self.reserve.set(key, u16::from(usable && weight == 0));
+    }
+
+    /// Notes when a resting key returns. False: it does not rest.
+    fn queue(&mut self, members: &Members, key: usize, now: Timestamp) -> bool {
+        let Some((until, _)) = self.blocked(members, key, now) else { return false };
+        if until < Timestamp::MAX && self.queued.insert(key, until) != Some(until) {
+            self.returns.push(Reverse((until, key)));
+        }
+        true
+    }
+
+    /// Lets those return whose time has come.
+    pub(in crate::pool) fn bring_back(&mut self, members: &Members, now: Timestamp) {
+        while let Some(Reverse((until, key))) = self.returns.peek().copied()
+            && until <= now
+        {
+            self.returns.pop();
+            if self.queued.get(&key) == Some(&until) {
+                self.queued.remove(&key);
+                self.settle(members, key, now);
+            }
+        }
+    }
+
+    /// Lets a project rest, if it does not rest longer already.
+    pub(in crate::pool) fn hold_project(
+        &mut self,
+        members: &Members,
+        project: usize,
+        hold: Hold,
+        now: Timestamp,
+    ) {
+        let before = self.project_holds.get(&project);
+        if before.is_some_and(|before| before.until >= hold.until && !before.counted) {
+            return;
+        }
+        self.project_holds.insert(project, hold);
+        if hold.counted {
+            self.counted_out.insert(project);
+        }
+        for key in members.members_of(project) {
+            self.settle(members, *key, now);
+        }
+    }
+
+    /// Lets a key rest, if it does not rest longer already.
+    pub(in crate::pool) fn hold_key(&mut self, members: &Members, key: usize, hold: Hold, now: Timestamp) {
+        if self.key_holds.get(&key).is_some_and(|held| held.until >= hold.until) {
+            return;
+        }
+        self.key_holds.insert(key, hold);
+        self.settle(members, key, now);
+    }
+
+    /// A key was refused for a burst: it rests for some seconds, longer each time. True: so many in a
+    /// row were refused that it is not the keys.
+    pub(in crate::pool) fn burst(
+        &mut self,
+        members: &Members,
+        key: usize,
+        told: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (Hold, bool) {
+        let strikes = self.key_holds.get(&key).map_or(0, |held| held.strikes);
+        let step = BURST_LADDER.get(strikes).copied().unwrap_or(Duration::from_secs(5));
+        let until = told.unwrap_or(now).max(now + step);
+        let hold = Hold { until, reason: CoolingReason::Burst, counted: false, strikes: strikes + 1 };
+        self.hold_key(members, key, hold, now);
+        if !self.bursting.contains(&key) {
+            self.bursting.push(key);
+        }
+        let in_a_row = self.bursting.len() >= BURSTS_IN_A_ROW;
+        if in_a_row {
+            self.bursting.clear();
+        }
+        (hold, in_a_row)
+    }
+
+    /// A key was accepted.
+    pub(in crate::pool) fn accepted(&mut self, key: usize) {
+        self.bursting.clear();
+        if let Some(held) = self.key_holds.get_mut(&key) {
+            held.strikes = 0;
+        }
+    }
+
+    /// The count of a project's use, made where one is needed.
+    pub(in crate::pool) fn budget(
+        &mut self,
+        members: &Members,
+        project: usize,
+        needed: bool,
+        now: Timestamp,
+    ) -> Option<&mut Budget> {
+        let set = members.projects.get(project).map_or_else(Limits::default, |project| project.limits);
+        if !self.budgets.contains_key(&project) && (needed || !set.is_empty()) {
+            if self.budgets.len() >= MOST_BUDGETS {
+                self.budgets.retain(|_, budget| !budget.is_idle(now));
+            }
+            if self.budgets.len() < MOST_BUDGETS {
+                self.budgets.insert(project, Budget::new(set, now));
+            }
+        }
+        self.budgets.get_mut(&project)
+    }
+}
