@@ -10,7 +10,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::circuit::OpenReason;
-use super::verdict::{Cause, Fault, Retry, Verdict, part_of};
+use super::standing::Condition;
+use super::verdict::{Cause, Retry, Verdict, part_of};
 use super::{Cost, Lease, Pick, PickRequest, Roster, Runtime};
 use crate::host::Random;
 use crate::openai::ApiError;
@@ -133,7 +134,7 @@ impl AttemptPlan {
                 }
                 Pick::NoneLeft => no_usable_key(pool, roster),
                 Pick::AllTried => match self.last.take() {
-                    Some((_, answer)) => answer,
+                    Some(last) => told(pool, last),
                     None => no_usable_key(pool, roster),
                 },
             };
@@ -225,16 +226,7 @@ impl AttemptPlan {
         let answer = match (last, self.unserved.take()) {
             (Some((_, answer)), _) if decisive => answer,
             (_, Some(unserved)) => unserved,
-            (Some((cause, answer)), None) => match cause.fault() {
-                Fault::Key | Fault::Project if answer.code == Some("no_usable_key") => ApiError {
-                    message: format!(
-                        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: \
-                         trying again may help."
-                    ),
-                    ..answer
-                },
-                _ => answer,
-            },
+            (Some(last), None) => told(pool, last),
             (None, None) => ApiError::server(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",
@@ -243,6 +235,18 @@ impl AttemptPlan {
         };
         Step::Answer(Box::new(answer))
     }
+}
+
+/// What a caller is told of the last refusal. That of a key is the operator's business: the caller's own
+/// key is good.
+fn told(pool: &str, (cause, answer): (Cause, ApiError)) -> ApiError {
+    if Condition::from_cause(cause).is_none() {
+        return answer;
+    }
+    let message = format!(
+        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: trying again may help."
+    );
+    ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message)
 }
 
 fn wait_until(until: Timestamp, now: Timestamp, random: &impl Random) -> Duration {

@@ -250,10 +250,11 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
     };
     let told_ms = told_delay(refusal).map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
     match cause {
-        // Gemini answers 400 for a bad key; a caller must never take that for a bad request, nor 401
-        // for its own client key.
-        Cause::InvalidKey | Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) | Cause::Billing => {
-            error(StatusCode::SERVICE_UNAVAILABLE, SERVER_ERROR, "no_usable_key")
+        // Gemini answers 400 for a bad key; a caller must never take that for a bad request. What a
+        // pool's callers are told instead of all these is the plan's business.
+        Cause::InvalidKey => error(StatusCode::UNAUTHORIZED, INVALID_REQUEST, "invalid_api_key"),
+        Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) => {
+            error(StatusCode::FORBIDDEN, INVALID_REQUEST, "permission_denied")
         }
         Cause::RequestQuota | Cause::TokenQuota | Cause::Burst => ApiError {
             retry_after_ms: told_ms,
@@ -264,7 +265,7 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
             )
         },
         // Only the day's turn or a person helps, so SDKs are told not to try again.
-        Cause::DayQuota | Cause::NoQuota => ApiError {
+        Cause::DayQuota | Cause::NoQuota | Cause::Billing => ApiError {
             should_retry: Some(false),
             ..error(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota")
         },

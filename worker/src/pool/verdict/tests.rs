@@ -51,7 +51,8 @@ fn table() -> Vec<Row> {
     let argument = |message: &str| refusal("INVALID_ARGUMENT", message, "");
     let denied = |message: &str| refusal("PERMISSION_DENIED", message, "");
     let blocked = |reason: &str| refusal("PERMISSION_DENIED", "Blocked.", &info(reason));
-    let no_key = (503, Some("no_usable_key"));
+    let (bad_key, denied_key) = ((401, Some("invalid_api_key")), (403, Some("permission_denied")));
+    let unpaid = (429, Some("insufficient_quota"));
     let (day, minute, tokens) = (
         "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
         "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
@@ -74,9 +75,9 @@ fn table() -> Vec<Row> {
     let new_users = "This model models/x is no longer available to new users.";
     let unauthenticated = "Request had invalid authentication credentials.";
     vec![
-        (400, invalid, Cause::InvalidKey, Fault::Key, no_key),
-        (400, argument("API key expired. Please renew the API key."), Cause::InvalidKey, Fault::Key, no_key),
-        (400, argument("Invalid Auth key."), Cause::InvalidKey, Fault::Key, no_key),
+        (400, invalid, Cause::InvalidKey, Fault::Key, bad_key),
+        (400, argument("API key expired. Please renew the API key."), Cause::InvalidKey, Fault::Key, bad_key),
+        (400, argument("Invalid Auth key."), Cause::InvalidKey, Fault::Key, bad_key),
         (
             400,
             argument("Multiple authentication credentials received. Please pass only one."),
@@ -117,66 +118,66 @@ fn table() -> Vec<Row> {
             ),
             Cause::Billing,
             Fault::Project,
-            no_key,
+            unpaid,
         ),
         (
             401,
             refusal("UNAUTHENTICATED", unauthenticated, &info("ACCESS_TOKEN_TYPE_UNSUPPORTED")),
             Cause::InvalidKey,
             Fault::Key,
-            no_key,
+            bad_key,
         ),
-        (401, refusal("UNAUTHENTICATED", unauthenticated, ""), Cause::InvalidKey, Fault::Key, no_key),
-        (402, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, no_key),
-        (403, suspended, Cause::Suspended, Fault::Project, no_key),
+        (401, refusal("UNAUTHENTICATED", unauthenticated, ""), Cause::InvalidKey, Fault::Key, bad_key),
+        (402, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, unpaid),
+        (403, suspended, Cause::Suspended, Fault::Project, denied_key),
         (
             403,
             denied("Your API key was reported as leaked. Please use another API key."),
             Cause::LeakedKey,
             Fault::Key,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("SERVICE_DISABLED"),
             Cause::Blocked(BlockReason::ServiceDisabled),
             Fault::Project,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("API_KEY_SERVICE_BLOCKED"),
             Cause::Blocked(BlockReason::ServiceBlocked),
             Fault::Key,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("BILLING_DISABLED"),
             Cause::Blocked(BlockReason::BillingDisabled),
             Fault::Project,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("CONSUMER_INVALID"),
             Cause::Blocked(BlockReason::ConsumerInvalid),
             Fault::Project,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("API_KEY_HTTP_REFERRER_BLOCKED"),
             Cause::Blocked(BlockReason::Referrer),
             Fault::Key,
-            no_key,
+            denied_key,
         ),
         (
             403,
             blocked("API_KEY_IP_ADDRESS_BLOCKED"),
             Cause::Blocked(BlockReason::Address),
             Fault::Key,
-            no_key,
+            denied_key,
         ),
         (
             403,
@@ -270,7 +271,7 @@ fn table() -> Vec<Row> {
             Fault::Project,
             (429, Some("rate_limit_exceeded")),
         ),
-        (429, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, no_key),
+        (429, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, unpaid),
         (
             429,
             refusal("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", ""),
