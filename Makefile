@@ -43,6 +43,7 @@ test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SD
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test sdk
+	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 simulate: ## Try the pool engine under storms in simulated time (SEED)
 	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)

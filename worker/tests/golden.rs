@@ -309,7 +309,8 @@ fn check_embeddings(case: &Case) {
     case.assert_dropped(&plan.dropped);
     assert_eq!(plan.batches.len(), 1, "{}", case.name);
     case.assert_is("the upstream request", &plan.batches[0], "gemini_request");
-    let (answer, _) = plan.answer(&[case.bytes("gemini_response")], model.as_str()).unwrap();
+    let batch = plan.read(0, &case.bytes("gemini_response")).unwrap();
+    let answer = plan.answer(vec![batch], model.as_str());
     case.assert_is("the answer", &answer, "openai_response");
 }
 

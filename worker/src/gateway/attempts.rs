@@ -74,6 +74,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 pool: pool.id.clone(),
                 lease: Some(lease),
                 account: None,
+                earlier_tokens: 0,
             };
             // A key that does not open was sealed under another master key: health tells of that.
             let Some((stored, Ok(key))) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
@@ -112,13 +113,16 @@ pub(super) struct AttemptRecord {
     pool: PoolId,
     lease: Option<Lease>,
     account: Option<Account>,
+    /// Input tokens of the calls that were made on the lease before.
+    earlier_tokens: u64,
 }
 
 impl AttemptRecord {
     /// The attempt reached its end.
     pub(super) fn succeeded<H: Host>(mut self, usage: &Usage, host: &H) {
         self.count(1, usage);
-        let tokens = (usage.prompt > 0).then_some(usage.prompt);
+        let tokens = self.earlier_tokens + usage.prompt;
+        let tokens = (tokens > 0).then_some(tokens);
         self.finish(&AttemptEnd::Success { tokens }, host.clock().now());
     }
 
@@ -129,11 +133,12 @@ impl AttemptRecord {
         verdict
     }
 
-    /// This call reached its end, and another one follows on the same key.
-    pub(super) fn one_more(&mut self) {
+    /// One call of several on the same key reached its end.
+    pub(super) fn one_more(&mut self, usage: &Usage) {
         let account = self.account.clone();
-        self.count(1, &Usage::default());
+        self.count(1, usage);
         self.account = account;
+        self.earlier_tokens += usage.prompt;
     }
 
     /// The call draws on no quota, or is not made: there is nothing to count.

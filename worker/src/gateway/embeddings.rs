@@ -48,22 +48,24 @@ async fn embed<H: Host>(
 ) -> Result<Vec<u8>, Verdict> {
     let Attempt { key, mut record, .. } = attempt;
     let host = context.host;
-    let mut bodies = Vec::with_capacity(plan.batches.len());
+    let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
-        match fetch(host, request).await {
-            Ok(body) => bodies.push(body.to_vec()),
+        let answered = match fetch(host, request).await {
+            Ok(body) => plan.read(index, &body).map_err(soft_failure),
+            Err(verdict) => Err(verdict),
+        };
+        let answered = match answered {
+            Ok(answered) => answered,
             Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
+        };
+        if index + 1 == plan.batches.len() {
+            record.succeeded(&answered.usage, host);
+            embedded.push(answered);
+            break;
         }
-        if index + 1 < plan.batches.len() {
-            record.one_more();
-        }
+        record.one_more(&answered.usage);
+        embedded.push(answered);
     }
-    match plan.answer(&bodies, shown_model) {
-        Ok((body, usage)) => {
-            record.succeeded(&usage, host);
-            Ok(body)
-        }
-        Err(failure) => Err(record.failed(soft_failure(failure), &Usage::default(), host)),
-    }
+    Ok(plan.answer(embedded, shown_model))
 }

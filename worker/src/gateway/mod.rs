@@ -48,11 +48,13 @@ where
     if request.method == Method::OPTIONS {
         return preflight(&request);
     }
-    let reply = match answer(service, host, request).await {
-        Ok(reply) => reply,
-        Err(error) => Reply::error(&error),
-    };
-    readable_by_pages(reply)
+    readable_by_pages(match routes::find(&request.method, &request.path) {
+        Err(error) => match routes::allowed_method(&request.path) {
+            Some(method) => Reply::error(&error).header("allow", method.as_str()),
+            None => Reply::error(&error),
+        },
+        Ok(route) => answer(service, host, route, request).await.unwrap_or_else(|error| Reply::error(&error)),
+    })
 }
 
 /// Lets a web page of any origin read an answer.
@@ -72,13 +74,13 @@ pub(crate) fn not_set_up<H: Host>(error: &SetupError) -> Reply<H> {
 async fn answer<H, B>(
     service: &Arc<Service>,
     host: &H,
+    route: Route,
     request: IncomingRequest<B>,
 ) -> Result<Reply<H>, ApiError>
 where
     H: Host + Clone,
     B: IncomingBody,
 {
-    let route = routes::find(&request.method, &request.path)?;
     let (pool, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
     let context = Context { service, host, pool };
     let mut reply = match route {
@@ -93,6 +95,10 @@ where
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
+    let announced = request.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > BODY_LIMIT) {
+        return Err(ApiError::body_too_large(BODY_LIMIT));
+    }
     request.body.read(BODY_LIMIT).await.map_err(|error| match error {
         IncomingBodyError::TooLarge => ApiError::body_too_large(BODY_LIMIT),
         IncomingBodyError::Broken => ApiError::invalid_json(),

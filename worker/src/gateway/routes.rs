@@ -82,6 +82,11 @@ fn router() -> &'static Router<Endpoint> {
     })
 }
 
+/// The one method that a path takes; none for an unknown path.
+pub(super) fn allowed_method(path: &str) -> Option<Method> {
+    router().at(path).ok().map(|found| found.value.method())
+}
+
 /// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
 pub(super) fn find(method: &Method, path: &str) -> Result<Route, ApiError> {
     let found = router().at(path).map_err(|_| ApiError::not_found(method.as_str(), path))?;

@@ -82,6 +82,16 @@ request_object! {
         extra_body: ExtraBody<'a>,
         /// The same, at the top.
         google: Google<'a>,
+        /// One of Google's extensions, at the top.
+        thinking_config = "thinkingConfig": ThinkingConfig<'a>,
+        /// One of Google's extensions, at the top.
+        cached_content = "cachedContent": Text<'a>,
+        /// One of Google's extensions, at the top.
+        safety_settings = "safetySettings": &'a RawValue,
+        /// One of Google's extensions, at the top.
+        media_resolution = "mediaResolution": Text<'a>,
+        /// One of Google's extensions, at the top.
+        response_modalities = "responseModalities": Vec<Text<'a>>,
         /// A name for the caller's cache.
         prompt_cache_key: Text<'a>,
         /// The end user's name.
@@ -109,7 +119,8 @@ impl<'a> ChatRequest<'a> {
     /// # Errors
     /// 400 when the body is no JSON, a field has the wrong type, `model` or `messages` is missing, or `messages` is empty.
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
-        let request: Self = json::parse(body)?;
+        let mut request: Self = json::parse(body)?;
+        request.gather_extensions();
         if request.model().is_empty() {
             return Err(ApiError::missing("model"));
         }
@@ -146,6 +157,16 @@ impl<'a> ChatRequest<'a> {
     #[must_use]
     pub fn affinity(&self) -> Option<&str> {
         self.prompt_cache_key.as_deref().or(self.user.as_deref()).filter(|hint| !hint.is_empty())
+    }
+
+    /// Puts the extensions that stand alone at the top to the others.
+    fn gather_extensions(&mut self) {
+        let google = self.google.get_or_insert_default();
+        google.thinking_config = google.thinking_config.take().or(self.thinking_config.take());
+        google.cached_content = google.cached_content.take().or(self.cached_content.take());
+        google.safety_settings = google.safety_settings.or(self.safety_settings);
+        google.media_resolution = google.media_resolution.take().or(self.media_resolution.take());
+        google.response_modalities = google.response_modalities.take().or(self.response_modalities.take());
     }
 
     /// Google's extensions: those under `extra_body` before those at the top.
@@ -241,7 +262,7 @@ pub struct ExtraBody<'a> {
 }
 
 /// Google's extensions, in snake case or camel case.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Google<'a> {
     /// How much to think.
     #[serde(borrow, default, alias = "thinkingConfig")]
@@ -331,6 +352,25 @@ mod tests {
             ("messages[0].content[0].text".into(), "invalid_type")
         );
         assert_eq!(refused(r#"{"model":"m","messages":{}}"#), ("messages".into(), "invalid_type"));
+    }
+
+    #[test]
+    fn googles_extensions_are_found_wherever_they_stand() {
+        let extensions = |extra: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{extra}}}"#);
+            let request = ChatRequest::parse(body.as_bytes()).unwrap();
+            let caches = request.google().filter_map(|google| google.cached_content.as_deref());
+            let first = caches.map(ToOwned::to_owned).next();
+            (first, request.unknown.len())
+        };
+        let found = (Some("c".to_owned()), 0);
+        assert_eq!(extensions(r#""cachedContent":"c""#), found);
+        assert_eq!(extensions(r#""google":{"cached_content":"c"},"cached_content":"d""#), found);
+        assert_eq!(
+            extensions(r#""extra_body":{"google":{"cachedContent":"c"}},"google":{"cached_content":"d"}"#),
+            found
+        );
+        assert_eq!(extensions(r#""extra_body":{},"cache":"c""#), (None, 1));
     }
 
     #[test]

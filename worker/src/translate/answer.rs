@@ -275,9 +275,6 @@ enum Ended<'a> {
     Unusable(SoftFailure, Choice<'a>),
 }
 
-/// Seconds that OpenAI keeps speech for; ours is in the message itself and lasts.
-const AUDIO_LASTS_S: u64 = 3600;
-
 impl<'a> GatheredChoice<'a> {
     fn new(index: u32) -> Self {
         let message = MessageAnswer { role: "assistant", ..MessageAnswer::default() };
@@ -323,7 +320,7 @@ impl<'a> GatheredChoice<'a> {
             self.message.audio = Some(AudioAnswer {
                 id: Cow::Owned(ids.next("audio_")),
                 data: Some(data),
-                expires_at: Some(envelope.created_s + AUDIO_LASTS_S),
+                expires_at: Some(envelope.created_s + speech::LASTS_S),
                 transcript: Some(Cow::Borrowed("")),
             });
         }

@@ -4,7 +4,7 @@
 //! many results in the same order, which is what Gemini insists on. A result without a call is not lost.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::messages::{Scope, content_part, plain_text};
 use super::{results, signatures};
@@ -60,6 +60,7 @@ impl<'r> History<'r> {
         let mut sites: Vec<CallSite<'r>> = Vec::new();
         let mut matched = vec![false; messages.len()];
         let mut by_id: HashMap<&str, (usize, usize)> = HashMap::new();
+        let mut waiting = Waiting::default();
         for (index, message) in messages.iter().enumerate() {
             match &*message.role {
                 "assistant" => {
@@ -72,14 +73,21 @@ impl<'r> History<'r> {
                             by_id.insert(id, (sites.len(), slot));
                         }
                     }
+                    waiting = Waiting::of(&calls);
                     let results = vec![None; calls.len()];
                     sites.push(CallSite { message: index, calls, results });
                 }
                 "tool" | "function" => {
-                    let id = message.tool_call_id.as_deref().map(|id| split_id(id).0);
-                    let place = id
-                        .and_then(|id| by_id.get(id).copied())
-                        .or_else(|| place_without_id(&sites, message, id));
+                    let place = match message.tool_call_id.as_deref().map(|id| split_id(id).0) {
+                        Some(id) if by_id.contains_key(id) => by_id.get(id).copied(),
+                        // A message that names a call which nobody made, and no function, answers none.
+                        Some(_) if message.name.is_none() => None,
+                        _ => {
+                            let results = sites.last().map_or(&[][..], |site| &site.results);
+                            let slot = waiting.next(message.name.as_deref(), results);
+                            slot.map(|slot| (sites.len().saturating_sub(1), slot))
+                        }
+                    };
                     let slot = place.and_then(|(site, slot)| sites.get_mut(site)?.results.get_mut(slot));
                     if let (Some(free @ None), Some(seen)) = (slot, matched.get_mut(index)) {
                         *free = Some(index);
@@ -104,21 +112,34 @@ impl<'r> History<'r> {
     }
 }
 
-fn place_without_id(
-    sites: &[CallSite<'_>],
-    message: &Message<'_>,
-    id: Option<&str>,
-) -> Option<(usize, usize)> {
-    let last = sites.last()?;
-    let free = |call: &Call, slot: usize| {
-        let wanted = message.name.as_deref().is_none_or(|name| name == call.name);
-        wanted && last.results.get(slot).is_some_and(Option::is_none)
-    };
-    if id.is_some() && message.name.is_none() {
-        return None;
+/// The calls of the last site that may still wait for a result, in order.
+#[derive(Debug, Default)]
+struct Waiting<'r> {
+    all: VecDeque<usize>,
+    by_name: HashMap<&'r str, VecDeque<usize>>,
+}
+
+impl<'r> Waiting<'r> {
+    fn of(calls: &[Call<'r>]) -> Self {
+        let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        for (slot, call) in calls.iter().enumerate() {
+            by_name.entry(call.name).or_default().push_back(slot);
+        }
+        Self { all: (0..calls.len()).collect(), by_name }
     }
-    let slot = last.calls.iter().enumerate().position(|(slot, call)| free(call, slot))?;
-    Some((sites.len() - 1, slot))
+
+    /// The first call that has no result yet, of this function if one is named.
+    fn next(&mut self, name: Option<&str>, results: &[Option<usize>]) -> Option<usize> {
+        let slots = match name {
+            Some(name) => self.by_name.get_mut(name)?,
+            None => &mut self.all,
+        };
+        // What has a result now will never be without one again.
+        while slots.front().is_some_and(|slot| results.get(*slot).is_some_and(Option::is_some)) {
+            slots.pop_front();
+        }
+        slots.front().copied()
+    }
 }
 
 fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
@@ -275,3 +296,6 @@ pub(super) fn orphan<'r>(
     parts.extend(media);
     Ok(parts)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@ use super::answer::{AnswerError, SoftFailure};
 use super::parameters::{at_least, at_most};
 use super::request::Dropped;
 use super::usage::Usage;
-use crate::gemini::{BatchEmbedRequest, BatchEmbedResponse, EmbedRequest, ModelId, Part, SystemInstruction};
+use crate::gemini::{
+    BatchEmbedRequest, BatchEmbedResponse, EmbedRequest, ModelId, Part, SystemInstruction, Vector,
+};
 use crate::openai::{
     ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest, Text,
 };
@@ -126,6 +128,14 @@ fn wants_base64(request: &EmbeddingsRequest<'_>) -> Result<bool, ApiError> {
     }
 }
 
+/// The vectors of one batch.
+#[derive(Debug)]
+pub struct EmbeddedBatch {
+    vectors: Vec<Vector>,
+    /// What Gemini counted, or a guess where it does not count.
+    pub usage: Usage,
+}
+
 impl EmbeddingsPlan {
     /// How many texts there are: Gemini counts each as a request.
     #[must_use]
@@ -133,35 +143,38 @@ impl EmbeddingsPlan {
         self.sizes.iter().map(|size| *size as u64).sum()
     }
 
-    /// Puts the upstream bodies together; `shown_model` is the model as the caller named it.
+    /// Reads the body that answers batch number `batch`.
     ///
     /// # Errors
-    /// When a body is no list of as many vectors as its batch has texts.
-    pub fn answer(&self, bodies: &[Vec<u8>], shown_model: &str) -> Result<(Vec<u8>, Usage), AnswerError> {
+    /// When it is no list of as many vectors as the batch has texts.
+    pub fn read(&self, batch: usize, body: &[u8]) -> Result<EmbeddedBatch, AnswerError> {
         let malformed = || AnswerError { reason: SoftFailure::Malformed, usage: Usage::default() };
-        if bodies.len() != self.batches.len() {
+        let response: BatchEmbedResponse = serde_json::from_slice(body).map_err(|_| malformed())?;
+        if self.sizes.get(batch) != Some(&response.embeddings.len()) {
             return Err(malformed());
         }
-        let mut data = Vec::with_capacity(self.sizes.iter().sum());
-        let mut prompt = 0_u64;
-        for ((body, size), input_bytes) in bodies.iter().zip(&self.sizes).zip(&self.input_bytes) {
-            let response: BatchEmbedResponse = serde_json::from_slice(body).map_err(|_| malformed())?;
-            if response.embeddings.len() != *size {
-                return Err(malformed());
-            }
-            let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);
-            let tokens =
-                counted.unwrap_or_else(|| u64::try_from(input_bytes.div_ceil(4)).unwrap_or(u64::MAX));
-            prompt = prompt.saturating_add(tokens);
-            for vector in response.embeddings {
-                let embedding = self.embedding(vector.values);
-                data.push(EmbeddingRow { object: "embedding", index: data.len(), embedding });
-            }
-        }
-        let usage = EmbeddingUsage { prompt_tokens: prompt, total_tokens: prompt };
+        let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);
+        let guessed = || self.input_bytes.get(batch).map_or(0, |bytes| bytes.div_ceil(4) as u64);
+        let prompt = counted.unwrap_or_else(guessed);
+        let usage = Usage { prompt, total: prompt, ..Usage::default() };
+        Ok(EmbeddedBatch { vectors: response.embeddings, usage })
+    }
+
+    /// Puts all batches together in their order; `shown_model` is the model as the caller named it.
+    #[must_use]
+    pub fn answer(&self, batches: Vec<EmbeddedBatch>, shown_model: &str) -> Vec<u8> {
+        let tokens = batches.iter().fold(0_u64, |sum, batch| sum.saturating_add(batch.usage.prompt));
+        let vectors = batches.into_iter().flat_map(|batch| batch.vectors);
+        let row = |(index, vector): (usize, Vector)| EmbeddingRow {
+            object: "embedding",
+            index,
+            embedding: self.embedding(vector.values),
+        };
+        let data = vectors.enumerate().map(row).collect();
+        let usage = EmbeddingUsage { prompt_tokens: tokens, total_tokens: tokens };
         let list = EmbeddingList { object: "list", data, model: shown_model, usage };
-        let body = serde_json::to_vec(&list).map_err(|_| malformed())?;
-        Ok((body, Usage { prompt, total: prompt, ..Usage::default() }))
+        // Strings and numbers into a vector: there is nothing that could fail.
+        serde_json::to_vec(&list).unwrap_or_default()
     }
 
     fn embedding(&self, mut values: Vec<f32>) -> Embedding {
@@ -211,7 +224,8 @@ mod tests {
             })
             .collect();
         assert_eq!(bodies.len(), 3);
-        let (body, _) = plan.answer(&bodies, "shown").unwrap();
+        let read = |(batch, body): (usize, &Vec<u8>)| plan.read(batch, body).unwrap();
+        let body = plan.answer(bodies.iter().enumerate().map(read).collect(), "shown");
         let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
         for (index, row) in list["data"].as_array().unwrap().iter().enumerate() {
             assert_eq!(
@@ -220,7 +234,7 @@ mod tests {
             );
         }
         assert_eq!(list["data"].as_array().unwrap().len(), 250);
-        assert!(plan.answer(&bodies[..2], "shown").is_err());
+        assert!(plan.read(2, &bodies[0]).is_err(), "a batch of another size");
     }
 
     #[test]

@@ -277,10 +277,9 @@ fn prepend_system<'r>(contents: &mut Vec<Content<'r>>, system: &[Part<'r>]) {
 /// What Gemini insists on: someone has spoken, no call comes first, and for some models the user comes last.
 fn repair(contents: &mut Vec<Content<'_>>, capabilities: &Capabilities) {
     let space = || Content { role: Role::User, parts: vec![Part::text(" ")] };
-    let begins_with_call = contents.first().is_none_or(|first| {
-        first.role == Role::Model
-            && first.parts.first().is_some_and(|part| matches!(part.data, PartData::FunctionCall(_)))
-    });
+    let is_call = |part: &Part| matches!(part.data, PartData::FunctionCall(_));
+    let begins_with_call =
+        contents.first().is_none_or(|first| first.role == Role::Model && first.parts.iter().any(is_call));
     if begins_with_call {
         contents.insert(0, space());
     }

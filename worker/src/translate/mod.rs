@@ -21,6 +21,8 @@ mod models;
 mod names;
 mod parameters;
 mod piece;
+#[cfg(test)]
+mod properties;
 mod repair;
 mod request;
 mod results;

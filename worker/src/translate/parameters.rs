@@ -230,3 +230,6 @@ pub(super) fn at_most(name: &str, value: Integer, max: i128) -> Result<(), ApiEr
     );
     Err(ApiError::invalid(Some(name), "integer_above_max_value", message))
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,70 @@ fn is_plausible(signature: &str) -> bool {
     matches!(signature, STAND_IN | OTHER_STAND_IN)
         || (signature.len() >= SHORTEST && signature.bytes().all(base64))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::gemini::ModelId;
+    use crate::openai::ChatRequest;
+    use crate::translate::{TranslateOptions, to_gemini};
+
+    const REAL: &str = "EjQKMgG+PgqFzSpLIfcvqzvyN3Wx1Qk0";
+
+    #[derive(Debug)]
+    struct Cache;
+
+    impl SignatureCache for Cache {
+        fn signature(&self, call_id: &str, function: &str) -> Option<String> {
+            (call_id == "known" && function == "f").then(|| REAL.to_owned())
+        }
+    }
+
+    fn sent(model: &str, call: &Value) -> Value {
+        let mut full = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        full.as_object_mut().unwrap().extend(call.as_object().unwrap().clone());
+        let messages = json!([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [full]}]);
+        let body = json!({"model": model, "messages": messages}).to_string();
+        let options = TranslateOptions { signatures: Some(&Cache), ..TranslateOptions::default() };
+        let request = ChatRequest::parse(body.as_bytes()).unwrap();
+        let call = to_gemini(&request, &ModelId::parse(model).unwrap(), &options).unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        body["contents"][1]["parts"][0]["thoughtSignature"].clone()
+    }
+
+    #[test]
+    fn every_place_in_its_order() {
+        for call in [
+            json!({"extra_content": {"google": {"thought_signature": REAL}}}),
+            json!({"extra_content": {"vertex": {"thoughtSignature": REAL}}}),
+            json!({"provider_specific_fields": {"thought_signature": REAL}}),
+            json!({"thought_signature": REAL}),
+            json!({"thoughtSignature": REAL}),
+            json!({"function": {"name": "f", "thought_signature": REAL}}),
+            json!({"id": format!("a__thought__{REAL}")}),
+            json!({"id": "known"}),
+            json!({"id": format!("known__thought__{STAND_IN}"), "extra_content": {"google": {"thought_signature": REAL}}}),
+        ] {
+            assert_eq!(sent("gemini-3.5-flash", &call), REAL, "{call}");
+            assert_eq!(sent("gemini-2.5-flash", &call), REAL, "{call}");
+            assert_eq!(sent("gemini-2.0-flash", &call), Value::Null, "{call}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signature_is_replaced() {
+        for call in [
+            json!({}),
+            json!({"extra_content": {"google": {"thought_signature": "short"}}}),
+            json!({"extra_content": {"google": {"thought_signature": "not base64 at all, really!"}}}),
+            json!({"extra_content": "odd", "provider_specific_fields": 5, "thought_signature": {}}),
+        ] {
+            assert_eq!(sent("gemini-3.5-flash", &call), STAND_IN, "{call}");
+            assert_eq!(sent("gemini-2.5-flash", &call), Value::Null, "{call}");
+        }
+        let other = json!({"thought_signature": OTHER_STAND_IN});
+        assert_eq!(sent("gemini-3.5-flash", &other), OTHER_STAND_IN);
+    }
+}

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::request::AudioFormat;
 use crate::gemini::AnsweredBlob;
 
+/// Seconds that OpenAI keeps speech for; ours is in the message itself and lasts.
+pub(super) const LASTS_S: u64 = 3600;
 /// What Gemini speaks with when it does not say.
 const USUAL_RATE: u32 = 24_000;
 const CHANNELS: u16 = 1;

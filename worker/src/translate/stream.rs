@@ -4,19 +4,19 @@
 //! the end a verdict. A stream that was cut must never end like one that is complete, and what Gemini says about why it
 //! ended is held back until it really has.
 
+mod translator;
+
 use http::StatusCode;
 
-use super::answer::{Outcome, SoftFailure, block};
-use super::ids::{Envelope, Ids};
-use super::logprobs::logprobs;
-use super::piece::{ChoiceState, Ending, Piece};
-use super::request::{CallStyle, ResponseContext};
+use super::answer::{Outcome, SoftFailure};
+use super::ids::Envelope;
+use super::request::ResponseContext;
 use super::signatures::CallSignature;
-use super::sse::{EventSplitter, Found, TooLong};
+use super::sse::{EventSplitter, TooLong};
 use super::usage::Usage;
-use super::write::ChunkWriter;
-use crate::gemini::{Candidate, ErrorBody, GenerateResponse};
-use crate::openai::{ApiError, AudioAnswer, Delta};
+use crate::gemini::ErrorBody;
+use crate::openai::ApiError;
+use translator::{Translator, Verdict};
 
 /// Translates one stream; see the module.
 #[derive(Debug)]
@@ -73,27 +73,11 @@ pub enum StreamEnd {
     SoftFailure(SoftFailure),
 }
 
-/// Most choices that OpenAI and Gemini know; candidates beyond are no answer to any request.
-const MOST_CHOICES: usize = 16;
-const AUDIO_LASTS_S: u64 = 3600;
-
 impl ChatStream {
     /// A stream that has received nothing yet.
     #[must_use]
     pub fn new(context: ResponseContext, envelope: Envelope) -> Self {
-        let translator = Translator {
-            ids: Ids::new(envelope.seed),
-            writer: ChunkWriter::new(context.include_usage),
-            context,
-            envelope,
-            choices: Vec::new(),
-            usage: None,
-            before: None,
-            block: None,
-            begun: false,
-            ended: false,
-        };
-        Self { splitter: EventSplitter::default(), translator }
+        Self { splitter: EventSplitter::default(), translator: Translator::new(context, envelope) }
     }
 
     /// Takes bytes from upstream and appends whole events for the client to `out`.
@@ -121,11 +105,7 @@ impl ChatStream {
     /// Makes ready for the bytes of another attempt. What the client has got stays as it is.
     pub fn restart(&mut self) {
         self.splitter = EventSplitter::default();
-        let translator = &mut self.translator;
-        for choice in &mut translator.choices {
-            choice.state = ChoiceState::new(choice.state.index);
-        }
-        (translator.usage, translator.block, translator.begun) = (None, None, false);
+        self.translator.restart();
     }
 
     /// To be asked when the upstream bytes have ended: the token with which to go on where the limit of one call has cut
@@ -142,12 +122,7 @@ impl ChatStream {
     /// Makes ready for the bytes of the call that goes on; see [`ChatStream::continuation`].
     pub fn resume(&mut self) {
         self.splitter = EventSplitter::default();
-        let translator = &mut self.translator;
-        for choice in &mut translator.choices {
-            choice.state.resume();
-        }
-        translator.before = Some(translator.total_usage());
-        (translator.usage, translator.begun) = (None, false);
+        self.translator.resume();
     }
 
     /// Takes the whole answer of one of the calls for several choices ([`super::GeminiCall::copies`]).
@@ -155,14 +130,7 @@ impl ChatStream {
     /// # Errors
     /// As for [`ChatStream::push`].
     pub fn push_answer(&mut self, body: &[u8], index: u32, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let before = self.translator.usage.take();
-        let result = self.translator.frame(body, Some(index), out);
-        let translator = &mut self.translator;
-        translator.usage = match (before, translator.usage) {
-            (Some(before), Some(usage)) => Some(before.plus(usage)),
-            (before, usage) => before.or(usage),
-        };
-        result
+        self.translator.answer(body, index, out)
     }
 
     /// The signatures of the calls so far, for [`super::SignatureCache`]. Emptied by this.
@@ -231,199 +199,6 @@ impl ChatStream {
     #[must_use]
     pub fn chunks(&self) -> u64 {
         self.translator.writer.events()
-    }
-}
-
-#[derive(Debug)]
-struct Translator {
-    context: ResponseContext,
-    envelope: Envelope,
-    ids: Ids,
-    writer: ChunkWriter,
-    choices: Vec<StreamedChoice>,
-    usage: Option<Usage>,
-    /// What the calls took with which this one goes on.
-    before: Option<Usage>,
-    /// The refusal of a blocked prompt, and Gemini's reason.
-    block: Option<(String, String)>,
-    /// This attempt has sent a frame.
-    begun: bool,
-    /// The error event is out.
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct StreamedChoice {
-    state: ChoiceState,
-    audio_id: Option<String>,
-}
-
-enum Verdict {
-    Blocked,
-    Ended(Vec<Ending>),
-    Unusable(SoftFailure),
-    Cut,
-}
-
-impl Translator {
-    fn read(&mut self, found: &Found<'_>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        match *found {
-            Found::Event(b"[DONE]") => Ok(()),
-            Found::Event(data) => self.frame(data, None, out),
-            Found::Stray(stray) => {
-                let may_be_whole = matches!(stray.trim_ascii_end().last(), Some(b'}' | b']'));
-                match may_be_whole.then(|| ErrorBody::find(stray)).flatten() {
-                    Some(error) => Err(StreamFault::Upstream(Box::new(error))),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// One frame, or the whole answer of the call for the choice `only`.
-    fn frame(&mut self, data: &[u8], only: Option<u32>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let Ok(frame) = serde_json::from_slice::<GenerateResponse>(data) else {
-            let error = ErrorBody::find(data).map(Box::new);
-            return Err(error.map_or(StreamFault::Malformed, StreamFault::Upstream));
-        };
-        if frame.error.is_some() {
-            return Err(StreamFault::Upstream(Box::new(ErrorBody::parse(data))));
-        }
-        self.begun = true;
-        if !self.writer.is_open() {
-            let id = self.ids.completion(frame.response_id.as_deref());
-            let model = self.envelope.model.shown(frame.model_version.as_deref());
-            self.writer.open(&id, self.envelope.created_s, model);
-        }
-        if let Some(usage) = &frame.usage_metadata {
-            self.usage = Some(Usage::from(usage));
-        }
-        if let Some(blocked) = frame.prompt_feedback.as_ref().and_then(block) {
-            self.block = Some(blocked);
-        }
-        if frame.candidates.is_empty() && self.choices.is_empty() {
-            self.choice(0, out);
-        }
-        for mut candidate in frame.candidates {
-            candidate.index = only.or(candidate.index);
-            self.candidate(candidate, out);
-        }
-        Ok(())
-    }
-
-    /// The place of a choice; its role is written when it is new.
-    fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> Option<usize> {
-        let known = self.choices.iter().position(|choice| choice.state.index == index);
-        if known.is_some() || self.choices.len() >= MOST_CHOICES {
-            return known;
-        }
-        self.choices.push(StreamedChoice { state: ChoiceState::new(index), audio_id: None });
-        self.writer.role(index, out);
-        Some(self.choices.len() - 1)
-    }
-
-    fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) {
-        let place = self.choice(candidate.index.unwrap_or(0), out);
-        let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
-        choice.state.note(&candidate);
-        let index = choice.state.index;
-        let mut logprobs = logprobs(candidate.logprobs_result);
-        for part in candidate.content.unwrap_or_default().parts {
-            let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
-            let mut delta = Delta::default();
-            match piece {
-                Piece::Text(text) => delta.content = Some(text),
-                Piece::Thought(text) => delta.reasoning_content = Some(text),
-                Piece::Call(call) if self.context.calls == CallStyle::Function => {
-                    delta.function_call = call.function;
-                }
-                Piece::Call(call) => delta.tool_calls = Some([call]),
-                Piece::Image(image) => delta.images = Some([image]),
-                Piece::Audio(blob) => {
-                    let id = choice.audio_id.get_or_insert_with(|| self.ids.next("audio_"));
-                    delta.audio = Some(AudioAnswer {
-                        id: id.clone().into(),
-                        data: Some(blob.data.0),
-                        expires_at: None,
-                        transcript: None,
-                    });
-                }
-            }
-            // They belong to the text of this frame.
-            let logprobs = if delta.content.is_some() { logprobs.take() } else { None };
-            self.writer.delta_with(index, &delta, logprobs.as_ref(), out);
-        }
-        if logprobs.is_some() {
-            self.writer.delta_with(index, &Delta::default(), logprobs.as_ref(), out);
-        }
-    }
-
-    fn known_usage(&self) -> Option<Usage> {
-        match (self.before, self.usage) {
-            (Some(before), Some(usage)) => Some(before.resumed_by(usage)),
-            (before, usage) => before.or(usage),
-        }
-    }
-
-    fn total_usage(&self) -> Usage {
-        self.known_usage().unwrap_or_default()
-    }
-
-    fn verdict(&self) -> Verdict {
-        let nothing = self
-            .choices
-            .iter()
-            .all(|choice| choice.state.native_finish.is_none() && !choice.state.said.anything());
-        if nothing && self.block.is_some() {
-            return Verdict::Blocked;
-        }
-        if self.choices.iter().any(|choice| choice.state.native_finish.is_none()) {
-            return Verdict::Cut;
-        }
-        let mut endings = Vec::with_capacity(self.choices.len());
-        for choice in &self.choices {
-            let native = choice.state.native_finish.clone().unwrap_or_default();
-            // Text that was to lead up to a call which never came is not to be taken for an answer.
-            let broken = native == "MALFORMED_FUNCTION_CALL" && !choice.state.said.calls;
-            match choice.state.ending(&self.context).filter(|_| !broken) {
-                Some(ending) => endings.push(ending),
-                None => return Verdict::Unusable(SoftFailure::Finish(native)),
-            }
-        }
-        Verdict::Ended(endings)
-    }
-
-    fn write_block(&mut self, out: &mut Vec<u8>) {
-        let Some((refusal, reason)) = self.block.take() else { return };
-        self.writer.delta(0, &Delta { refusal: Some(&refusal), ..Delta::default() }, out);
-        self.writer.finish(0, "content_filter", Some(&reason), out);
-        self.writer.end(self.known_usage(), out);
-        self.ended = true;
-    }
-
-    fn write_endings(&mut self, endings: Vec<Ending>, out: &mut Vec<u8>) {
-        for (choice, ending) in self.choices.iter_mut().zip(endings) {
-            let index = choice.state.index;
-            if let Some(refusal) = &ending.refusal {
-                self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
-            }
-            let (mut annotations, extra) = choice.state.take_rest();
-            for (place, annotation) in (0..).zip(&mut annotations) {
-                annotation.index = Some(place);
-            }
-            let extra_content = extra.into_content();
-            if extra_content.is_some() || !annotations.is_empty() {
-                self.writer.delta(index, &Delta { annotations, extra_content, ..Delta::default() }, out);
-            }
-            self.writer.finish(index, ending.reason, ending.native.as_deref(), out);
-            if let Some(id) = choice.audio_id.take() {
-                let expires_at = Some(self.envelope.created_s + AUDIO_LASTS_S);
-                let audio = AudioAnswer { id: id.into(), data: None, expires_at, transcript: None };
-                self.writer.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
-            }
-        }
-        self.writer.end(self.known_usage(), out);
-        self.ended = true;
     }
 }
 

@@ -2,11 +2,13 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::ErrorCode;
-use pool_worker::service::BODY_LIMIT;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
 use super::world::{EMBEDDING_MODEL, MODEL, World, send};
+
+/// What the service promises to take, and no more.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 pub async fn a_body_that_is_no_json(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;

@@ -77,7 +77,9 @@ pub async fn unknown_paths_and_wrong_methods(world: &World) {
         let path = pattern.replace("{*id}", MODEL);
         let wrong = if path.contains("models") { Method::POST } else { Method::GET };
         for method in [wrong, Method::DELETE] {
-            send(ask(method, &path)).await.openai_error(405, Some("method_not_supported"));
+            let answer = send(ask(method, &path)).await;
+            answer.openai_error(405, Some("method_not_supported"));
+            assert!(!answer.header("allow").is_empty(), "{path}");
         }
     }
     for path in ["", "/", "/nothing", "/pools/prod/nothing"] {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pool_fake_gemini::Behaviour;
+use pool_fake_gemini::{Behaviour, Limits, Scenario};
 use serde_json::{Value, json};
 
 use super::world::{EMBEDDING_MODEL, Pool, World};
@@ -70,4 +70,18 @@ pub async fn many_texts_travel_in_batches(world: &World) {
     let counted = world.pool_stats(&pool).await.total;
     assert_eq!((counted.requests, counted.successes), (7, 7));
     assert_eq!(counted.prompt_tokens, 2 * 254);
+}
+
+pub async fn the_batches_before_a_refusal_are_counted(world: &World) {
+    let limit = Limits { requests_per_minute: Some(120), ..Limits::default() };
+    world.gemini.set_scenario(Scenario::default().limit(limit)).unwrap();
+    let pool = world.pool_with_reserve(Behaviour::Ok, Behaviour::Ok).await;
+    let texts: Vec<String> = (0..150).map(|number| format!("text {number}")).collect();
+    let input = json!({"model": EMBEDDING_MODEL, "input": texts, "dimensions": 4});
+    world.embed(&pool, &input).await.openai_error(429, Some("rate_limit_exceeded"));
+    let served = world.gemini.counts().total();
+    let counted = world.pool_stats(&pool).await.total;
+    assert_eq!((counted.requests, counted.successes, counted.failures), (4, 2, 2), "two batches on two keys");
+    assert_eq!((counted.requests, counted.prompt_tokens), (served.requests, served.tokens.prompt));
+    assert_eq!(counted.prompt_tokens, 2 * 2 * 100);
 }

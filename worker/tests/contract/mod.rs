@@ -91,7 +91,8 @@ mod suite {
             open_webui_s_notice_is_taken;
         embeddings:
             texts_become_vectors_in_both_formats
-            many_texts_travel_in_batches;
+            many_texts_travel_in_batches
+            the_batches_before_a_refusal_are_counted;
         streams:
             a_stream_has_its_parts_in_order
             usage_comes_only_when_asked_for

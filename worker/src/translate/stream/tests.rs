@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::translator::MOST_CHOICES;
 use super::*;
 use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
@@ -260,4 +261,14 @@ fn speech_keeps_its_id_and_expires_at_the_end() {
     assert_eq!(deltas[2]["audio"], json!({"id": id, "data": "BBBB"}));
     assert_eq!(deltas[4]["audio"], json!({"id": id, "expires_at": 3607}));
     assert_eq!(events(&out)[0]["model"], "voice");
+}
+
+#[test]
+fn choices_have_an_end() {
+    let mut stream = stream("");
+    let mut out = Vec::new();
+    let candidates: Vec<Value> =
+        (0..100).map(|index| json!({"index": index, "finishReason": "STOP"})).collect();
+    stream.push(frame(&json!({"candidates": candidates})).as_bytes(), &mut out).unwrap();
+    assert_eq!(deltas(&out).len(), MOST_CHOICES);
 }

@@ -1,0 +1,378 @@
+//! What must hold for every request and every answer, not only for those that someone thought of.
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::gemini::ModelId;
+use crate::openai::ChatRequest;
+
+const MODELS: [&str; 6] = [
+    "gemma-3-27b-it",
+    "gemini-2.0-flash",
+    "gemini-2.5-flash",
+    "gemini-3.5-flash",
+    "gemini-3.8-flash",
+    "gemini-4-argon",
+];
+
+/// Gemini's request as strictly as Gemini reads it: an unknown member is an error.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictRequest {
+    contents: Vec<StrictContent>,
+    system_instruction: Option<StrictSystem>,
+    tools: Option<Vec<Value>>,
+    tool_config: Option<StrictToolConfig>,
+    generation_config: Option<StrictConfig>,
+    service_tier: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrictSystem {
+    parts: Vec<StrictPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrictContent {
+    role: String,
+    parts: Vec<StrictPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictPart {
+    text: Option<String>,
+    inline_data: Option<StrictBlob>,
+    file_data: Option<Value>,
+    function_call: Option<StrictCall>,
+    function_response: Option<StrictResponse>,
+    thought_signature: Option<String>,
+    media_resolution: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictBlob {
+    mime_type: String,
+    data: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct StrictCall {
+    id: Option<String>,
+    name: String,
+    args: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct StrictResponse {
+    id: Option<String>,
+    name: String,
+    response: Map<String, Value>,
+    parts: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictToolConfig {
+    function_calling_config: Option<Value>,
+    include_server_side_tool_invocations: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictConfig {
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    top_k: Option<i32>,
+    candidate_count: Option<i32>,
+    max_output_tokens: Option<i32>,
+    stop_sequences: Option<Vec<String>>,
+    presence_penalty: Option<f64>,
+    frequency_penalty: Option<f64>,
+    seed: Option<i32>,
+    response_mime_type: Option<String>,
+    response_json_schema: Option<Value>,
+    media_resolution: Option<String>,
+    thinking_config: Option<StrictThinking>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(dead_code)]
+struct StrictThinking {
+    thinking_budget: Option<i32>,
+    thinking_level: Option<String>,
+    include_thoughts: Option<bool>,
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "",
+        " ",
+        "hello",
+        "é🌍\n\"",
+        "{\"a\":1}",
+        "[1]",
+        "null",
+        "{",
+        "![x](data:image/png;base64,AAAA)",
+    ])
+    .prop_map(ToOwned::to_owned)
+}
+
+fn ids() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "c", "a__thought__EjQKMgG+PgqFzSpLIfcv", ""])
+        .prop_map(ToOwned::to_owned)
+}
+
+fn content() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        texts().prop_map(|text| json!({"type": "text", "text": text})),
+        Just(
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}})
+        ),
+        Just(json!({"type": "file", "file": {"file_id": "files/x"}})),
+    ];
+    prop_oneof![texts().prop_map(Value::from), prop::collection::vec(part, 0..4).prop_map(Value::from)]
+}
+
+fn messages() -> impl Strategy<Value = Vec<Value>> {
+    let name = || prop::sample::select(vec!["f", "g", "1st", "not declared"]);
+    let call = (ids(), name(), texts()).prop_map(|(id, name, arguments)| {
+        json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    });
+    let message = prop_oneof![
+        texts().prop_map(|text| json!({"role": "system", "content": text})),
+        content().prop_map(|content| json!({"role": "user", "content": content})),
+        content().prop_map(|content| json!({"role": "assistant", "content": content})),
+        prop::collection::vec(call, 1..4)
+            .prop_map(|calls| json!({"role": "assistant", "content": null, "tool_calls": calls})),
+        (name(), texts()).prop_map(|(name, text)| {
+            json!({"role": "assistant", "function_call": {"name": name, "arguments": text}})
+        }),
+        (ids(), content())
+            .prop_map(|(id, content)| json!({"role": "tool", "tool_call_id": id, "content": content})),
+        (name(), texts()).prop_map(|(name, text)| json!({"role": "function", "name": name, "content": text})),
+    ];
+    prop::collection::vec(message, 1..12)
+}
+
+fn parameters() -> impl Strategy<Value = Map<String, Value>> {
+    let members = vec![
+        json!({"temperature": 0.5}),
+        json!({"top_p": 1, "top_k": 3.0}),
+        json!({"seed": u64::MAX}),
+        json!({"max_tokens": 1u64 << 40}),
+        json!({"stop": ["a", ""]}),
+        json!({"presence_penalty": 2, "frequency_penalty": -2}),
+        json!({"reasoning_effort": "minimal"}),
+        json!({"reasoning_effort": "none"}),
+        json!({"thinking_budget": 100_000}),
+        json!({"response_format": {"type": "json_object"}}),
+        json!({"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "1st"}}]}),
+        json!({"tools": [{"type": "function", "function": {"name": "f", "strict": true}}, {"type": "web_search"}], "tool_choice": "auto"}),
+        json!({"service_tier": "flex", "user": "u", "verbosity": "low", "something": {"new": []}}),
+        json!({"n": 1, "stream": true, "stream_options": {"include_usage": true}}),
+    ];
+    prop::sample::subsequence(members, 0..5).prop_map(|chosen| {
+        chosen.into_iter().filter_map(|members| members.as_object().cloned()).flatten().collect()
+    })
+}
+
+fn check(model: &str, body: &[u8]) -> Result<(), TestCaseError> {
+    let model = ModelId::parse(model).unwrap();
+    let capabilities = Capabilities::of(&model);
+    let request = ChatRequest::parse(body).unwrap();
+    let call = to_gemini(&request, &model, &TranslateOptions::default()).unwrap();
+    let sent = String::from_utf8(call.body).unwrap();
+    let strict: StrictRequest =
+        serde_json::from_str(&sent).map_err(|error| TestCaseError::fail(format!("{error}: {sent}")))?;
+    prop_assert!(!strict.contents.is_empty());
+    let system = strict.system_instruction.into_iter().map(|system| system.parts);
+    for parts in strict.contents.iter().map(|content| &content.parts).chain(&system.collect::<Vec<_>>()) {
+        prop_assert!(!parts.is_empty(), "{sent}");
+        for part in parts {
+            let kinds = [
+                part.text.is_some(),
+                part.inline_data.is_some(),
+                part.file_data.is_some(),
+                part.function_call.is_some(),
+                part.function_response.is_some(),
+            ];
+            prop_assert_eq!(kinds.into_iter().filter(|kind| *kind).count(), 1, "{}", sent);
+        }
+    }
+    check_turns(&strict.contents, &capabilities, &sent)?;
+    if let Some(thinking) = strict.generation_config.and_then(|config| config.thinking_config) {
+        prop_assert!(thinking.thinking_budget.is_none() || thinking.thinking_level.is_none());
+    }
+    Ok(())
+}
+
+/// Gemini's rules about calls and their results.
+fn check_turns(
+    contents: &[StrictContent],
+    capabilities: &Capabilities,
+    sent: &str,
+) -> Result<(), TestCaseError> {
+    let mut expected: Vec<&StrictCall> = Vec::new();
+    for (index, content) in contents.iter().enumerate() {
+        let calls: Vec<&StrictCall> =
+            content.parts.iter().filter_map(|part| part.function_call.as_ref()).collect();
+        let results: Vec<&StrictResponse> =
+            content.parts.iter().filter_map(|part| part.function_response.as_ref()).collect();
+        prop_assert_eq!(results.len(), expected.len(), "{}", sent);
+        for (call, result) in expected.iter().zip(&results) {
+            prop_assert!(call.name == result.name && call.id == result.id, "{sent}");
+        }
+        if !results.is_empty() {
+            prop_assert!(
+                content.role == "user" && content.parts.iter().all(|part| part.text.is_none()),
+                "{sent}"
+            );
+        }
+        if !calls.is_empty() {
+            prop_assert!(content.role == "model" && index > 0, "{sent}");
+            let first = content.parts.iter().find(|part| part.function_call.is_some());
+            let signed = first.is_some_and(|part| part.thought_signature.is_some());
+            prop_assert!(signed || !capabilities.modern, "{sent}");
+        }
+        prop_assert!(capabilities.call_ids || calls.iter().all(|call| call.id.is_none()), "{sent}");
+        expected = calls;
+    }
+    prop_assert!(expected.is_empty(), "calls without results: {sent}");
+    let last = contents.last().map(|content| content.role.as_str());
+    prop_assert!(capabilities.model_turn_last || last == Some("user"), "{sent}");
+    Ok(())
+}
+
+/// Parts of an answer.
+fn parts() -> impl Strategy<Value = Vec<Value>> {
+    let part = prop_oneof![
+        texts().prop_map(|text| json!({"text": text})),
+        texts().prop_map(|text| json!({"text": text, "thought": true})),
+        (prop::sample::select(vec!["f", "g"]), prop::option::of(prop::sample::select(vec!["x", "y"])))
+            .prop_map(|(name, id)| json!({"functionCall": {"name": name, "id": id, "args": {"b": 1, "a": "é"}}, "thoughtSignature": "EjQKMgG+PgqFzSpLIfcv"})),
+        Just(json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}})),
+        Just(json!({"executableCode": {"language": "PYTHON", "code": "1\n"}})),
+        Just(json!({"text": "", "thoughtSignature": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="})),
+    ];
+    prop::collection::vec(part, 1..8)
+}
+
+fn context() -> ResponseContext {
+    let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search"}]}"#;
+    let request = ChatRequest::parse(body).unwrap();
+    to_gemini(&request, &ModelId::parse("gemini-3.5-flash").unwrap(), &TranslateOptions::default())
+        .unwrap()
+        .context
+}
+
+fn envelope() -> Envelope {
+    Envelope { seed: 3, created_s: 1, model: AnswerModel::Requested("m".to_owned()) }
+}
+
+fn streamed(wire: &[u8], cuts: &[prop::sample::Index]) -> Vec<u8> {
+    let mut places: Vec<usize> =
+        cuts.iter().map(|cut| cut.index(wire.len() + 1)).chain([0, wire.len()]).collect();
+    places.sort_unstable();
+    let mut stream = ChatStream::new(context(), envelope());
+    let mut out = Vec::new();
+    for pair in places.windows(2) {
+        stream.push(&wire[pair[0]..pair[1]], &mut out).unwrap();
+    }
+    stream.finish(&mut out);
+    out
+}
+
+/// The message that a client puts together from a stream: texts are joined, everything else is listed.
+fn accumulated(stream: &[u8]) -> Value {
+    let mut message = json!({"content": null});
+    let text = String::from_utf8(stream.to_vec()).unwrap();
+    for data in text.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: ")) {
+        if data == "[DONE]" {
+            break;
+        }
+        let event: Value = serde_json::from_str(data).unwrap();
+        let choice = &event["choices"][0];
+        for (key, value) in choice["delta"].as_object().unwrap() {
+            match (message.get_mut(key), value) {
+                (Some(Value::String(known)), Value::String(more)) => known.push_str(more),
+                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.clone()),
+                _ => message[key] = value.clone(),
+            }
+        }
+        if choice["finish_reason"].is_string() {
+            message["finish_reason"] = choice["finish_reason"].clone();
+        }
+    }
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        call.as_object_mut().unwrap().shift_remove("index");
+    }
+    message
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn gemini_takes_every_request(
+        model in prop::sample::select(MODELS.to_vec()), messages in messages(), parameters in parameters(),
+    ) {
+        let mut body = json!({"model": model, "messages": messages});
+        body.as_object_mut().unwrap().extend(parameters);
+        check(model, body.to_string().as_bytes())?;
+    }
+
+    #[test]
+    fn a_stream_says_what_the_whole_answer_says(
+        parts in parts(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        newline in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+    ) {
+        let whole = json!({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "responseId": "r"});
+        let frame = |part| json!({"candidates": [{"content": {"parts": [part]}}], "responseId": "r"});
+        let frames: Vec<String> = parts.iter().map(|part| format!("data: {}", frame(part))).collect();
+        let last = "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}".to_owned();
+        let wire = [frames.as_slice(), &[last]].concat().join(&newline.repeat(2));
+        let stream = streamed(wire.as_bytes(), &cuts);
+        prop_assert!(stream == streamed(wire.as_bytes(), &[]), "cut at {:?}", cuts);
+
+        let answer = chat_response(whole.to_string().as_bytes(), &context(), &envelope()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut expected = answer["choices"][0]["message"].clone();
+        expected["finish_reason"] = answer["choices"][0]["finish_reason"].clone();
+        expected.as_object_mut().unwrap().shift_remove("refusal");
+        let mut actual = accumulated(&stream);
+        // A stream begins with an empty content before anyone knows whether there will be any.
+        if expected["content"].is_null() && actual["content"] == "" {
+            actual["content"] = Value::Null;
+        }
+        prop_assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn no_bytes_break_anything(body in prop::collection::vec(any::<u8>(), 0..200), cuts in any::<prop::sample::Index>()) {
+        let _ = ChatRequest::parse(&body);
+        let _ = crate::gemini::ErrorBody::parse(&body);
+        let _ = chat_response(&body, &context(), &envelope());
+        let mut stream = ChatStream::new(context(), envelope());
+        let (head, tail) = body.split_at(cuts.index(body.len() + 1));
+        let mut out = Vec::new();
+        let _ = stream.push(head, &mut out).and_then(|()| stream.push(tail, &mut out));
+        stream.finish(&mut out);
+    }
+}

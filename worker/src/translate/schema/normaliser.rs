@@ -1,0 +1,359 @@
+//! One pass over a schema.
+//!
+//! In: a schema. Out: the same in words that Gemini knows. References are put in place where that ends, and within bounds.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use super::refs::{self, Reference, References};
+use super::{Normalised, merge};
+
+/// From so many nodes on, references stay references.
+const MOST_NODES: usize = 5_000;
+/// From this depth on, and in chains of this length, references stay references. The reader has bounded the depth of what
+/// is no reference.
+const DEEPEST: usize = 32;
+
+/// Normalises once.
+pub(super) fn pass(schema: &Value) -> Normalised {
+    let mut normaliser =
+        Normaliser { references: References::new(schema), inlining: Vec::new(), nodes: 0, lossy: false };
+    let mut root = normaliser.root(schema);
+    normaliser.add_definitions(&mut root);
+    Normalised { schema: root, lossy: normaliser.lossy }
+}
+
+struct Normaliser<'s> {
+    references: References<'s>,
+    /// What is being put in place of its reference, outermost first.
+    inlining: Vec<&'s str>,
+    nodes: usize,
+    lossy: bool,
+}
+
+/// What says nothing to Gemini, or what only the vendor who wrote it understands.
+fn is_noise(key: &str) -> bool {
+    matches!(
+        key,
+        "$comment" | "strict" | "discriminator" | "nullable" | "additionalItems" | "definitions" | "$defs"
+    ) || key.starts_with("x-")
+}
+
+impl<'s> Normaliser<'s> {
+    fn root(&mut self, schema: &'s Value) -> Value {
+        let mut root = self.schema(schema, 0);
+        // A root that is nothing but a reference to a recursive definition: its first level must stand here.
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str)
+            && root.get("$ref").is_some()
+        {
+            root = self.one_level(reference, schema, 0);
+        }
+        if let Value::Object(root) = &mut root {
+            root.shift_remove("$schema");
+            root.shift_remove("$id");
+        }
+        root
+    }
+
+    fn schema(&mut self, schema: &'s Value, depth: usize) -> Value {
+        self.nodes += 1;
+        match schema {
+            Value::Object(schema) => match schema.get("$ref").and_then(Value::as_str) {
+                Some(reference) => self.reference(reference, schema, depth),
+                None => Value::Object(self.object(schema, depth)),
+            },
+            Value::Bool(_) => schema.clone(),
+            _ => json!({}),
+        }
+    }
+
+    fn reference(&mut self, reference: &'s str, schema: &'s Map<String, Value>, depth: usize) -> Value {
+        let target = match self.references.resolve(reference) {
+            Reference::Unknown => {
+                self.lossy = true;
+                return Value::Object(described(schema));
+            }
+            Reference::Recursive => None,
+            Reference::Plain(target) => Some(target),
+        };
+        let may_inline = depth < DEEPEST && self.may_inline(reference);
+        match target.filter(|_| may_inline) {
+            Some(target) => self.inline(reference, target, schema, depth),
+            None => Value::Object(self.keep(reference, schema)),
+        }
+    }
+
+    fn may_inline(&self, reference: &str) -> bool {
+        self.nodes < MOST_NODES && self.inlining.len() < DEEPEST && !self.inlining.contains(&reference)
+    }
+
+    fn keep(&mut self, reference: &'s str, schema: &'s Map<String, Value>) -> Map<String, Value> {
+        let mut bare = Map::new();
+        bare.insert("$ref".into(), self.references.definition(reference).into());
+        bare.extend(described(schema));
+        bare
+    }
+
+    /// The target in place of its reference; what stands beside the reference wins.
+    fn inline(
+        &mut self,
+        reference: &'s str,
+        target: &'s Value,
+        beside: &'s Map<String, Value>,
+        depth: usize,
+    ) -> Value {
+        self.inlining.push(reference);
+        let target = self.schema(target, depth);
+        self.inlining.pop();
+        let own = self.members(beside, depth);
+        match target {
+            Value::Object(mut target) => {
+                target.extend(own);
+                tidy(&mut target);
+                Value::Object(target)
+            }
+            other if own.is_empty() => other,
+            _ => Value::Object(own),
+        }
+    }
+
+    /// A recursive definition in place of its reference, once: further in it stays a reference.
+    fn one_level(&mut self, reference: &'s str, schema: &'s Value, depth: usize) -> Value {
+        let target = self.references.target(reference);
+        match (target, schema.as_object()) {
+            (Some(target), Some(beside)) if !std::ptr::eq(target, schema) => {
+                self.inline(reference, target, beside, depth)
+            }
+            _ => json!({}),
+        }
+    }
+
+    fn object(&mut self, schema: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
+        let mut out = self.members(schema, depth);
+        tidy(&mut out);
+        out
+    }
+
+    fn members(&mut self, schema: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
+        let mut out = Map::new();
+        for (key, value) in schema {
+            match key.as_str() {
+                "$ref" | "allOf" => {}
+                key if is_noise(key) => {}
+                "oneOf" if schema.contains_key("anyOf") => self.lossy = true,
+                "oneOf" | "anyOf" => {
+                    out.insert("anyOf".into(), self.alternatives(value, depth));
+                }
+                "const" => {
+                    out.insert("enum".into(), json!([value]));
+                    if !schema.contains_key("type") {
+                        out.insert("type".into(), kind_of(value).into());
+                    }
+                }
+                "enum" if schema.contains_key("const") => {}
+                "items" if value.is_array() => {
+                    out.insert("prefixItems".into(), self.list(value, depth));
+                }
+                "prefixItems" => {
+                    out.insert(key.clone(), self.list(value, depth));
+                }
+                "properties" | "patternProperties" | "dependentSchemas" => {
+                    out.insert(key.clone(), self.properties(value, depth));
+                }
+                "items"
+                | "additionalProperties"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contains"
+                | "propertyNames"
+                | "unevaluatedItems"
+                | "unevaluatedProperties" => {
+                    out.insert(key.clone(), self.schema(value, depth + 1));
+                }
+                "exclusiveMinimum" | "exclusiveMaximum" => {}
+                _ => {
+                    out.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        exclusive_limits(schema, &mut out);
+        nullable(schema, &mut out);
+        if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
+            for part in all {
+                let part = self.all_of_part(part, depth);
+                merge::into(&mut out, part);
+            }
+        }
+        out
+    }
+
+    /// One element of `allOf`. It is to be merged, so that a reference cannot stay one.
+    fn all_of_part(&mut self, part: &'s Value, depth: usize) -> Value {
+        let normalised = self.schema(part, depth + 1);
+        let Some(reference) =
+            part.get("$ref").and_then(Value::as_str).filter(|_| normalised.get("$ref").is_some())
+        else {
+            return normalised;
+        };
+        let part = if depth < DEEPEST && self.may_inline(reference) {
+            self.one_level(reference, part, depth)
+        } else {
+            json!({})
+        };
+        if part.get("$ref").is_none() && part != json!({}) {
+            return part;
+        }
+        self.lossy = true;
+        json!({})
+    }
+
+    fn alternatives(&mut self, value: &'s Value, depth: usize) -> Value {
+        let branches = value.as_array().into_iter().flatten().filter(|branch| **branch != Value::Bool(false));
+        let branches: Vec<Value> = branches
+            .map(|branch| match self.schema(branch, depth + 1) {
+                Value::Bool(_) => json!({}),
+                branch => branch,
+            })
+            .collect();
+        Value::Array(branches)
+    }
+
+    fn list(&mut self, value: &'s Value, depth: usize) -> Value {
+        Value::Array(
+            value.as_array().into_iter().flatten().map(|item| self.schema(item, depth + 1)).collect(),
+        )
+    }
+
+    fn properties(&mut self, value: &'s Value, depth: usize) -> Value {
+        let mut out = Map::new();
+        for (name, schema) in value.as_object().into_iter().flatten() {
+            match schema {
+                Value::Bool(false) => {}
+                Value::Bool(true) => {
+                    out.insert(name.clone(), json!({}));
+                }
+                _ => {
+                    out.insert(name.clone(), self.schema(schema, depth + 1));
+                }
+            }
+        }
+        Value::Object(out)
+    }
+
+    /// Puts what the references that are left mean at the end of the root. Each definition may bring more of them.
+    fn add_definitions(&mut self, root: &mut Value) {
+        let mut definitions = Map::new();
+        let mut names = refs::definitions_in(root);
+        while let Some(name) = names.pop_front() {
+            let Some(reference) = self.references.by_name(&name) else { continue };
+            let Some(target) = self.references.target(reference).filter(|_| !definitions.contains_key(&name))
+            else {
+                continue;
+            };
+            self.inlining.push(reference);
+            let definition = self.schema(target, 1);
+            self.inlining.pop();
+            names.extend(refs::definitions_in(&definition));
+            definitions.insert(name, definition);
+        }
+        if let (Value::Object(root), false) = (root, definitions.is_empty()) {
+            root.insert("$defs".into(), Value::Object(definitions));
+        }
+    }
+}
+
+/// What may stand beside a reference.
+fn described(schema: &Map<String, Value>) -> Map<String, Value> {
+    let kept = schema.iter().filter(|(key, _)| matches!(key.as_str(), "description" | "default"));
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Gemini knows no exclusive limits: among whole numbers the next one is meant, among others the difference is none.
+fn exclusive_limits(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
+    let whole = schema.get("type").is_some_and(|kind| kind == "integer");
+    for (exclusive, inclusive, step) in
+        [("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)]
+    {
+        let limit = match schema.get(exclusive) {
+            // The fourth draft's way: a flag beside the limit.
+            Some(Value::Bool(true)) => schema.get(inclusive),
+            Some(limit @ Value::Number(_)) => Some(limit),
+            _ => None,
+        };
+        let Some(limit) = limit else { continue };
+        let limit = match limit.as_i64().filter(|_| whole) {
+            Some(number) => json!(number.saturating_add(step)),
+            None => limit.clone(),
+        };
+        let (old, new) = (out.get(inclusive).and_then(Value::as_f64), limit.as_f64());
+        let narrower = match (old, new) {
+            (Some(old), Some(new)) => {
+                if step > 0 {
+                    new > old
+                } else {
+                    new < old
+                }
+            }
+            _ => true,
+        };
+        if narrower {
+            out.insert(inclusive.into(), limit);
+        }
+    }
+}
+
+/// `OpenAPI`'s `nullable`, in the words of JSON schema.
+fn nullable(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
+    if schema.get("nullable") != Some(&Value::Bool(true)) {
+        return;
+    }
+    if let Some(kind) = out.get_mut("type") {
+        match kind {
+            Value::String(name) if name != "null" => *kind = json!([name, "null"]),
+            Value::Array(kinds) if !kinds.iter().any(|kind| kind == "null") => kinds.push("null".into()),
+            _ => {}
+        }
+    } else if let Some(Value::Array(branches)) = out.get_mut("anyOf") {
+        let null = json!({"type": "null"});
+        if !branches.contains(&null) {
+            branches.push(null);
+        }
+    }
+}
+
+/// Nothing can be required that is not there.
+fn tidy(schema: &mut Map<String, Value>) {
+    let names: HashSet<String> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|names| names.keys().cloned())
+        .collect();
+    let emptied = match schema.get_mut("required") {
+        None => false,
+        Some(Value::Array(required)) => {
+            let before = required.len();
+            required.retain(|name| name.as_str().is_some_and(|name| names.contains(name)));
+            required.is_empty() && before > 0
+        }
+        Some(_) => true,
+    };
+    if emptied {
+        schema.shift_remove("required");
+    }
+}

@@ -1,0 +1,258 @@
+//! What a stream's frames become.
+//!
+//! In: one frame after the other. Out: events, and at the end a verdict. Finish reasons, sources and signatures are held
+//! until the end.
+
+use super::super::answer::{SoftFailure, block};
+use super::super::ids::{Envelope, Ids};
+use super::super::logprobs::logprobs;
+use super::super::piece::{ChoiceState, Ending, Piece};
+use super::super::request::{CallStyle, ResponseContext};
+use super::super::speech;
+use super::super::sse::Found;
+use super::super::usage::Usage;
+use super::super::write::ChunkWriter;
+use super::StreamFault;
+use crate::gemini::{Candidate, ErrorBody, GenerateResponse};
+use crate::openai::{AudioAnswer, Delta};
+
+/// Most choices that OpenAI and Gemini know; candidates beyond are no answer to any request.
+pub(super) const MOST_CHOICES: usize = 16;
+
+/// One stream's state.
+#[derive(Debug)]
+pub(super) struct Translator {
+    pub(super) context: ResponseContext,
+    envelope: Envelope,
+    ids: Ids,
+    pub(super) writer: ChunkWriter,
+    pub(super) choices: Vec<StreamedChoice>,
+    pub(super) usage: Option<Usage>,
+    /// What the calls took with which this one goes on.
+    before: Option<Usage>,
+    /// The refusal of a blocked prompt, and Gemini's reason.
+    block: Option<(String, String)>,
+    /// This attempt has sent a frame.
+    pub(super) begun: bool,
+    /// The error event is out.
+    pub(super) ended: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct StreamedChoice {
+    pub(super) state: ChoiceState,
+    audio_id: Option<String>,
+}
+
+/// How the upstream bytes have ended.
+pub(super) enum Verdict {
+    Blocked,
+    Ended(Vec<Ending>),
+    Unusable(SoftFailure),
+    Cut,
+}
+
+impl Translator {
+    pub(super) fn new(context: ResponseContext, envelope: Envelope) -> Self {
+        Self {
+            ids: Ids::new(envelope.seed),
+            writer: ChunkWriter::new(context.include_usage),
+            context,
+            envelope,
+            choices: Vec::new(),
+            usage: None,
+            before: None,
+            block: None,
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// Forgets what this attempt has said about the answer, but not what the client has got.
+    pub(super) fn restart(&mut self) {
+        for choice in &mut self.choices {
+            choice.state = ChoiceState::new(choice.state.index);
+        }
+        (self.usage, self.block, self.begun) = (None, None, false);
+    }
+
+    /// Makes ready for more of the same answer.
+    pub(super) fn resume(&mut self) {
+        for choice in &mut self.choices {
+            choice.state.resume();
+        }
+        self.before = Some(self.total_usage());
+        (self.usage, self.begun) = (None, false);
+    }
+
+    /// Takes the whole answer of the call for the choice `index`.
+    pub(super) fn answer(&mut self, body: &[u8], index: u32, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+        let before = self.usage.take();
+        let result = self.frame(body, Some(index), out);
+        self.usage = match (before, self.usage) {
+            (Some(before), Some(usage)) => Some(before.plus(usage)),
+            (before, usage) => before.or(usage),
+        };
+        result
+    }
+
+    pub(super) fn read(&mut self, found: &Found<'_>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+        match *found {
+            Found::Event(b"[DONE]") => Ok(()),
+            Found::Event(data) => self.frame(data, None, out),
+            Found::Stray(stray) => {
+                let may_be_whole = matches!(stray.trim_ascii_end().last(), Some(b'}' | b']'));
+                match may_be_whole.then(|| ErrorBody::find(stray)).flatten() {
+                    Some(error) => Err(StreamFault::Upstream(Box::new(error))),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// One frame, or the whole answer of the call for the choice `only`.
+    fn frame(&mut self, data: &[u8], only: Option<u32>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
+        let Ok(frame) = serde_json::from_slice::<GenerateResponse>(data) else {
+            let error = ErrorBody::find(data).map(Box::new);
+            return Err(error.map_or(StreamFault::Malformed, StreamFault::Upstream));
+        };
+        if frame.error.is_some() {
+            return Err(StreamFault::Upstream(Box::new(ErrorBody::parse(data))));
+        }
+        self.begun = true;
+        if !self.writer.is_open() {
+            let id = self.ids.completion(frame.response_id.as_deref());
+            let model = self.envelope.model.shown(frame.model_version.as_deref());
+            self.writer.open(&id, self.envelope.created_s, model);
+        }
+        if let Some(usage) = &frame.usage_metadata {
+            self.usage = Some(Usage::from(usage));
+        }
+        if let Some(blocked) = frame.prompt_feedback.as_ref().and_then(block) {
+            self.block = Some(blocked);
+        }
+        if frame.candidates.is_empty() && self.choices.is_empty() {
+            self.choice(0, out);
+        }
+        for mut candidate in frame.candidates {
+            candidate.index = only.or(candidate.index);
+            self.candidate(candidate, out);
+        }
+        Ok(())
+    }
+
+    /// The place of a choice; its role is written when it is new.
+    fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> Option<usize> {
+        let known = self.choices.iter().position(|choice| choice.state.index == index);
+        if known.is_some() || self.choices.len() >= MOST_CHOICES {
+            return known;
+        }
+        self.choices.push(StreamedChoice { state: ChoiceState::new(index), audio_id: None });
+        self.writer.role(index, out);
+        Some(self.choices.len() - 1)
+    }
+
+    fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) {
+        let place = self.choice(candidate.index.unwrap_or(0), out);
+        let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
+        choice.state.note(&candidate);
+        let index = choice.state.index;
+        let mut logprobs = logprobs(candidate.logprobs_result);
+        for part in candidate.content.unwrap_or_default().parts {
+            let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
+            let mut delta = Delta::default();
+            match piece {
+                Piece::Text(text) => delta.content = Some(text),
+                Piece::Thought(text) => delta.reasoning_content = Some(text),
+                Piece::Call(call) if self.context.calls == CallStyle::Function => {
+                    delta.function_call = call.function;
+                }
+                Piece::Call(call) => delta.tool_calls = Some([call]),
+                Piece::Image(image) => delta.images = Some([image]),
+                Piece::Audio(blob) => {
+                    let id = choice.audio_id.get_or_insert_with(|| self.ids.next("audio_"));
+                    delta.audio = Some(AudioAnswer {
+                        id: id.clone().into(),
+                        data: Some(blob.data.0),
+                        expires_at: None,
+                        transcript: None,
+                    });
+                }
+            }
+            // They belong to the text of this frame.
+            let logprobs = if delta.content.is_some() { logprobs.take() } else { None };
+            self.writer.delta_with(index, &delta, logprobs.as_ref(), out);
+        }
+        if logprobs.is_some() {
+            self.writer.delta_with(index, &Delta::default(), logprobs.as_ref(), out);
+        }
+    }
+
+    fn known_usage(&self) -> Option<Usage> {
+        match (self.before, self.usage) {
+            (Some(before), Some(usage)) => Some(before.resumed_by(usage)),
+            (before, usage) => before.or(usage),
+        }
+    }
+
+    pub(super) fn total_usage(&self) -> Usage {
+        self.known_usage().unwrap_or_default()
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let nothing = self
+            .choices
+            .iter()
+            .all(|choice| choice.state.native_finish.is_none() && !choice.state.said.anything());
+        if nothing && self.block.is_some() {
+            return Verdict::Blocked;
+        }
+        if self.choices.iter().any(|choice| choice.state.native_finish.is_none()) {
+            return Verdict::Cut;
+        }
+        let mut endings = Vec::with_capacity(self.choices.len());
+        for choice in &self.choices {
+            let native = choice.state.native_finish.clone().unwrap_or_default();
+            // Text that was to lead up to a call which never came is not to be taken for an answer.
+            let broken = native == "MALFORMED_FUNCTION_CALL" && !choice.state.said.calls;
+            match choice.state.ending(&self.context).filter(|_| !broken) {
+                Some(ending) => endings.push(ending),
+                None => return Verdict::Unusable(SoftFailure::Finish(native)),
+            }
+        }
+        Verdict::Ended(endings)
+    }
+
+    pub(super) fn write_block(&mut self, out: &mut Vec<u8>) {
+        let Some((refusal, reason)) = self.block.take() else { return };
+        self.writer.delta(0, &Delta { refusal: Some(&refusal), ..Delta::default() }, out);
+        self.writer.finish(0, "content_filter", Some(&reason), out);
+        self.writer.end(self.known_usage(), out);
+        self.ended = true;
+    }
+
+    pub(super) fn write_endings(&mut self, endings: Vec<Ending>, out: &mut Vec<u8>) {
+        for (choice, ending) in self.choices.iter_mut().zip(endings) {
+            let index = choice.state.index;
+            if let Some(refusal) = &ending.refusal {
+                self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
+            }
+            let (mut annotations, extra) = choice.state.take_rest();
+            for (place, annotation) in (0..).zip(&mut annotations) {
+                annotation.index = Some(place);
+            }
+            let extra_content = extra.into_content();
+            if extra_content.is_some() || !annotations.is_empty() {
+                self.writer.delta(index, &Delta { annotations, extra_content, ..Delta::default() }, out);
+            }
+            self.writer.finish(index, ending.reason, ending.native.as_deref(), out);
+            if let Some(id) = choice.audio_id.take() {
+                let expires_at = Some(self.envelope.created_s + speech::LASTS_S);
+                let audio = AudioAnswer { id: id.into(), data: None, expires_at, transcript: None };
+                self.writer.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
+            }
+        }
+        self.writer.end(self.known_usage(), out);
+        self.ended = true;
+    }
+}
