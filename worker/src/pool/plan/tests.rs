@@ -177,6 +177,13 @@ fn a_pool_without_a_good_key_says_so() {
 }
 
 #[test]
+fn refused_keys_are_the_operator_s_business() {
+    let answer = Bench::new(10).send(&["m"], 1, |_| verdict(Cause::InvalidKey)).answer;
+    assert_eq!((answer.status.as_u16(), answer.code), (503, Some("no_usable_key")));
+    assert_eq!(answer.should_retry, None, "six keys are left");
+}
+
+#[test]
 fn a_prompt_that_never_fits_is_tried_on_two_projects() {
     let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
     let mut bench = Bench::new(10);
