@@ -60,7 +60,8 @@ mod suite {
             an_unknown_pool_is_answered_with_the_nearest_name
             a_deleted_pool_is_closed_at_once
             a_pool_that_is_off_refuses_its_callers
-            a_pool_that_makes_no_sense_is_refused;
+            a_pool_that_makes_no_sense_is_refused
+            edits_of_different_fields_at_once_all_survive;
         keys:
             an_import_reports_every_line_and_loses_none
             importing_again_adds_nothing

@@ -1,5 +1,6 @@
 //! Pools: their life, and what becomes of their callers.
 
+use futures_util::future::join_all;
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ClientKeyList, ErrorCode, Pool, PoolCreated, PoolList};
 use reqwest::Method;
@@ -171,4 +172,36 @@ pub async fn a_pool_that_makes_no_sense_is_refused(world: &World) {
         world.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
     assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools, []);
+}
+
+pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Ok)]).await;
+    let key = world.keys(&pool).await.remove(0);
+    let set = |change: Value| json!({"ids": [key.id], "set": change});
+    let (of_pool, of_keys) = (format!("/pools/{}", pool.id), format!("/pools/{}/keys", pool.id));
+    let edits = [
+        (&of_pool, json!({"name": "renamed"})),
+        (&of_pool, json!({"description": "what for"})),
+        (&of_pool, json!({"allowed_models": ["gemini-*"]})),
+        (&of_pool, json!({"aliases": {"gpt": "gemini-3.5-flash"}})),
+        (&of_pool, json!({"fallbacks": {"*": ["gemini-2.5-flash"]}})),
+        (&of_pool, json!({"sticky": true})),
+        (&of_keys, set(json!({"name": "laptop"}))),
+        (&of_keys, set(json!({"tag": "team-b"}))),
+        (&of_keys, set(json!({"weight": 7}))),
+        (&of_keys, set(json!({"enabled": false}))),
+    ];
+    let answers = join_all(edits.iter().map(|(path, edit)| world.patch(path, edit))).await;
+    for answer in answers {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let after: Pool = world.get(&of_pool).await.json(200);
+    assert_eq!((after.name.as_str(), after.description.as_str()), ("renamed", "what for"));
+    assert_eq!(after.allowed_models, ["gemini-*"]);
+    assert_eq!(after.settings.aliases["gpt"], "gemini-3.5-flash");
+    assert_eq!(after.settings.fallbacks["*"], ["gemini-2.5-flash"]);
+    assert!(after.settings.sticky);
+    let key = world.keys(&pool).await.remove(0);
+    assert_eq!((key.name.as_str(), key.tag.as_str(), key.weight.get()), ("laptop", "team-b", 7));
+    assert!(!key.enabled);
 }
