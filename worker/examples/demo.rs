@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use pool_fake_gemini::{FakeGemini, KeySpec, Scenario};
+use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{PoolCreated, Secret};
 use pool_worker::host::native::{Server, ServerConfig};
 use reqwest::Client;
@@ -21,8 +21,10 @@ const REQUESTS: usize = 24;
 #[tokio::main]
 async fn main() -> Result<()> {
     let scenario = Scenario::from_toml(SCENARIO)?;
-    // The columns of a key file are key, weight, tag, name.
-    let line = |key: &KeySpec| format!("{},,,{:?}", key.key, key.behaviour.kind);
+    // The columns of a key file are key, weight, tag, name. The key whose streams break off is kept in reserve: nothing
+    // can be tried again once a client has the beginning of an answer.
+    let weight = |key: &KeySpec| u8::from(key.behaviour.kind != Behaviour::Cut);
+    let line = |key: &KeySpec| format!("{},{},,{:?}", key.key, weight(key), key.behaviour.kind);
     let keys: Vec<String> = scenario.keys.iter().map(line).collect();
     let gemini = FakeGemini::start(scenario).await?;
     let folder = tempfile::tempdir()?;
@@ -39,7 +41,8 @@ async fn main() -> Result<()> {
     let url = server.url();
     say(&format!(
         "A stand-in for Gemini runs at {}, the pool service at {url}.\n\
-         The key file has {} keys: some good, one invalid, one suspended, one used up for the day, one that breaks off.",
+         The key file has {} keys: some good, one invalid, one suspended, one used up for the day, one in \
+         reserve that breaks off.",
         gemini.url(),
         keys.len()
     ))?;
