@@ -8,7 +8,9 @@ use pool_shared::{AttemptOutcome, Counters, ErrorCode, EventList, Health, PoolSt
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::world::{
+    EMBEDDING_MODEL, MODEL, Pool, World, databases_with, eventually, gemini_key, prompt, send,
+};
 
 const REQUESTS: usize = 200;
 const AT_ONCE: usize = 16;
@@ -187,4 +189,18 @@ pub async fn a_report_writes_at_most_two_rows(world: &World) {
     assert!(load.reports >= ROUNDS && load.rows_written <= 2 * load.reports, "{load:?}");
     let stats = world.pool_stats(pool).await;
     assert_eq!((stats.total.requests, stats.models.len() as u64), (ROUNDS * AT_ONCE, ROUNDS * AT_ONCE));
+}
+
+pub async fn others_hear_of_a_change_without_another_request(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
+    let told = format!("%\"moved\":[\"{}\"]%", pool.id);
+    let is_told = |database: &rusqlite::Connection| {
+        let query = "SELECT count(*) FROM ledger_log WHERE lines LIKE ?1";
+        database.query_row(query, [&told], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
+    };
+    eventually("the change in the ledger's log", async || {
+        databases_with(world.data.path(), "ledger_log").iter().any(is_told).then_some(())
+    })
+    .await;
 }

@@ -52,7 +52,11 @@ fn a_report_costs_at_most_two_rows_over_a_long_run() {
             buffers[0].add(&attempt("a", &format!("key-{}", (n * 100 + request) % 10_000), now));
         }
     });
-    for (name, rows) in [("busy", busy), ("quiet", quiet), ("many keys", many_keys)] {
+    let many_pools = rows_per_report(2_000, 12 * second, |n, now, buffers| {
+        buffers[0].add(&attempt(&format!("pool-{}", n % 1_000), "key", now));
+    });
+    let figures = [("busy", busy), ("quiet", quiet), ("many keys", many_keys), ("many pools", many_pools)];
+    for (name, rows) in figures {
         assert!((1.0..=2.0).contains(&rows), "{name}: {rows} rows a report");
     }
 }
