@@ -21,6 +21,7 @@ mod secret;
 mod session;
 mod stats;
 mod token;
+mod translation;
 
 pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
@@ -43,6 +44,10 @@ pub use stats::{
     Quantiles, Rates, SeriesPoint, Stats, StatsStep, StatsWindow,
 };
 pub use token::{TokenError, TokenKind};
+pub use translation::{
+    HarmBlockThreshold, HarmCategory, ImageOutput, PromptBlock, SafetySetting, SystemMessages,
+    TranslationSettings, TranslationUpdate, TranslationUpdateError,
+};
 
 /// The version of the admin API's paths: every route stands under `/admin/v1`.
 pub const API_VERSION: u32 = 1;

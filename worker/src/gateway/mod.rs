@@ -21,6 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+pub use chat::{RepairMemory, SignatureMemory};
 pub use events::EventStream;
 pub use models::ModelCache;
 pub use routes::{ROUTES, Route};
@@ -30,6 +31,7 @@ pub(crate) use authenticate::refresh;
 pub(crate) use news::{hear, tell};
 pub(crate) use rechecks::recheck;
 
+use crate::crypto::TokenHash;
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
@@ -41,6 +43,8 @@ struct Context<'a, H> {
     service: &'a Arc<Service>,
     host: &'a H,
     pool: Arc<Snapshot>,
+    /// Whose request it is.
+    client_key: TokenHash,
 }
 
 /// Answers a request of the data plane.
@@ -85,8 +89,8 @@ where
     H: Host + Clone,
     B: IncomingBody,
 {
-    let (pool, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
-    let context = Context { service, host, pool };
+    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    let context = Context { service, host, pool, client_key };
     let mut reply = match route {
         Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
         Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,

@@ -31,6 +31,9 @@ mod signatures;
 mod speech;
 mod sse;
 mod stream;
+mod suffix;
+#[cfg(test)]
+mod switches;
 mod thinking;
 mod tools;
 mod usage;
@@ -46,4 +49,5 @@ pub use repair::{Repair, Repairs};
 pub use request::{GeminiCall, ResponseContext, TranslateOptions, resumed_body, to_gemini};
 pub use signatures::{CallSignature, SignatureCache};
 pub use stream::{ChatStream, StreamEnd, StreamFault};
+pub use suffix::ModelSuffix;
 pub use usage::{Kinds, Usage};

@@ -31,6 +31,7 @@ mod retries;
 mod sessions;
 mod state;
 mod streams;
+mod translation;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
 macro_rules! suite {
@@ -95,6 +96,8 @@ mod suite {
             texts_become_vectors_in_both_formats
             many_texts_travel_in_batches
             the_batches_before_a_refusal_are_counted;
+        translation:
+            a_pool_s_translation_is_set_field_by_field;
         streams:
             a_stream_has_its_parts_in_order
             usage_comes_only_when_asked_for
