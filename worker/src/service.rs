@@ -15,7 +15,7 @@ use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
-use crate::gateway::{ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
+use crate::gateway::{EgressMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
@@ -98,6 +98,7 @@ pub struct Service {
     pub(crate) repairs: Mutex<RepairMemory>,
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
+    pub(crate) egress: EgressMemory,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     writer: WriterId,
@@ -124,6 +125,7 @@ impl Service {
             models: Mutex::default(),
             repairs: Mutex::default(),
             signatures: Mutex::default(),
+            egress: EgressMemory::default(),
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),

@@ -191,6 +191,8 @@ impl Ledger for FakeLedger {
 /// Gemini by script: one answer a call, in order; after the last one, the same again.
 #[derive(Default)]
 pub struct FakeUpstream {
+    /// Whether it can be called from another place.
+    pub elsewhere: AtomicBool,
     script: Mutex<VecDeque<(u16, &'static str)>>,
     pub requests: Mutex<Vec<UpstreamRequest>>,
 }
@@ -203,6 +205,10 @@ impl FakeUpstream {
 
 impl Upstream for FakeUpstream {
     type Body = FakeBody;
+
+    fn has_elsewhere(&self) -> bool {
+        self.elsewhere.load(Ordering::SeqCst)
+    }
 
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FakeBody>, UpstreamError> {
         self.requests.lock().unwrap().push(request);

@@ -8,6 +8,7 @@
 mod attempts;
 mod authenticate;
 mod chat;
+mod egress;
 mod embeddings;
 mod events;
 mod models;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 pub use chat::{RepairMemory, SignatureMemory};
+pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use models::ModelCache;
 pub use routes::{ROUTES, Route};

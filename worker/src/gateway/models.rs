@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
 use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
-use crate::host::{Clock, Host, UpstreamRequest};
+use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::Cost;
 use crate::reply::Reply;
@@ -155,9 +155,9 @@ fn page_path(token: Option<&str>) -> String {
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
     let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
     loop {
-        let Attempt { key, mut record, .. } = attempts.next().await?;
+        let Attempt { origin, mut record, .. } = attempts.next().await?;
         record.not_counted();
-        let request = UpstreamRequest { method: Method::GET, path: path.clone(), key, body: None };
+        let request = origin.get(path.clone());
         match fetch(context.host, request).await {
             Ok(body) => {
                 record.succeeded(&Usage::default(), context.host);

@@ -4,12 +4,11 @@
 //! In: the runtimes, which know when a key is due. Out: what Gemini said, learnt as from any attempt.
 //! Listing one model costs no quota, so these calls are not counted.
 
-use http::Method;
 use pool_shared::{KeyId, PoolId};
 
-use super::attempts::fetch;
+use super::attempts::{Origin, fetch};
 use super::authenticate::snapshot_of;
-use crate::host::{Clock, Host, UpstreamRequest};
+use crate::host::{Clock, Host};
 use crate::pool::{AttemptEnd, Snapshot};
 use crate::service::{Service, lock};
 
@@ -46,7 +45,8 @@ async fn try_again<H: Host>(service: &Service, host: &H, snapshot: &Snapshot, id
     let began = host.clock().now();
     let Some(lease) = lock(&service.runtimes).of(&snapshot.id, began).check(id, began) else { return };
     let path = "/v1beta/models?pageSize=1".to_owned();
-    let tried = fetch(host, UpstreamRequest { method: Method::GET, path, key, body: None }).await;
+    let origin = Origin { key, egress: service.egress.at(began) };
+    let tried = fetch(host, origin.get(path)).await;
     let end = match &tried {
         Ok(_) => AttemptEnd::Success { tokens: None },
         Err(verdict) => AttemptEnd::Refused(verdict),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
+use crate::host::Egress;
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::testing::{FakeHost, PASSWORD};
@@ -153,6 +154,20 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
             lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
         assert!(learnt.is_empty(), "{learnt:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_place_is_gone_around_for_ten_minutes() {
+    let world = World::new(3, "").await;
+    world.host.parts.upstream.elsewhere.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.script(&[(400, LOCATION), (200, ANSWER)]);
+    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::OK);
+    world.chat("gemini-3.5-flash", "").await;
+    world.host.parts.clock.advance(Duration::from_mins(10));
+    world.chat("gemini-3.5-flash", "").await;
+    let requests = world.host.parts.upstream.requests.lock().unwrap();
+    let places: Vec<Egress> = requests.iter().map(|request| request.egress).collect();
+    assert_eq!(places, [Egress::Here, Egress::Elsewhere, Egress::Elsewhere, Egress::Here]);
 }
 
 #[tokio::test]

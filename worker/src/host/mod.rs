@@ -103,6 +103,11 @@ pub trait Upstream: MaybeSend + MaybeSync {
     /// The body of an answer.
     type Body: UpstreamBody;
 
+    /// Whether calls can also be made from [`Egress::Elsewhere`].
+    fn has_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Sends a request and waits for the answer's status and headers.
     fn send(
         &self,
@@ -116,6 +121,16 @@ pub trait UpstreamBody: MaybeSend {
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + MaybeSend;
 }
 
+/// Where a call to Gemini comes from. Gemini does not serve every place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// Where this code runs.
+    #[default]
+    Here,
+    /// A place that Gemini serves, where the host has one ([`Upstream::has_elsewhere`]).
+    Elsewhere,
+}
+
 /// A request to Gemini. Exactly one credential travels with it, in `x-goog-api-key`.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
@@ -127,6 +142,8 @@ pub struct UpstreamRequest {
     pub key: GeminiKey,
     /// A JSON body; none for GET.
     pub body: Option<Bytes>,
+    /// Where it is sent from.
+    pub egress: Egress,
 }
 
 /// An answer from Gemini whose body is still to be read.

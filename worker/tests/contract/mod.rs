@@ -103,7 +103,8 @@ mod suite {
             usage_comes_only_when_asked_for
             an_answer_that_breaks_off_ends_in_an_error
             a_refusal_before_the_first_event_is_an_ordinary_error
-            a_client_that_leaves_ends_the_upstream_call;
+            a_client_that_leaves_ends_the_upstream_call
+            a_refused_place_is_gone_around;
         retries:
             a_key_that_does_not_work_is_passed_over
             an_overloaded_model_is_asked_once_more

@@ -4,7 +4,7 @@ use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, KeySpec, Scenario};
 use serde_json::{Value, json};
 
 use super::events::{Event, Events, text};
-use super::world::{MODEL, World, eventually, gemini_key, prompt, send};
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
 
 pub async fn a_stream_has_its_parts_in_order(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
@@ -104,7 +104,31 @@ pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(world: &World
 
 pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    // An answer that would go on for longer than any test.
+    leave_in_the_middle(world, &pool).await;
+    let counted = eventually("the attempt that was left", async || {
+        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+    })
+    .await;
+    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+}
+
+pub async fn a_refused_place_is_gone_around(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
+    // On Workers everything from here on goes through an object that is somewhere else.
+    world.gemini.fail_next(1, Behaviour::Location);
+    let chat: Value = world.chat(&pool, "hello").await.json(200);
+    assert_eq!(chat["choices"][0]["message"]["content"], "You said: hello");
+    assert_eq!((world.gemini.counts().total().requests, world.gemini.counts().total().ok), (2, 1));
+    let input = json!({"model": EMBEDDING_MODEL, "input": "hello"});
+    assert_eq!(world.embed(&pool, &input).await.status, 200);
+    world.delete("/pools/prod").await.no_content();
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    leave_in_the_middle(world, &pool).await;
+}
+
+/// Reads a bit of an answer that would go on for longer than any test, and waits until Gemini has seen
+/// that nobody listens any more.
+async fn leave_in_the_middle(world: &World, pool: &Pool) {
     let words = "word ".repeat(10_000);
     let endless = Scenario {
         between_frames_ms: 20,
@@ -112,16 +136,11 @@ pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
         ..Scenario::default()
     };
     world.gemini.set_scenario(endless.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
-    let mut events = world.stream(&pool, "hello").await;
+    let mut events = world.stream(pool, "hello").await;
     for _ in 0..3 {
         assert!(matches!(events.next().await, Some(Event::Chunk(_))));
     }
     assert_eq!(world.tally("good").in_flight, 1);
     drop(events);
     eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
-    let counted = eventually("the attempt that was left", async || {
-        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
-    })
-    .await;
-    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
 }

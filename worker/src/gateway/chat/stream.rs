@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use pool_shared::GeminiKey;
 
-use super::super::attempts::{Attempt, IDLE_TIMEOUT, next_chunk, open, post};
+use super::super::attempts::{Attempt, IDLE_TIMEOUT, Origin, next_chunk, open};
 use super::super::events::{EventStream, Source};
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
 use crate::gemini::ErrorBody;
@@ -27,17 +26,17 @@ enum Opened<H: Host> {
 /// What it takes to go on with an answer that the limit of one call has cut.
 pub(in crate::gateway) struct Continuation {
     path: String,
-    key: GeminiKey,
+    origin: Origin,
     body: Bytes,
     /// How many more calls may be made.
     left: usize,
 }
 
 impl Continuation {
-    fn of(call: &Call, key: &GeminiKey) -> Option<Self> {
+    fn of(call: &Call, origin: &Origin) -> Option<Self> {
         call.context.resumes().then(|| Self {
             path: call.path.clone(),
-            key: key.clone(),
+            origin: origin.clone(),
             body: call.body.clone(),
             left: MOST_CONTINUATIONS,
         })
@@ -46,7 +45,7 @@ impl Continuation {
     /// The call that goes on, unless there were enough.
     pub(in crate::gateway) fn request(&mut self, token: &str) -> Option<UpstreamRequest> {
         self.left = self.left.checked_sub(1)?;
-        Some(post(self.path.clone(), self.key.clone(), resumed_body(&self.body, token).into()))
+        Some(self.origin.clone().post(self.path.clone(), resumed_body(&self.body, token).into()))
     }
 }
 
@@ -54,8 +53,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt, up to the first event for the client.
     pub(super) async fn stream(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
         let host = self.context.host;
-        let continuation = Continuation::of(call, &attempt.key);
-        let opened = self.first_event(call, post(call.path.clone(), attempt.key, call.body.clone())).await;
+        let continuation = Continuation::of(call, &attempt.origin);
+        let opened = self.first_event(call, attempt.origin.post(call.path.clone(), call.body.clone())).await;
         attempt.record.received(host.clock().now());
         let signatures = OwnSignatures::of(self.context);
         match opened {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::attempts::{Attempt, fetch, post};
+use super::super::attempts::{Attempt, fetch};
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Clock, Host};
 use crate::pool::{Cause, Verdict};
@@ -24,13 +24,13 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt. Where the limit of one call cuts the answer and the caller wants more, further
     /// calls go on with it on the same key, each counted as the call that it is.
     pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Answered, Verdict> {
-        let Attempt { key, mut record, .. } = attempt;
+        let Attempt { origin, mut record, .. } = attempt;
         let host = self.context.host;
         let mut bodies = Vec::new();
         let mut last = None;
         let mut next = call.body.clone();
         loop {
-            let fetched = fetch(host, post(call.path.clone(), key.clone(), next)).await;
+            let fetched = fetch(host, origin.clone().post(call.path.clone(), next)).await;
             let now = host.clock().now();
             let (answer, body) = match fetched {
                 Ok(body) => {

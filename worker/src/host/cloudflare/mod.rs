@@ -5,6 +5,7 @@
 
 mod config_object;
 mod d1;
+mod egress;
 mod entry;
 mod kv;
 mod ledger;

@@ -1,0 +1,32 @@
+//! Where calls to Gemini come from.
+//!
+//! In: that Gemini refused the place where this code runs. Out: from where the next call is made. What
+//! must never happen here: a key that is blamed for the place.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::host::Egress;
+use crate::service::lock;
+
+/// How long calls go the longer way after a refusal. An isolate stays where it is, but an address that
+/// was taken for one of another country is put right some time.
+const REFUSED_FOR: Duration = Duration::from_mins(10);
+
+/// Until when this place is left alone.
+#[derive(Debug, Default)]
+pub struct EgressMemory(Mutex<Option<Timestamp>>);
+
+impl EgressMemory {
+    /// From where a call is made now.
+    pub(super) fn at(&self, now: Timestamp) -> Egress {
+        if lock(&self.0).is_some_and(|until| until > now) { Egress::Elsewhere } else { Egress::Here }
+    }
+
+    /// Gemini does not serve this place, and the host has another one.
+    pub(super) fn refused(&self, now: Timestamp) {
+        *lock(&self.0) = Some(now + REFUSED_FOR);
+    }
+}
