@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::calls::SIGNATURE_SEPARATOR;
+use super::fence::{code_fence, output_fence};
 use super::finish::{self, Finish, Said};
 use super::grounding::{self, PartTexts};
 use super::ids::Ids;
@@ -321,41 +322,6 @@ fn raw_part(key: &str, raw: &RawValue, signature: Option<&str>) -> Option<Box<Ra
     let signed = signature.and_then(|signature| serde_json::to_string(signature).ok());
     let signed = signed.map_or(String::new(), |signature| format!(",\"thoughtSignature\":{signature}"));
     RawValue::from_string(format!("{{\"{key}\":{}{signed}}}", compact(raw.get()))).ok()
-}
-
-fn code_fence(raw: &RawValue) -> String {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Code {
-        language: String,
-        code: String,
-    }
-    let code: Code = serde_json::from_str(raw.get()).unwrap_or_default();
-    let language = match code.language.as_str() {
-        "" | "LANGUAGE_UNSPECIFIED" => "python".to_owned(),
-        language => language.to_ascii_lowercase(),
-    };
-    format!("\n```{language}\n{}\n```\n", without_newline(&code.code))
-}
-
-fn output_fence(raw: &RawValue) -> String {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Output {
-        outcome: String,
-        output: String,
-    }
-    let result: Output = serde_json::from_str(raw.get()).unwrap_or_default();
-    let outcome = match result.outcome.as_str() {
-        "OUTCOME_FAILED" => "FAILED\n",
-        "OUTCOME_DEADLINE_EXCEEDED" => "DEADLINE_EXCEEDED\n",
-        _ => "",
-    };
-    format!("\n```output\n{outcome}{}\n```\n", without_newline(&result.output))
-}
-
-fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n').unwrap_or(text)
 }
 
 /// The value that stands in for arguments that are no object.
