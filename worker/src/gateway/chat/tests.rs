@@ -320,6 +320,8 @@ async fn forty_calls_go_on_with_an_answer_and_no_more() {
         let (_, body) = world.chat(LONG, &format!("{LONG_ANSWER}{stream}")).await;
         assert!(body.contains(r#""finish_reason":"length""#), "{body}");
         world.counts(41, 41).await;
+        let total = world.stats().await.total;
+        assert_eq!((total.prompt_tokens, total.completion_tokens), (41 * 3, 41 * 10));
     }
 }
 
