@@ -11,6 +11,8 @@ mod embeddings;
 mod fence;
 mod finish;
 mod formats;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod grounding;
 mod ids;
 mod logprobs;
@@ -31,6 +33,8 @@ mod signatures;
 mod speech;
 mod sse;
 mod stream;
+#[cfg(any(test, fuzzing))]
+mod strict;
 mod suffix;
 #[cfg(test)]
 mod switches;
