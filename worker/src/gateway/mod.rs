@@ -10,8 +10,10 @@ mod authenticate;
 mod chat;
 mod embeddings;
 mod events;
+mod media;
 mod models;
 mod news;
+mod paced;
 mod rechecks;
 mod routes;
 mod snapshots;
@@ -23,17 +25,19 @@ use http::{Method, StatusCode};
 
 pub use events::EventStream;
 pub use models::ModelCache;
+pub use paced::OutgoingEvents;
 pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::refresh;
+pub(crate) use models::refresh as refresh_models;
 pub(crate) use news::{hear, tell};
 pub(crate) use rechecks::recheck;
 
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
-use crate::reply::Reply;
+use crate::reply::{Reply, ReplyBody};
 use crate::service::{BODY_LIMIT, Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
@@ -94,8 +98,12 @@ where
         Route::Model(id) => models::get(&context, &id).await?,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
-    reply.follow_up = follow_up;
-    Ok(reply)
+    reply.follow_up.refresh = follow_up.refresh;
+    let body = match (reply.body, context.pool.settings.translation.pacing) {
+        (ReplyBody::Events(events), Some(pacing)) => ReplyBody::Events(events.paced(pacing, host)),
+        (body, _) => body,
+    };
+    Ok(Reply { body, ..reply })
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
