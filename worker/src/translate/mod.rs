@@ -32,6 +32,9 @@ mod signatures;
 mod speech;
 mod sse;
 mod stream;
+mod suffix;
+#[cfg(test)]
+mod switches;
 mod thinking;
 mod tools;
 mod usage;
@@ -48,4 +51,5 @@ pub use repair::{Repair, Repairs};
 pub use request::{GeminiCall, ResponseContext, TranslateOptions, resumed_body, to_gemini};
 pub use signatures::{CallSignature, SignatureCache};
 pub use stream::{ChatStream, StreamEnd, StreamFault};
+pub use suffix::ModelSuffix;
 pub use usage::{Kinds, Usage};

@@ -24,7 +24,12 @@ pub(super) fn generation_config<'r>(
         max_output_tokens: max_output_tokens(request, capabilities, options)?,
         stop_sequences: stop_sequences(request)?,
         seed: request.seed.map(fold_seed),
-        thinking_config: thinking::thinking_config(request, capabilities.thinking, dropped)?,
+        thinking_config: thinking::thinking_config(
+            request,
+            capabilities.thinking,
+            options.suffix.thinking,
+            dropped,
+        )?,
         ..GenerationConfig::default()
     };
     sampling(request, capabilities, &mut config, dropped)?;

@@ -122,7 +122,7 @@ impl ChoiceState {
             return self.call(call, signature, context, ids).map(Piece::Call);
         }
         if let Some(blob) = part.inline_data {
-            return if part.thought { None } else { self.blob(blob, signature) };
+            return if part.thought { None } else { self.blob(blob, signature, context) };
         }
         if let Some(raw) = part.tool_call.or(part.tool_response) {
             let key = if part.tool_call.is_some() { "toolCall" } else { "toolResponse" };
@@ -225,7 +225,12 @@ impl ChoiceState {
         id
     }
 
-    fn blob<'a>(&mut self, blob: AnsweredBlob<'a>, signature: Option<Text<'a>>) -> Option<Piece<'a>> {
+    fn blob<'a>(
+        &mut self,
+        blob: AnsweredBlob<'a>,
+        signature: Option<Text<'a>>,
+        context: &ResponseContext,
+    ) -> Option<Piece<'a>> {
         if blob.mime_type.starts_with("audio/") {
             self.said.media = true;
             return Some(Piece::Audio(blob));
@@ -233,6 +238,11 @@ impl ChoiceState {
         let url = format!("data:{};base64,{}", &*blob.mime_type, &*blob.data);
         if !blob.mime_type.starts_with("image/") {
             return self.own_text(format!("[{}]({url})", &*blob.mime_type));
+        }
+        if context.images_in_text {
+            // On its way back it is the last part of that text, where this signature goes.
+            self.signature = signature.map(|signature| signature.0.into_owned()).or(self.signature.take());
+            return self.own_text(format!("![image]({url})"));
         }
         let index = self.images;
         self.images += 1;

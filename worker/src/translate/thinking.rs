@@ -9,7 +9,7 @@ use crate::openai::{ApiError, ChatRequest};
 
 /// How much the caller wants the model to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effort {
+pub(super) enum Effort {
     None,
     Minimal,
     Low,
@@ -19,7 +19,7 @@ enum Effort {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
     Effort(Effort),
     /// Tokens; -1 leaves it to the model.
     Budget(i128),
@@ -49,9 +49,11 @@ impl Effort {
 pub(super) fn thinking_config(
     request: &ChatRequest<'_>,
     thinking: Thinking,
+    suffix: Option<Wish>,
     dropped: &mut Dropped,
 ) -> Result<Option<ThinkingConfig>, ApiError> {
-    let Some((name, wish)) = wish(request)? else {
+    // What the request itself says goes before its model's name.
+    let Some((name, wish)) = wish(request)?.or(suffix.map(|wish| ("model", wish))) else {
         return Ok(explicit_visibility(request)
             .filter(|_| thinking != Thinking::None)
             .map(|visible| ThinkingConfig { include_thoughts: Some(visible), ..ThinkingConfig::default() }));
@@ -135,6 +137,16 @@ fn explicit_visibility(request: &ChatRequest<'_>) -> Option<bool> {
 }
 
 impl Wish {
+    /// What a model's name may end in: a level, or a budget of tokens.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().ok().map(Self::Budget);
+        }
+        Effort::parse(text, "model").ok().map(Self::Effort)
+    }
+
+    pub(super) const NOTHING: Self = Self::Effort(Effort::None);
+
     fn thinks(self) -> bool {
         self != Self::Effort(Effort::None) && self != Self::Budget(0)
     }
@@ -185,7 +197,7 @@ mod tests {
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let mut dropped = Dropped::default();
         let thinking = Capabilities::of(&ModelId::parse(model).unwrap()).thinking;
-        let config = thinking_config(&request, thinking, &mut dropped).unwrap();
+        let config = thinking_config(&request, thinking, None, &mut dropped).unwrap();
         (config, dropped.into_names())
     }
 

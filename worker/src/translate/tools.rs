@@ -15,7 +15,7 @@ use choice::{Choice, check_choice, choice};
 use super::capabilities::Capabilities;
 use super::names::Kind;
 use super::repair::{Repair, Repairs};
-use super::request::{CallStyle, Dropped, ResponseContext};
+use super::request::{CallStyle, Dropped, ResponseContext, TranslateOptions};
 use super::{results, schema};
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
 use crate::openai::{self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition};
@@ -34,11 +34,12 @@ pub(super) struct Tools<'r> {
 pub(super) fn tools<'r>(
     request: &'r ChatRequest<'_>,
     capabilities: &Capabilities,
-    repairs: Repairs,
+    options: &TranslateOptions<'_>,
     context: &mut ResponseContext,
     dropped: &mut Dropped,
 ) -> Result<Tools<'r>, ApiError> {
-    let mut functions = Functions { repairs, ordered: capabilities.property_order, ..Functions::default() };
+    let mut functions =
+        Functions { repairs: options.repairs, ordered: capabilities.property_order, ..Functions::default() };
     let mut builtins = Builtins::default();
     for (index, tool) in request.tools.iter().flatten().enumerate() {
         read_tool(index, tool, &mut functions, &mut builtins, context, dropped)?;
@@ -53,6 +54,9 @@ pub(super) fn tools<'r>(
     }
     if request.web_search_options.is_some() {
         builtins.add("web_search_options", Tool::GoogleSearch(results::empty_object()));
+    }
+    if options.suffix.search {
+        builtins.add("model", Tool::GoogleSearch(results::empty_object()));
     }
     let google = request.google().filter_map(|google| google.tools.as_deref());
     for raw in google.flatten() {
