@@ -84,7 +84,8 @@ const PRIVATE_ENDINGS: [&str; 4] = ["localhost", "local", "internal", "home.arpa
 
 fn is_public_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let ends =
+        |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     name.contains('.') && !PRIVATE_ENDINGS.iter().any(|ending| ends(ending))
 }
 
@@ -118,10 +119,8 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
 ];
 /// Addresses that stand for the IPv4 address at their end: as sockets write it, and as a network without IPv4
 /// reaches it (RFC 6052).
-const EMBEDDING_V6: [(Ipv6Addr, u32); 2] = [
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
-];
+const EMBEDDING_V6: [(Ipv6Addr, u32); 2] =
+    [(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96), (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96)];
 
 /// Whether an address is one of a host on the public internet: not private, local to a link or to the machine, shared
 /// by a carrier's customers, multicast, reserved, or a way around through another one.
@@ -295,9 +294,13 @@ mod tests {
 
     #[test]
     fn a_list_and_a_redirect_are_kept_to() {
-        let hosts = FetchMedia::From(vec!["a.example".to_owned(), "*.b.example".to_owned(), "127.0.0.1".to_owned()]);
+        let hosts =
+            FetchMedia::From(vec!["a.example".to_owned(), "*.b.example".to_owned(), "127.0.0.1".to_owned()]);
         let first = guard("https://a.example/x/y.png", &hosts).unwrap();
-        assert_eq!(guard("https://a.example./y.png", &hosts).map(|url| url.path().to_owned()), Ok("/y.png".to_owned()));
+        assert_eq!(
+            guard("https://a.example./y.png", &hosts).map(|url| url.path().to_owned()),
+            Ok("/y.png".to_owned())
+        );
         assert_eq!(guard("https://c.example/", &hosts), Err(Denied::NotListed));
         assert_eq!(guard("https://127.0.0.1/", &hosts), Err(Denied::Private), "a list opens nothing private");
         for (to, result) in [

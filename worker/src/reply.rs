@@ -50,7 +50,10 @@ impl<H: Host> Reply<H> {
     /// A stream of events.
     #[must_use]
     pub fn events(events: EventStream<H>) -> Self {
-        let reply = Self { body: ReplyBody::Events(OutgoingEvents::Plain(Box::new(events))), ..Self::empty(StatusCode::OK) };
+        let reply = Self {
+            body: ReplyBody::Events(OutgoingEvents::Plain(Box::new(events))),
+            ..Self::empty(StatusCode::OK)
+        };
         reply
             .header("content-type", "text/event-stream; charset=utf-8")
             .header("cache-control", "no-store, no-transform")

@@ -5,7 +5,8 @@ use http::StatusCode;
 
 use super::attempts::{Attempt, Attempts, IDLE_TIMEOUT, estimated_tokens, fetch, next_chunk, open, post};
 use super::events::EventStream;
-use super::{Context, models};
+use super::media::Media;
+use super::{Context, media, models};
 use crate::gemini::{ErrorBody, ModelId};
 use crate::host::{Clock, Host, Random};
 use crate::openai::{ApiError, ChatRequest};
@@ -23,6 +24,8 @@ struct Chat<'a, 'r, H> {
     /// What was asked for, then what to fall back on, each translated when it is first needed.
     models: Vec<ModelId>,
     calls: Vec<Option<Call>>,
+    /// What stands at the URLs in the request.
+    media: Media,
     envelope: Envelope,
 }
 
@@ -41,7 +44,8 @@ pub(super) async fn answer<H: Host + Clone>(
 ) -> Result<Reply<H>, ApiError> {
     let request = ChatRequest::parse(body)?;
     let models = models::to_ask(context, request.model())?;
-    let first = translate(&request, models.first().ok_or_else(|| ApiError::missing("model"))?)?;
+    let media = media::fetch(context, &request).await?;
+    let first = translate(&request, models.first().ok_or_else(|| ApiError::missing("model"))?, &media)?;
     let cost = Cost { requests: 1, tokens: estimated_tokens(&first.body) };
     let affinity = request.affinity().filter(|_| context.pool.settings.sticky);
     let names = models.iter().map(|model| model.as_str().to_owned()).collect();
@@ -61,12 +65,14 @@ pub(super) async fn answer<H: Host + Clone>(
         request: &request,
         models,
         calls,
+        media,
     };
     chat.answer(attempts).await
 }
 
-fn translate(request: &ChatRequest, model: &ModelId) -> Result<Call, ApiError> {
-    let call = to_gemini(request, model, &TranslateOptions::default())?;
+fn translate(request: &ChatRequest, model: &ModelId, media: &Media) -> Result<Call, ApiError> {
+    let options = TranslateOptions { media: Some(media), ..TranslateOptions::default() };
+    let call = to_gemini(request, model, &options)?;
     Ok(Call {
         path: call.method.path(model),
         body: call.body.into(),
@@ -116,7 +122,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         };
         match slot {
             Some(call) => Ok(call.clone()),
-            None => Ok(slot.insert(translate(self.request, id)?).clone()),
+            None => Ok(slot.insert(translate(self.request, id, &self.media)?).clone()),
         }
     }
 

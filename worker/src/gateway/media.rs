@@ -113,15 +113,16 @@ async fn fetch_one<H: Host>(
     remote: RemoteMedia,
     spent: &Spent,
 ) -> Result<(String, FetchedMedia), ApiError> {
-    let following = pin!(follow(host, hosts, &remote.url, spent));
-    let timeout = pin!(host.clock().sleep(TIMEOUT));
-    let fetched = match select(following, timeout).await {
-        Either::Left((fetched, _)) => fetched,
-        Either::Right(_) => Err(Fault::Timeout),
-    };
-    match fetched {
+    match in_time(host, follow(host, hosts, &remote.url, spent)).await {
         Ok(fetched) => Ok((remote.url, fetched)),
         Err(fault) => Err(invalid_url(&remote.param, &format!("The URL could not be fetched: {fault}."))),
+    }
+}
+
+async fn in_time<H: Host, T>(host: &H, fetching: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match select(pin!(fetching), pin!(host.clock().sleep(TIMEOUT))).await {
+        Either::Left((fetched, _)) => fetched,
+        Either::Right(_) => Err(Fault::Timeout),
     }
 }
 

@@ -216,3 +216,6 @@ async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::
 fn unreadable() -> ApiError {
     ApiError::server(StatusCode::BAD_GATEWAY, "upstream_error", "Gemini's list of models cannot be read.")
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,16 +20,16 @@ const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded your curren
     {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"20s"}]}}"#;
 const LOCATION: &str = r#"{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}"#;
 
-struct World {
-    host: FakeHost,
-    service: Arc<Service>,
-    admin: Secret,
-    pool: PoolCreated,
+pub(super) struct World {
+    pub(super) host: FakeHost,
+    pub(super) service: Arc<Service>,
+    pub(super) admin: Secret,
+    pub(super) pool: PoolCreated,
 }
 
 impl World {
     /// A pool of `keys` keys with the given settings.
-    async fn new(keys: usize, settings: &str) -> Self {
+    pub(super) async fn new(keys: usize, settings: &str) -> Self {
         let host = FakeHost::new();
         let service = host.service();
         let login = format!(r#"{{"password":"{PASSWORD}"}}"#);
@@ -43,13 +43,13 @@ impl World {
         Self { host, service, admin: login.token, pool }
     }
 
-    fn script(&self, answers: &[(u16, &'static str)]) {
+    pub(super) fn script(&self, answers: &[(u16, &'static str)]) {
         for (status, body) in answers {
             self.host.parts.upstream.answer(*status, body);
         }
     }
 
-    async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
+    pub(super) async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
         self.host
             .send(&self.service, Method::POST, "/v1/chat/completions", &self.pool.client_key, &body)
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// (key, path) of each call to Gemini.
-    fn calls(&self) -> Vec<(String, String)> {
+    pub(super) fn calls(&self) -> Vec<(String, String)> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         requests.iter().map(|request| (request.key.expose().to_owned(), request.path.clone())).collect()
     }

@@ -5,8 +5,8 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use worker::js_sys::Uint8Array;
 use worker::{
-    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
-    Url,
+    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, Url,
 };
 
 use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};

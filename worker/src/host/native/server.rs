@@ -19,7 +19,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom};
+use super::{
+    HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
+};
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::reply::{Reply, ReplyBody};
