@@ -5,7 +5,8 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use worker::js_sys::Uint8Array;
 use worker::{
-    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
+    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, Url,
 };
 
 use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
@@ -40,15 +41,9 @@ impl FetchUpstream {
             init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_ref()).into()));
         }
         init.with_headers(headers).with_redirect(RequestRedirect::Manual);
-        let controller = AbortController::default();
-        let signal = controller.signal();
-        let guard = AbortOnDrop(Some(controller));
-        let call = Fetch::Request(Request::new_with_init(&format!("{}{}", self.base, request.path), &init)?);
-        let mut response = call.send_with_signal(&signal).await?;
+        let (response, body) = call(&format!("{}{}", self.base, request.path), &init).await?;
         let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
         let retry_after = retry_after(response.headers().get("retry-after")?.as_deref());
-        // An answer without a body has no stream.
-        let body = FetchBody { stream: response.stream().ok(), guard };
         Ok(UpstreamResponse { status, retry_after, body })
     }
 }
@@ -59,6 +54,18 @@ impl Upstream for FetchUpstream {
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FetchBody>, UpstreamError> {
         self.fetch(request).await.map_err(|error| UpstreamError::Connect(error.to_string()))
     }
+}
+
+/// Starts a call that ends when its body is dropped.
+pub(super) async fn call(url: &str, init: &RequestInit) -> worker::Result<(Response, FetchBody)> {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let guard = AbortOnDrop(Some(controller));
+    let call = Fetch::Request(Request::new_with_init(url, init)?);
+    let mut response = call.send_with_signal(&signal).await?;
+    // An answer without a body has no stream.
+    let body = FetchBody { stream: response.stream().ok(), guard };
+    Ok((response, body))
 }
 
 /// The body of an answer.
