@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::{FetchMedia, Pacing};
+
 /// A pool's wishes about the translation. Every default is what a caller of OpenAI's API expects.
 ///
 /// Stored settings are read leniently, so that an older service can read what a newer one wrote; what
@@ -43,6 +45,11 @@ pub struct TranslationSettings {
     pub verbosity_hint: bool,
     /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
     pub native_details: bool,
+    /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
+    pub pacing: Option<Pacing>,
+    /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
+    /// hosts; otherwise such requests are refused with 400.
+    pub fetch_media: FetchMedia,
 }
 
 /// One of Gemini's `safetySettings`.
@@ -156,6 +163,14 @@ pub enum TranslationUpdateError {
     /// Two thresholds for one category.
     #[error("translation: safety_settings names a category twice")]
     RepeatedCategory,
+    /// Text would crawl.
+    #[error("translation: the delays of pacing are from 1 to 200 ms")]
+    Pacing,
+    /// An entry is no host, or there are too many.
+    #[error(
+        "translation: fetch_media is true, false or a list of at most 100 hosts such as 'example.com' or '*.example.com'"
+    )]
+    FetchMedia,
 }
 
 impl TryFrom<Map<String, Value>> for TranslationUpdate {
@@ -172,6 +187,12 @@ impl TryFrom<Map<String, Value>> for TranslationUpdate {
         if categories().enumerate().any(|(at, category)| categories().take(at).any(|other| other == category))
         {
             return Err(TranslationUpdateError::RepeatedCategory);
+        }
+        if !settings.pacing.is_none_or(Pacing::is_possible) {
+            return Err(TranslationUpdateError::Pacing);
+        }
+        if !settings.fetch_media.is_possible() {
+            return Err(TranslationUpdateError::FetchMedia);
         }
         Ok(update)
     }
@@ -220,6 +241,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::PacingUnit;
 
     fn update(patch: Value) -> Result<TranslationUpdate, String> {
         serde_json::from_value(patch).map_err(|error| error.to_string())
@@ -236,6 +258,9 @@ mod tests {
         let settings = settings.patched(&second).unwrap();
         assert_eq!((settings.prompt_block, settings.prefix_names), (PromptBlock::Answer, true));
         assert_eq!(settings.safety_settings.len(), 1);
+        let paced = settings.patched(&update(json!({"pacing": {"by": "characters"}})).unwrap()).unwrap();
+        assert_eq!(paced.pacing, Some(Pacing { by: PacingUnit::Characters, ..Pacing::default() }));
+        assert_eq!(paced.patched(&update(json!({"pacing": null})).unwrap()).unwrap().pacing, None);
     }
 
     #[test]
@@ -257,6 +282,10 @@ mod tests {
                 ]}),
                 "twice",
             ),
+            (json!({"pacing": {"max_delay_ms": 201}}), "from 1 to 200 ms"),
+            (json!({"pacing": {"min_delay_ms": 0}}), "from 1 to 200 ms"),
+            (json!({"pacing": {"speed": 1}}), "unknown field `speed`"),
+            (json!({"fetch_media": ["https://example.com"]}), "a list of at most 100 hosts"),
             (json!([]), "expected a map"),
         ] {
             let error = update(patch.clone()).unwrap_err();

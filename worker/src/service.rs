@@ -110,6 +110,8 @@ pub struct Service {
 pub struct FollowUp {
     /// A pool whose snapshot is past its soft age.
     pub refresh: Option<PoolId>,
+    /// A pool whose list of models is no longer fresh.
+    pub refresh_models: Option<PoolId>,
 }
 
 impl Service {
@@ -178,9 +180,12 @@ impl Service {
 
     /// Does what an answer left to do, and reports what was counted. On Workers this runs in the
     /// request's `waitUntil`; natively the reports go out by a task of their own.
-    pub async fn follow_up<H: Host>(&self, host: &H, follow_up: FollowUp) {
+    pub async fn follow_up<H: Host>(self: &Arc<Self>, host: &H, follow_up: FollowUp) {
         if let Some(pool) = follow_up.refresh {
             gateway::refresh(self, host, &pool).await;
+        }
+        if let Some(pool) = follow_up.refresh_models {
+            gateway::refresh_models(self, host, &pool).await;
         }
     }
 

@@ -11,8 +11,10 @@ mod chat;
 mod egress;
 mod embeddings;
 mod events;
+mod media;
 mod models;
 mod news;
+mod paced;
 mod rechecks;
 mod routes;
 mod snapshots;
@@ -26,10 +28,12 @@ pub use chat::{RepairMemory, SignatureMemory};
 pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use models::ModelCache;
+pub use paced::OutgoingEvents;
 pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::refresh;
+pub(crate) use models::refresh as refresh_models;
 pub(crate) use news::{hear, tell};
 pub(crate) use rechecks::recheck;
 
@@ -37,7 +41,7 @@ use crate::crypto::TokenHash;
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
-use crate::reply::Reply;
+use crate::reply::{Reply, ReplyBody};
 use crate::service::{BODY_LIMIT, Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
@@ -45,8 +49,8 @@ struct Context<'a, H> {
     service: &'a Arc<Service>,
     host: &'a H,
     pool: Arc<Snapshot>,
-    /// Whose request it is.
-    client_key: TokenHash,
+    /// Whose request it is; none for what the service does on its own.
+    client_key: Option<TokenHash>,
 }
 
 /// Answers a request of the data plane.
@@ -92,7 +96,7 @@ where
     B: IncomingBody,
 {
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
-    let context = Context { service, host, pool, client_key };
+    let context = Context { service, host, pool, client_key: Some(client_key) };
     let mut reply = match route {
         Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
         Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,
@@ -100,8 +104,12 @@ where
         Route::Model(id) => models::get(&context, &id).await?,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
-    reply.follow_up = follow_up;
-    Ok(reply)
+    reply.follow_up.refresh = follow_up.refresh;
+    let body = match (reply.body, context.pool.settings.translation.pacing) {
+        (ReplyBody::Events(events), Some(pacing)) => ReplyBody::Events(events.paced(pacing, host)),
+        (body, _) => body,
+    };
+    Ok(Reply { body, ..reply })
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {

@@ -13,33 +13,77 @@ use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
 use crate::openai::ApiError;
-use crate::pool::Cost;
+use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
-use crate::service::lock;
+use crate::service::{Service, lock};
 use crate::translate::{ModelSuffix, Usage, model_get, models_list};
 
-/// How long a pool's list of models is kept. New models appear weekly, not hourly.
-const LIST_AGE: Duration = Duration::from_hours(1);
+/// How long a pool's list of models is taken for new. New models appear weekly, not hourly.
+const FRESH_AGE: Duration = Duration::from_hours(1);
+/// How long it is used all the same, while it is read anew behind the request.
+const USABLE_AGE: Duration = Duration::from_hours(24);
+/// How long a request that reads it anew has, before another one tries.
+const REFRESH_LEASE: Duration = Duration::from_secs(30);
 /// Pages of 1,000 models that are read at most.
 const MOST_PAGES: usize = 10;
 /// Lists kept at once; a list takes some 30 KB.
 const MOST_LISTS: usize = 100;
 
-/// The lists of models, by pool: what a key may use depends on its project.
+/// Gemini's lists of models, by pool: what a key may use depends on its project. They are kept as Gemini
+/// gives them; what the pool allows and its aliases are looked up at each request.
 #[derive(Debug, Default)]
-pub struct ModelCache(HashMap<PoolId, (Timestamp, Arc<Vec<Model>>)>);
+pub struct ModelCache(HashMap<PoolId, Listing>);
+
+#[derive(Debug)]
+struct Listing {
+    models: Arc<Vec<Model>>,
+    read_at: Timestamp,
+    /// The pool's version then: with other keys it may have other models.
+    version: u64,
+    refreshing_until: Timestamp,
+}
+
+/// What the cache has for a pool.
+#[derive(Debug)]
+enum Known {
+    /// Use it.
+    Fresh(Arc<Vec<Model>>),
+    /// Use it, and read it anew behind the request.
+    Stale(Arc<Vec<Model>>),
+    /// Read it first.
+    Missing,
+}
 
 impl ModelCache {
-    fn get(&self, pool: &PoolId, now: Timestamp) -> Option<Arc<Vec<Model>>> {
-        let (read_at, models) = self.0.get(pool)?;
-        (now.duration_since(*read_at).unsigned_abs() < LIST_AGE).then(|| Arc::clone(models))
+    fn look_up(&mut self, pool: &Snapshot, now: Timestamp) -> Known {
+        let Some(listing) = self.0.get_mut(&pool.id) else { return Known::Missing };
+        let age = now.duration_since(listing.read_at).unsigned_abs();
+        if age >= USABLE_AGE {
+            return Known::Missing;
+        }
+        let models = Arc::clone(&listing.models);
+        if (age < FRESH_AGE && listing.version == pool.version) || listing.refreshing_until > now {
+            return Known::Fresh(models);
+        }
+        listing.refreshing_until = now + REFRESH_LEASE;
+        Known::Stale(models)
     }
 
-    fn insert(&mut self, pool: PoolId, now: Timestamp, models: Arc<Vec<Model>>) {
+    /// A model of the pool, if its list is at hand.
+    fn find(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> Option<Model> {
+        let listing = self.0.get(&pool.id)?;
+        let fresh = now.duration_since(listing.read_at).unsigned_abs() < FRESH_AGE;
+        let found = listing.models.iter().find(|model| model.id == id.as_str());
+        found.filter(|_| fresh && listing.version == pool.version).cloned()
+    }
+
+    fn insert(&mut self, pool: &Snapshot, now: Timestamp, models: Arc<Vec<Model>>) {
         if self.0.len() >= MOST_LISTS {
             self.0.clear();
         }
-        self.0.insert(pool, (now, models));
+        let listing =
+            Listing { models, read_at: now, version: pool.version, refreshing_until: Timestamp::MIN };
+        self.0.insert(pool.id.clone(), listing);
     }
 }
 
@@ -91,8 +135,8 @@ pub(super) fn to_ask<H: Host>(
 
 /// The most tokens that a model can answer with, where the pool's list of models is at hand.
 pub(super) fn output_token_limit<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Option<u64> {
-    let models = lock(&context.service.models).get(&context.pool.id, context.host.clock().now())?;
-    models.iter().find(|known| known.id == model.as_str())?.output_token_limit
+    let now = context.host.clock().now();
+    lock(&context.service.models).find(&context.pool, model, now)?.output_token_limit
 }
 
 /// Tells the caller which model answered, where it is not the one that the request names.
@@ -106,21 +150,45 @@ pub(super) fn with_model<H: Host>(reply: Reply<H>, requested: &str, answered: Op
 }
 
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, ApiError> {
-    let cached = lock(&context.service.models).get(&context.pool.id, context.host.clock().now());
-    let models = match cached {
-        Some(models) => models,
-        None => load(context).await?,
+    let pool = &context.pool;
+    let known = lock(&context.service.models).look_up(pool, context.host.clock().now());
+    let (models, stale) = match known {
+        Known::Fresh(models) => (models, false),
+        Known::Stale(models) => (models, true),
+        Known::Missing => (load(context).await?, false),
     };
-    let aliases: Vec<_> = context.pool.settings.aliases.clone().into_iter().collect();
-    let usable = models.iter().filter(|model| model.is_usable() && context.pool.models.allow(&model.id));
-    Ok(Reply::json(StatusCode::OK, models_list(usable, &aliases)))
+    let aliases = &pool.settings.aliases;
+    let allowed = aliases.iter().filter(|(_, target)| pool.models.allow(target));
+    let allowed: Vec<_> = allowed.map(|(alias, target)| (alias.clone(), target.clone())).collect();
+    // An alias may bear the name of a model, which is then out of reach.
+    let usable = models.iter().filter(|model| {
+        model.is_usable() && pool.models.allow(&model.id) && !aliases.contains_key(&model.id)
+    });
+    let mut reply = Reply::json(StatusCode::OK, models_list(usable, &allowed));
+    reply.follow_up.refresh_models = stale.then(|| pool.id.clone());
+    Ok(reply)
+}
+
+/// Reads a pool's list anew. When Gemini does not answer, the one at hand stays.
+pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
+    let pool = lock(&service.snapshots).get(pool);
+    if let Some(pool) = pool {
+        let _ = load(&Context { service, host, pool, client_key: None }).await;
+    }
 }
 
 pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<Reply<H>, ApiError> {
     let model = asked_for(context, id)?;
-    let body = read(context, format!("/v1beta/{}", model.resource())).await?;
-    let model = Model::parse(&body).map_err(|_| unreadable())?;
-    Ok(Reply::json(StatusCode::OK, model_get(&model, &model.id)))
+    let listed = lock(&context.service.models).find(&context.pool, &model, context.host.clock().now());
+    let described = match listed {
+        Some(described) => described,
+        None => {
+            let body = read(context, format!("/v1beta/{}", model.resource())).await?;
+            Model::parse(&body).map_err(|_| unreadable())?
+        }
+    };
+    let alias = Some(id).filter(|id| context.pool.settings.aliases.contains_key(*id));
+    Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {
@@ -137,7 +205,7 @@ async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiE
     }
     let models = Arc::new(models);
     let now = context.host.clock().now();
-    lock(&context.service.models).insert(context.pool.id.clone(), now, Arc::clone(&models));
+    lock(&context.service.models).insert(&context.pool, now, Arc::clone(&models));
     Ok(models)
 }
 
@@ -173,3 +241,6 @@ async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::
 fn unreadable() -> ApiError {
     ApiError::server(StatusCode::BAD_GATEWAY, "upstream_error", "Gemini's list of models cannot be read.")
 }
+
+#[cfg(test)]
+mod tests;

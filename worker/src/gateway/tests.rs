@@ -60,7 +60,7 @@ impl World {
     }
 
     /// (key, path) of each call to Gemini.
-    fn calls(&self) -> Vec<(String, String)> {
+    pub(super) fn calls(&self) -> Vec<(String, String)> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         requests.iter().map(|request| (request.key.expose().to_owned(), request.path.clone())).collect()
     }

@@ -27,6 +27,12 @@ pub struct FetchedMedia {
 }
 
 impl FetchedMedia {
+    /// Whether what is served as this may be something that Gemini could look at.
+    #[must_use]
+    pub fn may_be(content_type: Option<&str>) -> bool {
+        mime::told(content_type).is_none_or(|mime| mime::is_media(&mime))
+    }
+
     /// Wraps what was fetched; `None` if it is nothing that Gemini could look at.
     #[must_use]
     pub fn new(url: &str, content_type: Option<&str>, bytes: &[u8]) -> Option<Self> {

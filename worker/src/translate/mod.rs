@@ -21,6 +21,7 @@ mod messages;
 mod mime;
 mod models;
 mod names;
+mod pacing;
 mod parameters;
 mod piece;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use embeddings::{EmbeddingsPlan, embeddings_plan};
 pub use ids::{AnswerModel, Envelope};
 pub use media::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 pub use models::{model_get, models_list};
+pub use pacing::{PacedPiece, Pacer};
 pub use repair::{Repair, Repairs};
 pub use request::{GeminiCall, ResponseContext, TranslateOptions, resumed_body, to_gemini};
 pub use signatures::{CallSignature, SignatureCache};

@@ -24,6 +24,7 @@ mod doors;
 mod embeddings;
 mod failures;
 mod keys;
+mod media;
 mod models;
 mod pools;
 mod privacy;
@@ -87,7 +88,11 @@ mod suite {
             a_body_over_the_limit;
         models:
             a_pool_s_models_are_listed_and_shown
-            a_pool_s_allowed_models_are_kept_to;
+            a_pool_s_allowed_models_are_kept_to
+            aliases_are_models_too
+            a_list_of_several_pages_is_read_to_its_end;
+        media:
+            a_url_is_never_fetched_from_a_private_network;
         chat:
             a_chat_is_answered
             a_system_message_is_an_instruction
@@ -107,7 +112,9 @@ mod suite {
             an_answer_that_breaks_off_ends_in_an_error
             a_refusal_before_the_first_event_is_an_ordinary_error
             a_client_that_leaves_ends_the_upstream_call
-            a_refused_place_is_gone_around;
+            a_refused_place_is_gone_around
+            a_paced_stream_says_the_same_in_more_pieces
+            a_client_that_leaves_a_paced_stream_ends_the_upstream_call;
         retries:
             a_key_that_does_not_work_is_passed_over
             an_overloaded_model_is_asked_once_more

@@ -1,6 +1,7 @@
 //! Chat, streamed.
 
 use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, KeySpec, Scenario};
+use pool_shared::Pool as PoolShown;
 use serde_json::{Value, json};
 
 use super::events::{Event, Events, text};
@@ -104,12 +105,7 @@ pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(world: &World
 
 pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    leave_in_the_middle(world, &pool).await;
-    let counted = eventually("the attempt that was left", async || {
-        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
-    })
-    .await;
-    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+    leave(world, &pool).await;
 }
 
 pub async fn a_refused_place_is_gone_around(world: &World) {
@@ -123,12 +119,11 @@ pub async fn a_refused_place_is_gone_around(world: &World) {
     assert_eq!(world.embed(&pool, &input).await.status, 200);
     world.delete("/pools/prod").await.no_content();
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    leave_in_the_middle(world, &pool).await;
+    leave(world, &pool).await;
 }
 
-/// Reads a bit of an answer that would go on for longer than any test, and waits until Gemini has seen
-/// that nobody listens any more.
-async fn leave_in_the_middle(world: &World, pool: &Pool) {
+async fn leave(world: &World, pool: &Pool) {
+    // An answer that would go on for longer than any test.
     let words = "word ".repeat(10_000);
     let endless = Scenario {
         between_frames_ms: 20,
@@ -143,4 +138,53 @@ async fn leave_in_the_middle(world: &World, pool: &Pool) {
     assert_eq!(world.tally("good").in_flight, 1);
     drop(events);
     eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
+    let counted = eventually("the attempt that was left", async || {
+        Some(world.pool_stats(pool).await.total).filter(|total| total.requests > 0)
+    })
+    .await;
+    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+}
+
+pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let prompt = "tell me: äöü, 你好 👨‍👩‍👧 e\u{301} — and some more words";
+    let plain = world.stream(&pool, prompt).await.rest().await;
+    for by in ["characters", "batches"] {
+        pace(world, &pool, &json!({"by": by, "min_delay_ms": 1, "max_delay_ms": 2})).await;
+        let paced = world.stream(&pool, prompt).await.rest().await;
+        assert_eq!(text(&paced), text(&plain));
+        assert!(paced.len() > plain.len() + 5, "{by}: {} and {}", paced.len(), plain.len());
+        // Everything but text is there as often as without, and in the same order.
+        let others = |events: &[Event]| -> Vec<Value> {
+            let shown = events.iter().map(|event| match event {
+                Event::Chunk(chunk) => json!([
+                    chunk["choices"][0]["finish_reason"],
+                    chunk["usage"],
+                    chunk["choices"][0]["delta"]["role"]
+                ]),
+                other => json!(format!("{other:?}")),
+            });
+            shown.filter(|shown| *shown != json!([null, null, null])).collect()
+        };
+        assert_eq!(others(&paced), others(&plain));
+        for event in &paced {
+            let Event::Chunk(chunk) = event else { continue };
+            let piece = chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
+            assert!(!piece.starts_with(['\u{301}', '\u{200d}']), "a grapheme was cut: {piece}");
+        }
+    }
+    world.gemini.set_behaviour(&gemini_key("good"), Behaviour::Cut).unwrap();
+    let cut = world.stream(&pool, prompt).await.rest().await;
+    assert!(text(&plain).starts_with(&text(&cut)) && matches!(cut.last(), Some(Event::Error(_))), "{cut:?}");
+}
+
+pub async fn a_client_that_leaves_a_paced_stream_ends_the_upstream_call(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    pace(world, &pool, &json!({"by": "characters"})).await;
+    leave(world, &pool).await;
+}
+
+async fn pace(world: &World, pool: &Pool, pacing: &Value) {
+    let settings = json!({"translation": {"pacing": pacing}});
+    world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
 }

@@ -23,6 +23,7 @@ pub(super) use whole::soft_failure;
 
 use run::Run;
 
+use super::media::{self, Media};
 use super::{Context, models};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
@@ -39,6 +40,8 @@ struct Chat<'a, 'r, H> {
     request: &'a ChatRequest<'r>,
     /// What the model's name asks for besides the model.
     suffix: ModelSuffix,
+    /// What stands at the URLs in the request.
+    media: Media,
     envelope: Envelope,
 }
 
@@ -64,6 +67,7 @@ pub(super) async fn answer<H: Host + Clone>(
 ) -> Result<Reply<H>, ApiError> {
     let request = ChatRequest::parse(body)?;
     let (models, suffix) = models::to_ask(context, request.model())?;
+    let media = media::fetch(context, &request).await?;
     let now = context.host.clock().now();
     let requested = request.model().to_owned();
     let model = if context.pool.settings.aliases.contains_key(&requested) {
@@ -76,7 +80,7 @@ pub(super) async fn answer<H: Host + Clone>(
         created_s: now.as_second().try_into().unwrap_or_default(),
         model,
     };
-    let chat = Chat { context, request: &request, suffix, envelope };
+    let chat = Chat { context, request: &request, suffix, media, envelope };
     chat.answer(Run::new(&chat, &models)?).await
 }
 

@@ -93,6 +93,33 @@ mod tests {
     }
 
     #[test]
+    fn only_what_gemini_refuses_without_a_name_for_it_is_repaired_and_once() {
+        use crate::openai::ApiError;
+        let none = Repairs::default();
+        let told = |cause, status, code, message: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Verdict::of(cause, ApiError::new(status, "invalid_request_error", code, message))
+        };
+        let schema = told(Cause::Caller, 400, None, "Invalid schema");
+        let legacy = Some(Repair::LegacySchemas);
+        assert_eq!(repair_for(&schema, none, None), legacy);
+        assert_eq!(
+            repair_for(&schema, none.with(Repair::LegacySchemas), legacy),
+            Some(Repair::SchemaInWords)
+        );
+        assert_eq!(repair_for(&schema, none, Some(Repair::NoPenalties)), None);
+        for verdict in [
+            told(Cause::Caller, 400, Some("context_length_exceeded"), "Invalid schema"),
+            told(Cause::Caller, 413, None, "Invalid schema"),
+            told(Cause::Location, 400, None, "Invalid schema"),
+            told(Cause::InvalidKey, 400, None, "Invalid schema"),
+            told(Cause::SoftFailure, 502, Some("empty_response"), "missing a thought_signature"),
+        ] {
+            assert_eq!(repair_for(&verdict, none, None), None, "{verdict:?}");
+        }
+    }
+
+    #[test]
     fn it_is_bounded() {
         let mut memory = RepairMemory::default();
         for number in 0..3 * MOST_MODELS {

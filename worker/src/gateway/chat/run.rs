@@ -129,7 +129,7 @@ impl Translated {
             repairs: self.repairs,
             settings: Some(&context.pool.settings.translation),
             suffix: chat.suffix,
-            media: None,
+            media: Some(&chat.media),
             signatures: Some(&signatures),
         };
         let call = to_gemini(chat.request, &self.model, &options)?;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::Context;
-use crate::crypto::TokenHash;
 use crate::host::{Clock, Host};
 use crate::service::{Service, lock};
 use crate::translate::{CallSignature, SignatureCache};
@@ -68,7 +67,7 @@ impl SignatureMemory {
 /// The signatures of one client key, during one request.
 pub(in crate::gateway) struct OwnSignatures {
     service: Arc<Service>,
-    client_key: TokenHash,
+    owner: String,
     now: Timestamp,
 }
 
@@ -76,7 +75,10 @@ impl OwnSignatures {
     pub(super) fn of<H: Host>(context: &Context<'_, H>) -> Self {
         Self {
             service: Arc::clone(context.service),
-            client_key: context.client_key.clone(),
+            owner: context
+                .client_key
+                .as_ref()
+                .map_or_else(|| context.pool.id.as_str().to_owned(), |key| key.as_str().to_owned()),
             now: context.host.clock().now(),
         }
     }
@@ -90,8 +92,8 @@ impl OwnSignatures {
     }
 
     fn name(&self, call_id: &str, function: &str) -> String {
-        // The hash has a fixed length and a function's name no line break.
-        format!("{}{function}\n{call_id}", self.client_key.as_str())
+        // Up to the first line break it is the owner, whatever callers write.
+        format!("{}\n{function}\n{call_id}", self.owner)
     }
 }
 

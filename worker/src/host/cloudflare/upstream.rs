@@ -5,8 +5,8 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use worker::js_sys::Uint8Array;
 use worker::{
-    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
-    web_sys,
+    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, Url, web_sys,
 };
 
 use super::egress::EgressStub;
@@ -30,20 +30,11 @@ impl FetchUpstream {
     }
 
     async fn fetch(&self, request: UpstreamRequest) -> worker::Result<UpstreamResponse<FetchBody>> {
-        let controller = AbortController::default();
-        let init = web_sys::RequestInit::from(&init(&request)?);
-        init.set_signal(Some(&controller.signal()));
-        let guard = AbortOnDrop(Some(controller));
-        let url = format!("{}{}", self.base, request.path);
-        let call = Request::from(web_sys::Request::new_with_str_and_init(&url, &init)?);
-        let mut response = match request.egress {
-            Egress::Here => Fetch::Request(call).send().await?,
-            Egress::Elsewhere => self.elsewhere.fetch(call).await?,
-        };
+        let through = (request.egress == Egress::Elsewhere).then_some(&self.elsewhere);
+        let (response, body) =
+            call(&format!("{}{}", self.base, request.path), &init(&request)?, through).await?;
         let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
         let retry_after = retry_after(response.headers().get("retry-after")?.as_deref());
-        // An answer without a body has no stream.
-        let body = FetchBody { stream: response.stream().ok(), guard };
         Ok(UpstreamResponse { status, retry_after, body })
     }
 }
@@ -81,6 +72,26 @@ impl Upstream for FetchUpstream {
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FetchBody>, UpstreamError> {
         self.fetch(request).await.map_err(|error| UpstreamError::Connect(error.to_string()))
     }
+}
+
+/// Starts a call that ends when its body is dropped, from here or through an object somewhere else.
+pub(super) async fn call(
+    url: &str,
+    init: &RequestInit,
+    through: Option<&EgressStub>,
+) -> worker::Result<(Response, FetchBody)> {
+    let controller = AbortController::default();
+    let init = web_sys::RequestInit::from(init);
+    init.set_signal(Some(&controller.signal()));
+    let guard = AbortOnDrop(Some(controller));
+    let call = Request::from(web_sys::Request::new_with_str_and_init(url, &init)?);
+    let mut response = match through {
+        None => Fetch::Request(call).send().await?,
+        Some(elsewhere) => elsewhere.fetch(call).await?,
+    };
+    // An answer without a body has no stream.
+    let body = FetchBody { stream: response.stream().ok(), guard };
+    Ok((response, body))
 }
 
 /// The body of an answer.
