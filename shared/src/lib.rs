@@ -49,7 +49,7 @@ pub use stats::{
 };
 pub use token::{TokenError, TokenKind};
 pub use translation::{
-    HarmBlockThreshold, HarmCategory, ImageOutput, PromptBlock, SafetySetting, SystemMessages,
+    HarmBlockThreshold, HarmCategory, ImageOutput, PromptBlock, SafetySetting, SystemMessages, Thoughts,
     TranslationSettings, TranslationUpdate, TranslationUpdateError,
 };
 

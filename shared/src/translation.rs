@@ -33,6 +33,18 @@ pub struct TranslationSettings {
     /// Whether a model's name may end in `:online` or `:search` (search the web), `-nothinking`, or
     /// `-thinking-` and a budget of tokens or a level.
     pub model_suffixes: bool,
+    /// Whether answers show the model's thoughts (`reasoning_content`) where the request does not say.
+    pub thoughts: Thoughts,
+    /// Whether a call's thought signature is appended to its id, for clients that send nothing else back and
+    /// services of several machines. Ids then take kilobytes, which some clients refuse.
+    pub signature_in_id: bool,
+    /// Whether a function called `googleSearch`, `codeExecution` or `urlContext` that takes nothing stands
+    /// for Gemini's own tool, for clients that can declare functions only.
+    pub builtin_names: bool,
+    /// Whether `verbosity` is told to the model in words; otherwise it has no effect.
+    pub verbosity_hint: bool,
+    /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
+    pub native_details: bool,
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
     pub pacing: Option<Pacing>,
     /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
@@ -117,6 +129,19 @@ pub enum ImageOutput {
     Native,
     /// In the text, as a Markdown image, for clients that know nothing else.
     Markdown,
+}
+
+/// Whether answers show the model's thoughts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Thoughts {
+    /// Where the request asks for a certain effort.
+    #[default]
+    Auto,
+    /// Always, unless the request asks for no thinking.
+    Show,
+    /// Never.
+    Hide,
 }
 
 /// Changes of [`TranslationSettings`], as a JSON merge patch (RFC 7396): a field left out stays as it

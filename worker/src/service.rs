@@ -15,7 +15,7 @@ use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
-use crate::gateway::{ModelCache, SnapshotCache};
+use crate::gateway::{ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
@@ -95,6 +95,8 @@ pub struct Service {
     pub(crate) admin_password: Secret,
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
+    pub(crate) repairs: Mutex<RepairMemory>,
+    pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
@@ -122,6 +124,8 @@ impl Service {
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
+            repairs: Mutex::default(),
+            signatures: Mutex::default(),
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),

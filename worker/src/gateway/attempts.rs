@@ -55,7 +55,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool } = self.context;
+        let Context { service, host, pool, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -94,6 +94,11 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// Takes note of a refusal.
     pub(super) fn refused(&mut self, verdict: &Verdict) {
         self.plan.refused(verdict);
+    }
+
+    /// Takes note of a refusal after which the request was changed.
+    pub(super) fn resend(&mut self, verdict: &Verdict) {
+        self.plan.resend(verdict);
     }
 
     /// The model of the attempt at hand cannot do what the request asks for.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+pub use chat::{RepairMemory, SignatureMemory};
 pub use events::EventStream;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
@@ -34,6 +35,7 @@ pub(crate) use models::refresh as refresh_models;
 pub(crate) use news::{hear, tell};
 pub(crate) use rechecks::recheck;
 
+use crate::crypto::TokenHash;
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
@@ -45,6 +47,8 @@ struct Context<'a, H> {
     service: &'a Arc<Service>,
     host: &'a H,
     pool: Arc<Snapshot>,
+    /// Whose request it is; none for what the service does on its own.
+    client_key: Option<TokenHash>,
 }
 
 /// Answers a request of the data plane.
@@ -89,8 +93,8 @@ where
     H: Host + Clone,
     B: IncomingBody,
 {
-    let (pool, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
-    let context = Context { service, host, pool };
+    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    let context = Context { service, host, pool, client_key: Some(client_key) };
     let mut reply = match route {
         Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
         Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,

@@ -16,7 +16,7 @@ use crate::openai::ApiError;
 use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
-use crate::translate::{Usage, model_get, models_list};
+use crate::translate::{ModelSuffix, Usage, model_get, models_list};
 
 /// How long a pool's list of models is taken for new. New models appear weekly, not hourly.
 const FRESH_AGE: Duration = Duration::from_hours(1);
@@ -89,10 +89,24 @@ impl ModelCache {
 
 /// The Gemini model that a request names, be it by an alias, if the pool may use it.
 pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
+    Ok(asked_for_with_suffix(context, requested)?.0)
+}
+
+/// The same, and what its name asks for besides, in a pool that heeds that.
+fn asked_for_with_suffix<H: Host>(
+    context: &Context<'_, H>,
+    requested: &str,
+) -> Result<(ModelId, ModelSuffix), ApiError> {
     let pool = &context.pool;
-    let model = ModelId::parse(pool.settings.aliases.get(requested).map_or(requested, String::as_str))?;
+    let name = pool.settings.aliases.get(requested).map_or(requested, String::as_str);
+    let (name, suffix) = if pool.settings.translation.model_suffixes {
+        ModelSuffix::split(name)
+    } else {
+        (name, ModelSuffix::default())
+    };
+    let model = ModelId::parse(name)?;
     if pool.models.allow(model.as_str()) {
-        return Ok(model);
+        return Ok((model, suffix));
     }
     let message = format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name);
     let error = ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
@@ -100,10 +114,15 @@ pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> R
 }
 
 /// The models that may answer a request: the one that it names, then those that the pool falls back on
-/// when that is overloaded or used up.
-pub(super) fn to_ask<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<Vec<ModelId>, ApiError> {
-    let mut models = vec![asked_for(context, requested)?];
-    for name in context.pool.fallbacks(models.first().map_or(requested, ModelId::as_str)) {
+/// when that is overloaded or used up; and what the name asks for besides.
+pub(super) fn to_ask<H: Host>(
+    context: &Context<'_, H>,
+    requested: &str,
+) -> Result<(Vec<ModelId>, ModelSuffix), ApiError> {
+    let (first, suffix) = asked_for_with_suffix(context, requested)?;
+    let fallbacks = context.pool.fallbacks(first.as_str());
+    let mut models = vec![first];
+    for name in fallbacks {
         // What the pool may not use is no way out either.
         if let Ok(model) = asked_for(context, name)
             && !models.contains(&model)
@@ -111,7 +130,13 @@ pub(super) fn to_ask<H: Host>(context: &Context<'_, H>, requested: &str) -> Resu
             models.push(model);
         }
     }
-    Ok(models)
+    Ok((models, suffix))
+}
+
+/// The most tokens that a model can answer with, where the pool's list of models is at hand.
+pub(super) fn output_token_limit<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Option<u64> {
+    let now = context.host.clock().now();
+    lock(&context.service.models).find(&context.pool, model, now)?.output_token_limit
 }
 
 /// Tells the caller which model answered, where it is not the one that the request names.
@@ -148,7 +173,7 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
 pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
     let pool = lock(&service.snapshots).get(pool);
     if let Some(pool) = pool {
-        let _ = load(&Context { service, host, pool }).await;
+        let _ = load(&Context { service, host, pool, client_key: None }).await;
     }
 }
 

@@ -10,16 +10,17 @@ use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::testing::{FakeHost, PASSWORD};
 
-const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
+pub(super) const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5}}"#;
 const MALFORMED: &str =
     r#"{"candidates":[{"content":{"role":"model"},"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#;
-const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[
+pub(super) const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[
     {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
         {"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier","quotaValue":"10"}]},
     {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"20s"}]}}"#;
 const LOCATION: &str = r#"{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}"#;
 
+/// A service over fakes, with a pool.
 pub(super) struct World {
     pub(super) host: FakeHost,
     pub(super) service: Arc<Service>,
@@ -49,6 +50,7 @@ impl World {
         }
     }
 
+    /// A chat with one model, and what more there is to the request: `,"n":2`.
     pub(super) async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
         self.host

@@ -292,7 +292,7 @@ impl<'a> GatheredChoice<'a> {
     }
 
     fn add(&mut self, candidate: Candidate<'a>, resumed: bool, context: &'a ResponseContext, ids: &mut Ids) {
-        self.state.note(&candidate);
+        self.state.note(&candidate, context);
         if let Some(more) = logprobs(candidate.logprobs_result) {
             match &mut self.logprobs {
                 Some(known) => known.content.extend(more.content),

@@ -47,7 +47,7 @@ pub(super) struct History<'r> {
 }
 
 /// What `LiteLLM` puts between an id and the signature it appends.
-const SIGNATURE_SEPARATOR: &str = "__thought__";
+pub(super) const SIGNATURE_SEPARATOR: &str = "__thought__";
 
 fn split_id(id: &str) -> (&str, Option<&str>) {
     id.split_once(SIGNATURE_SEPARATOR).map_or((id, None), |(id, signature)| (id, Some(signature)))

@@ -74,7 +74,7 @@ pub(super) fn conversation<'r>(
     for (index, message) in messages.iter().enumerate() {
         match &*message.role {
             "system" | "developer" if hoisted || index < leading => {
-                system.extend(system_parts(index, message)?)
+                system.extend(system_parts(index, message)?);
             }
             "system" | "developer" => turns.extend(Role::User, system_parts(index, message)?),
             "user" => turns.extend(Role::User, user_parts(index, message, scope)?),
@@ -143,12 +143,11 @@ impl<'r> Turns<'r> {
 }
 
 fn system_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>>, ApiError> {
-    content_parts(index, message, |_, part| match plain_text(part) {
-        Some(text) => Ok(text_part(text)),
-        None => {
+    content_parts(index, message, |_, part| {
+        plain_text(part).map(text_part).ok_or_else(|| {
             let param = format!("messages[{index}].content");
-            Err(ApiError::invalid_value(&param, format!("Invalid '{param}': text only.")))
-        }
+            ApiError::invalid_value(&param, format!("Invalid '{param}': text only."))
+        })
     })
 }
 

@@ -90,6 +90,10 @@ pub struct ResponseContext {
     pub(super) audio_format: AudioFormat,
     /// Whether pictures are delivered in the text.
     pub(super) images_in_text: bool,
+    /// Whether a call's id carries its signature.
+    pub(super) signature_in_id: bool,
+    /// Whether Gemini's ratings are delivered.
+    pub(super) native_details: bool,
     /// The caller's names of its functions.
     pub(super) names: Names,
 }
@@ -138,6 +142,8 @@ pub fn to_gemini(
     let mut context = ResponseContext {
         include_usage: include_usage(request)?,
         images_in_text: options.wishes(|pool| pool.image_output == ImageOutput::Markdown),
+        signature_in_id: options.wishes(|pool| pool.signature_in_id),
+        native_details: options.wishes(|pool| pool.native_details),
         ..ResponseContext::default()
     };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
@@ -168,6 +174,7 @@ pub fn to_gemini(
     config.media_resolution = media_resolution(request, &capabilities, options);
     let scope = Scope { capabilities: &capabilities, options, names: &context.names };
     let mut conversation = messages::conversation(request, scope)?;
+    conversation.instruct(parameters::verbosity_hint(request, options), &capabilities);
     conversation.instruct(in_words, &capabilities);
     if options.wishes(|pool| pool.strict_params) {
         dropped.refuse(request)?;

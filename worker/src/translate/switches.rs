@@ -157,3 +157,103 @@ fn a_blocked_prompt_is_told_apart_from_a_blocked_answer() {
         assert!(matches!(stream.finish(&mut out), StreamEnd::Complete(_)));
     }
 }
+
+#[test]
+fn thoughts_are_shown_as_the_request_or_else_the_pool_says() {
+    let none = json!({});
+    let effort = json!({"reasoning_effort": "low"});
+    let no_effort = json!({"reasoning_effort": "none"});
+    let hidden = json!({"reasoning": {"effort": "low", "exclude": true}});
+    let shown = json!({"reasoning_effort": "low", "extra_body": {"google": {"thinking_config": {"include_thoughts": true}}}});
+    for (request, auto, show, hide) in [
+        (&none, None, Some(true), None),
+        (&effort, Some(true), Some(true), Some(false)),
+        (&no_effort, Some(false), Some(false), Some(false)),
+        (&hidden, Some(false), Some(false), Some(false)),
+        (&shown, Some(true), Some(true), Some(true)),
+    ] {
+        for (wish, expected) in [("auto", auto), ("show", show), ("hide", hide)] {
+            let sent = sent(request, &json!({"thoughts": wish}));
+            let config = &sent["generationConfig"]["thinkingConfig"];
+            assert_eq!(config["includeThoughts"].as_bool(), expected, "{wish}: {request}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_travels_in_the_id_and_back_out_of_it() {
+    let signature = "c2lnbmF0dXJlIG9mIGEgY2FsbA==";
+    let answer = json!({"candidates": [{"content": {"parts": [
+        {"functionCall": {"id": "a", "name": "f", "args": {}}, "thoughtSignature": signature},
+    ]}, "finishReason": "STOP"}]});
+    for (settings, id) in
+        [(json!({}), "a".to_owned()), (json!({"signature_in_id": true}), format!("a__thought__{signature}"))]
+    {
+        let call = call(&json!({}), &settings).unwrap();
+        let answer = chat_response(answer.to_string().as_bytes(), &call.context, &envelope()).unwrap();
+        assert_eq!(answer.signatures[0].call_id, "a");
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let shown = &body["choices"][0]["message"]["tool_calls"][0];
+        assert_eq!(shown["id"], id);
+        // A client that keeps nothing but what OpenAI knows.
+        let kept = json!({"id": id, "type": "function", "function": shown["function"]});
+        let request = json!({"messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [kept]},
+            {"role": "tool", "tool_call_id": id, "content": "1"},
+        ]});
+        let back = sent(&request, &settings);
+        let expected = if id == "a" { "skip_thought_signature_validator" } else { signature };
+        assert_eq!(back["contents"][1]["parts"][0]["thoughtSignature"], expected);
+        assert_eq!(back["contents"][2]["parts"][0]["functionResponse"]["id"], "a");
+    }
+}
+
+#[test]
+fn a_function_of_a_certain_name_may_stand_for_geminis_own_tool() {
+    let function = |name: &str, parameters: Value| json!({"tools": [{"type": "function", "function": {"name": name, "parameters": parameters}}]});
+    let named = json!({"builtin_names": true});
+    let nothing = json!({"type": "object", "properties": {}});
+    let something = json!({"type": "object", "properties": {"query": {"type": "string"}}});
+    for name in ["googleSearch", "codeExecution", "urlContext"] {
+        let request = function(name, nothing.clone());
+        assert_eq!(sent(&request, &named)["tools"], json!([{name: {}}]));
+        assert_eq!(sent(&request, &json!({}))["tools"][0]["functionDeclarations"][0]["name"], name);
+        let own = function(name, something.clone());
+        assert_eq!(sent(&own, &named)["tools"][0]["functionDeclarations"][0]["name"], name);
+    }
+    assert!(sent(&function("search", nothing), &named)["tools"][0].get("functionDeclarations").is_some());
+}
+
+#[test]
+fn verbosity_is_dropped_or_told_in_words() {
+    let hinted = json!({"verbosity_hint": true});
+    for (verbosity, words) in [
+        ("low", json!("Keep the answer short.")),
+        ("high", json!("Answer in detail.")),
+        ("medium", json!(null)),
+    ] {
+        let request = json!({"verbosity": verbosity});
+        let dropped = call(&request, &json!({})).unwrap().dropped;
+        assert_eq!(dropped.is_empty(), words.is_null(), "{verbosity}");
+        assert!(call(&request, &hinted).unwrap().dropped.is_empty());
+        assert_eq!(sent(&request, &hinted)["systemInstruction"]["parts"][0]["text"], words);
+    }
+}
+
+#[test]
+fn geminis_ratings_are_kept_back_or_told() {
+    let ratings = json!([{"category": "HARM_CATEGORY_HARASSMENT", "probability": "LOW"}]);
+    let answer = json!({"candidates": [{
+        "content": {"parts": [{"text": "x"}]}, "finishReason": "STOP", "safetyRatings": ratings, "avgLogprobs": -0.25,
+    }]});
+    let extra = |settings: &Value| -> Value {
+        let call = call(&json!({}), settings).unwrap();
+        let answer = chat_response(answer.to_string().as_bytes(), &call.context, &envelope()).unwrap();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        body["choices"][0]["message"]["extra_content"].clone()
+    };
+    assert_eq!(extra(&json!({})), json!(null));
+    let told = extra(&json!({"native_details": true}));
+    assert_eq!(told, json!({"google": {"safety_ratings": ratings, "avg_logprobs": -0.25}}));
+}

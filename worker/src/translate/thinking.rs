@@ -2,8 +2,10 @@
 //!
 //! In: the request and the model's way of thinking. Out: a budget or a level that the model accepts, never both.
 
+use pool_shared::Thoughts;
+
 use super::capabilities::{Level, Thinking};
-use super::request::Dropped;
+use super::request::{Dropped, TranslateOptions};
 use crate::gemini::ThinkingConfig;
 use crate::openai::{ApiError, ChatRequest};
 
@@ -49,16 +51,19 @@ impl Effort {
 pub(super) fn thinking_config(
     request: &ChatRequest<'_>,
     thinking: Thinking,
-    suffix: Option<Wish>,
+    options: &TranslateOptions<'_>,
     dropped: &mut Dropped,
 ) -> Result<Option<ThinkingConfig>, ApiError> {
     // What the request itself says goes before its model's name.
-    let Some((name, wish)) = wish(request)?.or(suffix.map(|wish| ("model", wish))) else {
+    let Some((name, wish)) = wish(request)?.or(options.suffix.thinking.map(|wish| ("model", wish))) else {
+        let shown = options.wishes(|pool| pool.thoughts == Thoughts::Show).then_some(true);
         return Ok(explicit_visibility(request)
+            .or(shown)
             .filter(|_| thinking != Thinking::None)
             .map(|visible| ThinkingConfig { include_thoughts: Some(visible), ..ThinkingConfig::default() }));
     };
-    let visible = explicit_visibility(request).unwrap_or(wish.thinks());
+    let hidden = options.wishes(|pool| pool.thoughts == Thoughts::Hide);
+    let visible = explicit_visibility(request).unwrap_or(wish.thinks() && !hidden);
     let include_thoughts = Some(visible);
     Ok(match thinking {
         Thinking::None => {
@@ -197,7 +202,7 @@ mod tests {
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let mut dropped = Dropped::default();
         let thinking = Capabilities::of(&ModelId::parse(model).unwrap()).thinking;
-        let config = thinking_config(&request, thinking, None, &mut dropped).unwrap();
+        let config = thinking_config(&request, thinking, &TranslateOptions::default(), &mut dropped).unwrap();
         (config, dropped.into_names())
     }
 

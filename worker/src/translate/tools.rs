@@ -40,7 +40,8 @@ pub(super) fn tools<'r>(
 ) -> Result<Tools<'r>, ApiError> {
     let mut functions =
         Functions { repairs: options.repairs, ordered: capabilities.property_order, ..Functions::default() };
-    let mut builtins = Builtins::default();
+    let by_name = options.wishes(|pool| pool.builtin_names);
+    let mut builtins = Builtins { by_name, ..Builtins::default() };
     for (index, tool) in request.tools.iter().flatten().enumerate() {
         read_tool(index, tool, &mut functions, &mut builtins, context, dropped)?;
     }
@@ -104,6 +105,8 @@ struct Functions<'r> {
 /// Gemini's own tools, each once, with the name under which its loss would be told.
 #[derive(Debug, Default)]
 struct Builtins<'r> {
+    /// Whether functions of certain names stand for them.
+    by_name: bool,
     tools: Vec<(&'static str, Tool<'r>)>,
 }
 
@@ -117,6 +120,23 @@ impl<'r> Builtins<'r> {
             self.tools.push((name, tool));
         }
     }
+
+    /// Whether a function stands for one of them.
+    fn add_by_name(&mut self, function: &FunctionDefinition<'_>) -> bool {
+        let empty = results::empty_object;
+        let (name, tool) = match &*function.name {
+            "googleSearch" => ("web_search", Tool::GoogleSearch(empty())),
+            "codeExecution" => ("code_interpreter", Tool::CodeExecution(empty())),
+            "urlContext" => ("url_context", Tool::UrlContext(empty())),
+            _ => return false,
+        };
+        let schema = function.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let takes_nothing = schema.is_none_or(|schema| schema::parameters(&schema).schema.is_none());
+        if self.by_name && takes_nothing {
+            self.add(name, tool);
+        }
+        self.by_name && takes_nothing
+    }
 }
 
 fn read_tool<'r>(
@@ -128,6 +148,7 @@ fn read_tool<'r>(
     dropped: &mut Dropped,
 ) -> Result<(), ApiError> {
     match (tool.r#type.as_deref(), &tool.function, &tool.custom) {
+        (Some("function") | None, Some(function), _) if builtins.add_by_name(function) => Ok(()),
         (Some("function") | None, Some(function), _) => {
             functions.declare(function, &format!("tools[{index}].function"), context, dropped)
         }

@@ -102,7 +102,10 @@ mod suite {
             many_texts_travel_in_batches
             the_batches_before_a_refusal_are_counted;
         translation:
-            a_pool_s_translation_is_set_field_by_field;
+            a_pool_s_translation_is_set_field_by_field
+            a_change_of_the_translation_is_heeded_at_once
+            a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error
+            several_choices_come_of_several_calls;
         streams:
             a_stream_has_its_parts_in_order
             usage_comes_only_when_asked_for

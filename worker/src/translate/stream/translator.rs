@@ -155,7 +155,7 @@ impl Translator {
     fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) {
         let place = self.choice(candidate.index.unwrap_or(0), out);
         let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
-        choice.state.note(&candidate);
+        choice.state.note(&candidate, &self.context);
         let index = choice.state.index;
         let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
