@@ -86,12 +86,12 @@ fn is_public_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let ends =
         |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    name.contains('.') && !PRIVATE_ENDINGS.iter().any(|ending| ends(ending))
+    name.contains('.') && !PRIVATE_ENDINGS.iter().any(ends)
 }
 
 /// What of IPv4 is no public host: the IANA registry of special-purpose addresses, multicast, and what is reserved.
 const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),

@@ -180,12 +180,11 @@ pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &Po
 pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<Reply<H>, ApiError> {
     let model = asked_for(context, id)?;
     let listed = lock(&context.service.models).find(&context.pool, &model, context.host.clock().now());
-    let described = match listed {
-        Some(described) => described,
-        None => {
-            let body = read(context, format!("/v1beta/{}", model.resource())).await?;
-            Model::parse(&body).map_err(|_| unreadable())?
-        }
+    let described = if let Some(described) = listed {
+        described
+    } else {
+        let body = read(context, format!("/v1beta/{}", model.resource())).await?;
+        Model::parse(&body).map_err(|_| unreadable())?
     };
     let alias = Some(id).filter(|id| context.pool.settings.aliases.contains_key(*id));
     Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
