@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::host::Egress;
+use crate::host::{Clock, Egress, Host, Upstream};
+use crate::pool::Cause;
 use crate::service::lock;
 
 /// How long calls go the longer way after a refusal. An isolate stays where it is, but an address that
@@ -25,8 +26,10 @@ impl EgressMemory {
         if lock(&self.0).is_some_and(|until| until > now) { Egress::Elsewhere } else { Egress::Here }
     }
 
-    /// Gemini does not serve this place, and the host has another one.
-    pub(super) fn refused(&self, now: Timestamp) {
-        *lock(&self.0) = Some(now + REFUSED_FOR);
+    /// Takes in why Gemini refused. Only where the host has another place does that of a call matter.
+    pub(super) fn refused<H: Host>(&self, cause: Cause, host: &H) {
+        if cause == Cause::Location && host.upstream().has_elsewhere() {
+            *lock(&self.0) = Some(host.clock().now() + REFUSED_FOR);
+        }
     }
 }

@@ -15,6 +15,7 @@ mod media;
 mod models;
 mod news;
 mod paced;
+mod probe;
 mod rechecks;
 mod routes;
 mod snapshots;
@@ -32,9 +33,10 @@ pub use paced::OutgoingEvents;
 pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
-pub(crate) use authenticate::refresh;
+pub(crate) use authenticate::{current_snapshot, refresh};
 pub(crate) use models::refresh as refresh_models;
-pub(crate) use news::{hear, tell};
+pub(crate) use news::{hear, prefix_of, tell, told};
+pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
 use crate::crypto::TokenHash;

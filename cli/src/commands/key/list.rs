@@ -69,6 +69,7 @@ fn human(list: &KeyList, view: &View) -> String {
             updated_at: _,
             project: _,
             limits: _,
+            condition: _,
         } = key;
         table.row([
             id.to_string().into(),
