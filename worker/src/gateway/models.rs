@@ -190,6 +190,15 @@ pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<R
     Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
 }
 
+/// What Gemini offers to a key of a pool now.
+pub(crate) async fn offered_models<H: Host>(
+    service: &Arc<Service>,
+    host: &H,
+    pool: Arc<Snapshot>,
+) -> Result<Arc<Vec<Model>>, ApiError> {
+    load(&Context { service, host, pool, client_key: None }).await
+}
+
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {
     let mut models = Vec::new();
     let mut token = None;
