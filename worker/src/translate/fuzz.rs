@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::missing_panics_doc,
     reason = "a claim that does not hold ends in a panic, which is how a fuzzer is told"
 )]
 
@@ -68,7 +69,7 @@ pub fn schema(text: &[u8]) {
     let once = schema::normalise(&schema).schema;
     let again = schema::normalise(&once).schema;
     assert_eq!(bounded(&again, "the second"), bounded(&once, "the schema"));
-    bounded(&Value::Object(legacy(&once)), "the older way");
+    bounded(&schema::legacy(&once), "the older way");
     if let Some(once) = schema::parameters(&schema).schema {
         let again = schema::parameters(&once);
         assert!(!again.wrapped, "{once}");
@@ -80,13 +81,6 @@ pub fn schema(text: &[u8]) {
 /// How long the result may become: nodes are counted, so what counts is how long one of them may be.
 fn largest(input: usize) -> usize {
     100_000 + 5_000 * input
-}
-
-fn legacy(normalised: &Value) -> serde_json::Map<String, Value> {
-    match schema::legacy(normalised) {
-        Value::Object(map) => map,
-        other => panic!("no object: {other}"),
-    }
 }
 
 /// The bytes of an upstream stream: the events are those of the specification, wherever the network cuts the bytes; and

@@ -8,7 +8,11 @@
     clippy::indexing_slicing,
     reason = "a claim that does not hold ends in a panic"
 )]
-#![allow(dead_code, reason = "most members need only be there with the right type")]
+#![allow(
+    dead_code,
+    clippy::struct_field_names,
+    reason = "the members are Gemini's, and most need only be there with the right type"
+)]
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -145,7 +149,9 @@ pub(super) fn assert_accepted(body: &[u8], capabilities: &Capabilities) {
     let system = request.system_instruction.iter().map(|system| &system.parts);
     for parts in request.contents.iter().map(|content| &content.parts).chain(system) {
         assert!(!parts.is_empty(), "{sent}");
-        parts.iter().for_each(|part| check_part(part, sent));
+        for part in parts {
+            check_part(part, sent);
+        }
     }
     check_turns(&request.contents, capabilities, sent);
     if let Some(config) = request.generation_config {

@@ -59,22 +59,20 @@ pub(super) fn parameters(schema: &Value) -> Parameters {
         // `true` or `false`: anything, so nothing in particular.
         return Parameters { schema: None, wrapped: false, lossy };
     };
+    // Back at the end when all else is said: the model sees the order.
+    let definitions = root.shift_remove("$defs");
     merge::root_alternatives(&mut root);
     let is_object = match root.get("type") {
         None => true,
         Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),
         Some(kind) => kind == "object",
     };
-    if !is_object || root.contains_key("$ref") || root.contains_key("anyOf") {
-        let mut wrapped = Map::new();
-        wrapped.insert("type".into(), "object".into());
-        let definitions = root.shift_remove("$defs");
-        wrapped.insert("properties".into(), json!({ "value": root }));
-        wrapped.insert("required".into(), json!(["value"]));
-        if let Some(definitions) = definitions {
-            wrapped.insert("$defs".into(), definitions);
-        }
-        return Parameters { schema: Some(Value::Object(wrapped)), wrapped: true, lossy };
+    let wrapped = !is_object || root.contains_key("$ref") || root.contains_key("anyOf");
+    if wrapped {
+        let value = std::mem::take(&mut root);
+        root.insert("type".into(), "object".into());
+        root.insert("properties".into(), json!({ "value": value }));
+        root.insert("required".into(), json!(["value"]));
     }
     let takes_nothing = root.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty)
         && root.get("additionalProperties").is_none_or(|more| more == &Value::Bool(false));
@@ -86,7 +84,10 @@ pub(super) fn parameters(schema: &Value) -> Parameters {
     } else {
         root.shift_insert(0, "type".into(), "object".into());
     }
-    Parameters { schema: Some(Value::Object(root)), wrapped: false, lossy }
+    if let Some(definitions) = definitions {
+        root.insert("$defs".into(), definitions);
+    }
+    Parameters { schema: Some(Value::Object(root)), wrapped, lossy }
 }
 
 /// Takes away the rules that make a schema too large for Gemini to enforce.
