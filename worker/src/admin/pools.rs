@@ -43,8 +43,12 @@ impl<H: AdminHost> Context<'_, H> {
         let name = checked_name(&create.name)?;
         check_description(&create.description)?;
         check_models(&create.allowed_models)?;
-        let settings =
-            PoolSettings { aliases: create.aliases, fallbacks: create.fallbacks, sticky: create.sticky };
+        let settings = PoolSettings {
+            aliases: create.aliases,
+            fallbacks: create.fallbacks,
+            sticky: create.sticky,
+            translation: create.translation.into_settings(),
+        };
         check_settings(&settings.aliases, &settings.fallbacks)?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());

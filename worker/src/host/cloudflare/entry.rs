@@ -212,7 +212,7 @@ fn respond(
             let (readable, writer) = pump::pipe()?;
             let host = Rc::new(host);
             context.wait_until(async move {
-                pump::run(*events, &writer).await;
+                pump::run(events, &writer).await;
                 afterwards(service, Rc::unwrap_or_clone(host), reply.follow_up).await;
             });
             Ok(Response::builder()
