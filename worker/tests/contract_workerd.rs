@@ -14,9 +14,10 @@ mod host;
 mod support;
 
 use contract::answer::Answer;
-use contract::world::{Fault, SQL_FAULT};
+use contract::world::{Fault, SQL_FAULT, gemini_key, prompt};
 use host::Host;
-use pool_shared::ErrorCode;
+use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
+use pool_shared::{ErrorCode, LoginResponse, PoolCreated, Stats};
 use serde_json::{Value, json};
 
 /// What `GET health` calls the host, its store and its ledger.
@@ -28,7 +29,7 @@ const FAULTS: &[Fault] = &[SQL_FAULT];
 type Take = fn(&mut Value);
 
 /// What a deployment can lack, by the name that the service must tell.
-fn lacking() -> [(&'static str, Take); 8] {
+fn lacking() -> [(&'static str, Take); 9] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
         ("API_TOKENS", |deployment| deployment["d1"] = json!(false)),
@@ -38,6 +39,7 @@ fn lacking() -> [(&'static str, Take); 8] {
         ("MASTER_KEY", |deployment| deployment["bindings"]["MASTER_KEY"] = json!("c2hvcnQ=")),
         ("ADMIN_PASSWORD", |deployment| drop(bindings(deployment).remove("ADMIN_PASSWORD"))),
         ("ADMIN_PASSWORD", |deployment| deployment["bindings"]["ADMIN_PASSWORD"] = json!("too short")),
+        ("LEDGER_SHARDS", |deployment| deployment["bindings"]["LEDGER_SHARDS"] = json!("0")),
     ]
 }
 
@@ -64,4 +66,35 @@ async fn a_deployment_that_lacks_something_names_it() {
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert!(message.contains(name), "{name}: {message}");
     }
+}
+
+#[tokio::test]
+async fn several_objects_share_the_ledger() {
+    const POOLS: u64 = 8;
+    let keys: Vec<_> = (0..POOLS).map(|number| gemini_key(&format!("key-{number}"))).collect();
+    let known = keys.iter().map(|key| KeySpec::new(key, Behaviour::Ok)).collect();
+    let gemini = FakeGemini::start(Scenario { keys: known, ..Scenario::default() }).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let mut deployment = Host::deployment(gemini.url(), data.path());
+    deployment["bindings"]["LEDGER_SHARDS"] = json!("3");
+    let host = Host::start_with(deployment, data.path()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let send = async |request: reqwest::RequestBuilder| Answer::read(request.send().await.unwrap()).await;
+    let url = |path: &str| format!("{}{path}", host.url());
+    let login = client.post(url("/admin/v1/login")).json(&json!({"password": support::ADMIN_PASSWORD}));
+    let token = send(login).await.json::<LoginResponse>(200).token;
+
+    for (number, key) in keys.iter().enumerate() {
+        let pool = json!({"name": format!("team-{number}"), "import": {"keys": [{"key": key}]}});
+        let create = client.post(url("/admin/v1/pools")).bearer_auth(token.expose()).json(&pool);
+        let pool: PoolCreated = send(create).await.json(201);
+        let chat = client.post(url("/v1/chat/completions")).bearer_auth(pool.client_key.expose());
+        assert_eq!(send(chat.json(&prompt("hello"))).await.status, 200);
+    }
+    let stats: Stats = send(client.get(url("/admin/v1/stats")).bearer_auth(token.expose())).await.json(200);
+    assert_eq!((stats.total.requests, stats.pools.len() as u64), (POOLS, POOLS));
+    // Each object has a database of its own.
+    let databases = contract::world::files_below(&data.path().join("durable-objects"));
+    let objects = databases.iter().filter(|path| path.extension().is_some_and(|kind| kind == "sqlite"));
+    assert!(objects.count() >= 3, "{databases:?}");
 }

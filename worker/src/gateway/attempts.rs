@@ -31,6 +31,10 @@ const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
 const LONGEST_REFUSAL: usize = 256 * 1024;
 
+/// Under which name calls for models are counted that Gemini does not have: callers can think up any
+/// number of names, and each would take rows. No model can be called so.
+const UNKNOWN_MODEL: &str = "(unknown)";
+
 /// One request's attempts.
 pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
@@ -170,6 +174,11 @@ impl AttemptRecord {
     /// the verdict back.
     pub(super) fn failed<H: Host>(mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
         let outcome = outcome_of(verdict.cause);
+        if verdict.cause == Cause::UnknownModel
+            && let Some(account) = &mut self.account
+        {
+            UNKNOWN_MODEL.clone_into(&mut account.model);
+        }
         if let Some(Account { key, model }) = self.account.clone()
             && outcome != AttemptOutcome::Caller
         {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, future::join_all, stream};
-use pool_fake_gemini::{Behaviour, Counts, KeyModelCount, KeySpec, Scenario, Tokens};
+use pool_fake_gemini::{Behaviour, Counts, FakeGemini, KeyModelCount, KeySpec, Scenario, Tokens};
 use pool_shared::{AttemptOutcome, Counters, ErrorCode, EventList, Health, PoolStats, Stats};
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::world::{
+    EMBEDDING_MODEL, MODEL, Pool, World, databases_with, eventually, gemini_key, prompt, send,
+};
 
 const REQUESTS: usize = 200;
 const AT_ONCE: usize = 16;
@@ -161,30 +163,62 @@ pub async fn statistics_tell_what_became_of_attempts_and_when(world: &World) {
     assert_eq!(world.chat(&pool, "hello").await.status, 200, "keys and pools are as they were");
 }
 
-pub async fn a_report_writes_at_most_two_rows(world: &World) {
-    const ROUNDS: u64 = 15;
-    const AT_ONCE: u64 = 40;
+pub async fn a_report_writes_at_most_two_rows(world: &mut World) {
+    const ROUNDS: usize = 15;
+    const AT_ONCE: usize = 40;
+    // Many models with long names: the log soon has the size at which it is folded.
+    let models: Vec<String> =
+        (0..AT_ONCE).map(|number| format!("gemini-{}-{number}", "x".repeat(60))).collect();
+    world.gemini =
+        FakeGemini::start(Scenario { models: models.clone(), ..Scenario::default() }).await.unwrap();
+    world.stop_host().await;
+    world.start_host().await;
     let pool = world.pool(&[("a", Behaviour::Ok), ("b", Behaviour::Ok)]).await;
-    let pool = &pool;
+    let chat = async |model: &str| {
+        let mut body = prompt("hello");
+        body["model"] = json!(model);
+        send(world.call(&pool, "/v1/chat/completions", &body)).await
+    };
     for round in 1..=ROUNDS {
-        // Models that nobody has, with long names: the log soon has the size at which it is folded.
-        let calls = (0..AT_ONCE).map(|number| async move {
-            let mut body = prompt("hello");
-            body["model"] = json!(format!("gemini-{}-{round}-{number}", "x".repeat(60)));
-            send(world.call(pool, "/v1/chat/completions", &body))
-                .await
-                .openai_error(404, Some("model_not_found"));
-        });
-        join_all(calls).await;
+        let answers = join_all(models.iter().map(|model| chat(model))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
         // Whoever looks sends what was counted as a report.
-        assert_eq!(world.pool_stats(pool).await.total.requests, round * AT_ONCE);
+        assert_eq!(world.pool_stats(&pool).await.total.requests, (round * AT_ONCE) as u64);
     }
     let load = eventually("the log is folded", async || {
         let health: Health = world.get("/health").await.json(200);
         health.ledger_load.filter(|load| load.rows_written > load.reports)
     })
     .await;
-    assert!(load.reports >= ROUNDS && load.rows_written <= 2 * load.reports, "{load:?}");
-    let stats = world.pool_stats(pool).await;
-    assert_eq!((stats.total.requests, stats.models.len() as u64), (ROUNDS * AT_ONCE, ROUNDS * AT_ONCE));
+    assert!(load.reports >= ROUNDS as u64 && load.rows_written <= 2 * load.reports, "{load:?}");
+    let stats = world.pool_stats(&pool).await;
+    assert_eq!((stats.total.requests, stats.models.len()), ((ROUNDS * AT_ONCE) as u64, AT_ONCE));
+}
+
+pub async fn models_that_callers_think_up_are_counted_as_one(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    for number in 0..3 {
+        let mut body = prompt("hello");
+        body["model"] = json!(format!("gemini-{number}-thought-up"));
+        send(world.call(&pool, "/v1/chat/completions", &body))
+            .await
+            .openai_error(404, Some("model_not_found"));
+    }
+    let models = world.pool_stats(&pool).await.models;
+    let counted: Vec<_> = models.iter().map(|row| (row.model.as_str(), row.counters.requests)).collect();
+    assert_eq!(counted, [("(unknown)", 3)]);
+}
+
+pub async fn others_hear_of_a_change_without_another_request(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
+    let told = format!("%\"moved\":[\"{}\"]%", pool.id);
+    let is_told = |database: &rusqlite::Connection| {
+        let query = "SELECT count(*) FROM ledger_log WHERE lines LIKE ?1";
+        database.query_row(query, [&told], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
+    };
+    eventually("the change in the ledger's log", async || {
+        databases_with(world.data.path(), "ledger_log").iter().any(is_told).then_some(())
+    })
+    .await;
 }

@@ -118,7 +118,9 @@ mod suite {
             the_ledger_equals_what_gemini_counted
             statistics_are_kept_by_pool
             statistics_tell_what_became_of_attempts_and_when
-            a_report_writes_at_most_two_rows;
+            a_report_writes_at_most_two_rows
+            models_that_callers_think_up_are_counted_as_one
+            others_hear_of_a_change_without_another_request;
         state:
             a_healthy_service_says_so
             a_restart_keeps_everything;

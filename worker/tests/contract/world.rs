@@ -219,16 +219,20 @@ pub const SQL_FAULT: Fault = Fault {
 
 /// Runs statements in the file that holds the config, whatever the host calls it: the one with `table`.
 pub fn in_the_store(folder: &Path, table: &str, statements: &str) {
-    let is_store = |path: &PathBuf| {
+    let stores = databases_with(folder, table);
+    assert_eq!(stores.len(), 1, "the files with a table {table}");
+    stores[0].execute_batch(statements).unwrap();
+}
+
+/// Every database below a folder that has a table.
+pub fn databases_with(folder: &Path, table: &str) -> Vec<Connection> {
+    let has_table = |database: &Connection| {
         let holds = "SELECT count(*) FROM sqlite_master WHERE name = ?1";
-        let open = Connection::open(path).and_then(|file| file.query_row(holds, [table], |row| row.get(0)));
-        matches!(open, Ok(1))
+        matches!(database.query_row(holds, [table], |row| row.get(0)), Ok(1))
     };
     let is_database = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite");
-    let files = files_below(folder).into_iter();
-    let stores: Vec<PathBuf> = files.filter(is_database).filter(is_store).collect();
-    assert_eq!(stores.len(), 1, "{stores:?}");
-    Connection::open(&stores[0]).unwrap().execute_batch(statements).unwrap();
+    let files = files_below(folder).into_iter().filter(is_database);
+    files.filter_map(|path| Connection::open(path).ok()).filter(has_table).collect()
 }
 
 /// Every file in a folder and in those below it.

@@ -5,6 +5,7 @@
 //! before it answers, or by alarm when KV does not take it. It is an object of the ledger's class with a
 //! name of its own: another database, another alarm, and no further binding to set up.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,9 +30,11 @@ const NAME: &str = "config";
 const COPY_PATH: &str = "/copy";
 /// How long a request waits for KV. What KV has not taken by then goes there by alarm.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When the alarm rings after a change, and again while something waits: long after the request has
-/// published its own change, which is the rule.
+/// When the alarm rings after a change: long after the request has published its own change, which is
+/// the rule. While something waits it rings again, each time after twice as long: a KV whose daily quota
+/// is used up is asked again and again until midnight UTC, and each ring takes written rows.
 const ALARM: Duration = Duration::from_secs(30);
+const LONGEST_ALARM: Duration = Duration::from_mins(30);
 
 /// The way to the object.
 pub struct ConfigStub(ObjectNamespace);
@@ -79,6 +82,8 @@ pub(super) struct ConfigObject {
     storage: Storage,
     env: Env,
     database: Rc<ObjectDatabase>,
+    /// How often the alarm rang in vain.
+    in_vain: Cell<u32>,
 }
 
 impl ConfigObject {
@@ -86,10 +91,10 @@ impl ConfigObject {
         let sql = || ObjectSql(DurableSql::new(state.storage()));
         let publisher = Publisher::new(sql(), store::kv(env)?);
         let database = Rc::new(ObjectDatabase { sql: sql(), publisher });
-        Ok(Self { storage: state.storage(), env: env.clone(), database })
+        Ok(Self { storage: state.storage(), env: env.clone(), database, in_vain: Cell::new(0) })
     }
 
-    pub(super) async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+    pub(super) async fn fetch(&self, state: &State, mut request: Request) -> worker::Result<Response> {
         let path = request.path();
         if let Err(error) = self.database.publisher.prepare(&WorkerClock).await {
             return if path == COPY_PATH {
@@ -110,7 +115,7 @@ impl ConfigObject {
         if changes {
             self.set_alarm().await?;
         }
-        let answer = entry::administer(&self.env, store, request).await;
+        let answer = entry::administer(&self.env, store, request, |work| state.wait_until(work)).await;
         if changes {
             // What KV did not take goes there by alarm, and health tells until then.
             let _ = self.database.publisher.publish(&WorkerClock, PATIENCE).await;
@@ -125,6 +130,7 @@ impl ConfigObject {
             Ok(()) => publisher.publish(&WorkerClock, PATIENCE).await,
             Err(error) => Err(error),
         };
+        self.in_vain.set(if result.is_err() { self.in_vain.get() + 1 } else { 0 });
         if result.is_err() { self.set_alarm().await } else { Ok(()) }
     }
 
@@ -133,7 +139,8 @@ impl ConfigObject {
         if self.storage.get_alarm().await?.is_some() {
             return Ok(());
         }
-        self.storage.set_alarm(ALARM).await
+        let longer = ALARM.saturating_mul(1 << self.in_vain.get().min(10));
+        self.storage.set_alarm(longer.min(LONGEST_ALARM)).await
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use worker::js_sys::Uint8Array;
@@ -66,23 +67,29 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     }
     match choice {
         Choice::D1 => match d1_store(&env) {
-            Ok(store) => administer(&env, store, request).await,
+            Ok(store) => administer(&env, store, request, |work| context.wait_until(work)).await,
             Err(error) => not_set_up(&path, error),
         },
         Choice::Kv => hand_over(&env, &service, &host, request).await,
     }
 }
 
-/// Answers a request of the admin API over a store.
+/// Answers a request of the admin API over a store. `keep_alive` takes what is left to do behind the
+/// answer: other isolates are told what was changed.
 pub(super) async fn administer(
     env: &Env,
     store: SqlStore<CloudflareSql>,
     request: Request,
+    keep_alive: impl FnOnce(LocalBoxFuture<'static, ()>),
 ) -> worker::Result<Response> {
     let path = request.path();
     let set_up = service(env).and_then(|service| Ok((service, CloudflareHost::new(env, store)?)));
     match set_up {
-        Ok((service, host)) => without_stream(service.administer(&host, incoming(request)?).await),
+        Ok((service, host)) => {
+            let reply = service.administer(&host, incoming(request)?).await;
+            keep_alive(afterwards(service, host, FollowUp::default()).boxed_local());
+            without_stream(reply)
+        }
         Err(error) => not_set_up(&path, error),
     }
 }
@@ -217,7 +224,7 @@ fn respond(
 }
 
 /// What is left to do once the answer has gone out.
-async fn afterwards(service: Arc<Service>, host: CloudflareHost, follow_up: FollowUp) {
+async fn afterwards<H: Host>(service: Arc<Service>, host: H, follow_up: FollowUp) {
     service.follow_up(&host, follow_up).await;
     if !service.is_flushed() {
         host.clock().sleep(REPORT_AFTER).await;

@@ -49,7 +49,7 @@ impl DurableObject for Ledger {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         if config_object::is_for_config(&request.path()) {
             return match self.config() {
-                Ok(config) => config.fetch(request).await,
+                Ok(config) => config.fetch(&self.state, request).await,
                 Err(error) => Response::error(error.to_string(), 503),
             };
         }

@@ -5,14 +5,13 @@
 //! report earns one row besides its own, and a fold, with everything that it deletes, writes no more
 //! rows than reports came since the last one. Only a log that grows too large does not wait.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
-use super::super::shard::hash;
-use super::super::{CellId, Cells, LedgerError, Level, Tally};
+use super::super::{Cells, LedgerError, Level};
+use super::pages::{PartId, Parts, PoolCells, integer, path_of, place};
 use super::tail::Tail;
 use super::{LedgerDatabase, LedgerSql, read, unreadable};
 use crate::sql::{SqlValue, Statement};
@@ -27,23 +26,13 @@ const ALARM_ROWS: u64 = 2;
 /// The out-of-date pages that one fold deletes at most.
 const MOST_EXPIRED: u64 = 100;
 
-/// The bytes that a cell takes, roughly.
-const CELL_SIZE: usize = 160;
-/// A page up to this size is one row. A larger one has rows for each of its buckets, so that only
-/// those of the present are written anew.
-const WHOLE_PAGE: usize = 256 * 1024;
-/// The size of those rows; a row may have 2 MB.
-const PART: usize = 400 * 1024;
-/// The most rows for one bucket: 64 of them hold some 150,000 cells.
-pub(super) const MOST_PARTS: i64 = 64;
-
-const SIZES: &str = "SELECT json_array(part, length(body)) AS row FROM ledger_pages
-    WHERE level = ?1 AND page = ?2 AND pool = ?3";
 const PART_BODY: &str = "SELECT body AS row FROM ledger_pages
     WHERE level = ?1 AND page = ?2 AND pool = ?3 AND part = ?4";
 const WRITE_PART: &str =
     "INSERT INTO ledger_pages (level, page, pool, part, body) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (level, page, pool, part) DO UPDATE SET body = excluded.body";
+const FORGET_SHARED: &str = "UPDATE ledger_pages SET body = json_remove(body, ?1)
+    WHERE pool = '' AND json_type(body, ?1) IS NOT NULL";
 const COUNT_EXPIRED: &str = "SELECT json_quote(count(*)) AS row FROM
     (SELECT 1 FROM ledger_pages WHERE level = ?1 AND page < ?2 LIMIT ?3)";
 const DELETE_EXPIRED: &str = "DELETE FROM ledger_pages WHERE (level, page, pool, part) IN
@@ -56,29 +45,9 @@ const WRITE_STATE: &str = "UPDATE ledger_state SET body = ?3, folds = CASE
 const WRITE_NAMED: &str = "INSERT INTO ledger_state (name, folds, body) VALUES (?1, 0, ?2)
     ON CONFLICT (name) DO UPDATE SET body = excluded.body";
 
-/// One row of `ledger_pages`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct PartId {
-    level: Level,
-    page: i64,
-    pool: PoolId,
-    part: i64,
-}
-
-impl PartId {
-    fn parameters(&self) -> [SqlValue; 4] {
-        [
-            self.level.number().into(),
-            integer(self.page),
-            self.pool.as_str().into(),
-            SqlValue::Integer(self.part.unsigned_abs()),
-        ]
-    }
-}
-
 /// What a fold will write.
 struct Plan {
-    parts: BTreeMap<PartId, Cells>,
+    parts: Parts,
     expired: Vec<(Level, u64)>,
     rows: u64,
 }
@@ -102,14 +71,15 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         let tail = self.tail()?;
         let delete = if let Some(pool) = pool {
             tail.cells.remove(pool);
-            Statement::new("DELETE FROM ledger_pages WHERE pool = ?1", [pool.as_str().into()])
+            let own = Statement::new("DELETE FROM ledger_pages WHERE pool = ?1", [pool.as_str().into()]);
+            vec![own, Statement::new(FORGET_SHARED, [path_of(pool)])]
         } else {
             tail.cells.clear();
             tail.state.lost = 0;
-            Statement::new("DELETE FROM ledger_pages", [])
+            vec![Statement::new("DELETE FROM ledger_pages", [])]
         };
         // From here on memory and database differ until the write is through, or memory is dropped.
-        let folded = self.plan(now).and_then(|plan| self.fold(plan, vec![delete], now));
+        let folded = self.plan(now).and_then(|plan| self.fold(plan, delete, now));
         if folded.is_err() {
             self.tail = None;
         }
@@ -140,17 +110,11 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         };
         let tail = self.tail.insert(tail);
         tail.prune(now);
-        let mut parts = BTreeMap::new();
+        let mut parts = Parts::new();
         let mut expired = Vec::new();
         for level in Level::ALL {
             let oldest_page = level.oldest_page(now.as_second());
-            for (pool, cells) in &tail.cells {
-                for (page, cells) in pages(level, cells) {
-                    if page >= oldest_page {
-                        place(&self.sql, &mut parts, level, page, pool, cells)?;
-                    }
-                }
-            }
+            place(&self.sql, &mut parts, level, oldest_page, &tail.cells)?;
             let level_number = SqlValue::from(level.number());
             let count =
                 Statement::new(COUNT_EXPIRED, [level_number, integer(oldest_page), MOST_EXPIRED.into()]);
@@ -194,92 +158,22 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     }
 
     /// A row with cells added to what it holds.
-    fn merged(&self, id: &PartId, cells: Cells) -> Result<Statement, LedgerError> {
-        let statement = Statement::new(PART_BODY, id.parameters());
-        let mut body: Cells = read(&self.sql, statement)?.pop().unwrap_or_default();
-        body.merge(cells);
-        let text = serde_json::to_string(&body).map_err(unreadable)?;
+    fn merged(&self, id: &PartId, cells: PoolCells) -> Result<Statement, LedgerError> {
+        let held = Statement::new(PART_BODY, id.parameters());
+        let text = if id.is_shared() {
+            let mut body: PoolCells = read(&self.sql, held)?.pop().unwrap_or_default();
+            for (pool, cells) in cells {
+                body.entry(pool).or_default().merge(cells);
+            }
+            serde_json::to_string(&body)
+        } else {
+            let mut body: Cells = read(&self.sql, held)?.pop().unwrap_or_default();
+            for cells in cells.into_values() {
+                body.merge(cells);
+            }
+            serde_json::to_string(&body)
+        };
         let [level, page, pool, part] = id.parameters();
-        Ok(Statement::new(WRITE_PART, [level, page, pool, part, SqlValue::Text(text)]))
+        Ok(Statement::new(WRITE_PART, [level, page, pool, part, SqlValue::Text(text.map_err(unreadable)?)]))
     }
-}
-
-/// Puts the cells of one page to the rows that they belong to.
-fn place(
-    sql: &impl LedgerSql,
-    parts: &mut BTreeMap<PartId, Cells>,
-    level: Level,
-    page: i64,
-    pool: &PoolId,
-    cells: Cells,
-) -> Result<(), LedgerError> {
-    let id = PartId { level, page, pool: pool.clone(), part: 0 };
-    let [level_number, page_number, pool_id, _] = id.parameters();
-    let sizes: Vec<(i64, usize)> = read(sql, Statement::new(SIZES, [level_number, page_number, pool_id]))?;
-    let size: usize = sizes.iter().map(|(_, size)| size).sum();
-    let whole = sizes.iter().all(|(part, _)| *part == 0);
-    if whole && size + cells.len() * CELL_SIZE <= WHOLE_PAGE {
-        parts.insert(id, cells);
-        return Ok(());
-    }
-    let mut incoming: BTreeMap<i64, usize> = BTreeMap::new();
-    for (cell, _) in cells.iter() {
-        *incoming.entry(level.slot(cell.start)).or_default() += CELL_SIZE;
-    }
-    for (cell, tally) in cells {
-        let slot = level.slot(cell.start);
-        let range = parts_of(slot);
-        let present: usize =
-            sizes.iter().filter(|(part, _)| range.contains(part)).map(|(_, size)| size).sum();
-        let size = present + incoming.get(&slot).copied().unwrap_or_default();
-        let count = (1 + size / PART).min(usize::try_from(MOST_PARTS).unwrap_or(1));
-        let which = hash(&cell.key) % count as u64;
-        let part = range.start() + i64::try_from(which).unwrap_or_default();
-        parts.entry(PartId { part, ..id.clone() }).or_default().add(cell, &tally);
-    }
-    Ok(())
-}
-
-/// The rows of one bucket in a page that is too large for one row. They add up: where a key's cell is
-/// put only decides how often it is repeated.
-pub(super) const fn parts_of(slot: i64) -> std::ops::RangeInclusive<i64> {
-    let first = 1 + slot * MOST_PARTS;
-    first..=first + MOST_PARTS - 1
-}
-
-/// Cells by minute as cells of a level, page by page.
-fn pages(level: Level, cells: &Cells) -> BTreeMap<i64, Cells> {
-    let mut pages: BTreeMap<i64, Cells> = BTreeMap::new();
-    for (id, tally) in at_level(level, cells) {
-        pages.entry(level.page(id.start)).or_default().add(id, &tally);
-    }
-    pages
-}
-
-/// Cells by minute as cells of a level. Beyond minutes, durations are kept for all keys together: for
-/// thousands of keys they would take most of the room.
-pub(super) fn at_level(level: Level, cells: &Cells) -> Cells {
-    if level == Level::Minute {
-        return cells.clone();
-    }
-    let mut coarse = Cells::default();
-    for (id, tally) in cells.iter() {
-        let start = level.bucket(id.start);
-        if tally.first_byte.count() + tally.total.count() > 0 {
-            let durations = Tally {
-                first_byte: tally.first_byte.clone(),
-                total: tally.total.clone(),
-                ..Tally::default()
-            };
-            coarse.add(CellId { start, key: None, ..id.clone() }, &durations);
-        }
-        let counts = Tally { first_byte: <_>::default(), total: <_>::default(), ..tally.clone() };
-        coarse.add(CellId { start, ..id.clone() }, &counts);
-    }
-    coarse
-}
-
-/// A time or number that is never negative.
-pub(super) fn integer(value: i64) -> SqlValue {
-    SqlValue::Integer(value.try_into().unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 //!
 //! What comes in are [`LedgerRequest`]s, one at a time. A report is appended to a log, which writes one
 //! row, and is counted in memory ([`tail`]). Now and then [`fold`] moves what the log holds into packed
-//! pages by minute, hour, day and since the beginning, in one transaction, and only once there were
+//! [`pages`] by minute, hour, day and since the beginning, in one transaction, and only once there were
 //! enough reports that it takes no more than one further row for each. Answers ([`query`]) add up the
 //! pages and the log, so they are exact at every moment.
 //!
@@ -10,6 +10,7 @@
 //! instance has written meanwhile, what is in memory is dropped and read again.
 
 mod fold;
+mod pages;
 mod query;
 mod tail;
 #[cfg(test)]
@@ -43,7 +44,7 @@ const TABLES: &[&str] = &[
         folds INTEGER NOT NULL,
         body TEXT NOT NULL
     ) WITHOUT ROWID",
-    // Counts. All parts of a page add up.
+    // Counts. All parts of a page add up, and with them the pool's shares of the rows of the pool ''.
     "CREATE TABLE IF NOT EXISTS ledger_pages (
         level INTEGER NOT NULL,
         page INTEGER NOT NULL,

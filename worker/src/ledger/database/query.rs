@@ -1,34 +1,38 @@
 //! Answers: what the pages hold, and what the log adds to it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use pool_shared::{PoolId, Rates, StatsWindow};
 
 use super::super::{CellId, Cells, LedgerError, LedgerReply, Level, PoolActivity, Summary, Tally};
-use super::fold::{at_level, integer, parts_of};
+use super::pages::{PoolCells, SHARED, at_level, integer, parts_of, path_of};
 use super::{LedgerDatabase, LedgerSql, unreadable};
 use crate::sql::{SqlValue, Statement};
 
-/// The bodies of pages, and in the same order whose they are. The body is read as it is: packed into
-/// JSON once more it could outgrow what a result may have.
-macro_rules! pages_where {
-    ($condition:literal) => {
-        [
-            concat!(
-                "SELECT json_quote(pool) AS row FROM ledger_pages WHERE ",
-                $condition,
-                " ORDER BY page, pool, part"
-            ),
-            concat!("SELECT body AS row FROM ledger_pages WHERE ", $condition, " ORDER BY page, pool, part"),
-        ]
+/// The pages of a level from one page to another, and of them the row of small pages and a range of parts.
+macro_rules! pages {
+    ($whose:literal) => {
+        concat!(
+            "FROM ledger_pages WHERE level = ?1 AND page BETWEEN ?2 AND ?3
+            AND (part = 0 OR part BETWEEN ?4 AND ?5) AND ",
+            $whose,
+            " ORDER BY page, pool, part"
+        )
     };
 }
 
-const PAGES: [&str; 2] = pages_where!("level = ?1 AND page BETWEEN ?2 AND ?3 AND (?4 IS NULL OR pool = ?4)");
-const BUCKET: [&str; 2] = pages_where!(
-    "level = ?1 AND page = ?2 AND (?3 IS NULL OR pool = ?3) AND (part = 0 OR part BETWEEN ?4 AND ?5)"
-);
+/// Whose the pages are, and in the same order their bodies. A body is read as it is: packed into JSON
+/// once more it could outgrow what a result may have.
+const OWNERS: &str = concat!("SELECT json_quote(pool) AS row ", pages!("(?6 IS NULL OR pool = ?6)"));
+const BODIES: &str = concat!("SELECT body AS row ", pages!("(?6 IS NULL OR pool = ?6)"));
+/// One pool's share of the rows that pools share.
+const SHARES: &str =
+    concat!("SELECT json_extract(body, ?6) AS row ", pages!("pool = '' AND json_type(body, ?6) IS NOT NULL"));
+
+/// Any part: a page of minutes has the most, 60 times 64.
+const ALL_PARTS: RangeInclusive<i64> = 0..=1_000_000;
 
 impl<S: LedgerSql> LedgerDatabase<S> {
     pub(super) fn pools(&mut self, now: Timestamp) -> Result<LedgerReply, LedgerError> {
@@ -117,13 +121,8 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         until: i64,
         pool: Option<&PoolId>,
     ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
-        let parameters = [
-            level.number().into(),
-            integer(level.page(since)),
-            integer(level.page(until)),
-            pool.map(PoolId::as_str).into(),
-        ];
-        self.cells(&PAGES, &parameters, level, pool, |start| since <= start && start < until)
+        let pages = level.page(since)..=level.page(until);
+        self.cells(level, &pages, &ALL_PARTS, pool, |start| since <= start && start < until)
     }
 
     /// The cells of one bucket.
@@ -133,33 +132,48 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         start: i64,
         pool: Option<&PoolId>,
     ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
-        let parts = parts_of(level.slot(start));
-        let parameters = [
-            level.number().into(),
-            integer(level.page(start)),
-            pool.map(PoolId::as_str).into(),
-            integer(*parts.start()),
-            integer(*parts.end()),
-        ];
-        self.cells(&BUCKET, &parameters, level, pool, |other| other == start)
+        let page = level.page(start);
+        self.cells(level, &(page..=page), &parts_of(level.slot(start)), pool, |other| other == start)
     }
 
     /// The cells of pages, and those that the log adds.
     fn cells(
         &mut self,
-        queries: &[&'static str; 2],
-        parameters: &[SqlValue],
         level: Level,
+        pages: &RangeInclusive<i64>,
+        parts: &RangeInclusive<i64>,
         pool: Option<&PoolId>,
         wanted: impl Fn(i64) -> bool,
     ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
-        let statements = queries.map(|sql| Statement::new(sql, parameters));
-        let outcomes = self.sql.run(statements.into())?;
-        let [pools, bodies] = outcomes.as_slice() else { return Ok(Vec::new()) };
-        let mut found = Vec::with_capacity(pools.rows.len());
-        for (pool, cells) in pools.read().map_err(unreadable)?.into_iter().zip(&bodies.rows) {
-            let cells: Cells = serde_json::from_str(cells).map_err(unreadable)?;
+        let query = |sql, last: SqlValue| {
+            let [from, to, first_part, last_part] =
+                [pages.start(), pages.end(), parts.start(), parts.end()].map(|number| integer(*number));
+            Statement::new(sql, [level.number().into(), from, to, first_part, last_part, last])
+        };
+        let owner = || pool.map(PoolId::as_str).into();
+        let mut statements = vec![query(OWNERS, owner()), query(BODIES, owner())];
+        statements.extend(pool.map(|pool| query(SHARES, path_of(pool))));
+        let outcomes = self.sql.run(statements)?;
+        let mut found = Vec::new();
+        let mut take = |pool: PoolId, cells: Cells| {
             found.push((pool, cells.into_iter().filter(|(id, _)| wanted(id.start)).collect()));
+        };
+        let [owners, bodies, shares @ ..] = outcomes.as_slice() else { return Ok(Vec::new()) };
+        for (owner, body) in owners.read::<PoolId>().map_err(unreadable)?.into_iter().zip(&bodies.rows) {
+            if owner.as_str() == SHARED {
+                let shares: PoolCells = serde_json::from_str(body).map_err(unreadable)?;
+                for (pool, cells) in shares {
+                    take(pool, cells);
+                }
+            } else {
+                take(owner, serde_json::from_str(body).map_err(unreadable)?);
+            }
+        }
+        for (pool, share) in pool
+            .into_iter()
+            .flat_map(|pool| shares.iter().flat_map(|shares| &shares.rows).map(move |share| (pool, share)))
+        {
+            take(pool.clone(), serde_json::from_str(share).map_err(unreadable)?);
         }
         let log = self.tail()?.cells.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
         for (pool, cells) in log {

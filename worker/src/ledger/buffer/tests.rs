@@ -1,0 +1,113 @@
+//! What a buffer sends, again and again, and what it gives up.
+
+use super::*;
+
+fn attempt(key: &str) -> Attempt {
+    Attempt {
+        pool: PoolId::new("pool-1"),
+        key: KeyId::new(key),
+        model: "m".to_owned(),
+        outcome: AttemptOutcome::Ok,
+        began: at(90),
+        took: Some((Duration::from_millis(100), Duration::from_secs(1))),
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        cached_tokens: 1,
+        thought_tokens: 1,
+    }
+}
+
+fn buffer_with(keys: &[&str]) -> ReportBuffer {
+    let mut buffer = ReportBuffer::new(WriterId::from_random(1));
+    for key in keys {
+        buffer.add(&attempt(key));
+    }
+    buffer
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn event(key: &str) -> Event {
+    Event {
+        at: at(1),
+        pool: PoolId::new("pool-1"),
+        key: KeyId::new(key),
+        model: "m".to_owned(),
+        verdict: AttemptOutcome::Quota,
+        message: "spent".to_owned(),
+        count: 1,
+    }
+}
+
+#[test]
+fn attempts_of_one_minute_key_model_and_outcome_travel_as_one_cell() {
+    let mut buffer = buffer_with(&["key-1", "key-2", "key-1"]);
+    buffer.add(&Attempt { outcome: AttemptOutcome::Key, ..attempt("key-1") });
+    buffer.add(&Attempt { began: at(120), ..attempt("key-1") });
+    let report = buffer.take(at(0)).unwrap();
+    let cells: Vec<_> = report.counts[&PoolId::new("pool-1")].iter().collect();
+    let seen: Vec<_> = cells.iter().map(|(id, tally)| (id.start, id.outcome, tally.requests)).collect();
+    let (ok, key) = (AttemptOutcome::Ok, AttemptOutcome::Key);
+    assert_eq!(seen, [(60, ok, 2), (60, key, 1), (60, ok, 1), (120, ok, 1)]);
+    assert_eq!(cells[0].1.total.count(), 2);
+    assert_eq!(cells[1].1.total.count(), 0, "only what was delivered is timed");
+    buffer.confirm(1, 0);
+    assert!(buffer.is_empty());
+}
+
+#[test]
+fn a_failed_report_goes_out_again_unchanged_and_before_newer_counts() {
+    let mut buffer = buffer_with(&["key-1"]);
+    let first = buffer.take(at(0)).unwrap();
+    buffer.add(&attempt("key-2"));
+    assert_eq!(buffer.failed(1, at(0)), FIRST_REST);
+    assert_eq!(buffer.take(at(1)).as_ref(), Some(&first));
+    assert_eq!(buffer.take(at(1)).unwrap().sequence, 2);
+    assert_eq!(buffer.take(at(2)), None, "both are under way");
+    assert_eq!(buffer.failed(1, at(2)), FIRST_REST * 2, "it rests longer each time");
+    assert_eq!(buffer.take(at(2)), None);
+}
+
+#[test]
+fn a_report_whose_sender_vanished_is_taken_again() {
+    let mut buffer = buffer_with(&["key-1"]);
+    let first = buffer.take(at(0)).unwrap();
+    assert_eq!(buffer.take(at(4)), None);
+    assert_eq!(buffer.take(at(5)), Some(first));
+}
+
+#[test]
+fn what_is_given_up_is_counted_and_told() {
+    let mut buffer = buffer_with(&["key-1", "key-2"]);
+    buffer.add_moved(PoolId::new("pool-1"));
+    buffer.take(at(0)).unwrap();
+    buffer.failed(1, at(0));
+    assert_eq!(buffer.waiting(), 2);
+    let report = buffer.take(at(25)).unwrap();
+    assert_eq!((report.sequence, report.lost, report.counts.len()), (2, 2, 0));
+    assert_eq!((report.moved.len(), buffer.given_up(), buffer.waiting()), (1, 2, 0));
+}
+
+#[test]
+fn many_cells_travel_in_several_reports() {
+    let mut buffer = ReportBuffer::new(WriterId::from_random(1));
+    for key in 0..MOST_CELLS + 10 {
+        let pool = PoolId::new(if key % 2 == 0 { "even" } else { "odd" });
+        buffer.add(&Attempt { pool, ..attempt(&format!("key-{key}")) });
+    }
+    let sent: Vec<_> = std::iter::from_fn(|| buffer.take(at(0))).map(|report| report.requests()).collect();
+    assert_eq!(sent, [MOST_CELLS as u64, 10]);
+}
+
+#[test]
+fn like_events_become_one_and_a_flood_is_cut() {
+    let mut buffer = ReportBuffer::new(WriterId::from_random(1));
+    for key in 0..2 * MOST_EVENTS {
+        buffer.add_event(event(&key.to_string()));
+        buffer.add_event(event("0"));
+    }
+    let report = buffer.take(at(0)).unwrap();
+    assert_eq!((report.events.len(), report.events[0].count), (MOST_EVENTS, 1 + 2 * MOST_EVENTS as u64));
+}

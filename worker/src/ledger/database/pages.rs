@@ -1,0 +1,177 @@
+//! Which rows of `ledger_pages` hold which cells.
+//!
+//! In: the log's cells, pool by pool and by minute. Out: the rows of a level that they are added to. A
+//! pool with much to count has rows of its own; those with little share theirs, or a thousand quiet
+//! pools would write some thousand rows for as many attempts. The rows of a page only ever add up, so it
+//! never matters to an answer where a cell was put: it decides how many rows are written, and how large.
+
+use std::collections::BTreeMap;
+
+use pool_shared::PoolId;
+
+use super::super::shard::hash;
+use super::super::{CellId, Cells, LedgerError, Level, Tally};
+use super::{LedgerSql, read};
+use crate::sql::{SqlValue, Statement};
+
+/// Stands for all the pools that share a row: its body has the cells of each by its id.
+pub(super) const SHARED: &str = "";
+/// A pool that adds so few cells to a page that has no row of the pool's own shares a row with others.
+const FEW: usize = 16;
+
+/// The bytes that a cell takes, roughly.
+const CELL_SIZE: usize = 160;
+/// A page up to this size is one row. A larger one has rows for each of its buckets, so that only
+/// those of the present are written anew.
+const WHOLE_PAGE: usize = 256 * 1024;
+/// The size of those rows; a row may have 2 MB.
+const PART: usize = 400 * 1024;
+/// The most rows for one bucket: 64 of them hold some 150,000 cells.
+const MOST_PARTS: i64 = 64;
+
+const SIZES: &str = "SELECT json_array(part, length(body)) AS row FROM ledger_pages
+    WHERE level = ?1 AND page = ?2 AND pool = ?3";
+
+/// Cells of several pools.
+pub(super) type PoolCells = BTreeMap<PoolId, Cells>;
+
+/// Rows, with what is added to each.
+pub(super) type Parts = BTreeMap<PartId, PoolCells>;
+
+/// One row of `ledger_pages`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PartId {
+    level: Level,
+    page: i64,
+    pool: PoolId,
+    part: i64,
+}
+
+impl PartId {
+    /// Its primary key.
+    pub(super) fn parameters(&self) -> [SqlValue; 4] {
+        [
+            self.level.number().into(),
+            integer(self.page),
+            self.pool.as_str().into(),
+            SqlValue::Integer(self.part.unsigned_abs()),
+        ]
+    }
+
+    /// Whether several pools share it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.pool.as_str() == SHARED
+    }
+}
+
+/// Finds the row of a level for every cell, without reading what the rows hold. Pages before the oldest
+/// one are left out.
+pub(super) fn place(
+    sql: &impl LedgerSql,
+    parts: &mut Parts,
+    level: Level,
+    oldest_page: i64,
+    log: &PoolCells,
+) -> Result<(), LedgerError> {
+    let mut shared: BTreeMap<i64, PoolCells> = BTreeMap::new();
+    for (pool, cells) in log {
+        for (page, cells) in pages(level, cells).into_iter().filter(|(page, _)| *page >= oldest_page) {
+            let id = PartId { level, page, pool: pool.clone(), part: 0 };
+            let sizes = sizes(sql, &id)?;
+            // Totals are asked for more often than anything else: reading one takes one row.
+            if level != Level::Total && sizes.is_empty() && cells.len() <= FEW {
+                shared.entry(page).or_default().insert(pool.clone(), cells);
+            } else {
+                spread(parts, &id, &sizes, PoolCells::from([(pool.clone(), cells)]));
+            }
+        }
+    }
+    for (page, cells) in shared {
+        let id = PartId { level, page, pool: PoolId::new(SHARED), part: 0 };
+        spread(parts, &id, &sizes(sql, &id)?, cells);
+    }
+    Ok(())
+}
+
+/// The rows that a page has already, by their parts, and how large they are.
+fn sizes(sql: &impl LedgerSql, id: &PartId) -> Result<Vec<(i64, usize)>, LedgerError> {
+    let [level, page, pool, _] = id.parameters();
+    read(sql, Statement::new(SIZES, [level, page, pool]))
+}
+
+/// Puts the cells of one page to its parts.
+fn spread(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], cells: PoolCells) {
+    let size: usize = sizes.iter().map(|(_, size)| size).sum();
+    let added: usize = cells.values().map(Cells::len).sum();
+    if sizes.iter().all(|(part, _)| *part == 0) && size + added * CELL_SIZE <= WHOLE_PAGE {
+        parts.insert(id.clone(), cells);
+        return;
+    }
+    let mut incoming: BTreeMap<i64, usize> = BTreeMap::new();
+    for (cell, _) in cells.values().flat_map(Cells::iter) {
+        *incoming.entry(id.level.slot(cell.start)).or_default() += CELL_SIZE;
+    }
+    for (pool, cells) in cells {
+        for (cell, tally) in cells {
+            let slot = id.level.slot(cell.start);
+            let range = parts_of(slot);
+            let present: usize =
+                sizes.iter().filter(|(part, _)| range.contains(part)).map(|(_, size)| size).sum();
+            let size = present + incoming.get(&slot).copied().unwrap_or_default();
+            let count = (1 + size / PART).min(usize::try_from(MOST_PARTS).unwrap_or(1)) as u64;
+            let which = if id.is_shared() { hash(&pool) } else { hash(&cell.key) } % count;
+            let part = range.start() + i64::try_from(which).unwrap_or_default();
+            let row = parts.entry(PartId { part, ..id.clone() }).or_default();
+            row.entry(pool.clone()).or_default().add(cell, &tally);
+        }
+    }
+}
+
+/// The rows of one bucket in a page that is too large for one row. Where a cell is put in them only
+/// decides how often it is repeated.
+pub(super) const fn parts_of(slot: i64) -> std::ops::RangeInclusive<i64> {
+    let first = 1 + slot * MOST_PARTS;
+    first..=first + MOST_PARTS - 1
+}
+
+/// Where a shared row's body has a pool's cells, as SQLite writes paths.
+pub(super) fn path_of(pool: &PoolId) -> SqlValue {
+    SqlValue::Text(format!("$.\"{pool}\""))
+}
+
+/// Cells by minute as cells of a level, page by page.
+fn pages(level: Level, cells: &Cells) -> BTreeMap<i64, Cells> {
+    let mut pages: BTreeMap<i64, Cells> = BTreeMap::new();
+    for (id, tally) in at_level(level, cells) {
+        pages.entry(level.page(id.start)).or_default().add(id, &tally);
+    }
+    pages
+}
+
+/// Cells by minute as cells of a level. Beyond minutes, durations are kept for all keys together: for
+/// thousands of keys they would take most of the room.
+pub(super) fn at_level(level: Level, cells: &Cells) -> Cells {
+    if level == Level::Minute {
+        return cells.clone();
+    }
+    let mut coarse = Cells::default();
+    for (id, tally) in cells.iter() {
+        let start = level.bucket(id.start);
+        if tally.first_byte.count() + tally.total.count() > 0 {
+            let durations = Tally {
+                first_byte: tally.first_byte.clone(),
+                total: tally.total.clone(),
+                ..Tally::default()
+            };
+            coarse.add(CellId { start, key: None, ..id.clone() }, &durations);
+        }
+        let counts = Tally { first_byte: <_>::default(), total: <_>::default(), ..tally.clone() };
+        coarse.add(CellId { start, ..id.clone() }, &counts);
+    }
+    coarse
+}
+
+/// A time or number that is never negative.
+pub(super) fn integer(value: i64) -> SqlValue {
+    SqlValue::Integer(value.try_into().unwrap_or_default())
+}
