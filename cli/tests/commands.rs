@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::{Poolctl, gemini_key, service::Service};
 use serde_json::json;
 
@@ -52,7 +54,7 @@ fn dry_runs_change_nothing() {
     for command in commands {
         let run = poolctl.run(&[command, &["--dry-run"]].concat());
         let line = command.join(" ").replace(client_key, "ck-0000000000000000");
-        all.push_str(&format!("$ poolctl {line} --dry-run\n{run}\n"));
+        writeln!(all, "$ poolctl {line} --dry-run\n{run}").unwrap();
     }
     golden!("dry_runs", all);
     assert_eq!(poolctl.run(&["pool", "list", "-o", "json"]).stdout, before);
@@ -66,7 +68,7 @@ fn every_format_shows_the_same_list() {
     let mut all = String::new();
     for format in ["table", "wide", "json", "jsonl", "yaml", "csv", "name"] {
         let run = poolctl.run(&["key", "list", "prod", "-o", format]);
-        all.push_str(&format!("$ -o {format}\n{run}\n"));
+        writeln!(all, "$ -o {format}\n{run}").unwrap();
     }
     golden!("formats", all);
     let one = poolctl.env("POOLCTL_OUTPUT", "name").run(&["pool", "show", "prod"]);

@@ -126,10 +126,7 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
 
 async fn save(client: &Client, pool: Pool, with_keys: bool) -> Result<SavedPool, CliError> {
     let client_keys = client.client_keys(pool.id.as_str()).await?.client_keys;
-    let keys = match with_keys {
-        true => Some(client.export_keys(&pool.id, &[]).await?),
-        false => None,
-    };
+    let keys = if with_keys { Some(client.export_keys(&pool.id, &[]).await?) } else { None };
     Ok(SavedPool {
         name: pool.name,
         description: pool.description,
@@ -206,7 +203,9 @@ async fn plan(
                 let there = Present { pool, keys, client_keys: Vec::new() };
                 let (found, notes) = changes(spec, &there, entries.as_deref(), prune);
                 all.extend(found);
-                notes.iter().for_each(|note| ctx.out.note(note));
+                for note in notes {
+                    ctx.out.note(&note);
+                }
             }
         }
     }

@@ -69,10 +69,8 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let pool = client.pool(pool.as_str()).await?;
     let mut lines = LineReport::of(&keys);
-    let probed = match args.check {
-        true => Some(probe(ctx, &client, &pool, &mut keys, &mut lines).await?),
-        false => None,
-    };
+    let probed =
+        if args.check { Some(probe(ctx, &client, &pool, &mut keys, &mut lines).await?) } else { None };
     if args.dry.dry_run {
         return dry_run(ctx, args.report.as_deref(), &pool, keys.entries.len(), probed.as_ref(), &lines);
     }
@@ -126,6 +124,10 @@ fn dry_run(
 ) -> Result<Outcome, CliError> {
     if let Some(path) = report {
         lines.write(path)?;
+    }
+    if let Some(probed) = probed {
+        let refused = report::refused(&probed.refused, &View::new(false, false));
+        ctx.out.note(format!("checked: {}\n{refused}", summary(&probed.verdicts)).trim_end());
     }
     ctx.out.would(
         &format!("add up to {} to pool {}", counted(keys, "key"), pool.name),
