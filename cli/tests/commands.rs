@@ -144,6 +144,37 @@ fn one_request_is_tried_and_its_key_goes_again() {
     assert_eq!(poolctl.run(&["events", "nothing"]).code, 5);
 }
 
+#[cfg(unix)]
+#[test]
+fn events_are_followed_until_ctrl_c() {
+    use common::{Answer, Server};
+    let server = Server::start(|request| {
+        let event = |number: u32, cursor: &str| {
+            json!({"cursor": cursor, "events": [{"at": "2026-11-03T12:00:00Z", "pool": "pool-00000000000000aa",
+                "key": "key-00000000000000aa", "model": "gemini-2.5-flash", "verdict": "quota",
+                "message": format!("event {number}"), "count": 1}]})
+        };
+        Answer::Json(
+            200,
+            match request.path.split_once("after=").map(|(_, after)| after) {
+                None => event(1, "1"),
+                Some("1") => event(2, "2"),
+                Some(after) => json!({"cursor": after, "events": []}),
+            },
+        )
+    });
+    let poolctl = Poolctl::with_token(&server);
+    let child = poolctl.spawn(&["events", "--follow", "--interval", "0.1"]);
+    // The third question comes after the second answer was shown.
+    for _question in 0..3 {
+        server.wait_for_a_request();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let run = poolctl.finish(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130);
+    golden!("events_followed", run);
+}
+
 #[test]
 fn pools_follow_a_file() {
     let (_service, poolctl) = prod();
