@@ -69,6 +69,12 @@ fn an_import_leaves_out_what_gemini_refuses() {
     let import = ["key", "import", "checked", "--keys", "keys.txt", "--check"];
     golden!("import_checked", poolctl.run(&import));
     assert_eq!(poolctl.run(&["pool", "show", "checked", "-o", "json"]).json()["keys"], 3);
+
+    let created = poolctl.run(&["pool", "create", "new", "--keys", "keys.txt", "--check"]);
+    golden!("pool_create_checked", created);
+    let created = poolctl.run(&["pool", "create", "newer", "--keys", "keys.txt", "--check", "-o", "json"]);
+    assert_eq!((created.code, &created.json()["pool"]["keys"]), (3, &json!(3)), "{created}");
+    assert_eq!(created.json()["verdicts"], json!({"valid": 2, "limited": 1, "invalid": 1}));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
     commands::DryRun,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Sheet, View, counted},
+    output::{View, counted},
 };
 
 /// Add Gemini keys from a file to a pool
@@ -85,7 +85,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     report::add_local(&mut import, &keys);
     let imported = Imported { report: &import, probed: probed.as_ref() };
-    ctx.out.result(&imported, |view| human(&imported, view))?;
+    ctx.out.result(&imported, |view| report::with_checks(&import, probed.as_ref(), view))?;
     ended.map_err(|error| {
         error
             .cause(format!("{sent} of {} keys were sent", keys.entries.len()))
@@ -135,14 +135,4 @@ fn dry_run(
     )?;
     let flawed = lines.malformed() > 0 || probed.is_some_and(|probed| !probed.refused.is_empty());
     Ok(if flawed { Outcome::Partial } else { Outcome::Done })
-}
-
-fn human(imported: &Imported, view: &View) -> Sheet {
-    let sheet = report::human(imported.report, view);
-    match imported.probed {
-        None => sheet,
-        Some(probed) => sheet
-            .text(format!("checked: {}", summary(&probed.verdicts)))
-            .text(report::refused(&probed.refused, view)),
-    }
 }
