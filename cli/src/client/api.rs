@@ -1,9 +1,10 @@
 //! One function for each route of the admin API.
 
 use pool_shared::{
-    ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, Health, Key, KeyBatchResult, KeyChange,
-    KeyDelete, KeyId, KeyImport, KeyImportReport, KeyList, KeyUpdate, Login, LoginResponse, Migrate,
-    MigrationStep, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolStats, PoolUpdate, Stats, WhoAmI,
+    ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, EventList, Health, Key, KeyBatchResult,
+    KeyChange, KeyDelete, KeyId, KeyImport, KeyImportReport, KeyList, KeyUpdate, Login, LoginResponse,
+    Migrate, MigrationStep, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolStats, PoolUpdate, Stats,
+    WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -155,9 +156,33 @@ impl Client {
         self.get(&["stats"]).await
     }
 
-    /// What one pool has served, by key and by model.
-    pub async fn pool_stats(&self, pool: &str) -> Answered<PoolStats> {
-        self.get(&["pools", pool, "stats"]).await
+    /// What one pool has served, by key and by model; with a query in a window of time.
+    pub async fn pool_stats(&self, pool: &str, window: &[(&str, String)]) -> Answered<PoolStats> {
+        let path = ["pools", pool, "stats"];
+        self.call(Method::GET, &path, window, NO_BODY).await.map_err(|error| self.explain(error))
+    }
+
+    /// What went wrong lately, or after a cursor.
+    pub async fn events(&self, pool: Option<&str>, after: Option<&str>, limit: u64) -> Answered<EventList> {
+        let pairs = [
+            ("limit", Some(limit.to_string())),
+            ("pool", pool.map(str::to_owned)),
+            ("after", after.map(str::to_owned)),
+        ];
+        let query: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.call(Method::GET, &["events"], &query, NO_BODY).await.map_err(|error| self.explain(error))
+    }
+
+    /// Any call; the answer's body as it came.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&serde_json::Value>,
+    ) -> Answered<Vec<u8>> {
+        let answer = self.send(method, path, query, body).await;
+        answer.map(|answer| answer.body).map_err(|error| self.explain(error))
     }
 
     /// Forgets what one pool, or every pool, has served.

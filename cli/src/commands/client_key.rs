@@ -1,14 +1,14 @@
 //! `poolctl client-key`: what callers of a pool present.
 
 use clap::Subcommand;
-use pool_shared::{ClientKeyCreate, ClientKeyId};
+use pool_shared::{ClientKeyCreate, ClientKeyId, ErrorCode};
 use serde_json::json;
 
-use super::PoolRef;
+use super::{Confirm, DryRun, PoolRef};
 use crate::{
     ctx::Ctx,
-    error::{CliError, Outcome},
-    output::{Align, Table, View},
+    error::{CliError, Code, Outcome},
+    output::{Table, left},
 };
 
 /// Manage the keys (sk-pool-...) that callers of a pool present
@@ -37,6 +37,8 @@ Examples:
         /// A name to know it by
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Revoke a client key: its callers are refused within 30 seconds
     #[command(
@@ -51,17 +53,16 @@ Examples:
         pool: PoolRef,
         /// The client key's id, as client-key list shows it
         id: String,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
 }
 
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::List { pool } => list(ctx, &pool).await,
-        Command::Create { pool, name } => create(ctx, &pool, name).await,
-        Command::Revoke { pool, id, yes } => revoke(ctx, &pool, ClientKeyId::new(id), yes).await,
+        Command::Create { pool, name, dry } => create(ctx, &pool, name, dry).await,
+        Command::Revoke { pool, id, confirm } => revoke(ctx, &pool, ClientKeyId::new(id), confirm).await,
     }
 }
 
@@ -70,19 +71,24 @@ async fn list(ctx: &mut Ctx, pool: &PoolRef) -> Result<Outcome, CliError> {
     if keys.client_keys.is_empty() {
         ctx.out.note(&format!("pool {pool} has no client keys; poolctl client-key create {pool} makes one"));
     }
-    ctx.out.result(&keys, |view: &View| {
-        let mut table = Table::new(["ID", "NAME", "ENDS IN", "CREATED"].map(|name| (name, Align::Left)));
+    ctx.out.result(&keys, |view| {
+        let mut table = Table::list("client_keys", ["ID", "NAME", "ENDS IN", "CREATED"].map(left));
         for key in &keys.client_keys {
             let created = view.time(key.created_at);
             table.row([key.id.to_string(), key.name.clone(), key.hint.clone(), created].map(Into::into));
         }
-        if keys.client_keys.is_empty() { String::new() } else { table.render(view) }
+        table
     })?;
     Ok(Outcome::Done)
 }
 
-async fn create(ctx: &mut Ctx, pool: &PoolRef, name: String) -> Result<Outcome, CliError> {
+async fn create(ctx: &mut Ctx, pool: &PoolRef, name: String, dry: DryRun) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
+    if dry.dry_run {
+        let pool = client.pool(pool.as_str()).await?;
+        ctx.out.would(&format!("create a client key of pool {}", pool.name), json!({ "name": name }))?;
+        return Ok(Outcome::Done);
+    }
     let created = client.create_client_key(pool.as_str(), &ClientKeyCreate { name }).await?;
     ctx.out.result(&created, |view| {
         format!(
@@ -95,12 +101,27 @@ async fn create(ctx: &mut Ctx, pool: &PoolRef, name: String) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-async fn revoke(ctx: &mut Ctx, pool: &PoolRef, id: ClientKeyId, yes: bool) -> Result<Outcome, CliError> {
-    ctx.can_confirm(yes)?;
+async fn revoke(
+    ctx: &mut Ctx,
+    pool: &PoolRef,
+    id: ClientKeyId,
+    confirm: Confirm,
+) -> Result<Outcome, CliError> {
+    ctx.can_confirm(confirm)?;
     let client = ctx.client().await?;
-    ctx.confirm(yes, &format!("Revoke client key {id} of pool {pool}? Its callers will be refused.")).await?;
-    client.revoke_client_key(pool.as_str(), &id).await?;
     let result = json!({ "revoked": id });
+    if confirm.dry_run() {
+        let known = client.client_keys(pool.as_str()).await?.client_keys.iter().any(|key| key.id == id);
+        if !known {
+            let missing = CliError::new(Code::Service(ErrorCode::NotFound), format!("no client key {id}"));
+            return Err(missing.hint(format!("poolctl client-key list {pool}")));
+        }
+        ctx.out.would(&format!("revoke client key {id} of pool {pool}"), result)?;
+        return Ok(Outcome::Done);
+    }
+    ctx.confirm(confirm, &format!("Revoke client key {id} of pool {pool}? Its callers will be refused."))
+        .await?;
+    client.revoke_client_key(pool.as_str(), &id).await?;
     ctx.out.result(&result, |_| format!("revoked client key {id} of pool {pool}"))?;
     Ok(Outcome::Done)
 }

@@ -10,6 +10,6 @@ mod service_url;
 mod settings;
 
 pub use file::{ConfigDir, loose_mode};
-pub use profile::{ConfigFile, Profile, ProfileName, save as save_profile};
+pub use profile::{ConfigEdit, ConfigFile, Profile, ProfileName};
 pub use service_url::ServiceUrl;
-pub use settings::{Overrides, Setting, Settings, Source, TokenPlan};
+pub use settings::{Overrides, Setting, Settings, Source, TokenPlan, seconds};

@@ -46,7 +46,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         imported => imported,
     };
     report::add_local(&mut import, &keys);
-    ctx.out.result(&import, |view| format!("pool {}\n{}", pool.name, report::human(&import, view)))?;
+    ctx.out.result(&import, |view| report::human(&import, view))?;
     imported.map_err(|error| {
         error.hint("run the same command again: keys that are there already are left as they are")
     })?;

@@ -1,11 +1,13 @@
 //! `poolctl key`: the Gemini keys of a pool.
 
+mod add;
 mod change;
 pub mod file;
 mod import;
 mod list;
 pub mod report;
 mod select;
+mod show;
 
 use clap::Subcommand;
 
@@ -20,10 +22,14 @@ use crate::{
 pub enum Command {
     #[command(visible_alias = "ls")]
     List(list::Args),
+    Show(show::Args),
+    Add(add::Args),
     Import(import::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     Weight(change::WeightArgs),
+    Tag(change::TagArgs),
+    Set(change::SetArgs),
     #[command(visible_alias = "rm")]
     Remove(change::RemoveArgs),
 }
@@ -31,10 +37,14 @@ pub enum Command {
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::List(args) => list::run(ctx, args).await,
+        Command::Show(args) => show::run(ctx, args).await,
+        Command::Add(args) => add::run(ctx, args).await,
         Command::Import(args) => import::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Weight(args) => change::weight(ctx, args).await,
+        Command::Tag(args) => change::tag(ctx, args).await,
+        Command::Set(args) => change::set(ctx, args).await,
         Command::Remove(args) => change::remove(ctx, args).await,
     }
 }

@@ -4,7 +4,7 @@ use pool_shared::{KeyFile, KeyImportReport};
 
 use crate::{
     error::Outcome,
-    output::{Table, View},
+    output::{Sheet, Table, View},
 };
 
 /// So many malformed lines are shown to a person; JSON has all of them.
@@ -23,21 +23,21 @@ pub fn outcome(report: &KeyImportReport) -> Outcome {
 }
 
 /// The report for a person.
-pub fn human(report: &KeyImportReport, view: &View) -> String {
+pub fn human(report: &KeyImportReport, view: &View) -> Sheet {
     let malformed = report.malformed.len();
     let counts = Table::pairs([
         ("added", view.count(report.added).into()),
         ("duplicate", view.count(report.duplicate).into()),
         ("malformed", view.count(malformed as u64).into()),
     ]);
-    let mut lines = vec![counts.render(view)];
+    let mut lines = Vec::new();
     for entry in report.malformed.iter().take(SHOWN) {
         lines.push(format!("  {} {}", view.bad(&format!("line {}:", entry.line)), entry.reason));
     }
     if malformed > SHOWN {
         lines.push(format!("  ... and {} more", view.count((malformed - SHOWN) as u64)));
     }
-    lines.join("\n")
+    Sheet::from(counts).text(lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn a_person_sees_the_first_lines_and_a_count() {
         let malformed = (1..=25).map(|line| MalformedEntry { line, reason: "bad".into() }).collect();
-        let text = human(&KeyImportReport { malformed, ..Default::default() }, &View::new(false, false));
+        let view = View::new(false, false);
+        let text = human(&KeyImportReport { malformed, ..Default::default() }, &view).render(&view);
         assert!(text.contains("line 20: bad") && !text.contains("line 21:"), "{text}");
         assert!(text.ends_with("... and 5 more"));
     }

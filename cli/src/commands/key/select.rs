@@ -10,7 +10,7 @@ use pool_shared::KeyId;
 
 use crate::{
     client::KeyFilter,
-    commands::PoolRef,
+    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Code},
 };
@@ -59,9 +59,8 @@ pub struct SelectArgs {
     all: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
+    #[command(flatten)]
+    pub confirm: Confirm,
 }
 
 /// What was selected, before the service was asked.

@@ -1,16 +1,21 @@
 //! `poolctl pool create`: a pool, its first client key and, from a file, its Gemini keys.
 
 use pool_shared::{Pool, PoolCreate, PoolCreated};
+use serde_json::json;
 
+use super::models::{alias, fallback};
 use crate::{
-    client::chunks,
-    commands::key::{
-        file::{self, KeySource},
-        report,
+    client::{Client, chunks},
+    commands::{
+        DryRun,
+        key::{
+            file::{self, KeySource},
+            report,
+        },
     },
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::View,
+    output::{Sheet, View},
 };
 
 /// Create a pool and get its client key
@@ -39,6 +44,17 @@ pub struct Args {
     /// Allow this model and no others; can be repeated, * stands for any characters
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
+    /// A name that callers may use instead of a model's; can be repeated
+    #[arg(long, value_name = "NAME=MODEL", value_parser = alias)]
+    alias: Vec<(String, String)>,
+    /// What answers when a model is overloaded or its quota used up; can be repeated
+    #[arg(long, value_name = "MODEL=MODEL,...", value_parser = fallback)]
+    fallback: Vec<(String, Vec<String>)>,
+    /// Send requests of one conversation to the same key
+    #[arg(long)]
+    sticky: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Checks a name before anything is sent.
@@ -57,9 +73,14 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         name: args.name,
         description: args.description,
         allowed_models: args.allow_model,
+        aliases: args.alias.into_iter().collect(),
+        fallbacks: args.fallback.into_iter().collect(),
+        sticky: args.sticky,
         import: rest.next(),
-        ..PoolCreate::default()
     };
+    if args.dry.dry_run {
+        return dry_run(ctx, &client, create, keys.entries.len()).await;
+    }
     let progress = ctx.out.progress("importing", keys.entries.len() as u64);
     let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {
         Code::Timeout => {
@@ -91,11 +112,31 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(report::outcome(&created.import))
 }
 
-fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> String {
+/// Nothing is sent but the question whether the name is free.
+async fn dry_run(
+    ctx: &mut Ctx,
+    client: &Client,
+    create: PoolCreate,
+    keys: usize,
+) -> Result<Outcome, CliError> {
+    let pools = client.pools().await?.pools;
+    if pools.iter().any(|pool| pool.name == create.name) {
+        return Err(CliError::new(Code::Conflict, format!("there is a pool '{}' already", create.name)));
+    }
+    let what = format!("create pool {} with {keys} keys", create.name);
+    let mut request = json!(PoolCreate { import: None, ..create });
+    if let Some(fields) = request.as_object_mut() {
+        fields.insert("keys".to_owned(), json!(keys));
+    }
+    ctx.out.would(&what, request)?;
+    Ok(Outcome::Done)
+}
+
+fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> Sheet {
     let PoolCreated { pool, client_key, import } = created;
     let mut parts = vec![format!("{} {} ({})", view.good("created pool"), pool.name, pool.id)];
     if with_keys {
-        parts.push(report::human(import, view));
+        parts.push(report::human(import, view).render(view));
     }
     let title = view.heading("client key (shown once, keep it now)");
     parts.push(format!("{title}\n  {}", client_key.expose()));
@@ -108,7 +149,7 @@ fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> Str
         view.heading("try it"),
         model(pool),
     ));
-    parts.join("\n\n")
+    Sheet::from(parts.join("\n\n")).named(pool.name.clone())
 }
 
 /// A model that the pool's callers may use.

@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod delete;
+mod models;
 mod show;
 
 pub use show::state;
@@ -22,6 +23,7 @@ pub enum Command {
     Create(create::Args),
     Show(show::ShowArgs),
     Update(change::UpdateArgs),
+    Models(models::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     #[command(visible_alias = "rm")]
@@ -34,6 +36,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Create(args) => create::run(ctx, args).await,
         Command::Show(args) => show::show(ctx, args).await,
         Command::Update(args) => change::update(ctx, args).await,
+        Command::Models(args) => models::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Delete(args) => delete::run(ctx, args).await,
