@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        api, client_key, completions, config, events, health, help, key, login, logout, man, migrate, pool,
-        profile, stats, version, whoami,
+        api, client_key, completions, config, events, health, help, key, login, logout, man, manifest,
+        migrate, pool, profile, stats, try_pool, version, whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -112,10 +112,14 @@ pub enum Command {
     Key(key::Command),
     #[command(subcommand)]
     ClientKey(client_key::Command),
+    Try(try_pool::Args),
     Stats(stats::Args),
     Events(events::Args),
     Health(health::Args),
     Migrate(migrate::Args),
+    Apply(manifest::ApplyArgs),
+    Diff(manifest::DiffArgs),
+    Export(manifest::ExportArgs),
     Api(api::Args),
     Completions(completions::Args),
     Man(man::Args),

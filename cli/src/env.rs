@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use pool_shared::Secret;
+
 /// Address of the service.
 pub const URL: &str = "POOLCTL_URL";
 /// Admin token, for CI.
@@ -53,6 +55,11 @@ impl Env {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+}
+
+/// A secret from a variable that a file names, such as `pools.toml`.
+pub fn secret(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().filter(|text| !text.trim().is_empty()).map(Secret::new)
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub struct ClientKey {
     pub hint: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it stops working; absent for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A pool's client keys, oldest first.
@@ -32,6 +35,23 @@ pub struct ClientKeyCreate {
     /// A name for people.
     #[serde(default)]
     pub name: String,
+    /// How long it is good for, in seconds; for ever when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+}
+
+/// `POST pools/{id}/client-keys/{id}/rotate`: a new client key of the same name takes the place of one
+/// that goes on working for a while. The answer is a [`ClientKeyCreated`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientKeyRotate {
+    /// How long the old one goes on working, in seconds; 24 hours when left out, 0 for not at all, at
+    /// most 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_s: Option<u64>,
+    /// How long the new one is good for, in seconds; for ever when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
 }
 
 /// The answer to `POST pools/{id}/client-keys`: the only time that the secret is shown.

@@ -1,9 +1,11 @@
 //! The Gemini keys of a pool, as the admin API shows and takes them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, Limits, PoolId, Secret};
+use crate::{KeyCondition, KeyId, Limits, PoolId, Secret, StateCounts};
 
 /// A key's share of its pool's traffic: 0 to 1,000. A key of weight 3 gets three times the traffic
 /// of a key of weight 1; weight 0 means "only when no other key is left".
@@ -83,6 +85,9 @@ pub struct Key {
     pub weight: Weight,
     /// Off means that a person took it out of use.
     pub enabled: bool,
+    /// How it stands.
+    #[serde(flatten)]
+    pub condition: KeyCondition,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -96,6 +101,9 @@ pub struct KeyList {
     pub keys: Vec<Key>,
     /// How many keys match the filter on all pages together.
     pub total: u64,
+    /// All keys of the pool by their states, whatever the filter; empty when the ledger does not answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: StateCounts,
     /// Pass it as `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,

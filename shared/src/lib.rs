@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_token;
+mod audit;
 mod client_key;
 mod error;
 mod events;
@@ -13,16 +15,21 @@ mod gemini_key;
 mod health;
 mod ids;
 mod key;
+mod key_check;
 mod key_file;
+mod key_state;
 mod limits;
 mod migration;
 mod pool;
+mod pool_copy;
 mod secret;
 mod session;
 mod stats;
 mod token;
 
-pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList};
+pub use admin_token::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, Scope, ScopeError};
+pub use audit::{AuditEntry, AuditList};
+pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList, ClientKeyRotate};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList};
 pub use gemini_key::{GeminiKey, GeminiKeyError};
@@ -32,10 +39,13 @@ pub use key::{
     Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
     KeyUpdate, MalformedEntry, Weight, WeightError,
 };
+pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckReport, KeyExport, KeyVerdict};
 pub use key_file::{KeyFile, parse_key_file};
+pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
 pub use limits::{Limits, Quota};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
+pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, WhoAmI};
 pub use stats::{

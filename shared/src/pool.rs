@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyImport, KeyImportReport, PoolId, Secret};
+use crate::{KeyImport, KeyImportReport, PoolId, Secret, StateCounts};
 
 /// The longest name of a pool, in characters.
 pub const MAX_POOL_NAME: usize = 64;
@@ -84,6 +84,9 @@ pub struct Pool {
     pub keys: u64,
     /// How many of them are enabled.
     pub enabled_keys: u64,
+    /// Its keys by their states; empty when the ledger does not answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: StateCounts,
     /// Moves with every change of the pool, its keys or its client keys.
     pub version: u64,
     /// When it was created.

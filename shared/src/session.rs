@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdminTokenId, Secret};
+use crate::{AdminTokenId, PoolId, Scope, Secret};
 
 /// `POST login`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,12 @@ pub struct WhoAmI {
     pub id: AdminTokenId,
     /// Its name.
     pub name: String,
+    /// What it may do; absent for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
+    /// The only pool that it is good for; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolId>,
     /// When it stops working.
     pub expires_at: Timestamp,
     /// The service's version.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, PoolId};
+use crate::{KeyCondition, KeyId, PoolId};
 
 /// Exact counts: since the service began to count, or in the window that was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +237,9 @@ pub struct KeyStats {
     /// Its name; empty when it has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// How it stands.
+    #[serde(flatten)]
+    pub condition: KeyCondition,
     /// Its counts.
     #[serde(flatten)]
     pub counters: Counters,

@@ -83,6 +83,12 @@ impl Client {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
     }
 
+    /// Revokes a client key that a command made for itself, also when Ctrl-C has ended the command.
+    pub async fn revoke_client_key_at_the_end(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+        let deaf = self.deaf_to_interrupts();
+        deaf.revoke_client_key(pool, key).await
+    }
+
     /// Every key that the filter lets through, at most `limit` of them, page by page. The list's
     /// `total` counts those beyond the limit too.
     pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {

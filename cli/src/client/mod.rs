@@ -4,6 +4,7 @@
 //! request to another host (no redirect is followed), or a token in a URL or in a message.
 
 mod api;
+mod chat;
 mod error;
 mod import;
 
@@ -16,7 +17,12 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{api::KeyFilter, error::ClientError, import::chunks};
+pub use self::{
+    api::KeyFilter,
+    chat::{Chat, Chatted},
+    error::ClientError,
+    import::chunks,
+};
 use crate::{
     config::ServiceUrl,
     env,
@@ -28,6 +34,7 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a token came from, for the message when it is refused.
+#[derive(Clone)]
 pub enum TokenSource {
     /// `POOLCTL_TOKEN`, which wins over any login.
     Environment,
@@ -45,6 +52,7 @@ impl fmt::Display for TokenSource {
 }
 
 /// What a client needs to know.
+#[derive(Clone)]
 pub struct ClientOptions {
     /// The service.
     pub url: ServiceUrl,
@@ -78,6 +86,11 @@ impl Client {
                 CliError::new(Code::Local, "cannot prepare connections").cause(error::chain(&error))
             })?;
         Ok(Self { http, options, interrupt })
+    }
+
+    /// The same client for what has to be done even after Ctrl-C; a second Ctrl-C still ends the process.
+    fn deaf_to_interrupts(&self) -> Self {
+        Self { http: self.http.clone(), options: self.options.clone(), interrupt: Interrupt::never() }
     }
 
     /// The service's address.

@@ -15,11 +15,13 @@ pub mod key;
 pub mod login;
 pub mod logout;
 pub mod man;
+pub mod manifest;
 pub mod migrate;
 pub mod pool;
 mod pool_ref;
 pub mod profile;
 pub mod stats;
+pub mod try_pool;
 pub mod version;
 pub mod whoami;
 
@@ -89,9 +91,13 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::Key(command) => key::run(ctx, command).await,
         Command::ClientKey(command) => client_key::run(ctx, command).await,
         Command::Stats(args) => stats::run(ctx, args).await,
+        Command::Try(args) => try_pool::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,
         Command::Migrate(args) => migrate::run(ctx, args).await,
+        Command::Apply(args) => manifest::apply(ctx, args).await,
+        Command::Diff(args) => manifest::diff(ctx, args).await,
+        Command::Export(args) => manifest::export(ctx, args).await,
         Command::Api(args) => api::run(ctx, args).await,
         Command::Version(args) => version::run(&mut ctx.out, &args),
         Command::Completions(args) => completions::run(&mut ctx.out, &args),

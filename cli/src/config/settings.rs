@@ -94,6 +94,8 @@ pub struct Settings {
     pub output: Setting<Format>,
     /// `POOLCTL_TOKEN`.
     pub env_token: Option<Secret>,
+    /// `POOLCTL_CLIENT_KEY`.
+    pub client_key: Option<Secret>,
     /// `POOLCTL_CREDENTIALS`.
     pub only_store: Option<StoreKind>,
     /// Whether plain http may leave this machine.
@@ -156,7 +158,8 @@ impl Settings {
             Some(_) => return Err(bad_variable(env::CREDENTIALS, &"it is keyring or file")),
         };
         let env_token = env.get(env::TOKEN).map(|text| Secret::new(text.trim()));
-        Ok(Self { profile, entry, url, timeout, output, env_token, only_store, insecure })
+        let client_key = env.get(env::CLIENT_KEY).map(|text| Secret::new(text.trim()));
+        Ok(Self { client_key, profile, entry, url, timeout, output, env_token, only_store, insecure })
     }
 
     /// The service's address, if a secret may travel there.

@@ -92,6 +92,12 @@ impl Output {
         self.raw(text.trim_end())
     }
 
+    /// Writes a piece of a result at once, without a line end: an answer as it comes.
+    pub fn piece(&mut self, text: &str) -> Result<(), CliError> {
+        write!(self.stdout, "{}", clean(text))?;
+        Ok(self.stdout.flush()?)
+    }
+
     /// Writes what a change would do that is not made: `what` is a phrase such as "delete pool prod".
     pub fn would(&mut self, what: &str, request: Value) -> Result<(), CliError> {
         let result = json!({ "dry_run": true, "would": what, "request": request });
@@ -109,11 +115,6 @@ impl Output {
     /// How results are written.
     pub fn format(&self) -> Format {
         self.format
-    }
-
-    /// How the reader of stdout sees things.
-    pub fn view(&self) -> &View {
-        &self.view
     }
 
     /// Something good to know; left out with `-q` and where a program reads the result.

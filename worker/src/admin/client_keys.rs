@@ -32,7 +32,10 @@ impl<H: AdminHost> Context<'_, H> {
         self.changed(&pool.id);
         self.client_key_created();
         let NewClientKey { id, name, hint, .. } = client_key;
-        created(&ClientKeyCreated { client_key: ClientKey { id, name, hint, created_at: now }, secret })
+        created(&ClientKeyCreated {
+            client_key: ClientKey { id, name, hint, created_at: now, expires_at: None },
+            secret,
+        })
     }
 
     pub(super) async fn delete_client_key(&self, reference: &str, id: &str) -> Answer {

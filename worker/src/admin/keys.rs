@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
-    KeyUpdate, MalformedEntry, PoolId,
+    KeyUpdate, MalformedEntry, PoolId, StateCounts,
 };
 
 use super::{AdminError, Answer, Context, Query, ok};
@@ -40,7 +40,7 @@ impl<H: AdminHost> Context<'_, H> {
         let page = Page { after: query.parsed("cursor")?.unwrap_or_default(), limit };
         let page = self.host.store().keys(&pool.id, &filter, page).await?;
         let next_cursor = page.next.map(|position| position.to_string());
-        ok(&KeyList { keys: page.keys, total: page.total, next_cursor })
+        ok(&KeyList { keys: page.keys, total: page.total, states: StateCounts::new(), next_cursor })
     }
 
     pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {

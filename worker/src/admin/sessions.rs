@@ -84,6 +84,8 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&WhoAmI {
             id: token.id.clone(),
             name: token.name.clone(),
+            scopes: None,
+            pool: None,
             expires_at: token.expires_at,
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
             api_version: API_VERSION,

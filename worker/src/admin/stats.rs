@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use pool_shared::{
-    ComponentHealth, Health, HealthStatus, Key, KeyId, KeyStats, LedgerLoad, ModelStats, Pool, PoolId,
-    PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
+    ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyStats, LedgerLoad, ModelStats, Pool,
+    PoolId, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
@@ -189,6 +189,7 @@ fn shown(
             key: id,
             masked: key.map(|key| key.masked.clone()),
             name: key.map(|key| key.name.clone()).unwrap_or_default(),
+            condition: KeyCondition::default(),
             counters: summary.counters(),
             activity: summary.activity(),
             last_used: summary.last_used(),

@@ -95,6 +95,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 attempts.skip_model();
                 continue;
             };
+            let mark = attempt.mark.clone();
             let tried = if self.request.stream() {
                 self.stream(&call, attempt).await
             } else {
@@ -103,7 +104,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             match tried {
                 Ok(reply) => {
                     let reply = models::with_model(reply, self.request.model(), self.models.get(model));
-                    return Ok(with_dropped(reply, &call.dropped));
+                    return Ok(mark.put_on(with_dropped(reply, &call.dropped)));
                 }
                 Err(verdict) => attempts.refused(&verdict),
             }

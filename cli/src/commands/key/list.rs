@@ -68,6 +68,7 @@ fn table(list: &KeyList, view: &View) -> Table {
             enabled: _,
             created_at,
             updated_at,
+            condition: _,
             project,
             limits,
         } = key;

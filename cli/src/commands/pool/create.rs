@@ -1,6 +1,6 @@
 //! `poolctl pool create`: a pool, its first client key and, from a file, its Gemini keys.
 
-use pool_shared::{Pool, PoolCreate, PoolCreated};
+use pool_shared::{PoolCreate, PoolCreated};
 use serde_json::json;
 
 use super::models::{alias, fallback};
@@ -12,6 +12,7 @@ use crate::{
             file::{self, KeySource},
             report,
         },
+        try_pool::usable_model,
     },
     ctx::Ctx,
     error::{CliError, Code, Outcome},
@@ -147,12 +148,7 @@ fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> She
          -H 'Content-Type: application/json' \\\n    \
          -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello.\"}}]}}'",
         view.heading("try it"),
-        model(pool),
+        usable_model(pool),
     ));
     Sheet::from(parts.join("\n\n")).named(pool.name.clone())
-}
-
-/// A model that the pool's callers may use.
-fn model(pool: &Pool) -> &str {
-    pool.allowed_models.iter().find(|model| !model.contains('*')).map_or("gemini-2.5-flash", String::as_str)
 }

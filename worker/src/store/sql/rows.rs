@@ -1,7 +1,9 @@
 //! Rows as the queries pack them, and the way from there to the service's types.
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Key, KeyId, Limits, Pool, PoolId, Weight};
+use pool_shared::{
+    AdminTokenId, ClientKey, ClientKeyId, Key, KeyCondition, KeyId, Limits, Pool, PoolId, StateCounts, Weight,
+};
 use serde::Deserialize;
 
 use crate::store::{StoreError, StoredAdminToken};
@@ -37,6 +39,7 @@ impl TryFrom<PoolRow> for Pool {
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?,
             keys: row.keys,
             enabled_keys: row.enabled_keys,
+            states: StateCounts::new(),
             version: row.version,
             created_at: timestamp(row.created_at)?,
             updated_at: timestamp(row.updated_at)?,
@@ -57,7 +60,13 @@ impl TryFrom<ClientKeyRow> for ClientKey {
     type Error = StoreError;
 
     fn try_from(row: ClientKeyRow) -> Result<Self, StoreError> {
-        Ok(Self { id: row.id, name: row.name, hint: row.hint, created_at: timestamp(row.created_at)? })
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            hint: row.hint,
+            created_at: timestamp(row.created_at)?,
+            expires_at: None,
+        })
     }
 }
 
@@ -92,6 +101,7 @@ impl TryFrom<KeyRow> for Key {
             limits: row.limits,
             weight: row.weight,
             enabled: row.enabled != 0,
+            condition: KeyCondition::default(),
             created_at: timestamp(row.created_at)?,
             updated_at: timestamp(row.updated_at)?,
         })

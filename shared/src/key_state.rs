@@ -1,0 +1,148 @@
+//! How a key stands with Gemini, as the admin API shows it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How a key stands, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Nothing is known against it.
+    Healthy,
+    /// It rests for some models, for a minute or so.
+    Cooling,
+    /// It has used up the day's quota of some models, or has none of them.
+    Limited,
+    /// Gemini called it invalid once: it is tried again before that is believed.
+    Suspect,
+    /// Gemini called it invalid twice.
+    Invalid,
+    /// It was published somewhere; Google refuses it for good.
+    Leaked,
+    /// Its project is suspended.
+    Suspended,
+    /// Its project has to be paid for.
+    Billing,
+    /// It may not use the API: see the reason.
+    Blocked,
+    /// A person took it out of use.
+    Disabled,
+    /// The pool does not have it any more. Only counts remain of such a key.
+    Removed,
+    /// A state that this version does not know; or the ledger, which knows, does not answer.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl KeyState {
+    /// All that a key of a pool can be in.
+    pub const ALL: [Self; 10] = [
+        Self::Healthy,
+        Self::Cooling,
+        Self::Limited,
+        Self::Suspect,
+        Self::Invalid,
+        Self::Leaked,
+        Self::Suspended,
+        Self::Billing,
+        Self::Blocked,
+        Self::Disabled,
+    ];
+
+    /// The name that the API uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Cooling => "cooling",
+            Self::Limited => "limited",
+            Self::Suspect => "suspect",
+            Self::Invalid => "invalid",
+            Self::Leaked => "leaked",
+            Self::Suspended => "suspended",
+            Self::Billing => "billing",
+            Self::Blocked => "blocked",
+            Self::Disabled => "disabled",
+            Self::Removed => "removed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A text that names no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a key's state: healthy, cooling, limited, suspect, invalid, leaked, suspended, billing, blocked or disabled"
+)]
+pub struct KeyStateError;
+
+impl std::str::FromStr for KeyState {
+    type Err = KeyStateError;
+
+    fn from_str(text: &str) -> Result<Self, KeyStateError> {
+        Self::ALL.into_iter().find(|state| state.name() == text).ok_or(KeyStateError)
+    }
+}
+
+/// A key's state and what is behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCondition {
+    /// The state.
+    #[serde(default)]
+    pub state: KeyState,
+    /// `cooling`, `limited`: when the last of the models comes back. `suspect`, `suspended`, `billing`,
+    /// `blocked`: when it is tried again. Absent where no time helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Why, for programs: `requests`, `tokens`, `day`, `no_quota`, `burst`, `new_users` where models
+    /// rest; `service_disabled`, `billing_disabled`, `consumer_invalid`, `service_blocked`, `referrer`,
+    /// `address`, `app` where the key is blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What Gemini said, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The models that it rests for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<RestingModel>,
+}
+
+impl KeyCondition {
+    /// A state with nothing more to say.
+    #[must_use]
+    pub fn of(state: KeyState) -> Self {
+        Self { state, ..Self::default() }
+    }
+}
+
+/// A model that a key rests for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestingModel {
+    /// The Gemini model's id.
+    pub model: String,
+    /// When the key may be used for it again.
+    pub until: Timestamp,
+    /// Why, see [`KeyCondition::reason`].
+    pub reason: String,
+}
+
+/// How many keys are in each state; states without keys are left out.
+pub type StateCounts = BTreeMap<KeyState, u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_wire() {
+        for state in KeyState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+            assert_eq!(state.name().parse(), Ok(state));
+        }
+        assert_eq!("unknown".parse::<KeyState>(), Err(KeyStateError));
+        assert_eq!(serde_json::from_str::<KeyState>("\"newer\"").unwrap(), KeyState::Unknown);
+    }
+}
