@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     commands::{
         api, client_key, completions, config, events, health, help, key, login, logout, man, manifest,
-        migrate, pool, profile, stats, try_pool, version, whoami,
+        migrate, pool, profile, stats, top, try_pool, version, whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -115,6 +115,7 @@ pub enum Command {
     Try(try_pool::Args),
     Stats(stats::Args),
     Events(events::Args),
+    Top(top::Args),
     Health(health::Args),
     Migrate(migrate::Args),
     Apply(manifest::ApplyArgs),

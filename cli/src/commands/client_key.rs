@@ -89,7 +89,8 @@ async fn create(ctx: &mut Ctx, pool: &PoolRef, name: String, dry: DryRun) -> Res
         ctx.out.would(&format!("create a client key of pool {}", pool.name), json!({ "name": name }))?;
         return Ok(Outcome::Done);
     }
-    let created = client.create_client_key(pool.as_str(), &ClientKeyCreate { name, expires_in_s: None }).await?;
+    let created =
+        client.create_client_key(pool.as_str(), &ClientKeyCreate { name, expires_in_s: None }).await?;
     ctx.out.result(&created, |view| {
         format!(
             "created client key {} of pool {pool}\n\n{}\n  {}",

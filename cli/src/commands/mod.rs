@@ -21,6 +21,7 @@ pub mod pool;
 mod pool_ref;
 pub mod profile;
 pub mod stats;
+pub mod top;
 pub mod try_pool;
 pub mod version;
 pub mod whoami;
@@ -93,6 +94,7 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::Stats(args) => stats::run(ctx, args).await,
         Command::Try(args) => try_pool::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
+        Command::Top(args) => top::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,
         Command::Migrate(args) => migrate::run(ctx, args).await,
         Command::Apply(args) => manifest::apply(ctx, args).await,

@@ -95,8 +95,9 @@ async fn given_key(ctx: &Ctx, file: Option<PathBuf>) -> Result<Option<Secret>, C
 
 /// The key goes again whatever becomes of the request, also after Ctrl-C.
 async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) -> Result<Chatted, CliError> {
-    let created =
-        client.create_client_key(pool.id.as_str(), &ClientKeyCreate { name: KEY_NAME.into(), expires_in_s: None }).await?;
+    let created = client
+        .create_client_key(pool.id.as_str(), &ClientKeyCreate { name: KEY_NAME.into(), expires_in_s: None })
+        .await?;
     let chatted = talk(ctx, client, &created.secret, chat).await;
     let id = &created.client_key.id;
     if let Err(error) = client.revoke_client_key_at_the_end(pool.id.as_str(), id).await {

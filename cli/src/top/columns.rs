@@ -1,10 +1,14 @@
 //! The tabs' columns: the one table that says what each shows, on the screen and in a file.
 
-use pool_shared::{Activity, AttemptOutcome, ClientKey, Counters, Event, KeyStats, Limits, ModelStats, Pool, PoolStatsRow, Quantiles};
+use pool_shared::{
+    Activity, AttemptOutcome, ClientKey, Counters, Event, KeyState, KeyStats, Limits, ModelStats, Pool,
+    PoolStatsRow, Quantiles,
+};
 
 use super::{
     data::{KeyRow, Recent},
     format::ratio,
+    state,
     theme::Tone,
     value::Value,
 };
@@ -282,9 +286,7 @@ impl<'a> Record<'a> {
                 Field::Pool => Some(Value::text(pool)),
                 Field::Key => Some(Value::text(key)),
                 Field::Model => Some(Value::text(&event.model)),
-                Field::Verdict => {
-                    Some(Value::Text(event.verdict.name().into(), verdict_tone(event.verdict)))
-                }
+                Field::Verdict => Some(Value::Text(event.verdict.name().into(), verdict_tone(event.verdict))),
                 Field::Count => Some(Value::Count(event.count)),
                 Field::Message => Some(Value::text(&event.message)),
                 _ => None,
@@ -305,7 +307,11 @@ fn pool_field<'a>(pool: &'a Pool, recent: Option<&Recent>, field: Field) -> Opti
         Field::Name => Value::text(&pool.name),
         Field::State if pool.enabled => Value::Text("on".into(), Tone::Good),
         Field::State => Value::Text("off".into(), Tone::Muted),
-        Field::Keys => Value::Limited(pool.enabled_keys, Some(pool.keys)),
+        // What is healthy, where the service says so.
+        Field::Keys => {
+            let healthy = pool.states.get(&KeyState::Healthy).copied().unwrap_or_default();
+            Value::OutOf(if pool.states.is_empty() { pool.enabled_keys } else { healthy }, pool.keys)
+        }
         Field::Trend => Value::Trend(recent?.trend().iter().map(|point| point.requests).collect()),
         _ => return None,
     })
@@ -319,7 +325,7 @@ fn key_field(row: &KeyRow, field: Field) -> Option<Value<'_>> {
         Field::Tag => Value::text(&key.tag),
         Field::Project => Value::text(&key.project),
         Field::State => Value::State(&row.state),
-        Field::Reason => Value::text(&row.state.reason),
+        Field::Reason => Value::text(state::reason(&row.state)),
         Field::Weight => Value::Count(u64::from(u32::from(key.weight))),
         Field::Id => Value::text(key.id.as_str()),
         _ => return None,

@@ -9,11 +9,12 @@ use std::{
 
 use jiff::Timestamp;
 use pool_shared::{
-    ClientKey, Event, EventList, Health, Key, KeyId, KeyStats, Pool, PoolId, PoolStats, Stats, StatsStep,
+    ClientKey, Event, EventList, Health, Key, KeyCondition, KeyId, KeyStats, Pool, PoolId, PoolStats, Stats,
+    StatsStep,
 };
 use serde::Serialize;
 
-use super::state::{State, state_of};
+use super::state::state_of;
 
 /// Events that are kept; older ones make room.
 pub const MOST_EVENTS: usize = 1_000;
@@ -95,7 +96,7 @@ pub struct KeyRow {
     /// The key.
     pub key: Key,
     /// How it stands.
-    pub state: State,
+    pub state: KeyCondition,
     /// Where its counts are.
     pub stats: Option<usize>,
 }
@@ -104,7 +105,7 @@ impl Keys {
     /// The keys of a pool that had this version.
     pub fn new(pool: PoolId, version: u64, keys: Vec<Key>) -> Self {
         let weights = keys.iter().filter(|key| key.enabled).map(|key| u64::from(u32::from(key.weight))).sum();
-        let row = |key: Key| KeyRow { state: state_of(&key), key, stats: None };
+        let row = |key: Key| KeyRow { state: state_of(&key, None), key, stats: None };
         Self { pool, version, rows: keys.into_iter().map(row).collect(), weights }
     }
 
@@ -113,6 +114,7 @@ impl Keys {
             stats.iter().enumerate().map(|(place, row)| (&row.key, place)).collect();
         for row in &mut self.rows {
             row.stats = places.get(&row.key.id).copied();
+            row.state = state_of(&row.key, row.stats.and_then(|place| stats.get(place)));
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::columns::{Field, Record};
 
 /// What `?` and `--help` say about it.
-pub const HELP: &str = "words that a row contains; !word: does not; state:cooling, tag:, name:, key:, model:, pool:, verdict:";
+pub const HELP: &str =
+    "words that a row contains; !word: does not; state:cooling, tag:, name:, key:, model:, pool:, verdict:";
 
 /// Where a word with nothing before it is looked for.
 const ANYWHERE: &[Field] = &[

@@ -89,7 +89,9 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        for (time, text) in [(0.4, "0ms"), (999.4, "999ms"), (999.6, "1.0s"), (9_940.0, "9.9s"), (43_000.0, "43s")] {
+        for (time, text) in
+            [(0.4, "0ms"), (999.4, "999ms"), (999.6, "1.0s"), (9_940.0, "9.9s"), (43_000.0, "43s")]
+        {
             assert_eq!(milliseconds(time), text);
         }
         for (time, text) in [(-3, "0s"), (59, "59s"), (61, "1m01s"), (3_600, "1h00m"), (100_000, "1d03h")] {
@@ -99,7 +101,8 @@ mod tests {
 
     #[test]
     fn little_is_not_nothing() {
-        for (part, whole, text) in [(0, 0, "0%"), (0, 9, "0%"), (1, 9_999, "<0.1%"), (1, 200, "0.5%"), (1, 3, "33%"), (5, 5, "100%")]
+        for (part, whole, text) in
+            [(0, 0, "0%"), (0, 9, "0%"), (1, 9_999, "<0.1%"), (1, 200, "0.5%"), (1, 3, "33%"), (5, 5, "100%")]
         {
             assert_eq!(percent(ratio(part, whole)), text);
         }

@@ -179,7 +179,8 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// The rows of a tab; those of one pool where one is chosen.
     pub fn new(tab: Tab, data: &'a Data, pool: Option<&'a PoolId>) -> Self {
-        let mut records = Self { tab, data, pool, requests: 0, counted: HashMap::new(), masked: HashMap::new() };
+        let mut records =
+            Self { tab, data, pool, requests: 0, counted: HashMap::new(), masked: HashMap::new() };
         match tab {
             Tab::Keys | Tab::Models => {
                 records.requests = records.recent().map_or(0, |recent| recent.stats.total.requests);
@@ -215,16 +216,16 @@ impl<'a> Records<'a> {
             Tab::Keys => self.keys().is_some(),
             Tab::Models => self.recent().is_some(),
             Tab::Events => self.data.cursor.is_some(),
-            Tab::ClientKeys => self.data.client_keys.as_ref().is_some_and(|(pool, _)| Some(pool) == self.pool),
+            Tab::ClientKeys => {
+                self.data.client_keys.as_ref().is_some_and(|(pool, _)| Some(pool) == self.pool)
+            }
         }
     }
 
     /// Whether it is one of the chosen pool's: events are kept for all pools.
     fn belongs(&self, place: usize) -> bool {
         match (self.tab, self.pool) {
-            (Tab::Events, Some(pool)) => {
-                self.data.events.get(place).is_some_and(|event| event.pool == *pool)
-            }
+            (Tab::Events, Some(pool)) => self.data.events.get(place).is_some_and(|event| event.pool == *pool),
             _ => true,
         }
     }

@@ -223,8 +223,7 @@ impl Model {
 
     /// The pool whose figures are shown: the one that was opened, else the one under the cursor.
     pub fn focus(&self) -> Option<PoolId> {
-        let under_cursor =
-            || self.list().current(&self.records()).map(|row| PoolId::new(row.id()));
+        let under_cursor = || self.list().current(&self.records()).map(|row| PoolId::new(row.id()));
         self.pool.clone().or_else(|| if self.tab == Tab::Pools { under_cursor() } else { None })
     }
 
@@ -236,7 +235,8 @@ impl Model {
     /// For how long the overview has not come, when that is longer than it should be.
     pub fn stale(&self) -> Option<i64> {
         let age = self.now.as_second() - self.heard?.as_second();
-        let expected = i64::try_from(self.polling.interval.as_secs()).unwrap_or(i64::MAX).saturating_mul(3).max(5);
+        let expected =
+            i64::try_from(self.polling.interval.as_secs()).unwrap_or(i64::MAX).saturating_mul(3).max(5);
         (matches!(self.link, Link::Down { .. }) || age > expected).then_some(age)
     }
 }

@@ -105,7 +105,8 @@ impl Polling {
 
     /// Notes that the service does not answer; gives the time of the next try.
     pub fn failed(&mut self, fetch: &Fetch, failures: u32, clock: Duration) -> Duration {
-        let pause = self.interval.max(Duration::from_secs(1)) * 2_u32.saturating_pow(failures.min(6) - failures.min(1));
+        let pause = self.interval.max(Duration::from_secs(1))
+            * 2_u32.saturating_pow(failures.min(6) - failures.min(1));
         let due = clock + pause.min(LONGEST_PAUSE.max(self.interval));
         *self.slot(fetch) = Slot { due, running: false };
         self.overview.due = self.overview.due.max(due);
@@ -129,7 +130,8 @@ pub fn due(model: &mut Model) -> Vec<Fetch> {
         slot.running |= now;
         now
     });
-    if let Some(Fetch::Sweep { pool, .. }) = wanted.iter().find(|fetch| matches!(fetch, Fetch::Sweep { .. })) {
+    if let Some(Fetch::Sweep { pool, .. }) = wanted.iter().find(|fetch| matches!(fetch, Fetch::Sweep { .. }))
+    {
         model.polling.swept = Some(pool.clone());
     }
     wanted

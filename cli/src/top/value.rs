@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use pool_shared::KeyCondition;
 
 use super::{
     format::{compact, milliseconds, percent, seconds},
-    state::{State, StateKind},
+    state,
     theme::Tone,
 };
 
@@ -24,6 +25,8 @@ pub enum Value<'a> {
     Bad(u64),
     /// A number and what it may not exceed.
     Limited(u64, Option<u64>),
+    /// A number out of so many; none of some is bad.
+    OutOf(u64, u64),
     /// A part of one.
     Ratio(f64),
     /// How long something took.
@@ -31,7 +34,7 @@ pub enum Value<'a> {
     /// A moment.
     At(Timestamp),
     /// A key's state.
-    State(&'a State),
+    State(&'a KeyCondition),
     /// A row of numbers, drawn as bars.
     Trend(Vec<u64>),
 }
@@ -57,10 +60,20 @@ impl<'a> Value<'a> {
                 let tone = if number >= limit { Tone::Fair } else { Tone::Plain };
                 (Cow::Owned(format!("{}/{}", compact(*number), compact(*limit))), tone)
             }
+            Self::OutOf(number, all) => {
+                let tone = match number {
+                    0 if *all > 0 => Tone::Bad,
+                    number if number < all => Tone::Fair,
+                    _ => Tone::Plain,
+                };
+                (Cow::Owned(format!("{}/{}", compact(*number), compact(*all))), tone)
+            }
             Self::Ratio(ratio) => plain(percent(*ratio)),
             Self::Milliseconds(time) => plain(milliseconds(*time)),
             Self::At(at) => plain(ago(*at, now)),
-            Self::State(state) => (Cow::Owned(state.shown(now)), state.kind.tone()),
+            Self::State(condition) => {
+                (Cow::Owned(state::shown(condition, now)), state::tone(condition.state))
+            }
         }
     }
 
@@ -69,11 +82,13 @@ impl<'a> Value<'a> {
         match self {
             Self::None => String::new(),
             Self::Text(text, _) => text.clone().into_owned(),
-            Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) => number.to_string(),
+            Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) | Self::OutOf(number, _) => {
+                number.to_string()
+            }
             Self::Ratio(ratio) => format!("{ratio:.4}"),
             Self::Milliseconds(time) => format!("{time:.1}"),
             Self::At(at) => at.to_string(),
-            Self::State(state) => state.kind.name().to_owned(),
+            Self::State(condition) => condition.state.name().to_owned(),
             Self::Trend(numbers) => numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
         }
     }
@@ -83,11 +98,13 @@ impl<'a> Value<'a> {
         Some(match self {
             Self::None => return None,
             Self::Text(text, _) => Key::Text(text.to_lowercase()),
-            Self::State(state) => Key::State(state.kind, state.until),
+            Self::State(condition) => Key::State(state::rank(condition.state), condition.until),
             Self::At(at) => Key::At(*at),
             // Bits of numbers that are not negative are in the order of the numbers.
             Self::Ratio(number) | Self::Milliseconds(number) => Key::Number(number.max(0.0).to_bits()),
-            Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) => Key::Number(*number),
+            Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) | Self::OutOf(number, _) => {
+                Key::Number(*number)
+            }
             Self::Trend(numbers) => Key::Number(numbers.iter().sum()),
         })
     }
@@ -108,7 +125,7 @@ pub enum Key {
     /// Moments.
     At(Timestamp),
     /// States, those that last longer after others of their kind.
-    State(StateKind, Option<Timestamp>),
+    State(u8, Option<Timestamp>),
 }
 
 /// How long ago something was.

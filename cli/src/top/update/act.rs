@@ -27,7 +27,9 @@ pub fn mark(model: &mut Model, action: Action) {
         }
         Action::Unmark => model.marks.clear(),
         _ => {
-            let Some(id) = model.list().current(&model.records()).map(|row| row.id().to_owned()) else { return };
+            let Some(id) = model.list().current(&model.records()).map(|row| row.id().to_owned()) else {
+                return;
+            };
             if !model.marks.remove(&id) {
                 model.marks.insert(id);
             }

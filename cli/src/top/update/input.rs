@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use pool_shared::StatsStep;
 use ratatui::layout::Position;
 
@@ -232,13 +234,14 @@ pub fn mouse(model: &mut Model, mouse: MouseEvent) {
 fn click(model: &mut Model, at: Position) {
     let regions = view::regions(model.size);
     if regions.tabs.contains(at) {
-        if let Some(tab) = view::tab_at(model, at) {
+        if let Some(tab) = view::tab_at(at) {
             go(model, tab);
         }
     } else if regions.titles.contains(at) {
         if let Some(column) = view::column_at(model, at) {
             let list = model.list_mut().0;
-            let descending = if list.sort.field == column.field { !list.sort.descending } else { column.right };
+            let descending =
+                if list.sort.field == column.field { !list.sort.descending } else { column.right };
             list.sort = Sort { field: column.field, descending };
             refresh(model);
         }
