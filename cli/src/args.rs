@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        api, client_key, completions, config, events, health, help, key, login, logout, man, manifest,
-        migrate, pool, profile, stats, top, try_pool, version, whoami,
+        api, audit, backup, client_key, completions, config, doctor, events, health, help, key, login,
+        logout, man, manifest, migrate, pool, profile, stats, token, top, try_pool, version, whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -112,15 +112,21 @@ pub enum Command {
     Key(key::Command),
     #[command(subcommand)]
     ClientKey(client_key::Command),
+    #[command(subcommand)]
+    Token(token::Command),
     Try(try_pool::Args),
     Stats(stats::Args),
     Events(events::Args),
     Top(top::Args),
+    Audit(audit::Args),
     Health(health::Args),
+    Doctor(doctor::Args),
     Migrate(migrate::Args),
     Apply(manifest::ApplyArgs),
     Diff(manifest::DiffArgs),
     Export(manifest::ExportArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Api(api::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -62,8 +62,6 @@ pub enum Outcome {
     BadNews,
     /// There is something to apply.
     Pending,
-    /// Stopped by Ctrl-C after a part, which was shown.
-    Interrupted,
 }
 
 impl From<Outcome> for Exit {
@@ -73,7 +71,6 @@ impl From<Outcome> for Exit {
             Outcome::Partial => Self::Partial,
             Outcome::BadNews => Self::Failure,
             Outcome::Pending => Self::Pending,
-            Outcome::Interrupted => Self::Interrupted,
         }
     }
 }

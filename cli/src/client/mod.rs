@@ -10,6 +10,7 @@ mod import;
 
 use std::{fmt, time::Duration};
 
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use pool_shared::Secret;
 use reqwest::{
     Method, StatusCode,
@@ -154,7 +155,17 @@ struct Answer {
     location: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    surroundings: Surroundings,
     body: Vec<u8>,
+}
+
+/// What an answer's headers say of where it came from.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The service's clock, to the second.
+    pub date: Option<Timestamp>,
+    /// Cloudflare's name for the place that answered, such as `FRA`.
+    pub colo: Option<String>,
 }
 
 impl Answer {
@@ -168,6 +179,12 @@ impl Answer {
             location: text("location"),
             request_id: text("x-request-id"),
             retry_after: text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
+            surroundings: Surroundings {
+                date: text("date")
+                    .and_then(|date| DateTimeParser::new().parse_timestamp(date.as_bytes()).ok()),
+                // cf-ray: 8f2a...-FRA
+                colo: text("cf-ray").and_then(|ray| Some(ray.rsplit_once('-')?.1.to_owned())),
+            },
             body: response.bytes().await?.to_vec(),
         })
     }

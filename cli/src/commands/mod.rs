@@ -4,9 +4,12 @@
 //! an error from which the exit code follows.
 
 pub mod api;
+pub mod audit;
+pub mod backup;
 pub mod client_key;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod events;
 mod flags;
 pub mod health;
@@ -22,6 +25,8 @@ mod pool_ref;
 pub mod profile;
 pub mod stats;
 pub mod top;
+mod times;
+pub mod token;
 pub mod try_pool;
 pub mod version;
 pub mod whoami;
@@ -93,6 +98,11 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::ClientKey(command) => client_key::run(ctx, command).await,
         Command::Stats(args) => stats::run(ctx, args).await,
         Command::Try(args) => try_pool::run(ctx, args).await,
+        Command::Token(command) => token::run(ctx, command).await,
+        Command::Audit(args) => audit::run(ctx, args).await,
+        Command::Doctor(args) => doctor::run(ctx, args).await,
+        Command::Backup(args) => backup::backup(ctx, args).await,
+        Command::Restore(args) => backup::restore(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Top(args) => top::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,

@@ -1,11 +1,11 @@
 //! `poolctl stats`: what the pools, or one pool's keys and models, have served.
 
 use clap::{Subcommand, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pool_shared::{Activity, Counters, PoolStats, Quantiles, Stats, StatsStep};
 use serde_json::json;
 
-use super::{Confirm, PoolRef};
+use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
@@ -34,10 +34,10 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "WHAT", requires = "pool")]
     by: Option<By>,
     /// Count from then on: 90m, 24h, 7d, or a time such as 2026-11-03T12:00:00Z
-    #[arg(long, value_name = "TIME", requires = "pool", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "pool", value_parser = moment)]
     since: Option<Timestamp>,
     /// Count until then
-    #[arg(long, value_name = "TIME", requires = "since", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "since", value_parser = moment)]
     until: Option<Timestamp>,
     /// How finely to cut the time
     #[arg(long, value_enum, value_name = "STEP", requires = "pool")]
@@ -75,25 +75,6 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-}
-
-/// A time as it is, or so long ago.
-pub fn time(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "90m, 24h, 7d or a time such as 2026-11-03T12:00:00Z is expected".to_owned();
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let (number, unit) =
-        text.char_indices().next_back().map(|(at, _)| text.split_at(at)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let ago = number.parse::<u32>().map_err(|_| wrong())?;
-    Timestamp::now().checked_sub(SignedDuration::from_secs(i64::from(ago) * seconds)).map_err(|_| wrong())
 }
 
 impl Args {
@@ -285,21 +266,5 @@ pub fn duration(milliseconds: f64) -> String {
         format!("{milliseconds:.0} ms")
     } else {
         format!("{:.1} s", milliseconds / 1_000.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_exact_or_so_long_ago() {
-        let exact = time("2026-11-03T12:00:00Z").unwrap();
-        assert_eq!(exact.to_string(), "2026-11-03T12:00:00Z");
-        let distance = Timestamp::now().as_second() - time("2d").unwrap().as_second();
-        assert!((172_800..=172_801).contains(&distance), "{distance}");
-        for text in ["", "h", "24", "-1h", "1w", "1é"] {
-            assert!(time(text).is_err(), "{text}");
-        }
     }
 }

@@ -21,6 +21,8 @@ const PROMPT: &str = "Say hello in one short sentence.";
 const MODEL: &str = "gemini-2.5-flash";
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
+/// Should nobody be left to revoke it, it dies by itself.
+const KEY_LIFE_S: u64 = 3_600;
 
 /// Send one request through a pool and watch the answer come
 ///
@@ -96,7 +98,10 @@ async fn given_key(ctx: &Ctx, file: Option<PathBuf>) -> Result<Option<Secret>, C
 /// The key goes again whatever becomes of the request, also after Ctrl-C.
 async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) -> Result<Chatted, CliError> {
     let created = client
-        .create_client_key(pool.id.as_str(), &ClientKeyCreate { name: KEY_NAME.into(), expires_in_s: None })
+        .create_client_key(
+            pool.id.as_str(),
+            &ClientKeyCreate { name: KEY_NAME.into(), expires_in_s: Some(KEY_LIFE_S) },
+        )
         .await?;
     let chatted = talk(ctx, client, &created.secret, chat).await;
     let id = &created.client_key.id;

@@ -3,7 +3,7 @@
 use pool_shared::{API_VERSION, WhoAmI};
 use serde::Serialize;
 
-use super::config::SettingsReport;
+use super::{config::SettingsReport, token::scopes};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
@@ -40,6 +40,8 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
 fn who(identity: &WhoAmI, view: &View) -> Table {
     Table::pairs([
         ("token", format!("{} ({})", identity.id, identity.name).into()),
+        ("scopes", scopes(identity.scopes.as_deref()).into()),
+        ("pool", identity.pool.as_ref().map_or("all".to_owned(), ToString::to_string).into()),
         ("expires", view.exact_time(identity.expires_at).into()),
         ("service", format!("version {}", identity.service_version).into()),
     ])

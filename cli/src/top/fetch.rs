@@ -1,8 +1,6 @@
 //! Asks the service what [`poll`](super::poll) wants to know, and makes the changes that were confirmed.
 
-use std::collections::BTreeMap;
-
-use pool_shared::{KeyChange, KeyId, KeyVerdict, PoolId, PoolUpdate, StatsStep};
+use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolUpdate, StatsStep};
 
 use super::{
     data::Overview,
@@ -11,7 +9,9 @@ use super::{
 };
 use crate::{
     client::{Client, KeyFilter},
+    commands::key::{Checked, summary},
     error::CliError,
+    output::Progress,
 };
 
 /// The most events an answer may have.
@@ -72,30 +72,13 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
 
 /// `3 valid, 1 limited`.
 async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, CliError> {
-    let report = client.check_keys(pool, ids).await?;
-    let mut verdicts: BTreeMap<KeyVerdict, usize> = BTreeMap::new();
-    for key in &report.results {
-        *verdicts.entry(key.verdict).or_default() += 1;
-    }
-    let mut parts: Vec<_> =
-        verdicts.iter().map(|(verdict, count)| format!("{count} {}", name(*verdict))).collect();
-    if !report.missing.is_empty() {
-        parts.push(format!("{} are not there any more", report.missing.len()));
-    }
-    Ok(format!("checked: {}", parts.join(", ")))
-}
-
-const fn name(verdict: KeyVerdict) -> &'static str {
-    match verdict {
-        KeyVerdict::Valid => "valid",
-        KeyVerdict::Limited => "limited",
-        KeyVerdict::Invalid => "invalid",
-        KeyVerdict::Suspended => "suspended",
-        KeyVerdict::Blocked => "blocked",
-        KeyVerdict::Billing => "billing",
-        KeyVerdict::Leaked => "leaked",
-        KeyVerdict::Unreachable => "unreachable",
-        KeyVerdict::Malformed => "malformed",
-        KeyVerdict::Unknown => "unknown",
-    }
+    let checks = ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), ..KeyCheck::default() });
+    let (report, ended) = client.check(pool, checks.collect(), &Progress::silent()).await;
+    ended?;
+    let checked = Checked::from(report);
+    let gone = match checked.missing.len() {
+        0 => String::new(),
+        gone => format!(", {gone} are not there any more"),
+    };
+    Ok(format!("checked: {}{gone}", summary(&checked.verdicts)))
 }

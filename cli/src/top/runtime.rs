@@ -55,7 +55,7 @@ pub async fn run(
             biased;
             interrupted = interrupt.wait(std::future::pending::<()>()) => return interrupted.map(|()| Outcome::Done),
             signal = signals.next() => match signal {
-                Signal::End => return Ok(Outcome::Interrupted),
+                Signal::End => return Err(CliError::interrupted()),
                 Signal::Continue => {
                     screen.resume().map_err(terminal)?;
                     Message::Resumed
@@ -67,7 +67,7 @@ pub async fn run(
                 Some(Ok(Event::Resize(width, height))) => Message::Resize(Size { width, height }),
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(terminal(error)),
-                None => return Ok(Outcome::Interrupted),
+                None => return Err(CliError::interrupted()),
             },
             () = tokio::time::sleep_until(frame_at), if model.dirty => {
                 screen.draw(|frame| {

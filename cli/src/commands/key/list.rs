@@ -1,6 +1,6 @@
 //! `poolctl key list`.
 
-use pool_shared::{Key, KeyList, Limits, Quota};
+use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits, Quota};
 
 use super::{PoolArg, select::FilterArgs};
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl key list prod
-  poolctl key list prod --disabled
+  poolctl key list prod --state invalid,leaked
+  poolctl key list prod --tag team-b -o wide
   poolctl key list prod --search project-7 -o json | jq -r '.keys[].id'")]
 pub struct Args {
     #[command(flatten)]
@@ -48,6 +49,7 @@ fn table(list: &KeyList, view: &View) -> Table {
         left("KEY"),
         left("FINGERPRINT"),
         left("STATE"),
+        left("WHY"),
         right("WEIGHT"),
         left("TAG"),
         left("NAME"),
@@ -66,9 +68,9 @@ fn table(list: &KeyList, view: &View) -> Table {
             tag,
             weight,
             enabled: _,
+            condition,
             created_at,
             updated_at,
-            condition: _,
             project,
             limits,
         } = key;
@@ -77,6 +79,7 @@ fn table(list: &KeyList, view: &View) -> Table {
             masked.clone().into(),
             fingerprint.clone().into(),
             state_cell(key),
+            why(condition, view).into(),
             view.count(weight.get().into()).into(),
             tag.clone().into(),
             name.clone().into(),
@@ -91,7 +94,22 @@ fn table(list: &KeyList, view: &View) -> Table {
 
 /// How the key is doing.
 pub fn state_cell(key: &Key) -> Cell {
-    state(key.enabled)
+    let name = key.condition.state.name().to_owned();
+    match key.condition.state {
+        // A service that does not tell knows at least what a person did.
+        KeyState::Unknown => state(key.enabled),
+        KeyState::Healthy => Cell::Good(name),
+        KeyState::Cooling | KeyState::Limited | KeyState::Suspect => Cell::Fair(name),
+        KeyState::Disabled | KeyState::Removed => Cell::Plain(name),
+        _ => Cell::Bad(name),
+    }
+}
+
+/// Why, and until when: `day, until 2026-11-04T08:00:00Z`
+pub fn why(condition: &KeyCondition, view: &View) -> String {
+    let until = condition.until.map(|until| format!("until {}", view.time(until)));
+    let parts = [condition.reason.clone(), until];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// `10 rpm, 500 rpd`

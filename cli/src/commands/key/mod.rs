@@ -2,12 +2,21 @@
 
 mod add;
 mod change;
+mod check;
+mod export;
 pub mod file;
 mod import;
 mod list;
+mod probe;
 pub mod report;
 mod select;
 mod show;
+
+pub use self::{
+    check::{Checked, name as verdict_name, summary},
+    export::can_reveal,
+    file::{KeySource, bytes},
+};
 
 use clap::Subcommand;
 
@@ -25,6 +34,7 @@ pub enum Command {
     Show(show::Args),
     Add(add::Args),
     Import(import::Args),
+    Check(check::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     Weight(change::WeightArgs),
@@ -32,6 +42,7 @@ pub enum Command {
     Set(change::SetArgs),
     #[command(visible_alias = "rm")]
     Remove(change::RemoveArgs),
+    Export(export::Args),
 }
 
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
@@ -40,12 +51,14 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Show(args) => show::run(ctx, args).await,
         Command::Add(args) => add::run(ctx, args).await,
         Command::Import(args) => import::run(ctx, args).await,
+        Command::Check(args) => check::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Weight(args) => change::weight(ctx, args).await,
         Command::Tag(args) => change::tag(ctx, args).await,
         Command::Set(args) => change::set(ctx, args).await,
         Command::Remove(args) => change::remove(ctx, args).await,
+        Command::Export(args) => export::run(ctx, args).await,
     }
 }
 

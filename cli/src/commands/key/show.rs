@@ -3,7 +3,7 @@
 use pool_shared::{ErrorCode, Key, KeyId, KeyStats};
 use serde_json::json;
 
-use super::list::{limits_text, state_cell};
+use super::list::{limits_text, state_cell, why};
 use crate::{
     client::{Client, KeyFilter},
     commands::PoolRef,
@@ -62,6 +62,19 @@ fn details(key: &Key, served: Option<&KeyStats>, view: &View) -> Table {
         ("tag", key.tag.clone().into()),
         ("state", state_cell(key)),
     ];
+    let condition = &key.condition;
+    if condition.reason.is_some() || condition.until.is_some() {
+        pairs.push(("why", why(condition, view).into()));
+    }
+    if let Some(message) = &condition.message {
+        pairs.push(("Gemini said", message.clone().into()));
+    }
+    for resting in &condition.models {
+        pairs.push((
+            "rests for",
+            format!("{} until {}", resting.model, view.exact_time(resting.until)).into(),
+        ));
+    }
     pairs.extend([
         ("weight", key.weight.get().to_string().into()),
         ("project", key.project.clone().into()),

@@ -92,32 +92,41 @@ pub async fn apply(ctx: &mut Ctx, args: ApplyArgs) -> Result<Outcome, CliError> 
     let manifest = Manifest::read(&args.source.file)?;
     let client = ctx.client().await?;
     let changes = compare(ctx, &client, &manifest, &args.source).await?;
-    if args.confirm.dry_run() || changes.is_empty() {
-        show(ctx, &changes, false, &[])?;
-        return Ok(Outcome::Done);
+    make(ctx, &client, &manifest, &changes, args.source.folder(), args.confirm).await?;
+    Ok(Outcome::Done)
+}
+
+/// Makes the changes and shows them; asks first when something would be removed.
+pub async fn make(
+    ctx: &mut Ctx,
+    client: &Client,
+    manifest: &Manifest,
+    changes: &[Change],
+    folder: &Path,
+    confirm: Confirm,
+) -> Result<(), CliError> {
+    if confirm.dry_run() || changes.is_empty() {
+        return show(ctx, changes, false, &[]);
     }
     let removed = changes.iter().filter(|change| change.action == Action::Delete).count();
     if removed > 0 {
-        ctx.can_confirm(args.confirm)?;
-        if !args.confirm.yes {
-            let lines = table(&changes).render(&View::new(false, false));
+        ctx.can_confirm(confirm)?;
+        if confirm.asks() {
+            let lines = table(changes).render(&View::new(false, false));
             ctx.out.note(&lines);
         }
-        ctx.confirm(args.confirm, &format!("Make {} changes, {removed} of them removals?", changes.len()))
-            .await?;
+        ctx.confirm(confirm, &format!("Make {} changes, {removed} of them removals?", changes.len())).await?;
     }
     let mut secrets = Vec::new();
     for (done, change) in changes.iter().enumerate() {
-        let folder = args.source.folder();
-        if let Err(error) = carry_out(ctx, &client, &manifest, change, folder, &mut secrets).await {
+        if let Err(error) = carry_out(ctx, client, manifest, change, folder, &mut secrets).await {
             let left = changes.len() - done;
             // Also then: a new pool's client key is never shown again.
             show(ctx, changes.get(..done).unwrap_or_default(), true, &secrets)?;
             return Err(error.hint(format!("{done} changes were made, {left} not; run it again to go on")));
         }
     }
-    show(ctx, &changes, true, &secrets)?;
-    Ok(Outcome::Done)
+    show(ctx, changes, true, &secrets)
 }
 
 /// The changes, settings before keys before removals within a pool, pools by name.

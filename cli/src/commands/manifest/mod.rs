@@ -10,6 +10,8 @@ mod plan;
 mod spec;
 
 pub use self::{
-    apply::{ApplyArgs, DiffArgs, apply, diff},
+    apply::{ApplyArgs, DiffArgs, apply, diff, make},
     export::{ExportArgs, export},
+    plan::{Change, Present, changes, new_pool, old_pool},
+    spec::{Manifest, PoolSpec},
 };

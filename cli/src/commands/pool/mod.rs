@@ -1,6 +1,7 @@
 //! `poolctl pool`.
 
 mod change;
+mod copy;
 mod create;
 mod delete;
 mod models;
@@ -22,6 +23,7 @@ pub enum Command {
     List(show::ListArgs),
     Create(create::Args),
     Show(show::ShowArgs),
+    Copy(copy::Args),
     Update(change::UpdateArgs),
     Models(models::Args),
     Enable(change::EnableArgs),
@@ -35,6 +37,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::List(args) => show::list(ctx, args).await,
         Command::Create(args) => create::run(ctx, args).await,
         Command::Show(args) => show::show(ctx, args).await,
+        Command::Copy(args) => copy::run(ctx, args).await,
         Command::Update(args) => change::update(ctx, args).await,
         Command::Models(args) => models::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,

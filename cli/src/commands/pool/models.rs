@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use pool_shared::{Pool, PoolUpdate};
+use pool_shared::{Pool, PoolModels, PoolUpdate};
 use serde_json::json;
 
 use super::show::{aliases, allowed, fallbacks};
 use crate::{
-    client::Client,
     commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Table, left},
+    output::{Cell, Table, View, left, right},
 };
 
 /// Show or change which models a pool serves
@@ -23,6 +22,7 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl pool models prod
+  poolctl pool models prod --live
   poolctl pool models prod --allow 'gemini-2.5-*' --allow gemini-embedding-001
   poolctl pool models prod --alias gpt-4o=gemini-2.5-flash
   poolctl pool models prod --fallback gemini-2.5-pro=gemini-2.5-flash,gemini-2.5-flash-lite
@@ -51,6 +51,9 @@ pub struct Args {
     /// Whether requests of one conversation go to the same key
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     sticky: Option<bool>,
+    /// Ask Gemini, through one of the pool's keys, what models there are
+    #[arg(long, conflicts_with_all = ["allow", "allow_all", "alias", "remove_alias", "fallback", "remove_fallback", "sticky", "dry_run"])]
+    live: bool,
     #[command(flatten)]
     dry: DryRun,
 }
@@ -116,6 +119,11 @@ fn edited<T: Clone>(
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
+    if args.live {
+        let list = client.pool_models(args.pool.as_str()).await?;
+        ctx.out.result(&list, |view| live(&list, view))?;
+        return Ok(Outcome::Done);
+    }
     let pool = client.pool(args.pool.as_str()).await?;
     let update = args.update(&pool)?;
     let shown = if update == PoolUpdate::default() {
@@ -126,10 +134,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     } else {
         client.update_pool(pool.id.as_str(), &update).await?
     };
-    show(ctx, &client, &shown)
+    show(ctx, &shown)
 }
 
-fn show(ctx: &mut Ctx, _: &Client, pool: &Pool) -> Result<Outcome, CliError> {
+fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
     let document = json!({
         "pool": pool.id,
         "name": pool.name,
@@ -150,6 +158,32 @@ fn show(ctx: &mut Ctx, _: &Client, pool: &Pool) -> Result<Outcome, CliError> {
         table
     })?;
     Ok(Outcome::Done)
+}
+
+fn live(list: &PoolModels, view: &View) -> Table {
+    let columns = [
+        left("MODEL"),
+        left("ALLOWED"),
+        left("ALIASES"),
+        right("INPUT TOKENS"),
+        right("OUTPUT TOKENS"),
+        left("METHODS").wide(),
+        left("NAME").wide(),
+    ];
+    let mut table = Table::list("models", columns);
+    let count = |limit: Option<u64>| limit.map(|limit| view.count(limit)).unwrap_or_default();
+    for model in &list.models {
+        table.row([
+            model.id.clone().into(),
+            if model.allowed { Cell::Good("yes".into()) } else { Cell::Plain("no".into()) },
+            model.aliases.join(", ").into(),
+            count(model.input_token_limit).into(),
+            count(model.output_token_limit).into(),
+            model.methods.join(", ").into(),
+            model.display_name.clone().unwrap_or_default().into(),
+        ]);
+    }
+    table
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `poolctl pool list` and `poolctl pool show`.
 
-use pool_shared::Pool;
+use pool_shared::{Pool, StateCounts};
 
 use crate::{
     commands::PoolRef,
@@ -45,6 +45,7 @@ fn table(pools: &[Pool], view: &View) -> Table {
         left("STATE"),
         right("KEYS"),
         right("ENABLED"),
+        left("KEY STATES"),
         left("CREATED"),
         left("UPDATED").wide(),
         left("MODELS").wide(),
@@ -58,6 +59,7 @@ fn table(pools: &[Pool], view: &View) -> Table {
             state(pool.enabled),
             view.count(pool.keys).into(),
             view.count(pool.enabled_keys).into(),
+            states(&pool.states).into(),
             view.time(pool.created_at).into(),
             view.time(pool.updated_at).into(),
             allowed(pool).into(),
@@ -96,6 +98,7 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
     }
     pairs.extend([
         ("keys", keys.into()),
+        ("key states", states(&pool.states).into()),
         ("base URL", base.into()),
         ("version", pool.version.to_string().into()),
         ("created", view.exact_time(pool.created_at).into()),
@@ -107,6 +110,11 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
 /// The allowed models on one line.
 pub fn allowed(pool: &Pool) -> String {
     if pool.allowed_models.is_empty() { "all".to_owned() } else { pool.allowed_models.join(", ") }
+}
+
+/// `12 healthy, 1 invalid`
+pub fn states(counts: &StateCounts) -> String {
+    counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// `gpt-4o=gemini-2.5-flash`
