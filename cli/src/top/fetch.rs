@@ -72,7 +72,8 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
 
 /// `3 valid, 1 limited`.
 async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, CliError> {
-    let checks = ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), ..KeyCheck::default() });
+    let checks =
+        ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), ..KeyCheck::default() });
     let (report, ended) = client.check(pool, checks.collect(), &Progress::silent()).await;
     ended?;
     let checked = Checked::from(report);
