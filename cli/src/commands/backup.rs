@@ -20,6 +20,7 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    output::counted,
 };
 
 /// The version of the file's format.
@@ -117,7 +118,8 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
     let pools = backup.pools.len();
     let result = json!({ "file": args.to, "pools": pools, "keys": keys });
     ctx.out.result(&result, |_| {
-        format!("{pools} pools and {keys} keys written to {}, mode 600", args.to.display())
+        let (pools, keys) = (counted(pools, "pool"), counted(keys, "key"));
+        format!("{pools} and {keys} written to {}, mode 600", args.to.display())
     })?;
     Ok(Outcome::Done)
 }

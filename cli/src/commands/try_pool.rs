@@ -114,8 +114,13 @@ async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) 
 async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Result<Chatted, CliError> {
     let live = ctx.out.format().is_human();
     let out = &mut ctx.out;
-    let chatted = client.chat(key, chat, |text| if live { out.piece(text) } else { Ok(()) }).await;
-    if live {
+    let mut any = false;
+    let chatted = client.chat(key, chat, |text| {
+        any |= !text.is_empty();
+        if live { out.piece(text) } else { Ok(()) }
+    });
+    let chatted = chatted.await;
+    if live && any {
         // Also an answer that broke off ends its line.
         ctx.out.piece("\n")?;
     }

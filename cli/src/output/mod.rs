@@ -22,7 +22,7 @@ pub use self::{
     progress::Progress,
     sheet::Sheet,
     table::{Cell, Column, Table, left, right},
-    view::{View, clean},
+    view::{View, clean, counted},
 };
 use crate::{
     env::{self, Env},

@@ -94,6 +94,11 @@ impl View {
     }
 }
 
+/// `1 key`, `2 keys`
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Puts a style around a text.
 fn paint(color: bool, style: Style, text: &str) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_owned() }

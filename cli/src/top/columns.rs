@@ -312,6 +312,8 @@ fn pool_field<'a>(pool: &'a Pool, recent: Option<&Recent>, field: Field) -> Opti
             let healthy = pool.states.get(&KeyState::Healthy).copied().unwrap_or_default();
             Value::OutOf(if pool.states.is_empty() { pool.enabled_keys } else { healthy }, pool.keys)
         }
+        Field::Id => Value::text(pool.id.as_str()),
+        Field::Message => Value::text(&pool.description),
         Field::Trend => Value::Trend(recent?.trend().iter().map(|point| point.requests).collect()),
         _ => return None,
     })

@@ -11,6 +11,7 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    output::counted,
 };
 
 /// Write a pool's keys in clear into a file that only you can read
@@ -51,7 +52,12 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     write_file(&args.to, &text, 0o600).map_err(|error| CliError::file("write", &args.to, &error))?;
     let result = json!({ "pool": pool.id, "keys": keys.len(), "file": args.to });
     ctx.out.result(&result, |_| {
-        format!("{} keys of pool {} written to {}, mode 600", keys.len(), pool.name, args.to.display())
+        format!(
+            "{} of pool {} written to {}, mode 600",
+            counted(keys.len(), "key"),
+            pool.name,
+            args.to.display()
+        )
     })?;
     Ok(Outcome::Done)
 }

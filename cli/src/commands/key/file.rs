@@ -13,6 +13,7 @@ use pool_shared::{KeyFile, Secret, parse_key_file};
 use crate::{
     ctx::Ctx,
     error::{CliError, Code},
+    output::counted,
 };
 
 /// Where keys are read from.
@@ -106,7 +107,7 @@ fn no_keys(source: &KeySource, file: &KeyFile) -> CliError {
 }
 
 fn found(source: &KeySource, file: &KeyFile) -> String {
-    let mut text = format!("{source}: {} keys", file.entries.len());
+    let mut text = format!("{source}: {}", counted(file.entries.len(), "key"));
     for (count, what) in [(file.duplicate, "twice"), (file.malformed.len() as u64, "malformed")] {
         if count > 0 {
             text = format!("{text}, {count} {what}");

@@ -18,7 +18,7 @@ use crate::{
     commands::DryRun,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Sheet, View},
+    output::{Sheet, View, counted},
 };
 
 /// Add Gemini keys from a file to a pool
@@ -128,7 +128,7 @@ fn dry_run(
         lines.write(path)?;
     }
     ctx.out.would(
-        &format!("add up to {keys} keys to pool {}", pool.name),
+        &format!("add up to {} to pool {}", counted(keys, "key"), pool.name),
         json!({ "keys": keys, "checked": probed, "malformed": lines.malformed() }),
     )?;
     let flawed = lines.malformed() > 0 || probed.is_some_and(|probed| !probed.refused.is_empty());

@@ -20,7 +20,7 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Sheet, Table, View, left},
+    output::{Cell, Sheet, Table, View, counted, left},
 };
 
 /// Make the service's pools what a file says
@@ -115,7 +115,11 @@ pub async fn make(
             let lines = table(changes).render(&View::new(false, false));
             ctx.out.note(&lines);
         }
-        ctx.confirm(confirm, &format!("Make {} changes, {removed} of them removals?", changes.len())).await?;
+        ctx.confirm(
+            confirm,
+            &format!("Make {}, {} of them?", counted(changes.len(), "change"), counted(removed, "removal")),
+        )
+        .await?;
     }
     let mut secrets = Vec::new();
     for (done, change) in changes.iter().enumerate() {
@@ -123,7 +127,9 @@ pub async fn make(
             let left = changes.len() - done;
             // Also then: a new pool's client key is never shown again.
             show(ctx, changes.get(..done).unwrap_or_default(), true, &secrets)?;
-            return Err(error.hint(format!("{done} changes were made, {left} not; run it again to go on")));
+            return Err(
+                error.hint(format!("{} made, {left} not; run it again to go on", counted(done, "change")))
+            );
         }
     }
     show(ctx, changes, true, &secrets)
@@ -162,7 +168,10 @@ async fn compare(
     if source.prune {
         all.extend(present.values().map(plan::old_pool));
     } else if !present.is_empty() {
-        ctx.out.note(&format!("{} pools are not in the file; --prune removes them", present.len()));
+        ctx.out.note(&format!(
+            "{} beyond the file; --prune removes what is beyond",
+            counted(present.len(), "pool")
+        ));
     }
     Ok(all)
 }
@@ -181,8 +190,8 @@ fn show(
     ctx.out.result(&document, |view| {
         let summary = match (changes.len(), applied) {
             (0, false) => "nothing to change".to_owned(),
-            (count, true) => format!("{count} changes made"),
-            (count, false) => format!("{count} changes to make"),
+            (count, true) => format!("{} made", counted(count, "change")),
+            (count, false) => format!("{} to make", counted(count, "change")),
         };
         let sheet = Sheet::new().table(table(changes)).text(summary);
         secrets.iter().fold(sheet, |sheet, (pool, secret)| {

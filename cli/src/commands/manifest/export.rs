@@ -11,6 +11,7 @@ use crate::{
     config::write_file,
     ctx::{Ctx, nearest},
     error::{CliError, Code, Outcome},
+    output::counted,
 };
 
 /// Write the pools as a file for apply
@@ -48,7 +49,9 @@ pub async fn export(ctx: &mut Ctx, args: ExportArgs) -> Result<Outcome, CliError
         Some(path) => {
             write_file(&path, &text, 0o644).map_err(|error| CliError::file("write", &path, &error))?;
             let result = json!({ "file": path, "pools": pools.len() });
-            ctx.out.result(&result, |_| format!("{} pools written to {}", pools.len(), path.display()))?;
+            ctx.out.result(&result, |_| {
+                format!("{} written to {}", counted(pools.len(), "pool"), path.display())
+            })?;
         }
     }
     Ok(Outcome::Done)
@@ -75,7 +78,8 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
         })?;
         // The comment stands right below the pool's own header, above its aliases.
         let (header, rest) = entry.split_once("]\n").unwrap_or((&entry, ""));
-        let keys = format!("# {} keys: keys = [{{ file = \"keys.txt\" }}]", pool.keys);
+        let keys = counted(pool.keys.try_into().unwrap_or(usize::MAX), "key");
+        let keys = format!("# it has {}: keys = [{{ file = \"keys.txt\" }}]", keys);
         let _ = write!(text, "\n{header}]\n{keys}\n{rest}");
     }
     Ok(text)

@@ -13,6 +13,7 @@ use pool_shared::{
 use serde::Serialize;
 
 use super::spec::{ClientKeySpec, PoolSpec};
+use crate::output::counted;
 
 /// What happens to a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +66,7 @@ pub struct Present {
 /// A pool that is not there yet.
 pub fn new_pool(name: &str, spec: &PoolSpec, entries: Option<Vec<KeyImportEntry>>) -> Change {
     let entries = entries.unwrap_or_default();
-    let detail = format!("with {} keys", entries.len());
+    let detail = format!("with {}", counted(entries.len(), "key"));
     let enabled = spec.enabled.unwrap_or(true);
     let step = Step::CreatePool { enabled, entries, client_keys: spec.client_keys.clone() };
     Change { action: Action::Create, kind: "pool", pool: name.to_owned(), detail, step }
@@ -77,7 +78,7 @@ pub fn old_pool(pool: &Pool) -> Change {
         action: Action::Delete,
         kind: "pool",
         pool: pool.name.clone(),
-        detail: format!("with {} keys", pool.keys),
+        detail: format!("with {}", counted(pool.keys.try_into().unwrap_or(usize::MAX), "key")),
         step: Step::DeletePool(pool.id.clone()),
     }
 }
@@ -110,8 +111,9 @@ pub fn changes(
         }
         if found.unclear > 0 {
             notes.push(format!(
-                "pool {}: {} keys look like keys of the file and are left alone",
-                pool.name, found.unclear
+                "pool {}: {} more like keys of the file, left alone",
+                pool.name,
+                counted(found.unclear, "key")
             ));
         }
         match found.surplus {
@@ -121,9 +123,9 @@ pub fn changes(
                 add(Action::Delete, "keys", detail, Step::RemoveKeys(pool.id.clone(), surplus));
             }
             surplus => notes.push(format!(
-                "pool {}: {} keys are not in its sources; --prune removes them",
+                "pool {}: {} beyond its sources; --prune removes what is beyond",
                 pool.name,
-                surplus.len()
+                counted(surplus.len(), "key")
             )),
         }
     }
@@ -283,7 +285,7 @@ mod tests {
                 (Action::Update, "keys", "1 with other columns"),
             ]
         );
-        assert_eq!(notes, ["pool prod: 1 keys are not in its sources; --prune removes them"]);
+        assert_eq!(notes, ["pool prod: 1 key beyond its sources; --prune removes what is beyond"]);
         let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true);
         assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 that no source names")));
     }
@@ -294,7 +296,7 @@ mod tests {
         let (found, notes) =
             changes(&PoolSpec::default(), &present(&["AIza…0001", "AIza…0001"]), Some(&entries), true);
         assert!(found.is_empty());
-        assert_eq!(notes, ["pool prod: 1 keys look like keys of the file and are left alone"]);
+        assert_eq!(notes, ["pool prod: 1 key more like keys of the file, left alone"]);
     }
 
     #[test]

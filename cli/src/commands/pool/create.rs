@@ -16,7 +16,7 @@ use crate::{
     },
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::{Sheet, View},
+    output::{Sheet, View, counted},
 };
 
 /// Create a pool and get its client key
@@ -124,7 +124,7 @@ async fn dry_run(
     if pools.iter().any(|pool| pool.name == create.name) {
         return Err(CliError::new(Code::Conflict, format!("there is a pool '{}' already", create.name)));
     }
-    let what = format!("create pool {} with {keys} keys", create.name);
+    let what = format!("create pool {} with {}", create.name, counted(keys, "key"));
     let mut request = json!(PoolCreate { import: None, ..create });
     if let Some(fields) = request.as_object_mut() {
         fields.insert("keys".to_owned(), json!(keys));

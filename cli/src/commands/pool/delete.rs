@@ -6,6 +6,7 @@ use crate::{
     commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    output::counted,
 };
 
 /// Delete a pool with its keys and client keys
@@ -33,8 +34,14 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if !args.confirm.yes {
         let id = pool.id.as_str();
         let client_keys = client.client_keys(id).await?.client_keys.len();
+        let number = |count: u64| count.try_into().unwrap_or(usize::MAX);
         let requests = client.pool_stats(id, &[]).await?.total.requests;
-        let loss = format!("{} keys, {client_keys} client keys, {requests} requests so far", pool.keys);
+        let loss = format!(
+            "{}, {}, {} so far",
+            counted(number(pool.keys), "key"),
+            counted(client_keys, "client key"),
+            counted(number(requests), "request")
+        );
         let name = &pool.name;
         if args.confirm.dry_run() {
             ctx.out.would(&format!("delete pool {name} ({loss})"), result)?;

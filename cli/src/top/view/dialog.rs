@@ -27,21 +27,21 @@ pub fn dialog(model: &Model, buffer: &mut Buffer) {
         Mode::Weight(selection, typed) => {
             let mut lines = named(model, selection);
             lines.push(Line::from(vec![
-                Span::raw("Weight, 0 to 1000: "),
+                Span::raw(" Weight, 0 to 1000: "),
                 Span::raw(typed.clone()),
                 Span::styled(" ", model.options.theme.style(Tone::Selected)),
             ]));
-            lines.push(muted(model, "enter sets it, esc leaves it as it is"));
+            lines.push(muted(model, " enter sets it, esc leaves it as it is"));
             question(model, &format!(" Set the weight of {} ", selection.title), lines, buffer);
         }
         Mode::Confirm(selection, change) => {
             let mut lines = named(model, selection);
             match change {
-                Change::Check => lines.push(Line::raw("Each key is used for one small request.")),
+                Change::Check => lines.push(Line::raw(" Each key is used for one small request.")),
                 Change::Enable | Change::Disable | Change::Weight(_) => {}
             }
             lines.push(Line::from(vec![
-                Span::styled("y", model.options.theme.style(Tone::Accent)),
+                Span::styled(" y", model.options.theme.style(Tone::Accent)),
                 Span::raw(" go on   "),
                 Span::styled("n", model.options.theme.style(Tone::Accent)),
                 Span::raw(" leave it"),
@@ -67,7 +67,7 @@ fn named(model: &Model, selection: &Selection) -> Vec<Line<'static>> {
         lines.push(muted(model, &format!("  and {more} more")));
     }
     if selection.hidden > 0 {
-        let text = format!("{} marked that the filter hides are left out", selection.hidden);
+        let text = format!(" {} marked that the filter hides are left out", selection.hidden);
         lines.push(Line::styled(text, model.options.theme.style(Tone::Fair)));
     }
     lines.push(Line::raw(""));
@@ -104,16 +104,16 @@ fn help(model: &Model) -> Vec<Line<'static>> {
             Line::from(vec![keys, Span::raw(binding.help)])
         })
         .collect();
-    let filter = format!(" A filter is {}.", filter::HELP);
     lines.push(Line::raw(""));
-    lines.extend(filter.split("; ").map(|part| muted(model, part)));
+    lines.push(muted(model, " What a filter may have:"));
+    lines.extend(filter::HELP.split("; ").map(|part| muted(model, &format!("   {part}"))));
     lines.push(muted(model, " To select text with the mouse, hold shift, or start with --no-mouse."));
     lines
 }
 
 /// How far the help can be scrolled on a screen of this size.
 pub fn help_scroll(size: Size) -> usize {
-    let lines = keymap::BINDINGS.len() + filter::HELP.split("; ").count() + 2;
+    let lines = keymap::BINDINGS.len() + filter::HELP.split("; ").count() + 3;
     let room = usize::from(regions(size).tiny.map_or(size.height, |area| area.height)).saturating_sub(2);
     lines.saturating_sub(room)
 }

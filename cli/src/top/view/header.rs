@@ -105,7 +105,13 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
         None => overview.stats.activity.rates,
     };
     let plain = |name, number| (name, compact(number), Tone::Plain);
-    let mut parts = vec![plain("RPM", rates.rpm), plain("now", rates.rpm_now)];
+    let mut parts = Vec::new();
+    if let Some(health) = &data.health {
+        for (name, part) in [("store:", &health.store), ("ledger:", &health.ledger)] {
+            parts.extend(part.message.clone().map(|message| (name, message, Tone::Bad)));
+        }
+    }
+    parts.extend([plain("RPM", rates.rpm), plain("now", rates.rpm_now)]);
     let recents: Vec<_> = match pool {
         Some(pool) => data.recent.get(pool).into_iter().collect(),
         None => data.recent.values().collect(),
@@ -148,17 +154,25 @@ pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
         (x, _) = buffer.set_stringn(x, area.y, &label, usize::from(area.right() - x), style(tone));
     }
     let list = model.list();
-    let mut right = match (list.filter.text(), list.rows.len() == list.total) {
-        ("", true) => format!("{} rows", compact(list.total as u64)),
-        (filter, _) => {
-            format!("/{filter}  {} of {} rows", compact(list.rows.len() as u64), compact(list.total as u64))
-        }
-    };
-    if !model.marks.is_empty() {
-        right = format!("{} marked  {right}", model.marks.len());
-    }
     let room = Rect { x, width: area.right() - x, ..area };
-    Line::styled(right, style(Tone::Accent)).right_aligned().render(room, buffer);
+    let rows = match (list.rows.len(), list.total) {
+        (shown, total) if shown == total => format!("{} rows", compact(total as u64)),
+        (shown, total) => format!("{} of {} rows", compact(shown as u64), compact(total as u64)),
+    };
+    let mut notes = Vec::new();
+    if !model.marks.is_empty() {
+        notes.push(format!("{} marked", model.marks.len()));
+    }
+    if !list.filter.is_empty() {
+        notes.push(format!("/{}", list.filter.text()));
+    }
+    notes.push(rows);
+    // What matters most stands last; the rest is left out where there is no room.
+    while notes.len() > 1 && Line::raw(notes.join("  ")).width() > usize::from(room.width) {
+        let filter = notes.iter().position(|note| note.starts_with('/'));
+        notes.remove(filter.unwrap_or_default());
+    }
+    Line::styled(notes.join("  "), style(Tone::Accent)).right_aligned().render(room, buffer);
 }
 
 /// The tab at a place on the screen.

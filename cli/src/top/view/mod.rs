@@ -11,6 +11,7 @@
 //! └────────────────────┘└──────────────────┘└────────────────────┘
 //!   KEY        NAME      STATE           REQS▼  FAILED ...                           titles
 //!   AIza…0001  first     cooling 42s       120       3 ...                           rows
+//! AIza…0001: cooling for 42s: requests: gemini-3.5-flash                             detail
 //!  ? help  q quit  / filter  space mark  e enable  d disable                         footer
 //! ```
 //!
@@ -35,6 +36,7 @@ use ratatui::{
 pub use self::{dialog::help_scroll, header::tab_at, table::column_at};
 use super::{
     keymap,
+    list::Tab,
     model::{Link, Mode, Model},
     theme::Tone,
 };
@@ -56,6 +58,8 @@ pub struct Regions {
     pub titles: Rect,
     /// The rows.
     pub rows: Rect,
+    /// All there is to say about the row under the cursor.
+    pub detail: Rect,
     /// Hints, a notice, or the filter.
     pub footer: Rect,
 }
@@ -72,6 +76,7 @@ pub fn regions(size: Size) -> Regions {
         _ => 0,
     };
     let line = |y, height| Rect::new(0, y, width, height);
+    let detail = u16::from(height >= 18);
     let titles = 3 + charts;
     Regions {
         tiny: None,
@@ -80,7 +85,8 @@ pub fn regions(size: Size) -> Regions {
         tabs: line(2, 1),
         charts: line(3, charts),
         titles: line(titles, 1),
-        rows: line(titles + 1, height - titles - 2),
+        rows: line(titles + 1, height - titles - 2 - detail),
+        detail: line(height - 1 - detail, detail),
         footer: line(height - 1, 1),
     }
 }
@@ -98,6 +104,7 @@ pub fn view(model: &Model, frame: &mut Frame) {
         chart::charts(model, regions.charts, buffer);
         table::titles(model, regions.titles, buffer);
         table::rows(model, regions.rows, buffer);
+        table::detail(model, regions.detail, buffer);
         footer(model, regions.footer, buffer);
     }
     dialog::dialog(model, buffer);
@@ -164,11 +171,11 @@ fn placeholder(model: &Model) -> (String, Tone) {
         "the filter lets nothing through; esc clears it"
     } else {
         match model.tab {
-            super::list::Tab::Pools => "no pools yet: poolctl pool create NAME --keys FILE",
-            super::list::Tab::Keys => "the pool has no keys yet: poolctl key import POOL --keys FILE",
-            super::list::Tab::Models => "nothing was asked in this time",
-            super::list::Tab::Events => "nothing went wrong lately",
-            super::list::Tab::ClientKeys => "the pool has no client key: poolctl client-key create POOL",
+            Tab::Pools => "no pools yet: poolctl pool create NAME --keys FILE",
+            Tab::Keys => "the pool has no keys yet: poolctl key import POOL --keys FILE",
+            Tab::Models => "nothing was asked in this time",
+            Tab::Events => "nothing went wrong lately",
+            Tab::ClientKeys => "the pool has no client key: poolctl client-key create POOL",
         }
     };
     (text.to_owned(), Tone::Muted)

@@ -4,14 +4,14 @@ use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
     style::Style,
-    text::Line,
+    text::{Line, Span},
     widgets::{Paragraph, Widget, Wrap},
 };
 
 use super::{chart, placeholder};
 use crate::top::{
     columns::{Column, Field},
-    list::title,
+    list::{Tab, title},
     model::Model,
     theme::Tone,
     value::Value,
@@ -94,6 +94,27 @@ pub fn rows(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer.set_style(line, theme.style(Tone::Selected));
         }
     }
+}
+
+/// What the columns have no room for: why a key is as it is, the whole of an event's message.
+pub fn detail(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let Some(record) = model.list().current(&model.records()) else { return };
+    let fields: &[Field] = match model.tab {
+        Tab::Keys => &[Field::Key, Field::Name, Field::Tag, Field::Project, Field::State, Field::Reason],
+        Tab::Events => &[Field::Key, Field::Model, Field::Verdict, Field::Message],
+        Tab::Pools => &[Field::Name, Field::Id, Field::Message],
+        Tab::Models | Tab::ClientKeys => return,
+    };
+    let values: Vec<_> = fields.iter().map(|field| record.value(*field)).collect();
+    let mut spans = vec![Span::raw(" ")];
+    for (text, tone) in values.iter().map(|value| value.shown(model.now)) {
+        if !text.is_empty() {
+            spans.push(Span::styled(text, model.options.theme.style(tone)));
+            spans.push(Span::styled(" · ", model.options.theme.style(Tone::Muted)));
+        }
+    }
+    spans.pop();
+    Line::from(spans).render(area, buffer);
 }
 
 /// Writes a cell; what is too long ends in a mark that says so.
