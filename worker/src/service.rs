@@ -196,7 +196,7 @@ impl Service {
 
     /// What has to be done now and then, whether requests come or not: hears what others learnt, and tries
     /// keys again that Gemini refused. On Workers a cron trigger calls it, natively a task.
-    pub async fn tend<H: Host>(&self, host: &H) {
+    pub async fn tend<H: Host>(self: &Arc<Self>, host: &H) {
         for shard in self.ledger_shards.all() {
             let report = self.with_reports(shard, |reports| reports.take_anyway(host.clock().now()));
             if let Some(report) = report {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
-    KeyUpdate, MalformedEntry, PoolId, StateCounts,
+    KeyUpdate, MalformedEntry, PoolId,
 };
 
 use super::{AdminError, Answer, Context, Query, ok};
@@ -36,26 +36,23 @@ impl<H: AdminHost> Context<'_, H> {
         if search.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
             return Err(AdminError::Invalid(format!("'search' has at most {LONGEST_TEXT} characters")));
         }
-        let filter = KeyFilter { search: search.map(ToOwned::to_owned), enabled: query.parsed("enabled")? };
+        let unwell = self.unwell(Some(&pool.id)).await?;
+        let filter = KeyFilter {
+            search: search.map(ToOwned::to_owned),
+            enabled: query.parsed("enabled")?,
+            tag: query.get("tag").map(ToOwned::to_owned),
+            states: unwell.filter(&pool.id, query)?,
+        };
         let page = Page { after: query.parsed("cursor")?.unwrap_or_default(), limit };
-        let page = self.host.store().keys(&pool.id, &filter, page).await?;
+        let mut page = self.host.store().keys(&pool.id, &filter, page).await?;
+        page.keys.iter_mut().for_each(|key| unwell.complete(&pool.id, key));
         let next_cursor = page.next.map(|position| position.to_string());
-        ok(&KeyList { keys: page.keys, total: page.total, states: StateCounts::new(), next_cursor })
+        ok(&KeyList { keys: page.keys, total: page.total, states: unwell.count(&pool), next_cursor })
     }
 
     pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
         let pool = self.pool(reference).await?;
-        let sealed = self
-            .host
-            .store()
-            .data_key(&pool.id)
-            .await?
-            .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
-        let data_key = self
-            .service
-            .vault
-            .open_data_key(&pool.id, &sealed)
-            .map_err(|error| AdminError::Internal(error.to_string()))?;
+        let data_key = self.data_key(&pool.id).await?;
         let Sorted { keys, malformed, repeated } = self.sort_import(&pool.id, &data_key, import.keys)?;
         let added = if keys.is_empty() {
             0
@@ -86,6 +83,15 @@ impl<H: AdminHost> Context<'_, H> {
         let outcome = self.host.store().delete_keys(&pool.id, &delete.ids, now).await?;
         self.changed(&pool.id);
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
+    }
+
+    /// Opens the key that a pool's keys are sealed with.
+    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<DataKey, AdminError> {
+        let sealed = self.host.store().data_key(pool).await?;
+        let sealed =
+            sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
+        let opened = self.service.vault.open_data_key(pool, &sealed);
+        opened.map_err(|error| AdminError::Internal(error.to_string()))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
@@ -128,6 +134,7 @@ impl<H: AdminHost> Context<'_, H> {
                         weight,
                         project,
                         limits,
+                        enabled: true,
                     });
                 }
             }

@@ -53,7 +53,7 @@ fn report(from: &str, to: &str, copy: &Copy) -> MigrationReport {
 }
 
 /// The name that serde gives a variant.
-fn name(variant: &impl Serialize) -> String {
+pub(super) fn name(variant: &impl Serialize) -> String {
     serde_json::to_value(variant)
         .ok()
         .and_then(|value| value.as_str().map(ToOwned::to_owned))

@@ -7,6 +7,8 @@
 mod client_keys;
 mod error;
 mod events;
+mod key_checks;
+mod key_states;
 mod keys;
 mod migration;
 mod pools;
@@ -113,7 +115,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Migrate => self.migrate(body.read().await?).await,
             Endpoint::ListPools => self.list_pools().await,
             Endpoint::CreatePool => self.create_pool(body.read().await?).await,
-            Endpoint::ShowPool(pool) => ok(&self.pool(&pool).await?),
+            Endpoint::ShowPool(pool) => ok(&self.show_pool(&pool).await?),
             Endpoint::UpdatePool(pool) => self.update_pool(&pool, body.read().await?).await,
             Endpoint::DeletePool(pool) => self.delete_pool(&pool).await,
             Endpoint::PoolStats(pool) => self.pool_stats(&pool, query).await,
@@ -125,6 +127,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::ListKeys(pool) => self.list_keys(&pool, query).await,
             Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,
             Endpoint::ImportKeys(pool) => self.import_keys(&pool, body.read().await?).await,
+            Endpoint::CheckKeys(pool) => self.check_keys(&pool, body.read().await?).await,
             Endpoint::DeleteKeys(pool) => self.delete_keys(&pool, body.read().await?).await,
         }
     }

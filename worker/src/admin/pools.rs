@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pool_shared::{
-    ClientKeyId, KeyImportReport, PoolCreate, PoolCreated, PoolId, PoolList, PoolSettings, PoolUpdate,
+    ClientKeyId, KeyImportReport, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolSettings, PoolUpdate,
     pool_name,
 };
 
@@ -23,7 +23,16 @@ const MOST_FALLBACKS: usize = 4;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
-        ok(&PoolList { pools: self.host.store().pools().await? })
+        let mut pools = self.host.store().pools().await?;
+        let unwell = self.unwell(None).await?;
+        pools.iter_mut().for_each(|pool| pool.states = unwell.count(pool));
+        ok(&PoolList { pools })
+    }
+
+    pub(super) async fn show_pool(&self, reference: &str) -> Result<Pool, AdminError> {
+        let mut pool = self.pool(reference).await?;
+        pool.states = self.unwell(Some(&pool.id)).await?.count(&pool);
+        Ok(pool)
     }
 
     pub(super) async fn create_pool(&self, create: PoolCreate) -> Answer {
@@ -53,7 +62,7 @@ impl<H: AdminHost> Context<'_, H> {
         self.host.store().create_pool(&pool, self.host.clock().now()).await?;
         self.client_key_created();
         created(&PoolCreated {
-            pool: self.pool(id.as_str()).await?,
+            pool: self.show_pool(id.as_str()).await?,
             client_key: secret,
             import: KeyImportReport { added, duplicate: repeated, malformed },
         })
@@ -72,7 +81,7 @@ impl<H: AdminHost> Context<'_, H> {
         )?;
         self.host.store().update_pool(&pool.id, &change, self.host.clock().now()).await?;
         self.changed(&pool.id);
-        ok(&self.pool(pool.id.as_str()).await?)
+        ok(&self.show_pool(pool.id.as_str()).await?)
     }
 
     pub(super) async fn delete_pool(&self, reference: &str) -> Answer {

@@ -51,6 +51,8 @@ pub enum Endpoint {
     UpdateKeys(String),
     /// Add keys.
     ImportKeys(String),
+    /// Try keys now.
+    CheckKeys(String),
     /// Remove several keys.
     DeleteKeys(String),
 }
@@ -112,6 +114,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(Method::GET, "/admin/v1/pools/{pool}/keys", |names| Endpoint::ListKeys(pool(names))),
     route(Method::PATCH, "/admin/v1/pools/{pool}/keys", |names| Endpoint::UpdateKeys(pool(names))),
     route(Method::POST, "/admin/v1/pools/{pool}/keys/import", |names| Endpoint::ImportKeys(pool(names))),
+    route(Method::POST, "/admin/v1/pools/{pool}/keys/check", |names| Endpoint::CheckKeys(pool(names))),
     route(Method::POST, "/admin/v1/pools/{pool}/keys/delete", |names| Endpoint::DeleteKeys(pool(names))),
 ];
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use pool_shared::{
-    ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyStats, LedgerLoad, ModelStats, Pool,
-    PoolId, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
+    ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyState, KeyStats, LedgerLoad,
+    ModelStats, Pool, PoolId, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
@@ -52,7 +52,9 @@ impl<H: AdminHost> Context<'_, H> {
             let LedgerReply::Pool(part) = reply else { return Err(unexpected()) };
             activity.merge(&part);
         }
-        let keys = self.all_keys(&pool).await?;
+        let mut keys = self.all_keys(&pool).await?;
+        let unwell = self.unwell(Some(&pool.id)).await?;
+        keys.values_mut().for_each(|key| unwell.complete(&pool.id, key));
         ok(&shown(pool, window, activity, &keys))
     }
 
@@ -111,10 +113,21 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Asks every shard of the ledger.
     pub(super) async fn ask_ledgers(&self, request: &LedgerRequest) -> Result<Vec<LedgerReply>, AdminError> {
+        self.ask_ledgers_of(None, request).await
+    }
+
+    /// Asks the shard of the ledger that knows a pool best, or every one.
+    pub(super) async fn ask_ledgers_of(
+        &self,
+        pool: Option<&PoolId>,
+        request: &LedgerRequest,
+    ) -> Result<Vec<LedgerReply>, AdminError> {
         // What is still in this isolate's memory belongs to the answer.
         self.service.flush_once(self.host).await;
-        let shards = self.service.ledger_shards().all();
-        let asked = shards.map(|shard| self.service.ask_ledger(self.host, shard, request.clone()));
+        let shards = self.service.ledger_shards();
+        let shards = pool.map_or_else(|| shards.all().collect(), |pool| vec![shards.of(pool)]);
+        let asked =
+            shards.into_iter().map(|shard| self.service.ask_ledger(self.host, shard, request.clone()));
         Ok(try_join_all(asked).await?)
     }
 
@@ -189,7 +202,7 @@ fn shown(
             key: id,
             masked: key.map(|key| key.masked.clone()),
             name: key.map(|key| key.name.clone()).unwrap_or_default(),
-            condition: KeyCondition::default(),
+            condition: key.map_or_else(|| KeyCondition::of(KeyState::Removed), |key| key.condition.clone()),
             counters: summary.counters(),
             activity: summary.activity(),
             last_used: summary.last_used(),

@@ -156,6 +156,26 @@ struct Account {
 }
 
 impl AttemptRecord {
+    /// The record of an attempt on one certain key.
+    pub(super) fn of_key(
+        service: &Arc<Service>,
+        pool: &PoolId,
+        lease: Lease,
+        key: &KeyId,
+        model: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            service: Arc::clone(service),
+            pool: pool.clone(),
+            lease: Some(lease),
+            account: Some(Account { key: key.clone(), model: model.to_owned() }),
+            tokens: 0,
+            began: now,
+            received: None,
+        }
+    }
+
     /// A piece of the answer is there: what the attempt took is measured up to the last one.
     pub(super) fn received(&mut self, now: Timestamp) {
         let first = self.received.map_or(now, |(first, _)| first);

@@ -106,6 +106,16 @@ pub(super) async fn snapshot_of<H: Host>(
     Ok(lock(&service.snapshots).get(pool))
 }
 
+/// A pool as it stands in the store now; none when there is no such pool.
+pub(crate) async fn current_snapshot<H: Host>(
+    service: &Service,
+    host: &H,
+    pool: &PoolId,
+) -> Result<Option<Arc<Snapshot>>, ApiError> {
+    refresh_from_store(service, host, pool).await?;
+    Ok(lock(&service.snapshots).get(pool))
+}
+
 async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId) -> Result<(), ApiError> {
     let held = lock(&service.snapshots).version(pool).unwrap_or_default();
     let refreshed = host.store().refresh(pool, held).await;

@@ -12,6 +12,7 @@ mod embeddings;
 mod events;
 mod models;
 mod news;
+mod probe;
 mod rechecks;
 mod routes;
 mod snapshots;
@@ -26,8 +27,9 @@ pub use models::ModelCache;
 pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
-pub(crate) use authenticate::refresh;
-pub(crate) use news::{hear, tell};
+pub(crate) use authenticate::{current_snapshot, refresh};
+pub(crate) use news::{hear, prefix_of, tell, told};
+pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};

@@ -43,16 +43,26 @@ pub(crate) fn tell(service: &Service, now: Timestamp) {
 /// Takes in what others learnt.
 pub(crate) fn hear(service: &Service, records: &[LearntRecord], now: Timestamp) {
     let mut by_pool: BTreeMap<PoolId, Vec<Learnt>> = BTreeMap::new();
-    for record in records {
-        // A record that another version of the service wrote may not be readable: it is not needed.
-        if let Ok(Told { pool, learnt }) = serde_json::from_str(record.body.0.get()) {
-            by_pool.entry(pool).or_default().push(learnt);
-        }
+    for (pool, learnt) in told(records) {
+        by_pool.entry(pool).or_default().push(learnt);
     }
     let mut runtimes = lock(&service.runtimes);
     for (pool, learnt) in by_pool {
         runtimes.of(&pool, now).absorb(&learnt, now);
     }
+}
+
+/// What records tell. One that another version of the service wrote may not be readable: it is left out.
+pub(crate) fn told(records: &[LearntRecord]) -> impl Iterator<Item = (PoolId, Learnt)> {
+    records.iter().filter_map(|record| {
+        let Told { pool, learnt } = serde_json::from_str(record.body.0.get()).ok()?;
+        Some((pool, learnt))
+    })
+}
+
+/// What the ids of all records about a pool begin with.
+pub(crate) fn prefix_of(pool: &PoolId) -> String {
+    format!("{pool}|")
 }
 
 fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord> {
@@ -68,7 +78,7 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
         // Each adds to the others, so none takes the place of another.
         Fact::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
     };
-    let id = format!("{pool}|{subject}|{}|{kind}", learnt.model.as_deref().unwrap_or_default());
+    let id = format!("{}{subject}|{}|{kind}", prefix_of(&pool), learnt.model.as_deref().unwrap_or_default());
     let body = to_raw_value(&Told { pool, learnt }).ok()?;
     Some(LearntRecord { id, until, body: Opaque(body) })
 }

@@ -2,33 +2,35 @@
 //! themselves and a key that was called invalid once is not believed to be so for ever.
 //!
 //! In: the runtimes, which know when a key is due. Out: what Gemini said, learnt as from any attempt.
-//! Listing one model costs no quota, so these calls are not counted.
 
-use http::Method;
+use std::sync::Arc;
+
 use pool_shared::{KeyId, PoolId};
 
-use super::attempts::fetch;
 use super::authenticate::snapshot_of;
-use crate::host::{Clock, Host, UpstreamRequest};
-use crate::pool::{AttemptEnd, Snapshot};
+use super::probe::{ProbeModels, probe_member};
+use crate::host::{Clock, Host};
+use crate::pool::Snapshot;
 use crate::service::{Service, lock};
 
 /// Keys tried a time, one after another: a cron run on the free plan may make 50 calls.
 const MOST_CHECKS: usize = 20;
 
 /// Tries the keys again that are due.
-pub(crate) async fn recheck<H: Host>(service: &Service, host: &H) {
+pub(crate) async fn recheck<H: Host>(service: &Arc<Service>, host: &H) {
     let mut left = MOST_CHECKS;
     let pools = lock(&service.runtimes).due(host.clock().now());
     for pool in pools {
         // A store that does not answer leaves the keys due.
         let Ok(Some(snapshot)) = snapshot_of(service, host, &pool).await else { continue };
-        for key in due(service, host, &pool, &snapshot) {
+        let models = ProbeModels::of(&snapshot);
+        for id in due(service, host, &pool, &snapshot) {
             if left == 0 {
                 return;
             }
             left -= 1;
-            try_again(service, host, &snapshot, &key).await;
+            let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(key)) else { continue };
+            probe_member(service, host, &snapshot, &id, &key, &models).await;
         }
     }
 }
@@ -39,18 +41,4 @@ fn due<H: Host>(service: &Service, host: &H, pool: &PoolId, snapshot: &Snapshot)
     let runtime = runtimes.of(pool, now);
     runtime.meet(snapshot.roster(), now);
     runtime.due_rechecks(now)
-}
-
-async fn try_again<H: Host>(service: &Service, host: &H, snapshot: &Snapshot, id: &KeyId) {
-    let Some(Ok(key)) = snapshot.find_key(id).map(|key| snapshot.open(key)) else { return };
-    let began = host.clock().now();
-    let Some(lease) = lock(&service.runtimes).of(&snapshot.id, began).check(id, began) else { return };
-    let path = "/v1beta/models?pageSize=1".to_owned();
-    let tried = fetch(host, UpstreamRequest { method: Method::GET, path, key, body: None }).await;
-    let end = match &tried {
-        Ok(_) => AttemptEnd::Success { tokens: None },
-        Err(verdict) => AttemptEnd::Refused(verdict),
-    };
-    let now = host.clock().now();
-    lock(&service.runtimes).of(&snapshot.id, now).finish(&lease, &end, now);
 }

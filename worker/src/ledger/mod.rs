@@ -63,6 +63,11 @@ pub enum LedgerRequest {
         /// Of this pool; absent for all, lost attempts included.
         pool: Option<PoolId>,
     },
+    /// What was learnt of keys?
+    Learnt {
+        /// With ids that begin so; empty for everything.
+        prefix: String,
+    },
     /// How much was written?
     Load,
 }
@@ -89,6 +94,8 @@ pub enum LedgerReply {
         /// What to ask for `after` these.
         last: u64,
     },
+    /// What was learnt, by the records' ids.
+    Learnt(Vec<LearntRecord>),
     /// It is done.
     Done,
     /// What was written since the ledger was loaded.

@@ -11,6 +11,11 @@ impl ModelRules {
         Self(patterns)
     }
 
+    /// The entries that name one model each.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str).filter(|pattern| !pattern.contains('*'))
+    }
+
     /// Whether a model may be used.
     #[must_use]
     pub fn allow(&self, model: &str) -> bool {

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod kv;
 pub mod sql;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use pool_shared::{
     AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Limits, Pool, PoolId, PoolSettings,
     PoolUpdate, Weight,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -122,8 +124,8 @@ pub struct NewClientKey {
     pub hint: String,
 }
 
-/// A Gemini key to be added.
-#[derive(Clone, Debug, serde::Serialize)]
+/// A Gemini key to be added, or as stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewKey {
     /// Its id.
     pub id: KeyId,
@@ -143,6 +145,8 @@ pub struct NewKey {
     pub project: String,
     /// Its project's quotas, as far as the operator named them.
     pub limits: Limits,
+    /// Off means that a person took it out of use.
+    pub enabled: bool,
 }
 
 /// An admin token to be created, or as stored.
@@ -165,6 +169,34 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only enabled, or only disabled ones.
     pub enabled: Option<bool>,
+    /// Only those with this label.
+    pub tag: Option<String>,
+    /// Only those in certain states.
+    pub states: Option<StateFilter>,
+}
+
+/// Keys in certain states. The store knows who is disabled; of the others it has to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StateFilter {
+    /// Disabled ones.
+    pub disabled: bool,
+    /// Enabled ones that are not among `unwell`.
+    pub healthy: bool,
+    /// These, if they are enabled.
+    pub chosen: Vec<KeyId>,
+    /// All that are not healthy.
+    pub unwell: Vec<KeyId>,
+}
+
+/// An enabled key, and its project as the operator named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnabledKey {
+    /// Its pool.
+    pub pool: PoolId,
+    /// Its id.
+    pub id: KeyId,
+    /// Its project; empty when the operator named none.
+    pub project: String,
 }
 
 /// Which page of a list: what comes after `after`, at most `limit`.
@@ -255,6 +287,23 @@ pub trait ConfigStore: PoolReader + Replica {
         filter: &KeyFilter,
         page: Page,
     ) -> impl Future<Output = Result<KeyPage, StoreError>> + MaybeSend;
+
+    /// The enabled keys of some pools that are among `ids` or belong to one of `projects`.
+    fn enabled_keys(
+        &self,
+        pools: &[PoolId],
+        ids: &BTreeSet<KeyId>,
+        projects: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<Vec<EnabledKey>, StoreError>> + MaybeSend;
+
+    /// A page of a pool's keys as they are stored, in the order in which they were added: those of `ids`,
+    /// or all; and [`Page::after`] of the next page.
+    fn sealed_keys(
+        &self,
+        pool: &PoolId,
+        ids: Option<&[KeyId]>,
+        page: Page,
+    ) -> impl Future<Output = Result<(Vec<NewKey>, Option<u64>), StoreError>> + MaybeSend;
 
     /// Adds keys, passing over those that the pool has. Gives how many are new.
     fn import_keys(

@@ -23,6 +23,7 @@ mod counting;
 mod doors;
 mod embeddings;
 mod failures;
+mod key_states;
 mod keys;
 mod models;
 mod pools;
@@ -71,6 +72,12 @@ mod suite {
             a_removed_key_is_gone
             a_disabled_key_is_not_used
             weight_zero_is_the_last_resort;
+        key_states:
+            what_gemini_said_of_keys_is_shown
+            keys_are_filtered_by_state_and_tag
+            keys_are_tried_now
+            candidates_are_tried_and_nothing_is_kept
+            a_check_that_makes_no_sense_is_refused;
         client_keys:
             a_client_key_works_until_it_is_revoked;
         doors:

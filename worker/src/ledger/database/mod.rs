@@ -94,6 +94,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
                 self.reset(pool.as_ref(), now)?;
                 Ok(LedgerReply::Done)
             }
+            LedgerRequest::Learnt { prefix } => Ok(LedgerReply::Learnt(self.tail()?.learnt(prefix, now))),
             LedgerRequest::Load => {
                 self.tail()?;
                 Ok(LedgerReply::Load(self.load))

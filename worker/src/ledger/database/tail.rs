@@ -194,6 +194,13 @@ impl Tail {
         }
     }
 
+    /// What was learnt, of the ids that begin so.
+    pub(super) fn learnt(&self, prefix: &str, now: Timestamp) -> Vec<LearntRecord> {
+        let from_there = self.learnt.range(prefix.to_owned()..);
+        let so = from_there.take_while(|(id, _)| id.starts_with(prefix)).map(|(_, known)| &known.record);
+        so.filter(|record| record.until > now).cloned().collect()
+    }
+
     /// The events of a pool (or of all) beyond a number, and the number of the last one looked at.
     pub(super) fn events(
         &self,

@@ -172,13 +172,13 @@ impl Runtime {
         }
     }
 
-    /// A lease for trying a key again that is out of use; `None` if the pool does not have it any more.
+    /// A lease for trying one certain key, in use or not; `None` if the pool does not have it any more.
     ///
     /// What is sent on it has to be a call that spends: Gemini lists its models to keys that it refuses
     /// everything else, and a success heals.
-    pub fn check(&mut self, key: &KeyId, now: Timestamp) -> Option<Lease> {
+    pub fn check(&mut self, key: &KeyId, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
         let key = self.members.find(key)?;
-        Some(self.lease(key, "", Cost::default(), now))
+        Some(self.lease(key, model, cost, now))
     }
 
     /// Makes the pool's keys known, as [`Self::pick`] does.

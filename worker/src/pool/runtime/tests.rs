@@ -286,7 +286,7 @@ fn an_invalid_key_is_tried_again_before_it_is_given_up() {
     assert_eq!((bench.usable(1), bench.state(0, 1)), (vec![1], KeyState::Standing(Condition::Suspect)));
     assert_eq!(bench.runtime.due_rechecks(at(599)), []);
     assert_eq!(bench.runtime.due_rechecks(at(600)), [id(0)]);
-    let lease = bench.runtime.check(&id(0), at(600)).unwrap();
+    let lease = bench.runtime.check(&id(0), "m", Cost::default(), at(600)).unwrap();
     bench.runtime.finish(&lease, &AttemptEnd::Refused(&verdict(Cause::InvalidKey, 0)), at(601));
     assert_eq!(bench.state(0, 602), KeyState::Standing(Condition::Invalid));
     assert_eq!((bench.usable(1_000_000), bench.runtime.due_rechecks(at(1_000_000))), (vec![1], vec![]));
@@ -298,7 +298,7 @@ fn what_can_heal_is_tried_again_by_one_key_of_the_project() {
     bench.refuse(0, &verdict(Cause::Billing, 0), 0);
     assert_eq!(bench.usable(100_000), [2]);
     assert_eq!(bench.runtime.due_rechecks(at(3_600)), [id(0)]);
-    let lease = bench.runtime.check(&id(0), at(3_600)).unwrap();
+    let lease = bench.runtime.check(&id(0), "m", Cost::default(), at(3_600)).unwrap();
     bench.succeed(&lease, 3_601);
     assert_eq!((bench.usable(3_601), bench.runtime.due_rechecks(at(100_000))), (vec![0, 1, 2], vec![]));
 }
@@ -348,7 +348,7 @@ fn what_one_isolate_learns_the_others_know() {
     assert_eq!((one.usable(2), other.usable(2)), (vec![1], vec![1]));
     assert_eq!(other.state(3, 2), KeyState::Standing(Condition::Suspended));
     assert_eq!(other.runtime.take_learnt(at(2)), [], "what was heard is not passed on");
-    let lease = one.runtime.check(&id(3), at(100)).unwrap();
+    let lease = one.runtime.check(&id(3), "m", Cost::default(), at(100)).unwrap();
     one.succeed(&lease, 101);
     other.runtime.absorb(&one.runtime.take_learnt(at(102)), at(102));
     assert_eq!(other.usable(103), [1, 2, 3]);

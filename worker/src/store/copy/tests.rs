@@ -33,6 +33,7 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
         weight: Weight::default(),
         project: "projects/1".to_owned(),
         limits: Limits::default(),
+        enabled: true,
     };
     let pool = NewPool {
         id: PoolId::new(id),

@@ -189,6 +189,7 @@ fn new_pool(name: &str) -> NewPool {
         weight: Weight::default(),
         project: "projects/1".to_owned(),
         limits: Limits::default(),
+        enabled: true,
     };
     NewPool {
         id: PoolId::new(format!("pool-{name}")),

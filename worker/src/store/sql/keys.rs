@@ -1,15 +1,17 @@
 //! The admin API's statements about Gemini keys. Lists of keys or ids travel as one JSON text, since
 //! D1 takes at most 100 parameters a statement.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use pool_shared::{Key, KeyChange, KeyId, PoolId};
 
 use super::rows::KeyRow;
 use super::{json_text, read_rows};
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{BatchOutcome, KeyFilter, KeyPage, NewKey, Page, StoreError};
+use crate::store::{BatchOutcome, EnabledKey, KeyFilter, KeyPage, NewKey, Page, StoreError};
 
-/// What a [`KeyFilter`] selects: pool `?1`, state `?2`, searched text `?3`.
+/// What a [`KeyFilter`] selects: pool `?1`, enabled `?2`, searched text `?3`, tag `?4`, states `?5`.
 macro_rules! select_filtered {
     ($columns:literal, $rest:literal) => {
         concat!(
@@ -18,7 +20,11 @@ macro_rules! select_filtered {
             " AS row FROM keys WHERE pool_id = ?1 AND (?2 IS NULL OR enabled = ?2)
                 AND (?3 IS NULL OR instr(lower(
                     id || ' ' || masked || ' ' || substr(digest, 1, 8) || ' ' || name || ' ' || tag || ' ' || project
-                ), ?3) > 0) ",
+                ), ?3) > 0)
+                AND (?4 IS NULL OR tag = ?4)
+                AND (?5 IS NULL OR CASE WHEN enabled = 0 THEN ?5 ->> '$.disabled' ELSE
+                    id IN (SELECT value FROM json_each(?5, '$.chosen'))
+                    OR (?5 ->> '$.healthy' AND id NOT IN (SELECT value FROM json_each(?5, '$.unwell'))) END) ",
             $rest
         )
     };
@@ -30,7 +36,7 @@ const LIST: &str = select_filtered!(
         'project', project, 'limits', json(limits), 'weight', weight, 'enabled', enabled, 'position', position,
         'created_at', created_at, 'updated_at', updated_at
     )",
-    "AND position > ?4 ORDER BY position LIMIT ?5"
+    "AND position > ?6 ORDER BY position LIMIT ?7"
 );
 
 const COUNT: &str = select_filtered!("json_quote(count(*))", "");
@@ -41,7 +47,7 @@ const INSERT: &str = "INSERT INTO keys
         (pool_id, digest, id, sealed, masked, name, tag, project, limits, weight, enabled, position, created_at,
          updated_at)
     SELECT ?1, value ->> 'digest', value ->> 'id', value ->> 'sealed', value ->> 'masked', value ->> 'name',
-        value ->> 'tag', value ->> 'project', value ->> 'limits', value ->> 'weight', 1, ?3 * 1000 + key, ?3, ?3
+        value ->> 'tag', value ->> 'project', value ->> 'limits', value ->> 'weight', value ->> 'enabled', ?3 * 1000 + key, ?3, ?3
     FROM json_each(?2)
     WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1)
     ON CONFLICT DO NOTHING";
@@ -50,13 +56,66 @@ pub(super) fn insert(pool: &PoolId, keys: &[NewKey], now: Timestamp) -> Result<S
     Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into()]))
 }
 
-pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Vec<Statement> {
+pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<Vec<Statement>, StoreError> {
     let search = filter.search.as_deref().map(str::to_lowercase);
-    let filter = [pool.as_str().into(), filter.enabled.into(), search.as_deref().into()];
+    let states = filter.states.as_ref().map(json_text).transpose()?.unwrap_or(SqlValue::Null);
+    let filter = [
+        pool.as_str().into(),
+        filter.enabled.into(),
+        search.as_deref().into(),
+        filter.tag.as_deref().into(),
+        states,
+    ];
     let mut paged = filter.to_vec();
     // One more than asked for tells whether there is a next page.
     paged.extend([page.after.into(), SqlValue::Integer(u64::from(page.limit) + 1)]);
-    vec![Statement::new(LIST, paged), Statement::new(COUNT, filter)]
+    Ok(vec![Statement::new(LIST, paged), Statement::new(COUNT, filter)])
+}
+
+/// A page of whole rows, each with its position.
+pub(super) fn sealed(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "SELECT json_array(position, json_object(
+            'id', id, 'digest', digest, 'sealed', sealed, 'masked', masked, 'name', name, 'tag', tag,
+            'weight', weight, 'project', project, 'limits', json(limits),
+            'enabled', json(CASE enabled WHEN 0 THEN 'false' ELSE 'true' END)
+        )) AS row FROM keys
+         WHERE pool_id = ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) AND position > ?3
+         ORDER BY position LIMIT ?4",
+        [
+            pool.as_str().into(),
+            ids.map(|ids| json_text(&ids)).transpose()?.unwrap_or(SqlValue::Null),
+            page.after.into(),
+            SqlValue::Integer(u64::from(page.limit) + 1),
+        ],
+    ))
+}
+
+pub(super) fn read_sealed(outcome: &Outcome, page: Page) -> Result<(Vec<NewKey>, Option<u64>), StoreError> {
+    let mut rows: Vec<(u64, NewKey)> = read_rows(outcome)?;
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|(position, _)| *position);
+    Ok((rows.into_iter().map(|(_, key)| key).collect(), next))
+}
+
+pub(super) fn enabled(
+    pools: &[PoolId],
+    ids: &BTreeSet<KeyId>,
+    projects: &BTreeSet<String>,
+) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "SELECT json_array(pool_id, id, project) AS row FROM keys
+         WHERE enabled = 1 AND pool_id IN (SELECT value FROM json_each(?1))
+            AND (id IN (SELECT value FROM json_each(?2)) OR project IN (SELECT value FROM json_each(?3)))",
+        [json_text(&pools)?, json_text(ids)?, json_text(projects)?],
+    ))
+}
+
+pub(super) fn read_enabled(outcome: &Outcome) -> Result<Vec<EnabledKey>, StoreError> {
+    let rows: Vec<(PoolId, KeyId, String)> = read_rows(outcome)?;
+    Ok(rows.into_iter().map(|(pool, id, project)| EnabledKey { pool, id, project }).collect())
 }
 
 pub(super) fn read_page(outcomes: &[Outcome], page: Page) -> Result<KeyPage, StoreError> {

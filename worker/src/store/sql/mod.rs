@@ -10,6 +10,7 @@ mod rows;
 pub(super) mod schema;
 pub(super) mod snapshot;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -18,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
-    BatchOutcome, ConfigStore, KeyFilter, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig,
-    PoolReader, Refreshed, StoreError, StoredAdminToken,
+    BatchOutcome, ConfigStore, EnabledKey, KeyFilter, KeyPage, NewClientKey, NewKey, NewPool, Page,
+    PoolConfig, PoolReader, Refreshed, StoreError, StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -176,7 +177,25 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     }
 
     async fn keys(&self, pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<KeyPage, StoreError> {
-        keys::read_page(&self.run(keys::list(pool, filter, page)).await?, page)
+        keys::read_page(&self.run(keys::list(pool, filter, page)?).await?, page)
+    }
+
+    async fn enabled_keys(
+        &self,
+        pools: &[PoolId],
+        ids: &BTreeSet<KeyId>,
+        projects: &BTreeSet<String>,
+    ) -> Result<Vec<EnabledKey>, StoreError> {
+        keys::read_enabled(&self.run_one(keys::enabled(pools, ids, projects)?).await?)
+    }
+
+    async fn sealed_keys(
+        &self,
+        pool: &PoolId,
+        ids: Option<&[KeyId]>,
+        page: Page,
+    ) -> Result<(Vec<NewKey>, Option<u64>), StoreError> {
+        keys::read_sealed(&self.run_one(keys::sealed(pool, ids, page)?).await?, page)
     }
 
     async fn import_keys(

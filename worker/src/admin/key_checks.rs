@@ -1,0 +1,157 @@
+//! Trying keys now: keys of a pool, and candidates before they are imported.
+//!
+//! In: ids and secrets, at most 20 together. Out: what Gemini said to each. Of the pool's enabled keys it
+//! is learnt and counted as from any attempt; of a disabled key and of a candidate nothing is kept. It
+//! writes no row of the config; the attempts travel in one report to the ledger.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use pool_shared::{CheckedKey, GeminiKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict, Pool, Secret};
+
+use super::{AdminError, Answer, Context, ok};
+use crate::gateway::{self, Probe, ProbeModels};
+use crate::gemini::redact_keys;
+use crate::host::{AdminHost, Clock};
+use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::pool::{Cause, Snapshot};
+use crate::service::lock;
+use crate::store::{ConfigStore, Page, StoreError};
+
+/// Calls at once: a Worker has six connections.
+const AT_ONCE: usize = 5;
+
+/// A key that is to be tried, or why it cannot be.
+struct Candidate {
+    id: Option<KeyId>,
+    masked: String,
+    key: Result<GeminiKey, (KeyVerdict, String)>,
+}
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn check_keys(&self, reference: &str, check: KeyCheck) -> Answer {
+        let KeyCheck { ids, keys } = check;
+        if !(1..=KeyCheck::MAX_KEYS).contains(&(ids.len() + keys.len())) {
+            let most = KeyCheck::MAX_KEYS;
+            return Err(AdminError::Invalid(format!(
+                "1 to {most} keys a request: send the rest in further ones"
+            )));
+        }
+        let pool = self.pool(reference).await?;
+        let snapshot = gateway::current_snapshot(self.service, self.host, &pool.id)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.message))?
+            .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
+        let (mut candidates, missing) = self.stored_candidates(&pool, &ids).await?;
+        candidates.extend(keys.iter().map(given_candidate));
+        self.hear_of(&pool, &snapshot).await?;
+
+        let models = ProbeModels::of(&snapshot);
+        let mut results = Vec::with_capacity(candidates.len());
+        // The first one finds out which model there is, then the others go together.
+        let (first, rest) = candidates.split_at(1.min(candidates.len()));
+        for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
+            results.extend(join_all(some.iter().map(|one| self.try_one(&snapshot, one, &models))).await);
+        }
+        self.service.flush_once(self.host).await;
+        ok(&KeyCheckReport { results, missing })
+    }
+
+    /// The keys of some ids, in the order of the ids, and the ids that the pool does not have.
+    async fn stored_candidates(
+        &self,
+        pool: &Pool,
+        ids: &[KeyId],
+    ) -> Result<(Vec<Candidate>, Vec<KeyId>), AdminError> {
+        if ids.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let data_key = self.data_key(&pool.id).await?;
+        let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
+        let (mut stored, _) = self.host.store().sealed_keys(&pool.id, Some(ids), page).await?;
+        let (mut candidates, mut missing, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for id in ids.iter().filter(|id| seen.insert(*id)) {
+            let Some(place) = stored.iter().position(|key| key.id == *id) else {
+                missing.push(id.clone());
+                continue;
+            };
+            let key = stored.swap_remove(place);
+            let opened = data_key.open(&pool.id, id, &key.sealed);
+            let opened = opened.map_err(|error| (KeyVerdict::Unreachable, error.to_string()));
+            candidates.push(Candidate { id: Some(key.id), masked: key.masked, key: opened });
+        }
+        Ok((candidates, missing))
+    }
+
+    /// Takes in what other isolates learnt of the pool: whether a key that is called invalid was so before
+    /// makes a difference.
+    async fn hear_of(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
+        let now = self.host.clock().now();
+        lock(&self.service.runtimes).of(&pool.id, now).meet(snapshot.roster(), now);
+        let request = LedgerRequest::Learnt { prefix: gateway::prefix_of(&pool.id) };
+        for reply in self.ask_ledgers_of(Some(&pool.id), &request).await? {
+            if let LedgerReply::Learnt(records) = reply {
+                gateway::hear(self.service, &records, now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_one(&self, pool: &Snapshot, candidate: &Candidate, models: &ProbeModels) -> CheckedKey {
+        let (service, host) = (self.service, self.host);
+        let checked = |verdict, message| CheckedKey {
+            id: candidate.id.clone(),
+            masked: candidate.masked.clone(),
+            verdict,
+            message,
+            model: None,
+            until: None,
+        };
+        let key = match &candidate.key {
+            Ok(key) => key,
+            Err((verdict, message)) => return checked(*verdict, message.clone()),
+        };
+        let member = candidate.id.as_ref().filter(|id| pool.find_key(id).is_some());
+        let Probe { model, refusal } = match member {
+            Some(id) => gateway::probe_member(service, host, pool, id, key, models).await,
+            None => gateway::probe(host, key, models).await,
+        };
+        let model = model.map(|model| model.as_str().to_owned());
+        let Some(refusal) = refusal else {
+            return CheckedKey { model, ..checked(KeyVerdict::Valid, String::new()) };
+        };
+        let verdict = verdict_of(refusal.cause);
+        let until = refusal.until.filter(|_| verdict == KeyVerdict::Limited);
+        CheckedKey { model, until, ..checked(verdict, redact_keys(&refusal.answer.message)) }
+    }
+}
+
+fn given_candidate(secret: &Secret) -> Candidate {
+    let parsed = GeminiKey::parse(secret.expose());
+    let masked = parsed.as_ref().map(GeminiKey::masked).unwrap_or_default();
+    Candidate { id: None, masked, key: parsed.map_err(|error| (KeyVerdict::Malformed, error.to_string())) }
+}
+
+/// What a refusal says of the key.
+const fn verdict_of(cause: Cause) -> KeyVerdict {
+    match cause {
+        Cause::InvalidKey => KeyVerdict::Invalid,
+        Cause::LeakedKey => KeyVerdict::Leaked,
+        Cause::Suspended => KeyVerdict::Suspended,
+        Cause::Blocked(_) => KeyVerdict::Blocked,
+        Cause::Billing => KeyVerdict::Billing,
+        Cause::RequestQuota | Cause::TokenQuota | Cause::DayQuota | Cause::NoQuota | Cause::Burst => {
+            KeyVerdict::Limited
+        }
+        Cause::NewUsers
+        | Cause::Overloaded
+        | Cause::Internal
+        | Cause::Deadline
+        | Cause::SoftFailure
+        | Cause::Location
+        | Cause::Network
+        | Cause::UnknownModel
+        | Cause::Caller
+        | Cause::Ours => KeyVerdict::Unreachable,
+    }
+}

@@ -1,0 +1,241 @@
+//! How keys stand, as the ledger knows it from all isolates.
+//!
+//! In: the facts that isolates told the ledger. Out: the condition of each enabled key that is not healthy.
+//! The rules are those of the pool engine's runtime, which a test holds them against.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use pool_shared::{Key, KeyCondition, KeyId, KeyState, Pool, PoolId, RestingModel, StateCounts};
+
+use super::migration::name;
+use super::stats::unexpected;
+use super::{AdminError, Context, Query};
+use crate::gateway;
+use crate::host::{AdminHost, Clock};
+use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::pool::{Condition, CoolingReason, Fact, Learnt, Subject};
+use crate::store::{ConfigStore, EnabledKey, StateFilter};
+
+/// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
+pub(super) struct Unwell(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
+
+impl<H: AdminHost> Context<'_, H> {
+    /// How the keys of a pool stand, or those of all pools. One question to the ledger, and one to the
+    /// store unless all keys are healthy.
+    pub(super) async fn unwell(&self, pool: Option<&PoolId>) -> Result<Unwell, AdminError> {
+        let now = self.host.clock().now();
+        let facts = match self.learnt(pool).await {
+            Ok(learnt) => facts_by_pool(learnt, now),
+            Err(AdminError::Ledger(_)) => return Ok(Unwell(None)),
+            Err(error) => return Err(error),
+        };
+        let (mut pools, mut keys, mut projects) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for (pool, facts) in facts.iter().filter(|(_, facts)| !facts.is_empty()) {
+            pools.push(pool.clone());
+            facts.name_subjects(&mut keys, &mut projects);
+        }
+        let mut unwell: BTreeMap<PoolId, HashMap<KeyId, KeyCondition>> = BTreeMap::new();
+        if !pools.is_empty() {
+            for EnabledKey { pool, id, project } in
+                self.host.store().enabled_keys(&pools, &keys, &projects).await?
+            {
+                let condition = facts.get(&pool).and_then(|facts| facts.of(&id, &project));
+                if let Some(condition) = condition {
+                    unwell.entry(pool).or_default().insert(id, condition);
+                }
+            }
+        }
+        Ok(Unwell(Some(unwell)))
+    }
+
+    /// What the ledger knows of a pool's keys, or of all.
+    pub(super) async fn learnt(&self, pool: Option<&PoolId>) -> Result<Vec<(PoolId, Learnt)>, AdminError> {
+        let request = LedgerRequest::Learnt { prefix: pool.map(gateway::prefix_of).unwrap_or_default() };
+        let mut learnt = Vec::new();
+        for reply in self.ask_ledgers_of(pool, &request).await? {
+            let LedgerReply::Learnt(records) = reply else { return Err(unexpected()) };
+            learnt.extend(gateway::told(&records));
+        }
+        Ok(learnt)
+    }
+}
+
+impl Unwell {
+    /// Completes a key.
+    pub(super) fn complete(&self, pool: &PoolId, key: &mut Key) {
+        key.condition = match &self.0 {
+            _ if !key.enabled => KeyCondition::of(KeyState::Disabled),
+            None => KeyCondition::of(KeyState::Unknown),
+            Some(pools) => pools
+                .get(pool)
+                .and_then(|keys| keys.get(&key.id).cloned())
+                .unwrap_or_else(|| KeyCondition::of(KeyState::Healthy)),
+        };
+    }
+
+    /// Counts a pool's keys by their states.
+    pub(super) fn count(&self, pool: &Pool) -> StateCounts {
+        let Some(pools) = &self.0 else { return StateCounts::new() };
+        let mut counts = StateCounts::new();
+        for condition in pools.get(&pool.id).into_iter().flat_map(HashMap::values) {
+            *counts.entry(condition.state).or_default() += 1;
+        }
+        let unwell: u64 = counts.values().sum();
+        counts.insert(KeyState::Healthy, pool.enabled_keys.saturating_sub(unwell));
+        counts.insert(KeyState::Disabled, pool.keys.saturating_sub(pool.enabled_keys));
+        counts.retain(|_, count| *count > 0);
+        counts
+    }
+
+    /// What the store is to look for when keys in certain states are asked for: `state=cooling,limited`.
+    pub(super) fn filter(&self, pool: &PoolId, query: &Query) -> Result<Option<StateFilter>, AdminError> {
+        let Some(text) = query.get("state").filter(|text| !text.is_empty()) else { return Ok(None) };
+        let states: Vec<KeyState> = text
+            .split(',')
+            .map(|state| state.trim().parse().map_err(|_| invalid_state()))
+            .collect::<Result<_, _>>()?;
+        let empty = HashMap::new();
+        let unwell = match &self.0 {
+            Some(pools) => pools.get(pool).unwrap_or(&empty),
+            None if states == [KeyState::Disabled] => &empty,
+            None => return Err(unexpected()),
+        };
+        let chosen = unwell.iter().filter(|(_, condition)| states.contains(&condition.state));
+        Ok(Some(StateFilter {
+            disabled: states.contains(&KeyState::Disabled),
+            healthy: states.contains(&KeyState::Healthy),
+            chosen: chosen.map(|(id, _)| id.clone()).collect(),
+            unwell: unwell.keys().cloned().collect(),
+        }))
+    }
+}
+
+fn invalid_state() -> AdminError {
+    let names: Vec<_> = KeyState::ALL.iter().map(|state| state.name()).collect();
+    AdminError::Invalid(format!("'state' is a list of {}", names.join(", ")))
+}
+
+/// What is known of a pool's keys and projects.
+#[derive(Default)]
+struct Facts {
+    /// The projects that Gemini named.
+    projects: HashMap<KeyId, String>,
+    standing: BTreeMap<Subject, (Timestamp, KeyCondition)>,
+    resting: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
+}
+
+fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<PoolId, Facts> {
+    let mut pools: BTreeMap<PoolId, Facts> = BTreeMap::new();
+    for (pool, learnt) in learnt {
+        pools.entry(pool).or_default().take_in(learnt, now);
+    }
+    for facts in pools.values_mut() {
+        facts.standing.retain(|_, (_, condition)| condition.state != KeyState::Healthy);
+    }
+    pools
+}
+
+impl Facts {
+    fn take_in(&mut self, learnt: Learnt, now: Timestamp) {
+        let Learnt { subject, model, at, fact } = learnt;
+        match (fact, model) {
+            (Fact::Member { project }, _) => {
+                if let Subject::Key(id) = subject {
+                    self.projects.insert(id, project);
+                }
+            }
+            (Fact::Standing { condition, message, next_check, .. }, _) => {
+                if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) {
+                    self.standing.insert(subject, (at, standing(condition, message, next_check)));
+                }
+            }
+            (Fact::Cooling { until, reason }, Some(model)) if until > now => {
+                let models = self.resting.entry(subject).or_default();
+                let rest = models.entry(model).or_insert((until, reason));
+                *rest = (*rest).max_by_end((until, reason));
+            }
+            _ => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.standing.is_empty() && self.resting.is_empty()
+    }
+
+    /// Names the keys and projects that anything is known against, and the keys that Gemini counted
+    /// among such projects.
+    fn name_subjects(&self, keys: &mut BTreeSet<KeyId>, projects: &mut BTreeSet<String>) {
+        for subject in self.standing.keys().chain(self.resting.keys()) {
+            match subject {
+                Subject::Key(id) => keys.insert(id.clone()),
+                Subject::Project(name) => projects.insert(name.clone()),
+            };
+        }
+        let members = self.projects.iter().filter(|(_, project)| projects.contains(*project));
+        keys.extend(members.map(|(id, _)| id.clone()));
+    }
+
+    /// What is known against an enabled key. `project` is what the operator named, or nothing.
+    fn of(&self, id: &KeyId, project: &str) -> Option<KeyCondition> {
+        let learnt = self.projects.get(id).map_or("", String::as_str);
+        let project = if project.is_empty() { learnt } else { project };
+        let subjects = [Subject::Key(id.clone()), Subject::Project(project.to_owned())];
+        let standing = subjects.iter().find_map(|subject| self.standing.get(subject));
+        if let Some((_, condition)) = standing {
+            return Some(condition.clone());
+        }
+        let mut models: BTreeMap<&str, (Timestamp, CoolingReason)> = BTreeMap::new();
+        for (model, rest) in subjects.iter().filter_map(|subject| self.resting.get(subject)).flatten() {
+            let longest = models.entry(model).or_insert(*rest);
+            *longest = (*longest).max_by_end(*rest);
+        }
+        resting(&models)
+    }
+}
+
+trait Rest {
+    /// The one that ends later.
+    fn max_by_end(self, other: Self) -> Self;
+}
+
+impl Rest for (Timestamp, CoolingReason) {
+    fn max_by_end(self, other: Self) -> Self {
+        if other.0 > self.0 { other } else { self }
+    }
+}
+
+fn standing(condition: Condition, message: String, next_check: Option<Timestamp>) -> KeyCondition {
+    let (state, reason) = match condition {
+        Condition::Healthy => (KeyState::Healthy, None),
+        Condition::Suspect => (KeyState::Suspect, None),
+        Condition::Invalid => (KeyState::Invalid, None),
+        Condition::Leaked => (KeyState::Leaked, None),
+        Condition::Suspended => (KeyState::Suspended, None),
+        Condition::Billing => (KeyState::Billing, None),
+        Condition::Blocked(reason) => (KeyState::Blocked, Some(name(&reason))),
+    };
+    let message = Some(message).filter(|message| !message.is_empty());
+    KeyCondition { state, until: next_check, reason, message, models: Vec::new() }
+}
+
+fn resting(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCondition> {
+    let lasting = models.values().find(|(_, reason)| reason.lasts_the_day());
+    let longest = models.values().max_by_key(|(until, _)| *until)?;
+    let (_, reason) = lasting.unwrap_or(longest);
+    let rows = models.iter().map(|(model, (until, reason))| RestingModel {
+        model: (*model).to_owned(),
+        until: *until,
+        reason: name(reason),
+    });
+    Some(KeyCondition {
+        state: if lasting.is_some() { KeyState::Limited } else { KeyState::Cooling },
+        until: Some(longest.0),
+        reason: Some(name(reason)),
+        message: None,
+        models: rows.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use super::*;
+use crate::pool::{BlockReason, Roster, RosterKey, Runtime};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn key(number: usize) -> KeyId {
+    KeyId::new(format!("key-{number}"))
+}
+
+fn learnt(subject: Subject, model: Option<&str>, seconds: i64, fact: Fact) -> Learnt {
+    Learnt { subject, model: model.map(ToOwned::to_owned), at: at(seconds), fact }
+}
+
+fn stands(condition: Condition) -> Fact {
+    Fact::Standing { condition, message: "because".to_owned(), next_check: Some(at(5_000)), checks: 0 }
+}
+
+fn rests(until: i64, reason: CoolingReason) -> Fact {
+    Fact::Cooling { until: at(until), reason }
+}
+
+/// Keys 0 to 5; the operator says that 2 and 3 belong to a project, Gemini that 4 does.
+fn facts() -> Vec<Learnt> {
+    let one = |number| Subject::Key(key(number));
+    let project = || Subject::Project("projects/7".to_owned());
+    vec![
+        learnt(one(4), None, 1, Fact::Member { project: "projects/7".to_owned() }),
+        learnt(one(0), Some("a"), 2, rests(1_100, CoolingReason::Requests)),
+        learnt(one(0), Some("b"), 2, rests(1_200, CoolingReason::Burst)),
+        learnt(one(0), Some("c"), 2, rests(900, CoolingReason::Burst)),
+        learnt(project(), Some("a"), 3, rests(9_000, CoolingReason::Day)),
+        learnt(one(3), None, 4, stands(Condition::Blocked(BlockReason::Referrer))),
+        learnt(one(1), None, 6, stands(Condition::Healthy)),
+        learnt(one(1), None, 5, stands(Condition::Billing)),
+    ]
+}
+
+fn project(number: usize) -> &'static str {
+    if matches!(number, 2 | 3) { "projects/7" } else { "" }
+}
+
+fn of_ledger(now: Timestamp) -> Facts {
+    let pool = PoolId::new("pool-1");
+    let learnt = facts().into_iter().map(|learnt| (pool.clone(), learnt)).collect();
+    facts_by_pool(learnt, now).remove(&pool).unwrap()
+}
+
+#[test]
+fn a_key_s_state_has_its_reason_and_its_end() {
+    let facts = of_ledger(at(1_000));
+    let cooling = facts.of(&key(0), "").unwrap();
+    assert_eq!((cooling.state, cooling.until), (KeyState::Cooling, Some(at(1_200))));
+    let models: Vec<_> =
+        cooling.models.iter().map(|rest| (rest.model.as_str(), rest.reason.as_str())).collect();
+    assert_eq!(models, [("a", "requests"), ("b", "burst")]);
+    assert_eq!(facts.of(&key(1), ""), None, "what was said later holds");
+    let limited = facts.of(&key(2), "projects/7").unwrap();
+    assert_eq!((limited.state, limited.reason.as_deref()), (KeyState::Limited, Some("day")));
+    let blocked = facts.of(&key(3), "projects/7").unwrap();
+    assert_eq!((blocked.state, blocked.reason.as_deref()), (KeyState::Blocked, Some("referrer")));
+    assert_eq!((blocked.message.as_deref(), blocked.until), (Some("because"), Some(at(5_000))));
+    assert_eq!(facts.of(&key(4), "").unwrap().state, KeyState::Limited, "Gemini named its project");
+    assert_eq!(facts.of(&key(4), "other"), None, "the operator knows better");
+}
+
+#[test]
+fn the_store_is_asked_for_no_more_keys_than_can_be_unwell() {
+    let (mut keys, mut projects) = (BTreeSet::new(), BTreeSet::new());
+    of_ledger(at(1_000)).name_subjects(&mut keys, &mut projects);
+    assert_eq!(keys, BTreeSet::from([key(0), key(3), key(4)]));
+    assert_eq!(projects, BTreeSet::from(["projects/7".to_owned()]));
+}
+
+/// The pool engine decides which keys are used: what is shown has to be what it does.
+#[test]
+fn what_is_shown_is_what_the_engine_does() {
+    let keys = (0..6).map(|number| RosterKey {
+        id: key(number),
+        weight: 1,
+        project: Some(project(number).to_owned()).filter(|project| !project.is_empty()),
+        limits: pool_shared::Limits::default(),
+    });
+    for now in [1_000, 1_150, 8_000, 20_000] {
+        let mut runtime = Runtime::default();
+        runtime.meet(&Roster { version: 1, keys: keys.clone().collect() }, at(0));
+        runtime.absorb(&facts(), at(now));
+        let facts = of_ledger(at(now));
+        for number in 0..6 {
+            let shown = facts.of(&key(number), project(number));
+            let models = |rests: Vec<(String, Timestamp, CoolingReason)>| {
+                let mut names: Vec<_> = rests.into_iter().map(|(model, ..)| model).collect();
+                names.sort();
+                names
+            };
+            match runtime.state(&key(number), at(now)).unwrap() {
+                crate::pool::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
+                crate::pool::KeyState::Standing(condition) => {
+                    let expected = standing(condition, String::new(), None).state;
+                    assert_eq!(shown.unwrap().state, expected, "{number} at {now}");
+                }
+                crate::pool::KeyState::Cooling(rests) => {
+                    let shown = shown.unwrap().models.into_iter().map(|rest| rest.model);
+                    assert_eq!(shown.collect::<Vec<_>>(), models(rests), "{number} at {now}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A smallest request that tells whether a key works.
+//!
+//! In: a key, in clear or of a snapshot. Out: what Gemini said; of a pool's key it is counted and learnt as
+//! from any attempt. The request has to be one that spends: Gemini lists its models to keys that it refuses
+//! everything else. What must never happen here: a key blamed for a model that nobody has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use pool_shared::{GeminiKey, KeyId};
+
+use super::attempts::{AttemptRecord, fetch, post};
+use crate::gemini::{GenerateResponse, Method, ModelId};
+use crate::host::{Clock, Host, UpstreamError};
+use crate::openai::ApiError;
+use crate::pool::{Cause, Cost, Snapshot, Verdict, network_fault};
+use crate::service::{Service, lock};
+use crate::translate::Usage;
+
+/// Models that cost little. Google takes models away, so there are several; `-latest` names stay.
+const USUAL_MODELS: [&str; 5] = [
+    "gemini-3.5-flash-lite",
+    "gemini-flash-lite-latest",
+    "gemini-flash-latest",
+    "gemini-3.5-flash",
+    "gemini-2.5-flash-lite",
+];
+/// Models that are tried until one is known: each one too many is a further call.
+const MOST_MODELS: usize = 4;
+/// How long a probe waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PROMPT: &str =
+    r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":1}}"#;
+/// What it uses up of its key's quotas.
+const COST: Cost = Cost { requests: 1, tokens: 2 };
+
+/// The models to probe a pool's keys with. What one probe finds out about them the next ones heed.
+pub(crate) struct ProbeModels {
+    models: Vec<ModelId>,
+    first_known: AtomicUsize,
+}
+
+impl ProbeModels {
+    /// Models that the pool may use: cheap ones, then those that it names. A pool that may use none of
+    /// them is probed with the cheap ones all the same: its list is for callers.
+    pub(crate) fn of(pool: &Snapshot) -> Self {
+        let allowed = |name: &&str| pool.models.allow(name);
+        let named = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
+        let mut names: Vec<&str> = USUAL_MODELS.into_iter().chain(named).filter(allowed).collect();
+        if names.is_empty() {
+            names.extend(USUAL_MODELS);
+        }
+        let mut models: Vec<ModelId> = Vec::new();
+        for model in names.into_iter().filter_map(|name| ModelId::parse(name).ok()) {
+            if models.len() < MOST_MODELS && !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        Self { models, first_known: AtomicUsize::new(0) }
+    }
+}
+
+/// What Gemini said to a probe.
+pub(crate) struct Probe {
+    /// The model that was asked last.
+    pub(crate) model: Option<ModelId>,
+    /// Why it refused, if it did.
+    pub(crate) refusal: Option<Verdict>,
+}
+
+/// Probes a key that belongs to no pool: nothing is learnt or counted.
+pub(crate) async fn probe<H: Host>(host: &H, key: &GeminiKey, models: &ProbeModels) -> Probe {
+    probe_each(host, key, models, |_| None).await
+}
+
+/// Probes a key of a pool. Each call is counted as an attempt, and what Gemini says is learnt.
+pub(crate) async fn probe_member<H: Host>(
+    service: &Arc<Service>,
+    host: &H,
+    pool: &Snapshot,
+    id: &KeyId,
+    key: &GeminiKey,
+    models: &ProbeModels,
+) -> Probe {
+    let begin = |model: &ModelId| {
+        let now = host.clock().now();
+        let lease = {
+            let mut runtimes = lock(&service.runtimes);
+            let runtime = runtimes.of(&pool.id, now);
+            runtime.meet(pool.roster(), now);
+            runtime.check(id, model.as_str(), COST, now)
+        };
+        Some(AttemptRecord::of_key(service, &pool.id, lease?, id, model.as_str(), now))
+    };
+    probe_each(host, key, models, begin).await
+}
+
+async fn probe_each<H: Host>(
+    host: &H,
+    key: &GeminiKey,
+    models: &ProbeModels,
+    begin: impl Fn(&ModelId) -> Option<AttemptRecord>,
+) -> Probe {
+    let first = models.first_known.load(Ordering::Relaxed);
+    let mut probe = Probe { model: None, refusal: Some(no_model()) };
+    for (place, model) in models.models.iter().enumerate().skip(first) {
+        let record = begin(model);
+        let refusal = match (ask(host, key, model).await, record) {
+            (Ok(usage), record) => {
+                if let Some(record) = record {
+                    record.succeeded(&usage, host);
+                }
+                None
+            }
+            (Err(verdict), Some(record)) => Some(record.failed(verdict, &Usage::default(), host)),
+            (Err(verdict), None) => Some(verdict),
+        };
+        let cause = refusal.as_ref().map(|verdict| verdict.cause);
+        probe = Probe { model: Some(model.clone()), refusal };
+        match cause {
+            Some(Cause::UnknownModel) => drop(models.first_known.fetch_max(place + 1, Ordering::Relaxed)),
+            // Closed to this key only.
+            Some(Cause::NewUsers) => {}
+            _ => break,
+        }
+    }
+    probe
+}
+
+async fn ask<H: Host>(host: &H, key: &GeminiKey, model: &ModelId) -> Result<Usage, Verdict> {
+    let request = if model.as_str().contains("embedding") {
+        let name = model.resource();
+        let body =
+            format!(r#"{{"requests":[{{"model":"{name}","content":{{"parts":[{{"text":"hi"}}]}}}}]}}"#);
+        post(Method::BatchEmbed.path(model), key.clone(), body.into())
+    } else {
+        post(Method::Generate.path(model), key.clone(), Bytes::from_static(PROMPT.as_bytes()))
+    };
+    let asking = std::pin::pin!(fetch(host, request));
+    let timeout = std::pin::pin!(host.clock().sleep(PATIENCE));
+    let body = match select(asking, timeout).await {
+        Either::Left((answer, _)) => answer?,
+        Either::Right(_) => return Err(network_fault(&UpstreamError::Timeout(PATIENCE))),
+    };
+    // An answer is an answer, whatever stands in it; only its cost is of interest.
+    let answer: Option<GenerateResponse> = serde_json::from_slice(&body).ok();
+    let usage = answer.as_ref().and_then(|answer| answer.usage_metadata.as_ref());
+    Ok(usage.map(Usage::from).unwrap_or_default())
+}
+
+/// Others have found out that Gemini has none of the models.
+fn no_model() -> Verdict {
+    Verdict::of(Cause::UnknownModel, ApiError::model_not_found(&USUAL_MODELS.join(", ")))
+}

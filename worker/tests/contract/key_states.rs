@@ -1,0 +1,202 @@
+//! How keys stand with Gemini, as any isolate tells it, and trying them now.
+
+use std::collections::BTreeMap;
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{
+    CheckedKey, ErrorCode, Key, KeyCheckReport, KeyList, KeyState, KeyVerdict, Pool as PoolShown, PoolList,
+};
+use serde_json::{Value, json};
+
+use super::world::{MODEL, Pool, World, eventually, gemini_key};
+
+/// One key for each thing that Gemini can say of keys.
+const KEYS: [(&str, Behaviour, KeyVerdict); 7] = [
+    ("good", Behaviour::Ok, KeyVerdict::Valid),
+    ("minute", Behaviour::ExhaustedMinute, KeyVerdict::Limited),
+    ("day", Behaviour::ExhaustedDay, KeyVerdict::Limited),
+    ("invalid", Behaviour::Invalid, KeyVerdict::Invalid),
+    ("suspended", Behaviour::Suspended, KeyVerdict::Suspended),
+    ("leaked", Behaviour::Leaked, KeyVerdict::Leaked),
+    ("disabled-service", Behaviour::ServiceDisabled, KeyVerdict::Blocked),
+];
+
+async fn pool(world: &World) -> Pool {
+    let keys: Vec<_> = KEYS.iter().map(|(name, behaviour, _)| (*name, *behaviour)).collect();
+    world.pool(&keys).await
+}
+
+async fn list(world: &World, pool: &Pool, query: &str) -> KeyList {
+    world.get(&format!("/pools/{}/keys?{query}", pool.id)).await.json(200)
+}
+
+fn names(list: &KeyList) -> Vec<&str> {
+    list.keys.iter().map(|key| key.name.as_str()).collect()
+}
+
+fn named<'a>(keys: &'a [Key], name: &str) -> &'a Key {
+    keys.iter().find(|key| key.name == name).unwrap()
+}
+
+async fn check(world: &World, pool: &Pool, body: &Value) -> KeyCheckReport {
+    world.post(&format!("/pools/{}/keys/check", pool.id), body).await.json(200)
+}
+
+/// Tries every key of a pool.
+async fn check_all(world: &World, pool: &Pool) -> Vec<CheckedKey> {
+    let ids: Vec<_> = world.keys(pool).await.into_iter().map(|key| key.id).collect();
+    let report = check(world, pool, &json!({"ids": ids})).await;
+    assert_eq!(report.missing, []);
+    report.results
+}
+
+pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
+    let pool = pool(world).await;
+    let new = list(world, &pool, "").await;
+    assert!(new.keys.iter().all(|key| key.condition.state == KeyState::Healthy));
+    assert_eq!(new.states, BTreeMap::from([(KeyState::Healthy, 7)]));
+    let ids = json!([named(&new.keys, "good").id]);
+    world.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": {"enabled": false}})).await;
+
+    // Every key is asked, since none answers.
+    while world.chat(&pool, "hello").await.header("retry-after").is_empty() {}
+    let seen = eventually("every key's state", async || {
+        let keys = list(world, &pool, "").await;
+        (!keys.states.contains_key(&KeyState::Healthy)).then_some(keys)
+    })
+    .await;
+    let expected = [
+        ("good", KeyState::Disabled, None),
+        ("minute", KeyState::Cooling, Some("requests")),
+        ("day", KeyState::Limited, Some("day")),
+        ("invalid", KeyState::Suspect, None),
+        ("suspended", KeyState::Suspended, None),
+        ("leaked", KeyState::Leaked, None),
+        ("disabled-service", KeyState::Blocked, Some("service_disabled")),
+    ];
+    for (name, state, reason) in expected {
+        let condition = &named(&seen.keys, name).condition;
+        assert_eq!((condition.state, condition.reason.as_deref()), (state, reason), "{name}");
+        let rests = matches!(state, KeyState::Cooling | KeyState::Limited);
+        assert_eq!(condition.models.iter().any(|rest| rest.model == MODEL), rests, "{name}");
+        assert_eq!(
+            condition.until.is_none(),
+            matches!(state, KeyState::Disabled | KeyState::Leaked),
+            "{name}"
+        );
+        let message = condition.message.as_deref().unwrap_or_default();
+        assert_eq!(message.is_empty(), rests || state == KeyState::Disabled, "{name}");
+        assert!(!message.contains(&gemini_key(name)), "{message}");
+    }
+    let counts: BTreeMap<_, _> = expected.iter().map(|(_, state, _)| (*state, 1)).collect();
+    assert_eq!(seen.states, counts);
+    let shown: PoolShown = world.get(&format!("/pools/{}", pool.id)).await.json(200);
+    let all: PoolList = world.get("/pools").await.json(200);
+    assert_eq!((&shown.states, &all.pools[0].states), (&counts, &counts));
+    let stats = world.pool_stats(&pool).await;
+    for row in stats.keys {
+        let key = seen.keys.iter().find(|key| key.id == row.key).unwrap();
+        assert_eq!(row.condition.state, key.condition.state);
+    }
+}
+
+pub async fn keys_are_filtered_by_state_and_tag(world: &World) {
+    let pool = pool(world).await;
+    check_all(world, &pool).await;
+    let keys = world.keys(&pool).await;
+    let change = json!({"ids": [named(&keys, "leaked").id, named(&keys, "day").id], "set": {"tag": "old"}});
+    world.patch(&format!("/pools/{}/keys", pool.id), &change).await;
+    let off = json!({"ids": [named(&keys, "suspended").id], "set": {"enabled": false}});
+    world.patch(&format!("/pools/{}/keys", pool.id), &off).await;
+    for (query, expected) in [
+        ("state=healthy", &["good"][..]),
+        ("state=cooling,limited", &["minute", "day"]),
+        ("state=suspended", &[]),
+        ("state=disabled", &["suspended"]),
+        ("state=healthy,disabled,leaked", &["good", "suspended", "leaked"]),
+        ("tag=old", &["day", "leaked"]),
+        ("tag=ol", &[]),
+        ("tag=old&state=leaked&search=leak&enabled=true", &["leaked"]),
+    ] {
+        let list = list(world, &pool, query).await;
+        assert_eq!((names(&list), list.total), (expected.to_vec(), expected.len() as u64), "{query}");
+    }
+    let query = "state=cooling,limited,suspect,blocked&limit=3";
+    let first = list(world, &pool, query).await;
+    assert_eq!((names(&first), first.total), (vec!["minute", "day", "invalid"], 4));
+    let rest = list(world, &pool, &format!("{query}&cursor={}", first.next_cursor.unwrap())).await;
+    assert_eq!((names(&rest), rest.total), (vec!["disabled-service"], 4));
+    assert_eq!(rest.next_cursor, None);
+    let error = world.get(&format!("/pools/{}/keys?state=ill", pool.id)).await;
+    error.admin_error(400, ErrorCode::InvalidRequest);
+}
+
+pub async fn keys_are_tried_now(world: &World) {
+    let pool = pool(world).await;
+    let results = check_all(world, &pool).await;
+    for ((name, _, verdict), checked) in KEYS.iter().zip(&results) {
+        assert_eq!(checked.verdict, *verdict, "{name}: {}", checked.message);
+        assert_eq!(checked.message.is_empty(), *verdict == KeyVerdict::Valid, "{name}");
+        assert!(!checked.message.contains(&gemini_key(name)), "{}", checked.message);
+        assert_eq!(checked.until.is_some(), *verdict == KeyVerdict::Limited, "{name}");
+        assert!(checked.model.is_some() && checked.id.is_some());
+    }
+    // What was said holds, here and elsewhere, and each call is counted.
+    let states = list(world, &pool, "").await.states;
+    assert_eq!(states[&KeyState::Healthy], 1);
+    assert_eq!(world.pool_stats(&pool).await.total.requests, 7);
+    assert_eq!(world.gemini.counts().total().requests, 7);
+    let message = world.chat(&pool, "hello").await;
+    assert_eq!(message.status, 200);
+    assert_eq!(world.gemini.counts().total().requests, 8, "only the good one is asked");
+
+    // What heals is seen at once, also of a key that nobody uses.
+    world.gemini.set_behaviour(&gemini_key("suspended"), Behaviour::Ok).unwrap();
+    let keys = world.keys(&pool).await;
+    let suspended = &named(&keys, "suspended").id;
+    let report = check(world, &pool, &json!({"ids": [suspended, "key-unknown"]})).await;
+    assert_eq!((report.results.len(), report.results[0].verdict), (1, KeyVerdict::Valid));
+    assert_eq!(report.missing.len(), 1);
+    let keys = world.keys(&pool).await;
+    assert_eq!(named(&keys, "suspended").condition.state, KeyState::Healthy);
+    // Said a second time, it is believed.
+    let invalid = &named(&keys, "invalid").id;
+    check(world, &pool, &json!({"ids": [invalid]})).await;
+    assert_eq!(named(&world.keys(&pool).await, "invalid").condition.state, KeyState::Invalid);
+    // A key that a person switched off is tried too.
+    let off = json!({"ids": [suspended], "set": {"enabled": false}});
+    world.patch(&format!("/pools/{}/keys", pool.id), &off).await;
+    let report = check(world, &pool, &json!({"ids": [suspended]})).await;
+    assert_eq!(report.results[0].verdict, KeyVerdict::Valid);
+    assert_eq!(named(&world.keys(&pool).await, "suspended").condition.state, KeyState::Disabled);
+}
+
+pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {
+    let models = json!({"name": "lone", "allowed_models": ["gone-model", MODEL]});
+    let pool: Pool = world.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();
+    world.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Suspended).unwrap();
+    world.gemini.set_behaviour(&gemini_key("fine"), Behaviour::Ok).unwrap();
+    let keys = json!({"keys": [gemini_key("fine"), gemini_key("bad"), "short"]});
+    let answer = world.post(&format!("/pools/{}/keys/check", pool.id), &keys).await;
+    assert!(!answer.body.contains(&gemini_key("fine")) && !answer.body.contains(&gemini_key("bad")));
+    let report: KeyCheckReport = answer.json(200);
+    let verdicts: Vec<_> = report.results.iter().map(|checked| checked.verdict).collect();
+    assert_eq!(verdicts, [KeyVerdict::Valid, KeyVerdict::Suspended, KeyVerdict::Malformed]);
+    assert_eq!(report.results[0].model.as_deref(), Some(MODEL), "only what the pool may use");
+    assert_eq!(list(world, &pool, "").await.total, 0);
+    assert_eq!(world.pool_stats(&pool).await.total.requests, 0);
+}
+
+pub async fn a_check_that_makes_no_sense_is_refused(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let ids: Vec<String> = (0..21).map(|number| format!("key-{number}")).collect();
+    for body in [json!({}), json!({"ids": ids}), json!({"ids": [], "kyes": []})] {
+        let answer = world.post(&format!("/pools/{}/keys/check", pool.id), &body).await;
+        answer.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    world
+        .post("/pools/none/keys/check", &json!({"ids": ["key-1"]}))
+        .await
+        .admin_error(404, ErrorCode::NotFound);
+    assert_eq!(world.gemini.counts().total().requests, 0);
+}
