@@ -17,7 +17,11 @@ use crossterm::{
         disable_raw_mode, enable_raw_mode,
     },
 };
-use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Size};
+use ratatui::{
+    Frame, Terminal,
+    backend::CrosstermBackend,
+    layout::{Position, Rect, Size},
+};
 
 /// Whether the terminal is ours: a panic's hook cannot be told otherwise.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -70,7 +74,9 @@ impl Screen {
     pub fn resume(&mut self) -> io::Result<()> {
         give_back();
         take_over(self.mouse)?;
-        self.terminal.clear()
+        // Its own `clear` asks the terminal where the cursor is, and the answer would get lost among the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 }
 
@@ -117,4 +123,52 @@ pub fn shows_unicode() -> bool {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let utf8 = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
     cfg!(windows) || locale.is_some_and(utf8)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+
+    /// Only run by the other test, in a process and on a terminal of its own.
+    #[test]
+    #[ignore = "panics"]
+    fn panics() {
+        let mut screen = Screen::take(true).unwrap();
+        screen.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_its_message() {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "top::terminal::tests::panics", "--ignored", "--nocapture"]);
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        let modes = || format!("{:?}", pair.master.get_termios().unwrap().local_flags);
+        let before = modes();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let slave = pair.slave;
+        let output = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // A terminal whose programs are gone ends in an error.
+            let _ = reader.read_to_end(&mut bytes);
+            bytes
+        });
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(modes(), before);
+        drop(slave);
+        let output = output.join().unwrap();
+        let mut parser = vt100::Parser::default();
+        parser.process(&output);
+        let screen = parser.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        let drawn = String::from_utf8_lossy(&output);
+        assert!(drawn.find("drawn") < drawn.find("\u{1b}[?1049l"), "{drawn:?}");
+        assert!(drawn.find("\u{1b}[?1049l") < drawn.find("on purpose"), "{drawn:?}");
+    }
 }
