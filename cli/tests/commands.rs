@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::{Poolctl, gemini_key, service::Service};
 use serde_json::json;
 
@@ -52,7 +54,7 @@ fn dry_runs_change_nothing() {
     for command in commands {
         let run = poolctl.run(&[command, &["--dry-run"]].concat());
         let line = command.join(" ").replace(client_key, "ck-0000000000000000");
-        all.push_str(&format!("$ poolctl {line} --dry-run\n{run}\n"));
+        writeln!(all, "$ poolctl {line} --dry-run\n{run}").unwrap();
     }
     golden!("dry_runs", all);
     assert_eq!(poolctl.run(&["pool", "list", "-o", "json"]).stdout, before);
@@ -66,7 +68,7 @@ fn every_format_shows_the_same_list() {
     let mut all = String::new();
     for format in ["table", "wide", "json", "jsonl", "yaml", "csv", "name"] {
         let run = poolctl.run(&["key", "list", "prod", "-o", format]);
-        all.push_str(&format!("$ -o {format}\n{run}\n"));
+        writeln!(all, "$ -o {format}\n{run}").unwrap();
     }
     golden!("formats", all);
     let one = poolctl.env("POOLCTL_OUTPUT", "name").run(&["pool", "show", "prod"]);
@@ -140,6 +142,37 @@ fn one_request_is_tried_and_its_key_goes_again() {
     assert!(events.stdout.starts_with("time,pool,key,model,verdict,count,message\n"), "{events}");
     assert!(events.stdout.contains(",key,"), "{events}");
     assert_eq!(poolctl.run(&["events", "nothing"]).code, 5);
+}
+
+#[cfg(unix)]
+#[test]
+fn events_are_followed_until_ctrl_c() {
+    use common::{Answer, Server};
+    let server = Server::start(|request| {
+        let event = |number: u32, cursor: &str| {
+            json!({"cursor": cursor, "events": [{"at": "2026-11-03T12:00:00Z", "pool": "pool-00000000000000aa",
+                "key": "key-00000000000000aa", "model": "gemini-2.5-flash", "verdict": "quota",
+                "message": format!("event {number}"), "count": 1}]})
+        };
+        Answer::Json(
+            200,
+            match request.path.split_once("after=").map(|(_, after)| after) {
+                None => event(1, "1"),
+                Some("1") => event(2, "2"),
+                Some(after) => json!({"cursor": after, "events": []}),
+            },
+        )
+    });
+    let poolctl = Poolctl::with_token(&server);
+    let child = poolctl.spawn(&["events", "--follow", "--interval", "0.1"]);
+    // The third question comes after the second answer was shown.
+    for _question in 0..3 {
+        server.wait_for_a_request();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let run = poolctl.finish(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130);
+    golden!("events_followed", run);
 }
 
 #[test]

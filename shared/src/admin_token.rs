@@ -98,8 +98,7 @@ pub struct AdminTokenCreate {
     /// The only pool that it is good for, by id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// How long it is good for, in seconds; 90 days when left out, at most 365 days, and never longer
-    /// than the asking token.
+    /// How long it is good for, in seconds; 90 days when left out, at most 365 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
 }

@@ -1,6 +1,8 @@
 //! The command tree is a contract: what changes of it shows in review, in `docs/cli.json` and the
 //! snapshots of help, man page and completions.
 
+use std::fmt::Write as _;
+
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
@@ -99,7 +101,8 @@ fn every_page_of_help_is_known() {
         // The global options stand in each page; once is enough.
         let (own, rest) = page.split_once("Global options:").unwrap_or((&page, ""));
         let after = rest.find("\nExamples:").map_or("", |at| rest.get(at..).unwrap_or_default());
-        into.push_str(&format!("===== {path}\n{}\n{}\n\n", own.trim_end(), after.trim_end()));
+        let (own, after) = (own.trim_end(), after.trim_end());
+        write!(into, "===== {path}\n{own}\n{after}\n\n").unwrap();
         for sub in command.get_subcommands_mut() {
             pages(sub, &path, into);
         }

@@ -70,8 +70,11 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
+/// A query's names and values.
+type Pairs = Vec<(String, String)>;
+
 /// Segments and query: neither can lead to another host or out of the admin API.
-fn split(text: &str) -> Result<(Vec<String>, Vec<(String, String)>), CliError> {
+fn split(text: &str) -> Result<(Vec<String>, Pairs), CliError> {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let path = path.trim_matches('/');
     let path = path.strip_prefix(pool_shared::ADMIN_PREFIX.trim_start_matches('/')).unwrap_or(path);

@@ -3,7 +3,10 @@
 //! A restore is an apply of what the backup says, so it can be run again and shows what it changes.
 //! Client keys cannot be in a backup: the service has only their hashes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use pool_shared::{ExportedKey, Key, KeyChange, KeyId, KeyImportEntry, Pool, PoolSettings};
@@ -126,10 +129,7 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
 
 async fn save(client: &Client, pool: Pool, with_keys: bool) -> Result<SavedPool, CliError> {
     let client_keys = client.client_keys(pool.id.as_str()).await?.client_keys;
-    let keys = match with_keys {
-        true => Some(client.export_keys(&pool.id, &[]).await?),
-        false => None,
-    };
+    let keys = if with_keys { Some(client.export_keys(&pool.id, &[]).await?) } else { None };
     Ok(SavedPool {
         name: pool.name,
         description: pool.description,
@@ -160,11 +160,11 @@ pub async fn restore(ctx: &mut Ctx, args: RestoreArgs) -> Result<Outcome, CliErr
     let client = ctx.client().await?;
     let manifest = manifest(&backup);
     let planned = plan(ctx, &client, &backup, &manifest, args.prune).await?;
-    make(ctx, &client, &manifest, &planned, std::path::Path::new(""), args.confirm).await?;
+    make(ctx, &client, &manifest, &planned, Path::new(""), args.confirm).await?;
     if args.confirm.dry_run() {
         return Ok(Outcome::Done);
     }
-    disable_keys(ctx, &client, &backup).await?;
+    set_enabled(ctx, &client, &backup).await?;
     Ok(Outcome::Done)
 }
 
@@ -206,7 +206,9 @@ async fn plan(
                 let there = Present { pool, keys, client_keys: Vec::new() };
                 let (found, notes) = changes(spec, &there, entries.as_deref(), prune);
                 all.extend(found);
-                notes.iter().for_each(|note| ctx.out.note(note));
+                for note in notes {
+                    ctx.out.note(&note);
+                }
             }
         }
     }
@@ -216,41 +218,51 @@ async fn plan(
     Ok(all)
 }
 
-/// An import makes keys that are in use; those that were not when the backup was made are taken out
-/// again. They are found by what the service shows of them.
-async fn disable_keys(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<(), CliError> {
-    for saved in &backup.pools {
-        let off: Vec<String> = saved.keys.iter().flatten().filter(|key| !key.enabled).map(masked).collect();
-        if off.is_empty() {
-            continue;
-        }
+/// Keys are in use again, or not, as they were. An import makes keys that are in use, so this comes
+/// after it; they are found by what the service shows of them.
+async fn set_enabled(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<(), CliError> {
+    for saved in backup.pools.iter().filter(|pool| pool.keys.is_some()) {
         let pool = client.pool(&saved.name).await?;
         let keys = client.keys(pool.id.as_str(), &KeyFilter::default(), None).await?.keys;
-        let ids = only_match(&off, &keys);
-        if ids.len() < off.len() {
+        let (differing, unclear) = differing(saved.keys.as_deref().unwrap_or_default(), &keys);
+        if unclear > 0 {
             ctx.out.warn(&format!(
-                "pool {}: {} keys that were not in use look like others and are in use now",
+                "pool {}: {} out of use cannot be told from others, and may be in use now",
                 pool.name,
-                off.len() - ids.len()
+                counted(unclear, "key")
             ));
         }
-        let set = KeyChange { enabled: Some(false), ..KeyChange::default() };
-        client.update_keys(&pool.id, &ids, &set).await?;
+        for enabled in [true, false] {
+            let is = differing.iter().filter(|(_, wanted)| *wanted == enabled);
+            let ids: Vec<KeyId> = is.map(|(id, _)| id.clone()).collect();
+            if !ids.is_empty() {
+                let set = KeyChange { enabled: Some(enabled), ..KeyChange::default() };
+                client.update_keys(&pool.id, &ids, &set).await?;
+            }
+        }
     }
     Ok(())
 }
 
-fn masked(key: &ExportedKey) -> String {
-    pool_shared::GeminiKey::parse(key.entry.key.expose()).map(|key| key.masked()).unwrap_or_default()
+/// Keys that are in use and should not be, or the other way round; and how many of those out of use
+/// cannot be found.
+fn differing(saved: &[ExportedKey], keys: &[Key]) -> (Vec<(KeyId, bool)>, usize) {
+    let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
+    for key in keys {
+        present.entry(key.masked.as_str()).or_default().push(key);
+    }
+    let (mut differing, mut unclear) = (Vec::new(), 0);
+    for wanted in saved {
+        match present.get(masked(wanted).as_str()).map(Vec::as_slice) {
+            Some([key]) if key.enabled != wanted.enabled => differing.push((key.id.clone(), wanted.enabled)),
+            Some([_]) => {}
+            _ if wanted.enabled => {}
+            _ => unclear += 1,
+        }
+    }
+    (differing, unclear)
 }
 
-fn only_match(masked: &[String], keys: &[Key]) -> Vec<KeyId> {
-    let matching = |masked: &String| {
-        let mut found = keys.iter().filter(|key| key.masked == *masked);
-        match (found.next(), found.next()) {
-            (Some(key), None) => Some(key.id.clone()),
-            _ => None,
-        }
-    };
-    masked.iter().filter_map(matching).collect()
+fn masked(key: &ExportedKey) -> String {
+    pool_shared::GeminiKey::parse(key.entry.key.expose()).map(|key| key.masked()).unwrap_or_default()
 }

@@ -6,13 +6,11 @@ use pool_shared::{AttemptOutcome, Event, EventList};
 
 use super::PoolRef;
 use crate::{
+    config::seconds,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
     output::{Cell, Table, View, left, right},
 };
-
-/// How often new events are asked for.
-const EVERY: Duration = Duration::from_secs(2);
 
 /// Show what Gemini or the network refused, key by key
 ///
@@ -33,6 +31,9 @@ pub struct Args {
     /// Wait for new ones
     #[arg(short, long)]
     follow: bool,
+    /// How often to look for new ones
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds, requires = "follow")]
+    interval: Duration,
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
@@ -49,7 +50,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     // The header stands above the first events, whenever they come.
     let mut header = list.events.is_empty();
     loop {
-        ctx.interrupt.wait(tokio::time::sleep(EVERY)).await?;
+        ctx.interrupt.wait(tokio::time::sleep(args.interval)).await?;
         list = match client.events(pool, Some(&list.cursor), args.limit).await {
             Ok(list) => list,
             // Whoever watches wants to go on watching once the service is back.

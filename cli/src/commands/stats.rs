@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use pool_shared::{Activity, Counters, PoolStats, Quantiles, Stats, StatsStep};
+use pool_shared::{Activity, Counters, Latency, PoolStats, Quantiles, Rates, Stats, StatsStep};
 use serde_json::json;
 
 use super::{Confirm, PoolRef, times::moment};
@@ -143,10 +143,10 @@ fn all(stats: &Stats, view: &View) -> Table {
     let mut table = counting("pools", [left("POOL"), left("ID")], timed);
     for row in &stats.pools {
         let name = row.name.clone().unwrap_or_else(|| "(deleted)".to_owned());
-        let cells = numbers(view, &row.counters, &row.activity, timed);
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
         table.row([name, row.pool.to_string()].map(Cell::from).into_iter().chain(cells));
     }
-    let cells = numbers(view, &stats.total, &stats.activity, timed);
+    let cells = numbers(view, &stats.total, Some(&stats.activity), timed);
     table.row(["total", ""].map(Cell::from).into_iter().chain(cells));
     table
 }
@@ -173,10 +173,10 @@ fn keys(stats: &PoolStats, view: &View) -> Table {
     for row in &stats.keys {
         let masked = row.masked.clone().unwrap_or_else(|| "(removed)".to_owned());
         let names = [masked, row.key.to_string(), row.name.clone(), view.time_if_any(row.last_used)];
-        let cells = numbers(view, &row.counters, &row.activity, timed);
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
         table.row(names.map(Cell::from).into_iter().chain(cells));
     }
-    let cells = numbers(view, &stats.total, &Activity::default(), timed);
+    let cells = numbers(view, &stats.total, None, timed);
     table.row(["total", "", "", ""].map(Cell::from).into_iter().chain(cells));
     table
 }
@@ -185,7 +185,7 @@ fn models(stats: &PoolStats, view: &View) -> Table {
     let timed = stats.activity.latency.total.is_some();
     let mut table = counting("models", [left("MODEL")], timed);
     for row in &stats.models {
-        let cells = numbers(view, &row.counters, &row.activity, timed);
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
         table.row([Cell::from(row.model.clone())].into_iter().chain(cells));
     }
     table
@@ -194,7 +194,7 @@ fn models(stats: &PoolStats, view: &View) -> Table {
 fn outcomes(stats: &PoolStats, view: &View) -> Table {
     let mut table = counting("outcomes", [left("OUTCOME")], false);
     for row in &stats.outcomes {
-        let cells = numbers(view, &row.counters, &Activity::default(), false);
+        let cells = numbers(view, &row.counters, None, false);
         table.row([Cell::from(row.outcome.name())].into_iter().chain(cells));
     }
     table
@@ -204,8 +204,7 @@ fn series(stats: &PoolStats, view: &View) -> Table {
     let timed = stats.activity.latency.total.is_some();
     let mut table = counting("series", [left("FROM")], timed);
     for point in &stats.series {
-        let activity = Activity { latency: point.latency, ..Activity::default() };
-        let cells = numbers(view, &point.counters, &activity, timed);
+        let cells = numbers(view, &point.counters, None, false).chain(latencies(&point.latency, timed));
         table.row([Cell::from(point.at.to_string())].into_iter().chain(cells));
     }
     table
@@ -224,11 +223,13 @@ fn counting<const N: usize>(field: &'static str, names: [Column; N], timed: bool
 fn numbers(
     view: &View,
     counters: &Counters,
-    activity: &Activity,
+    activity: Option<&Activity>,
     timed: bool,
 ) -> impl Iterator<Item = Cell> + use<> {
     let failures = view.count(counters.failures);
-    let rates = &activity.rates;
+    let rate = |of: fn(&Rates) -> u64| {
+        Cell::from(activity.map(|activity| view.count(of(&activity.rates))).unwrap_or_default())
+    };
     let cells = [
         view.count(counters.requests).into(),
         view.count(counters.successes).into(),
@@ -237,19 +238,20 @@ fn numbers(
         view.count(counters.completion_tokens).into(),
         view.count(counters.cached_tokens).into(),
         view.count(counters.thought_tokens).into(),
-        view.count(rates.rpm_now).into(),
-        view.count(rates.rpd).into(),
-        view.count(rates.tpm_now).into(),
-        view.count(rates.tpd).into(),
+        rate(|rates| rates.rpm_now),
+        rate(|rates| rates.rpd),
+        rate(|rates| rates.tpm_now),
+        rate(|rates| rates.tpd),
     ];
-    cells.into_iter().chain(latencies(activity, timed))
+    let latency = activity.map(|activity| activity.latency).unwrap_or_default();
+    cells.into_iter().chain(latencies(&latency, timed))
 }
 
-fn latencies(activity: &Activity, timed: bool) -> impl Iterator<Item = Cell> + use<> {
+fn latencies(latency: &Latency, timed: bool) -> impl Iterator<Item = Cell> + use<> {
     let shown = |time: fn(&Quantiles) -> f64, quantiles: Option<Quantiles>| {
         Cell::from(quantiles.map(|quantiles| duration(time(&quantiles))).unwrap_or_default())
     };
-    let (total, first) = (activity.latency.total, activity.latency.first_byte);
+    let (total, first) = (latency.total, latency.first_byte);
     let cells = [
         shown(|times| times.p50_ms, total),
         shown(|times| times.p95_ms, total),

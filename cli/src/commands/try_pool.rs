@@ -18,7 +18,7 @@ use crate::{
 };
 
 const PROMPT: &str = "Say hello in one short sentence.";
-const MODEL: &str = "gemini-2.5-flash";
+const MODEL: &str = "gemini-3.5-flash";
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
 /// Should nobody be left to revoke it, it dies by itself.
@@ -28,7 +28,7 @@ const KEY_LIFE_S: u64 = 3_600;
 ///
 /// The answer goes to standard output; which key gave it, at which attempt and how fast goes to
 /// standard error. A client key is made for the request and revoked after it, unless one is given
-/// by --client-key or POOLCTL_CLIENT_KEY.
+/// by --client-key or by the environment.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -159,7 +159,7 @@ impl Settings {
         };
         let env_token = env.get(env::TOKEN).map(|text| Secret::new(text.trim()));
         let client_key = env.get(env::CLIENT_KEY).map(|text| Secret::new(text.trim()));
-        Ok(Self { client_key, profile, entry, url, timeout, output, env_token, only_store, insecure })
+        Ok(Self { profile, entry, url, timeout, output, env_token, client_key, only_store, insecure })
     }
 
     /// The service's address, if a secret may travel there.

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::Sheet;
+use super::{Sheet, Table};
 
 /// How results are written; `poolctl help formats` explains each.
 // The variants have no doc comments: clap would spread them over every command's help.
@@ -38,23 +38,22 @@ impl Format {
 
 /// One compact document a line: the elements of the list that the sheet's table shows, else the whole.
 pub(super) fn jsonl(value: &Value, sheet: &Sheet) -> String {
-    let list = sheet.main().and_then(|table| table.field()).and_then(|field| value.get(field));
+    let list = sheet.main().and_then(Table::field).and_then(|field| value.get(field));
     match list {
-        Some(Value::Array(elements)) => elements.iter().map(|element| format!("{element}\n")).collect(),
+        Some(Value::Array(elements)) => elements.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
         _ => value.to_string(),
     }
 }
 
 /// The sheet's table, else the document's own fields as a table of one row.
 pub(super) fn csv(value: &Value, sheet: &Sheet) -> Result<String, csv::Error> {
-    let (header, rows) = match sheet.main() {
-        Some(table) => table.data(),
-        None => {
-            let mut fields = Vec::new();
-            flatten(value, String::new(), &mut fields);
-            let (header, row) = fields.into_iter().unzip();
-            (Some(header), vec![row])
-        }
+    let (header, rows) = if let Some(table) = sheet.main() {
+        table.data()
+    } else {
+        let mut fields = Vec::new();
+        flatten(value, String::new(), &mut fields);
+        let (header, row) = fields.into_iter().unzip();
+        (Some(header), vec![row])
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     if let Some(header) = header {
@@ -73,19 +72,17 @@ pub(super) fn names(value: &Value, sheet: &Sheet) -> String {
     if let Some(name) = sheet.name() {
         return name.to_owned();
     }
-    match sheet.main() {
-        Some(table) => table.first_column().join("\n"),
-        None => {
-            let mut fields = Vec::new();
-            flatten(value, String::new(), &mut fields);
-            let named = |name: &str| {
-                let dotted = format!(".{name}");
-                fields.iter().find(|(field, _)| *field == name || field.ends_with(&dotted))
-            };
-            let found = ["name", "id"].iter().find_map(|name| named(name)).or_else(|| fields.first());
-            found.map(|(_, text)| text.clone()).unwrap_or_default()
-        }
+    if let Some(table) = sheet.main() {
+        return table.first_column().join("\n");
     }
+    let mut fields = Vec::new();
+    flatten(value, String::new(), &mut fields);
+    let named = |name: &str| {
+        let dotted = format!(".{name}");
+        fields.iter().find(|(field, _)| *field == name || field.ends_with(&dotted))
+    };
+    let found = ["name", "id"].iter().find_map(|name| named(name)).or_else(|| fields.first());
+    found.map(|(_, text)| text.clone()).unwrap_or_default()
 }
 
 /// Every scalar of a document with the path to it, `pool.name`; lists of scalars joined by spaces.
@@ -131,7 +128,7 @@ mod tests {
     #[test]
     fn a_list_is_a_line_an_element_or_a_row_each() {
         let value = json!({"pools": [{"name": "prod"}, {"name": "test"}], "total": 2});
-        assert_eq!(jsonl(&value, &sheet()), "{\"name\":\"prod\"}\n{\"name\":\"test\"}\n");
+        assert_eq!(jsonl(&value, &sheet()), "{\"name\":\"prod\"}\n{\"name\":\"test\"}");
         let csv = csv(&value, &sheet()).unwrap();
         assert_eq!(csv, "name,base_url\nprod,\"https://a, \"\"b\"\"\"\ntest,\n");
         assert_eq!(names(&value, &sheet()), "prod\ntest");

@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use self::{
     format::Format,
@@ -99,7 +99,7 @@ impl Output {
     }
 
     /// Writes what a change would do that is not made: `what` is a phrase such as "delete pool prod".
-    pub fn would(&mut self, what: &str, request: Value) -> Result<(), CliError> {
+    pub fn would(&mut self, what: &str, request: impl Serialize) -> Result<(), CliError> {
         let result = json!({ "dry_run": true, "would": what, "request": request });
         self.result(&result, |_| format!("would {what}"))
     }

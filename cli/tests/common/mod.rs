@@ -245,6 +245,8 @@ macro_rules! golden {
         insta::with_settings!({ filters => vec![
             (r#"fingerprint: "?[0-9a-f]{8}"?"#, "fingerprint: FINGERPRINT"),
             (r"req_[0-9a-f]{16}", "REQUEST"),
+            (r"retry in [0-9.]+s", "retry in N s"),
+            (r"good for \d+ more days", "good for N more days"),
             // Some columns are as wide as their values; tables of fixed values test the rest.
             (r"(\S) {2,}", "$1  "),
             (r"sk-pool-[0-9A-Za-z]{46}", "sk-pool-SECRET"),

@@ -51,6 +51,15 @@ pub enum AdminError {
         /// The pool whose name is most like it.
         nearest: Option<String>,
     },
+    /// The token may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// No such admin token.
+    #[error("no admin token '{0}'")]
+    UnknownToken(String),
+    /// Gemini did not say what was needed.
+    #[error("Gemini did not answer: {0}")]
+    Upstream(String),
     /// No such client key.
     #[error("the pool has no client key '{0}'")]
     UnknownClientKey(String),
@@ -94,9 +103,11 @@ impl AdminError {
     fn status_and_code(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::NotSetUp(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Misconfigured),
-            Self::UnknownRoute(_) | Self::UnknownPool { .. } | Self::UnknownClientKey(_) => {
-                (StatusCode::NOT_FOUND, ErrorCode::NotFound)
-            }
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, ErrorCode::Forbidden),
+            Self::UnknownRoute(_)
+            | Self::UnknownPool { .. }
+            | Self::UnknownToken(_)
+            | Self::UnknownClientKey(_) => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed),
             Self::NoToken | Self::ExpiredToken | Self::WrongPassword => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
@@ -104,7 +115,9 @@ impl AdminError {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
             Self::Store(StoreError::NameTaken) => (StatusCode::CONFLICT, ErrorCode::Conflict),
-            Self::Store(_) | Self::Ledger(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+            Self::Store(_) | Self::Ledger(_) | Self::Upstream(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
+            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
         }
     }
@@ -113,6 +126,7 @@ impl AdminError {
         Some(match self {
             Self::NotSetUp(_) => "see the README's section on deploying".to_owned(),
             Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
+            Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),
             Self::WrongPassword => "the password is the service's ADMIN_PASSWORD".to_owned(),
             Self::UnknownPool { nearest: Some(name), .. } => format!("did you mean '{name}'?"),
             Self::UnknownPool { nearest: None, .. } => "list them: poolctl pool list".to_owned(),

@@ -23,9 +23,10 @@ struct Given {
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn events(&self, query: &Query) -> Answer {
         let limit = query.parsed("limit")?.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
-        let pool = match query.get("pool") {
-            Some(reference) => Some(self.pool(reference).await?.id),
-            None => None,
+        let pool = match (self.own_pool(), query.get("pool")) {
+            (Some(own), _) => Some(own.clone()),
+            (None, Some(reference)) => Some(self.pool(reference).await?.id),
+            (None, None) => None,
         };
         let shards = self.service.ledger_shards().all();
         let after = query.get("after").map(|cursor| parse_cursor(cursor, shards.count())).transpose()?;

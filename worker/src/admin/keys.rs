@@ -6,10 +6,12 @@ use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
     KeyUpdate, MalformedEntry, PoolId,
 };
+use serde_json::{Map, Value};
 
+use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::crypto::DataKey;
-use crate::host::{AdminHost, Clock, Random};
+use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say, and at most.
@@ -17,6 +19,9 @@ const DEFAULT_PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1_000;
 /// The longest name, label or searched text, in characters.
 const LONGEST_TEXT: usize = 100;
+
+/// Fields of a note in the audit.
+type Noted = Option<Map<String, Value>>;
 
 /// An import's entries, sorted out.
 pub(super) struct Sorted {
@@ -57,7 +62,8 @@ impl<H: AdminHost> Context<'_, H> {
         let added = if keys.is_empty() {
             0
         } else {
-            self.host.store().import_keys(&pool.id, &keys, self.host.clock().now()).await?
+            let change = self.change("key.import", Some(&pool.id), None)?;
+            self.host.store().import_keys(&pool.id, &keys, change).await?
         };
         self.changed(&pool.id);
         let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
@@ -70,8 +76,9 @@ impl<H: AdminHost> Context<'_, H> {
         check_text(update.set.name.as_deref().unwrap_or_default(), "name")?;
         check_text(update.set.tag.as_deref().unwrap_or_default(), "tag")?;
         check_text(update.set.project.as_deref().unwrap_or_default(), "project")?;
-        let now = self.host.clock().now();
-        let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, now).await?;
+        let mut change = self.change("key.update", Some(&pool.id), keys_target(&update.ids))?;
+        (change.before, change.after) = self.noted(&pool.id, &update).await?;
+        let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, change).await?;
         self.changed(&pool.id);
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
     }
@@ -79,10 +86,26 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn delete_keys(&self, reference: &str, delete: KeyDelete) -> Answer {
         let pool = self.pool(reference).await?;
         check_ids(&delete.ids)?;
-        let now = self.host.clock().now();
-        let outcome = self.host.store().delete_keys(&pool.id, &delete.ids, now).await?;
+        let change = self.change("key.delete", Some(&pool.id), keys_target(&delete.ids))?;
+        let outcome = self.host.store().delete_keys(&pool.id, &delete.ids, change).await?;
         self.changed(&pool.id);
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
+    }
+
+    /// What a change of keys makes of them, and what a single one was before.
+    async fn noted(&self, pool: &PoolId, update: &KeyUpdate) -> Result<(Noted, Noted), AdminError> {
+        let mut before = None;
+        if update.ids.len() == 1 {
+            let page = Page { after: 0, limit: 1 };
+            before = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?.0.pop();
+        }
+        // Only the fields that a change can name are taken over: nothing sealed.
+        let Some(before) = before else {
+            let [_, after] = difference(&(), &update.set);
+            return Ok((None, Some(after)));
+        };
+        let [before, after] = difference(&before, &update.set);
+        Ok((Some(before), Some(after)))
     }
 
     /// Opens the key that a pool's keys are sealed with.

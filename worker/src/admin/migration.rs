@@ -3,6 +3,7 @@
 use pool_shared::{Migrate, MigratedTable, MigrationReport, MigrationStep};
 use serde::Serialize;
 
+use super::audit::fields;
 use super::{AdminError, Answer, Context, ok};
 use crate::host::AdminHost;
 use crate::store::ConfigStore;
@@ -21,7 +22,14 @@ impl<H: AdminHost> Context<'_, H> {
             AdminError::Invalid(format!("{from} is the store in use, and no {to} is bound beside it"))
         })?;
         let mut copy = match &migrate.cursor {
-            None => Copy::new(migrate.dry_run),
+            None => {
+                if !migrate.dry_run {
+                    let mut change = self.change("store.migrate", None, Some(to.to_owned()))?;
+                    change.after = Some(fields([("from", from.into()), ("to", to.into())]));
+                    source.note(change, 1).await?;
+                }
+                Copy::new(migrate.dry_run)
+            }
             Some(cursor) => serde_json::from_str(cursor)
                 .map_err(|_| AdminError::Invalid("the cursor is not one of this service".to_owned()))?,
         };

@@ -1,20 +1,24 @@
 //! The control plane: the JSON admin API under `/admin/v1`.
 //!
-//! Every route but `login` wants an admin token; the router decides that, not the handlers, so that a
-//! route that is forgotten is closed. Nothing here is on the way of a proxied request. No secret is
+//! Every route but `login` wants an admin token with a scope that its row in the table of routes names;
+//! that is decided before any handler, so that a route that is forgotten is closed. Nothing here is on the way of a proxied request. No secret is
 //! logged or repeated in an error.
 
+mod audit;
 mod client_keys;
 mod error;
 mod events;
 mod key_checks;
+mod key_exports;
 mod key_states;
 mod keys;
 mod migration;
+mod pool_copies;
 mod pools;
 mod routes;
 mod sessions;
 mod stats;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -49,8 +53,9 @@ pub(crate) fn pool_in(path: &str) -> Option<String> {
 #[must_use]
 pub fn wants_body(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     matches!(*method, Method::POST | Method::PATCH)
-        && routes::find(method, path)
-            .is_ok_and(|(_, access)| access == Access::Open || sessions::presented_token(headers).is_ok())
+        && routes::find(method, path).is_ok_and(|(_, route)| {
+            route.access == Access::Open || sessions::presented_token(headers).is_ok()
+        })
 }
 
 /// One request on its way through the admin API, its caller known.
@@ -59,6 +64,7 @@ struct Context<'a, H> {
     host: &'a H,
     /// The token that was presented; none on the routes that need none.
     token: Option<StoredAdminToken>,
+    request_id: &'a str,
 }
 
 /// What a handler gives: a status and a JSON body, or none.
@@ -75,7 +81,7 @@ where
     H: AdminHost,
     B: IncomingBody,
 {
-    match answer(service, host, request).await {
+    match answer(service, host, request, request_id).await {
         Ok((status, None)) => Reply::empty(status),
         Ok((status, Some(body))) => Reply::json(status, body),
         Err(error) => error.reply(request_id),
@@ -88,17 +94,24 @@ pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<
     AdminError::NotSetUp(error).reply(request_id)
 }
 
-async fn answer<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Answer
+async fn answer<H, B>(
+    service: &Arc<Service>,
+    host: &H,
+    request: IncomingRequest<B>,
+    request_id: &str,
+) -> Answer
 where
     H: AdminHost,
     B: IncomingBody,
 {
-    let (endpoint, access) = routes::find(&request.method, &request.path)?;
-    let token = match access {
+    let (endpoint, route) = routes::find(&request.method, &request.path)?;
+    let token = match route.access {
         Access::Open => None,
-        Access::Token => Some(sessions::authenticate(service, host, &request.headers).await?),
+        _ => Some(sessions::authenticate(service, host, &request.headers).await?),
     };
-    let context = Context { service, host, token };
+    let context = Context { service, host, token, request_id };
+    let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
+    context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref());
     let body = Body { headers: request.headers, body: request.body };
     context.dispatch(endpoint, &query, body).await
@@ -113,6 +126,16 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
+            Endpoint::ListTokens => self.list_tokens().await,
+            Endpoint::CreateToken => self.create_token(body.read().await?).await,
+            Endpoint::DeleteToken(id) => self.delete_token(&id).await,
+            Endpoint::Audit => self.audit(query).await,
+            Endpoint::CopyPool(pool) => self.copy_pool(&pool, body.read().await?).await,
+            Endpoint::PoolModels(pool) => self.pool_models(&pool).await,
+            Endpoint::RotateClientKey(pool, id) => {
+                self.rotate_client_key(&pool, &id, body.read().await?).await
+            }
+            Endpoint::ExportKeys(pool) => self.export_keys(&pool, body.read().await?).await,
             Endpoint::ListPools => self.list_pools().await,
             Endpoint::CreatePool => self.create_pool(body.read().await?).await,
             Endpoint::ShowPool(pool) => ok(&self.show_pool(&pool).await?),

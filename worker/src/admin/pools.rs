@@ -7,10 +7,11 @@ use pool_shared::{
     pool_name,
 };
 
+use super::audit::{difference, fields};
 use super::keys::Sorted;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::gemini::ModelId;
-use crate::host::{AdminHost, Clock, Random};
+use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, NewPool};
 
 /// The longest description, in characters.
@@ -26,6 +27,9 @@ impl<H: AdminHost> Context<'_, H> {
         let mut pools = self.host.store().pools().await?;
         let unwell = self.unwell(None).await?;
         pools.iter_mut().for_each(|pool| pool.states = unwell.count(pool));
+        if let Some(own) = self.own_pool() {
+            pools.retain(|pool| pool.id == *own);
+        }
         ok(&PoolList { pools })
     }
 
@@ -46,8 +50,11 @@ impl<H: AdminHost> Context<'_, H> {
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
         let Sorted { keys, malformed, repeated } =
             self.sort_import(&id, &data_key, create.import.unwrap_or_default().keys)?;
-        let (client_key, secret) =
-            self.new_client_key(ClientKeyId::from_random(self.host.random().next_u64()), "first".to_owned());
+        let (client_key, secret) = self.new_client_key(
+            ClientKeyId::from_random(self.host.random().next_u64()),
+            "first".to_owned(),
+            None,
+        );
         let added = keys.len() as u64;
         let pool = NewPool {
             id: id.clone(),
@@ -59,7 +66,9 @@ impl<H: AdminHost> Context<'_, H> {
             client_key,
             keys,
         };
-        self.host.store().create_pool(&pool, self.host.clock().now()).await?;
+        let mut change = self.change("pool.create", Some(&id), Some(pool.name.clone()))?;
+        change.after = Some(fields([("name", pool.name.as_str().into()), ("keys", added.into())]));
+        self.host.store().create_pool(&pool, change).await?;
         self.client_key_created();
         created(&PoolCreated {
             pool: self.show_pool(id.as_str()).await?,
@@ -79,20 +88,25 @@ impl<H: AdminHost> Context<'_, H> {
             change.aliases.as_ref().unwrap_or(&BTreeMap::new()),
             change.fallbacks.as_ref().unwrap_or(&BTreeMap::new()),
         )?;
-        self.host.store().update_pool(&pool.id, &change, self.host.clock().now()).await?;
+        let mut noted = self.change("pool.update", Some(&pool.id), Some(pool.name.clone()))?;
+        let [before, after] = difference(&pool, &change);
+        (noted.before, noted.after) = (Some(before), Some(after));
+        self.host.store().update_pool(&pool.id, &change, noted).await?;
         self.changed(&pool.id);
         ok(&self.show_pool(pool.id.as_str()).await?)
     }
 
     pub(super) async fn delete_pool(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
-        self.host.store().delete_pool(&pool.id).await?;
+        let mut change = self.change("pool.delete", Some(&pool.id), Some(pool.name.clone()))?;
+        change.before = Some(fields([("name", pool.name.as_str().into()), ("keys", pool.keys.into())]));
+        self.host.store().delete_pool(&pool.id, change).await?;
         self.changed(&pool.id);
         NO_CONTENT
     }
 }
 
-fn checked_name(name: &str) -> Result<String, AdminError> {
+pub(super) fn checked_name(name: &str) -> Result<String, AdminError> {
     pool_name(name).map(ToOwned::to_owned).map_err(|error| AdminError::Invalid(error.to_string()))
 }
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use http::Method;
 use matchit::{Params, Router};
 use percent_encoding::percent_decode_str;
+use pool_shared::Scope;
 
 use super::AdminError;
 
@@ -55,6 +56,22 @@ pub enum Endpoint {
     CheckKeys(String),
     /// Remove several keys.
     DeleteKeys(String),
+    /// Keys in clear.
+    ExportKeys(String),
+    /// A new client key in place of another one.
+    RotateClientKey(String, String),
+    /// A pool like another one.
+    CopyPool(String),
+    /// The models that a pool offers.
+    PoolModels(String),
+    /// All admin tokens.
+    ListTokens,
+    /// A new admin token.
+    CreateToken,
+    /// Revoke an admin token.
+    DeleteToken(String),
+    /// Who changed what.
+    Audit,
 }
 
 /// Who may use a route.
@@ -64,6 +81,10 @@ pub enum Access {
     Open,
     /// Whoever presents an admin token.
     Token,
+    /// Whoever presents one that has one of these scopes, and is good for the pool in the path.
+    Scoped(&'static [Scope]),
+    /// Whoever presents one with all rights.
+    Full,
 }
 
 /// One route: its method, its path with `{pool}` and `{id}` for names, and who may use it.
@@ -75,47 +96,75 @@ pub struct RouteSpec {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// Whether its handler shows a token that is good for one pool no more than that pool. Without that,
+    /// and without a pool in the path, such a token does not get in.
+    pub keeps_to_own_pool: bool,
     endpoint: fn(&Params) -> Endpoint,
 }
 
-const fn route(method: Method, path: &'static str, endpoint: fn(&Params) -> Endpoint) -> RouteSpec {
-    RouteSpec { method, path, access: Access::Token, endpoint }
+const fn route(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    endpoint: fn(&Params) -> Endpoint,
+) -> RouteSpec {
+    RouteSpec { method, path, access, keeps_to_own_pool: false, endpoint }
 }
+
+/// A route whose handler keeps to the token's own pool.
+const fn own(path: &'static str, access: Access, endpoint: fn(&Params) -> Endpoint) -> RouteSpec {
+    RouteSpec { method: Method::GET, path, access, keeps_to_own_pool: true, endpoint }
+}
+
+const READ: Access = Access::Scoped(&[Scope::Pools, Scope::StatsRead]);
+const CHANGE: Access = Access::Scoped(&[Scope::Pools]);
+const IMPORT: Access = Access::Scoped(&[Scope::Pools, Scope::KeysImport]);
+const EXPORT: Access = Access::Scoped(&[Scope::KeysExport]);
+const TOKENS: Access = Access::Scoped(&[Scope::Tokens]);
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
 
 /// Every route of the admin API.
 pub const ROUTES: &[RouteSpec] = &[
-    RouteSpec {
-        method: Method::POST,
-        path: "/admin/v1/login",
-        access: Access::Open,
-        endpoint: |_| Endpoint::Login,
-    },
-    route(Method::POST, "/admin/v1/logout", |_| Endpoint::Logout),
-    route(Method::GET, "/admin/v1/whoami", |_| Endpoint::WhoAmI),
-    route(Method::GET, "/admin/v1/health", |_| Endpoint::Health),
-    route(Method::GET, "/admin/v1/stats", |_| Endpoint::Stats),
-    route(Method::POST, "/admin/v1/stats/reset", |_| Endpoint::ResetStats(None)),
-    route(Method::GET, "/admin/v1/events", |_| Endpoint::Events),
-    route(Method::POST, "/admin/v1/migration", |_| Endpoint::Migrate),
-    route(Method::GET, "/admin/v1/pools", |_| Endpoint::ListPools),
-    route(Method::POST, "/admin/v1/pools", |_| Endpoint::CreatePool),
-    route(Method::GET, "/admin/v1/pools/{pool}", |names| Endpoint::ShowPool(pool(names))),
-    route(Method::PATCH, "/admin/v1/pools/{pool}", |names| Endpoint::UpdatePool(pool(names))),
-    route(Method::DELETE, "/admin/v1/pools/{pool}", |names| Endpoint::DeletePool(pool(names))),
-    route(Method::GET, "/admin/v1/pools/{pool}/stats", |names| Endpoint::PoolStats(pool(names))),
-    route(Method::POST, "/admin/v1/pools/{pool}/stats/reset", |names| {
+    route(POST, "/admin/v1/login", Access::Open, |_| Endpoint::Login),
+    route(POST, "/admin/v1/logout", Access::Token, |_| Endpoint::Logout),
+    route(GET, "/admin/v1/whoami", Access::Token, |_| Endpoint::WhoAmI),
+    route(GET, "/admin/v1/health", Access::Token, |_| Endpoint::Health),
+    route(GET, "/admin/v1/stats", READ, |_| Endpoint::Stats),
+    route(POST, "/admin/v1/stats/reset", CHANGE, |_| Endpoint::ResetStats(None)),
+    own("/admin/v1/events", READ, |_| Endpoint::Events),
+    own("/admin/v1/audit", CHANGE, |_| Endpoint::Audit),
+    route(POST, "/admin/v1/migration", Access::Full, |_| Endpoint::Migrate),
+    route(GET, "/admin/v1/tokens", TOKENS, |_| Endpoint::ListTokens),
+    route(POST, "/admin/v1/tokens", TOKENS, |_| Endpoint::CreateToken),
+    route(DELETE, "/admin/v1/tokens/{id}", TOKENS, |names| Endpoint::DeleteToken(name(names, "id"))),
+    own("/admin/v1/pools", READ, |_| Endpoint::ListPools),
+    route(POST, "/admin/v1/pools", CHANGE, |_| Endpoint::CreatePool),
+    route(GET, "/admin/v1/pools/{pool}", READ, |names| Endpoint::ShowPool(pool(names))),
+    route(PATCH, "/admin/v1/pools/{pool}", CHANGE, |names| Endpoint::UpdatePool(pool(names))),
+    route(DELETE, "/admin/v1/pools/{pool}", CHANGE, |names| Endpoint::DeletePool(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/copy", CHANGE, |names| Endpoint::CopyPool(pool(names))),
+    route(GET, "/admin/v1/pools/{pool}/models", READ, |names| Endpoint::PoolModels(pool(names))),
+    route(GET, "/admin/v1/pools/{pool}/stats", READ, |names| Endpoint::PoolStats(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/stats/reset", CHANGE, |names| {
         Endpoint::ResetStats(Some(pool(names)))
     }),
-    route(Method::GET, "/admin/v1/pools/{pool}/client-keys", |names| Endpoint::ListClientKeys(pool(names))),
-    route(Method::POST, "/admin/v1/pools/{pool}/client-keys", |names| Endpoint::CreateClientKey(pool(names))),
-    route(Method::DELETE, "/admin/v1/pools/{pool}/client-keys/{id}", |names| {
+    route(GET, "/admin/v1/pools/{pool}/client-keys", READ, |names| Endpoint::ListClientKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/client-keys", CHANGE, |names| Endpoint::CreateClientKey(pool(names))),
+    route(DELETE, "/admin/v1/pools/{pool}/client-keys/{id}", CHANGE, |names| {
         Endpoint::DeleteClientKey(pool(names), name(names, "id"))
     }),
-    route(Method::GET, "/admin/v1/pools/{pool}/keys", |names| Endpoint::ListKeys(pool(names))),
-    route(Method::PATCH, "/admin/v1/pools/{pool}/keys", |names| Endpoint::UpdateKeys(pool(names))),
-    route(Method::POST, "/admin/v1/pools/{pool}/keys/import", |names| Endpoint::ImportKeys(pool(names))),
-    route(Method::POST, "/admin/v1/pools/{pool}/keys/check", |names| Endpoint::CheckKeys(pool(names))),
-    route(Method::POST, "/admin/v1/pools/{pool}/keys/delete", |names| Endpoint::DeleteKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/client-keys/{id}/rotate", CHANGE, |names| {
+        Endpoint::RotateClientKey(pool(names), name(names, "id"))
+    }),
+    route(GET, "/admin/v1/pools/{pool}/keys", READ, |names| Endpoint::ListKeys(pool(names))),
+    route(PATCH, "/admin/v1/pools/{pool}/keys", CHANGE, |names| Endpoint::UpdateKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/keys/import", IMPORT, |names| Endpoint::ImportKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/keys/check", IMPORT, |names| Endpoint::CheckKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/keys/export", EXPORT, |names| Endpoint::ExportKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/keys/delete", CHANGE, |names| Endpoint::DeleteKeys(pool(names))),
 ];
 
 fn pool(names: &Params) -> String {
@@ -143,7 +192,7 @@ fn router() -> &'static Router<Vec<&'static RouteSpec>> {
 }
 
 /// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
-pub(super) fn find(method: &Method, path: &str) -> Result<(Endpoint, Access), AdminError> {
+pub(super) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
     let found = router().at(path).map_err(|_| AdminError::UnknownRoute(path.chars().take(200).collect()))?;
     let spec = found.value.iter().find(|spec| spec.method == *method);
     let spec = spec.ok_or_else(|| AdminError::MethodNotAllowed {
@@ -151,7 +200,7 @@ pub(super) fn find(method: &Method, path: &str) -> Result<(Endpoint, Access), Ad
         path: path.chars().take(200).collect(),
         allowed: found.value.iter().map(|spec| spec.method.as_str()).collect::<Vec<_>>().join(", "),
     })?;
-    Ok(((spec.endpoint)(&found.params), spec.access))
+    Ok(((spec.endpoint)(&found.params), spec))
 }
 
 #[cfg(test)]
@@ -162,8 +211,9 @@ mod tests {
     fn every_route_is_found_and_only_login_is_open() {
         for spec in ROUTES {
             let path = spec.path.replace("{pool}", "prod").replace("{id}", "ck-1");
-            let (_, access) = find(&spec.method, &path).unwrap();
-            assert_eq!(access == Access::Open, spec.path == "/admin/v1/login", "{path}");
+            let (_, found) = find(&spec.method, &path).unwrap();
+            assert_eq!((found.path, &found.method), (spec.path, &spec.method));
+            assert_eq!(found.access == Access::Open, spec.path == "/admin/v1/login", "{path}");
         }
     }
 

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use pool_shared::{API_VERSION, AdminTokenId, Login, LoginResponse, TokenKind, WhoAmI};
+use pool_shared::{API_VERSION, Login, LoginResponse, TokenKind, WhoAmI};
 
+use super::tokens::{check_token_name, lifetime};
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
-use crate::host::{AdminHost, Clock, Random};
+use crate::host::{AdminHost, Clock};
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 
 /// How long a token is good for when the login does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// The longest that it can be good for.
-const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
-/// The longest name of a token, in characters.
-const LONGEST_NAME: usize = 100;
+/// A use is noted when the last one noted is older: one row an hour at most for each token.
+const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
 
 /// Finds the token that a request presents as `Authorization: Bearer`.
 pub(super) async fn authenticate<H: AdminHost>(
@@ -28,6 +27,11 @@ pub(super) async fn authenticate<H: AdminHost>(
     let stored = host.store().admin_token(&hash).await?.ok_or(AdminError::NoToken)?;
     if stored.expires_at <= host.clock().now() {
         return Err(AdminError::ExpiredToken);
+    }
+    let now = host.clock().now();
+    if stored.last_used_at.is_none_or(|last| last + USE_NOTED_EVERY <= now) {
+        // What cannot be noted now is noted at the next use.
+        let _ = host.store().use_admin_token(&stored.id, now).await;
     }
     Ok(stored)
 }
@@ -52,30 +56,19 @@ impl<H: AdminHost> Context<'_, H> {
         if !secrets_equal(given.as_str().as_bytes(), wanted.as_str().as_bytes()) {
             return Err(AdminError::WrongPassword);
         }
-        let lifetime = login.expires_in_s.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-        if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
-            return Err(AdminError::Invalid("a token is good for 1 second to 365 days".to_owned()));
-        }
-        if login.name.chars().count() > LONGEST_NAME || login.name.chars().any(char::is_control) {
-            return Err(AdminError::Invalid(format!("a token's name has at most {LONGEST_NAME} characters")));
-        }
-        let mut random = [0; TokenKind::RANDOM_BYTES];
-        self.host.random().fill(&mut random);
-        let token = TokenKind::AdminToken.generate(&random);
-        let now = self.host.clock().now();
-        let stored = StoredAdminToken {
-            id: AdminTokenId::from_random(self.host.random().next_u64()),
-            name: login.name,
-            created_at: now,
-            expires_at: now + lifetime,
-        };
+        let lifetime = lifetime(login.expires_in_s, DEFAULT_LIFETIME)?;
+        check_token_name(&login.name)?;
+        let (token, stored) = self.new_token(login.name, lifetime, None, None);
         let hash = self.service.vault.token_hash(token.expose());
-        self.host.store().create_admin_token(&hash, &stored, now).await?;
+        let change = self.change_by(&stored, "token.login", None, Some(stored.id.to_string()));
+        self.host.store().create_admin_token(&hash, &stored, change).await?;
         ok(&LoginResponse { token, id: stored.id, expires_at: stored.expires_at })
     }
 
     pub(super) async fn logout(&self) -> Answer {
-        self.host.store().delete_admin_token(&self.caller()?.id).await?;
+        let id = &self.caller()?.id;
+        let change = self.change("token.logout", None, Some(id.to_string()))?;
+        self.host.store().delete_admin_token(id, change).await?;
         NO_CONTENT
     }
 
@@ -84,15 +77,16 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&WhoAmI {
             id: token.id.clone(),
             name: token.name.clone(),
-            scopes: None,
-            pool: None,
+            scopes: token.scopes.clone(),
+            pool: token.pool.clone(),
             expires_at: token.expires_at,
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
             api_version: API_VERSION,
         })
     }
 
-    fn caller(&self) -> Result<&StoredAdminToken, AdminError> {
+    /// The caller's token.
+    pub(super) fn caller(&self) -> Result<&StoredAdminToken, AdminError> {
         self.token.as_ref().ok_or(AdminError::NoToken)
     }
 }

@@ -63,6 +63,8 @@ impl<H: AdminHost> Context<'_, H> {
             Some(reference) => Some(self.pool(reference).await?.id),
             None => None,
         };
+        let change = self.change("stats.reset", pool.as_ref(), None)?;
+        self.host.store().note(change, 1).await?;
         for reply in self.ask_ledgers(&LedgerRequest::Reset { pool }).await? {
             let LedgerReply::Done = reply else { return Err(unexpected()) };
         }

@@ -34,6 +34,9 @@ pub(super) async fn authenticate<H: Host>(
         Lookup::Unknown => return Err(ApiError::unauthorized()),
         Lookup::Missing => load(service, host, &hash).await?,
     };
+    if pool.has_expired(&hash, host.clock().now()) {
+        return Err(ApiError::unauthorized());
+    }
     if pool.enabled {
         Ok((pool, follow_up))
     } else {

@@ -28,6 +28,7 @@ pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
+pub(crate) use models::offered_models;
 pub(crate) use news::{hear, prefix_of, tell, told};
 pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;

@@ -13,9 +13,9 @@ use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host, UpstreamRequest};
 use crate::openai::ApiError;
-use crate::pool::Cost;
+use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
-use crate::service::lock;
+use crate::service::{Service, lock};
 use crate::translate::{Usage, model_get, models_list};
 
 /// How long a pool's list of models is kept. New models appear weekly, not hourly.
@@ -96,6 +96,15 @@ pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<R
     let body = read(context, format!("/v1beta/{}", model.resource())).await?;
     let model = Model::parse(&body).map_err(|_| unreadable())?;
     Ok(Reply::json(StatusCode::OK, model_get(&model, &model.id)))
+}
+
+/// What Gemini offers to a key of a pool now.
+pub(crate) async fn offered_models<H: Host>(
+    service: &Arc<Service>,
+    host: &H,
+    pool: Arc<Snapshot>,
+) -> Result<Arc<Vec<Model>>, ApiError> {
+    load(&Context { service, host, pool }).await
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {

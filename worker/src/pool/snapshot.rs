@@ -1,7 +1,9 @@
 //! One pool's config in memory, ready to pick from.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use jiff::Timestamp;
 use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
 
 use super::{ModelRules, Roster, RosterKey};
@@ -24,6 +26,7 @@ pub struct Snapshot {
     /// The version of the config it was made from.
     pub version: u64,
     client_keys: Vec<TokenHash>,
+    expiries: HashMap<TokenHash, Timestamp>,
     data_key: DataKey,
     keys: Vec<SnapshotKey>,
     roster: Roster,
@@ -62,6 +65,7 @@ impl Snapshot {
             settings: config.settings,
             version: config.version,
             client_keys: config.client_keys,
+            expiries: config.expiries,
             data_key,
             keys,
             roster,
@@ -72,6 +76,12 @@ impl Snapshot {
     #[must_use]
     pub fn client_keys(&self) -> &[TokenHash] {
         &self.client_keys
+    }
+
+    /// Whether a client key of the pool has stopped working.
+    #[must_use]
+    pub fn has_expired(&self, client_key: &TokenHash, now: Timestamp) -> bool {
+        self.expiries.get(client_key).is_some_and(|end| *end <= now)
     }
 
     /// How many usable keys it has.

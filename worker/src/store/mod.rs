@@ -10,15 +10,16 @@ pub mod copy;
 pub mod kv;
 pub mod sql;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Limits, Pool, PoolId, PoolSettings,
-    PoolUpdate, Weight,
+    AdminTokenId, AuditEntry, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Limits, Pool, PoolId,
+    PoolSettings, PoolUpdate, Scope, Weight,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -60,6 +61,8 @@ pub struct PoolConfig {
     pub version: u64,
     /// The hashes of its client keys.
     pub client_keys: Vec<TokenHash>,
+    /// When those stop working that do not work for ever.
+    pub expiries: HashMap<TokenHash, Timestamp>,
     /// Its enabled Gemini keys.
     pub keys: Vec<StoredKey>,
 }
@@ -122,6 +125,8 @@ pub struct NewClientKey {
     pub name: String,
     /// Its last four characters.
     pub hint: String,
+    /// When it stops working; absent for never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A Gemini key to be added, or as stored.
@@ -160,6 +165,71 @@ pub struct StoredAdminToken {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Timestamp,
+    /// What it may do; absent for everything.
+    pub scopes: Option<Vec<Scope>>,
+    /// The only pool that it is good for.
+    pub pool: Option<PoolId>,
+    /// When its use was last noted. Not stored with it.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// When a change is made, by whom and what it is. The store notes it in the audit, in the transaction
+/// that makes the change and only if that changed anything: one more row.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// Whose token it is.
+    pub actor: AdminTokenId,
+    /// The token's name.
+    pub actor_name: String,
+    /// What is done: `pool.update`.
+    pub action: &'static str,
+    /// In which pool.
+    pub pool: Option<PoolId>,
+    /// What it is done to.
+    pub target: Option<String>,
+    /// The request's id.
+    pub request_id: String,
+    /// What the changed fields were, without secrets.
+    pub before: Option<Map<String, Value>>,
+    /// What they become.
+    pub after: Option<Map<String, Value>>,
+}
+
+#[cfg(test)]
+impl Change {
+    /// A change that nobody asks about.
+    pub(crate) fn of_a_test(at: Timestamp) -> Self {
+        Self {
+            at,
+            actor: AdminTokenId::new("tok-test"),
+            actor_name: "test".to_owned(),
+            action: "test",
+            pool: None,
+            target: None,
+            request_id: "req_test".to_owned(),
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Which entries of the audit to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only those with smaller numbers.
+    pub before: u64,
+    /// Only those that are not older.
+    pub since: Timestamp,
+    /// Only those of this pool.
+    pub pool: Option<PoolId>,
+    /// Only those of the token of this id or name.
+    pub actor: Option<String>,
+    /// Only this action, or all of a kind: `pool` for `pool.update` and the like.
+    pub action: Option<String>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// Which keys of a pool to list.
@@ -266,19 +336,23 @@ pub trait ConfigStore: PoolReader + Replica {
     fn create_pool(
         &self,
         pool: &NewPool,
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Changes the fields that `change` names. False: no such pool.
+    /// Changes the fields that `update` names. False: no such pool.
     fn update_pool(
         &self,
         pool: &PoolId,
-        change: &PoolUpdate,
-        now: Timestamp,
+        update: &PoolUpdate,
+        change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
     /// Deletes a pool with its keys and client keys. False: no such pool.
-    fn delete_pool(&self, pool: &PoolId) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+    fn delete_pool(
+        &self,
+        pool: &PoolId,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
     /// A page of a pool's keys, in the order in which they were added.
     fn keys(
@@ -310,7 +384,7 @@ pub trait ConfigStore: PoolReader + Replica {
         &self,
         pool: &PoolId,
         keys: &[NewKey],
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
     /// Makes the same change to several keys.
@@ -318,8 +392,8 @@ pub trait ConfigStore: PoolReader + Replica {
         &self,
         pool: &PoolId,
         ids: &[KeyId],
-        change: &KeyChange,
-        now: Timestamp,
+        update: &KeyChange,
+        change: Change,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
 
     /// Removes several keys.
@@ -327,7 +401,7 @@ pub trait ConfigStore: PoolReader + Replica {
         &self,
         pool: &PoolId,
         ids: &[KeyId],
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
 
     /// A pool's client keys, oldest first.
@@ -336,12 +410,23 @@ pub trait ConfigStore: PoolReader + Replica {
         pool: &PoolId,
     ) -> impl Future<Output = Result<Vec<ClientKey>, StoreError>> + MaybeSend;
 
-    /// Adds a client key.
+    /// Adds a client key in place of another one of the same pool, whose name it takes over and which goes
+    /// on working until `until` at the latest. False: no such client key in that pool.
+    fn rotate_client_key(
+        &self,
+        pool: &PoolId,
+        old: &ClientKeyId,
+        until: Timestamp,
+        new: &NewClientKey,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Adds a client key, and forgets those of the pool that have expired.
     fn create_client_key(
         &self,
         pool: &PoolId,
         client_key: &NewClientKey,
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Removes a client key. False: no such client key in that pool.
@@ -349,15 +434,15 @@ pub trait ConfigStore: PoolReader + Replica {
         &self,
         pool: &PoolId,
         id: &ClientKeyId,
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Adds an admin token, and forgets those that expired before `now`.
+    /// Adds an admin token, and forgets those that have expired.
     fn create_admin_token(
         &self,
         hash: &TokenHash,
         token: &StoredAdminToken,
-        now: Timestamp,
+        change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// The admin token of a hash, expired or not.
@@ -370,5 +455,28 @@ pub trait ConfigStore: PoolReader + Replica {
     fn delete_admin_token(
         &self,
         id: &AdminTokenId,
+        change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// The admin tokens that have not expired at `now`, oldest first.
+    fn admin_tokens(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<StoredAdminToken>, StoreError>> + MaybeSend;
+
+    /// Notes that an admin token was used. One row.
+    fn use_admin_token(
+        &self,
+        id: &AdminTokenId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Notes in the audit something that changes nothing in this store, or only counts: of so many things.
+    fn note(&self, change: Change, count: u64) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// A page of the audit, the latest change first.
+    fn audit(
+        &self,
+        filter: &AuditFilter,
+    ) -> impl Future<Output = Result<Vec<AuditEntry>, StoreError>> + MaybeSend;
 }

@@ -8,7 +8,7 @@ use pool_shared::{
 };
 use serde_json::{Value, json};
 
-use super::world::{MODEL, Pool, World, eventually, gemini_key};
+use super::world::{MODEL, Pool, World, eventually, gemini_key, prompt, send};
 
 /// One key for each thing that Gemini can say of keys.
 const KEYS: [(&str, Behaviour, KeyVerdict); 7] = [
@@ -146,8 +146,10 @@ pub async fn keys_are_tried_now(world: &World) {
     assert_eq!(states[&KeyState::Healthy], 1);
     assert_eq!(world.pool_stats(&pool).await.total.requests, 7);
     assert_eq!(world.gemini.counts().total().requests, 7);
-    let message = world.chat(&pool, "hello").await;
-    assert_eq!(message.status, 200);
+    // Quotas rest for the model that was asked.
+    let mut asked = prompt("hello");
+    asked["model"] = json!(results[0].model);
+    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &asked)).await.status, 200);
     assert_eq!(world.gemini.counts().total().requests, 8, "only the good one is asked");
 
     // What heals is seen at once, also of a key that nobody uses.

@@ -18,7 +18,7 @@ use crate::{
     commands::DryRun,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Sheet, View, counted},
+    output::{View, counted},
 };
 
 /// Add Gemini keys from a file to a pool
@@ -69,10 +69,8 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let pool = client.pool(pool.as_str()).await?;
     let mut lines = LineReport::of(&keys);
-    let probed = match args.check {
-        true => Some(probe(ctx, &client, &pool, &mut keys, &mut lines).await?),
-        false => None,
-    };
+    let probed =
+        if args.check { Some(probe(ctx, &client, &pool, &mut keys, &mut lines).await?) } else { None };
     if args.dry.dry_run {
         return dry_run(ctx, args.report.as_deref(), &pool, keys.entries.len(), probed.as_ref(), &lines);
     }
@@ -87,7 +85,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     report::add_local(&mut import, &keys);
     let imported = Imported { report: &import, probed: probed.as_ref() };
-    ctx.out.result(&imported, |view| human(&imported, view))?;
+    ctx.out.result(&imported, |view| report::with_checks(&import, probed.as_ref(), view))?;
     ended.map_err(|error| {
         error
             .cause(format!("{sent} of {} keys were sent", keys.entries.len()))
@@ -127,20 +125,14 @@ fn dry_run(
     if let Some(path) = report {
         lines.write(path)?;
     }
+    if let Some(probed) = probed {
+        let refused = report::refused(&probed.refused, &View::new(false, false));
+        ctx.out.note(format!("checked: {}\n{refused}", summary(&probed.verdicts)).trim_end());
+    }
     ctx.out.would(
         &format!("add up to {} to pool {}", counted(keys, "key"), pool.name),
         json!({ "keys": keys, "checked": probed, "malformed": lines.malformed() }),
     )?;
     let flawed = lines.malformed() > 0 || probed.is_some_and(|probed| !probed.refused.is_empty());
     Ok(if flawed { Outcome::Partial } else { Outcome::Done })
-}
-
-fn human(imported: &Imported, view: &View) -> Sheet {
-    let sheet = report::human(imported.report, view);
-    match imported.probed {
-        None => sheet,
-        Some(probed) => sheet
-            .text(format!("checked: {}", summary(&probed.verdicts)))
-            .text(report::refused(&probed.refused, view)),
-    }
 }

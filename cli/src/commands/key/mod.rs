@@ -7,7 +7,7 @@ mod export;
 pub mod file;
 mod import;
 mod list;
-mod probe;
+pub mod probe;
 pub mod report;
 mod select;
 mod show;

@@ -12,7 +12,11 @@ use super::{
     check::{Checked, name},
     report::LineReport,
 };
-use crate::{client::Client, ctx::Ctx, error::CliError};
+use crate::{
+    client::Client,
+    ctx::Ctx,
+    error::{CliError, Code},
+};
 
 /// What the checks said.
 #[derive(Debug, Default, Serialize)]
@@ -62,9 +66,14 @@ pub async fn probe(
             .cause(format!("{done} of {all} keys were checked, none was imported"))
             .hint("run the same command again, or leave out --check")
     })?;
+    if report.results.len() != file.entries.len() {
+        // Whose verdict is whose could not be told any more.
+        return Err(CliError::new(Code::UnexpectedAnswer, "the service did not answer for each key")
+            .hint("leave out --check, or check the service's version: poolctl doctor"));
+    }
     let checked = Checked::from(report);
     let mut probed = Probed { verdicts: checked.verdicts, refused: Vec::new() };
-    // One result for each candidate, in their order.
+    // They come in the order of the candidates.
     let mut results = checked.keys.into_iter();
     file.entries.retain(|entry| {
         let Some(result) = results.next() else { return true };

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use pool_shared::{GeminiKey, KeyFile, KeyImportReport};
 
-use super::{check::name, probe::Refused};
+use super::{
+    check::{name, summary},
+    probe::{Probed, Refused},
+};
 use crate::{
     error::{CliError, Outcome},
     output::{Sheet, Table, View},
@@ -26,7 +29,7 @@ pub fn outcome(report: &KeyImportReport) -> Outcome {
 }
 
 /// The report for a person.
-pub fn human(report: &KeyImportReport, view: &View) -> Sheet {
+fn human(report: &KeyImportReport, view: &View) -> Sheet {
     let malformed = report.malformed.len();
     let counts = Table::pairs([
         ("added", view.count(report.added).into()),
@@ -41,6 +44,17 @@ pub fn human(report: &KeyImportReport, view: &View) -> Sheet {
         lines.push(format!("  ... and {} more", view.count((malformed - SHOWN) as u64)));
     }
     Sheet::from(counts).text(lines.join("\n"))
+}
+
+/// The report for a person, and what Gemini said where keys were tried first.
+pub fn with_checks(report: &KeyImportReport, probed: Option<&Probed>, view: &View) -> Sheet {
+    let sheet = human(report, view);
+    match probed {
+        None => sheet,
+        Some(probed) => {
+            sheet.text(format!("checked: {}", summary(&probed.verdicts))).text(refused(&probed.refused, view))
+        }
+    }
 }
 
 /// What Gemini refused, for a person.

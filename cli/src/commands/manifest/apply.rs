@@ -36,7 +36,7 @@ use crate::{
 ///   client_keys = [{ name = "web", file = "web-client-key.txt" }]
 ///   [pools.prod.aliases]
 ///   gpt-4o = "gemini-2.5-flash"
-#[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
+#[allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -163,7 +163,9 @@ async fn compare(
         let there = Present { pool, keys, client_keys };
         let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune);
         all.extend(changes);
-        notes.iter().for_each(|note| ctx.out.note(note));
+        for note in notes {
+            ctx.out.note(&note);
+        }
     }
     if source.prune {
         all.extend(present.values().map(plan::old_pool));

@@ -8,14 +8,14 @@ use super::*;
 use crate::host::native::Sqlite;
 use crate::sql::Statement;
 use crate::store::sql::{SqlDatabase, SqlStore};
-use crate::store::{ConfigStore, NewClientKey, NewKey, NewPool, StoredAdminToken};
+use crate::store::{Change, ConfigStore, NewClientKey, NewKey, NewPool, StoredAdminToken};
 
 fn text<T: serde::de::DeserializeOwned>(text: String) -> T {
     serde_json::from_value(text.into()).unwrap()
 }
 
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(1_800_000_000_000).unwrap()
+fn now() -> Change {
+    Change::of_a_test(jiff::Timestamp::from_millisecond(1_800_000_000_000).unwrap())
 }
 
 fn empty() -> SqlStore<Sqlite> {
@@ -47,6 +47,7 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
             hash: text(format!("hash of {id}")),
             name: "first".to_owned(),
             hint: "1234".to_owned(),
+            expires_at: None,
         },
         keys: (0..keys).map(key).collect(),
     };
@@ -62,8 +63,11 @@ async fn full() -> SqlStore<Sqlite> {
     let token = StoredAdminToken {
         id: pool_shared::AdminTokenId::new("tok-1"),
         name: "laptop".to_owned(),
-        created_at: now(),
-        expires_at: now(),
+        created_at: now().at,
+        expires_at: now().at,
+        scopes: None,
+        pool: None,
+        last_used_at: None,
     };
     store.create_admin_token(&text("token".to_owned()), &token, now()).await.unwrap();
     store
@@ -200,5 +204,9 @@ async fn a_copy_takes_every_column_of_every_table() {
     }
     let tables = "SELECT json_quote(count(*)) AS row FROM sqlite_master WHERE type = 'table'";
     let tables = sqlite.batch(vec![Statement::new(tables, [])]).await.unwrap().remove(0).rows;
-    assert_eq!(tables, [(Table::ALL.len() + 1).to_string()], "all tables but schema_version are copied");
+    assert_eq!(
+        tables,
+        [(Table::ALL.len() + 3).to_string()],
+        "all but the audit, uses and schema_version are copied"
+    );
 }

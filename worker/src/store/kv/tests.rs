@@ -13,7 +13,7 @@ use super::*;
 use crate::crypto::{KeyDigest, Sealed};
 use crate::host::native::{Sqlite, SystemClock};
 use crate::store::sql::SqlStore;
-use crate::store::{ConfigStore, NewClientKey, NewKey, NewPool};
+use crate::store::{Change, ConfigStore, NewClientKey, NewKey, NewPool};
 use crate::testing::Mode;
 
 /// What KV holds under a name, with everything that it held before.
@@ -161,8 +161,8 @@ impl World {
     }
 }
 
-fn now() -> Timestamp {
-    Timestamp::from_millisecond(1_800_000_000_000).unwrap()
+fn now() -> Change {
+    Change::of_a_test(Timestamp::from_millisecond(1_800_000_000_000).unwrap())
 }
 
 fn hash(name: &str) -> TokenHash {
@@ -175,6 +175,7 @@ fn client_key(name: &str) -> NewClientKey {
         hash: hash(name),
         name: name.to_owned(),
         hint: "hint".to_owned(),
+        expires_at: None,
     }
 }
 
@@ -269,7 +270,7 @@ async fn a_write_that_went_through_without_an_answer_is_made_again() {
     let pool = world.create("prod").await;
     world.publish().await.unwrap_err();
     assert_eq!(world.opens("prod").await.as_deref(), Some("prod"));
-    assert!(world.store.delete_pool(&pool).await.unwrap());
+    assert!(world.store.delete_pool(&pool, now()).await.unwrap());
     world.publish().await.unwrap_err();
     world.kv.set(Mode::Works);
     world.publish().await.unwrap();
@@ -424,7 +425,7 @@ async fn an_object_that_lost_its_database_makes_it_anew_from_kv() {
     for name in ["prod", "second", "third"] {
         world.create(name).await;
     }
-    world.store.delete_pool(&PoolId::new("pool-third")).await.unwrap();
+    world.store.delete_pool(&PoolId::new("pool-third"), now()).await.unwrap();
     world.publish().await.unwrap();
     let before = world.reader.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
 
@@ -453,7 +454,7 @@ async fn an_object_that_lost_its_database_makes_it_anew_from_kv() {
     assert_eq!((after.name.as_str(), after.keys), ("live", before.keys));
     // Once it has its rows, it never takes them from KV again.
     let reopened = Publisher::new(again.sqlite.clone(), Arc::clone(&again.kv));
-    again.store.delete_pool(&before.id).await.unwrap();
+    again.store.delete_pool(&before.id, now()).await.unwrap();
     reopened.prepare(&SystemClock).await.unwrap();
     assert_eq!(again.store.pools().await.unwrap().len(), 1);
 }

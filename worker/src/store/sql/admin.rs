@@ -1,13 +1,12 @@
-//! The admin API's statements about pools, client keys and admin tokens.
+//! The admin API's statements about pools.
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, Pool, PoolId, PoolUpdate};
+use pool_shared::{Pool, PoolId, PoolUpdate};
 
-use super::rows::{AdminTokenRow, ClientKeyRow, PoolRow};
+use super::rows::PoolRow;
 use super::{json_text, read_rows};
-use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{NewClientKey, NewPool, StoreError, StoredAdminToken};
+use crate::store::{NewPool, StoreError};
 
 /// A pool with the counts of its keys, and what follows `FROM pools`.
 macro_rules! select_pools {
@@ -106,71 +105,4 @@ pub(super) fn delete_pool(pool: &PoolId) -> Vec<Statement> {
         Statement::new("DELETE FROM keys WHERE pool_id = ?1", parameters.clone()),
         Statement::new("DELETE FROM pools WHERE id = ?1", parameters),
     ]
-}
-
-pub(super) fn list_client_keys(pool: &PoolId) -> Statement {
-    Statement::new(
-        "SELECT json_object('id', id, 'name', name, 'hint', hint, 'created_at', created_at) AS row
-         FROM client_keys WHERE pool_id = ?1 ORDER BY created_at, id",
-        [pool.as_str().into()],
-    )
-}
-
-pub(super) fn read_client_keys(outcome: &Outcome) -> Result<Vec<ClientKey>, StoreError> {
-    read_rows::<ClientKeyRow>(outcome)?.into_iter().map(ClientKey::try_from).collect()
-}
-
-pub(super) fn insert_client_key(pool: &PoolId, client_key: &NewClientKey, now: Timestamp) -> Statement {
-    Statement::new(
-        "INSERT INTO client_keys (hash, id, pool_id, name, hint, created_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?3)",
-        [
-            client_key.hash.as_str().into(),
-            client_key.id.as_str().into(),
-            pool.as_str().into(),
-            client_key.name.as_str().into(),
-            client_key.hint.as_str().into(),
-            now.into(),
-        ],
-    )
-}
-
-pub(super) fn delete_client_key(pool: &PoolId, id: &ClientKeyId) -> Statement {
-    Statement::new(
-        "DELETE FROM client_keys WHERE pool_id = ?1 AND id = ?2",
-        [pool.as_str().into(), id.as_str().into()],
-    )
-}
-
-pub(super) fn insert_admin_token(hash: &TokenHash, token: &StoredAdminToken) -> Statement {
-    Statement::new(
-        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        [
-            hash.as_str().into(),
-            token.id.as_str().into(),
-            token.name.as_str().into(),
-            token.created_at.into(),
-            token.expires_at.into(),
-        ],
-    )
-}
-
-pub(super) fn forget_expired_tokens(now: Timestamp) -> Statement {
-    Statement::new("DELETE FROM admin_tokens WHERE expires_at < ?1", [now.into()])
-}
-
-pub(super) fn find_admin_token(hash: &TokenHash) -> Statement {
-    Statement::new(
-        "SELECT json_object('id', id, 'name', name, 'created_at', created_at, 'expires_at', expires_at) AS row
-         FROM admin_tokens WHERE hash = ?1",
-        [hash.as_str().into()],
-    )
-}
-
-pub(super) fn read_admin_token(outcome: &Outcome) -> Result<Option<StoredAdminToken>, StoreError> {
-    read_rows::<AdminTokenRow>(outcome)?.pop().map(StoredAdminToken::try_from).transpose()
-}
-
-pub(super) fn delete_admin_token(id: &AdminTokenId) -> Statement {
-    Statement::new("DELETE FROM admin_tokens WHERE id = ?1", [id.as_str().into()])
 }

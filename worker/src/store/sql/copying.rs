@@ -50,7 +50,7 @@ const POOLS: Statements = statements!(
 );
 const CLIENT_KEYS: Statements = statements!(
     "client_keys", "hash", "?2", "value ->> 0", "pool_id",
-    "hash", "id" "1", "pool_id" "2", "name" "3", "hint" "4", "created_at" "5"
+    "hash", "id" "1", "pool_id" "2", "name" "3", "hint" "4", "created_at" "5", "expires_at" "6"
 );
 const KEYS: Statements = statements!(
     "keys", "pool_id, digest", "?2, ?3", "value ->> 0, value ->> 1", "pool_id",
@@ -59,7 +59,7 @@ const KEYS: Statements = statements!(
 );
 const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",
-    "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4"
+    "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4", "scopes" "5", "pool_id" "6"
 );
 
 /// Names are unique: whoever else has the name of a row that comes in, by a rename that is still to be

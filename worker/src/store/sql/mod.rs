@@ -4,6 +4,9 @@
 //! round trip.
 
 mod admin;
+mod admin_tokens;
+mod audit;
+mod client_keys;
 pub(super) mod copying;
 mod keys;
 mod rows;
@@ -14,13 +17,15 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, ClientKey, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
+use pool_shared::{
+    AdminTokenId, AuditEntry, ClientKey, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate,
+};
 use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
-    BatchOutcome, ConfigStore, EnabledKey, KeyFilter, KeyPage, NewClientKey, NewKey, NewPool, Page,
-    PoolConfig, PoolReader, Refreshed, StoreError, StoredAdminToken,
+    AuditFilter, BatchOutcome, Change, ConfigStore, EnabledKey, KeyFilter, KeyPage, NewClientKey, NewKey,
+    NewPool, Page, PoolConfig, PoolReader, Refreshed, StoreError, StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -76,6 +81,33 @@ impl<D: SqlDatabase> SqlStore<D> {
             }
             other => other.map_err(store_error),
         }
+    }
+
+    /// Runs a statement that changes something and what belongs to it, noting the change in the audit.
+    /// Gives how many rows the statement changed.
+    async fn change(
+        &self,
+        statement: Statement,
+        change: &Change,
+        further: impl IntoIterator<Item = Statement> + MaybeSend,
+    ) -> Result<u64, StoreError> {
+        let mut statements = vec![statement];
+        statements.extend(audit::note(change, None)?);
+        statements.extend(further);
+        Ok(self.run(statements).await?.first().map_or(0, |outcome| outcome.changes))
+    }
+
+    async fn change_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        statement: Statement,
+        change: &Change,
+    ) -> Result<BatchOutcome, StoreError> {
+        let mut statements = vec![keys::missing(pool, ids)?, statement];
+        statements.extend(audit::note(change, None)?);
+        statements.push(admin::touch_pool(pool, change.at));
+        keys::read_batch(&self.run(statements).await?)
     }
 
     async fn run_one(&self, statement: Statement) -> Result<Outcome, StoreError> {
@@ -153,27 +185,30 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(read_rows(&self.run_one(admin::data_key(pool)).await?)?.pop())
     }
 
-    async fn create_pool(&self, pool: &NewPool, now: Timestamp) -> Result<(), StoreError> {
-        let statements = vec![
-            admin::insert_pool(pool, now)?,
-            admin::insert_client_key(&pool.id, &pool.client_key, now),
-            keys::insert(&pool.id, &pool.keys, now)?,
-        ];
+    async fn create_pool(&self, pool: &NewPool, change: Change) -> Result<(), StoreError> {
+        let mut statements = vec![admin::insert_pool(pool, change.at)?];
+        statements.extend(audit::note(&change, None)?);
+        statements.push(client_keys::insert(&pool.id, &pool.client_key, change.at));
+        statements.push(keys::insert(&pool.id, &pool.keys, change.at)?);
         self.run(statements).await.map(drop)
     }
 
     async fn update_pool(
         &self,
         pool: &PoolId,
-        change: &PoolUpdate,
-        now: Timestamp,
+        update: &PoolUpdate,
+        change: Change,
     ) -> Result<bool, StoreError> {
-        Ok(self.run_one(admin::update_pool(pool, change, now)?).await?.changes > 0)
+        self.change(admin::update_pool(pool, update, change.at)?, &change, [])
+            .await
+            .map(|changed| changed > 0)
     }
 
-    async fn delete_pool(&self, pool: &PoolId) -> Result<bool, StoreError> {
-        let outcomes = self.run(admin::delete_pool(pool)).await?;
-        Ok(outcomes.last().is_some_and(|outcome| outcome.changes > 0))
+    async fn delete_pool(&self, pool: &PoolId, change: Change) -> Result<bool, StoreError> {
+        let mut statements = admin::delete_pool(pool);
+        let place = statements.len() - 1;
+        statements.extend(audit::note(&change, None)?);
+        Ok(self.run(statements).await?.get(place).is_some_and(|outcome| outcome.changes > 0))
     }
 
     async fn keys(&self, pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<KeyPage, StoreError> {
@@ -202,77 +237,106 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         &self,
         pool: &PoolId,
         new_keys: &[NewKey],
-        now: Timestamp,
+        change: Change,
     ) -> Result<u64, StoreError> {
-        let statements = vec![keys::insert(pool, new_keys, now)?, admin::touch_pool(pool, now)];
-        Ok(self.run(statements).await?.first().map_or(0, |outcome| outcome.changes))
+        let touch = admin::touch_pool(pool, change.at);
+        self.change(keys::insert(pool, new_keys, change.at)?, &change, [touch]).await
     }
 
     async fn update_keys(
         &self,
         pool: &PoolId,
         ids: &[KeyId],
-        change: &KeyChange,
-        now: Timestamp,
+        update: &KeyChange,
+        change: Change,
     ) -> Result<BatchOutcome, StoreError> {
-        let update = keys::update(pool, ids, change, now)?;
-        keys::read_batch(
-            &self.run(vec![keys::missing(pool, ids)?, update, admin::touch_pool(pool, now)]).await?,
-        )
+        let update = keys::update(pool, ids, update, change.at)?;
+        self.change_keys(pool, ids, update, &change).await
     }
 
     async fn delete_keys(
         &self,
         pool: &PoolId,
         ids: &[KeyId],
-        now: Timestamp,
+        change: Change,
     ) -> Result<BatchOutcome, StoreError> {
-        let delete = keys::delete(pool, ids)?;
-        keys::read_batch(
-            &self.run(vec![keys::missing(pool, ids)?, delete, admin::touch_pool(pool, now)]).await?,
-        )
+        self.change_keys(pool, ids, keys::delete(pool, ids)?, &change).await
     }
 
     async fn client_keys(&self, pool: &PoolId) -> Result<Vec<ClientKey>, StoreError> {
-        admin::read_client_keys(&self.run_one(admin::list_client_keys(pool)).await?)
+        client_keys::read(&self.run_one(client_keys::list(pool)).await?)
     }
 
     async fn create_client_key(
         &self,
         pool: &PoolId,
         client_key: &NewClientKey,
-        now: Timestamp,
+        change: Change,
     ) -> Result<(), StoreError> {
-        let insert = admin::insert_client_key(pool, client_key, now);
-        self.run(vec![insert, admin::touch_pool(pool, now)]).await.map(drop)
+        let insert = client_keys::insert(pool, client_key, change.at);
+        let further = [client_keys::forget_expired(pool, change.at), admin::touch_pool(pool, change.at)];
+        self.change(insert, &change, further).await.map(drop)
+    }
+
+    async fn rotate_client_key(
+        &self,
+        pool: &PoolId,
+        old: &ClientKeyId,
+        until: Timestamp,
+        new: &NewClientKey,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let further = [
+            client_keys::end(pool, old, until),
+            client_keys::forget_expired(pool, change.at),
+            admin::touch_pool(pool, change.at),
+        ];
+        let insert = client_keys::insert_like(pool, old, new, change.at);
+        Ok(self.change(insert, &change, further).await? > 0)
     }
 
     async fn delete_client_key(
         &self,
         pool: &PoolId,
         id: &ClientKeyId,
-        now: Timestamp,
+        change: Change,
     ) -> Result<bool, StoreError> {
-        let delete = admin::delete_client_key(pool, id);
-        let outcomes = self.run(vec![delete, admin::touch_pool(pool, now)]).await?;
-        Ok(outcomes.first().is_some_and(|outcome| outcome.changes > 0))
+        let touch = admin::touch_pool(pool, change.at);
+        Ok(self.change(client_keys::delete(pool, id), &change, [touch]).await? > 0)
     }
 
     async fn create_admin_token(
         &self,
         hash: &TokenHash,
         token: &StoredAdminToken,
-        now: Timestamp,
+        change: Change,
     ) -> Result<(), StoreError> {
-        let insert = admin::insert_admin_token(hash, token);
-        self.run(vec![admin::forget_expired_tokens(now), insert]).await.map(drop)
+        let insert = admin_tokens::insert(hash, token)?;
+        self.change(insert, &change, admin_tokens::forget_expired(change.at)).await.map(drop)
     }
 
     async fn admin_token(&self, hash: &TokenHash) -> Result<Option<StoredAdminToken>, StoreError> {
-        admin::read_admin_token(&self.run_one(admin::find_admin_token(hash)).await?)
+        Ok(admin_tokens::read(&self.run_one(admin_tokens::find(hash)).await?)?.pop())
     }
 
-    async fn delete_admin_token(&self, id: &AdminTokenId) -> Result<bool, StoreError> {
-        Ok(self.run_one(admin::delete_admin_token(id)).await?.changes > 0)
+    async fn delete_admin_token(&self, id: &AdminTokenId, change: Change) -> Result<bool, StoreError> {
+        let [delete, forget] = admin_tokens::delete(id);
+        Ok(self.change(delete, &change, [forget]).await? > 0)
+    }
+
+    async fn admin_tokens(&self, now: Timestamp) -> Result<Vec<StoredAdminToken>, StoreError> {
+        admin_tokens::read(&self.run_one(admin_tokens::list(now)).await?)
+    }
+
+    async fn use_admin_token(&self, id: &AdminTokenId, now: Timestamp) -> Result<(), StoreError> {
+        self.run_one(admin_tokens::note_use(id, now)).await.map(drop)
+    }
+
+    async fn note(&self, change: Change, count: u64) -> Result<(), StoreError> {
+        self.run(audit::note(&change, Some(count))?.into()).await.map(drop)
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
+        audit::read(&self.run_one(audit::list(filter)).await?)
     }
 }

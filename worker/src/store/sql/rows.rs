@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, ClientKey, ClientKeyId, Key, KeyCondition, KeyId, Limits, Pool, PoolId, StateCounts, Weight,
+    AdminTokenId, ClientKey, ClientKeyId, Key, KeyCondition, KeyId, Limits, Pool, PoolId, Scope, StateCounts,
+    Weight,
 };
 use serde::Deserialize;
 
@@ -54,6 +55,7 @@ pub(super) struct ClientKeyRow {
     name: String,
     hint: String,
     created_at: i64,
+    expires_at: Option<i64>,
 }
 
 impl TryFrom<ClientKeyRow> for ClientKey {
@@ -65,7 +67,7 @@ impl TryFrom<ClientKeyRow> for ClientKey {
             name: row.name,
             hint: row.hint,
             created_at: timestamp(row.created_at)?,
-            expires_at: None,
+            expires_at: row.expires_at.map(timestamp).transpose()?,
         })
     }
 }
@@ -115,6 +117,9 @@ pub(super) struct AdminTokenRow {
     name: String,
     created_at: i64,
     expires_at: i64,
+    scopes: Option<Vec<Scope>>,
+    pool: Option<PoolId>,
+    last_used_at: Option<i64>,
 }
 
 impl TryFrom<AdminTokenRow> for StoredAdminToken {
@@ -126,10 +131,13 @@ impl TryFrom<AdminTokenRow> for StoredAdminToken {
             name: row.name,
             created_at: timestamp(row.created_at)?,
             expires_at: timestamp(row.expires_at)?,
+            scopes: row.scopes,
+            pool: row.pool,
+            last_used_at: row.last_used_at.map(timestamp).transpose()?,
         })
     }
 }
 
-fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
+pub(super) fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(milliseconds).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -26,7 +26,8 @@ const VERSION_1: &[&str] = &[
         pool_id TEXT NOT NULL,
         name TEXT NOT NULL,
         hint TEXT NOT NULL,
-        created_at INTEGER NOT NULL
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER
     ) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS client_keys_by_pool ON client_keys (pool_id, id)",
     "CREATE TABLE IF NOT EXISTS keys (
@@ -51,8 +52,29 @@ const VERSION_1: &[&str] = &[
         id TEXT NOT NULL,
         name TEXT NOT NULL,
         created_at INTEGER NOT NULL,
-        expires_at INTEGER NOT NULL
+        expires_at INTEGER NOT NULL,
+        scopes TEXT,
+        pool_id TEXT
     ) WITHOUT ROWID",
+    // By the hour, so that a use hardly ever writes.
+    "CREATE TABLE IF NOT EXISTS admin_token_uses (
+        token_id TEXT PRIMARY KEY,
+        used_at INTEGER NOT NULL
+    ) WITHOUT ROWID",
+    // The newest entry is never dropped, so its numbers only grow. No index: a change writes one row here.
+    "CREATE TABLE IF NOT EXISTS audit (
+        id INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        actor_name TEXT NOT NULL,
+        action TEXT NOT NULL,
+        pool_id TEXT,
+        target TEXT,
+        request_id TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        before TEXT,
+        after TEXT
+    )",
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
     "INSERT INTO schema_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
 ];

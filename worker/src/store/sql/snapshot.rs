@@ -4,6 +4,7 @@ use pool_shared::{KeyId, Limits, PoolId, PoolSettings, Weight};
 use serde::Deserialize;
 
 use super::read_rows;
+use super::rows::timestamp;
 use crate::crypto::{Sealed, TokenHash};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey};
@@ -16,7 +17,9 @@ macro_rules! select_pool {
                 'id', id, 'name', name, 'enabled', enabled, 'allowed_models', json(allowed_models),
                 'settings', json(settings),
                 'data_key', data_key, 'version', version,
-                'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id))
+                'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id)),
+                'expiries', json((SELECT json_group_array(json_array(hash, expires_at)) FROM client_keys
+                    WHERE pool_id = pools.id AND expires_at IS NOT NULL))
             ) AS row FROM pools WHERE ",
             $where
         )
@@ -52,6 +55,9 @@ struct PoolRow {
     data_key: Sealed,
     version: u64,
     client_keys: Vec<TokenHash>,
+    /// A document of an earlier version has none.
+    #[serde(default)]
+    expiries: Vec<(TokenHash, i64)>,
 }
 
 pub(super) fn by_client_key(hash: &TokenHash) -> Vec<Statement> {
@@ -97,6 +103,7 @@ pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>,
         project,
         limits,
     });
+    let expiries = pool.expiries.into_iter().map(|(hash, at)| Ok::<_, StoreError>((hash, timestamp(at)?)));
     Ok(Some(PoolConfig {
         id: pool.id,
         name: pool.name,
@@ -106,6 +113,7 @@ pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>,
         data_key: pool.data_key,
         version: pool.version,
         client_keys: pool.client_keys,
+        expiries: expiries.collect::<Result<_, _>>()?,
         keys: keys.collect(),
     }))
 }

@@ -1,0 +1,126 @@
+//! Who changed what: notes for the store, and the list of them.
+//!
+//! A note travels with its change into one transaction of the store. What must never happen here: a
+//! secret in a note.
+
+use jiff::Timestamp;
+use pool_shared::{AuditList, KeyId, PoolId};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{AdminError, Answer, Context, Query, ok};
+use crate::host::{AdminHost, Clock};
+use crate::store::{AuditFilter, Change, ConfigStore, StoredAdminToken};
+
+/// Entries a page when the request does not say, and at most.
+const DEFAULT_PAGE: u32 = 100;
+const LONGEST_PAGE: u32 = 1_000;
+/// Ids that a note names; of more it gives the number only.
+const MOST_IDS: usize = 20;
+/// How long entries are kept.
+const KEPT_DAYS: i64 = 400;
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn audit(&self, query: &Query) -> Answer {
+        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_PAGE);
+        if !(1..=LONGEST_PAGE).contains(&limit) {
+            return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {LONGEST_PAGE}")));
+        }
+        let pool = match (self.own_pool(), query.get("pool")) {
+            (Some(own), _) => Some(own.clone()),
+            (None, None) => None,
+            // What was done to a pool that is gone is found by its id.
+            (None, Some(reference)) => {
+                let pool = self.host.store().pool(reference).await?;
+                Some(pool.map_or_else(|| PoolId::new(reference), |pool| pool.id))
+            }
+        };
+        let kept_since = self.host.clock().now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        let filter = AuditFilter {
+            before: query.parsed("cursor")?.unwrap_or(u64::from(u32::MAX)),
+            since: query.parsed::<Timestamp>("since")?.map_or(kept_since, |since| since.max(kept_since)),
+            pool,
+            actor: query.get("actor").map(ToOwned::to_owned),
+            action: query.get("action").map(ToOwned::to_owned),
+            limit: limit + 1,
+        };
+        let mut entries = self.host.store().audit(&filter).await?;
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let next_cursor = entries.last().filter(|_| more).map(|entry| entry.id.to_string());
+        ok(&AuditList { entries, next_cursor })
+    }
+
+    /// A change by the caller, to be completed with what was before and what is after it.
+    pub(super) fn change(
+        &self,
+        action: &'static str,
+        pool: Option<&PoolId>,
+        target: Option<String>,
+    ) -> Result<Change, AdminError> {
+        Ok(self.change_by(self.caller()?, action, pool, target))
+    }
+
+    pub(super) fn change_by(
+        &self,
+        actor: &StoredAdminToken,
+        action: &'static str,
+        pool: Option<&PoolId>,
+        target: Option<String>,
+    ) -> Change {
+        Change {
+            at: self.host.clock().now(),
+            actor: actor.id.clone(),
+            actor_name: actor.name.clone(),
+            action,
+            pool: pool.cloned(),
+            target,
+            request_id: self.request_id.to_owned(),
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Fields of a note.
+pub(super) fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The fields that a change names and that it really changes: as they were, and as they become.
+pub(super) fn difference(before: &impl Serialize, update: &impl Serialize) -> [Map<String, Value>; 2] {
+    let map = |value: Result<Value, _>| match value {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let (mut before, mut after) = (map(serde_json::to_value(before)), map(serde_json::to_value(update)));
+    after.retain(|name, value| before.get(name) != Some(value));
+    before.retain(|name, _| after.contains_key(name));
+    [before, after]
+}
+
+/// How a note names keys.
+pub(super) fn keys_target(ids: &[KeyId]) -> Option<String> {
+    (ids.len() <= MOST_IDS).then(|| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{KeyChange, PoolSettings, PoolUpdate};
+
+    use super::*;
+
+    #[test]
+    fn only_changed_fields_are_noted() {
+        let before = PoolSettings { sticky: true, ..PoolSettings::default() };
+        let update = PoolUpdate { sticky: Some(true), enabled: Some(false), ..PoolUpdate::default() };
+        let [before, after] = difference(&before, &update);
+        assert_eq!((before.len(), Value::Object(after)), (0, serde_json::json!({"enabled": false})));
+        let [before, after] = difference(
+            &fields([("weight", 1.into()), ("name", "a".into())]),
+            &KeyChange { name: Some("b".to_owned()), ..KeyChange::default() },
+        );
+        assert_eq!((before["name"].as_str(), after["name"].as_str()), (Some("a"), Some("b")));
+        assert_eq!((before.len(), after.len()), (1, 1));
+    }
+}

@@ -1,0 +1,44 @@
+//! Gemini keys in clear: the only way in which they leave the service.
+
+use pool_shared::{ExportedKey, ExportedKeys, KeyExport, KeyImportEntry, Secret};
+
+use super::audit::keys_target;
+use super::{AdminError, Answer, Context, ok};
+use crate::host::AdminHost;
+use crate::store::{ConfigStore, Page};
+
+impl<H: AdminHost> Context<'_, H> {
+    /// Opens a page of keys. Noted in the audit before anything is shown: one row a page.
+    pub(super) async fn export_keys(&self, reference: &str, export: KeyExport) -> Answer {
+        let limit = export.limit.unwrap_or(KeyExport::MAX_KEYS);
+        if !(1..=KeyExport::MAX_KEYS).contains(&limit) {
+            let most = KeyExport::MAX_KEYS;
+            return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {most}")));
+        }
+        let after = export.cursor.as_deref().unwrap_or("0").parse();
+        let after =
+            after.map_err(|_| AdminError::Invalid("the cursor is not one of this service".to_owned()))?;
+        let pool = self.pool(reference).await?;
+        let ids = (!export.ids.is_empty()).then_some(export.ids.as_slice());
+        let data_key = self.data_key(&pool.id).await?;
+        let (keys, next) = self.host.store().sealed_keys(&pool.id, ids, Page { after, limit }).await?;
+        let change = self.change("key.export", Some(&pool.id), ids.and_then(keys_target))?;
+        self.host.store().note(change, keys.len() as u64).await?;
+        let open = |key: crate::store::NewKey| {
+            let opened = data_key.open(&pool.id, &key.id, &key.sealed);
+            let opened = opened.map_err(|error| AdminError::Internal(error.to_string()))?;
+            let entry = KeyImportEntry {
+                key: Secret::new(opened.expose()),
+                line: None,
+                weight: key.weight,
+                tag: key.tag,
+                name: key.name,
+                project: key.project,
+                limits: key.limits,
+            };
+            Ok::<_, AdminError>(ExportedKey { id: key.id, enabled: key.enabled, entry })
+        };
+        let keys = keys.into_iter().map(open).collect::<Result<_, _>>()?;
+        ok(&ExportedKeys { keys, next_cursor: next.map(|position| position.to_string()) })
+    }
+}

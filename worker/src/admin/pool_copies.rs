@@ -1,0 +1,136 @@
+//! Copies of pools, and the models that a pool offers.
+
+use std::sync::Arc;
+
+use pool_shared::{ClientKeyId, KeyId, Pool, PoolCopied, PoolCopy, PoolId, PoolModel, PoolModels, Scope};
+
+use super::audit::fields;
+use super::pools::checked_name;
+use super::{AdminError, Answer, Context, created, ok};
+use crate::crypto::DataKey;
+use crate::gateway;
+use crate::host::{AdminHost, Random};
+use crate::store::{ConfigStore, NewKey, NewPool, Page, StoreError};
+
+/// Keys that one request copies: each is opened and sealed anew, in the 10 ms of CPU that a request has on
+/// Cloudflare's free plan.
+const KEYS_A_REQUEST: u32 = 250;
+
+impl<H: AdminHost> Context<'_, H> {
+    /// Makes a pool like another one, or copies the next keys of one that was begun. Keys are sealed for
+    /// their pool, so only the service can take them over. Costs a row for each key, and four.
+    pub(super) async fn copy_pool(&self, reference: &str, copy: PoolCopy) -> Answer {
+        if let Some(own) = self.own_pool() {
+            return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
+        }
+        let source = self.pool(reference).await?;
+        if copy.keys || copy.cursor.is_some() {
+            self.require(Scope::KeysExport)?;
+        }
+        match &copy.cursor {
+            None => self.begin_copy(&source, &copy).await,
+            Some(cursor) => self.continue_copy(&source, cursor).await,
+        }
+    }
+
+    async fn begin_copy(&self, source: &Pool, copy: &PoolCopy) -> Answer {
+        let name = checked_name(&copy.name)?;
+        let id = PoolId::from_random(self.host.random().next_u64());
+        let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
+        let (keys, next) =
+            if copy.keys { self.resealed(&source.id, 0, &id, &data_key).await? } else { (Vec::new(), None) };
+        let copied = keys.len() as u64;
+        let (client_key, secret) = self.new_client_key(
+            ClientKeyId::from_random(self.host.random().next_u64()),
+            "first".to_owned(),
+            None,
+        );
+        let mut change = self.change("pool.copy", Some(&id), Some(name.clone()))?;
+        change.after = Some(fields([("copy_of", source.id.as_str().into()), ("keys", copied.into())]));
+        let pool = NewPool {
+            id: id.clone(),
+            name,
+            description: source.description.clone(),
+            allowed_models: source.allowed_models.clone(),
+            settings: source.settings.clone(),
+            data_key: sealed_data_key,
+            client_key,
+            keys,
+        };
+        self.host.store().create_pool(&pool, change).await?;
+        self.client_key_created();
+        created(&PoolCopied {
+            pool: self.show_pool(id.as_str()).await?,
+            client_key: Some(secret),
+            copied,
+            cursor: next.map(|position| format!("{id}:{position}")),
+        })
+    }
+
+    async fn continue_copy(&self, source: &Pool, cursor: &str) -> Answer {
+        let invalid = || AdminError::Invalid("the cursor is not one of this service".to_owned());
+        let (target, after) = cursor.split_once(':').ok_or_else(invalid)?;
+        let after: u64 = after.parse().map_err(|_| invalid())?;
+        let target = self.pool(target).await?;
+        let data_key = self.data_key(&target.id).await?;
+        let (keys, next) = self.resealed(&source.id, after, &target.id, &data_key).await?;
+        let mut change = self.change("key.copy", Some(&target.id), None)?;
+        change.after = Some(fields([("copy_of", source.id.as_str().into())]));
+        let copied = self.host.store().import_keys(&target.id, &keys, change).await?;
+        self.changed(&target.id);
+        ok(&PoolCopied {
+            pool: self.show_pool(target.id.as_str()).await?,
+            client_key: None,
+            copied,
+            cursor: next.map(|position| format!("{}:{position}", target.id)),
+        })
+    }
+
+    /// The next keys of a pool, sealed for another one.
+    async fn resealed(
+        &self,
+        source: &PoolId,
+        after: u64,
+        target: &PoolId,
+        target_key: &DataKey,
+    ) -> Result<(Vec<NewKey>, Option<u64>), AdminError> {
+        let source_key = self.data_key(source).await?;
+        let page = Page { after, limit: KEYS_A_REQUEST };
+        let (keys, next) = self.host.store().sealed_keys(source, None, page).await?;
+        let reseal = |key: NewKey| {
+            let opened = source_key.open(source, &key.id, &key.sealed);
+            let opened = opened.map_err(|error| AdminError::Internal(error.to_string()))?;
+            let id = KeyId::from_random(self.host.random().next_u64());
+            let sealed = target_key.seal(target, &id, &opened, self.host.random());
+            Ok::<_, AdminError>(NewKey { id, sealed, ..key })
+        };
+        Ok((keys.into_iter().map(reseal).collect::<Result<_, _>>()?, next))
+    }
+
+    pub(super) async fn pool_models(&self, reference: &str) -> Answer {
+        let pool = self.pool(reference).await?;
+        let unavailable = |error: crate::openai::ApiError| StoreError::Unavailable(error.message);
+        let snapshot =
+            gateway::current_snapshot(self.service, self.host, &pool.id).await.map_err(unavailable)?;
+        let snapshot = snapshot
+            .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
+        let offered = gateway::offered_models(self.service, self.host, Arc::clone(&snapshot))
+            .await
+            .map_err(|error| AdminError::Upstream(error.message))?;
+        let models = offered.iter().map(|model| PoolModel {
+            id: model.id.clone(),
+            display_name: model.display_name.clone(),
+            input_token_limit: model.input_token_limit,
+            output_token_limit: model.output_token_limit,
+            methods: model.supported_generation_methods.clone(),
+            allowed: model.is_usable() && snapshot.models.allow(&model.id),
+            aliases: aliases_of(&pool, &model.id),
+        });
+        ok(&PoolModels { models: models.collect() })
+    }
+}
+
+fn aliases_of(pool: &Pool, model: &str) -> Vec<String> {
+    let aliases = pool.settings.aliases.iter().filter(|(_, target)| *target == model);
+    aliases.map(|(alias, _)| alias.clone()).collect()
+}

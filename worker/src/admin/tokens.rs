@@ -1,0 +1,182 @@
+//! Admin tokens: who may do what, and tokens with less than all rights.
+//!
+//! In: a request's token and the route that it asks for; the tokens that an admin makes. Out: a refusal,
+//! or nothing. What must never happen here: a token that gives away what it has not itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pool_shared::{
+    AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, PoolId, Scope, Secret,
+    TokenKind,
+};
+
+use super::audit::fields;
+use super::routes::{Access, RouteSpec};
+use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::host::{AdminHost, Clock, Random};
+use crate::store::{ConfigStore, StoredAdminToken};
+
+/// How long a token is good for when nothing is said.
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// The longest that it can be good for.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
+/// The longest name of a token, in characters.
+const LONGEST_NAME: usize = 100;
+
+impl<H: AdminHost> Context<'_, H> {
+    /// Whether the caller's token may use a route, whose path may name a pool.
+    pub(super) async fn authorise(&self, route: &RouteSpec, pool: Option<&str>) -> Result<(), AdminError> {
+        let Some(token) = &self.token else { return Ok(()) };
+        match route.access {
+            Access::Open | Access::Token => return Ok(()),
+            Access::Full if token.scopes.is_some() || token.pool.is_some() => {
+                return Err(AdminError::Forbidden("this needs a token with all rights".to_owned()));
+            }
+            Access::Full => {}
+            Access::Scoped(scopes) => {
+                if !scopes.iter().any(|scope| has_scope(token, *scope)) {
+                    let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
+                    let names = names.join(" or ");
+                    return Err(AdminError::Forbidden(format!("this needs a token with the scope {names}")));
+                }
+            }
+        }
+        let Some(own) = &token.pool else { return Ok(()) };
+        let is_own = match pool {
+            None => route.keeps_to_own_pool,
+            Some(reference) if reference == own.as_str() => true,
+            Some(reference) => self.host.store().pool(reference).await?.is_some_and(|pool| pool.id == *own),
+        };
+        if is_own { Ok(()) } else { Err(AdminError::Forbidden(format!("the token is good for {own} only"))) }
+    }
+
+    /// The only pool that the caller's token is good for.
+    pub(super) fn own_pool(&self) -> Option<&PoolId> {
+        self.token.as_ref()?.pool.as_ref()
+    }
+
+    /// Refuses a caller whose token lacks a scope that only some requests of a route need.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), AdminError> {
+        if self.token.as_ref().is_some_and(|token| has_scope(token, scope)) {
+            return Ok(());
+        }
+        Err(AdminError::Forbidden(format!("this needs a token with the scope {}", scope.name())))
+    }
+
+    pub(super) async fn list_tokens(&self) -> Answer {
+        let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
+        ok(&AdminTokenList { tokens: tokens.into_iter().map(shown).collect() })
+    }
+
+    /// Costs two rows: the token and its entry in the audit.
+    pub(super) async fn create_token(&self, create: AdminTokenCreate) -> Answer {
+        let asking = self.caller()?;
+        let scopes = given_scopes(asking, create.scopes)?;
+        let pool = match &create.pool {
+            Some(reference) => Some(self.pool(reference).await?.id),
+            None => None,
+        };
+        let lifetime = lifetime(create.expires_in_s, DEFAULT_LIFETIME)?;
+        check_token_name(&create.name)?;
+        let (secret, stored) = self.new_token(create.name, lifetime, scopes, pool);
+        let after = fields([
+            ("name", stored.name.as_str().into()),
+            ("scopes", serde_json::to_value(&stored.scopes).unwrap_or_default()),
+            ("pool", serde_json::to_value(&stored.pool).unwrap_or_default()),
+            ("expires_at", stored.expires_at.to_string().into()),
+        ]);
+        let mut change = self.change("token.create", None, Some(stored.id.to_string()))?;
+        change.after = Some(after);
+        let hash = self.service.vault.token_hash(secret.expose());
+        self.host.store().create_admin_token(&hash, &stored, change).await?;
+        created(&AdminTokenCreated { token: shown(stored), secret })
+    }
+
+    /// Revokes a token that has no more rights than the caller's. Costs two rows.
+    pub(super) async fn delete_token(&self, id: &str) -> Answer {
+        let asking = self.caller()?;
+        let id = AdminTokenId::new(id);
+        let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
+        let token = tokens.into_iter().find(|token| token.id == id);
+        let token = token.ok_or_else(|| AdminError::UnknownToken(id.to_string()))?;
+        let covered = match &token.scopes {
+            None => asking.scopes.is_none(),
+            Some(scopes) => scopes.iter().all(|scope| has_scope(asking, *scope)),
+        };
+        if !covered {
+            return Err(AdminError::Forbidden("the token has rights that yours has not".to_owned()));
+        }
+        let mut change = self.change("token.delete", None, Some(id.to_string()))?;
+        change.before = Some(fields([("name", token.name.into())]));
+        self.host.store().delete_admin_token(&id, change).await?;
+        NO_CONTENT
+    }
+
+    /// A new token: its secret, and what is stored of it.
+    pub(super) fn new_token(
+        &self,
+        name: String,
+        lifetime: Duration,
+        scopes: Option<Vec<Scope>>,
+        pool: Option<PoolId>,
+    ) -> (Secret, StoredAdminToken) {
+        let mut random = [0; TokenKind::RANDOM_BYTES];
+        self.host.random().fill(&mut random);
+        let now = self.host.clock().now();
+        let stored = StoredAdminToken {
+            id: AdminTokenId::from_random(self.host.random().next_u64()),
+            name,
+            created_at: now,
+            expires_at: now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
+            scopes,
+            pool,
+            last_used_at: None,
+        };
+        (TokenKind::AdminToken.generate(&random), stored)
+    }
+}
+
+/// The scopes of a new token: some of the asking token's, or all of them.
+fn given_scopes(
+    asking: &StoredAdminToken,
+    wanted: Option<Vec<Scope>>,
+) -> Result<Option<Vec<Scope>>, AdminError> {
+    let Some(mut wanted) = wanted else { return Ok(asking.scopes.clone()) };
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Err(AdminError::Invalid("a token needs at least one scope".to_owned()));
+    }
+    match wanted.iter().find(|scope| !has_scope(asking, **scope)) {
+        None => Ok(Some(wanted)),
+        Some(scope) => {
+            Err(AdminError::Forbidden(format!("your token has not the scope {} itself", scope.name())))
+        }
+    }
+}
+
+fn has_scope(token: &StoredAdminToken, scope: Scope) -> bool {
+    token.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope))
+}
+
+fn shown(token: StoredAdminToken) -> AdminToken {
+    let StoredAdminToken { id, name, created_at, expires_at, scopes, pool, last_used_at } = token;
+    AdminToken { id, name, scopes, pool, created_at, expires_at, last_used_at }
+}
+
+/// How long a new token is good for.
+pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Duration, AdminError> {
+    let lifetime = seconds.map_or(default, Duration::from_secs);
+    if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
+        return Err(AdminError::Invalid("a token is good for 1 second to 365 days".to_owned()));
+    }
+    Ok(lifetime)
+}
+
+pub(super) fn check_token_name(name: &str) -> Result<(), AdminError> {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!("a token's name has at most {LONGEST_NAME} characters")));
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The admin API's statements about admin tokens.
+//!
+//! When a token was last used stands in a table of its own: it changes by itself, and a token that is
+//! copied to another store is not used there.
+
+use jiff::Timestamp;
+use pool_shared::AdminTokenId;
+
+use super::rows::AdminTokenRow;
+use super::{json_text, read_rows};
+use crate::crypto::TokenHash;
+use crate::sql::{Outcome, SqlValue, Statement};
+use crate::store::{StoreError, StoredAdminToken};
+
+/// Tokens, and what follows `FROM admin_tokens`.
+macro_rules! select_tokens {
+    ($rest:literal) => {
+        concat!(
+            "SELECT json_object(
+                'id', id, 'name', name, 'created_at', created_at, 'expires_at', expires_at,
+                'scopes', json(scopes), 'pool', pool_id,
+                'last_used_at', (SELECT used_at FROM admin_token_uses WHERE token_id = admin_tokens.id)
+            ) AS row FROM admin_tokens ",
+            $rest
+        )
+    };
+}
+
+pub(super) fn find(hash: &TokenHash) -> Statement {
+    Statement::new(select_tokens!("WHERE hash = ?1"), [hash.as_str().into()])
+}
+
+pub(super) fn list(now: Timestamp) -> Statement {
+    Statement::new(select_tokens!("WHERE expires_at > ?1 ORDER BY created_at, id"), [now.into()])
+}
+
+pub(super) fn read(outcome: &Outcome) -> Result<Vec<StoredAdminToken>, StoreError> {
+    read_rows::<AdminTokenRow>(outcome)?.into_iter().map(StoredAdminToken::try_from).collect()
+}
+
+pub(super) fn insert(hash: &TokenHash, token: &StoredAdminToken) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [
+            hash.as_str().into(),
+            token.id.as_str().into(),
+            token.name.as_str().into(),
+            token.created_at.into(),
+            token.expires_at.into(),
+            token.scopes.as_ref().map(json_text).transpose()?.unwrap_or(SqlValue::Null),
+            token.pool.as_ref().map(pool_shared::PoolId::as_str).into(),
+        ],
+    ))
+}
+
+/// Drops the tokens that do not work any more, and what is known of tokens that are gone.
+pub(super) fn forget_expired(now: Timestamp) -> [Statement; 2] {
+    [
+        Statement::new("DELETE FROM admin_tokens WHERE expires_at < ?1", [now.into()]),
+        Statement::new(
+            "DELETE FROM admin_token_uses WHERE token_id NOT IN (SELECT id FROM admin_tokens)",
+            [],
+        ),
+    ]
+}
+
+pub(super) fn delete(id: &AdminTokenId) -> [Statement; 2] {
+    let parameters = [SqlValue::from(id.as_str())];
+    [
+        Statement::new("DELETE FROM admin_tokens WHERE id = ?1", parameters.clone()),
+        Statement::new("DELETE FROM admin_token_uses WHERE token_id = ?1", parameters),
+    ]
+}
+
+pub(super) fn note_use(id: &AdminTokenId, now: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT INTO admin_token_uses (token_id, used_at) VALUES (?1, ?2)
+         ON CONFLICT (token_id) DO UPDATE SET used_at = excluded.used_at",
+        [id.as_str().into(), now.into()],
+    )
+}
