@@ -88,7 +88,7 @@ mod terminal {
         pty.send(" d");
         pty.wait_for("Disable 1 key of pool prod?");
         pty.send("y");
-        pty.wait_for("1 keys were changed");
+        pty.wait_for("changed 1 key");
         let keys = poolctl.run(&["key", "list", "prod", "-o", "json"]).json();
         let enabled: Vec<_> = keys["keys"].as_array().unwrap().iter().map(|key| &key["enabled"]).collect();
         assert_eq!(enabled, [true, false, true]);
@@ -172,7 +172,7 @@ mod terminal {
         assert_eq!(poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt"]).code, 0);
 
         let mut pty = top(&poolctl, &["prod"]);
-        pty.wait_for("1 rows");
+        pty.wait_for("1 row");
         service.runtime.block_on(server.shut_down());
         pty.wait_for("STALE");
         pty.wait_for("AIza");

@@ -29,6 +29,7 @@ Examples:
 /// Without a terminal, or with --once, -n or -o, the rows are written instead.
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n{}", keymap::help("Keys:")))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// The pool to open, by name or id
     pool: Option<PoolRef>,

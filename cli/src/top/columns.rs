@@ -52,6 +52,7 @@ pub enum Field {
     Message,
     Hint,
     Created,
+    Expires,
 }
 
 /// A column.
@@ -164,6 +165,7 @@ pub const CLIENT_KEYS: &[Column] = &[
     text(Field::Hint, "ENDS IN", 7, 1),
     text(Field::Id, "ID", 19, 2),
     number(Field::Created, "AGE", 7, 1),
+    number(Field::Expires, "EXPIRES", 7, 1),
 ];
 
 /// A row of a tab.
@@ -296,6 +298,7 @@ impl<'a> Record<'a> {
                 Field::Hint => Some(Value::text(&key.hint)),
                 Field::Id => Some(Value::text(key.id.as_str())),
                 Field::Created => Some(Value::At(key.created_at)),
+                Field::Expires => key.expires_at.map(Value::Until),
                 _ => None,
             },
         }

@@ -82,8 +82,6 @@ pub struct Point {
 pub struct Keys {
     /// Their pool.
     pub pool: PoolId,
-    /// The pool's version when they were fetched.
-    pub version: u64,
     /// The keys, each with its state and its place among the rows of [`PoolStats::keys`].
     pub rows: Vec<KeyRow>,
     /// The weights of the enabled ones together.
@@ -102,11 +100,11 @@ pub struct KeyRow {
 }
 
 impl Keys {
-    /// The keys of a pool that had this version.
-    pub fn new(pool: PoolId, version: u64, keys: Vec<Key>) -> Self {
+    /// The keys of a pool.
+    pub fn new(pool: PoolId, keys: Vec<Key>) -> Self {
         let weights = keys.iter().filter(|key| key.enabled).map(|key| u64::from(u32::from(key.weight))).sum();
         let row = |key: Key| KeyRow { state: state_of(&key, None), key, stats: None };
-        Self { pool, version, rows: keys.into_iter().map(row).collect(), weights }
+        Self { pool, rows: keys.into_iter().map(row).collect(), weights }
     }
 
     fn join(&mut self, stats: &[KeyStats]) {

@@ -4,6 +4,7 @@ use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolUpdate, StatsStep};
 
 use super::{
     data::Overview,
+    format::counted,
     message::{Answer, Fetch},
     model::{Change, Target},
 };
@@ -51,7 +52,8 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
                 let update = PoolUpdate { enabled: Some(change == Change::Enable), ..PoolUpdate::default() };
                 client.update_pool(id.as_str(), &update).await?;
             }
-            Ok(format!("{} pools are {}", ids.len(), if change == Change::Enable { "on" } else { "off" }))
+            let state = if change == Change::Enable { "on" } else { "off" };
+            Ok(format!("switched {} {state}", counted(ids.len(), "pool")))
         }
         Target::Keys { pool, ids } => {
             let set = match change {
@@ -61,11 +63,8 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
                 Change::Check => return check(client, pool, ids).await,
             };
             let result = client.update_keys(pool, ids, &set).await?;
-            let gone = match result.missing.len() {
-                0 => String::new(),
-                gone => format!(", {gone} are not there any more"),
-            };
-            Ok(format!("{} keys were changed{gone}", result.changed))
+            let changed = usize::try_from(result.changed).unwrap_or(usize::MAX);
+            Ok(format!("changed {}{}", counted(changed, "key"), gone(&result.missing)))
         }
     }
 }
@@ -77,9 +76,12 @@ async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, 
     let (report, ended) = client.check(pool, checks.collect(), &Progress::silent()).await;
     ended?;
     let checked = Checked::from(report);
-    let gone = match checked.missing.len() {
+    Ok(format!("checked: {}{}", summary(&checked.verdicts), gone(&checked.missing)))
+}
+
+fn gone(missing: &[KeyId]) -> String {
+    match missing.len() {
         0 => String::new(),
-        gone => format!(", {gone} are not there any more"),
-    };
-    Ok(format!("checked: {}{gone}", summary(&checked.verdicts)))
+        count => format!(", {} not there any more", counted(count, "key")),
+    }
 }

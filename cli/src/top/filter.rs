@@ -106,7 +106,7 @@ mod tests {
     fn words_fields_and_their_opposites() {
         let mut off = fixture::key(2);
         (off.enabled, off.tag) = (false, "Team-B".to_owned());
-        let keys = Keys::new(fixture::pool("prod").id, 1, vec![fixture::key(1), off]);
+        let keys = Keys::new(fixture::pool("prod").id, vec![fixture::key(1), off]);
         let passing = |text: &str| {
             let filter = Filter::new(text);
             let record = |row| Record::Key { row, stats: None, share: 0.0, due: 0.0 };

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::{
     Activity, AttemptOutcome, ClientKey, ClientKeyId, Counters, Event, EventList, Key, KeyCondition, KeyId,
-    KeyState, KeyStats, Latency, Limits, ModelStats, Pool, PoolId, PoolStats, PoolStatsRow, Quantiles, Rates,
+    KeyState, KeyStats, Latency, Limits, ModelStats, Pool, PoolStats, PoolStatsRow, Quantiles, Rates,
     RestingModel, SeriesPoint, Stats, StatsStep, StatsWindow, Weight,
 };
 use ratatui::layout::Size;
+use serde_json::json;
 
 use super::{
     data::Overview,
@@ -29,25 +30,12 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 pub fn pool(name: &str) -> Pool {
-    Pool {
-        id: PoolId::new(format!("pool-{name}")),
-        name: name.to_owned(),
-        description: String::new(),
-        enabled: true,
-        allowed_models: Vec::new(),
-        settings: pool_shared::PoolSettings::default(),
-        keys: 6,
-        enabled_keys: 5,
-        states: BTreeMap::from([
-            (KeyState::Healthy, 3),
-            (KeyState::Cooling, 1),
-            (KeyState::Invalid, 1),
-            (KeyState::Disabled, 1),
-        ]),
-        version: 7,
-        created_at: at(-90_000),
-        updated_at: at(-90_000),
-    }
+    let pool = json!({
+        "id": format!("pool-{name}"), "name": name, "enabled": true, "aliases": {}, "fallbacks": {}, "sticky": false,
+        "keys": 6, "enabled_keys": 5, "states": {"healthy": 3, "cooling": 1, "invalid": 1, "disabled": 1},
+        "version": 7, "created_at": at(-90_000), "updated_at": at(-90_000),
+    });
+    serde_json::from_value(pool).unwrap()
 }
 
 pub fn key(number: u64) -> Key {
@@ -205,7 +193,7 @@ pub fn client_keys() -> Vec<ClientKey> {
         name: name.to_owned(),
         hint: "x7Qz".to_owned(),
         created_at: at(-86_400 * i64::try_from(number).unwrap()),
-        expires_at: None,
+        expires_at: (number == 2).then(|| at(200_000)),
     };
     [(9, "laptop"), (2, "ci")].map(key).into()
 }

@@ -21,6 +21,11 @@ pub fn compact(number: u64) -> String {
     number.to_string()
 }
 
+/// `1 row`, `2 rows`, `5.0k rows`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", compact(number as u64), if number == 1 { "" } else { "s" })
+}
+
 /// `812ms`, `2.1s`, `43s`, `2m05s`.
 pub fn milliseconds(time: f64) -> String {
     if time < 999.5 {
@@ -85,6 +90,7 @@ mod tests {
         ] {
             assert_eq!(compact(number), text);
         }
+        assert_eq!((counted(1, "key"), counted(0, "key")), ("1 key".to_owned(), "0 keys".to_owned()));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Polling {
     health: Slot,
     /// The pool that the sweep had last.
     swept: Option<PoolId>,
+    /// The pool and its version whose keys were asked for last.
+    keys_of: Option<(PoolId, u64)>,
 }
 
 impl Polling {
@@ -59,6 +61,7 @@ impl Polling {
             client_keys: slot,
             health: slot,
             swept: None,
+            keys_of: None,
         }
     }
 
@@ -130,9 +133,12 @@ pub fn due(model: &mut Model) -> Vec<Fetch> {
         slot.running |= now;
         now
     });
-    if let Some(Fetch::Sweep { pool, .. }) = wanted.iter().find(|fetch| matches!(fetch, Fetch::Sweep { .. }))
-    {
-        model.polling.swept = Some(pool.clone());
+    for fetch in &wanted {
+        match fetch {
+            Fetch::Sweep { pool, .. } => model.polling.swept = Some(pool.clone()),
+            Fetch::Keys { pool, version } => model.polling.keys_of = Some((pool.clone(), *version)),
+            _ => {}
+        }
     }
     wanted
 }
@@ -147,8 +153,8 @@ fn of_the_pool(model: &mut Model) -> Vec<Fetch> {
     // Events show which key it was.
     if keys || (model.tab == Tab::Events && model.pool.is_some()) {
         let version = model.live.pool(&pool).map_or(0, |pool| pool.version);
-        let known = model.live.keys.as_ref().filter(|keys| keys.pool == pool);
-        if known.is_none_or(|keys| keys.version != version) {
+        // At once when the pool has changed, but not again and again when there is no answer.
+        if model.polling.keys_of.as_ref().is_none_or(|asked| *asked != (pool.clone(), version)) {
             model.polling.keys.due = model.polling.keys.due.min(model.clock);
         }
         wanted.push(Fetch::Keys { pool, version });

@@ -102,6 +102,7 @@ pub async fn run(
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
 fn terminal(error: io::Error) -> CliError {
     CliError::new(Code::Local, "cannot use the terminal").cause(error.to_string())
 }

@@ -33,6 +33,8 @@ pub enum Value<'a> {
     Milliseconds(f64),
     /// A moment.
     At(Timestamp),
+    /// A moment that comes.
+    Until(Timestamp),
     /// A key's state.
     State(&'a KeyCondition),
     /// A row of numbers, drawn as bars.
@@ -51,11 +53,10 @@ impl<'a> Value<'a> {
         match self {
             Self::None | Self::Trend(_) => (Cow::Borrowed(""), Tone::Plain),
             Self::Text(text, tone) => (Cow::Borrowed(text.as_ref()), *tone),
-            Self::Count(number) => plain(compact(*number)),
+            Self::Count(number) | Self::Limited(number, None) => plain(compact(*number)),
             Self::Bad(number) => {
                 (Cow::Owned(compact(*number)), if *number == 0 { Tone::Plain } else { Tone::Bad })
             }
-            Self::Limited(number, None) => plain(compact(*number)),
             Self::Limited(number, Some(limit)) => {
                 let tone = if number >= limit { Tone::Fair } else { Tone::Plain };
                 (Cow::Owned(format!("{}/{}", compact(*number), compact(*limit))), tone)
@@ -71,6 +72,8 @@ impl<'a> Value<'a> {
             Self::Ratio(ratio) => plain(percent(*ratio)),
             Self::Milliseconds(time) => plain(milliseconds(*time)),
             Self::At(at) => plain(ago(*at, now)),
+            Self::Until(at) if *at <= now => (Cow::Borrowed("over"), Tone::Muted),
+            Self::Until(at) => plain(ago(now, *at)),
             Self::State(condition) => {
                 (Cow::Owned(state::shown(condition, now)), state::tone(condition.state))
             }
@@ -87,7 +90,7 @@ impl<'a> Value<'a> {
             }
             Self::Ratio(ratio) => format!("{ratio:.4}"),
             Self::Milliseconds(time) => format!("{time:.1}"),
-            Self::At(at) => at.to_string(),
+            Self::At(at) | Self::Until(at) => at.to_string(),
             Self::State(condition) => condition.state.name().to_owned(),
             Self::Trend(numbers) => numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
         }
@@ -99,7 +102,7 @@ impl<'a> Value<'a> {
             Self::None => return None,
             Self::Text(text, _) => Key::Text(text.to_lowercase()),
             Self::State(condition) => Key::State(state::rank(condition.state), condition.until),
-            Self::At(at) => Key::At(*at),
+            Self::At(at) | Self::Until(at) => Key::At(*at),
             // Bits of numbers that are not negative are in the order of the numbers.
             Self::Ratio(number) | Self::Milliseconds(number) => Key::Number(number.max(0.0).to_bits()),
             Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) | Self::OutOf(number, _) => {

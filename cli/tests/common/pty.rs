@@ -12,7 +12,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_p
 use super::Poolctl;
 
 /// Long enough for any machine; only a test that fails waits for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was drawn, and a bell for when that changes.
 type Drawn = Arc<(Mutex<vt100::Parser>, Condvar)>;

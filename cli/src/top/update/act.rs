@@ -6,6 +6,7 @@ use pool_shared::{KeyId, PoolId, Weight};
 use super::say;
 use crate::top::{
     columns::{Field, Record},
+    format::counted,
     keymap::Action,
     list::Tab,
     message::Command,
@@ -71,16 +72,18 @@ fn select(model: &mut Model) -> Option<Selection> {
         }
         return None;
     }
-    let plural = if rows.len() == 1 { "" } else { "s" };
     let (target, title) = match (model.tab, &model.pool) {
         (Tab::Keys, Some(pool)) => {
             let name = model.data().pool(pool).map_or(pool.as_str(), |pool| &pool.name);
             let ids = rows.iter().map(|row| KeyId::new(row.id())).collect();
-            (Target::Keys { pool: pool.clone(), ids }, format!("{} key{plural} of pool {name}", rows.len()))
+            (
+                Target::Keys { pool: pool.clone(), ids },
+                format!("{} of pool {name}", counted(rows.len(), "key")),
+            )
         }
         (Tab::Pools, _) => {
             let ids = rows.iter().map(|row| PoolId::new(row.id())).collect();
-            (Target::Pools(ids), format!("{} pool{plural}", rows.len()))
+            (Target::Pools(ids), counted(rows.len(), "pool"))
         }
         _ => return None,
     };

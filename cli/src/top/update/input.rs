@@ -153,11 +153,13 @@ fn filter(model: &mut Model, key: KeyEvent, before: String) {
     let text = match key.code {
         KeyCode::Enter => return,
         KeyCode::Esc => before,
-        KeyCode::Backspace if text.pop().is_some() => {
-            model.mode = Mode::Filter(before);
+        // One more than there are characters leaves the filter.
+        KeyCode::Backspace => {
+            if text.pop().is_some() {
+                model.mode = Mode::Filter(before);
+            }
             text
         }
-        KeyCode::Backspace => return,
         KeyCode::Char('u') if control => {
             model.mode = Mode::Filter(before);
             String::new()

@@ -83,8 +83,8 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
             }
             model.live.take_recent(Recent { step: *step, stats: *stats });
         }
-        (Fetch::Keys { pool, version }, Answer::Keys(keys)) => {
-            model.live.take_keys(Keys::new(pool.clone(), *version, keys));
+        (Fetch::Keys { pool, .. }, Answer::Keys(keys)) => {
+            model.live.take_keys(Keys::new(pool.clone(), keys));
         }
         (Fetch::Events(_), Answer::Events(list)) => model.live.take_events(list),
         (Fetch::ClientKeys(pool), Answer::ClientKeys(keys)) => {
@@ -94,27 +94,41 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
         // The runtime answers what was asked.
         _ => {}
     }
-    if model.frozen.is_none() {
+    model.dirty = true;
+    if model.frozen.is_none() && listed(fetch, model.tab) {
         refresh(model);
     }
     None
 }
 
+/// Whether an answer changes what a tab lists: to sort thousands of rows anew for another one is waste.
+const fn listed(fetch: &Fetch, tab: Tab) -> bool {
+    match fetch {
+        Fetch::Overview => matches!(tab, Tab::Pools),
+        Fetch::Focus { .. } | Fetch::Sweep { .. } => matches!(tab, Tab::Pools | Tab::Keys | Tab::Models),
+        Fetch::Keys { .. } => matches!(tab, Tab::Keys | Tab::Events),
+        Fetch::Events(_) => matches!(tab, Tab::Events),
+        Fetch::ClientKeys(_) => matches!(tab, Tab::ClientKeys),
+        Fetch::Health => false,
+    }
+}
+
 /// Settles which pool is shown: the one of the command line at first, none where it has gone.
 fn find_pool(model: &mut Model) -> Option<CliError> {
     let pools = model.live.pools();
-    if let Some(name) = &model.options.pool {
-        let found = pools.iter().find(|pool| pool.name == *name || pool.id.as_str() == name);
+    if let Some(name) = model.options.pool.clone() {
+        let found = pools.iter().find(|pool| pool.name == name || pool.id.as_str() == name);
         let Some(pool) = found else {
             let names = pools.iter().map(|pool| pool.name.as_str());
             let error = CliError::new(Code::Service(ErrorCode::NotFound), format!("there is no pool {name}"));
-            return Some(match crate::ctx::nearest(name, names) {
+            return Some(match crate::ctx::nearest(&name, names) {
                 Some(name) => error.hint(format!("did you mean {name}?")),
                 None => error.hint("poolctl pool list shows them"),
             });
         };
         model.pool = Some(pool.id.clone());
         model.options.pool = None;
+        refresh(model);
     } else if let Some(id) = &model.pool
         && !pools.iter().any(|pool| pool.id == *id)
     {
@@ -124,9 +138,8 @@ fn find_pool(model: &mut Model) -> Option<CliError> {
     } else if model.pool.is_none() && model.tab.needs_pool() {
         let only = pools.first().map(|pool| pool.id.clone());
         model.pool = only;
-        if model.pool.is_none() {
-            open(model, Tab::Pools);
-        }
+        let tab = if model.pool.is_none() { Tab::Pools } else { model.tab };
+        open(model, tab);
     }
     None
 }

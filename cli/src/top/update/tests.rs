@@ -43,10 +43,12 @@ fn fail(model: &mut Model, fetch: Fetch, code: Code) -> Vec<Command> {
 }
 
 fn fetches(commands: &[Command]) -> Vec<&Fetch> {
-    let fetch = |command| match command {
-        &Command::Fetch(ref fetch) => Some(fetch),
-        _ => None,
-    };
+    fn fetch(command: &Command) -> Option<&Fetch> {
+        match command {
+            Command::Fetch(fetch) => Some(fetch),
+            _ => None,
+        }
+    }
     commands.iter().filter_map(fetch).collect()
 }
 
@@ -101,7 +103,11 @@ fn keys_are_asked_for_again_when_the_pool_changed() {
     assert!(!keys(&pass(&mut model, 3_000)));
     let mut overview = fixture::overview(&["prod", "test"]);
     overview.pools[0].version += 1;
-    assert!(keys(&fixture::tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(overview)))));
+    let told = Answer::Overview(Box::new(overview));
+    assert!(keys(&fixture::tell(&mut model, Fetch::Overview, told)));
+    let refused = Fetch::Keys { pool: fixture::pool("prod").id, version: 8 };
+    let commands = fail(&mut model, refused, Code::Service(ErrorCode::Forbidden));
+    assert!(!keys(&commands) && !keys(&pass(&mut model, 10_000)), "whoever is refused does not insist");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::top::{
-    format::{compact, milliseconds, percent, ratio, seconds},
+    format::{compact, counted, milliseconds, percent, ratio, seconds},
     list::Tab,
     model::{Link, Model},
     state,
@@ -58,11 +58,14 @@ pub fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     right.push(Span::styled(word, style(tone)));
     let right = Line::from(right);
-    let place = pool_name(model).map(|name| format!(" › {name}")).unwrap_or_default();
-    let left =
-        Line::from(vec![Span::styled(model.options.service.clone(), style(Tone::Heading)), Span::raw(place)]);
     let width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let room = Rect { width: (area.width - width).saturating_sub(1), ..area };
+    let mut left = vec![Span::styled(model.options.service.clone(), style(Tone::Heading))];
+    left.extend(pool_name(model).map(|name| Span::raw(format!(" › {name}"))));
+    let left = Line::from(left);
+    // Where there is no room for both, which pool it is matters more.
+    let too_long = left.spans.len() > 1 && left.width() > usize::from(room.width);
+    let left = if too_long { left.into_iter().skip(1).collect() } else { left };
     left.render(room, buffer);
     right.render(Rect { x: area.right() - width, width, ..area }, buffer);
 }
@@ -133,9 +136,9 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
         parts.push(("first byte", times, Tone::Plain));
     }
     parts.extend([plain("TPM", rates.tpm), plain("RPD", rates.rpd), plain("TPD", rates.tpd)]);
-    let states = data.pools().iter().filter(|known| pool.is_none_or(|pool| known.id == *pool));
+    let counted_pools = data.pools().iter().filter(|known| pool.is_none_or(|pool| known.id == *pool));
     for state in KeyState::ALL {
-        let count = states.clone().filter_map(|pool| pool.states.get(&state)).sum::<u64>();
+        let count = counted_pools.clone().filter_map(|pool| pool.states.get(&state)).sum::<u64>();
         if count > 0 {
             parts.push((state.name(), compact(count), state::tone(state)));
         }
@@ -156,8 +159,8 @@ pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
     let list = model.list();
     let room = Rect { x, width: area.right() - x, ..area };
     let rows = match (list.rows.len(), list.total) {
-        (shown, total) if shown == total => format!("{} rows", compact(total as u64)),
-        (shown, total) => format!("{} of {} rows", compact(shown as u64), compact(total as u64)),
+        (shown, total) if shown == total => counted(total, "row"),
+        (shown, total) => format!("{} of {}", compact(shown as u64), counted(total, "row")),
     };
     let mut notes = Vec::new();
     if !model.marks.is_empty() {

@@ -21,6 +21,8 @@
 mod chart;
 mod dialog;
 mod header;
+#[cfg(test)]
+mod picture;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use ratatui::{
 
 pub use self::{dialog::help_scroll, header::tab_at, table::column_at};
 use super::{
+    format::counted,
     keymap,
     list::Tab,
     model::{Link, Mode, Model},
@@ -119,7 +122,7 @@ fn tiny(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mut lines = vec![styled(model, word, tone)];
     if let Some(overview) = &model.data().overview {
         let rates = overview.stats.activity.rates;
-        lines.push(Line::raw(format!("{} pools", overview.pools.len())));
+        lines.push(Line::raw(counted(overview.pools.len(), "pool")));
         lines.push(Line::raw(format!("{} requests/min", rates.rpm)));
     }
     lines.push(styled(model, "enlarge me to 60x12".to_owned(), Tone::Muted));
