@@ -13,6 +13,7 @@ use common::{Poolctl, gemini_key};
 use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
 use pool_worker::host::native::{Server, ServerConfig};
+use pool_worker::log::Log;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -41,6 +42,7 @@ impl Service {
                 gemini_base_url: gemini.url().parse().unwrap(),
                 master_key: None,
                 admin_password: Some(Secret::new(PASSWORD)),
+                log: Log::off(),
             };
             (Server::start(config).await.unwrap(), gemini)
         });
