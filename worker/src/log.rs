@@ -4,7 +4,6 @@
 //! must never happen here: a secret, a text that a caller wrote, or a line for each piece of a stream.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -40,14 +39,6 @@ impl LogLevel {
             "debug" => Ok(Self::Debug),
             _ => Err(SetupError::Setting("LOG_LEVEL is none of off, error, info and debug".to_owned())),
         }
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = SetupError;
-
-    fn from_str(text: &str) -> Result<Self, SetupError> {
-        Self::parse(text)
     }
 }
 

@@ -38,7 +38,7 @@ struct Arguments {
     gemini_allowed_hosts: Option<String>,
     /// Which requests get a line on standard error: off, error, info or debug.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    log_level: LogLevel,
+    log_level: String,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let allowed = arguments.gemini_allowed_hosts.as_deref();
     let gemini_base_url = origin::base_url(&arguments.gemini_base_url, allowed)?;
+    let log_level = LogLevel::parse(&arguments.log_level)?;
     let log = StderrLog::start()?;
     let config = ServerConfig {
         host: arguments.host,
@@ -63,7 +64,7 @@ fn run(arguments: Arguments) -> Result<()> {
         gemini_base_url,
         master_key: secret_from_environment("MASTER_KEY")?,
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
-        log: log.log(arguments.log_level),
+        log: log.log(log_level),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config));
