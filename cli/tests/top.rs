@@ -63,7 +63,10 @@ fn row_time(text: &str) -> jiff::Timestamp {
 #[cfg(unix)]
 mod terminal {
     use common::pty::Pty;
-    use pool_worker::host::native::{Server, ServerConfig};
+    use pool_worker::{
+    host::native::{Server, ServerConfig},
+    log::Log,
+};
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
@@ -163,6 +166,7 @@ mod terminal {
             gemini_base_url: service.gemini.url().parse().unwrap(),
             master_key: None,
             admin_password: Some(pool_shared::Secret::new(common::service::PASSWORD)),
+            log: Log::off(),
         };
         let server = service.runtime.block_on(Server::start(config(0))).unwrap();
         let (url, poolctl) = (server.url(), Poolctl::new());

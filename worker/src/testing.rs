@@ -1,6 +1,7 @@
 //! Fakes for the host's traits, for unit tests: they can fail, and fail after the write went through.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::Secret;
 use url::Url;
@@ -20,6 +21,8 @@ use crate::host::{
 };
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
+use crate::log::Log;
+use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, Settings};
 use crate::sql::{Outcome, SqlError, Statement};
@@ -281,6 +284,8 @@ pub struct FakeParts {
     pub upstream: FakeUpstream,
     pub internet: FakeInternet,
     pub clock: Arc<ManualClock>,
+    /// Where requests come from.
+    pub client_address: Mutex<Option<IpAddr>>,
     random: SeededRandom,
 }
 
@@ -301,6 +306,7 @@ impl FakeHost {
             upstream: FakeUpstream::default(),
             internet: FakeInternet::default(),
             clock,
+            client_address: Mutex::default(),
             random: SeededRandom::new(1),
         };
         Self { parts: Arc::new(parts) }
@@ -309,6 +315,18 @@ impl FakeHost {
     /// A service on this host: another one has another memory, as another isolate has.
     pub fn service(&self) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings, self.random()))
+    }
+
+    /// A service that logs.
+    pub fn service_with_log(&self, log: Log) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings.with_log(log), self.random()))
+    }
+
+    /// A service after its password was changed.
+    pub fn service_with_password(&self, password: &str) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(password)).unwrap();
         Arc::new(Service::new(settings, self.random()))
     }
 
@@ -330,12 +348,32 @@ impl FakeHost {
         token: &Secret,
         body: &str,
     ) -> (Reply<Self>, String) {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", format!("Bearer {}", token.expose()).parse().unwrap());
-        let body = FakeIncoming(Bytes::copy_from_slice(body.as_bytes()));
+        let authorization = format!("Bearer {}", token.expose());
+        self.ask(service, method, path, &[("authorization", &authorization)], body).await
+    }
+
+    /// Sends a request with these headers to `https://pool.example` and gives the answer's status and body.
+    pub async fn ask(
+        &self,
+        service: &Arc<Service>,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> (Reply<Self>, String) {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let (path, query) = (path.to_owned(), query.map(ToOwned::to_owned));
-        let request = IncomingRequest { method, path, query, headers, body };
+        let request = IncomingRequest {
+            method,
+            path: path.to_owned(),
+            query: query.map(ToOwned::to_owned),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect(),
+            body: FakeIncoming(Bytes::copy_from_slice(body.as_bytes())),
+            client_address: *self.parts.client_address.lock().unwrap(),
+            origin: Origin::behind_tls("pool.example"),
+        };
         let mut reply = service.handle(self, request).await;
         let text = match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),

@@ -14,6 +14,7 @@ use super::Context;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
+use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
 use crate::pool::{
     AttemptEnd, AttemptPlan, Cause, Cost, Lease, Refusal, Step, Verdict, classify, network_fault,
@@ -62,7 +63,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, .. } = self.context;
+        let Context { service, host, pool, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -81,6 +82,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             let mut record = AttemptRecord {
                 service: Arc::clone(service),
                 pool: pool.id.clone(),
+                log: log.clone(),
                 lease: Some(lease),
                 account: None,
                 tokens: 0,
@@ -168,6 +170,7 @@ impl Mark {
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
+    log: RequestLog,
     lease: Option<Lease>,
     account: Option<Account>,
     /// Input tokens of the calls before the last one.
@@ -197,6 +200,7 @@ impl AttemptRecord {
         Self {
             service: Arc::clone(service),
             pool: pool.clone(),
+            log: RequestLog::default(),
             lease: Some(lease),
             account: Some(Account { key: key.clone(), model: model.to_owned() }),
             tokens: 0,
@@ -270,6 +274,8 @@ impl AttemptRecord {
 
     fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {
         let Some(Account { key, model }) = self.account.take() else { return };
+        let (began, received) = (self.began, self.received);
+        self.log.attempt(&LoggedAttempt { key: &key, model: &model, outcome, usage, began, received });
         let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
         self.service.count(&CountedAttempt {
             pool: self.pool.clone(),

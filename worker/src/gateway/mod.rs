@@ -40,11 +40,13 @@ pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
 use crate::crypto::TokenHash;
-use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::limits;
+use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{BODY_LIMIT, Service, SetupError};
+use crate::service::{Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
 struct Context<'a, H> {
@@ -53,10 +55,17 @@ struct Context<'a, H> {
     pool: Arc<Snapshot>,
     /// Whose request it is; none for what the service does on its own.
     client_key: Option<TokenHash>,
+    /// The line that the request gets in the log.
+    log: RequestLog,
 }
 
 /// Answers a request of the data plane.
-pub(crate) async fn handle<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Reply<H>
+pub(crate) async fn handle<H, B>(
+    service: &Arc<Service>,
+    host: &H,
+    request: IncomingRequest<B>,
+    request_id: &str,
+) -> Reply<H>
 where
     H: Host + Clone,
     B: IncomingBody,
@@ -64,12 +73,31 @@ where
     if request.method == Method::OPTIONS {
         return preflight(&request);
     }
-    readable_by_pages(match routes::find(&request.method, &request.path) {
-        Err(error) => match routes::allowed_method(&request.path) {
-            Some(method) => Reply::error(&error).header("allow", method.as_str()),
-            None => Reply::error(&error),
-        },
-        Ok(route) => answer(service, host, route, request).await.unwrap_or_else(|error| Reply::error(&error)),
+    let log = service.log.begin("data", request_id, host.clock().now());
+    let found = check_size(&request).and_then(|()| routes::find(&request.method, &request.path));
+    let answered = match found {
+        Err(error) => Err((error, routes::allowed_method(&request.path))),
+        Ok((route, pattern)) => {
+            log.route(request.method.as_str(), pattern);
+            answer(service, host, route, request, log.clone()).await.map_err(|error| (error, None))
+        }
+    };
+    let reply = answered.unwrap_or_else(|(error, allowed)| {
+        log.class(error.code.unwrap_or(error.kind));
+        let reply = Reply::error(&error);
+        match allowed {
+            Some(method) => reply.header("allow", method.as_str()),
+            None => reply,
+        }
+    });
+    log.answered(reply.status.as_u16(), host.clock().now());
+    readable_by_pages(reply)
+}
+
+fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
+    limits::check_head(request).map_err(|too_large| {
+        let code = Some("request_head_too_large");
+        ApiError::new(too_large.status(), "invalid_request_error", code, too_large.to_string())
     })
 }
 
@@ -92,13 +120,15 @@ async fn answer<H, B>(
     host: &H,
     route: Route,
     request: IncomingRequest<B>,
+    log: RequestLog,
 ) -> Result<Reply<H>, ApiError>
 where
     H: Host + Clone,
     B: IncomingBody,
 {
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
-    let context = Context { service, host, pool, client_key: Some(client_key) };
+    log.pool(&pool.id);
+    let context = Context { service, host, pool, client_key: Some(client_key), log };
     let mut reply = match route {
         Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
         Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,
@@ -116,11 +146,11 @@ where
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
     let announced = request.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > BODY_LIMIT) {
-        return Err(ApiError::body_too_large(BODY_LIMIT));
+    if announced.is_some_and(|length: usize| length > limits::BODY) {
+        return Err(ApiError::body_too_large(limits::BODY));
     }
-    request.body.read(BODY_LIMIT).await.map_err(|error| match error {
-        IncomingBodyError::TooLarge => ApiError::body_too_large(BODY_LIMIT),
+    request.body.read(limits::BODY).await.map_err(|error| match error {
+        IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
         IncomingBodyError::Broken => ApiError::invalid_json(),
     })
 }

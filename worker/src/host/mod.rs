@@ -14,6 +14,7 @@ pub mod cloudflare;
 pub mod native;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::GeminiKey;
 use url::Url;
+
+use crate::origin::Origin;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod bounds {
@@ -232,7 +235,14 @@ pub struct IncomingRequest<B> {
     pub headers: HeaderMap,
     /// The body, unread.
     pub body: B,
+    /// Where the client is, as far as the host can be sure of it.
+    pub client_address: Option<IpAddr>,
+    /// The origin under which a browser reaches the service.
+    pub origin: Option<Origin>,
 }
+
+/// The header in which Cloudflare names the client's address, in place of what the client may have sent.
+pub const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
 /// The request headers that the service looks at. A host for which reading headers is dear copies
 /// these and no others.
@@ -241,8 +251,11 @@ pub const REQUEST_HEADERS: &[&str] = &[
     "x-api-key",
     "x-goog-api-key",
     "content-length",
+    "cookie",
     "origin",
+    "sec-fetch-site",
     "access-control-request-headers",
+    CLIENT_ADDRESS,
 ];
 
 /// A client's request body.

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use http::header::HOST;
+use http::uri::Authority;
 use pool_shared::Secret;
 use reqwest::Url;
 use tokio::net::TcpListener;
@@ -24,6 +26,8 @@ use super::{
 };
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
+use crate::log::Log;
+use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::sql::SqlError;
@@ -50,6 +54,8 @@ pub struct ServerConfig {
     pub master_key: Option<Secret>,
     /// The admin password, likewise.
     pub admin_password: Option<Secret>,
+    /// Where a line about each request goes.
+    pub log: Log,
 }
 
 /// Why a server did not start.
@@ -110,7 +116,8 @@ impl Server {
         let secrets =
             SecretFiles::read_or_create(&config.data_dir, &file, config.master_key, config.admin_password)?;
         let settings =
-            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?;
+            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
+                .with_log(config.log);
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;
@@ -151,6 +158,7 @@ impl Server {
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
     let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(when_stopped(stopped.clone())).into_future();
     tokio::select! {
@@ -178,14 +186,22 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
+    let named = parts.uri.authority().map(Authority::as_str);
+    let named = named.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let request = IncomingRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
+        origin: named.and_then(Origin::behind_tls),
         query: parts.uri.query().map(ToOwned::to_owned),
         headers: parts.headers,
         body: NativeBody(body.into_data_stream()),
+        client_address: Some(client.ip().to_canonical()),
     };
     let reply = shared.service.handle(&shared.host, request).await;
     if reply.follow_up != FollowUp::default() {
