@@ -64,9 +64,9 @@ fn row_time(text: &str) -> jiff::Timestamp {
 mod terminal {
     use common::pty::Pty;
     use pool_worker::{
-    host::native::{Server, ServerConfig},
-    log::Log,
-};
+        host::native::{Server, ServerConfig},
+        log::Log,
+    };
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
