@@ -17,8 +17,10 @@ cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --lo
 PROFILE ?= release
 # `make simulate SEED=7` repeats a run.
 SEED ?= 1
+# How long `make fuzz` tries each target.
+SECONDS_EACH ?= 60
 
-.PHONY: help run demo worker bundle test bench-cli simulate lint advisories install clean
+.PHONY: help run demo worker bundle test bench-cli simulate fuzz lint advisories install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
@@ -39,7 +41,7 @@ bundle: worker/build/index.js ## Build the Worker into worker/build
 worker/build/index.js: $(bundle_sources)
 	@.ci/bundle.sh
 
-test: bundle ## Run every test: units, contract suite on both hosts, OpenAI's SDKs, the README
+test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the README
 	@.ci/python.sh >/dev/null
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
@@ -51,8 +53,12 @@ bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboar
 simulate: ## Try the pool engine under storms in simulated time (SEED)
 	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)
 
+fuzz: ## Look for bytes that break the translation, a minute for each target (SECONDS_EACH)
+	@.ci/fuzz.sh $(SECONDS_EACH)
+
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources
 	cargo fmt --all --check
+	cargo fmt --manifest-path worker/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	@.ci/lint-worker.sh
 	@$(cargo_deny) check licenses bans sources

@@ -11,6 +11,7 @@ mod audit;
 mod client_key;
 mod error;
 mod events;
+mod fetch_media;
 mod gemini_key;
 mod health;
 mod ids;
@@ -20,18 +21,21 @@ mod key_file;
 mod key_state;
 mod limits;
 mod migration;
+mod pacing;
 mod pool;
 mod pool_copy;
 mod secret;
 mod session;
 mod stats;
 mod token;
+mod translation;
 
 pub use admin_token::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, Scope, ScopeError};
 pub use audit::{AuditEntry, AuditList};
 pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList, ClientKeyRotate};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList};
+pub use fetch_media::FetchMedia;
 pub use gemini_key::{GeminiKey, GeminiKeyError};
 pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
@@ -44,6 +48,7 @@ pub use key_file::{KeyFile, parse_key_file};
 pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
 pub use limits::{Limits, Quota};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
+pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};
 pub use secret::Secret;
@@ -53,6 +58,10 @@ pub use stats::{
     Quantiles, Rates, SeriesPoint, Stats, StatsStep, StatsWindow,
 };
 pub use token::{TokenError, TokenKind};
+pub use translation::{
+    HarmBlockThreshold, HarmCategory, ImageOutput, PromptBlock, SafetySetting, SystemMessages, Thoughts,
+    TranslationSettings, TranslationUpdate, TranslationUpdateError,
+};
 
 /// The version of the admin API's paths: every route stands under `/admin/v1`.
 pub const API_VERSION: u32 = 1;

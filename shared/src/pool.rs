@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyImport, KeyImportReport, PoolId, Secret, StateCounts};
+use crate::{
+    KeyImport, KeyImportReport, PoolId, Secret, StateCounts, TranslationSettings, TranslationUpdate,
+};
 
 /// The longest name of a pool, in characters.
 pub const MAX_POOL_NAME: usize = 64;
@@ -60,6 +62,8 @@ pub struct PoolSettings {
     /// Whether requests with the same `prompt_cache_key` or `user` go to the same key, so that Gemini
     /// finds the beginning of a conversation in its cache.
     pub sticky: bool,
+    /// How it translates.
+    pub translation: TranslationSettings,
 }
 
 /// A pool.
@@ -123,6 +127,9 @@ pub struct PoolCreate {
     /// See [`PoolSettings::sticky`].
     #[serde(default)]
     pub sticky: bool,
+    /// What is not as in [`TranslationSettings::default`].
+    #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
+    pub translation: TranslationUpdate,
     /// Keys to import at once; more can follow by `keys/import`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<KeyImport>,
@@ -164,6 +171,9 @@ pub struct PoolUpdate {
     /// Switch stickiness on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<bool>,
+    /// Changes of the translation.
+    #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
+    pub translation: TranslationUpdate,
 }
 
 #[cfg(test)]

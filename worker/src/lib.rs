@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod crypto;
+pub mod egress;
 pub mod gateway;
 pub mod gemini;
 pub mod host;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::gateway::EventStream;
+use crate::gateway::{EventStream, OutgoingEvents};
 use crate::host::Host;
 use crate::openai::ApiError;
 use crate::service::FollowUp;
@@ -25,7 +25,7 @@ pub enum ReplyBody<H: Host> {
     /// All of it; empty for none.
     Whole(Bytes),
     /// Server-sent events, as Gemini makes them.
-    Events(Box<EventStream<H>>),
+    Events(OutgoingEvents<H>),
 }
 
 impl<H: Host> Reply<H> {
@@ -50,7 +50,10 @@ impl<H: Host> Reply<H> {
     /// A stream of events.
     #[must_use]
     pub fn events(events: EventStream<H>) -> Self {
-        let reply = Self { body: ReplyBody::Events(Box::new(events)), ..Self::empty(StatusCode::OK) };
+        let reply = Self {
+            body: ReplyBody::Events(OutgoingEvents::Plain(Box::new(events))),
+            ..Self::empty(StatusCode::OK)
+        };
         reply
             .header("content-type", "text/event-stream; charset=utf-8")
             .header("cache-control", "no-store, no-transform")

@@ -15,7 +15,7 @@ use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, Vault};
-use crate::gateway::{ModelCache, SnapshotCache};
+use crate::gateway::{EgressMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
@@ -95,7 +95,10 @@ pub struct Service {
     pub(crate) admin_password: Secret,
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
+    pub(crate) repairs: Mutex<RepairMemory>,
+    pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
+    pub(crate) egress: EgressMemory,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     writer: WriterId,
@@ -107,6 +110,8 @@ pub struct Service {
 pub struct FollowUp {
     /// A pool whose snapshot is past its soft age.
     pub refresh: Option<PoolId>,
+    /// A pool whose list of models is no longer fresh.
+    pub refresh_models: Option<PoolId>,
 }
 
 impl Service {
@@ -120,6 +125,9 @@ impl Service {
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
+            repairs: Mutex::default(),
+            signatures: Mutex::default(),
+            egress: EgressMemory::default(),
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),
@@ -172,9 +180,12 @@ impl Service {
 
     /// Does what an answer left to do, and reports what was counted. On Workers this runs in the
     /// request's `waitUntil`; natively the reports go out by a task of their own.
-    pub async fn follow_up<H: Host>(&self, host: &H, follow_up: FollowUp) {
+    pub async fn follow_up<H: Host>(self: &Arc<Self>, host: &H, follow_up: FollowUp) {
         if let Some(pool) = follow_up.refresh {
             gateway::refresh(self, host, &pool).await;
+        }
+        if let Some(pool) = follow_up.refresh_models {
+            gateway::refresh_models(self, host, &pool).await;
         }
     }
 

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::Secret;
+use url::Url;
 
 use crate::host::native::Sqlite;
 use crate::host::{
-    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, Random, Upstream, UpstreamBody,
-    UpstreamError, UpstreamRequest, UpstreamResponse,
+    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MediaFetch, MediaResponse, Random,
+    Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
@@ -191,6 +192,8 @@ impl Ledger for FakeLedger {
 /// Gemini by script: one answer a call, in order; after the last one, the same again.
 #[derive(Default)]
 pub struct FakeUpstream {
+    /// Whether it can be called from another place.
+    pub elsewhere: AtomicBool,
     script: Mutex<VecDeque<(u16, &'static str)>>,
     pub requests: Mutex<Vec<UpstreamRequest>>,
 }
@@ -203,6 +206,10 @@ impl FakeUpstream {
 
 impl Upstream for FakeUpstream {
     type Body = FakeBody;
+
+    fn has_elsewhere(&self) -> bool {
+        self.elsewhere.load(Ordering::SeqCst)
+    }
 
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FakeBody>, UpstreamError> {
         self.requests.lock().unwrap().push(request);
@@ -222,6 +229,45 @@ impl UpstreamBody for FakeBody {
     }
 }
 
+/// What a server on the internet sends, for one URL.
+#[derive(Clone, Default)]
+pub struct FakePage {
+    /// 0 for a server that never answers.
+    pub status: u16,
+    pub location: Option<String>,
+    pub content_type: Option<&'static str>,
+    pub content_length: Option<u64>,
+    pub body: Bytes,
+}
+
+/// The internet: pages by URL. What is not there cannot be reached.
+#[derive(Default)]
+pub struct FakeInternet {
+    pub pages: Mutex<BTreeMap<String, FakePage>>,
+    /// The URLs that were asked for.
+    pub asked: Mutex<Vec<String>>,
+}
+
+impl MediaFetch for FakeInternet {
+    type Body = FakeBody;
+
+    async fn get(&self, url: &Url) -> Result<MediaResponse<FakeBody>, UpstreamError> {
+        self.asked.lock().unwrap().push(url.to_string());
+        let page = self.pages.lock().unwrap().get(url.as_str()).cloned();
+        let page = page.ok_or_else(|| UpstreamError::Connect("10.0.0.1 refuses".to_owned()))?;
+        if page.status == 0 {
+            return std::future::pending().await;
+        }
+        Ok(MediaResponse {
+            status: StatusCode::from_u16(page.status).unwrap(),
+            location: page.location,
+            content_type: page.content_type.map(ToOwned::to_owned),
+            content_length: page.content_length,
+            body: FakeBody(Some(page.body)),
+        })
+    }
+}
+
 /// A host made of fakes.
 #[derive(Clone)]
 pub struct FakeHost {
@@ -233,6 +279,7 @@ pub struct FakeParts {
     store: SqlStore<Arc<FakeDatabase>>,
     pub ledger: FakeLedger,
     pub upstream: FakeUpstream,
+    pub internet: FakeInternet,
     pub clock: Arc<ManualClock>,
     random: SeededRandom,
 }
@@ -252,6 +299,7 @@ impl FakeHost {
                 pauses: AtomicBool::new(false),
             },
             upstream: FakeUpstream::default(),
+            internet: FakeInternet::default(),
             clock,
             random: SeededRandom::new(1),
         };
@@ -307,6 +355,7 @@ impl Host for FakeHost {
     type Store = SqlStore<Arc<FakeDatabase>>;
     type Ledger = FakeLedger;
     type Upstream = FakeUpstream;
+    type Media = FakeInternet;
     type Clock = ManualClock;
     type Random = SeededRandom;
 
@@ -324,6 +373,10 @@ impl Host for FakeHost {
 
     fn upstream(&self) -> &Self::Upstream {
         &self.parts.upstream
+    }
+
+    fn media(&self) -> &Self::Media {
+        &self.parts.internet
     }
 
     fn clock(&self) -> &Self::Clock {

@@ -1,7 +1,9 @@
-//! OpenAI's own clients for Python and Node, unmodified, against both hosts.
+//! The clients that people use, unmodified, against both hosts: OpenAI's for Python and Node, `LangChain`, and Vercel's AI
+//! SDK.
 //!
-//! The suites themselves are `sdk/python` and `sdk/node`; here they get a service to talk to. They need
-//! Python, Node and the built Worker: `make bundle`, then `--features sdk`.
+//! The suites themselves are `sdk/python` and `sdk/node`; here they get a service to talk to, and behind it the golden
+//! cases. They need Python, Node and the built Worker: `make bundle`, then `--features sdk`. The clients' versions stand in
+//! `sdk/python/requirements.txt` and in `worker/package.json`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +15,8 @@
 
 #[path = "support/native.rs"]
 mod native;
+#[path = "support/playback.rs"]
+mod playback;
 mod support;
 #[path = "support/workerd.rs"]
 mod workerd;
@@ -21,13 +25,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use pool_fake_gemini::{FakeGemini, Scenario};
+use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{LoginResponse, PoolCreated};
 use serde_json::json;
 
 const GEMINI_KEY: &str = "AIzaSySdk-0123456789-0123456789";
+/// The key of a pool in which each model fails in its own way, see [`scenario`].
+const FAILING_KEY: &str = "AIzaSySdk-9876543210-9876543210";
 
-/// The interpreter that has OpenAI's client: looked for, and installed where it is missing, by one test
+/// The interpreter that has the clients: looked for, and installed where it is missing, by one test
 /// while the others wait.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let found = Command::new(root().join(".ci/python.sh")).output().unwrap();
@@ -55,7 +61,11 @@ impl Sdk {
             }
             Self::Node => {
                 let mut command = Command::new("node");
-                command.arg("--test").arg(suites.join("node/openai.test.mjs"));
+                let files =
+                    std::fs::read_dir(suites.join("node")).unwrap().map(|entry| entry.unwrap().path());
+                command
+                    .arg("--test")
+                    .args(files.filter(|file| file.to_string_lossy().ends_with(".test.mjs")));
                 command
             }
         }
@@ -66,8 +76,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Creates a pool of one key in a fresh service, and gives its client key.
-async fn client_key(url: &str) -> String {
+/// A key that works and one whose models fail, each in the way that the suites know it for.
+fn scenario() -> Scenario {
+    let failing = KeySpec::new(FAILING_KEY, Behaviour::Ok)
+        .model("gemini-3.5-flash-lite", Behaviour::ExhaustedMinute)
+        .model("gemini-3.1-pro-preview", Behaviour::Overloaded)
+        .model("gemini-2.5-pro", Behaviour::ContextTooLong)
+        .model("gemini-3.6-flash", Behaviour::ErrorMidStream)
+        .model("gemini-2.5-flash", Behaviour::Cut);
+    Scenario::with_keys([GEMINI_KEY]).key(failing)
+}
+
+/// Creates a pool for each of the keys in a fresh service, and gives their client keys.
+async fn client_keys(url: &str) -> [String; 2] {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let post = async |path: &str, token: &str, body: serde_json::Value| {
         let request = client.post(format!("{url}/admin/v1{path}")).bearer_auth(token).json(&body);
@@ -75,17 +96,21 @@ async fn client_key(url: &str) -> String {
     };
     let login = post("/login", "", json!({"password": support::ADMIN_PASSWORD})).await;
     let login: LoginResponse = login.json().await.unwrap();
-    let pool = json!({"name": "prod", "import": {"keys": [{"key": GEMINI_KEY}]}});
-    let created: PoolCreated = post("/pools", login.token.expose(), pool).await.json().await.unwrap();
-    created.client_key.expose().to_owned()
+    let create = async |name: &str, key: &str| {
+        let pool = json!({"name": name, "import": {"keys": [{"key": key}]}});
+        let created: PoolCreated = post("/pools", login.token.expose(), pool).await.json().await.unwrap();
+        created.client_key.expose().to_owned()
+    };
+    [create("prod", GEMINI_KEY).await, create("failing", FAILING_KEY).await]
 }
 
-async fn passes(sdk: Sdk, url: &str) {
-    let (base_url, client_key) = (format!("{url}/v1"), client_key(url).await);
+async fn passes(sdk: Sdk, url: &str, cases: PathBuf) {
+    let (base_url, [client_key, failing_key]) = (format!("{url}/v1"), client_keys(url).await);
     // The service and the stand-in go on answering on this thread while the suite runs on another.
     let run = move || {
         let mut command = sdk.command();
-        command.env("POOL_BASE_URL", base_url).env("POOL_CLIENT_KEY", client_key);
+        command.env("POOL_BASE_URL", base_url).env("POOL_CASES", cases);
+        command.env("POOL_CLIENT_KEY", client_key).env("POOL_FAILING_CLIENT_KEY", failing_key);
         command.output().expect("the SDK's suite cannot be started")
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
@@ -98,20 +123,23 @@ macro_rules! on {
     ($host:ident: $($test:ident = $sdk:expr;)+) => {
         $(#[tokio::test]
         async fn $test() {
-            let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
+            let (scenario, cases) = playback::play(scenario());
+            let gemini = FakeGemini::start(scenario).await.unwrap();
             let data = tempfile::tempdir().unwrap();
+            let file = data.path().join("cases.json");
+            std::fs::write(&file, cases.to_string()).unwrap();
             let host = $host::Host::start(gemini.url(), data.path()).await;
-            passes($sdk, &host.url()).await;
+            passes($sdk, &host.url(), file).await;
             host.stop().await;
         })+
     };
 }
 
 on! { native:
-    python_s_client_works_with_pool_server = Sdk::Python;
-    node_s_client_works_with_pool_server = Sdk::Node;
+    python_s_clients_work_with_pool_server = Sdk::Python;
+    node_s_clients_work_with_pool_server = Sdk::Node;
 }
 on! { workerd:
-    python_s_client_works_with_the_worker = Sdk::Python;
-    node_s_client_works_with_the_worker = Sdk::Node;
+    python_s_clients_work_with_the_worker = Sdk::Python;
+    node_s_clients_work_with_the_worker = Sdk::Node;
 }

@@ -114,7 +114,7 @@ impl<H: AdminHost> Context<'_, H> {
         let member = candidate.id.as_ref().filter(|id| pool.find_key(id).is_some());
         let Probe { model, refusal } = match member {
             Some(id) => gateway::probe_member(service, host, pool, id, key, models).await,
-            None => gateway::probe(host, key, models).await,
+            None => gateway::probe(service, host, key, models).await,
         };
         let model = model.map(|model| model.as_str().to_owned());
         let Some(refusal) = refusal else {

@@ -26,7 +26,9 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
         let mut pools = self.host.store().pools().await?;
         let unwell = self.unwell(None).await?;
-        pools.iter_mut().for_each(|pool| pool.states = unwell.count(pool));
+        for pool in &mut pools {
+            pool.states = unwell.count(pool);
+        }
         if let Some(own) = self.own_pool() {
             pools.retain(|pool| pool.id == *own);
         }
@@ -43,8 +45,12 @@ impl<H: AdminHost> Context<'_, H> {
         let name = checked_name(&create.name)?;
         check_description(&create.description)?;
         check_models(&create.allowed_models)?;
-        let settings =
-            PoolSettings { aliases: create.aliases, fallbacks: create.fallbacks, sticky: create.sticky };
+        let settings = PoolSettings {
+            aliases: create.aliases,
+            fallbacks: create.fallbacks,
+            sticky: create.sticky,
+            translation: create.translation.into_settings(),
+        };
         check_settings(&settings.aliases, &settings.fallbacks)?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());

@@ -12,7 +12,7 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
 use crate::gemini::{ErrorBody, redact_keys};
-use crate::host::{Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
+use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
 use crate::openai::ApiError;
 use crate::pool::{
@@ -62,7 +62,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool } = self.context;
+        let Context { service, host, pool, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -96,13 +96,21 @@ impl<'a, H: Host> Attempts<'a, H> {
             record.account = Some(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };
-            return Ok(Attempt { key, model, mark, record });
+            let egress = service.egress.at(now);
+            return Ok(Attempt { origin: Origin { key, egress }, model, mark, record });
         }
     }
 
     /// Takes note of a refusal.
     pub(super) fn refused(&mut self, verdict: &Verdict) {
+        let Context { service, host, .. } = self.context;
+        service.egress.refused(verdict.cause, *host);
         self.plan.refused(verdict);
+    }
+
+    /// Takes note of a refusal after which the request was changed.
+    pub(super) fn resend(&mut self, verdict: &Verdict) {
+        self.plan.resend(verdict);
     }
 
     /// The model of the attempt at hand cannot do what the request asks for.
@@ -113,11 +121,32 @@ impl<'a, H: Host> Attempts<'a, H> {
 
 /// One key, about to be tried.
 pub(super) struct Attempt {
-    pub(super) key: GeminiKey,
+    pub(super) origin: Origin,
     /// Which of the request's models is asked.
     pub(super) model: usize,
     pub(super) mark: Mark,
     pub(super) record: AttemptRecord,
+}
+
+/// Who calls Gemini, and from where.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) key: GeminiKey,
+    pub(super) egress: Egress,
+}
+
+impl Origin {
+    /// A GET.
+    pub(super) fn get(self, path: String) -> UpstreamRequest {
+        let Self { key, egress } = self;
+        UpstreamRequest { method: Method::GET, path, key, body: None, egress }
+    }
+
+    /// A POST of a JSON body.
+    pub(super) fn post(self, path: String, body: Bytes) -> UpstreamRequest {
+        let Self { key, egress } = self;
+        UpstreamRequest { method: Method::POST, path, key, body: Some(body), egress }
+    }
 }
 
 /// Which attempt it is, for the caller's eyes.
@@ -328,11 +357,6 @@ pub(super) fn estimated_tokens(body: &[u8]) -> u64 {
         })
         .sum();
     (tokens / 4) as u64
-}
-
-/// A POST of a JSON body.
-pub(super) fn post(path: String, key: GeminiKey, body: Bytes) -> UpstreamRequest {
-    UpstreamRequest { method: Method::POST, path, key, body: Some(body) }
 }
 
 async fn read_whole<H: Host>(

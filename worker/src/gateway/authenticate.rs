@@ -13,12 +13,12 @@ use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, lock};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 
-/// Finds the pool of the client key that a request presents.
+/// Finds the pool of the client key that a request presents, and the key's hash.
 pub(super) async fn authenticate<H: Host>(
     service: &Service,
     host: &H,
     headers: &HeaderMap,
-) -> Result<(Arc<Snapshot>, FollowUp), ApiError> {
+) -> Result<(Arc<Snapshot>, TokenHash, FollowUp), ApiError> {
     let client_key = presented_key(headers).ok_or_else(ApiError::unauthorized)?;
     TokenKind::ClientKey.verify(client_key).map_err(|_| ApiError::unauthorized())?;
     let hash = service.vault.token_hash(client_key);
@@ -38,7 +38,7 @@ pub(super) async fn authenticate<H: Host>(
         return Err(ApiError::unauthorized());
     }
     if pool.enabled {
-        Ok((pool, follow_up))
+        Ok((pool, hash, follow_up))
     } else {
         let message = format!("The pool '{}' is switched off.", pool.name);
         Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message))

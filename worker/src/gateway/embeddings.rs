@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts, estimated_tokens, fetch, post};
+use super::attempts::{Attempt, Attempts, estimated_tokens, fetch};
 use super::chat::{soft_failure, with_dropped};
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
@@ -47,11 +47,11 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { key, mut record, .. } = attempt;
+    let Attempt { origin, mut record, .. } = attempt;
     let host = context.host;
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
-        let request = post(Method::BatchEmbed.path(model), key.clone(), batch.clone().into());
+        let request = origin.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
         let body = fetch(host, request).await;
         let now = host.clock().now();
         record.received(now);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk};
-use super::chat::{error_in_stream, malformed_stream, soft_failure, truncated};
+use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk, open};
+use super::chat::{Continuation, OwnSignatures, error_in_stream, malformed_stream, soft_failure, truncated};
 use crate::host::{Clock, Host, Upstream, UpstreamError};
 use crate::pool::{Verdict, network_fault};
-use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault};
+use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
 
 /// A comment is sent when Gemini has been silent for so long: it keeps proxies from closing the
 /// connection, and tells that a client has left.
@@ -23,23 +23,19 @@ pub struct EventStream<H: Host> {
     source: Option<Source<H>>,
 }
 
-struct Source<H: Host> {
+/// Where the events come from.
+pub(super) struct Source<H: Host> {
     body: <H::Upstream as Upstream>::Body,
     stream: Box<ChatStream>,
     record: AttemptRecord,
+    continuation: Option<Continuation>,
+    signatures: OwnSignatures,
     silent_for: Duration,
 }
 
 impl<H: Host> EventStream<H> {
     /// A stream whose first events are ready.
-    pub(super) fn new(
-        host: H,
-        body: <H::Upstream as Upstream>::Body,
-        stream: Box<ChatStream>,
-        first: Bytes,
-        record: AttemptRecord,
-    ) -> Self {
-        let source = Source { body, stream, record, silent_for: Duration::ZERO };
+    pub(super) fn new(host: H, first: Bytes, source: Source<H>) -> Self {
         Self { host, ready: VecDeque::from([first]), source: Some(source) }
     }
 
@@ -66,7 +62,7 @@ impl<H: Host> EventStream<H> {
                 Ok(chunk) => {
                     source.record.received(self.host.clock().now());
                     match chunk {
-                        None => source.finish(&self.host, &mut out),
+                        None => self.source = source.end(&self.host, &mut out).await,
                         Some(chunk) => self.source = source.push(&self.host, &chunk, &mut out),
                     }
                 }
@@ -77,6 +73,18 @@ impl<H: Host> EventStream<H> {
 }
 
 impl<H: Host> Source<H> {
+    /// An attempt whose answer has begun. With a continuation it goes on where the limit of one call cuts
+    /// it.
+    pub(super) fn new(
+        body: <H::Upstream as Upstream>::Body,
+        stream: Box<ChatStream>,
+        record: AttemptRecord,
+        continuation: Option<Continuation>,
+        signatures: OwnSignatures,
+    ) -> Self {
+        Self { body, stream, record, continuation, signatures, silent_for: Duration::ZERO }
+    }
+
     fn push(mut self, host: &H, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
         self.silent_for = Duration::ZERO;
         match self.stream.push(chunk, out) {
@@ -87,10 +95,38 @@ impl<H: Host> Source<H> {
         None
     }
 
+    /// Gemini has nothing more to say in this call.
+    async fn end(mut self, host: &H, out: &mut Vec<u8>) -> Option<Self> {
+        let token = self.stream.continuation();
+        let next = token.zip(self.continuation.as_mut()).and_then(|(token, goes_on)| goes_on.request(&token));
+        let Some(next) = next else {
+            self.finish(host, out);
+            return None;
+        };
+        self.record.one_more(&self.stream.call_usage(), host.clock().now());
+        match open(host, next).await {
+            Ok(body) => {
+                self.stream.resume();
+                self.silent_for = Duration::ZERO;
+                Some(Self { body, ..self })
+            }
+            Err(verdict) => {
+                // The client has a part of the answer. It is told that it was cut, and how to go on.
+                let verdict = self.record.failed(verdict, &Usage::default(), host);
+                self.signatures.remember(self.stream.take_signatures());
+                if !matches!(self.stream.finish(out), StreamEnd::Complete(_)) {
+                    self.stream.fail(&verdict.answer, out);
+                }
+                None
+            }
+        }
+    }
+
     fn finish(mut self, host: &H, out: &mut Vec<u8>) {
-        let usage = self.stream.usage();
+        self.signatures.remember(self.stream.take_signatures());
+        let usage = self.stream.call_usage();
         match self.stream.finish(out) {
-            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.usage(), host),
+            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.call_usage(), host),
             // The stream itself has told the client.
             StreamEnd::Truncated => drop(self.record.failed(truncated(), &usage, host)),
             StreamEnd::Upstream(error) => self.fail(host, error_in_stream(host, &error), out),
@@ -103,6 +139,6 @@ impl<H: Host> Source<H> {
     /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
     fn fail(mut self, host: &H, verdict: Verdict, out: &mut Vec<u8>) {
         self.stream.fail(&verdict.answer, out);
-        drop(self.record.failed(verdict, &self.stream.usage(), host));
+        drop(self.record.failed(verdict, &self.stream.call_usage(), host));
     }
 }

@@ -8,10 +8,13 @@
 mod attempts;
 mod authenticate;
 mod chat;
+mod egress;
 mod embeddings;
 mod events;
+mod media;
 mod models;
 mod news;
+mod paced;
 mod probe;
 mod rechecks;
 mod routes;
@@ -22,21 +25,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+pub use chat::{RepairMemory, SignatureMemory};
+pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use models::ModelCache;
+pub use paced::OutgoingEvents;
 pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
-pub(crate) use models::offered_models;
+pub(crate) use models::{offered_models, refresh as refresh_models};
 pub(crate) use news::{hear, prefix_of, tell, told};
 pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
+use crate::crypto::TokenHash;
 use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
-use crate::reply::Reply;
+use crate::reply::{Reply, ReplyBody};
 use crate::service::{BODY_LIMIT, Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
@@ -44,6 +51,8 @@ struct Context<'a, H> {
     service: &'a Arc<Service>,
     host: &'a H,
     pool: Arc<Snapshot>,
+    /// Whose request it is; none for what the service does on its own.
+    client_key: Option<TokenHash>,
 }
 
 /// Answers a request of the data plane.
@@ -88,8 +97,8 @@ where
     H: Host + Clone,
     B: IncomingBody,
 {
-    let (pool, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
-    let context = Context { service, host, pool };
+    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    let context = Context { service, host, pool, client_key: Some(client_key) };
     let mut reply = match route {
         Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
         Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,
@@ -97,8 +106,12 @@ where
         Route::Model(id) => models::get(&context, &id).await?,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
-    reply.follow_up = follow_up;
-    Ok(reply)
+    reply.follow_up.refresh = follow_up.refresh;
+    let body = match (reply.body, context.pool.settings.translation.pacing) {
+        (ReplyBody::Events(events), Some(pacing)) => ReplyBody::Events(events.paced(pacing, host)),
+        (body, _) => body,
+    };
+    Ok(Reply { body, ..reply })
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {

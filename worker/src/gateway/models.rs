@@ -4,51 +4,109 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
 use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
-use crate::host::{Clock, Host, UpstreamRequest};
+use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
-use crate::translate::{Usage, model_get, models_list};
+use crate::translate::{ModelSuffix, Usage, model_get, models_list};
 
-/// How long a pool's list of models is kept. New models appear weekly, not hourly.
-const LIST_AGE: Duration = Duration::from_hours(1);
+/// How long a pool's list of models is taken for new. New models appear weekly, not hourly.
+const FRESH_AGE: Duration = Duration::from_hours(1);
+/// How long it is used all the same, while it is read anew behind the request.
+const USABLE_AGE: Duration = Duration::from_hours(24);
+/// How long a request that reads it anew has, before another one tries.
+const REFRESH_LEASE: Duration = Duration::from_secs(30);
 /// Pages of 1,000 models that are read at most.
 const MOST_PAGES: usize = 10;
 /// Lists kept at once; a list takes some 30 KB.
 const MOST_LISTS: usize = 100;
 
-/// The lists of models, by pool: what a key may use depends on its project.
+/// Gemini's lists of models, by pool: what a key may use depends on its project. They are kept as Gemini
+/// gives them; what the pool allows and its aliases are looked up at each request.
 #[derive(Debug, Default)]
-pub struct ModelCache(HashMap<PoolId, (Timestamp, Arc<Vec<Model>>)>);
+pub struct ModelCache(HashMap<PoolId, Listing>);
+
+#[derive(Debug)]
+struct Listing {
+    models: Arc<Vec<Model>>,
+    read_at: Timestamp,
+    /// The pool's version then: with other keys it may have other models.
+    version: u64,
+    refreshing_until: Timestamp,
+}
+
+/// What the cache has for a pool.
+#[derive(Debug)]
+enum Known {
+    /// Use it.
+    Fresh(Arc<Vec<Model>>),
+    /// Use it, and read it anew behind the request.
+    Stale(Arc<Vec<Model>>),
+    /// Read it first.
+    Missing,
+}
 
 impl ModelCache {
-    fn get(&self, pool: &PoolId, now: Timestamp) -> Option<Arc<Vec<Model>>> {
-        let (read_at, models) = self.0.get(pool)?;
-        (now.duration_since(*read_at).unsigned_abs() < LIST_AGE).then(|| Arc::clone(models))
+    fn look_up(&mut self, pool: &Snapshot, now: Timestamp) -> Known {
+        let Some(listing) = self.0.get_mut(&pool.id) else { return Known::Missing };
+        let age = now.duration_since(listing.read_at).unsigned_abs();
+        if age >= USABLE_AGE {
+            return Known::Missing;
+        }
+        let models = Arc::clone(&listing.models);
+        if (age < FRESH_AGE && listing.version == pool.version) || listing.refreshing_until > now {
+            return Known::Fresh(models);
+        }
+        listing.refreshing_until = now + REFRESH_LEASE;
+        Known::Stale(models)
     }
 
-    fn insert(&mut self, pool: PoolId, now: Timestamp, models: Arc<Vec<Model>>) {
+    /// A model of the pool, if its list is at hand.
+    fn find(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> Option<Model> {
+        let listing = self.0.get(&pool.id)?;
+        let fresh = now.duration_since(listing.read_at).unsigned_abs() < FRESH_AGE;
+        let found = listing.models.iter().find(|model| model.id == id.as_str());
+        found.filter(|_| fresh && listing.version == pool.version).cloned()
+    }
+
+    fn insert(&mut self, pool: &Snapshot, now: Timestamp, models: Arc<Vec<Model>>) {
         if self.0.len() >= MOST_LISTS {
             self.0.clear();
         }
-        self.0.insert(pool, (now, models));
+        let listing =
+            Listing { models, read_at: now, version: pool.version, refreshing_until: Timestamp::MIN };
+        self.0.insert(pool.id.clone(), listing);
     }
 }
 
 /// The Gemini model that a request names, be it by an alias, if the pool may use it.
 pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
+    Ok(asked_for_with_suffix(context, requested)?.0)
+}
+
+/// The same, and what its name asks for besides, in a pool that heeds that.
+fn asked_for_with_suffix<H: Host>(
+    context: &Context<'_, H>,
+    requested: &str,
+) -> Result<(ModelId, ModelSuffix), ApiError> {
     let pool = &context.pool;
-    let model = ModelId::parse(pool.settings.aliases.get(requested).map_or(requested, String::as_str))?;
+    let name = pool.settings.aliases.get(requested).map_or(requested, String::as_str);
+    let (name, suffix) = if pool.settings.translation.model_suffixes {
+        ModelSuffix::split(name)
+    } else {
+        (name, ModelSuffix::default())
+    };
+    let model = ModelId::parse(name)?;
     if pool.models.allow(model.as_str()) {
-        return Ok(model);
+        return Ok((model, suffix));
     }
     let message = format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name);
     let error = ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
@@ -56,10 +114,15 @@ pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> R
 }
 
 /// The models that may answer a request: the one that it names, then those that the pool falls back on
-/// when that is overloaded or used up.
-pub(super) fn to_ask<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<Vec<ModelId>, ApiError> {
-    let mut models = vec![asked_for(context, requested)?];
-    for name in context.pool.fallbacks(models.first().map_or(requested, ModelId::as_str)) {
+/// when that is overloaded or used up; and what the name asks for besides.
+pub(super) fn to_ask<H: Host>(
+    context: &Context<'_, H>,
+    requested: &str,
+) -> Result<(Vec<ModelId>, ModelSuffix), ApiError> {
+    let (first, suffix) = asked_for_with_suffix(context, requested)?;
+    let fallbacks = context.pool.fallbacks(first.as_str());
+    let mut models = vec![first];
+    for name in fallbacks {
         // What the pool may not use is no way out either.
         if let Ok(model) = asked_for(context, name)
             && !models.contains(&model)
@@ -67,7 +130,13 @@ pub(super) fn to_ask<H: Host>(context: &Context<'_, H>, requested: &str) -> Resu
             models.push(model);
         }
     }
-    Ok(models)
+    Ok((models, suffix))
+}
+
+/// The most tokens that a model can answer with, where the pool's list of models is at hand.
+pub(super) fn output_token_limit<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Option<u64> {
+    let now = context.host.clock().now();
+    lock(&context.service.models).find(&context.pool, model, now)?.output_token_limit
 }
 
 /// Tells the caller which model answered, where it is not the one that the request names.
@@ -81,21 +150,44 @@ pub(super) fn with_model<H: Host>(reply: Reply<H>, requested: &str, answered: Op
 }
 
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, ApiError> {
-    let cached = lock(&context.service.models).get(&context.pool.id, context.host.clock().now());
-    let models = match cached {
-        Some(models) => models,
-        None => load(context).await?,
+    let pool = &context.pool;
+    let known = lock(&context.service.models).look_up(pool, context.host.clock().now());
+    let (models, stale) = match known {
+        Known::Fresh(models) => (models, false),
+        Known::Stale(models) => (models, true),
+        Known::Missing => (load(context).await?, false),
     };
-    let aliases: Vec<_> = context.pool.settings.aliases.clone().into_iter().collect();
-    let usable = models.iter().filter(|model| model.is_usable() && context.pool.models.allow(&model.id));
-    Ok(Reply::json(StatusCode::OK, models_list(usable, &aliases)))
+    let aliases = &pool.settings.aliases;
+    let allowed = aliases.iter().filter(|(_, target)| pool.models.allow(target));
+    let allowed: Vec<_> = allowed.map(|(alias, target)| (alias.clone(), target.clone())).collect();
+    // An alias may bear the name of a model, which is then out of reach.
+    let usable = models.iter().filter(|model| {
+        model.is_usable() && pool.models.allow(&model.id) && !aliases.contains_key(&model.id)
+    });
+    let mut reply = Reply::json(StatusCode::OK, models_list(usable, &allowed));
+    reply.follow_up.refresh_models = stale.then(|| pool.id.clone());
+    Ok(reply)
+}
+
+/// Reads a pool's list anew. When Gemini does not answer, the one at hand stays.
+pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
+    let pool = lock(&service.snapshots).get(pool);
+    if let Some(pool) = pool {
+        let _ = load(&Context { service, host, pool, client_key: None }).await;
+    }
 }
 
 pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<Reply<H>, ApiError> {
     let model = asked_for(context, id)?;
-    let body = read(context, format!("/v1beta/{}", model.resource())).await?;
-    let model = Model::parse(&body).map_err(|_| unreadable())?;
-    Ok(Reply::json(StatusCode::OK, model_get(&model, &model.id)))
+    let listed = lock(&context.service.models).find(&context.pool, &model, context.host.clock().now());
+    let described = if let Some(described) = listed {
+        described
+    } else {
+        let body = read(context, format!("/v1beta/{}", model.resource())).await?;
+        Model::parse(&body).map_err(|_| unreadable())?
+    };
+    let alias = Some(id).filter(|id| context.pool.settings.aliases.contains_key(*id));
+    Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
 }
 
 /// What Gemini offers to a key of a pool now.
@@ -104,7 +196,7 @@ pub(crate) async fn offered_models<H: Host>(
     host: &H,
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Vec<Model>>, ApiError> {
-    load(&Context { service, host, pool }).await
+    load(&Context { service, host, pool, client_key: None }).await
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {
@@ -121,7 +213,7 @@ async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiE
     }
     let models = Arc::new(models);
     let now = context.host.clock().now();
-    lock(&context.service.models).insert(context.pool.id.clone(), now, Arc::clone(&models));
+    lock(&context.service.models).insert(&context.pool, now, Arc::clone(&models));
     Ok(models)
 }
 
@@ -139,9 +231,9 @@ fn page_path(token: Option<&str>) -> String {
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
     let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
     loop {
-        let Attempt { key, mut record, .. } = attempts.next().await?;
+        let Attempt { origin, mut record, .. } = attempts.next().await?;
         record.not_counted();
-        let request = UpstreamRequest { method: Method::GET, path: path.clone(), key, body: None };
+        let request = origin.get(path.clone());
         match fetch(context.host, request).await {
             Ok(body) => {
                 record.succeeded(&Usage::default(), context.host);
@@ -157,3 +249,6 @@ async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::
 fn unreadable() -> ApiError {
     ApiError::server(StatusCode::BAD_GATEWAY, "upstream_error", "Gemini's list of models cannot be read.")
 }
+
+#[cfg(test)]
+mod tests;

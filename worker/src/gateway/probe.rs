@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use pool_shared::{GeminiKey, KeyId};
 
-use super::attempts::{AttemptRecord, fetch, post};
+use super::attempts::{AttemptRecord, Origin, fetch};
 use crate::gemini::{GenerateResponse, Method, ModelId};
 use crate::host::{Clock, Host, UpstreamError};
 use crate::openai::ApiError;
@@ -48,8 +48,8 @@ impl ProbeModels {
     /// them is probed with the cheap ones all the same: its list is for callers.
     pub(crate) fn of(pool: &Snapshot) -> Self {
         let allowed = |name: &&str| pool.models.allow(name);
-        let named = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
-        let mut names: Vec<&str> = USUAL_MODELS.into_iter().chain(named).filter(allowed).collect();
+        let own = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
+        let mut names: Vec<&str> = USUAL_MODELS.into_iter().chain(own).filter(allowed).collect();
         if names.is_empty() {
             names.extend(USUAL_MODELS);
         }
@@ -72,8 +72,13 @@ pub(crate) struct Probe {
 }
 
 /// Probes a key that belongs to no pool: nothing is learnt or counted.
-pub(crate) async fn probe<H: Host>(host: &H, key: &GeminiKey, models: &ProbeModels) -> Probe {
-    probe_each(host, key, models, |_| None).await
+pub(crate) async fn probe<H: Host>(
+    service: &Service,
+    host: &H,
+    key: &GeminiKey,
+    models: &ProbeModels,
+) -> Probe {
+    probe_each(service, host, key, models, |_| None).await
 }
 
 /// Probes a key of a pool. Each call is counted as an attempt, and what Gemini says is learnt.
@@ -95,10 +100,11 @@ pub(crate) async fn probe_member<H: Host>(
         };
         Some(AttemptRecord::of_key(service, &pool.id, lease?, id, model.as_str(), now))
     };
-    probe_each(host, key, models, begin).await
+    probe_each(service, host, key, models, begin).await
 }
 
 async fn probe_each<H: Host>(
+    service: &Service,
     host: &H,
     key: &GeminiKey,
     models: &ProbeModels,
@@ -108,7 +114,8 @@ async fn probe_each<H: Host>(
     let mut probe = Probe { model: None, refusal: Some(no_model()) };
     for (place, model) in models.models.iter().enumerate().skip(first) {
         let record = begin(model);
-        let refusal = match (ask(host, key, model).await, record) {
+        let origin = Origin { key: key.clone(), egress: service.egress.at(host.clock().now()) };
+        let refusal = match (ask(host, origin, model).await, record) {
             (Ok(usage), record) => {
                 if let Some(record) = record {
                     record.succeeded(&usage, host);
@@ -119,6 +126,9 @@ async fn probe_each<H: Host>(
             (Err(verdict), None) => Some(verdict),
         };
         let cause = refusal.as_ref().map(|verdict| verdict.cause);
+        if let Some(cause) = cause {
+            service.egress.refused(cause, host);
+        }
         probe = Probe { model: Some(model.clone()), refusal };
         match cause {
             Some(Cause::UnknownModel) => drop(models.first_known.fetch_max(place + 1, Ordering::Relaxed)),
@@ -130,14 +140,14 @@ async fn probe_each<H: Host>(
     probe
 }
 
-async fn ask<H: Host>(host: &H, key: &GeminiKey, model: &ModelId) -> Result<Usage, Verdict> {
+async fn ask<H: Host>(host: &H, origin: Origin, model: &ModelId) -> Result<Usage, Verdict> {
     let request = if model.as_str().contains("embedding") {
         let name = model.resource();
         let body =
             format!(r#"{{"requests":[{{"model":"{name}","content":{{"parts":[{{"text":"hi"}}]}}}}]}}"#);
-        post(Method::BatchEmbed.path(model), key.clone(), body.into())
+        origin.post(Method::BatchEmbed.path(model), body.into())
     } else {
-        post(Method::Generate.path(model), key.clone(), Bytes::from_static(PROMPT.as_bytes()))
+        origin.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
     };
     let asking = std::pin::pin!(fetch(host, request));
     let timeout = std::pin::pin!(host.clock().sleep(PATIENCE));

@@ -6,30 +6,32 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
+use crate::host::Egress;
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::testing::{FakeHost, PASSWORD};
 
-const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
+pub(super) const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5}}"#;
 const MALFORMED: &str =
     r#"{"candidates":[{"content":{"role":"model"},"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#;
-const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[
+pub(super) const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[
     {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
         {"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier","quotaValue":"10"}]},
     {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"20s"}]}}"#;
 const LOCATION: &str = r#"{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}"#;
 
-struct World {
-    host: FakeHost,
-    service: Arc<Service>,
-    admin: Secret,
-    pool: PoolCreated,
+/// A service over fakes, with a pool.
+pub(super) struct World {
+    pub(super) host: FakeHost,
+    pub(super) service: Arc<Service>,
+    pub(super) admin: Secret,
+    pub(super) pool: PoolCreated,
 }
 
 impl World {
     /// A pool of `keys` keys with the given settings.
-    async fn new(keys: usize, settings: &str) -> Self {
+    pub(super) async fn new(keys: usize, settings: &str) -> Self {
         let host = FakeHost::new();
         let service = host.service();
         let login = format!(r#"{{"password":"{PASSWORD}"}}"#);
@@ -43,13 +45,14 @@ impl World {
         Self { host, service, admin: login.token, pool }
     }
 
-    fn script(&self, answers: &[(u16, &'static str)]) {
+    pub(super) fn script(&self, answers: &[(u16, &'static str)]) {
         for (status, body) in answers {
             self.host.parts.upstream.answer(*status, body);
         }
     }
 
-    async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
+    /// A chat with one model, and what more there is to the request: `,"n":2`.
+    pub(super) async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
         self.host
             .send(&self.service, Method::POST, "/v1/chat/completions", &self.pool.client_key, &body)
@@ -57,7 +60,7 @@ impl World {
     }
 
     /// (key, path) of each call to Gemini.
-    fn calls(&self) -> Vec<(String, String)> {
+    pub(super) fn calls(&self) -> Vec<(String, String)> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         requests.iter().map(|request| (request.key.expose().to_owned(), request.path.clone())).collect()
     }
@@ -151,6 +154,20 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
             lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
         assert!(learnt.is_empty(), "{learnt:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_place_is_gone_around_for_ten_minutes() {
+    let world = World::new(3, "").await;
+    world.host.parts.upstream.elsewhere.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.script(&[(400, LOCATION), (200, ANSWER)]);
+    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::OK);
+    world.chat("gemini-3.5-flash", "").await;
+    world.host.parts.clock.advance(Duration::from_mins(10));
+    world.chat("gemini-3.5-flash", "").await;
+    let requests = world.host.parts.upstream.requests.lock().unwrap();
+    let places: Vec<Egress> = requests.iter().map(|request| request.egress).collect();
+    assert_eq!(places, [Egress::Here, Egress::Elsewhere, Egress::Elsewhere, Egress::Here]);
 }
 
 #[tokio::test]

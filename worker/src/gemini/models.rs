@@ -31,6 +31,8 @@ pub struct Model {
     pub supported_generation_methods: Vec<String>,
     /// Whether it thinks.
     pub thinking: Option<bool>,
+    /// When it was made, in RFC 3339: told of tuned models only.
+    pub create_time: Option<String>,
 }
 
 /// What the service can pass on to a model.

@@ -58,6 +58,12 @@ pub struct Candidate<'a> {
     /// Texts that were recited.
     #[serde(borrow)]
     pub citation_metadata: Option<&'a RawValue>,
+    /// How harmful Gemini finds it.
+    #[serde(borrow)]
+    pub safety_ratings: Option<&'a RawValue>,
+    /// How sure the model was.
+    #[serde(borrow)]
+    pub avg_logprobs: Option<&'a RawValue>,
     /// Log probabilities.
     #[serde(borrow)]
     pub logprobs_result: Option<&'a RawValue>,

@@ -1,8 +1,8 @@
 //! What the service needs from the machine it runs on, as traits.
 //!
-//! Five things come from a host: the config store ([`crate::store::ConfigStore`]), the ledger
-//! ([`crate::ledger::Ledger`]), calls to Gemini ([`Upstream`]), time ([`Clock`]) and randomness
-//! ([`Random`]). Nothing outside this module's two children names a platform.
+//! Six things come from a host: the config store ([`crate::store::ConfigStore`]), the ledger
+//! ([`crate::ledger::Ledger`]), calls to Gemini ([`Upstream`]), media from the internet ([`MediaFetch`]),
+//! time ([`Clock`]) and randomness ([`Random`]). Nothing outside this module's two children names a platform.
 //!
 //! *Send or not.* Futures on Workers hold JavaScript values and cannot be `Send`; axum's server
 //! needs them to be. [`MaybeSend`] is `Send` off wasm and nothing on wasm, so one generic core
@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::GeminiKey;
+use url::Url;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod bounds {
@@ -29,6 +30,8 @@ mod bounds {
     /// `Sync` where there are threads.
     pub trait MaybeSync: Sync {}
     impl<T: Sync + ?Sized> MaybeSync for T {}
+    /// A stream of any type.
+    pub type BoxedStream<T> = futures_util::stream::BoxStream<'static, T>;
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -39,12 +42,14 @@ mod bounds {
     /// `Sync` where there are threads.
     pub trait MaybeSync {}
     impl<T: ?Sized> MaybeSync for T {}
+    /// A stream of any type.
+    pub type BoxedStream<T> = futures_util::stream::LocalBoxStream<'static, T>;
 }
 
-pub use bounds::{MaybeSend, MaybeSync};
+pub use bounds::{BoxedStream, MaybeSend, MaybeSync};
 
 /// Everything that a host supplies.
-pub trait Host: MaybeSend + MaybeSync {
+pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Where configuration is read; a host that also runs the admin API has a
     /// [`crate::store::ConfigStore`] here, and with it is an [`AdminHost`].
     type Store: crate::store::PoolReader;
@@ -52,6 +57,8 @@ pub trait Host: MaybeSend + MaybeSync {
     type Ledger: crate::ledger::Ledger;
     /// How Gemini is called.
     type Upstream: Upstream;
+    /// How media are fetched that a request names by URL.
+    type Media: MediaFetch;
     /// Time.
     type Clock: Clock;
     /// Randomness.
@@ -65,6 +72,8 @@ pub trait Host: MaybeSend + MaybeSync {
     fn ledger(&self) -> &Self::Ledger;
     /// Calls to Gemini.
     fn upstream(&self) -> &Self::Upstream;
+    /// Fetches of media.
+    fn media(&self) -> &Self::Media;
     /// Time.
     fn clock(&self) -> &Self::Clock;
     /// Randomness.
@@ -103,6 +112,11 @@ pub trait Upstream: MaybeSend + MaybeSync {
     /// The body of an answer.
     type Body: UpstreamBody;
 
+    /// Whether calls can also be made from [`Egress::Elsewhere`].
+    fn has_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Sends a request and waits for the answer's status and headers.
     fn send(
         &self,
@@ -116,6 +130,16 @@ pub trait UpstreamBody: MaybeSend {
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + MaybeSend;
 }
 
+/// Where a call to Gemini comes from. Gemini does not serve every place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// Where this code runs.
+    #[default]
+    Here,
+    /// A place that Gemini serves, where the host has one ([`Upstream::has_elsewhere`]).
+    Elsewhere,
+}
+
 /// A request to Gemini. Exactly one credential travels with it, in `x-goog-api-key`.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
@@ -127,6 +151,8 @@ pub struct UpstreamRequest {
     pub key: GeminiKey,
     /// A JSON body; none for GET.
     pub body: Option<Bytes>,
+    /// Where it is sent from.
+    pub egress: Egress,
 }
 
 /// An answer from Gemini whose body is still to be read.
@@ -136,6 +162,40 @@ pub struct UpstreamResponse<B> {
     pub status: StatusCode,
     /// How long it asks to wait, in its `retry-after`.
     pub retry_after: Option<Duration>,
+    /// Its body.
+    pub body: B,
+}
+
+/// GETs of what a request names by URL. Only for URLs that [`crate::egress::guard`] has let through; a host that
+/// looks names up itself connects to public addresses only. It follows no redirects, sends no credentials and no
+/// cookies, and uses no proxy.
+pub trait MediaFetch: MaybeSend + MaybeSync {
+    /// The body of an answer.
+    type Body: UpstreamBody;
+
+    /// Asks for a URL and waits for the answer's status and headers.
+    fn get(
+        &self,
+        url: &Url,
+    ) -> impl Future<Output = Result<MediaResponse<Self::Body>, UpstreamError>> + MaybeSend;
+}
+
+/// What a [`MediaFetch`] sends as `accept`.
+pub(crate) const ACCEPTED_MEDIA: &str = "image/*, audio/*, video/*, application/pdf";
+/// What it sends as `user-agent`, without which some servers refuse to answer.
+pub(crate) const MEDIA_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct MediaResponse<B> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Where it redirects to, as its server wrote it.
+    pub location: Option<String>,
+    /// Its `content-type`.
+    pub content_type: Option<String>,
+    /// How long it says that it is.
+    pub content_length: Option<u64>,
     /// Its body.
     pub body: B,
 }

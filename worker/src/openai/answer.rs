@@ -260,6 +260,12 @@ pub struct GoogleExtra<'a> {
     /// As Gemini gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_context_metadata: Option<Box<RawValue>>,
+    /// As Gemini gave them, in pools that wish so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safety_ratings: Option<Box<RawValue>>,
+    /// As Gemini gave it, in pools that wish so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avg_logprobs: Option<Box<RawValue>>,
     /// How many different searches were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_search_requests: Option<usize>,
@@ -283,6 +289,8 @@ impl<'a> GoogleExtra<'a> {
             && self.server_tool_parts.is_empty()
             && self.grounding_metadata.is_none()
             && self.url_context_metadata.is_none()
+            && self.safety_ratings.is_none()
+            && self.avg_logprobs.is_none()
             && self.web_search_requests.is_none()
             && self.continuation_token.is_none();
         (!empty).then_some(ExtraContent { google: self })

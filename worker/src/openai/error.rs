@@ -91,6 +91,12 @@ impl ApiError {
         Self::invalid(Some(param), "unsupported_parameter", message)
     }
 
+    /// 400: the prompt itself is refused.
+    #[must_use]
+    pub fn content_policy(message: impl Into<String>) -> Self {
+        Self::invalid(None, "content_policy_violation", message)
+    }
+
     /// 401: no client key, or one that opens nothing.
     #[must_use]
     pub fn unauthorized() -> Self {

@@ -1,7 +1,7 @@
 //! One request's way from key to key, and from model to model.
 //!
-//! In: picks and verdicts. Out: what to do next. At most four attempts, no key twice for one model, no
-//! further attempt past a deadline; a pause only where a model or the network needs one. Whoever
+//! In: picks and verdicts. Out: what to do next. At most four attempts, and one more where the request
+//! was changed; no key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a model or the network needs one. Whoever
 //! drives a plan stops asking it once the first byte has gone to the client.
 
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct AttemptPlan {
     /// Of the current model.
     tried: Vec<usize>,
     causes: Vec<Cause>,
+    /// A changed request has been sent once already.
+    resent: bool,
     circuit_waits: usize,
     pause: Option<Duration>,
     /// What the caller is told when nothing more can be tried.
@@ -79,6 +81,7 @@ impl AttemptPlan {
             attempts: 0,
             tried: Vec::new(),
             causes: Vec::new(),
+            resent: false,
             circuit_waits: 0,
             pause: None,
             last: None,
@@ -147,6 +150,10 @@ impl AttemptPlan {
         let cause = verdict.cause;
         self.causes.push(cause);
         self.last = Some((cause, verdict.answer.clone()));
+        if cause == Cause::SoftFailure {
+            // The key has nothing to do with it, so that it helps to ask the same one again.
+            self.tried.pop();
+        }
         let ended_so = self.causes.iter().filter(|other| **other == cause).count();
         match cause.retry() {
             Retry::Stop => self.ended = true,
@@ -167,6 +174,17 @@ impl AttemptPlan {
                 self.pause = Some(FIRST_PAUSE.saturating_mul(1 << doubled).min(LONGEST_PAUSE));
             }
             Retry::AnotherKey | Retry::AtMost { .. } => {}
+        }
+    }
+
+    /// The attempt under way failed for what was sent, and something else is sent now: no reason to pass its
+    /// key over. The first such attempt is one more than the most.
+    pub fn resend(&mut self, verdict: &Verdict) {
+        self.causes.push(verdict.cause);
+        self.last = Some((verdict.cause, verdict.answer.clone()));
+        self.tried.pop();
+        if !std::mem::replace(&mut self.resent, true) {
+            self.attempts -= 1;
         }
     }
 

@@ -27,6 +27,8 @@ pub struct ChatAnswer {
     pub usage: Usage,
     /// Whether anything was said.
     pub outcome: Outcome,
+    /// What the caller may be told instead of this answer when Gemini blocked the prompt.
+    pub prompt_block: Option<String>,
     /// Set when the answer was cut by the limit of one call: [`super::resumed_body`] makes the body that goes on.
     pub continuation: Option<String>,
     /// Signatures of the calls in it, for [`super::SignatureCache`].
@@ -144,6 +146,7 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         body: Vec::new(),
         usage,
         outcome: Outcome::Blocked,
+        prompt_block: None,
         continuation: None,
         signatures: Vec::new(),
     };
@@ -158,6 +161,9 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
             answer.continuation = choice.state.continuation();
         }
         answer.signatures.append(&mut choice.state.signatures);
+        if let Some((refusal, _)) = &choice.blocked {
+            answer.prompt_block = Some(refusal.clone());
+        }
         match choice.end(context, envelope, &mut ids) {
             Ended::Said(choice) => {
                 answer.outcome = Outcome::Delivered;
@@ -286,7 +292,7 @@ impl<'a> GatheredChoice<'a> {
     }
 
     fn add(&mut self, candidate: Candidate<'a>, resumed: bool, context: &'a ResponseContext, ids: &mut Ids) {
-        self.state.note(&candidate);
+        self.state.note(&candidate, context);
         if let Some(more) = logprobs(candidate.logprobs_result) {
             match &mut self.logprobs {
                 Some(known) => known.content.extend(more.content),

@@ -47,7 +47,7 @@ pub(super) struct History<'r> {
 }
 
 /// What `LiteLLM` puts between an id and the signature it appends.
-const SIGNATURE_SEPARATOR: &str = "__thought__";
+pub(super) const SIGNATURE_SEPARATOR: &str = "__thought__";
 
 fn split_id(id: &str) -> (&str, Option<&str>) {
     id.split_once(SIGNATURE_SEPARATOR).map_or((id, None), |(id, signature)| (id, Some(signature)))
@@ -98,6 +98,49 @@ impl<'r> History<'r> {
             }
         }
         Self { sites, matched }
+    }
+
+    /// Refuses what OpenAI refuses: calls that no message answers right after them, and answers to no call.
+    pub(super) fn check(&self, messages: &[Message<'_>]) -> Result<(), ApiError> {
+        let refused = |index: usize, message: String| {
+            let error = ApiError::invalid_value(&format!("messages.[{index}].role"), message);
+            Err(ApiError { code: None, ..error })
+        };
+        for site in &self.sites {
+            let follows = |result: &usize| {
+                let between = messages.get(site.message + 1..=*result);
+                between.is_some_and(|between| between.iter().all(|message| &*message.role == "tool"))
+            };
+            let calls = site.calls.iter().zip(&site.results);
+            let unanswered: Vec<&str> = calls
+                .filter(|(call, result)| call.source.is_some() && !result.as_ref().is_some_and(follows))
+                .map(|(call, _)| call.id.unwrap_or(call.name))
+                .collect();
+            if !unanswered.is_empty() {
+                let message = format!(
+                    "An assistant message with 'tool_calls' must be followed by tool messages responding to each \
+                     'tool_call_id'. The following tool_call_ids did not have response messages: {}",
+                    unanswered.join(", ")
+                );
+                return refused(site.message, message);
+            }
+        }
+        let stray = |(index, message): &(usize, &Message<'_>)| {
+            matches!(&*message.role, "tool" | "function") && !self.is_matched(*index)
+        };
+        match messages.iter().enumerate().find(stray) {
+            None => Ok(()),
+            Some((index, message)) => {
+                let role = &*message.role;
+                refused(
+                    index,
+                    format!(
+                        "Invalid parameter: messages with role '{role}' must be a response to a preceding message with \
+                         'tool_calls'."
+                    ),
+                )
+            }
+        }
     }
 
     /// The calls of the message at `index`.

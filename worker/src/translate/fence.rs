@@ -1,4 +1,7 @@
-//! JSON that a model has put into a Markdown fence although it was told not to.
+//! Markdown fences: JSON that a model has put into one although it was told not to, and code that Gemini ran.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// What is inside, if the whole text is one fence; otherwise the text.
 pub(super) fn without_fence(text: &str) -> &str {
@@ -12,6 +15,43 @@ pub(super) fn without_fence(text: &str) -> &str {
         Some(inside) if inside.starts_with(['\n', '\r']) && !inside.contains("\n```") => inside.trim(),
         _ => text,
     }
+}
+
+/// Code that Gemini ran, as Markdown.
+pub(super) fn code_fence(raw: &RawValue) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Code {
+        language: String,
+        code: String,
+    }
+    let code: Code = serde_json::from_str(raw.get()).unwrap_or_default();
+    let language = match code.language.as_str() {
+        "" | "LANGUAGE_UNSPECIFIED" => "python".to_owned(),
+        language => language.to_ascii_lowercase(),
+    };
+    format!("\n```{language}\n{}\n```\n", without_newline(&code.code))
+}
+
+/// What came out of it, as Markdown.
+pub(super) fn output_fence(raw: &RawValue) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Output {
+        outcome: String,
+        output: String,
+    }
+    let result: Output = serde_json::from_str(raw.get()).unwrap_or_default();
+    let outcome = match result.outcome.as_str() {
+        "OUTCOME_FAILED" => "FAILED\n",
+        "OUTCOME_DEADLINE_EXCEEDED" => "DEADLINE_EXCEEDED\n",
+        _ => "",
+    };
+    format!("\n```output\n{outcome}{}\n```\n", without_newline(&result.output))
+}
+
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -27,6 +27,12 @@ pub struct FetchedMedia {
 }
 
 impl FetchedMedia {
+    /// Whether what is served as this may be something that Gemini could look at.
+    #[must_use]
+    pub fn may_be(content_type: Option<&str>) -> bool {
+        mime::told(content_type).is_none_or(|mime| mime::is_media(&mime))
+    }
+
     /// Wraps what was fetched; `None` if it is nothing that Gemini could look at.
     #[must_use]
     pub fn new(url: &str, content_type: Option<&str>, bytes: &[u8]) -> Option<Self> {
@@ -55,13 +61,19 @@ pub struct RemoteMedia {
 pub fn remote_media(request: &ChatRequest<'_>) -> Vec<RemoteMedia> {
     let mut remote = Vec::new();
     for (index, message) in request.messages().iter().enumerate() {
-        let Some(MessageContent::Many(parts)) = &message.content else { continue };
-        for (place, part) in parts.iter().enumerate() {
-            let Some((kind, url)) = image_url(part) else { continue };
+        let mut note = |place: &dyn Fn() -> String, url: &Url<'_>| {
             if matches!(classify(url.address), Location::Remote) {
-                let param = format!("messages[{index}].content[{place}].{kind}.url");
-                remote.push(RemoteMedia { param, url: url.address.to_owned() });
+                remote.push(RemoteMedia { param: place(), url: url.address.to_owned() });
             }
+        };
+        if let Some(MessageContent::Many(parts)) = &message.content {
+            for (place, part) in parts.iter().enumerate() {
+                let Some((kind, url)) = image_url(part) else { continue };
+                note(&|| format!("messages[{index}].content[{place}].{kind}.url"), &url);
+            }
+        }
+        for (place, image) in message.images.iter().flatten().enumerate() {
+            note(&|| format!("messages[{index}].images[{place}].image_url.url"), &read_url(&image.image_url));
         }
     }
     remote
@@ -146,7 +158,7 @@ pub(super) fn assistant_image<'r>(
     param: &str,
     context: MediaContext<'r>,
 ) -> Result<Part<'r>, ApiError> {
-    url_data(read_url(url).address, &format!("{param}.image_url.address"), context).map(Part::from)
+    url_data(read_url(url).address, &format!("{param}.image_url.url"), context).map(Part::from)
 }
 
 /// `data:` URL into `inlineData`.

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use pool_shared::SystemMessages;
+
 use super::calls::{self, History};
 use super::capabilities::Capabilities;
 use super::media::{self, MediaContext};
@@ -62,12 +64,18 @@ pub(super) fn conversation<'r>(
     let capabilities = scope.capabilities;
     let messages = request.messages();
     let history = History::of(messages);
+    if scope.options.wishes(|pool| pool.strict_history) {
+        history.check(messages)?;
+    }
+    let hoisted = scope.options.wishes(|pool| pool.system_messages == SystemMessages::Hoist);
     let leading = messages.iter().take_while(|message| is_system(message)).count();
     let mut system = Vec::new();
     let mut turns = Turns::default();
     for (index, message) in messages.iter().enumerate() {
         match &*message.role {
-            "system" | "developer" if index < leading => system.extend(system_parts(index, message)?),
+            "system" | "developer" if hoisted || index < leading => {
+                system.extend(system_parts(index, message)?);
+            }
             "system" | "developer" => turns.extend(Role::User, system_parts(index, message)?),
             "user" => turns.extend(Role::User, user_parts(index, message, scope)?),
             "assistant" => {
@@ -135,21 +143,12 @@ impl<'r> Turns<'r> {
 }
 
 fn system_parts<'r>(index: usize, message: &'r Message<'_>) -> Result<Vec<Part<'r>>, ApiError> {
-    let mut parts = Vec::new();
-    match &message.content {
-        None => return Err(no_content(index)),
-        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
-        Some(MessageContent::Many(content)) => {
-            for part in content {
-                let Some(text) = plain_text(part) else {
-                    let param = format!("messages[{index}].content");
-                    return Err(ApiError::invalid_value(&param, format!("Invalid '{param}': text only.")));
-                };
-                parts.extend(text_part(text));
-            }
-        }
-    }
-    Ok(parts)
+    content_parts(index, message, |_, part| {
+        plain_text(part).map(text_part).ok_or_else(|| {
+            let param = format!("messages[{index}].content");
+            ApiError::invalid_value(&param, format!("Invalid '{param}': text only."))
+        })
+    })
 }
 
 fn user_parts<'r>(
@@ -157,20 +156,33 @@ fn user_parts<'r>(
     message: &'r Message<'_>,
     scope: Scope<'r>,
 ) -> Result<Vec<Part<'r>>, ApiError> {
-    let mut parts = Vec::new();
-    match &message.content {
-        None => return Err(no_content(index)),
-        Some(MessageContent::One(text)) => parts.extend(text_part(text)),
-        Some(MessageContent::Many(content)) => {
-            for (place, part) in content.iter().enumerate() {
-                parts.extend(content_part(index, place, part, scope)?);
-            }
-        }
-    }
+    let mut parts = content_parts(index, message, |place, part| content_part(index, place, part, scope))?;
     if parts.is_empty() {
         parts.push(Part::text(" "));
     }
+    let name = message.name.as_deref().filter(|name| !name.is_empty());
+    if let Some(name) = name.filter(|_| scope.options.wishes(|pool| pool.prefix_names)) {
+        match parts.first_mut().map(|part| &mut part.data) {
+            Some(PartData::Text(text)) => text.to_mut().insert_str(0, &format!("{name}: ")),
+            _ => parts.insert(0, Part::text(format!("{name}: "))),
+        }
+    }
     Ok(parts)
+}
+
+/// The parts of a content that has to be there: its text, or what `each` makes of its pieces.
+fn content_parts<'r>(
+    index: usize,
+    message: &'r Message<'_>,
+    mut each: impl FnMut(usize, &'r ContentPart<'_>) -> Result<Option<Part<'r>>, ApiError>,
+) -> Result<Vec<Part<'r>>, ApiError> {
+    match &message.content {
+        None => Err(no_content(index)),
+        Some(MessageContent::One(text)) => Ok(text_part(text).into_iter().collect()),
+        Some(MessageContent::Many(content)) => {
+            content.iter().enumerate().filter_map(|(place, part)| each(place, part).transpose()).collect()
+        }
+    }
 }
 
 fn assistant_parts<'r>(
@@ -178,16 +190,13 @@ fn assistant_parts<'r>(
     message: &'r Message<'_>,
     scope: Scope<'r>,
 ) -> Result<Vec<Part<'r>>, ApiError> {
-    let mut parts = Vec::new();
-    match &message.content {
-        None => {}
-        Some(MessageContent::One(text)) => parts.extend(media::markdown_parts(text)),
-        Some(MessageContent::Many(content)) => {
-            for (place, part) in content.iter().enumerate() {
-                parts.extend(content_part(index, place, part, scope)?);
-            }
+    let mut parts = match &message.content {
+        None => Vec::new(),
+        Some(MessageContent::One(text)) => media::markdown_parts(text),
+        Some(MessageContent::Many(_)) => {
+            content_parts(index, message, |place, part| content_part(index, place, part, scope))?
         }
-    }
+    };
     parts.extend(message.refusal.as_deref().and_then(text_part));
     let images_from = parts.len();
     for (place, image) in message.images.iter().flatten().enumerate() {

@@ -128,18 +128,28 @@ fn of_name(name: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, mime)| *mime)
 }
 
-/// The kind of something fetched: as its server says, else by its first bytes, else by its name. `None` if it is nothing to
-/// look at or listen to.
+/// What a server says that it sends; `None` if that is as good as nothing.
+pub(super) fn told(content_type: Option<&str>) -> Option<Cow<'_, str>> {
+    let told = content_type.map(canonical)?;
+    (!matches!(&*told, "" | "application/octet-stream" | "binary/octet-stream")).then_some(told)
+}
+
+/// Whether it is something to look at or to listen to.
+pub(super) fn is_media(mime: &str) -> bool {
+    ["image/", "audio/", "video/"].iter().any(|kind| mime.starts_with(kind)) || mime == "application/pdf"
+}
+
+/// The kind of something fetched: as its server says; if it says nothing, by its first bytes, else by its name. `None` if it
+/// is nothing to look at or listen to.
 pub(super) fn of_fetched<'a>(url: &str, content_type: Option<&'a str>, bytes: &[u8]) -> Option<Cow<'a, str>> {
-    let is_media = |mime: &str| {
-        ["image/", "audio/", "video/"].iter().any(|kind| mime.starts_with(kind)) || mime == "application/pdf"
-    };
-    let told = content_type.map(canonical).filter(|mime| is_media(mime));
+    if let Some(told) = told(content_type) {
+        return Some(told).filter(|mime| is_media(mime));
+    }
     let by_name = || {
         let path = url.split(['?', '#']).next().unwrap_or_default();
         of_name(path.rsplit('/').next().unwrap_or_default()).filter(|mime| is_media(mime))
     };
-    told.or_else(|| of_bytes(bytes).or_else(by_name).map(Cow::Borrowed))
+    of_bytes(bytes).or_else(by_name).map(Cow::Borrowed)
 }
 
 fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
@@ -168,7 +178,8 @@ mod tests {
         assert_eq!(of_document("application/octet-stream".into(), Some("x")), "application/octet-stream");
         for (url, told, bytes, expected) in [
             ("https://x/a", Some("image/PNG"), b"".as_slice(), Some("image/png")),
-            ("https://x/a.png", Some("text/html"), b"<html>", Some("image/png")),
+            ("https://x/a.png", Some("text/html"), b"\x89PNG", None),
+            ("https://x/a.png", Some("binary/octet-stream"), b"", Some("image/png")),
             ("https://x/a", Some("application/octet-stream"), b"RIFF0000WEBP", Some("image/webp")),
             ("https://x.png/a", None, b"<html>", None),
             ("https://x/a.PDF?b.c", None, b"", Some("application/pdf")),

@@ -11,6 +11,8 @@ mod embeddings;
 mod fence;
 mod finish;
 mod formats;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod grounding;
 mod ids;
 mod logprobs;
@@ -19,6 +21,7 @@ mod messages;
 mod mime;
 mod models;
 mod names;
+mod pacing;
 mod parameters;
 mod piece;
 #[cfg(test)]
@@ -31,6 +34,11 @@ mod signatures;
 mod speech;
 mod sse;
 mod stream;
+#[cfg(any(test, fuzzing))]
+mod strict;
+mod suffix;
+#[cfg(test)]
+mod switches;
 mod thinking;
 mod tools;
 mod usage;
@@ -42,8 +50,10 @@ pub use embeddings::{EmbeddingsPlan, embeddings_plan};
 pub use ids::{AnswerModel, Envelope};
 pub use media::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 pub use models::{model_get, models_list};
+pub use pacing::{PacedPiece, Pacer};
 pub use repair::{Repair, Repairs};
 pub use request::{GeminiCall, ResponseContext, TranslateOptions, resumed_body, to_gemini};
 pub use signatures::{CallSignature, SignatureCache};
 pub use stream::{ChatStream, StreamEnd, StreamFault};
+pub use suffix::ModelSuffix;
 pub use usage::{Kinds, Usage};

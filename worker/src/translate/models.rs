@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use crate::gemini;
 use crate::openai::{Model, ModelList};
 
-/// Google does not say when a model was made, and "now" would make all of them new with each call: the day on which
-/// the Gemini API opened, 2023-12-13.
+/// Google says of tuned models only when they were made, and "now" would make all others new with each call: the day on
+/// which the Gemini API opened, 2023-12-13.
 const CREATED: u64 = 1_702_425_600;
+/// Who owns an alias.
+const PROXY: &str = "proxy";
 
 /// The body of `GET /v1/models`: the models as given, and after them the aliases `(alias, target)` with what is known
 /// about their targets.
@@ -23,21 +25,27 @@ pub fn models_list<'a>(
     let mut data: Vec<Model> = models.iter().map(|model| describe(model, &model.id)).collect();
     for (alias, target) in aliases {
         let known = models.iter().find(|model| model.id == *target);
-        let described = known.map_or_else(|| unknown(alias), |model| describe(model, alias));
-        data.push(Model { owned_by: "proxy", ..described });
+        data.push(known.map_or_else(
+            || Model { owned_by: PROXY, ..unknown(alias) },
+            |model| describe_alias(model, alias),
+        ));
     }
     to_vec(&ModelList { object: "list", data })
 }
 
-/// The body of `GET /v1/models/{id}`, under the id that the caller asked for.
+/// The body of `GET /v1/models/{id}`, under the alias that the caller asked for, if it was one.
 #[must_use]
-pub fn model_get(model: &gemini::Model, shown_id: &str) -> Vec<u8> {
-    to_vec(&describe(model, shown_id))
+pub fn model_get(model: &gemini::Model, alias: Option<&str>) -> Vec<u8> {
+    to_vec(&alias.map_or_else(|| describe(model, &model.id), |alias| describe_alias(model, alias)))
 }
 
 fn to_vec<T: serde::Serialize>(value: &T) -> Vec<u8> {
     // Writing our own types into memory cannot fail.
     serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn describe_alias<'a>(model: &'a gemini::Model, alias: &'a str) -> Model<'a> {
+    Model { owned_by: PROXY, ..describe(model, alias) }
 }
 
 fn describe<'a>(model: &'a gemini::Model, id: &'a str) -> Model<'a> {
@@ -48,8 +56,13 @@ fn describe<'a>(model: &'a gemini::Model, id: &'a str) -> Model<'a> {
         max_output_tokens: model.output_token_limit,
         supported_generation_methods: &model.supported_generation_methods,
         thinking: model.thinking,
+        created: model.create_time.as_deref().and_then(seconds).unwrap_or(CREATED),
         ..unknown(id)
     }
+}
+
+fn seconds(time: &str) -> Option<u64> {
+    time.parse::<jiff::Timestamp>().ok()?.as_second().try_into().ok()
 }
 
 fn unknown(id: &str) -> Model<'_> {
@@ -95,5 +108,17 @@ mod tests {
             {"id": "x", "object": "model", "created": CREATED, "owned_by": "proxy"},
         ]});
         assert_eq!(list, expected);
+    }
+
+    #[test]
+    fn a_tuned_model_tells_when_it_was_made() {
+        for (time, created) in [("2024-05-01T10:00:00.123Z", 1_714_557_600), ("yesterday", CREATED)] {
+            let body = format!(r#"{{"name":"tunedModels/mine","createTime":"{time}"}}"#);
+            let model = gemini::Model::parse(body.as_bytes()).unwrap();
+            let shown: serde_json::Value = serde_json::from_slice(&model_get(&model, None)).unwrap();
+            assert_eq!((&shown["id"], &shown["created"]), (&"tunedModels/mine".into(), &created.into()));
+            let shown: serde_json::Value = serde_json::from_slice(&model_get(&model, Some("mine"))).unwrap();
+            assert_eq!((&shown["id"], &shown["owned_by"]), (&"mine".into(), &PROXY.into()));
+        }
     }
 }

@@ -24,13 +24,13 @@ pub(super) fn generation_config<'r>(
         max_output_tokens: max_output_tokens(request, capabilities, options)?,
         stop_sequences: stop_sequences(request)?,
         seed: request.seed.map(fold_seed),
-        thinking_config: thinking::thinking_config(request, capabilities.thinking, dropped)?,
+        thinking_config: thinking::thinking_config(request, capabilities.thinking, options, dropped)?,
         ..GenerationConfig::default()
     };
     sampling(request, capabilities, &mut config, dropped)?;
     penalties(request, capabilities, &mut config, dropped)?;
     logprobs(request, capabilities, &mut config)?;
-    without_counterpart(request, dropped);
+    without_counterpart(request, options, dropped);
     Ok(config)
 }
 
@@ -157,10 +157,21 @@ fn logprobs(
     Ok(())
 }
 
-fn without_counterpart(request: &ChatRequest<'_>, dropped: &mut Dropped) {
+/// `verbosity` in words, in pools that wish so.
+pub(super) fn verbosity_hint(request: &ChatRequest<'_>, options: &TranslateOptions<'_>) -> Option<String> {
+    let hint = match request.verbosity.as_deref()? {
+        "low" => "Keep the answer short.",
+        "high" => "Answer in detail.",
+        _ => return None,
+    };
+    options.wishes(|pool| pool.verbosity_hint).then(|| hint.to_owned())
+}
+
+fn without_counterpart(request: &ChatRequest<'_>, options: &TranslateOptions<'_>, dropped: &mut Dropped) {
     let biased = request.logit_bias.is_some_and(|bias| bias.get().bytes().any(|byte| byte == b':'));
     dropped.note_if(biased, "logit_bias");
-    dropped.note_if(request.verbosity.as_deref().is_some_and(|verbosity| verbosity != "medium"), "verbosity");
+    let verbosity = request.verbosity.as_deref().is_some_and(|verbosity| verbosity != "medium");
+    dropped.note_if(verbosity && verbosity_hint(request, options).is_none(), "verbosity");
     for name in &request.unknown {
         dropped.note(name);
     }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::calls::SIGNATURE_SEPARATOR;
+use super::fence::{code_fence, output_fence};
 use super::finish::{self, Finish, Said};
 use super::grounding::{self, PartTexts};
 use super::ids::Ids;
@@ -51,6 +53,8 @@ pub(super) struct ChoiceState {
     grounding: Option<Box<RawValue>>,
     citations: Option<Box<RawValue>>,
     url_context: Option<Box<RawValue>>,
+    safety_ratings: Option<Box<RawValue>>,
+    avg_logprobs: Option<Box<RawValue>>,
     /// Kept only where sources may refer to them.
     texts: PartTexts,
 }
@@ -70,7 +74,7 @@ impl ChoiceState {
     }
 
     /// Takes in what a candidate says besides its parts.
-    pub(super) fn note(&mut self, candidate: &Candidate<'_>) {
+    pub(super) fn note(&mut self, candidate: &Candidate<'_>, context: &ResponseContext) {
         let keep = |slot: &mut Option<String>, text: &Option<Text<'_>>| {
             if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
                 *slot = Some(text.to_owned());
@@ -86,6 +90,10 @@ impl ChoiceState {
         keep(&mut self.grounding, candidate.grounding_metadata);
         keep(&mut self.citations, candidate.citation_metadata);
         keep(&mut self.url_context, candidate.url_context_metadata);
+        if context.native_details {
+            keep(&mut self.safety_ratings, candidate.safety_ratings);
+            keep(&mut self.avg_logprobs, candidate.avg_logprobs);
+        }
     }
 
     /// Takes in a part. In a stream (`streamed`) a text may go on where the last part ended.
@@ -122,7 +130,7 @@ impl ChoiceState {
             return self.call(call, signature, context, ids).map(Piece::Call);
         }
         if let Some(blob) = part.inline_data {
-            return if part.thought { None } else { self.blob(blob, signature) };
+            return if part.thought { None } else { self.blob(blob, signature, context) };
         }
         if let Some(raw) = part.tool_call.or(part.tool_response) {
             let key = if part.tool_call.is_some() { "toolCall" } else { "toolResponse" };
@@ -190,6 +198,12 @@ impl ChoiceState {
             let (call_id, function) = (id.clone(), name.clone().into_owned());
             self.signatures.push(CallSignature { call_id, function, signature: signature.to_string() });
         }
+        let id = match &signature {
+            Some(signature) if context.signature_in_id => {
+                format!("{id}{SIGNATURE_SEPARATOR}{}", &**signature)
+            }
+            _ => id,
+        };
         let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
         let mut answer = ToolCallAnswer {
             index: Some(index),
@@ -225,7 +239,12 @@ impl ChoiceState {
         id
     }
 
-    fn blob<'a>(&mut self, blob: AnsweredBlob<'a>, signature: Option<Text<'a>>) -> Option<Piece<'a>> {
+    fn blob<'a>(
+        &mut self,
+        blob: AnsweredBlob<'a>,
+        signature: Option<Text<'a>>,
+        context: &ResponseContext,
+    ) -> Option<Piece<'a>> {
         if blob.mime_type.starts_with("audio/") {
             self.said.media = true;
             return Some(Piece::Audio(blob));
@@ -233,6 +252,11 @@ impl ChoiceState {
         let url = format!("data:{};base64,{}", &*blob.mime_type, &*blob.data);
         if !blob.mime_type.starts_with("image/") {
             return self.own_text(format!("[{}]({url})", &*blob.mime_type));
+        }
+        if context.images_in_text {
+            // On its way back it is the last part of that text, where this signature goes.
+            self.signature = signature.map(|signature| signature.0.into_owned()).or(self.signature.take());
+            return self.own_text(format!("![image]({url})"));
         }
         let index = self.images;
         self.images += 1;
@@ -281,6 +305,8 @@ impl ChoiceState {
         let extra = GoogleExtra {
             grounding_metadata: self.grounding.take(),
             url_context_metadata: self.url_context.take(),
+            safety_ratings: self.safety_ratings.take(),
+            avg_logprobs: self.avg_logprobs.take(),
             web_search_requests: sources.searches,
             thought_signature: self.signature.take().map(Cow::Owned),
             code_execution: std::mem::take(&mut self.code_execution),
@@ -296,41 +322,6 @@ fn raw_part(key: &str, raw: &RawValue, signature: Option<&str>) -> Option<Box<Ra
     let signed = signature.and_then(|signature| serde_json::to_string(signature).ok());
     let signed = signed.map_or(String::new(), |signature| format!(",\"thoughtSignature\":{signature}"));
     RawValue::from_string(format!("{{\"{key}\":{}{signed}}}", compact(raw.get()))).ok()
-}
-
-fn code_fence(raw: &RawValue) -> String {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Code {
-        language: String,
-        code: String,
-    }
-    let code: Code = serde_json::from_str(raw.get()).unwrap_or_default();
-    let language = match code.language.as_str() {
-        "" | "LANGUAGE_UNSPECIFIED" => "python".to_owned(),
-        language => language.to_ascii_lowercase(),
-    };
-    format!("\n```{language}\n{}\n```\n", without_newline(&code.code))
-}
-
-fn output_fence(raw: &RawValue) -> String {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Output {
-        outcome: String,
-        output: String,
-    }
-    let result: Output = serde_json::from_str(raw.get()).unwrap_or_default();
-    let outcome = match result.outcome.as_str() {
-        "OUTCOME_FAILED" => "FAILED\n",
-        "OUTCOME_DEADLINE_EXCEEDED" => "DEADLINE_EXCEEDED\n",
-        _ => "",
-    };
-    format!("\n```output\n{outcome}{}\n```\n", without_newline(&result.output))
-}
-
-fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n').unwrap_or(text)
 }
 
 /// The value that stands in for arguments that are no object.

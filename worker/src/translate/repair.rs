@@ -1,9 +1,7 @@
 //! What to do when Gemini refuses a request for a reason that this service can remove.
 //!
-//! In: Gemini's error. Out: the one change with which the same request may be sent again. What a model cannot do is worth
+//! In: the message of Gemini's error. Out: the one change with which the same request may be sent again. What a model cannot do is worth
 //! remembering; what is wrong with one request is not.
-
-use crate::gemini::ErrorBody;
 
 use super::capabilities::{Capabilities, Level, Thinking};
 
@@ -73,11 +71,11 @@ const SIGNS: &[(&[&str], Repair)] = &[
 ];
 
 impl Repair {
-    /// What may help against an error of status 400, given what has been tried already. At most one re-send for each
+    /// What may help against an error of status 400 with this message, given what has been tried already. At most one re-send for each
     /// request should come of it.
     #[must_use]
-    pub fn for_error(error: &ErrorBody, tried: Repairs) -> Option<Self> {
-        let message = error.message.to_ascii_lowercase();
+    pub fn for_message(message: &str, tried: Repairs) -> Option<Self> {
+        let message = message.to_ascii_lowercase();
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
         let repair = SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair)?;
         // Where the older way does not help either, words are left.

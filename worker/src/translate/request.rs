@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use pool_shared::{ImageOutput, TranslationSettings};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::capabilities::Capabilities;
 use super::media::{self, MediaSource};
@@ -13,6 +14,7 @@ use super::messages::Scope;
 use super::names::Names;
 use super::repair::{Repair, Repairs};
 use super::signatures::SignatureCache;
+use super::suffix::ModelSuffix;
 use super::{formats, messages, parameters, tools};
 use crate::gemini::{GenerateRequest, Method, ModelId};
 use crate::openai::{ApiError, ChatRequest};
@@ -27,12 +29,21 @@ pub struct TranslateOptions<'a> {
     pub several_calls: bool,
     /// What Gemini's refusals have taught about this model or this request.
     pub repairs: Repairs,
-    /// The pool's `safetySettings`, as Gemini takes them; Gemini's own defaults without.
-    pub safety_settings: Option<&'a RawValue>,
+    /// The pool's settings; the defaults without.
+    pub settings: Option<&'a TranslationSettings>,
+    /// What the model's name asks for besides the model.
+    pub suffix: ModelSuffix,
     /// What was fetched of [`super::remote_media`]; without it, such addresses are refused.
     pub media: Option<&'a dyn MediaSource>,
     /// Signatures of calls that this service has seen, for clients that do not send them back.
     pub signatures: Option<&'a dyn SignatureCache>,
+}
+
+impl TranslateOptions<'_> {
+    /// Whether the pool wishes something.
+    pub(super) fn wishes(&self, wish: impl FnOnce(&TranslationSettings) -> bool) -> bool {
+        self.settings.is_some_and(wish)
+    }
 }
 
 /// A translated request.
@@ -77,6 +88,12 @@ pub struct ResponseContext {
     pub(super) grounded: bool,
     /// How speech is to be delivered.
     pub(super) audio_format: AudioFormat,
+    /// Whether pictures are delivered in the text.
+    pub(super) images_in_text: bool,
+    /// Whether a call's id carries its signature.
+    pub(super) signature_in_id: bool,
+    /// Whether Gemini's ratings are delivered.
+    pub(super) native_details: bool,
     /// The caller's names of its functions.
     pub(super) names: Names,
 }
@@ -122,8 +139,13 @@ pub fn to_gemini(
 ) -> Result<GeminiCall, ApiError> {
     let capabilities = options.repairs.apply(Capabilities::of(model));
     let mut dropped = Dropped::default();
-    let mut context =
-        ResponseContext { include_usage: include_usage(request)?, ..ResponseContext::default() };
+    let mut context = ResponseContext {
+        include_usage: include_usage(request)?,
+        images_in_text: options.wishes(|pool| pool.image_output == ImageOutput::Markdown),
+        signature_in_id: options.wishes(|pool| pool.signature_in_id),
+        native_details: options.wishes(|pool| pool.native_details),
+        ..ResponseContext::default()
+    };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
     let choices = parameters::choices(request)?;
     let copies = if capabilities.candidates { 1 } else { choices };
@@ -137,7 +159,7 @@ pub fn to_gemini(
     if request.parallel_tool_calls == Some(false) {
         context.calls = CallStyle::FirstTool;
     }
-    let tools = tools::tools(request, &capabilities, options.repairs, &mut context, &mut dropped)?;
+    let tools = tools::tools(request, &capabilities, options, &mut context, &mut dropped)?;
     let has_functions = !context.names.is_empty();
     let in_words = formats::response_format(
         request,
@@ -152,7 +174,11 @@ pub fn to_gemini(
     config.media_resolution = media_resolution(request, &capabilities, options);
     let scope = Scope { capabilities: &capabilities, options, names: &context.names };
     let mut conversation = messages::conversation(request, scope)?;
+    conversation.instruct(parameters::verbosity_hint(request, options), &capabilities);
     conversation.instruct(in_words, &capabilities);
+    if options.wishes(|pool| pool.strict_params) {
+        dropped.refuse(request)?;
+    }
     let body = serde_json::to_vec(&GenerateRequest {
         contents: conversation.contents,
         system_instruction: conversation.system,
@@ -188,10 +214,13 @@ fn media_resolution<'r>(
 /// The caller's settings, else the pool's, else Gemini's own.
 fn safety_settings<'r>(
     request: &'r ChatRequest<'_>,
-    options: &TranslateOptions<'r>,
+    options: &TranslateOptions<'_>,
 ) -> Option<Cow<'r, RawValue>> {
-    let own = request.google().find_map(|google| google.safety_settings);
-    own.or(options.safety_settings).map(Cow::Borrowed)
+    let own = request.google().find_map(|google| google.safety_settings).map(Cow::Borrowed);
+    own.or_else(|| {
+        let settings = &options.settings?.safety_settings;
+        if settings.is_empty() { None } else { to_raw_value(settings).ok().map(Cow::Owned) }
+    })
 }
 
 fn include_usage(request: &ChatRequest<'_>) -> Result<bool, ApiError> {
@@ -206,7 +235,11 @@ fn include_usage(request: &ChatRequest<'_>) -> Result<bool, ApiError> {
 
 /// Names of parameters that could not be honoured.
 #[derive(Debug, Default)]
-pub(super) struct Dropped(Vec<String>);
+pub(super) struct Dropped {
+    names: Vec<String>,
+    /// Including those that cannot stand in a header.
+    any: bool,
+}
 
 impl Dropped {
     /// A header has to stay readable.
@@ -215,11 +248,12 @@ impl Dropped {
 
     /// Notes a name once, and only one that can stand in a header: clients choose some of them.
     pub(super) fn note(&mut self, name: &str) {
+        self.any = true;
         let safe = !name.is_empty()
             && name.len() <= Self::LONGEST
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-        if safe && self.0.len() < Self::MOST && !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
+        if safe && self.names.len() < Self::MOST && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
         }
     }
 
@@ -230,6 +264,18 @@ impl Dropped {
     }
 
     pub(super) fn into_names(self) -> Vec<String> {
-        self.0
+        self.names
+    }
+
+    /// For pools that rather refuse a request than leave a part of it out.
+    fn refuse(&self, request: &ChatRequest<'_>) -> Result<(), ApiError> {
+        if !self.any {
+            return Ok(());
+        }
+        let name = self.names.first().map_or("", String::as_str);
+        let message =
+            format!("Unsupported parameter: '{name}' has no effect with the model '{}'.", request.model());
+        let error = ApiError::unsupported_parameter(name, message);
+        Err(ApiError { param: error.param.filter(|name| !name.is_empty()), ..error })
     }
 }

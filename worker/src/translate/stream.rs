@@ -195,6 +195,19 @@ impl ChatStream {
         self.translator.total_usage()
     }
 
+    /// What the last call took, of those that went on with each other.
+    #[must_use]
+    pub fn call_usage(&self) -> Usage {
+        self.translator.usage.unwrap_or_default()
+    }
+
+    /// What the caller may be told instead of an answer when Gemini blocked the prompt. To be asked when the upstream
+    /// bytes have ended, before [`ChatStream::finish`].
+    #[must_use]
+    pub fn prompt_block(&self) -> Option<&str> {
+        self.translator.blocked()
+    }
+
     /// How many events have been written.
     #[must_use]
     pub fn chunks(&self) -> u64 {

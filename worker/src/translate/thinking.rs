@@ -2,14 +2,16 @@
 //!
 //! In: the request and the model's way of thinking. Out: a budget or a level that the model accepts, never both.
 
+use pool_shared::Thoughts;
+
 use super::capabilities::{Level, Thinking};
-use super::request::Dropped;
+use super::request::{Dropped, TranslateOptions};
 use crate::gemini::ThinkingConfig;
 use crate::openai::{ApiError, ChatRequest};
 
 /// How much the caller wants the model to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effort {
+pub(super) enum Effort {
     None,
     Minimal,
     Low,
@@ -19,7 +21,7 @@ enum Effort {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
     Effort(Effort),
     /// Tokens; -1 leaves it to the model.
     Budget(i128),
@@ -49,14 +51,19 @@ impl Effort {
 pub(super) fn thinking_config(
     request: &ChatRequest<'_>,
     thinking: Thinking,
+    options: &TranslateOptions<'_>,
     dropped: &mut Dropped,
 ) -> Result<Option<ThinkingConfig>, ApiError> {
-    let Some((name, wish)) = wish(request)? else {
+    // What the request itself says goes before its model's name.
+    let Some((name, wish)) = wish(request)?.or(options.suffix.thinking.map(|wish| ("model", wish))) else {
+        let shown = options.wishes(|pool| pool.thoughts == Thoughts::Show).then_some(true);
         return Ok(explicit_visibility(request)
+            .or(shown)
             .filter(|_| thinking != Thinking::None)
             .map(|visible| ThinkingConfig { include_thoughts: Some(visible), ..ThinkingConfig::default() }));
     };
-    let visible = explicit_visibility(request).unwrap_or(wish.thinks());
+    let hidden = options.wishes(|pool| pool.thoughts == Thoughts::Hide);
+    let visible = explicit_visibility(request).unwrap_or(wish.thinks() && !hidden);
     let include_thoughts = Some(visible);
     Ok(match thinking {
         Thinking::None => {
@@ -135,6 +142,16 @@ fn explicit_visibility(request: &ChatRequest<'_>) -> Option<bool> {
 }
 
 impl Wish {
+    /// What a model's name may end in: a level, or a budget of tokens.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().ok().map(Self::Budget);
+        }
+        Effort::parse(text, "model").ok().map(Self::Effort)
+    }
+
+    pub(super) const NOTHING: Self = Self::Effort(Effort::None);
+
     fn thinks(self) -> bool {
         self != Self::Effort(Effort::None) && self != Self::Budget(0)
     }
@@ -185,7 +202,7 @@ mod tests {
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let mut dropped = Dropped::default();
         let thinking = Capabilities::of(&ModelId::parse(model).unwrap()).thinking;
-        let config = thinking_config(&request, thinking, &mut dropped).unwrap();
+        let config = thinking_config(&request, thinking, &TranslateOptions::default(), &mut dropped).unwrap();
         (config, dropped.into_names())
     }
 

@@ -15,7 +15,7 @@ use choice::{Choice, check_choice, choice};
 use super::capabilities::Capabilities;
 use super::names::Kind;
 use super::repair::{Repair, Repairs};
-use super::request::{CallStyle, Dropped, ResponseContext};
+use super::request::{CallStyle, Dropped, ResponseContext, TranslateOptions};
 use super::{results, schema};
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
 use crate::openai::{self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition};
@@ -34,12 +34,14 @@ pub(super) struct Tools<'r> {
 pub(super) fn tools<'r>(
     request: &'r ChatRequest<'_>,
     capabilities: &Capabilities,
-    repairs: Repairs,
+    options: &TranslateOptions<'_>,
     context: &mut ResponseContext,
     dropped: &mut Dropped,
 ) -> Result<Tools<'r>, ApiError> {
-    let mut functions = Functions { repairs, ordered: capabilities.property_order, ..Functions::default() };
-    let mut builtins = Builtins::default();
+    let mut functions =
+        Functions { repairs: options.repairs, ordered: capabilities.property_order, ..Functions::default() };
+    let by_name = options.wishes(|pool| pool.builtin_names);
+    let mut builtins = Builtins { by_name, ..Builtins::default() };
     for (index, tool) in request.tools.iter().flatten().enumerate() {
         read_tool(index, tool, &mut functions, &mut builtins, context, dropped)?;
     }
@@ -53,6 +55,9 @@ pub(super) fn tools<'r>(
     }
     if request.web_search_options.is_some() {
         builtins.add("web_search_options", Tool::GoogleSearch(results::empty_object()));
+    }
+    if options.suffix.search {
+        builtins.add("model", Tool::GoogleSearch(results::empty_object()));
     }
     let google = request.google().filter_map(|google| google.tools.as_deref());
     for raw in google.flatten() {
@@ -100,6 +105,8 @@ struct Functions<'r> {
 /// Gemini's own tools, each once, with the name under which its loss would be told.
 #[derive(Debug, Default)]
 struct Builtins<'r> {
+    /// Whether functions of certain names stand for them.
+    by_name: bool,
     tools: Vec<(&'static str, Tool<'r>)>,
 }
 
@@ -113,6 +120,23 @@ impl<'r> Builtins<'r> {
             self.tools.push((name, tool));
         }
     }
+
+    /// Whether a function stands for one of them.
+    fn add_by_name(&mut self, function: &FunctionDefinition<'_>) -> bool {
+        let empty = results::empty_object;
+        let (name, tool) = match &*function.name {
+            "googleSearch" => ("web_search", Tool::GoogleSearch(empty())),
+            "codeExecution" => ("code_interpreter", Tool::CodeExecution(empty())),
+            "urlContext" => ("url_context", Tool::UrlContext(empty())),
+            _ => return false,
+        };
+        let schema = function.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let takes_nothing = schema.is_none_or(|schema| schema::parameters(&schema).schema.is_none());
+        if self.by_name && takes_nothing {
+            self.add(name, tool);
+        }
+        self.by_name && takes_nothing
+    }
 }
 
 fn read_tool<'r>(
@@ -124,6 +148,7 @@ fn read_tool<'r>(
     dropped: &mut Dropped,
 ) -> Result<(), ApiError> {
     match (tool.r#type.as_deref(), &tool.function, &tool.custom) {
+        (Some("function") | None, Some(function), _) if builtins.add_by_name(function) => Ok(()),
         (Some("function") | None, Some(function), _) => {
             functions.declare(function, &format!("tools[{index}].function"), context, dropped)
         }

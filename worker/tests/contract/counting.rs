@@ -58,13 +58,16 @@ pub async fn the_ledger_equals_what_gemini_counted(world: &mut World) {
 /// One of the storm's requests; whether it was answered in full.
 async fn one_request(world: &World, pool: &Pool, number: usize) -> bool {
     let mut body = prompt(&format!("request {number}"));
-    let path = match number % 4 {
+    let path = match number % 6 {
         0 => {
             body = json!({"model": EMBEDDING_MODEL, "input": ["one", "two three"], "dimensions": 2});
             "/v1/embeddings"
         }
-        1 => {
+        kind @ 1..=3 => {
             body["model"] = json!("gemini-2.5-flash");
+            // It gives one choice a call, so that two of them take two.
+            body["n"] = json!(if kind == 1 { 1 } else { 2 });
+            body["stream"] = json!(kind == 3);
             "/v1/chat/completions"
         }
         _ => {

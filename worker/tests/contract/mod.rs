@@ -16,15 +16,18 @@ pub mod answer;
 pub mod events;
 pub mod world;
 
+mod audit;
 mod bad_input;
 mod chat;
 mod client_keys;
+mod copies;
 mod counting;
 mod doors;
 mod embeddings;
 mod failures;
 mod key_states;
 mod keys;
+mod media;
 mod models;
 mod pools;
 mod privacy;
@@ -32,6 +35,8 @@ mod retries;
 mod sessions;
 mod state;
 mod streams;
+mod tokens;
+mod translation;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
 macro_rules! suite {
@@ -79,7 +84,23 @@ mod suite {
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:
-            a_client_key_works_until_it_is_revoked;
+            a_client_key_works_until_it_is_revoked
+            a_client_key_is_rotated_without_a_gap
+            a_client_key_stops_at_its_end;
+        tokens:
+            a_token_is_shown_once_listed_and_revoked
+            a_token_that_makes_no_sense_is_refused
+            every_route_wants_its_scope
+            a_token_of_one_pool_opens_no_other
+            nobody_gives_away_more_than_he_has;
+        audit:
+            every_change_is_noted_and_nothing_else
+            the_audit_is_filtered_and_paged;
+        copies:
+            a_copy_has_all_but_the_client_keys
+            a_copy_of_many_keys_goes_in_steps
+            exported_keys_are_what_was_imported
+            a_pool_s_models_are_what_gemini_offers;
         doors:
             no_admin_route_opens_without_an_admin_token
             no_route_of_the_data_plane_opens_without_a_client_key
@@ -93,7 +114,11 @@ mod suite {
             a_body_over_the_limit;
         models:
             a_pool_s_models_are_listed_and_shown
-            a_pool_s_allowed_models_are_kept_to;
+            a_pool_s_allowed_models_are_kept_to
+            aliases_are_models_too
+            a_list_of_several_pages_is_read_to_its_end;
+        media:
+            a_url_is_never_fetched_from_a_private_network;
         chat:
             a_chat_is_answered
             a_system_message_is_an_instruction
@@ -102,12 +127,20 @@ mod suite {
             texts_become_vectors_in_both_formats
             many_texts_travel_in_batches
             the_batches_before_a_refusal_are_counted;
+        translation:
+            a_pool_s_translation_is_set_field_by_field
+            a_change_of_the_translation_is_heeded_at_once
+            a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error
+            several_choices_come_of_several_calls;
         streams:
             a_stream_has_its_parts_in_order
             usage_comes_only_when_asked_for
             an_answer_that_breaks_off_ends_in_an_error
             a_refusal_before_the_first_event_is_an_ordinary_error
-            a_client_that_leaves_ends_the_upstream_call;
+            a_client_that_leaves_ends_the_upstream_call
+            a_refused_place_is_gone_around
+            a_paced_stream_says_the_same_in_more_pieces
+            a_client_that_leaves_a_paced_stream_ends_the_upstream_call;
         retries:
             a_key_that_does_not_work_is_passed_over
             an_overloaded_model_is_asked_once_more

@@ -1,12 +1,12 @@
 //! Which models there are, and which a pool may use.
 
-use pool_fake_gemini::Behaviour;
+use pool_fake_gemini::{Behaviour, KeySpec, Scenario};
 use pool_shared::Pool as PoolShown;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, prompt, send};
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, gemini_key, prompt, send};
 
 async fn get(world: &World, pool: &Pool, path: &str) -> Answer {
     send(world.request(Method::GET, path).bearer_auth(&pool.client_key)).await
@@ -64,4 +64,32 @@ pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
     world.patch(&path, &json!({"allowed_models": []})).await.json::<PoolShown>(200);
     let chat = send(world.call(&pool, "/v1/chat/completions", &refused)).await;
     assert_eq!(chat.status, 200);
+}
+
+pub async fn aliases_are_models_too(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let settings = json!({"aliases": {"gpt-4o": MODEL, "vendor/old": "gemini-2.5-pro"}, "allowed_models": ["gemini-3.5-*"]});
+    world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
+    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert_eq!(ids(&list), ["gemini-3.5-flash", "gemini-3.5-flash-lite", "gpt-4o"]);
+    let alias: Value = get(world, &pool, "/v1/models/gpt-4o").await.json(200);
+    assert_eq!((alias["id"].as_str(), alias["owned_by"].as_str()), (Some("gpt-4o"), Some("proxy")));
+    assert_eq!(list["data"][2], alias);
+    get(world, &pool, "/v1/models/vendor%2Fold").await.openai_error(403, Some("model_not_allowed"));
+    get(world, &pool, "/v1/models/gpt-4").await.openai_error(403, Some("model_not_allowed"));
+    get(world, &pool, "/v1/models/models%2Fgemini-3.5-nonesuch")
+        .await
+        .openai_error(404, Some("model_not_found"));
+}
+
+pub async fn a_list_of_several_pages_is_read_to_its_end(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let models: Vec<String> = (0..2_500).map(|number| format!("gemini-{number}")).collect();
+    let scenario = Scenario { models: models.clone(), ..Scenario::default() };
+    world.gemini.set_scenario(scenario.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
+    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert_eq!(ids(&list), models);
+    let again: Value = get(world, &pool, "/v1/models").await.json(200);
+    assert_eq!(again, list);
+    assert_eq!(world.gemini.requests().len(), 3, "each page once");
 }

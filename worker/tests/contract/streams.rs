@@ -1,10 +1,11 @@
 //! Chat, streamed.
 
 use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, KeySpec, Scenario};
+use pool_shared::Pool as PoolShown;
 use serde_json::{Value, json};
 
 use super::events::{Event, Events, text};
-use super::world::{MODEL, World, eventually, gemini_key, prompt, send};
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
 
 pub async fn a_stream_has_its_parts_in_order(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
@@ -104,6 +105,24 @@ pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(world: &World
 
 pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    leave(world, &pool).await;
+}
+
+pub async fn a_refused_place_is_gone_around(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
+    // On Workers everything from here on goes through an object that is somewhere else.
+    world.gemini.fail_next(1, Behaviour::Location);
+    let chat: Value = world.chat(&pool, "hello").await.json(200);
+    assert_eq!(chat["choices"][0]["message"]["content"], "You said: hello");
+    assert_eq!((world.gemini.counts().total().requests, world.gemini.counts().total().ok), (2, 1));
+    let input = json!({"model": EMBEDDING_MODEL, "input": "hello"});
+    assert_eq!(world.embed(&pool, &input).await.status, 200);
+    world.delete("/pools/prod").await.no_content();
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    leave(world, &pool).await;
+}
+
+async fn leave(world: &World, pool: &Pool) {
     // An answer that would go on for longer than any test.
     let words = "word ".repeat(10_000);
     let endless = Scenario {
@@ -112,7 +131,7 @@ pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
         ..Scenario::default()
     };
     world.gemini.set_scenario(endless.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
-    let mut events = world.stream(&pool, "hello").await;
+    let mut events = world.stream(pool, "hello").await;
     for _ in 0..3 {
         assert!(matches!(events.next().await, Some(Event::Chunk(_))));
     }
@@ -120,8 +139,52 @@ pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
     drop(events);
     eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
     let counted = eventually("the attempt that was left", async || {
-        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+        Some(world.pool_stats(pool).await.total).filter(|total| total.requests > 0)
     })
     .await;
     assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+}
+
+pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let prompt = "tell me: äöü, 你好 👨‍👩‍👧 e\u{301} — and some more words";
+    let plain = world.stream(&pool, prompt).await.rest().await;
+    for by in ["characters", "batches"] {
+        pace(world, &pool, &json!({"by": by, "min_delay_ms": 1, "max_delay_ms": 2})).await;
+        let paced = world.stream(&pool, prompt).await.rest().await;
+        assert_eq!(text(&paced), text(&plain));
+        assert!(paced.len() > plain.len() + 5, "{by}: {} and {}", paced.len(), plain.len());
+        // Everything but text is there as often as without, and in the same order.
+        let others = |events: &[Event]| -> Vec<Value> {
+            let shown = events.iter().map(|event| match event {
+                Event::Chunk(chunk) => json!([
+                    chunk["choices"][0]["finish_reason"],
+                    chunk["usage"],
+                    chunk["choices"][0]["delta"]["role"]
+                ]),
+                other => json!(format!("{other:?}")),
+            });
+            shown.filter(|shown| *shown != json!([null, null, null])).collect()
+        };
+        assert_eq!(others(&paced), others(&plain));
+        for event in &paced {
+            let Event::Chunk(chunk) = event else { continue };
+            let piece = chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
+            assert!(!piece.starts_with(['\u{301}', '\u{200d}']), "a grapheme was cut: {piece}");
+        }
+    }
+    world.gemini.set_behaviour(&gemini_key("good"), Behaviour::Cut).unwrap();
+    let cut = world.stream(&pool, prompt).await.rest().await;
+    assert!(text(&plain).starts_with(&text(&cut)) && matches!(cut.last(), Some(Event::Error(_))), "{cut:?}");
+}
+
+pub async fn a_client_that_leaves_a_paced_stream_ends_the_upstream_call(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    pace(world, &pool, &json!({"by": "characters"})).await;
+    leave(world, &pool).await;
+}
+
+async fn pace(world: &World, pool: &Pool, pacing: &Value) {
+    let settings = json!({"translation": {"pacing": pacing}});
+    world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
 }

@@ -158,6 +158,10 @@ fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
     }
     let mut fields = Vec::new();
     let settings = &pool.settings;
+    let translation = spec.translation.as_ref().filter(|wanted| settings.translation.changes_with(wanted));
+    if let Some(wanted) = translation {
+        fields.push(format!("translation {}", serde_json::to_string(wanted).unwrap_or_default()));
+    }
     let update = PoolUpdate {
         name: None,
         description: differing("description", spec.description.as_ref(), &pool.description, &mut fields),
@@ -171,6 +175,7 @@ fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
         aliases: differing("aliases", spec.aliases.as_ref(), &settings.aliases, &mut fields),
         fallbacks: differing("fallbacks", spec.fallbacks.as_ref(), &settings.fallbacks, &mut fields),
         sticky: differing("sticky", spec.sticky.as_ref(), &settings.sticky, &mut fields),
+        translation: translation.cloned().unwrap_or_default(),
     };
     (update, fields)
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pool_shared::{KeyImportEntry, Limits, Weight, parse_key_file};
+use pool_shared::{KeyImportEntry, Limits, TranslationUpdate, Weight, parse_key_file};
 use serde::{Deserialize, Serialize};
 
 use crate::{env, error::CliError};
@@ -47,6 +47,9 @@ pub struct PoolSpec {
     /// What answers instead of a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<BTreeMap<String, Vec<String>>>,
+    /// What is other than usual about the translation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translation: Option<TranslationUpdate>,
 }
 
 /// A source of keys, and what holds for those of them whose line says nothing else.

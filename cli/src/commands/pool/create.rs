@@ -1,6 +1,6 @@
 //! `poolctl pool create`: a pool, its first client key and, from a file, its Gemini keys.
 
-use pool_shared::{KeyFile, PoolCreate, PoolCreated};
+use pool_shared::{KeyFile, PoolCreate, PoolCreated, TranslationUpdate};
 use serde::Serialize;
 use serde_json::json;
 
@@ -91,6 +91,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         aliases: args.alias.into_iter().collect(),
         fallbacks: args.fallback.into_iter().collect(),
         sticky: args.sticky,
+        translation: TranslationUpdate::default(),
         // Keys can only be tried through a pool, so with --check they come after it.
         import: if args.check { None } else { chunks(&keys.entries).next() },
     };
@@ -132,7 +133,7 @@ async fn fill(
     let mut lines = LineReport::of(&keys);
     let mut probed = None;
     if check {
-        match probe(ctx, client, &created.pool, &mut keys, &mut lines).await {
+        match probe(ctx, client, &created.pool.id, &mut keys, &mut lines).await {
             Ok(said) => probed = Some(said),
             Err(error) => return (None, Err(error)),
         }

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod models;
 mod show;
+mod translation;
 
 pub use show::state;
 
@@ -26,6 +27,7 @@ pub enum Command {
     Copy(copy::Args),
     Update(change::UpdateArgs),
     Models(models::Args),
+    Translation(translation::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     #[command(visible_alias = "rm")]
@@ -40,6 +42,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Copy(args) => copy::run(ctx, args).await,
         Command::Update(args) => change::update(ctx, args).await,
         Command::Models(args) => models::run(ctx, args).await,
+        Command::Translation(args) => translation::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Delete(args) => delete::run(ctx, args).await,

@@ -14,8 +14,8 @@ use worker::{
     State, Storage, durable_object,
 };
 
-use super::WorkerClock;
 use super::config_object::{self, ConfigObject};
+use super::{WorkerClock, egress};
 use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
@@ -29,7 +29,8 @@ const ALARM_AFTER: Duration = Duration::from_secs(1);
 
 /// The ledger's object. It only ever computes and writes: no request waits in it for anything else.
 /// What is borrowed from a cell is given back before anything is waited for. An object of this class
-/// that is asked what belongs to the config is the config object instead.
+/// that is asked what belongs to the config is the config object instead, and one that is given a call to
+/// Gemini passes it on.
 #[durable_object]
 pub struct Ledger {
     state: State,
@@ -52,6 +53,9 @@ impl DurableObject for Ledger {
                 Ok(config) => config.fetch(&self.state, request).await,
                 Err(error) => Response::error(error.to_string(), 503),
             };
+        }
+        if egress::is_call(&request.path()) {
+            return egress::pass_on(&self.env, request).await;
         }
         let request: LedgerRequest = serde_json::from_str(&request.text().await?)?;
         match self.with_database(|database| database.handle(&request, now())) {

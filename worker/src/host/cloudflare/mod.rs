@@ -5,9 +5,11 @@
 
 mod config_object;
 mod d1;
+mod egress;
 mod entry;
 mod kv;
 mod ledger;
+mod media;
 mod pump;
 mod store;
 mod upstream;
@@ -22,6 +24,7 @@ use super::{Clock, Host, Random};
 use crate::service::SetupError;
 use crate::store::PoolReader;
 use ledger::LedgerStub;
+use media::FetchMediaClient;
 use store::CloudflareReader;
 use upstream::FetchUpstream;
 
@@ -49,10 +52,11 @@ impl<S> Clone for CloudflareHost<S> {
     }
 }
 
-impl<S: PoolReader> Host for CloudflareHost<S> {
+impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
     type Store = S;
     type Ledger = LedgerStub;
     type Upstream = FetchUpstream;
+    type Media = FetchMediaClient;
     type Clock = WorkerClock;
     type Random = WorkerRandom;
 
@@ -70,6 +74,10 @@ impl<S: PoolReader> Host for CloudflareHost<S> {
 
     fn upstream(&self) -> &Self::Upstream {
         &self.parts.upstream
+    }
+
+    fn media(&self) -> &Self::Media {
+        &FetchMediaClient
     }
 
     fn clock(&self) -> &Self::Clock {

@@ -11,7 +11,7 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{ReadableStream, TransformStream, WritableStreamDefaultWriter};
 
 use super::CloudflareHost;
-use crate::gateway::EventStream;
+use crate::gateway::OutgoingEvents;
 
 /// Makes a pipe. The runtime's own `IdentityTransformStream` moves bytes without running JavaScript
 /// for each chunk, as an empty `TransformStream` would.
@@ -23,7 +23,7 @@ pub(super) fn pipe() -> worker::Result<(ReadableStream, WritableStreamDefaultWri
 }
 
 /// Sends every event, until the end or until the client is gone.
-pub(super) async fn run(mut events: EventStream<CloudflareHost>, writer: &WritableStreamDefaultWriter) {
+pub(super) async fn run(mut events: OutgoingEvents<CloudflareHost>, writer: &WritableStreamDefaultWriter) {
     while let Some(bytes) = events.next().await {
         let chunk = Uint8Array::from(bytes.as_ref());
         if JsFuture::from(writer.write_with_chunk(&chunk)).await.is_err() {

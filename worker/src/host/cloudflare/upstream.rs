@@ -5,60 +5,93 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use worker::js_sys::Uint8Array;
 use worker::{
-    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
+    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, Url, web_sys,
 };
 
-use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
+use super::egress::EgressStub;
+use crate::host::{
+    Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
+};
 use crate::service::SetupError;
 
 const DEFAULT_BASE: &str = "https://generativelanguage.googleapis.com";
 
-/// Gemini over the runtime's `fetch`.
+/// Gemini over the runtime's `fetch`: from here, or through an object that is somewhere else.
 pub struct FetchUpstream {
     base: String,
+    elsewhere: EgressStub,
 }
 
 impl FetchUpstream {
     /// Calls go to the variable `GEMINI_BASE_URL`, or to Google.
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        let base =
-            env.var("GEMINI_BASE_URL").map_or_else(|_| DEFAULT_BASE.to_owned(), |base| base.to_string());
-        match Url::parse(&base) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {
-                Ok(Self { base: base.trim_end_matches('/').to_owned() })
-            }
-            _ => Err(SetupError::Setting("GEMINI_BASE_URL is not an http or https URL".to_owned())),
-        }
+        Ok(Self { base: base_url(env)?, elsewhere: EgressStub::new(env)? })
     }
 
     async fn fetch(&self, request: UpstreamRequest) -> worker::Result<UpstreamResponse<FetchBody>> {
-        let headers = Headers::new();
-        headers.set("x-goog-api-key", request.key.expose())?;
-        let mut init = RequestInit::new();
-        if let Some(body) = &request.body {
-            headers.set("content-type", "application/json")?;
-            init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_ref()).into()));
-        }
-        init.with_headers(headers).with_redirect(RequestRedirect::Manual);
-        let controller = AbortController::default();
-        let signal = controller.signal();
-        let guard = AbortOnDrop(Some(controller));
-        let call = Fetch::Request(Request::new_with_init(&format!("{}{}", self.base, request.path), &init)?);
-        let mut response = call.send_with_signal(&signal).await?;
+        let through = (request.egress == Egress::Elsewhere).then_some(&self.elsewhere);
+        let (response, body) =
+            call(&format!("{}{}", self.base, request.path), &init(&request)?, through).await?;
         let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
         let retry_after = retry_after(response.headers().get("retry-after")?.as_deref());
-        // An answer without a body has no stream.
-        let body = FetchBody { stream: response.stream().ok(), guard };
         Ok(UpstreamResponse { status, retry_after, body })
     }
+}
+
+/// Where Gemini is: at the variable `GEMINI_BASE_URL`, or at Google's.
+pub(super) fn base_url(env: &Env) -> Result<String, SetupError> {
+    let base = env.var("GEMINI_BASE_URL").map_or_else(|_| DEFAULT_BASE.to_owned(), |base| base.to_string());
+    match Url::parse(&base) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {
+            Ok(base.trim_end_matches('/').to_owned())
+        }
+        _ => Err(SetupError::Setting("GEMINI_BASE_URL is not an http or https URL".to_owned())),
+    }
+}
+
+fn init(request: &UpstreamRequest) -> worker::Result<RequestInit> {
+    let headers = Headers::new();
+    headers.set("x-goog-api-key", request.key.expose())?;
+    let mut init = RequestInit::new();
+    if let Some(body) = &request.body {
+        headers.set("content-type", "application/json")?;
+        init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_ref()).into()));
+    }
+    init.with_headers(headers).with_redirect(RequestRedirect::Manual);
+    Ok(init)
 }
 
 impl Upstream for FetchUpstream {
     type Body = FetchBody;
 
+    fn has_elsewhere(&self) -> bool {
+        true
+    }
+
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FetchBody>, UpstreamError> {
         self.fetch(request).await.map_err(|error| UpstreamError::Connect(error.to_string()))
     }
+}
+
+/// Starts a call that ends when its body is dropped, from here or through an object somewhere else.
+pub(super) async fn call(
+    url: &str,
+    init: &RequestInit,
+    through: Option<&EgressStub>,
+) -> worker::Result<(Response, FetchBody)> {
+    let controller = AbortController::default();
+    let init = web_sys::RequestInit::from(init);
+    init.set_signal(Some(&controller.signal()));
+    let guard = AbortOnDrop(Some(controller));
+    let call = Request::from(web_sys::Request::new_with_str_and_init(url, &init)?);
+    let mut response = match through {
+        None => Fetch::Request(call).send().await?,
+        Some(elsewhere) => elsewhere.fetch(call).await?,
+    };
+    // An answer without a body has no stream.
+    let body = FetchBody { stream: response.stream().ok(), guard };
+    Ok((response, body))
 }
 
 /// The body of an answer.

@@ -1,5 +1,6 @@
 //! The native host: tokio, axum, one SQLite file, reqwest.
 
+mod media;
 mod secrets;
 mod server;
 mod sqlite;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use media::HttpMedia;
 pub use secrets::{SecretFiles, SecretFilesError};
 pub use server::{Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
@@ -28,11 +30,12 @@ struct Parts {
     store: SqlStore<Sqlite>,
     ledger: SqliteLedger,
     upstream: HttpUpstream,
+    media: HttpMedia,
 }
 
 impl NativeHost {
-    fn new(database: Sqlite, ledger: SqliteLedger, upstream: HttpUpstream) -> Self {
-        Self { parts: Arc::new(Parts { store: SqlStore::new(database), ledger, upstream }) }
+    fn new(database: Sqlite, ledger: SqliteLedger, upstream: HttpUpstream, media: HttpMedia) -> Self {
+        Self { parts: Arc::new(Parts { store: SqlStore::new(database), ledger, upstream, media }) }
     }
 }
 
@@ -40,6 +43,7 @@ impl Host for NativeHost {
     type Store = SqlStore<Sqlite>;
     type Ledger = SqliteLedger;
     type Upstream = HttpUpstream;
+    type Media = HttpMedia;
     type Clock = SystemClock;
     type Random = SystemRandom;
 
@@ -57,6 +61,10 @@ impl Host for NativeHost {
 
     fn upstream(&self) -> &Self::Upstream {
         &self.parts.upstream
+    }
+
+    fn media(&self) -> &Self::Media {
+        &self.parts.media
     }
 
     fn clock(&self) -> &Self::Clock {

@@ -19,11 +19,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom};
+use super::{
+    HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
+};
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, Settings, SetupError};
+use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::sql::SqlError;
 
 /// How often what was counted goes to the ledger.
@@ -111,7 +113,8 @@ impl Server {
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?;
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;
-        let host = NativeHost::new(database, ledger, HttpUpstream::new(&config.gemini_base_url)?);
+        let upstream = HttpUpstream::new(&config.gemini_base_url)?;
+        let host = NativeHost::new(database, ledger, upstream, HttpMedia::new()?);
         let address = format!("{}:{}", config.host, config.port);
         let listening = TcpListener::bind((config.host.as_str(), config.port)).await;
         let listen_error = |source| StartError::Listen { address, source };
@@ -185,7 +188,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         body: NativeBody(body.into_data_stream()),
     };
     let reply = shared.service.handle(&shared.host, request).await;
-    if reply.follow_up.refresh.is_some() {
+    if reply.follow_up != FollowUp::default() {
         let (shared, follow_up) = (Arc::clone(&shared), reply.follow_up.clone());
         tokio::spawn(async move { shared.service.follow_up(&shared.host, follow_up).await });
     }

@@ -10,7 +10,7 @@ use reqwest::{Client, Url};
 
 use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Gemini over HTTP.
 pub struct HttpUpstream {
@@ -41,13 +41,19 @@ impl Upstream for HttpUpstream {
         let response = call.send().await.map_err(|error| UpstreamError::Connect(describe(error)))?;
         let retry_after =
             retry_after(response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()));
-        Ok(UpstreamResponse { status: response.status(), retry_after, body: HttpBody(response) })
+        Ok(UpstreamResponse { status: response.status(), retry_after, body: HttpBody::new(response) })
     }
 }
 
 /// The body of an answer.
 #[derive(Debug)]
 pub struct HttpBody(reqwest::Response);
+
+impl HttpBody {
+    pub(super) fn new(response: reqwest::Response) -> Self {
+        Self(response)
+    }
+}
 
 impl UpstreamBody for HttpBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
@@ -56,7 +62,7 @@ impl UpstreamBody for HttpBody {
 }
 
 /// The innermost cause says most ("connection refused"); the URL would say where Gemini is called.
-fn describe(error: reqwest::Error) -> String {
+pub(super) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {

@@ -210,3 +210,45 @@ fn an_attempt_that_was_not_made_does_not_count() {
     plan.skip_model();
     assert!(matches!(plan.next("prod", roster, runtime, at(0), random), Step::Try { model: 1, .. }));
 }
+
+/// Sends a request to a pool of `keys` keys, on whose attempts `end` decides: it takes note of each in the plan.
+fn drive(keys: usize, mut end: impl FnMut(usize, &mut AttemptPlan)) -> (Vec<usize>, ApiError) {
+    let mut bench = Bench::new(keys);
+    let mut plan = AttemptPlan::new(vec!["m".to_owned()], None, Cost { requests: 1, tokens: 1 }, at(0));
+    let mut tried = Vec::new();
+    loop {
+        match plan.next("prod", &bench.roster, &mut bench.runtime, at(bench.now), &bench.random) {
+            Step::Try { index, lease, .. } => {
+                bench.runtime.abandon(&lease);
+                tried.push(index);
+                end(tried.len(), &mut plan);
+            }
+            Step::Wait(time) => bench.now += i64::try_from(time.as_millis()).unwrap() + 1,
+            Step::Answer(answer) => return (tried, *answer),
+        }
+    }
+}
+
+#[test]
+fn a_changed_request_may_go_to_the_same_key_and_is_one_more_than_four_attempts() {
+    let (tried, answer) = drive(1, |attempt, plan| {
+        let refused = verdict(Cause::Caller);
+        if attempt == 1 { plan.resend(&refused) } else { plan.refused(&refused) }
+    });
+    assert_eq!((tried.len(), answer.code), (2, Some("told")));
+    let (tried, _) = drive(10, |attempt, plan| match attempt {
+        4 => plan.resend(&verdict(Cause::Caller)),
+        _ => plan.refused(&verdict(Cause::InvalidKey)),
+    });
+    assert_eq!(tried.len(), 5);
+    let (tried, answer) = drive(10, |_, plan| plan.resend(&verdict(Cause::Caller)));
+    assert_eq!((tried.len(), answer.code), (5, Some("told")), "however often it is changed");
+}
+
+#[test]
+fn an_unusable_answer_is_no_reason_to_pass_a_key_over() {
+    let (tried, answer) = drive(1, |_, plan| plan.refused(&verdict(Cause::SoftFailure)));
+    assert_eq!((tried, answer.code), (vec![0, 0], Some("told")));
+    let (tried, _) = drive(1, |_, plan| plan.refused(&verdict(Cause::Overloaded)));
+    assert_eq!(tried, [0]);
+}

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pool_shared::{ClientKeyId, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, Weight};
+use pool_shared::{
+    ClientKeyId, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, TranslationSettings, Weight,
+};
 
 use super::*;
 use crate::host::native::Sqlite;
@@ -40,7 +42,10 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
         name: name.to_owned(),
         description: String::new(),
         allowed_models: vec!["gemini-*".to_owned()],
-        settings: PoolSettings::default(),
+        settings: PoolSettings {
+            translation: TranslationSettings { strict_params: true, ..TranslationSettings::default() },
+            ..PoolSettings::default()
+        },
         data_key: text("data key".to_owned()),
         client_key: NewClientKey {
             id: ClientKeyId::new("ck-1"),

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_shared::{ClientKeyId, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, Weight};
+use pool_shared::{
+    ClientKeyId, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, TranslationSettings, Weight,
+};
 
 use super::*;
 use crate::crypto::{KeyDigest, Sealed};
@@ -197,7 +199,10 @@ fn new_pool(name: &str) -> NewPool {
         name: name.to_owned(),
         description: "what for".to_owned(),
         allowed_models: vec!["gemini-*".to_owned()],
-        settings: PoolSettings::default(),
+        settings: PoolSettings {
+            translation: TranslationSettings { strict_params: true, ..TranslationSettings::default() },
+            ..PoolSettings::default()
+        },
         data_key: serde_json::from_value("data key".into()).unwrap(),
         client_key: client_key(name),
         keys: vec![key(1), key(2)],

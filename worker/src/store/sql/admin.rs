@@ -66,6 +66,7 @@ pub(super) fn update_pool(
     let aliases = change.aliases.as_ref().map(json_text).transpose()?;
     let fallbacks = change.fallbacks.as_ref().map(json_text).transpose()?;
     let sticky = change.sticky.as_ref().map(json_text).transpose()?;
+    let translation = json_text(&change.translation)?;
     Ok(Statement::new(
         "UPDATE pools SET
             name = coalesce(?2, name), description = coalesce(?3, description),
@@ -73,8 +74,9 @@ pub(super) fn update_pool(
             settings = json_set(settings,
                 '$.aliases', json(coalesce(?6, settings -> '$.aliases')),
                 '$.fallbacks', json(coalesce(?7, settings -> '$.fallbacks')),
-                '$.sticky', json(coalesce(?8, settings -> '$.sticky'))),
-            version = version + 1, updated_at = ?9
+                '$.sticky', json(coalesce(?8, settings -> '$.sticky')),
+                '$.translation', json_patch(coalesce(settings -> '$.translation', '{}'), ?9)),
+            version = version + 1, updated_at = ?10
          WHERE id = ?1",
         [
             pool.as_str().into(),
@@ -85,6 +87,7 @@ pub(super) fn update_pool(
             aliases.unwrap_or(SqlValue::Null),
             fallbacks.unwrap_or(SqlValue::Null),
             sticky.unwrap_or(SqlValue::Null),
+            translation,
             now.into(),
         ],
     ))

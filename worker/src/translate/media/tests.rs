@@ -102,6 +102,24 @@ fn what_gemini_cannot_reach_is_refused_unless_fetched() {
 }
 
 #[test]
+fn an_address_in_what_the_assistant_drew_is_one_too() {
+    let message = json!({"role": "assistant", "content": "x", "images": [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image_url", "image_url": {"url": "https://x/cat.png"}},
+    ]});
+    let body = json!({"model": "gemini-3.5-flash", "messages": [message]}).to_string();
+    let request = ChatRequest::parse(body.as_bytes()).unwrap();
+    let place = "messages[0].images[1].image_url.url".to_owned();
+    assert_eq!(
+        remote_media(&request),
+        [RemoteMedia { param: place.clone(), url: "https://x/cat.png".to_owned() }]
+    );
+    let model = ModelId::parse(request.model()).unwrap();
+    let error = to_gemini(&request, &model, &TranslateOptions::default()).unwrap_err();
+    assert_eq!((error.param, error.code), (Some(place), Some("invalid_image_url")));
+}
+
+#[test]
 fn sound_and_documents() {
     for (part, mime, data) in [
         (

@@ -5,10 +5,6 @@ use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
 use crate::translate::{TranslateOptions, to_gemini};
 
-fn error(message: &str) -> ErrorBody {
-    ErrorBody { code: Some(400), message: message.to_owned(), ..ErrorBody::default() }
-}
-
 fn body(model: &str, extra: &Value, repairs: &[Repair]) -> Value {
     let mut request = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
     request.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -62,10 +58,10 @@ fn every_message_that_can_be_helped() {
             Repair::CallsAsText,
         ),
     ] {
-        assert_eq!(Repair::for_error(&error(message), Repairs::default()), Some(repair), "{message}");
+        assert_eq!(Repair::for_message(message, Repairs::default()), Some(repair), "{message}");
         let tried = Repairs::default().with(repair);
         let next = (repair == Repair::LegacySchemas).then_some(Repair::SchemaInWords);
-        assert_eq!(Repair::for_error(&error(message), tried), next, "{message}");
+        assert_eq!(Repair::for_message(message, tried), next, "{message}");
     }
     for message in [
         "API key not valid.",
@@ -73,7 +69,7 @@ fn every_message_that_can_be_helped() {
         "Request contains an invalid argument.",
         "",
     ] {
-        assert_eq!(Repair::for_error(&error(message), Repairs::default()), None, "{message}");
+        assert_eq!(Repair::for_message(message, Repairs::default()), None, "{message}");
     }
 }
 

@@ -54,27 +54,28 @@ pub(super) fn normalise(schema: &Value) -> Normalised {
 
 /// Normalises the schema of a function's parameters, which must be an object.
 pub(super) fn parameters(schema: &Value) -> Parameters {
-    let Normalised { schema, lossy } = normalise(schema);
+    let Normalised { mut schema, lossy } = normalise(schema);
+    if schema.as_object_mut().is_some_and(merge::root_alternatives) {
+        // What only a part that is gone referred to goes too.
+        schema = normalise(&schema).schema;
+    }
     let Value::Object(mut root) = schema else {
         // `true` or `false`: anything, so nothing in particular.
         return Parameters { schema: None, wrapped: false, lossy };
     };
-    merge::root_alternatives(&mut root);
+    // Back at the end when all else is said: the model sees the order.
+    let definitions = root.shift_remove("$defs");
     let is_object = match root.get("type") {
         None => true,
         Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),
         Some(kind) => kind == "object",
     };
-    if !is_object || root.contains_key("$ref") || root.contains_key("anyOf") {
-        let mut wrapped = Map::new();
-        wrapped.insert("type".into(), "object".into());
-        let definitions = root.shift_remove("$defs");
-        wrapped.insert("properties".into(), json!({ "value": root }));
-        wrapped.insert("required".into(), json!(["value"]));
-        if let Some(definitions) = definitions {
-            wrapped.insert("$defs".into(), definitions);
-        }
-        return Parameters { schema: Some(Value::Object(wrapped)), wrapped: true, lossy };
+    let wrapped = !is_object || root.contains_key("$ref") || root.contains_key("anyOf");
+    if wrapped {
+        let value = std::mem::take(&mut root);
+        root.insert("type".into(), "object".into());
+        root.insert("properties".into(), json!({ "value": value }));
+        root.insert("required".into(), json!(["value"]));
     }
     let takes_nothing = root.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty)
         && root.get("additionalProperties").is_none_or(|more| more == &Value::Bool(false));
@@ -86,7 +87,10 @@ pub(super) fn parameters(schema: &Value) -> Parameters {
     } else {
         root.shift_insert(0, "type".into(), "object".into());
     }
-    Parameters { schema: Some(Value::Object(root)), wrapped: false, lossy }
+    if let Some(definitions) = definitions {
+        root.insert("$defs".into(), definitions);
+    }
+    Parameters { schema: Some(Value::Object(root)), wrapped, lossy }
 }
 
 /// Takes away the rules that make a schema too large for Gemini to enforce.

@@ -211,13 +211,14 @@ impl<'s> Normaliser<'s> {
     }
 
     fn alternatives(&mut self, value: &'s Value, depth: usize) -> Value {
-        let branches = value.as_array().into_iter().flatten().filter(|branch| **branch != Value::Bool(false));
-        let branches: Vec<Value> = branches
-            .map(|branch| match self.schema(branch, depth + 1) {
-                Value::Bool(_) => json!({}),
-                branch => branch,
-            })
-            .collect();
+        let mut branches = Vec::new();
+        for branch in value.as_array().into_iter().flatten() {
+            match self.schema(branch, depth + 1) {
+                Value::Bool(false) => {}
+                Value::Bool(true) => branches.push(json!({})),
+                branch => branches.push(branch),
+            }
+        }
         Value::Array(branches)
     }
 
@@ -230,13 +231,14 @@ impl<'s> Normaliser<'s> {
     fn properties(&mut self, value: &'s Value, depth: usize) -> Value {
         let mut out = Map::new();
         for (name, schema) in value.as_object().into_iter().flatten() {
-            match schema {
+            // A reference may lead to `true` or `false` too.
+            match self.schema(schema, depth + 1) {
                 Value::Bool(false) => {}
                 Value::Bool(true) => {
                     out.insert(name.clone(), json!({}));
                 }
-                _ => {
-                    out.insert(name.clone(), self.schema(schema, depth + 1));
+                schema => {
+                    out.insert(name.clone(), schema);
                 }
             }
         }

@@ -52,6 +52,11 @@ fn words_that_gemini_does_not_know() {
         ),
         (json!({"type": "object", "required": ["gone"]}), json!({"type": "object"})),
         (
+            json!({"properties": {"a": {"$ref": "#/$defs/F"}, "b": {"$ref": "#/$defs/T"}}, "required": ["a", "b"],
+                   "anyOf": [{"$ref": "#/$defs/F"}, {"$ref": "#/$defs/T"}], "$defs": {"F": false, "T": true}}),
+            json!({"properties": {"b": {}}, "required": ["b"], "anyOf": [{}]}),
+        ),
+        (
             json!({"type": "object", "additionalProperties": false, "title": "T", "format": "f", "default": {"x-a": 1}}),
             json!({"type": "object", "additionalProperties": false, "title": "T", "format": "f", "default": {"x-a": 1}}),
         ),
@@ -209,6 +214,15 @@ fn parameters_are_always_an_object() {
     ] {
         assert_eq!(params(&schema), expected, "{schema}");
     }
+}
+
+#[test]
+fn definitions_stand_at_the_end() {
+    let node = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}});
+    let schema = json!({"anyOf": [node, {"type": "null"}], "$defs": {"N": node}});
+    let (schema, wrapped) = params(&schema);
+    let names: Vec<&str> = schema.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((names, wrapped), (vec!["type", "properties", "$defs"], false));
 }
 
 /// Schemas such as generators and hostile callers write.

@@ -155,7 +155,7 @@ impl Translator {
     fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<u8>) {
         let place = self.choice(candidate.index.unwrap_or(0), out);
         let Some(choice) = place.and_then(|place| self.choices.get_mut(place)) else { return };
-        choice.state.note(&candidate);
+        choice.state.note(&candidate, &self.context);
         let index = choice.state.index;
         let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
@@ -199,12 +199,17 @@ impl Translator {
         self.known_usage().unwrap_or_default()
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    /// What to say about a prompt that was blocked, if nothing else has been said.
+    pub(super) fn blocked(&self) -> Option<&str> {
         let nothing = self
             .choices
             .iter()
             .all(|choice| choice.state.native_finish.is_none() && !choice.state.said.anything());
-        if nothing && self.block.is_some() {
+        self.block.as_ref().filter(|_| nothing).map(|(refusal, _)| refusal.as_str())
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.blocked().is_some() {
             return Verdict::Blocked;
         }
         if self.choices.iter().any(|choice| choice.state.native_finish.is_none()) {

@@ -1,30 +1,16 @@
 // OpenAI's own client for Node, unmodified, against the service: what it ends up with.
 //
-// Where the service is: POOL_BASE_URL (such as http://127.0.0.1:8787/v1) and POOL_CLIENT_KEY.
-// Behind it stands the stand-in for Gemini, which answers "You said: <the text>".
+// The stand-in answers "You said: <the text>".
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
+import { EMBEDDING_MODEL, clientKey, collect, openai } from "./service.mjs";
 
 const CHAT_MODEL = "gemini-2.5-flash";
-const EMBEDDING_MODEL = "gemini-embedding-001";
-
-// No retries: an answer that the client would have to ask for twice is a failure here.
-const client = new OpenAI({
-  baseURL: process.env.POOL_BASE_URL,
-  apiKey: process.env.POOL_CLIENT_KEY,
-  maxRetries: 0,
-  timeout: 30_000,
-});
+const client = openai(clientKey);
 
 const user = (content) => [{ role: "user", content }];
-
-async function collect(items) {
-  const collected = [];
-  for await (const item of items) collected.push(item);
-  return collected;
-}
 
 function assertCounts(usage) {
   assert.ok(usage.prompt_tokens > 0);

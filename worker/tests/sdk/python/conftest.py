@@ -1,11 +1,23 @@
-"""Where the service under test is: POOL_BASE_URL (such as http://127.0.0.1:8787/v1) and
-POOL_CLIENT_KEY. Behind it stands the stand-in for Gemini, which answers "You said: <the text>"."""
+"""Where the service under test is: POOL_BASE_URL (such as http://127.0.0.1:8787/v1), POOL_CLIENT_KEY, and
+POOL_FAILING_CLIENT_KEY of a pool in which each model fails in its own way. Behind it stands the stand-in for
+Gemini, which answers "You said: <the text>", or what a golden case answers when a message names it. POOL_CASES is the
+file of those cases."""
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
+
+CASES = json.loads(Path(os.environ["POOL_CASES"]).read_text())
+
+
+def marker(name: str, form: str) -> str:
+    """What leads a request to a case's answer; `form` is `whole` or `streamed`, as the request is."""
+    [full] = [case["name"] for case in CASES if case["name"].startswith(name)]
+    return f"case-{full}-{form}"
 
 
 @pytest.fixture(scope="session")
@@ -13,10 +25,19 @@ def base_url() -> str:
     return os.environ["POOL_BASE_URL"]
 
 
-@pytest.fixture(scope="session")
-def client(base_url: str) -> Iterator[openai.OpenAI]:
+def client_with(base_url: str, variable: str) -> Iterator[openai.OpenAI]:
     # No retries: an answer that the client would have to ask for twice is a failure here.
     with openai.OpenAI(
-        base_url=base_url, api_key=os.environ["POOL_CLIENT_KEY"], max_retries=0, timeout=30
+        base_url=base_url, api_key=os.environ[variable], max_retries=0, timeout=30
     ) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def client(base_url: str) -> Iterator[openai.OpenAI]:
+    yield from client_with(base_url, "POOL_CLIENT_KEY")
+
+
+@pytest.fixture(scope="session")
+def failing(base_url: str) -> Iterator[openai.OpenAI]:
+    yield from client_with(base_url, "POOL_FAILING_CLIENT_KEY")

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# fuzz.sh [SECONDS [TARGET...]]: looks for bytes that break what worker/src/translate/fuzz.rs claims, so long for each
+# target (60 seconds). `make fuzz` calls it.
+#
+# An input that breaks something is kept in worker/fuzz/artifacts/TARGET: put it into worker/fuzz/corpus/TARGET, where
+# `cargo test` plays it. New inputs that only reach more code stay under target/fuzz, and the next run starts with them.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need c++ 'libFuzzer is written in C++'
+
+seconds="${1:-60}"
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(request schema stream)
+
+PATH="$("$root/.ci/cargo-tool.sh" cargo-fuzz 0.13.1):$PATH"
+export CARGO_TARGET_DIR="$root/target/fuzz"
+unset RUSTFLAGS
+cd "$root/worker"
+for target in "${targets[@]}"; do
+  say "Fuzzing $target for $seconds s"
+  mkdir -p "$CARGO_TARGET_DIR/corpus/$target"
+  # Without a sanitizer the stock compiler does, and the code has no unsafe parts for one to watch.
+  cargo fuzz run --sanitizer none --debug-assertions "$target" \
+    "$CARGO_TARGET_DIR/corpus/$target" "fuzz/corpus/$target" -- \
+    -dict="fuzz/dictionaries/$target.dict" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
+    -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0
+done

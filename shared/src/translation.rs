@@ -1,0 +1,332 @@
+//! How a pool translates between OpenAI's and Gemini's API, where it may be told to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{FetchMedia, Pacing};
+
+/// A pool's wishes about the translation. Every default is what a caller of OpenAI's API expects.
+///
+/// Stored settings are read leniently, so that an older service can read what a newer one wrote; what
+/// an operator sends is checked by [`TranslationUpdate`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+// Answers to questions that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
+pub struct TranslationSettings {
+    /// Gemini's `safetySettings` for requests that bring none; empty means Gemini's own defaults.
+    pub safety_settings: Vec<SafetySetting>,
+    /// What a caller gets whose prompt Gemini blocked.
+    pub prompt_block: PromptBlock,
+    /// Whether a parameter that Gemini has no counterpart for is refused with 400; otherwise it has no
+    /// effect and the header `x-pool-dropped` names it.
+    pub strict_params: bool,
+    /// Whether a history of calls with missing or stray results is refused with 400, as OpenAI does;
+    /// otherwise it is mended.
+    pub strict_history: bool,
+    /// Where a system message goes that stands in the middle of a conversation.
+    pub system_messages: SystemMessages,
+    /// Whether the `name` of a user's message is put before its text, which Gemini has no field for.
+    pub prefix_names: bool,
+    /// How generated images are delivered.
+    pub image_output: ImageOutput,
+    /// Whether a model's name may end in `:online` or `:search` (search the web), `-nothinking`, or
+    /// `-thinking-` and a budget of tokens or a level.
+    pub model_suffixes: bool,
+    /// Whether answers show the model's thoughts (`reasoning_content`) where the request does not say.
+    pub thoughts: Thoughts,
+    /// Whether a call's thought signature is appended to its id, for clients that send nothing else back and
+    /// services of several machines. Ids then take kilobytes, which some clients refuse.
+    pub signature_in_id: bool,
+    /// Whether a function called `googleSearch`, `codeExecution` or `urlContext` that takes nothing stands
+    /// for Gemini's own tool, for clients that can declare functions only.
+    pub builtin_names: bool,
+    /// Whether `verbosity` is told to the model in words; otherwise it has no effect.
+    pub verbosity_hint: bool,
+    /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
+    pub native_details: bool,
+    /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
+    pub pacing: Option<Pacing>,
+    /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
+    /// hosts; otherwise such requests are refused with 400.
+    pub fetch_media: FetchMedia,
+}
+
+/// One of Gemini's `safetySettings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SafetySetting {
+    /// What is filtered.
+    pub category: HarmCategory,
+    /// From where on.
+    pub threshold: HarmBlockThreshold,
+}
+
+/// Gemini's `HarmCategory`, without those of models that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HarmCategory {
+    /// Negative or harmful comments about identity.
+    #[serde(rename = "HARM_CATEGORY_HARASSMENT")]
+    Harassment,
+    /// Rude, disrespectful or profane.
+    #[serde(rename = "HARM_CATEGORY_HATE_SPEECH")]
+    HateSpeech,
+    /// Sexual acts, lewd.
+    #[serde(rename = "HARM_CATEGORY_SEXUALLY_EXPLICIT")]
+    SexuallyExplicit,
+    /// Promotes harmful acts.
+    #[serde(rename = "HARM_CATEGORY_DANGEROUS_CONTENT")]
+    DangerousContent,
+    /// May harm elections; models up to 2.5 only.
+    #[serde(rename = "HARM_CATEGORY_CIVIC_INTEGRITY")]
+    CivicIntegrity,
+}
+
+/// Gemini's `HarmBlockThreshold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum HarmBlockThreshold {
+    /// Block from a low probability on.
+    BlockLowAndAbove,
+    /// Block from a medium probability on.
+    BlockMediumAndAbove,
+    /// Block a high probability only.
+    BlockOnlyHigh,
+    /// Block nothing, and still rate it.
+    BlockNone,
+    /// No filter at all.
+    Off,
+}
+
+/// What a caller gets whose prompt Gemini blocked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptBlock {
+    /// A choice with a refusal, finished by `content_filter`.
+    #[default]
+    Answer,
+    /// 400 with the code `content_policy_violation`.
+    Error,
+}
+
+/// Where a system message goes that stands in the middle of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemMessages {
+    /// Where it stands, as the user's words.
+    #[default]
+    Inline,
+    /// To the system instruction.
+    Hoist,
+}
+
+/// How generated images are delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageOutput {
+    /// In `images` of the message.
+    #[default]
+    Native,
+    /// In the text, as a Markdown image, for clients that know nothing else.
+    Markdown,
+}
+
+/// Whether answers show the model's thoughts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Thoughts {
+    /// Where the request asks for a certain effort.
+    #[default]
+    Auto,
+    /// Always, unless the request asks for no thinking.
+    Show,
+    /// Never.
+    Hide,
+}
+
+/// Changes of [`TranslationSettings`], as a JSON merge patch (RFC 7396): a field left out stays as it
+/// is, `null` returns one to its default. Whoever holds one knows that its fields exist and that their
+/// values are possible.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct TranslationUpdate(Map<String, Value>);
+
+/// Why changes of the translation are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslationUpdateError {
+    /// There is no such field.
+    #[error("unknown field `{0}` in `translation`")]
+    UnknownField(String),
+    /// A value is not possible.
+    #[error("translation: {0}")]
+    Value(#[from] serde_json::Error),
+    /// Two thresholds for one category.
+    #[error("translation: safety_settings names a category twice")]
+    RepeatedCategory,
+    /// Text would crawl.
+    #[error("translation: the delays of pacing are from 1 to 200 ms")]
+    Pacing,
+    /// An entry is no host, or there are too many.
+    #[error(
+        "translation: fetch_media is true, false or a list of at most 100 hosts such as 'example.com' or '*.example.com'"
+    )]
+    FetchMedia,
+}
+
+impl TryFrom<Map<String, Value>> for TranslationUpdate {
+    type Error = TranslationUpdateError;
+
+    fn try_from(patch: Map<String, Value>) -> Result<Self, Self::Error> {
+        let known = serde_json::to_value(TranslationSettings::default())?;
+        if let Some(name) = patch.keys().find(|name| known.get(name).is_none()) {
+            return Err(TranslationUpdateError::UnknownField(name.clone()));
+        }
+        let update = Self(patch);
+        let settings = TranslationSettings::default().patched(&update)?;
+        let categories = || settings.safety_settings.iter().map(|setting| setting.category);
+        if categories().enumerate().any(|(at, category)| categories().take(at).any(|other| other == category))
+        {
+            return Err(TranslationUpdateError::RepeatedCategory);
+        }
+        if !settings.pacing.is_none_or(Pacing::is_possible) {
+            return Err(TranslationUpdateError::Pacing);
+        }
+        if !settings.fetch_media.is_possible() {
+            return Err(TranslationUpdateError::FetchMedia);
+        }
+        Ok(update)
+    }
+}
+
+impl TranslationUpdate {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The settings of a pool that begins with these.
+    #[must_use]
+    pub fn into_settings(self) -> TranslationSettings {
+        // It was checked when it came in.
+        TranslationSettings::default().patched(&self).unwrap_or_default()
+    }
+}
+
+impl TranslationSettings {
+    /// Whether an update would change something.
+    #[must_use]
+    pub fn changes_with(&self, update: &TranslationUpdate) -> bool {
+        self.patched(update).is_ok_and(|patched| patched != *self)
+    }
+
+    /// The update that makes these of the defaults: the fields that differ from them.
+    #[must_use]
+    pub fn from_defaults(&self) -> TranslationUpdate {
+        let fields = |settings: &Self| match serde_json::to_value(settings) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let (mut fields, usual) = (fields(self), fields(&Self::default()));
+        fields.retain(|name, value| usual.get(name) != Some(value));
+        TranslationUpdate(fields)
+    }
+
+    fn patched(&self, update: &TranslationUpdate) -> Result<Self, serde_json::Error> {
+        let mut settings = serde_json::to_value(self)?;
+        merge(&mut settings, &update.0);
+        serde_json::from_value(settings)
+    }
+}
+
+/// RFC 7396, as `SQLite`'s `json_patch` does it in the store.
+fn merge(target: &mut Value, patch: &Map<String, Value>) {
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = target else { return };
+    for (name, change) in patch {
+        match change {
+            Value::Null => drop(fields.shift_remove(name)),
+            Value::Object(change) => merge(fields.entry(name.clone()).or_insert(Value::Null), change),
+            value => drop(fields.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::PacingUnit;
+
+    fn update(patch: Value) -> Result<TranslationUpdate, String> {
+        serde_json::from_value(patch).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_named_changes_and_null_returns_to_the_default() {
+        let safety = json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]);
+        let first = update(json!({"safety_settings": safety, "prompt_block": "error"})).unwrap();
+        let settings = first.into_settings();
+        assert_eq!(settings.prompt_block, PromptBlock::Error);
+        assert_eq!(serde_json::to_value(&settings.safety_settings).unwrap(), safety);
+        let second = update(json!({"prompt_block": null, "prefix_names": true})).unwrap();
+        let settings = settings.patched(&second).unwrap();
+        assert_eq!((settings.prompt_block, settings.prefix_names), (PromptBlock::Answer, true));
+        assert_eq!(settings.safety_settings.len(), 1);
+        let paced = settings.patched(&update(json!({"pacing": {"by": "characters"}})).unwrap()).unwrap();
+        assert_eq!(paced.pacing, Some(Pacing { by: PacingUnit::Characters, ..Pacing::default() }));
+        assert_eq!(paced.patched(&update(json!({"pacing": null})).unwrap()).unwrap().pacing, None);
+    }
+
+    #[test]
+    fn what_differs_from_the_defaults_is_an_update() {
+        let patch = json!({"pacing": {"by": "characters"}, "strict_params": true});
+        let settings = update(patch).unwrap().into_settings();
+        let differing = settings.from_defaults();
+        assert_eq!(differing.0.keys().collect::<Vec<_>>(), ["strict_params", "pacing"]);
+        assert_eq!(differing.clone().into_settings(), settings);
+        assert!(
+            TranslationSettings::default().changes_with(&differing) && !settings.changes_with(&differing)
+        );
+        assert!(TranslationSettings::default().from_defaults().is_empty());
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused() {
+        for (patch, sign) in [
+            (json!({"prompt_blok": "error"}), "unknown field `prompt_blok`"),
+            (json!({"prompt_blok": null}), "unknown field `prompt_blok`"),
+            (json!({"prompt_block": "maybe"}), "unknown variant `maybe`"),
+            (json!({"strict_params": 1}), "expected a boolean"),
+            (json!({"safety_settings": {}}), "expected a sequence"),
+            (
+                json!({"safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT"}]}),
+                "missing field `threshold`",
+            ),
+            (
+                json!({"safety_settings": [
+                    {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"},
+                    {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"},
+                ]}),
+                "twice",
+            ),
+            (json!({"pacing": {"max_delay_ms": 201}}), "from 1 to 200 ms"),
+            (json!({"pacing": {"min_delay_ms": 0}}), "from 1 to 200 ms"),
+            (json!({"pacing": {"speed": 1}}), "unknown field `speed`"),
+            (json!({"fetch_media": ["https://example.com"]}), "a list of at most 100 hosts"),
+            (json!([]), "expected a map"),
+        ] {
+            let error = update(patch.clone()).unwrap_err();
+            assert!(error.contains(sign), "{patch}: {error}");
+        }
+    }
+
+    #[test]
+    fn stored_settings_of_a_newer_service_are_read() {
+        let stored = json!({"strict_history": true, "of_tomorrow": 1});
+        assert!(serde_json::from_value::<TranslationSettings>(stored).unwrap().strict_history);
+    }
+}

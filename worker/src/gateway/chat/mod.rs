@@ -1,0 +1,142 @@
+//! `POST chat/completions`: whole, streamed, and of several choices.
+//!
+//! A request is translated once for each model that may answer it. [`Run`] takes it from attempt to
+//! attempt; `whole` and `stream` make one attempt each; `several` makes one run for each choice where a
+//! model gives only one; `repairs` knows what to change when Gemini refuses something that can be changed.
+
+mod repairs;
+mod run;
+mod several;
+mod signatures;
+mod stream;
+mod whole;
+
+use bytes::Bytes;
+use pool_shared::PromptBlock;
+
+pub use repairs::RepairMemory;
+pub use signatures::SignatureMemory;
+
+pub(super) use signatures::OwnSignatures;
+pub(super) use stream::{Continuation, error_in_stream, malformed_stream, truncated};
+pub(super) use whole::soft_failure;
+
+use run::Run;
+
+use super::media::{self, Media};
+use super::{Context, models};
+use crate::gemini::ModelId;
+use crate::host::{Clock, Host, Random};
+use crate::openai::{ApiError, ChatRequest};
+use crate::reply::Reply;
+use crate::translate::{AnswerModel, Envelope, ModelSuffix, Repairs, ResponseContext};
+
+/// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
+const MOST_CONTINUATIONS: usize = 40;
+
+/// One chat request.
+struct Chat<'a, 'r, H> {
+    context: &'a Context<'a, H>,
+    request: &'a ChatRequest<'r>,
+    /// What the model's name asks for besides the model.
+    suffix: ModelSuffix,
+    /// What stands at the URLs in the request.
+    media: Media,
+    envelope: Envelope,
+}
+
+/// The request as one model takes it.
+#[derive(Clone)]
+struct Call {
+    /// The model's place among those of the run.
+    place: usize,
+    model: ModelId,
+    /// What was changed for the model's sake, or after it had refused.
+    repairs: Repairs,
+    path: String,
+    body: Bytes,
+    /// How many calls it takes.
+    copies: u32,
+    dropped: Vec<String>,
+    context: ResponseContext,
+}
+
+pub(super) async fn answer<H: Host + Clone>(
+    context: &Context<'_, H>,
+    body: &[u8],
+) -> Result<Reply<H>, ApiError> {
+    let request = ChatRequest::parse(body)?;
+    let (models, suffix) = models::to_ask(context, request.model())?;
+    let media = media::fetch(context, &request).await?;
+    let now = context.host.clock().now();
+    let requested = request.model().to_owned();
+    let model = if context.pool.settings.aliases.contains_key(&requested) {
+        AnswerModel::Alias(requested)
+    } else {
+        AnswerModel::Requested(requested)
+    };
+    let envelope = Envelope {
+        seed: random_seed(context.host),
+        created_s: now.as_second().try_into().unwrap_or_default(),
+        model,
+    };
+    let chat = Chat { context, request: &request, suffix, media, envelope };
+    chat.answer(Run::new(&chat, &models)?).await
+}
+
+/// Tells the caller which parameters had no effect.
+pub(super) fn with_dropped<H: Host>(reply: Reply<H>, dropped: &[String]) -> Reply<H> {
+    if dropped.is_empty() { reply } else { reply.header("x-pool-dropped", &dropped.join(",")) }
+}
+
+fn random_seed<H: Host>(host: &H) -> u128 {
+    u128::from(host.random().next_u64()) << 64 | u128::from(host.random().next_u64())
+}
+
+impl<H: Host + Clone> Chat<'_, '_, H> {
+    async fn answer(&self, mut run: Run<'_, '_, '_, H>) -> Result<Reply<H>, ApiError> {
+        if let Some(call) = run.first().filter(|call| call.copies > 1).cloned() {
+            return self.several(&call).await;
+        }
+        loop {
+            let (mut attempt, call) = run.next().await?;
+            if call.copies > 1 {
+                // Only a stand-in, or the request as it was changed, takes several calls.
+                attempt.record.not_counted();
+                drop(attempt);
+                let reply = self.several(&call).await?;
+                run.succeeded(&call);
+                return Ok(reply);
+            }
+            let mark = attempt.mark.clone();
+            let tried = if self.request.stream() {
+                self.stream(&call, attempt).await
+            } else {
+                self.whole(&call, attempt).await.map(|answered| self.reply(answered.answer))
+            };
+            match tried {
+                Ok(reply) => {
+                    run.succeeded(&call);
+                    return Ok(mark.put_on(self.with_notes(reply, &call)));
+                }
+                Err(verdict) => run.refused(&call, &verdict),
+            }
+        }
+    }
+
+    /// Tells the caller which model answered and what had no effect.
+    fn with_notes(&self, reply: Reply<H>, call: &Call) -> Reply<H> {
+        let reply = models::with_model(reply, self.request.model(), Some(&call.model));
+        with_dropped(reply, &call.dropped)
+    }
+
+    /// What the caller gets instead of an answer to a prompt that Gemini blocked, in a pool that wishes so.
+    fn blocked_prompt(&self, refusal: Option<&str>) -> Option<Reply<H>> {
+        let as_error = self.context.pool.settings.translation.prompt_block == PromptBlock::Error;
+        let refusal = refusal.filter(|_| as_error)?;
+        Some(Reply::error(&ApiError::content_policy(refusal)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

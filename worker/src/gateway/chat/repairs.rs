@@ -1,0 +1,131 @@
+//! Sending a request once more, changed, after Gemini refused it for something that can be changed.
+//!
+//! In: what became of an attempt. Out: the one change to try. What a model turned out not to know is
+//! remembered for some hours, by pool: what callers of one pool write never changes what those of
+//! another get. What must never happen here: a change that did not help being remembered.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use pool_shared::PoolId;
+
+use crate::gemini::ModelId;
+use crate::pool::{Cause, Verdict};
+use crate::translate::{Repair, Repairs};
+
+/// Models learn, and Google's services change.
+const KEPT_FOR: Duration = Duration::from_hours(6);
+/// Models remembered at once, of all pools; an entry takes some 150 bytes.
+const MOST_MODELS: usize = 1_000;
+
+/// What each model turned out not to know.
+#[derive(Debug, Default)]
+pub struct RepairMemory(HashMap<(PoolId, ModelId), (Timestamp, Repairs)>);
+
+impl RepairMemory {
+    /// What to leave out from the start.
+    pub(super) fn of(&self, pool: &PoolId, model: &ModelId, now: Timestamp) -> Repairs {
+        let known = self.0.get(&(pool.clone(), model.clone()));
+        known.filter(|(since, _)| is_fresh(*since, now)).map(|(_, repairs)| *repairs).unwrap_or_default()
+    }
+
+    /// Remembers a repair that helped.
+    pub(super) fn remember(&mut self, pool: &PoolId, model: &ModelId, repair: Repair, now: Timestamp) {
+        if self.0.len() >= MOST_MODELS {
+            self.0.retain(|_, (since, _)| is_fresh(*since, now));
+        }
+        if self.0.len() >= MOST_MODELS {
+            self.0.clear();
+        }
+        let known = self.0.entry((pool.clone(), model.clone())).or_insert((now, Repairs::default()));
+        if !is_fresh(known.0, now) {
+            *known = (now, Repairs::default());
+        }
+        known.1 = known.1.with(repair);
+    }
+}
+
+fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since).unsigned_abs() < KEPT_FOR
+}
+
+/// The change that may help against a failure. One for each request; only where schemas are told in the
+/// older way and that does not help either, there is a second one.
+pub(super) fn repair_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>) -> Option<Repair> {
+    let answer = &verdict.answer;
+    let repair = match verdict.cause {
+        // What has a code is understood, and is the caller's to change.
+        Cause::Caller if answer.status == StatusCode::BAD_REQUEST && answer.code.is_none() => {
+            Repair::for_message(&answer.message, tried)?
+        }
+        Cause::SoftFailure if answer.code == Some("missing_thought_signature") => {
+            Some(Repair::StandInSignatures).filter(|repair| !tried.contains(*repair))?
+        }
+        _ => return None,
+    };
+    let is_next_step = last == Some(Repair::LegacySchemas) && repair == Repair::SchemaInWords;
+    (last.is_none() || is_next_step).then_some(repair)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(hours * 3_600).unwrap()
+    }
+
+    #[test]
+    fn it_is_kept_for_some_hours_and_apart_by_pool_and_model() {
+        let mut memory = RepairMemory::default();
+        let (pool, model) = (PoolId::new("pool-a"), ModelId::parse("gemini-x").unwrap());
+        memory.remember(&pool, &model, Repair::NoPenalties, at(0));
+        memory.remember(&pool, &model, Repair::NoCallIds, at(5));
+        let both = Repairs::default().with(Repair::NoPenalties).with(Repair::NoCallIds);
+        assert_eq!(memory.of(&pool, &model, at(5)), both);
+        assert_eq!(memory.of(&pool, &model, at(6)), Repairs::default());
+        assert_eq!(memory.of(&PoolId::new("pool-b"), &model, at(5)), Repairs::default());
+        assert_eq!(memory.of(&pool, &ModelId::parse("gemini-y").unwrap(), at(5)), Repairs::default());
+        memory.remember(&pool, &model, Repair::NoCallIds, at(7));
+        assert_eq!(memory.of(&pool, &model, at(7)), Repairs::default().with(Repair::NoCallIds));
+    }
+
+    #[test]
+    fn only_what_gemini_refuses_without_a_name_for_it_is_repaired_and_once() {
+        use crate::openai::ApiError;
+        let none = Repairs::default();
+        let told = |cause, status, code, message: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Verdict::of(cause, ApiError::new(status, "invalid_request_error", code, message))
+        };
+        let schema = told(Cause::Caller, 400, None, "Invalid schema");
+        let legacy = Some(Repair::LegacySchemas);
+        assert_eq!(repair_for(&schema, none, None), legacy);
+        assert_eq!(
+            repair_for(&schema, none.with(Repair::LegacySchemas), legacy),
+            Some(Repair::SchemaInWords)
+        );
+        assert_eq!(repair_for(&schema, none, Some(Repair::NoPenalties)), None);
+        for verdict in [
+            told(Cause::Caller, 400, Some("context_length_exceeded"), "Invalid schema"),
+            told(Cause::Caller, 413, None, "Invalid schema"),
+            told(Cause::Location, 400, None, "Invalid schema"),
+            told(Cause::InvalidKey, 400, None, "Invalid schema"),
+            told(Cause::SoftFailure, 502, Some("empty_response"), "missing a thought_signature"),
+        ] {
+            assert_eq!(repair_for(&verdict, none, None), None, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut memory = RepairMemory::default();
+        for number in 0..3 * MOST_MODELS {
+            let model = ModelId::parse(&format!("gemini-{number}")).unwrap();
+            memory.remember(&PoolId::new("pool-a"), &model, Repair::NoPenalties, at(0));
+            assert!(memory.0.len() <= MOST_MODELS);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One way through the attempts: that of a request, or of one of its choices where each takes a call.
+
+use bytes::Bytes;
+
+use super::super::attempts::{Attempt, Attempts, estimated_tokens};
+use super::repairs::repair_for;
+use super::{Call, Chat, OwnSignatures};
+use crate::gemini::ModelId;
+use crate::host::{Clock, Host};
+use crate::openai::ApiError;
+use crate::pool::{Cost, Verdict};
+use crate::service::lock;
+use crate::translate::{Repair, Repairs, TranslateOptions, to_gemini};
+
+/// See the module.
+pub(super) struct Run<'c, 'a, 'r, H> {
+    chat: &'c Chat<'a, 'r, H>,
+    attempts: Attempts<'a, H>,
+    /// What was asked for, then what to fall back on, each translated when it is first needed.
+    models: Vec<Translated>,
+    /// The last change of the request, and which model it was for.
+    repaired: Option<(usize, Repair)>,
+}
+
+/// The request as one model takes it; retries reuse it.
+struct Translated {
+    model: ModelId,
+    repairs: Repairs,
+    call: Option<Call>,
+}
+
+impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
+    /// Fails when the first model cannot do what the request asks for.
+    pub(super) fn new(chat: &'c Chat<'a, 'r, H>, models: &[ModelId]) -> Result<Self, ApiError> {
+        let context = chat.context;
+        let now = context.host.clock().now();
+        let translated = |model: &ModelId| Translated {
+            repairs: lock(&context.service.repairs).of(&context.pool.id, model, now),
+            model: model.clone(),
+            call: None,
+        };
+        let mut models: Vec<Translated> = models.iter().map(translated).collect();
+        let first = models.first_mut().ok_or_else(|| ApiError::missing("model"))?.call(0, chat)?;
+        Ok(Self::with(chat, models, &first.body))
+    }
+
+    /// A run on the model of a call, as it was translated.
+    pub(super) fn again(chat: &'c Chat<'a, 'r, H>, call: &Call) -> Self {
+        let call = Call { place: 0, ..call.clone() };
+        let body = call.body.clone();
+        let translated = Translated { model: call.model.clone(), repairs: call.repairs, call: Some(call) };
+        Self::with(chat, vec![translated], &body)
+    }
+
+    fn with(chat: &'c Chat<'a, 'r, H>, models: Vec<Translated>, first: &Bytes) -> Self {
+        let cost = Cost { requests: 1, tokens: estimated_tokens(first) };
+        let affinity = chat.request.affinity().filter(|_| chat.context.pool.settings.sticky);
+        let names = models.iter().map(|translated| translated.model.as_str().to_owned()).collect();
+        let attempts = Attempts::new(chat.context, names, affinity, cost);
+        Self { chat, attempts, models, repaired: None }
+    }
+
+    /// The first model's call.
+    pub(super) fn first(&self) -> Option<&Call> {
+        self.models.first()?.call.as_ref()
+    }
+
+    /// The next attempt, and what to send; or what the caller is told when there is none.
+    pub(super) async fn next(&mut self) -> Result<(Attempt, Call), ApiError> {
+        loop {
+            let mut attempt = self.attempts.next().await?;
+            let call = self.models.get_mut(attempt.model).map(|model| model.call(attempt.model, self.chat));
+            if let Some(Ok(call)) = call {
+                return Ok((attempt, call));
+            }
+            // The stand-in cannot do what the request asks for.
+            attempt.record.not_counted();
+            self.attempts.skip_model();
+        }
+    }
+
+    /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
+    pub(super) fn refused(&mut self, call: &Call, verdict: &Verdict) {
+        match self.repair(call, verdict) {
+            Some(repair) => {
+                self.repaired = Some((call.place, repair));
+                self.attempts.resend(verdict);
+            }
+            None => self.attempts.refused(verdict),
+        }
+    }
+
+    fn repair(&mut self, call: &Call, verdict: &Verdict) -> Option<Repair> {
+        let last = self.repaired.map(|(_, repair)| repair);
+        let repair = repair_for(verdict, call.repairs, last)?;
+        let translated = self.models.get_mut(call.place)?;
+        let repairs = call.repairs.with(repair);
+        let mut changed = Translated { model: call.model.clone(), repairs, call: None };
+        // What changes nothing heals nothing, and what cannot be said so is better refused as it was.
+        let repaired = changed.call(call.place, self.chat).ok()?;
+        if repaired.body == call.body && repaired.copies == call.copies {
+            return None;
+        }
+        *translated = changed;
+        Some(repair)
+    }
+
+    /// Remembers what helped.
+    pub(super) fn succeeded(&self, call: &Call) {
+        let Some((place, repair)) = self.repaired else { return };
+        if place == call.place && repair.is_about_model() {
+            let context = self.chat.context;
+            let now = context.host.clock().now();
+            lock(&context.service.repairs).remember(&context.pool.id, &call.model, repair, now);
+        }
+    }
+}
+
+impl Translated {
+    fn call<H: Host>(&mut self, place: usize, chat: &Chat<'_, '_, H>) -> Result<Call, ApiError> {
+        if let Some(call) = &self.call {
+            return Ok(call.clone());
+        }
+        let context = chat.context;
+        let signatures = OwnSignatures::of(context);
+        let options = TranslateOptions {
+            output_token_limit: super::super::models::output_token_limit(context, &self.model),
+            several_calls: true,
+            repairs: self.repairs,
+            settings: Some(&context.pool.settings.translation),
+            suffix: chat.suffix,
+            media: Some(&chat.media),
+            signatures: Some(&signatures),
+        };
+        let call = to_gemini(chat.request, &self.model, &options)?;
+        let call = Call {
+            place,
+            model: self.model.clone(),
+            repairs: self.repairs,
+            path: call.method.path(&self.model),
+            body: call.body.into(),
+            copies: call.copies,
+            dropped: call.dropped,
+            context: call.context,
+        };
+        Ok(self.call.insert(call).clone())
+    }
+}

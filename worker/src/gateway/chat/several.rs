@@ -1,0 +1,65 @@
+//! Several choices of a model that gives only one for each call.
+
+use futures_util::future::join_all;
+
+use super::whole::Answered;
+use super::{Call, Chat, OwnSignatures, Run};
+use crate::gateway::events::EventStream;
+use crate::host::Host;
+use crate::openai::ApiError;
+use crate::reply::Reply;
+use crate::translate::{ChatStream, StreamEnd, StreamFault, chat_responses};
+
+impl<H: Host + Clone> Chat<'_, '_, H> {
+    /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its
+    /// own. All ask the same model: the answer names one. Nothing is sent before all are there, so that
+    /// what goes wrong is still an ordinary HTTP error.
+    pub(super) async fn several(&self, call: &Call) -> Result<Reply<H>, ApiError> {
+        let answers = join_all((0..call.copies).map(|_| self.choice(call))).await;
+        let answers = answers.into_iter().collect::<Result<Vec<Answered>, ApiError>>()?;
+        let block = answers.iter().find_map(|answered| answered.answer.prompt_block.as_deref());
+        let reply = match self.blocked_prompt(block) {
+            Some(reply) => reply,
+            None if self.request.stream() => self.streamed(call, &answers)?,
+            None => {
+                let bodies: Vec<_> = answers.iter().map(|answered| &answered.bodies).collect();
+                self.reply(chat_responses(&bodies, &call.context, &self.envelope)?)
+            }
+        };
+        Ok(self.with_notes(reply, call))
+    }
+
+    /// The way of one choice through its attempts.
+    async fn choice(&self, call: &Call) -> Result<Answered, ApiError> {
+        let mut run = Run::again(self, call);
+        loop {
+            let (attempt, call) = run.next().await?;
+            match self.whole(&call, attempt).await {
+                Ok(answered) => {
+                    run.succeeded(&call);
+                    return Ok(answered);
+                }
+                Err(verdict) => run.refused(&call, &verdict),
+            }
+        }
+    }
+
+    fn streamed(&self, call: &Call, answers: &[Answered]) -> Result<Reply<H>, ApiError> {
+        let mut stream = ChatStream::new(call.context.clone(), self.envelope.clone());
+        let mut events = Vec::new();
+        for (index, answered) in (0..).zip(answers) {
+            for body in &answered.bodies {
+                stream
+                    .push_answer(body, index, &mut events)
+                    .map_err(|fault: StreamFault| fault.api_error())?;
+            }
+        }
+        match stream.finish(&mut events) {
+            StreamEnd::Complete(_) => {}
+            StreamEnd::SoftFailure(reason) => return Err((&reason).into()),
+            StreamEnd::Truncated | StreamEnd::Upstream(_) => return Err(ApiError::truncated()),
+        }
+        OwnSignatures::of(self.context).remember(stream.take_signatures());
+        Ok(Reply::events(EventStream::complete(self.context.host.clone(), events.into())))
+    }
+}

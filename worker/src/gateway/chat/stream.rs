@@ -1,0 +1,137 @@
+//! An answer that comes piece by piece.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::super::attempts::{Attempt, IDLE_TIMEOUT, Origin, next_chunk, open};
+use super::super::events::{EventStream, Source};
+use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
+use crate::gemini::ErrorBody;
+use crate::host::{Clock, Host, Random, Upstream, UpstreamRequest};
+use crate::openai::ApiError;
+use crate::pool::{Cause, Refusal, Verdict, classify, network_fault};
+use crate::reply::Reply;
+use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage, resumed_body};
+
+/// How a streamed attempt began.
+enum Opened<H: Host> {
+    /// There is something to send, and more to come.
+    Streaming { body: <H::Upstream as Upstream>::Body, stream: Box<ChatStream>, first: Bytes },
+    /// It ended at once, with everything in hand.
+    Complete { events: Bytes, stream: Box<ChatStream> },
+    /// The prompt was blocked, which the pool wishes to be an error.
+    Blocked { reply: Box<Reply<H>>, usage: Usage },
+}
+
+/// What it takes to go on with an answer that the limit of one call has cut.
+pub(in crate::gateway) struct Continuation {
+    path: String,
+    origin: Origin,
+    body: Bytes,
+    /// How many more calls may be made.
+    left: usize,
+}
+
+impl Continuation {
+    fn of(call: &Call, origin: &Origin) -> Option<Self> {
+        call.context.resumes().then(|| Self {
+            path: call.path.clone(),
+            origin: origin.clone(),
+            body: call.body.clone(),
+            left: MOST_CONTINUATIONS,
+        })
+    }
+
+    /// The call that goes on, unless there were enough.
+    pub(in crate::gateway) fn request(&mut self, token: &str) -> Option<UpstreamRequest> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.origin.clone().post(self.path.clone(), resumed_body(&self.body, token).into()))
+    }
+}
+
+impl<H: Host + Clone> Chat<'_, '_, H> {
+    /// Makes one attempt, up to the first event for the client.
+    pub(super) async fn stream(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
+        let host = self.context.host;
+        let continuation = Continuation::of(call, &attempt.origin);
+        let opened = self.first_event(call, attempt.origin.post(call.path.clone(), call.body.clone())).await;
+        attempt.record.received(host.clock().now());
+        let signatures = OwnSignatures::of(self.context);
+        match opened {
+            Ok(Opened::Streaming { body, stream, first }) => {
+                let source = Source::new(body, stream, attempt.record, continuation, signatures);
+                Ok(Reply::events(EventStream::new(host.clone(), first, source)))
+            }
+            Ok(Opened::Complete { events, mut stream }) => {
+                signatures.remember(stream.take_signatures());
+                attempt.record.succeeded(&stream.usage(), host);
+                Ok(Reply::events(EventStream::complete(host.clone(), events)))
+            }
+            Ok(Opened::Blocked { reply, usage }) => {
+                attempt.record.succeeded(&usage, host);
+                Ok(*reply)
+            }
+            Err((verdict, usage)) => Err(attempt.record.failed(verdict, &usage, host)),
+        }
+    }
+
+    /// Reads until there is something to send. Until then a refusal is still an ordinary HTTP error,
+    /// and another key can be tried.
+    async fn first_event(
+        &self,
+        call: &Call,
+        request: UpstreamRequest,
+    ) -> Result<Opened<H>, (Verdict, Usage)> {
+        let host = self.context.host;
+        let no_usage = |verdict| (verdict, Usage::default());
+        let mut body = open(host, request).await.map_err(no_usage)?;
+        let mut stream = Box::new(ChatStream::new(call.context.clone(), self.envelope.clone()));
+        let mut first = Vec::new();
+        loop {
+            let chunk = next_chunk(host, &mut body, IDLE_TIMEOUT)
+                .await
+                .map_err(|error| (network_fault(&error), stream.usage()))?;
+            let Some(chunk) = chunk else {
+                if let Some(reply) = self.blocked_prompt(stream.prompt_block()) {
+                    return Ok(Opened::Blocked { reply: Box::new(reply), usage: stream.usage() });
+                }
+                let end = stream.finish(&mut first);
+                let usage = stream.usage();
+                return match end {
+                    StreamEnd::Complete(_) => Ok(Opened::Complete { events: first.into(), stream }),
+                    StreamEnd::Upstream(error) => Err((error_in_stream(host, &error), usage)),
+                    StreamEnd::Truncated => Err((truncated(), usage)),
+                    StreamEnd::SoftFailure(reason) => {
+                        Err((soft_failure(AnswerError { reason, usage }), usage))
+                    }
+                };
+            };
+            match stream.push(&chunk, &mut first) {
+                Ok(()) if stream.delivered() => {
+                    return Ok(Opened::Streaming { body, stream, first: first.into() });
+                }
+                Ok(()) => {}
+                Err(StreamFault::Upstream(error)) => {
+                    return Err((error_in_stream(host, &error), stream.usage()));
+                }
+                Err(fault) => return Err((malformed_stream(&fault), stream.usage())),
+            }
+        }
+    }
+}
+
+/// An error that Gemini sent inside a stream means what it would mean as a status.
+pub(in crate::gateway) fn error_in_stream<H: Host>(host: &H, error: &ErrorBody) -> Verdict {
+    let status = error.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let refusal = Refusal { status, retry_after: None, body: error };
+    classify(&refusal, host.clock().now(), host.random().next_u64())
+}
+
+pub(in crate::gateway) fn malformed_stream(fault: &StreamFault) -> Verdict {
+    Verdict::of(Cause::Network, fault.api_error())
+}
+
+pub(in crate::gateway) fn truncated() -> Verdict {
+    Verdict::of(Cause::Network, ApiError::truncated())
+}

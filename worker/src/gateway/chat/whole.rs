@@ -1,0 +1,88 @@
+//! An answer that comes whole.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::super::attempts::{Attempt, fetch};
+use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
+use crate::host::{Clock, Host};
+use crate::pool::{Cause, Verdict};
+use crate::reply::Reply;
+use crate::translate::{
+    AnswerError, ChatAnswer, SoftFailure, Usage, chat_response, chat_responses, resumed_body,
+};
+
+/// What an attempt gave.
+pub(super) struct Answered {
+    /// Gemini's answers, each going on with the one before it.
+    pub(super) bodies: Vec<Bytes>,
+    /// What they say.
+    pub(super) answer: ChatAnswer,
+}
+
+impl<H: Host + Clone> Chat<'_, '_, H> {
+    /// Makes one attempt. Where the limit of one call cuts the answer and the caller wants more, further
+    /// calls go on with it on the same key, each counted as the call that it is.
+    pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Answered, Verdict> {
+        let Attempt { origin, mut record, .. } = attempt;
+        let host = self.context.host;
+        let mut bodies = Vec::new();
+        let mut last = None;
+        let mut next = call.body.clone();
+        loop {
+            let fetched = fetch(host, origin.clone().post(call.path.clone(), next)).await;
+            let now = host.clock().now();
+            let (answer, body) = match fetched {
+                Ok(body) => {
+                    record.received(now);
+                    (chat_response(&body, &call.context, &self.envelope), body)
+                }
+                Err(verdict) => {
+                    let verdict = record.failed(verdict, &Usage::default(), host);
+                    return self.cut(call, bodies, last).ok_or(verdict);
+                }
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(failure) => {
+                    let usage = failure.usage;
+                    let verdict = record.failed(soft_failure(failure), &usage, host);
+                    return self.cut(call, bodies, last).ok_or(verdict);
+                }
+            };
+            bodies.push(body);
+            let may_go_on = call.context.resumes() && bodies.len() <= MOST_CONTINUATIONS;
+            let usage = answer.usage;
+            let token = answer.continuation.clone().filter(|_| may_go_on);
+            last = Some(answer);
+            let Some(token) = token else {
+                record.succeeded(&usage, host);
+                let unreadable = || soft_failure(AnswerError { reason: SoftFailure::Malformed, usage });
+                return self.cut(call, bodies, last).ok_or_else(unreadable);
+            };
+            record.one_more(&usage, now);
+            next = resumed_body(&call.body, &token).into();
+        }
+    }
+
+    /// What there is of an answer, if there is any: one that could not be gone on with tells that it was
+    /// cut, and how its caller can go on.
+    fn cut(&self, call: &Call, bodies: Vec<Bytes>, last: Option<ChatAnswer>) -> Option<Answered> {
+        if let [_, _, ..] = bodies.as_slice() {
+            let answer = chat_responses(&[&bodies], &call.context, &self.envelope).ok()?;
+            return Some(Answered { bodies, answer });
+        }
+        Some(Answered { bodies, answer: last? })
+    }
+
+    /// The reply that an answer makes.
+    pub(super) fn reply(&self, answer: ChatAnswer) -> Reply<H> {
+        OwnSignatures::of(self.context).remember(answer.signatures);
+        let blocked = self.blocked_prompt(answer.prompt_block.as_deref());
+        blocked.unwrap_or_else(|| Reply::json(StatusCode::OK, answer.body))
+    }
+}
+
+pub(in crate::gateway) fn soft_failure(failure: AnswerError) -> Verdict {
+    Verdict::of(Cause::SoftFailure, failure.into())
+}

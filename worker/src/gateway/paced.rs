@@ -1,0 +1,112 @@
+//! A streamed answer that goes out piece by piece, in pools that wish it.
+//!
+//! In: the events of an [`EventStream`], read ahead of the client by a bounded amount. Out: the same events, evenly.
+//! What must never happen: that pacing slows Gemini down or outlives the client. Dropping this drops the stream
+//! behind it, and with it the call to Gemini.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream;
+use jiff::Timestamp;
+use pool_shared::Pacing;
+
+use super::events::EventStream;
+use crate::host::{BoxedStream, Clock, Host};
+use crate::translate::Pacer;
+
+/// The events of an answer, as they are to go out.
+pub enum OutgoingEvents<H: Host> {
+    /// As Gemini makes them.
+    Plain(Box<EventStream<H>>),
+    /// Evenly.
+    Paced(Box<PacedStream<H>>),
+}
+
+impl<H: Host + Clone> OutgoingEvents<H> {
+    /// The same events, paced. `host` tells the time and sleeps.
+    #[must_use]
+    pub(super) fn paced(self, pacing: Pacing, host: &H) -> Self {
+        match self {
+            Self::Plain(events) => Self::Paced(Box::new(PacedStream::new(*events, pacing, host.clone()))),
+            paced @ Self::Paced(_) => paced,
+        }
+    }
+}
+
+impl<H: Host + Clone> OutgoingEvents<H> {
+    /// The next bytes for the client, whole events; `None` at the end. Dropping it before its end closes the
+    /// connection to Gemini.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Plain(events) => events.next().await,
+            Self::Paced(events) => events.next().await,
+        }
+    }
+}
+
+/// A stream on its way through a [`Pacer`].
+pub struct PacedStream<H> {
+    host: H,
+    pacer: Pacer,
+    /// `None` once it has ended. A stream, since one may stop waiting for its next item and lose nothing.
+    source: Option<BoxedStream<Bytes>>,
+    /// When the last events came.
+    arrived: Timestamp,
+    /// How long to wait before anything else is sent.
+    wait: Duration,
+}
+
+impl<H: Host + Clone> PacedStream<H> {
+    fn new(events: EventStream<H>, pacing: Pacing, host: H) -> Self {
+        let source = stream::unfold(events, |mut events| async move {
+            let bytes = events.next().await?;
+            Some((bytes, events))
+        });
+        let arrived = host.clock().now();
+        let (pacer, source) = (Pacer::new(pacing), Some(Box::pin(source) as BoxedStream<Bytes>));
+        Self { host, pacer, source, arrived, wait: Duration::ZERO }
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let wait = std::mem::take(&mut self.wait);
+        if !wait.is_zero() {
+            self.read_for(wait).await;
+        }
+        loop {
+            if let Some(piece) = self.pacer.next_piece() {
+                self.wait = piece.wait;
+                return Some(piece.events);
+            }
+            let events = self.source.as_mut()?.next().await;
+            self.take(events);
+        }
+    }
+
+    /// Reads ahead until it is time to send again.
+    async fn read_for(&mut self, wait: Duration) {
+        let host = self.host.clone();
+        let mut sleep = pin!(host.clock().sleep(wait));
+        while let Some(source) = self.source.as_mut().filter(|_| !self.pacer.is_full()) {
+            match select(&mut sleep, source.next()).await {
+                Either::Left(_) => return,
+                Either::Right((events, _)) => self.take(events),
+            }
+        }
+        sleep.await;
+    }
+
+    fn take(&mut self, events: Option<Bytes>) {
+        let Some(events) = events else {
+            self.source = None;
+            return self.pacer.end();
+        };
+        let now = self.host.clock().now();
+        let after = now.duration_since(self.arrived).try_into().unwrap_or_default();
+        self.arrived = now;
+        self.pacer.push(&events, after);
+    }
+}
