@@ -102,7 +102,9 @@ mod terminal {
         });
 
         pty.resize(60, 12);
-        pty.wait_until("narrower", |screen| screen.contents().lines().next().unwrap().ends_with("LIVE"));
+        pty.wait_until("narrower", |screen| {
+            screen.contents().lines().next().is_some_and(|line| line.ends_with("LIVE"))
+        });
         pty.resize(20, 5);
         pty.wait_for("enlarge me");
         pty.resize(1, 1);
