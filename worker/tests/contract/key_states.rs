@@ -58,11 +58,18 @@ pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
     let ids = json!([named(&new.keys, "good").id]);
     world.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": {"enabled": false}})).await;
 
-    // Every key is asked, since none answers.
-    while world.chat(&pool, "hello").await.header("retry-after").is_empty() {}
-    let seen = eventually("every key's state", async || {
+    // Every key is asked, since none answers; and asked again when the minute ends on the way.
+    let (seen, shown, all, stats) = eventually("every key's state", async || {
+        while world.chat(&pool, "hello").await.header("retry-after").is_empty() {}
         let keys = list(world, &pool, "").await;
-        (!keys.states.contains_key(&KeyState::Healthy)).then_some(keys)
+        let shown: PoolShown = world.get(&format!("/pools/{}", pool.id)).await.json(200);
+        let all: PoolList = world.get("/pools").await.json(200);
+        let stats = world.pool_stats(&pool).await;
+        let none_is_back = [&keys.states, &shown.states, &all.pools[0].states]
+            .iter()
+            .all(|states| !states.contains_key(&KeyState::Healthy))
+            && stats.keys.iter().all(|row| row.condition.state != KeyState::Healthy);
+        none_is_back.then_some((keys, shown, all, stats))
     })
     .await;
     let expected = [
@@ -90,10 +97,7 @@ pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
     }
     let counts: BTreeMap<_, _> = expected.iter().map(|(_, state, _)| (*state, 1)).collect();
     assert_eq!(seen.states, counts);
-    let shown: PoolShown = world.get(&format!("/pools/{}", pool.id)).await.json(200);
-    let all: PoolList = world.get("/pools").await.json(200);
     assert_eq!((&shown.states, &all.pools[0].states), (&counts, &counts));
-    let stats = world.pool_stats(&pool).await;
     for row in stats.keys {
         let key = seen.keys.iter().find(|key| key.id == row.key).unwrap();
         assert_eq!(row.condition.state, key.condition.state);

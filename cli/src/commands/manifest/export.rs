@@ -65,7 +65,8 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
         let settings = &pool.settings;
         let spec = PoolSpec {
             description: Some(pool.description.clone()).filter(|text| !text.is_empty()),
-            enabled: Some(pool.enabled).filter(|enabled| !enabled),
+            // Always there, so that each pool has a header of its own for what is added by hand.
+            enabled: Some(pool.enabled),
             allowed_models: Some(pool.allowed_models.clone()).filter(|models| !models.is_empty()),
             sticky: Some(settings.sticky).filter(|sticky| *sticky),
             aliases: Some(settings.aliases.clone()).filter(|aliases| !aliases.is_empty()),
