@@ -1,6 +1,7 @@
 //! Fakes for the host's traits, for unit tests: they can fail, and fail after the write went through.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -281,6 +282,8 @@ pub struct FakeParts {
     pub upstream: FakeUpstream,
     pub internet: FakeInternet,
     pub clock: Arc<ManualClock>,
+    /// Where requests come from.
+    pub client_address: Mutex<Option<IpAddr>>,
     random: SeededRandom,
 }
 
@@ -301,6 +304,7 @@ impl FakeHost {
             upstream: FakeUpstream::default(),
             internet: FakeInternet::default(),
             clock,
+            client_address: Mutex::default(),
             random: SeededRandom::new(1),
         };
         Self { parts: Arc::new(parts) }
@@ -335,7 +339,8 @@ impl FakeHost {
         let body = FakeIncoming(Bytes::copy_from_slice(body.as_bytes()));
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let (path, query) = (path.to_owned(), query.map(ToOwned::to_owned));
-        let request = IncomingRequest { method, path, query, headers, body };
+        let client_address = *self.parts.client_address.lock().unwrap();
+        let request = IncomingRequest { method, path, query, headers, body, client_address };
         let mut reply = service.handle(self, request).await;
         let text = match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),

@@ -84,7 +84,7 @@ async fn list(ctx: &mut Ctx, pool: &PoolRef) -> Result<Outcome, CliError> {
 async fn create(ctx: &mut Ctx, pool: &PoolRef, name: String) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let created =
-        client.create_client_key(pool.as_str(), &ClientKeyCreate { name, expires_in_s: None }).await?;
+        client.create_client_key(pool.as_str(), &ClientKeyCreate { name, ..ClientKeyCreate::default() }).await?;
     ctx.out.result(&created, |view| {
         format!(
             "created client key {} of pool {pool}\n\n{}\n  {}",

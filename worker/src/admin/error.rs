@@ -6,7 +6,7 @@ use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::reply::Reply;
-use crate::service::{BODY_LIMIT, SetupError};
+use crate::service::{BODY_LIMIT, SettleError, SetupError};
 use crate::store::StoreError;
 
 /// Why a request of the admin API was not done.
@@ -72,6 +72,15 @@ pub enum AdminError {
     /// The service's own fault.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl From<SettleError> for AdminError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Store(error) => Self::Store(error),
+            SettleError::Setup(error) => Self::NotSetUp(error),
+        }
+    }
 }
 
 impl From<IncomingBodyError> for AdminError {

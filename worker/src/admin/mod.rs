@@ -12,6 +12,7 @@ mod key_checks;
 mod key_exports;
 mod key_states;
 mod keys;
+mod master;
 mod migration;
 mod pool_copies;
 mod pools;
@@ -105,6 +106,9 @@ where
     B: IncomingBody,
 {
     let (endpoint, route) = routes::find(&request.method, &request.path)?;
+    if route.access == Access::Open || sessions::presented_token(&request.headers).is_ok() {
+        service.settle(host).await?;
+    }
     let token = match route.access {
         Access::Open => None,
         _ => Some(sessions::authenticate(service, host, &request.headers).await?),
@@ -126,6 +130,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
+            Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
             Endpoint::ListTokens => self.list_tokens().await,
             Endpoint::CreateToken => self.create_token(body.read().await?).await,
             Endpoint::DeleteToken(id) => self.delete_token(&id).await,
@@ -146,6 +151,10 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Events => self.events(query).await,
             Endpoint::ListClientKeys(pool) => self.list_client_keys(&pool).await,
             Endpoint::CreateClientKey(pool) => self.create_client_key(&pool, body.read().await?).await,
+            Endpoint::UpdateClientKey(pool, id) => {
+                self.update_client_key(&pool, &id, body.read().await?).await
+            }
+            Endpoint::ImportClientKeys(pool) => self.import_client_keys(&pool, body.read().await?).await,
             Endpoint::DeleteClientKey(pool, id) => self.delete_client_key(&pool, &id).await,
             Endpoint::ListKeys(pool) => self.list_keys(&pool, query).await,
             Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,

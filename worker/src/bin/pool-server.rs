@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> Result<()> {
         data_dir: arguments.data_dir.clone(),
         gemini_base_url: arguments.gemini_base_url,
         master_key: secret_from_environment("MASTER_KEY")?,
+        previous_master_key: secret_from_environment("MASTER_KEY_PREV")?,
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
+use super::callers::Caller;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
@@ -59,7 +60,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, .. } = self.context;
+        let Context { service, host, pool, caller, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -78,6 +79,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             let mut record = AttemptRecord {
                 service: Arc::clone(service),
                 pool: pool.id.clone(),
+                caller: caller.clone(),
                 lease: Some(lease),
                 account: None,
                 tokens: 0,
@@ -148,6 +150,7 @@ impl Origin {
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
+    caller: Option<Caller>,
     lease: Option<Lease>,
     account: Option<Account>,
     /// Input tokens of the calls before the last one.
@@ -177,6 +180,7 @@ impl AttemptRecord {
         Self {
             service: Arc::clone(service),
             pool: pool.clone(),
+            caller: None,
             lease: Some(lease),
             account: Some(Account { key: key.clone(), model: model.to_owned() }),
             tokens: 0,
@@ -250,6 +254,10 @@ impl AttemptRecord {
 
     fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {
         let Some(Account { key, model }) = self.account.take() else { return };
+        let tokens = usage.prompt.saturating_add(usage.completion);
+        if let Some(caller) = self.caller.as_ref().filter(|_| tokens > 0) {
+            caller.spent(&self.service, &self.pool, tokens);
+        }
         let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
         self.service.count(&CountedAttempt {
             pool: self.pool.clone(),

@@ -14,6 +14,7 @@ pub mod cloudflare;
 pub mod native;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -232,7 +233,12 @@ pub struct IncomingRequest<B> {
     pub headers: HeaderMap,
     /// The body, unread.
     pub body: B,
+    /// Where the client is, as far as the host can be sure of it.
+    pub client_address: Option<IpAddr>,
 }
+
+/// The header in which Cloudflare names the client's address, in place of what the client may have sent.
+pub const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
 /// The request headers that the service looks at. A host for which reading headers is dear copies
 /// these and no others.
@@ -243,6 +249,7 @@ pub const REQUEST_HEADERS: &[&str] = &[
     "content-length",
     "origin",
     "access-control-request-headers",
+    CLIENT_ADDRESS,
 ];
 
 /// A client's request body.

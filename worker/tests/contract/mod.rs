@@ -25,6 +25,7 @@ mod embeddings;
 mod failures;
 mod key_states;
 mod keys;
+mod master_key;
 mod media;
 mod models;
 mod pools;
@@ -81,7 +82,16 @@ mod suite {
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:
-            a_client_key_works_until_it_is_revoked;
+            a_client_key_works_until_it_is_revoked
+            a_client_key_is_kept_to_its_limits
+            a_client_key_is_kept_to_its_models
+            a_client_key_is_kept_to_its_networks
+            a_client_key_is_changed_field_by_field
+            keys_of_another_system_go_on_working
+            client_keys_that_make_no_sense_are_refused;
+        master_key:
+            everything_goes_over_to_a_new_master_key
+            another_master_key_opens_nothing;
         doors:
             no_admin_route_opens_without_an_admin_token
             no_route_of_the_data_plane_opens_without_a_client_key

@@ -20,7 +20,9 @@ use super::config_object::ConfigStub;
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
 use super::{CloudflareHost, WorkerRandom, pump};
 use crate::admin::AdminError;
-use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS};
+use crate::host::{
+    CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS,
+};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{BODY_LIMIT, FollowUp, Service, Settings, SetupError};
 use crate::store::StoreError;
@@ -41,6 +43,7 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         }
         let secret = |name| env.secret(name).ok().map(|secret| secret.to_string());
         let settings = Settings::new(secret("MASTER_KEY").as_deref(), secret("ADMIN_PASSWORD").as_deref())?;
+        let settings = settings.with_previous_master_key(secret("MASTER_KEY_PREV").as_deref())?;
         let shards = env.var("LEDGER_SHARDS").ok().map(|shards| shards.to_string());
         let settings = settings.with_ledger_shards(shards.as_deref())?;
         let service = Arc::new(Service::new(settings, &WorkerRandom));
@@ -158,12 +161,15 @@ pub(super) fn ledger_namespace(env: &Env) -> Result<ObjectNamespace, SetupError>
 
 fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
     let url = request.url()?;
+    let headers = incoming_headers(&request);
+    let client = headers.get(CLIENT_ADDRESS).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     Ok(IncomingRequest {
         method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
         path: url.path().to_owned(),
         query: url.query().map(ToOwned::to_owned),
-        headers: incoming_headers(&request),
+        headers,
         body: WorkerBody(request),
+        client_address: client,
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -48,7 +48,10 @@ pub struct ServerConfig {
     pub gemini_base_url: Url,
     /// The master key; taken from the data folder, or made there, when it is not given.
     pub master_key: Option<Secret>,
-    /// The admin password, likewise.
+    /// The master key before that one, while not everything is sealed under the new one; taken from the
+    /// data folder when it is not given and is there.
+    pub previous_master_key: Option<Secret>,
+    /// The admin password; taken or made like the master key.
     pub admin_password: Option<Secret>,
 }
 
@@ -107,10 +110,16 @@ impl Server {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
         let file = config.data_dir.join("pool.db");
-        let secrets =
-            SecretFiles::read_or_create(&config.data_dir, &file, config.master_key, config.admin_password)?;
+        let secrets = SecretFiles::read_or_create(
+            &config.data_dir,
+            &file,
+            config.master_key,
+            config.previous_master_key,
+            config.admin_password,
+        )?;
         let settings =
-            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?;
+            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
+                .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?;
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;
@@ -151,6 +160,7 @@ impl Server {
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
     let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(when_stopped(stopped.clone())).into_future();
     tokio::select! {
@@ -178,7 +188,11 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let request = IncomingRequest {
         method: parts.method,
@@ -186,6 +200,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         query: parts.uri.query().map(ToOwned::to_owned),
         headers: parts.headers,
         body: NativeBody(body.into_data_stream()),
+        client_address: Some(client.ip().to_canonical()),
     };
     let reply = shared.service.handle(&shared.host, request).await;
     if reply.follow_up != FollowUp::default() {

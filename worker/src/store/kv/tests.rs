@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
-    ClientKeyId, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, TranslationSettings, Weight,
+    ClientKeyId, ClientKeyRules, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate,
+    TranslationSettings, Weight,
 };
 
 use super::*;
@@ -178,6 +179,8 @@ fn client_key(name: &str) -> NewClientKey {
         name: name.to_owned(),
         hint: "hint".to_owned(),
         expires_at: None,
+        rules: ClientKeyRules::default(),
+        weak: false,
     }
 }
 
@@ -239,7 +242,7 @@ async fn an_edit_costs_one_write_and_a_new_client_key_two() {
     world.rename(&pool, "live").await;
     world.publish().await.unwrap();
     assert_eq!(world.kv.writes(), 1);
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     assert_eq!(world.kv.writes(), 2);
     world.publish().await.unwrap();
@@ -372,7 +375,7 @@ async fn a_new_client_key_works_although_the_pool_s_document_is_shown_late() {
     let world = World::new().await;
     let pool = world.create("prod").await;
     world.publish().await.unwrap();
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     // The entry is new, so nobody holds an old one; of the document only the old one is seen.
     world.kv.names.lock().unwrap().get_mut("v1:pool:pool-prod").unwrap().pop();
@@ -384,7 +387,7 @@ async fn a_new_client_key_works_although_the_pool_s_document_is_shown_late() {
 async fn a_revoked_client_key_is_refused_although_its_entry_is_shown_late() {
     let world = World::new().await;
     let pool = world.create("prod").await;
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     assert!(world.store.delete_client_key(&pool, &ClientKeyId::new("more"), now()).await.unwrap());
     world.publish().await.unwrap();

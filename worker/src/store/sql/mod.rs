@@ -9,6 +9,7 @@ mod audit;
 mod client_keys;
 pub(super) mod copying;
 mod keys;
+pub(super) mod master;
 mod rows;
 pub(super) mod schema;
 pub(super) mod snapshot;
@@ -24,8 +25,9 @@ use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
-    AuditFilter, BatchOutcome, Change, ConfigStore, EnabledKey, KeyFilter, KeyPage, NewClientKey, NewKey,
-    NewPool, Page, PoolConfig, PoolReader, Refreshed, StoreError, StoredAdminToken,
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
+    NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Rewrapped, StoreError,
+    StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -161,6 +163,10 @@ impl<D: SqlDatabase> PoolReader for SqlStore<D> {
     async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
         snapshot::read_refreshed(&self.run(snapshot::if_changed(pool, version)).await?)
     }
+
+    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+        Ok(read_rows(&self.run_one(master::hash_keys()).await?)?.pop())
+    }
 }
 
 impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
@@ -185,10 +191,26 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(read_rows(&self.run_one(admin::data_key(pool)).await?)?.pop())
     }
 
+    async fn data_keys(
+        &self,
+        after: Option<&PoolId>,
+        limit: u32,
+    ) -> Result<Vec<(PoolId, Sealed)>, StoreError> {
+        read_rows(&self.run_one(master::data_keys(after, limit)).await?)
+    }
+
+    async fn rewrap_data_keys(&self, rewrapped: &[Rewrapped]) -> Result<u64, StoreError> {
+        Ok(self.run_one(master::rewrap_data_keys(rewrapped)?).await?.changes)
+    }
+
+    async fn put_hash_keys(&self, old: Option<&Sealed>, new: &Sealed) -> Result<(), StoreError> {
+        self.run_one(master::put_hash_keys(old, new)).await.map(drop)
+    }
+
     async fn create_pool(&self, pool: &NewPool, change: Change) -> Result<(), StoreError> {
         let mut statements = vec![admin::insert_pool(pool, change.at)?];
         statements.extend(audit::note(&change, None)?);
-        statements.push(client_keys::insert(&pool.id, &pool.client_key, change.at));
+        statements.push(client_keys::insert(&pool.id, std::slice::from_ref(&pool.client_key), change.at)?);
         statements.push(keys::insert(&pool.id, &pool.keys, change.at)?);
         self.run(statements).await.map(drop)
     }
@@ -267,15 +289,26 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         client_keys::read(&self.run_one(client_keys::list(pool)).await?)
     }
 
-    async fn create_client_key(
+    async fn create_client_keys(
         &self,
         pool: &PoolId,
-        client_key: &NewClientKey,
+        new_keys: &[NewClientKey],
         change: Change,
-    ) -> Result<(), StoreError> {
-        let insert = client_keys::insert(pool, client_key, change.at);
+    ) -> Result<u64, StoreError> {
+        let insert = client_keys::insert(pool, new_keys, change.at)?;
         let further = [client_keys::forget_expired(pool, change.at), admin::touch_pool(pool, change.at)];
-        self.change(insert, &change, further).await.map(drop)
+        self.change(insert, &change, further).await
+    }
+
+    async fn update_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        update: &ClientKeyChange,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let touch = admin::touch_pool(pool, change.at);
+        Ok(self.change(client_keys::update(pool, id, update)?, &change, [touch]).await? > 0)
     }
 
     async fn rotate_client_key(

@@ -27,7 +27,9 @@ const VERSION_1: &[&str] = &[
         name TEXT NOT NULL,
         hint TEXT NOT NULL,
         created_at INTEGER NOT NULL,
-        expires_at INTEGER
+        expires_at INTEGER,
+        rules TEXT,
+        weak INTEGER
     ) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS client_keys_by_pool ON client_keys (pool_id, id)",
     "CREATE TABLE IF NOT EXISTS keys (
@@ -55,6 +57,11 @@ const VERSION_1: &[&str] = &[
         expires_at INTEGER NOT NULL,
         scopes TEXT,
         pool_id TEXT
+    ) WITHOUT ROWID",
+    // What is sealed under the master key and belongs to no pool, by name. Empty before the first rotation.
+    "CREATE TABLE IF NOT EXISTS secrets (
+        name TEXT PRIMARY KEY,
+        sealed TEXT NOT NULL
     ) WITHOUT ROWID",
     // By the hour, so that a use hardly ever writes.
     "CREATE TABLE IF NOT EXISTS admin_token_uses (
