@@ -82,7 +82,7 @@ where
 fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
-        "x-request-id, x-pool-dropped, x-pool-model, retry-after, retry-after-ms, \
+        "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
          x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
          x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
     )

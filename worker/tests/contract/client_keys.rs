@@ -5,7 +5,7 @@ use pool_shared::{ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyL
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::world::{MODEL, Pool, World, prompt, send};
+use super::world::{MODEL, Pool, World, eventually, prompt, send};
 
 /// A further client key of a pool, as its caller knows it.
 async fn client_key(world: &World, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
@@ -67,7 +67,7 @@ pub async fn a_client_key_is_kept_to_its_limits(world: &World) {
     let (reset, retry) = (told(&refused, "requests").remove(2), refused.header("retry-after"));
     assert!(reset.ends_with('s') && retry.parse::<u64>().unwrap() <= 65, "{reset} {retry}");
     assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset-tokens"));
-    assert_eq!(world.tally("good").total(), 1, "Gemini does not hear of what is refused here");
+    assert_eq!(world.tally("good").requests, 1, "Gemini does not hear of what is refused here");
     assert_eq!(world.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
 
     let limits = json!({"limits": {"tokens_per_minute": 20}});
@@ -210,4 +210,57 @@ pub async fn client_keys_that_make_no_sense_are_refused(world: &World) {
     }
     let list: ClientKeyList = world.get(&path).await.json(200);
     assert_eq!(list.client_keys.len(), 2, "nothing was imported");
+}
+
+pub async fn a_client_key_is_rotated_without_a_gap(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let first = world.get(&path).await.json::<ClientKeyList>(200).client_keys.remove(0);
+    let rotated: ClientKeyCreated =
+        world.post(&format!("{path}/{}/rotate", first.id), &json!({})).await.json(201);
+    assert_eq!((&rotated.client_key.name, rotated.client_key.expires_at), (&first.name, None));
+    let new = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
+    for caller in [&pool, &new] {
+        assert_eq!(world.chat(caller, "hello").await.status, 200);
+    }
+    let list: ClientKeyList = world.get(&path).await.json(200);
+    let old = list.client_keys.iter().find(|key| key.id == first.id).unwrap();
+    let hours = old.expires_at.unwrap().duration_since(rotated.client_key.created_at).as_hours();
+    assert_eq!((list.client_keys.len(), hours), (2, 24));
+    // Without a grace the old one stops at once.
+    let rotate = format!("{path}/{}/rotate", rotated.client_key.id);
+    let third: ClientKeyCreated = world.post(&rotate, &json!({"grace_s": 0})).await.json(201);
+    world.chat(&new, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let third = Pool { id: pool.id.clone(), client_key: third.secret.expose().to_owned() };
+    assert_eq!(world.chat(&third, "hello").await.status, 200);
+    world.post(&format!("{path}/ck-none/rotate"), &json!({})).await.admin_error(404, ErrorCode::NotFound);
+    let long = json!({"grace_s": 31 * 24 * 3600});
+    world
+        .post(&format!("{path}/{}/rotate", first.id), &long)
+        .await
+        .admin_error(400, ErrorCode::InvalidRequest);
+}
+
+pub async fn a_client_key_stops_at_its_end(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let short = json!({"name": "short", "expires_in_s": 2});
+    let created: ClientKeyCreated = world.post(&path, &short).await.json(201);
+    assert!(created.client_key.expires_at.unwrap() > created.client_key.created_at);
+    let caller = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
+    let refused = eventually("the client key's end", async || {
+        Some(world.chat(&caller, "hello").await).filter(|answer| answer.status != 200)
+    })
+    .await;
+    refused.openai_error(401, Some("invalid_api_key"));
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    // The next new client key takes its place.
+    world.post(&path, &json!({"name": "next"})).await;
+    let list: ClientKeyList = world.get(&path).await.json(200);
+    let names: Vec<_> = list.client_keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["first", "next"]);
+    for seconds in [0, 100_000 * 24 * 3600_u64] {
+        let body = json!({"expires_in_s": seconds});
+        world.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
 }

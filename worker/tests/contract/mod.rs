@@ -16,9 +16,11 @@ pub mod answer;
 pub mod events;
 pub mod world;
 
+mod audit;
 mod bad_input;
 mod chat;
 mod client_keys;
+mod copies;
 mod counting;
 mod doors;
 mod embeddings;
@@ -34,6 +36,7 @@ mod retries;
 mod sessions;
 mod state;
 mod streams;
+mod tokens;
 mod translation;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
@@ -88,10 +91,26 @@ mod suite {
             a_client_key_is_kept_to_its_networks
             a_client_key_is_changed_field_by_field
             keys_of_another_system_go_on_working
-            client_keys_that_make_no_sense_are_refused;
+            client_keys_that_make_no_sense_are_refused
+            a_client_key_is_rotated_without_a_gap
+            a_client_key_stops_at_its_end;
         master_key:
             everything_goes_over_to_a_new_master_key
             another_master_key_opens_nothing;
+        tokens:
+            a_token_is_shown_once_listed_and_revoked
+            a_token_that_makes_no_sense_is_refused
+            every_route_wants_its_scope
+            a_token_of_one_pool_opens_no_other
+            nobody_gives_away_more_than_he_has;
+        audit:
+            every_change_is_noted_and_nothing_else
+            the_audit_is_filtered_and_paged;
+        copies:
+            a_copy_has_all_but_the_client_keys
+            a_copy_of_many_keys_goes_in_steps
+            exported_keys_are_what_was_imported
+            a_pool_s_models_are_what_gemini_offers;
         doors:
             no_admin_route_opens_without_an_admin_token
             no_route_of_the_data_plane_opens_without_a_client_key

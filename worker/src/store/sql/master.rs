@@ -34,7 +34,7 @@ pub(super) fn data_keys(after: Option<&PoolId>, limit: u32) -> Statement {
 /// before to whoever has them open.
 pub(super) fn rewrap_data_keys(rewrapped: &[Rewrapped]) -> Result<Statement, StoreError> {
     Ok(Statement::new(
-        "UPDATE pools SET data_key = (SELECT value ->> '$.new' FROM json_each(?1) WHERE value ->> '$.pool' = id)
+        "UPDATE pools SET data_key = (SELECT value ->> '$.new' FROM json_each(?1) WHERE value ->> '$.pool' = pools.id)
          WHERE (id, data_key) IN (SELECT value ->> '$.pool', value ->> '$.old' FROM json_each(?1))",
         [json_text(&rewrapped)?],
     ))
