@@ -129,18 +129,18 @@ pub async fn a_client_key_is_changed_field_by_field(world: &World) {
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 5}, "expires_in_s": 3600});
     let (caller, created) = client_key(world, &pool, rules).await;
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
-    let patch = async |change: Value| world.patch(&path, &change).await.json::<ClientKey>(200);
+    let change = async |update: Value| world.patch(&path, &update).await.json::<ClientKey>(200);
 
     let mut expected = created.clone();
-    assert_eq!(patch(json!({})).await, expected);
+    assert_eq!(change(json!({})).await, expected);
     expected.rules.allowed_models = vec![MODEL.to_owned()];
-    assert_eq!(patch(json!({"allowed_models": [MODEL]})).await, expected);
-    expected.name = "build".to_owned();
-    assert_eq!(patch(json!({"name": "build"})).await, expected);
+    assert_eq!(change(json!({"allowed_models": [MODEL]})).await, expected);
+    "build".clone_into(&mut expected.name);
+    assert_eq!(change(json!({"name": "build"})).await, expected);
     expected.expires_at = None;
-    assert_eq!(patch(json!({"expires_in_s": 0})).await, expected);
+    assert_eq!(change(json!({"expires_in_s": 0})).await, expected);
     expected.rules.limits = pool_shared::Limits { requests_per_minute: Some(1), ..Default::default() };
-    assert_eq!(patch(json!({"limits": {"requests_per_minute": 1}})).await, expected);
+    assert_eq!(change(json!({"limits": {"requests_per_minute": 1}})).await, expected);
     let list: ClientKeyList = world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
     assert!(list.client_keys.contains(&expected));
 
@@ -152,7 +152,7 @@ pub async fn a_client_key_is_changed_field_by_field(world: &World) {
     let successor = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
     assert_eq!(world.chat(&successor, "hello").await.status, 200);
     world.chat(&successor, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
-    patch(json!({"limits": {}})).await;
+    change(json!({"limits": {}})).await;
     assert_eq!(world.chat(&caller, "hello").await.status, 200);
 }
 

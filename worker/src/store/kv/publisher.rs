@@ -22,7 +22,7 @@ use crate::service::lock;
 use crate::sql::{Outcome, Statement};
 use crate::store::StoreError;
 use crate::store::copy::Table;
-use crate::store::sql::{SqlDatabase, copying, master, read_rows, store_error};
+use crate::store::sql::{SqlDatabase, copying, master, read_rows, schema, store_error};
 
 /// Names that are published between two looks at what is left.
 const ROUND: u32 = 20;
@@ -84,6 +84,10 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
                 continue;
             };
             self.run(outbox::set_up()).await?;
+            for addition in schema::additions() {
+                // It fails where the column is there.
+                let _ = self.database.batch(vec![addition]).await;
+            }
             if self.one::<u8>(outbox::is_restored()).await? != Some(1) {
                 self.restore().await?;
             }

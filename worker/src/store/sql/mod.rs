@@ -73,12 +73,16 @@ impl<D: SqlDatabase> SqlStore<D> {
         Self { database }
     }
 
-    /// Runs a batch; when it turns out that the tables are missing, makes them and runs it again. A
+    /// Runs a batch; when it turns out that tables or columns are missing, makes them and runs it again. A
     /// database that has them never pays for a check.
     async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
         match self.database.batch(statements.clone()).await {
             Err(error) if schema::is_missing(&error) => {
                 self.database.batch(schema::migrations()).await.map_err(store_error)?;
+                for addition in schema::additions() {
+                    // It fails where the column is there.
+                    let _ = self.database.batch(vec![addition]).await;
+                }
                 self.database.batch(statements).await.map_err(store_error)
             }
             other => other.map_err(store_error),
