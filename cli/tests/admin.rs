@@ -104,6 +104,12 @@ fn tokens_have_the_rights_that_they_were_given() {
     limited.file("keys.txt", gemini_key(1));
     assert_eq!(limited.run(&["key", "import", "prod", "--keys", "keys.txt"]).code, 0);
     golden!("token_forbidden", limited.run(&["pool", "delete", "prod", "--yes"]));
+    let create = ["token", "create", "imports", "--scope", "keys:import", "--pool", "prod", "-o", "json"];
+    let only = with_token(&service, &poolctl.run(&create).json()["secret"]);
+    only.file("keys.txt", gemini_key(1));
+    let run = only.run(&["key", "import", "prod", "--keys", "keys.txt", "--check", "-o", "json"]);
+    assert_eq!((run.code, &run.json()["duplicate"]), (0, &json!(1)), "{run}");
+    assert_eq!(only.run(&["key", "list", "prod"]).code, 4);
     assert!(limited.run(&["whoami"]).stdout.contains("keys:import, stats:read"));
 
     let id = created["token"]["id"].as_str().unwrap();

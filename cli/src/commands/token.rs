@@ -28,8 +28,8 @@ Examples:
     List,
     /// Make an admin token; it is shown once
     ///
-    /// A token can have no more rights than the one that makes it. It goes where
-    /// poolctl help environment says.
+    /// A token can have no more rights than the one that makes it. CI presents it by the environment:
+    /// poolctl help environment.
     #[command(after_long_help = "\
 Examples:
   poolctl token create ci --scope keys:import --scope stats:read --pool prod --expires 90d

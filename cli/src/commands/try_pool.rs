@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pool_shared::{ClientKeyCreate, Pool, Secret, TokenKind};
+use pool_shared::{ClientKeyCreate, ErrorCode, Pool, Secret, TokenKind};
 use serde_json::json;
 
 use super::{
@@ -66,9 +66,16 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         Some(key) => talk(ctx, &client, &key, &chat).await,
         None => with_own_key(ctx, &client, &pool, &chat).await,
     };
-    let chatted = chatted.map_err(|error| match error.code() {
-        Code::Service(_) => error.hint(format!("poolctl events '{}' shows what Gemini said", pool.name)),
-        _ => error,
+    let chatted = chatted.map_err(|error| {
+        let name = &pool.name;
+        match error.code() {
+            Code::Service(ErrorCode::Unauthorized) => {
+                error.hint(format!("poolctl client-key create '{name}'"))
+            }
+            Code::Service(ErrorCode::Forbidden) => error.hint(format!("poolctl pool show '{name}'")),
+            Code::Service(_) => error.hint(format!("poolctl events '{name}' shows what Gemini said")),
+            _ => error,
+        }
     })?;
     report(ctx, &client, &pool, &chatted).await?;
     Ok(Outcome::Done)

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+#[cfg(unix)]
+pub mod pty;
 pub mod service;
 
 use std::{
@@ -265,6 +267,7 @@ pub fn pool(name: &str, keys: u64) -> Value {
     json!({
         "id": "pool-00000000000000aa", "name": name, "description": "", "enabled": true, "allowed_models": [],
         "aliases": {}, "fallbacks": {}, "sticky": false,
+        "translation": pool_shared::TranslationSettings::default(),
         "keys": keys, "enabled_keys": keys, "version": 1,
         "created_at": "2026-11-03T12:00:00Z", "updated_at": "2026-11-03T12:00:00Z",
     })

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pool_shared::{KeyImportEntry, KeyImportReport, Pool};
+use pool_shared::{ErrorCode, KeyImportEntry, KeyImportReport, Pool, PoolId};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     client::{Client, chunks},
-    commands::DryRun,
+    commands::{DryRun, PoolRef},
     ctx::Ctx,
-    error::{CliError, Outcome},
+    error::{CliError, Code, Outcome},
     output::{View, counted},
 };
 
@@ -67,15 +67,15 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let pool = args.pool.get()?;
     let mut keys = file::read(ctx, &args.keys).await?;
     let client = ctx.client().await?;
-    let pool = client.pool(pool.as_str()).await?;
+    let pool = named(&client, &pool).await?;
     let mut lines = LineReport::of(&keys);
     let probed =
-        if args.check { Some(probe(ctx, &client, &pool, &mut keys, &mut lines).await?) } else { None };
+        if args.check { Some(probe(ctx, &client, &pool.id, &mut keys, &mut lines).await?) } else { None };
     if args.dry.dry_run {
-        return dry_run(ctx, args.report.as_deref(), &pool, keys.entries.len(), probed.as_ref(), &lines);
+        return dry_run(ctx, args.report.as_deref(), &pool.name, keys.entries.len(), probed.as_ref(), &lines);
     }
     let mut import = KeyImportReport::default();
-    let ended = send(ctx, &client, &pool, &keys.entries, &mut import, &mut lines).await;
+    let ended = send(ctx, &client, &pool.id, &keys.entries, &mut import, &mut lines).await;
     if let Some(path) = &args.report {
         lines.write(path)?;
     }
@@ -95,10 +95,27 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(if refused { Outcome::Partial } else { report::outcome(&import) })
 }
 
+/// What an import needs to know of its pool.
+struct Target {
+    id: PoolId,
+    name: String,
+}
+
+/// The pool, by its own id. A token for imports alone may not look at it; the service takes names, too.
+async fn named(client: &Client, pool: &PoolRef) -> Result<Target, CliError> {
+    match client.pool(pool.as_str()).await {
+        Ok(Pool { id, name, .. }) => Ok(Target { id, name }),
+        Err(error) if error.code() == Code::Service(ErrorCode::Forbidden) => {
+            Ok(Target { id: PoolId::new(pool.as_str()), name: pool.to_string() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn send(
     ctx: &mut Ctx,
     client: &Client,
-    pool: &Pool,
+    pool: &PoolId,
     entries: &[KeyImportEntry],
     import: &mut KeyImportReport,
     lines: &mut LineReport,
@@ -107,7 +124,7 @@ async fn send(
     for chunk in chunks(entries) {
         let sent: Vec<u64> = chunk.keys.iter().filter_map(|entry| entry.line).collect();
         let mut part = KeyImportReport::default();
-        client.import(&pool.id, std::iter::once(chunk), &mut part, &progress).await?;
+        client.import(pool, std::iter::once(chunk), &mut part, &progress).await?;
         lines.sent(&sent, &part);
         import.merge(part);
     }
@@ -117,7 +134,7 @@ async fn send(
 fn dry_run(
     ctx: &mut Ctx,
     report: Option<&Path>,
-    pool: &Pool,
+    pool: &str,
     keys: usize,
     probed: Option<&Probed>,
     lines: &LineReport,
@@ -130,7 +147,7 @@ fn dry_run(
         ctx.out.note(format!("checked: {}\n{refused}", summary(&probed.verdicts)).trim_end());
     }
     ctx.out.would(
-        &format!("add up to {} to pool {}", counted(keys, "key"), pool.name),
+        &format!("add up to {} to pool {pool}", counted(keys, "key")),
         json!({ "keys": keys, "checked": probed, "malformed": lines.malformed() }),
     )?;
     let flawed = lines.malformed() > 0 || probed.is_some_and(|probed| !probed.refused.is_empty());

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use pool_shared::{KeyCheck, KeyFile, KeyVerdict, Pool};
+use pool_shared::{KeyCheck, KeyFile, KeyVerdict, PoolId};
 use serde::Serialize;
 
 use super::{
@@ -49,7 +49,7 @@ fn keeps(verdict: KeyVerdict) -> bool {
 pub async fn probe(
     ctx: &mut Ctx,
     client: &Client,
-    pool: &Pool,
+    pool: &PoolId,
     file: &mut KeyFile,
     lines: &mut LineReport,
 ) -> Result<Probed, CliError> {
@@ -58,7 +58,7 @@ pub async fn probe(
         ids: Vec::new(),
         keys: entries.iter().map(|entry| entry.key.clone()).collect(),
     });
-    let (report, ended) = client.check(&pool.id, checks.collect(), &progress).await;
+    let (report, ended) = client.check(pool, checks.collect(), &progress).await;
     drop(progress);
     ended.map_err(|error| {
         let (done, all) = (report.results.len(), file.entries.len());

@@ -133,7 +133,7 @@ async fn fill(
     let mut lines = LineReport::of(&keys);
     let mut probed = None;
     if check {
-        match probe(ctx, client, &created.pool, &mut keys, &mut lines).await {
+        match probe(ctx, client, &created.pool.id, &mut keys, &mut lines).await {
             Ok(said) => probed = Some(said),
             Err(error) => return (None, Err(error)),
         }
