@@ -241,6 +241,7 @@ async fn what_a_rotation_seals_anew_is_published_and_outlives_the_database() {
     assert_eq!(world.reader.hash_keys().await, Ok(None));
     let sealed = |text: &str| Sealed::from(text.to_owned());
     world.store.put_hash_keys(None, &sealed("first")).await.unwrap();
+    world.publish().await.unwrap();
     world.store.put_hash_keys(None, &sealed("too late")).await.unwrap();
     world.store.put_hash_keys(Some(&sealed("first")), &sealed("second")).await.unwrap();
     let (other, old) = (PoolId::new("pool-other"), sealed("data key"));
