@@ -63,7 +63,10 @@ fn row_time(text: &str) -> jiff::Timestamp {
 #[cfg(unix)]
 mod terminal {
     use common::pty::Pty;
-    use pool_worker::host::native::{Server, ServerConfig};
+    use pool_worker::{
+        host::native::{Server, ServerConfig},
+        log::Log,
+    };
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
@@ -99,7 +102,9 @@ mod terminal {
         });
 
         pty.resize(60, 12);
-        pty.wait_until("narrower", |screen| screen.contents().lines().next().unwrap().ends_with("LIVE"));
+        pty.wait_until("narrower", |screen| {
+            screen.contents().lines().next().is_some_and(|line| line.ends_with("LIVE"))
+        });
         pty.resize(20, 5);
         pty.wait_for("enlarge me");
         pty.resize(1, 1);
@@ -163,6 +168,7 @@ mod terminal {
             gemini_base_url: service.gemini.url().parse().unwrap(),
             master_key: None,
             admin_password: Some(pool_shared::Secret::new(common::service::PASSWORD)),
+            log: Log::off(),
         };
         let server = service.runtime.block_on(Server::start(config(0))).unwrap();
         let (url, poolctl) = (server.url(), Poolctl::new());

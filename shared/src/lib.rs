@@ -57,7 +57,7 @@ pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};
 pub use secret::Secret;
-pub use session::{Login, LoginResponse, WhoAmI};
+pub use session::{Login, LoginResponse, SessionCreate, SessionCreated, SessionsRevoked, WhoAmI};
 pub use stats::{
     Activity, AttemptOutcome, Counters, KeyStats, Latency, ModelStats, OutcomeStats, PoolStats, PoolStatsRow,
     Quantiles, Rates, SeriesPoint, Stats, StatsStep, StatsWindow,

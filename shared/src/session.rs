@@ -30,6 +30,32 @@ pub struct LoginResponse {
     pub expires_at: Timestamp,
 }
 
+/// `POST session`, from a browser: the session itself goes into a cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionCreate {
+    /// The service's `ADMIN_PASSWORD`.
+    pub password: Secret,
+}
+
+/// The answer to `POST session`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCreated {
+    /// The session's id, as the list of admin tokens shows it.
+    pub id: AdminTokenId,
+    /// When it ends, however much it is used.
+    pub expires_at: Timestamp,
+    /// After how many seconds without a request it ends before that.
+    pub idle_s: u64,
+}
+
+/// The answer to `POST session/revoke-all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsRevoked {
+    /// How many sessions ended.
+    pub revoked: u64,
+}
+
 /// `GET whoami`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhoAmI {

@@ -1,4 +1,4 @@
-//! The format of the service's own secrets: client keys and admin tokens.
+//! The format of the service's own secrets: client keys, admin tokens and sessions.
 //!
 //! `<prefix><40 base62 digits><6 base62 digits>`: 238 random bits, then the CRC-32 of everything
 //! before it. The checksum lets the service turn garbage away without a look-up and lets secret
@@ -11,13 +11,15 @@ const RANDOM_DIGITS: usize = 40;
 /// 62^6 > 2^32, so six digits hold a CRC-32.
 const CHECKSUM_DIGITS: usize = 6;
 
-/// What a token is for. The two kinds never open each other's doors.
+/// What a token is for. No kind opens another one's doors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// Presented by callers of a pool's OpenAI-compatible endpoint.
     ClientKey,
     /// Presented to the admin API.
     AdminToken,
+    /// Presented to the admin API by a browser, as a cookie.
+    Session,
 }
 
 /// Why a text is not a token of this service.
@@ -42,6 +44,7 @@ impl TokenKind {
             // Some OpenAI clients insist on keys that start with `sk-`.
             Self::ClientKey => "sk-pool-",
             Self::AdminToken => "padm_",
+            Self::Session => "pses_",
         }
     }
 
@@ -49,6 +52,7 @@ impl TokenKind {
         match self {
             Self::ClientKey => "client key",
             Self::AdminToken => "admin token",
+            Self::Session => "session",
         }
     }
 

@@ -21,6 +21,7 @@ use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
     Shard, Shards, WriterId,
 };
+use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
 use crate::store::{PoolReader, StoreError};
@@ -28,9 +29,6 @@ use crate::{admin, gateway};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
 pub const MIN_PASSWORD_LENGTH: usize = 15;
-
-/// The longest request body that is read: 32 MiB, room for some inline images.
-pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 /// How long a sender goes on when the ledger fails, before it leaves the reports to the next one. With
 /// a last question that is not answered it stays below the 30 s that a Worker has after its answer.
@@ -68,6 +66,7 @@ pub struct Settings {
     previous_master_key: Option<MasterKey>,
     admin_password: Secret,
     ledger_shards: Shards,
+    log: Log,
 }
 
 impl Settings {
@@ -83,6 +82,7 @@ impl Settings {
             previous_master_key: None,
             admin_password: Secret::new(admin_password),
             ledger_shards: Shards::ONE,
+            log: Log::off(),
         })
     }
 
@@ -99,6 +99,12 @@ impl Settings {
         let problem = || format!("LEDGER_SHARDS is not a number from 1 to {}", Shards::MOST);
         let ledger_shards = Shards::parse(text).ok_or_else(|| SetupError::Setting(problem()))?;
         Ok(Self { ledger_shards, ..self })
+    }
+
+    /// Where a line about each request goes.
+    #[must_use]
+    pub fn with_log(self, log: Log) -> Self {
+        Self { log, ..self }
     }
 }
 
@@ -127,6 +133,7 @@ pub struct Service {
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
+    pub(crate) log: Log,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     writer: WriterId,
@@ -156,6 +163,7 @@ impl Service {
             repairs: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
+            log: settings.log,
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),
@@ -194,7 +202,7 @@ impl Service {
         B: IncomingBody,
     {
         let request_id = new_request_id(host.random());
-        gateway::handle(self, host, request).await.header("x-request-id", &request_id)
+        gateway::handle(self, host, request, &request_id).await.header("x-request-id", &request_id)
     }
 
     /// A request of the admin API was done on another machine: what it changed is forgotten here too.
@@ -381,7 +389,7 @@ impl Service {
 pub fn not_set_up<H: Host>(path: &str, error: SetupError, random: &impl Random) -> Reply<H> {
     let request_id = new_request_id(random);
     let reply = if admin::is_admin_path(path) {
-        admin::not_set_up(error, &request_id)
+        admin::refused(error.into(), &request_id)
     } else {
         gateway::not_set_up(&error)
     };
@@ -396,7 +404,7 @@ fn new_request_id(random: &impl Random) -> String {
 #[must_use]
 pub fn refused<H: Host>(error: AdminError, random: &impl Random) -> Reply<H> {
     let request_id = new_request_id(random);
-    error.reply(&request_id).header("x-request-id", &request_id)
+    admin::refused(error, &request_id).header("x-request-id", &request_id)
 }
 
 /// Locks isolate-wide state. A panic while it was held cannot have left it half changed in a way that

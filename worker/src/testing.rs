@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::Secret;
 use url::Url;
@@ -21,6 +21,8 @@ use crate::host::{
 };
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
+use crate::log::Log;
+use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, Settings};
 use crate::sql::{Outcome, SqlError, Statement};
@@ -322,6 +324,18 @@ impl FakeHost {
         Arc::new(Service::new(settings.with_previous_master_key(previous).unwrap(), self.random()))
     }
 
+    /// A service that logs.
+    pub fn service_with_log(&self, log: Log) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings.with_log(log), self.random()))
+    }
+
+    /// A service after its password was changed.
+    pub fn service_with_password(&self, password: &str) -> Arc<Service> {
+        let settings = Settings::new(Some(MASTER_KEY), Some(password)).unwrap();
+        Arc::new(Service::new(settings, self.random()))
+    }
+
     pub fn service_with_ledger_shards(&self, shards: &str) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings.with_ledger_shards(Some(shards)).unwrap(), self.random()))
@@ -340,13 +354,32 @@ impl FakeHost {
         token: &Secret,
         body: &str,
     ) -> (Reply<Self>, String) {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", format!("Bearer {}", token.expose()).parse().unwrap());
-        let body = FakeIncoming(Bytes::copy_from_slice(body.as_bytes()));
+        let authorization = format!("Bearer {}", token.expose());
+        self.ask(service, method, path, &[("authorization", &authorization)], body).await
+    }
+
+    /// Sends a request with these headers to `https://pool.example` and gives the answer's status and body.
+    pub async fn ask(
+        &self,
+        service: &Arc<Service>,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> (Reply<Self>, String) {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let (path, query) = (path.to_owned(), query.map(ToOwned::to_owned));
-        let client_address = *self.parts.client_address.lock().unwrap();
-        let request = IncomingRequest { method, path, query, headers, body, client_address };
+        let request = IncomingRequest {
+            method,
+            path: path.to_owned(),
+            query: query.map(ToOwned::to_owned),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect(),
+            body: FakeIncoming(Bytes::copy_from_slice(body.as_bytes())),
+            client_address: *self.parts.client_address.lock().unwrap(),
+            origin: Origin::behind_tls("pool.example"),
+        };
         let mut reply = service.handle(self, request).await;
         let text = match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),

@@ -29,7 +29,7 @@ const FAULTS: &[Fault] = &[SQL_FAULT];
 type Take = fn(&mut Value);
 
 /// What a deployment can lack, by the name that the service must tell.
-fn lacking() -> [(&'static str, Take); 10] {
+fn lacking() -> [(&'static str, Take); 12] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
         ("API_TOKENS", |deployment| deployment["d1"] = json!(false)),
@@ -40,6 +40,10 @@ fn lacking() -> [(&'static str, Take); 10] {
         ("MASTER_KEY_PREV", |deployment| deployment["bindings"]["MASTER_KEY_PREV"] = json!("c2hvcnQ=")),
         ("ADMIN_PASSWORD", |deployment| drop(bindings(deployment).remove("ADMIN_PASSWORD"))),
         ("ADMIN_PASSWORD", |deployment| deployment["bindings"]["ADMIN_PASSWORD"] = json!("too short")),
+        ("GEMINI_ALLOWED_HOSTS", |deployment| {
+            deployment["bindings"]["GEMINI_BASE_URL"] = json!("https://gemini.example");
+        }),
+        ("LOG_LEVEL", |deployment| deployment["bindings"]["LOG_LEVEL"] = json!("loud")),
         ("LEDGER_SHARDS", |deployment| deployment["bindings"]["LEDGER_SHARDS"] = json!("0")),
     ]
 }

@@ -59,7 +59,9 @@ impl Drop for Program {
 
 fn command(data_dir: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool-server"));
-    for name in ["HOST", "MASTER_KEY", "ADMIN_PASSWORD", "GEMINI_BASE_URL"] {
+    for name in
+        ["HOST", "MASTER_KEY", "ADMIN_PASSWORD", "GEMINI_BASE_URL", "GEMINI_ALLOWED_HOSTS", "LOG_LEVEL"]
+    {
         command.env_remove(name);
     }
     command.env("PORT", "0").env("DATA_DIR", data_dir).envs(environment.iter().copied());
@@ -123,6 +125,8 @@ fn what_cannot_be_used_is_refused_with_its_name() {
     for (name, value, expected) in [
         ("GEMINI_BASE_URL", "ftp://example.com", "GEMINI_BASE_URL"),
         ("GEMINI_BASE_URL", "https://example.com/?key=x", "GEMINI_BASE_URL"),
+        ("GEMINI_BASE_URL", "https://example.com", "GEMINI_ALLOWED_HOSTS"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL"),
         ("ADMIN_PASSWORD", "short", "ADMIN_PASSWORD"),
         ("MASTER_KEY", "c2hvcnQ=", "MASTER_KEY"),
         ("HOST", "203.0.113.1", "cannot listen on 203.0.113.1"),

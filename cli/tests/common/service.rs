@@ -2,7 +2,10 @@
 
 use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig};
+use pool_worker::{
+    host::native::{Server, ServerConfig},
+    log::Log,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -39,6 +42,7 @@ impl Service {
                 master_key: None,
                 previous_master_key: None,
                 admin_password: Some(Secret::new(PASSWORD)),
+                log: Log::off(),
             };
             (Server::start(config).await.unwrap(), gemini)
         });

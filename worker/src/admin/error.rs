@@ -1,12 +1,15 @@
 //! The admin API's errors, and the one table from error to status, code, message and hint.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
+use crate::limits::{self, HeadTooLarge};
 use crate::reply::Reply;
-use crate::service::{BODY_LIMIT, SettleError, SetupError};
+use crate::service::{SettleError, SetupError};
 use crate::store::StoreError;
 
 /// Why a request of the admin API was not done.
@@ -37,12 +40,21 @@ pub enum AdminError {
     /// Not the admin password.
     #[error("wrong password")]
     WrongPassword,
+    /// Too early for another try of the password.
+    #[error("too many failed logins: try again in {} s", seconds(*.0))]
+    TooManyLogins(Duration),
+    /// A browser's session, used from a page of another origin, or login from one.
+    #[error("not from this service's own page")]
+    ForeignPage,
+    /// The path or the headers are larger than the service takes.
+    #[error(transparent)]
+    HeadTooLarge(#[from] HeadTooLarge),
     /// The request breaks a rule.
     #[error("{0}")]
     Invalid(String),
     /// The body is larger than the service takes.
-    #[error("the body is larger than {BODY_LIMIT} bytes")]
-    BodyTooLarge,
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
     /// No such pool.
     #[error("no pool '{reference}'")]
     UnknownPool {
@@ -83,10 +95,21 @@ impl From<SettleError> for AdminError {
     }
 }
 
+/// Rounded up: who comes back then comes in time.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
+}
+
+impl From<SetupError> for AdminError {
+    fn from(error: SetupError) -> Self {
+        Self::NotSetUp(error)
+    }
+}
+
 impl From<IncomingBodyError> for AdminError {
     fn from(error: IncomingBodyError) -> Self {
         match error {
-            IncomingBodyError::TooLarge => Self::BodyTooLarge,
+            IncomingBodyError::TooLarge => Self::BodyTooLarge(limits::BODY),
             IncomingBodyError::Broken => Self::Invalid("the body ended early".to_owned()),
         }
     }
@@ -109,10 +132,15 @@ impl AdminError {
         Self::Invalid(format!("{what}: {}", detail.unwrap_or(place)))
     }
 
+    /// In the word that programs look at.
+    pub(super) fn code(&self) -> ErrorCode {
+        self.status_and_code().1
+    }
+
     fn status_and_code(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::NotSetUp(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Misconfigured),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, ErrorCode::Forbidden),
+            Self::Forbidden(_) | Self::ForeignPage => (StatusCode::FORBIDDEN, ErrorCode::Forbidden),
             Self::UnknownRoute(_)
             | Self::UnknownPool { .. }
             | Self::UnknownToken(_)
@@ -122,7 +150,9 @@ impl AdminError {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
             }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+            Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
+            Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
+            Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
             Self::Store(StoreError::NameTaken) => (StatusCode::CONFLICT, ErrorCode::Conflict),
             Self::Store(_) | Self::Ledger(_) | Self::Upstream(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
@@ -136,6 +166,7 @@ impl AdminError {
             Self::NotSetUp(_) => "see the README's section on deploying".to_owned(),
             Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
             Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),
+            Self::TooManyLogins(_) => "tokens and sessions that exist go on working".to_owned(),
             Self::WrongPassword => "the password is the service's ADMIN_PASSWORD".to_owned(),
             Self::UnknownPool { nearest: Some(name), .. } => format!("did you mean '{name}'?"),
             Self::UnknownPool { nearest: None, .. } => "list them: poolctl pool list".to_owned(),
@@ -159,6 +190,7 @@ impl AdminError {
         let reply = Reply::json(status, serde_json::to_vec(&ErrorBody { error }).unwrap_or_default());
         match self {
             Self::MethodNotAllowed { allowed, .. } => reply.header("allow", &allowed),
+            Self::TooManyLogins(wait) => reply.header("retry-after", &seconds(wait).to_string()),
             _ => reply,
         }
     }

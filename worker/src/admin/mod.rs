@@ -1,10 +1,11 @@
 //! The control plane: the JSON admin API under `/admin/v1`.
 //!
-//! Every route but `login` wants an admin token with a scope that its row in the table of routes names;
-//! that is decided before any handler, so that a route that is forgotten is closed. Nothing here is on the way of a proxied request. No secret is
+//! Every route but the two logins wants an admin token, or a browser's session, with a scope that its row in
+//! the table of routes names; that is decided before any handler, so that a route that is forgotten is closed. Nothing here is on the way of a proxied request. No secret is
 //! logged or repeated in an error.
 
 mod audit;
+mod browser;
 mod client_keys;
 mod error;
 mod events;
@@ -19,8 +20,10 @@ mod pools;
 mod routes;
 mod sessions;
 mod stats;
+mod throttle;
 mod tokens;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,9 +36,13 @@ use serde::de::DeserializeOwned;
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use crate::host::{AdminHost, Host, IncomingBody, IncomingRequest};
+use browser::Browser;
+
+use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::limits;
+use crate::log::RequestLog;
 use crate::reply::Reply;
-use crate::service::{BODY_LIMIT, Service, SetupError};
+use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 
 /// Whether a path belongs to the admin API.
@@ -55,7 +62,8 @@ pub(crate) fn pool_in(path: &str) -> Option<String> {
 pub fn wants_body(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     matches!(*method, Method::POST | Method::PATCH)
         && routes::find(method, path).is_ok_and(|(_, route)| {
-            route.access == Access::Open || sessions::presented_token(headers).is_ok()
+            let has_cookie = || headers.contains_key(http::header::COOKIE);
+            route.access == Access::Open || sessions::presented_token(headers).is_ok() || has_cookie()
         })
 }
 
@@ -66,10 +74,24 @@ struct Context<'a, H> {
     /// The token that was presented; none on the routes that need none.
     token: Option<StoredAdminToken>,
     request_id: &'a str,
+    client_address: Option<IpAddr>,
+    browser: Browser<'a>,
 }
 
-/// What a handler gives: a status and a JSON body, or none.
-type Answer = Result<(StatusCode, Option<Vec<u8>>), AdminError>;
+/// What a handler gives.
+struct Done {
+    status: StatusCode,
+    /// JSON, or none.
+    body: Option<Vec<u8>>,
+    /// What the answer's `Set-Cookie` says.
+    cookie: Option<String>,
+}
+
+impl Done {
+    const NO_CONTENT: Self = Self { status: StatusCode::NO_CONTENT, body: None, cookie: None };
+}
+
+type Answer = Result<Done, AdminError>;
 
 /// Answers a request of the admin API.
 pub(crate) async fn handle<H, B>(
@@ -82,17 +104,41 @@ where
     H: AdminHost,
     B: IncomingBody,
 {
-    match answer(service, host, request, request_id).await {
-        Ok((status, None)) => Reply::empty(status),
-        Ok((status, Some(body))) => Reply::json(status, body),
-        Err(error) => error.reply(request_id),
-    }
-    .header("x-content-type-options", "nosniff")
+    let log = service.log.begin("admin", request_id, host.clock().now());
+    let reply = match answer(service, host, request, request_id, &log).await {
+        Ok(Done { status, body, cookie }) => {
+            let reply = body.map_or_else(|| Reply::empty(status), |body| Reply::json(status, body));
+            match cookie {
+                Some(cookie) => reply.header("set-cookie", &cookie),
+                None => reply,
+            }
+        }
+        Err(error) => {
+            log.class(error.code().name());
+            error.reply(request_id)
+        }
+    };
+    log.answered(reply.status.as_u16(), host.clock().now());
+    secured(reply)
 }
 
-/// The answer of a deployment that lacks a binding or a secret.
-pub(crate) fn not_set_up<H: Host>(error: SetupError, request_id: &str) -> Reply<H> {
-    AdminError::NotSetUp(error).reply(request_id)
+/// The answer to a request that could not even be begun.
+pub(crate) fn refused<H: Host>(error: AdminError, request_id: &str) -> Reply<H> {
+    secured(error.reply(request_id))
+}
+
+/// Nothing of the admin API is to be kept by a cache, taken for something else by a browser, put into a
+/// frame, or told to other pages.
+fn secured<H: Host>(reply: Reply<H>) -> Reply<H> {
+    reply
+        .header("cache-control", "no-store")
+        .header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+        .header("cross-origin-opener-policy", "same-origin")
+        .header("cross-origin-resource-policy", "same-origin")
+        .header("referrer-policy", "no-referrer")
+        .header("strict-transport-security", "max-age=31536000")
+        .header("x-content-type-options", "nosniff")
+        .header("x-frame-options", "DENY")
 }
 
 async fn answer<H, B>(
@@ -100,24 +146,43 @@ async fn answer<H, B>(
     host: &H,
     request: IncomingRequest<B>,
     request_id: &str,
+    log: &RequestLog,
 ) -> Answer
 where
     H: AdminHost,
     B: IncomingBody,
 {
+    limits::check_head(&request)?;
     let (endpoint, route) = routes::find(&request.method, &request.path)?;
-    if route.access == Access::Open || sessions::presented_token(&request.headers).is_ok() {
+    log.route(request.method.as_str(), route.path);
+    let IncomingRequest { headers, client_address, origin, body, .. } = request;
+    let browser = Browser::new(&headers, origin.as_ref());
+    if route.access == Access::Open
+        || sessions::presented_token(&headers).is_ok()
+        || browser.session().is_some()
+    {
         service.settle(host).await?;
     }
-    let token = match route.access {
-        Access::Open => None,
-        _ => Some(sessions::authenticate(service, host, &request.headers).await?),
+    let token = match (route.access, sessions::is_presented(&headers), browser.session()) {
+        (Access::Open, ..) => None,
+        (_, false, Some(session)) => {
+            browser.check_origin(&request.method)?;
+            Some(browser::authenticate(service, host, session).await?)
+        }
+        _ => Some(sessions::authenticate(service, host, &headers).await?),
     };
-    let context = Context { service, host, token, request_id };
+    if let Some(token) = &token {
+        log.actor(&token.id);
+    }
+    if endpoint == Endpoint::CreateSession {
+        browser.check_origin(&request.method)?;
+    }
+    let limit = if token.is_some() { limits::BODY } else { limits::BODY_OF_A_STRANGER };
+    let context = Context { service, host, token, request_id, client_address, browser };
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref());
-    let body = Body { headers: request.headers, body: request.body };
+    let body = Body { announced: content_length(&headers), body, limit };
     context.dispatch(endpoint, &query, body).await
 }
 
@@ -126,6 +191,9 @@ impl<H: AdminHost> Context<'_, H> {
         match endpoint {
             Endpoint::Login => self.login(body.read().await?).await,
             Endpoint::Logout => self.logout().await,
+            Endpoint::CreateSession => self.create_session(body.read().await?).await,
+            Endpoint::DeleteSession => self.delete_session().await,
+            Endpoint::RevokeSessions => self.revoke_sessions().await,
             Endpoint::WhoAmI => self.who_am_i(),
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
@@ -189,17 +257,29 @@ impl<H: AdminHost> Context<'_, H> {
 
 /// A request's body, unread until its caller is known.
 struct Body<B> {
-    headers: HeaderMap,
+    announced: Option<usize>,
     body: B,
+    limit: usize,
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get("content-length")?.to_str().ok()?.parse().ok()
 }
 
 impl<B: IncomingBody> Body<B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let length = self.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: usize| length > BODY_LIMIT) {
-            return Err(AdminError::BodyTooLarge);
+        let Self { announced, body, limit } = self;
+        if announced.is_some_and(|length| length > limit) {
+            return Err(AdminError::BodyTooLarge(limit));
         }
-        let bytes: Bytes = self.body.read(BODY_LIMIT).await?;
+        let bytes: Bytes = body.read(limit).await.map_err(|error| match error {
+            IncomingBodyError::TooLarge => AdminError::BodyTooLarge(limit),
+            IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
+        })?;
+        if limits::is_too_deep(&bytes) {
+            let message = format!("the JSON body is nested more than {} levels deep", limits::JSON_DEPTH);
+            return Err(AdminError::Invalid(message));
+        }
         // serde's message may repeat a value of the body, which may be a secret: its place is enough.
         serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
     }
@@ -231,7 +311,7 @@ impl Query {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(body).map_err(|error| AdminError::Internal(error.to_string()))?;
-    Ok((status, Some(body)))
+    Ok(Done { status, body: Some(body), cookie: None })
 }
 
 fn ok(body: &impl Serialize) -> Answer {
@@ -242,4 +322,7 @@ fn created(body: &impl Serialize) -> Answer {
     json(StatusCode::CREATED, body)
 }
 
-const NO_CONTENT: Answer = Ok((StatusCode::NO_CONTENT, None));
+const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
+
+#[cfg(test)]
+mod tests;

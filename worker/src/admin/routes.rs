@@ -16,6 +16,12 @@ pub enum Endpoint {
     Login,
     /// Revoke the presented token.
     Logout,
+    /// Exchange the password for a browser's session.
+    CreateSession,
+    /// End the browser's session.
+    DeleteSession,
+    /// End every browser's session.
+    RevokeSessions,
     /// Whose token is it?
     WhoAmI,
     /// How is the service doing?
@@ -136,6 +142,9 @@ const DELETE: Method = Method::DELETE;
 pub const ROUTES: &[RouteSpec] = &[
     route(POST, "/admin/v1/login", Access::Open, |_| Endpoint::Login),
     route(POST, "/admin/v1/logout", Access::Token, |_| Endpoint::Logout),
+    route(POST, "/admin/v1/session", Access::Open, |_| Endpoint::CreateSession),
+    route(DELETE, "/admin/v1/session", Access::Token, |_| Endpoint::DeleteSession),
+    route(POST, "/admin/v1/session/revoke-all", Access::Full, |_| Endpoint::RevokeSessions),
     route(GET, "/admin/v1/whoami", Access::Token, |_| Endpoint::WhoAmI),
     route(GET, "/admin/v1/health", Access::Token, |_| Endpoint::Health),
     route(GET, "/admin/v1/stats", READ, |_| Endpoint::Stats),
@@ -221,12 +230,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route_is_found_and_only_login_is_open() {
+    fn every_route_is_found_and_only_logins_are_open() {
         for spec in ROUTES {
             let path = spec.path.replace("{pool}", "prod").replace("{id}", "ck-1");
             let (_, found) = find(&spec.method, &path).unwrap();
             assert_eq!((found.path, &found.method), (spec.path, &spec.method));
-            assert_eq!(found.access == Access::Open, spec.path == "/admin/v1/login", "{path}");
+            let is_login =
+                spec.method == Method::POST && ["login", "session"].iter().any(|name| path.ends_with(name));
+            assert_eq!(found.access == Access::Open, is_login, "{path}");
         }
     }
 

@@ -36,6 +36,11 @@ pub(super) async fn authenticate<H: AdminHost>(
     Ok(stored)
 }
 
+/// Whether a request presents a token, or means to.
+pub(super) fn is_presented(headers: &HeaderMap) -> bool {
+    headers.contains_key("authorization")
+}
+
 /// The text that a request presents as its token, if it has the form of one.
 pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -47,15 +52,19 @@ pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     Ok(token)
 }
 
+impl Service {
+    /// Compares a password with the admin's, in the same time whatever is wrong with it: both are hashed
+    /// first, so that not even the length shows.
+    pub(super) fn is_admin_password(&self, given: &str) -> bool {
+        let hashed = |password: &str| self.vault.token_hash(password);
+        let (given, wanted) = (hashed(given), hashed(self.admin_password.expose()));
+        secrets_equal(given.as_str().as_bytes(), wanted.as_str().as_bytes())
+    }
+}
+
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn login(&self, login: Login) -> Answer {
-        let password = self.service.admin_password.expose().as_bytes();
-        // Hashed first, so that not even the password's length shows in the time that this takes.
-        let given = self.service.vault.token_hash(login.password.expose());
-        let wanted = self.service.vault.token_hash(&String::from_utf8_lossy(password));
-        if !secrets_equal(given.as_str().as_bytes(), wanted.as_str().as_bytes()) {
-            return Err(AdminError::WrongPassword);
-        }
+        self.check_password(login.password.expose()).await?;
         let lifetime = lifetime(login.expires_in_s, DEFAULT_LIFETIME)?;
         check_token_name(&login.name)?;
         let (token, stored) = self.new_token(login.name, lifetime, None, None);

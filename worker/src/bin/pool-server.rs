@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig};
-use reqwest::Url;
+use pool_worker::host::native::{Server, ServerConfig, StderrLog};
+use pool_worker::log::LogLevel;
+use pool_worker::origin;
 
 /// Many Gemini API keys as isolated, OpenAI-compatible pools: the native server.
 ///
@@ -30,8 +31,14 @@ struct Arguments {
     #[arg(long, env = "DATA_DIR", default_value = "data")]
     data_dir: PathBuf,
     /// Where Gemini is called.
-    #[arg(long, env = "GEMINI_BASE_URL", default_value = "https://generativelanguage.googleapis.com")]
-    gemini_base_url: Url,
+    #[arg(long, env = "GEMINI_BASE_URL", default_value = origin::GEMINI)]
+    gemini_base_url: String,
+    /// Hosts, with commas, that GEMINI_BASE_URL may lead to besides Google's and this machine.
+    #[arg(long, env = "GEMINI_ALLOWED_HOSTS")]
+    gemini_allowed_hosts: Option<String>,
+    /// Which requests get a line on standard error: off, error, info or debug.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    log_level: String,
 }
 
 fn main() -> ExitCode {
@@ -46,21 +53,24 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    let base = &arguments.gemini_base_url;
-    if !matches!(base.scheme(), "http" | "https") || base.query().is_some() || base.fragment().is_some() {
-        bail!("GEMINI_BASE_URL must be an http or https URL without a query: {base}");
-    }
+    let allowed = arguments.gemini_allowed_hosts.as_deref();
+    let gemini_base_url = origin::base_url(&arguments.gemini_base_url, allowed)?;
+    let log_level = LogLevel::parse(&arguments.log_level)?;
+    let log = StderrLog::start()?;
     let config = ServerConfig {
         host: arguments.host,
         port: arguments.port,
         data_dir: arguments.data_dir.clone(),
-        gemini_base_url: arguments.gemini_base_url,
+        gemini_base_url,
         master_key: secret_from_environment("MASTER_KEY")?,
         previous_master_key: secret_from_environment("MASTER_KEY_PREV")?,
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
+        log: log.log(log_level),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let served = runtime.block_on(serve(config));
+    log.flush();
+    served
 }
 
 /// An empty value counts as none, as it does in files that set the environment.

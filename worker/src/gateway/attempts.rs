@@ -15,6 +15,7 @@ use super::callers::Caller;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
+use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
 use crate::pool::{
     AttemptEnd, AttemptPlan, Cause, Cost, Lease, Refusal, Step, Verdict, classify, network_fault,
@@ -63,7 +64,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, caller, .. } = self.context;
+        let Context { service, host, pool, caller, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -83,6 +84,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 service: Arc::clone(service),
                 pool: pool.id.clone(),
                 caller: caller.clone(),
+                log: log.clone(),
                 lease: Some(lease),
                 account: None,
                 tokens: 0,
@@ -171,6 +173,7 @@ pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
     caller: Option<Caller>,
+    log: RequestLog,
     lease: Option<Lease>,
     account: Option<Account>,
     /// Input tokens of the calls before the last one.
@@ -201,6 +204,7 @@ impl AttemptRecord {
             service: Arc::clone(service),
             pool: pool.clone(),
             caller: None,
+            log: RequestLog::default(),
             lease: Some(lease),
             account: Some(Account { key: key.clone(), model: model.to_owned() }),
             tokens: 0,
@@ -278,6 +282,8 @@ impl AttemptRecord {
         if let Some(caller) = self.caller.as_ref().filter(|_| tokens > 0) {
             caller.spent(&self.service, &self.pool, tokens);
         }
+        let (began, received) = (self.began, self.received);
+        self.log.attempt(&LoggedAttempt { key: &key, model: &model, outcome, usage, began, received });
         let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
         self.service.count(&CountedAttempt {
             pool: self.pool.clone(),

@@ -43,11 +43,13 @@ pub(crate) use rechecks::recheck;
 use callers::Caller;
 
 use crate::crypto::TokenHash;
-use crate::host::{Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::limits;
+use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{BODY_LIMIT, Service, SetupError};
+use crate::service::{Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
 struct Context<'a, H> {
@@ -58,10 +60,17 @@ struct Context<'a, H> {
     client_key: Option<TokenHash>,
     /// What limits it; none where nothing does.
     caller: Option<Caller>,
+    /// The line that the request gets in the log.
+    log: RequestLog,
 }
 
 /// Answers a request of the data plane.
-pub(crate) async fn handle<H, B>(service: &Arc<Service>, host: &H, request: IncomingRequest<B>) -> Reply<H>
+pub(crate) async fn handle<H, B>(
+    service: &Arc<Service>,
+    host: &H,
+    request: IncomingRequest<B>,
+    request_id: &str,
+) -> Reply<H>
 where
     H: Host + Clone,
     B: IncomingBody,
@@ -69,12 +78,31 @@ where
     if request.method == Method::OPTIONS {
         return preflight(&request);
     }
-    readable_by_pages(match routes::find(&request.method, &request.path) {
-        Err(error) => match routes::allowed_method(&request.path) {
-            Some(method) => Reply::error(&error).header("allow", method.as_str()),
-            None => Reply::error(&error),
-        },
-        Ok(route) => answer(service, host, route, request).await.unwrap_or_else(|error| Reply::error(&error)),
+    let log = service.log.begin("data", request_id, host.clock().now());
+    let found = check_size(&request).and_then(|()| routes::find(&request.method, &request.path));
+    let answered = match found {
+        Err(error) => Err((error, routes::allowed_method(&request.path))),
+        Ok((route, pattern)) => {
+            log.route(request.method.as_str(), pattern);
+            answer(service, host, route, request, log.clone()).await.map_err(|error| (error, None))
+        }
+    };
+    let reply = answered.unwrap_or_else(|(error, allowed)| {
+        log.class(error.code.unwrap_or(error.kind));
+        let reply = Reply::error(&error);
+        match allowed {
+            Some(method) => reply.header("allow", method.as_str()),
+            None => reply,
+        }
+    });
+    log.answered(reply.status.as_u16(), host.clock().now());
+    readable_by_pages(reply)
+}
+
+fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
+    limits::check_head(request).map_err(|too_large| {
+        let code = Some("request_head_too_large");
+        ApiError::new(too_large.status(), "invalid_request_error", code, too_large.to_string())
     })
 }
 
@@ -99,17 +127,19 @@ async fn answer<H, B>(
     host: &H,
     route: Route,
     request: IncomingRequest<B>,
+    log: RequestLog,
 ) -> Result<Reply<H>, ApiError>
 where
     H: Host + Clone,
     B: IncomingBody,
 {
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    log.pool(&pool.id);
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
     }
-    let context = Context { service, host, pool, client_key: Some(client_key), caller };
+    let context = Context { service, host, pool, client_key: Some(client_key), caller, log };
     let mut reply = match route {
         Route::ChatCompletions | Route::Embeddings => spend(&context, &route, &read(request).await?).await,
         Route::Models => models::list(&context).await?,
@@ -138,11 +168,11 @@ async fn spend<H: Host + Clone>(context: &Context<'_, H>, route: &Route, body: &
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
     let announced = request.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > BODY_LIMIT) {
-        return Err(ApiError::body_too_large(BODY_LIMIT));
+    if announced.is_some_and(|length: usize| length > limits::BODY) {
+        return Err(ApiError::body_too_large(limits::BODY));
     }
-    request.body.read(BODY_LIMIT).await.map_err(|error| match error {
-        IncomingBodyError::TooLarge => ApiError::body_too_large(BODY_LIMIT),
+    request.body.read(limits::BODY).await.map_err(|error| match error {
+        IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
         IncomingBodyError::Broken => ApiError::invalid_json(),
     })
 }

@@ -12,6 +12,7 @@ use super::Context;
 use super::attempts::{Attempt, Attempts, fetch};
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
+use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
@@ -184,7 +185,15 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
 pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
     let pool = lock(&service.snapshots).get(pool);
     if let Some(pool) = pool {
-        let _ = load(&Context { service, host, pool, client_key: None, caller: None }).await;
+        let _ = load(&Context {
+            service,
+            host,
+            pool,
+            client_key: None,
+            caller: None,
+            log: RequestLog::default(),
+        })
+        .await;
     }
 }
 
@@ -207,7 +216,7 @@ pub(crate) async fn offered_models<H: Host>(
     host: &H,
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Vec<Model>>, ApiError> {
-    load(&Context { service, host, pool, client_key: None, caller: None }).await
+    load(&Context { service, host, pool, client_key: None, caller: None, log: RequestLog::default() }).await
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {

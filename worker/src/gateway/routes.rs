@@ -70,13 +70,14 @@ fn endpoint_of(pattern: &str) -> Endpoint {
     }
 }
 
-fn router() -> &'static Router<Endpoint> {
-    static ROUTER: OnceLock<Router<Endpoint>> = OnceLock::new();
+/// What each pattern asks for, beside the pattern itself.
+fn router() -> &'static Router<(Endpoint, &'static str)> {
+    static ROUTER: OnceLock<Router<(Endpoint, &'static str)>> = OnceLock::new();
     ROUTER.get_or_init(|| {
         let mut router = Router::new();
         for pattern in ROUTES {
             // The patterns are fixed and do not clash: a test looks each of them up.
-            let _ = router.insert(*pattern, endpoint_of(pattern));
+            let _ = router.insert(*pattern, (endpoint_of(pattern), *pattern));
         }
         router
     })
@@ -84,16 +85,17 @@ fn router() -> &'static Router<Endpoint> {
 
 /// The one method that a path takes; none for an unknown path.
 pub(super) fn allowed_method(path: &str) -> Option<Method> {
-    router().at(path).ok().map(|found| found.value.method())
+    router().at(path).ok().map(|found| found.value.0.method())
 }
 
-/// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
-pub(super) fn find(method: &Method, path: &str) -> Result<Route, ApiError> {
+/// Finds the route of a request, and its pattern: 404 for an unknown path, 405 for a wrong method.
+pub(super) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), ApiError> {
     let found = router().at(path).map_err(|_| ApiError::not_found(method.as_str(), path))?;
-    if *method != found.value.method() {
+    let (endpoint, pattern) = *found.value;
+    if *method != endpoint.method() {
         return Err(ApiError::method_not_allowed(method.as_str(), path));
     }
-    Ok(match found.value {
+    let route = match endpoint {
         Endpoint::ChatCompletions => Route::ChatCompletions,
         Endpoint::Embeddings => Route::Embeddings,
         Endpoint::Models => Route::Models,
@@ -102,7 +104,8 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Route, ApiError> {
             let id = found.params.get("id").unwrap_or_default();
             Route::Model(percent_decode_str(id).decode_utf8_lossy().into_owned())
         }
-    })
+    };
+    Ok((route, pattern))
 }
 
 #[cfg(test)]
@@ -126,9 +129,10 @@ mod tests {
 
     #[test]
     fn a_model_id_may_hold_slashes_and_be_encoded() {
-        let route = find(&Method::GET, "/v1/models/models%2Fgemini-3.5-flash").unwrap();
+        let (route, pattern) = find(&Method::GET, "/v1/models/models%2Fgemini-3.5-flash").unwrap();
+        assert_eq!(pattern, "/v1/models/{*id}");
         assert_eq!(route, Route::Model("models/gemini-3.5-flash".to_owned()));
-        let route = find(&Method::GET, "/models/models/x").unwrap();
+        let (route, _) = find(&Method::GET, "/models/models/x").unwrap();
         assert_eq!(route, Route::Model("models/x".to_owned()));
     }
 

@@ -23,6 +23,8 @@ use jiff::Timestamp;
 use pool_shared::GeminiKey;
 use url::Url;
 
+use crate::origin::Origin;
+
 #[cfg(not(target_arch = "wasm32"))]
 mod bounds {
     /// `Send` where there are threads.
@@ -235,6 +237,8 @@ pub struct IncomingRequest<B> {
     pub body: B,
     /// Where the client is, as far as the host can be sure of it.
     pub client_address: Option<IpAddr>,
+    /// The origin under which a browser reaches the service.
+    pub origin: Option<Origin>,
 }
 
 /// The header in which Cloudflare names the client's address, in place of what the client may have sent.
@@ -247,7 +251,9 @@ pub const REQUEST_HEADERS: &[&str] = &[
     "x-api-key",
     "x-goog-api-key",
     "content-length",
+    "cookie",
     "origin",
+    "sec-fetch-site",
     "access-control-request-headers",
     CLIENT_ADDRESS,
 ];

@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 use super::json::{self, Decimal, Integer, NameOr, OneOrMany, Text, request_object};
 use super::{ApiError, FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
 
+/// The most messages that a conversation may have, as many as OpenAI takes.
+const MOST_MESSAGES: usize = 2_048;
+
 request_object! {
     /// A chat request, read once and borrowing from its body. Absent and `null` are the same.
     pub struct ChatRequest<'a> {
@@ -117,7 +120,8 @@ impl<'a> ChatRequest<'a> {
     /// Reads a body.
     ///
     /// # Errors
-    /// 400 when the body is no JSON, a field has the wrong type, `model` or `messages` is missing, or `messages` is empty.
+    /// 400 when the body is no JSON, a field has the wrong type, `model` or `messages` is missing, or there are no
+    /// messages or too many.
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let mut request: Self = json::parse(body)?;
         request.gather_extensions();
@@ -130,6 +134,15 @@ impl<'a> ChatRequest<'a> {
                 Some("messages"),
                 "empty_array",
                 "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            )),
+            Some(messages) if messages.len() > MOST_MESSAGES => Err(ApiError::invalid(
+                Some("messages"),
+                "array_above_max_length",
+                format!(
+                    "Invalid 'messages': array too long. Expected an array with maximum length {MOST_MESSAGES}, but got \
+                     an array with length {} instead.",
+                    messages.len()
+                ),
             )),
             Some(_) => Ok(request),
         }

@@ -13,6 +13,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 use super::ApiError;
+use crate::limits;
 
 /// A JSON string, borrowed from the document unless it holds escapes.
 ///
@@ -305,9 +306,13 @@ pub(crate) use request_object;
 /// Reads a request body.
 ///
 /// # Errors
-/// 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
+/// 400 `json_too_deep`; 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
 /// field as `param`, when it has the wrong shape.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    if limits::is_too_deep(body) {
+        let message = format!("The JSON body is nested more than {} levels deep.", limits::JSON_DEPTH);
+        return Err(ApiError::invalid(None, "json_too_deep", message));
+    }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
         Err(error) if error.is_data() => Err(locate::<T>(body, &error)),

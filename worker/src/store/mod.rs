@@ -13,6 +13,7 @@ pub mod sql;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
@@ -204,6 +205,33 @@ pub struct StoredAdminToken {
     pub pool: Option<PoolId>,
     /// When its use was last noted. Not stored with it.
     pub last_used_at: Option<Timestamp>,
+}
+
+/// What the id of a browser's session starts with. Otherwise it is an admin token like any other.
+pub const SESSION_PREFIX: &str = "ses-";
+
+/// A try of the admin password, about to be counted.
+#[derive(Clone, Debug)]
+pub struct LoginTry {
+    /// Where it comes from, hashed.
+    pub source: TokenHash,
+    /// What holds for its source, and for all of them together.
+    pub rules: [TryRule; 2],
+    /// Now.
+    pub now: Timestamp,
+    /// Failures before this are forgotten.
+    pub forget_before: Timestamp,
+}
+
+/// How long failures make the next try wait.
+#[derive(Clone, Copy, Debug)]
+pub struct TryRule {
+    /// So many tries do not.
+    pub free: u32,
+    /// The one after them waits so long, the next one twice as long, and so on.
+    pub first: Duration,
+    /// No try waits longer.
+    pub longest: Duration,
 }
 
 /// Which page of a list: what comes after `after`, at most `limit`.
@@ -427,6 +455,25 @@ pub trait ConfigStore: PoolReader + Replica {
         id: &AdminTokenId,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Ends the sessions of all browsers. Gives how many there were.
+    fn delete_sessions(&self, change: Change) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Counts a try of the password as failed, before the password is looked at, unless it is too early
+    /// for one: gives when the next one may be made. One step, so that tries at once count one by one. At
+    /// most two rows; a bounded number is kept.
+    fn try_login(
+        &self,
+        attempt: &LoginTry,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + MaybeSend;
+
+    /// The password was right: the try was no failure, nor are those before it from the same source,
+    /// which is known until `known_until`.
+    fn login_succeeded(
+        &self,
+        source: &TokenHash,
+        known_until: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// The admin tokens that have not expired at `now`, oldest first.
     fn admin_tokens(

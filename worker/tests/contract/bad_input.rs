@@ -73,3 +73,36 @@ pub async fn a_body_over_the_limit(world: &World) {
     assert_eq!(send(request.body(longest)).await.status, 200);
     assert_eq!(world.tally("good").requests, 1);
 }
+
+pub async fn a_request_that_is_too_large_in_another_way(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    let ask = |path: &str| world.request(Method::POST, path).bearer_auth(&pool.client_key);
+    for path in ["/v1/chat/completions", "/v1/embeddings"] {
+        for depth in [100, 100_000] {
+            send(ask(path).body(nested(depth))).await.openai_error(400, Some("json_too_deep"));
+        }
+    }
+    let error = send(world.admin(Method::POST, "/pools").body(nested(100_000))).await;
+    let error = error.admin_error(400, ErrorCode::InvalidRequest);
+    assert!(error.message.contains("nested"), "{}", error.message);
+
+    let many = |count: usize| vec![json!({"role": "user", "content": "x"}); count];
+    let chat = json!({"model": MODEL, "messages": many(2_049)});
+    let answer = send(ask("/v1/chat/completions").json(&chat)).await;
+    answer.openai_error(400, Some("array_above_max_length"));
+    let long = "x".repeat(9 * 1024);
+    let answer = send(ask(&format!("/v1/chat/completions?{long}"))).await;
+    answer.openai_error(414, Some("request_head_too_large"));
+    world.get(&format!("/pools?{long}")).await.admin_error(414, ErrorCode::TooLarge);
+    // Whoever is not known yet is not read for long.
+    let login = json!({"password": "x".repeat(17 * 1024)});
+    world.post("/login", &login).await.admin_error(413, ErrorCode::TooLarge);
+    // No name of a model leads anywhere else than to a model.
+    for model in ["../files", "x/../../v1beta/files", "x:predict", "x?key=1", "x%2f..", "x#"] {
+        let chat = json!({"model": model, "messages": many(1)});
+        let answer = send(ask("/v1/chat/completions").json(&chat)).await;
+        answer.openai_error(404, Some("model_not_found"));
+    }
+    assert_eq!(world.tally("good").requests, 0);
+}

@@ -1,50 +1,171 @@
 //! Who gets in, by which routes, and what the others are told.
 
 use pool_fake_gemini::Behaviour;
-use pool_shared::{ErrorCode, PoolList, TokenKind};
-use pool_worker::{admin, gateway};
+use pool_shared::{ClientKeyCreated, ErrorCode, LoginResponse, PoolList, Scope, SessionsRevoked, TokenKind};
+use pool_worker::admin::{self, Access};
+use pool_worker::gateway;
+use reqwest::header::HeaderName;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, prompt, send};
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, prompt, send};
+use crate::support::ADMIN_PASSWORD;
 
 /// A token of the right form that nobody was given.
 fn unknown(kind: TokenKind) -> String {
     kind.generate(&[7; TokenKind::RANDOM_BYTES]).expose().to_owned()
 }
 
-pub async fn no_admin_route_opens_without_an_admin_token(world: &World) {
+/// What somebody presents who may not do what a route does, and what he is told.
+struct Intruder {
+    what: &'static str,
+    header: Option<(&'static str, String)>,
+    told: (u16, ErrorCode),
+}
+
+impl Intruder {
+    fn unknown(what: &'static str, name: &'static str, value: String) -> Self {
+        Self { what, header: Some((name, value)), told: (401, ErrorCode::Unauthorized) }
+    }
+
+    fn bearer(what: &'static str, token: &str) -> Self {
+        Self::unknown(what, "authorization", format!("Bearer {token}"))
+    }
+
+    fn forbidden(what: &'static str, token: &str) -> Self {
+        Self { told: (403, ErrorCode::Forbidden), ..Self::bearer(what, token) }
+    }
+}
+
+pub async fn no_admin_route_opens_for_who_may_not(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let wrong = [
-        None,
-        Some(format!("Bearer {}", pool.client_key)),
-        Some(format!("Bearer {}", unknown(TokenKind::AdminToken))),
-        Some("Bearer garbage".to_owned()),
-        Some(format!("Basic {}", world.token)),
-        Some(world.token.clone()),
-        Some("Bearer".to_owned()),
+    let other = world.weighted_pool("other", &[]).await;
+    let expiring = json!({"password": ADMIN_PASSWORD, "expires_in_s": 1});
+    let expiring: LoginResponse = world.post("/login", &expiring).await.json(200);
+    let revoked = world.log_in().await;
+    let logout = world.request(Method::POST, "/admin/v1/logout").bearer_auth(&revoked);
+    send(logout).await.no_content();
+    let ended = world.open_session().await;
+    world.post("/session/revoke-all", &json!({})).await.json::<SessionsRevoked>(200);
+    let mut of_one_scope = Vec::new();
+    for scope in Scope::ALL {
+        of_one_scope.push((scope, world.scoped_token(&[scope], None).await));
+    }
+    let of_other_pool = world.scoped_token(&Scope::ALL, Some(&other)).await;
+    eventually("the token's end", async || {
+        let request = world.request(Method::GET, "/admin/v1/whoami").bearer_auth(expiring.token.expose());
+        (send(request).await.status == 401).then_some(())
+    })
+    .await;
+    let session = TokenKind::Session.generate(&[7; TokenKind::RANDOM_BYTES]);
+    let unknown_to_all = [
+        Intruder { what: "nothing", header: None, told: (401, ErrorCode::Unauthorized) },
+        Intruder::bearer("a client key", &pool.client_key),
+        Intruder::bearer("an unknown token", &unknown(TokenKind::AdminToken)),
+        Intruder::bearer("an expired token", expiring.token.expose()),
+        Intruder::bearer("a revoked token", &revoked),
+        Intruder::bearer("garbage", "garbage"),
+        Intruder::bearer("SQL", "' OR '1'='1"),
+        Intruder::bearer("no token", ""),
+        Intruder::unknown("another scheme", "authorization", format!("Basic {}", world.token)),
+        Intruder::unknown("no scheme", "authorization", world.token.clone()),
+        Intruder::unknown("a token in another header", "x-api-key", world.token.clone()),
+        Intruder::unknown("an ended session", "cookie", ended),
+        Intruder::unknown("an unknown session", "cookie", format!("session={}", session.expose())),
+        Intruder::unknown("a token as a session", "cookie", format!("session={}", world.token)),
     ];
-    let closed = admin::ROUTES.iter().filter(|route| route.path != "/admin/v1/login");
-    assert_eq!(closed.clone().count() + 1, admin::ROUTES.len());
+
+    let closed = admin::ROUTES.iter().filter(|route| route.access != Access::Open);
+    assert_eq!(closed.clone().count() + 2, admin::ROUTES.len(), "two ways to log in");
     for route in closed {
         let path = route.path.replace("{pool}", &pool.id).replace("{id}", "ck-1");
-        for authorization in &wrong {
+        let try_it = async |intruder: &Intruder| {
             // A body that would be taken, if anybody looked at it.
-            let mut request = world.request(route.method.clone(), &path).json(&json!({"name": "intruder"}));
-            if let Some(authorization) = authorization {
-                request = request.header("authorization", authorization);
+            let request = world.request(route.method.clone(), &path).json(&json!({"name": "intruder"}));
+            let mut request = world.from_own_page(request, "");
+            if let Some((name, value)) = &intruder.header {
+                let headers = [(HeaderName::from_static(name), value.parse().unwrap())];
+                request = request.headers(headers.into_iter().collect());
             }
-            let error = send(request).await.admin_error(401, ErrorCode::Unauthorized);
-            assert!(!error.message.contains(&world.token));
+            let answer = send(request).await;
+            let what = format!("{} on {} {path}: {}", intruder.what, route.method, answer.body);
+            assert_eq!(answer.status, intruder.told.0, "{what}");
+            let error = answer.admin_error(intruder.told.0, intruder.told.1);
+            let repeated = intruder.header.as_ref().is_some_and(|(_, value)| error.message.contains(value));
+            assert!(!repeated && !error.message.contains(&world.token), "{what}");
+        };
+        for intruder in &unknown_to_all {
+            try_it(intruder).await;
+        }
+        for (scope, token) in &of_one_scope {
+            let may = match route.access {
+                Access::Open | Access::Token => true,
+                Access::Scoped(scopes) => scopes.contains(scope),
+                Access::Full => false,
+            };
+            if !may {
+                try_it(&Intruder::forbidden("a token of another scope", token)).await;
+            }
+        }
+        if route.access != Access::Token && !route.keeps_to_own_pool {
+            try_it(&Intruder::forbidden("another pool's token", &of_other_pool)).await;
         }
     }
     let pools = world.get("/pools").await.json::<PoolList>(200).pools;
-    assert_eq!((pools.len(), pools[0].name.as_str(), pools[0].keys), (1, "prod", 1));
+    let names: Vec<_> = pools.iter().map(|pool| (pool.name.as_str(), pool.keys)).collect();
+    assert_eq!(names, [("other", 0), ("prod", 1)]);
+    // What keeps to a token's own pool shows nothing of others.
+    for route in admin::ROUTES.iter().filter(|route| route.keeps_to_own_pool) {
+        let answer = send(world.request(Method::GET, route.path).bearer_auth(&of_other_pool)).await;
+        assert!(answer.status == 200 && !answer.body.contains(&pool.id), "{}: {}", route.path, answer.body);
+    }
+}
+
+pub async fn every_answer_of_the_admin_api_tells_browsers_to_keep_out(world: &World) {
+    let wrong = json!({"password": "wrong horse battery staple"});
+    for answer in [
+        world.get("/pools").await,
+        world.get("/nothing").await,
+        world.post("/login", &wrong).await,
+        send(world.request(Method::GET, "/admin/v1/pools")).await,
+        send(world.request(Method::PUT, "/admin/v1/pools")).await,
+        world.post("/logout", &json!({})).await,
+    ] {
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("access-control-allow-origin", ""),
+        ] {
+            assert_eq!(answer.header(name), value, "{name} of {} {}", answer.status, answer.body);
+        }
+    }
 }
 
 pub async fn no_route_of_the_data_plane_opens_without_a_client_key(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let wrong = [None, Some("sk-pool-wrong"), Some(&unknown(TokenKind::ClientKey)), Some(&world.token)];
+    let other = world.weighted_pool("other", &[]).await;
+    let keys = format!("/pools/{}/client-keys", pool.id);
+    let revoked: ClientKeyCreated = world.post(&keys, &json!({"name": "revoked"})).await.json(201);
+    world.delete(&format!("{keys}/{}", revoked.client_key.id)).await.no_content();
+    let replaced: ClientKeyCreated = world.post(&keys, &json!({"name": "replaced"})).await.json(201);
+    let rotate = format!("{keys}/{}/rotate", replaced.client_key.id);
+    assert!(world.post(&rotate, &json!({"grace_s": 0})).await.status < 300);
+    let gone = world.weighted_pool("gone", &[]).await;
+    world.delete(&format!("/pools/{}", gone.id)).await.no_content();
+    let wrong = [
+        None,
+        Some("sk-pool-wrong"),
+        Some(&unknown(TokenKind::ClientKey)),
+        Some(&world.token),
+        Some(revoked.secret.expose()),
+        Some(replaced.secret.expose()),
+        Some(&gone.client_key),
+        Some("' OR '1'='1"),
+    ];
     for pattern in gateway::ROUTES {
         let path = pattern.replace("{*id}", MODEL);
         let method = if path.contains("models") { Method::GET } else { Method::POST };
@@ -57,6 +178,10 @@ pub async fn no_route_of_the_data_plane_opens_without_a_client_key(world: &World
             let message = answer.openai_error(401, Some("invalid_api_key"));
             assert!(key.is_none_or(|key| !message.contains(key)), "the key is repeated");
         }
+        // Another pool's key leads to that pool, never to the keys of this one.
+        let request = world.request(method, &path).bearer_auth(&other.client_key);
+        let answer = send(request.json(&prompt("hello"))).await;
+        assert!(answer.status != 401, "{path}: {}", answer.body);
     }
     // A key in the query is no key, so that it ends up in nobody's log.
     let path = format!("/v1/chat/completions?key={}", pool.client_key);

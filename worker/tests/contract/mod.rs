@@ -58,7 +58,9 @@ mod suite {
             a_wrong_password_gives_nothing
             a_login_that_makes_no_sense_is_told_why
             a_token_expires
-            logout_ends_a_token_at_once;
+            logout_ends_a_token_at_once
+            guesses_are_slowed_down_and_a_restart_does_not_help
+            a_browser_s_session_is_good_for_the_own_page_until_it_ends;
         pools:
             a_pool_is_found_by_id_and_by_name
             a_change_touches_only_what_it_names
@@ -112,7 +114,8 @@ mod suite {
             exported_keys_are_what_was_imported
             a_pool_s_models_are_what_gemini_offers;
         doors:
-            no_admin_route_opens_without_an_admin_token
+            no_admin_route_opens_for_who_may_not
+            every_answer_of_the_admin_api_tells_browsers_to_keep_out
             no_route_of_the_data_plane_opens_without_a_client_key
             unknown_paths_and_wrong_methods
             a_browser_may_ask
@@ -121,7 +124,8 @@ mod suite {
         bad_input:
             a_body_that_is_no_json
             a_field_that_is_missing
-            a_body_over_the_limit;
+            a_body_over_the_limit
+            a_request_that_is_too_large_in_another_way;
         models:
             a_pool_s_models_are_listed_and_shown
             a_pool_s_allowed_models_are_kept_to
@@ -163,7 +167,8 @@ mod suite {
             an_upstream_that_cannot_be_reached_blames_no_key;
         privacy:
             one_credential_and_nothing_of_the_client_s_goes_upstream
-            nothing_stored_or_logged_holds_a_secret;
+            nothing_stored_or_logged_holds_a_secret
+            each_request_is_one_line_in_the_log;
         counting:
             the_ledger_equals_what_gemini_counted
             statistics_are_kept_by_pool

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pool_fake_gemini::{Behaviour, Credential};
-use pool_shared::ErrorCode;
+use pool_shared::{ClientKeyCreated, ClientKeyList, ErrorCode, Scope};
+use pool_worker::admin;
 use reqwest::Method;
 use serde_json::json;
 
@@ -70,9 +71,43 @@ pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
     world.post("/login", &login).await.admin_error(400, ErrorCode::InvalidRequest);
     world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
 
-    let mut secrets =
-        vec![pool.client_key.clone(), world.token.clone(), ADMIN_PASSWORD.to_owned(), MASTER_KEY.to_owned()];
+    // What admins do, with the answers of every route that shows something.
+    let session = world.open_session().await;
+    let token = world.scoped_token(&Scope::ALL, Some(&pool)).await;
+    let path = format!("/pools/{}", pool.id);
+    let rotated: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
+    let rotate = format!("{path}/client-keys/{}/rotate", rotated.client_keys[0].id);
+    let rotated: ClientKeyCreated = world.post(&rotate, &json!({})).await.json(201);
+    world.post(&format!("{path}/keys/check"), &json!({})).await;
+    let wrong = format!("{ADMIN_PASSWORD} but wrong");
+    world.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
+    let mut shown = Vec::new();
+    for route in admin::ROUTES.iter().filter(|route| route.method == Method::GET) {
+        let path = route.path.replace("{pool}", &pool.id);
+        shown.push(send(world.request(Method::GET, &path).bearer_auth(&world.token)).await);
+    }
+    // A key in a model's place, of which Gemini knows nothing, and one in a path.
+    let mut misplaced = prompt("hello");
+    misplaced["model"] = json!(gemini_key("good"));
+    world.call(&pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
+    let model = format!("/v1/models/{}", gemini_key("good"));
+    world.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
+
+    let cookie = session.split_once('=').unwrap().1;
+    let mut secrets = vec![cookie.to_owned(), token, rotated.secret.expose().to_owned(), wrong];
+    secrets.extend([
+        pool.client_key.clone(),
+        world.token.clone(),
+        ADMIN_PASSWORD.to_owned(),
+        MASTER_KEY.to_owned(),
+    ]);
     secrets.extend(keys.map(|(name, ..)| gemini_key(name)));
+    for answer in shown {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let holds = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
+        assert!(!holds(&answer.body), "{}", answer.body);
+        assert!(!answer.headers.values().any(|value| holds(value.to_str().unwrap())));
+    }
     // Its reports have reached the ledger with this.
     assert!(world.pool_stats(&pool).await.total.requests >= 10);
     // While it runs, with what is still in write-ahead logs, and after it has ended.
@@ -88,12 +123,45 @@ pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     };
     // The config and the ledger are among these files, else this test would prove nothing.
-    for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages"] {
+    for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages", "\"plane\":\"data\""] {
         assert!(files.iter().any(|file| holds(file, known)), "no file holds {known}");
     }
     for file in &files {
         for secret in secrets {
             assert!(!holds(file, secret), "{} holds a secret", file.display());
+        }
+    }
+}
+
+pub async fn each_request_is_one_line_in_the_log(world: &mut World) {
+    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    let whole = world.chat(&pool, "hello").await;
+    let streamed = world.call(&pool, "/v1/chat/completions", &{
+        let mut body = prompt("hello");
+        body["stream"] = json!(true);
+        body
+    });
+    let streamed = send(streamed).await;
+    let unknown = send(world.request(Method::GET, "/v1/models").bearer_auth("sk-pool-unknown")).await;
+    let admin = world.get("/pools").await;
+    world.stop_host().await;
+    for (answer, plane, status, class, attempts) in [
+        (&whole, "data", 200, "ok", Some(2)),
+        (&streamed, "data", 200, "ok", Some(1)),
+        (&unknown, "data", 401, "invalid_api_key", None),
+        (&admin, "admin", 200, "ok", None),
+    ] {
+        assert_eq!(answer.status, status);
+        let lines = world.logged(&format!("\"request_id\":\"{}\"", answer.header("x-request-id")));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line = &lines[0];
+        assert_eq!((line["plane"].as_str(), line["class"].as_str()), (Some(plane), Some(class)), "{line}");
+        assert_eq!((line["status"].as_u64(), line["attempts"].as_u64()), (Some(status.into()), attempts));
+        if attempts.is_some() {
+            assert_eq!(line["pool"], pool.id);
+            assert_eq!(line["model"], super::world::MODEL);
+            assert!(line["prompt_tokens"].as_u64().unwrap() > 0 && line["ms"].is_u64(), "{line}");
+            assert!(line["key"].as_str().unwrap().starts_with("key-"), "{line}");
         }
     }
 }

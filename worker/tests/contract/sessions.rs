@@ -1,10 +1,10 @@
 //! Logging in, saying who one is, logging out.
 
-use pool_shared::{API_VERSION, ErrorCode, LoginResponse, WhoAmI};
+use pool_shared::{API_VERSION, ErrorCode, LoginResponse, SessionsRevoked, WhoAmI};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, eventually, send};
+use super::world::{World, eventually, in_the_store, send};
 use crate::support::ADMIN_PASSWORD;
 
 pub async fn the_password_gives_a_token_that_says_who_it_is(world: &World) {
@@ -72,4 +72,61 @@ pub async fn logout_ends_a_token_at_once(world: &mut World) {
     }
     world.token = other;
     assert_eq!(world.get("/whoami").await.status, 200);
+}
+
+pub async fn guesses_are_slowed_down_and_a_restart_does_not_help(world: &mut World) {
+    let right = json!({"password": ADMIN_PASSWORD});
+    let wrong = json!({"password": "wrong horse battery staple"});
+    for _ in 0..5 {
+        world.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
+    }
+    world.stop_host().await;
+    let later = "UPDATE login_tries SET blocked_until = blocked_until + 3600000 WHERE blocked_until > 0";
+    in_the_store(world.data.path(), "login_tries", later);
+    world.start_host().await;
+    for password in [&wrong, &right] {
+        let answer = world.post("/login", password).await;
+        answer.admin_error(429, ErrorCode::RateLimited);
+        assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3_000);
+        let session = world.from_own_page(world.request(Method::POST, "/admin/v1/session"), "");
+        send(session.json(password)).await.admin_error(429, ErrorCode::RateLimited);
+    }
+    assert_eq!(world.get("/pools").await.status, 200, "tokens go on working");
+    in_the_store(world.data.path(), "login_tries", "UPDATE login_tries SET blocked_until = 1");
+    assert_eq!(world.post("/login", &right).await.status, 200);
+    world.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
+}
+
+pub async fn a_browser_s_session_is_good_for_the_own_page_until_it_ends(world: &World) {
+    let [first, second] = [world.open_session().await, world.open_session().await];
+    let ask = async |method: Method, path: &str, cookie: &str| {
+        let request = world.from_own_page(world.request(method, &format!("/admin/v1{path}")), cookie);
+        send(request.json(&json!({"name": "made-by-a-page"}))).await
+    };
+    let who: WhoAmI = ask(Method::GET, "/whoami", &first).await.json(200);
+    assert_eq!((who.name.as_str(), who.scopes), ("browser", None));
+    assert_eq!(ask(Method::POST, "/pools", &first).await.status, 201);
+
+    let foreign = world.request(Method::DELETE, "/admin/v1/pools/made-by-a-page").header("cookie", &first);
+    let foreign = foreign.header("origin", "https://evil.example").header("sec-fetch-site", "cross-site");
+    send(foreign).await.admin_error(403, ErrorCode::Forbidden);
+    let without = world.request(Method::DELETE, "/admin/v1/pools/made-by-a-page").header("cookie", &first);
+    send(without).await.admin_error(403, ErrorCode::Forbidden);
+    let login = world.request(Method::POST, "/admin/v1/session").json(&json!({"password": ADMIN_PASSWORD}));
+    send(login).await.admin_error(403, ErrorCode::Forbidden);
+    assert_eq!(world.get("/pools/made-by-a-page").await.status, 200);
+
+    let ended = ask(Method::DELETE, "/session", &first).await;
+    ended.no_content();
+    assert!(ended.header("set-cookie").starts_with("session=; Path=/; Max-Age=0;"));
+    ask(Method::GET, "/whoami", &first).await.admin_error(401, ErrorCode::Unauthorized);
+    world.delete("/session").await.admin_error(400, ErrorCode::InvalidRequest);
+
+    let third = world.open_session().await;
+    let revoked: SessionsRevoked = ask(Method::POST, "/session/revoke-all", &third).await.json(200);
+    assert_eq!(revoked.revoked, 2);
+    for cookie in [&second, &third] {
+        ask(Method::GET, "/whoami", cookie).await.admin_error(401, ErrorCode::Unauthorized);
+    }
+    assert_eq!(world.get("/whoami").await.status, 200, "tokens are no sessions");
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pool_fake_gemini::{Behaviour, FakeGemini, Scenario};
-use pool_shared::{ADMIN_PREFIX, Key, KeyList, LoginResponse, PoolCreated, PoolStats};
+use pool_shared::{
+    ADMIN_PREFIX, AdminTokenCreated, Key, KeyList, LoginResponse, PoolCreated, PoolStats, Scope,
+};
 use reqwest::{Client, Method, RequestBuilder};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -78,6 +80,43 @@ impl World {
     #[allow(dead_code, reason = "only one of the suites changes its deployment")]
     pub fn put_host(&mut self, host: Host) {
         self.host = Some(host);
+    }
+
+    /// Where the service is: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        self.host.as_ref().expect("the service was stopped").url()
+    }
+
+    /// The lines that a service which was stopped has logged, in which a text stands.
+    pub fn logged(&self, text: &str) -> Vec<Value> {
+        let files = files_below(self.data.path()).into_iter();
+        let logs = files.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
+        let logs: String = logs.map(|path| fs::read_to_string(path).unwrap()).collect();
+        let lines = logs.lines().filter(|line| line.contains(text));
+        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+    }
+
+    /// A token of these scopes, good for one pool or for all.
+    pub async fn scoped_token(&self, scopes: &[Scope], pool: Option<&Pool>) -> String {
+        let body = json!({"name": "scoped", "scopes": scopes, "pool": pool.map(|pool| &pool.id)});
+        let created: AdminTokenCreated = self.post("/tokens", &body).await.json(201);
+        created.secret.expose().to_owned()
+    }
+
+    /// Opens a session as the service's own page does; gives its cookie.
+    pub async fn open_session(&self) -> String {
+        let request = self.from_own_page(self.request(Method::POST, "/admin/v1/session"), "");
+        let answer = send(request.json(&json!({"password": ADMIN_PASSWORD}))).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.ends_with("; Path=/; Max-Age=28800; HttpOnly; SameSite=Strict"), "{cookie}");
+        assert!(cookie.starts_with("session=pses_"), "{cookie}");
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// A request as a browser sends it for the service's own page.
+    pub fn from_own_page(&self, request: RequestBuilder, cookie: &str) -> RequestBuilder {
+        request.header("origin", self.url()).header("sec-fetch-site", "same-origin").header("cookie", cookie)
     }
 
     /// A request with nothing in it yet.

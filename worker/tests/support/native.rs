@@ -1,9 +1,12 @@
 //! `pool-server` inside the test's own process, on a free port.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use pool_shared::Secret;
 use pool_worker::host::native::{Server, ServerConfig};
+use pool_worker::log::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
@@ -31,6 +34,7 @@ impl Host {
             master_key: Some(Secret::new(master_key)),
             previous_master_key: previous.map(Secret::new),
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+            log: log_into(&data.join("pool-server.log")),
         };
         Self(Server::start(config).await.unwrap())
     }
@@ -44,4 +48,10 @@ impl Host {
     pub async fn stop(self) {
         self.0.shut_down().await;
     }
+}
+
+/// A log that says everything, in a file.
+fn log_into(path: &Path) -> Log {
+    let file = File::options().create(true).append(true).open(path).unwrap();
+    Log::new(LogLevel::Debug, move |line| (&file).write_all(format!("{line}\n").as_bytes()).unwrap())
 }

@@ -46,6 +46,7 @@ impl Host {
                 "MASTER_KEY": MASTER_KEY,
                 "ADMIN_PASSWORD": ADMIN_PASSWORD,
                 "GEMINI_BASE_URL": gemini_url,
+                "LOG_LEVEL": "debug",
             },
             "d1": true,
             "ledger": true,

@@ -25,8 +25,11 @@ use crate::admin::AdminError;
 use crate::host::{
     CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS,
 };
+use crate::limits;
+use crate::log::{Log, LogLevel};
+use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{BODY_LIMIT, FollowUp, Service, Settings, SetupError};
+use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::store::StoreError;
 use crate::store::sql::SqlStore;
 
@@ -52,6 +55,9 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         let settings = settings.with_previous_master_key(secret("MASTER_KEY_PREV").as_deref())?;
         let shards = env.var("LEDGER_SHARDS").ok().map(|shards| shards.to_string());
         let settings = settings.with_ledger_shards(shards.as_deref())?;
+        let level = env.var("LOG_LEVEL").ok().map(|level| level.to_string()).unwrap_or_default();
+        let level = LogLevel::parse(&level)?;
+        let settings = settings.with_log(Log::new(level, |line| worker::console_log!("{line}")));
         let service = Arc::new(Service::new(settings, &WorkerRandom));
         Ok(Arc::clone(cell.get_or_init(|| service)))
     })
@@ -139,7 +145,7 @@ async fn handed_over(request: Request) -> worker::Result<Result<Request, Incomin
     let mut headers = request.headers;
     let mut init = RequestInit::new();
     if crate::admin::wants_body(&request.method, &request.path, &headers) {
-        match request.body.read(BODY_LIMIT).await {
+        match request.body.read(limits::BODY).await {
             Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
             Err(error) => return Ok(Err(error)),
         };
@@ -176,6 +182,7 @@ fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
         headers,
         body: WorkerBody(request),
         client_address: client,
+        origin: Origin::of(url),
     })
 }
 

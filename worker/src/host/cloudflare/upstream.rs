@@ -6,16 +6,15 @@ use http::StatusCode;
 use worker::js_sys::Uint8Array;
 use worker::{
     AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, Url, web_sys,
+    Response, web_sys,
 };
 
 use super::egress::EgressStub;
 use crate::host::{
     Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
+use crate::origin::{self, GEMINI};
 use crate::service::SetupError;
-
-const DEFAULT_BASE: &str = "https://generativelanguage.googleapis.com";
 
 /// Gemini over the runtime's `fetch`: from here, or through an object that is somewhere else.
 pub struct FetchUpstream {
@@ -41,13 +40,11 @@ impl FetchUpstream {
 
 /// Where Gemini is: at the variable `GEMINI_BASE_URL`, or at Google's.
 pub(super) fn base_url(env: &Env) -> Result<String, SetupError> {
-    let base = env.var("GEMINI_BASE_URL").map_or_else(|_| DEFAULT_BASE.to_owned(), |base| base.to_string());
-    match Url::parse(&base) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {
-            Ok(base.trim_end_matches('/').to_owned())
-        }
-        _ => Err(SetupError::Setting("GEMINI_BASE_URL is not an http or https URL".to_owned())),
-    }
+    let variable = |name| env.var(name).ok().map(|value| value.to_string());
+    let base = variable("GEMINI_BASE_URL").unwrap_or_else(|| GEMINI.to_owned());
+    let url = origin::base_url(&base, variable("GEMINI_ALLOWED_HOSTS").as_deref());
+    let url = url.map_err(|error| SetupError::Setting(error.to_string()))?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn init(request: &UpstreamRequest) -> worker::Result<RequestInit> {

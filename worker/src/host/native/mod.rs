@@ -1,5 +1,6 @@
 //! The native host: tokio, axum, one SQLite file, reqwest.
 
+mod log;
 mod media;
 mod secrets;
 mod server;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use log::StderrLog;
 pub use media::HttpMedia;
 pub use secrets::{SecretFiles, SecretFilesError};
 pub use server::{Server, ServerConfig, StartError};

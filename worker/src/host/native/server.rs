@@ -13,6 +13,8 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use http::header::HOST;
+use http::uri::Authority;
 use pool_shared::Secret;
 use reqwest::Url;
 use tokio::net::TcpListener;
@@ -24,6 +26,8 @@ use super::{
 };
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
+use crate::log::Log;
+use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::sql::SqlError;
@@ -53,6 +57,8 @@ pub struct ServerConfig {
     pub previous_master_key: Option<Secret>,
     /// The admin password; taken or made like the master key.
     pub admin_password: Option<Secret>,
+    /// Where a line about each request goes.
+    pub log: Log,
 }
 
 /// Why a server did not start.
@@ -119,7 +125,8 @@ impl Server {
         )?;
         let settings =
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
-                .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?;
+                .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?
+                .with_log(config.log);
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;
@@ -194,9 +201,12 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let named = parts.uri.authority().map(Authority::as_str);
+    let named = named.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let request = IncomingRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
+        origin: named.and_then(Origin::behind_tls),
         query: parts.uri.query().map(ToOwned::to_owned),
         headers: parts.headers,
         body: NativeBody(body.into_data_stream()),

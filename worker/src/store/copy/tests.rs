@@ -214,7 +214,7 @@ async fn a_copy_takes_every_column_of_every_table() {
     let tables = sqlite.batch(vec![Statement::new(tables, [])]).await.unwrap().remove(0).rows;
     assert_eq!(
         tables,
-        [(Table::ALL.len() + 3).to_string()],
-        "all but the audit, uses and schema_version are copied"
+        [(Table::ALL.len() + 4).to_string()],
+        "all but the audit, uses, login tries and schema_version are copied"
     );
 }

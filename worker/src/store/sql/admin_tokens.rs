@@ -10,7 +10,7 @@ use super::rows::AdminTokenRow;
 use super::{json_text, read_rows};
 use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{StoreError, StoredAdminToken};
+use crate::store::{SESSION_PREFIX, StoreError, StoredAdminToken};
 
 /// Tokens, and what follows `FROM admin_tokens`.
 macro_rules! select_tokens {
@@ -71,6 +71,11 @@ pub(super) fn delete(id: &AdminTokenId) -> [Statement; 2] {
         Statement::new("DELETE FROM admin_tokens WHERE id = ?1", parameters.clone()),
         Statement::new("DELETE FROM admin_token_uses WHERE token_id = ?1", parameters),
     ]
+}
+
+/// Browsers' sessions are the tokens whose ids say so.
+pub(super) fn delete_sessions() -> Statement {
+    Statement::new("DELETE FROM admin_tokens WHERE substr(id, 1, length(?1)) = ?1", [SESSION_PREFIX.into()])
 }
 
 pub(super) fn note_use(id: &AdminTokenId, now: Timestamp) -> Statement {

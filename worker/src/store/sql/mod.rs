@@ -9,6 +9,7 @@ mod audit;
 mod client_keys;
 pub(super) mod copying;
 mod keys;
+mod logins;
 pub(super) mod master;
 mod rows;
 pub(super) mod schema;
@@ -26,7 +27,7 @@ use serde::de::DeserializeOwned;
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
-    NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Rewrapped, StoreError,
+    LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Rewrapped, StoreError,
     StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
@@ -359,6 +360,18 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     async fn delete_admin_token(&self, id: &AdminTokenId, change: Change) -> Result<bool, StoreError> {
         let [delete, forget] = admin_tokens::delete(id);
         Ok(self.change(delete, &change, [forget]).await? > 0)
+    }
+
+    async fn delete_sessions(&self, change: Change) -> Result<u64, StoreError> {
+        self.change(admin_tokens::delete_sessions(), &change, admin_tokens::forget_expired(change.at)).await
+    }
+
+    async fn try_login(&self, attempt: &LoginTry) -> Result<Option<Timestamp>, StoreError> {
+        logins::read(&self.run(logins::attempt(attempt)?).await?, attempt.now)
+    }
+
+    async fn login_succeeded(&self, source: &TokenHash, known_until: Timestamp) -> Result<(), StoreError> {
+        self.run(logins::succeeded(source, known_until).into()).await.map(drop)
     }
 
     async fn admin_tokens(&self, now: Timestamp) -> Result<Vec<StoredAdminToken>, StoreError> {

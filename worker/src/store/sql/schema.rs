@@ -68,6 +68,14 @@ const VERSION_1: &[&str] = &[
         token_id TEXT PRIMARY KEY,
         used_at INTEGER NOT NULL
     ) WITHOUT ROWID",
+    // By hashed address, and `*` for all of them. In milliseconds; `blocked_until` 0 for not at all.
+    "CREATE TABLE IF NOT EXISTS login_tries (
+        source TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        last_at INTEGER NOT NULL,
+        blocked_until INTEGER NOT NULL,
+        known_until INTEGER NOT NULL
+    ) WITHOUT ROWID",
     // The newest entry is never dropped, so its numbers only grow. No index: a change writes one row here.
     "CREATE TABLE IF NOT EXISTS audit (
         id INTEGER PRIMARY KEY,

@@ -1,0 +1,206 @@
+//! Sessions of browsers: a token in a cookie that no script can read.
+//!
+//! A session is kept as an admin token with all rights, under the hash of its cookie and of the password:
+//! with another password there is no session. It ends 8 h after the login, or 30 min after its last
+//! request; a request is noted once in 5 min, so that it may end up to 5 min early. What must never
+//! happen here: a request that another origin's page made with the cookie.
+
+use std::time::Duration;
+
+use http::header::HeaderName;
+use http::{HeaderMap, Method, header};
+use pool_shared::{AdminTokenId, SessionCreate, SessionCreated, SessionsRevoked, TokenKind};
+
+use super::{AdminError, Answer, Context, Done, created, ok};
+use crate::crypto::TokenHash;
+use crate::host::{AdminHost, Clock, Random};
+use crate::origin::Origin;
+use crate::service::Service;
+use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
+
+/// How long a session lasts at most.
+const LIFETIME: Duration = Duration::from_hours(8);
+/// How long it lasts without a request.
+const IDLE: Duration = Duration::from_mins(30);
+/// How often its use is noted: one row each time.
+const USE_NOTED_EVERY: Duration = Duration::from_mins(5);
+/// Under plain http, which only this machine may use, browsers take no `Secure` cookie.
+const PLAIN_COOKIE: &str = "session";
+/// Browsers take a cookie of this prefix only with `Secure`, for the whole host and no other.
+const COOKIE: &str = "__Host-session";
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a request says of the browser that it comes from.
+pub(super) struct Browser<'a> {
+    headers: &'a HeaderMap,
+    origin: Option<&'a Origin>,
+}
+
+impl<'a> Browser<'a> {
+    pub(super) const fn new(headers: &'a HeaderMap, origin: Option<&'a Origin>) -> Self {
+        Self { headers, origin }
+    }
+
+    /// The session that the request presents, if it has the form of one.
+    pub(super) fn session(&self) -> Option<&'a str> {
+        let cookies = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs =
+            cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+        let (_, session) = pairs.find(|(name, _)| name.trim() == self.cookie_name())?;
+        let session = session.trim();
+        TokenKind::Session.verify(session).is_ok().then_some(session)
+    }
+
+    /// Refuses what a page of another origin may have sent. Every browser of the last years tells by
+    /// `Sec-Fetch-Site` who made a request, and by `Origin` whose page changes something.
+    pub(super) fn check_origin(&self, method: &Method) -> Result<(), AdminError> {
+        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let (site, origin) = (text(FETCH_SITE), text(header::ORIGIN));
+        let is_own = |header: &str| self.origin.is_some_and(|own| own.is(header));
+        let is_fine = if *method == Method::GET {
+            matches!(site, None | Some("same-origin" | "none")) && origin.is_none_or(is_own)
+        } else {
+            site == Some("same-origin") && origin.is_some_and(is_own)
+        };
+        if is_fine { Ok(()) } else { Err(AdminError::ForeignPage) }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.origin.is_some_and(Origin::is_plain_loopback)
+    }
+
+    fn cookie_name(&self) -> &'static str {
+        if self.is_plain() { PLAIN_COOKIE } else { COOKIE }
+    }
+
+    /// The header that sets the cookie, or with an age of 0 takes it away.
+    fn cookie(&self, session: &str, age: Duration) -> String {
+        let secure = if self.is_plain() { "" } else { "; Secure" };
+        let (name, age) = (self.cookie_name(), age.as_secs());
+        format!("{name}={session}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
+    }
+}
+
+impl Service {
+    /// Under which hash a session is kept.
+    fn session_hash(&self, session: &str) -> TokenHash {
+        self.vault.token_hash(&format!("{session} {}", self.admin_password.expose()))
+    }
+}
+
+/// Finds the session of a cookie.
+pub(super) async fn authenticate<H: AdminHost>(
+    service: &Service,
+    host: &H,
+    session: &str,
+) -> Result<StoredAdminToken, AdminError> {
+    let (store, now) = (host.store(), host.clock().now());
+    let stored = store.admin_token(&service.session_hash(session)).await?.ok_or(AdminError::NoToken)?;
+    let used = stored.last_used_at.unwrap_or(stored.created_at);
+    if stored.expires_at <= now || used + IDLE <= now {
+        return Err(AdminError::ExpiredToken);
+    }
+    if used + USE_NOTED_EVERY <= now {
+        // What cannot be noted now is noted at the next use.
+        let _ = store.use_admin_token(&stored.id, now).await;
+    }
+    Ok(stored)
+}
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn create_session(&self, create: SessionCreate) -> Answer {
+        self.check_password(create.password.expose()).await?;
+        let mut random = [0; TokenKind::RANDOM_BYTES];
+        self.host.random().fill(&mut random);
+        let session = TokenKind::Session.generate(&random);
+        let (_, mut stored) = self.new_token("browser".to_owned(), LIFETIME, None, None);
+        stored.id = AdminTokenId::new(format!("{SESSION_PREFIX}{:016x}", self.host.random().next_u64()));
+        let change = self.change_by(&stored, "session.create", None, Some(stored.id.to_string()));
+        let hash = self.service.session_hash(session.expose());
+        self.host.store().create_admin_token(&hash, &stored, change).await?;
+        let StoredAdminToken { id, expires_at, .. } = stored;
+        let done = created(&SessionCreated { id, expires_at, idle_s: IDLE.as_secs() })?;
+        Ok(Done { cookie: Some(self.browser.cookie(session.expose(), LIFETIME)), ..done })
+    }
+
+    pub(super) async fn delete_session(&self) -> Answer {
+        let id = &self.caller()?.id;
+        if !id.as_str().starts_with(SESSION_PREFIX) {
+            return Err(AdminError::Invalid("the request came with a token, not with a session".to_owned()));
+        }
+        let change = self.change("session.delete", None, Some(id.to_string()))?;
+        self.host.store().delete_admin_token(id, change).await?;
+        Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Done::NO_CONTENT })
+    }
+
+    /// Ends every browser's session, the caller's too.
+    pub(super) async fn revoke_sessions(&self) -> Answer {
+        let change = self.change("session.revoke_all", None, None)?;
+        let revoked = self.host.store().delete_sessions(change).await?;
+        let done = ok(&SessionsRevoked { revoked })?;
+        Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..done })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn only_the_own_pages_may_change_something() {
+        let own = Origin::behind_tls("pool.example").unwrap();
+        for (method, site, origin, is_fine) in [
+            (Method::POST, Some("same-origin"), Some("https://pool.example"), true),
+            (Method::POST, Some("same-origin"), Some("https://evil.example"), false),
+            (Method::POST, Some("same-origin"), Some("null"), false),
+            (Method::POST, Some("same-site"), Some("https://pool.example"), false),
+            (Method::POST, Some("cross-site"), Some("https://evil.example"), false),
+            (Method::POST, Some("none"), Some("https://pool.example"), false),
+            (Method::POST, Some("same-origin"), None, false),
+            (Method::DELETE, None, Some("https://pool.example"), false),
+            (Method::PATCH, None, None, false),
+            (Method::GET, None, None, true),
+            (Method::GET, Some("none"), None, true),
+            (Method::GET, Some("same-origin"), None, true),
+            (Method::GET, Some("same-site"), None, false),
+            (Method::GET, Some("cross-site"), None, false),
+            (Method::GET, None, Some("https://evil.example"), false),
+        ] {
+            let mut pairs = Vec::new();
+            pairs.extend(site.map(|site| (FETCH_SITE, site)));
+            pairs.extend(origin.map(|origin| (header::ORIGIN, origin)));
+            let headers = headers(&pairs);
+            let checked = Browser::new(&headers, Some(&own)).check_origin(&method);
+            assert_eq!(checked.is_ok(), is_fine, "{method} {site:?} {origin:?}");
+            if method != Method::GET {
+                assert!(Browser::new(&headers, None).check_origin(&method).is_err(), "no origin is not any");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cookie_of_an_open_network_is_not_that_of_this_machine() {
+        let session = TokenKind::Session.generate(&[7; TokenKind::RANDOM_BYTES]);
+        let session = session.expose();
+        let [open, local] = ["pool.example", "127.0.0.1:8787"].map(|host| Origin::behind_tls(host).unwrap());
+        for (own, other, name, secure) in
+            [(&open, &local, "__Host-session", "; Secure"), (&local, &open, "session", "")]
+        {
+            let cookies = headers(&[(header::COOKIE, &format!("a=b; {name}={session}; c=d"))]);
+            assert_eq!(Browser::new(&cookies, Some(own)).session(), Some(session));
+            assert_eq!(Browser::new(&cookies, Some(other)).session(), None);
+            let set = Browser::new(&cookies, Some(own)).cookie(session, LIFETIME);
+            let rest = "; Path=/; Max-Age=28800; HttpOnly; SameSite=Strict";
+            assert_eq!(set, format!("{name}={session}{rest}{secure}"));
+        }
+        let garbage = headers(&[(header::COOKIE, "__Host-session=pses_garbage")]);
+        assert_eq!(Browser::new(&garbage, Some(&open)).session(), None);
+    }
+}

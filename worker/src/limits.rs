@@ -1,0 +1,149 @@
+//! How large a request may be in every direction, judged before any work is done for it.
+//!
+//! In: a request's head, or the bytes of its body. Out: a refusal, or nothing. What must never happen
+//! here: an allocation that a caller can make grow.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::host::IncomingRequest;
+
+/// The longest request body that is read: 32 MiB, room for some inline images.
+pub const BODY: usize = 32 * 1024 * 1024;
+/// The longest body of a request whose caller is not known yet.
+pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
+/// The longest path and query, each.
+pub const PATH: usize = 8 * 1024;
+/// All headers together, names and values.
+pub const HEADERS: usize = 64 * 1024;
+/// How deep a JSON body may be nested.
+pub const JSON_DEPTH: usize = 64;
+
+/// What is too large about a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadTooLarge {
+    /// The path or the query.
+    #[error("the URL is longer than {PATH} bytes")]
+    Path,
+    /// The headers.
+    #[error("the headers are longer than {HEADERS} bytes")]
+    Headers,
+}
+
+impl HeadTooLarge {
+    /// The status to answer with.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Path => StatusCode::URI_TOO_LONG,
+            Self::Headers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    }
+}
+
+/// Whether a request's head is of a size to go on with.
+pub fn check_head<B>(request: &IncomingRequest<B>) -> Result<(), HeadTooLarge> {
+    if request.path.len() > PATH || request.query.as_ref().is_some_and(|query| query.len() > PATH) {
+        return Err(HeadTooLarge::Path);
+    }
+    if size(&request.headers) > HEADERS { Err(HeadTooLarge::Headers) } else { Ok(()) }
+}
+
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// Whether a JSON text, well formed or not, is nested too deeply to be read.
+#[must_use]
+pub fn is_too_deep(json: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let mut rest = json;
+    // Brackets are the only bytes of interest, and between quotes there are none.
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'[' | b'{' | b']' | b'}' | b'"')) {
+        let (found, after) = (rest.get(at).copied(), rest.get(at + 1..).unwrap_or_default());
+        rest = after;
+        match found {
+            Some(b'"') => rest = after_string(rest),
+            Some(b'[' | b'{') => depth += 1,
+            _ => depth = depth.saturating_sub(1),
+        }
+        if depth > JSON_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// What follows the string whose first quote was before `rest`.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let escaped = usize::from(rest.get(at) == Some(&b'\\'));
+        rest = rest.get(at + 1 + escaped..).unwrap_or_default();
+        if escaped == 0 {
+            return rest;
+        }
+    }
+    &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Method};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn nested(depth: usize) -> String {
+        [&"[{\"a\":".repeat(depth / 2), r#""[[[\"[[""#, &"}]".repeat(depth / 2)].concat()
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert!(!is_too_deep(nested(JSON_DEPTH).as_bytes()));
+        assert!(is_too_deep(nested(JSON_DEPTH + 2).as_bytes()));
+        assert!(!is_too_deep("[]".repeat(1_000).as_bytes()), "side by side");
+        assert!(!is_too_deep(format!("\"{}", "[".repeat(1_000)).as_bytes()), "never closed");
+    }
+
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+            Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_parser_finds(text in r#"(\[|\{"a\[":|"\\"|,|1){0,120}(\]|\}|,|1|"\\\\"){0,120}"#) {
+            if let Ok(value) = serde_json::from_str::<Value>(&text) {
+                prop_assert_eq!(is_too_deep(text.as_bytes()), depth(&value) > JSON_DEPTH);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = is_too_deep(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_head_is_measured_whole() {
+        let mut request = IncomingRequest {
+            method: Method::GET,
+            path: "/".to_owned(),
+            query: None,
+            headers: HeaderMap::new(),
+            body: (),
+            client_address: None,
+            origin: None,
+        };
+        assert_eq!(check_head(&request), Ok(()));
+        for _ in 0..=HEADERS / 1_000 {
+            request.headers.append("x-many", HeaderValue::from_str(&"x".repeat(1_000)).unwrap());
+        }
+        assert_eq!(check_head(&request), Err(HeadTooLarge::Headers));
+        request.query = Some("x".repeat(PATH + 1));
+        assert_eq!(check_head(&request), Err(HeadTooLarge::Path));
+    }
+}

@@ -1,0 +1,337 @@
+//! The request log: one JSON line for each request, when its answer has ended.
+//!
+//! In: what the two planes find out about a request on its way. Out: a line for the host to write. What
+//! must never happen here: a secret, a text that a caller wrote, or a line for each piece of a stream.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use pool_shared::{AdminTokenId, AttemptOutcome, KeyId, PoolId};
+use serde::Serialize;
+
+use crate::gemini::redact_keys;
+use crate::service::{SetupError, lock};
+use crate::translate::Usage;
+
+/// Which requests are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// None.
+    Off,
+    /// Those that failed by no fault of the caller: 5xx, and streams that broke off.
+    Error,
+    /// All.
+    #[default]
+    Info,
+    /// All, each with every attempt that it took.
+    Debug,
+}
+
+impl LogLevel {
+    /// Reads the setting `LOG_LEVEL`; an empty one is `info`.
+    pub fn parse(text: &str) -> Result<Self, SetupError> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "off" => Ok(Self::Off),
+            "error" => Ok(Self::Error),
+            "info" | "" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            _ => Err(SetupError::Setting("LOG_LEVEL is none of off, error, info and debug".to_owned())),
+        }
+    }
+}
+
+/// Where the lines go. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Log {
+    level: LogLevel,
+    write: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+impl Log {
+    /// Lines of this level go to `write`, which must not wait and adds the end of the line.
+    pub fn new(level: LogLevel, write: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { level, write: Arc::new(write) }
+    }
+
+    /// No lines.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::new(LogLevel::Off, drop)
+    }
+
+    /// Begins the line of a request.
+    pub(crate) fn begin(&self, plane: &'static str, request_id: &str, now: Timestamp) -> RequestLog {
+        if self.level == LogLevel::Off {
+            return RequestLog(None);
+        }
+        let line = Line { ts: now, plane, request_id: request_id.to_owned(), ..Line::default() };
+        RequestLog(Some(Arc::new(Entry { log: self.clone(), line: Mutex::new(line) })))
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// The line of one request, held by whatever still works for it. When the last one lets go, it is
+/// written.
+#[derive(Clone, Default)]
+pub(crate) struct RequestLog(Option<Arc<Entry>>);
+
+/// An attempt, as it is counted.
+pub(crate) struct LoggedAttempt<'a> {
+    pub key: &'a KeyId,
+    pub model: &'a str,
+    pub outcome: AttemptOutcome,
+    pub usage: &'a Usage,
+    /// When it began, and when the first and the last piece of its answer came.
+    pub began: Timestamp,
+    pub received: Option<(Timestamp, Timestamp)>,
+}
+
+impl RequestLog {
+    fn note(&self, note: impl FnOnce(&mut Line)) {
+        if let Some(entry) = &self.0 {
+            note(&mut lock(&entry.line));
+        }
+    }
+
+    /// By which route it came: never the path itself, in which a caller can write anything.
+    pub(crate) fn route(&self, method: &str, route: &'static str) {
+        self.note(|line| (line.method, line.route) = (Some(method.to_owned()), Some(route)));
+    }
+
+    /// Whose pool it is for.
+    pub(crate) fn pool(&self, pool: &PoolId) {
+        self.note(|line| line.pool = Some(pool.clone()));
+    }
+
+    /// Which admin token it came with.
+    pub(crate) fn actor(&self, actor: &AdminTokenId) {
+        self.note(|line| line.actor = Some(actor.clone()));
+    }
+
+    /// Why it was refused, in the word that programs look at.
+    pub(crate) fn class(&self, class: impl Into<String>) {
+        self.note(|line| line.class = class.into());
+    }
+
+    /// The answer's status and headers are ready.
+    pub(crate) fn answered(&self, status: u16, now: Timestamp) {
+        self.note(|line| {
+            line.status = Some(status);
+            line.ended(now);
+        });
+    }
+
+    /// A call to Gemini has come to its end.
+    pub(crate) fn attempt(&self, attempt: &LoggedAttempt<'_>) {
+        self.note(|line| line.attempt(attempt));
+    }
+}
+
+struct Entry {
+    log: Log,
+    line: Mutex<Line>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let line = self.line.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        line.settle();
+        if line.level > self.log.level {
+            return;
+        }
+        if self.log.level < LogLevel::Debug {
+            line.tried.clear();
+        }
+        // Plain strings and numbers: serialising them cannot fail.
+        (self.log.write)(serde_json::to_string(line).unwrap_or_default());
+    }
+}
+
+/// What a line says. Times are in milliseconds since the request came.
+#[derive(Default, Serialize)]
+struct Line {
+    ts: Timestamp,
+    level: LogLevel,
+    plane: &'static str,
+    request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<AdminTokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolId>,
+    /// The key of the last attempt, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// None when the client left before there was one.
+    status: Option<u16>,
+    /// `ok`, the error's code, or how the last attempt ended.
+    class: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_ms: Option<i64>,
+    ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tried: Vec<Tried>,
+    #[serde(skip)]
+    outcome: Option<AttemptOutcome>,
+}
+
+/// One attempt, at the level `debug`.
+#[derive(Serialize)]
+struct Tried {
+    key: KeyId,
+    model: String,
+    outcome: AttemptOutcome,
+    began_ms: i64,
+}
+
+impl Line {
+    fn since_start(&self, at: Timestamp) -> i64 {
+        at.as_millisecond() - self.ts.as_millisecond()
+    }
+
+    fn ended(&mut self, at: Timestamp) {
+        self.ms = self.ms.max(self.since_start(at));
+    }
+
+    fn attempt(&mut self, attempt: &LoggedAttempt<'_>) {
+        // A caller may take a key for a model's name.
+        let model = redact_keys(attempt.model);
+        if let Some((first, last)) = attempt.received {
+            self.first_ms = Some(self.since_start(first));
+            self.ended(last);
+        }
+        self.attempts = Some(self.attempts.unwrap_or_default() + 1);
+        let count = |total: &mut Option<u64>, more| *total = Some(total.unwrap_or_default() + more);
+        count(&mut self.prompt_tokens, attempt.usage.prompt);
+        count(&mut self.completion_tokens, attempt.usage.completion);
+        self.outcome = Some(attempt.outcome);
+        self.key = Some(attempt.key.clone());
+        self.model = Some(model.clone());
+        let began_ms = self.since_start(attempt.began);
+        self.tried.push(Tried { key: attempt.key.clone(), model, outcome: attempt.outcome, began_ms });
+    }
+
+    /// Decides what the line amounts to.
+    fn settle(&mut self) {
+        if self.class.is_empty() {
+            self.class = match self.outcome {
+                Some(outcome) => serde_json::to_value(outcome)
+                    .ok()
+                    .and_then(|name| name.as_str().map(ToOwned::to_owned))
+                    .unwrap_or_default(),
+                None => "ok".to_owned(),
+            };
+        }
+        let broke = !matches!(self.outcome, None | Some(AttemptOutcome::Ok | AttemptOutcome::ClientLeft));
+        let failed = match self.status {
+            Some(status) => status >= 500 || status < 400 && broke,
+            None => false,
+        };
+        self.level = if failed { LogLevel::Error } else { LogLevel::Info };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn lines(level: LogLevel, work: impl FnOnce(&RequestLog)) -> Vec<Value> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&written);
+        let log =
+            Log::new(level, move |line| sink.lock().unwrap().push(serde_json::from_str(&line).unwrap()));
+        let request = log.begin("data", "req_1", Timestamp::UNIX_EPOCH);
+        work(&request);
+        assert_eq!(written.lock().unwrap().len(), 0, "before the last one lets go");
+        drop(request);
+        let mut written = written.lock().unwrap();
+        std::mem::take(&mut *written)
+    }
+
+    fn attempt(request: &RequestLog, outcome: AttemptOutcome, model: &str) {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let usage = Usage { prompt: 3, completion: 2, ..Usage::default() };
+        let (key, received) = (KeyId::new("key-1"), Some((at(20), at(90))));
+        request.attempt(&LoggedAttempt { key: &key, model, outcome, usage: &usage, began: at(5), received });
+    }
+
+    #[test]
+    fn a_request_is_one_line_when_its_stream_has_ended() {
+        let written = lines(LogLevel::Info, |request| {
+            request.route("POST", "/v1/chat/completions");
+            request.pool(&PoolId::new("pool-1"));
+            let stream = request.clone();
+            request.answered(200, Timestamp::from_millisecond(21).unwrap());
+            attempt(&stream, AttemptOutcome::Ok, "gemini-3.5-flash");
+        });
+        let expected = serde_json::json!({
+            "ts": "1970-01-01T00:00:00Z", "level": "info", "plane": "data", "request_id": "req_1",
+            "method": "POST", "route": "/v1/chat/completions", "pool": "pool-1", "key": "key-1",
+            "model": "gemini-3.5-flash", "status": 200, "class": "ok", "attempts": 1, "first_ms": 20,
+            "ms": 90, "prompt_tokens": 3, "completion_tokens": 2,
+        });
+        assert_eq!(written, [expected]);
+    }
+
+    #[test]
+    fn a_level_lets_through_what_it_says() {
+        for (status, outcome, is_error) in [
+            (200, AttemptOutcome::Ok, false),
+            (200, AttemptOutcome::ClientLeft, false),
+            (200, AttemptOutcome::Network, true),
+            (400, AttemptOutcome::Caller, false),
+            (429, AttemptOutcome::Quota, false),
+            (503, AttemptOutcome::Key, true),
+        ] {
+            for (level, expected) in [
+                (LogLevel::Off, 0),
+                (LogLevel::Error, usize::from(is_error)),
+                (LogLevel::Info, 1),
+                (LogLevel::Debug, 1),
+            ] {
+                let written = lines(level, |request| {
+                    attempt(request, outcome, "x");
+                    request.answered(status, Timestamp::UNIX_EPOCH);
+                });
+                assert_eq!(written.len(), expected, "{status} {outcome:?} at {level:?}");
+                let tried = written.first().map_or(0, |line| line["tried"].as_array().map_or(0, Vec::len));
+                assert_eq!(tried, usize::from(level == LogLevel::Debug));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_in_a_model_s_place_is_not_written() {
+        let key = format!("AIza{}", "Sy0-_x".repeat(6));
+        let written = lines(LogLevel::Debug, |request| attempt(request, AttemptOutcome::ClientLeft, &key));
+        assert!(!written[0].to_string().contains(&key));
+    }
+
+    #[test]
+    fn levels_have_names() {
+        for (text, level) in [("", LogLevel::Info), ("Error", LogLevel::Error), ("off", LogLevel::Off)] {
+            assert_eq!(LogLevel::parse(text), Ok(level));
+        }
+        assert!(LogLevel::parse("verbose").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! Addresses that decide who is trusted: where Gemini is called, and under which origin a browser
+//! reaches the service.
+//!
+//! In: URLs and host names as an operator or a client wrote them. Out: whether they will do. What must
+//! never happen here: a Gemini key on its way to a host that nobody has named, or a page of another
+//! origin taken for the service's own.
+
+use url::{Host, Url};
+
+/// Google's own address for Gemini.
+pub const GEMINI: &str = "https://generativelanguage.googleapis.com";
+
+/// Why Gemini is not called at an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BaseUrlError {
+    /// Not a URL that calls could go to.
+    #[error("GEMINI_BASE_URL is not an http or https URL without credentials and without a query")]
+    Malformed,
+    /// Every Gemini key would go to a host that the operator has not named a second time.
+    #[error(
+        "GEMINI_BASE_URL leads to {0}, which would get every Gemini key: name it in GEMINI_ALLOWED_HOSTS too"
+    )]
+    NotAllowed(String),
+}
+
+/// Reads where Gemini is called. Google's own host is allowed, by https; so is this machine; and the
+/// hosts in `allowed`, a list with commas of exact names without ports.
+pub fn base_url(text: &str, allowed: Option<&str>) -> Result<Url, BaseUrlError> {
+    let url = Url::parse(text).map_err(|_| BaseUrlError::Malformed)?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let host = url.host_str().filter(|_| is_plain).ok_or(BaseUrlError::Malformed)?;
+    let is_googles = Url::parse(GEMINI).is_ok_and(|gemini| gemini.origin() == url.origin());
+    let is_named = allowed.unwrap_or_default().split(',').any(|name| name.trim().eq_ignore_ascii_case(host));
+    if is_googles || is_named || is_loopback(&url) {
+        Ok(url)
+    } else {
+        Err(BaseUrlError::NotAllowed(host.to_owned()))
+    }
+}
+
+/// An origin: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(Url);
+
+impl Origin {
+    /// The origin of a URL.
+    #[must_use]
+    pub fn of(url: Url) -> Option<Self> {
+        matches!(url.scheme(), "http" | "https").then_some(Self(url))
+    }
+
+    /// The origin of a server without TLS of its own, by the `Host` that it was asked for. Under any
+    /// other name than one of this machine a browser must have come through something that speaks TLS:
+    /// an admin's session travels no other way.
+    #[must_use]
+    pub fn behind_tls(host: &str) -> Option<Self> {
+        let at = |scheme| Url::parse(&format!("{scheme}://{host}")).ok().map(Self);
+        at("http").filter(Self::is_plain_loopback).or_else(|| at("https"))
+    }
+
+    /// Whether it is plain http on the machine that the browser runs on.
+    #[must_use]
+    pub fn is_plain_loopback(&self) -> bool {
+        self.0.scheme() == "http" && is_loopback(&self.0)
+    }
+
+    /// Whether a header `Origin` names it.
+    #[must_use]
+    pub fn is(&self, header: &str) -> bool {
+        self.0.origin().ascii_serialization() == header
+    }
+}
+
+/// Whether a URL leads to the machine that asks for it.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_go_to_google_to_this_machine_and_to_hosts_that_were_named() {
+        for url in [
+            GEMINI,
+            "https://generativelanguage.googleapis.com/",
+            "http://127.0.0.1:9/x",
+            "http://localhost:1",
+            "http://[::1]:1",
+        ] {
+            assert!(base_url(url, None).is_ok(), "{url}");
+        }
+        let allowed = Some("proxy.internal, Other.Example");
+        for url in ["http://proxy.internal:8080/gemini", "https://other.example"] {
+            assert!(base_url(url, allowed).is_ok(), "{url}");
+            assert!(matches!(base_url(url, None), Err(BaseUrlError::NotAllowed(_))), "{url}");
+        }
+        for url in [
+            "https://evil.proxy.internal",
+            "https://proxy.internal.evil.example",
+            "http://generativelanguage.googleapis.com",
+            "https://generativelanguage.googleapis.com.evil.example",
+            "https://generativelanguage.googleapis.com:8443",
+            "https://localhost.evil.example",
+        ] {
+            assert!(matches!(base_url(url, allowed), Err(BaseUrlError::NotAllowed(_))), "{url}");
+        }
+        for url in [
+            "",
+            "gemini",
+            "ftp://localhost",
+            "http://user@localhost",
+            "http://localhost/?key=1",
+            "http://localhost/#x",
+        ] {
+            assert_eq!(base_url(url, allowed), Err(BaseUrlError::Malformed), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_itself_and_nothing_like_it() {
+        let own = Origin::behind_tls("pool.example").unwrap();
+        assert!(own.is("https://pool.example") && !own.is_plain_loopback());
+        for other in [
+            "http://pool.example",
+            "https://pool.example:8443",
+            "https://pool.example.evil.example",
+            "null",
+            "",
+        ] {
+            assert!(!own.is(other), "{other}");
+        }
+        for host in ["localhost:8787", "127.0.0.1:8787", "[::1]:8787"] {
+            let own = Origin::behind_tls(host).unwrap();
+            assert!(own.is_plain_loopback() && own.is(&format!("http://{host}")), "{host}");
+        }
+        assert_eq!(Origin::behind_tls("not a host"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! The statements about tries of the admin password.
+//!
+//! Whether a try may be made, and that it counts as failed until the password was right, is one
+//! transaction: of many tries at once no more get through than one after the other would.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{json_text, read_rows};
+use crate::crypto::TokenHash;
+use crate::sql::{Outcome, SqlValue, Statement};
+use crate::store::{LoginTry, StoreError, TryRule};
+
+/// Sources that are kept at most. When there are as many, tries from others count only altogether.
+const MOST_SOURCES: u64 = 1_000;
+/// The source that stands for all of them.
+const EVERYBODY: &str = "*";
+
+/// When the source `?1` may try again, at `?2`: its own delay, and that of all unless it is known.
+macro_rules! free_at {
+    () => {
+        "max(
+            coalesce((SELECT blocked_until FROM login_tries WHERE source = ?1), 0),
+            CASE WHEN EXISTS (SELECT 1 FROM login_tries WHERE source = ?1 AND known_until > ?2) THEN 0
+            ELSE coalesce((SELECT blocked_until FROM login_tries WHERE source = '*'), 0) END
+        )"
+    };
+}
+
+pub(super) fn attempt(attempt: &LoginTry) -> Result<Vec<Statement>, StoreError> {
+    let (source, now) = (SqlValue::from(attempt.source.as_str()), SqlValue::from(attempt.now));
+    let [own, everybody] = attempt.rules;
+    let rule = |source: &str, rule: TryRule| {
+        json!([source, rule.free, rule.first.as_millis() as u64, rule.longest.as_millis() as u64])
+    };
+    let rules = json_text(&[rule(attempt.source.as_str(), own), rule(EVERYBODY, everybody)])?;
+    Ok(vec![
+        Statement::new(
+            "DELETE FROM login_tries WHERE last_at < ?1 AND known_until < ?2",
+            [attempt.forget_before.into(), now.clone()],
+        ),
+        Statement::new(
+            concat!("SELECT json_quote(", free_at!(), ") AS row"),
+            [source.clone(), now.clone()],
+        ),
+        Statement::new(
+            concat!(
+                "INSERT INTO login_tries (source, failures, last_at, blocked_until, known_until)
+                SELECT source, failures, ?2,
+                    CASE WHEN failures < free THEN 0
+                    ELSE ?2 + min(longest, first << min(failures - free, 20)) END,
+                    0
+                FROM (
+                    SELECT value ->> 0 AS source, value ->> 1 AS free, value ->> 2 AS first, value ->> 3 AS longest,
+                        1 + coalesce((SELECT iif(last_at < ?5, 0, failures) FROM login_tries
+                            WHERE source = value ->> 0), 0) AS failures
+                    FROM json_each(?3)
+                )
+                WHERE ",
+                free_at!(),
+                " <= ?2 AND (source = '*' OR (SELECT count(*) FROM login_tries) < ?4
+                    OR EXISTS (SELECT 1 FROM login_tries WHERE source = ?1))
+                ON CONFLICT (source) DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at,
+                    blocked_until = excluded.blocked_until"
+            ),
+            [source, now, rules, MOST_SOURCES.into(), attempt.forget_before.into()],
+        ),
+    ])
+}
+
+/// Reads what [`attempt`] gave: until when it is too early, if it is.
+pub(super) fn read(outcomes: &[Outcome], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let free_at = outcomes.get(1).map(read_rows::<i64>).transpose()?.and_then(|mut rows| rows.pop());
+    let missing = || StoreError::Corrupt("a statement gave no outcome".to_owned());
+    let free_at = super::rows::timestamp(free_at.ok_or_else(missing)?)?;
+    Ok((free_at > now).then_some(free_at))
+}
+
+pub(super) fn succeeded(source: &TokenHash, known_until: Timestamp) -> [Statement; 2] {
+    [
+        Statement::new(
+            "UPDATE login_tries SET failures = 0, blocked_until = 0, known_until = ?2 WHERE source = ?1",
+            [source.as_str().into(), known_until.into()],
+        ),
+        Statement::new(
+            "UPDATE login_tries SET failures = max(0, failures - 1), blocked_until = 0 WHERE source = ?1",
+            [EVERYBODY.into()],
+        ),
+    ]
+}
