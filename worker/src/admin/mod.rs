@@ -182,7 +182,7 @@ where
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref());
-    let body = Body { announced: content_length(&headers), body, limit };
+    let body = Body { announced: content_length(&headers), unread: body, limit };
     context.dispatch(endpoint, &query, body).await
 }
 
@@ -258,7 +258,7 @@ impl<H: AdminHost> Context<'_, H> {
 /// A request's body, unread until its caller is known.
 struct Body<B> {
     announced: Option<usize>,
-    body: B,
+    unread: B,
     limit: usize,
 }
 
@@ -268,11 +268,11 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 
 impl<B: IncomingBody> Body<B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let Self { announced, body, limit } = self;
+        let Self { announced, unread, limit } = self;
         if announced.is_some_and(|length| length > limit) {
             return Err(AdminError::BodyTooLarge(limit));
         }
-        let bytes: Bytes = body.read(limit).await.map_err(|error| match error {
+        let bytes: Bytes = unread.read(limit).await.map_err(|error| match error {
             IncomingBodyError::TooLarge => AdminError::BodyTooLarge(limit),
             IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
         })?;
