@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     commands::{
         api, audit, backup, client_key, completions, config, doctor, events, health, help, key, login,
-        logout, man, manifest, migrate, pool, profile, stats, token, top, try_pool, version, whoami,
+        logout, man, manifest, master, migrate, pool, profile, stats, token, top, try_pool, version, whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -121,6 +121,8 @@ pub enum Command {
     Audit(audit::Args),
     Health(health::Args),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Master(master::Command),
     Migrate(migrate::Args),
     Apply(manifest::ApplyArgs),
     Diff(manifest::DiffArgs),

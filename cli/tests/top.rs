@@ -167,6 +167,7 @@ mod terminal {
             data_dir: data.path().to_owned(),
             gemini_base_url: service.gemini.url().parse().unwrap(),
             master_key: None,
+            previous_master_key: None,
             admin_password: Some(pool_shared::Secret::new(common::service::PASSWORD)),
             log: Log::off(),
         };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientKeyId, Secret};
+use crate::{ClientKeyId, Limits, Secret};
 
 /// A client key as the admin API shows it: never its secret, which the service does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,36 @@ pub struct ClientKey {
     /// When it stops working; absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// It was not made by this service, so that nobody knows how hard it is to guess.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weak: bool,
+    /// What it may do.
+    #[serde(flatten)]
+    pub rules: ClientKeyRules,
+}
+
+/// What a client key may do; everything that its pool may, where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKeyRules {
+    /// How much it may ask for: requests that reach Gemini, and tokens of what is asked and answered. A
+    /// minute slides; a day ends at midnight in California.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// The models that it may use, of those that its pool may use; `*` stands for any run of characters.
+    /// Empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_models: Vec<String>,
+    /// The networks that it may be used from: `192.0.2.0/24`, `2001:db8::/32`. Empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_networks: Vec<String>,
+}
+
+impl ClientKeyRules {
+    /// Whether it may do everything that its pool may.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A pool's client keys, oldest first.
@@ -38,9 +68,72 @@ pub struct ClientKeyCreate {
     /// How long it is good for, in seconds; for ever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
+    /// How much it may ask for.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// The models that it may use; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_models: Vec<String>,
+    /// The addresses and networks that it may be used from; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_networks: Vec<String>,
 }
 
-/// `POST pools/{id}/client-keys/{id}/rotate`: a new client key of the same name takes the place of one
+/// `PATCH pools/{id}/client-keys/{id}`: what is left out stays as it is. The answer is a [`ClientKey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientKeyUpdate {
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How long it is good for from now on, in seconds; 0 for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// How much it may ask for: all four limits, those left out being none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// The models that it may use; an empty list for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_models: Option<Vec<String>>,
+    /// The addresses and networks that it may be used from; an empty list for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_networks: Option<Vec<String>>,
+}
+
+/// `POST pools/{id}/client-keys/import`: keys that callers have from another system go on working.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientKeyImport {
+    /// The keys, at most [`ClientKeyImport::MAX_KEYS`].
+    pub keys: Vec<ImportedClientKey>,
+}
+
+impl ClientKeyImport {
+    /// Keys in one request.
+    pub const MAX_KEYS: usize = 500;
+}
+
+/// One key of a [`ClientKeyImport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedClientKey {
+    /// The key: 8 to 512 visible ASCII characters.
+    pub key: Secret,
+    /// A name for people.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// The answer to `POST pools/{id}/client-keys/import`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKeyImportReport {
+    /// How many are new.
+    pub added: u64,
+    /// How many were there already, in this pool or in another one, or stand twice in the request.
+    pub duplicate: u64,
+}
+
+/// `POST pools/{id}/client-keys/{id}/rotate`: a new client key of the same name and rules takes the place of one
 /// that goes on working for a while. The answer is a [`ClientKeyCreated`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

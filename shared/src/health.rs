@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::MasterKeyRows;
+
 /// How the service or a part of it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +38,9 @@ pub struct Health {
     /// What the ledger wrote since it was last loaded; absent when it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_load: Option<LedgerLoad>,
+    /// How much is sealed under which master key; present while there is a previous one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_key: Option<MasterKeyRows>,
 }
 
 /// How much the ledger wrote: on Cloudflare's free plan, written rows are what runs out first.

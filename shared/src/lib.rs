@@ -20,6 +20,7 @@ mod key_check;
 mod key_file;
 mod key_state;
 mod limits;
+mod master_key;
 mod migration;
 mod pacing;
 mod pool;
@@ -32,7 +33,10 @@ mod translation;
 
 pub use admin_token::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, Scope, ScopeError};
 pub use audit::{AuditEntry, AuditList};
-pub use client_key::{ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyList, ClientKeyRotate};
+pub use client_key::{
+    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
+    ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey,
+};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList};
 pub use fetch_media::FetchMedia;
@@ -47,6 +51,7 @@ pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckRep
 pub use key_file::{KeyFile, parse_key_file};
 pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
 pub use limits::{Limits, Quota};
+pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};

@@ -71,6 +71,14 @@ impl TokenKind {
         Secret::new(text)
     }
 
+    /// Whether a text can be the key of a caller: what begins like a secret of this service has to be a client
+    /// key, anything else may be one that was imported from another system.
+    #[must_use]
+    pub fn could_be_client_key(text: &str) -> bool {
+        let kinds = [Self::ClientKey, Self::AdminToken];
+        Self::ClientKey.verify(text).is_ok() || !kinds.iter().any(|kind| text.starts_with(kind.prefix()))
+    }
+
     /// Checks prefix, length, alphabet and checksum of a presented token.
     pub fn verify(self, text: &str) -> Result<(), TokenError> {
         let digits = text.strip_prefix(self.prefix()).ok_or(TokenError::Format(self.noun()))?;

@@ -35,6 +35,7 @@ async fn main() -> Result<()> {
         data_dir: folder.path().join("data"),
         gemini_base_url: gemini.url().parse()?,
         master_key: None,
+        previous_master_key: None,
         admin_password: Some(Secret::new(PASSWORD)),
         log: Log::off(),
     })

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
-use crate::crypto::{MasterKey, MasterKeyError, Vault};
+use crate::crypto::{MasterKey, MasterKeyError, OpenError, Vault};
 use crate::gateway::{EgressMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
@@ -24,6 +24,7 @@ use crate::ledger::{
 use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
+use crate::store::{PoolReader, StoreError};
 use crate::{admin, gateway};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
@@ -44,9 +45,12 @@ pub enum SetupError {
     /// A binding is missing.
     #[error("no binding {0}")]
     MissingBinding(&'static str),
-    /// The master key is not one.
-    #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
+    /// A master key is not one.
+    #[error("{0} {1}")]
+    MasterKey(&'static str, MasterKeyError),
+    /// What a master key sealed does not open.
+    #[error("{0} Deploy with the master key of before as MASTER_KEY_PREV.")]
+    OtherMasterKey(OpenError),
     /// The password could be guessed.
     #[error("ADMIN_PASSWORD has fewer than {MIN_PASSWORD_LENGTH} characters")]
     WeakPassword,
@@ -59,6 +63,7 @@ pub enum SetupError {
 #[derive(Debug)]
 pub struct Settings {
     master_key: MasterKey,
+    previous_master_key: Option<MasterKey>,
     admin_password: Secret,
     ledger_shards: Shards,
     log: Log,
@@ -73,11 +78,19 @@ impl Settings {
             return Err(SetupError::WeakPassword);
         }
         Ok(Self {
-            master_key: MasterKey::parse(master_key)?,
+            master_key: parse_master_key("MASTER_KEY", master_key)?,
+            previous_master_key: None,
             admin_password: Secret::new(admin_password),
             ledger_shards: Shards::ONE,
             log: Log::off(),
         })
+    }
+
+    /// The master key before this one, while not everything is sealed under the new one.
+    pub fn with_previous_master_key(self, key: Option<&str>) -> Result<Self, SetupError> {
+        let key = key.filter(|key| !key.is_empty());
+        let previous_master_key = key.map(|key| parse_master_key("MASTER_KEY_PREV", key)).transpose()?;
+        Ok(Self { previous_master_key, ..self })
     }
 
     /// How many ledgers share the counting; `None` for one.
@@ -93,6 +106,21 @@ impl Settings {
     pub fn with_log(self, log: Log) -> Self {
         Self { log, ..self }
     }
+}
+
+fn parse_master_key(name: &'static str, text: &str) -> Result<MasterKey, SetupError> {
+    MasterKey::parse(text).map_err(|error| SetupError::MasterKey(name, error))
+}
+
+/// Why the keys of the hashes are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SettleError {
+    /// The store did not tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// They do not open.
+    #[error(transparent)]
+    Setup(SetupError),
 }
 
 /// What all requests share.
@@ -128,7 +156,7 @@ impl Service {
         let writer = WriterId::from_random(random.next_u64());
         let buffer = |shard| (shard, ReportBuffer::new(writer.clone()));
         Self {
-            vault: Vault::new(&settings.master_key),
+            vault: Vault::new(&settings.master_key, settings.previous_master_key.as_ref()),
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
@@ -184,6 +212,18 @@ impl Service {
         if let Some(pool) = admin::pool_in(path) {
             snapshots.forget_called(&pool);
         }
+    }
+
+    /// Asks the store for the keys of the hashes, unless that was done. True: they are others than those
+    /// that were used until now, so what was hashed before has to be hashed again.
+    pub(crate) async fn settle<H: Host>(&self, host: &H) -> Result<bool, SettleError> {
+        if self.vault.is_settled() {
+            return Ok(false);
+        }
+        let stored = host.store().hash_keys().await?;
+        self.vault
+            .settle(stored.as_ref())
+            .map_err(|error| SettleError::Setup(SetupError::OtherMasterKey(error)))
     }
 
     /// Does what an answer left to do, and reports what was counted. On Workers this runs in the
@@ -393,6 +433,9 @@ mod tests {
         ] {
             assert_eq!(Settings::new(master_key, admin_password).unwrap_err().to_string(), expected);
         }
-        assert!(Settings::new(Some(key), Some(password)).is_ok());
+        let settings = || Settings::new(Some(key), Some(password)).unwrap();
+        assert!(settings().with_previous_master_key(Some("")).unwrap().previous_master_key.is_none());
+        let error = settings().with_previous_master_key(Some("c2hvcnQ=")).unwrap_err().to_string();
+        assert!(error.starts_with("MASTER_KEY_PREV holds 5 bytes"), "{error}");
     }
 }

@@ -14,7 +14,9 @@ use pool_shared::{
 use crate::host::Clock;
 use crate::reply::Reply;
 use crate::service::Service;
-use crate::testing::{FakeHost, Mode, PASSWORD};
+use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
+
+mod client_keys;
 
 const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],

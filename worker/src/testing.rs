@@ -29,7 +29,7 @@ use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::sql::{SqlDatabase, SqlStore};
 
 pub const PASSWORD: &str = "correct horse battery staple";
-const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A reproducible generator (`SplitMix64`).
 pub struct SeededRandom(Mutex<u64>);
@@ -316,6 +316,12 @@ impl FakeHost {
     pub fn service(&self) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings, self.random()))
+    }
+
+    /// A service under other master keys; `MASTER_KEY` is the one of [`Self::service`].
+    pub fn service_with_master_key(&self, key: &str, previous: Option<&str>) -> Arc<Service> {
+        let settings = Settings::new(Some(key), Some(PASSWORD)).unwrap();
+        Arc::new(Service::new(settings.with_previous_master_key(previous).unwrap(), self.random()))
     }
 
     /// A service that logs.

@@ -7,7 +7,7 @@ mod contract;
 mod host;
 mod support;
 
-use contract::world::{Fault, SQL_FAULT, World, in_the_store};
+use contract::world::{Fault, Pool, SQL_FAULT, World, in_the_store, prompt, send};
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Health, HealthStatus};
 use serde_json::json;
@@ -55,4 +55,18 @@ async fn there_is_nowhere_to_migrate_to() {
     let error =
         world.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
     assert_eq!(error.message, "sqlite is the store in use, and no kv is bound beside it");
+}
+
+#[tokio::test]
+async fn nobody_chooses_the_address_that_he_comes_from() {
+    let world = World::start().await;
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let body = json!({"allowed_networks": ["198.51.100.0/24"]});
+    let created = world.post(&format!("/pools/{}/client-keys", pool.id), &body).await;
+    let created: pool_shared::ClientKeyCreated = created.json(201);
+    let caller = Pool { id: pool.id, client_key: created.secret.expose().to_owned() };
+    for name in ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"] {
+        let call = world.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
+        send(call).await.openai_error(403, Some("address_not_allowed"));
+    }
 }

@@ -29,7 +29,7 @@ const FAULTS: &[Fault] = &[SQL_FAULT];
 type Take = fn(&mut Value);
 
 /// What a deployment can lack, by the name that the service must tell.
-fn lacking() -> [(&'static str, Take); 11] {
+fn lacking() -> [(&'static str, Take); 12] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
         ("API_TOKENS", |deployment| deployment["d1"] = json!(false)),
@@ -37,6 +37,7 @@ fn lacking() -> [(&'static str, Take); 11] {
         ("LEDGER", |deployment| deployment["ledger"] = json!(false)),
         ("MASTER_KEY", |deployment| drop(bindings(deployment).remove("MASTER_KEY"))),
         ("MASTER_KEY", |deployment| deployment["bindings"]["MASTER_KEY"] = json!("c2hvcnQ=")),
+        ("MASTER_KEY_PREV", |deployment| deployment["bindings"]["MASTER_KEY_PREV"] = json!("c2hvcnQ=")),
         ("ADMIN_PASSWORD", |deployment| drop(bindings(deployment).remove("ADMIN_PASSWORD"))),
         ("ADMIN_PASSWORD", |deployment| deployment["bindings"]["ADMIN_PASSWORD"] = json!("too short")),
         ("GEMINI_ALLOWED_HOSTS", |deployment| {

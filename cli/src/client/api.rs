@@ -4,9 +4,9 @@ use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AuditList, ClientKeyCreate,
     ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, EventList, ExportedKey, ExportedKeys,
     Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
-    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, Migrate, MigrationStep, Pool,
-    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList, PoolModels, PoolStats, PoolUpdate,
-    Stats, WhoAmI,
+    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation,
+    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList,
+    PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -209,6 +209,14 @@ impl Client {
     /// A page of the audit.
     pub async fn audit(&self, query: &[(&str, String)]) -> Answered<AuditList> {
         self.call(Method::GET, &["audit"], query, NO_BODY).await.map_err(|error| self.explain(error))
+    }
+
+    /// One step of going over to a new master key. Sending it again is harmless.
+    pub(super) async fn rotate_master_key_once(
+        &self,
+        step: &MasterKeyRotate,
+    ) -> Result<MasterKeyRotation, ClientError> {
+        self.call(Method::POST, &["master", "rotate"], &[], Some(step)).await
     }
 
     /// One step of a migration. Sending it again is harmless.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use pool_shared::{
-    KeyCheck, KeyCheckReport, KeyImport, KeyImportEntry, KeyImportReport, Migrate, MigrationStep, PoolId,
+    KeyCheck, KeyCheckReport, KeyImport, KeyImportEntry, KeyImportReport, MasterKeyRotate, MasterKeyRotation,
+    Migrate, MigrationStep, PoolId,
 };
 
 use super::{Client, ClientError};
@@ -72,6 +73,15 @@ impl Client {
             }
         }
         (all, Ok(()))
+    }
+
+    /// One step of going over to a new master key, which does no harm when it is done twice.
+    pub async fn rotate_master_key(
+        &self,
+        step: &MasterKeyRotate,
+        progress: &Progress,
+    ) -> Result<MasterKeyRotation, CliError> {
+        self.until_taken(progress, async || self.rotate_master_key_once(step).await).await
     }
 
     async fn until_taken<T>(

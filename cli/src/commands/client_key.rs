@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use clap::Subcommand;
-use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate, ErrorCode};
+use clap::{Args, Subcommand};
+use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate, ErrorCode, Limits};
 use serde_json::json;
 
 use super::{Confirm, DryRun, PoolRef, times::span};
@@ -32,6 +32,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   poolctl client-key create prod --name laptop
+  poolctl client-key create prod --rpm 60 --tpd 2000000 --models 'gemini-2.5-*' --cidr 192.0.2.0/24
   poolctl client-key create prod -o json | jq -r .secret")]
     Create {
         /// The pool's name or id
@@ -42,6 +43,8 @@ Examples:
         /// How long it is good for, such as 90d; for ever without it
         #[arg(long, value_name = "SPAN", value_parser = span)]
         expires: Option<Duration>,
+        #[command(flatten)]
+        rules: Rules,
         #[command(flatten)]
         dry: DryRun,
     },
@@ -82,12 +85,47 @@ Examples:
     },
 }
 
+/// What a client key may do; everything that its pool may, where nothing is said.
+#[derive(Args)]
+pub struct Rules {
+    /// Requests a minute, at most
+    #[arg(long, value_name = "NUMBER")]
+    rpm: Option<u64>,
+    /// Requests a day, at most; a day ends at midnight in California
+    #[arg(long, value_name = "NUMBER")]
+    rpd: Option<u64>,
+    /// Tokens a minute, of what is asked and answered, at most
+    #[arg(long, value_name = "NUMBER")]
+    tpm: Option<u64>,
+    /// Tokens a day, at most
+    #[arg(long, value_name = "NUMBER")]
+    tpd: Option<u64>,
+    /// The models that it may use, with commas; * stands for any characters
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    models: Vec<String>,
+    /// The addresses and networks that it may be used from, with commas
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    cidr: Vec<String>,
+}
+
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::List { pool } => list(ctx, &pool).await,
-        Command::Create { pool, name, expires, dry } => {
-            let expires_in_s = expires.map(|span| span.as_secs());
-            create(ctx, &pool, ClientKeyCreate { name, expires_in_s }, dry).await
+        Command::Create { pool, name, expires, rules, dry } => {
+            let Rules { rpm, rpd, tpm, tpd, models, cidr } = rules;
+            let create = ClientKeyCreate {
+                name,
+                expires_in_s: expires.map(|span| span.as_secs()),
+                limits: Limits {
+                    requests_per_minute: rpm,
+                    requests_per_day: rpd,
+                    tokens_per_minute: tpm,
+                    tokens_per_day: tpd,
+                },
+                allowed_models: models,
+                allowed_networks: cidr,
+            };
+            self::create(ctx, &pool, create, dry).await
         }
         Command::Rotate { pool, id, grace, expires, dry } => {
             let (grace_s, expires_in_s) =

@@ -358,6 +358,7 @@ mod tests {
                 ledger: part(HealthStatus::Degraded),
                 lost_attempts: 3,
                 ledger_load: None,
+                master_key: None,
             },
             &mut findings,
         );

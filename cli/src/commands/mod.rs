@@ -19,6 +19,7 @@ pub mod login;
 pub mod logout;
 pub mod man;
 pub mod manifest;
+pub mod master;
 pub mod migrate;
 pub mod pool;
 mod pool_ref;
@@ -106,6 +107,7 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::Events(args) => events::run(ctx, args).await,
         Command::Top(args) => top::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,
+        Command::Master(command) => master::run(ctx, command).await,
         Command::Migrate(args) => migrate::run(ctx, args).await,
         Command::Apply(args) => manifest::apply(ctx, args).await,
         Command::Diff(args) => manifest::diff(ctx, args).await,

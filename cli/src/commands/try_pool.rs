@@ -107,7 +107,11 @@ async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) 
     let created = client
         .create_client_key(
             pool.id.as_str(),
-            &ClientKeyCreate { name: KEY_NAME.into(), expires_in_s: Some(KEY_LIFE_S) },
+            &ClientKeyCreate {
+                name: KEY_NAME.into(),
+                expires_in_s: Some(KEY_LIFE_S),
+                ..ClientKeyCreate::default()
+            },
         )
         .await?;
     let chatted = talk(ctx, client, &created.secret, chat).await;

@@ -194,6 +194,8 @@ pub fn client_keys() -> Vec<ClientKey> {
         hint: "x7Qz".to_owned(),
         created_at: at(-86_400 * i64::try_from(number).unwrap()),
         expires_at: (number == 2).then(|| at(200_000)),
+        weak: false,
+        rules: pool_shared::ClientKeyRules::default(),
     };
     [(9, "laptop"), (2, "ci")].map(key).into()
 }

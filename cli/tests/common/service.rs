@@ -40,6 +40,7 @@ impl Service {
                 data_dir: data.path().to_owned(),
                 gemini_base_url: gemini.url().parse().unwrap(),
                 master_key: None,
+                previous_master_key: None,
                 admin_password: Some(Secret::new(PASSWORD)),
                 log: Log::off(),
             };

@@ -55,6 +55,7 @@ impl Judge {
                 (Some(place), scene.keys.get(place)?.project)
             }
             Subject::Project(name) => (None, *self.projects.get(name)?),
+            Subject::Caller(_) => return None,
         };
         Some(match &learnt.fact {
             Fact::Cooling { until, reason } => {

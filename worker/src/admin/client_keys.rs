@@ -1,19 +1,23 @@
 //! Client keys: list, create, rotate, revoke.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use pool_shared::{
-    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, Secret,
+    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
+    ClientKeyList, ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey, PoolId, Secret,
     TokenKind,
 };
 use serde_json::{Map, Value};
 
-use super::audit::fields;
+use super::audit::{difference, fields};
+use super::pools::check_models;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::host::{AdminHost, Clock, Random};
 use crate::service::lock;
-use crate::store::{ConfigStore, NewClientKey};
+use crate::store::{ClientKeyChange, ConfigStore, NewClientKey};
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 100;
@@ -22,6 +26,10 @@ const DEFAULT_GRACE: Duration = Duration::from_hours(24);
 const LONGEST_GRACE: Duration = Duration::from_hours(24 * 30);
 /// The longest that a client key with an end can be good for.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(24 * 3_650);
+/// The most networks that a client key can be kept to.
+const MOST_NETWORKS: usize = 100;
+/// How long a client key of another system can be.
+const IMPORTED_LENGTHS: std::ops::RangeInclusive<usize> = 8..=512;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
@@ -31,21 +39,99 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn create_client_key(&self, reference: &str, create: ClientKeyCreate) -> Answer {
         let pool = self.pool(reference).await?;
-        if create.name.chars().count() > LONGEST_NAME || create.name.chars().any(char::is_control) {
-            return Err(AdminError::Invalid(format!(
-                "a client key's name has at most {LONGEST_NAME} characters"
-            )));
-        }
+        check_name(&create.name)?;
+        check_models(&create.allowed_models)?;
+        let rules = ClientKeyRules {
+            limits: create.limits,
+            allowed_models: create.allowed_models,
+            allowed_networks: checked_networks(&create.allowed_networks)?,
+        };
         let expires_at = self.end_of(create.expires_in_s)?;
         let id = ClientKeyId::from_random(self.host.random().next_u64());
         let (client_key, secret) = self.new_client_key(id, create.name, expires_at);
+        let client_key = NewClientKey { rules, ..client_key };
         let mut change = self.change("client_key.create", Some(&pool.id), Some(client_key.id.to_string()))?;
         change.after = Some(noted(&client_key));
         let now = change.at;
-        self.host.store().create_client_key(&pool.id, &client_key, change).await?;
+        self.host.store().create_client_keys(&pool.id, std::slice::from_ref(&client_key), change).await?;
         self.changed(&pool.id);
         self.client_key_created();
         created(&ClientKeyCreated { client_key: shown(client_key, now), secret })
+    }
+
+    /// Costs three rows.
+    pub(super) async fn update_client_key(
+        &self,
+        reference: &str,
+        id: &str,
+        update: ClientKeyUpdate,
+    ) -> Answer {
+        let pool = self.pool(reference).await?;
+        check_name(update.name.as_deref().unwrap_or_default())?;
+        check_models(update.allowed_models.as_deref().unwrap_or_default())?;
+        let expires_at = match update.expires_in_s {
+            None => None,
+            Some(0) => Some(None),
+            seconds => Some(self.end_of(seconds)?),
+        };
+        let allowed_networks = update.allowed_networks.as_deref().map(checked_networks).transpose()?;
+        let before = self.client_key(&pool.id, id).await?;
+        let mut change = self.change("client_key.update", Some(&pool.id), Some(id.to_owned()))?;
+        let [was, becomes] = difference(&before, &update);
+        (change.before, change.after) = (Some(was), Some(becomes));
+        let update = ClientKeyChange {
+            name: update.name,
+            expires_at,
+            limits: update.limits,
+            allowed_models: update.allowed_models,
+            allowed_networks,
+        };
+        if !self.host.store().update_client_key(&pool.id, &before.id, &update, change).await? {
+            return Err(AdminError::UnknownClientKey(id.to_owned()));
+        }
+        self.changed(&pool.id);
+        ok(&self.client_key(&pool.id, id).await?)
+    }
+
+    /// Takes over keys that callers have from another system. What does not look like a key refuses all of
+    /// them, by its number only: it may be one.
+    pub(super) async fn import_client_keys(&self, reference: &str, import: ClientKeyImport) -> Answer {
+        let pool = self.pool(reference).await?;
+        let asked = import.keys.len();
+        if asked > ClientKeyImport::MAX_KEYS {
+            let most = ClientKeyImport::MAX_KEYS;
+            return Err(AdminError::Invalid(format!("at most {most} client keys travel in a request")));
+        }
+        let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let change = self.change("client_key.import", Some(&pool.id), None)?;
+        let added = self.host.store().create_client_keys(&pool.id, &keys, change).await?;
+        self.changed(&pool.id);
+        self.client_key_created();
+        ok(&ClientKeyImportReport { added, duplicate: (asked as u64).saturating_sub(added) })
+    }
+
+    fn imported(&self, number: usize, imported: ImportedClientKey) -> Result<NewClientKey, AdminError> {
+        check_name(&imported.name)?;
+        let text = imported.key.expose();
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !IMPORTED_LENGTHS.contains(&text.len()) {
+            let message = format!("client key {number} is not 8 to 512 visible ASCII characters");
+            return Err(AdminError::Invalid(message));
+        }
+        if !TokenKind::could_be_client_key(text) {
+            let message = format!("client key {number} begins like a secret of this service and is none");
+            return Err(AdminError::Invalid(message));
+        }
+        let weak = TokenKind::ClientKey.verify(text).is_err();
+        let id = ClientKeyId::from_random(self.host.random().next_u64());
+        Ok(NewClientKey { weak, ..self.stored_client_key(id, imported.name, None, text) })
+    }
+
+    async fn client_key(&self, pool: &PoolId, id: &str) -> Result<ClientKey, AdminError> {
+        let keys = self.host.store().client_keys(pool).await?;
+        let found = keys.into_iter().find(|key| key.id.as_str() == id);
+        found.ok_or_else(|| AdminError::UnknownClientKey(id.to_owned()))
     }
 
     /// Costs some five rows: the new client key, the old one, the pool and the audit.
@@ -64,10 +150,10 @@ impl<H: AdminHost> Context<'_, H> {
             ));
         }
         let expires_at = self.end_of(rotate.expires_in_s)?;
-        let known = self.host.store().client_keys(&pool.id).await?.into_iter().find(|key| key.id == old);
-        let known = known.ok_or_else(|| AdminError::UnknownClientKey(old.to_string()))?;
+        let known = self.client_key(&pool.id, id).await?;
         let new = ClientKeyId::from_random(self.host.random().next_u64());
         let (client_key, secret) = self.new_client_key(new, known.name, expires_at);
+        let client_key = NewClientKey { rules: known.rules, ..client_key };
         let mut change = self.change("client_key.rotate", Some(&pool.id), Some(old.to_string()))?;
         change.after = Some(noted(&client_key));
         let now = change.at;
@@ -109,9 +195,19 @@ impl<H: AdminHost> Context<'_, H> {
         let mut random = [0; TokenKind::RANDOM_BYTES];
         self.host.random().fill(&mut random);
         let secret = TokenKind::ClientKey.generate(&random);
-        let text = secret.expose();
-        let hint = text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
-        (NewClientKey { id, hash: self.service.vault.token_hash(text), name, hint, expires_at }, secret)
+        (self.stored_client_key(id, name, expires_at, secret.expose()), secret)
+    }
+
+    fn stored_client_key(
+        &self,
+        id: ClientKeyId,
+        name: String,
+        expires_at: Option<Timestamp>,
+        secret: &str,
+    ) -> NewClientKey {
+        let hint = secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned();
+        let hash = self.service.vault.token_hash(secret);
+        NewClientKey { id, hash, name, hint, expires_at, rules: ClientKeyRules::default(), weak: false }
     }
 
     /// A client key that was unknown a moment ago may be known now.
@@ -121,8 +217,32 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
-    let NewClientKey { id, name, hint, expires_at, .. } = client_key;
-    ClientKey { id, name, hint, created_at, expires_at }
+    let NewClientKey { id, name, hint, expires_at, rules, weak, .. } = client_key;
+    ClientKey { id, name, hint, created_at, expires_at, weak, rules }
+}
+
+fn check_name(name: &str) -> Result<(), AdminError> {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!(
+            "a client key's name has at most {LONGEST_NAME} characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Networks in their usual form; an address is a network of one.
+fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
+    if networks.len() > MOST_NETWORKS {
+        let message = format!("a client key can be kept to at most {MOST_NETWORKS} networks");
+        return Err(AdminError::Invalid(message));
+    }
+    let parse = |text: &String| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let shown: String = text.chars().take(50).collect();
+        let problem = || AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"));
+        network.map(|network| network.trunc().to_string()).map_err(|_| problem())
+    };
+    networks.iter().map(parse).collect()
 }
 
 fn noted(client_key: &NewClientKey) -> Map<String, Value> {
@@ -131,5 +251,6 @@ fn noted(client_key: &NewClientKey) -> Map<String, Value> {
         ("id", client_key.id.as_str().into()),
         ("name", client_key.name.as_str().into()),
         ("expires_at", expires_at.into()),
+        ("rules", serde_json::to_value(&client_key.rules).unwrap_or_default()),
     ])
 }

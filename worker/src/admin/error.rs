@@ -9,7 +9,7 @@ use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::limits::{self, HeadTooLarge};
 use crate::reply::Reply;
-use crate::service::SetupError;
+use crate::service::{SettleError, SetupError};
 use crate::store::StoreError;
 
 /// Why a request of the admin API was not done.
@@ -84,6 +84,15 @@ pub enum AdminError {
     /// The service's own fault.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl From<SettleError> for AdminError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Store(error) => Self::Store(error),
+            SettleError::Setup(error) => Self::NotSetUp(error),
+        }
+    }
 }
 
 /// Rounded up: who comes back then comes in time.

@@ -13,6 +13,7 @@ mod key_checks;
 mod key_exports;
 mod key_states;
 mod keys;
+mod master;
 mod migration;
 mod pool_copies;
 mod pools;
@@ -156,6 +157,12 @@ where
     log.route(request.method.as_str(), route.path);
     let IncomingRequest { headers, client_address, origin, body, .. } = request;
     let browser = Browser::new(&headers, origin.as_ref());
+    if route.access == Access::Open
+        || sessions::presented_token(&headers).is_ok()
+        || browser.session().is_some()
+    {
+        service.settle(host).await?;
+    }
     let token = match (route.access, sessions::is_presented(&headers), browser.session()) {
         (Access::Open, ..) => None,
         (_, false, Some(session)) => {
@@ -191,6 +198,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Health => self.health().await,
             Endpoint::Stats => self.stats().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
+            Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
             Endpoint::ListTokens => self.list_tokens().await,
             Endpoint::CreateToken => self.create_token(body.read().await?).await,
             Endpoint::DeleteToken(id) => self.delete_token(&id).await,
@@ -211,6 +219,10 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Events => self.events(query).await,
             Endpoint::ListClientKeys(pool) => self.list_client_keys(&pool).await,
             Endpoint::CreateClientKey(pool) => self.create_client_key(&pool, body.read().await?).await,
+            Endpoint::UpdateClientKey(pool, id) => {
+                self.update_client_key(&pool, &id, body.read().await?).await
+            }
+            Endpoint::ImportClientKeys(pool) => self.import_client_keys(&pool, body.read().await?).await,
             Endpoint::DeleteClientKey(pool, id) => self.delete_client_key(&pool, &id).await,
             Endpoint::ListKeys(pool) => self.list_keys(&pool, query).await,
             Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,

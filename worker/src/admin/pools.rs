@@ -123,7 +123,7 @@ fn check_description(description: &str) -> Result<(), AdminError> {
     Err(AdminError::Invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
 }
 
-fn check_models(models: &[String]) -> Result<(), AdminError> {
+pub(super) fn check_models(models: &[String]) -> Result<(), AdminError> {
     let valid = |model: &String| {
         !model.is_empty()
             && model.len() <= LONGEST_MODEL

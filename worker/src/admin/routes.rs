@@ -30,6 +30,8 @@ pub enum Endpoint {
     Stats,
     /// A step of a copy to the other store.
     Migrate,
+    /// A step of going over to a new master key.
+    RotateMasterKey,
     /// All pools.
     ListPools,
     /// A new pool.
@@ -50,6 +52,10 @@ pub enum Endpoint {
     ListClientKeys(String),
     /// A new client key.
     CreateClientKey(String),
+    /// Change a client key.
+    UpdateClientKey(String, String),
+    /// Client keys of another system.
+    ImportClientKeys(String),
     /// Revoke a client key.
     DeleteClientKey(String, String),
     /// A pool's keys.
@@ -146,6 +152,7 @@ pub const ROUTES: &[RouteSpec] = &[
     own("/admin/v1/events", READ, |_| Endpoint::Events),
     own("/admin/v1/audit", CHANGE, |_| Endpoint::Audit),
     route(POST, "/admin/v1/migration", Access::Full, |_| Endpoint::Migrate),
+    route(POST, "/admin/v1/master/rotate", Access::Full, |_| Endpoint::RotateMasterKey),
     route(GET, "/admin/v1/tokens", TOKENS, |_| Endpoint::ListTokens),
     route(POST, "/admin/v1/tokens", TOKENS, |_| Endpoint::CreateToken),
     route(DELETE, "/admin/v1/tokens/{id}", TOKENS, |names| Endpoint::DeleteToken(name(names, "id"))),
@@ -162,6 +169,12 @@ pub const ROUTES: &[RouteSpec] = &[
     }),
     route(GET, "/admin/v1/pools/{pool}/client-keys", READ, |names| Endpoint::ListClientKeys(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/client-keys", CHANGE, |names| Endpoint::CreateClientKey(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/client-keys/import", CHANGE, |names| {
+        Endpoint::ImportClientKeys(pool(names))
+    }),
+    route(PATCH, "/admin/v1/pools/{pool}/client-keys/{id}", CHANGE, |names| {
+        Endpoint::UpdateClientKey(pool(names), name(names, "id"))
+    }),
     route(DELETE, "/admin/v1/pools/{pool}/client-keys/{id}", CHANGE, |names| {
         Endpoint::DeleteClientKey(pool(names), name(names, "id"))
     }),

@@ -102,6 +102,11 @@ impl<H: AdminHost> Context<'_, H> {
             ledger: component(self.host.ledger().kind(), ledger),
             lost_attempts,
             ledger_load: load.ok(),
+            master_key: if self.service.vault.is_rotating() {
+                self.master_key_rows().await.ok()
+            } else {
+                None
+            },
         })
     }
 

@@ -63,6 +63,7 @@ fn run(arguments: Arguments) -> Result<()> {
         data_dir: arguments.data_dir.clone(),
         gemini_base_url,
         master_key: secret_from_environment("MASTER_KEY")?,
+        previous_master_key: secret_from_environment("MASTER_KEY_PREV")?,
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
         log: log.log(log_level),
     };

@@ -11,10 +11,12 @@
 mod master_key;
 mod sealed;
 mod token_hash;
+mod vault;
 
-pub use master_key::{MasterKey, MasterKeyError, Vault};
+pub use master_key::{MasterKey, MasterKeyError};
 pub use sealed::{DataKey, OpenError, Sealed};
 pub use token_hash::{KeyDigest, TokenHash};
+pub use vault::{SealedUnder, UnderMasterKey, Vault};
 
 use subtle::ConstantTimeEq;
 

@@ -13,7 +13,8 @@ use pool_shared::{GeminiKey, KeyId, PoolId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::master_key::{KEY_LENGTH, gemini_key_place};
+use super::master_key::KEY_LENGTH;
+use super::vault::gemini_key_place;
 use crate::host::Random;
 
 const NONCE_LENGTH: usize = 12;
@@ -22,6 +23,13 @@ const NONCE_LENGTH: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
+
+impl From<String> for Sealed {
+    /// What a store gives back; whether it opens shows when it is opened.
+    fn from(stored: String) -> Self {
+        Self(stored)
+    }
+}
 
 impl Sealed {
     const VERSION: &'static str = "v1.";

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
+use super::callers::Caller;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
@@ -63,7 +64,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, log, .. } = self.context;
+        let Context { service, host, pool, caller, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -82,6 +83,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             let mut record = AttemptRecord {
                 service: Arc::clone(service),
                 pool: pool.id.clone(),
+                caller: caller.clone(),
                 log: log.clone(),
                 lease: Some(lease),
                 account: None,
@@ -170,6 +172,7 @@ impl Mark {
 pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
+    caller: Option<Caller>,
     log: RequestLog,
     lease: Option<Lease>,
     account: Option<Account>,
@@ -200,6 +203,7 @@ impl AttemptRecord {
         Self {
             service: Arc::clone(service),
             pool: pool.clone(),
+            caller: None,
             log: RequestLog::default(),
             lease: Some(lease),
             account: Some(Account { key: key.clone(), model: model.to_owned() }),
@@ -274,6 +278,10 @@ impl AttemptRecord {
 
     fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {
         let Some(Account { key, model }) = self.account.take() else { return };
+        let tokens = usage.prompt.saturating_add(usage.completion);
+        if let Some(caller) = self.caller.as_ref().filter(|_| tokens > 0) {
+            caller.spent(&self.service, &self.pool, tokens);
+        }
         let (began, received) = (self.began, self.received);
         self.log.attempt(&LoggedAttempt { key: &key, model: &model, outcome, usage, began, received });
         let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();

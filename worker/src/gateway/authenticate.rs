@@ -10,7 +10,7 @@ use crate::crypto::TokenHash;
 use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
-use crate::service::{FollowUp, Service, lock};
+use crate::service::{FollowUp, Service, SettleError, lock};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 
 /// Finds the pool of the client key that a request presents, and the key's hash.
@@ -20,8 +20,10 @@ pub(super) async fn authenticate<H: Host>(
     headers: &HeaderMap,
 ) -> Result<(Arc<Snapshot>, TokenHash, FollowUp), ApiError> {
     let client_key = presented_key(headers).ok_or_else(ApiError::unauthorized)?;
-    TokenKind::ClientKey.verify(client_key).map_err(|_| ApiError::unauthorized())?;
-    let hash = service.vault.token_hash(client_key);
+    if !TokenKind::could_be_client_key(client_key) {
+        return Err(ApiError::unauthorized());
+    }
+    let mut hash = service.vault.token_hash(client_key);
     let lookup = lock(&service.snapshots).look_up(&hash, host.clock().now());
     let mut follow_up = FollowUp::default();
     let pool = match lookup {
@@ -32,7 +34,19 @@ pub(super) async fn authenticate<H: Host>(
         }
         Lookup::Hard(pool) => recheck(service, host, &hash, pool).await?,
         Lookup::Unknown => return Err(ApiError::unauthorized()),
-        Lookup::Missing => load(service, host, &hash).await?,
+        Lookup::Missing => {
+            let mut loaded = load(service, host, &hash).await;
+            // Nobody knows the client key by this hash: its key may have been another one.
+            if matches!(loaded, Ok(None)) && settle(service, host).await? {
+                hash = service.vault.token_hash(client_key);
+                loaded = load(service, host, &hash).await;
+            }
+            let unknown = || {
+                lock(&service.snapshots).remember_unknown(hash.clone(), host.clock().now());
+                ApiError::unauthorized()
+            };
+            loaded?.ok_or_else(unknown)?
+        }
     };
     if pool.has_expired(&hash, host.clock().now()) {
         return Err(ApiError::unauthorized());
@@ -59,17 +73,33 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Reads a pool that is not in memory.
-async fn load<H: Host>(service: &Service, host: &H, hash: &TokenHash) -> Result<Arc<Snapshot>, ApiError> {
+async fn load<H: Host>(
+    service: &Service,
+    host: &H,
+    hash: &TokenHash,
+) -> Result<Option<Arc<Snapshot>>, ApiError> {
     let loaded = host.store().load_by_client_key(hash).await;
     note_store(service, host, loaded.as_ref().err());
     match loaded {
-        Ok(Some(config)) => keep(service, host, config),
-        Ok(None) => {
-            lock(&service.snapshots).remember_unknown(hash.clone(), host.clock().now());
-            Err(ApiError::unauthorized())
-        }
+        Ok(config) => config.map(|config| keep(service, host, config)).transpose(),
         Err(error) => Err(store_unavailable(&error)),
     }
+}
+
+/// Learns the keys of the hashes. True: they are others than was thought.
+async fn settle<H: Host>(service: &Service, host: &H) -> Result<bool, ApiError> {
+    let settled = service.settle(host).await;
+    settled.map_err(|error| match error {
+        SettleError::Store(error) => {
+            note_store(service, host, Some(&error));
+            store_unavailable(&error)
+        }
+        SettleError::Setup(error) => not_set_up(error.to_string()),
+    })
+}
+
+fn not_set_up(message: String) -> ApiError {
+    ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message)
 }
 
 /// Checks a pool that is past its hard age, before it is used. A store that does not answer is no
@@ -135,9 +165,7 @@ async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId)
 }
 
 fn keep<H: Host>(service: &Service, host: &H, config: PoolConfig) -> Result<Arc<Snapshot>, ApiError> {
-    let snapshot = Snapshot::new(config, &service.vault).map_err(|error| {
-        ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", error.to_string())
-    })?;
+    let snapshot = Snapshot::new(config, &service.vault).map_err(|error| not_set_up(error.to_string()))?;
     let snapshot = Arc::new(snapshot);
     lock(&service.snapshots).insert(Arc::clone(&snapshot), host.clock().now());
     Ok(snapshot)

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod authenticate;
+mod callers;
 mod chat;
 mod egress;
 mod embeddings;
@@ -39,6 +40,8 @@ pub(crate) use news::{hear, prefix_of, tell, told};
 pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
+use callers::Caller;
+
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::limits;
@@ -55,6 +58,8 @@ struct Context<'a, H> {
     pool: Arc<Snapshot>,
     /// Whose request it is; none for what the service does on its own.
     client_key: Option<TokenHash>,
+    /// What limits it; none where nothing does.
+    caller: Option<Caller>,
     /// The line that the request gets in the log.
     log: RequestLog,
 }
@@ -105,7 +110,9 @@ fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
 fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
-        "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms",
+        "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
+         x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+         x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
     )
 }
 
@@ -128,10 +135,13 @@ where
 {
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
     log.pool(&pool.id);
-    let context = Context { service, host, pool, client_key: Some(client_key), log };
+    let caller = pool.caller(&client_key).map(Caller::new);
+    if let Some(caller) = &caller {
+        caller.check_address(request.client_address)?;
+    }
+    let context = Context { service, host, pool, client_key: Some(client_key), caller, log };
     let mut reply = match route {
-        Route::ChatCompletions => chat::answer(&context, &read(request).await?).await?,
-        Route::Embeddings => embeddings::answer(&context, &read(request).await?).await?,
+        Route::ChatCompletions | Route::Embeddings => spend(&context, &route, &read(request).await?).await,
         Route::Models => models::list(&context).await?,
         Route::Model(id) => models::get(&context, &id).await?,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
@@ -142,6 +152,18 @@ where
         (body, _) => body,
     };
     Ok(Reply { body, ..reply })
+}
+
+/// Answers a request that draws on the limits of its client key, and tells what is left of them.
+async fn spend<H: Host + Clone>(context: &Context<'_, H>, route: &Route, body: &[u8]) -> Reply<H> {
+    let (admitted, headers) = callers::admit(context, body);
+    let answered = match (admitted, route) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Route::Embeddings) => embeddings::answer(context, body).await,
+        (Ok(()), _) => chat::answer(context, body).await,
+    };
+    let reply = answered.unwrap_or_else(|error| Reply::error(&error));
+    headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value))
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {

@@ -88,6 +88,14 @@ impl ModelCache {
     }
 }
 
+impl<H> Context<'_, H> {
+    /// Whether the request may use a model.
+    fn allows(&self, model: &str) -> bool {
+        let caller = self.caller.as_ref().is_none_or(|caller| caller.rules.models.allow(model));
+        caller && self.pool.models.allow(model)
+    }
+}
+
 /// The Gemini model that a request names, be it by an alias, if the pool may use it.
 pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
     Ok(asked_for_with_suffix(context, requested)?.0)
@@ -106,10 +114,13 @@ fn asked_for_with_suffix<H: Host>(
         (name, ModelSuffix::default())
     };
     let model = ModelId::parse(name)?;
-    if pool.models.allow(model.as_str()) {
+    let message = if !pool.models.allow(model.as_str()) {
+        format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name)
+    } else if !context.allows(model.as_str()) {
+        format!("The model '{model}' is not among the allowed models of this client key.")
+    } else {
         return Ok((model, suffix));
-    }
-    let message = format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name);
+    };
     let error = ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
     Err(ApiError { param: Some("model".to_owned()), ..error })
 }
@@ -159,12 +170,12 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
         Known::Missing => (load(context).await?, false),
     };
     let aliases = &pool.settings.aliases;
-    let allowed = aliases.iter().filter(|(_, target)| pool.models.allow(target));
+    let allowed = aliases.iter().filter(|(_, target)| context.allows(target));
     let allowed: Vec<_> = allowed.map(|(alias, target)| (alias.clone(), target.clone())).collect();
     // An alias may bear the name of a model, which is then out of reach.
-    let usable = models.iter().filter(|model| {
-        model.is_usable() && pool.models.allow(&model.id) && !aliases.contains_key(&model.id)
-    });
+    let usable = models
+        .iter()
+        .filter(|model| model.is_usable() && context.allows(&model.id) && !aliases.contains_key(&model.id));
     let mut reply = Reply::json(StatusCode::OK, models_list(usable, &allowed));
     reply.follow_up.refresh_models = stale.then(|| pool.id.clone());
     Ok(reply)
@@ -174,7 +185,15 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
 pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
     let pool = lock(&service.snapshots).get(pool);
     if let Some(pool) = pool {
-        let _ = load(&Context { service, host, pool, client_key: None, log: RequestLog::default() }).await;
+        let _ = load(&Context {
+            service,
+            host,
+            pool,
+            client_key: None,
+            caller: None,
+            log: RequestLog::default(),
+        })
+        .await;
     }
 }
 
@@ -197,7 +216,7 @@ pub(crate) async fn offered_models<H: Host>(
     host: &H,
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Vec<Model>>, ApiError> {
-    load(&Context { service, host, pool, client_key: None, log: RequestLog::default() }).await
+    load(&Context { service, host, pool, client_key: None, caller: None, log: RequestLog::default() }).await
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {

@@ -69,6 +69,7 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
     let subject = match &learnt.subject {
         Subject::Key(id) => id.as_str(),
         Subject::Project(name) => name,
+        Subject::Caller(id) => id.as_str(),
     };
     let (kind, until) = match &learnt.fact {
         Fact::Cooling { until, .. } => ("cooling".to_owned(), *until),

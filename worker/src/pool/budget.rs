@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::callers::{Left, OverLimit};
 use super::{Limits, Quota, next_quota_day};
 
 /// What a request uses up.
@@ -139,12 +140,7 @@ impl Budget {
         self.turn(now);
         let mut fit = Fit::Yes;
         for (quota, limit) in self.limits(now).known() {
-            let (used, needed) = match quota {
-                Quota::RequestsPerMinute => (self.minute.requests, cost.requests),
-                Quota::TokensPerMinute => (self.minute.tokens, cost.tokens),
-                Quota::RequestsPerDay => (self.day.requests, cost.requests),
-                Quota::TokensPerDay => (self.day.tokens, cost.tokens),
-            };
+            let (used, needed) = self.used(quota, cost);
             if used.saturating_add(needed) <= limit {
                 continue;
             }
@@ -160,6 +156,45 @@ impl Budget {
             }
         }
         fit
+    }
+
+    /// The limit that `cost` goes beyond, the one that holds longest first; none when it fits into all.
+    pub(super) fn over_limit(&mut self, cost: Cost, now: Timestamp) -> Option<OverLimit> {
+        self.turn(now);
+        let over = self.limits(now).known().filter_map(|(quota, limit)| {
+            let (used, needed) = self.used(quota, cost);
+            if used.saturating_add(needed) <= limit {
+                return None;
+            }
+            let frees = if quota.is_daily() { self.day_ends } else { self.minute_frees(now) };
+            Some(OverLimit { quota, limit, until: (needed <= limit).then_some(frees) })
+        });
+        over.max_by_key(|over| over.until.unwrap_or(Timestamp::MAX))
+    }
+
+    /// What is left of each known limit.
+    pub(super) fn left(&mut self, now: Timestamp) -> Vec<Left> {
+        self.turn(now);
+        let left = self.limits(now).known().map(|(quota, limit)| {
+            let (used, _) = self.used(quota, Cost::default());
+            let resets_at = match (used, quota.is_daily()) {
+                (0, _) => now,
+                (_, true) => self.day_ends,
+                (_, false) => end_of_piece(self.last_piece()),
+            };
+            Left { quota, limit, remaining: limit.saturating_sub(used), resets_at }
+        });
+        left.collect()
+    }
+
+    /// What was used of a quota, and what `cost` would use of it.
+    const fn used(&self, quota: Quota, cost: Cost) -> (u64, u64) {
+        match quota {
+            Quota::RequestsPerMinute => (self.minute.requests, cost.requests),
+            Quota::TokensPerMinute => (self.minute.tokens, cost.tokens),
+            Quota::RequestsPerDay => (self.day.requests, cost.requests),
+            Quota::TokensPerDay => (self.day.tokens, cost.tokens),
+        }
     }
 
     /// Counts what is sent at `now`.
@@ -238,8 +273,14 @@ impl Budget {
 
     fn minute_frees(&self, now: Timestamp) -> Timestamp {
         let oldest = self.pieces.front().map_or(piece_of(now), |(number, _)| *number);
-        Timestamp::from_second((oldest + PIECES) * PIECE_SECONDS).unwrap_or(Timestamp::MAX)
+        end_of_piece(oldest)
     }
+}
+
+/// When what was used in a piece does not count for the minute any more.
+fn end_of_piece(piece: i64) -> Timestamp {
+    Timestamp::from_second(piece.saturating_add(PIECES).saturating_mul(PIECE_SECONDS))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn piece_of(time: Timestamp) -> i64 {

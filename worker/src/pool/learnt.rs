@@ -4,7 +4,7 @@
 //! holds no secret: keys are named by their ids, messages are redacted.
 
 use jiff::Timestamp;
-use pool_shared::KeyId;
+use pool_shared::{ClientKeyId, KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Quota};
@@ -31,6 +31,8 @@ pub enum Subject {
     Key(KeyId),
     /// Every key of a project.
     Project(String),
+    /// A client key, of which only what it has spent is told.
+    Caller(ClientKeyId),
 }
 
 /// What can be learnt.
@@ -64,7 +66,7 @@ pub enum Fact {
         /// How much it allows.
         value: u64,
     },
-    /// What was sent since the last report, of the quotas that have a known limit.
+    /// What was sent since the last report, of the quotas and client keys that have a known limit.
     Spent {
         /// Requests.
         requests: u64,

@@ -6,6 +6,7 @@
 //! here does I/O, reads a clock, or knows HTTP beyond a status.
 
 mod budget;
+mod callers;
 mod circuit;
 mod lane;
 mod learnt;
@@ -21,6 +22,7 @@ mod verdict;
 mod weight_tree;
 
 pub use budget::Cost;
+pub use callers::{CallerRules, Callers, Left, OverLimit};
 pub use circuit::OpenReason;
 pub use learnt::{CoolingReason, Fact, Learnt, Subject};
 pub use model_rules::ModelRules;

@@ -1,12 +1,12 @@
 //! One pool's config in memory, ready to pick from.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
 
-use super::{ModelRules, Roster, RosterKey};
+use super::{CallerRules, ModelRules, Roster, RosterKey};
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
 use crate::store::{PoolConfig, StoredKey};
 
@@ -27,6 +27,7 @@ pub struct Snapshot {
     pub version: u64,
     client_keys: Vec<TokenHash>,
     expiries: HashMap<TokenHash, Timestamp>,
+    callers: HashMap<TokenHash, Arc<CallerRules>>,
     data_key: DataKey,
     keys: Vec<SnapshotKey>,
     roster: Roster,
@@ -57,6 +58,9 @@ impl Snapshot {
             });
             keys.push(SnapshotKey { id, sealed, opened: OnceLock::new() });
         }
+        let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
+        let callers =
+            callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
         Ok(Self {
             id: config.id,
             name: config.name,
@@ -66,6 +70,7 @@ impl Snapshot {
             version: config.version,
             client_keys: config.client_keys,
             expiries: config.expiries,
+            callers,
             data_key,
             keys,
             roster,
@@ -82,6 +87,12 @@ impl Snapshot {
     #[must_use]
     pub fn has_expired(&self, client_key: &TokenHash, now: Timestamp) -> bool {
         self.expiries.get(client_key).is_some_and(|end| *end <= now)
+    }
+
+    /// What a client key of the pool may do; none where it may do everything.
+    #[must_use]
+    pub fn caller(&self, client_key: &TokenHash) -> Option<Arc<CallerRules>> {
+        self.callers.get(client_key).cloned()
     }
 
     /// How many usable keys it has.

@@ -37,17 +37,19 @@ pub enum Table {
     Keys,
     /// The hashes of admin tokens.
     AdminTokens,
+    /// The keys of the hashes, sealed.
+    Secrets,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pools, Self::ClientKeys, Self::Keys, Self::AdminTokens];
+    pub const ALL: [Self; 5] = [Self::Pools, Self::ClientKeys, Self::Keys, Self::AdminTokens, Self::Secrets];
 
     /// How many of a row's first values are its key.
     const fn key_length(self) -> usize {
         match self {
             Self::Keys => 2,
-            Self::Pools | Self::ClientKeys | Self::AdminTokens => 1,
+            Self::Pools | Self::ClientKeys | Self::AdminTokens | Self::Secrets => 1,
         }
     }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, AuditEntry, ClientKey, ClientKeyId, Key, KeyChange, KeyId, Limits, Pool, PoolId,
-    PoolSettings, PoolUpdate, Scope, Weight,
+    AdminTokenId, AuditEntry, ClientKey, ClientKeyId, ClientKeyRules, Key, KeyChange, KeyId, Limits, Pool,
+    PoolId, PoolSettings, PoolUpdate, Scope, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,8 @@ pub struct PoolConfig {
     pub client_keys: Vec<TokenHash>,
     /// When those stop working that do not work for ever.
     pub expiries: HashMap<TokenHash, Timestamp>,
+    /// What those may do that may not do everything.
+    pub rules: HashMap<TokenHash, (ClientKeyId, ClientKeyRules)>,
     /// Its enabled Gemini keys.
     pub keys: Vec<StoredKey>,
 }
@@ -129,6 +131,36 @@ pub struct NewClientKey {
     pub hint: String,
     /// When it stops working; absent for never.
     pub expires_at: Option<Timestamp>,
+    /// What it may do.
+    pub rules: ClientKeyRules,
+    /// It was not made by this service.
+    pub weak: bool,
+}
+
+/// What is to change of a client key, checked; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientKeyChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// When it stops working; the inner one is absent for never.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// Its limits.
+    pub limits: Option<Limits>,
+    /// The models that it may use.
+    pub allowed_models: Option<Vec<String>>,
+    /// The networks that it may be used from.
+    pub allowed_networks: Option<Vec<String>>,
+}
+
+/// A data key that was sealed under another master key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rewrapped {
+    /// Its pool.
+    pub pool: PoolId,
+    /// As it was.
+    pub old: Sealed,
+    /// As it is to be.
+    pub new: Sealed,
 }
 
 /// A Gemini key to be added, or as stored.
@@ -245,6 +277,9 @@ pub trait PoolReader: MaybeSend + MaybeSync {
         pool: &PoolId,
         version: u64,
     ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
+
+    /// The keys of the hashes, sealed; none before the first rotation of the master key.
+    fn hash_keys(&self) -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
 }
 
 /// What the admin API reads and writes. Each method is one atomic step: all of it happens, or nothing.
@@ -264,6 +299,26 @@ pub trait ConfigStore: PoolReader + Replica {
     /// A pool's sealed data key.
     fn data_key(&self, pool: &PoolId)
     -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+
+    /// The sealed data keys of pools, in the order of the pools' ids: those after one, at most `limit`.
+    fn data_keys(
+        &self,
+        after: Option<&PoolId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(PoolId, Sealed)>, StoreError>> + MaybeSend;
+
+    /// Puts data keys in the place of what they were made of, where that is still there. Gives how many.
+    fn rewrap_data_keys(
+        &self,
+        rewrapped: &[Rewrapped],
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Stores the keys of the hashes, sealed, in the place of `old`, if that is still there.
+    fn put_hash_keys(
+        &self,
+        old: Option<&Sealed>,
+        new: &Sealed,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Creates a pool with its first client key and keys.
     fn create_pool(
@@ -354,13 +409,23 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Adds a client key, and forgets those of the pool that have expired.
-    fn create_client_key(
+    /// Adds client keys, passing over those that are there already, in whatever pool, and forgets those of
+    /// the pool that have expired. Gives how many are new.
+    fn create_client_keys(
         &self,
         pool: &PoolId,
-        client_key: &NewClientKey,
+        client_keys: &[NewClientKey],
         change: Change,
-    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Changes what `update` names of a client key. False: no such client key in that pool.
+    fn update_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        update: &ClientKeyChange,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
     /// Removes a client key. False: no such client key in that pool.
     fn delete_client_key(

@@ -1,10 +1,25 @@
 //! What callers present.
 
 use pool_fake_gemini::Behaviour;
-use pool_shared::{ClientKeyCreated, ClientKeyList, ErrorCode};
-use serde_json::json;
+use pool_shared::{ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode};
+use serde_json::{Value, json};
 
-use super::world::{Pool, World, eventually};
+use super::answer::Answer;
+use super::world::{MODEL, Pool, World, eventually, prompt, send};
+
+/// A further client key of a pool, as its caller knows it.
+async fn client_key(world: &World, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let ClientKeyCreated { secret, client_key } = world.post(&path, &rules).await.json(201);
+    (Pool { id: pool.id.clone(), client_key: secret.expose().to_owned() }, client_key)
+}
+
+fn told(answer: &Answer, what: &str) -> Vec<String> {
+    ["limit", "remaining", "reset"]
+        .iter()
+        .map(|name| answer.header(&format!("x-ratelimit-{name}-{what}")).to_owned())
+        .collect()
+}
 
 pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
@@ -34,6 +49,167 @@ pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
     answer.admin_error(404, ErrorCode::NotFound);
     let name = json!({"name": "x".repeat(101)});
     world.post(&path, &name).await.admin_error(400, ErrorCode::InvalidRequest);
+}
+
+pub async fn a_client_key_is_kept_to_its_limits(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let limits = json!({"limits": {"requests_per_minute": 2, "requests_per_day": 100}});
+    let (caller, created) = client_key(world, &pool, limits).await;
+    assert_eq!(created.rules.limits.requests_per_minute, Some(2));
+    let first = world.chat(&caller, "hello").await;
+    assert_eq!((first.status, &told(&first, "requests")[..2]), (200, &["2".into(), "1".into()][..]));
+    // A mistake of the caller's is a request too; a stream and vectors are as well.
+    assert_eq!(world.embed(&caller, &json!({})).await.status, 400);
+    let refused = world.chat(&caller, "hello").await;
+    let message = refused.openai_error(429, Some("rate_limit_exceeded"));
+    assert!(message.contains("2 requests per minute"), "{message}");
+    assert_eq!(&told(&refused, "requests")[..2], ["2", "0"]);
+    let (reset, retry) = (told(&refused, "requests").remove(2), refused.header("retry-after"));
+    assert!(reset.ends_with('s') && retry.parse::<u64>().unwrap() <= 65, "{reset} {retry}");
+    assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset-tokens"));
+    assert_eq!(world.tally("good").requests, 1, "Gemini does not hear of what is refused here");
+    assert_eq!(world.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
+
+    let limits = json!({"limits": {"tokens_per_minute": 20}});
+    let (caller, _) = client_key(world, &pool, limits).await;
+    let refused = world.chat(&caller, &"many words ".repeat(100)).await;
+    let message = refused.openai_error(429, Some("rate_limit_exceeded"));
+    assert!(message.contains("20 tokens per minute") && message.contains("alone"), "{message}");
+    assert_eq!(
+        (refused.header("x-should-retry"), &told(&refused, "tokens")[..2]),
+        ("false", &["20".into(), "20".into()][..])
+    );
+}
+
+pub async fn a_client_key_is_kept_to_its_models(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let (caller, _) = client_key(world, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
+    let message = world.chat(&caller, "hello").await.openai_error(403, Some("model_not_allowed"));
+    assert!(message.contains("this client key"), "{message}");
+    let models: Value =
+        send(world.request(reqwest::Method::GET, "/v1/models").bearer_auth(&caller.client_key))
+            .await
+            .json(200);
+    let models = models["data"].as_array().unwrap();
+    assert!(
+        !models.is_empty()
+            && models.iter().all(|model| model["id"].as_str().unwrap().starts_with("gemini-2.5-"))
+    );
+    let mut other = prompt("hello");
+    other["model"] = models[0]["id"].clone();
+    assert_eq!(send(world.call(&caller, "/v1/chat/completions", &other)).await.status, 200);
+    // A client key does not widen what its pool may use.
+    world.patch(&format!("/pools/{}", pool.id), &json!({"allowed_models": [MODEL]})).await.json::<Value>(200);
+    send(world.call(&caller, "/v1/chat/completions", &other))
+        .await
+        .openai_error(403, Some("model_not_allowed"));
+}
+
+pub async fn a_client_key_is_kept_to_its_networks(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let networks = json!({"allowed_networks": ["198.51.100.7", "2001:db8::1/32"]});
+    let (caller, created) = client_key(world, &pool, networks).await;
+    assert_eq!(created.rules.allowed_networks, ["198.51.100.7/32", "2001:db8::/32"]);
+    for path in ["/v1/chat/completions", "/v1/embeddings"] {
+        send(world.call(&caller, path, &prompt("hello")))
+            .await
+            .openai_error(403, Some("address_not_allowed"));
+    }
+    assert_eq!(world.gemini.counts().total().requests, 0);
+    // The address is Cloudflare's word there, and the socket's elsewhere.
+    let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
+    let networks = json!({"allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"]});
+    world.patch(&path, &networks).await.json::<ClientKey>(200);
+    let call = world.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
+}
+
+pub async fn a_client_key_is_changed_field_by_field(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let rules = json!({"name": "ci", "limits": {"requests_per_day": 5}, "expires_in_s": 3600});
+    let (caller, created) = client_key(world, &pool, rules).await;
+    let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
+    let change = async |update: Value| world.patch(&path, &update).await.json::<ClientKey>(200);
+
+    let mut expected = created.clone();
+    assert_eq!(change(json!({})).await, expected);
+    expected.rules.allowed_models = vec![MODEL.to_owned()];
+    assert_eq!(change(json!({"allowed_models": [MODEL]})).await, expected);
+    "build".clone_into(&mut expected.name);
+    assert_eq!(change(json!({"name": "build"})).await, expected);
+    expected.expires_at = None;
+    assert_eq!(change(json!({"expires_in_s": 0})).await, expected);
+    expected.rules.limits = pool_shared::Limits { requests_per_minute: Some(1), ..Default::default() };
+    assert_eq!(change(json!({"limits": {"requests_per_minute": 1}})).await, expected);
+    let list: ClientKeyList = world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
+    assert!(list.client_keys.contains(&expected));
+
+    // Heeded at once, and taken over by its successor.
+    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    world.chat(&caller, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    let rotated: ClientKeyCreated = world.post(&format!("{path}/rotate"), &json!({})).await.json(201);
+    assert_eq!(rotated.client_key.rules, expected.rules);
+    let successor = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
+    assert_eq!(world.chat(&successor, "hello").await.status, 200);
+    world.chat(&successor, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    change(json!({"limits": {}})).await;
+    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+}
+
+pub async fn keys_of_another_system_go_on_working(world: &mut World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let other = world.weighted_pool("other", &[]).await;
+    let path = |pool: &Pool| format!("/pools/{}/client-keys/import", pool.id);
+    let keys =
+        json!({"keys": [{"key": "sk-123456", "name": "old"}, {"key": "team~secret!"}, {"key": "sk-123456"}]});
+    let report: ClientKeyImportReport = world.post(&path(&pool), &keys).await.json(200);
+    assert_eq!(report, ClientKeyImportReport { added: 2, duplicate: 1 });
+    // A key opens one pool.
+    let report: ClientKeyImportReport = world.post(&path(&other), &keys).await.json(200);
+    assert_eq!(report, ClientKeyImportReport { added: 0, duplicate: 3 });
+
+    for key in ["sk-123456", "team~secret!"] {
+        let caller = Pool { id: pool.id.clone(), client_key: key.to_owned() };
+        assert_eq!(world.chat(&caller, "hello").await.status, 200, "{key}");
+    }
+    let wrong = Pool { id: pool.id.clone(), client_key: "sk-123457".to_owned() };
+    world.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let answer = world.get(&format!("/pools/{}/client-keys", pool.id)).await;
+    assert!(!answer.body.contains("sk-123456"));
+    let list: ClientKeyList = answer.json(200);
+    let shown: Vec<_> =
+        list.client_keys.iter().map(|key| (key.name.as_str(), key.hint.as_str(), key.weak)).collect();
+    assert!(shown.contains(&("old", "3456", true)) && shown.contains(&("", "ret!", true)), "{shown:?}");
+    assert_eq!(shown.iter().filter(|(.., weak)| *weak).count(), 2);
+}
+
+pub async fn client_keys_that_make_no_sense_are_refused(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let one = format!("{path}/{}", client_key(world, &pool, json!({})).await.1.id);
+    for network in ["", "192.0.2.0/33", "example.com", "1.2.3"] {
+        let networks = json!({"allowed_networks": [network]});
+        let error = world.post(&path, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
+        assert!(error.message.contains("no network"), "{}", error.message);
+        world.patch(&one, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    for change in [json!({"limits": {"requests_per_hour": 1}}), json!({"limits": {"requests_per_day": -1}})] {
+        world.patch(&one, &change).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    let unknown = world.patch(&format!("{path}/ck-none"), &json!({})).await;
+    unknown.admin_error(404, ErrorCode::NotFound);
+    for key in ["1234567", "with space", "sk-pool-short", "padm_12345", &"x".repeat(513), "ümläut-key"] {
+        let keys = json!({"keys": [{"key": "good-key"}, {"key": key}]});
+        let error =
+            world.post(&format!("{path}/import"), &keys).await.admin_error(400, ErrorCode::InvalidRequest);
+        assert!(
+            error.message.starts_with("client key 2") && !error.message.contains(key),
+            "{}",
+            error.message
+        );
+    }
+    let list: ClientKeyList = world.get(&path).await.json(200);
+    assert_eq!(list.client_keys.len(), 2, "nothing was imported");
 }
 
 pub async fn a_client_key_is_rotated_without_a_gap(world: &World) {

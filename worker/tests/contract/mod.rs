@@ -27,6 +27,7 @@ mod embeddings;
 mod failures;
 mod key_states;
 mod keys;
+mod master_key;
 mod media;
 mod models;
 mod pools;
@@ -87,8 +88,17 @@ mod suite {
             a_check_that_makes_no_sense_is_refused;
         client_keys:
             a_client_key_works_until_it_is_revoked
+            a_client_key_is_kept_to_its_limits
+            a_client_key_is_kept_to_its_models
+            a_client_key_is_kept_to_its_networks
+            a_client_key_is_changed_field_by_field
+            keys_of_another_system_go_on_working
+            client_keys_that_make_no_sense_are_refused
             a_client_key_is_rotated_without_a_gap
             a_client_key_stops_at_its_end;
+        master_key:
+            everything_goes_over_to_a_new_master_key
+            another_master_key_opens_nothing;
         tokens:
             a_token_is_shown_once_listed_and_revoked
             a_token_that_makes_no_sense_is_refused

@@ -116,7 +116,7 @@ pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
     look_for(&secrets, world.data.path(), &pool);
 }
 
-fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
+pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
     let files = files_below(folder);
     let holds = |file: &PathBuf, text: &str| {
         let bytes = fs::read(file).unwrap();

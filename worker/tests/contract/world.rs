@@ -69,6 +69,13 @@ impl World {
         self.host = Some(Host::start(self.gemini.url(), self.data.path()).await);
     }
 
+    /// Starts the service again under other master keys.
+    pub async fn restart_with_master_key(&mut self, master_key: &str, previous: Option<&str>) {
+        self.stop_host().await;
+        let (gemini, data) = (self.gemini.url(), self.data.path());
+        self.host = Some(Host::start_with_master_key(gemini, data, master_key, previous).await);
+    }
+
     /// Goes on with another deployment of the service.
     #[allow(dead_code, reason = "only one of the suites changes its deployment")]
     pub fn put_host(&mut self, host: Host) {

@@ -16,12 +16,23 @@ pub struct Host(Server);
 impl Host {
     /// Starts it with its state in `data`, calling Gemini at `gemini_url`.
     pub async fn start(gemini_url: &str, data: &Path) -> Self {
+        Self::start_with_master_key(gemini_url, data, MASTER_KEY, None).await
+    }
+
+    /// Starts it with other master keys.
+    pub async fn start_with_master_key(
+        gemini_url: &str,
+        data: &Path,
+        master_key: &str,
+        previous: Option<&str>,
+    ) -> Self {
         let config = ServerConfig {
             host: "127.0.0.1".to_owned(),
             port: 0,
             data_dir: data.to_owned(),
             gemini_base_url: gemini_url.parse().unwrap(),
-            master_key: Some(Secret::new(MASTER_KEY)),
+            master_key: Some(Secret::new(master_key)),
+            previous_master_key: previous.map(Secret::new),
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
             log: log_into(&data.join("pool-server.log")),
         };

@@ -24,6 +24,21 @@ impl Host {
         Self::start_with(Self::deployment(gemini_url, data), data).await
     }
 
+    /// Starts it with other master keys.
+    pub async fn start_with_master_key(
+        gemini_url: &str,
+        data: &Path,
+        master_key: &str,
+        previous: Option<&str>,
+    ) -> Self {
+        let mut deployment = Self::deployment(gemini_url, data);
+        deployment["bindings"]["MASTER_KEY"] = json!(master_key);
+        if let Some(previous) = previous {
+            deployment["bindings"]["MASTER_KEY_PREV"] = json!(previous);
+        }
+        Self::start_with(deployment, data).await
+    }
+
     /// A deployment that lacks nothing, as `serve.mjs` takes it.
     pub fn deployment(gemini_url: &str, data: &Path) -> Value {
         json!({

@@ -300,7 +300,7 @@ async fn create_client_key(
     spec: &ClientKeySpec,
     folder: &Path,
 ) -> Result<(), CliError> {
-    let create = ClientKeyCreate { name: spec.name.clone(), expires_in_s: None };
+    let create = ClientKeyCreate { name: spec.name.clone(), ..ClientKeyCreate::default() };
     let created = client.create_client_key(pool.as_str(), &create).await?;
     let path = folder.join(&spec.file);
     let written = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600);

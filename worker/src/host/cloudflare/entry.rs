@@ -52,6 +52,7 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         }
         let secret = |name| env.secret(name).ok().map(|secret| secret.to_string());
         let settings = Settings::new(secret("MASTER_KEY").as_deref(), secret("ADMIN_PASSWORD").as_deref())?;
+        let settings = settings.with_previous_master_key(secret("MASTER_KEY_PREV").as_deref())?;
         let shards = env.var("LEDGER_SHARDS").ok().map(|shards| shards.to_string());
         let settings = settings.with_ledger_shards(shards.as_deref())?;
         let level = env.var("LOG_LEVEL").ok().map(|level| level.to_string()).unwrap_or_default();

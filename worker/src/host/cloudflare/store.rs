@@ -12,7 +12,7 @@ use worker::Env;
 use super::config_object::{ConfigStub, ObjectDatabase};
 use super::d1::D1;
 use super::kv::WorkersKv;
-use crate::crypto::TokenHash;
+use crate::crypto::{Sealed, TokenHash};
 use crate::service::SetupError;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::copy::{CopyReply, CopyRequest, Replica};
@@ -91,6 +91,13 @@ impl PoolReader for CloudflareReader {
         match self {
             Self::Sql(store) => store.refresh(pool, version).await,
             Self::Kv(store) => store.refresh(pool, version).await,
+        }
+    }
+
+    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+        match self {
+            Self::Sql(store) => store.hash_keys().await,
+            Self::Kv(store) => store.hash_keys().await,
         }
     }
 }

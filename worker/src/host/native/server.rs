@@ -52,7 +52,10 @@ pub struct ServerConfig {
     pub gemini_base_url: Url,
     /// The master key; taken from the data folder, or made there, when it is not given.
     pub master_key: Option<Secret>,
-    /// The admin password, likewise.
+    /// The master key before that one, while not everything is sealed under the new one; taken from the
+    /// data folder when it is not given and is there.
+    pub previous_master_key: Option<Secret>,
+    /// The admin password; taken or made like the master key.
     pub admin_password: Option<Secret>,
     /// Where a line about each request goes.
     pub log: Log,
@@ -113,10 +116,16 @@ impl Server {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
         let file = config.data_dir.join("pool.db");
-        let secrets =
-            SecretFiles::read_or_create(&config.data_dir, &file, config.master_key, config.admin_password)?;
+        let secrets = SecretFiles::read_or_create(
+            &config.data_dir,
+            &file,
+            config.master_key,
+            config.previous_master_key,
+            config.admin_password,
+        )?;
         let settings =
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
+                .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?
                 .with_log(config.log);
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;

@@ -12,11 +12,14 @@ impl Runtime {
     /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
     /// Before the pool's keys are known it waits until they are.
     pub fn absorb(&mut self, learnt: &[Learnt], now: Timestamp) {
+        let callers = &mut self.callers;
+        let learnt = learnt.iter().filter(|fact| !callers.absorb(fact, now));
         if self.version.is_none() {
             let room = MOST_LEARNT.saturating_sub(self.unheard.len());
-            self.unheard.extend(learnt.iter().take(room).cloned());
+            self.unheard.extend(learnt.take(room).cloned());
             return;
         }
+        let learnt: Vec<_> = learnt.collect();
         let waiting = std::mem::take(&mut self.learnt);
         for fact in learnt {
             self.absorb_one(fact, now);
@@ -32,6 +35,7 @@ impl Runtime {
                 .members
                 .find_project(name)
                 .and_then(|project| self.members.members_of(project).first().copied()),
+            Subject::Caller(_) => return,
         };
         let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
             return;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use pool_shared::KeyId;
 
 use super::budget::Cost;
+use super::callers::Callers;
 use super::circuit::OpenReason;
 use super::lane::{Choice, Exhausted, Lane};
 use super::learnt::{CoolingReason, Fact, Learnt, Subject};
@@ -42,6 +43,7 @@ pub struct Runtime {
     /// What others told before the keys were known.
     unheard: Vec<Learnt>,
     spent: BTreeMap<(Subject, String), Cost>,
+    callers: Callers,
     /// Random bits of this isolate, so that it does not do everything when all others do.
     salt: u64,
 }
@@ -230,6 +232,7 @@ impl Runtime {
     pub fn take_learnt(&mut self, now: Timestamp) -> Vec<Learnt> {
         let mut learnt = std::mem::take(&mut self.learnt);
         let spent = std::mem::take(&mut self.spent);
+        learnt.extend(self.callers.take_untold(now));
         learnt.extend(spent.into_iter().map(|((subject, model), cost)| Learnt {
             subject,
             model: Some(model),
@@ -244,6 +247,11 @@ impl Runtime {
         if self.leases.remove(&lease.serial).is_some() {
             self.end_attempt(&lease.key);
         }
+    }
+
+    /// What the pool's client keys have used.
+    pub const fn callers(&mut self) -> &mut Callers {
+        &mut self.callers
     }
 
     /// How many keys it knows.

@@ -22,13 +22,15 @@ use serde::{Deserialize, Serialize};
 pub use publisher::Publisher;
 
 use super::{PoolConfig, PoolReader, Refreshed, StoreError};
-use crate::crypto::TokenHash;
+use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
 
 /// A pool's document is named by this and its id. The `v1` is the format of documents and entries.
 const POOL_PREFIX: &str = "v1:pool:";
 /// A client key's entry is named by this and its hash.
 const CLIENT_KEY_PREFIX: &str = "v1:client-key:";
+/// The keys of the hashes, sealed.
+const HASH_KEYS_NAME: &str = "v1:secret:hash_keys";
 
 fn pool_name(pool: &PoolId) -> String {
     format!("{POOL_PREFIX}{pool}")
@@ -163,5 +165,12 @@ impl<K: Kv> PoolReader for KvStore<K> {
 
     async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
         self.pool(pool, Some(version)).await
+    }
+
+    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+        match self.kv.get(HASH_KEYS_NAME, None, Part::Whole).await? {
+            KvRead::Found { text, .. } => Ok(Some(Sealed::from(text))),
+            KvRead::Missing | KvRead::NotNewer => Ok(None),
+        }
     }
 }

@@ -49,6 +49,9 @@ const TABLES: &[&str] = &[
     trigger!("kv_pool_inserted", "INSERT ON pools", "'v1:pool:' || NEW.id"),
     trigger!("kv_pool_updated", "UPDATE ON pools", "'v1:pool:' || NEW.id"),
     trigger!("kv_pool_deleted", "DELETE ON pools", "'v1:pool:' || OLD.id"),
+    trigger!("kv_secret_inserted", "INSERT ON secrets", "'v1:secret:' || NEW.name"),
+    trigger!("kv_secret_updated", "UPDATE ON secrets", "'v1:secret:' || NEW.name"),
+    trigger!("kv_secret_deleted", "DELETE ON secrets", "'v1:secret:' || OLD.name"),
     trigger!("kv_client_key_inserted", "INSERT ON client_keys", "'v1:client-key:' || NEW.hash"),
     trigger!("kv_client_key_deleted", "DELETE ON client_keys", "'v1:client-key:' || OLD.hash"),
 ];
@@ -57,6 +60,7 @@ const NOTE_EVERYTHING: &str = "INSERT INTO kv_outbox (name, sequence, failures)
     SELECT name, (SELECT sequence FROM kv_state), 0 FROM (
         SELECT 'v1:pool:' || id AS name FROM pools
         UNION ALL SELECT 'v1:client-key:' || hash FROM client_keys
+        UNION ALL SELECT 'v1:secret:' || name FROM secrets
     ) WHERE true
     ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, failures = 0";
 

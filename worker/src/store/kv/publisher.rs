@@ -15,13 +15,14 @@ use pool_shared::PoolId;
 use serde_json::value::RawValue;
 
 use super::outbox::{self, Note};
-use super::{CLIENT_KEY_PREFIX, ClientKeyEntry, Kv, KvRead, POOL_PREFIX, Part, document};
+use super::{CLIENT_KEY_PREFIX, ClientKeyEntry, HASH_KEYS_NAME, Kv, KvRead, POOL_PREFIX, Part, document};
+use crate::crypto::Sealed;
 use crate::host::Clock;
 use crate::service::lock;
 use crate::sql::{Outcome, Statement};
 use crate::store::StoreError;
 use crate::store::copy::Table;
-use crate::store::sql::{SqlDatabase, copying, read_rows, store_error};
+use crate::store::sql::{SqlDatabase, copying, master, read_rows, schema, store_error};
 
 /// Names that are published between two looks at what is left.
 const ROUND: u32 = 20;
@@ -83,6 +84,10 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
                 continue;
             };
             self.run(outbox::set_up()).await?;
+            for addition in schema::additions() {
+                // It fails where the column is there.
+                let _ = self.database.batch(vec![addition]).await;
+            }
             if self.one::<u8>(outbox::is_restored()).await? != Some(1) {
                 self.restore().await?;
             }
@@ -177,6 +182,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
             self.document(name, &PoolId::new(id)).await?
         } else if let Some(hash) = name.strip_prefix(CLIENT_KEY_PREFIX) {
             self.entry(name, hash).await?
+        } else if name == HASH_KEYS_NAME {
+            self.hash_keys(name).await?
         } else {
             return Err(StoreError::Corrupt(format!("nothing is called {name}")));
         };
@@ -208,33 +215,55 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         Ok(Some((text.map_err(|error| StoreError::Corrupt(error.to_string()))?, since)))
     }
 
+    async fn hash_keys(&self, name: &str) -> Result<Found, StoreError> {
+        let outcomes = self.run(vec![outbox::sequence(name), master::hash_keys()]).await?;
+        let [sequence, sealed] = outcomes.as_slice() else { return Err(no_outcome()) };
+        let Some(sequence) = read_rows(sequence)?.pop() else { return Ok(None) };
+        Ok(Some((read_rows(sealed)?.pop(), sequence)))
+    }
+
     /// Takes in every document on KV. It may break off anywhere: it is begun again, with the same result.
     async fn restore(&self) -> Result<(), StoreError> {
-        let mut names = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = self.kv.list(POOL_PREFIX, cursor.as_deref()).await?;
-            names.extend(page.names);
-            cursor = page.cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        let greatest = names.iter().map(|(_, version)| *version).max();
+        let (names, secrets) = (self.list(POOL_PREFIX).await?, self.list(HASH_KEYS_NAME).await?);
+        let greatest = names.iter().chain(&secrets).map(|(_, version)| *version).max();
         if let Some(greatest) = greatest {
             self.run(vec![outbox::jump(greatest)]).await?;
         }
         for (name, _) in names {
             self.restore_pool(&name).await?;
         }
+        for (name, _) in secrets {
+            let sealed = Sealed::from(self.shown(&name).await?);
+            self.run(vec![master::put_hash_keys(None, &sealed)]).await?;
+        }
         self.run(vec![outbox::restored()]).await.map(drop)
     }
 
+    /// Every name that begins so.
+    async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut names = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.kv.list(prefix, cursor.as_deref()).await?;
+            names.extend(page.names);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// What is under a name that a list has.
+    async fn shown(&self, name: &str) -> Result<String, StoreError> {
+        match self.kv.get(name, None, Part::Whole).await? {
+            KvRead::Found { text, .. } => Ok(text),
+            // One that was just deleted, or one that is just not shown: only time can tell.
+            _ => Err(StoreError::Unavailable(format!("KV lists {name} and does not show it"))),
+        }
+    }
+
     async fn restore_pool(&self, name: &str) -> Result<(), StoreError> {
-        let KvRead::Found { text, .. } = self.kv.get(name, None, Part::Whole).await? else {
-            // A pool that was just deleted, or one that is just not shown: only time can tell.
-            return Err(StoreError::Unavailable(format!("KV lists {name} and does not show it")));
-        };
+        let text = self.shown(name).await?;
         let unreadable = |error| StoreError::Corrupt(format!("{name}: {error}"));
         let mut rows = document::read_rows(&text).map_err(unreadable)?;
         let head = text.lines().next().unwrap_or_default();

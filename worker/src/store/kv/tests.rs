@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
-    ClientKeyId, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, TranslationSettings, Weight,
+    ClientKeyId, ClientKeyRules, KeyChange, KeyId, Limits, PoolId, PoolSettings, PoolUpdate,
+    TranslationSettings, Weight,
 };
 
 use super::*;
 use crate::crypto::{KeyDigest, Sealed};
 use crate::host::native::{Sqlite, SystemClock};
 use crate::store::sql::SqlStore;
-use crate::store::{Change, ConfigStore, NewClientKey, NewKey, NewPool};
+use crate::store::{Change, ConfigStore, NewClientKey, NewKey, NewPool, Rewrapped};
 use crate::testing::Mode;
 
 /// What KV holds under a name, with everything that it held before.
@@ -178,6 +179,8 @@ fn client_key(name: &str) -> NewClientKey {
         name: name.to_owned(),
         hint: "hint".to_owned(),
         expires_at: None,
+        rules: ClientKeyRules::default(),
+        weak: false,
     }
 }
 
@@ -231,6 +234,33 @@ async fn what_is_published_reads_as_it_does_from_sql() {
 }
 
 #[tokio::test]
+async fn what_a_rotation_seals_anew_is_published_and_outlives_the_database() {
+    let world = World::new().await;
+    let pool = world.create("prod").await;
+    world.publish().await.unwrap();
+    assert_eq!(world.reader.hash_keys().await, Ok(None));
+    let sealed = |text: &str| Sealed::from(text.to_owned());
+    world.store.put_hash_keys(None, &sealed("first")).await.unwrap();
+    world.publish().await.unwrap();
+    world.store.put_hash_keys(None, &sealed("too late")).await.unwrap();
+    world.store.put_hash_keys(Some(&sealed("first")), &sealed("second")).await.unwrap();
+    let (other, old) = (PoolId::new("pool-other"), sealed("data key"));
+    let rewrapped = [(pool.clone(), "data key"), (pool.clone(), "another"), (other, "data key")]
+        .map(|(pool, old)| Rewrapped { pool, old: sealed(old), new: sealed("new data key") });
+    assert_eq!(world.store.data_keys(None, 10).await, Ok(vec![(pool.clone(), old)]));
+    assert_eq!(world.store.rewrap_data_keys(&rewrapped).await, Ok(1));
+    world.publish().await.unwrap();
+    assert_eq!(world.reader.hash_keys().await, Ok(Some(sealed("second"))));
+    let published = world.reader.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
+    assert_eq!(published.data_key, sealed("new data key"));
+
+    let again = World::on(Arc::clone(&world.kv));
+    again.publisher.prepare(&SystemClock).await.unwrap();
+    assert_eq!(again.store.hash_keys().await, Ok(Some(sealed("second"))));
+    assert_eq!(again.store.data_key(&pool).await, Ok(Some(sealed("new data key"))));
+}
+
+#[tokio::test]
 async fn an_edit_costs_one_write_and_a_new_client_key_two() {
     let world = World::new().await;
     let pool = world.create("prod").await;
@@ -239,7 +269,7 @@ async fn an_edit_costs_one_write_and_a_new_client_key_two() {
     world.rename(&pool, "live").await;
     world.publish().await.unwrap();
     assert_eq!(world.kv.writes(), 1);
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     assert_eq!(world.kv.writes(), 2);
     world.publish().await.unwrap();
@@ -372,7 +402,7 @@ async fn a_new_client_key_works_although_the_pool_s_document_is_shown_late() {
     let world = World::new().await;
     let pool = world.create("prod").await;
     world.publish().await.unwrap();
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     // The entry is new, so nobody holds an old one; of the document only the old one is seen.
     world.kv.names.lock().unwrap().get_mut("v1:pool:pool-prod").unwrap().pop();
@@ -384,7 +414,7 @@ async fn a_new_client_key_works_although_the_pool_s_document_is_shown_late() {
 async fn a_revoked_client_key_is_refused_although_its_entry_is_shown_late() {
     let world = World::new().await;
     let pool = world.create("prod").await;
-    world.store.create_client_key(&pool, &client_key("more"), now()).await.unwrap();
+    world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
     assert!(world.store.delete_client_key(&pool, &ClientKeyId::new("more"), now()).await.unwrap());
     world.publish().await.unwrap();

@@ -50,7 +50,8 @@ const POOLS: Statements = statements!(
 );
 const CLIENT_KEYS: Statements = statements!(
     "client_keys", "hash", "?2", "value ->> 0", "pool_id",
-    "hash", "id" "1", "pool_id" "2", "name" "3", "hint" "4", "created_at" "5", "expires_at" "6"
+    "hash", "id" "1", "pool_id" "2", "name" "3", "hint" "4", "created_at" "5", "expires_at" "6",
+    "rules" "7", "weak" "8"
 );
 const KEYS: Statements = statements!(
     "keys", "pool_id, digest", "?2, ?3", "value ->> 0, value ->> 1", "pool_id",
@@ -61,6 +62,8 @@ const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",
     "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4", "scopes" "5", "pool_id" "6"
 );
+
+const SECRETS: Statements = statements!("secrets", "name", "?2", "value ->> 0", "NULL", "name", "sealed" "1");
 
 /// Names are unique: whoever else has the name of a row that comes in, by a rename that is still to be
 /// copied or because the source has no such pool, makes way and comes in again if the source has it.
@@ -73,6 +76,7 @@ const fn of(table: Table) -> Statements {
         Table::ClientKeys => CLIENT_KEYS,
         Table::Keys => KEYS,
         Table::AdminTokens => ADMIN_TOKENS,
+        Table::Secrets => SECRETS,
     }
 }
 

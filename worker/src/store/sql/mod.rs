@@ -10,6 +10,7 @@ mod client_keys;
 pub(super) mod copying;
 mod keys;
 mod logins;
+pub(super) mod master;
 mod rows;
 pub(super) mod schema;
 pub(super) mod snapshot;
@@ -25,8 +26,9 @@ use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
-    AuditFilter, BatchOutcome, Change, ConfigStore, EnabledKey, KeyFilter, KeyPage, LoginTry, NewClientKey,
-    NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, StoreError, StoredAdminToken,
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
+    LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Rewrapped, StoreError,
+    StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -72,12 +74,16 @@ impl<D: SqlDatabase> SqlStore<D> {
         Self { database }
     }
 
-    /// Runs a batch; when it turns out that the tables are missing, makes them and runs it again. A
+    /// Runs a batch; when it turns out that tables or columns are missing, makes them and runs it again. A
     /// database that has them never pays for a check.
     async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
         match self.database.batch(statements.clone()).await {
             Err(error) if schema::is_missing(&error) => {
                 self.database.batch(schema::migrations()).await.map_err(store_error)?;
+                for addition in schema::additions() {
+                    // It fails where the column is there.
+                    let _ = self.database.batch(vec![addition]).await;
+                }
                 self.database.batch(statements).await.map_err(store_error)
             }
             other => other.map_err(store_error),
@@ -162,6 +168,10 @@ impl<D: SqlDatabase> PoolReader for SqlStore<D> {
     async fn refresh(&self, pool: &PoolId, version: u64) -> Result<Refreshed, StoreError> {
         snapshot::read_refreshed(&self.run(snapshot::if_changed(pool, version)).await?)
     }
+
+    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+        Ok(read_rows(&self.run_one(master::hash_keys()).await?)?.pop())
+    }
 }
 
 impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
@@ -186,10 +196,26 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(read_rows(&self.run_one(admin::data_key(pool)).await?)?.pop())
     }
 
+    async fn data_keys(
+        &self,
+        after: Option<&PoolId>,
+        limit: u32,
+    ) -> Result<Vec<(PoolId, Sealed)>, StoreError> {
+        read_rows(&self.run_one(master::data_keys(after, limit)).await?)
+    }
+
+    async fn rewrap_data_keys(&self, rewrapped: &[Rewrapped]) -> Result<u64, StoreError> {
+        Ok(self.run_one(master::rewrap_data_keys(rewrapped)?).await?.changes)
+    }
+
+    async fn put_hash_keys(&self, old: Option<&Sealed>, new: &Sealed) -> Result<(), StoreError> {
+        self.run_one(master::put_hash_keys(old, new)).await.map(drop)
+    }
+
     async fn create_pool(&self, pool: &NewPool, change: Change) -> Result<(), StoreError> {
         let mut statements = vec![admin::insert_pool(pool, change.at)?];
         statements.extend(audit::note(&change, None)?);
-        statements.push(client_keys::insert(&pool.id, &pool.client_key, change.at));
+        statements.push(client_keys::insert(&pool.id, std::slice::from_ref(&pool.client_key), change.at)?);
         statements.push(keys::insert(&pool.id, &pool.keys, change.at)?);
         self.run(statements).await.map(drop)
     }
@@ -268,15 +294,26 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         client_keys::read(&self.run_one(client_keys::list(pool)).await?)
     }
 
-    async fn create_client_key(
+    async fn create_client_keys(
         &self,
         pool: &PoolId,
-        client_key: &NewClientKey,
+        new_keys: &[NewClientKey],
         change: Change,
-    ) -> Result<(), StoreError> {
-        let insert = client_keys::insert(pool, client_key, change.at);
+    ) -> Result<u64, StoreError> {
+        let insert = client_keys::insert(pool, new_keys, change.at)?;
         let further = [client_keys::forget_expired(pool, change.at), admin::touch_pool(pool, change.at)];
-        self.change(insert, &change, further).await.map(drop)
+        self.change(insert, &change, further).await
+    }
+
+    async fn update_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        update: &ClientKeyChange,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let touch = admin::touch_pool(pool, change.at);
+        Ok(self.change(client_keys::update(pool, id, update)?, &change, [touch]).await? > 0)
     }
 
     async fn rotate_client_key(

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminTokenId, ClientKey, ClientKeyId, Key, KeyCondition, KeyId, Limits, Pool, PoolId, Scope, StateCounts,
-    Weight,
+    AdminTokenId, ClientKey, ClientKeyId, ClientKeyRules, Key, KeyCondition, KeyId, Limits, Pool, PoolId,
+    Scope, StateCounts, Weight,
 };
 use serde::Deserialize;
 
@@ -56,6 +56,8 @@ pub(super) struct ClientKeyRow {
     hint: String,
     created_at: i64,
     expires_at: Option<i64>,
+    rules: Option<ClientKeyRules>,
+    weak: Option<u8>,
 }
 
 impl TryFrom<ClientKeyRow> for ClientKey {
@@ -68,6 +70,8 @@ impl TryFrom<ClientKeyRow> for ClientKey {
             hint: row.hint,
             created_at: timestamp(row.created_at)?,
             expires_at: row.expires_at.map(timestamp).transpose()?,
+            rules: row.rules.unwrap_or_default(),
+            weak: row.weak == Some(1),
         })
     }
 }

@@ -27,7 +27,9 @@ const VERSION_1: &[&str] = &[
         name TEXT NOT NULL,
         hint TEXT NOT NULL,
         created_at INTEGER NOT NULL,
-        expires_at INTEGER
+        expires_at INTEGER,
+        rules TEXT,
+        weak INTEGER
     ) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS client_keys_by_pool ON client_keys (pool_id, id)",
     "CREATE TABLE IF NOT EXISTS keys (
@@ -55,6 +57,11 @@ const VERSION_1: &[&str] = &[
         expires_at INTEGER NOT NULL,
         scopes TEXT,
         pool_id TEXT
+    ) WITHOUT ROWID",
+    // What is sealed under the master key and belongs to no pool, by name. Empty before the first rotation.
+    "CREATE TABLE IF NOT EXISTS secrets (
+        name TEXT PRIMARY KEY,
+        sealed TEXT NOT NULL
     ) WITHOUT ROWID",
     // By the hour, so that a use hardly ever writes.
     "CREATE TABLE IF NOT EXISTS admin_token_uses (
@@ -92,7 +99,57 @@ pub(in crate::store) fn migrations() -> Vec<Statement> {
     VERSION_1.iter().map(|sql| Statement::new(sql, [])).collect()
 }
 
-/// Whether a batch failed because the tables are not there yet.
+/// Columns that tables of an earlier time lack.
+const ADDED: &[&str] = &[
+    "ALTER TABLE client_keys ADD COLUMN expires_at INTEGER",
+    "ALTER TABLE client_keys ADD COLUMN rules TEXT",
+    "ALTER TABLE client_keys ADD COLUMN weak INTEGER",
+    "ALTER TABLE admin_tokens ADD COLUMN scopes TEXT",
+    "ALTER TABLE admin_tokens ADD COLUMN pool_id TEXT",
+];
+
+/// The same for columns: each by itself, since it fails where the column is.
+pub(in crate::store) fn additions() -> impl Iterator<Item = Statement> {
+    ADDED.iter().map(|sql| Statement::new(sql, []))
+}
+
+/// Whether a batch failed because tables or columns are not there yet.
 pub(super) fn is_missing(error: &SqlError) -> bool {
-    error.0.contains("no such table")
+    ["no such table", "no such column", "has no column named"].iter().any(|text| error.0.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pool_shared::PoolId;
+
+    use super::*;
+    use crate::host::native::Sqlite;
+    use crate::store::sql::{SqlDatabase, SqlStore};
+    use crate::store::{ConfigStore, PoolReader};
+
+    /// The tables as they were before client keys had an end and rules, with a row in each.
+    const EARLIER: &[&str] = &[
+        "CREATE TABLE client_keys (hash TEXT PRIMARY KEY, id TEXT NOT NULL, pool_id TEXT NOT NULL,
+            name TEXT NOT NULL, hint TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE admin_tokens (hash TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL,
+            created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
+        "INSERT INTO client_keys VALUES ('hash', 'ck-1', 'pool-1', 'first', 'hint', 1)",
+        "INSERT INTO admin_tokens VALUES ('hash', 'tok-1', 'laptop', 1, 4000000000000)",
+    ];
+
+    #[tokio::test]
+    async fn a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_its_rows() {
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        sqlite.batch(EARLIER.iter().map(|sql| Statement::new(sql, [])).collect()).await.unwrap();
+        let store = SqlStore::new(sqlite);
+        let client_keys = store.client_keys(&PoolId::new("pool-1")).await.unwrap();
+        assert_eq!(client_keys.len(), 1);
+        assert!(client_keys[0].rules.is_empty() && !client_keys[0].weak);
+        let hash = serde_json::from_value(serde_json::json!("hash")).unwrap();
+        let token = store.admin_token(&hash).await.unwrap().unwrap();
+        assert_eq!((token.id.as_str(), token.scopes), ("tok-1", None));
+        assert_eq!(store.hash_keys().await, Ok(None));
+    }
 }

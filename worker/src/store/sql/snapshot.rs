@@ -1,6 +1,6 @@
 //! The data plane's reads: a whole pool in one batch, packed by the query itself.
 
-use pool_shared::{KeyId, Limits, PoolId, PoolSettings, Weight};
+use pool_shared::{ClientKeyId, ClientKeyRules, KeyId, Limits, PoolId, PoolSettings, Weight};
 use serde::Deserialize;
 
 use super::read_rows;
@@ -19,7 +19,9 @@ macro_rules! select_pool {
                 'data_key', data_key, 'version', version,
                 'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id)),
                 'expiries', json((SELECT json_group_array(json_array(hash, expires_at)) FROM client_keys
-                    WHERE pool_id = pools.id AND expires_at IS NOT NULL))
+                    WHERE pool_id = pools.id AND expires_at IS NOT NULL)),
+                'rules', json((SELECT json_group_array(json_array(hash, id, json(rules))) FROM client_keys
+                    WHERE pool_id = pools.id AND rules IS NOT NULL))
             ) AS row FROM pools WHERE ",
             $where
         )
@@ -58,6 +60,8 @@ struct PoolRow {
     /// A document of an earlier version has none.
     #[serde(default)]
     expiries: Vec<(TokenHash, i64)>,
+    #[serde(default)]
+    rules: Vec<(TokenHash, ClientKeyId, ClientKeyRules)>,
 }
 
 pub(super) fn by_client_key(hash: &TokenHash) -> Vec<Statement> {
@@ -114,6 +118,7 @@ pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>,
         version: pool.version,
         client_keys: pool.client_keys,
         expiries: expiries.collect::<Result<_, _>>()?,
+        rules: pool.rules.into_iter().map(|(hash, id, rules)| (hash, (id, rules))).collect(),
         keys: keys.collect(),
     }))
 }

@@ -1,0 +1,38 @@
+//! `POST master/rotate`: everything that is sealed under the previous master key goes over to the new one.
+//!
+//! Each request does a bounded step; the answer's cursor goes into the next one, until there is none.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST master/rotate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MasterKeyRotate {
+    /// The cursor of the answer before; none to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The answer to `POST master/rotate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeyRotation {
+    /// What goes into the next request; none when nothing is left to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Rows that this step sealed anew.
+    pub rewrapped: u64,
+    /// How every row is sealed now, each opened to find out; with the last step only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<MasterKeyRows>,
+}
+
+/// How many rows are sealed under which master key: the data key of each pool, and the keys of the hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeyRows {
+    /// Under `MASTER_KEY`.
+    pub current: u64,
+    /// Under `MASTER_KEY_PREV`, which is needed as long as there are any.
+    pub previous: u64,
+    /// Under neither.
+    pub unreadable: u64,
+}

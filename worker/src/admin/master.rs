@@ -1,0 +1,101 @@
+//! Going over to a new master key, one bounded step for each request.
+//!
+//! In: rows that are sealed under either master key. Out: rows that are sealed under the one in use, and how
+//! many there are of each kind. A step may be repeated, and left off anywhere.
+
+use pool_shared::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows, PoolId};
+
+use super::{AdminError, Answer, Context, ok};
+use crate::crypto::{OpenError, SealedUnder, UnderMasterKey};
+use crate::host::AdminHost;
+use crate::store::{ConfigStore, PoolReader, Rewrapped};
+
+/// Pools in a step: on KV each is a document to publish, and a request may ask other services for only so much.
+const POOLS: u32 = 20;
+/// Pools that are read at once to be counted.
+const COUNTED: u32 = 500;
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn rotate_master_key(&self, rotate: MasterKeyRotate) -> Answer {
+        let after = rotate.cursor.map(PoolId::new);
+        let mut rewrapped = 0;
+        if after.is_none() {
+            self.host.store().note(self.change("master.rotate", None, None)?, 1).await?;
+            rewrapped += self.rewrap_hash_keys().await?;
+        }
+        let pools = self.host.store().data_keys(after.as_ref(), POOLS).await?;
+        let last = pools.last().filter(|_| pools.len() >= POOLS as usize);
+        let cursor = last.map(|(pool, _)| pool.to_string());
+        rewrapped += self.rewrap_data_keys(pools).await?;
+        let rows = if cursor.is_none() { Some(self.master_key_rows().await?) } else { None };
+        ok(&MasterKeyRotation { cursor, rewrapped, rows })
+    }
+
+    async fn rewrap_hash_keys(&self) -> Result<u64, AdminError> {
+        let (store, vault, random) = (self.host.store(), &self.service.vault, self.host.random());
+        let old = store.hash_keys().await?;
+        let new = match &old {
+            Some(old) => vault.rewrap(UnderMasterKey::HashKeys, old, random).map_err(unreadable)?,
+            // Nothing was stored as long as they were derived from the master key in use.
+            None => vault.is_rotating().then(|| vault.seal_hash_keys(random)),
+        };
+        let Some(new) = new else { return Ok(0) };
+        store.put_hash_keys(old.as_ref(), &new).await?;
+        Ok(1)
+    }
+
+    /// What opens under neither key stays as it is, and is counted in the end.
+    async fn rewrap_data_keys(&self, pools: Vec<(PoolId, crate::crypto::Sealed)>) -> Result<u64, AdminError> {
+        let rewrap = |(pool, old)| {
+            let what = UnderMasterKey::DataKey(&pool);
+            let new = self.service.vault.rewrap(what, &old, self.host.random()).ok()??;
+            Some(Rewrapped { pool, old, new })
+        };
+        let rewrapped: Vec<_> = pools.into_iter().filter_map(rewrap).collect();
+        if rewrapped.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.host.store().rewrap_data_keys(&rewrapped).await?)
+    }
+
+    /// Opens every row to count it.
+    pub(super) async fn master_key_rows(&self) -> Result<MasterKeyRows, AdminError> {
+        let (store, vault) = (self.host.store(), &self.service.vault);
+        let mut rows = MasterKeyRows::default();
+        match store.hash_keys().await? {
+            Some(sealed) => rows.count(vault.sealed_under(UnderMasterKey::HashKeys, &sealed)),
+            // Still derived from it.
+            None if vault.is_rotating() => rows.previous += 1,
+            None => {}
+        }
+        let mut after = None;
+        loop {
+            let pools = store.data_keys(after.as_ref(), COUNTED).await?;
+            for (pool, sealed) in &pools {
+                rows.count(vault.sealed_under(UnderMasterKey::DataKey(pool), sealed));
+            }
+            if pools.len() < COUNTED as usize {
+                return Ok(rows);
+            }
+            after = pools.into_iter().last().map(|(pool, _)| pool);
+        }
+    }
+}
+
+trait Count {
+    fn count(&mut self, under: Result<SealedUnder, OpenError>);
+}
+
+impl Count for MasterKeyRows {
+    fn count(&mut self, under: Result<SealedUnder, OpenError>) {
+        *match under {
+            Ok(SealedUnder::Current) => &mut self.current,
+            Ok(SealedUnder::Previous) => &mut self.previous,
+            Err(OpenError) => &mut self.unreadable,
+        } += 1;
+    }
+}
+
+fn unreadable(error: OpenError) -> AdminError {
+    AdminError::Internal(error.to_string())
+}

@@ -1,0 +1,264 @@
+//! What a deployment's master keys are used for: data keys open and close, tokens and keys are hashed.
+//!
+//! A deployment has one master key; while it goes over to another one, the previous one too. What was
+//! sealed under either opens, and what is sealed now is sealed under the new one.
+//!
+//! Hashes cannot be made anew, since what they are of is not kept. So the keys of the hashes outlive the
+//! master key that they were derived from: the first rotation seals them under the new master key, and from
+//! then on they are read from the store ([`Vault::settle`]). Before it there is nothing to read.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use pool_shared::{GeminiKey, KeyId, PoolId};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use super::master_key::{KEY_LENGTH, MasterKey};
+use super::sealed::{Cipher, DataKey, OpenError, Sealed};
+use super::token_hash::{KeyDigest, TokenHash};
+use crate::host::Random;
+
+/// The sub-keys of the master keys, ready for use. Made once an isolate or process.
+pub struct Vault {
+    current: Cipher,
+    previous: Option<Cipher>,
+    /// Those of the older master key: of the time before the first rotation.
+    derived: HashKeys,
+    /// Those that the store has, once it was asked.
+    settled: OnceLock<HashKeys>,
+}
+
+/// The keys of the hashes.
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+struct HashKeys {
+    tokens: [u8; KEY_LENGTH],
+    digests: [u8; KEY_LENGTH],
+}
+
+/// Something that is sealed under the master key, and bound to its place.
+#[derive(Clone, Copy, Debug)]
+pub enum UnderMasterKey<'a> {
+    /// A pool's data key.
+    DataKey(&'a PoolId),
+    /// The keys of the hashes.
+    HashKeys,
+}
+
+impl UnderMasterKey<'_> {
+    fn place(self) -> String {
+        match self {
+            Self::DataKey(pool) => format!("pool-service/v1|{pool}|data_key"),
+            Self::HashKeys => "pool-service/v1|hash_keys".to_owned(),
+        }
+    }
+}
+
+/// Under which master key something is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedUnder {
+    /// The one in use.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault([redacted])")
+    }
+}
+
+impl Vault {
+    /// Derives the sub-keys; `previous` is the master key before this one, while not everything has gone over.
+    #[must_use]
+    pub fn new(master: &MasterKey, previous: Option<&MasterKey>) -> Self {
+        let cipher = |key: &MasterKey| Cipher::new(&key.derive("seal data keys"));
+        let oldest = previous.unwrap_or(master);
+        Self {
+            current: cipher(master),
+            previous: previous.map(cipher),
+            derived: HashKeys { tokens: oldest.derive("hash tokens"), digests: oldest.derive("digest keys") },
+            settled: OnceLock::new(),
+        }
+    }
+
+    /// Whether there is a previous master key.
+    #[must_use]
+    pub const fn is_rotating(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// A new data key for `pool`, and the sealed form in which it is stored.
+    pub fn new_data_key(&self, pool: &PoolId, random: &impl Random) -> (DataKey, Sealed) {
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        random.fill(bytes.as_mut());
+        let place = UnderMasterKey::DataKey(pool).place();
+        (DataKey::new(&bytes), self.current.seal(bytes.as_ref(), &place, random))
+    }
+
+    /// Opens a pool's stored data key. Fails when the master key is another one, or when the row
+    /// belongs to another pool.
+    pub fn open_data_key(&self, pool: &PoolId, sealed: &Sealed) -> Result<DataKey, OpenError> {
+        let (bytes, _) = self.open(UnderMasterKey::DataKey(pool), sealed)?;
+        let bytes: &[u8; KEY_LENGTH] = bytes.as_slice().try_into().map_err(|_| OpenError)?;
+        Ok(DataKey::new(bytes))
+    }
+
+    /// Under which master key something is sealed: it is opened to find out.
+    pub fn sealed_under(&self, what: UnderMasterKey, sealed: &Sealed) -> Result<SealedUnder, OpenError> {
+        self.open(what, sealed).map(|(_, under)| under)
+    }
+
+    /// Seals something under the master key in use; `None` when it is.
+    pub fn rewrap(
+        &self,
+        what: UnderMasterKey,
+        sealed: &Sealed,
+        random: &impl Random,
+    ) -> Result<Option<Sealed>, OpenError> {
+        let (bytes, under) = self.open(what, sealed)?;
+        let rewrapped = || self.current.seal(&bytes, &what.place(), random);
+        Ok((under == SealedUnder::Previous).then(rewrapped))
+    }
+
+    /// The keys of the hashes in the form in which they are stored.
+    pub fn seal_hash_keys(&self, random: &impl Random) -> Sealed {
+        let HashKeys { tokens, digests } = self.hash_keys();
+        let bytes = Zeroizing::new([tokens.as_slice(), digests].concat());
+        self.current.seal(&bytes, &UnderMasterKey::HashKeys.place(), random)
+    }
+
+    /// Takes in the keys of the hashes as the store has them, or that it has none. True: they are others
+    /// than those that were used until now.
+    pub fn settle(&self, stored: Option<&Sealed>) -> Result<bool, OpenError> {
+        let keys = match stored {
+            None => self.derived.clone(),
+            Some(sealed) => {
+                let (bytes, _) = self.open(UnderMasterKey::HashKeys, sealed)?;
+                let (tokens, digests) = bytes.split_first_chunk().ok_or(OpenError)?;
+                HashKeys { tokens: *tokens, digests: digests.try_into().map_err(|_| OpenError)? }
+            }
+        };
+        let others = *self.hash_keys() != keys;
+        // Whoever came first took in the same.
+        let _ = self.settled.set(keys);
+        Ok(others)
+    }
+
+    /// Whether the store was asked for the keys of the hashes.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.get().is_some()
+    }
+
+    /// The keyed hash under which a client key or an admin token is stored and looked up.
+    #[must_use]
+    pub fn token_hash(&self, token: &str) -> TokenHash {
+        TokenHash::new(&self.hash_keys().tokens, token)
+    }
+
+    /// The keyed hash by which two equal Gemini keys are recognised without opening either.
+    #[must_use]
+    pub fn key_digest(&self, key: &GeminiKey) -> KeyDigest {
+        KeyDigest::new(&self.hash_keys().digests, key.expose())
+    }
+
+    fn hash_keys(&self) -> &HashKeys {
+        self.settled.get().unwrap_or(&self.derived)
+    }
+
+    fn open(
+        &self,
+        what: UnderMasterKey,
+        sealed: &Sealed,
+    ) -> Result<(Zeroizing<Vec<u8>>, SealedUnder), OpenError> {
+        let place = what.place();
+        if let Ok(bytes) = self.current.open(sealed, &place) {
+            return Ok((bytes, SealedUnder::Current));
+        }
+        let previous = self.previous.as_ref().ok_or(OpenError)?;
+        previous.open(sealed, &place).map(|bytes| (bytes, SealedUnder::Previous))
+    }
+}
+
+/// Where a sealed Gemini key stands: it opens nowhere else.
+pub(super) fn gemini_key_place(pool: &PoolId, key: &KeyId) -> String {
+    format!("pool-service/v1|{pool}|{key}|sealed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SeededRandom;
+
+    fn master(seed: u64) -> MasterKey {
+        MasterKey::parse(&MasterKey::generate(&SeededRandom::new(seed))).unwrap()
+    }
+
+    fn vault(seed: u64) -> Vault {
+        Vault::new(&master(seed), None)
+    }
+
+    fn rotating(seed: u64, previous: u64) -> Vault {
+        Vault::new(&master(seed), Some(&master(previous)))
+    }
+
+    #[test]
+    fn a_data_key_opens_only_for_its_pool_and_its_master() {
+        let (pool, other) = (PoolId::new("pool-1"), PoolId::new("pool-2"));
+        let (_, sealed) = vault(1).new_data_key(&pool, &SeededRandom::new(2));
+        assert!(vault(1).open_data_key(&pool, &sealed).is_ok());
+        assert_eq!(vault(1).open_data_key(&other, &sealed).unwrap_err(), OpenError);
+        assert_eq!(vault(3).open_data_key(&pool, &sealed).unwrap_err(), OpenError);
+    }
+
+    #[test]
+    fn hashes_depend_on_the_master_key_and_on_the_purpose() {
+        let key = GeminiKey::parse("AIzaSyA-1234567890_abcdefghij").unwrap();
+        assert_eq!(vault(1).token_hash("t"), vault(1).token_hash("t"));
+        assert_ne!(vault(1).token_hash("t"), vault(2).token_hash("t"));
+        assert_ne!(vault(1).token_hash(key.expose()).as_str(), vault(1).key_digest(&key).as_str());
+    }
+
+    #[test]
+    fn what_was_sealed_before_opens_while_the_previous_key_is_known_and_after_it_was_rewrapped() {
+        let (pool, random) = (PoolId::new("pool-1"), SeededRandom::new(9));
+        let (_, old) = vault(1).new_data_key(&pool, &random);
+        let what = UnderMasterKey::DataKey(&pool);
+        let both = rotating(2, 1);
+        assert!(both.open_data_key(&pool, &old).is_ok());
+        assert_eq!(both.sealed_under(what, &old), Ok(SealedUnder::Previous));
+        let new = both.rewrap(what, &old, &random).unwrap().unwrap();
+        assert_eq!(both.sealed_under(what, &new), Ok(SealedUnder::Current));
+        assert_eq!(both.rewrap(what, &new, &random), Ok(None));
+        assert!(vault(2).open_data_key(&pool, &new).is_ok());
+        assert_eq!(vault(2).open_data_key(&pool, &old).unwrap_err(), OpenError);
+        // Rewrapping does not carry anything from one row to another.
+        assert_eq!(
+            both.rewrap(UnderMasterKey::DataKey(&PoolId::new("pool-2")), &old, &random),
+            Err(OpenError)
+        );
+        assert_eq!(both.rewrap(UnderMasterKey::HashKeys, &old, &random), Err(OpenError));
+    }
+
+    #[test]
+    fn hashes_stay_the_same_through_any_number_of_rotations() {
+        let (token, random) = ("sk-pool-x", SeededRandom::new(9));
+        let first = vault(1).token_hash(token);
+        let both = rotating(2, 1);
+        assert_eq!(both.token_hash(token), first, "before the first rotation nothing is stored");
+        assert_eq!(both.settle(None), Ok(false));
+        let stored = both.seal_hash_keys(&random);
+
+        let second = vault(2);
+        assert_ne!(second.token_hash(token), first, "it does not know yet");
+        assert_eq!((second.settle(Some(&stored)), second.token_hash(token)), (Ok(true), first.clone()));
+
+        let third = rotating(3, 2);
+        let stored = third.rewrap(UnderMasterKey::HashKeys, &stored, &random).unwrap().unwrap();
+        let third = vault(3);
+        third.settle(Some(&stored)).unwrap();
+        assert_eq!(third.token_hash(token), first);
+        assert_eq!(vault(4).settle(Some(&stored)), Err(OpenError));
+    }
+}

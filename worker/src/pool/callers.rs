@@ -1,0 +1,253 @@
+//! What client keys may do, and how much of their limits they have used.
+//!
+//! In: the rules of a client key, and what it asks for. Out: whether that fits, and what is left. Counted as
+//! the budgets of projects are: exactly here, and as far as others have told, elsewhere. What must never happen
+//! here: a look at a clock, a client key that is not limited taking room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use pool_shared::{ClientKeyId, ClientKeyRules, Limits, Quota};
+
+use super::budget::{Budget, Cost};
+use super::learnt::{Fact, Learnt, Subject};
+use super::model_rules::ModelRules;
+
+/// Client keys that are counted for at once; those that were not used for longest make room.
+const MOST_CALLERS: usize = 4_096;
+
+/// What a client key may do, ready for use.
+#[derive(Clone, Debug)]
+pub struct CallerRules {
+    /// Whose rules they are.
+    pub id: ClientKeyId,
+    /// How much it may ask for.
+    pub limits: Limits,
+    /// The models that it may use.
+    pub models: ModelRules,
+    /// None for everywhere.
+    networks: Option<Vec<IpNet>>,
+}
+
+impl CallerRules {
+    /// Takes the rules as stored.
+    #[must_use]
+    pub fn new(id: ClientKeyId, rules: ClientKeyRules) -> Self {
+        let ClientKeyRules { limits, allowed_models, allowed_networks } = rules;
+        // What cannot be read admits nobody, where dropping the whole list would admit everybody.
+        let networks = allowed_networks.iter().filter_map(|network| network.parse().ok()).collect();
+        let networks = (!allowed_networks.is_empty()).then_some(networks);
+        Self { id, limits, models: ModelRules::new(allowed_models), networks }
+    }
+
+    /// Whether it may be used from an address. Where that is not known, it may not, if it matters.
+    #[must_use]
+    pub fn admits(&self, address: Option<IpAddr>) -> bool {
+        let Some(networks) = &self.networks else { return true };
+        address.is_some_and(|address| {
+            let address = address.to_canonical();
+            networks.iter().any(|network| network.contains(&address))
+        })
+    }
+}
+
+/// How much of a limit is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Which one.
+    pub quota: Quota,
+    /// How much it allows.
+    pub limit: u64,
+    /// How much of that is left.
+    pub remaining: u64,
+    /// When all of it is.
+    pub resets_at: Timestamp,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverLimit {
+    /// The limit.
+    pub quota: Quota,
+    /// How much it allows.
+    pub limit: u64,
+    /// When to ask again; none when the request alone is beyond the limit.
+    pub until: Option<Timestamp>,
+}
+
+/// What the client keys of a pool have used.
+#[derive(Debug, Default)]
+pub struct Callers(HashMap<ClientKeyId, Caller>);
+
+#[derive(Debug)]
+struct Caller {
+    budget: Budget,
+    /// What others have not been told yet.
+    untold: Cost,
+    used_at: Timestamp,
+}
+
+impl Callers {
+    /// Lets a request in, or does not, and tells what is left of each limit then.
+    pub fn admit(
+        &mut self,
+        rules: &CallerRules,
+        cost: Cost,
+        now: Timestamp,
+    ) -> (Result<(), OverLimit>, Vec<Left>) {
+        let caller = self.of(&rules.id, now);
+        caller.budget.set_limits(rules.limits);
+        caller.used_at = now;
+        let over = caller.budget.over_limit(cost, now);
+        if over.is_none() {
+            caller.budget.spend(cost, now);
+            // The tokens are told when Gemini has counted them.
+            caller.untold.add(Cost { tokens: 0, ..cost });
+        }
+        (over.map_or(Ok(()), Err), caller.budget.left(now))
+    }
+
+    /// Puts right what a request was estimated to cost, now that Gemini has counted its tokens.
+    pub fn correct(&mut self, caller: &ClientKeyId, estimated: u64, counted: u64) {
+        if let Some(caller) = self.0.get_mut(caller) {
+            caller.budget.correct(estimated, counted);
+            caller.untold.add(Cost { requests: 0, tokens: counted });
+        }
+    }
+
+    /// Takes in what others told. False: it is not about a client key.
+    pub(super) fn absorb(&mut self, learnt: &Learnt, now: Timestamp) -> bool {
+        let Subject::Caller(id) = &learnt.subject else { return false };
+        if let Fact::Spent { requests, tokens } = learnt.fact {
+            self.of(id, now).budget.spend_elsewhere(Cost { requests, tokens }, learnt.at, now);
+        }
+        true
+    }
+
+    /// What others are to be told.
+    pub(super) fn take_untold(&mut self, now: Timestamp) -> impl Iterator<Item = Learnt> {
+        self.0.iter_mut().filter(|(_, caller)| caller.untold != Cost::default()).map(move |(id, caller)| {
+            let Cost { requests, tokens } = std::mem::take(&mut caller.untold);
+            let subject = Subject::Caller(id.clone());
+            Learnt { subject, model: None, at: now, fact: Fact::Spent { requests, tokens } }
+        })
+    }
+
+    fn of(&mut self, id: &ClientKeyId, now: Timestamp) -> &mut Caller {
+        if !self.0.contains_key(id) && self.0.len() >= MOST_CALLERS {
+            let oldest = self.0.iter().min_by_key(|(_, caller)| caller.used_at).map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| self.0.remove(&oldest));
+        }
+        let new =
+            || Caller { budget: Budget::new(Limits::default(), now), untold: Cost::default(), used_at: now };
+        self.0.entry(id.clone()).or_insert_with(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn rules(limits: Limits, networks: &[&str]) -> CallerRules {
+        let allowed_networks = networks.iter().map(ToString::to_string).collect();
+        CallerRules::new(
+            ClientKeyId::new("ck-1"),
+            ClientKeyRules { limits, allowed_networks, ..ClientKeyRules::default() },
+        )
+    }
+
+    const fn cost(tokens: u64) -> Cost {
+        Cost { requests: 1, tokens }
+    }
+
+    #[test]
+    fn a_network_admits_its_own_addresses_only() {
+        let address = |text: &str| Some(text.parse().unwrap());
+        let office = rules(Limits::default(), &["192.0.2.0/24", "2001:db8::/32"]);
+        for inside in ["192.0.2.0", "192.0.2.255", "2001:db8::1", "::ffff:192.0.2.7"] {
+            assert!(office.admits(address(inside)), "{inside}");
+        }
+        for outside in ["192.0.3.0", "2001:db9::1", "::ffff:192.0.3.1", "::1", "127.0.0.1"] {
+            assert!(!office.admits(address(outside)), "{outside}");
+        }
+        assert!(!office.admits(None));
+        assert!(rules(Limits::default(), &[]).admits(None));
+        assert!(!rules(Limits::default(), &["nonsense"]).admits(address("127.0.0.1")));
+    }
+
+    #[test]
+    fn a_limit_refuses_until_something_is_free_and_tells_what_is_left() {
+        let limits =
+            Limits { requests_per_minute: Some(2), tokens_per_minute: Some(1_000), ..Limits::default() };
+        let (rules, mut callers) = (rules(limits, &[]), Callers::default());
+        let (admitted, left) = callers.admit(&rules, cost(600), at(0));
+        assert_eq!(admitted, Ok(()));
+        assert_eq!(left.iter().map(|left| left.remaining).collect::<Vec<_>>(), [1, 400]);
+        assert_eq!(left[0].resets_at, at(65));
+        let over = |quota, limit, until| Err(OverLimit { quota, limit, until });
+        let tokens = over(Quota::TokensPerMinute, 1_000, Some(at(65)));
+        assert_eq!(callers.admit(&rules, cost(500), at(30)).0, tokens);
+        let never = over(Quota::TokensPerMinute, 1_000, None);
+        assert_eq!(callers.admit(&rules, cost(1_001), at(30)).0, never);
+        callers.correct(&rules.id, 600, 100);
+        assert_eq!(callers.admit(&rules, cost(500), at(30)).0, Ok(()));
+        let requests = over(Quota::RequestsPerMinute, 2, Some(at(65)));
+        assert_eq!(callers.admit(&rules, cost(1), at(31)).0, requests);
+        assert_eq!(callers.admit(&rules, cost(1), at(65)).0, Ok(()));
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_in_california() {
+        let limits = Limits { requests_per_day: Some(1), ..Limits::default() };
+        let (rules, mut callers) = (rules(limits, &[]), Callers::default());
+        assert_eq!(callers.admit(&rules, cost(1), at(0)).0, Ok(()));
+        let midnight = crate::pool::next_quota_day(at(0));
+        let refused = callers.admit(&rules, cost(1), at(600)).0.unwrap_err();
+        assert_eq!((refused.quota, refused.until), (Quota::RequestsPerDay, Some(midnight)));
+        assert_eq!(callers.admit(&rules, cost(1), midnight).0, Ok(()));
+    }
+
+    #[test]
+    fn what_one_tells_counts_for_the_other() {
+        let limits = Limits { requests_per_minute: Some(2), tokens_per_day: Some(100), ..Limits::default() };
+        let (rules, mut here, mut there) = (rules(limits, &[]), Callers::default(), Callers::default());
+        here.admit(&rules, cost(10), at(0)).0.unwrap();
+        here.correct(&rules.id, 10, 95);
+        let told: Vec<_> = here.take_untold(at(1)).collect();
+        assert_eq!(told[0].fact, Fact::Spent { requests: 1, tokens: 95 });
+        assert_eq!(here.take_untold(at(1)).count(), 0);
+        assert!(there.absorb(&told[0], at(2)));
+        let refused = there.admit(&rules, cost(10), at(2)).0.unwrap_err();
+        assert_eq!(refused.quota, Quota::TokensPerDay);
+        assert_eq!(there.admit(&rules, cost(5), at(2)).0, Ok(()));
+        assert_eq!(there.admit(&rules, cost(0), at(2)).0.unwrap_err().quota, Quota::RequestsPerMinute);
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_ever_holds_more_requests_than_the_limit(
+            gaps in proptest::collection::vec(0_i64..20, 1..200), limit in 1_u64..8
+        ) {
+            let limits = Limits { requests_per_minute: Some(limit), ..Limits::default() };
+            let (rules, mut callers, mut now) = (rules(limits, &[]), Callers::default(), at(0));
+            let mut admitted: Vec<Timestamp> = Vec::new();
+            for gap in gaps {
+                now += jiff::SignedDuration::from_secs(gap);
+                match callers.admit(&rules, cost(1), now).0 {
+                    Ok(()) => admitted.push(now),
+                    Err(over) => prop_assert!(over.until.is_some_and(|until| until > now)),
+                }
+                let recent = admitted.iter().filter(|at| now.duration_since(**at).as_secs() < 60).count();
+                prop_assert!(recent as u64 <= limit);
+            }
+        }
+    }
+}

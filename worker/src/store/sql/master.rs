@@ -1,0 +1,41 @@
+//! The statements about what is sealed under the master key.
+
+use pool_shared::PoolId;
+
+use super::json_text;
+use crate::crypto::Sealed;
+use crate::sql::Statement;
+use crate::store::{Rewrapped, StoreError};
+
+/// The name of the keys of the hashes in `secrets`.
+const HASH_KEYS: &str = "hash_keys";
+
+pub(in crate::store) fn hash_keys() -> Statement {
+    Statement::new("SELECT json_quote(sealed) AS row FROM secrets WHERE name = ?1", [HASH_KEYS.into()])
+}
+
+/// Stores the keys of the hashes in place of what was read before; whoever came first in between stays.
+pub(in crate::store) fn put_hash_keys(old: Option<&Sealed>, new: &Sealed) -> Statement {
+    Statement::new(
+        "INSERT INTO secrets (name, sealed) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed WHERE sealed = ?3",
+        [HASH_KEYS.into(), new.as_str().into(), old.map(Sealed::as_str).into()],
+    )
+}
+
+pub(super) fn data_keys(after: Option<&PoolId>, limit: u32) -> Statement {
+    Statement::new(
+        "SELECT json_array(id, data_key) AS row FROM pools WHERE id > ?1 ORDER BY id LIMIT ?2",
+        [after.map_or("", PoolId::as_str).into(), u64::from(limit).into()],
+    )
+}
+
+/// Puts sealed data keys in place of those that they were made of. Pools' versions stay: their keys open as
+/// before to whoever has them open.
+pub(super) fn rewrap_data_keys(rewrapped: &[Rewrapped]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "UPDATE pools SET data_key = (SELECT value ->> '$.new' FROM json_each(?1) WHERE value ->> '$.pool' = pools.id)
+         WHERE (id, data_key) IN (SELECT value ->> '$.pool', value ->> '$.old' FROM json_each(?1))",
+        [json_text(&rewrapped)?],
+    ))
+}

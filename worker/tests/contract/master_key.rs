@@ -1,0 +1,87 @@
+//! Going over to a new master key.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{
+    ErrorCode, Health, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolList,
+};
+use serde_json::json;
+
+use super::privacy::look_for;
+use super::world::{World, eventually, gemini_key};
+use crate::support::MASTER_KEY;
+
+/// 32 other bytes.
+const NEW_MASTER_KEY: &str = "YW5vdGhlci1rZXktb25seS1mb3ItdGVzdHMtMzJieXQ=";
+
+const fn rows(current: u64, previous: u64) -> MasterKeyRows {
+    MasterKeyRows { current, previous, unreadable: 0 }
+}
+
+async fn rotate(world: &World) -> MasterKeyRotation {
+    world.post("/master/rotate", &json!({})).await.json(200)
+}
+
+async fn rows_by_health(world: &World) -> Option<MasterKeyRows> {
+    world.get("/health").await.json::<Health>(200).master_key
+}
+
+pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
+    let old = world.weighted_pool("old", &[("good", Behaviour::Ok, 1)]).await;
+    let before: PoolList = world.get("/pools").await.json(200);
+    assert_eq!(rows_by_health(world).await, None);
+
+    // Both are known: what was there works, what is new is sealed under the new one.
+    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    assert_eq!(world.chat(&old, "hello").await.status, 200);
+    assert_eq!(world.get("/pools").await.json::<PoolList>(200), before);
+    let new = world.weighted_pool("new", &[("other", Behaviour::Ok, 1)]).await;
+    // The old pool's data key, and the keys of the hashes.
+    assert_eq!(rows_by_health(world).await, Some(rows(1, 2)));
+
+    let rotated = rotate(world).await;
+    assert_eq!((rotated.cursor, rotated.rewrapped, rotated.rows), (None, 2, Some(rows(3, 0))));
+    let again = rotate(world).await;
+    assert_eq!((again.rewrapped, again.rows), (0, Some(rows(3, 0))));
+    assert_eq!(rows_by_health(world).await, Some(rows(3, 0)));
+    eventually("everything is published", async || {
+        let health: Health = world.get("/health").await.json(200);
+        (health.store.status == HealthStatus::Ok).then_some(())
+    })
+    .await;
+
+    // The previous one is gone: the same admin token, client keys and Gemini keys.
+    world.restart_with_master_key(NEW_MASTER_KEY, None).await;
+    for pool in [&old, &new] {
+        assert_eq!(world.chat(pool, "hello").await.status, 200);
+    }
+    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
+    assert_eq!(rows_by_health(world).await, None);
+    let import = json!({"keys": [{"key": gemini_key("good")}]});
+    let report: KeyImportReport =
+        world.post(&format!("/pools/{}/keys/import", old.id), &import).await.json(200);
+    assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
+    world.log_in().await;
+
+    let secrets = [old.client_key.clone(), world.token.clone(), gemini_key("good")];
+    let keys = [MASTER_KEY, NEW_MASTER_KEY].map(str::to_owned);
+    look_for(&[secrets.as_slice(), &keys].concat(), world.data.path(), &old);
+
+    // Who has the old one and the data has nothing.
+    world.restart_with_master_key(MASTER_KEY, None).await;
+    world.get("/pools").await.admin_error(503, ErrorCode::Misconfigured);
+    world.chat(&old, "hello").await.openai_error(503, Some("not_set_up"));
+}
+
+pub async fn another_master_key_opens_nothing(world: &mut World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.restart_with_master_key(NEW_MASTER_KEY, None).await;
+    world.chat(&pool, "hello").await.openai_error(401, Some("invalid_api_key"));
+    world.get("/pools").await.admin_error(401, ErrorCode::Unauthorized);
+    world.token = world.log_in().await;
+    let rotated = rotate(world).await;
+    let unreadable = MasterKeyRows { current: 0, previous: 0, unreadable: 1 };
+    assert_eq!((rotated.rewrapped, rotated.rows), (0, Some(unreadable)));
+    // Nothing was harmed by that.
+    world.restart_with_master_key(MASTER_KEY, None).await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+}
