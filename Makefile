@@ -20,10 +20,10 @@ SEED ?= 1
 # How long `make fuzz` tries each target.
 SECONDS_EACH ?= 60
 
-.PHONY: help run demo worker bundle test simulate fuzz lint advisories install clean
+.PHONY: help run demo worker bundle test bench-cli simulate fuzz lint advisories install clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
 		printf 'make %-10s %s\n' "$$name" "$$what"; done
 
 run: ## Start the service on 127.0.0.1:8787, its data in ./data (PORT, HOST, DATA_DIR, GEMINI_BASE_URL)
@@ -46,6 +46,9 @@ test: bundle ## Run every test: units, contract suite on both hosts, clients tha
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
+
+bench-cli: ## Measure poolctl: its start, and an import of 10,000 keys into the native service
+	@cargo bench --locked -p poolctl --bench cli
 
 simulate: ## Try the pool engine under storms in simulated time (SEED)
 	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)

@@ -2,11 +2,15 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{client_key, completions, health, key, login, logout, migrate, pool, stats, version, whoami},
-    config::{Overrides, ProfileName, ServiceUrl},
+    commands::{
+        api, audit, backup, client_key, completions, config, doctor, events, health, help, key, login,
+        logout, man, manifest, migrate, pool, profile, stats, token, try_pool, version, whoami,
+    },
+    config::{Overrides, ProfileName, ServiceUrl, seconds},
+    env::{self, Env},
     output::{ColorChoice, Format},
 };
 
@@ -17,36 +21,15 @@ A pool is a set of Gemini keys behind one OpenAI-compatible endpoint. Callers pr
 pool's client keys (sk-pool-...); the service spreads their requests over the pool's Gemini keys
 and moves on to the next one when Gemini refuses a key.";
 
-const AFTER_HELP: &str = "\
+const FIRST_STEPS: &str = "\
 First steps:
   poolctl login --url https://pool.example.com     log in with the service's ADMIN_PASSWORD
   poolctl pool create prod --keys keys.txt         make a pool, get its client key
+  poolctl try prod 'Say hello.'                    send one request through it
   poolctl stats prod                               see which key served what
 
-poolctl COMMAND --help explains a command and shows examples.";
-
-const AFTER_LONG_HELP: &str = "\
-First steps:
-  poolctl login --url https://pool.example.com     log in with the service's ADMIN_PASSWORD
-  poolctl pool create prod --keys keys.txt         make a pool, get its client key
-  poolctl stats prod                               see which key served what
-
-Settings come from a flag, else the environment, else the profile, else the default;
-poolctl whoami shows which it was.
-  POOLCTL_URL          address of the service
-  POOLCTL_TOKEN        admin token, for CI
-  POOLCTL_PROFILE      profile to use
-  POOLCTL_CONFIG_DIR   folder of config.toml and credentials.toml
-  POOLCTL_CREDENTIALS  where tokens are kept: keyring or file
-  NO_COLOR             no colour
-
-Results go to standard output, everything else to standard error.
-Exit codes:
-  0  done                             5    no such pool, key or client key
-  1  failed                           6    clashes with what is there
-  2  wrong command line or input      7    service unreachable or too slow
-  3  done, except for some items      130  interrupted
-  4  not authorised";
+poolctl COMMAND --help explains a command and shows examples.
+poolctl help TOPIC explains more: environment, exit-codes, formats, selection.";
 
 /// Run pools of Gemini API keys.
 #[derive(Parser)]
@@ -54,8 +37,8 @@ Exit codes:
     name = "poolctl",
     version,
     long_about = LONG_ABOUT,
-    after_help = AFTER_HELP,
-    after_long_help = AFTER_LONG_HELP,
+    after_help = FIRST_STEPS,
+    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100
@@ -71,9 +54,16 @@ pub struct Cli {
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// How results are written
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
+    /// How results are written.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        help = "How results are written [env: POOLCTL_OUTPUT] [default: table]"
+    )]
+    pub output: Option<Format>,
     /// The profile.
     #[arg(short, long, global = true, value_name = "NAME", help = "Profile to use [env: POOLCTL_PROFILE]")]
     pub profile: Option<ProfileName>,
@@ -102,6 +92,7 @@ impl GlobalArgs {
             url: self.url.clone(),
             timeout: self.timeout,
             insecure: self.insecure,
+            output: self.output,
         }
     }
 }
@@ -112,75 +103,53 @@ pub enum Command {
     Login(login::Args),
     Logout(logout::Args),
     Whoami(whoami::Args),
+    Config(config::Args),
+    #[command(subcommand)]
+    Profile(profile::Command),
     #[command(subcommand)]
     Pool(pool::Command),
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
     ClientKey(client_key::Command),
+    #[command(subcommand)]
+    Token(token::Command),
+    Try(try_pool::Args),
     Stats(stats::Args),
+    Events(events::Args),
+    Audit(audit::Args),
     Health(health::Args),
+    Doctor(doctor::Args),
     Migrate(migrate::Args),
+    Apply(manifest::ApplyArgs),
+    Diff(manifest::DiffArgs),
+    Export(manifest::ExportArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Api(api::Args),
     Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
+    Help(help::Args),
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds from 0.1 to 3600 is expected".to_owned();
-    let seconds: f64 = text.trim_end_matches('s').parse().map_err(|_| wrong())?;
-    if (0.1..=3600.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
-}
-
-/// What holds for an error about the command line itself, before there are parsed arguments.
-pub fn format_of(argv: &[OsString]) -> Format {
+/// The format that the command line or the environment asks for, before there are parsed arguments.
+pub fn format_of(argv: &[OsString], env: &Env) -> Format {
     let words: Vec<&str> = argv.iter().filter_map(|word| word.to_str()).collect();
-    let json = words.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json"]))
-        || words.iter().any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"));
-    if json { Format::Json } else { Format::Table }
+    let apart = words.windows(2).find_map(|pair| match pair {
+        ["-o" | "--output", format] => Some(*format),
+        _ => None,
+    });
+    let joined = || {
+        words.iter().find_map(|word| {
+            word.strip_prefix("--output=")
+                .or_else(|| word.strip_prefix("-o="))
+                .or_else(|| word.strip_prefix("-o"))
+        })
+    };
+    let format = apart.or_else(joined).or_else(|| env.get(env::OUTPUT));
+    format.and_then(|name| Format::from_str(name, false).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_tree_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_examples() {
-        fn check(command: &clap::Command, path: &str) {
-            let path = format!("{path} {}", command.get_name());
-            if command.has_subcommands() {
-                command.get_subcommands().for_each(|sub| check(sub, &path));
-            } else {
-                let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains("Examples:\n  poolctl"), "{path}");
-            }
-        }
-        Cli::command().get_subcommands().for_each(|command| check(command, "poolctl"));
-    }
-
-    #[test]
-    fn seconds_are_bounded() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds("30s"), Ok(Duration::from_secs(30)));
-        for text in ["0", "-1", "3601", "nan", "x", ""] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_format_is_known_before_the_rest_can_be_read() {
-        let format = |line: &str| format_of(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in
-            ["poolctl -o json x", "poolctl x --output json", "poolctl --output=json", "poolctl -ojson"]
-        {
-            assert_eq!(format(line), Format::Json, "{line}");
-        }
-        assert_eq!(format("poolctl json -o table"), Format::Table);
-    }
-}
+mod tests;

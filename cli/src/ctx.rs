@@ -10,8 +10,9 @@ use pool_shared::Secret;
 use crate::{
     args::GlobalArgs,
     client::{Client, ClientOptions, TokenSource},
+    commands::Confirm,
     config::{
-        ConfigDir, ConfigFile, ServiceUrl, Setting, Settings, Source, TokenPlan,
+        ConfigDir, ConfigFile, ProfileName, ServiceUrl, Setting, Settings, Source, TokenPlan,
         credentials::{CredentialId, Credentials, StoreKind},
         loose_mode,
     },
@@ -33,7 +34,8 @@ pub struct Ctx {
     pub dir: ConfigDir,
     /// Where tokens are kept.
     pub credentials: Credentials,
-    config: ConfigFile,
+    /// The profiles.
+    pub config: ConfigFile,
     argv: Vec<OsString>,
 }
 
@@ -90,19 +92,17 @@ impl Ctx {
         if self.settings.entry.is_some() || !asked {
             return Ok(());
         }
-        let name = profile.value.as_str();
-        let error = CliError::usage(format!("there is no profile {name} (from {})", profile.source));
-        let nearest = self
-            .config
-            .profiles
-            .keys()
-            .map(|known| (strsim::damerau_levenshtein(known.as_str(), name), known))
-            .filter(|(distance, _)| *distance <= 2)
-            .min();
-        Err(match nearest {
-            Some((_, known)) => error.hint(format!("did you mean {known}?")),
+        Err(self.unknown_profile(&profile.value, &format!(" (from {})", profile.source)))
+    }
+
+    /// The error for a profile that is not there, with the nearest name that is.
+    pub fn unknown_profile(&self, name: &ProfileName, source: &str) -> CliError {
+        let error = CliError::usage(format!("there is no profile {name}{source}"));
+        let known = self.config.profiles.keys().map(ProfileName::as_str);
+        match nearest(name.as_str(), known) {
+            Some(known) => error.hint(format!("did you mean {known}?")),
             None => error.hint(format!("poolctl login --url URL --profile {name} makes it")),
-        })
+        }
     }
 
     /// The token for this service and where it came from.
@@ -153,8 +153,8 @@ impl Ctx {
     }
 
     /// Refuses early what would have to ask when nobody is there to answer.
-    pub fn can_confirm(&self, yes: bool) -> Result<(), CliError> {
-        if yes || self.out.interactive() {
+    pub fn can_confirm(&self, flags: Confirm) -> Result<(), CliError> {
+        if !flags.asks() || self.out.interactive() {
             return Ok(());
         }
         Err(CliError::new(Code::ConfirmationRequired, "this needs a confirmation and there is no terminal")
@@ -162,24 +162,33 @@ impl Ctx {
     }
 
     /// Asks before something is done that cannot be undone.
-    pub async fn confirm(&mut self, yes: bool, question: &str) -> Result<(), CliError> {
-        self.can_confirm(yes)?;
-        if yes || prompt::confirm(&self.interrupt, question).await? { Ok(()) } else { Err(declined()) }
+    pub async fn confirm(&mut self, flags: Confirm, question: &str) -> Result<(), CliError> {
+        self.can_confirm(flags)?;
+        let agreed = !flags.asks() || prompt::confirm(&self.interrupt, question).await?;
+        if agreed { Ok(()) } else { Err(declined()) }
     }
 
     /// Asks for a name to be typed before something is done that many would notice.
-    pub async fn confirm_by_name(&mut self, yes: bool, question: &str, name: &str) -> Result<(), CliError> {
-        self.can_confirm(yes)?;
-        if yes || prompt::line(&self.interrupt, question).await?.trim() == name {
-            Ok(())
-        } else {
-            Err(declined())
-        }
+    pub async fn confirm_by_name(
+        &mut self,
+        flags: Confirm,
+        question: &str,
+        name: &str,
+    ) -> Result<(), CliError> {
+        self.can_confirm(flags)?;
+        let agreed = !flags.asks() || prompt::line(&self.interrupt, question).await?.trim() == name;
+        if agreed { Ok(()) } else { Err(declined()) }
     }
 }
 
 fn declined() -> CliError {
     CliError::new(Code::Declined, "not confirmed, nothing was done")
+}
+
+/// The name that was most likely meant.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|known| (strsim::damerau_levenshtein(known, name), known));
+    distances.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
 }
 
 /// The command that was typed, ready to be pasted, with the confirmation in it.

@@ -29,8 +29,26 @@ pub enum Exit {
     Conflict = 6,
     /// The service does not answer.
     Unreachable = 7,
+    /// `diff` found changes that `apply` would make.
+    Pending = 8,
     /// Stopped by Ctrl-C.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// Every code and what it means. `poolctl help exit-codes` is made of it.
+    pub const MEANINGS: [(Self, &str); 10] = [
+        (Self::Ok, "done"),
+        (Self::Failure, "failed, for a reason without a code of its own"),
+        (Self::Usage, "wrong command line, input or setting; nothing was done"),
+        (Self::Partial, "done, except for some items, which the result names"),
+        (Self::Unauthorized, "no token, or one that is not accepted or may not do this"),
+        (Self::NotFound, "no such pool, key, client key or token"),
+        (Self::Conflict, "clashes with what is there"),
+        (Self::Unreachable, "service unreachable or too slow"),
+        (Self::Pending, "diff: apply would change something"),
+        (Self::Interrupted, "interrupted; what was done until then stays done"),
+    ];
 }
 
 /// How a command that did not fail ended.
@@ -42,6 +60,8 @@ pub enum Outcome {
     Partial,
     /// The answer itself is bad news (`health`).
     BadNews,
+    /// There is something to apply.
+    Pending,
 }
 
 impl From<Outcome> for Exit {
@@ -50,6 +70,7 @@ impl From<Outcome> for Exit {
             Outcome::Done => Self::Ok,
             Outcome::Partial => Self::Partial,
             Outcome::BadNews => Self::Failure,
+            Outcome::Pending => Self::Pending,
         }
     }
 }
@@ -63,6 +84,8 @@ pub enum Code {
     Usage,
     /// A question would have to be asked and nobody is there to answer it.
     ConfirmationRequired,
+    /// It clashes with what is there on this machine.
+    Conflict,
     /// There is no token for this service.
     NotLoggedIn,
     /// The service does not answer at its address.
@@ -88,7 +111,7 @@ impl Code {
                 Exit::Unauthorized
             }
             Self::Service(ErrorCode::NotFound) => Exit::NotFound,
-            Self::Service(ErrorCode::Conflict) => Exit::Conflict,
+            Self::Service(ErrorCode::Conflict) | Self::Conflict => Exit::Conflict,
             Self::Service(_) | Self::UnexpectedAnswer | Self::Local | Self::Declined => Exit::Failure,
             Self::Usage | Self::ConfirmationRequired => Exit::Usage,
             Self::Unreachable | Self::Timeout => Exit::Unreachable,
@@ -104,6 +127,7 @@ impl Serialize for Code {
             Self::Service(code) => return code.serialize(serializer),
             Self::Usage => "usage",
             Self::ConfirmationRequired => "confirmation_required",
+            Self::Conflict => "conflict",
             Self::NotLoggedIn => "not_logged_in",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",

@@ -28,6 +28,11 @@ impl Interrupt {
         Self(receiver)
     }
 
+    /// One that never comes.
+    pub fn never() -> Self {
+        Self(watch::channel(false).1)
+    }
+
     /// Waits for a future or for Ctrl-C, whichever comes first.
     pub async fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
         let mut receiver = self.0.clone();

@@ -22,6 +22,31 @@ fn help() {
 }
 
 #[test]
+fn topics() {
+    let poolctl = Poolctl::new();
+    for topic in ["environment", "exit-codes", "formats", "selection"] {
+        insta::assert_snapshot!(format!("topic_{topic}"), poolctl.run(&["help", topic]));
+    }
+    assert_eq!(
+        poolctl.run(&["help", "pool", "create"]).stdout,
+        poolctl.run(&["pool", "create", "--help"]).stdout
+    );
+    insta::assert_snapshot!("topic_unknown", poolctl.run(&["help", "exit-code"]));
+    assert!(poolctl.run(&["help", "pool", "crate"]).stderr.contains("did you mean create?"));
+}
+
+#[test]
+fn manual_pages_are_written_into_a_folder() {
+    let poolctl = Poolctl::new();
+    let run = poolctl.run(&["man", "--dir", "man1", "-o", "json"]);
+    let pages = run.json()["pages"].as_array().unwrap().len();
+    assert_eq!(std::fs::read_dir(poolctl.path().join("man1")).unwrap().count(), pages);
+    let page = std::fs::read_to_string(poolctl.path().join("man1/poolctl-key-import.1")).unwrap();
+    assert!(page.contains("poolctl\\-key\\-import") || page.contains("poolctl key import"), "{page}");
+    assert!(poolctl.run(&["man"]).stdout.starts_with(".ie"));
+}
+
+#[test]
 fn version_and_completions() {
     let poolctl = Poolctl::new();
     let version = env!("CARGO_PKG_VERSION");

@@ -9,65 +9,8 @@
 
 mod common;
 
-use common::{Poolctl, gemini_key};
-use pool_fake_gemini::{FakeGemini, Scenario};
-use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig};
-use pool_worker::log::Log;
+use common::{gemini_key, service::Service};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-
-const PASSWORD: &str = "correct horse battery staple";
-
-/// A service of its own for each test.
-struct Service {
-    runtime: Runtime,
-    server: Server,
-    gemini: FakeGemini,
-    _data: TempDir,
-}
-
-impl Service {
-    fn start() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let data = TempDir::new().unwrap();
-        let (server, gemini) = runtime.block_on(async {
-            let keys = [gemini_key(1), gemini_key(2)];
-            let gemini = FakeGemini::start(Scenario::with_keys(keys)).await.unwrap();
-            let config = ServerConfig {
-                host: "127.0.0.1".into(),
-                port: 0,
-                data_dir: data.path().to_owned(),
-                gemini_base_url: gemini.url().parse().unwrap(),
-                master_key: None,
-                admin_password: Some(Secret::new(PASSWORD)),
-                log: Log::off(),
-            };
-            (Server::start(config).await.unwrap(), gemini)
-        });
-        Self { runtime, server, gemini, _data: data }
-    }
-
-    /// `poolctl`, logged in.
-    fn poolctl(&self) -> Poolctl {
-        let poolctl = Poolctl::new();
-        let run = poolctl.run_with(&["login", "--url", &self.server.url(), "--with-password"], PASSWORD);
-        assert_eq!(run.code, 0, "{run}");
-        poolctl
-    }
-
-    /// One chat through the pool; its status.
-    fn chat(&self, client_key: &str) -> u16 {
-        let url = format!("{}/v1/chat/completions", self.server.url());
-        let body =
-            json!({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "hello there"}]});
-        self.runtime.block_on(async {
-            let request = reqwest::Client::new().post(url).bearer_auth(client_key).json(&body);
-            request.send().await.unwrap().status().as_u16()
-        })
-    }
-}
 
 fn ids(list: &Value) -> Vec<String> {
     list["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect()

@@ -15,6 +15,8 @@ pub struct KeyFile {
     pub entries: Vec<KeyImportEntry>,
     /// Keys that the file names more than once, beyond the first time.
     pub duplicate: u64,
+    /// The lines on which those stand.
+    pub duplicate_lines: Vec<u64>,
     /// Lines that are not keys.
     pub malformed: Vec<MalformedEntry>,
 }
@@ -35,7 +37,10 @@ pub fn parse_key_file(text: &str) -> KeyFile {
                 Ok(entry) if seen.insert(entry.key.expose().to_owned()) => {
                     file.entries.push(KeyImportEntry { line: Some(line), ..entry });
                 }
-                Ok(_) => file.duplicate += 1,
+                Ok(_) => {
+                    file.duplicate += 1;
+                    file.duplicate_lines.push(line);
+                }
                 Err(reason) => file.malformed.push(MalformedEntry { line, reason }),
             }
         }
@@ -101,6 +106,7 @@ mod tests {
         let keys: Vec<_> = file.entries.iter().map(|entry| (entry.key.expose(), entry.line)).collect();
         assert_eq!(keys, [(A, Some(3)), (B, Some(4))]);
         assert_eq!((file.duplicate, file.malformed.len()), (1, 0));
+        assert_eq!(file.duplicate_lines, [4]);
     }
 
     #[test]

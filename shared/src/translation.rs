@@ -214,6 +214,24 @@ impl TranslationUpdate {
 }
 
 impl TranslationSettings {
+    /// Whether an update would change something.
+    #[must_use]
+    pub fn changes_with(&self, update: &TranslationUpdate) -> bool {
+        self.patched(update).is_ok_and(|patched| patched != *self)
+    }
+
+    /// The update that makes these of the defaults: the fields that differ from them.
+    #[must_use]
+    pub fn from_defaults(&self) -> TranslationUpdate {
+        let fields = |settings: &Self| match serde_json::to_value(settings) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let (mut fields, usual) = (fields(self), fields(&Self::default()));
+        fields.retain(|name, value| usual.get(name) != Some(value));
+        TranslationUpdate(fields)
+    }
+
     fn patched(&self, update: &TranslationUpdate) -> Result<Self, serde_json::Error> {
         let mut settings = serde_json::to_value(self)?;
         merge(&mut settings, &update.0);
@@ -261,6 +279,19 @@ mod tests {
         let paced = settings.patched(&update(json!({"pacing": {"by": "characters"}})).unwrap()).unwrap();
         assert_eq!(paced.pacing, Some(Pacing { by: PacingUnit::Characters, ..Pacing::default() }));
         assert_eq!(paced.patched(&update(json!({"pacing": null})).unwrap()).unwrap().pacing, None);
+    }
+
+    #[test]
+    fn what_differs_from_the_defaults_is_an_update() {
+        let patch = json!({"pacing": {"by": "characters"}, "strict_params": true});
+        let settings = update(patch).unwrap().into_settings();
+        let differing = settings.from_defaults();
+        assert_eq!(differing.0.keys().collect::<Vec<_>>(), ["strict_params", "pacing"]);
+        assert_eq!(differing.clone().into_settings(), settings);
+        assert!(
+            TranslationSettings::default().changes_with(&differing) && !settings.changes_with(&differing)
+        );
+        assert!(TranslationSettings::default().from_defaults().is_empty());
     }
 
     #[test]

@@ -2,22 +2,28 @@
 //!
 //! Each file of `golden/` holds what a client sends (`openai_request`), what Gemini must be sent (`gemini_request`), what
 //! Gemini answers (`gemini_response`, `gemini_sse`, `gemini_error`, …) and what the client must get (`openai_response`,
-//! `openai_sse`). Streams are cut at every byte.
+//! `openai_sse`). `settings` are the pool's, `media` is what stands at the addresses in the request. Streams are cut at
+//! every byte.
 
 // A test says what went wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use jiff::Timestamp;
+use pool_shared::TranslationSettings;
 use pool_worker::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest};
 use pool_worker::pool::{Refusal, classify};
 use pool_worker::translate::{
-    AnswerModel, ChatStream, Envelope, GeminiCall, Repair, Repairs, StreamEnd, StreamFault, TranslateOptions,
-    chat_response, chat_responses, embeddings_plan, model_get, models_list, resumed_body, to_gemini,
+    AnswerModel, ChatStream, Envelope, FetchedMedia, GeminiCall, MediaSource, ModelSuffix, Repair, Repairs,
+    StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,
+    models_list, resumed_body, to_gemini,
 };
 use serde_json::Value;
 
@@ -161,16 +167,53 @@ fn envelope(case: &Case) -> Envelope {
     Envelope { seed: 42, created_s: 0, model: AnswerModel::Requested(model.to_owned()) }
 }
 
-fn translate(body: &[u8], repairs: Repairs) -> Result<(ModelId, GeminiCall), ApiError> {
-    let request = ChatRequest::parse(body)?;
-    let model = ModelId::parse(request.model())?;
-    let options = TranslateOptions { repairs, several_calls: true, ..TranslateOptions::default() };
+/// What was fetched from the addresses in a request.
+#[derive(Debug)]
+struct Fetched(BTreeMap<String, FetchedMedia>);
+
+impl MediaSource for Fetched {
+    fn get(&self, url: &str) -> Option<&FetchedMedia> {
+        self.0.get(url)
+    }
+}
+
+fn fetched(case: &Case) -> Fetched {
+    let media = case.get("media").and_then(Value::as_object).into_iter().flatten();
+    let fetch = |(url, medium): (&String, &Value)| {
+        let bytes = STANDARD.decode(medium["base64"].as_str().unwrap()).unwrap();
+        (url.clone(), FetchedMedia::new(url, medium["content_type"].as_str(), &bytes).unwrap())
+    };
+    Fetched(media.map(fetch).collect())
+}
+
+fn translate(case: &Case, repairs: Repairs) -> Result<(ModelId, GeminiCall), ApiError> {
+    let body = case.request();
+    let request = ChatRequest::parse(&body)?;
+    let settings: TranslationSettings = case
+        .get("settings")
+        .map(|settings| serde_json::from_value(settings.clone()).unwrap())
+        .unwrap_or_default();
+    let (name, suffix) = if settings.model_suffixes {
+        ModelSuffix::split(request.model())
+    } else {
+        (request.model(), ModelSuffix::default())
+    };
+    let model = ModelId::parse(name)?;
+    let media = fetched(case);
+    let options = TranslateOptions {
+        repairs,
+        several_calls: true,
+        settings: Some(&settings),
+        suffix,
+        media: Some(&media),
+        ..TranslateOptions::default()
+    };
     let call = to_gemini(&request, &model, &options)?;
     Ok((model, call))
 }
 
 fn check_chat(case: &Case) {
-    let (model, call) = match translate(&case.request(), Repairs::default()) {
+    let (model, call) = match translate(case, Repairs::default()) {
         Ok(translated) => translated,
         Err(error) => {
             assert!(case.get("gemini_request").is_none(), "{}: refused: {error:?}", case.name);
@@ -196,7 +239,7 @@ fn check_chat(case: &Case) {
 fn check_repaired(case: &Case, error: &Value) {
     let error = ErrorBody::parse(error.to_string().as_bytes());
     let repair = Repair::for_message(&error.message, Repairs::default()).unwrap();
-    let (_, call) = translate(&case.request(), Repairs::default().with(repair)).unwrap();
+    let (_, call) = translate(case, Repairs::default().with(repair)).unwrap();
     case.assert_is("the second upstream request", &call.body, "gemini_request_2");
 }
 

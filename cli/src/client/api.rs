@@ -1,18 +1,23 @@
 //! One function for each route of the admin API.
 
 use pool_shared::{
-    ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, Health, Key, KeyBatchResult, KeyChange,
-    KeyDelete, KeyId, KeyImport, KeyImportReport, KeyList, KeyUpdate, Login, LoginResponse, Migrate,
-    MigrationStep, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolStats, PoolUpdate, Stats, WhoAmI,
+    AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AuditList, ClientKeyCreate,
+    ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, EventList, ExportedKey, ExportedKeys,
+    Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
+    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, Migrate, MigrationStep, Pool,
+    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList, PoolModels, PoolStats, PoolUpdate,
+    Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, Surroundings};
 use crate::error::CliError;
 
 /// The largest page that the service gives.
 const PAGE: u64 = 1_000;
+/// Ids that one page of an export takes.
+const EXPORTED: usize = KeyExport::MAX_KEYS as usize;
 const NO_BODY: Option<&()> = None;
 
 type Answered<T> = Result<T, CliError>;
@@ -24,6 +29,10 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only those in use, or only those taken out of use.
     pub enabled: Option<bool>,
+    /// Exactly this tag.
+    pub tag: Option<String>,
+    /// In one of these states; empty for all.
+    pub states: Vec<KeyState>,
 }
 
 impl Client {
@@ -40,6 +49,16 @@ impl Client {
     /// Whose token is presented.
     pub async fn whoami(&self) -> Answered<WhoAmI> {
         self.get(&["whoami"]).await
+    }
+
+    /// Whose token is presented, and where the answer came from.
+    pub async fn whoami_from(&self) -> Answered<(WhoAmI, Surroundings)> {
+        let answer = self.send(Method::GET, &["whoami"], &[], NO_BODY).await;
+        let answer = answer.map_err(|error| self.explain(error))?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(identity) => Ok((identity, answer.surroundings)),
+            Err(_) => Err(self.explain(answer.unexpected())),
+        }
     }
 
     /// Every pool.
@@ -62,6 +81,16 @@ impl Client {
         self.patch(&["pools", pool], update).await
     }
 
+    /// One step of a copy of a pool; the answer's cursor leads to the next one.
+    pub async fn copy_pool(&self, pool: &str, copy: &PoolCopy) -> Answered<PoolCopied> {
+        self.post(&["pools", pool, "copy"], copy).await
+    }
+
+    /// What Gemini offers to the pool now.
+    pub async fn pool_models(&self, pool: &str) -> Answered<PoolModels> {
+        self.get(&["pools", pool, "models"]).await
+    }
+
     /// Deletes a pool with everything in it.
     pub async fn delete_pool(&self, pool: &PoolId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool.as_str()]).await
@@ -77,9 +106,25 @@ impl Client {
         self.post(&["pools", pool, "client-keys"], key).await
     }
 
+    /// Puts a new client key in the place of one that goes on working for a while.
+    pub async fn rotate_client_key(
+        &self,
+        pool: &str,
+        key: &ClientKeyId,
+        rotate: &ClientKeyRotate,
+    ) -> Answered<ClientKeyCreated> {
+        self.post(&["pools", pool, "client-keys", key.as_str(), "rotate"], rotate).await
+    }
+
     /// Revokes a client key.
     pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
+    }
+
+    /// Revokes a client key that a command made for itself, also when Ctrl-C has ended the command.
+    pub async fn revoke_client_key_at_the_end(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+        let deaf = self.deaf_to_interrupts();
+        deaf.revoke_client_key(pool, key).await
     }
 
     /// Every key that the filter lets through, at most `limit` of them, page by page. The list's
@@ -101,7 +146,7 @@ impl Client {
             let stands_still = got == 0 || page.next_cursor == cursor;
             cursor = page.next_cursor;
             if cursor.is_none() || stands_still || got >= missing {
-                return Ok(KeyList { keys, total: page.total, next_cursor: None });
+                return Ok(KeyList { keys, total: page.total, states: page.states, next_cursor: None });
             }
         }
     }
@@ -113,6 +158,57 @@ impl Client {
         chunk: &KeyImport,
     ) -> Result<KeyImportReport, ClientError> {
         self.call(Method::POST, &["pools", pool.as_str(), "keys", "import"], &[], Some(chunk)).await
+    }
+
+    /// Tries keys now. Sending it again is harmless, and spends again.
+    pub(super) async fn check_once(
+        &self,
+        pool: &PoolId,
+        check: &KeyCheck,
+    ) -> Result<KeyCheckReport, ClientError> {
+        self.call(Method::POST, &["pools", pool.as_str(), "keys", "check"], &[], Some(check)).await
+    }
+
+    /// A pool's keys in clear, page by page.
+    pub async fn export_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<Vec<ExportedKey>> {
+        let mut keys = Vec::new();
+        // Without ids all pages of the pool; with ids one page after the other of them.
+        let groups: Vec<&[KeyId]> = if ids.is_empty() { vec![ids] } else { ids.chunks(EXPORTED).collect() };
+        for ids in groups {
+            let mut cursor: Option<String> = None;
+            loop {
+                let export = KeyExport { ids: ids.to_vec(), cursor: cursor.clone(), limit: None };
+                let page: ExportedKeys =
+                    self.post(&["pools", pool.as_str(), "keys", "export"], &export).await?;
+                let stands_still = page.keys.is_empty() || page.next_cursor == cursor;
+                keys.extend(page.keys);
+                cursor = page.next_cursor;
+                if cursor.is_none() || stands_still {
+                    break;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Every admin token that still works.
+    pub async fn tokens(&self) -> Answered<AdminTokenList> {
+        self.get(&["tokens"]).await
+    }
+
+    /// Makes an admin token; the answer alone holds it.
+    pub async fn create_token(&self, token: &AdminTokenCreate) -> Answered<AdminTokenCreated> {
+        self.post(&["tokens"], token).await
+    }
+
+    /// Revokes an admin token.
+    pub async fn revoke_token(&self, token: &AdminTokenId) -> Answered<()> {
+        self.empty(Method::DELETE, &["tokens", token.as_str()]).await
+    }
+
+    /// A page of the audit.
+    pub async fn audit(&self, query: &[(&str, String)]) -> Answered<AuditList> {
+        self.call(Method::GET, &["audit"], query, NO_BODY).await.map_err(|error| self.explain(error))
     }
 
     /// One step of a migration. Sending it again is harmless.
@@ -155,9 +251,33 @@ impl Client {
         self.get(&["stats"]).await
     }
 
-    /// What one pool has served, by key and by model.
-    pub async fn pool_stats(&self, pool: &str) -> Answered<PoolStats> {
-        self.get(&["pools", pool, "stats"]).await
+    /// What one pool has served, by key and by model; with a query in a window of time.
+    pub async fn pool_stats(&self, pool: &str, window: &[(&str, String)]) -> Answered<PoolStats> {
+        let path = ["pools", pool, "stats"];
+        self.call(Method::GET, &path, window, NO_BODY).await.map_err(|error| self.explain(error))
+    }
+
+    /// What went wrong lately, or after a cursor.
+    pub async fn events(&self, pool: Option<&str>, after: Option<&str>, limit: u64) -> Answered<EventList> {
+        let pairs = [
+            ("limit", Some(limit.to_string())),
+            ("pool", pool.map(str::to_owned)),
+            ("after", after.map(str::to_owned)),
+        ];
+        let query: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.call(Method::GET, &["events"], &query, NO_BODY).await.map_err(|error| self.explain(error))
+    }
+
+    /// Any call; the answer's body as it came.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&serde_json::Value>,
+    ) -> Answered<Vec<u8>> {
+        let answer = self.send(method, path, query, body).await;
+        answer.map(|answer| answer.body).map_err(|error| self.explain(error))
     }
 
     /// Forgets what one pool, or every pool, has served.
@@ -199,10 +319,13 @@ impl Client {
 }
 
 fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'static str, String)> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
     let pairs = [
         ("limit", Some(limit.to_string())),
         ("search", filter.search.clone()),
         ("enabled", filter.enabled.map(|enabled| enabled.to_string())),
+        ("tag", filter.tag.clone()),
+        ("state", Some(states.join(",")).filter(|states| !states.is_empty())),
         ("cursor", cursor.map(str::to_owned)),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -1,8 +1,11 @@
-//! Work in many requests, each sent again until the service took it: imports, migrations.
+//! Work in many requests, each sent again until the service took it: imports, checks, migrations.
 
 use std::time::Duration;
 
-use pool_shared::{KeyImport, KeyImportEntry, KeyImportReport, Migrate, MigrationStep, PoolId};
+use futures_util::{StreamExt, stream};
+use pool_shared::{
+    KeyCheck, KeyCheckReport, KeyImport, KeyImportEntry, KeyImportReport, Migrate, MigrationStep, PoolId,
+};
 
 use super::{Client, ClientError};
 use crate::{error::CliError, output::Progress};
@@ -11,6 +14,8 @@ use crate::{error::CliError, output::Progress};
 const ATTEMPTS: u32 = 5;
 /// Half a second, then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Requests that try keys at a time: each makes up to twice as many calls as it has keys.
+const CHECKS_AT_A_TIME: usize = 4;
 /// No service is waited for longer than this at a time, whatever it asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -40,6 +45,33 @@ impl Client {
     /// One step of a migration, which does no harm when it is done twice.
     pub async fn migrate(&self, step: &Migrate, progress: &Progress) -> Result<MigrationStep, CliError> {
         self.until_taken(progress, async || self.migrate_once(step).await).await
+    }
+
+    /// Tries keys, in requests of at most [`KeyCheck::MAX_KEYS`], some of them at a time. The answer has
+    /// the checks' results in their order, and what was done before an error.
+    pub async fn check(
+        &self,
+        pool: &PoolId,
+        checks: Vec<KeyCheck>,
+        progress: &Progress,
+    ) -> (KeyCheckReport, Result<(), CliError>) {
+        let one = async |check: KeyCheck| {
+            let report = self.until_taken(progress, async || self.check_once(pool, &check).await).await;
+            progress.add((check.ids.len() + check.keys.len()) as u64);
+            report
+        };
+        let mut all = KeyCheckReport { results: Vec::new(), missing: Vec::new() };
+        let mut reports = std::pin::pin!(stream::iter(checks).map(one).buffered(CHECKS_AT_A_TIME));
+        while let Some(report) = reports.next().await {
+            match report {
+                Ok(report) => {
+                    all.results.extend(report.results);
+                    all.missing.extend(report.missing);
+                }
+                Err(error) => return (all, Err(error)),
+            }
+        }
+        (all, Ok(()))
     }
 
     async fn until_taken<T>(

@@ -4,11 +4,13 @@
 //! request to another host (no redirect is followed), or a token in a URL or in a message.
 
 mod api;
+mod chat;
 mod error;
 mod import;
 
 use std::{fmt, time::Duration};
 
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use pool_shared::Secret;
 use reqwest::{
     Method, StatusCode,
@@ -16,7 +18,12 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{api::KeyFilter, error::ClientError, import::chunks};
+pub use self::{
+    api::KeyFilter,
+    chat::{Chat, Chatted},
+    error::ClientError,
+    import::chunks,
+};
 use crate::{
     config::ServiceUrl,
     env,
@@ -28,6 +35,7 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a token came from, for the message when it is refused.
+#[derive(Clone)]
 pub enum TokenSource {
     /// `POOLCTL_TOKEN`, which wins over any login.
     Environment,
@@ -45,6 +53,7 @@ impl fmt::Display for TokenSource {
 }
 
 /// What a client needs to know.
+#[derive(Clone)]
 pub struct ClientOptions {
     /// The service.
     pub url: ServiceUrl,
@@ -78,6 +87,11 @@ impl Client {
                 CliError::new(Code::Local, "cannot prepare connections").cause(error::chain(&error))
             })?;
         Ok(Self { http, options, interrupt })
+    }
+
+    /// The same client for what has to be done even after Ctrl-C; a second Ctrl-C still ends the process.
+    fn deaf_to_interrupts(&self) -> Self {
+        Self { http: self.http.clone(), options: self.options.clone(), interrupt: Interrupt::never() }
     }
 
     /// The service's address.
@@ -141,7 +155,17 @@ struct Answer {
     location: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    surroundings: Surroundings,
     body: Vec<u8>,
+}
+
+/// What an answer's headers say of where it came from.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The service's clock, to the second.
+    pub date: Option<Timestamp>,
+    /// Cloudflare's name for the place that answered, such as `FRA`.
+    pub colo: Option<String>,
 }
 
 impl Answer {
@@ -155,6 +179,12 @@ impl Answer {
             location: text("location"),
             request_id: text("x-request-id"),
             retry_after: text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
+            surroundings: Surroundings {
+                date: text("date")
+                    .and_then(|date| DateTimeParser::new().parse_timestamp(date.as_bytes()).ok()),
+                // cf-ray: 8f2a...-FRA
+                colo: text("cf-ray").and_then(|ray| Some(ray.rsplit_once('-')?.1.to_owned())),
+            },
             body: response.bytes().await?.to_vec(),
         })
     }

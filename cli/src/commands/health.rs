@@ -5,7 +5,7 @@ use pool_shared::{ComponentHealth, HealthStatus};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Align, Cell, Table},
+    output::{Cell, Sheet, Table, left},
 };
 
 /// Show whether the service has what it needs
@@ -23,7 +23,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let health = client.health().await?;
     ctx.out.result(&health, |view| {
-        let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(|name| (name, Align::Left)));
+        let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(left));
         let service = format!("version {} on {}", health.version, health.host);
         table.row(["service".into(), status(health.status), service.into(), client.url().to_string().into()]);
         for (name, part) in [("store", &health.store), ("ledger", &health.ledger)] {
@@ -31,18 +31,20 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
             let message = message.clone().unwrap_or_default();
             table.row([name.into(), status(*part_status), kind.clone().into(), message.into()]);
         }
-        match health.lost_attempts {
-            0 => table.render(view),
-            lost => format!("{}\n\n{} attempts were never counted", table.render(view), view.count(lost)),
-        }
+        let lost = match health.lost_attempts {
+            0 => String::new(),
+            lost => format!("{} attempts were never counted", view.count(lost)),
+        };
+        Sheet::from(table).text(lost)
     })?;
     Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
 }
 
-fn status(status: HealthStatus) -> Cell {
+/// A part's state.
+pub fn status(status: HealthStatus) -> Cell {
     match status {
         HealthStatus::Ok => Cell::Good("ok".into()),
-        HealthStatus::Degraded => Cell::Bad("degraded".into()),
+        HealthStatus::Degraded => Cell::Fair("degraded".into()),
         HealthStatus::Failing => Cell::Bad("failing".into()),
         HealthStatus::Unknown => Cell::Plain("unknown".into()),
     }

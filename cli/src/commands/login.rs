@@ -1,15 +1,14 @@
 //! `poolctl login`: a password for a token.
 
-use std::io::BufRead;
-
 use pool_shared::{Login, Secret};
 use serde_json::json;
 
+use super::key::file::first_line;
 use crate::{
-    config::{self, Profile, credentials::CredentialId},
+    config::{ConfigEdit, Profile, credentials::CredentialId},
     ctx::Ctx,
     env,
-    error::{CliError, Code, Outcome},
+    error::{CliError, Outcome},
     output::{Table, prompt},
 };
 
@@ -50,7 +49,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         insecure: !url.is_private() && ctx.settings.insecure,
         token_store: Some(store),
     };
-    config::save_profile(&ctx.dir.config(), &profile, &entry)?;
+    let path = ctx.dir.config();
+    let mut edit = ConfigEdit::open(&path)?;
+    edit.put(&profile, &entry)?;
+    edit.save()?;
     if let Some(before) = ctx.settings.entry.as_ref().map(|entry| &entry.url).filter(|before| **before != url)
     {
         ctx.out.note(&format!("profile {profile} was {before} until now; --profile NAME keeps both"));
@@ -80,17 +82,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 
 async fn password(ctx: &mut Ctx, from_stdin: bool) -> Result<Secret, CliError> {
     let password = if from_stdin {
-        let read = tokio::task::spawn_blocking(|| {
-            let mut line = String::new();
-            std::io::stdin()
-                .lock()
-                .read_line(&mut line)
-                .map(|_| Secret::new(line.trim_end_matches(['\r', '\n'])))
-        });
-        match ctx.interrupt.wait(read).await? {
-            Ok(Ok(password)) => password,
-            _ => return Err(CliError::new(Code::Usage, "cannot read a password from standard input")),
-        }
+        first_line(ctx, "a password").await?
     } else if ctx.out.interactive() {
         prompt::password(&ctx.interrupt, "Admin password").await?
     } else {

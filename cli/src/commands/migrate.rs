@@ -6,7 +6,7 @@ use pool_shared::{Migrate, MigrationReport, StoreKind};
 use crate::{
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::{Align, Table, View},
+    output::{Sheet, Table, View, left, right},
 };
 
 /// Copy everything to the service's other config store
@@ -84,10 +84,10 @@ fn written(report: &MigrationReport) -> u64 {
     report.tables.iter().map(|table| table.written).sum()
 }
 
-fn human(report: &MigrationReport, view: &View) -> String {
+fn human(report: &MigrationReport, view: &View) -> Sheet {
     let (written, removed) = if report.dry_run { ("TO WRITE", "TO REMOVE") } else { ("WRITTEN", "REMOVED") };
-    let numbers = ["IN USE", "OTHER", written, removed].map(|name| (name, Align::Right));
-    let mut table = Table::new(std::iter::once(("TABLE", Align::Left)).chain(numbers));
+    let numbers = ["IN USE", "OTHER", written, removed].map(right);
+    let mut table = Table::list("tables", std::iter::once(left("TABLE")).chain(numbers));
     for row in &report.tables {
         let counts = [row.source_rows, row.target_rows, row.written, row.removed];
         let counts = counts.map(|count| view.count(count).into());
@@ -97,5 +97,5 @@ fn human(report: &MigrationReport, view: &View) -> String {
     let MigrationReport { from, to, source_digest, target_digest, .. } = report;
     let title = view.heading(&format!("{from} (in use) to {to}"));
     let digests = format!("digest of {from}: {source_digest}\ndigest of {to}: {target_digest}");
-    format!("{title}\n{}\n\n{same}\n{digests}", table.render(view))
+    Sheet::from(title).table(table).text(format!("{same}\n{digests}"))
 }

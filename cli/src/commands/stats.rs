@@ -1,33 +1,65 @@
 //! `poolctl stats`: what the pools, or one pool's keys and models, have served.
 
-use clap::Subcommand;
-use pool_shared::{Activity, Counters, PoolStats, Quantiles, Stats};
+use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use pool_shared::{Activity, Counters, Latency, PoolStats, Quantiles, Rates, Stats, StatsStep};
 use serde_json::json;
 
-use super::PoolRef;
+use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Align, Cell, Table, View},
+    output::{Cell, Column, Sheet, Table, View, left, right},
 };
 
-/// Show what was served, by pool; with a pool by key and by model
+/// Show what was served, by pool; with a pool by key, model, outcome or time
 ///
 /// REQUESTS are attempts: calls made to Gemini. A caller's request that was tried on two keys
-/// counts two.
+/// counts two. Without --since everything counts since the service began; minutes are kept for
+/// 26 hours, hours for 35 days, days (from midnight in California) for 400 days.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl stats
   poolctl stats prod
+  poolctl stats prod --by model --since 24h
+  poolctl stats prod --by time --since 7d --step day -o csv
   poolctl stats prod -o json | jq '.keys[] | select(.failures > 0)'
   poolctl stats reset prod")]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// The pool's name or id
     pool: Option<PoolRef>,
+    /// Only one table of a pool
+    #[arg(long, value_enum, value_name = "WHAT", requires = "pool")]
+    by: Option<By>,
+    /// Count from then on: 90m, 24h, 7d, or a time such as 2026-11-03T12:00:00Z
+    #[arg(long, value_name = "TIME", requires = "pool", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Count until then
+    #[arg(long, value_name = "TIME", requires = "since", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// How finely to cut the time
+    #[arg(long, value_enum, value_name = "STEP", requires = "pool")]
+    step: Option<Step>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+// The variants have no doc comments: clap would spread them over the help.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Key,
+    Model,
+    Outcome,
+    Time,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Step {
+    Minute,
+    Hour,
+    Day,
 }
 
 #[derive(Subcommand)]
@@ -40,18 +72,38 @@ Examples:
     Reset {
         /// The pool's name or id; all pools without it
         pool: Option<PoolRef>,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
 }
 
+impl Args {
+    fn window(&self) -> Vec<(&'static str, String)> {
+        let step = self.step.map(|step| match step {
+            Step::Minute => StatsStep::Minute,
+            Step::Hour => StatsStep::Hour,
+            Step::Day => StatsStep::Day,
+        });
+        let pairs = [
+            ("since", self.since.map(|time| time.to_string())),
+            ("until", self.until.map(|time| time.to_string())),
+            ("step", step.map(|step| step.name().to_owned())),
+        ];
+        let mut query: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        if query.is_empty() && self.by == Some(By::Time) {
+            // Time needs a window; the service chooses its length for the step.
+            query.push(("step", StatsStep::Hour.name().to_owned()));
+        }
+        query
+    }
+}
+
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
-    if let Some(Command::Reset { pool, yes }) = args.command {
-        return reset(ctx, pool, yes).await;
+    if let Some(Command::Reset { pool, confirm }) = args.command {
+        return reset(ctx, pool, confirm).await;
     }
     let client = ctx.client().await?;
-    match args.pool {
+    match &args.pool {
         None => {
             let stats = client.stats().await?;
             ctx.out.result(&stats, |view| all(&stats, view))?;
@@ -60,92 +112,158 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
             }
         }
         Some(pool) => {
-            let stats = client.pool_stats(pool.as_str()).await?;
-            ctx.out.result(&stats, |view| one(&stats, view))?;
+            let stats = client.pool_stats(pool.as_str(), &args.window()).await?;
+            ctx.out.result(&stats, |view| one(&stats, args.by, view))?;
         }
     }
     Ok(Outcome::Done)
 }
 
-async fn reset(ctx: &mut Ctx, pool: Option<PoolRef>, yes: bool) -> Result<Outcome, CliError> {
-    ctx.can_confirm(yes)?;
+async fn reset(ctx: &mut Ctx, pool: Option<PoolRef>, confirm: Confirm) -> Result<Outcome, CliError> {
+    ctx.can_confirm(confirm)?;
     let client = ctx.client().await?;
     let pool = match pool {
         Some(pool) => Some(client.pool(pool.as_str()).await?),
         None => None,
     };
     let whose = pool.as_ref().map_or("all pools".to_owned(), |pool| format!("pool {}", pool.name));
-    ctx.confirm(yes, &format!("Forget what was counted for {whose}?")).await?;
-    client.reset_stats(pool.as_ref().map(|pool| &pool.id)).await?;
     let result = json!({ "reset": { "pool": pool.as_ref().map(|pool| &pool.id) } });
+    if confirm.dry_run() {
+        ctx.out.would(&format!("forget what was counted for {whose}"), result)?;
+        return Ok(Outcome::Done);
+    }
+    ctx.confirm(confirm, &format!("Forget what was counted for {whose}?")).await?;
+    client.reset_stats(pool.as_ref().map(|pool| &pool.id)).await?;
     ctx.out.result(&result, |_| format!("counting starts anew for {whose}"))?;
     Ok(Outcome::Done)
 }
 
-fn all(stats: &Stats, view: &View) -> String {
+fn all(stats: &Stats, view: &View) -> Table {
     let timed = stats.activity.latency.total.is_some();
-    let mut table = counting(["POOL", "ID"], timed);
+    let mut table = counting("pools", [left("POOL"), left("ID")], timed);
     for row in &stats.pools {
         let name = row.name.clone().unwrap_or_else(|| "(deleted)".to_owned());
-        let cells = numbers(view, &row.counters).chain(latencies(&row.activity, timed));
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
         table.row([name, row.pool.to_string()].map(Cell::from).into_iter().chain(cells));
     }
-    let cells = numbers(view, &stats.total).chain(latencies(&stats.activity, timed));
+    let cells = numbers(view, &stats.total, Some(&stats.activity), timed);
     table.row(["total", ""].map(Cell::from).into_iter().chain(cells));
-    table.render(view)
+    table
 }
 
-fn one(stats: &PoolStats, view: &View) -> String {
-    let mut keys = counting(["KEY", "ID", "NAME"], false);
+fn one(stats: &PoolStats, by: Option<By>, view: &View) -> Sheet {
+    let mut sheet = Sheet::new();
+    if let Some(window) = &stats.window {
+        let (since, until) = (view.time(window.since), view.time(window.until));
+        sheet = sheet.text(view.heading(&format!("from {since} to {until}")));
+    }
+    match by {
+        None => sheet.table(keys(stats, view)).table(models(stats, view)),
+        Some(By::Key) => sheet.table(keys(stats, view)),
+        Some(By::Model) => sheet.table(models(stats, view)),
+        Some(By::Outcome) => sheet.table(outcomes(stats, view)),
+        Some(By::Time) => sheet.table(series(stats, view)),
+    }
+}
+
+fn keys(stats: &PoolStats, view: &View) -> Table {
+    let timed = stats.keys.iter().any(|row| row.activity.latency.total.is_some());
+    let names = [left("KEY"), left("ID"), left("NAME"), left("LAST USED").wide()];
+    let mut table = counting("keys", names, timed);
     for row in &stats.keys {
         let masked = row.masked.clone().unwrap_or_else(|| "(removed)".to_owned());
-        let names = [masked, row.key.to_string(), row.name.clone()].map(Cell::from);
-        keys.row(names.into_iter().chain(numbers(view, &row.counters)));
+        let names = [masked, row.key.to_string(), row.name.clone(), view.time_if_any(row.last_used)];
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
+        table.row(names.map(Cell::from).into_iter().chain(cells));
     }
-    keys.row(["total", "", ""].map(Cell::from).into_iter().chain(numbers(view, &stats.total)));
+    let cells = numbers(view, &stats.total, None, timed);
+    table.row(["total", "", "", ""].map(Cell::from).into_iter().chain(cells));
+    table
+}
+
+fn models(stats: &PoolStats, view: &View) -> Table {
     let timed = stats.activity.latency.total.is_some();
-    let mut models = counting(["MODEL"], timed);
+    let mut table = counting("models", [left("MODEL")], timed);
     for row in &stats.models {
-        let cells = numbers(view, &row.counters).chain(latencies(&row.activity, timed));
-        models.row([Cell::from(row.model.clone())].into_iter().chain(cells));
+        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
+        table.row([Cell::from(row.model.clone())].into_iter().chain(cells));
     }
-    if stats.models.is_empty() {
-        return keys.render(view);
+    table
+}
+
+fn outcomes(stats: &PoolStats, view: &View) -> Table {
+    let mut table = counting("outcomes", [left("OUTCOME")], false);
+    for row in &stats.outcomes {
+        let cells = numbers(view, &row.counters, None, false);
+        table.row([Cell::from(row.outcome.name())].into_iter().chain(cells));
     }
-    format!("{}\n\n{}", keys.render(view), models.render(view))
+    table
+}
+
+fn series(stats: &PoolStats, view: &View) -> Table {
+    let timed = stats.activity.latency.total.is_some();
+    let mut table = counting("series", [left("FROM")], timed);
+    for point in &stats.series {
+        let cells = numbers(view, &point.counters, None, false).chain(latencies(&point.latency, timed));
+        table.row([Cell::from(point.at.to_string())].into_iter().chain(cells));
+    }
+    table
 }
 
 /// Latencies have columns of their own where some are known.
-fn counting<const N: usize>(names: [&'static str; N], timed: bool) -> Table {
-    let numbers = ["REQUESTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"];
-    let latencies = if timed { ["P50", "P95", "P99"].as_slice() } else { &[] };
-    let names = names.map(|name| (name, Align::Left));
-    let right = numbers.iter().chain(latencies).map(|name| (*name, Align::Right));
-    Table::new(names.into_iter().chain(right))
+fn counting<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
+    let numbers = ["REQUESTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
+    let more = ["CACHED TOKENS", "THOUGHT TOKENS", "RPM", "RPD", "TPM", "TPD"].map(|name| right(name).wide());
+    let latencies = ["P50", "P95", "P99"].map(right);
+    let latencies = latencies.into_iter().chain(["FIRST P50", "FIRST P95"].map(|name| right(name).wide()));
+    let latencies = latencies.take(if timed { usize::MAX } else { 0 });
+    Table::list(field, names.into_iter().chain(numbers).chain(more).chain(latencies))
 }
 
-fn numbers(view: &View, counters: &Counters) -> impl Iterator<Item = Cell> {
+fn numbers(
+    view: &View,
+    counters: &Counters,
+    activity: Option<&Activity>,
+    timed: bool,
+) -> impl Iterator<Item = Cell> + use<> {
     let failures = view.count(counters.failures);
+    let rate = |of: fn(&Rates) -> u64| {
+        Cell::from(activity.map(|activity| view.count(of(&activity.rates))).unwrap_or_default())
+    };
     let cells = [
         view.count(counters.requests).into(),
         view.count(counters.successes).into(),
         if counters.failures > 0 { Cell::Bad(failures) } else { failures.into() },
         view.count(counters.prompt_tokens).into(),
         view.count(counters.completion_tokens).into(),
+        view.count(counters.cached_tokens).into(),
+        view.count(counters.thought_tokens).into(),
+        rate(|rates| rates.rpm_now),
+        rate(|rates| rates.rpd),
+        rate(|rates| rates.tpm_now),
+        rate(|rates| rates.tpd),
     ];
-    cells.into_iter()
+    let latency = activity.map(|activity| activity.latency).unwrap_or_default();
+    cells.into_iter().chain(latencies(&latency, timed))
 }
 
-fn latencies(activity: &Activity, timed: bool) -> impl Iterator<Item = Cell> {
-    let shown = |quantiles: Quantiles| {
-        [quantiles.p50_ms, quantiles.p95_ms, quantiles.p99_ms].map(|time| duration(time).into())
+fn latencies(latency: &Latency, timed: bool) -> impl Iterator<Item = Cell> + use<> {
+    let shown = |time: fn(&Quantiles) -> f64, quantiles: Option<Quantiles>| {
+        Cell::from(quantiles.map(|quantiles| duration(time(&quantiles))).unwrap_or_default())
     };
-    let cells = activity.latency.total.map_or_else(|| ["", "", ""].map(Cell::from), shown);
-    cells.into_iter().take(if timed { 3 } else { 0 })
+    let (total, first) = (latency.total, latency.first_byte);
+    let cells = [
+        shown(|times| times.p50_ms, total),
+        shown(|times| times.p95_ms, total),
+        shown(|times| times.p99_ms, total),
+        shown(|times| times.p50_ms, first),
+        shown(|times| times.p95_ms, first),
+    ];
+    cells.into_iter().take(if timed { usize::MAX } else { 0 })
 }
 
 /// Milliseconds, or seconds where they read better.
-fn duration(milliseconds: f64) -> String {
+pub fn duration(milliseconds: f64) -> String {
     if milliseconds < 1_000.0 {
         format!("{milliseconds:.0} ms")
     } else {

@@ -3,12 +3,11 @@
 use pool_shared::{API_VERSION, WhoAmI};
 use serde::Serialize;
 
+use super::{config::SettingsReport, token::scopes};
 use crate::{
-    client::TokenSource,
-    config::{ProfileName, ServiceUrl, Setting, TokenPlan},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Align, Table, View},
+    output::{Sheet, Table, View},
 };
 
 /// Show who you are to the service and where each setting came from
@@ -25,63 +24,25 @@ struct Report {
     settings: SettingsReport,
 }
 
-#[derive(Serialize)]
-struct SettingsReport {
-    profile: Setting<ProfileName>,
-    url: Setting<ServiceUrl>,
-    token: TokenReport,
-    timeout_s: Setting<f64>,
-    config: String,
-}
-
-/// The token's source alone: its text is nobody's business.
-#[derive(Serialize)]
-struct TokenReport {
-    source: String,
-}
-
 pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     let identity = ctx.client().await?.whoami().await?;
-    let settings = &ctx.settings;
-    let url = settings.service()?.clone();
-    let source = match settings.token_plan(&url.value)? {
-        TokenPlan::Stored(store, _) => ctx.token_source(store),
-        _ => TokenSource::Environment,
-    };
-    let timeout = &settings.timeout;
-    let report = Report {
-        identity,
-        settings: SettingsReport {
-            profile: settings.profile.clone(),
-            url,
-            token: TokenReport { source: source.to_string() },
-            timeout_s: Setting { value: timeout.value.as_secs_f64(), source: timeout.source.clone() },
-            config: ctx.dir.config().display().to_string(),
-        },
-    };
+    let report = Report { identity, settings: SettingsReport::of(ctx) };
     if report.identity.api_version != API_VERSION {
         ctx.out.warn(&format!(
             "the service speaks version {} of the admin API, this poolctl version {API_VERSION}",
             report.identity.api_version
         ));
     }
-    ctx.out.result(&report, |view| human(&report, view))?;
+    ctx.out.result(&report, |view| report.settings.sheet(Sheet::new().table(who(&report.identity, view))))?;
     Ok(Outcome::Done)
 }
 
-fn human(report: &Report, view: &View) -> String {
-    let Report { identity, settings } = report;
-    let who = Table::pairs([
+fn who(identity: &WhoAmI, view: &View) -> Table {
+    Table::pairs([
         ("token", format!("{} ({})", identity.id, identity.name).into()),
+        ("scopes", scopes(identity.scopes.as_deref()).into()),
+        ("pool", identity.pool.as_ref().map_or("all".to_owned(), ToString::to_string).into()),
         ("expires", view.exact_time(identity.expires_at).into()),
         ("service", format!("version {}", identity.service_version).into()),
-    ]);
-    let mut table = Table::new([("SETTING", Align::Left), ("VALUE", Align::Left), ("SOURCE", Align::Left)]);
-    let profile = &settings.profile;
-    let timeout = &settings.timeout_s;
-    table.row(["profile".into(), profile.value.to_string().into(), profile.source.to_string().into()]);
-    table.row(["url".into(), settings.url.value.to_string().into(), settings.url.source.to_string().into()]);
-    table.row(["token".into(), "[redacted]".into(), settings.token.source.clone().into()]);
-    table.row(["timeout".into(), format!("{} s", timeout.value).into(), timeout.source.to_string().into()]);
-    format!("{}\n\n{}\n\nconfig: {}", who.render(view), table.render(view), settings.config)
+    ])
 }

@@ -9,7 +9,7 @@ mod profile;
 mod service_url;
 mod settings;
 
-pub use file::{ConfigDir, loose_mode};
-pub use profile::{ConfigFile, Profile, ProfileName, save as save_profile};
+pub use file::{ConfigDir, loose_mode, write as write_file};
+pub use profile::{ConfigEdit, ConfigFile, Profile, ProfileName};
 pub use service_url::ServiceUrl;
-pub use settings::{Overrides, Setting, Settings, Source, TokenPlan};
+pub use settings::{Overrides, Setting, Settings, Source, TokenPlan, seconds};

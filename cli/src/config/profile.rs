@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::{ServiceUrl, credentials::StoreKind, file};
 use crate::error::{CliError, Code};
@@ -93,35 +93,83 @@ impl ConfigFile {
     }
 }
 
-/// Adds or replaces a profile, which becomes the default one if there is none yet. Comments and
-/// fields that this version does not know stay as they are.
-pub fn save(path: &Path, name: &ProfileName, profile: &Profile) -> Result<(), CliError> {
-    ConfigFile::load(path)?;
-    let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
-    let mut document: DocumentMut = text.parse().map_err(|_| malformed(path, "not TOML"))?;
-    if !document.contains_key("default_profile") {
-        document.insert("default_profile", value(name.as_str()));
+/// `config.toml`, to be changed. Comments and fields that this version does not know stay as they are.
+pub struct ConfigEdit<'a> {
+    path: &'a Path,
+    document: DocumentMut,
+}
+
+impl<'a> ConfigEdit<'a> {
+    /// Reads the file, which has to be a whole one or not there at all.
+    pub fn open(path: &'a Path) -> Result<Self, CliError> {
+        ConfigFile::load(path)?;
+        let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
+        Ok(Self { path, document: text.parse().map_err(|_| malformed(path, "not TOML"))? })
     }
-    let profiles = document.entry("profiles").or_insert_with(|| {
-        let mut table = Table::new();
-        table.set_implicit(true);
-        Item::Table(table)
-    });
-    let entry = profiles
-        .as_table_like_mut()
-        .map(|profiles| profiles.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new())))
-        .and_then(Item::as_table_like_mut)
-        .ok_or_else(|| malformed(path, "profiles is not a table"))?;
-    entry.insert("url", value(profile.url.to_string()));
-    if profile.insecure {
-        entry.insert("insecure", value(true));
-    } else {
-        entry.remove("insecure");
+
+    fn profiles(&mut self) -> Result<&mut dyn TableLike, CliError> {
+        let profiles = self.document.entry("profiles").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        profiles.as_table_like_mut().ok_or_else(|| malformed(self.path, "profiles is not a table"))
     }
-    if let Some(store) = profile.token_store {
-        entry.insert("token_store", value(store.as_str()));
+
+    /// Adds or replaces a profile, which becomes the default one if there is none yet.
+    pub fn put(&mut self, name: &ProfileName, profile: &Profile) -> Result<(), CliError> {
+        if !self.document.contains_key("default_profile") {
+            self.set_default(name);
+        }
+        let path = self.path;
+        let entry = self.profiles()?.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+        let entry = entry.as_table_like_mut().ok_or_else(|| malformed(path, "a profile is not a table"))?;
+        entry.insert("url", value(profile.url.to_string()));
+        if profile.insecure {
+            entry.insert("insecure", value(true));
+        } else {
+            entry.remove("insecure");
+        }
+        if let Some(store) = profile.token_store {
+            entry.insert("token_store", value(store.as_str()));
+        }
+        Ok(())
     }
-    file::write(path, &document.to_string(), 0o644).map_err(|error| CliError::file("write", path, &error))
+
+    /// Makes a profile the one to use when none is named.
+    pub fn set_default(&mut self, name: &ProfileName) {
+        self.document.insert("default_profile", value(name.as_str()));
+    }
+
+    /// Gives a profile another name; the default stays the default.
+    pub fn rename(&mut self, from: &ProfileName, to: &ProfileName) -> Result<(), CliError> {
+        if let Some(entry) = self.profiles()?.remove(from.as_str()) {
+            self.profiles()?.insert(to.as_str(), entry);
+        }
+        if self.default() == Some(from.as_str()) {
+            self.set_default(to);
+        }
+        Ok(())
+    }
+
+    /// Forgets a profile; after the default one there is no default.
+    pub fn remove(&mut self, name: &ProfileName) -> Result<(), CliError> {
+        self.profiles()?.remove(name.as_str());
+        if self.default() == Some(name.as_str()) {
+            self.document.remove("default_profile");
+        }
+        Ok(())
+    }
+
+    fn default(&self) -> Option<&str> {
+        self.document.get("default_profile").and_then(Item::as_str)
+    }
+
+    /// Writes the file.
+    pub fn save(self) -> Result<(), CliError> {
+        file::write(self.path, &self.document.to_string(), 0o644)
+            .map_err(|error| CliError::file("write", self.path, &error))
+    }
 }
 
 fn malformed(path: &Path, why: &str) -> CliError {
@@ -133,6 +181,12 @@ fn malformed(path: &Path, why: &str) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn save(path: &Path, name: &ProfileName, profile: &Profile) -> Result<(), CliError> {
+        let mut edit = ConfigEdit::open(path)?;
+        edit.put(name, profile)?;
+        edit.save()
+    }
 
     fn profile(url: &str) -> Profile {
         Profile { url: url.parse().unwrap(), insecure: false, token_store: Some(StoreKind::File) }
@@ -154,6 +208,28 @@ mod tests {
         assert_eq!(config.profiles[&local], profile("http://127.0.0.1:8787"));
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# mine\nfuture = 1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_profile_is_renamed_made_the_default_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let (prod, local, main) =
+            ("prod".parse().unwrap(), "local".parse().unwrap(), "main".parse::<ProfileName>().unwrap());
+        save(&path, &prod, &profile("https://prod.example.com")).unwrap();
+        save(&path, &local, &profile("http://127.0.0.1:8787")).unwrap();
+        let edit = |change: &dyn Fn(&mut ConfigEdit)| {
+            let mut edit = ConfigEdit::open(&path).unwrap();
+            change(&mut edit);
+            edit.save().unwrap();
+            ConfigFile::load(&path).unwrap()
+        };
+        let config = edit(&|edit| edit.rename(&prod, &main).unwrap());
+        assert_eq!(config.default_profile.as_ref(), Some(&main));
+        assert_eq!(config.profiles[&main], profile("https://prod.example.com"));
+        assert_eq!(edit(&|edit| edit.set_default(&local)).default_profile.as_ref(), Some(&local));
+        let config = edit(&|edit| edit.remove(&local).unwrap());
+        assert_eq!((config.default_profile, config.profiles.len()), (None, 1));
     }
 
     #[test]

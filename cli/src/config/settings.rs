@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use clap::ValueEnum;
 use pool_shared::{Secret, TokenKind};
 use serde::{Serialize, Serializer};
 
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     env::{self, Env},
     error::{CliError, Code},
+    output::Format,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +75,8 @@ pub struct Overrides {
     pub timeout: Option<Duration>,
     /// `--insecure`
     pub insecure: bool,
+    /// `--output`
+    pub output: Option<Format>,
 }
 
 /// What holds for this run.
@@ -86,8 +90,12 @@ pub struct Settings {
     pub url: Option<Setting<ServiceUrl>>,
     /// How long to wait for an answer.
     pub timeout: Setting<Duration>,
+    /// How results are written.
+    pub output: Setting<Format>,
     /// `POOLCTL_TOKEN`.
     pub env_token: Option<Secret>,
+    /// `POOLCTL_CLIENT_KEY`.
+    pub client_key: Option<Secret>,
     /// `POOLCTL_CREDENTIALS`.
     pub only_store: Option<StoreKind>,
     /// Whether plain http may leave this machine.
@@ -123,9 +131,22 @@ impl Settings {
             }
             (None, None, None) => None,
         };
-        let timeout = match flags.timeout {
-            Some(timeout) => setting(timeout, Source::Flag("--timeout")),
-            None => setting(DEFAULT_TIMEOUT, Source::Default),
+        let timeout = match (flags.timeout, env.get(env::TIMEOUT)) {
+            (Some(timeout), _) => setting(timeout, Source::Flag("--timeout")),
+            (None, Some(text)) => {
+                let timeout = seconds(text).map_err(|error| bad_variable(env::TIMEOUT, &error))?;
+                setting(timeout, Source::Environment(env::TIMEOUT))
+            }
+            (None, None) => setting(DEFAULT_TIMEOUT, Source::Default),
+        };
+        let output = match (flags.output, env.get(env::OUTPUT)) {
+            (Some(format), _) => setting(format, Source::Flag("--output")),
+            (None, Some(text)) => {
+                let format = Format::from_str(text, false)
+                    .map_err(|_| bad_variable(env::OUTPUT, &"poolctl help formats lists what -o takes"))?;
+                setting(format, Source::Environment(env::OUTPUT))
+            }
+            (None, None) => setting(Format::default(), Source::Default),
         };
         // What a profile allowed holds for that profile's own service only.
         let allowed = entry.as_ref().filter(|entry| entry.insecure).map(|entry| &entry.url);
@@ -137,7 +158,8 @@ impl Settings {
             Some(_) => return Err(bad_variable(env::CREDENTIALS, &"it is keyring or file")),
         };
         let env_token = env.get(env::TOKEN).map(|text| Secret::new(text.trim()));
-        Ok(Self { profile, entry, url, timeout, env_token, only_store, insecure })
+        let client_key = env.get(env::CLIENT_KEY).map(|text| Secret::new(text.trim()));
+        Ok(Self { profile, entry, url, timeout, output, env_token, client_key, only_store, insecure })
     }
 
     /// The service's address, if a secret may travel there.
@@ -185,6 +207,13 @@ impl Settings {
         }
         command
     }
+}
+
+/// A time to wait, as a flag or a variable gives it.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number of seconds from 0.1 to 3600 is expected".to_owned();
+    let seconds: f64 = text.trim_end_matches('s').parse().map_err(|_| wrong())?;
+    if (0.1..=3600.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
 
 fn profile_name(flags: &Overrides, env: &Env, config: &ConfigFile) -> Result<Setting<ProfileName>, CliError> {

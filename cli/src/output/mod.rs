@@ -4,8 +4,10 @@
 //! stderr; with `-o json` one document on stdout and JSON objects on stderr. Never: a secret that
 //! the command did not mean to show, or a control character that came from elsewhere.
 
+mod format;
 mod progress;
 pub mod prompt;
+mod sheet;
 mod table;
 mod view;
 
@@ -16,23 +18,16 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use self::{
+    format::Format,
     progress::Progress,
-    table::{Align, Cell, Table},
-    view::{View, clean},
+    sheet::Sheet,
+    table::{Cell, Column, Table, left, right},
+    view::{View, clean, counted},
 };
 use crate::{
-    env::Env,
+    env::{self, Env},
     error::{CliError, Code},
 };
-
-/// How results are written: tables and text for people, or one JSON document.
-// The variants have no doc comments: clap would spread them over every command's help.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    #[default]
-    Table,
-    Json,
-}
 
 /// When to use colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -65,7 +60,7 @@ impl Output {
             quiet,
             view: View::new(terminal, use_color(color, terminal, env)),
             error_view: View::new(error_terminal, use_color(color, error_terminal, env)),
-            interactive: io::stdin().is_terminal() && error_terminal,
+            interactive: io::stdin().is_terminal() && error_terminal && env.get(env::NO_PROMPT).is_none(),
         }
     }
 
@@ -74,22 +69,39 @@ impl Output {
         self.interactive
     }
 
-    /// Writes a command's result. With `-o json` that is `value`, else what `human` makes of it.
-    pub fn result<T: Serialize>(
+    /// Writes a command's result: `value` for programs, what `human` makes of it for people.
+    pub fn result<T: Serialize, S: Into<Sheet>>(
         &mut self,
         value: &T,
-        human: impl FnOnce(&View) -> String,
+        human: impl FnOnce(&View) -> S,
     ) -> Result<(), CliError> {
-        match self.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-                self.raw(&text)
+        let document = |value| serde_json::to_value(value).map_err(io::Error::from);
+        let exact = self.view.exact();
+        let text = match self.format {
+            Format::Table => human(&self.view).into().render(&self.view),
+            Format::Wide => {
+                let view = self.view.wide();
+                human(&view).into().render(&view)
             }
-            Format::Table => {
-                let text = human(&self.view);
-                self.raw(text.trim_end())
-            }
-        }
+            Format::Json => serde_json::to_string_pretty(value).map_err(io::Error::from)?,
+            Format::Yaml => serde_saphyr::to_string(&document(value)?).map_err(io::Error::other)?,
+            Format::Jsonl => format::jsonl(&document(value)?, &human(&exact).into()),
+            Format::Csv => format::csv(&document(value)?, &human(&exact).into()).map_err(io::Error::other)?,
+            Format::Name => format::names(&document(value)?, &human(&exact).into()),
+        };
+        self.raw(text.trim_end())
+    }
+
+    /// Writes a piece of a result at once, without a line end: an answer as it comes.
+    pub fn piece(&mut self, text: &str) -> Result<(), CliError> {
+        write!(self.stdout, "{}", clean(text))?;
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Writes what a change would do that is not made: `what` is a phrase such as "delete pool prod".
+    pub fn would(&mut self, what: &str, request: impl Serialize) -> Result<(), CliError> {
+        let result = json!({ "dry_run": true, "would": what, "request": request });
+        self.result(&result, |_| format!("would {what}"))
     }
 
     /// Writes text to stdout in any format (a completion script).
@@ -100,21 +112,25 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
-    /// Something good to know; left out with `-q` and with `-o json`.
+    /// How results are written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Something good to know; left out with `-q` and where a program reads the result.
     pub fn note(&mut self, text: &str) {
-        if !self.quiet && self.format == Format::Table {
+        if !self.quiet && self.format.is_human() {
             self.stderr_line(&clean(text));
         }
     }
 
     /// Something to look at that does not stop the command.
     pub fn warn(&mut self, text: &str) {
-        match self.format {
-            Format::Json => self.stderr_line(&json!({"warning": {"message": text}}).to_string()),
-            Format::Table => {
-                let label = self.error_view.warning("warning:");
-                self.stderr_line(&format!("{label} {}", clean(text)));
-            }
+        if self.format.is_json() {
+            self.stderr_line(&json!({"warning": {"message": text}}).to_string());
+        } else {
+            let label = self.error_view.warning("warning:");
+            self.stderr_line(&format!("{label} {}", clean(text)));
         }
     }
 
@@ -123,18 +139,19 @@ impl Output {
         if error.code() == Code::BrokenPipe {
             return;
         }
-        match self.format {
-            Format::Json => self.stderr_line(&error.to_json().to_string()),
-            Format::Table => {
-                let label = self.error_view.error("error:");
-                self.stderr_line(&format!("{label} {}", clean(&error.to_string())));
-            }
+        if self.format.is_json() {
+            self.stderr_line(&error.to_json().to_string());
+        } else {
+            let label = self.error_view.error("error:");
+            self.stderr_line(&format!("{label} {}", clean(&error.to_string())));
         }
     }
 
-    /// A bar on stderr for work of this length; invisible off a terminal and with `-q`.
+    /// A bar on stderr for work of this length; off a terminal a line a second. Neither with `-q`, nor
+    /// lines where a program reads the result.
     pub fn progress(&self, label: &'static str, length: u64) -> Progress {
-        Progress::new(label, length, self.error_view.terminal && !self.quiet)
+        let (terminal, quiet) = (self.error_view.terminal, self.quiet);
+        Progress::new(label, length, terminal && !quiet, !terminal && !quiet && self.format.is_human())
     }
 
     /// Nobody can be told that stderr is gone.

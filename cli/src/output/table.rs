@@ -4,13 +4,30 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 
 use super::view::{View, clean};
 
-/// Where a column's cells stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
-    /// Text.
-    Left,
-    /// Numbers.
-    Right,
+/// A column: its name and where its cells stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    name: &'static str,
+    numbers: bool,
+    wide: bool,
+}
+
+/// A column of texts.
+pub const fn left(name: &'static str) -> Column {
+    Column { name, numbers: false, wide: false }
+}
+
+/// A column of numbers.
+pub const fn right(name: &'static str) -> Column {
+    Column { name, numbers: true, wide: false }
+}
+
+impl Column {
+    /// A column that only `-o wide` and `-o csv` show.
+    #[must_use]
+    pub const fn wide(self) -> Self {
+        Self { wide: true, ..self }
+    }
 }
 
 /// A cell's text and what it means.
@@ -20,8 +37,18 @@ pub enum Cell {
     Plain(String),
     /// As it should be.
     Good(String),
+    /// Neither: it passes by itself, or is meant so.
+    Fair(String),
     /// To look at.
     Bad(String),
+}
+
+impl Cell {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Good(text) | Self::Fair(text) | Self::Bad(text) => text,
+        }
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -33,14 +60,29 @@ impl<T: Into<String>> From<T> for Cell {
 /// A table. On a terminal it has a line under its header and fits the width by wrapping; in a pipe
 /// it has no lines and every row is one whole line.
 pub struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// The document's field that the rows come from.
+    field: Option<&'static str>,
+    headless: bool,
 }
 
 impl Table {
     /// A table with these columns.
-    pub fn new(columns: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+    pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { columns: columns.into_iter().collect(), rows: Vec::new(), field: None, headless: false }
+    }
+
+    /// A table of the elements of one field of the document, a row each.
+    pub fn list(field: &'static str, columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { field: Some(field), ..Self::new(columns) }
+    }
+
+    /// The same without a line of names above it.
+    #[must_use]
+    pub fn without_header(mut self) -> Self {
+        self.headless = true;
+        self
     }
 
     /// A table of names and values without a header.
@@ -55,10 +97,45 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    pub(super) fn field(&self) -> Option<&'static str> {
+        self.field
+    }
+
+    /// Header and rows for programs. Pairs are one row under their names.
+    pub(super) fn data(&self) -> (Option<Vec<String>>, Vec<Vec<String>>) {
+        let texts = |row: &Vec<Cell>| row.iter().map(|cell| cell.text().to_owned()).collect::<Vec<_>>();
+        let header = |name: &str| name.to_lowercase().replace(' ', "_");
+        if self.columns.is_empty() {
+            let pairs = self.rows.iter().filter_map(|row| Some((row.first()?.text(), row.get(1)?.text())));
+            let (names, values) = pairs.map(|(name, value)| (header(name), value.to_owned())).unzip();
+            return (Some(names), vec![values]);
+        }
+        let names = self.columns.iter().map(|column| header(column.name)).collect();
+        (Some(names).filter(|_| !self.headless), self.rows.iter().map(texts).collect())
+    }
+
+    /// The first cell of each row; of pairs the first value alone.
+    pub(super) fn first_column(&self) -> Vec<&str> {
+        if self.columns.is_empty() {
+            return self.rows.iter().take(1).filter_map(|row| row.get(1)).map(Cell::text).collect();
+        }
+        self.rows.iter().filter_map(|row| row.first()).map(Cell::text).collect()
+    }
+
+    fn shown<'a, T>(&'a self, cells: &'a [T], view: &View) -> impl Iterator<Item = &'a T> {
+        let wide = view.wide;
+        let hidden = move |index: usize| !wide && self.columns.get(index).is_some_and(|column| column.wide);
+        cells.iter().enumerate().filter(move |(index, _)| !hidden(*index)).map(|(_, cell)| cell)
+    }
+
     /// The table as text, without a line end at the end.
     pub fn render(&self, view: &View) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let columns: Vec<_> = self.shown(&self.columns, view).collect();
         let mut table = comfy_table::Table::new();
-        if view.terminal && !self.columns.is_empty() {
+        if view.terminal && !self.columns.is_empty() && !self.headless {
             table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─')));
         } else {
             table.load_style(TableStyle::new());
@@ -73,15 +150,15 @@ impl Table {
         } else {
             table.force_no_tty();
         }
-        if !self.columns.is_empty() {
-            table.set_header(self.columns.iter().map(|(name, _)| comfy_table::Cell::new(*name)));
+        if !columns.is_empty() && !self.headless {
+            table.set_header(columns.iter().map(|column| comfy_table::Cell::new(column.name)));
         }
         for row in &self.rows {
-            table.add_row(row.iter().map(styled));
+            table.add_row(self.shown(row, view).map(styled));
         }
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
-            if self.columns.get(index).is_some_and(|(_, align)| *align == Align::Right) {
+            if columns.get(index).is_some_and(|column| column.numbers) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
@@ -95,6 +172,7 @@ fn styled(cell: &Cell) -> comfy_table::Cell {
     match cell {
         Cell::Plain(text) => new(text),
         Cell::Good(text) => new(text).fg(comfy_table::Color::Green),
+        Cell::Fair(text) => new(text).fg(comfy_table::Color::Yellow),
         Cell::Bad(text) => new(text).fg(comfy_table::Color::Red),
     }
 }
@@ -104,7 +182,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new([("NAME", Align::Left), ("KEYS", Align::Right)]);
+        let mut table = Table::new([left("NAME"), right("KEYS")]);
         table.row(["prod".into(), "12".into()]);
         table.row([Cell::Good(format!("a\n{}", "long ".repeat(60).trim_end())), "3".into()]);
         table

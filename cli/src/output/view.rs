@@ -16,13 +16,25 @@ pub struct View {
     pub terminal: bool,
     /// Colours are welcome.
     pub color: bool,
+    /// Every column is wanted.
+    pub wide: bool,
     now: Timestamp,
 }
 
 impl View {
     /// A view at this moment.
     pub fn new(terminal: bool, color: bool) -> Self {
-        Self { terminal, color, now: Timestamp::now() }
+        Self { terminal, color, wide: false, now: Timestamp::now() }
+    }
+
+    /// The same reader, who wants every column.
+    pub fn wide(self) -> Self {
+        Self { wide: true, ..self }
+    }
+
+    /// A program: every column, exact and plain.
+    pub fn exact(self) -> Self {
+        Self { terminal: false, color: false, wide: true, ..self }
     }
 
     /// `12,345` on a terminal, `12345` in a pipe.
@@ -44,6 +56,11 @@ impl View {
     /// `3 days ago` on a terminal, RFC 3339 in a pipe.
     pub fn time(&self, time: Timestamp) -> String {
         if self.terminal { relative(time, self.now) } else { time.to_string() }
+    }
+
+    /// [`View::time`], or nothing where there is none.
+    pub fn time_if_any(&self, time: Option<Timestamp>) -> String {
+        time.map(|time| self.time(time)).unwrap_or_default()
     }
 
     /// RFC 3339, and on a terminal how long ago that is.
@@ -75,6 +92,11 @@ impl View {
     pub fn warning(&self, text: &str) -> String {
         paint(self.color, WARNING, text)
     }
+}
+
+/// `1 key`, `2 keys`
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Puts a style around a text.

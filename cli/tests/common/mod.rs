@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+pub mod service;
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
@@ -234,11 +236,36 @@ impl Poolctl {
     }
 }
 
+/// A golden run: exit code, stdout and stderr as they are, but for what differs from run to run.
+#[macro_export]
+macro_rules! golden {
+    ($name:expr, $run:expr) => {
+        insta::with_settings!({ filters => vec![
+            (r#"fingerprint: "?[0-9a-f]{8}"?"#, "fingerprint: FINGERPRINT"),
+            (r"req_[0-9a-f]{16}", "REQUEST"),
+            (r"retry in [0-9.]+s", "retry in N s"),
+            (r"good for \d+ more days", "good for N more days"),
+            // Some columns are as wide as their values; tables of fixed values test the rest.
+            (r"(\S) {2,}", "$1  "),
+            (r"sk-pool-[0-9A-Za-z]{46}", "sk-pool-SECRET"),
+            (r"padm_[0-9A-Za-z]{46}", "padm_SECRET"),
+            (r"\b(pool|key|ck|tok)-[0-9a-f]{16}\b", "$1-ID"),
+            (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+            (r"\b[0-9a-f]{8}\b", "FINGERPRINT"),
+            (r"\b\d+ ms\b", "N ms"),
+            (r#""(first_byte_ms|total_ms)": \d+"#, r#""$1": N"#),
+            (r"poolctl on [^)\s]+", "poolctl on HOST"),
+            (r#""request_id": ?"[^"]+""#, r#""request_id": "REQUEST""#),
+        ]}, { insta::assert_snapshot!($name, $run) });
+    };
+}
+
 /// A pool as the service shows it.
 pub fn pool(name: &str, keys: u64) -> Value {
     json!({
         "id": "pool-00000000000000aa", "name": name, "description": "", "enabled": true, "allowed_models": [],
         "aliases": {}, "fallbacks": {}, "sticky": false,
+        "translation": pool_shared::TranslationSettings::default(),
         "keys": keys, "enabled_keys": keys, "version": 1,
         "created_at": "2026-11-03T12:00:00Z", "updated_at": "2026-11-03T12:00:00Z",
     })

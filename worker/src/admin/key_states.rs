@@ -145,10 +145,10 @@ impl Facts {
                     self.projects.insert(id, project);
                 }
             }
-            (Fact::Standing { condition, message, next_check, .. }, _) => {
-                if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) {
-                    self.standing.insert(subject, (at, standing(condition, message, next_check)));
-                }
+            (Fact::Standing { condition, message, next_check, .. }, _)
+                if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) =>
+            {
+                self.standing.insert(subject, (at, standing(condition, message, next_check)));
             }
             (Fact::Cooling { until, reason }, Some(model)) if until > now => {
                 let models = self.resting.entry(subject).or_default();

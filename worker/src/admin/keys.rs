@@ -50,7 +50,9 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let page = Page { after: query.parsed("cursor")?.unwrap_or_default(), limit };
         let mut page = self.host.store().keys(&pool.id, &filter, page).await?;
-        page.keys.iter_mut().for_each(|key| unwell.complete(&pool.id, key));
+        for key in &mut page.keys {
+            unwell.complete(&pool.id, key);
+        }
         let next_cursor = page.next.map(|position| position.to_string());
         ok(&KeyList { keys: page.keys, total: page.total, states: unwell.count(&pool), next_cursor })
     }

@@ -26,7 +26,9 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
         let mut pools = self.host.store().pools().await?;
         let unwell = self.unwell(None).await?;
-        pools.iter_mut().for_each(|pool| pool.states = unwell.count(pool));
+        for pool in &mut pools {
+            pool.states = unwell.count(pool);
+        }
         if let Some(own) = self.own_pool() {
             pools.retain(|pool| pool.id == *own);
         }

@@ -54,7 +54,9 @@ impl<H: AdminHost> Context<'_, H> {
         }
         let mut keys = self.all_keys(&pool).await?;
         let unwell = self.unwell(Some(&pool.id)).await?;
-        keys.values_mut().for_each(|key| unwell.complete(&pool.id, key));
+        for key in keys.values_mut() {
+            unwell.complete(&pool.id, key);
+        }
         ok(&shown(pool, window, activity, &keys))
     }
 

@@ -19,6 +19,7 @@ use crate::openai::ApiError;
 use crate::pool::{
     AttemptEnd, AttemptPlan, Cause, Cost, Lease, Refusal, Step, Verdict, classify, network_fault,
 };
+use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::translate::Usage;
 
@@ -39,6 +40,8 @@ const UNKNOWN_MODEL: &str = "(unknown)";
 pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
     plan: AttemptPlan,
+    /// How many attempts there were.
+    made: u32,
 }
 
 impl<'a, H: Host> Attempts<'a, H> {
@@ -54,7 +57,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             affinity.hash(&mut hasher);
             hasher.finish()
         });
-        Self { context, plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()) }
+        Self { context, plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()), made: 0 }
     }
 
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
@@ -93,8 +96,10 @@ impl<'a, H: Host> Attempts<'a, H> {
             };
             let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
             record.account = Some(Account { key: stored.id.clone(), model: model_id });
+            self.made += 1;
+            let mark = Mark { key: stored.id.clone(), number: self.made };
             let egress = service.egress.at(now);
-            return Ok(Attempt { origin: Origin { key, egress }, model, record });
+            return Ok(Attempt { origin: Origin { key, egress }, model, mark, record });
         }
     }
 
@@ -121,6 +126,7 @@ pub(super) struct Attempt {
     pub(super) origin: Origin,
     /// Which of the request's models is asked.
     pub(super) model: usize,
+    pub(super) mark: Mark,
     pub(super) record: AttemptRecord,
 }
 
@@ -142,6 +148,20 @@ impl Origin {
     pub(super) fn post(self, path: String, body: Bytes) -> UpstreamRequest {
         let Self { key, egress } = self;
         UpstreamRequest { method: Method::POST, path, key, body: Some(body), egress }
+    }
+}
+
+/// Which attempt it is, for the caller's eyes.
+#[derive(Clone)]
+pub(super) struct Mark {
+    key: KeyId,
+    number: u32,
+}
+
+impl Mark {
+    /// Tells the caller which key answered, by its id, and at which attempt.
+    pub(super) fn put_on<H: Host>(&self, reply: Reply<H>) -> Reply<H> {
+        reply.header("x-pool-key", self.key.as_str()).header("x-pool-attempts", &self.number.to_string())
     }
 }
 

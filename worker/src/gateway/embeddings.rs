@@ -27,11 +27,12 @@ pub(super) async fn answer<H: Host + Clone>(
     let mut attempts = Attempts::new(context, vec![model.as_str().to_owned()], None, cost);
     loop {
         let attempt = attempts.next().await?;
+        let mark = attempt.mark.clone();
         match embed(context, &model, &plan, attempt, request.model()).await {
             Ok(body) => {
                 let reply =
                     models::with_model(Reply::json(StatusCode::OK, body), request.model(), Some(&model));
-                return Ok(with_dropped(reply, &plan.dropped));
+                return Ok(mark.put_on(with_dropped(reply, &plan.dropped)));
             }
             Err(verdict) => attempts.refused(&verdict),
         }

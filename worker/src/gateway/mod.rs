@@ -105,7 +105,7 @@ fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
 fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
-        "x-request-id, x-pool-dropped, x-pool-model, retry-after, retry-after-ms",
+        "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms",
     )
 }
 

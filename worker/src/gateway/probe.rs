@@ -48,8 +48,8 @@ impl ProbeModels {
     /// them is probed with the cheap ones all the same: its list is for callers.
     pub(crate) fn of(pool: &Snapshot) -> Self {
         let allowed = |name: &&str| pool.models.allow(name);
-        let named = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
-        let mut names: Vec<&str> = USUAL_MODELS.into_iter().chain(named).filter(allowed).collect();
+        let own = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
+        let mut names: Vec<&str> = USUAL_MODELS.into_iter().chain(own).filter(allowed).collect();
         if names.is_empty() {
             names.extend(USUAL_MODELS);
         }

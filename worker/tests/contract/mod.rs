@@ -16,9 +16,11 @@ pub mod answer;
 pub mod events;
 pub mod world;
 
+mod audit;
 mod bad_input;
 mod chat;
 mod client_keys;
+mod copies;
 mod counting;
 mod doors;
 mod embeddings;
@@ -33,6 +35,7 @@ mod retries;
 mod sessions;
 mod state;
 mod streams;
+mod tokens;
 mod translation;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
@@ -83,7 +86,23 @@ mod suite {
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:
-            a_client_key_works_until_it_is_revoked;
+            a_client_key_works_until_it_is_revoked
+            a_client_key_is_rotated_without_a_gap
+            a_client_key_stops_at_its_end;
+        tokens:
+            a_token_is_shown_once_listed_and_revoked
+            a_token_that_makes_no_sense_is_refused
+            every_route_wants_its_scope
+            a_token_of_one_pool_opens_no_other
+            nobody_gives_away_more_than_he_has;
+        audit:
+            every_change_is_noted_and_nothing_else
+            the_audit_is_filtered_and_paged;
+        copies:
+            a_copy_has_all_but_the_client_keys
+            a_copy_of_many_keys_goes_in_steps
+            exported_keys_are_what_was_imported
+            a_pool_s_models_are_what_gemini_offers;
         doors:
             no_admin_route_opens_for_who_may_not
             every_answer_of_the_admin_api_tells_browsers_to_keep_out

@@ -35,7 +35,10 @@ pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
         world.gemini.reset();
         let keys = [("bad", behaviour, 1), ("good", Behaviour::Ok, 0)];
         let pool = world.weighted_pool(&format!("prod {number}"), &keys).await;
-        assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello");
+        let answer = world.chat(&pool, "hello").await;
+        assert_eq!(said(&answer), "You said: hello");
+        assert_eq!(answer.header("x-pool-attempts"), "2");
+        assert!(answer.header("x-pool-key").starts_with("key-"), "{:?}", answer.header("x-pool-key"));
         refused_once(&world.tally("bad"), status);
         assert_eq!((world.tally("good").requests, world.tally("good").ok), (1, 1));
         let total = world.pool_stats(&pool).await.total;

@@ -1,10 +1,14 @@
-//! `poolctl key enable`, `disable`, `weight` and `remove`: the same change to several keys.
+//! `poolctl key enable`, `disable`, `weight`, `tag`, `set` and `remove`: the same change to several keys.
 
 use std::collections::HashSet;
 
 use pool_shared::{Key, KeyBatchResult, KeyChange, KeyId, Pool, Weight};
+use serde_json::json;
 
-use super::select::{SelectArgs, Selection};
+use super::{
+    add::LimitArgs,
+    select::{SelectArgs, Selection},
+};
 use crate::{
     client::{Client, KeyFilter},
     ctx::Ctx,
@@ -56,6 +60,58 @@ pub struct WeightArgs {
     to: Weight,
 }
 
+/// Label keys, to select them together later
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key tag prod key-00c0ffee00c0ffee --to team-b
+  poolctl key tag prod --search laptop --to ''")]
+pub struct TagArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+    /// The new label; an empty one removes it
+    #[arg(long, value_name = "TAG")]
+    to: String,
+}
+
+/// Change what is known of keys: weight, tag, name, project, limits
+///
+/// What is not named stays. Keys of one Google project share their quotas; limits that are known
+/// let the service spread requests before Gemini refuses one.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key set prod key-00c0ffee00c0ffee --name laptop --weight 3
+  poolctl key set prod --tag team-b --project team-b-project --rpm 10 --rpd 500
+  poolctl key set prod --all --no-limits")]
+#[command(group(
+    clap::ArgGroup::new("change")
+        .required(true)
+        .multiple(true)
+        .args(["weight", "to_tag", "name", "project", "rpm", "rpd", "tpm", "tpd", "no_limits"])
+))]
+pub struct SetArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+    /// A new weight, 0 to 1000
+    #[arg(long)]
+    weight: Option<Weight>,
+    /// A new label
+    #[arg(long, value_name = "TAG")]
+    to_tag: Option<String>,
+    /// A new name
+    #[arg(long)]
+    name: Option<String>,
+    /// A new Google project; an empty one leaves it to what Gemini's refusals tell
+    #[arg(long)]
+    project: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Forget the limits
+    #[arg(long, conflicts_with_all = ["rpm", "rpd", "tpm", "tpd"])]
+    no_limits: bool,
+}
+
 /// Remove keys from a pool for good
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -69,68 +125,79 @@ pub struct RemoveArgs {
 }
 
 pub async fn enable(ctx: &mut Ctx, args: EnableArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, Action::Enable).await
+    let set = KeyChange { enabled: Some(true), ..KeyChange::default() };
+    run(ctx, &args.select, &Action::change("enable", "enabled", set)).await
 }
 
 pub async fn disable(ctx: &mut Ctx, args: DisableArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, Action::Disable).await
+    let set = KeyChange { enabled: Some(false), ..KeyChange::default() };
+    run(ctx, &args.select, &Action::change("disable", "disabled", set)).await
 }
 
 pub async fn weight(ctx: &mut Ctx, args: WeightArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, Action::Weight(args.to)).await
+    let (weight, set) = (args.to.get(), KeyChange { weight: Some(args.to), ..KeyChange::default() });
+    let action = Action::change(format!("set weight {weight} on"), format!("weight {weight} set on"), set);
+    run(ctx, &args.select, &action).await
+}
+
+pub async fn tag(ctx: &mut Ctx, args: TagArgs) -> Result<Outcome, CliError> {
+    let set = KeyChange { tag: Some(args.to), ..KeyChange::default() };
+    run(ctx, &args.select, &Action::change("tag", "tagged", set)).await
+}
+
+pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
+    let limits = args.limits.get();
+    let set = KeyChange {
+        enabled: None,
+        weight: args.weight,
+        name: args.name,
+        tag: args.to_tag,
+        project: args.project,
+        limits: (args.no_limits || !limits.is_empty()).then_some(limits),
+    };
+    run(ctx, &args.select, &Action::change("change", "changed", set)).await
 }
 
 pub async fn remove(ctx: &mut Ctx, args: RemoveArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, Action::Remove).await
+    run(ctx, &args.select, &Action { verb: "remove".into(), done: "removed".into(), set: None }).await
 }
 
-#[derive(Clone, Copy)]
-enum Action {
-    Enable,
-    Disable,
-    Weight(Weight),
-    Remove,
+/// What is done to the keys.
+struct Action {
+    /// "disable"
+    verb: String,
+    /// "disabled"
+    done: String,
+    /// The change; none removes them.
+    set: Option<KeyChange>,
 }
 
 impl Action {
-    /// "disable 3 keys of pool prod", or with `done` "disabled …".
-    fn describe(self, count: u64, pool: &Pool, done: bool) -> String {
-        let keys = if count == 1 { "key" } else { "keys" };
-        let verb = match (self, done) {
-            (Self::Enable, false) => "enable",
-            (Self::Enable, true) => "enabled",
-            (Self::Disable, false) => "disable",
-            (Self::Disable, true) => "disabled",
-            (Self::Weight(weight), false) => {
-                return format!("set weight {} on {count} {keys} of pool {}", weight.get(), pool.name);
-            }
-            (Self::Weight(weight), true) => {
-                return format!("weight {} set on {count} {keys} of pool {}", weight.get(), pool.name);
-            }
-            (Self::Remove, false) => "remove",
-            (Self::Remove, true) => "removed",
-        };
-        format!("{verb} {count} {keys} of pool {}", pool.name)
+    fn change(verb: impl Into<String>, done: impl Into<String>, set: KeyChange) -> Self {
+        Self { verb: verb.into(), done: done.into(), set: Some(set) }
     }
 
-    async fn apply(self, client: &Client, pool: &Pool, ids: &[KeyId]) -> Result<KeyBatchResult, CliError> {
-        let set = match self {
-            Self::Enable => KeyChange { enabled: Some(true), ..KeyChange::default() },
-            Self::Disable => KeyChange { enabled: Some(false), ..KeyChange::default() },
-            Self::Weight(weight) => KeyChange { weight: Some(weight), ..KeyChange::default() },
-            Self::Remove => return client.delete_keys(&pool.id, ids).await,
-        };
-        client.update_keys(&pool.id, ids, &set).await
+    async fn apply(&self, client: &Client, pool: &Pool, ids: &[KeyId]) -> Result<KeyBatchResult, CliError> {
+        match &self.set {
+            Some(set) => client.update_keys(&pool.id, ids, set).await,
+            None => client.delete_keys(&pool.id, ids).await,
+        }
     }
+}
+
+/// "disable 3 keys of pool prod"
+fn describe(verb: &str, count: u64, pool: &Pool) -> String {
+    let keys = if count == 1 { "key" } else { "keys" };
+    format!("{verb} {count} {keys} of pool {}", pool.name)
 }
 
 /// Named keys are changed at once; removing them, or changing whatever a filter lets through, is
 /// shown first and asked for.
-async fn run(ctx: &mut Ctx, args: &SelectArgs, action: Action) -> Result<Outcome, CliError> {
+async fn run(ctx: &mut Ctx, args: &SelectArgs, action: &Action) -> Result<Outcome, CliError> {
     let (pool, selection) = args.get(ctx).await?;
-    let asks = matches!(action, Action::Remove) || matches!(selection, Selection::Filter(_));
+    let asks = action.set.is_none() || matches!(selection, Selection::Filter(_));
     if asks {
-        ctx.can_confirm(args.yes)?;
+        ctx.can_confirm(args.confirm)?;
     }
     let client = ctx.client().await?;
     let pool = client.pool(pool.as_str()).await?;
@@ -139,7 +206,7 @@ async fn run(ctx: &mut Ctx, args: &SelectArgs, action: Action) -> Result<Outcome
             let keys = client.keys(pool.id.as_str(), &filter, None).await?.keys;
             (keys.iter().map(|key| key.id.clone()).collect(), keys)
         }
-        Selection::Ids(ids) if asks && !args.yes => {
+        Selection::Ids(ids) if args.confirm.dry_run() || (asks && !args.confirm.yes) => {
             let wanted: HashSet<_> = ids.iter().collect();
             let mut keys = client.keys(pool.id.as_str(), &KeyFilter::default(), None).await?.keys;
             keys.retain(|key| wanted.contains(&key.id));
@@ -147,18 +214,38 @@ async fn run(ctx: &mut Ctx, args: &SelectArgs, action: Action) -> Result<Outcome
         }
         Selection::Ids(ids) => (ids, Vec::new()),
     };
+    let what = describe(&action.verb, ids.len() as u64, &pool);
+    if args.confirm.dry_run() {
+        return dry_run(ctx, &describe(&action.verb, keys.len() as u64, &pool), action, &ids, &keys);
+    }
     if ids.is_empty() {
         ctx.out.note(&format!("no key of pool {} matches", pool.name));
     } else if asks {
-        let what = action.describe(ids.len() as u64, &pool, false);
         if !keys.is_empty() {
             ctx.out.note(&preview(&what, &keys));
         }
-        ctx.confirm(args.yes, &format!("Really {what}?")).await?;
+        ctx.confirm(args.confirm, &format!("Really {what}?")).await?;
     }
     let result = action.apply(&client, &pool, &ids).await?;
-    ctx.out.result(&result, |view| human(&action.describe(result.changed, &pool, true), &result, view))?;
+    ctx.out.result(&result, |view| human(&describe(&action.done, result.changed, &pool), &result, view))?;
     Ok(if result.missing.is_empty() { Outcome::Done } else { Outcome::Partial })
+}
+
+fn dry_run(
+    ctx: &mut Ctx,
+    what: &str,
+    action: &Action,
+    ids: &[KeyId],
+    keys: &[Key],
+) -> Result<Outcome, CliError> {
+    let found: HashSet<_> = keys.iter().map(|key| &key.id).collect();
+    let missing: Vec<_> = ids.iter().filter(|id| !found.contains(id)).collect();
+    if !keys.is_empty() {
+        ctx.out.note(&preview(what, keys));
+    }
+    let touched: Vec<_> = keys.iter().map(|key| &key.id).collect();
+    ctx.out.would(what, json!({ "ids": touched, "missing": missing, "set": action.set }))?;
+    Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 
 fn preview(what: &str, keys: &[Key]) -> String {

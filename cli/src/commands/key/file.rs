@@ -4,15 +4,16 @@
 //! message: a line's text.
 
 use std::{
-    io::{self, IsTerminal, Read},
+    io::{self, BufRead, IsTerminal, Read},
     path::PathBuf,
 };
 
-use pool_shared::{KeyFile, parse_key_file};
+use pool_shared::{KeyFile, Secret, parse_key_file};
 
 use crate::{
     ctx::Ctx,
     error::{CliError, Code},
+    output::counted,
 };
 
 /// Where keys are read from.
@@ -44,6 +45,20 @@ pub async fn read(ctx: &mut Ctx, source: &KeySource) -> Result<KeyFile, CliError
     if *source == KeySource::Stdin && io::stdin().is_terminal() {
         ctx.out.note("reading keys from the terminal, one a line; Ctrl-D ends");
     }
+    let bytes = bytes(ctx, source).await.map_err(|error| match error.code() {
+        Code::Usage => error.hint("--keys takes a file with one Gemini key a line, or - for standard input"),
+        _ => error,
+    })?;
+    let file = parse_key_file(&text(source, bytes)?);
+    if file.entries.is_empty() {
+        return Err(no_keys(source, &file));
+    }
+    ctx.out.note(&found(source, &file));
+    Ok(file)
+}
+
+/// Reads a file or standard input to its end.
+pub async fn bytes(ctx: &Ctx, source: &KeySource) -> Result<Vec<u8>, CliError> {
     let opened = source.clone();
     let task = tokio::task::spawn_blocking(move || match opened {
         KeySource::Stdin => {
@@ -52,21 +67,23 @@ pub async fn read(ctx: &mut Ctx, source: &KeySource) -> Result<KeyFile, CliError
         }
         KeySource::File(path) => std::fs::read(path),
     });
-    let bytes = match ctx.interrupt.wait(task).await? {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => {
-            return Err(CliError::usage(format!("cannot read the keys from {source}"))
-                .cause(error.to_string())
-                .hint("--keys takes a file with one Gemini key a line, or - for standard input"));
-        }
-        Err(_) => return Err(CliError::new(Code::Local, format!("cannot read {source}"))),
-    };
-    let file = parse_key_file(&text(source, bytes)?);
-    if file.entries.is_empty() {
-        return Err(no_keys(source, &file));
+    match ctx.interrupt.wait(task).await? {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(CliError::usage(format!("cannot read {source}")).cause(error.to_string())),
+        Err(_) => Err(CliError::new(Code::Local, format!("cannot read {source}"))),
     }
-    ctx.out.note(&found(source, &file));
-    Ok(file)
+}
+
+/// The first line of standard input: a secret that is no argument.
+pub async fn first_line(ctx: &Ctx, what: &str) -> Result<Secret, CliError> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| Secret::new(line.trim()))
+    });
+    match ctx.interrupt.wait(read).await? {
+        Ok(Ok(line)) => Ok(line),
+        _ => Err(CliError::usage(format!("cannot read {what} from standard input"))),
+    }
 }
 
 fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
@@ -90,7 +107,7 @@ fn no_keys(source: &KeySource, file: &KeyFile) -> CliError {
 }
 
 fn found(source: &KeySource, file: &KeyFile) -> String {
-    let mut text = format!("{source}: {} keys", file.entries.len());
+    let mut text = format!("{source}: {}", counted(file.entries.len(), "key"));
     for (count, what) in [(file.duplicate, "twice"), (file.malformed.len() as u64, "malformed")] {
         if count > 0 {
             text = format!("{text}, {count} {what}");

@@ -1,54 +1,155 @@
 //! `poolctl key import`.
 
-use pool_shared::KeyImportReport;
+use std::path::{Path, PathBuf};
+
+use pool_shared::{ErrorCode, KeyImportEntry, KeyImportReport, Pool, PoolId};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{
     PoolArg,
+    check::summary,
     file::{self, KeySource},
-    report,
+    probe::{Probed, probe},
+    report::{self, LineReport},
 };
 use crate::{
-    client::chunks,
+    client::{Client, chunks},
+    commands::{DryRun, PoolRef},
     ctx::Ctx,
-    error::{CliError, Outcome},
+    error::{CliError, Code, Outcome},
+    output::{View, counted},
 };
 
 /// Add Gemini keys from a file to a pool
 ///
 /// One key a line, or several separated by commas; a line may have columns: key,weight,tag,name.
 /// Keys that the pool has already are counted and left as they are, so running it again is
-/// harmless. Lines that cannot be keys are reported by number (exit code 3) and stop nothing.
+/// harmless, also after Ctrl-C or a broken connection. Lines that cannot be keys are reported by
+/// number (exit code 3) and stop nothing.
+///
+/// --check tries each key first. Valid keys are added, limited ones too (they are good keys whose
+/// quota is used up), and those that could not be tried because Gemini did not answer; keys that
+/// Gemini refuses are reported and left out.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl key import prod --keys more.txt
-  cat team-*.txt | poolctl key import prod --keys -
-  poolctl key import prod --keys more.txt -o json | jq .added")]
+  poolctl key import prod --keys more.txt --check --report report.csv
+  poolctl key import prod --keys more.txt --check --dry-run
+  cat team-*.txt | poolctl key import prod --keys - -o json | jq .added")]
 pub struct Args {
     #[command(flatten)]
     pool: PoolArg,
     /// File of Gemini keys, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: KeySource,
+    /// Try each key and leave out those that Gemini refuses
+    #[arg(long)]
+    check: bool,
+    /// Write what became of each line to this CSV file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// The service's report, and what the checks said.
+#[derive(Serialize)]
+struct Imported<'a> {
+    #[serde(flatten)]
+    report: &'a KeyImportReport,
+    #[serde(flatten)]
+    probed: Option<&'a Probed>,
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let pool = args.pool.get()?;
-    let keys = file::read(ctx, &args.keys).await?;
+    let mut keys = file::read(ctx, &args.keys).await?;
     let client = ctx.client().await?;
-    let pool = client.pool(pool.as_str()).await?;
+    let pool = named(&client, &pool).await?;
+    let mut lines = LineReport::of(&keys);
+    let probed =
+        if args.check { Some(probe(ctx, &client, &pool.id, &mut keys, &mut lines).await?) } else { None };
+    if args.dry.dry_run {
+        return dry_run(ctx, args.report.as_deref(), &pool.name, keys.entries.len(), probed.as_ref(), &lines);
+    }
     let mut import = KeyImportReport::default();
-    let progress = ctx.out.progress("importing", keys.entries.len() as u64);
-    let imported = client.import(&pool.id, chunks(&keys.entries), &mut import, &progress).await;
-    drop(progress);
-    let imported = match imported {
-        Err(error) if import == KeyImportReport::default() => return Err(error),
-        imported => imported,
-    };
+    let ended = send(ctx, &client, &pool.id, &keys.entries, &mut import, &mut lines).await;
+    if let Some(path) = &args.report {
+        lines.write(path)?;
+    }
+    let sent = import.added + import.duplicate + import.malformed.len() as u64;
+    if ended.is_err() && sent == 0 {
+        return ended.map(|()| Outcome::Done);
+    }
     report::add_local(&mut import, &keys);
-    ctx.out.result(&import, |view| format!("pool {}\n{}", pool.name, report::human(&import, view)))?;
-    imported.map_err(|error| {
-        error.hint("run the same command again: keys that are there already are left as they are")
+    let imported = Imported { report: &import, probed: probed.as_ref() };
+    ctx.out.result(&imported, |view| report::with_checks(&import, probed.as_ref(), view))?;
+    ended.map_err(|error| {
+        error
+            .cause(format!("{sent} of {} keys were sent", keys.entries.len()))
+            .hint("run the same command again: keys that are there already are left as they are")
     })?;
-    Ok(report::outcome(&import))
+    let refused = probed.is_some_and(|probed| !probed.refused.is_empty());
+    Ok(if refused { Outcome::Partial } else { report::outcome(&import) })
+}
+
+/// What an import needs to know of its pool.
+struct Target {
+    id: PoolId,
+    name: String,
+}
+
+/// The pool, by its own id. A token for imports alone may not look at it; the service takes names, too.
+async fn named(client: &Client, pool: &PoolRef) -> Result<Target, CliError> {
+    match client.pool(pool.as_str()).await {
+        Ok(Pool { id, name, .. }) => Ok(Target { id, name }),
+        Err(error) if error.code() == Code::Service(ErrorCode::Forbidden) => {
+            Ok(Target { id: PoolId::new(pool.as_str()), name: pool.to_string() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn send(
+    ctx: &mut Ctx,
+    client: &Client,
+    pool: &PoolId,
+    entries: &[KeyImportEntry],
+    import: &mut KeyImportReport,
+    lines: &mut LineReport,
+) -> Result<(), CliError> {
+    let progress = ctx.out.progress("importing", entries.len() as u64);
+    for chunk in chunks(entries) {
+        let sent: Vec<u64> = chunk.keys.iter().filter_map(|entry| entry.line).collect();
+        let mut part = KeyImportReport::default();
+        client.import(pool, std::iter::once(chunk), &mut part, &progress).await?;
+        lines.sent(&sent, &part);
+        import.merge(part);
+    }
+    Ok(())
+}
+
+fn dry_run(
+    ctx: &mut Ctx,
+    report: Option<&Path>,
+    pool: &str,
+    keys: usize,
+    probed: Option<&Probed>,
+    lines: &LineReport,
+) -> Result<Outcome, CliError> {
+    if let Some(path) = report {
+        lines.write(path)?;
+    }
+    if let Some(probed) = probed {
+        let refused = report::refused(&probed.refused, &View::new(false, false));
+        ctx.out.note(format!("checked: {}\n{refused}", summary(&probed.verdicts)).trim_end());
+    }
+    ctx.out.would(
+        &format!("add up to {} to pool {pool}", counted(keys, "key")),
+        json!({ "keys": keys, "checked": probed, "malformed": lines.malformed() }),
+    )?;
+    let flawed = lines.malformed() > 0 || probed.is_some_and(|probed| !probed.refused.is_empty());
+    Ok(if flawed { Outcome::Partial } else { Outcome::Done })
 }

@@ -1,13 +1,13 @@
 //! `poolctl key list`.
 
-use pool_shared::{Key, KeyList};
+use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits, Quota};
 
 use super::{PoolArg, select::FilterArgs};
 use crate::{
     commands::pool::state,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Align, Table, View},
+    output::{Cell, Table, View, left, right},
 };
 
 /// List a pool's keys
@@ -17,7 +17,8 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl key list prod
-  poolctl key list prod --disabled
+  poolctl key list prod --state invalid,leaked
+  poolctl key list prod --tag team-b -o wide
   poolctl key list prod --search project-7 -o json | jq -r '.keys[].id'")]
 pub struct Args {
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub struct Args {
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let pool = args.pool.get()?;
     let list = ctx.client().await?.keys(pool.as_str(), &args.filter.get(), args.limit).await?;
-    ctx.out.result(&list, |view| human(&list, view))?;
+    ctx.out.result(&list, |view| table(&list, view))?;
     let shown = list.keys.len() as u64;
     if list.keys.is_empty() {
         ctx.out.note(&format!("no keys of pool {pool} to show"));
@@ -42,20 +43,22 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn human(list: &KeyList, view: &View) -> String {
-    if list.keys.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new([
-        ("ID", Align::Left),
-        ("KEY", Align::Left),
-        ("FINGERPRINT", Align::Left),
-        ("STATE", Align::Left),
-        ("WEIGHT", Align::Right),
-        ("TAG", Align::Left),
-        ("NAME", Align::Left),
-        ("ADDED", Align::Left),
-    ]);
+fn table(list: &KeyList, view: &View) -> Table {
+    let columns = [
+        left("ID"),
+        left("KEY"),
+        left("FINGERPRINT"),
+        left("STATE"),
+        left("WHY"),
+        right("WEIGHT"),
+        left("TAG"),
+        left("NAME"),
+        left("PROJECT").wide(),
+        left("LIMITS").wide(),
+        left("ADDED"),
+        left("UPDATED").wide(),
+    ];
+    let mut table = Table::list("keys", columns);
     for key in &list.keys {
         let Key {
             id,
@@ -64,23 +67,58 @@ fn human(list: &KeyList, view: &View) -> String {
             name,
             tag,
             weight,
-            enabled,
+            enabled: _,
+            condition,
             created_at,
-            updated_at: _,
-            project: _,
-            limits: _,
-            condition: _,
+            updated_at,
+            project,
+            limits,
         } = key;
         table.row([
             id.to_string().into(),
             masked.clone().into(),
             fingerprint.clone().into(),
-            state(*enabled),
+            state_cell(key),
+            why(condition, view).into(),
             view.count(weight.get().into()).into(),
             tag.clone().into(),
             name.clone().into(),
+            project.clone().into(),
+            limits_text(limits).into(),
             view.time(*created_at).into(),
+            view.time(*updated_at).into(),
         ]);
     }
-    table.render(view)
+    table
+}
+
+/// How the key is doing.
+pub fn state_cell(key: &Key) -> Cell {
+    let name = key.condition.state.name().to_owned();
+    match key.condition.state {
+        // A service that does not tell knows at least what a person did.
+        KeyState::Unknown => state(key.enabled),
+        KeyState::Healthy => Cell::Good(name),
+        KeyState::Cooling | KeyState::Limited | KeyState::Suspect => Cell::Fair(name),
+        KeyState::Disabled | KeyState::Removed => Cell::Plain(name),
+        _ => Cell::Bad(name),
+    }
+}
+
+/// Why, and until when: `day, until 2026-11-04T08:00:00Z`
+pub fn why(condition: &KeyCondition, view: &View) -> String {
+    let until = condition.until.map(|until| format!("until {}", view.time(until)));
+    let parts = [condition.reason.clone(), until];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `10 rpm, 500 rpd`
+pub fn limits_text(limits: &Limits) -> String {
+    let short = |quota| match quota {
+        Quota::RequestsPerMinute => "rpm",
+        Quota::RequestsPerDay => "rpd",
+        Quota::TokensPerMinute => "tpm",
+        Quota::TokensPerDay => "tpd",
+    };
+    limits.known().map(|(quota, value)| format!("{value} {}", short(quota))).collect::<Vec<_>>().join(", ")
 }

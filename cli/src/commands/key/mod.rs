@@ -1,11 +1,22 @@
 //! `poolctl key`: the Gemini keys of a pool.
 
+mod add;
 mod change;
+mod check;
+mod export;
 pub mod file;
 mod import;
 mod list;
+pub mod probe;
 pub mod report;
 mod select;
+mod show;
+
+pub use self::{
+    check::name as verdict_name,
+    export::can_reveal,
+    file::{KeySource, bytes},
+};
 
 use clap::Subcommand;
 
@@ -20,22 +31,34 @@ use crate::{
 pub enum Command {
     #[command(visible_alias = "ls")]
     List(list::Args),
+    Show(show::Args),
+    Add(add::Args),
     Import(import::Args),
+    Check(check::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     Weight(change::WeightArgs),
+    Tag(change::TagArgs),
+    Set(change::SetArgs),
     #[command(visible_alias = "rm")]
     Remove(change::RemoveArgs),
+    Export(export::Args),
 }
 
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::List(args) => list::run(ctx, args).await,
+        Command::Show(args) => show::run(ctx, args).await,
+        Command::Add(args) => add::run(ctx, args).await,
         Command::Import(args) => import::run(ctx, args).await,
+        Command::Check(args) => check::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Weight(args) => change::weight(ctx, args).await,
+        Command::Tag(args) => change::tag(ctx, args).await,
+        Command::Set(args) => change::set(ctx, args).await,
         Command::Remove(args) => change::remove(ctx, args).await,
+        Command::Export(args) => export::run(ctx, args).await,
     }
 }
 

@@ -6,11 +6,11 @@
 use std::{collections::HashSet, io::Read};
 
 use clap::builder::NonEmptyStringValueParser;
-use pool_shared::KeyId;
+use pool_shared::{KeyId, KeyState};
 
 use crate::{
     client::KeyFilter,
-    commands::PoolRef,
+    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Code},
 };
@@ -22,6 +22,13 @@ pub struct FilterArgs {
     // An empty text would let every key through: most likely a variable that was not set.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Option<String>,
+    /// Keys with exactly this tag
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
+    tag: Option<String>,
+    /// Keys in this state; can be repeated [states: healthy, cooling, limited, suspect, invalid, leaked,
+    /// suspended, billing, blocked, disabled]
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<KeyState>,
     /// Only keys that are in use
     #[arg(long, conflicts_with = "disabled")]
     enabled: bool,
@@ -38,7 +45,7 @@ impl FilterArgs {
             (_, true) => Some(false),
             _ => None,
         };
-        KeyFilter { search: self.search.clone(), enabled }
+        KeyFilter { search: self.search.clone(), enabled, tag: self.tag.clone(), states: self.state.clone() }
     }
 }
 
@@ -55,13 +62,12 @@ pub struct SelectArgs {
     #[arg(long, value_name = "POOL")]
     pool: Option<PoolRef>,
     /// Every key of the pool
-    #[arg(long, conflicts_with_all = ["search", "enabled", "disabled"])]
+    #[arg(long, conflicts_with_all = ["search", "tag", "state", "enabled", "disabled"])]
     all: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
+    #[command(flatten)]
+    pub confirm: Confirm,
 }
 
 /// What was selected, before the service was asked.
@@ -86,7 +92,7 @@ impl SelectArgs {
         let by_filter = self.all || filter != KeyFilter::default();
         match (words.as_slice(), by_filter) {
             ([], false) => Err(CliError::usage(format!("which keys of pool {pool}?"))
-                .hint("give ids, - for ids on standard input, --search, --enabled, --disabled or --all")),
+                .hint("give ids, - for ids on standard input, --search, --tag, --state, --enabled, --disabled or --all")),
             ([], true) => Ok((pool, Selection::Filter(filter))),
             (_, true) => Err(CliError::usage("either ids or a filter, not both")),
             (["-"], false) => Ok((pool, Selection::Ids(ids(&stdin(ctx).await?)?))),
@@ -114,7 +120,7 @@ async fn stdin(ctx: &Ctx) -> Result<String, CliError> {
 
 /// Ids separated by white space, each once. A word that is no id is most likely a key pasted in its
 /// place, so it is neither sent nor repeated.
-fn ids(text: &str) -> Result<Vec<KeyId>, CliError> {
+pub fn ids(text: &str) -> Result<Vec<KeyId>, CliError> {
     let mut seen = HashSet::new();
     let mut ids = Vec::new();
     for (position, word) in (1..).zip(text.split_whitespace()) {

@@ -2,9 +2,11 @@
 
 use pool_shared::{Pool, PoolUpdate};
 
+use serde_json::json;
+
 use super::create::pool_name;
 use crate::{
-    commands::PoolRef,
+    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
 };
@@ -37,6 +39,8 @@ pub struct UpdateArgs {
     /// Allow every model
     #[arg(long, conflicts_with = "allow_model")]
     allow_all_models: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Put a pool into use again
@@ -47,6 +51,8 @@ Examples:
 pub struct EnableArgs {
     /// The pool's name or id
     pool: PoolRef,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Take a pool out of use: its callers are refused with status 403
@@ -57,6 +63,8 @@ Examples:
 pub struct DisableArgs {
     /// The pool's name or id
     pool: PoolRef,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError> {
@@ -68,19 +76,33 @@ pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError
         allowed_models: models.then_some(args.allow_model),
         ..PoolUpdate::default()
     };
-    apply(ctx, &args.pool, &update, "updated").await
+    apply(ctx, &args.pool, args.dry, &update, ["update", "updated"]).await
 }
 
 pub async fn enable(ctx: &mut Ctx, args: EnableArgs) -> Result<Outcome, CliError> {
-    apply(ctx, &args.pool, &PoolUpdate { enabled: Some(true), ..PoolUpdate::default() }, "enabled").await
+    let update = PoolUpdate { enabled: Some(true), ..PoolUpdate::default() };
+    apply(ctx, &args.pool, args.dry, &update, ["enable", "enabled"]).await
 }
 
 pub async fn disable(ctx: &mut Ctx, args: DisableArgs) -> Result<Outcome, CliError> {
-    apply(ctx, &args.pool, &PoolUpdate { enabled: Some(false), ..PoolUpdate::default() }, "disabled").await
+    let update = PoolUpdate { enabled: Some(false), ..PoolUpdate::default() };
+    apply(ctx, &args.pool, args.dry, &update, ["disable", "disabled"]).await
 }
 
-async fn apply(ctx: &mut Ctx, pool: &PoolRef, update: &PoolUpdate, verb: &str) -> Result<Outcome, CliError> {
-    let pool: Pool = ctx.client().await?.update_pool(pool.as_str(), update).await?;
-    ctx.out.result(&pool, |_| format!("{verb} pool {} ({})", pool.name, pool.id))?;
+async fn apply(
+    ctx: &mut Ctx,
+    pool: &PoolRef,
+    dry: DryRun,
+    update: &PoolUpdate,
+    [verb, done]: [&str; 2],
+) -> Result<Outcome, CliError> {
+    let client = ctx.client().await?;
+    if dry.dry_run {
+        let pool = client.pool(pool.as_str()).await?;
+        ctx.out.would(&format!("{verb} pool {} ({})", pool.name, pool.id), json!(update))?;
+        return Ok(Outcome::Done);
+    }
+    let pool: Pool = client.update_pool(pool.as_str(), update).await?;
+    ctx.out.result(&pool, |_| format!("{done} pool {} ({})", pool.name, pool.id))?;
     Ok(Outcome::Done)
 }

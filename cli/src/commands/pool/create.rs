@@ -1,16 +1,24 @@
 //! `poolctl pool create`: a pool, its first client key and, from a file, its Gemini keys.
 
-use pool_shared::{Pool, PoolCreate, PoolCreated};
+use pool_shared::{KeyFile, PoolCreate, PoolCreated, TranslationUpdate};
+use serde::Serialize;
+use serde_json::json;
 
+use super::models::{alias, fallback};
 use crate::{
-    client::chunks,
-    commands::key::{
-        file::{self, KeySource},
-        report,
+    client::{Client, chunks},
+    commands::{
+        DryRun,
+        key::{
+            file::{self, KeySource},
+            probe::{Probed, probe},
+            report::{self, LineReport},
+        },
+        try_pool::usable_model,
     },
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::View,
+    output::{Sheet, View, counted},
 };
 
 /// Create a pool and get its client key
@@ -23,6 +31,7 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl pool create prod --keys keys.txt
+  poolctl pool create prod --keys keys.txt --check
   grep -h AIza *.env | cut -d= -f2 | poolctl pool create prod --keys -
   poolctl pool create search --keys keys.txt --allow-model 'gemini-embedding-*'
   poolctl pool create ci --keys keys.txt -o json | jq -r .client_key")]
@@ -33,12 +42,26 @@ pub struct Args {
     /// File of Gemini keys to import, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: Option<KeySource>,
+    /// Try each key first and leave out those that Gemini refuses, as key import --check does
+    #[arg(long, requires = "keys")]
+    check: bool,
     /// What the pool is for
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
     /// Allow this model and no others; can be repeated, * stands for any characters
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
+    /// A name that callers may use instead of a model's; can be repeated
+    #[arg(long, value_name = "NAME=MODEL", value_parser = alias)]
+    alias: Vec<(String, String)>,
+    /// What answers when a model is overloaded or its quota used up; can be repeated
+    #[arg(long, value_name = "MODEL=MODEL,...", value_parser = fallback)]
+    fallback: Vec<(String, Vec<String>)>,
+    /// Send requests of one conversation to the same key
+    #[arg(long)]
+    sticky: bool,
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// Checks a name before anything is sent.
@@ -46,56 +69,114 @@ pub fn pool_name(text: &str) -> Result<String, pool_shared::PoolNameError> {
     pool_shared::pool_name(text).map(str::to_owned)
 }
 
+/// The service's answer, and what the checks said.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    created: &'a PoolCreated,
+    #[serde(flatten)]
+    probed: Option<&'a Probed>,
+}
+
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let keys = match &args.keys {
         Some(source) => file::read(ctx, source).await?,
-        None => pool_shared::KeyFile::default(),
+        None => KeyFile::default(),
     };
     let client = ctx.client().await?;
-    let mut rest = chunks(&keys.entries);
     let create = PoolCreate {
         name: args.name,
         description: args.description,
         allowed_models: args.allow_model,
-        import: rest.next(),
-        ..PoolCreate::default()
+        aliases: args.alias.into_iter().collect(),
+        fallbacks: args.fallback.into_iter().collect(),
+        sticky: args.sticky,
+        translation: TranslationUpdate::default(),
+        // Keys can only be tried through a pool, so with --check they come after it.
+        import: if args.check { None } else { chunks(&keys.entries).next() },
     };
-    let progress = ctx.out.progress("importing", keys.entries.len() as u64);
+    if args.dry.dry_run {
+        return dry_run(ctx, &client, create, keys.entries.len()).await;
+    }
     let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {
         Code::Timeout => {
             error.hint(format!("it may exist all the same: poolctl pool show '{}'", create.name))
         }
         _ => error,
     })?;
-    progress.add(create.import.map_or(0, |chunk| chunk.keys.len() as u64));
-    let imported = client.import(&created.pool.id, rest, &mut created.import, &progress).await;
-    drop(progress);
-
-    report::add_local(&mut created.import, &keys);
-    if keys.entries.len() > pool_shared::KeyImport::MAX_ENTRIES
-        && let Ok(pool) = client.pool(created.pool.id.as_str()).await
-    {
-        // The answer to the creation counts the first chunk only.
-        created.pool = pool;
-    }
+    let sent = create.import.map_or(0, |chunk| chunk.keys.len());
+    let (probed, filled) = fill(ctx, &client, &mut created, keys, sent, args.check).await;
     let base = client.url().openai_base();
+    let shown = Shown { created: &created, probed: probed.as_ref() };
     // Also after an error further on: the client key is never shown again.
-    ctx.out.result(&created, |view| human(&created, args.keys.is_some(), &base, view))?;
+    ctx.out.result(&shown, |view| human(&shown, args.keys.is_some(), &base, view))?;
     if args.keys.is_none() {
         ctx.out.note(&format!("next: poolctl key import {} --keys FILE", created.pool.name));
     }
-    imported.map_err(|error| {
+    filled.map_err(|error| {
         let name = &created.pool.name;
         error.hint(format!("the pool exists; poolctl key import '{name}' --keys FILE adds what is missing"))
     })?;
-    Ok(report::outcome(&created.import))
+    let refused = probed.is_some_and(|probed| !probed.refused.is_empty());
+    Ok(if refused { Outcome::Partial } else { report::outcome(&created.import) })
 }
 
-fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> String {
-    let PoolCreated { pool, client_key, import } = created;
+/// Sends the keys that did not come with the pool, tried first if wanted.
+async fn fill(
+    ctx: &mut Ctx,
+    client: &Client,
+    created: &mut PoolCreated,
+    mut keys: KeyFile,
+    sent: usize,
+    check: bool,
+) -> (Option<Probed>, Result<(), CliError>) {
+    let mut lines = LineReport::of(&keys);
+    let mut probed = None;
+    if check {
+        match probe(ctx, client, &created.pool.id, &mut keys, &mut lines).await {
+            Ok(said) => probed = Some(said),
+            Err(error) => return (None, Err(error)),
+        }
+    }
+    let rest = keys.entries.get(sent..).unwrap_or_default();
+    let progress = ctx.out.progress("importing", rest.len() as u64);
+    let imported = client.import(&created.pool.id, chunks(rest), &mut created.import, &progress).await;
+    drop(progress);
+    report::add_local(&mut created.import, &keys);
+    if !rest.is_empty()
+        && let Ok(pool) = client.pool(created.pool.id.as_str()).await
+    {
+        // The answer to the creation counts the keys that came with it only.
+        created.pool = pool;
+    }
+    (probed, imported)
+}
+
+/// Nothing is sent but the question whether the name is free.
+async fn dry_run(
+    ctx: &mut Ctx,
+    client: &Client,
+    create: PoolCreate,
+    keys: usize,
+) -> Result<Outcome, CliError> {
+    let pools = client.pools().await?.pools;
+    if pools.iter().any(|pool| pool.name == create.name) {
+        return Err(CliError::new(Code::Conflict, format!("there is a pool '{}' already", create.name)));
+    }
+    let what = format!("create pool {} with {}", create.name, counted(keys, "key"));
+    let mut request = json!(PoolCreate { import: None, ..create });
+    if let Some(fields) = request.as_object_mut() {
+        fields.insert("keys".to_owned(), json!(keys));
+    }
+    ctx.out.would(&what, request)?;
+    Ok(Outcome::Done)
+}
+
+fn human(shown: &Shown, with_keys: bool, base: &str, view: &View) -> Sheet {
+    let PoolCreated { pool, client_key, import } = shown.created;
     let mut parts = vec![format!("{} {} ({})", view.good("created pool"), pool.name, pool.id)];
     if with_keys {
-        parts.push(report::human(import, view));
+        parts.push(report::with_checks(import, shown.probed, view).render(view));
     }
     let title = view.heading("client key (shown once, keep it now)");
     parts.push(format!("{title}\n  {}", client_key.expose()));
@@ -106,12 +187,7 @@ fn human(created: &PoolCreated, with_keys: bool, base: &str, view: &View) -> Str
          -H 'Content-Type: application/json' \\\n    \
          -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello.\"}}]}}'",
         view.heading("try it"),
-        model(pool),
+        usable_model(pool),
     ));
-    parts.join("\n\n")
-}
-
-/// A model that the pool's callers may use.
-fn model(pool: &Pool) -> &str {
-    pool.allowed_models.iter().find(|model| !model.contains('*')).map_or("gemini-2.5-flash", String::as_str)
+    Sheet::from(parts.join("\n\n")).named(pool.name.clone())
 }

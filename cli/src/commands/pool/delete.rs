@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::{
-    commands::PoolRef,
+    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    output::counted,
 };
 
 /// Delete a pool with its keys and client keys
@@ -16,34 +17,44 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl pool delete test
+  poolctl pool delete test --dry-run
   poolctl pool delete test --yes")]
 pub struct Args {
     /// The pool's name or id
     pool: PoolRef,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
-    ctx.can_confirm(args.yes)?;
+    ctx.can_confirm(args.confirm)?;
     let client = ctx.client().await?;
     let pool = client.pool(args.pool.as_str()).await?;
-    if !args.yes {
+    let result = json!({ "deleted": { "id": pool.id, "name": pool.name } });
+    if !args.confirm.yes {
         let id = pool.id.as_str();
         let client_keys = client.client_keys(id).await?.client_keys.len();
-        let requests = client.pool_stats(id).await?.total.requests;
-        let loss = format!("{} keys, {client_keys} client keys, {requests} requests so far", pool.keys);
+        let number = |count: u64| count.try_into().unwrap_or(usize::MAX);
+        let requests = client.pool_stats(id, &[]).await?.total.requests;
+        let loss = format!(
+            "{}, {}, {} so far",
+            counted(number(pool.keys), "key"),
+            counted(client_keys, "client key"),
+            counted(number(requests), "request")
+        );
         let name = &pool.name;
+        if args.confirm.dry_run() {
+            ctx.out.would(&format!("delete pool {name} ({loss})"), result)?;
+            return Ok(Outcome::Done);
+        }
         if requests == 0 {
-            ctx.confirm(false, &format!("Delete pool {name} ({loss})?")).await?;
+            ctx.confirm(args.confirm, &format!("Delete pool {name} ({loss})?")).await?;
         } else {
             let question = format!("This deletes pool {name} ({loss}). Type its name to go on");
-            ctx.confirm_by_name(false, &question, name).await?;
+            ctx.confirm_by_name(args.confirm, &question, name).await?;
         }
     }
     client.delete_pool(&pool.id).await?;
-    let result = json!({ "deleted": { "id": pool.id, "name": pool.name } });
     ctx.out.result(&result, |_| format!("deleted pool {} ({})", pool.name, pool.id))?;
     Ok(Outcome::Done)
 }

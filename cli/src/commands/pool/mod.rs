@@ -1,9 +1,12 @@
 //! `poolctl pool`.
 
 mod change;
+mod copy;
 mod create;
 mod delete;
+mod models;
 mod show;
+mod translation;
 
 pub use show::state;
 
@@ -21,7 +24,10 @@ pub enum Command {
     List(show::ListArgs),
     Create(create::Args),
     Show(show::ShowArgs),
+    Copy(copy::Args),
     Update(change::UpdateArgs),
+    Models(models::Args),
+    Translation(translation::Args),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
     #[command(visible_alias = "rm")]
@@ -33,7 +39,10 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::List(args) => show::list(ctx, args).await,
         Command::Create(args) => create::run(ctx, args).await,
         Command::Show(args) => show::show(ctx, args).await,
+        Command::Copy(args) => copy::run(ctx, args).await,
         Command::Update(args) => change::update(ctx, args).await,
+        Command::Models(args) => models::run(ctx, args).await,
+        Command::Translation(args) => translation::run(ctx, args).await,
         Command::Enable(args) => change::enable(ctx, args).await,
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Delete(args) => delete::run(ctx, args).await,

@@ -1,12 +1,12 @@
 //! `poolctl pool list` and `poolctl pool show`.
 
-use pool_shared::Pool;
+use pool_shared::{Pool, StateCounts};
 
 use crate::{
     commands::PoolRef,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Align, Cell, Table, View},
+    output::{Cell, Table, View, left, right},
 };
 
 /// List the pools
@@ -14,6 +14,7 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl pool list
+  poolctl pool list -o name
   poolctl pool list -o json | jq -r '.pools[].name'")]
 pub struct ListArgs {}
 
@@ -33,21 +34,24 @@ pub async fn list(ctx: &mut Ctx, _: ListArgs) -> Result<Outcome, CliError> {
     if list.pools.is_empty() {
         ctx.out.note("there are no pools; poolctl pool create NAME --keys FILE makes one");
     }
-    ctx.out
-        .result(&list, |view| if list.pools.is_empty() { String::new() } else { table(&list.pools, view) })?;
+    ctx.out.result(&list, |view| table(&list.pools, view))?;
     Ok(Outcome::Done)
 }
 
-fn table(pools: &[Pool], view: &View) -> String {
-    let mut table = Table::new([
-        ("NAME", Align::Left),
-        ("ID", Align::Left),
-        ("STATE", Align::Left),
-        ("KEYS", Align::Right),
-        ("ENABLED", Align::Right),
-        ("CREATED", Align::Left),
-        ("DESCRIPTION", Align::Left),
-    ]);
+fn table(pools: &[Pool], view: &View) -> Table {
+    let columns = [
+        left("NAME"),
+        left("ID"),
+        left("STATE"),
+        right("KEYS"),
+        right("ENABLED"),
+        left("KEY STATES"),
+        left("CREATED"),
+        left("UPDATED").wide(),
+        left("MODELS").wide(),
+        left("DESCRIPTION"),
+    ];
+    let mut table = Table::list("pools", columns);
     for pool in pools {
         table.row([
             pool.name.clone().into(),
@@ -55,11 +59,14 @@ fn table(pools: &[Pool], view: &View) -> String {
             state(pool.enabled),
             view.count(pool.keys).into(),
             view.count(pool.enabled_keys).into(),
+            states(&pool.states).into(),
             view.time(pool.created_at).into(),
+            view.time(pool.updated_at).into(),
+            allowed(pool).into(),
             pool.description.clone().into(),
         ]);
     }
-    table.render(view)
+    table
 }
 
 pub async fn show(ctx: &mut Ctx, args: ShowArgs) -> Result<Outcome, CliError> {
@@ -70,23 +77,54 @@ pub async fn show(ctx: &mut Ctx, args: ShowArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn details(pool: &Pool, base: &str, view: &View) -> String {
-    let models =
-        if pool.allowed_models.is_empty() { "all".to_owned() } else { pool.allowed_models.join(", ") };
+fn details(pool: &Pool, base: &str, view: &View) -> Table {
     let keys = format!("{} ({} enabled)", view.count(pool.keys), view.count(pool.enabled_keys));
-    Table::pairs([
+    let mut pairs: Vec<(&'static str, Cell)> = vec![
         ("name", pool.name.clone().into()),
         ("id", pool.id.to_string().into()),
         ("description", pool.description.clone().into()),
         ("state", state(pool.enabled)),
-        ("models", models.into()),
+        ("models", allowed(pool).into()),
+    ];
+    let settings = &pool.settings;
+    if !settings.aliases.is_empty() {
+        pairs.push(("aliases", aliases(pool).join(", ").into()));
+    }
+    if !settings.fallbacks.is_empty() {
+        pairs.push(("fallbacks", fallbacks(pool).join("; ").into()));
+    }
+    if settings.sticky {
+        pairs.push(("sticky", "yes".into()));
+    }
+    pairs.extend([
         ("keys", keys.into()),
+        ("key states", states(&pool.states).into()),
         ("base URL", base.into()),
         ("version", pool.version.to_string().into()),
         ("created", view.exact_time(pool.created_at).into()),
         ("updated", view.exact_time(pool.updated_at).into()),
-    ])
-    .render(view)
+    ]);
+    Table::pairs(pairs)
+}
+
+/// The allowed models on one line.
+pub fn allowed(pool: &Pool) -> String {
+    if pool.allowed_models.is_empty() { "all".to_owned() } else { pool.allowed_models.join(", ") }
+}
+
+/// `12 healthy, 1 invalid`
+pub fn states(counts: &StateCounts) -> String {
+    counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// `gpt-4o=gemini-2.5-flash`
+pub fn aliases(pool: &Pool) -> Vec<String> {
+    pool.settings.aliases.iter().map(|(name, model)| format!("{name}={model}")).collect()
+}
+
+/// `gemini-2.5-pro=gemini-2.5-flash,gemini-2.5-flash-lite`
+pub fn fallbacks(pool: &Pool) -> Vec<String> {
+    pool.settings.fallbacks.iter().map(|(model, list)| format!("{model}={}", list.join(","))).collect()
 }
 
 /// `enabled` or `disabled`.

@@ -37,7 +37,7 @@ fn flag_beats_environment_beats_profile_beats_default() {
         profile: Some("prod".parse().unwrap()),
         url: Some(url("https://flag.example.com")),
         timeout: Some(Duration::from_secs(5)),
-        insecure: false,
+        ..flags()
     };
     let cases = [
         (

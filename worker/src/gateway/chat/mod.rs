@@ -108,6 +108,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 run.succeeded(&call);
                 return Ok(reply);
             }
+            let mark = attempt.mark.clone();
             let tried = if self.request.stream() {
                 self.stream(&call, attempt).await
             } else {
@@ -116,7 +117,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             match tried {
                 Ok(reply) => {
                     run.succeeded(&call);
-                    return Ok(self.with_notes(reply, &call));
+                    return Ok(mark.put_on(self.with_notes(reply, &call)));
                 }
                 Err(verdict) => run.refused(&call, &verdict),
             }

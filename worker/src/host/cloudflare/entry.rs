@@ -11,6 +11,8 @@ use futures_util::{FutureExt, StreamExt};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use worker::js_sys::Uint8Array;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::WritableStream;
 use worker::{
     Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
     event,
@@ -23,7 +25,6 @@ use crate::admin::AdminError;
 use crate::host::{
     CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS,
 };
-use crate::limits;
 use crate::log::{Log, LogLevel};
 use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
@@ -33,6 +34,10 @@ use crate::store::sql::SqlStore;
 
 /// How long counts wait for others to travel with: what is counted in this time goes in one report.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
+
+/// A body that is too long is read to its end all the same, up to so many times the limit: the runtime cuts
+/// the connection of a client whose body nobody reads, often before that has seen why.
+const READ_TO_THE_END: usize = 4;
 
 thread_local! {
     /// What the requests of this isolate share.
@@ -121,7 +126,7 @@ async fn hand_over(
     };
     let request = match handed_over(request).await? {
         Ok(request) => request,
-        Err(error) => return refused(error.into()),
+        Err(error) => return refused(error),
     };
     let answer = stub.fetch(request).await;
     if changes {
@@ -132,15 +137,15 @@ async fn hand_over(
 
 /// The request as it goes on, with the headers that the service looks at. Its body is read here: a
 /// body that is passed on unread and that nobody reads there costs the client its connection.
-async fn handed_over(request: Request) -> worker::Result<Result<Request, IncomingBodyError>> {
+async fn handed_over(request: Request) -> worker::Result<Result<Request, AdminError>> {
     let (url, method) = (request.url()?, request.method());
     let request = incoming(request)?;
     let mut headers = request.headers;
     let mut init = RequestInit::new();
-    if crate::admin::wants_body(&request.method, &request.path, &headers) {
-        match request.body.read(limits::BODY).await {
+    if let Some(limit) = crate::admin::wanted_body(&request.method, &request.path, &headers) {
+        match request.body.read(limit).await {
             Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
         };
     }
     // The runtime sets it anew.
@@ -264,7 +269,12 @@ impl IncomingBody for WorkerBody {
     async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
         let length = self.0.headers().get("content-length").ok().flatten();
         match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(length) if length > limit => Err(IncomingBodyError::TooLarge),
+            Some(length) if length > limit => {
+                if length <= limit.saturating_mul(READ_TO_THE_END) {
+                    discard(&self.0).await;
+                }
+                Err(IncomingBodyError::TooLarge)
+            }
             // The runtime holds the body to its announced length, so it can cross in one piece.
             Some(_) => self.0.bytes().await.map(Bytes::from).map_err(|_| IncomingBodyError::Broken),
             None => read_stream(self.0, limit).await,
@@ -276,12 +286,25 @@ async fn read_stream(mut request: Request, limit: usize) -> Result<Bytes, Incomi
     // A request without a body has no stream.
     let Ok(mut stream) = request.stream() else { return Ok(Bytes::new()) };
     let mut whole = Vec::new();
+    let mut length = 0_usize;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| IncomingBodyError::Broken)?;
-        if whole.len() + chunk.len() > limit {
-            return Err(IncomingBodyError::TooLarge);
+        length = length.saturating_add(chunk.len());
+        if length <= limit {
+            whole.extend_from_slice(&chunk);
+        } else if length > limit.saturating_mul(READ_TO_THE_END) {
+            break;
+        } else {
+            whole = Vec::new();
         }
-        whole.extend_from_slice(&chunk);
     }
-    Ok(whole.into())
+    if length > limit { Err(IncomingBodyError::TooLarge) } else { Ok(whole.into()) }
+}
+
+/// Reads a body to its end without letting it into wasm.
+async fn discard(request: &Request) {
+    if let (Some(body), Ok(nowhere)) = (request.inner().body(), WritableStream::new()) {
+        // A client that leaves meanwhile needs no answer.
+        let _ = JsFuture::from(body.pipe_to(&nowhere)).await;
+    }
 }

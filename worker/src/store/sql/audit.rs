@@ -111,3 +111,41 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<AuditEntry>, StoreError> {
     };
     read_rows(outcome)?.into_iter().map(entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::host::native::Sqlite;
+    use crate::store::ConfigStore;
+    use crate::store::sql::{SqlDatabase, SqlStore};
+
+    async fn ids(store: &SqlStore<Sqlite>) -> Vec<u64> {
+        let (since, before) = (Timestamp::from_second(0).unwrap(), 1 << 40);
+        let filter = AuditFilter { before, since, pool: None, actor: None, action: None, limit: 1_000 };
+        store.audit(&filter).await.unwrap().into_iter().map(|entry| entry.id).collect()
+    }
+
+    #[tokio::test]
+    async fn the_audit_is_bounded_where_it_grows() {
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        let store = SqlStore::new(sqlite.clone());
+        let then = Timestamp::from_second(1_800_000_000).unwrap();
+        let note = async |at, count| store.note(Change::of_a_test(at), count).await.unwrap();
+        for _ in 0..25 {
+            note(then, 1).await;
+        }
+        note(then, 0).await;
+        assert_eq!(ids(&store).await.len(), 25, "what changed nothing is not noted");
+        let later = then + KEPT + Duration::from_secs(1);
+        for left in [16, 7, 3, 4] {
+            note(later, 1).await;
+            assert_eq!(ids(&store).await.len(), left, "each takes ten old ones along");
+        }
+        let grown = Statement::new("UPDATE audit SET id = 200000 WHERE id = (SELECT max(id) FROM audit)", []);
+        sqlite.batch(vec![grown]).await.unwrap();
+        note(later, 1).await;
+        assert_eq!(ids(&store).await, [200_001, 200_000], "and so does what is too far behind");
+    }
+}

@@ -3,6 +3,8 @@
 //! Whether a try may be made, and that it counts as failed until the password was right, is one
 //! transaction: of many tries at once no more get through than one after the other would.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -30,8 +32,9 @@ macro_rules! free_at {
 pub(super) fn attempt(attempt: &LoginTry) -> Result<Vec<Statement>, StoreError> {
     let (source, now) = (SqlValue::from(attempt.source.as_str()), SqlValue::from(attempt.now));
     let [own, everybody] = attempt.rules;
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let rule = |source: &str, rule: TryRule| {
-        json!([source, rule.free, rule.first.as_millis() as u64, rule.longest.as_millis() as u64])
+        json!([source, rule.free, milliseconds(rule.first), milliseconds(rule.longest)])
     };
     let rules = json_text(&[rule(attempt.source.as_str(), own), rule(EVERYBODY, everybody)])?;
     Ok(vec![

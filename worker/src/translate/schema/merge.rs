@@ -39,9 +39,9 @@ pub(super) fn into(base: &mut Map<String, Value>, part: Value) {
 }
 
 /// A function's parameters must be one object: alternatives between objects become one object with all of their
-/// properties, of which those are required that every alternative requires.
-pub(super) fn root_alternatives(root: &mut Map<String, Value>) {
-    let Some(Value::Array(branches)) = root.get("anyOf") else { return };
+/// properties, of which those are required that every alternative requires. Whether there was anything to do.
+pub(super) fn root_alternatives(root: &mut Map<String, Value>) -> bool {
+    let Some(Value::Array(branches)) = root.get("anyOf") else { return false };
     let object = |branch: &Value| {
         branch.get("$ref").is_none()
             && branch.get("anyOf").is_none()
@@ -50,7 +50,7 @@ pub(super) fn root_alternatives(root: &mut Map<String, Value>) {
     let null = |branch: &Value| branch.get("type").is_some_and(|kind| kind == "null");
     let objects: Vec<&Value> = branches.iter().filter(|branch| !null(branch)).collect();
     if objects.is_empty() || !objects.iter().all(|branch| object(branch)) {
-        return;
+        return false;
     }
     let required_by_all = |name: &Value| {
         objects.iter().all(|branch| {
@@ -74,4 +74,5 @@ pub(super) fn root_alternatives(root: &mut Map<String, Value>) {
         merged.insert("required".into(), Value::Array(required));
     }
     into(root, Value::Object(merged));
+    true
 }

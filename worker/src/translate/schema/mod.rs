@@ -54,14 +54,17 @@ pub(super) fn normalise(schema: &Value) -> Normalised {
 
 /// Normalises the schema of a function's parameters, which must be an object.
 pub(super) fn parameters(schema: &Value) -> Parameters {
-    let Normalised { schema, lossy } = normalise(schema);
+    let Normalised { mut schema, lossy } = normalise(schema);
+    if schema.as_object_mut().is_some_and(merge::root_alternatives) {
+        // What only a part that is gone referred to goes too.
+        schema = normalise(&schema).schema;
+    }
     let Value::Object(mut root) = schema else {
         // `true` or `false`: anything, so nothing in particular.
         return Parameters { schema: None, wrapped: false, lossy };
     };
     // Back at the end when all else is said: the model sees the order.
     let definitions = root.shift_remove("$defs");
-    merge::root_alternatives(&mut root);
     let is_object = match root.get("type") {
         None => true,
         Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),

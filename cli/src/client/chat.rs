@@ -1,0 +1,226 @@
+//! One chat request through a pool, as any caller would make it.
+//!
+//! In: a client key, a model, a prompt. Out: the answer, piece by piece, then what is known of it.
+//! Never: the admin token, which has no business on the data plane.
+
+use std::time::{Duration, Instant};
+
+use pool_shared::{ErrorCode, Secret};
+use reqwest::{Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Client, ClientError};
+use crate::error::{CliError, Code};
+
+/// No answer takes a day; each silence in it has a limit of its own.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// What to ask.
+pub struct Chat {
+    /// The model or alias.
+    pub model: String,
+    /// The user's message.
+    pub prompt: String,
+    /// Whether to take the answer piece by piece.
+    pub stream: bool,
+}
+
+/// What is known of an answer.
+#[derive(Debug, Default, Serialize)]
+pub struct Chatted {
+    /// The model that answered.
+    pub model: String,
+    /// The id of the key that answered.
+    pub key: Option<String>,
+    /// How many attempts it took.
+    pub attempts: Option<u32>,
+    /// Parameters that had no effect.
+    pub dropped: Option<String>,
+    /// Milliseconds from the request to the first piece of the answer.
+    pub first_byte_ms: u64,
+    /// Milliseconds from the request to the end of the answer.
+    pub total_ms: u64,
+    /// The answer's text.
+    pub answer: String,
+    /// Why it ended there.
+    pub finish_reason: Option<String>,
+    /// The tokens, as the service counted them.
+    pub usage: Option<Value>,
+    /// The request's id in the service's log.
+    pub request_id: Option<String>,
+}
+
+/// The pieces of an answer that matter here; whole answers and stream events have them both.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<Value>,
+    error: Option<OpenAiError>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(alias = "delta")]
+    message: Option<Message>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OpenAiError {
+    message: String,
+    code: Option<Value>,
+}
+
+impl Client {
+    /// Sends one chat request and hands on the text as it comes.
+    pub async fn chat(
+        &self,
+        client_key: &Secret,
+        chat: &Chat,
+        mut on_text: impl FnMut(&str) -> Result<(), CliError>,
+    ) -> Result<Chatted, CliError> {
+        let mut body =
+            json!({ "model": chat.model, "messages": [{ "role": "user", "content": chat.prompt }] });
+        if chat.stream
+            && let Some(fields) = body.as_object_mut()
+        {
+            fields.insert("stream".to_owned(), json!(true));
+            fields.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+        }
+        let mut key = header::HeaderValue::try_from(format!("Bearer {}", client_key.expose()))
+            .map_err(|_| CliError::usage("the client key holds characters that cannot be sent"))?;
+        key.set_sensitive(true);
+        let url = format!("{}/chat/completions", self.options.url.openai_base());
+        // The limit is for each silence, not for the whole of a long answer.
+        let request = self.http.post(url).header(header::AUTHORIZATION, key).timeout(LONGEST).json(&body);
+        let began = Instant::now();
+        let response = self.patiently(request.send()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response, self).await);
+        }
+        let mut chatted = described(&response);
+        chatted.model.clone_from(&chat.model);
+        let model = response.headers().get("x-pool-model").and_then(|value| value.to_str().ok());
+        if let Some(model) = model {
+            model.clone_into(&mut chatted.model);
+        }
+        self.read(response, began, chat.stream, &mut chatted, &mut on_text).await?;
+        chatted.total_ms = milliseconds(began);
+        Ok(chatted)
+    }
+
+    async fn read(
+        &self,
+        mut response: Response,
+        began: Instant,
+        stream: bool,
+        chatted: &mut Chatted,
+        on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let mut pending = Vec::new();
+        let mut ended = !stream;
+        while let Some(chunk) = self.patiently(response.chunk()).await? {
+            if chatted.first_byte_ms == 0 {
+                chatted.first_byte_ms = milliseconds(began).max(1);
+            }
+            pending.extend_from_slice(&chunk);
+            while stream && let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line);
+                match line.trim().strip_prefix("data:").map(str::trim) {
+                    Some("[DONE]") => ended = true,
+                    Some(data) => take(data.as_bytes(), chatted, on_text)?,
+                    None => {}
+                }
+            }
+        }
+        if !stream {
+            take(&pending, chatted, on_text)?;
+        }
+        if ended { Ok(()) } else { Err(broken("the stream ended before the answer did")) }
+    }
+
+    /// Waits for the other side or for Ctrl-C, and not longer than `--timeout`.
+    async fn patiently<T>(&self, exchange: impl Future<Output = reqwest::Result<T>>) -> Result<T, CliError> {
+        let limit = self.options.timeout;
+        let answered = self.interrupt.wait(tokio::time::timeout(limit, exchange)).await?;
+        match answered {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.explain(ClientError::transport(&error, limit))),
+            Err(_) => Err(self.explain(ClientError::Timeout(limit))),
+        }
+    }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// What the headers say.
+fn described(response: &Response) -> Chatted {
+    let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    Chatted {
+        key: text("x-pool-key"),
+        attempts: text("x-pool-attempts").and_then(|number| number.parse().ok()),
+        dropped: text("x-pool-dropped"),
+        request_id: text("x-request-id"),
+        ..Chatted::default()
+    }
+}
+
+fn take(
+    data: &[u8],
+    chatted: &mut Chatted,
+    on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let part: Part =
+        serde_json::from_slice(data).map_err(|_| broken("an answer that is no chat completion"))?;
+    if let Some(error) = part.error {
+        return Err(broken(&error.message));
+    }
+    for choice in part.choices {
+        if let Some(text) = choice.message.and_then(|message| message.content) {
+            on_text(&text)?;
+            chatted.answer.push_str(&text);
+        }
+        chatted.finish_reason = choice.finish_reason.or(chatted.finish_reason.take());
+    }
+    chatted.usage = part.usage.or(chatted.usage.take());
+    Ok(())
+}
+
+fn broken(why: &str) -> CliError {
+    CliError::new(Code::UnexpectedAnswer, "the answer broke off").cause(why.to_owned())
+}
+
+/// What the service's OpenAI envelope says, as an error of this program.
+async fn refusal(response: Response, client: &Client) -> CliError {
+    let status = response.status();
+    let request_id = described(&response).request_id;
+    let body = client.patiently(response.bytes()).await.unwrap_or_default();
+    let code = match status {
+        StatusCode::UNAUTHORIZED => ErrorCode::Unauthorized,
+        StatusCode::FORBIDDEN => ErrorCode::Forbidden,
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::TOO_MANY_REQUESTS => ErrorCode::RateLimited,
+        StatusCode::BAD_REQUEST => ErrorCode::InvalidRequest,
+        _ => ErrorCode::Unavailable,
+    };
+    let error = CliError::new(Code::Service(code), format!("the request failed with status {status}"));
+    let said = serde_json::from_slice::<Part>(&body).ok().and_then(|part| part.error);
+    let error = match said {
+        Some(OpenAiError { message, code: Some(Value::String(code)) }) => {
+            error.cause(format!("{code}: {message}"))
+        }
+        Some(OpenAiError { message, .. }) => error.cause(message),
+        None => error,
+    };
+    error.answer(status.as_u16(), request_id)
+}

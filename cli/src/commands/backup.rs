@@ -1,0 +1,269 @@
+//! `poolctl backup` and `poolctl restore`: the whole configuration in one file.
+//!
+//! A restore is an apply of what the backup says, so it can be run again and shows what it changes.
+//! Client keys cannot be in a backup: the service has only their hashes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use pool_shared::{ExportedKey, Key, KeyChange, KeyId, KeyImportEntry, Pool, PoolSettings};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Confirm,
+    key::{KeySource, bytes, can_reveal},
+    manifest::{Change, Manifest, PoolSpec, Present, changes, make, new_pool, old_pool},
+};
+use crate::{
+    client::{Client, KeyFilter},
+    config::write_file,
+    ctx::Ctx,
+    error::{CliError, Code, Outcome},
+    output::counted,
+};
+
+/// The version of the file's format.
+const FORMAT: u32 = 1;
+
+/// Write the whole configuration into a file that only you can read
+///
+/// Pools with their settings and the names of their client keys; with --keys also the Gemini keys
+/// in clear, which needs a token with the scope keys:export and --reveal. Client keys themselves
+/// are never in it: the service has only their hashes. Counts are not part of the configuration.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl backup --to pools-backup.json
+  poolctl backup --to full-backup.json --keys --reveal")]
+pub struct BackupArgs {
+    /// The file; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// Also the Gemini keys
+    #[arg(long)]
+    keys: bool,
+    /// Yes, write the keys in clear
+    #[arg(long, requires = "keys")]
+    reveal: bool,
+}
+
+/// Make the service's pools what a backup says
+///
+/// Missing pools are created, each with a new client key that is shown once; settings are set;
+/// missing keys are added where the backup has keys. --prune removes what the backup does not have.
+/// Running it again changes nothing.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl restore full-backup.json --dry-run
+  poolctl restore full-backup.json
+  poolctl restore full-backup.json --prune --yes")]
+pub struct RestoreArgs {
+    /// The backup, - for standard input
+    #[arg(value_name = "FILE")]
+    from: KeySource,
+    /// Also remove what the backup does not have
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+struct Backup {
+    format: u32,
+    at: Timestamp,
+    service: String,
+    pools: Vec<SavedPool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPool {
+    name: String,
+    description: String,
+    enabled: bool,
+    allowed_models: Vec<String>,
+    #[serde(flatten)]
+    settings: PoolSettings,
+    client_keys: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<ExportedKey>>,
+}
+
+pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError> {
+    if args.keys {
+        can_reveal(args.reveal)?;
+    }
+    if args.to.exists() {
+        return Err(CliError::new(Code::Conflict, format!("{} is there already", args.to.display()))
+            .hint("give another name, or move it away"));
+    }
+    let client = ctx.client().await?;
+    let pools = client.pools().await?.pools;
+    let progress = ctx.out.progress("saving pools", pools.len() as u64);
+    let mut saved = Vec::new();
+    for pool in pools {
+        saved.push(save(&client, pool, args.keys).await?);
+        progress.add(1);
+    }
+    drop(progress);
+    let keys: usize = saved.iter().filter_map(|pool| pool.keys.as_ref().map(Vec::len)).sum();
+    let backup =
+        Backup { format: FORMAT, at: Timestamp::now(), service: client.url().to_string(), pools: saved };
+    let text = serde_json::to_string_pretty(&backup)
+        .map_err(|error| CliError::new(Code::Local, "cannot write this as JSON").cause(error.to_string()))?;
+    write_file(&args.to, &text, 0o600).map_err(|error| CliError::file("write", &args.to, &error))?;
+    let pools = backup.pools.len();
+    let result = json!({ "file": args.to, "pools": pools, "keys": keys });
+    ctx.out.result(&result, |_| {
+        let (pools, keys) = (counted(pools, "pool"), counted(keys, "key"));
+        format!("{pools} and {keys} written to {}, mode 600", args.to.display())
+    })?;
+    Ok(Outcome::Done)
+}
+
+async fn save(client: &Client, pool: Pool, with_keys: bool) -> Result<SavedPool, CliError> {
+    let client_keys = client.client_keys(pool.id.as_str()).await?.client_keys;
+    let keys = if with_keys { Some(client.export_keys(&pool.id, &[]).await?) } else { None };
+    Ok(SavedPool {
+        name: pool.name,
+        description: pool.description,
+        enabled: pool.enabled,
+        allowed_models: pool.allowed_models,
+        settings: pool.settings,
+        client_keys: client_keys.into_iter().map(|key| key.name).collect(),
+        keys,
+    })
+}
+
+pub async fn restore(ctx: &mut Ctx, args: RestoreArgs) -> Result<Outcome, CliError> {
+    let text = bytes(ctx, &args.from).await?;
+    // The parser's message repeats values, and values may be keys.
+    let backup: Backup = serde_json::from_slice(&text).map_err(|error| {
+        CliError::usage(format!("{} is not a backup", args.from)).cause(format!(
+            "near line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if backup.format != FORMAT {
+        return Err(CliError::usage(format!(
+            "the backup has format {}, this poolctl reads {FORMAT}",
+            backup.format
+        )));
+    }
+    let client = ctx.client().await?;
+    let manifest = manifest(&backup);
+    let planned = plan(ctx, &client, &backup, &manifest, args.prune).await?;
+    make(ctx, &client, &manifest, &planned, Path::new(""), args.confirm).await?;
+    if args.confirm.dry_run() {
+        return Ok(Outcome::Done);
+    }
+    set_enabled(ctx, &client, &backup).await?;
+    Ok(Outcome::Done)
+}
+
+fn manifest(backup: &Backup) -> Manifest {
+    let spec = |pool: &SavedPool| PoolSpec {
+        description: Some(pool.description.clone()),
+        enabled: Some(pool.enabled),
+        allowed_models: Some(pool.allowed_models.clone()),
+        sticky: Some(pool.settings.sticky),
+        aliases: Some(pool.settings.aliases.clone()),
+        fallbacks: Some(pool.settings.fallbacks.clone()),
+        translation: Some(pool.settings.translation.from_defaults()),
+        keys: None,
+        client_keys: None,
+    };
+    Manifest { pools: backup.pools.iter().map(|pool| (pool.name.clone(), spec(pool))).collect() }
+}
+
+async fn plan(
+    ctx: &mut Ctx,
+    client: &Client,
+    backup: &Backup,
+    manifest: &Manifest,
+    prune: bool,
+) -> Result<Vec<Change>, CliError> {
+    let mut present: BTreeMap<_, _> =
+        client.pools().await?.pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
+    let mut all = Vec::new();
+    for saved in &backup.pools {
+        let Some(spec) = manifest.pools.get(&saved.name) else { continue };
+        let entries: Option<Vec<KeyImportEntry>> =
+            saved.keys.as_ref().map(|keys| keys.iter().map(|key| key.entry.clone()).collect());
+        match present.remove(&saved.name) {
+            None => all.push(new_pool(&saved.name, spec, entries)),
+            Some(pool) => {
+                let keys = match &entries {
+                    Some(_) => client.keys(pool.id.as_str(), &KeyFilter::default(), None).await?.keys,
+                    None => Vec::new(),
+                };
+                let there = Present { pool, keys, client_keys: Vec::new() };
+                let (found, notes) = changes(spec, &there, entries.as_deref(), prune);
+                all.extend(found);
+                for note in notes {
+                    ctx.out.note(&note);
+                }
+            }
+        }
+    }
+    if prune {
+        all.extend(present.values().map(old_pool));
+    }
+    Ok(all)
+}
+
+/// Keys are in use again, or not, as they were. An import makes keys that are in use, so this comes
+/// after it; they are found by what the service shows of them.
+async fn set_enabled(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<(), CliError> {
+    for saved in backup.pools.iter().filter(|pool| pool.keys.is_some()) {
+        let pool = client.pool(&saved.name).await?;
+        let keys = client.keys(pool.id.as_str(), &KeyFilter::default(), None).await?.keys;
+        let (differing, unclear) = differing(saved.keys.as_deref().unwrap_or_default(), &keys);
+        if unclear > 0 {
+            ctx.out.warn(&format!(
+                "pool {}: {} out of use cannot be told from others, and may be in use now",
+                pool.name,
+                counted(unclear, "key")
+            ));
+        }
+        for enabled in [true, false] {
+            let is = differing.iter().filter(|(_, wanted)| *wanted == enabled);
+            let ids: Vec<KeyId> = is.map(|(id, _)| id.clone()).collect();
+            if !ids.is_empty() {
+                let set = KeyChange { enabled: Some(enabled), ..KeyChange::default() };
+                client.update_keys(&pool.id, &ids, &set).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keys that are in use and should not be, or the other way round; and how many of those out of use
+/// cannot be found.
+fn differing(saved: &[ExportedKey], keys: &[Key]) -> (Vec<(KeyId, bool)>, usize) {
+    let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
+    for key in keys {
+        present.entry(key.masked.as_str()).or_default().push(key);
+    }
+    let (mut differing, mut unclear) = (Vec::new(), 0);
+    for wanted in saved {
+        match present.get(masked(wanted).as_str()).map(Vec::as_slice) {
+            Some([key]) if key.enabled != wanted.enabled => differing.push((key.id.clone(), wanted.enabled)),
+            Some([_]) => {}
+            _ if wanted.enabled => {}
+            _ => unclear += 1,
+        }
+    }
+    (differing, unclear)
+}
+
+fn masked(key: &ExportedKey) -> String {
+    pool_shared::GeminiKey::parse(key.entry.key.expose()).map(|key| key.masked()).unwrap_or_default()
+}

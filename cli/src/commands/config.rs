@@ -1,0 +1,91 @@
+//! `poolctl config`: what holds for this run, and where each setting came from.
+
+use serde::Serialize;
+
+use crate::{
+    client::TokenSource,
+    config::{ProfileName, ServiceUrl, Setting, TokenPlan},
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Sheet, Table, left},
+};
+
+/// Show the settings and where each came from, without asking the service
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl config
+  poolctl config --profile local -o json | jq -r .url.value")]
+pub struct Args {}
+
+/// Every setting with its source.
+#[derive(Serialize)]
+pub struct SettingsReport {
+    profile: Setting<ProfileName>,
+    url: Option<Setting<ServiceUrl>>,
+    token: TokenReport,
+    timeout_s: Setting<f64>,
+    output: Setting<String>,
+    config: String,
+}
+
+/// The token's source alone: its text is nobody's business.
+#[derive(Serialize)]
+struct TokenReport {
+    source: Option<String>,
+}
+
+impl SettingsReport {
+    /// What holds for this run.
+    pub fn of(ctx: &Ctx) -> Self {
+        let settings = &ctx.settings;
+        let plan = settings.url.as_ref().and_then(|url| settings.token_plan(&url.value).ok());
+        let source = match plan {
+            Some(TokenPlan::Environment(_)) => Some(TokenSource::Environment.to_string()),
+            Some(TokenPlan::Stored(store, _)) => Some(ctx.token_source(store).to_string()),
+            Some(TokenPlan::Withheld(_) | TokenPlan::Missing) | None => None,
+        };
+        let (timeout, output) = (&settings.timeout, &settings.output);
+        Self {
+            profile: settings.profile.clone(),
+            url: settings.url.clone(),
+            token: TokenReport { source },
+            timeout_s: Setting { value: timeout.value.as_secs_f64(), source: timeout.source.clone() },
+            output: Setting { value: output.value.name(), source: output.source.clone() },
+            config: ctx.dir.config().display().to_string(),
+        }
+    }
+
+    /// The settings as a table, and the file that they may stand in.
+    pub fn sheet(&self, sheet: Sheet) -> Sheet {
+        let mut table = Table::new([left("SETTING"), left("VALUE"), left("SOURCE")]);
+        let (profile, timeout, output) = (&self.profile, &self.timeout_s, &self.output);
+        let none = || ("(none)".to_owned(), String::new());
+        let (url, url_source) = match &self.url {
+            Some(url) => (url.value.to_string(), url.source.to_string()),
+            None => none(),
+        };
+        let (token, token_source) = match &self.token.source {
+            Some(source) => ("[redacted]".to_owned(), source.clone()),
+            None => none(),
+        };
+        let rows = [
+            ("profile", profile.value.to_string(), profile.source.to_string()),
+            ("url", url, url_source),
+            ("token", token, token_source),
+            ("timeout", format!("{} s", timeout.value), timeout.source.to_string()),
+            ("output", output.value.clone(), output.source.to_string()),
+        ];
+        for (name, value, source) in rows {
+            table.row([name.into(), value.into(), source.into()]);
+        }
+        sheet.table(table).text(format!("config: {}", self.config))
+    }
+}
+
+pub fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
+    ctx.known_profile()?;
+    let report = SettingsReport::of(ctx);
+    ctx.out.result(&report, |_| report.sheet(Sheet::new()))?;
+    Ok(Outcome::Done)
+}

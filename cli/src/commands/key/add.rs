@@ -1,0 +1,116 @@
+//! `poolctl key add`: one key, with what is known of it.
+
+use pool_shared::{GeminiKey, KeyImport, KeyImportEntry, Limits, Secret, Weight};
+use serde_json::json;
+
+use super::{PoolArg, report};
+use crate::{
+    commands::DryRun,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::prompt,
+};
+
+/// Add one Gemini key to a pool
+///
+/// Asks for the key without showing it, or reads it from standard input. A key is never an
+/// argument: every process on the machine could read it there.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key add prod --name laptop --tag team-b
+  pass show gemini/paid | poolctl key add prod --weight 10 --project my-project --rpm 1000 --rpd 10000")]
+pub struct Args {
+    #[command(flatten)]
+    pool: PoolArg,
+    /// Its share of the traffic, 0 to 1000
+    #[arg(long, default_value = "1")]
+    weight: Weight,
+    /// A label to select it by
+    #[arg(long, default_value = "", hide_default_value = true)]
+    tag: String,
+    /// A name to know it by
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    /// Its Google project: keys of one project share their quotas
+    #[arg(long, default_value = "", hide_default_value = true)]
+    project: String,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+/// A project's quotas for each model.
+#[derive(clap::Args, Clone, Copy)]
+pub struct LimitArgs {
+    /// Requests a minute that its project may make of each model
+    #[arg(long, value_name = "COUNT")]
+    rpm: Option<u64>,
+    /// Requests a day
+    #[arg(long, value_name = "COUNT")]
+    rpd: Option<u64>,
+    /// Input tokens a minute
+    #[arg(long, value_name = "COUNT")]
+    tpm: Option<u64>,
+    /// Input tokens a day
+    #[arg(long, value_name = "COUNT")]
+    tpd: Option<u64>,
+}
+
+impl LimitArgs {
+    /// The limits that were given.
+    pub fn get(self) -> Limits {
+        Limits {
+            requests_per_minute: self.rpm,
+            requests_per_day: self.rpd,
+            tokens_per_minute: self.tpm,
+            tokens_per_day: self.tpd,
+        }
+    }
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let pool = args.pool.get()?;
+    let key = read(ctx).await?;
+    let client = ctx.client().await?;
+    let pool = client.pool(pool.as_str()).await?;
+    let entry = KeyImportEntry {
+        key: Secret::new(key.expose()),
+        line: None,
+        weight: args.weight,
+        tag: args.tag,
+        name: args.name,
+        project: args.project,
+        limits: args.limits.get(),
+    };
+    if args.dry.dry_run {
+        let request = json!({ "key": key.masked(), "weight": entry.weight, "tag": entry.tag,
+            "name": entry.name, "project": entry.project, "limits": entry.limits });
+        ctx.out.would(&format!("add {key} to pool {}", pool.name), request)?;
+        return Ok(Outcome::Done);
+    }
+    let progress = ctx.out.progress("adding", 1);
+    let mut report = pool_shared::KeyImportReport::default();
+    let chunk = KeyImport { keys: vec![entry] };
+    client.import(&pool.id, std::iter::once(chunk), &mut report, &progress).await?;
+    drop(progress);
+    ctx.out.result(&report, |_| match report.added {
+        0 => format!("{key} was in pool {} already, and stays as it is", pool.name),
+        _ => format!("added {key} to pool {}", pool.name),
+    })?;
+    Ok(report::outcome(&report))
+}
+
+async fn read(ctx: &mut Ctx) -> Result<GeminiKey, CliError> {
+    let text = if ctx.out.interactive() {
+        prompt::password(&ctx.interrupt, "Gemini key").await?
+    } else {
+        super::file::first_line(ctx, "the key").await?
+    };
+    GeminiKey::parse(text.expose()).map_err(|error| {
+        CliError::usage("this is not a Gemini key")
+            .cause(error.to_string())
+            .hint("poolctl key import takes a file of several keys")
+    })
+}

@@ -1,0 +1,144 @@
+//! `poolctl key check`: what Gemini says to each key now.
+
+use std::collections::BTreeMap;
+
+use pool_shared::{CheckedKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict};
+use serde::Serialize;
+
+use super::select::{SelectArgs, Selection};
+use crate::{
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Cell, Sheet, Table, View, left},
+};
+
+/// Try keys now with a smallest request each
+///
+/// The service learns from it as from any request. Every check spends a request of the key's quota.
+/// Exit code 3 when a key is neither valid nor limited: a limited key is a good one whose quota is
+/// used up.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key check prod --all
+  poolctl key check prod --state invalid,suspect
+  poolctl key check prod --all -o json | jq '.verdicts'
+  poolctl key list prod --tag new -o name | poolctl key check prod -")]
+pub struct Args {
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+/// What became of all checks.
+#[derive(Serialize)]
+pub struct Checked {
+    /// How many keys got each verdict.
+    pub verdicts: BTreeMap<KeyVerdict, u64>,
+    /// Key by key.
+    pub keys: Vec<CheckedKey>,
+    /// Ids that the pool does not have.
+    pub missing: Vec<KeyId>,
+}
+
+impl From<KeyCheckReport> for Checked {
+    fn from(report: KeyCheckReport) -> Self {
+        let mut verdicts = BTreeMap::new();
+        for key in &report.results {
+            *verdicts.entry(key.verdict).or_default() += 1;
+        }
+        Self { verdicts, keys: report.results, missing: report.missing }
+    }
+}
+
+impl Checked {
+    /// Keys that are no good, or of which nothing could be learnt, are what somebody has to look at.
+    pub fn outcome(&self) -> Outcome {
+        let fine = self.keys.iter().all(|key| matches!(key.verdict, KeyVerdict::Valid | KeyVerdict::Limited));
+        if fine && self.missing.is_empty() { Outcome::Done } else { Outcome::Partial }
+    }
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let (pool, selection) = args.select.get(ctx).await?;
+    let client = ctx.client().await?;
+    let pool = client.pool(pool.as_str()).await?;
+    let ids: Vec<KeyId> = match selection {
+        Selection::Ids(ids) => ids,
+        Selection::Filter(filter) => {
+            let keys = client.keys(pool.id.as_str(), &filter, None).await?.keys;
+            keys.into_iter().map(|key| key.id).collect()
+        }
+    };
+    if ids.is_empty() {
+        ctx.out.note(&format!("no key of pool {} matches", pool.name));
+    }
+    if args.select.confirm.dry_run() {
+        ctx.out.would(&format!("check {} keys of pool {}", ids.len(), pool.name), serde_json::json!(ids))?;
+        return Ok(Outcome::Done);
+    }
+    let progress = ctx.out.progress("checking", ids.len() as u64);
+    let checks = ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), keys: Vec::new() });
+    let (report, ended) = client.check(&pool.id, checks.collect(), &progress).await;
+    drop(progress);
+    let checked = Checked::from(report);
+    if ended.is_ok() || !checked.keys.is_empty() {
+        ctx.out.result(&checked, |view| sheet(&checked, view))?;
+    }
+    ended
+        .map_err(|error| error.cause(format!("{} of {} keys were checked", checked.keys.len(), ids.len())))?;
+    Ok(checked.outcome())
+}
+
+fn sheet(checked: &Checked, view: &View) -> Sheet {
+    let columns = ["ID", "KEY", "VERDICT", "UNTIL", "MODEL", "MESSAGE"].map(left);
+    let mut table = Table::list("keys", columns);
+    for key in &checked.keys {
+        table.row([
+            key.id.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+            key.masked.clone().into(),
+            cell(key.verdict),
+            view.time_if_any(key.until).into(),
+            key.model.clone().unwrap_or_default().into(),
+            key.message.clone().into(),
+        ]);
+    }
+    let missing = match checked.missing.len() {
+        0 => String::new(),
+        count => view.bad(&format!("{count} ids are not in the pool")),
+    };
+    Sheet::new().table(table).text(summary(&checked.verdicts)).text(missing)
+}
+
+/// `12 valid, 1 limited`
+pub fn summary(verdicts: &BTreeMap<KeyVerdict, u64>) -> String {
+    verdicts
+        .iter()
+        .map(|(verdict, count)| format!("{count} {}", name(*verdict)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The verdict's name on the wire.
+pub fn name(verdict: KeyVerdict) -> &'static str {
+    match verdict {
+        KeyVerdict::Valid => "valid",
+        KeyVerdict::Limited => "limited",
+        KeyVerdict::Invalid => "invalid",
+        KeyVerdict::Suspended => "suspended",
+        KeyVerdict::Blocked => "blocked",
+        KeyVerdict::Billing => "billing",
+        KeyVerdict::Leaked => "leaked",
+        KeyVerdict::Unreachable => "unreachable",
+        KeyVerdict::Malformed => "malformed",
+        KeyVerdict::Unknown => "unknown",
+    }
+}
+
+fn cell(verdict: KeyVerdict) -> Cell {
+    let name = name(verdict).to_owned();
+    match verdict {
+        KeyVerdict::Valid => Cell::Good(name),
+        KeyVerdict::Limited | KeyVerdict::Unreachable | KeyVerdict::Unknown => Cell::Fair(name),
+        _ => Cell::Bad(name),
+    }
+}

@@ -1,0 +1,92 @@
+//! `poolctl key show`: one key, with what it served.
+
+use pool_shared::{ErrorCode, Key, KeyId, KeyStats};
+use serde_json::json;
+
+use super::list::{limits_text, state_cell, why};
+use crate::{
+    client::{Client, KeyFilter},
+    commands::PoolRef,
+    ctx::Ctx,
+    error::{CliError, Code, Outcome},
+    output::{Cell, Table, View},
+};
+
+/// Show one key of a pool, with what it served
+///
+/// The key itself stays hidden: poolctl key export shows keys, to whoever may see them.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key show prod key-00c0ffee00c0ffee
+  poolctl key show prod 0badcafe -o json")]
+pub struct Args {
+    /// The pool's name or id
+    pool: PoolRef,
+    /// The key's id or fingerprint, as key list shows them
+    key: String,
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let client = ctx.client().await?;
+    let key = find(&client, args.pool.as_str(), &args.key).await?;
+    let stats = client.pool_stats(args.pool.as_str(), &[]).await?;
+    let served = stats.keys.into_iter().find(|row| row.key == key.id);
+    let document = json!({ "key": key, "stats": served });
+    ctx.out.result(&document, |view| details(&key, served.as_ref(), view))?;
+    Ok(Outcome::Done)
+}
+
+/// The key with this id or fingerprint.
+async fn find(client: &Client, pool: &str, wanted: &str) -> Result<Key, CliError> {
+    if pool_shared::GeminiKey::parse(wanted).is_ok() && !wanted.starts_with(KeyId::PREFIX) {
+        return Err(CliError::usage("give the key's id or fingerprint, never the key itself")
+            .hint(format!("poolctl key list {pool} shows them")));
+    }
+    let filter = KeyFilter { search: Some(wanted.to_owned()), ..KeyFilter::default() };
+    let found = client.keys(pool, &filter, None).await?.keys;
+    let mut found = found.into_iter().filter(|key| key.id.as_str() == wanted || key.fingerprint == wanted);
+    found.next().ok_or_else(|| {
+        CliError::new(Code::Service(ErrorCode::NotFound), format!("pool {pool} has no key {wanted}"))
+            .hint(format!("poolctl key list {pool}"))
+    })
+}
+
+fn details(key: &Key, served: Option<&KeyStats>, view: &View) -> Table {
+    let counters = served.map(|row| row.counters).unwrap_or_default();
+    let mut pairs: Vec<(&'static str, Cell)> = vec![
+        ("id", key.id.to_string().into()),
+        ("key", key.masked.clone().into()),
+        ("fingerprint", key.fingerprint.clone().into()),
+        ("name", key.name.clone().into()),
+        ("tag", key.tag.clone().into()),
+        ("state", state_cell(key)),
+    ];
+    let condition = &key.condition;
+    if condition.reason.is_some() || condition.until.is_some() {
+        pairs.push(("why", why(condition, view).into()));
+    }
+    if let Some(message) = &condition.message {
+        pairs.push(("Gemini said", message.clone().into()));
+    }
+    for resting in &condition.models {
+        pairs.push((
+            "rests for",
+            format!("{} until {}", resting.model, view.exact_time(resting.until)).into(),
+        ));
+    }
+    pairs.extend([
+        ("weight", key.weight.get().to_string().into()),
+        ("project", key.project.clone().into()),
+        ("limits", limits_text(&key.limits).into()),
+        ("requests", view.count(counters.requests).into()),
+        ("failed", view.count(counters.failures).into()),
+        (
+            "last used",
+            served.and_then(|row| row.last_used).map(|time| view.exact_time(time)).unwrap_or_default().into(),
+        ),
+        ("added", view.exact_time(key.created_at).into()),
+        ("updated", view.exact_time(key.updated_at).into()),
+    ]);
+    Table::pairs(pairs)
+}

@@ -1,0 +1,312 @@
+//! `poolctl apply` and `poolctl diff`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use pool_shared::{
+    ClientKeyCreate, KeyChange, KeyId, KeyImportReport, PoolCreate, PoolId, PoolUpdate, Secret,
+};
+use serde_json::json;
+
+use super::{
+    plan::{self, Action, Change, Present, Step},
+    spec::{ClientKeySpec, Manifest},
+};
+use crate::{
+    client::{Client, KeyFilter, chunks},
+    commands::Confirm,
+    config::write_file,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Cell, Sheet, Table, View, counted, left},
+};
+
+/// Make the service's pools what a file says
+///
+/// What the file does not name stays; --prune removes pools, keys and client keys that it does not
+/// name (keys only where the pool's entry has keys, client keys where it has client_keys). Running
+/// it again changes nothing. Secrets are named by files or variables, never written in the file:
+///
+///   [pools.prod]
+///   description = "the shop"
+///   allowed_models = ["gemini-2.5-*"]
+///   keys = [{ file = "prod-keys.txt", tag = "team-a" }, { env = "PAID_KEYS", weight = 5 }]
+///   client_keys = [{ name = "web", file = "web-client-key.txt" }]
+///   [pools.prod.aliases]
+///   gpt-4o = "gemini-2.5-flash"
+#[allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "the help shows the text as it stands")]
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "\
+Examples:
+  poolctl apply
+  poolctl apply -f pools.toml --dry-run
+  poolctl apply -f pools.toml --prune --yes"
+)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// Show what apply would change; exit code 8 when there is something
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl diff
+  poolctl diff -f pools.toml --prune -o json | jq '.changes[].detail'")]
+pub struct DiffArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+#[derive(clap::Args)]
+struct SourceArgs {
+    /// The file
+    #[arg(short, long, value_name = "FILE", default_value = "pools.toml")]
+    file: PathBuf,
+    /// Also remove what the file does not name
+    #[arg(long)]
+    prune: bool,
+}
+
+impl SourceArgs {
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+}
+
+pub async fn diff(ctx: &mut Ctx, args: DiffArgs) -> Result<Outcome, CliError> {
+    let manifest = Manifest::read(&args.source.file)?;
+    let client = ctx.client().await?;
+    let changes = compare(ctx, &client, &manifest, &args.source).await?;
+    show(ctx, &changes, false, &[])?;
+    Ok(if changes.is_empty() { Outcome::Done } else { Outcome::Pending })
+}
+
+pub async fn apply(ctx: &mut Ctx, args: ApplyArgs) -> Result<Outcome, CliError> {
+    let manifest = Manifest::read(&args.source.file)?;
+    let client = ctx.client().await?;
+    let changes = compare(ctx, &client, &manifest, &args.source).await?;
+    make(ctx, &client, &manifest, &changes, args.source.folder(), args.confirm).await?;
+    Ok(Outcome::Done)
+}
+
+/// Makes the changes and shows them; asks first when something would be removed.
+pub async fn make(
+    ctx: &mut Ctx,
+    client: &Client,
+    manifest: &Manifest,
+    changes: &[Change],
+    folder: &Path,
+    confirm: Confirm,
+) -> Result<(), CliError> {
+    if confirm.dry_run() || changes.is_empty() {
+        return show(ctx, changes, false, &[]);
+    }
+    let removed = changes.iter().filter(|change| change.action == Action::Delete).count();
+    if removed > 0 {
+        ctx.can_confirm(confirm)?;
+        if confirm.asks() {
+            let lines = table(changes).render(&View::new(false, false));
+            ctx.out.note(&lines);
+        }
+        ctx.confirm(
+            confirm,
+            &format!("Make {}, {} of them?", counted(changes.len(), "change"), counted(removed, "removal")),
+        )
+        .await?;
+    }
+    let mut secrets = Vec::new();
+    for (done, change) in changes.iter().enumerate() {
+        if let Err(error) = carry_out(ctx, client, manifest, change, folder, &mut secrets).await {
+            let left = changes.len() - done;
+            // Also then: a new pool's client key is never shown again.
+            show(ctx, changes.get(..done).unwrap_or_default(), true, &secrets)?;
+            return Err(
+                error.hint(format!("{} made, {left} not; run it again to go on", counted(done, "change")))
+            );
+        }
+    }
+    show(ctx, changes, true, &secrets)
+}
+
+/// The changes, settings before keys before removals within a pool, pools by name.
+async fn compare(
+    ctx: &mut Ctx,
+    client: &Client,
+    manifest: &Manifest,
+    source: &SourceArgs,
+) -> Result<Vec<Change>, CliError> {
+    let mut present: BTreeMap<_, _> =
+        client.pools().await?.pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
+    let mut all = Vec::new();
+    for (name, spec) in &manifest.pools {
+        let entries = spec.entries(source.folder())?;
+        let Some(pool) = present.remove(name) else {
+            all.push(plan::new_pool(name, spec, entries));
+            continue;
+        };
+        let id = pool.id.as_str();
+        let keys = match &entries {
+            Some(_) => client.keys(id, &KeyFilter::default(), None).await?.keys,
+            None => Vec::new(),
+        };
+        let client_keys = match &spec.client_keys {
+            Some(_) => client.client_keys(id).await?.client_keys,
+            None => Vec::new(),
+        };
+        let there = Present { pool, keys, client_keys };
+        let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune);
+        all.extend(changes);
+        for note in notes {
+            ctx.out.note(&note);
+        }
+    }
+    if source.prune {
+        all.extend(present.values().map(plan::old_pool));
+    } else if !present.is_empty() {
+        ctx.out.note(&format!(
+            "{} beyond the file; --prune removes what is beyond",
+            counted(present.len(), "pool")
+        ));
+    }
+    Ok(all)
+}
+
+fn show(
+    ctx: &mut Ctx,
+    changes: &[Change],
+    applied: bool,
+    secrets: &[(String, Secret)],
+) -> Result<(), CliError> {
+    let mut document = json!({ "applied": applied, "changes": changes });
+    if let Some(fields) = document.as_object_mut().filter(|_| !secrets.is_empty()) {
+        let shown = |(pool, secret): &(String, Secret)| json!({ "pool": pool, "client_key": secret });
+        fields.insert("client_keys".to_owned(), secrets.iter().map(shown).collect());
+    }
+    ctx.out.result(&document, |view| {
+        let summary = match (changes.len(), applied) {
+            (0, false) => "nothing to change".to_owned(),
+            (count, true) => format!("{} made", counted(count, "change")),
+            (count, false) => format!("{} to make", counted(count, "change")),
+        };
+        let sheet = Sheet::new().table(table(changes)).text(summary);
+        secrets.iter().fold(sheet, |sheet, (pool, secret)| {
+            let title = view.heading(&format!("client key of the new pool {pool} (shown once, keep it now)"));
+            sheet.text(format!("{title}\n  {}", secret.expose()))
+        })
+    })
+}
+
+fn table(changes: &[Change]) -> Table {
+    let mut table = Table::list("changes", ["CHANGE", "KIND", "POOL", "DETAIL"].map(left));
+    for change in changes {
+        let action = match change.action {
+            Action::Create => Cell::Good("+ create".into()),
+            Action::Update => Cell::Fair("~ update".into()),
+            Action::Delete => Cell::Bad("- delete".into()),
+        };
+        table.row([action, change.kind.into(), change.pool.clone().into(), change.detail.clone().into()]);
+    }
+    table
+}
+
+async fn carry_out(
+    ctx: &mut Ctx,
+    client: &Client,
+    manifest: &Manifest,
+    change: &Change,
+    folder: &Path,
+    secrets: &mut Vec<(String, Secret)>,
+) -> Result<(), CliError> {
+    match &change.step {
+        Step::CreatePool { enabled, entries, client_keys } => {
+            let spec = manifest.pools.get(&change.pool);
+            let create = PoolCreate {
+                name: change.pool.clone(),
+                description: spec.and_then(|spec| spec.description.clone()).unwrap_or_default(),
+                allowed_models: spec.and_then(|spec| spec.allowed_models.clone()).unwrap_or_default(),
+                aliases: spec.and_then(|spec| spec.aliases.clone()).unwrap_or_default(),
+                fallbacks: spec.and_then(|spec| spec.fallbacks.clone()).unwrap_or_default(),
+                sticky: spec.and_then(|spec| spec.sticky).unwrap_or_default(),
+                translation: spec.and_then(|spec| spec.translation.clone()).unwrap_or_default(),
+                import: None,
+            };
+            let created = client.create_pool(&create).await?;
+            let id = &created.pool.id;
+            match client_keys {
+                None => secrets.push((change.pool.clone(), created.client_key)),
+                Some(wanted) => {
+                    // The pool came with a client key that nobody asked for.
+                    for key in client.client_keys(id.as_str()).await?.client_keys {
+                        client.revoke_client_key(id.as_str(), &key.id).await?;
+                    }
+                    for spec in wanted {
+                        create_client_key(client, id, spec, folder).await?;
+                    }
+                }
+            }
+            import(ctx, client, id, entries).await?;
+            if !enabled {
+                let off = PoolUpdate { enabled: Some(false), ..PoolUpdate::default() };
+                client.update_pool(id.as_str(), &off).await?;
+            }
+        }
+        Step::UpdatePool(pool, update) => drop(client.update_pool(pool.as_str(), update).await?),
+        Step::Import(pool, entries) => import(ctx, client, pool, entries).await?,
+        Step::SetKeys(pool, changes) => set_keys(client, pool, changes).await?,
+        Step::RemoveKeys(pool, ids) => drop(client.delete_keys(pool, ids).await?),
+        Step::CreateClientKey(pool, spec) => create_client_key(client, pool, spec, folder).await?,
+        Step::RevokeClientKey(pool, id) => client.revoke_client_key(pool.as_str(), id).await?,
+        Step::DeletePool(pool) => client.delete_pool(pool).await?,
+    }
+    Ok(())
+}
+
+async fn import(
+    ctx: &mut Ctx,
+    client: &Client,
+    pool: &PoolId,
+    entries: &[pool_shared::KeyImportEntry],
+) -> Result<(), CliError> {
+    let progress = ctx.out.progress("importing", entries.len() as u64);
+    client.import(pool, chunks(entries), &mut KeyImportReport::default(), &progress).await
+}
+
+/// One request for each different change, not one for each key.
+async fn set_keys(client: &Client, pool: &PoolId, changes: &[(KeyId, KeyChange)]) -> Result<(), CliError> {
+    let mut groups: Vec<(&KeyChange, Vec<KeyId>)> = Vec::new();
+    for (id, change) in changes {
+        match groups.iter_mut().find(|(known, _)| *known == change) {
+            Some((_, ids)) => ids.push(id.clone()),
+            None => groups.push((change, vec![id.clone()])),
+        }
+    }
+    for (change, ids) in groups {
+        client.update_keys(pool, &ids, change).await?;
+    }
+    Ok(())
+}
+
+/// A secret that cannot be written would be lost, so the key goes again then.
+async fn create_client_key(
+    client: &Client,
+    pool: &PoolId,
+    spec: &ClientKeySpec,
+    folder: &Path,
+) -> Result<(), CliError> {
+    let create = ClientKeyCreate { name: spec.name.clone(), expires_in_s: None };
+    let created = client.create_client_key(pool.as_str(), &create).await?;
+    let path = folder.join(&spec.file);
+    let written = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600);
+    if let Err(error) = written {
+        client.revoke_client_key_at_the_end(pool.as_str(), &created.client_key.id).await?;
+        return Err(CliError::file("write", &path, &error));
+    }
+    Ok(())
+}

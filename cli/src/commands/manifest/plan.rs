@@ -1,0 +1,312 @@
+//! From what there is to what there is to be.
+//!
+//! Pure: in go the manifest's entry and the service's state of one pool, out come the steps. Keys are
+//! told apart by what the service shows of them, their first and last four characters: where that does
+//! not tell one from another, nothing is changed or removed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pool_shared::{
+    ClientKey, ClientKeyId, GeminiKey, Key, KeyChange, KeyId, KeyImportEntry, Pool, PoolId, PoolUpdate,
+    Weight,
+};
+use serde::Serialize;
+
+use super::spec::{ClientKeySpec, PoolSpec};
+use crate::output::counted;
+
+/// What happens to a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It will be there.
+    Create,
+    /// It will be different.
+    Update,
+    /// It will be gone.
+    Delete,
+}
+
+/// One change.
+#[derive(Debug, Serialize)]
+pub struct Change {
+    /// What happens.
+    pub action: Action,
+    /// To what: `pool`, `keys`, `client_key`.
+    pub kind: &'static str,
+    /// In which pool.
+    pub pool: String,
+    /// How, for people.
+    pub detail: String,
+    /// What `apply` does.
+    #[serde(skip)]
+    pub step: Step,
+}
+
+/// A change as calls of the service.
+#[derive(Debug)]
+pub enum Step {
+    CreatePool { enabled: bool, entries: Vec<KeyImportEntry>, client_keys: Option<Vec<ClientKeySpec>> },
+    UpdatePool(PoolId, PoolUpdate),
+    Import(PoolId, Vec<KeyImportEntry>),
+    SetKeys(PoolId, Vec<(KeyId, KeyChange)>),
+    RemoveKeys(PoolId, Vec<KeyId>),
+    CreateClientKey(PoolId, ClientKeySpec),
+    RevokeClientKey(PoolId, ClientKeyId),
+    DeletePool(PoolId),
+}
+
+/// What the service has of one pool; lists that the manifest leaves alone are not asked for.
+pub struct Present {
+    pub pool: Pool,
+    pub keys: Vec<Key>,
+    pub client_keys: Vec<ClientKey>,
+}
+
+/// A pool that is not there yet.
+pub fn new_pool(name: &str, spec: &PoolSpec, entries: Option<Vec<KeyImportEntry>>) -> Change {
+    let entries = entries.unwrap_or_default();
+    let detail = format!("with {}", counted(entries.len(), "key"));
+    let enabled = spec.enabled.unwrap_or(true);
+    let step = Step::CreatePool { enabled, entries, client_keys: spec.client_keys.clone() };
+    Change { action: Action::Create, kind: "pool", pool: name.to_owned(), detail, step }
+}
+
+/// A pool that is not to be there any more.
+pub fn old_pool(pool: &Pool) -> Change {
+    Change {
+        action: Action::Delete,
+        kind: "pool",
+        pool: pool.name.clone(),
+        detail: format!("with {}", counted(pool.keys.try_into().unwrap_or(usize::MAX), "key")),
+        step: Step::DeletePool(pool.id.clone()),
+    }
+}
+
+/// The changes of a pool that is there, and what to tell of those that are not made.
+pub fn changes(
+    spec: &PoolSpec,
+    present: &Present,
+    entries: Option<&[KeyImportEntry]>,
+    prune: bool,
+) -> (Vec<Change>, Vec<String>) {
+    let Present { pool, keys, client_keys } = present;
+    let (mut changes, mut notes) = (Vec::new(), Vec::new());
+    let mut add = |action, kind, detail: String, step| {
+        changes.push(Change { action, kind, pool: pool.name.clone(), detail, step });
+    };
+    let (update, fields) = settings(spec, pool);
+    if !fields.is_empty() {
+        add(Action::Update, "pool", fields.join(", "), Step::UpdatePool(pool.id.clone(), update));
+    }
+    if let Some(entries) = entries {
+        let found = compare(entries, keys);
+        if !found.missing.is_empty() {
+            let detail = format!("{} new", found.missing.len());
+            add(Action::Create, "keys", detail, Step::Import(pool.id.clone(), found.missing));
+        }
+        if !found.different.is_empty() {
+            let detail = format!("{} with other columns", found.different.len());
+            add(Action::Update, "keys", detail, Step::SetKeys(pool.id.clone(), found.different));
+        }
+        if found.unclear > 0 {
+            notes.push(format!(
+                "pool {}: {} more like keys of the file, left alone",
+                pool.name,
+                counted(found.unclear, "key")
+            ));
+        }
+        match found.surplus {
+            surplus if surplus.is_empty() => {}
+            surplus if prune => {
+                let detail = format!("{} that no source names", surplus.len());
+                add(Action::Delete, "keys", detail, Step::RemoveKeys(pool.id.clone(), surplus));
+            }
+            surplus => notes.push(format!(
+                "pool {}: {} beyond its sources; --prune removes what is beyond",
+                pool.name,
+                counted(surplus.len(), "key")
+            )),
+        }
+    }
+    if let Some(wanted) = &spec.client_keys {
+        for spec in wanted.iter().filter(|spec| !client_keys.iter().any(|key| key.name == spec.name)) {
+            let detail = format!("{}, written to {}", spec.name, spec.file.display());
+            add(Action::Create, "client_key", detail, Step::CreateClientKey(pool.id.clone(), spec.clone()));
+        }
+        let surplus = client_keys.iter().filter(|key| !wanted.iter().any(|spec| spec.name == key.name));
+        for key in surplus.filter(|_| prune) {
+            let detail = format!("{} ({})", key.name, key.id);
+            add(Action::Delete, "client_key", detail, Step::RevokeClientKey(pool.id.clone(), key.id.clone()));
+        }
+    }
+    (changes, notes)
+}
+
+/// The settings that differ, as an update and in words.
+fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
+    fn differing<T: PartialEq + Clone + Serialize>(
+        name: &str,
+        wanted: Option<&T>,
+        present: &T,
+        fields: &mut Vec<String>,
+    ) -> Option<T> {
+        let wanted = wanted.filter(|wanted| *wanted != present)?;
+        let text = |value: &T| serde_json::to_string(value).unwrap_or_default();
+        fields.push(format!("{name} {} -> {}", text(present), text(wanted)));
+        Some(wanted.clone())
+    }
+    let mut fields = Vec::new();
+    let settings = &pool.settings;
+    let translation = spec.translation.as_ref().filter(|wanted| settings.translation.changes_with(wanted));
+    if let Some(wanted) = translation {
+        fields.push(format!("translation {}", serde_json::to_string(wanted).unwrap_or_default()));
+    }
+    let update = PoolUpdate {
+        name: None,
+        description: differing("description", spec.description.as_ref(), &pool.description, &mut fields),
+        enabled: differing("enabled", spec.enabled.as_ref(), &pool.enabled, &mut fields),
+        allowed_models: differing(
+            "allowed_models",
+            spec.allowed_models.as_ref(),
+            &pool.allowed_models,
+            &mut fields,
+        ),
+        aliases: differing("aliases", spec.aliases.as_ref(), &settings.aliases, &mut fields),
+        fallbacks: differing("fallbacks", spec.fallbacks.as_ref(), &settings.fallbacks, &mut fields),
+        sticky: differing("sticky", spec.sticky.as_ref(), &settings.sticky, &mut fields),
+        translation: translation.cloned().unwrap_or_default(),
+    };
+    (update, fields)
+}
+
+#[derive(Default)]
+struct Compared {
+    missing: Vec<KeyImportEntry>,
+    different: Vec<(KeyId, KeyChange)>,
+    surplus: Vec<KeyId>,
+    /// Keys that cannot be told from one of the file.
+    unclear: usize,
+}
+
+fn compare(entries: &[KeyImportEntry], keys: &[Key]) -> Compared {
+    let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
+    for key in keys {
+        present.entry(key.masked.as_str()).or_default().push(key);
+    }
+    let mut wanted: BTreeMap<String, Vec<&KeyImportEntry>> = BTreeMap::new();
+    for entry in entries {
+        let masked = GeminiKey::parse(entry.key.expose()).map(|key| key.masked()).unwrap_or_default();
+        wanted.entry(masked).or_default().push(entry);
+    }
+    let mut compared = Compared::default();
+    for (masked, entries) in &wanted {
+        match (entries.as_slice(), present.get(masked.as_str()).map_or(&[][..], Vec::as_slice)) {
+            ([entry], [key]) => {
+                if let Some(change) = difference(entry, key) {
+                    compared.different.push((key.id.clone(), change));
+                }
+            }
+            // An import of keys that are there changes nothing, so all of a doubtful group are sent.
+            (entries, keys) if entries.len() > keys.len() => {
+                compared.missing.extend(entries.iter().map(|entry| (*entry).clone()));
+            }
+            (entries, keys) => compared.unclear += keys.len() - entries.len(),
+        }
+    }
+    let surplus = keys.iter().filter(|key| !wanted.contains_key(&key.masked));
+    compared.surplus = surplus.map(|key| key.id.clone()).collect();
+    compared.missing.sort_by_key(|entry| entry.line);
+    compared
+}
+
+/// What the manifest says of a key and the service has otherwise; what it does not say stays.
+fn difference(entry: &KeyImportEntry, key: &Key) -> Option<KeyChange> {
+    let text =
+        |wanted: &str, present: &str| (!wanted.is_empty() && wanted != present).then(|| wanted.to_owned());
+    let change = KeyChange {
+        enabled: None,
+        weight: Some(entry.weight).filter(|weight| *weight != Weight::default() && *weight != key.weight),
+        name: text(&entry.name, &key.name),
+        tag: text(&entry.tag, &key.tag),
+        project: text(&entry.project, &key.project),
+        limits: Some(entry.limits).filter(|limits| !limits.is_empty() && *limits != key.limits),
+    };
+    (change != KeyChange::default()).then_some(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::parse_key_file;
+    use serde_json::json;
+
+    use super::*;
+
+    fn present(masked: &[&str]) -> Present {
+        let time = "2026-11-03T12:00:00Z";
+        let pool = json!({"id": "pool-1", "name": "prod", "description": "", "enabled": true, "allowed_models": [],
+            "aliases": {}, "fallbacks": {}, "sticky": false, "keys": 1, "enabled_keys": 1, "version": 1,
+            "created_at": time, "updated_at": time});
+        let key = |(number, masked): (usize, &&str)| {
+            serde_json::from_value(json!({"id": format!("key-{number}"), "masked": masked, "fingerprint": "",
+                "weight": 1, "enabled": true, "created_at": time, "updated_at": time}))
+            .unwrap()
+        };
+        Present {
+            pool: serde_json::from_value(pool).unwrap(),
+            keys: masked.iter().enumerate().map(key).collect(),
+            client_keys: Vec::new(),
+        }
+    }
+
+    fn key(end: &str) -> String {
+        format!("AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaaaa{end}")
+    }
+
+    fn kinds(changes: &[Change]) -> Vec<(Action, &'static str, &str)> {
+        changes.iter().map(|change| (change.action, change.kind, change.detail.as_str())).collect()
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_has_no_changes() {
+        let spec = PoolSpec { enabled: Some(true), description: Some(String::new()), ..PoolSpec::default() };
+        let entries = parse_key_file(&key("0001")).entries;
+        let (found, notes) = changes(&spec, &present(&["AIza…0001"]), Some(&entries), true);
+        assert!(found.is_empty() && notes.is_empty(), "{found:?} {notes:?}");
+    }
+
+    #[test]
+    fn settings_and_keys_that_differ_are_named() {
+        let spec = PoolSpec { sticky: Some(true), ..PoolSpec::default() };
+        let text = format!("{},3\n{}\n", key("0001"), key("0002"));
+        let entries = parse_key_file(&text).entries;
+        let there = present(&["AIza…0001", "AIza…0003"]);
+        let (found, notes) = changes(&spec, &there, Some(&entries), false);
+        assert_eq!(
+            kinds(&found),
+            [
+                (Action::Update, "pool", "sticky false -> true"),
+                (Action::Create, "keys", "1 new"),
+                (Action::Update, "keys", "1 with other columns"),
+            ]
+        );
+        assert_eq!(notes, ["pool prod: 1 key beyond its sources; --prune removes what is beyond"]);
+        let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true);
+        assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 that no source names")));
+    }
+
+    #[test]
+    fn keys_that_look_alike_are_never_removed() {
+        let entries = parse_key_file(&key("0001")).entries;
+        let (found, notes) =
+            changes(&PoolSpec::default(), &present(&["AIza…0001", "AIza…0001"]), Some(&entries), true);
+        assert!(found.is_empty());
+        assert_eq!(notes, ["pool prod: 1 key more like keys of the file, left alone"]);
+    }
+
+    #[test]
+    fn keys_that_the_manifest_leaves_alone_stay() {
+        let (found, notes) = changes(&PoolSpec::default(), &present(&["AIza…0001"]), None, true);
+        assert!(found.is_empty() && notes.is_empty());
+    }
+}

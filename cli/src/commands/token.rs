@@ -1,0 +1,170 @@
+//! `poolctl token`: admin tokens with less than all rights, for CI and for other people.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Subcommand;
+use pool_shared::{AdminToken, AdminTokenCreate, AdminTokenId, Scope};
+use serde_json::json;
+
+use super::{Confirm, DryRun, PoolRef, times::span};
+use crate::{
+    config::write_file,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Table, View, left},
+};
+
+/// Manage admin tokens, for CI and for other people
+#[derive(Subcommand)]
+pub enum Command {
+    /// List the admin tokens that still work
+    #[command(
+        visible_alias = "ls",
+        after_long_help = "\
+Examples:
+  poolctl token list
+  poolctl token list -o json | jq -r '.tokens[] | select(.last_used_at == null) | .id'"
+    )]
+    List,
+    /// Make an admin token; it is shown once
+    ///
+    /// A token can have no more rights than the one that makes it. CI presents it by the environment:
+    /// poolctl help environment.
+    #[command(after_long_help = "\
+Examples:
+  poolctl token create ci --scope keys:import --scope stats:read --pool prod --expires 90d
+  poolctl token create grafana --scope stats:read --to grafana-token.txt
+  poolctl token create ci -o json | jq -r .secret")]
+    Create(CreateArgs),
+    /// Revoke an admin token: it stops working at once
+    #[command(
+        visible_alias = "rm",
+        after_long_help = "\
+Examples:
+  poolctl token revoke tok-00c0ffee00c0ffee
+  poolctl token revoke tok-00c0ffee00c0ffee --yes"
+    )]
+    Revoke {
+        /// The token's id, as token list shows it
+        id: String,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+}
+
+#[derive(clap::Args)]
+pub struct CreateArgs {
+    /// A name to know it by
+    name: String,
+    /// What it may do; can be repeated, everything without it [scopes: pools, keys:import,
+    /// keys:export, stats:read, tokens]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scope: Vec<Scope>,
+    /// The only pool that it is good for
+    #[arg(long, value_name = "POOL")]
+    pool: Option<PoolRef>,
+    /// How long it is good for [default: 90d]
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    expires: Option<Duration>,
+    /// Write the token to this file, which only you can read, instead of showing it
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
+    match command {
+        Command::List => list(ctx).await?,
+        Command::Create(args) => create(ctx, args).await?,
+        Command::Revoke { id, confirm } => revoke(ctx, AdminTokenId::new(id), confirm).await?,
+    }
+    Ok(Outcome::Done)
+}
+
+async fn list(ctx: &mut Ctx) -> Result<(), CliError> {
+    let list = ctx.client().await?.tokens().await?;
+    ctx.out.result(&list, |view| table(&list.tokens, view))
+}
+
+fn table(tokens: &[AdminToken], view: &View) -> Table {
+    let columns = ["ID", "NAME", "SCOPES", "POOL", "EXPIRES", "LAST USED"].map(left);
+    let mut table = Table::list("tokens", columns.into_iter().chain([left("CREATED").wide()]));
+    for token in tokens {
+        let pool = token.pool.as_ref().map_or("all".to_owned(), ToString::to_string);
+        let last_used = token.last_used_at.map_or("never".to_owned(), |time| view.time(time));
+        table.row([
+            token.id.to_string().into(),
+            token.name.clone().into(),
+            scopes(token.scopes.as_deref()).into(),
+            pool.into(),
+            view.time(token.expires_at).into(),
+            last_used.into(),
+            view.time(token.created_at).into(),
+        ]);
+    }
+    table
+}
+
+/// `keys:import, stats:read`
+pub fn scopes(scopes: Option<&[Scope]>) -> String {
+    scopes.map_or("all".to_owned(), |scopes| {
+        scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(", ")
+    })
+}
+
+async fn create(ctx: &mut Ctx, args: CreateArgs) -> Result<(), CliError> {
+    let create = AdminTokenCreate {
+        name: args.name,
+        scopes: (!args.scope.is_empty()).then_some(args.scope),
+        pool: args.pool.map(|pool| pool.to_string()),
+        expires_in_s: args.expires.map(|span| span.as_secs()),
+    };
+    let client = ctx.client().await?;
+    if args.dry.dry_run {
+        return ctx.out.would(&format!("make admin token {}", create.name), json!(create));
+    }
+    let created = client.create_token(&create).await?;
+    let token = &created.token;
+    let facts = |view: &View| {
+        Table::pairs([
+            ("id", token.id.to_string().into()),
+            ("scopes", scopes(token.scopes.as_deref()).into()),
+            ("pool", token.pool.as_ref().map_or("all".to_owned(), ToString::to_string).into()),
+            ("expires", view.exact_time(token.expires_at).into()),
+        ])
+        .render(view)
+    };
+    if let Some(path) = args.to {
+        if let Err(error) = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600) {
+            // A token that nobody has would only lie about.
+            client.revoke_token(&token.id).await?;
+            return Err(CliError::file("write", &path, &error));
+        }
+        let result = json!({ "token": token, "file": path });
+        return ctx.out.result(&result, |view| {
+            format!("created admin token {}, written to {}\n{}", token.name, path.display(), facts(view))
+        });
+    }
+    ctx.out.result(&created, |view| {
+        let title = view.heading("admin token (shown once, keep it now)");
+        format!(
+            "created admin token {}\n{}\n\n{title}\n  {}",
+            token.name,
+            facts(view),
+            created.secret.expose()
+        )
+    })
+}
+
+async fn revoke(ctx: &mut Ctx, id: AdminTokenId, confirm: Confirm) -> Result<(), CliError> {
+    ctx.can_confirm(confirm)?;
+    let client = ctx.client().await?;
+    let result = json!({ "revoked": id });
+    if confirm.dry_run() {
+        return ctx.out.would(&format!("revoke admin token {id}"), result);
+    }
+    ctx.confirm(confirm, &format!("Revoke admin token {id}? Whoever uses it is refused.")).await?;
+    client.revoke_token(&id).await?;
+    ctx.out.result(&result, |_| format!("revoked admin token {id}"))
+}

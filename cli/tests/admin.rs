@@ -1,0 +1,269 @@
+//! Golden runs of what needs more than pools and keys: checks, states, tokens, the audit, copies,
+//! backups, the doctor. Against the real service.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking; the lints' own exception stops at the #[test] functions"
+)]
+
+mod common;
+
+use common::{
+    Poolctl, gemini_key,
+    service::{PASSWORD, Service},
+};
+use pool_fake_gemini::Behaviour;
+use serde_json::{Value, json};
+
+/// A service with pool `prod`: keys 1 and 2 good, 3 limited, 4 unknown to Gemini.
+fn prod() -> (Service, Poolctl) {
+    let service = Service::with_keys(3);
+    service.gemini.set_behaviour(&gemini_key(3), Behaviour::ExhaustedDay).unwrap();
+    let poolctl = service.poolctl();
+    poolctl.file("keys.txt", (1..=4).map(|number| gemini_key(number) + "\n").collect::<String>());
+    let run = poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt", "-q"]);
+    assert_eq!(run.code, 0, "{run}");
+    (service, poolctl)
+}
+
+/// A profile without rights of its own: the token comes from the environment.
+fn with_token(service: &Service, token: &Value) -> Poolctl {
+    Poolctl::new().env("POOLCTL_URL", &service.server.url()).env("POOLCTL_TOKEN", token.as_str().unwrap())
+}
+
+fn names(poolctl: &Poolctl, filter: &[&str]) -> Vec<String> {
+    let list = poolctl.run(&[&["key", "list", "prod", "-o", "json"], filter].concat()).json();
+    list["keys"].as_array().unwrap().iter().map(|key| key["masked"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn keys_are_checked_and_selected_by_what_gemini_says() {
+    let (_service, poolctl) = prod();
+    // Once is a suspicion; twice is a fact.
+    poolctl.run(&["key", "check", "prod", "--all", "-q"]);
+    let run = poolctl.run(&["key", "check", "prod", "--all"]);
+    assert_eq!(run.code, 3, "{run}");
+    golden!("key_check", run);
+    assert_eq!(names(&poolctl, &["--state", "healthy"]), ["AIza…0001", "AIza…0002"]);
+    assert_eq!(names(&poolctl, &["--state", "limited"]), ["AIza…0003"]);
+    assert_eq!(names(&poolctl, &["--state", "invalid,suspect"]), ["AIza…0004"]);
+    golden!("key_list_states", poolctl.run(&["key", "list", "prod", "-o", "wide"]));
+    golden!("key_disable_invalid", poolctl.run(&["key", "disable", "prod", "--state", "invalid", "--yes"]));
+    assert_eq!(names(&poolctl, &["--state", "disabled"]), ["AIza…0004"]);
+    assert_eq!(poolctl.run(&["key", "check", "prod", "--state", "healthy", "-q"]).code, 0);
+    golden!("key_state_unknown", poolctl.run(&["key", "list", "prod", "--state", "sleepy"]));
+    assert!(poolctl.run(&["pool", "show", "prod"]).stdout.contains("2 healthy"));
+
+    poolctl.run(&["key", "tag", "prod", "--state", "healthy", "--to", "good", "--yes"]);
+    assert_eq!(names(&poolctl, &["--tag", "good"]), ["AIza…0001", "AIza…0002"]);
+    assert_eq!(names(&poolctl, &["--tag", "goo"]), [""; 0]);
+    assert_eq!(names(&poolctl, &["--tag", "good", "--search", "0002"]), ["AIza…0002"]);
+}
+
+#[test]
+fn an_import_leaves_out_what_gemini_refuses() {
+    let (_service, poolctl) = prod();
+    poolctl.run(&["pool", "create", "checked", "-q"]);
+    let import = ["key", "import", "checked", "--keys", "keys.txt", "--check"];
+    golden!("import_checked", poolctl.run(&import));
+    assert_eq!(poolctl.run(&["pool", "show", "checked", "-o", "json"]).json()["keys"], 3);
+
+    let created = poolctl.run(&["pool", "create", "new", "--keys", "keys.txt", "--check"]);
+    golden!("pool_create_checked", created);
+    let created = poolctl.run(&["pool", "create", "newer", "--keys", "keys.txt", "--check", "-o", "json"]);
+    assert_eq!((created.code, &created.json()["pool"]["keys"]), (3, &json!(3)), "{created}");
+    assert_eq!(created.json()["verdicts"], json!({"valid": 2, "limited": 1, "invalid": 1}));
+}
+
+#[test]
+fn tokens_have_the_rights_that_they_were_given() {
+    let (service, poolctl) = prod();
+    golden!(
+        "token_create",
+        poolctl.run(&[
+            "token",
+            "create",
+            "dashboards",
+            "--scope",
+            "stats:read",
+            "--pool",
+            "prod",
+            "--expires",
+            "30d"
+        ])
+    );
+    golden!("token_create_wrong", poolctl.run(&["token", "create", "x", "--scope", "everything"]));
+    let create = ["token", "create", "ci", "--scope", "keys:import,stats:read", "-o", "json"];
+    let created = poolctl.run(&create).json();
+    golden!("token_list", poolctl.run(&["token", "list"]));
+
+    let limited = with_token(&service, &created["secret"]);
+    assert_eq!(limited.run(&["stats", "prod"]).code, 0);
+    limited.file("keys.txt", gemini_key(1));
+    assert_eq!(limited.run(&["key", "import", "prod", "--keys", "keys.txt"]).code, 0);
+    golden!("token_forbidden", limited.run(&["pool", "delete", "prod", "--yes"]));
+    let create = ["token", "create", "imports", "--scope", "keys:import", "--pool", "prod", "-o", "json"];
+    let only = with_token(&service, &poolctl.run(&create).json()["secret"]);
+    only.file("keys.txt", gemini_key(1));
+    let run = only.run(&["key", "import", "prod", "--keys", "keys.txt", "--check", "-o", "json"]);
+    assert_eq!((run.code, &run.json()["duplicate"]), (0, &json!(1)), "{run}");
+    assert_eq!(only.run(&["key", "list", "prod"]).code, 4);
+    assert!(limited.run(&["whoami"]).stdout.contains("keys:import, stats:read"));
+
+    let id = created["token"]["id"].as_str().unwrap();
+    golden!("token_revoke_unconfirmed", poolctl.run(&["token", "revoke", id]));
+    golden!("token_revoke", poolctl.run(&["token", "revoke", id, "--yes"]));
+    assert_eq!(limited.run(&["stats"]).code, 4);
+    assert_eq!(poolctl.run(&["token", "revoke", id, "--yes"]).code, 5);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_goes_into_a_file_that_nobody_else_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_service, poolctl) = prod();
+    let run = poolctl.run(&["token", "create", "ci", "--to", "token.txt"]);
+    let path = poolctl.path().join("token.txt");
+    let token = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(token.starts_with("padm_") && !run.stdout.contains(token.trim()), "{run}");
+    // A folder that is not there cannot be written to, and leaves no token behind.
+    let run = poolctl.run(&["token", "create", "lost", "--to", "token.txt/token"]);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(!poolctl.run(&["token", "list"]).stdout.contains("lost"));
+}
+
+#[test]
+fn changes_are_audited() {
+    let (_service, poolctl) = prod();
+    poolctl.run(&["pool", "update", "prod", "--description", "the shop"]);
+    poolctl.run(&["key", "disable", "prod", "--all", "--yes"]);
+    golden!("audit", poolctl.run(&["audit", "--pool", "prod"]));
+    let update = poolctl.run(&["audit", "--action", "pool.update", "-o", "json"]).json();
+    assert_eq!(update["entries"][0]["after"]["description"], "the shop");
+    assert_eq!(poolctl.run(&["audit", "--limit", "1", "-o", "jsonl"]).stdout.lines().count(), 1);
+    assert_eq!(poolctl.run(&["audit", "--since", "now"]).code, 2);
+}
+
+#[test]
+fn a_client_key_is_rotated() {
+    let (service, poolctl) = prod();
+    let created = poolctl.run(&["client-key", "create", "prod", "--name", "web", "-o", "json"]).json();
+    let (id, old) = (created["client_key"]["id"].as_str().unwrap(), created["secret"].as_str().unwrap());
+    let rotated = poolctl.run(&["client-key", "rotate", "prod", id, "--grace", "1h", "-o", "json"]).json();
+    let new = rotated["secret"].as_str().unwrap();
+    assert_eq!((service.chat(old), service.chat(new)), (200, 200));
+    let list = poolctl.run(&["client-key", "list", "prod", "-o", "json"]).json();
+    let expiring = |key: &&Value| !key["expires_at"].is_null();
+    assert_eq!(list["client_keys"].as_array().unwrap().iter().filter(expiring).count(), 1);
+    golden!("client_key_rotate", poolctl.run(&["client-key", "rotate", "prod", id, "--grace", "0s"]));
+    assert_eq!(service.chat(old), 401);
+    assert_eq!(poolctl.run(&["client-key", "rotate", "prod", "ck-0", "--dry-run"]).code, 0);
+    assert_eq!(poolctl.run(&["client-key", "rotate", "prod", "ck-0"]).code, 5);
+}
+
+#[test]
+fn a_pool_is_copied() {
+    let (service, poolctl) = prod();
+    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash"]);
+    golden!("pool_copy", poolctl.run(&["pool", "copy", "prod", "empty"]));
+    let copied = poolctl.run(&["pool", "copy", "prod", "staging", "--keys", "-o", "json"]).json();
+    assert_eq!(
+        (&copied["copied"], &copied["pool"]["aliases"]["gpt-4o"]),
+        (&json!(4), &json!("gemini-3.5-flash"))
+    );
+    assert_eq!(service.chat(copied["client_key"].as_str().unwrap()), 200);
+    golden!("pool_copy_taken", poolctl.run(&["pool", "copy", "prod", "staging"]));
+}
+
+#[test]
+fn the_models_that_there_are() {
+    let (_service, poolctl) = prod();
+    poolctl.run(&["pool", "models", "prod", "--allow", "gemini-2.5-*", "--alias", "fast=gemini-2.5-flash"]);
+    let live = poolctl.run(&["pool", "models", "prod", "--live", "-o", "json"]).json();
+    let find = |id: &str| {
+        live["models"].as_array().unwrap().iter().find(|model| model["id"] == id).cloned().unwrap()
+    };
+    let flash = find("gemini-2.5-flash");
+    assert_eq!((&flash["allowed"], &flash["aliases"]), (&json!(true), &json!(["fast"])));
+    assert_eq!(poolctl.run(&["pool", "models", "prod", "--live", "--sticky", "on"]).code, 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_leave_only_when_they_are_meant_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let (service, poolctl) = prod();
+    golden!("key_export_hidden", poolctl.run(&["key", "export", "prod", "--to", "out.txt"]));
+    golden!("key_export", poolctl.run(&["key", "export", "prod", "--to", "out.txt", "--reveal"]));
+    let path = poolctl.path().join("out.txt");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!((1..=4).all(|number| text.contains(&gemini_key(number))), "{text}");
+    golden!("key_export_there", poolctl.run(&["key", "export", "prod", "--to", "out.txt", "--reveal"]));
+    let again = poolctl.run(&["key", "import", "prod", "--keys", "out.txt", "-o", "json"]).json();
+    assert_eq!(again, json!({"added": 0, "duplicate": 4, "malformed": []}));
+
+    let create = ["token", "create", "ci", "--scope", "pools", "-o", "json"];
+    let limited = with_token(&service, &poolctl.run(&create).json()["secret"]);
+    let run = limited.run(&["key", "export", "prod", "--to", "out.txt", "--reveal"]);
+    assert_eq!(run.code, 4, "{run}");
+    assert!(!limited.path().join("out.txt").exists());
+}
+
+#[test]
+fn a_backup_brings_everything_back() {
+    let (service, poolctl) = prod();
+    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash", "--sticky", "on"]);
+    poolctl.run(&["key", "set", "prod", "--search", "0001", "--weight", "7", "--project", "p-1", "--yes"]);
+    poolctl.run(&["key", "disable", "prod", "--search", "0002", "--yes"]);
+    golden!("backup_hidden", poolctl.run(&["backup", "--to", "full.json", "--keys"]));
+    golden!("backup", poolctl.run(&["backup", "--to", "full.json", "--keys", "--reveal"]));
+    golden!("backup_there", poolctl.run(&["backup", "--to", "full.json"]));
+    let run = poolctl.run(&["backup", "--to", "plain.json", "-q"]);
+    assert_eq!(run.code, 0, "{run}");
+    let plain = std::fs::read_to_string(poolctl.path().join("plain.json")).unwrap();
+    assert!(!plain.contains("AIza"), "{plain}");
+    golden!("restore_nothing", poolctl.run(&["restore", "full.json"]));
+
+    poolctl.run(&["pool", "delete", "prod", "--yes"]);
+    golden!("restore_dry_run", poolctl.run(&["restore", "full.json", "--dry-run"]));
+    let restored = poolctl.run(&["restore", "full.json", "-o", "json"]);
+    assert_eq!(restored.code, 0, "{restored}");
+    let client_key = restored.json()["client_keys"][0]["client_key"].as_str().unwrap().to_owned();
+    assert_eq!(service.chat(&client_key), 200);
+    let pool = poolctl.run(&["pool", "show", "prod", "-o", "json"]).json();
+    assert_eq!((&pool["keys"], &pool["enabled_keys"], &pool["sticky"]), (&json!(4), &json!(3), &json!(true)));
+    let key =
+        poolctl.run(&["key", "list", "prod", "--search", "0001", "-o", "json"]).json()["keys"][0].clone();
+    assert_eq!((&key["weight"], &key["project"]), (&json!(7), &json!("p-1")));
+    assert_eq!(names(&poolctl, &["--disabled"]), ["AIza…0002"]);
+    poolctl.file("broken.json", "{\"format\": 1, \"key\": \"AIzaSyA-secret\"");
+    golden!("restore_broken", poolctl.run(&["restore", "broken.json"]));
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_what_helps() {
+    let (service, poolctl) = prod();
+    golden!("doctor", poolctl.run(&["doctor"]));
+    poolctl.run(&["pool", "create", "empty", "-q"]);
+    poolctl.run(&["pool", "create", "off", "-q"]);
+    poolctl.run(&["pool", "disable", "off"]);
+    let calls = service.gemini.requests().len();
+    let run = poolctl.run(&["doctor", "--no-probe"]);
+    assert_eq!(run.code, 1, "{run}");
+    golden!("doctor_trouble", run);
+    assert_eq!(service.gemini.requests().len(), calls, "nothing goes to Gemini");
+
+    golden!("doctor_not_set_up", Poolctl::new().run(&["doctor"]));
+    let wrong =
+        Poolctl::new().env("POOLCTL_URL", "http://127.0.0.1:1").env("POOLCTL_TOKEN", &common::token());
+    let run = wrong.run(&["doctor", "-o", "json"]);
+    assert_eq!((run.code, &run.json()["checks"][1]["status"]), (1, &json!("fail")), "{run}");
+    assert_eq!(
+        poolctl.run_with(&["login", "--url", &service.server.url(), "--with-password"], PASSWORD).code,
+        0
+    );
+}

@@ -1,0 +1,107 @@
+//! Who changed what.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{AuditEntry, AuditList, ClientKeyCreated, ErrorCode, PoolCopied, WhoAmI};
+use serde_json::json;
+
+use super::world::{World, gemini_key};
+
+async fn list(world: &World, query: &str) -> AuditList {
+    world.get(&format!("/audit?{query}")).await.json(200)
+}
+
+fn actions(list: &AuditList) -> Vec<&str> {
+    list.entries.iter().map(|entry| entry.action.as_str()).collect()
+}
+
+pub async fn every_change_is_noted_and_nothing_else(world: &World) {
+    let who: WhoAmI = world.get("/whoami").await.json(200);
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}", pool.id);
+    let id = world.keys(&pool).await[0].id.to_string();
+    let answer = world.patch(&path, &json!({"description": "for tests", "enabled": true})).await;
+    let request_id = answer.header("x-request-id").to_owned();
+    world.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
+    world.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
+    world.patch(&format!("{path}/keys"), &json!({"ids": [id], "set": {"weight": 5, "tag": ""}})).await;
+    world.patch(&format!("{path}/keys"), &json!({"ids": ["key-none"], "set": {"weight": 5}})).await;
+    let created: ClientKeyCreated = world.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
+    let client_key = created.client_key.id.to_string();
+    world.post(&format!("{path}/client-keys/{client_key}/rotate"), &json!({})).await;
+    world.delete(&format!("{path}/client-keys/{client_key}")).await.no_content();
+    world.post(&format!("{path}/keys/export"), &json!({})).await;
+    world.post(&format!("{path}/keys/delete"), &json!({"ids": [id]})).await;
+    world.post(&format!("{path}/stats/reset"), &json!({})).await.no_content();
+    let copied: PoolCopied = world.post(&format!("{path}/copy"), &json!({"name": "twin"})).await.json(201);
+    world.post("/tokens", &json!({"name": "ci", "scopes": ["pools"]})).await;
+    world.delete(&path).await.no_content();
+    // What is refused changes nothing.
+    world.patch(&path, &json!({"enabled": false})).await.admin_error(404, ErrorCode::NotFound);
+    world.post("/pools", &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
+
+    let all = list(world, "").await;
+    let mut expected = [
+        "token.login",
+        "pool.create",
+        "pool.update",
+        "key.import",
+        "key.update",
+        "client_key.create",
+        "client_key.rotate",
+        "client_key.delete",
+        "key.export",
+        "key.delete",
+        "stats.reset",
+        "pool.copy",
+        "token.create",
+        "pool.delete",
+    ];
+    expected.reverse();
+    assert_eq!(actions(&all), expected);
+    assert!(all.entries.iter().all(|entry| entry.actor == who.id && entry.request_id.starts_with("req_")));
+    assert!(all.entries.windows(2).all(|pair| pair[0].id > pair[1].id && pair[0].at >= pair[1].at));
+    let of = |action: &str| all.entries.iter().find(|entry| entry.action == action).unwrap();
+    let update = of("pool.update");
+    assert_eq!((update.request_id.as_str(), update.target.as_deref()), (request_id.as_str(), Some("prod")));
+    let detail = |entry: &AuditEntry| json!([entry.before, entry.after]);
+    assert_eq!(detail(update), json!([{"description": ""}, {"description": "for tests"}]));
+    let change = of("key.update");
+    assert_eq!((change.target.as_deref(), change.count), (Some(id.as_str()), 1));
+    assert_eq!(detail(change), json!([{"weight": 1}, {"weight": 5}]));
+    assert_eq!((of("key.import").count, of("key.export").count), (1, 2));
+    assert_eq!(of("pool.copy").pool.as_ref(), Some(&copied.pool.id));
+    assert_eq!(of("client_key.rotate").target.as_ref(), Some(&client_key));
+    let text = serde_json::to_string(&all).unwrap();
+    for secret in
+        [&gemini_key("good"), &gemini_key("b"), &pool.client_key, created.secret.expose(), &world.token]
+    {
+        assert!(!text.contains(secret));
+    }
+}
+
+pub async fn the_audit_is_filtered_and_paged(world: &World) {
+    let prod = world.weighted_pool("prod", &[]).await;
+    let other = world.weighted_pool("other", &[]).await;
+    for description in ["a", "b", "c"] {
+        world.patch(&format!("/pools/{}", prod.id), &json!({"description": description})).await;
+    }
+    world.delete(&format!("/pools/{}", other.id)).await.no_content();
+    assert_eq!(actions(&list(world, "pool=prod&action=pool.update").await), ["pool.update"; 3]);
+    assert_eq!(actions(&list(world, "action=token").await), ["token.login"]);
+    assert_eq!(actions(&list(world, "action=tok").await), [""; 0]);
+    let gone = list(world, &format!("pool={}", other.id)).await;
+    assert_eq!(actions(&gone), ["pool.delete", "pool.create"]);
+    assert_eq!(actions(&list(world, "actor=nobody").await), [""; 0]);
+    let actor = gone.entries[0].actor.clone();
+    assert_eq!(list(world, &format!("actor={actor}")).await.entries.len(), 7);
+    let since = gone.entries[0].at;
+    assert!(list(world, &format!("since={since}")).await.entries.iter().all(|entry| entry.at >= since));
+    let first = list(world, "limit=4").await;
+    let next = first.next_cursor.clone().unwrap();
+    let rest = list(world, &format!("limit=4&cursor={next}")).await;
+    assert_eq!((first.entries.len(), rest.entries.len()), (4, 3));
+    assert!(rest.next_cursor.is_none() && rest.entries[0].id < first.entries[3].id);
+    for query in ["limit=0", "since=yesterday", "cursor=x"] {
+        world.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+}

@@ -1,0 +1,152 @@
+//! Admin tokens with less than all rights, and what they open.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{AdminTokenCreated, AdminTokenList, ErrorCode, Health, PoolList, Scope, WhoAmI};
+use pool_worker::admin::{self, Access};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::world::{Pool, World, gemini_key, send};
+
+async fn make(world: &World, body: &Value) -> AdminTokenCreated {
+    world.post("/tokens", body).await.json(201)
+}
+
+async fn with(world: &World, token: &AdminTokenCreated, method: Method, path: &str, body: &Value) -> Answer {
+    let request = world.request(method, path).bearer_auth(token.secret.expose());
+    send(request.json(body)).await
+}
+
+async fn get(world: &World, token: &AdminTokenCreated, path: &str) -> Answer {
+    with(world, token, Method::GET, &format!("/admin/v1{path}"), &json!(null)).await
+}
+
+pub async fn a_token_is_shown_once_listed_and_revoked(world: &World) {
+    let body = json!({"name": "ci", "scopes": ["stats:read", "keys:import"], "expires_in_s": 3600});
+    let made = make(world, &body).await;
+    assert_eq!(made.token.scopes.as_deref(), Some(&[Scope::KeysImport, Scope::StatsRead][..]));
+    let who: WhoAmI = get(world, &made, "/whoami").await.json(200);
+    assert_eq!((&who.id, &who.scopes, who.name.as_str()), (&made.token.id, &made.token.scopes, "ci"));
+    let answer = world.get("/tokens").await;
+    assert!(!answer.body.contains(made.secret.expose()));
+    let list: AdminTokenList = answer.json(200);
+    assert_eq!(list.tokens.len(), 2, "that of the login, and this one");
+    let listed = list.tokens.iter().find(|token| token.id == made.token.id).unwrap();
+    assert!(listed.last_used_at.is_some_and(|at| at >= listed.created_at));
+    let id = format!("/tokens/{}", made.token.id);
+    world.delete(&id).await.no_content();
+    get(world, &made, "/whoami").await.admin_error(401, ErrorCode::Unauthorized);
+    world.delete(&id).await.admin_error(404, ErrorCode::NotFound);
+}
+
+pub async fn a_token_that_makes_no_sense_is_refused(world: &World) {
+    for body in [
+        json!({"scopes": []}),
+        json!({"scopes": ["everything"]}),
+        json!({"expires_in_s": 0}),
+        json!({"expires_in_s": 366 * 24 * 3600}),
+        json!({"name": "x".repeat(101)}),
+        json!({"scope": ["pools"]}),
+    ] {
+        world.post("/tokens", &body).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    world.post("/tokens", &json!({"pool": "none"})).await.admin_error(404, ErrorCode::NotFound);
+}
+
+/// A path of a route, for a pool.
+fn path_of(route: &admin::RouteSpec, pool: &str) -> String {
+    route.path.replace("{pool}", pool).replace("{id}", "unknown-1")
+}
+
+pub async fn every_route_wants_its_scope(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let mut tokens = Vec::new();
+    for scope in Scope::ALL {
+        tokens.push((scope, make(world, &json!({"scopes": [scope]})).await));
+    }
+    for route in admin::ROUTES {
+        for (scope, token) in &tokens {
+            let open = match route.access {
+                Access::Open | Access::Token => true,
+                Access::Scoped(scopes) => scopes.contains(scope),
+                Access::Full => false,
+            };
+            if open {
+                continue;
+            }
+            let path = path_of(route, &pool.id);
+            let answer = with(world, token, route.method.clone(), &path, &json!({"name": "intruder"})).await;
+            answer.admin_error(403, ErrorCode::Forbidden);
+        }
+    }
+    let pools = world.get("/pools").await.json::<PoolList>(200).pools;
+    assert_eq!((pools.len(), pools[0].name.as_str(), pools[0].keys), (1, "prod", 1));
+    // And with the right scope the doors do open.
+    let (_, reader) = tokens.iter().find(|(scope, _)| *scope == Scope::StatsRead).unwrap();
+    for path in ["/stats", "/events", "/pools", "/pools/prod", "/pools/prod/keys", "/pools/prod/stats"] {
+        assert_eq!(get(world, reader, path).await.status, 200, "{path}");
+    }
+    let (_, importer) = tokens.iter().find(|(scope, _)| *scope == Scope::KeysImport).unwrap();
+    let keys = json!({"keys": [{"key": gemini_key("new")}]});
+    let path = "/admin/v1/pools/prod/keys/import";
+    assert_eq!(with(world, importer, Method::POST, path, &keys).await.status, 200);
+}
+
+pub async fn a_token_of_one_pool_opens_no_other(world: &World) {
+    let own = world.weighted_pool("own", &[("one", Behaviour::Ok, 1)]).await;
+    let other = world.weighted_pool("other", &[("two", Behaviour::Ok, 1)]).await;
+    let token = make(world, &json!({"pool": "own"})).await;
+    assert_eq!(token.token.pool.as_ref().map(ToString::to_string), Some(own.id.clone()));
+    for route in admin::ROUTES {
+        let anywhere = matches!(route.access, Access::Open | Access::Token) || route.keeps_to_own_pool;
+        if anywhere {
+            continue;
+        }
+        for pool in [&other.id, "other", "none"] {
+            let path = path_of(route, pool);
+            let answer = with(world, &token, route.method.clone(), &path, &json!({"name": "intruder"})).await;
+            answer.admin_error(403, ErrorCode::Forbidden);
+        }
+    }
+    let pools = get(world, &token, "/pools").await.json::<PoolList>(200).pools;
+    assert_eq!(pools.iter().map(|pool| pool.name.as_str()).collect::<Vec<_>>(), ["own"]);
+    for path in ["/pools/own", &format!("/pools/{}/keys", own.id), "/events?pool=other", "/audit?pool=other"]
+    {
+        let answer = get(world, &token, path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(!answer.body.contains(&other.id), "{path}: {}", answer.body);
+    }
+    assert!(!get(world, &token, "/health").await.json::<Health>(200).host.is_empty());
+    // A copy would be another pool.
+    let copy = json!({"name": "mine", "keys": true});
+    let answer = with(world, &token, Method::POST, "/admin/v1/pools/own/copy", &copy).await;
+    answer.admin_error(403, ErrorCode::Forbidden);
+    let caller = Pool { id: other.id, client_key: other.client_key };
+    assert_eq!(world.chat(&caller, "hello").await.status, 200, "nothing was done to the other one");
+}
+
+pub async fn nobody_gives_away_more_than_he_has(world: &World) {
+    let maker = make(world, &json!({"scopes": ["tokens", "stats:read"]})).await;
+    let tokens = "/admin/v1/tokens";
+    for scopes in [json!(["pools"]), json!(["stats:read", "keys:export"])] {
+        let answer = with(world, &maker, Method::POST, tokens, &json!({"scopes": scopes})).await;
+        answer.admin_error(403, ErrorCode::Forbidden);
+    }
+    // Nothing said is no more than that either.
+    let made: AdminTokenCreated = with(world, &maker, Method::POST, tokens, &json!({})).await.json(201);
+    assert_eq!(made.token.scopes, maker.token.scopes);
+    // Nor does he take away what is above him.
+    let who: WhoAmI = world.get("/whoami").await.json(200);
+    let above = format!("{tokens}/{}", who.id);
+    with(world, &maker, Method::DELETE, &above, &json!(null)).await.admin_error(403, ErrorCode::Forbidden);
+    let below = format!("{tokens}/{}", made.token.id);
+    with(world, &maker, Method::DELETE, &below, &json!(null)).await.no_content();
+    // Copying keys is taking them out.
+    world.pool(&[("good", Behaviour::Ok)]).await;
+    let changer = make(world, &json!({"scopes": ["pools"]})).await;
+    let copy = "/admin/v1/pools/prod/copy";
+    let answer = with(world, &changer, Method::POST, copy, &json!({"name": "mine", "keys": true})).await;
+    answer.admin_error(403, ErrorCode::Forbidden);
+    assert_eq!(with(world, &changer, Method::POST, copy, &json!({"name": "mine"})).await.status, 201);
+}
