@@ -47,7 +47,7 @@ test: bundle ## Run every test: units, contract suite on both hosts, clients tha
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
-bench-cli: ## Measure poolctl: its start, and an import of 10,000 keys into the native service
+bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboard with 5,000
 	@cargo bench --locked -p poolctl --bench cli
 
 simulate: ## Try the pool engine under storms in simulated time (SEED)

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     commands::{
         api, audit, backup, client_key, completions, config, doctor, events, health, help, key, login,
-        logout, man, manifest, migrate, pool, profile, stats, token, try_pool, version, whoami,
+        logout, man, manifest, migrate, pool, profile, stats, token, top, try_pool, version, whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -117,6 +117,7 @@ pub enum Command {
     Try(try_pool::Args),
     Stats(stats::Args),
     Events(events::Args),
+    Top(top::Args),
     Audit(audit::Args),
     Health(health::Args),
     Doctor(doctor::Args),

@@ -12,6 +12,7 @@ mod env;
 mod error;
 mod interrupt;
 mod output;
+mod top;
 
 use std::process::ExitCode;
 

@@ -26,6 +26,7 @@ pub mod profile;
 pub mod stats;
 mod times;
 pub mod token;
+pub mod top;
 pub mod try_pool;
 pub mod version;
 pub mod whoami;
@@ -103,6 +104,7 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::Backup(args) => backup::backup(ctx, args).await,
         Command::Restore(args) => backup::restore(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
+        Command::Top(args) => top::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,
         Command::Migrate(args) => migrate::run(ctx, args).await,
         Command::Apply(args) => manifest::apply(ctx, args).await,

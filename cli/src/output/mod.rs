@@ -112,6 +112,11 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
+    /// How the reader of stdout sees things.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
     /// How results are written.
     pub fn format(&self) -> Format {
         self.format

@@ -20,6 +20,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// One that nobody sees.
+    pub fn silent() -> Self {
+        Self::new("", 0, false, false)
+    }
+
     pub(super) fn new(label: &'static str, length: u64, bar: bool, lines: bool) -> Self {
         let target = if bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target).with_prefix(label);

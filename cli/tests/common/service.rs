@@ -2,8 +2,10 @@
 
 use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig};
-use pool_worker::log::Log;
+use pool_worker::{
+    host::native::{Server, ServerConfig},
+    log::Log,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

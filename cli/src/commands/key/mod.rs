@@ -13,7 +13,7 @@ mod select;
 mod show;
 
 pub use self::{
-    check::name as verdict_name,
+    check::{Checked, name as verdict_name, summary},
     export::can_reveal,
     file::{KeySource, bytes},
 };

@@ -1,0 +1,77 @@
+//! `poolctl top`: the dashboard, or its rows once.
+
+use std::time::Duration;
+
+use super::PoolRef;
+use crate::{
+    config::seconds,
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    top::{Tab, Theme, keymap, model::Options, once, runtime, terminal},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  poolctl top
+  poolctl top prod --interval 5 --read-only
+  poolctl top prod --once
+  poolctl top prod --view models -o csv -n 60 --interval 60 > models.csv
+  poolctl top -o json | jq '.stats.activity.rates.rpm'
+";
+
+/// Watch pools, keys, models and events; change what is marked
+///
+/// Rates are the service's own exact counts: RPM and TPM of the last full minute, NOW of the minute
+/// that runs, RPD and TPD since midnight in California. Other counts, latencies and TTFB (the time to
+/// the first byte) cover the last hour, or the day or month that `t` chooses. SHARE is a key's
+/// part of the pool's requests, DUE the part that its weight makes due.
+///
+/// Without a terminal, or with --once, -n or -o, the rows are written instead.
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{EXAMPLES}\n{}", keymap::help("Keys:")))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Args {
+    /// The pool to open, by name or id
+    pool: Option<PoolRef>,
+    /// What to begin with [default: pools, or the pool's keys]
+    #[arg(long, value_enum, value_name = "VIEW")]
+    view: Option<Tab>,
+    /// Ask so often
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    interval: Duration,
+    /// Change nothing, whatever is pressed
+    #[arg(long)]
+    read_only: bool,
+    /// Colours; without colour it is mono
+    #[arg(long, value_enum, value_name = "THEME", default_value_t)]
+    theme: Theme,
+    /// Draw with ASCII characters only; the default where the locale is not UTF-8
+    #[arg(long)]
+    ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    no_mouse: bool,
+    /// Write the rows once and end
+    #[arg(long, conflicts_with = "count")]
+    once: bool,
+    /// Write the rows so many times and end
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let client = ctx.client().await?;
+    let options = Options {
+        service: client.url().to_string(),
+        pool: args.pool.map(|pool| pool.as_str().to_owned()),
+        tab: args.view,
+        read_only: args.read_only,
+        theme: if ctx.out.view().color { args.theme } else { Theme::Mono },
+        ascii: args.ascii || !terminal::shows_unicode(),
+    };
+    let plain = args.once || args.count.is_some() || !ctx.out.format().is_human();
+    if plain || !terminal::usable() {
+        return once::run(ctx, &client, options, args.interval, args.count.unwrap_or(1)).await;
+    }
+    runtime::run(&client, &ctx.interrupt, options, args.interval, !args.no_mouse).await
+}

@@ -1,0 +1,87 @@
+//! Asks the service what [`poll`](super::poll) wants to know, and makes the changes that were confirmed.
+
+use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolUpdate, StatsStep};
+
+use super::{
+    data::Overview,
+    format::counted,
+    message::{Answer, Fetch},
+    model::{Change, Target},
+};
+use crate::{
+    client::{Client, KeyFilter},
+    commands::key::{Checked, summary},
+    error::CliError,
+    output::Progress,
+};
+
+/// The most events an answer may have.
+const EVENTS: u64 = 200;
+
+/// Asks one question.
+pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<Answer, CliError> {
+    Ok(match fetch {
+        Fetch::Overview => Answer::Overview(Box::new(overview(client).await?)),
+        Fetch::Focus { pool, step, .. } | Fetch::Sweep { pool, step } => {
+            Answer::Recent(Box::new(client.pool_stats(pool.as_str(), &window(*step)).await?))
+        }
+        Fetch::Keys { pool, .. } => {
+            Answer::Keys(client.keys(pool.as_str(), &KeyFilter::default(), None).await?.keys)
+        }
+        Fetch::Events(after) => Answer::Events(client.events(None, after.as_deref(), EVENTS).await?),
+        Fetch::ClientKeys(pool) => Answer::ClientKeys(client.client_keys(pool.as_str()).await?.client_keys),
+        Fetch::Health => Answer::Health(Box::new(client.health().await?)),
+    })
+}
+
+/// The service's own spans: the last hour by the minute, day by the hour, 30 days by the day.
+fn window(step: StatsStep) -> [(&'static str, String); 1] {
+    [("step", step.name().to_owned())]
+}
+
+async fn overview(client: &Client) -> Result<Overview, CliError> {
+    let (stats, list) = futures_util::future::try_join(client.stats(), client.pools()).await?;
+    Ok(Overview { stats, pools: list.pools })
+}
+
+/// Makes a change; gives what is to be said about it.
+pub async fn act(client: &Client, target: &Target, change: Change) -> Result<String, CliError> {
+    match target {
+        Target::Pools(ids) => {
+            for id in ids {
+                let update = PoolUpdate { enabled: Some(change == Change::Enable), ..PoolUpdate::default() };
+                client.update_pool(id.as_str(), &update).await?;
+            }
+            let state = if change == Change::Enable { "on" } else { "off" };
+            Ok(format!("switched {} {state}", counted(ids.len(), "pool")))
+        }
+        Target::Keys { pool, ids } => {
+            let set = match change {
+                Change::Enable => KeyChange { enabled: Some(true), ..KeyChange::default() },
+                Change::Disable => KeyChange { enabled: Some(false), ..KeyChange::default() },
+                Change::Weight(weight) => KeyChange { weight: Some(weight), ..KeyChange::default() },
+                Change::Check => return check(client, pool, ids).await,
+            };
+            let result = client.update_keys(pool, ids, &set).await?;
+            let changed = usize::try_from(result.changed).unwrap_or(usize::MAX);
+            Ok(format!("changed {}{}", counted(changed, "key"), gone(&result.missing)))
+        }
+    }
+}
+
+/// `3 valid, 1 limited`.
+async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, CliError> {
+    let checks =
+        ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), ..KeyCheck::default() });
+    let (report, ended) = client.check(pool, checks.collect(), &Progress::silent()).await;
+    ended?;
+    let checked = Checked::from(report);
+    Ok(format!("checked: {}{}", summary(&checked.verdicts), gone(&checked.missing)))
+}
+
+fn gone(missing: &[KeyId]) -> String {
+    match missing.len() {
+        0 => String::new(),
+        count => format!(", {} not there any more", counted(count, "key")),
+    }
+}

@@ -1,0 +1,130 @@
+//! The filter: words that a row must contain, or must not, anywhere or in one field.
+
+use super::columns::{Field, Record};
+
+/// What `?` and `--help` say about it.
+pub const HELP: &str =
+    "words that a row contains; !word: does not; state:cooling, tag:, name:, key:, model:, pool:, verdict:";
+
+/// Where a word with nothing before it is looked for.
+const ANYWHERE: &[Field] = &[
+    Field::Name,
+    Field::State,
+    Field::Tag,
+    Field::Project,
+    Field::Id,
+    Field::Key,
+    Field::Model,
+    Field::Pool,
+    Field::Verdict,
+    Field::Message,
+    Field::Reason,
+    Field::Hint,
+];
+
+const FIELDS: &[(&str, Field)] = &[
+    ("state", Field::State),
+    ("tag", Field::Tag),
+    ("name", Field::Name),
+    ("project", Field::Project),
+    ("id", Field::Id),
+    ("key", Field::Key),
+    ("model", Field::Model),
+    ("pool", Field::Pool),
+    ("verdict", Field::Verdict),
+];
+
+/// A filter as it was typed and what it means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    text: String,
+    terms: Vec<Term>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    field: Option<Field>,
+    word: String,
+    negated: bool,
+}
+
+impl Filter {
+    /// Reads a filter. Every text is one: what looks like an unknown field is a word.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let term = |word: &str| {
+            let (negated, word) = word.strip_prefix('!').map_or((false, word), |word| (true, word));
+            let field = word.split_once(':').and_then(|(name, word)| {
+                let (_, field) = FIELDS.iter().find(|(known, _)| *known == name)?;
+                Some((*field, word))
+            });
+            let (field, word) = field.map_or((None, word), |(field, word)| (Some(field), word));
+            Term { field, word: word.to_lowercase(), negated }
+        };
+        // A term that is still being typed lets everything through.
+        let terms = text.split_whitespace().map(term).filter(|term| !term.word.is_empty()).collect();
+        Self { text, terms }
+    }
+
+    /// As it was typed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it lets everything through.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether a row passes.
+    pub fn lets_through(&self, record: &Record) -> bool {
+        self.terms.iter().all(|term| {
+            let one;
+            let fields = match term.field {
+                Some(field) => {
+                    one = [field];
+                    &one[..]
+                }
+                None => ANYWHERE,
+            };
+            fields.iter().any(|field| contains(record, *field, &term.word)) != term.negated
+        })
+    }
+}
+
+fn contains(record: &Record, field: Field, word: &str) -> bool {
+    let value = record.value(field);
+    !value.is_none() && value.exact().to_lowercase().contains(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::{data::Keys, fixture};
+
+    #[test]
+    fn words_fields_and_their_opposites() {
+        let mut off = fixture::key(2);
+        (off.enabled, off.tag) = (false, "Team-B".to_owned());
+        let keys = Keys::new(fixture::pool("prod").id, vec![fixture::key(1), off]);
+        let passing = |text: &str| {
+            let filter = Filter::new(text);
+            let record = |row| Record::Key { row, stats: None, share: 0.0, due: 0.0 };
+            keys.rows.iter().map(|row| filter.lets_through(&record(row))).collect::<Vec<_>>()
+        };
+        for (text, expected) in [
+            ("", [true, true]),
+            ("team-b", [false, true]),
+            ("!team-b", [true, false]),
+            ("state:disabled", [false, true]),
+            ("!state:disabled", [true, false]),
+            ("state:", [true, true]),
+            ("!", [true, true]),
+            ("tag:team disabled", [false, true]),
+            ("name:team", [false, false]),
+            ("unknown:field", [false, false]),
+        ] {
+            assert_eq!(passing(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The dashboard's whole state, as plain data: what was fetched, where the cursor is, what is asked.
+//!
+//! Only [`update`](super::update) changes it; [`view`](super::view) reads it.
+
+use std::{collections::HashSet, time::Duration};
+
+use jiff::Timestamp;
+use pool_shared::{KeyId, PoolId, StatsStep, Weight};
+use ratatui::layout::Size;
+
+use super::{
+    data::{Data, Recent},
+    list::{List, Records, Tab},
+    poll::Polling,
+    theme::{Theme, Tone},
+};
+
+/// What holds for the whole run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The service's address.
+    pub service: String,
+    /// The pool to begin with, by name or id.
+    pub pool: Option<String>,
+    /// The tab to begin with.
+    pub tab: Option<Tab>,
+    /// Change nothing.
+    pub read_only: bool,
+    /// The colours.
+    pub theme: Theme,
+    /// Only ASCII characters.
+    pub ascii: bool,
+}
+
+/// How the service answered last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It was not heard of yet.
+    Waiting,
+    /// As it should.
+    Up,
+    /// Not.
+    Down {
+        /// Why, and what may help, line by line.
+        error: String,
+        /// How often in a row.
+        failures: u32,
+        /// When it is asked again, on the clock of [`Model::clock`].
+        retry: Duration,
+    },
+}
+
+/// A change to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Put into use.
+    Enable,
+    /// Take out of use.
+    Disable,
+    /// Set the share of the traffic.
+    Weight(Weight),
+    /// Try each key with a small request.
+    Check,
+}
+
+/// What is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Keys of a pool.
+    Keys { pool: PoolId, ids: Vec<KeyId> },
+    /// Pools.
+    Pools(Vec<PoolId>),
+}
+
+impl Target {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Keys { ids, .. } => ids.len(),
+            Self::Pools(ids) => ids.len(),
+        }
+    }
+}
+
+/// What a change is about to touch, as the question shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// What.
+    pub target: Target,
+    /// `3 keys of pool prod`.
+    pub title: String,
+    /// The first of them, by name.
+    pub names: Vec<String>,
+    /// Marked rows that the filter hides and that are therefore left out.
+    pub hidden: usize,
+}
+
+/// Who has the keyboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The list.
+    List,
+    /// The help, from this line on.
+    Help(usize),
+    /// The filter, with the text that holds when it is given up.
+    Filter(String),
+    /// The question for a weight.
+    Weight(Selection, String),
+    /// The question whether to go on.
+    Confirm(Selection, Change),
+}
+
+/// Something to say for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What.
+    pub text: String,
+    /// How it is meant.
+    pub tone: Tone,
+    /// When it goes, on the clock of [`Model::clock`].
+    pub until: Duration,
+}
+
+/// The state.
+#[derive(Debug)]
+pub struct Model {
+    /// What holds for the whole run.
+    pub options: Options,
+    /// The time.
+    pub now: Timestamp,
+    /// The time since the start, which no change of the clock turns back.
+    pub clock: Duration,
+    /// The terminal's size.
+    pub size: Size,
+    /// The tab that is open.
+    pub tab: Tab,
+    /// The pool that was opened.
+    pub pool: Option<PoolId>,
+    /// How the span is cut that counts and latencies cover.
+    pub span: StatsStep,
+    /// What was fetched.
+    pub live: Data,
+    /// What is shown while the screen is kept still.
+    pub frozen: Option<Data>,
+    /// How the service answered last.
+    pub link: Link,
+    /// When the overview last came.
+    pub heard: Option<Timestamp>,
+    /// The tabs' lists.
+    lists: [List; 5],
+    /// Ids of the rows that are marked in the open tab.
+    pub marks: HashSet<String>,
+    /// Who has the keyboard.
+    pub mode: Mode,
+    /// Something to say.
+    pub notice: Option<Notice>,
+    /// What is asked of the service, and when.
+    pub polling: Polling,
+    /// Whether what is on the screen may be out of date.
+    pub dirty: bool,
+}
+
+impl Model {
+    /// A dashboard that knows nothing yet.
+    pub fn new(options: Options, interval: Duration, size: Size, now: Timestamp) -> Self {
+        let tab = options.tab.unwrap_or(if options.pool.is_some() { Tab::Keys } else { Tab::Pools });
+        Self {
+            options,
+            now,
+            clock: Duration::ZERO,
+            size,
+            tab,
+            pool: None,
+            span: StatsStep::Minute,
+            live: Data::default(),
+            frozen: None,
+            link: Link::Waiting,
+            heard: None,
+            lists: Tab::ALL.map(List::new),
+            marks: HashSet::new(),
+            mode: Mode::List,
+            notice: None,
+            polling: Polling::new(interval),
+            dirty: true,
+        }
+    }
+
+    /// What is shown.
+    pub fn data(&self) -> &Data {
+        self.frozen.as_ref().unwrap_or(&self.live)
+    }
+
+    /// The open tab's list.
+    pub fn list(&self) -> &List {
+        let [pools, keys, models, events, client_keys] = &self.lists;
+        match self.tab {
+            Tab::Pools => pools,
+            Tab::Keys => keys,
+            Tab::Models => models,
+            Tab::Events => events,
+            Tab::ClientKeys => client_keys,
+        }
+    }
+
+    /// The open tab's list, what it lists, the pool and how many rows there is room for.
+    pub fn list_mut(&mut self) -> (&mut List, &Data, Option<&PoolId>, usize) {
+        let height = usize::from(super::view::regions(self.size).rows.height);
+        let [pools, keys, models, events, client_keys] = &mut self.lists;
+        let list = match self.tab {
+            Tab::Pools => pools,
+            Tab::Keys => keys,
+            Tab::Models => models,
+            Tab::Events => events,
+            Tab::ClientKeys => client_keys,
+        };
+        (list, self.frozen.as_ref().unwrap_or(&self.live), self.pool.as_ref(), height)
+    }
+
+    /// The open tab's rows.
+    pub fn records(&self) -> Records<'_> {
+        Records::new(self.tab, self.data(), self.pool.as_ref())
+    }
+
+    /// The pool whose figures are shown: the one that was opened, else the one under the cursor.
+    pub fn focus(&self) -> Option<PoolId> {
+        let under_cursor = || self.list().current(&self.records()).map(|row| PoolId::new(row.id()));
+        self.pool.clone().or_else(|| if self.tab == Tab::Pools { under_cursor() } else { None })
+    }
+
+    /// What that pool did lately.
+    pub fn focused(&self) -> Option<&Recent> {
+        self.data().recent.get(&self.focus()?).map(AsRef::as_ref)
+    }
+
+    /// For how long the overview has not come, when that is longer than it should be.
+    pub fn stale(&self) -> Option<i64> {
+        let age = self.now.as_second() - self.heard?.as_second();
+        let expected =
+            i64::try_from(self.polling.interval.as_secs()).unwrap_or(i64::MAX).saturating_mul(3).max(5);
+        (matches!(self.link, Link::Down { .. }) || age > expected).then_some(age)
+    }
+}

@@ -1,0 +1,143 @@
+//! Marking rows, and changing what is marked once that was confirmed.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use pool_shared::{KeyId, PoolId, Weight};
+
+use super::say;
+use crate::top::{
+    columns::{Field, Record},
+    format::counted,
+    keymap::Action,
+    list::Tab,
+    message::Command,
+    model::{Change, Mode, Model, Selection, Target},
+    theme::Tone,
+};
+
+/// How many names a question shows.
+const NAMES: usize = 6;
+
+/// Marks rows, or takes marks away.
+pub fn mark(model: &mut Model, action: Action) {
+    match action {
+        Action::MarkAll => {
+            let records = model.records();
+            let ids: Vec<_> = model.list().rows.iter().filter_map(|place| records.get(*place)).collect();
+            let ids: Vec<_> = ids.iter().map(|row| row.id().to_owned()).collect();
+            model.marks.extend(ids);
+        }
+        Action::Unmark => model.marks.clear(),
+        _ => {
+            let Some(id) = model.list().current(&model.records()).map(|row| row.id().to_owned()) else {
+                return;
+            };
+            if !model.marks.remove(&id) {
+                model.marks.insert(id);
+            }
+            let (list, data, pool, height) = model.list_mut();
+            list.move_to(list.cursor + 1, data, pool, height);
+        }
+    }
+}
+
+/// Asks before something is changed.
+pub fn ask(model: &mut Model, action: Action) {
+    if model.options.read_only {
+        say(model, "started with --read-only: nothing is changed", Tone::Fair);
+        return;
+    }
+    let Some(selection) = select(model) else { return };
+    model.mode = match action {
+        Action::Enable => Mode::Confirm(selection, Change::Enable),
+        Action::Disable => Mode::Confirm(selection, Change::Disable),
+        Action::Check => Mode::Confirm(selection, Change::Check),
+        _ => Mode::Weight(selection, String::new()),
+    };
+}
+
+/// What is marked and in sight, else the row under the cursor: never a row that the filter hides.
+fn select(model: &mut Model) -> Option<Selection> {
+    let records = model.records();
+    let list = model.list();
+    let rows: Vec<Record> = if model.marks.is_empty() {
+        list.current(&records).into_iter().collect()
+    } else {
+        let rows = list.rows.iter().filter_map(|place| records.get(*place));
+        rows.filter(|row| model.marks.contains(row.id())).collect()
+    };
+    let hidden = model.marks.len().saturating_sub(rows.len());
+    if rows.is_empty() {
+        if hidden > 0 {
+            say(model, "the filter hides every row that is marked", Tone::Fair);
+        }
+        return None;
+    }
+    let (target, title) = match (model.tab, &model.pool) {
+        (Tab::Keys, Some(pool)) => {
+            let name = model.data().pool(pool).map_or(pool.as_str(), |pool| &pool.name);
+            let ids = rows.iter().map(|row| KeyId::new(row.id())).collect();
+            (
+                Target::Keys { pool: pool.clone(), ids },
+                format!("{} of pool {name}", counted(rows.len(), "key")),
+            )
+        }
+        (Tab::Pools, _) => {
+            let ids = rows.iter().map(|row| PoolId::new(row.id())).collect();
+            (Target::Pools(ids), counted(rows.len(), "pool"))
+        }
+        _ => return None,
+    };
+    let name = |row: &Record| {
+        let name = row.value(Field::Name).exact();
+        match (row.value(Field::Key).exact(), name.is_empty()) {
+            (key, true) => key,
+            (key, false) if key.is_empty() => name,
+            (key, false) => format!("{key} {name}"),
+        }
+    };
+    Some(Selection { target, title, names: rows.iter().take(NAMES).map(name).collect(), hidden })
+}
+
+/// The answer to a question.
+pub fn answer(model: &mut Model, key: KeyEvent, selection: Selection, change: Change) -> Option<Command> {
+    match key.code {
+        KeyCode::Char('y' | 'Y') => Some(start(model, selection, change)),
+        KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc | KeyCode::Enter => {
+            say(model, "nothing was changed", Tone::Plain);
+            None
+        }
+        _ => {
+            model.mode = Mode::Confirm(selection, change);
+            None
+        }
+    }
+}
+
+/// A weight is typed.
+pub fn weight(model: &mut Model, key: KeyEvent, selection: Selection, mut typed: String) -> Option<Command> {
+    match key.code {
+        KeyCode::Enter => {
+            if let Ok(weight) = typed.parse::<Weight>() {
+                return Some(start(model, selection, Change::Weight(weight)));
+            }
+        }
+        KeyCode::Esc => {
+            say(model, "nothing was changed", Tone::Plain);
+            return None;
+        }
+        KeyCode::Backspace => {
+            typed.pop();
+        }
+        // A fifth digit could not be a weight.
+        KeyCode::Char(digit @ '0'..='9') if typed.len() < 4 => typed.push(digit),
+        _ => {}
+    }
+    model.mode = Mode::Weight(selection, typed);
+    None
+}
+
+fn start(model: &mut Model, selection: Selection, change: Change) -> Command {
+    model.marks.clear();
+    say(model, format!("{}: under way", selection.title), Tone::Plain);
+    Command::Act(selection.target, change)
+}

@@ -1,0 +1,198 @@
+//! From a message to the next state and what is to be done. Pure.
+
+mod act;
+mod input;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use pool_shared::ErrorCode;
+
+use super::{
+    data::{Keys, Recent},
+    list::Tab,
+    message::{Answer, Command, Fetch, Message},
+    model::{Link, Mode, Model, Notice},
+    poll,
+    theme::Tone,
+};
+use crate::error::{CliError, Code};
+
+/// How long something stands in the last line.
+const NOTICE: Duration = Duration::from_secs(8);
+
+/// Takes a message in.
+pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
+    let mut commands = Vec::new();
+    match message {
+        Message::Tick { now, clock } => tick(model, now, clock),
+        Message::Key(key) => {
+            model.dirty = true;
+            commands.extend(input::key(model, key));
+        }
+        Message::Mouse(mouse) => input::mouse(model, mouse),
+        Message::Resize(size) => {
+            model.size = size;
+            refresh(model);
+        }
+        Message::Resumed => model.dirty = true,
+        Message::Fetched { fetch, took, result } => match result {
+            Ok(answer) => {
+                model.polling.answered(&fetch, took, model.clock);
+                commands.extend(take(model, &fetch, answer));
+            }
+            Err(error) => commands.extend(failed(model, &fetch, error)),
+        },
+        Message::Acted(result) => {
+            model.polling.all_due();
+            match result {
+                Ok(text) => say(model, text, Tone::Good),
+                Err(error) => say(model, first_line(&error), Tone::Bad),
+            }
+        }
+    }
+    commands.extend(poll::due(model).into_iter().map(Command::Fetch));
+    commands
+}
+
+/// Countdowns move once a second; between two seconds nothing on the screen changes by itself.
+fn tick(model: &mut Model, now: jiff::Timestamp, clock: Duration) {
+    model.dirty |= now.as_second() != model.now.as_second();
+    (model.now, model.clock) = (now, clock);
+    model.notice.take_if(|notice| notice.until <= clock);
+}
+
+fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
+    match (fetch, answer) {
+        (Fetch::Overview, Answer::Overview(overview)) => {
+            if matches!(model.link, Link::Down { .. }) {
+                say(model, "the service answers again", Tone::Good);
+                model.polling.all_due();
+            }
+            (model.link, model.heard) = (Link::Up, Some(model.now));
+            model.live.take_overview(*overview);
+            if let Some(error) = find_pool(model) {
+                return Some(Command::Fail(error));
+            }
+        }
+        (Fetch::Focus { step, .. } | Fetch::Sweep { step, .. }, Answer::Recent(mut stats)) => {
+            if !matches!(fetch, Fetch::Focus { keys: true, .. }) {
+                // Thousands of rows that nobody looks at.
+                stats.keys = Vec::new();
+            }
+            model.live.take_recent(Recent { step: *step, stats: *stats });
+        }
+        (Fetch::Keys { pool, .. }, Answer::Keys(keys)) => {
+            model.live.take_keys(Keys::new(pool.clone(), keys));
+        }
+        (Fetch::Events(_), Answer::Events(list)) => model.live.take_events(list),
+        (Fetch::ClientKeys(pool), Answer::ClientKeys(keys)) => {
+            model.live.client_keys = Some((pool.clone(), keys.into()));
+        }
+        (Fetch::Health, Answer::Health(health)) => model.live.health = Some((*health).into()),
+        // The runtime answers what was asked.
+        _ => {}
+    }
+    model.dirty = true;
+    if model.frozen.is_none() && listed(fetch, model.tab) {
+        refresh(model);
+    }
+    None
+}
+
+/// Whether an answer changes what a tab lists: to sort thousands of rows anew for another one is waste.
+const fn listed(fetch: &Fetch, tab: Tab) -> bool {
+    match fetch {
+        Fetch::Overview => matches!(tab, Tab::Pools),
+        Fetch::Focus { .. } | Fetch::Sweep { .. } => matches!(tab, Tab::Pools | Tab::Keys | Tab::Models),
+        Fetch::Keys { .. } => matches!(tab, Tab::Keys | Tab::Events),
+        Fetch::Events(_) => matches!(tab, Tab::Events),
+        Fetch::ClientKeys(_) => matches!(tab, Tab::ClientKeys),
+        Fetch::Health => false,
+    }
+}
+
+/// Settles which pool is shown: the one of the command line at first, none where it has gone.
+fn find_pool(model: &mut Model) -> Option<CliError> {
+    let pools = model.live.pools();
+    if let Some(name) = model.options.pool.clone() {
+        let found = pools.iter().find(|pool| pool.name == name || pool.id.as_str() == name);
+        let Some(pool) = found else {
+            let names = pools.iter().map(|pool| pool.name.as_str());
+            let error = CliError::new(Code::Service(ErrorCode::NotFound), format!("there is no pool {name}"));
+            return Some(match crate::ctx::nearest(&name, names) {
+                Some(name) => error.hint(format!("did you mean {name}?")),
+                None => error.hint("poolctl pool list shows them"),
+            });
+        };
+        model.pool = Some(pool.id.clone());
+        model.options.pool = None;
+        refresh(model);
+    } else if let Some(id) = &model.pool
+        && !pools.iter().any(|pool| pool.id == *id)
+    {
+        model.pool = None;
+        open(model, Tab::Pools);
+        say(model, "the pool was deleted", Tone::Fair);
+    } else if model.pool.is_none() && model.tab.needs_pool() {
+        let only = pools.first().map(|pool| pool.id.clone());
+        model.pool = only;
+        let tab = if model.pool.is_none() { Tab::Pools } else { model.tab };
+        open(model, tab);
+    }
+    None
+}
+
+fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
+    // Whoever is not let in is told at once, as by any other command.
+    let hopeless = matches!(error.code(), Code::Service(ErrorCode::Unauthorized | ErrorCode::Forbidden));
+    if model.heard.is_none() && hopeless {
+        return Some(Command::Fail(error));
+    }
+    let unreachable = matches!(error.code(), Code::Unreachable | Code::Timeout);
+    if *fetch == Fetch::Overview || unreachable {
+        let before = match model.link {
+            Link::Down { failures, .. } => failures,
+            Link::Waiting | Link::Up => 0,
+        };
+        // What was under way when the service went counts once.
+        let failures = if *fetch == Fetch::Overview { before + 1 } else { before.max(1) };
+        let retry = model.polling.failed(fetch, failures, model.clock);
+        model.link = Link::Down { error: error.to_string(), failures, retry };
+    } else {
+        model.polling.answered(fetch, Duration::ZERO, model.clock);
+        if error.code() != Code::Service(ErrorCode::NotFound) {
+            say(model, first_line(&error), Tone::Bad);
+        }
+    }
+    model.dirty = true;
+    None
+}
+
+/// Opens a tab.
+fn open(model: &mut Model, tab: Tab) {
+    if model.tab != tab {
+        model.tab = tab;
+        model.marks.clear();
+    }
+    model.mode = Mode::List;
+    model.polling.pool_due();
+    refresh(model);
+}
+
+/// Makes the open list anew.
+fn refresh(model: &mut Model) {
+    let (list, data, pool, height) = model.list_mut();
+    list.refresh(data, pool, height);
+    model.dirty = true;
+}
+
+fn say(model: &mut Model, text: impl Into<String>, tone: Tone) {
+    model.notice = Some(Notice { text: text.into(), tone, until: model.clock + NOTICE });
+    model.dirty = true;
+}
+
+fn first_line(error: &CliError) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,192 @@
+//! The lines above the list: the service and how it is heard, the figures, the tabs.
+
+use pool_shared::{HealthStatus, KeyState, StatsStep};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    text::{Line, Span},
+    widgets::Widget,
+};
+
+use crate::top::{
+    format::{compact, counted, milliseconds, percent, ratio, seconds},
+    list::Tab,
+    model::{Link, Model},
+    state,
+    theme::Tone,
+};
+
+/// How the service is heard, in a word.
+pub fn link(model: &Model) -> (String, Tone) {
+    let again = match &model.link {
+        Link::Down { retry, .. } => {
+            let left = i64::try_from(retry.saturating_sub(model.clock).as_secs()).unwrap_or_default();
+            format!(", again in {}", seconds(left))
+        }
+        Link::Waiting | Link::Up => String::new(),
+    };
+    match (model.stale(), &model.link) {
+        (Some(age), _) => (format!(" STALE {}{again} ", seconds(age)), Tone::Alarm),
+        (None, Link::Down { .. }) => (format!(" NO ANSWER{again} "), Tone::Alarm),
+        (None, _) if model.frozen.is_some() => (" PAUSED ".to_owned(), Tone::Fair),
+        (None, Link::Waiting) => ("CONNECTING".to_owned(), Tone::Muted),
+        (None, Link::Up) => match model.data().health.as_ref().map(|health| health.status) {
+            None | Some(HealthStatus::Ok) => ("LIVE".to_owned(), Tone::Good),
+            Some(HealthStatus::Degraded) => ("DEGRADED".to_owned(), Tone::Fair),
+            Some(HealthStatus::Failing) => (" FAILING ".to_owned(), Tone::Alarm),
+            Some(HealthStatus::Unknown) => ("LIVE".to_owned(), Tone::Muted),
+        },
+    }
+}
+
+pub fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let style = |tone| model.options.theme.style(tone);
+    let span = match model.span {
+        StatsStep::Minute => "last hour",
+        StatsStep::Hour => "last day",
+        StatsStep::Day => "last month",
+    };
+    let (word, tone) = link(model);
+    let paused = model.frozen.is_some() && !word.contains("PAUSED");
+    let every = format!("{}s", model.polling.interval.as_secs_f64());
+    let mut right = vec![Span::styled(format!("every {every} · {span} "), style(Tone::Muted))];
+    if model.options.read_only {
+        right.push(Span::styled("· read-only ", style(Tone::Muted)));
+    }
+    if paused {
+        right.push(Span::styled("PAUSED ", style(Tone::Fair)));
+    }
+    right.push(Span::styled(word, style(tone)));
+    let right = Line::from(right);
+    let width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
+    let room = Rect { width: (area.width - width).saturating_sub(1), ..area };
+    let mut left = vec![Span::styled(model.options.service.clone(), style(Tone::Heading))];
+    left.extend(pool_name(model).map(|name| Span::raw(format!(" › {name}"))));
+    let left = Line::from(left);
+    // Where there is no room for both, which pool it is matters more.
+    let too_long = left.spans.len() > 1 && left.width() > usize::from(room.width);
+    let left = if too_long { left.into_iter().skip(1).collect() } else { left };
+    left.render(room, buffer);
+    right.render(Rect { x: area.right() - width, width, ..area }, buffer);
+}
+
+fn pool_name(model: &Model) -> Option<&str> {
+    let id = model.pool.as_ref()?;
+    Some(model.data().pool(id).map_or(id.as_str(), |pool| &pool.name))
+}
+
+/// The figures of the pool that was opened, else of all together. What does not fit is left out from
+/// the end.
+pub fn figures(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let style = |tone| model.options.theme.style(tone);
+    if let Link::Down { error, .. } = &model.link {
+        let text = error.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        Line::styled(text, style(Tone::Bad)).render(area, buffer);
+        return;
+    }
+    let mut left = usize::from(area.width);
+    let mut spans = Vec::new();
+    for (name, text, tone) in parts(model) {
+        let width = name.len() + 1 + text.len() + 2;
+        if width > left + 2 {
+            break;
+        }
+        left = left.saturating_sub(width);
+        spans.push(Span::styled(format!("{name} "), style(Tone::Muted)));
+        spans.push(Span::styled(format!("{text}  "), style(tone)));
+    }
+    Line::from(spans).render(area, buffer);
+}
+
+fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
+    let data = model.data();
+    let Some(overview) = &data.overview else { return Vec::new() };
+    let pool = model.pool.as_ref();
+    let stats = pool.and_then(|pool| overview.stats.pools.iter().find(|row| row.pool == *pool));
+    let rates = match pool {
+        Some(_) => stats.map(|row| row.activity.rates).unwrap_or_default(),
+        None => overview.stats.activity.rates,
+    };
+    let plain = |name, number| (name, compact(number), Tone::Plain);
+    let mut parts = Vec::new();
+    if let Some(health) = &data.health {
+        for (name, part) in [("store:", &health.store), ("ledger:", &health.ledger)] {
+            parts.extend(part.message.clone().map(|message| (name, message, Tone::Bad)));
+        }
+    }
+    parts.extend([plain("RPM", rates.rpm), plain("now", rates.rpm_now)]);
+    let recents: Vec<_> = match pool {
+        Some(pool) => data.recent.get(pool).into_iter().collect(),
+        None => data.recent.values().collect(),
+    };
+    let total =
+        |of: fn(&pool_shared::Counters) -> u64| recents.iter().map(|recent| of(&recent.stats.total)).sum();
+    let (failures, requests) = (total(|counters| counters.failures), total(|counters| counters.requests));
+    if requests > 0 {
+        let tone = if failures > 0 { Tone::Bad } else { Tone::Plain };
+        parts.push(("errors", percent(ratio(failures, requests)), tone));
+    }
+    let latency = model.focused().filter(|_| pool.is_some()).map(|recent| recent.stats.activity.latency);
+    if let Some(total) = latency.and_then(|latency| latency.total) {
+        let times = [total.p50_ms, total.p95_ms, total.p99_ms].map(milliseconds).join("/");
+        parts.push(("p50/95/99", times, Tone::Plain));
+    }
+    if let Some(first) = latency.and_then(|latency| latency.first_byte) {
+        let times = [first.p50_ms, first.p95_ms].map(milliseconds).join("/");
+        parts.push(("first byte", times, Tone::Plain));
+    }
+    parts.extend([plain("TPM", rates.tpm), plain("RPD", rates.rpd), plain("TPD", rates.tpd)]);
+    let counted_pools = data.pools().iter().filter(|known| pool.is_none_or(|pool| known.id == *pool));
+    for state in KeyState::ALL {
+        let count = counted_pools.clone().filter_map(|pool| pool.states.get(&state)).sum::<u64>();
+        if count > 0 {
+            parts.push((state.name(), compact(count), state::tone(state)));
+        }
+    }
+    if overview.stats.lost > 0 {
+        parts.push(("lost", compact(overview.stats.lost), Tone::Bad));
+    }
+    parts
+}
+
+pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let style = |tone| model.options.theme.style(tone);
+    let mut x = area.x;
+    for (tab, label) in labels() {
+        let tone = if tab == model.tab { Tone::Selected } else { Tone::Plain };
+        (x, _) = buffer.set_stringn(x, area.y, &label, usize::from(area.right() - x), style(tone));
+    }
+    let list = model.list();
+    let room = Rect { x, width: area.right() - x, ..area };
+    let rows = match (list.rows.len(), list.total) {
+        (shown, total) if shown == total => counted(total, "row"),
+        (shown, total) => format!("{} of {}", compact(shown as u64), counted(total, "row")),
+    };
+    let mut notes = Vec::new();
+    if !model.marks.is_empty() {
+        notes.push(format!("{} marked", model.marks.len()));
+    }
+    if !list.filter.is_empty() {
+        notes.push(format!("/{}", list.filter.text()));
+    }
+    notes.push(rows);
+    // What matters most stands last; the rest is left out where there is no room.
+    while notes.len() > 1 && Line::raw(notes.join("  ")).width() > usize::from(room.width) {
+        let filter = notes.iter().position(|note| note.starts_with('/'));
+        notes.remove(filter.unwrap_or_default());
+    }
+    Line::styled(notes.join("  "), style(Tone::Accent)).right_aligned().render(room, buffer);
+}
+
+/// The tab at a place on the screen.
+pub fn tab_at(at: Position) -> Option<Tab> {
+    let mut end = 0;
+    labels().find_map(|(tab, label)| {
+        end += u16::try_from(label.len()).unwrap_or(u16::MAX);
+        (at.x < end).then_some(tab)
+    })
+}
+
+fn labels() -> impl Iterator<Item = (Tab, String)> {
+    Tab::ALL.into_iter().zip(1..).map(|(tab, number)| (tab, format!(" {number} {} ", tab.title())))
+}
