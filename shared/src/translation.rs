@@ -222,7 +222,7 @@ impl TranslationSettings {
 
     /// The update that makes these of the defaults: the fields that differ from them.
     #[must_use]
-    pub fn from_defaults(&self) -> TranslationUpdate {
+    pub fn changes_from_defaults(&self) -> TranslationUpdate {
         let fields = |settings: &Self| match serde_json::to_value(settings) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
@@ -285,13 +285,13 @@ mod tests {
     fn what_differs_from_the_defaults_is_an_update() {
         let patch = json!({"pacing": {"by": "characters"}, "strict_params": true});
         let settings = update(patch).unwrap().into_settings();
-        let differing = settings.from_defaults();
+        let differing = settings.changes_from_defaults();
         assert_eq!(differing.0.keys().collect::<Vec<_>>(), ["strict_params", "pacing"]);
         assert_eq!(differing.clone().into_settings(), settings);
         assert!(
             TranslationSettings::default().changes_with(&differing) && !settings.changes_with(&differing)
         );
-        assert!(TranslationSettings::default().from_defaults().is_empty());
+        assert!(TranslationSettings::default().changes_from_defaults().is_empty());
     }
 
     #[test]

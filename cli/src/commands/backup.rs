@@ -176,7 +176,7 @@ fn manifest(backup: &Backup) -> Manifest {
         sticky: Some(pool.settings.sticky),
         aliases: Some(pool.settings.aliases.clone()),
         fallbacks: Some(pool.settings.fallbacks.clone()),
-        translation: Some(pool.settings.translation.from_defaults()),
+        translation: Some(pool.settings.translation.changes_from_defaults()),
         keys: None,
         client_keys: None,
     };

@@ -33,7 +33,7 @@ struct Arguments {
     /// Where Gemini is called.
     #[arg(long, env = "GEMINI_BASE_URL", default_value = origin::GEMINI)]
     gemini_base_url: String,
-    /// Hosts, with commas, that `GEMINI_BASE_URL` may lead to besides Google's and this machine.
+    /// Hosts, with commas, that the base URL may lead to besides Google's and this machine.
     #[arg(long, env = "GEMINI_ALLOWED_HOSTS")]
     gemini_allowed_hosts: Option<String>,
     /// Which requests get a line on standard error: off, error, info or debug.

@@ -82,7 +82,7 @@ pub async fn no_admin_route_opens_for_who_may_not(world: &World) {
         let try_it = async |intruder: &Intruder| {
             // A body that would be taken, if anybody looked at it.
             let request = world.request(route.method.clone(), &path).json(&json!({"name": "intruder"}));
-            let mut request = world.by_own_page(request, "");
+            let mut request = world.as_own_page(request, "");
             if let Some((name, value)) = &intruder.header {
                 let headers = [(HeaderName::from_static(name), value.parse().unwrap())];
                 request = request.headers(headers.into_iter().collect());

@@ -88,7 +88,7 @@ pub async fn guesses_are_slowed_down_and_a_restart_does_not_help(world: &mut Wor
         let answer = world.post("/login", password).await;
         answer.admin_error(429, ErrorCode::RateLimited);
         assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3_000);
-        let session = world.by_own_page(world.request(Method::POST, "/admin/v1/session"), "");
+        let session = world.as_own_page(world.request(Method::POST, "/admin/v1/session"), "");
         send(session.json(password)).await.admin_error(429, ErrorCode::RateLimited);
     }
     assert_eq!(world.get("/pools").await.status, 200, "tokens go on working");
@@ -100,7 +100,7 @@ pub async fn guesses_are_slowed_down_and_a_restart_does_not_help(world: &mut Wor
 pub async fn a_browser_s_session_is_good_for_the_own_page_until_it_ends(world: &World) {
     let [first, second] = [world.open_session().await, world.open_session().await];
     let ask = async |method: Method, path: &str, cookie: &str| {
-        let request = world.by_own_page(world.request(method, &format!("/admin/v1{path}")), cookie);
+        let request = world.as_own_page(world.request(method, &format!("/admin/v1{path}")), cookie);
         send(request.json(&json!({"name": "made-by-a-page"}))).await
     };
     let who: WhoAmI = ask(Method::GET, "/whoami", &first).await.json(200);

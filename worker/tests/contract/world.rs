@@ -98,7 +98,7 @@ impl World {
 
     /// Opens a session as the service's own page does; gives its cookie.
     pub async fn open_session(&self) -> String {
-        let request = self.by_own_page(self.request(Method::POST, "/admin/v1/session"), "");
+        let request = self.as_own_page(self.request(Method::POST, "/admin/v1/session"), "");
         let answer = send(request.json(&json!({"password": ADMIN_PASSWORD}))).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         let cookie = answer.header("set-cookie");
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// A request as a browser sends it for the service's own page.
-    pub fn by_own_page(&self, request: RequestBuilder, cookie: &str) -> RequestBuilder {
+    pub fn as_own_page(&self, request: RequestBuilder, cookie: &str) -> RequestBuilder {
         request.header("origin", self.url()).header("sec-fetch-site", "same-origin").header("cookie", cookie)
     }
 

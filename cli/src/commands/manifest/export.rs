@@ -70,7 +70,8 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
             sticky: Some(settings.sticky).filter(|sticky| *sticky),
             aliases: Some(settings.aliases.clone()).filter(|aliases| !aliases.is_empty()),
             fallbacks: Some(settings.fallbacks.clone()).filter(|fallbacks| !fallbacks.is_empty()),
-            translation: Some(settings.translation.from_defaults()).filter(|update| !update.is_empty()),
+            translation: Some(settings.translation.changes_from_defaults())
+                .filter(|update| !update.is_empty()),
             ..PoolSpec::default()
         };
         let one = Manifest { pools: [(pool.name.clone(), spec)].into() };

@@ -64,7 +64,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 
 fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
     let settings = json!(pool.settings.translation);
-    let changed = json!(pool.settings.translation.from_defaults());
+    let changed = json!(pool.settings.translation.changes_from_defaults());
     let document = json!({ "pool": pool.id, "name": pool.name, "translation": settings });
     ctx.out.result(&document, |_| {
         let mut table = Table::new([left("SETTING"), left("VALUE")]);

@@ -32,8 +32,8 @@ macro_rules! free_at {
 pub(super) fn attempt(attempt: &LoginTry) -> Result<Vec<Statement>, StoreError> {
     let (source, now) = (SqlValue::from(attempt.source.as_str()), SqlValue::from(attempt.now));
     let [own, everybody] = attempt.rules;
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let rule = |source: &str, rule: TryRule| {
+        let milliseconds = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         json!([source, rule.free, milliseconds(rule.first), milliseconds(rule.longest)])
     };
     let rules = json_text(&[rule(attempt.source.as_str(), own), rule(EVERYBODY, everybody)])?;
