@@ -7,7 +7,7 @@ use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
-use crate::limits::{self, HeadTooLarge};
+use crate::limits::HeadTooLarge;
 use crate::reply::Reply;
 use crate::service::{SettleError, SetupError};
 use crate::store::StoreError;
@@ -106,16 +106,16 @@ impl From<SetupError> for AdminError {
     }
 }
 
-impl From<IncomingBodyError> for AdminError {
-    fn from(error: IncomingBodyError) -> Self {
+impl AdminError {
+    /// A body that could not be read, up to a limit.
+    #[must_use]
+    pub fn from_body(error: IncomingBodyError, limit: usize) -> Self {
         match error {
-            IncomingBodyError::TooLarge => Self::BodyTooLarge(limits::BODY),
+            IncomingBodyError::TooLarge => Self::BodyTooLarge(limit),
             IncomingBodyError::Broken => Self::Invalid("the body ended early".to_owned()),
         }
     }
-}
 
-impl AdminError {
     /// A body that is not what the route takes. Serde's own message may repeat values, which may be
     /// secrets; its line and column do not.
     pub(super) fn from_json(error: &serde_json::Error) -> Self {

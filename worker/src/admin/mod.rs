@@ -38,7 +38,7 @@ pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
 use browser::Browser;
 
-use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
 use crate::log::RequestLog;
 use crate::reply::Reply;
@@ -56,15 +56,18 @@ pub(crate) fn pool_in(path: &str) -> Option<String> {
     Some(percent_decode_str(reference).decode_utf8_lossy().into_owned())
 }
 
-/// Whether a request's body can matter: not before its caller has shown at least the form of a token.
-/// For a host that would have to read it only to hand it on.
+/// How much of a request's body can matter: nothing before its caller has shown at least the form of a
+/// token or a cookie. For a host that would have to read it only to hand it on.
 #[must_use]
-pub fn wants_body(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    matches!(*method, Method::POST | Method::PATCH)
-        && routes::find(method, path).is_ok_and(|(_, route)| {
-            let has_cookie = || headers.contains_key(http::header::COOKIE);
-            route.access == Access::Open || sessions::presented_token(headers).is_ok() || has_cookie()
-        })
+pub fn wanted_body(method: &Method, path: &str, headers: &HeaderMap) -> Option<usize> {
+    let (_, route) = routes::find(method, path).ok()?;
+    let is_shown =
+        || sessions::presented_token(headers).is_ok() || headers.contains_key(http::header::COOKIE);
+    match route.access {
+        _ if !matches!(*method, Method::POST | Method::PATCH) => None,
+        Access::Open => Some(limits::BODY_OF_A_STRANGER),
+        _ => is_shown().then_some(limits::BODY),
+    }
 }
 
 /// One request on its way through the admin API, its caller known.
@@ -182,7 +185,7 @@ where
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref());
-    let body = Body { announced: content_length(&headers), unread: body, limit };
+    let body = Body { unread: body, limit };
     context.dispatch(endpoint, &query, body).await
 }
 
@@ -257,25 +260,14 @@ impl<H: AdminHost> Context<'_, H> {
 
 /// A request's body, unread until its caller is known.
 struct Body<B> {
-    announced: Option<usize>,
     unread: B,
     limit: usize,
 }
 
-fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get("content-length")?.to_str().ok()?.parse().ok()
-}
-
 impl<B: IncomingBody> Body<B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let Self { announced, unread, limit } = self;
-        if announced.is_some_and(|length| length > limit) {
-            return Err(AdminError::BodyTooLarge(limit));
-        }
-        let bytes: Bytes = unread.read(limit).await.map_err(|error| match error {
-            IncomingBodyError::TooLarge => AdminError::BodyTooLarge(limit),
-            IncomingBodyError::Broken => AdminError::Invalid("the body ended early".to_owned()),
-        })?;
+        let Self { unread, limit } = self;
+        let bytes: Bytes = unread.read(limit).await.map_err(|error| AdminError::from_body(error, limit))?;
         if limits::is_too_deep(&bytes) {
             let message = format!("the JSON body is nested more than {} levels deep", limits::JSON_DEPTH);
             return Err(AdminError::Invalid(message));

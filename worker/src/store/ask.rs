@@ -1,9 +1,13 @@
 //! What is said along with a question or a change: who makes it, and which rows are meant.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use pool_shared::{AdminTokenId, KeyId, PoolId};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::crypto::TokenHash;
 
 /// When a change is made, by whom and what it is. The store notes it in the audit, in the transaction
 /// that makes the change and only if that changed anything: one more row.
@@ -45,6 +49,30 @@ impl Change {
             after: None,
         }
     }
+}
+
+/// A try of the admin password, about to be counted.
+#[derive(Clone, Debug)]
+pub struct LoginTry {
+    /// Where it comes from, hashed.
+    pub source: TokenHash,
+    /// What holds for its source, and for all of them together.
+    pub rules: [TryRule; 2],
+    /// Now.
+    pub now: Timestamp,
+    /// Failures before this are forgotten.
+    pub forget_before: Timestamp,
+}
+
+/// How long failures make the next try wait.
+#[derive(Clone, Copy, Debug)]
+pub struct TryRule {
+    /// So many tries do not.
+    pub free: u32,
+    /// The one after them waits so long, the next one twice as long, and so on.
+    pub first: Duration,
+    /// No try waits longer.
+    pub longest: Duration,
 }
 
 /// Which entries of the audit to list.

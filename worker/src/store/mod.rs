@@ -13,7 +13,6 @@ pub mod sql;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
@@ -24,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
-pub use ask::{AuditFilter, Change, EnabledKey, KeyFilter, StateFilter};
+pub use ask::{AuditFilter, Change, EnabledKey, KeyFilter, LoginTry, StateFilter, TryRule};
 use copy::Replica;
 
 /// Why the store did not do what was asked.
@@ -209,30 +208,6 @@ pub struct StoredAdminToken {
 
 /// What the id of a browser's session starts with. Otherwise it is an admin token like any other.
 pub const SESSION_PREFIX: &str = "ses-";
-
-/// A try of the admin password, about to be counted.
-#[derive(Clone, Debug)]
-pub struct LoginTry {
-    /// Where it comes from, hashed.
-    pub source: TokenHash,
-    /// What holds for its source, and for all of them together.
-    pub rules: [TryRule; 2],
-    /// Now.
-    pub now: Timestamp,
-    /// Failures before this are forgotten.
-    pub forget_before: Timestamp,
-}
-
-/// How long failures make the next try wait.
-#[derive(Clone, Copy, Debug)]
-pub struct TryRule {
-    /// So many tries do not.
-    pub free: u32,
-    /// The one after them waits so long, the next one twice as long, and so on.
-    pub first: Duration,
-    /// No try waits longer.
-    pub longest: Duration,
-}
 
 /// Which page of a list: what comes after `after`, at most `limit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

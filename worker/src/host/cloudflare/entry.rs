@@ -25,7 +25,6 @@ use crate::admin::AdminError;
 use crate::host::{
     CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS,
 };
-use crate::limits;
 use crate::log::{Log, LogLevel};
 use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
@@ -128,7 +127,7 @@ async fn hand_over(
     };
     let request = match handed_over(request).await? {
         Ok(request) => request,
-        Err(error) => return refused(error.into()),
+        Err(error) => return refused(error),
     };
     let answer = stub.fetch(request).await;
     if changes {
@@ -139,15 +138,15 @@ async fn hand_over(
 
 /// The request as it goes on, with the headers that the service looks at. Its body is read here: a
 /// body that is passed on unread and that nobody reads there costs the client its connection.
-async fn handed_over(request: Request) -> worker::Result<Result<Request, IncomingBodyError>> {
+async fn handed_over(request: Request) -> worker::Result<Result<Request, AdminError>> {
     let (url, method) = (request.url()?, request.method());
     let request = incoming(request)?;
     let mut headers = request.headers;
     let mut init = RequestInit::new();
-    if crate::admin::wants_body(&request.method, &request.path, &headers) {
-        match request.body.read(limits::BODY).await {
+    if let Some(limit) = crate::admin::wanted_body(&request.method, &request.path, &headers) {
+        match request.body.read(limit).await {
             Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
         };
     }
     // The runtime sets it anew.
