@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(path("1"), r#"a[0].b, ]\""#);
         assert_eq!(path("true"), "a[1].c[0]");
         assert_eq!(path("\"x\""), "a[1].c[1]");
-        assert_eq!(path(r#"["#), "a[0]");
+        assert_eq!(path("["), "a[0]");
         assert_eq!(path(r#""x"]}"#), "a[1]", "an object that has ended");
         assert_eq!(path("{}"), "d");
         assert_eq!(path_at(text, 0), "");
