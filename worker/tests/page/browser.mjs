@@ -27,8 +27,8 @@ export async function start() {
 export const stop = () => browser.close();
 
 /**
- * A new window of a new user. `expected` are the statuses of refusals that belong to the case.
- * @param {{viewport?: object, locale?: string, colorScheme?: string, hasTouch?: boolean}} [options]
+ * A new window of a new user. `expected` are the refusals that belong to the case: statuses, and Chromium's names of errors.
+ * @param {{expected?: any[], viewport?: object, locale?: string, colorScheme?: string, hasTouch?: boolean}} [options]
  */
 export async function open({ expected = [], ...options } = {}) {
   const context = await browser.newContext({
@@ -36,7 +36,7 @@ export async function open({ expected = [], ...options } = {}) {
   });
   context.setDefaultTimeout(15_000);
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
-  const window = { context, problems: [], expected: new Set([401, ...expected]) };
+  const window = { context, problems: [], expected: [401, ...expected] };
   const note = (problem) => window.problems.push(problem);
   await context.exposeFunction("ran", () => note("something stored was run"));
   await context.exposeFunction("violated", (what) => note(`content security policy: ${what}`));
@@ -45,7 +45,7 @@ export async function open({ expected = [], ...options } = {}) {
       globalThis.violated(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`));
   });
   const page = await context.newPage();
-  const isExpected = (text) => [...window.expected].some((status) => text.includes(`status of ${status} `));
+  const isExpected = (text) => window.expected.some((what) => text.includes(typeof what === "number" ? `status of ${what} ` : what));
   page.on("console", (message) => {
     if (message.type() === "error" && !isExpected(message.text())) note(`console: ${message.text()}`);
   });
@@ -69,8 +69,13 @@ export async function close({ context, problems }) {
 /** Opens a window, logs in and runs a case in it. */
 export async function loggedIn(options, run) {
   const window = await open(options);
-  await logIn(window.page);
-  await run(window.page, window);
+  try {
+    await logIn(window.page);
+    await run(window.page, window);
+  } catch (error) {
+    await shot(window.page, `failed-${Date.now()}`);
+    throw new Error(`${error.message}\nproblems: ${JSON.stringify(window.problems, null, 2)}`, { cause: error });
+  }
   await close(window);
 }
 

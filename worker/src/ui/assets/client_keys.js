@@ -106,7 +106,7 @@ export function clientKeys(id, app) {
 
   function keyRow(key) {
     const limits = Object.entries(LIMITS).filter(([name]) => key.limits?.[name] !== undefined)
-      .map(([name, short]) => `${number(key.limits[name])} ${short}`);
+      .map(([name, short]) => `${number(key.limits[name])} ${t(short)}`);
     const ended = key.expires_at && Date.parse(key.expires_at) <= Date.now();
     const button = (text, act, kind = null) =>
       h("button", { type: "button", class: kind, "aria-label": `${text} ${named(key)}`, onclick: () => act(key) }, text);

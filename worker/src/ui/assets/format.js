@@ -1,13 +1,13 @@
 // How numbers and times are written in the page's language. In: what the admin API tells. Out: texts.
 
-import { language, t } from "./text.js";
+import { locale, t } from "./text.js";
 
 const made = new Map();
 
 /** Formats are dear to make and are kept. @param {any} kind @param {object} options */
 function format(kind, options) {
-  const name = `${language()} ${kind.name} ${JSON.stringify(options)}`;
-  if (!made.has(name)) made.set(name, new kind(language(), options));
+  const name = `${locale()} ${kind.name} ${JSON.stringify(options)}`;
+  if (!made.has(name)) made.set(name, new kind(locale(), options));
   return made.get(name);
 }
 

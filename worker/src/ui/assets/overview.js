@@ -91,7 +91,7 @@ export function overview(id, app) {
       h("h2", {}, t("traffic")),
       chooser(),
       tiles(stats.total, stats.activity.rates, t(`span.${span}`)),
-      stats.window && chart(stats.window, stats.series),
+      stats.window && chart(stats.window, stats.series ?? []),
       models(), outcomes(), failures(),
     ];
   }

@@ -166,6 +166,9 @@ function read() {
 /** `en` or `zh`. */
 export const language = () => chosen;
 
+/** The browser's own kind of the language, for numbers and times: `en-GB`. */
+export const locale = () => [...navigator.languages].find((name) => name.toLowerCase().startsWith(chosen)) ?? chosen;
+
 /** @param {"en" | "zh"} next */
 export function setLanguage(next) {
   chosen = next;
