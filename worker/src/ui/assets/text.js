@@ -2,7 +2,7 @@
 
 const en = {
   lang: "en", title: "Pool service", skip: "Skip to the content", navigation: "Pages", sections: "Sections of the pool",
-  "theme.auto": "Auto", "theme.light": "Light", "theme.dark": "Dark",
+  "theme.auto": "Theme: auto", "theme.light": "Theme: light", "theme.dark": "Theme: dark",
   password: "Admin password", logIn: "Log in", logInIn: "Log in (wait {seconds} s)", logOut: "Log out",
   logOutEverywhere: "Log out everywhere", logOutEverywhereAsk: "Every browser's session ends, this one too. Tokens go on working.",
   wrongPassword: "Wrong password.", sessionEnded: "Your session has ended. Log in to go on where you were.",
@@ -79,7 +79,7 @@ const en = {
 /** @type {typeof en} */
 const zh = {
   lang: "zh-CN", title: "密钥池服务", skip: "跳到正文", navigation: "页面", sections: "密钥池的各部分",
-  "theme.auto": "自动", "theme.light": "浅色", "theme.dark": "深色",
+  "theme.auto": "主题：自动", "theme.light": "主题：浅色", "theme.dark": "主题：深色",
   password: "管理密码", logIn: "登录", logInIn: "登录（请等待 {seconds} 秒）", logOut: "退出",
   logOutEverywhere: "全部退出", logOutEverywhereAsk: "所有浏览器会话都将结束，包括当前会话。令牌继续有效。",
   wrongPassword: "密码错误。", sessionEnded: "会话已结束。登录后可从原处继续。",
