@@ -175,7 +175,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     const dialog = page.getByRole("dialog");
     await press(group, "Disable");
     await press(dialog, "Disable");
-    await see(page, "2 keys changed.");
+    await see(page, "Keys changed: 2.");
     await says(rowOf(page, "third"), "disabled");
     await page.getByLabel("Search by name, tag or key").fill("");
     await page.getByLabel("State").selectOption("disabled");
@@ -217,7 +217,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     for (const box of await boxes.all()) await box.uncheck();
     await rowOf(page, "third").getByRole("checkbox").check();
     await press(group, "Delete");
-    await see(dialog, "1 keys are removed for good.");
+    await see(dialog, "Keys to be removed for good: 1.");
     await press(dialog, "Delete");
     await see(page, "1–3 of 3");
     assert.equal(await rowOf(page, "third").count(), 0);

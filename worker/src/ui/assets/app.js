@@ -95,7 +95,6 @@ function footer() {
 }
 
 function draw() {
-  document.documentElement.lang = t("lang");
   document.title = `${page.title()} · ${t("title")}`;
   const skip = (event) => {
     event.preventDefault();
@@ -117,8 +116,7 @@ async function start() {
       await loggingIn;
       return start();
     }
-    document.documentElement.lang = t("lang");
-    root.replaceChildren(h("main", { class: "alone" }, h("h1", {}, t("title")), problem(error),
+      root.replaceChildren(h("main", { class: "alone" }, h("h1", {}, t("title")), problem(error),
       h("button", { type: "button", class: "primary", onclick: start }, t("tryAgain"))));
     return;
   }

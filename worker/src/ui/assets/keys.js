@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { dateTime, fromNow, number, percent } from "./format.js";
 import { addKeys } from "./import.js";
 import { t } from "./text.js";
-import { ask, attempt, badge, copyButton, dialog, field, numberInput, row, say, select, table } from "./widgets.js";
+import { ask, attempt, badge, copyButton, dialog, field, numberInput, problem, row, say, select, table } from "./widgets.js";
 
 const PAGE = 100;
 const STATES = ["healthy", "cooling", "limited", "suspect", "invalid", "leaked", "suspended", "billing", "blocked", "disabled"];
@@ -132,7 +132,7 @@ export function keys(id, app) {
         results.replaceChildren(table(t("checkKeys"), [t("key"), t("verdict"), t("message")], rows));
       }
     } catch (error) {
-      say(error);
+      results.append(problem(error));
     }
     bar.hidden = true;
     await shown;

@@ -20,7 +20,7 @@ const en = {
   state: "State", on: "on", off: "off", keys: "Keys", requests: "Requests", success: "Success", failures: "failed", tokens: "Tokens",
   requestsToday: "Requests today", tokensToday: "Prompt tokens today", requestsPerMinute: "Requests / min", tokensPerMinute: "Prompt tokens / min",
   promptTokens: "Prompt tokens", answerTokens: "Answer tokens", now: "{count} in this minute", inAll: "since the beginning",
-  lost: "{count} attempts could not be counted.",
+  lost: "Attempts that could not be counted: {count}.",
   keysUsable: "{usable} of {total} healthy", keysUnknown: "{total}, states unknown",
   store: "Store", ledger: "Ledger", "health.degraded": "The service works with limits.", "health.failing": "The service does not work as it should.",
   "health.unknown": "The service's state is unknown.",
@@ -39,11 +39,11 @@ const en = {
   translation: "Translation", translationHint: "JSON; what is taken out returns to its default. The README explains each field.",
   notAPair: "Not of the form name = value: {line}", notAnObject: "The translation is not a JSON object.",
   disablePool: "Disable the pool?", disablePoolAsk: "Clients of “{name}” are refused until it is enabled again.",
-  deletePool: "Delete the pool?", deletePoolAsk: "“{name}”, its {keys} Gemini keys and its client keys are gone for good.", deleted: "“{name}” is deleted.",
+  deletePool: "Delete the pool?", deletePoolAsk: "“{name}”, its Gemini keys ({keys}) and its client keys are gone for good.", deleted: "“{name}” is deleted.",
   "section.overview": "Overview", "section.keys": "Gemini keys", "section.client-keys": "Client keys",
 
   period: "Period", "span.hour": "last hour", "span.day": "last 24 hours", "span.month": "last 30 days", "span.all": "since the beginning",
-  traffic: "Traffic", models: "Models", model: "Model", half: "Median time", nearlyAll: "95 % within", nothingYet: "Nothing yet.",
+  traffic: "Traffic", models: "Models", model: "Model", half: "Median time", nearlyAll: "95% within", nothingYet: "Nothing yet.",
   outcomes: "Outcomes", outcome: "Outcome", lately: "What went wrong lately", time: "Time", key: "Key", message: "Message",
   "chart.minute": "Requests by the minute, {most} at most", "chart.hour": "Requests by the hour, {most} at most", "chart.day": "Requests by the day, {most} at most",
   "outcome.ok": "answered", "outcome.client_left": "client left", "outcome.caller": "request refused", "outcome.key": "key refused",
@@ -53,10 +53,10 @@ const en = {
   addKeys: "Add keys", searchKeys: "Search by name, tag or key", allStates: "All states", noKeys: "The pool has no keys yet.", noKeysFound: "No key is like that.",
   selectAll: "Select all {count} shown", selectKey: "Select {key}", selected: "{count} selected", noneSelected: "No keys are selected", selectedKeys: "Selected keys",
   lastUsed: "Last used", range: "{from}–{to} of {total}", previous: "Previous", next: "Next", noMorePages: "There are no more pages",
-  keysChanged: "{count} keys changed.", disableKeys: "Disable keys?", disableKeysAsk: "{count} keys are taken out of use until they are enabled again.",
-  deleteKeys: "Delete keys?", deleteKeysAsk: "{count} keys are removed for good.", weightOf: "Weight of {count} keys",
-  copyKeys: "Copy keys", copyKeysAsk: "{count} keys are read in clear. The audit notes it.", readKeys: "Read keys", keysRead: "{count} keys are read, one a line.",
-  checkKeys: "Check keys", checkKeysText: "A smallest request goes out with each of {count} keys. Closing stops it.", verdict: "Verdict",
+  keysChanged: "Keys changed: {count}.", disableKeys: "Disable keys?", disableKeysAsk: "Keys to be taken out of use until they are enabled again: {count}.",
+  deleteKeys: "Delete keys?", deleteKeysAsk: "Keys to be removed for good: {count}.", weightOf: "Weight of the selected keys ({count})",
+  copyKeys: "Copy keys", copyKeysAsk: "Keys to be read in clear: {count}. The audit notes it.", readKeys: "Read keys", keysRead: "Keys read: {count}, one a line.",
+  checkKeys: "Check keys", checkKeysText: "A smallest request goes out with each selected key ({count}). Closing stops it.", verdict: "Verdict",
   editKey: "Edit {key}", tag: "Tag", tagHint: "For finding keys together.", project: "Google project", projectHint: "Keys of one project share its quotas.",
   "state.healthy": "healthy", "state.cooling": "cooling", "state.limited": "limited", "state.suspect": "suspect", "state.invalid": "invalid",
   "state.leaked": "leaked", "state.suspended": "suspended", "state.billing": "billing", "state.blocked": "blocked", "state.disabled": "disabled", "state.unknown": "unknown",
@@ -156,11 +156,17 @@ const zh = {
 export const TEXTS = { en, zh };
 
 let chosen = read();
+speak();
 
 function read() {
   const remembered = globalThis.localStorage?.getItem("language");
   if (remembered === "en" || remembered === "zh") return remembered;
   return globalThis.navigator?.language?.toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+/** Tells the browser which language the page is in. */
+function speak() {
+  if (globalThis.document) document.documentElement.lang = TEXTS[chosen].lang;
 }
 
 /** `en` or `zh`. */
@@ -172,6 +178,7 @@ export const locale = () => [...navigator.languages].find((name) => name.toLower
 /** @param {"en" | "zh"} next */
 export function setLanguage(next) {
   chosen = next;
+  speak();
   localStorage.setItem("language", next);
 }
 
