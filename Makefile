@@ -41,10 +41,12 @@ bundle: worker/build/index.js ## Build the Worker into worker/build
 worker/build/index.js: $(bundle_sources)
 	@.ci/bundle.sh
 
-test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the README
+test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the page, the README
 	@.ci/python.sh >/dev/null
+	@.ci/chromium.sh >/dev/null
 	cargo test --locked --workspace
-	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
+	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk,pool-worker/page \
+		--test contract_workerd --test contract_kv --test sdk --test page
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboard with 5,000

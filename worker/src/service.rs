@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
+use http::Method;
 use jiff::Timestamp;
 use pool_shared::{Event, PoolId, Secret};
 
@@ -25,7 +26,7 @@ use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
 use crate::store::{PoolReader, StoreError};
-use crate::{admin, gateway};
+use crate::{admin, gateway, ui};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
 pub const MIN_PASSWORD_LENGTH: usize = 15;
@@ -178,11 +179,30 @@ impl Service {
         H: AdminHost + Clone,
         B: IncomingBody,
     {
-        if admin::is_admin_path(&request.path) {
+        if Self::is_page(&request.method, &request.path) {
+            let held = request.headers.get("if-none-match").and_then(|held| held.to_str().ok());
+            self.page(host, &request.method, &request.path, held)
+        } else if admin::is_admin_path(&request.path) {
             self.administer(host, request).await
         } else {
             self.proxy(host, request).await
         }
+    }
+
+    /// Whether a request is for the browser page.
+    #[must_use]
+    pub fn is_page(method: &Method, path: &str) -> bool {
+        ui::is_page(method, path)
+    }
+
+    /// Answers a request for the browser page, of which the browser may hold a copy with the tag `held`. No store is asked.
+    pub fn page<H: Host>(&self, host: &H, method: &Method, path: &str, held: Option<&str>) -> Reply<H> {
+        let request_id = new_request_id(host.random());
+        let log = self.log.begin("page", &request_id, host.clock().now());
+        log.route(method.as_str(), "/admin/{file}");
+        let reply = ui::answer(method, path, held, &request_id);
+        log.answered(reply.status.as_u16(), host.clock().now());
+        reply.header("x-request-id", &request_id)
     }
 
     /// Answers a request of the admin API.

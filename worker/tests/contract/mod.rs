@@ -30,6 +30,7 @@ mod keys;
 mod master_key;
 mod media;
 mod models;
+mod page;
 mod pools;
 mod privacy;
 mod retries;
@@ -121,6 +122,11 @@ mod suite {
             a_browser_may_ask
             a_client_key_is_taken_wherever_clients_put_it
             every_base_url_leads_to_the_same_routes;
+        page:
+            the_page_and_all_that_it_loads_are_files_of_the_service
+            a_copy_of_a_file_is_good_until_the_file_changes
+            the_bare_address_leads_to_the_page
+            other_files_and_methods_are_refused;
         bad_input:
             a_body_that_is_no_json
             a_field_that_is_missing

@@ -75,6 +75,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         Ok(set_up) => set_up,
         Err(error) => return not_set_up(&path, error),
     };
+    let method = http_method(&request);
+    if Service::is_page(&method, &path) {
+        let held = request.headers().get("if-none-match")?;
+        return without_stream(service.page(&host, &method, &path, held.as_deref()));
+    }
     if !crate::admin::is_admin_path(&path) {
         let reply = service.proxy(&host, incoming(request)?).await;
         return respond(reply, service, host, &context);
@@ -175,7 +180,7 @@ fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
     let headers = incoming_headers(&request);
     let client = headers.get(CLIENT_ADDRESS).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     Ok(IncomingRequest {
-        method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
+        method: http_method(&request),
         path: url.path().to_owned(),
         query: url.query().map(ToOwned::to_owned),
         headers,
@@ -183,6 +188,10 @@ fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
         client_address: client,
         origin: Origin::of(url),
     })
+}
+
+fn http_method(request: &Request) -> Method {
+    Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default()
 }
 
 /// Does what has to be done now and then, by the cron trigger of `wrangler.toml.example`.
