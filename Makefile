@@ -9,7 +9,7 @@ SHELL := bash
 # changes only its folder. What only the native host uses does not count.
 bundle_sources := $(shell find shared worker/src -path worker/src/host/native -prune -o \
 	-path worker/src/bin -prune -o -print) \
-	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json .ci/bundle.sh
+	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json docs/openapi.json .ci/bundle.sh
 
 cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
 

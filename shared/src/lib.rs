@@ -8,6 +8,7 @@
 
 mod admin_token;
 mod audit;
+pub mod bounds;
 mod client_key;
 mod error;
 mod events;
@@ -25,6 +26,8 @@ mod migration;
 mod pacing;
 mod pool;
 mod pool_copy;
+#[cfg(feature = "schema")]
+mod schema;
 mod secret;
 mod session;
 mod stats;

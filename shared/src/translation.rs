@@ -10,11 +10,13 @@ use crate::{FetchMedia, Pacing};
 /// Stored settings are read leniently, so that an older service can read what a newer one wrote; what
 /// an operator sends is checked by [`TranslationUpdate`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 // Answers to questions that have nothing to do with each other.
 #[allow(clippy::struct_excessive_bools)]
 pub struct TranslationSettings {
     /// Gemini's `safetySettings` for requests that bring none; empty means Gemini's own defaults.
+    #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
     pub safety_settings: Vec<SafetySetting>,
     /// What a caller gets whose prompt Gemini blocked.
     pub prompt_block: PromptBlock,
@@ -54,6 +56,7 @@ pub struct TranslationSettings {
 
 /// One of Gemini's `safetySettings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SafetySetting {
     /// What is filtered.
@@ -64,6 +67,7 @@ pub struct SafetySetting {
 
 /// Gemini's `HarmCategory`, without those of models that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum HarmCategory {
     /// Negative or harmful comments about identity.
     #[serde(rename = "HARM_CATEGORY_HARASSMENT")]
@@ -84,6 +88,7 @@ pub enum HarmCategory {
 
 /// Gemini's `HarmBlockThreshold`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HarmBlockThreshold {
     /// Block from a low probability on.
@@ -100,6 +105,7 @@ pub enum HarmBlockThreshold {
 
 /// What a caller gets whose prompt Gemini blocked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PromptBlock {
     /// A choice with a refusal, finished by `content_filter`.
@@ -111,6 +117,7 @@ pub enum PromptBlock {
 
 /// Where a system message goes that stands in the middle of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SystemMessages {
     /// Where it stands, as the user's words.
@@ -122,6 +129,7 @@ pub enum SystemMessages {
 
 /// How generated images are delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImageOutput {
     /// In `images` of the message.
@@ -133,6 +141,7 @@ pub enum ImageOutput {
 
 /// Whether answers show the model's thoughts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Thoughts {
     /// Where the request asks for a certain effort.

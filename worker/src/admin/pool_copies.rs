@@ -6,7 +6,7 @@ use pool_shared::{ClientKeyId, KeyId, Pool, PoolCopied, PoolCopy, PoolId, PoolMo
 
 use super::audit::fields;
 use super::pools::checked_name;
-use super::{AdminError, Answer, Context, created, ok};
+use super::{AdminError, Answer, Context, created, foreign_cursor, ok, position};
 use crate::crypto::DataKey;
 use crate::gateway;
 use crate::host::{AdminHost, Random};
@@ -68,9 +68,8 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     async fn continue_copy(&self, source: &Pool, cursor: &str) -> Answer {
-        let invalid = || AdminError::Invalid("the cursor is not one of this service".to_owned());
-        let (target, after) = cursor.split_once(':').ok_or_else(invalid)?;
-        let after: u64 = after.parse().map_err(|_| invalid())?;
+        let parts = cursor.split_once(':').and_then(|(target, after)| Some((target, position(after)?)));
+        let (target, after) = parts.ok_or_else(foreign_cursor)?;
         let target = self.pool(target).await?;
         let data_key = self.data_key(&target.id).await?;
         let (keys, next) = self.resealed(&source.id, after, &target.id, &data_key).await?;

@@ -26,6 +26,8 @@ pub enum Endpoint {
     WhoAmI,
     /// How is the service doing?
     Health,
+    /// What is there to ask?
+    Document,
     /// Counts of all pools.
     Stats,
     /// A step of a copy to the other store.
@@ -147,6 +149,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(POST, "/admin/v1/session/revoke-all", Access::Full, |_| Endpoint::RevokeSessions),
     route(GET, "/admin/v1/whoami", Access::Token, |_| Endpoint::WhoAmI),
     route(GET, "/admin/v1/health", Access::Token, |_| Endpoint::Health),
+    route(GET, "/admin/v1/openapi.json", Access::Token, |_| Endpoint::Document),
     route(GET, "/admin/v1/stats", READ, |_| Endpoint::Stats),
     route(POST, "/admin/v1/stats/reset", CHANGE, |_| Endpoint::ResetStats(None)),
     own("/admin/v1/events", READ, |_| Endpoint::Events),

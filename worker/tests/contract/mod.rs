@@ -115,6 +115,8 @@ mod suite {
             a_pool_s_models_are_what_gemini_offers;
         doors:
             no_admin_route_opens_for_who_may_not
+            the_api_describes_itself
+            a_query_parameter_is_given_once
             every_answer_of_the_admin_api_tells_browsers_to_keep_out
             no_route_of_the_data_plane_opens_without_a_client_key
             unknown_paths_and_wrong_methods
