@@ -43,8 +43,9 @@ worker/build/index.js: $(bundle_sources)
 
 test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the README
 	@.ci/python.sh >/dev/null
+	@.ci/python.sh openapi >/dev/null
 	cargo test --locked --workspace
-	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk
+	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk --test contract_workerd --test contract_kv --test sdk --test schemathesis
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboard with 5,000

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds;
 #[cfg(feature = "schema")]
 use crate::bounds::patterns;
+use crate::object;
 use crate::{ClientKeyId, Limits, Secret};
 
 /// A client key as the admin API shows it: never its secret, which the service does not have.
@@ -79,7 +80,7 @@ pub struct ClientKeyCreate {
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
     /// How much it may ask for.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
     /// The models that it may use; all when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -105,7 +106,7 @@ pub struct ClientKeyUpdate {
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
     /// How much it may ask for: all four limits, those left out being none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// The models that it may use; an empty list for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +125,7 @@ pub struct ClientKeyUpdate {
 pub struct ClientKeyImport {
     /// The keys, at most [`ClientKeyImport::MAX_KEYS`].
     #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_KEYS)))]
+    #[serde(deserialize_with = "object::list")]
     pub keys: Vec<ImportedClientKey>,
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds;
 #[cfg(feature = "schema")]
 use crate::bounds::patterns;
+use crate::object;
 use crate::{KeyCondition, KeyId, Limits, PoolId, Secret, StateCounts};
 
 /// A key's share of its pool's traffic: 0 to 1,000. A key of weight 3 gets three times the traffic
@@ -123,6 +124,7 @@ pub struct KeyList {
 pub struct KeyImport {
     /// The keys to add. At most [`KeyImport::MAX_ENTRIES`] a request.
     #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_ENTRIES)))]
+    #[serde(deserialize_with = "object::list")]
     pub keys: Vec<KeyImportEntry>,
 }
 
@@ -153,7 +155,7 @@ pub struct KeyImportEntry {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub project: String,
     /// Its project's quotas for each model, where the operator knows them.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
 }
 
@@ -196,6 +198,7 @@ pub struct KeyUpdate {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = Self::MAX_IDS)))]
     pub ids: Vec<KeyId>,
     /// What to change.
+    #[serde(deserialize_with = "object::object")]
     pub set: KeyChange,
 }
 
@@ -228,7 +231,7 @@ pub struct KeyChange {
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub project: Option<String>,
     /// New limits instead of those there were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 }
 

@@ -23,6 +23,7 @@ mod key_state;
 mod limits;
 mod master_key;
 mod migration;
+mod object;
 mod pacing;
 mod pool;
 mod pool_copy;
@@ -56,6 +57,7 @@ pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCo
 pub use limits::{Limits, Quota};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
+pub use object::object;
 pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};

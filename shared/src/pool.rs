@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds;
 #[cfg(feature = "schema")]
 use crate::bounds::patterns;
+use crate::object;
 use crate::{
     KeyImport, KeyImportReport, PoolId, Secret, StateCounts, TranslationSettings, TranslationUpdate,
 };
@@ -140,7 +141,7 @@ pub struct PoolCreate {
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,
     /// Keys to import at once; more can follow by `keys/import`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub import: Option<KeyImport>,
 }
 

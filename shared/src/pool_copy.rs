@@ -13,12 +13,12 @@ use crate::{Pool, Secret};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{"required": ["name"]}, {"required": ["cursor"], "properties": {"cursor": {"type": "string"}}}])))]
+#[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{"required": ["name"], "properties": {"name": {"type": "string"}}}, {"required": ["cursor"], "properties": {"cursor": {"type": "string"}}}])))]
 pub struct PoolCopy {
     /// The new pool's name. Left out with a cursor.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = bounds::POOL_NAME), regex(pattern = patterns::POOL_NAME), extend("not" = {"type": "string", "pattern": patterns::NO_POOL_NAME})))]
-    pub name: String,
+    pub name: Option<String>,
     /// Whether its keys come along. Needs the scope `keys:export`.
     #[serde(default)]
     pub keys: bool,

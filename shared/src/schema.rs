@@ -4,7 +4,18 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::bounds::{self, patterns};
-use crate::{Pacing, TranslationSettings, TranslationUpdate};
+use crate::{HarmCategory, Pacing, TranslationSettings, TranslationUpdate};
+
+/// Bounds a list of safety settings: one for each category.
+pub(crate) fn safety_settings(schema: &mut Schema) {
+    let once = |category: &Value| {
+        let named = json!({"required": ["category"], "properties": {"category": {"const": category}}});
+        json!({"contains": named, "minContains": 0, "maxContains": 1})
+    };
+    let categories = HarmCategory::ALL.map(|category| json!(category));
+    schema.insert("maxItems".to_owned(), categories.len().into());
+    schema.insert("allOf".to_owned(), categories.iter().map(once).collect::<Vec<_>>().into());
+}
 
 /// Bounds a map from aliases to models.
 pub(crate) fn aliases(schema: &mut Schema) {
@@ -66,5 +77,7 @@ fn nullable(mut schema: Schema) -> Value {
 }
 
 fn patch(fields: Map<String, Value>) -> Schema {
-    json_schema!({"type": "object", "properties": fields, "additionalProperties": false})
+    let mut schema = json_schema!({"type": "object", "additionalProperties": false});
+    schema.insert("properties".to_owned(), fields.into());
+    schema
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::object;
 use crate::{FetchMedia, Pacing};
 
 /// A pool's wishes about the translation. Every default is what a caller of OpenAI's API expects.
@@ -16,7 +17,8 @@ use crate::{FetchMedia, Pacing};
 #[allow(clippy::struct_excessive_bools)]
 pub struct TranslationSettings {
     /// Gemini's `safetySettings` for requests that bring none; empty means Gemini's own defaults.
-    #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::safety_settings))]
+    #[serde(deserialize_with = "object::list")]
     pub safety_settings: Vec<SafetySetting>,
     /// What a caller gets whose prompt Gemini blocked.
     pub prompt_block: PromptBlock,
@@ -48,6 +50,7 @@ pub struct TranslationSettings {
     /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
     pub native_details: bool,
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
+    #[serde(deserialize_with = "object::optional")]
     pub pacing: Option<Pacing>,
     /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
     /// hosts; otherwise such requests are refused with 400.
@@ -84,6 +87,18 @@ pub enum HarmCategory {
     /// May harm elections; models up to 2.5 only.
     #[serde(rename = "HARM_CATEGORY_CIVIC_INTEGRITY")]
     CivicIntegrity,
+}
+
+impl HarmCategory {
+    /// All of them.
+    #[cfg(feature = "schema")]
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Harassment,
+        Self::HateSpeech,
+        Self::SexuallyExplicit,
+        Self::DangerousContent,
+        Self::CivicIntegrity,
+    ];
 }
 
 /// Gemini's `HarmBlockThreshold`.

@@ -36,7 +36,9 @@ use serde::de::DeserializeOwned;
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use browser::Browser;
+pub(crate) use browser::Browser;
+#[cfg(any(test, fuzzing))]
+pub(crate) use {routes::find, sessions::presented_token};
 
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
@@ -278,7 +280,9 @@ impl<B: IncomingBody> Body<B> {
             return Err(AdminError::Invalid(message));
         }
         // serde's message may repeat a value of the body, which may be a secret: its place is enough.
-        serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let read = pool_shared::object(&mut deserializer).and_then(|body| deserializer.end().map(|()| body));
+        read.map_err(|error| AdminError::from_json(&error))
     }
 }
 
@@ -352,5 +356,7 @@ fn created(body: &impl Serialize) -> Answer {
 
 const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
 
+#[cfg(test)]
+mod doors_tests;
 #[cfg(test)]
 mod tests;

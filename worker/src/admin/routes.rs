@@ -217,7 +217,7 @@ fn router() -> &'static Router<Vec<&'static RouteSpec>> {
 }
 
 /// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
-pub(super) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
     let found = router().at(path).map_err(|_| AdminError::UnknownRoute(path.chars().take(200).collect()))?;
     let spec = found.value.iter().find(|spec| spec.method == *method);
     let spec = spec.ok_or_else(|| AdminError::MethodNotAllowed {

@@ -44,6 +44,11 @@ impl Described {
         self
     }
 
+    fn also(mut self, status: u16, what: &'static str) -> Self {
+        self.operation.also = Some((status, what));
+        self
+    }
+
     fn may_answer(mut self, status: u16) -> Self {
         self.operation.errors.push(status);
         self
@@ -133,6 +138,7 @@ fn on(method: Method, path: &'static str, id: &str, summary: &'static str) -> De
         query: Vec::new(),
         body: None,
         answer: (204, "Done."),
+        also: None,
         content: Vec::new(),
         headers: Vec::new(),
         errors: Vec::new(),
@@ -287,9 +293,11 @@ fn pools() -> Vec<Described> {
         .details("Copying keys needs the scope `keys:export` as well.")
         .takes::<PoolCopy>()
         .creates::<PoolCopied>("The new pool, and the cursor for further keys.")
+        .also(200, "Further keys were copied.")
         .may_answer(409),
         get("/admin/v1/pools/{pool}/models", "listPoolModels", "The models that a pool offers")
-            .gives::<PoolModels>("In Google's order."),
+            .gives::<PoolModels>("In Google's order.")
+            .may_answer(409),
         get("/admin/v1/pools/{pool}/stats", "poolStats", "Counts of one pool")
             .query("since", "The beginning of the window.", time())
             .query("until", "The end of the window; now, where it is left out.", time())

@@ -31,6 +31,7 @@ fn operation(pattern: &str) -> Operation {
         query: Vec::new(),
         body: None,
         answer: (200, ""),
+        also: None,
         content: Vec::new(),
         headers: Vec::new(),
         errors: ERRORS.to_vec(),
@@ -135,7 +136,7 @@ pub fn schemas() -> Map<String, Value> {
                     "items": {
                         "type": "object",
                         "required": ["role"],
-                        "properties": {"role": {"type": "string"}},
+                        "properties": {"role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]}},
                         "additionalProperties": true,
                     },
                 },
@@ -173,7 +174,7 @@ pub fn schemas() -> Map<String, Value> {
             "required": ["model", "input"],
             "properties": {
                 "model": {"type": "string", "minLength": 1},
-                "input": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+                "input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}]},
                 "dimensions": {"type": ["integer", "null"]},
                 "encoding_format": {"type": ["string", "null"]},
             },

@@ -22,6 +22,8 @@ pub struct Operation {
     pub body: Option<Refer>,
     /// What it answers when it succeeds, by status.
     pub answer: (u16, &'static str),
+    /// Another status with the same content.
+    pub also: Option<(u16, &'static str)>,
     /// By content type.
     pub content: Vec<(&'static str, Refer)>,
     pub headers: Vec<&'static str>,
@@ -157,7 +159,13 @@ fn described(operation: &Operation, schemas: &mut Schemas) -> Value {
             .map(|(kind, refer)| ((*kind).to_owned(), json!({"schema": schemas.answer(*refer)})));
         success["content"] = content.collect::<Map<_, _>>().into();
     }
-    let mut responses = Map::from_iter([(status.to_string(), success)]);
+    let mut responses = Map::new();
+    if let Some((status, what)) = operation.also {
+        let mut also = success.clone();
+        also["description"] = what.into();
+        responses.insert(status.to_string(), also);
+    }
+    responses.insert(status.to_string(), success);
     for status in &operation.errors {
         let reference = format!("#/components/responses/{}{status}", operation.envelope.name());
         responses.insert(status.to_string(), json!({"$ref": reference}));
