@@ -54,7 +54,7 @@ bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboar
 simulate: ## Try the pool engine under storms in simulated time (SEED)
 	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)
 
-fuzz: ## Look for bytes that break the translation, a minute for each target (SECONDS_EACH)
+fuzz: ## Look for bytes that break the doors or the translation, a minute for each target (SECONDS_EACH)
 	@.ci/fuzz.sh $(SECONDS_EACH)
 
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources

@@ -35,7 +35,7 @@ pub struct Health {
     /// The ledger.
     pub ledger: ComponentHealth,
     /// Attempts that were never counted because their report could not be delivered in time, in
-    /// the isolate or process that answered.
+    /// the isolate or process that answered, or because the process before it was killed.
     pub lost_attempts: u64,
     /// What the ledger wrote since it was last loaded; absent when it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

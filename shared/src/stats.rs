@@ -175,7 +175,8 @@ pub struct Stats {
     pub activity: Activity,
     /// Pool by pool, the busiest first.
     pub pools: Vec<PoolStatsRow>,
-    /// Attempts that were never counted because their report could not be delivered in time.
+    /// Attempts that were never counted because their report could not be delivered in time or their process was
+    /// killed; at most so many, since a report may have arrived without being confirmed.
     pub lost: u64,
 }
 

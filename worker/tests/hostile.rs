@@ -114,6 +114,7 @@ async fn bad_requests_harm_nobody() {
     let log = folder.path().join("log");
     let environment = [
         ("GEMINI_BASE_URL", gemini.url()),
+        ("MASTER_KEY", support::MASTER_KEY),
         ("ADMIN_PASSWORD", support::ADMIN_PASSWORD),
         ("LOG_LEVEL", "debug"),
     ];
