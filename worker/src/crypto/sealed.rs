@@ -43,7 +43,7 @@ impl Sealed {
 
 /// A sealed secret does not open: another master key, another place, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret does not open: was MASTER_KEY changed?")]
+#[error("a stored secret does not open: was MASTER_KEY changed, or the store by another hand?")]
 pub struct OpenError;
 
 /// AES-256-GCM under one key.
@@ -133,6 +133,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_sealed_for_one_row_opens_in_no_other(
+            row in ("pool-[ab]", "key-[ab]", 0_u8..2), other in ("pool-[ab]", "key-[ab]", 0_u8..2), seed: u64,
+        ) {
+            let key = GeminiKey::parse(KEY).unwrap();
+            let parts = |(pool, id, data_key): &(String, String, u8)| {
+                (PoolId::new(pool.as_str()), KeyId::new(id.as_str()), DataKey::new(&[*data_key; KEY_LENGTH]))
+            };
+            let (pool, id, data_key) = parts(&row);
+            let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(seed));
+            let (pool, id, data_key) = parts(&other);
+            let opened = data_key.open(&pool, &id, &sealed);
+            prop_assert_eq!(opened, if row == other { Ok(key) } else { Err(OpenError) });
+        }
+
         #[test]
         fn a_damaged_record_never_opens_and_never_panics(text in "(v1\\.)?[A-Za-z0-9+/]{0,100}") {
             let cipher = Cipher::new(&[7; KEY_LENGTH]);

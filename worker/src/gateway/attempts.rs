@@ -91,12 +91,27 @@ impl<'a, H: Host> Attempts<'a, H> {
                 began: now,
                 received: None,
             };
-            // A key that does not open was sealed under another master key: health tells of that.
-            let Some((stored, Ok(key))) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
+            let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
+            let Some((stored, opened)) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
                 self.plan.not_sent();
                 continue;
             };
-            let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
+            let key = match opened {
+                Ok(key) => key,
+                Err(error) => {
+                    self.plan.not_sent();
+                    service.note(Event {
+                        at: now,
+                        pool: pool.id.clone(),
+                        key: stored.id.clone(),
+                        model: model_id,
+                        verdict: AttemptOutcome::Key,
+                        message: error.to_string(),
+                        count: 1,
+                    });
+                    continue;
+                }
+            };
             record.account = Some(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };

@@ -8,10 +8,7 @@ use serde_json::json;
 
 use super::privacy::look_for;
 use super::world::{World, eventually, gemini_key};
-use crate::support::MASTER_KEY;
-
-/// 32 other bytes.
-const NEW_MASTER_KEY: &str = "YW5vdGhlci1rZXktb25seS1mb3ItdGVzdHMtMzJieXQ=";
+use crate::support::{MASTER_KEY, NEW_MASTER_KEY};
 
 const fn rows(current: u64, previous: u64) -> MasterKeyRows {
     MasterKeyRows { current, previous, unreadable: 0 }

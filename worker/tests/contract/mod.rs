@@ -13,6 +13,7 @@
 )]
 
 pub mod answer;
+mod dump;
 pub mod events;
 pub mod world;
 
@@ -168,6 +169,7 @@ mod suite {
         privacy:
             one_credential_and_nothing_of_the_client_s_goes_upstream
             nothing_stored_or_logged_holds_a_secret
+            what_is_moved_to_another_row_does_not_open
             each_request_is_one_line_in_the_log;
         counting:
             the_ledger_equals_what_gemini_counted
