@@ -17,7 +17,10 @@ use crate::service::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 
 mod client_keys;
+mod master_key;
 
+/// Another one than [`MASTER_KEY`].
+const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.5-flash"}"#;

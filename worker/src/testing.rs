@@ -94,16 +94,23 @@ pub enum Mode {
 /// What a fake does, and how often it was asked.
 pub struct Switch {
     mode: Mutex<Mode>,
+    /// At which further call it does something else, once.
+    once: Mutex<Option<(u64, Mode)>>,
     calls: AtomicU64,
 }
 
 impl Switch {
     fn new() -> Self {
-        Self { mode: Mutex::new(Mode::Works), calls: AtomicU64::new(0) }
+        Self { mode: Mutex::new(Mode::Works), once: Mutex::new(None), calls: AtomicU64::new(0) }
     }
 
     pub fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
+    }
+
+    /// Lets so many calls pass, and fails in this way at the next one.
+    pub fn set_once(&self, passing: u64, mode: Mode) {
+        *self.once.lock().unwrap() = Some((self.calls() + passing, mode));
     }
 
     fn mode(&self) -> Mode {
@@ -115,8 +122,9 @@ impl Switch {
     }
 
     fn around<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let mode = self.mode();
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let once = self.once.lock().unwrap().take_if(|(at, _)| *at == call);
+        let mode = once.map_or_else(|| self.mode(), |(_, mode)| mode);
         if mode == Mode::Fails {
             return None;
         }

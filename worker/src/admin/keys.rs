@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::crypto::DataKey;
+use crate::crypto::{DataKey, Sealed};
 use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 
@@ -59,13 +59,13 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
         let pool = self.pool(reference).await?;
-        let data_key = self.data_key(&pool.id).await?;
+        let (data_key, stored) = self.data_key(&pool.id).await?;
         let Sorted { keys, malformed, repeated } = self.sort_import(&pool.id, &data_key, import.keys)?;
         let added = if keys.is_empty() {
             0
         } else {
             let change = self.change("key.import", Some(&pool.id), None)?;
-            self.host.store().import_keys(&pool.id, &keys, change).await?
+            self.host.store().import_keys(&pool.id, &stored, &keys, change).await?
         };
         self.changed(&pool.id);
         let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
@@ -110,13 +110,13 @@ impl<H: AdminHost> Context<'_, H> {
         Ok((Some(before), Some(after)))
     }
 
-    /// Opens the key that a pool's keys are sealed with.
-    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<DataKey, AdminError> {
+    /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
+    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<(DataKey, Sealed), AdminError> {
         let sealed = self.host.store().data_key(pool).await?;
         let sealed =
             sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
         let opened = self.service.vault.open_data_key(pool, &sealed);
-        opened.map_err(|error| AdminError::Internal(error.to_string()))
+        Ok((opened.map_err(|error| AdminError::Internal(error.to_string()))?, sealed))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,

@@ -7,6 +7,7 @@
 mod audit;
 mod browser;
 mod client_keys;
+mod data_keys;
 mod error;
 mod events;
 mod key_checks;

@@ -162,6 +162,28 @@ pub struct Rewrapped {
     pub new: Sealed,
 }
 
+/// A Gemini key as it is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedKey {
+    /// By which a pool's keys are ordered.
+    pub digest: KeyDigest,
+    /// Its id.
+    pub id: KeyId,
+    /// The key, sealed.
+    pub sealed: Sealed,
+}
+
+/// A Gemini key that was sealed anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resealed {
+    /// By which it is found.
+    pub digest: KeyDigest,
+    /// As it was.
+    pub old: Sealed,
+    /// As it is to be.
+    pub new: Sealed,
+}
+
 /// A Gemini key to be added, or as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewKey {
@@ -342,10 +364,28 @@ pub trait ConfigStore: PoolReader + Replica {
         page: Page,
     ) -> impl Future<Output = Result<(Vec<NewKey>, Option<u64>), StoreError>> + MaybeSend;
 
-    /// Adds keys, passing over those that the pool has. Gives how many are new.
+    /// The sealed keys of a pool in the order of their digests: those after one, at most `limit`.
+    fn keys_after(
+        &self,
+        pool: &PoolId,
+        after: &str,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + MaybeSend;
+
+    /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
+    /// stays: whoever has it in memory can go on.
+    fn reseal_keys(
+        &self,
+        pool: &PoolId,
+        resealed: &[Resealed],
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Adds keys, passing over those that the pool has. Gives how many are new. They are sealed under
+    /// `data_key`: when the pool has got another one meanwhile, nothing is added.
     fn import_keys(
         &self,
         pool: &PoolId,
+        data_key: &Sealed,
         keys: &[NewKey],
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;

@@ -99,6 +99,7 @@ mod suite {
             a_client_key_stops_at_its_end;
         master_key:
             everything_goes_over_to_a_new_master_key
+            pools_go_over_to_new_data_keys
             another_master_key_opens_nothing;
         tokens:
             a_token_is_shown_once_listed_and_revoked
