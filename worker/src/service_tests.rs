@@ -16,8 +16,11 @@ use crate::reply::Reply;
 use crate::service::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 
+mod bounds;
 mod client_keys;
+mod elsewhere;
 mod master_key;
+mod outages;
 
 /// Another one than [`MASTER_KEY`].
 const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";

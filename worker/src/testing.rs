@@ -87,7 +87,7 @@ pub enum Mode {
     Fails,
     /// The write goes through, and then the answer is lost.
     FailsAfterwards,
-    /// No answer ever comes. The ledger only.
+    /// No answer ever comes.
     Silent,
 }
 
@@ -145,6 +145,9 @@ impl SqlDatabase for Arc<FakeDatabase> {
     }
 
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        if self.switch.mode() == Mode::Silent {
+            return std::future::pending().await;
+        }
         let sqlite = self.sqlite.clone();
         self.switch
             .around(move || crate::ledger::database::LedgerSql::run(&sqlite, statements))
@@ -210,6 +213,11 @@ pub struct FakeUpstream {
 }
 
 impl FakeUpstream {
+    /// Forgets its script.
+    pub fn clear(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     pub fn answer(&self, status: u16, body: &'static str) {
         self.script.lock().unwrap().push_back((status, body));
     }

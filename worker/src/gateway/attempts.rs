@@ -12,6 +12,7 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
 use super::callers::Caller;
+use super::calls::Calls;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
@@ -64,7 +65,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, caller, log, .. } = self.context;
+        let Context { service, host, pool, caller, calls, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -112,6 +113,10 @@ impl<'a, H: Host> Attempts<'a, H> {
                     continue;
                 }
             };
+            if !calls.take(1) {
+                self.plan.not_sent();
+                return Err(self.plan.last_answer().unwrap_or_else(Calls::used_up));
+            }
             record.account = Some(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };

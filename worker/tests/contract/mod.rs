@@ -183,6 +183,7 @@ mod suite {
             a_healthy_service_says_so
             a_restart_keeps_everything;
         failures:
-            a_store_that_fails_is_never_a_verdict_on_the_caller;
+            a_store_that_fails_is_never_a_verdict_on_the_caller
+            a_change_that_cannot_be_noted_is_not_made;
     }
 }
