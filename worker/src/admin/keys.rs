@@ -1,6 +1,6 @@
 //! The Gemini keys of a pool: list, import, change, remove.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
@@ -17,6 +17,8 @@ use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 /// Keys a page when the request does not say, and at most.
 const DEFAULT_PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1_000;
+/// Different values of a field that a note names.
+const MOST_VALUES: usize = 20;
 /// The longest name, label or searched text, in characters.
 const LONGEST_TEXT: usize = 100;
 
@@ -94,20 +96,18 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
     }
 
-    /// What a change of keys makes of them, and what a single one was before.
+    /// What a change of keys makes of them, and what they were before: of several, how many had which values.
     async fn noted(&self, pool: &PoolId, update: &KeyUpdate) -> Result<(Noted, Noted), AdminError> {
-        let mut before = None;
-        if update.ids.len() == 1 {
-            let page = Page { after: 0, limit: 1 };
-            before = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?.0.pop();
-        }
+        let page = Page { after: 0, limit: u32::try_from(update.ids.len()).unwrap_or(u32::MAX) };
+        let (keys, _) = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?;
         // Only the fields that a change can name are taken over: nothing sealed.
-        let Some(before) = before else {
-            let [_, after] = difference(&(), &update.set);
-            return Ok((None, Some(after)));
-        };
-        let [before, after] = difference(&before, &update.set);
-        Ok((Some(before), Some(after)))
+        if let [key] = keys.as_slice() {
+            let [before, after] = difference(key, &update.set);
+            return Ok((Some(before), Some(after)));
+        }
+        let [_, after] = difference(&(), &update.set);
+        let befores = keys.iter().map(|key| difference(key, &update.set)[0].clone());
+        Ok((Some(values_of(befores)), Some(after)))
     }
 
     /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
@@ -166,6 +166,19 @@ impl<H: AdminHost> Context<'_, H> {
         }
         Ok(sorted)
     }
+}
+
+/// The different values of each field, each with how many have it; what goes beyond [`MOST_VALUES`] is counted only.
+fn values_of(maps: impl Iterator<Item = Map<String, Value>>) -> Map<String, Value> {
+    let mut fields: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for (name, value) in maps.flatten() {
+        let values = fields.entry(name).or_default();
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let place =
+            if values.len() < MOST_VALUES || values.contains_key(&text) { text } else { "…".to_owned() };
+        *values.entry(place).or_default() += 1;
+    }
+    fields.into_iter().map(|(name, values)| (name, values.into_iter().collect())).collect()
 }
 
 fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {

@@ -458,6 +458,17 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
+    /// Adds an admin token in place of another one, which goes on working until `until` at the latest, and forgets
+    /// those that have expired. False: no such token.
+    fn rotate_admin_token(
+        &self,
+        old: &AdminTokenId,
+        until: Timestamp,
+        hash: &TokenHash,
+        new: &StoredAdminToken,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
     /// The admin token of a hash, expired or not.
     fn admin_token(
         &self,
@@ -505,6 +516,9 @@ pub trait ConfigStore: PoolReader + Replica {
 
     /// Notes in the audit something that changes nothing in this store, or only counts: of so many things.
     fn note(&self, change: Change, count: u64) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Notes a wrong password in the audit, unless so many were noted lately that they would fill it.
+    fn note_failed_login(&self, change: Change) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// A page of the audit, the latest change first.
     fn audit(

@@ -39,6 +39,7 @@ mod state;
 mod streams;
 mod tokens;
 mod translation;
+mod upgrades;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
 macro_rules! suite {
@@ -103,12 +104,14 @@ mod suite {
             another_master_key_opens_nothing;
         tokens:
             a_token_is_shown_once_listed_and_revoked
+            a_token_is_rotated_without_a_gap
             a_token_that_makes_no_sense_is_refused
             every_route_wants_its_scope
             a_token_of_one_pool_opens_no_other
             nobody_gives_away_more_than_he_has;
         audit:
             every_change_is_noted_and_nothing_else
+            a_change_of_several_keys_notes_what_they_were
             the_audit_is_filtered_and_paged;
         copies:
             a_copy_has_all_but_the_client_keys
@@ -185,5 +188,7 @@ mod suite {
         failures:
             a_store_that_fails_is_never_a_verdict_on_the_caller
             a_change_that_cannot_be_noted_is_not_made;
+        upgrades:
+            what_an_earlier_version_stored_works_on;
     }
 }

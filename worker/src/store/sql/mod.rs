@@ -367,8 +367,22 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         token: &StoredAdminToken,
         change: Change,
     ) -> Result<(), StoreError> {
-        let insert = admin_tokens::insert(hash, token)?;
+        let insert = admin_tokens::insert(hash, token, None)?;
         self.change(insert, &change, admin_tokens::forget_expired(change.at)).await.map(drop)
+    }
+
+    async fn rotate_admin_token(
+        &self,
+        old: &AdminTokenId,
+        until: Timestamp,
+        hash: &TokenHash,
+        new: &StoredAdminToken,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let insert = admin_tokens::insert(hash, new, Some(old))?;
+        let mut further = vec![admin_tokens::end(old, until)];
+        further.extend(admin_tokens::forget_expired(change.at));
+        Ok(self.change(insert, &change, further).await? > 0)
     }
 
     async fn admin_token(&self, hash: &TokenHash) -> Result<Option<StoredAdminToken>, StoreError> {
@@ -402,6 +416,10 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
 
     async fn note(&self, change: Change, count: u64) -> Result<(), StoreError> {
         self.run(audit::note(&change, Some(count))?.into()).await.map(drop)
+    }
+
+    async fn note_failed_login(&self, change: Change) -> Result<(), StoreError> {
+        self.run_one(audit::note_failed_login(&change)).await.map(drop)
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
