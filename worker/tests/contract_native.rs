@@ -14,6 +14,8 @@ use serde_json::json;
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
+/// Where a pool is stored: parts of the files' paths.
+const STORED: &[&str] = &["pool.db"];
 /// What breaks the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 

@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["cloudflare", "d1", "durable object"];
+/// Where a pool is stored: parts of the files' paths.
+const STORED: &[&str] = &["/d1/"];
 /// What breaks the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 

@@ -8,6 +8,7 @@
 mod attempts;
 mod authenticate;
 mod callers;
+mod calls;
 mod chat;
 mod egress;
 mod embeddings;
@@ -44,6 +45,7 @@ pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
 use callers::Caller;
+use calls::Calls;
 
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
@@ -63,6 +65,8 @@ struct Context<'a, H> {
     client_key: Option<TokenHash>,
     /// What limits it; none where nothing does.
     caller: Option<Caller>,
+    /// The calls that it may still make.
+    calls: Calls,
     /// The line that the request gets in the log.
     log: RequestLog,
 }
@@ -142,7 +146,8 @@ where
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
     }
-    let context = Context { service, host, pool, client_key: Some(client_key), caller, log };
+    let calls = Calls::of_a_request();
+    let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
         Route::ChatCompletions | Route::Embeddings => spend(&context, &route, &read(request).await?).await,
         Route::Models => models::list(&context).await?,

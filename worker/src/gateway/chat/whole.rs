@@ -53,7 +53,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             bodies.push(body);
             let may_go_on = call.context.resumes() && bodies.len() <= MOST_CONTINUATIONS;
             let usage = answer.usage;
-            let token = answer.continuation.clone().filter(|_| may_go_on);
+            let token = answer.continuation.clone().filter(|_| may_go_on && self.context.calls.take(1));
             last = Some(answer);
             let Some(token) = token else {
                 record.succeeded(&usage, host);
