@@ -7,7 +7,7 @@
 
 pub mod admin;
 pub mod crypto;
-pub mod egress;
+pub mod fetch_guard;
 pub mod gateway;
 pub mod gemini;
 pub mod host;

@@ -21,6 +21,7 @@ use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
     Shard, Shards, WriterId,
 };
+use crate::limits::LargeBodies;
 use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
@@ -133,6 +134,7 @@ pub struct Service {
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
+    pub(crate) large_bodies: LargeBodies,
     pub(crate) log: Log,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
@@ -163,6 +165,7 @@ impl Service {
             repairs: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
+            large_bodies: LargeBodies::default(),
             log: settings.log,
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
