@@ -121,7 +121,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };
             let egress = service.egress.at(now);
-            return Ok(Attempt { origin: Origin { key, egress }, model, mark, record });
+            return Ok(Attempt { outbound: Outbound { key, egress }, model, mark, record });
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a, H: Host> Attempts<'a, H> {
 
 /// One key, about to be tried.
 pub(super) struct Attempt {
-    pub(super) origin: Origin,
+    pub(super) outbound: Outbound,
     /// Which of the request's models is asked.
     pub(super) model: usize,
     pub(super) mark: Mark,
@@ -154,12 +154,12 @@ pub(super) struct Attempt {
 
 /// Who calls Gemini, and from where.
 #[derive(Clone)]
-pub(super) struct Origin {
+pub(super) struct Outbound {
     pub(super) key: GeminiKey,
     pub(super) egress: Egress,
 }
 
-impl Origin {
+impl Outbound {
     /// A GET.
     pub(super) fn get(self, path: String) -> UpstreamRequest {
         let Self { key, egress } = self;

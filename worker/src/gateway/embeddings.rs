@@ -48,7 +48,7 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { origin, mut record, .. } = attempt;
+    let Attempt { outbound, mut record, .. } = attempt;
     let host = context.host;
     // The attempt has taken the first one's call.
     if !context.calls.take(plan.batches.len().saturating_sub(1)) {
@@ -58,7 +58,7 @@ async fn embed<H: Host>(
     }
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
-        let request = origin.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
+        let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
         let body = fetch(host, request).await;
         let now = host.clock().now();
         record.received(now);

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::Context;
 use super::calls::Calls;
-use crate::egress::{Denied, guard, guard_redirect};
+use crate::fetch_guard::{Denied, guard, guard_redirect};
 use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
 use crate::openai::{ApiError, ChatRequest};
 use crate::translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};

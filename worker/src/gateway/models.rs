@@ -245,9 +245,9 @@ fn page_path(token: Option<&str>) -> String {
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
     let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
     loop {
-        let Attempt { origin, mut record, .. } = attempts.next().await?;
+        let Attempt { outbound, mut record, .. } = attempts.next().await?;
         record.not_counted();
-        let request = origin.get(path.clone());
+        let request = outbound.get(path.clone());
         match fetch(context.host, request).await {
             Ok(body) => {
                 record.succeeded(&Usage::default(), context.host);

@@ -66,7 +66,7 @@ async fn media_and_several_choices_and_their_retries_stay_within_the_calls_of_a_
         }
         let body = bytes::Bytes::from_static(b"\x89PNG\r\n\x1a\n");
         pages.insert(
-            to,
+            url(hops),
             FakePage { status: 200, content_type: Some("image/png"), body, ..FakePage::default() },
         );
     }
