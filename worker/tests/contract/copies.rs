@@ -111,5 +111,6 @@ pub async fn a_pool_s_models_are_what_gemini_offers(world: &World) {
     assert!(model.methods.contains(&"generateContent".to_owned()));
     let bare = world.weighted_pool("bare", &[]).await;
     let answer = world.get(&format!("/pools/{}/models", bare.id)).await;
-    answer.admin_error(503, ErrorCode::Unavailable);
+    let error = answer.admin_error(409, ErrorCode::Conflict);
+    assert!(error.message.contains("no enabled key"), "{}", error.message);
 }

@@ -143,8 +143,7 @@ mod suite {
             a_pool_s_models_are_listed_and_shown
             a_pool_s_allowed_models_are_kept_to
             aliases_are_models_too
-            a_list_of_several_pages_is_read_to_its_end
-            a_pool_without_keys_has_no_models;
+            a_list_of_several_pages_is_read_to_its_end;
         media:
             a_url_is_never_fetched_from_a_private_network;
         chat:

@@ -152,7 +152,9 @@ impl Model {
         let mut buffers = self.buffers.iter_mut();
         let Some(writer) = buffers.find(|buffer| buffer.writer() == &report.writer) else { return };
         match reply {
-            Ok(LedgerReply::Counted(news)) if reply_arrives => writer.confirm(report.sequence, news.cursor),
+            Ok(LedgerReply::Counted(news)) if reply_arrives => {
+                writer.confirm(report.sequence, news.cursor);
+            }
             _ => drop(writer.failed(report.sequence, self.world.now)),
         }
     }
