@@ -56,19 +56,16 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = PoolId::new(progress.pool.as_str());
         let under_way = !progress.pool.is_empty() && progress.after != DONE;
         let stored = if under_way { store.data_key(&pool).await? } else { None };
-        let (pool, stored, progress) = match stored {
-            Some(stored) => (pool, stored, progress),
-            // The next one; also where this one was deleted meanwhile.
-            None => match store.data_keys(Some(&pool), 1).await?.pop() {
-                Some((pool, stored)) => {
-                    let progress = Progress { pool: pool.to_string(), ..Progress::default() };
-                    (pool, stored, progress)
-                }
-                None => {
-                    let rows = Some(self.master_key_rows().await?);
-                    return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
-                }
-            },
+        // The next one; also where this one was deleted meanwhile.
+        let (pool, stored, progress) = if let Some(stored) = stored {
+            (pool, stored, progress)
+        } else {
+            let Some((pool, stored)) = store.data_keys(Some(&pool), 1).await?.pop() else {
+                let rows = Some(self.master_key_rows().await?);
+                return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
+            };
+            let progress = Progress { pool: pool.to_string(), ..Progress::default() };
+            (pool, stored, progress)
         };
         // A pool whose data key does not open is told by the counts in the end.
         let (next, rewrapped, unreadable_keys) = match self.step_in_pool(&pool, stored, progress).await? {

@@ -262,10 +262,14 @@ fn tokens() -> Vec<Described> {
         post("/admin/v1/tokens", "createToken", "Make an admin token of no more rights than the own one")
             .takes::<AdminTokenCreate>()
             .creates::<AdminTokenCreated>("The token, whose secret is shown this once.")
-        post("/admin/v1/tokens/{id}/rotate", "rotateToken", "Put a new admin token in the place of one")
-            .takes::<AdminTokenRotate>()
-            .creates::<AdminTokenCreated>("The new token, whose secret is shown this once."),
             .may_answer(404),
+        post(
+            "/admin/v1/tokens/{id}/rotate",
+            "rotateToken",
+            "Put a new admin token in the place of one of no more rights than the own one",
+        )
+        .takes::<AdminTokenRotate>()
+        .creates::<AdminTokenCreated>("The new token, whose secret is shown this once."),
         delete(
             "/admin/v1/tokens/{id}",
             "deleteToken",
