@@ -9,7 +9,7 @@ SHELL := bash
 # changes only its folder. What only the native host uses does not count.
 bundle_sources := $(shell find shared worker/src -path worker/src/host/native -prune -o \
 	-path worker/src/bin -prune -o -print) \
-	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json .ci/bundle.sh
+	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json docs/openapi.json .ci/bundle.sh
 
 cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
 
@@ -43,10 +43,11 @@ worker/build/index.js: $(bundle_sources)
 
 test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the page, the README
 	@.ci/python.sh >/dev/null
+	@.ci/python.sh openapi >/dev/null
 	@.ci/chromium.sh >/dev/null
 	cargo test --locked --workspace
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk,pool-worker/page \
-		--test contract_workerd --test contract_kv --test sdk --test page
+		--test contract_workerd --test contract_kv --test sdk --test schemathesis --test page
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
 
 bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboard with 5,000
@@ -55,7 +56,7 @@ bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboar
 simulate: ## Try the pool engine under storms in simulated time (SEED)
 	@cargo run --quiet --profile $(PROFILE) --locked -p pool-worker --example simulate -- --seed $(SEED)
 
-fuzz: ## Look for bytes that break the translation, a minute for each target (SECONDS_EACH)
+fuzz: ## Look for bytes that break the doors or the translation, a minute for each target (SECONDS_EACH)
 	@.ci/fuzz.sh $(SECONDS_EACH)
 
 lint: ## Check the formatting, clippy's lints, and the dependencies' licences and sources

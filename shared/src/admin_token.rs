@@ -3,10 +3,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
 use crate::{AdminTokenId, PoolId, Secret};
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Scope {
     /// See and change pools, their keys and client keys; reset counts; see events and the audit.
     #[serde(rename = "pools")]
@@ -58,6 +63,7 @@ impl std::str::FromStr for Scope {
 
 /// An admin token as the admin API shows it: never its secret, which the service does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminToken {
     /// Its id.
     pub id: AdminTokenId,
@@ -80,6 +86,7 @@ pub struct AdminToken {
 
 /// `GET tokens`: those that still work, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminTokenList {
     /// The tokens.
     pub tokens: Vec<AdminToken>,
@@ -87,24 +94,29 @@ pub struct AdminTokenList {
 
 /// `POST tokens`. Nothing that the asking token has not itself can be given away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdminTokenCreate {
     /// A name for people.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: String,
     /// What it may do; left out for everything that the asking token may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub scopes: Option<Vec<Scope>>,
     /// The only pool that it is good for, by id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// How long it is good for, in seconds; 90 days when left out, at most 365 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::TOKEN_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
 }
 
 /// The answer to `POST tokens`: the only time that the secret is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminTokenCreated {
     /// The new token.
     pub token: AdminToken,

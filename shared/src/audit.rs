@@ -8,6 +8,7 @@ use crate::{AdminTokenId, PoolId};
 
 /// One change that an admin made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// Its number: later changes have greater ones.
     pub id: u64,
@@ -40,6 +41,7 @@ pub struct AuditEntry {
 
 /// A page of the audit, the latest change first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditList {
     /// The entries.
     pub entries: Vec<AuditEntry>,

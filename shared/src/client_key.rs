@@ -3,10 +3,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
+use crate::object;
 use crate::{ClientKeyId, Limits, Secret};
 
 /// A client key as the admin API shows it: never its secret, which the service does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientKey {
     /// Its id.
     pub id: ClientKeyId,
@@ -29,6 +35,7 @@ pub struct ClientKey {
 
 /// What a client key may do; everything that its pool may, where nothing is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientKeyRules {
     /// How much it may ask for: requests that reach Gemini, and tokens of what is asked and answered. A
     /// minute slides; a day ends at midnight in California.
@@ -53,6 +60,7 @@ impl ClientKeyRules {
 
 /// A pool's client keys, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientKeyList {
     /// The client keys.
     pub client_keys: Vec<ClientKey>,
@@ -60,51 +68,64 @@ pub struct ClientKeyList {
 
 /// `POST pools/{id}/client-keys`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientKeyCreate {
     /// A name for people.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: String,
     /// How long it is good for, in seconds; for ever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
     /// How much it may ask for.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
     /// The models that it may use; all when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS), inner(length(max = bounds::MODEL), regex(pattern = patterns::MODELS))))]
     pub allowed_models: Vec<String>,
     /// The addresses and networks that it may be used from; all when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NETWORKS), inner(regex(pattern = patterns::network()))))]
     pub allowed_networks: Vec<String>,
 }
 
 /// `PATCH pools/{id}/client-keys/{id}`: what is left out stays as it is. The answer is a [`ClientKey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientKeyUpdate {
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: Option<String>,
     /// How long it is good for from now on, in seconds; 0 for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
     /// How much it may ask for: all four limits, those left out being none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// The models that it may use; an empty list for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS), inner(length(max = bounds::MODEL), regex(pattern = patterns::MODELS))))]
     pub allowed_models: Option<Vec<String>>,
     /// The addresses and networks that it may be used from; an empty list for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NETWORKS), inner(regex(pattern = patterns::network()))))]
     pub allowed_networks: Option<Vec<String>>,
 }
 
 /// `POST pools/{id}/client-keys/import`: keys that callers have from another system go on working.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientKeyImport {
     /// The keys, at most [`ClientKeyImport::MAX_KEYS`].
+    #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_KEYS)))]
+    #[serde(deserialize_with = "object::list")]
     pub keys: Vec<ImportedClientKey>,
 }
 
@@ -115,17 +136,21 @@ impl ClientKeyImport {
 
 /// One key of a [`ClientKeyImport`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportedClientKey {
     /// The key: 8 to 512 visible ASCII characters.
+    #[cfg_attr(feature = "schema", schemars(with = "String", length(min = bounds::SHORTEST_IMPORTED, max = bounds::LONGEST_IMPORTED), regex(pattern = patterns::VISIBLE)))]
     pub key: Secret,
     /// A name for people.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: String,
 }
 
 /// The answer to `POST pools/{id}/client-keys/import`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientKeyImportReport {
     /// How many are new.
     pub added: u64,
@@ -136,19 +161,23 @@ pub struct ClientKeyImportReport {
 /// `POST pools/{id}/client-keys/{id}/rotate`: a new client key of the same name and rules takes the place of one
 /// that goes on working for a while. The answer is a [`ClientKeyCreated`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientKeyRotate {
     /// How long the old one goes on working, in seconds; 24 hours when left out, 0 for not at all, at
     /// most 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::GRACE_S)))]
     pub grace_s: Option<u64>,
     /// How long the new one is good for, in seconds; for ever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
 }
 
 /// The answer to `POST pools/{id}/client-keys`: the only time that the secret is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClientKeyCreated {
     /// The new client key.
     pub client_key: ClientKey,

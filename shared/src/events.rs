@@ -7,6 +7,7 @@ use crate::{AttemptOutcome, KeyId, PoolId};
 
 /// `GET events`: the last ones, the oldest of them first. With `after`: the first ones after that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventList {
     /// The events.
     pub events: Vec<Event>,
@@ -16,6 +17,7 @@ pub struct EventList {
 
 /// Something that Gemini or the network did to one or several like attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// When the last of the attempts began.
     pub at: Timestamp,

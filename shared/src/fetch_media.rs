@@ -2,20 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The most hosts in a list.
-const MOST_HOSTS: usize = 100;
-/// The longest name of a host (RFC 1035).
-const LONGEST_HOST: usize = 253;
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
 
 /// `false`, `true`, or the hosts that media are fetched from: `example.com` for that host alone,
 /// `*.example.com` for all below it. In the form that DNS has, which is `xn--…` for names beyond ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "true, false or a list of hosts")]
 pub enum FetchMedia {
     /// From every public host, or not at all.
     Switch(bool),
     /// From these.
-    From(Vec<String>),
+    From(
+        #[cfg_attr(feature = "schema", schemars(length(max = bounds::HOSTS), inner(length(max = bounds::HOST), regex(pattern = patterns::HOST))))]
+         Vec<String>,
+    ),
 }
 
 impl Default for FetchMedia {
@@ -56,9 +59,9 @@ impl FetchMedia {
                         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
                     })
             };
-            name.len() <= LONGEST_HOST && name.split('.').all(is_label)
+            host.len() <= bounds::HOST && name.split('.').all(is_label)
         };
-        hosts.len() <= MOST_HOSTS && hosts.iter().all(is_host)
+        hosts.len() <= bounds::HOSTS && hosts.iter().all(is_host)
     }
 }
 

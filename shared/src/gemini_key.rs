@@ -14,6 +14,7 @@ const MAX_LENGTH: usize = 512;
 /// The check is loose on purpose: Google issues `AIza…` and, since 2026, `AQ.…` keys, and the next
 /// form is unknown, so only the length (20 to 512) and the characters (visible ASCII) are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct GeminiKey(Secret);
 

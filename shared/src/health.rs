@@ -6,6 +6,7 @@ use crate::MasterKeyRows;
 
 /// How the service or a part of it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// Works.
@@ -21,6 +22,7 @@ pub enum HealthStatus {
 
 /// The service's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// The worst of the parts.
     pub status: HealthStatus,
@@ -33,7 +35,7 @@ pub struct Health {
     /// The ledger.
     pub ledger: ComponentHealth,
     /// Attempts that were never counted because their report could not be delivered in time, in
-    /// the isolate or process that answered.
+    /// the isolate or process that answered, or because the process before it was killed.
     pub lost_attempts: u64,
     /// What the ledger wrote since it was last loaded; absent when it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,7 @@ pub struct Health {
 
 /// How much the ledger wrote: on Cloudflare's free plan, written rows are what runs out first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerLoad {
     /// Reports that were counted.
     pub reports: u64,
@@ -54,6 +57,7 @@ pub struct LedgerLoad {
 
 /// The health of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentHealth {
     /// How it is doing.
     pub status: HealthStatus,

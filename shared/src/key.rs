@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
+use crate::object;
 use crate::{KeyCondition, KeyId, Limits, PoolId, Secret, StateCounts};
 
 /// A key's share of its pool's traffic: 0 to 1,000. A key of weight 3 gets three times the traffic
 /// of a key of weight 1; weight 0 means "only when no other key is left".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "u32", into = "u32")]
+#[cfg_attr(feature = "schema", schemars(extend("maximum" = Self::MAX)))]
 pub struct Weight(u16);
 
 /// A weight above [`Weight::MAX`].
@@ -62,6 +69,7 @@ impl std::str::FromStr for Weight {
 
 /// A Gemini key as the admin API shows it: never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Key {
     /// Its id.
     pub id: KeyId,
@@ -96,6 +104,7 @@ pub struct Key {
 
 /// One page of a pool's keys, in the order in which they were added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyList {
     /// The keys of this page.
     pub keys: Vec<Key>,
@@ -111,8 +120,11 @@ pub struct KeyList {
 
 /// `POST pools/{id}/keys/import`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyImport {
     /// The keys to add. At most [`KeyImport::MAX_ENTRIES`] a request.
+    #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_ENTRIES)))]
+    #[serde(deserialize_with = "object::list")]
     pub keys: Vec<KeyImportEntry>,
 }
 
@@ -123,6 +135,7 @@ impl KeyImport {
 
 /// One key to add, with what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyImportEntry {
     /// The key itself; checked by the service, so that one bad entry does not spoil the rest.
     pub key: Secret,
@@ -142,12 +155,13 @@ pub struct KeyImportEntry {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub project: String,
     /// Its project's quotas for each model, where the operator knows them.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
 }
 
 /// What became of an import. Nothing valid is lost because another entry was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyImportReport {
     /// Keys that are new in the pool.
     pub added: u64,
@@ -168,6 +182,7 @@ impl KeyImportReport {
 
 /// An entry that was not imported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MalformedEntry {
     /// The line of the file, or the position in the request, from 1.
     pub line: u64,
@@ -177,10 +192,13 @@ pub struct MalformedEntry {
 
 /// `PATCH pools/{id}/keys`: the same change to several keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyUpdate {
     /// The keys to change. At most [`KeyUpdate::MAX_IDS`].
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = Self::MAX_IDS)))]
     pub ids: Vec<KeyId>,
     /// What to change.
+    #[serde(deserialize_with = "object::object")]
     pub set: KeyChange,
 }
 
@@ -191,6 +209,7 @@ impl KeyUpdate {
 
 /// The fields of a key that can be changed; a field left out stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyChange {
     /// Take it out of use or put it back.
@@ -201,27 +220,33 @@ pub struct KeyChange {
     pub weight: Option<Weight>,
     /// A new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub name: Option<String>,
     /// A new label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub tag: Option<String>,
     /// A new project; an empty one leaves it to what Gemini's refusals tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub project: Option<String>,
     /// New limits instead of those there were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 }
 
 /// `POST pools/{id}/keys/delete`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyDelete {
     /// The keys to remove. At most [`KeyUpdate::MAX_IDS`].
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = KeyUpdate::MAX_IDS)))]
     pub ids: Vec<KeyId>,
 }
 
 /// What a batch change or a batch delete did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyBatchResult {
     /// The pool whose keys were meant.
     pub pool: PoolId,

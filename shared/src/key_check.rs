@@ -3,18 +3,24 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
 use crate::{KeyId, KeyImportEntry, Secret};
 
 /// `POST pools/{id}/keys/check`: sends a smallest request with each key. Either keys of the pool, or
 /// candidates that are not stored anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{"required": ["ids"], "properties": {"ids": {"minItems": 1}}}, {"required": ["keys"], "properties": {"keys": {"minItems": 1}}}])))]
 pub struct KeyCheck {
     /// Keys of the pool. What Gemini says of them is learnt as from any attempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_KEYS)))]
     pub ids: Vec<KeyId>,
     /// Candidates in clear.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_KEYS)))]
     pub keys: Vec<Secret>,
 }
 
@@ -26,6 +32,7 @@ impl KeyCheck {
 
 /// What Gemini said to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyVerdict {
     /// It answered.
@@ -54,6 +61,7 @@ pub enum KeyVerdict {
 
 /// What came of one key of a [`KeyCheck`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckedKey {
     /// The pool's key; absent for a candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +84,7 @@ pub struct CheckedKey {
 
 /// The answer to `POST pools/{id}/keys/check`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCheckReport {
     /// One for each id that the pool has, then one for each candidate, in the order of the request.
     pub results: Vec<CheckedKey>,
@@ -85,6 +94,7 @@ pub struct KeyCheckReport {
 
 /// `POST pools/{id}/keys/export`: keys in clear. Needs the scope `keys:export`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyExport {
     /// Only these; empty for all.
@@ -92,9 +102,11 @@ pub struct KeyExport {
     pub ids: Vec<KeyId>,
     /// [`ExportedKeys::next_cursor`] of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::CURSOR)))]
     pub cursor: Option<String>,
     /// Keys a page: 1 to [`KeyExport::MAX_KEYS`], which is what comes when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = Self::MAX_KEYS)))]
     pub limit: Option<u32>,
 }
 
@@ -106,6 +118,7 @@ impl KeyExport {
 
 /// A page of a pool's keys in clear, in the order in which they were added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExportedKeys {
     /// The keys.
     pub keys: Vec<ExportedKey>,
@@ -116,6 +129,7 @@ pub struct ExportedKeys {
 
 /// A key in clear, as an import takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExportedKey {
     /// Its id.
     pub id: KeyId,

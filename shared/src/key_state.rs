@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a key stands, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// Nothing is known against it.
@@ -89,6 +90,7 @@ impl std::str::FromStr for KeyState {
 
 /// A key's state and what is behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCondition {
     /// The state.
     #[serde(default)]
@@ -120,6 +122,7 @@ impl KeyCondition {
 
 /// A model that a key rests for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RestingModel {
     /// The Gemini model's id.
     pub model: String,

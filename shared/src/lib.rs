@@ -8,6 +8,7 @@
 
 mod admin_token;
 mod audit;
+pub mod bounds;
 mod client_key;
 mod error;
 mod events;
@@ -22,9 +23,12 @@ mod key_state;
 mod limits;
 mod master_key;
 mod migration;
+mod object;
 mod pacing;
 mod pool;
 mod pool_copy;
+#[cfg(feature = "schema")]
+mod schema;
 mod secret;
 mod session;
 mod stats;
@@ -53,6 +57,7 @@ pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCo
 pub use limits::{Limits, Quota};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
+pub use object::object;
 pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
 pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};

@@ -1,9 +1,13 @@
 //! Gemini's quotas, as far as a pool keeps count of them.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::bounds;
 
 /// A quota that Gemini keeps for each project and model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
     /// Requests in a minute.
@@ -40,20 +44,34 @@ impl Quota {
 
 /// The limits of a project for a model; absent where none is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Requests in a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "bounded")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::LIMIT)))]
     pub requests_per_minute: Option<u64>,
     /// Requests a day.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "bounded")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::LIMIT)))]
     pub requests_per_day: Option<u64>,
     /// Input tokens in a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "bounded")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::LIMIT)))]
     pub tokens_per_minute: Option<u64>,
     /// Input tokens a day.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "bounded")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::LIMIT)))]
     pub tokens_per_day: Option<u64>,
+}
+
+/// Reads a limit that every reader of JSON can take exactly.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let limit = Option::<u64>::deserialize(deserializer)?;
+    if limit.is_some_and(|limit| limit > bounds::LIMIT) {
+        return Err(D::Error::custom(format_args!("a limit is at most {}", bounds::LIMIT)));
+    }
+    Ok(limit)
 }
 
 impl Limits {

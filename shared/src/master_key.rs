@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST master/rotate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MasterKeyRotate {
     /// The cursor of the answer before; none to begin.
@@ -15,6 +16,7 @@ pub struct MasterKeyRotate {
 
 /// The answer to `POST master/rotate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MasterKeyRotation {
     /// What goes into the next request; none when nothing is left to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +30,7 @@ pub struct MasterKeyRotation {
 
 /// How many rows are sealed under which master key: the data key of each pool, and the keys of the hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MasterKeyRows {
     /// Under `MASTER_KEY`.
     pub current: u64,

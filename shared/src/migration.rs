@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A config store that a deployment on Workers can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
     /// The D1 database bound as `DB`.
@@ -27,6 +28,7 @@ impl StoreKind {
 
 /// `POST migration`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Migrate {
     /// Where to; it must not be the store in use.
@@ -41,6 +43,7 @@ pub struct Migrate {
 
 /// The answer to `POST migration`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MigrationStep {
     /// What goes into the next request; none when nothing is left to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ pub struct MigrationStep {
 
 /// How far a migration has come, and in the end what it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MigrationReport {
     /// The store in use: `d1`, `kv`.
     pub from: String,
@@ -73,6 +77,7 @@ pub struct MigrationReport {
 
 /// One kind of thing in a [`MigrationReport`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MigratedTable {
     /// What: `pools`, `client_keys`, `keys`, `admin_tokens`.
     pub table: String,

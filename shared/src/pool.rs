@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
+use crate::object;
 use crate::{
     KeyImport, KeyImportReport, PoolId, Secret, StateCounts, TranslationSettings, TranslationUpdate,
 };
-
-/// The longest name of a pool, in characters.
-pub const MAX_POOL_NAME: usize = 64;
 
 /// Why a text cannot name a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,7 @@ pub enum PoolNameError {
     #[error("a pool needs a name")]
     Empty,
     /// Longer than 64 characters.
-    #[error("a pool's name has at most {MAX_POOL_NAME} characters")]
+    #[error("a pool's name has at most {} characters", bounds::POOL_NAME)]
     TooLong,
     /// A control character or a slash.
     #[error("a pool's name holds no control characters and no '/'")]
@@ -32,14 +33,14 @@ pub enum PoolNameError {
     LooksLikeId,
 }
 
-/// Checks a pool's name and trims it.
+/// Checks a pool's name and takes the blanks around it away.
 pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
     let name = text.trim();
     if name.is_empty() {
         Err(PoolNameError::Empty)
-    } else if name.chars().count() > MAX_POOL_NAME {
+    } else if text.chars().count() > bounds::POOL_NAME {
         Err(PoolNameError::TooLong)
-    } else if name.chars().any(|character| character.is_control() || character == '/') {
+    } else if text.chars().any(|character| character.is_control() || character == '/') {
         Err(PoolNameError::Character)
     } else if matches!(name, "." | "..") {
         Err(PoolNameError::Dots)
@@ -52,6 +53,7 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
 
 /// How a pool serves requests, beyond what every pool does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PoolSettings {
     /// Names that callers may use instead of a model's: `gpt-4o` for `gemini-3.5-flash`.
@@ -68,6 +70,7 @@ pub struct PoolSettings {
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pool {
     /// Its id.
     pub id: PoolId,
@@ -101,6 +104,7 @@ pub struct Pool {
 
 /// Every pool, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolList {
     /// The pools.
     pub pools: Vec<Pool>,
@@ -108,21 +112,27 @@ pub struct PoolList {
 
 /// `POST pools`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PoolCreate {
     /// Its name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = bounds::POOL_NAME), regex(pattern = patterns::POOL_NAME), extend("not" = {"type": "string", "pattern": patterns::NO_POOL_NAME})))]
     pub name: String,
     /// What it is for.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::DESCRIPTION)))]
     pub description: String,
     /// The models that callers may use; empty means all.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS), inner(length(max = bounds::MODEL), regex(pattern = patterns::MODELS))))]
     pub allowed_models: Vec<String>,
     /// See [`PoolSettings::aliases`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::aliases))]
     pub aliases: BTreeMap<String, String>,
     /// See [`PoolSettings::fallbacks`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::fallbacks))]
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// See [`PoolSettings::sticky`].
     #[serde(default)]
@@ -131,12 +141,13 @@ pub struct PoolCreate {
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,
     /// Keys to import at once; more can follow by `keys/import`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub import: Option<KeyImport>,
 }
 
 /// The answer to `POST pools`: the only time that the client key is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolCreated {
     /// The new pool.
     pub pool: Pool,
@@ -148,25 +159,31 @@ pub struct PoolCreated {
 
 /// `PATCH pools/{id}`: a field left out stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PoolUpdate {
     /// A new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = bounds::POOL_NAME), regex(pattern = patterns::POOL_NAME), extend("not" = {"type": "string", "pattern": patterns::NO_POOL_NAME})))]
     pub name: Option<String>,
     /// A new description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::DESCRIPTION)))]
     pub description: Option<String>,
     /// Switch the pool on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// A new list of allowed models; an empty list allows all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS), inner(length(max = bounds::MODEL), regex(pattern = patterns::MODELS))))]
     pub allowed_models: Option<Vec<String>>,
     /// New aliases, instead of all there were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::aliases))]
     pub aliases: Option<BTreeMap<String, String>>,
     /// New fallbacks, instead of all there were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::fallbacks))]
     pub fallbacks: Option<BTreeMap<String, Vec<String>>>,
     /// Switch stickiness on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

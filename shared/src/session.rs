@@ -3,24 +3,32 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::bounds;
+#[cfg(feature = "schema")]
+use crate::bounds::patterns;
 use crate::{AdminTokenId, PoolId, Scope, Secret};
 
 /// `POST login`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The service's `ADMIN_PASSWORD`.
     pub password: Secret,
     /// A name for the token, such as the host that it will live on.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: String,
     /// How long the token is good for, in seconds; 30 days when left out, at most 365 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::TOKEN_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
 }
 
 /// The answer to `POST login`: the only time that the token is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginResponse {
     /// The admin token, to be sent as `Authorization: Bearer`.
     pub token: Secret,
@@ -32,6 +40,7 @@ pub struct LoginResponse {
 
 /// `POST session`, from a browser: the session itself goes into a cookie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionCreate {
     /// The service's `ADMIN_PASSWORD`.
@@ -40,6 +49,7 @@ pub struct SessionCreate {
 
 /// The answer to `POST session`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionCreated {
     /// The session's id, as the list of admin tokens shows it.
     pub id: AdminTokenId,
@@ -51,6 +61,7 @@ pub struct SessionCreated {
 
 /// The answer to `POST session/revoke-all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionsRevoked {
     /// How many sessions ended.
     pub revoked: u64,
@@ -58,6 +69,7 @@ pub struct SessionsRevoked {
 
 /// `GET whoami`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhoAmI {
     /// The presented token's id.
     pub id: AdminTokenId,

@@ -9,6 +9,7 @@ use crate::{KeyCondition, KeyId, PoolId};
 
 /// Exact counts: since the service began to count, or in the window that was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counters {
     /// Attempts: calls made upstream. A caller's request that was tried on two keys counts two.
     pub requests: u64,
@@ -49,6 +50,7 @@ impl Counters {
 
 /// What became of an attempt. Only `key` and `quota` say anything about the key that was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// Gemini answered and the answer reached its end.
@@ -95,6 +97,7 @@ impl AttemptOutcome {
 
 /// How long something took, in milliseconds; each figure is within 5 % of the exact one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Quantiles {
     /// How many attempts were measured.
     pub count: u64,
@@ -109,6 +112,7 @@ pub struct Quantiles {
 /// How long the attempts took that reached their end. What failed is left out: a refusal's quick
 /// answer says nothing about how long callers wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// From the call to the first piece of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +124,7 @@ pub struct Latency {
 
 /// How much goes through now, by the time at which attempts began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rates {
     /// Attempts in the last full minute.
     pub rpm: u64,
@@ -149,6 +154,7 @@ impl Rates {
 
 /// What goes with a set of [`Counters`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Activity {
     /// Attempts by what became of them.
     pub outcomes: BTreeMap<AttemptOutcome, u64>,
@@ -160,6 +166,7 @@ pub struct Activity {
 
 /// `GET stats`: every pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stats {
     /// All pools together, deleted ones included.
     pub total: Counters,
@@ -168,12 +175,14 @@ pub struct Stats {
     pub activity: Activity,
     /// Pool by pool, the busiest first.
     pub pools: Vec<PoolStatsRow>,
-    /// Attempts that were never counted because their report could not be delivered in time.
+    /// Attempts that were never counted because their report could not be delivered in time or their process was
+    /// killed; at most so many, since a report may have arrived without being confirmed.
     pub lost: u64,
 }
 
 /// One pool in [`Stats`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolStatsRow {
     /// The pool.
     pub pool: PoolId,
@@ -191,6 +200,7 @@ pub struct PoolStatsRow {
 /// `GET pools/{id}/stats`: since the service began to count. With `since`, `until` (RFC 3339) or
 /// `step`: in that window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolStats {
     /// The pool.
     pub pool: PoolId,
@@ -218,6 +228,7 @@ pub struct PoolStats {
 
 /// One outcome in [`PoolStats`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutcomeStats {
     /// The outcome.
     pub outcome: AttemptOutcome,
@@ -228,6 +239,7 @@ pub struct OutcomeStats {
 
 /// One key in [`PoolStats`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyStats {
     /// The key.
     pub key: KeyId,
@@ -253,6 +265,7 @@ pub struct KeyStats {
 
 /// One model in [`PoolStats`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelStats {
     /// The Gemini model's id.
     pub model: String,
@@ -266,6 +279,7 @@ pub struct ModelStats {
 
 /// How finely a window is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StatsStep {
     /// Minutes, kept for 26 hours.
@@ -290,6 +304,7 @@ impl StatsStep {
 
 /// A stretch of time, cut into steps. Both ends lie on the beginning of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatsWindow {
     /// Its beginning.
     pub since: Timestamp,
@@ -301,6 +316,7 @@ pub struct StatsWindow {
 
 /// One step in [`PoolStats::series`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SeriesPoint {
     /// When it began.
     pub at: Timestamp,

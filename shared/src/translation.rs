@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::object;
 use crate::{FetchMedia, Pacing};
 
 /// A pool's wishes about the translation. Every default is what a caller of OpenAI's API expects.
@@ -10,11 +11,14 @@ use crate::{FetchMedia, Pacing};
 /// Stored settings are read leniently, so that an older service can read what a newer one wrote; what
 /// an operator sends is checked by [`TranslationUpdate`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 // Answers to questions that have nothing to do with each other.
 #[allow(clippy::struct_excessive_bools)]
 pub struct TranslationSettings {
     /// Gemini's `safetySettings` for requests that bring none; empty means Gemini's own defaults.
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::safety_settings))]
+    #[serde(deserialize_with = "object::list")]
     pub safety_settings: Vec<SafetySetting>,
     /// What a caller gets whose prompt Gemini blocked.
     pub prompt_block: PromptBlock,
@@ -46,6 +50,7 @@ pub struct TranslationSettings {
     /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
     pub native_details: bool,
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
+    #[serde(deserialize_with = "object::optional")]
     pub pacing: Option<Pacing>,
     /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
     /// hosts; otherwise such requests are refused with 400.
@@ -54,6 +59,7 @@ pub struct TranslationSettings {
 
 /// One of Gemini's `safetySettings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SafetySetting {
     /// What is filtered.
@@ -64,6 +70,7 @@ pub struct SafetySetting {
 
 /// Gemini's `HarmCategory`, without those of models that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum HarmCategory {
     /// Negative or harmful comments about identity.
     #[serde(rename = "HARM_CATEGORY_HARASSMENT")]
@@ -82,8 +89,21 @@ pub enum HarmCategory {
     CivicIntegrity,
 }
 
+impl HarmCategory {
+    /// All of them.
+    #[cfg(feature = "schema")]
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Harassment,
+        Self::HateSpeech,
+        Self::SexuallyExplicit,
+        Self::DangerousContent,
+        Self::CivicIntegrity,
+    ];
+}
+
 /// Gemini's `HarmBlockThreshold`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HarmBlockThreshold {
     /// Block from a low probability on.
@@ -100,6 +120,7 @@ pub enum HarmBlockThreshold {
 
 /// What a caller gets whose prompt Gemini blocked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PromptBlock {
     /// A choice with a refusal, finished by `content_filter`.
@@ -111,6 +132,7 @@ pub enum PromptBlock {
 
 /// Where a system message goes that stands in the middle of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SystemMessages {
     /// Where it stands, as the user's words.
@@ -122,6 +144,7 @@ pub enum SystemMessages {
 
 /// How generated images are delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImageOutput {
     /// In `images` of the message.
@@ -133,6 +156,7 @@ pub enum ImageOutput {
 
 /// Whether answers show the model's thoughts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Thoughts {
     /// Where the request asks for a certain effort.

@@ -8,6 +8,8 @@
 pub mod admin;
 pub mod crypto;
 pub mod egress;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gateway;
 pub mod gemini;
 pub mod host;

@@ -19,7 +19,7 @@ use crate::crypto::{MasterKey, MasterKeyError, OpenError, Vault};
 use crate::gateway::{EgressMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
-    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Report, ReportBuffer,
+    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report, ReportBuffer,
     Shard, Shards, WriterId,
 };
 use crate::log::Log;
@@ -67,6 +67,7 @@ pub struct Settings {
     previous_master_key: Option<MasterKey>,
     admin_password: Secret,
     ledger_shards: Shards,
+    owed: Owed,
     log: Log,
 }
 
@@ -83,6 +84,7 @@ impl Settings {
             previous_master_key: None,
             admin_password: Secret::new(admin_password),
             ledger_shards: Shards::ONE,
+            owed: Owed::default(),
             log: Log::off(),
         })
     }
@@ -100,6 +102,12 @@ impl Settings {
         let problem = || format!("LEDGER_SHARDS is not a number from 1 to {}", Shards::MOST);
         let ledger_shards = Shards::parse(text).ok_or_else(|| SetupError::Setting(problem()))?;
         Ok(Self { ledger_shards, ..self })
+    }
+
+    /// What the ledger is owed from before, and who is told of it from now on.
+    #[must_use]
+    pub fn with_owed(self, owed: Owed) -> Self {
+        Self { owed, ..self }
     }
 
     /// Where a line about each request goes.
@@ -135,6 +143,8 @@ pub struct Service {
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
     pub(crate) log: Log,
+    /// The attempts that the ledger has not confirmed, those included that still run.
+    pub(crate) owed: Owed,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     writer: WriterId,
@@ -156,6 +166,10 @@ impl Service {
     pub fn new(settings: Settings, random: &impl Random) -> Self {
         let writer = WriterId::from_random(random.next_u64());
         let buffer = |shard| (shard, ReportBuffer::new(writer.clone()));
+        let mut reports: BTreeMap<_, _> = settings.ledger_shards.all().map(buffer).collect();
+        if let Some(reports) = reports.values_mut().next() {
+            reports.add_lost(settings.owed.number());
+        }
         Self {
             vault: Vault::new(&settings.master_key, settings.previous_master_key.as_ref()),
             admin_password: settings.admin_password,
@@ -165,9 +179,10 @@ impl Service {
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
             log: settings.log,
+            owed: settings.owed,
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
-            reports: Mutex::new(settings.ledger_shards.all().map(buffer).collect()),
+            reports: Mutex::new(reports),
             writer,
             last_serial: AtomicU64::new(0),
         }
@@ -307,7 +322,8 @@ impl Service {
         let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
         let now = host.clock().now();
         if let Ok(LedgerReply::Counted(news)) = reply {
-            self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
+            let settled = self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
+            self.owed.settle(settled.unwrap_or_default());
             self.absorb(&news, now);
             return Ok(());
         }
@@ -352,7 +368,7 @@ impl Service {
         lock(&self.reports).values().all(ReportBuffer::is_empty)
     }
 
-    /// Attempts that this isolate or process gave up reporting.
+    /// Attempts that this isolate or process gave up reporting, or that the process before could not report.
     pub fn lost_attempts(&self) -> u64 {
         lock(&self.reports).values().map(ReportBuffer::given_up).sum()
     }

@@ -6,67 +6,19 @@
     reason = "clippy.toml allows it in tests, but not in their helper functions"
 )]
 
-use std::io::{BufRead, BufReader, Read};
+#[path = "support/program.rs"]
+mod program;
+
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{LoginResponse, PoolCreated};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 
+use program::{Program, command};
+
 const KEY: &str = "AIzaSyFake-good-one-000000000000000000001";
-
-/// A running `pool-server`; killed when dropped.
-struct Program {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    url: String,
-}
-
-impl Program {
-    fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = command(data_dir, environment).stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("pool-server listens on ")
-            .unwrap_or_else(|| panic!("{line}"))
-            .to_owned();
-        Self { child, output, url }
-    }
-
-    /// As Ctrl-C does; gives how it ended and what it printed since its first line.
-    fn interrupt(mut self) -> (ExitStatus, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(data_dir: &Path, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pool-server"));
-    for name in
-        ["HOST", "MASTER_KEY", "ADMIN_PASSWORD", "GEMINI_BASE_URL", "GEMINI_ALLOWED_HOSTS", "LOG_LEVEL"]
-    {
-        command.env_remove(name);
-    }
-    command.env("PORT", "0").env("DATA_DIR", data_dir).envs(environment.iter().copied());
-    command
-}
 
 async fn login(client: &Client, url: &str, password: &str) -> Result<LoginResponse, StatusCode> {
     let body = json!({"password": password}).to_string();

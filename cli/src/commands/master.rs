@@ -15,8 +15,8 @@ use crate::{
 pub enum Command {
     /// Seal everything under the new master key
     ///
-    /// Before: deploy the service with a new MASTER_KEY, and the one of before as MASTER_KEY_PREV.
-    /// After: deploy it without MASTER_KEY_PREV. The service answers all the while, and the command
+    /// Before: deploy the service with a new `MASTER_KEY`, and the one of before as `MASTER_KEY_PREV`.
+    /// After: deploy it without `MASTER_KEY_PREV`. The service answers all the while, and the command
     /// may be broken off and run again.
     #[command(after_long_help = "\
 Examples:

@@ -12,9 +12,8 @@ use super::{AdminError, Answer, Context, Query, ok};
 use crate::host::{AdminHost, Clock};
 use crate::store::{AuditFilter, Change, ConfigStore, StoredAdminToken};
 
-/// Entries a page when the request does not say, and at most.
+/// Entries a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
-const LONGEST_PAGE: u32 = 1_000;
 /// Ids that a note names; of more it gives the number only.
 const MOST_IDS: usize = 20;
 /// How long entries are kept.
@@ -22,10 +21,7 @@ const KEPT_DAYS: i64 = 400;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn audit(&self, query: &Query) -> Answer {
-        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_PAGE);
-        if !(1..=LONGEST_PAGE).contains(&limit) {
-            return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {LONGEST_PAGE}")));
-        }
+        let limit = query.limit(DEFAULT_PAGE)?;
         let pool = match (self.own_pool(), query.get("pool")) {
             (Some(own), _) => Some(own.clone()),
             (None, None) => None,
@@ -37,7 +33,7 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let kept_since = self.host.clock().now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
         let filter = AuditFilter {
-            before: query.parsed("cursor")?.unwrap_or(u64::from(u32::MAX)),
+            before: query.cursor("cursor")?.unwrap_or(u64::from(u32::MAX)),
             since: query.parsed::<Timestamp>("since")?.map_or(kept_since, |since| since.max(kept_since)),
             pool,
             actor: query.get("actor").map(ToOwned::to_owned),

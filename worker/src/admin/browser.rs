@@ -31,18 +31,18 @@ const COOKIE: &str = "__Host-session";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a request says of the browser that it comes from.
-pub(super) struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     headers: &'a HeaderMap,
     origin: Option<&'a Origin>,
 }
 
 impl<'a> Browser<'a> {
-    pub(super) const fn new(headers: &'a HeaderMap, origin: Option<&'a Origin>) -> Self {
+    pub(crate) const fn new(headers: &'a HeaderMap, origin: Option<&'a Origin>) -> Self {
         Self { headers, origin }
     }
 
     /// The session that the request presents, if it has the form of one.
-    pub(super) fn session(&self) -> Option<&'a str> {
+    pub(crate) fn session(&self) -> Option<&'a str> {
         let cookies = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs =
             cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
@@ -53,7 +53,7 @@ impl<'a> Browser<'a> {
 
     /// Refuses what a page of another origin may have sent. Every browser of the last years tells by
     /// `Sec-Fetch-Site` who made a request, and by `Origin` whose page changes something.
-    pub(super) fn check_origin(&self, method: &Method) -> Result<(), AdminError> {
+    pub(crate) fn check_origin(&self, method: &Method) -> Result<(), AdminError> {
         let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
         let (site, origin) = (text(FETCH_SITE), text(header::ORIGIN));
         let is_own = |header: &str| self.origin.is_some_and(|own| own.is(header));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use pool_shared::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
     ClientKeyList, ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey, PoolId, Secret,
-    TokenKind,
+    TokenKind, bounds,
 };
 use serde_json::{Map, Value};
 
@@ -19,17 +19,11 @@ use crate::host::{AdminHost, Clock, Random};
 use crate::service::lock;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey};
 
-/// The longest name, in characters.
-const LONGEST_NAME: usize = 100;
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
-const LONGEST_GRACE: Duration = Duration::from_hours(24 * 30);
-/// The longest that a client key with an end can be good for.
-const LONGEST_LIFETIME: Duration = Duration::from_hours(24 * 3_650);
-/// The most networks that a client key can be kept to.
-const MOST_NETWORKS: usize = 100;
 /// How long a client key of another system can be.
-const IMPORTED_LENGTHS: std::ops::RangeInclusive<usize> = 8..=512;
+const IMPORTED_LENGTHS: std::ops::RangeInclusive<usize> =
+    bounds::SHORTEST_IMPORTED..=bounds::LONGEST_IMPORTED;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
@@ -144,7 +138,7 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = self.pool(reference).await?;
         let old = ClientKeyId::new(id);
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
-        if grace > LONGEST_GRACE {
+        if grace.as_secs() > bounds::GRACE_S {
             return Err(AdminError::Invalid(
                 "the old client key goes on working for at most 30 days".to_owned(),
             ));
@@ -168,7 +162,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     fn end_of(&self, seconds: Option<u64>) -> Result<Option<Timestamp>, AdminError> {
         let Some(seconds) = seconds else { return Ok(None) };
-        if !(1..=LONGEST_LIFETIME.as_secs()).contains(&seconds) {
+        if !(1..=bounds::CLIENT_KEY_LIFETIME_S).contains(&seconds) {
             return Err(AdminError::Invalid("a client key is good for 1 second to 10 years".to_owned()));
         }
         Ok(Some(self.host.clock().now() + Duration::from_secs(seconds)))
@@ -222,9 +216,10 @@ fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
 }
 
 fn check_name(name: &str) -> Result<(), AdminError> {
-    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.chars().count() > bounds::NAME || name.chars().any(char::is_control) {
         return Err(AdminError::Invalid(format!(
-            "a client key's name has at most {LONGEST_NAME} characters"
+            "a client key's name has at most {} characters, none of control",
+            bounds::NAME
         )));
     }
     Ok(())
@@ -232,8 +227,8 @@ fn check_name(name: &str) -> Result<(), AdminError> {
 
 /// Networks in their usual form; an address is a network of one.
 fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
-    if networks.len() > MOST_NETWORKS {
-        let message = format!("a client key can be kept to at most {MOST_NETWORKS} networks");
+    if networks.len() > bounds::NETWORKS {
+        let message = format!("a client key can be kept to at most {} networks", bounds::NETWORKS);
         return Err(AdminError::Invalid(message));
     }
     let parse = |text: &String| {

@@ -69,6 +69,9 @@ pub enum AdminError {
     /// No such admin token.
     #[error("no admin token '{0}'")]
     UnknownToken(String),
+    /// The pool has nothing to ask Gemini with.
+    #[error("{0}")]
+    NoUsableKey(String),
     /// Gemini did not say what was needed.
     #[error("Gemini did not answer: {0}")]
     Upstream(String),
@@ -153,7 +156,9 @@ impl AdminError {
             Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
-            Self::Store(StoreError::NameTaken) => (StatusCode::CONFLICT, ErrorCode::Conflict),
+            Self::Store(StoreError::NameTaken) | Self::NoUsableKey(_) => {
+                (StatusCode::CONFLICT, ErrorCode::Conflict)
+            }
             Self::Store(_) | Self::Ledger(_) | Self::Upstream(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
             }
@@ -168,6 +173,7 @@ impl AdminError {
             Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),
             Self::TooManyLogins(_) => "tokens and sessions that exist go on working".to_owned(),
             Self::WrongPassword => "the password is the service's ADMIN_PASSWORD".to_owned(),
+            Self::NoUsableKey(_) => "see how its keys stand: poolctl key list POOL".to_owned(),
             Self::UnknownPool { nearest: Some(name), .. } => format!("did you mean '{name}'?"),
             Self::UnknownPool { nearest: None, .. } => "list them: poolctl pool list".to_owned(),
             Self::Store(StoreError::NameTaken) => {

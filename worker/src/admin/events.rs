@@ -5,13 +5,12 @@ use std::collections::VecDeque;
 use pool_shared::{Event, EventList};
 
 use super::stats::unexpected;
-use super::{AdminError, Answer, Context, Query, ok};
+use super::{AdminError, Answer, Context, Query, ok, position};
 use crate::host::AdminHost;
 use crate::ledger::{LedgerReply, LedgerRequest};
 
-/// How many events an answer has where nothing is said, and at most.
-const DEFAULT_LIMIT: usize = 100;
-const LARGEST_LIMIT: usize = 1_000;
+/// How many events an answer has where nothing is said.
+const DEFAULT_LIMIT: u32 = 100;
 
 /// The events that one shard of the ledger gave.
 struct Given {
@@ -22,7 +21,7 @@ struct Given {
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn events(&self, query: &Query) -> Answer {
-        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
+        let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = match (self.own_pool(), query.get("pool")) {
             (Some(own), _) => Some(own.clone()),
             (None, Some(reference)) => Some(self.pool(reference).await?.id),
@@ -67,7 +66,7 @@ fn merged(mut given: Vec<Given>, limit: usize, first: bool) -> EventList {
 
 /// A cursor has a number for each shard.
 fn parse_cursor(cursor: &str, shards: usize) -> Result<Vec<u64>, AdminError> {
-    let numbers: Option<Vec<u64>> = cursor.split('-').map(|number| number.parse().ok()).collect();
+    let numbers: Option<Vec<u64>> = cursor.split('-').map(position).collect();
     numbers
         .filter(|numbers| numbers.len() == shards)
         .ok_or_else(|| AdminError::Invalid("the query parameter 'after' is not a cursor".to_owned()))

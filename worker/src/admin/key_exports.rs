@@ -3,7 +3,7 @@
 use pool_shared::{ExportedKey, ExportedKeys, KeyExport, KeyImportEntry, Secret};
 
 use super::audit::keys_target;
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Answer, Context, foreign_cursor, ok, position};
 use crate::host::AdminHost;
 use crate::store::{ConfigStore, Page};
 
@@ -15,9 +15,10 @@ impl<H: AdminHost> Context<'_, H> {
             let most = KeyExport::MAX_KEYS;
             return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {most}")));
         }
-        let after = export.cursor.as_deref().unwrap_or("0").parse();
-        let after =
-            after.map_err(|_| AdminError::Invalid("the cursor is not one of this service".to_owned()))?;
+        let after = match export.cursor.as_deref() {
+            None => 0,
+            Some(cursor) => position(cursor).ok_or_else(foreign_cursor)?,
+        };
         let pool = self.pool(reference).await?;
         let ids = (!export.ids.is_empty()).then_some(export.ids.as_slice());
         let data_key = self.data_key(&pool.id).await?;

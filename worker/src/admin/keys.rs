@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
-    KeyUpdate, MalformedEntry, PoolId,
+    KeyUpdate, MalformedEntry, PoolId, bounds,
 };
 use serde_json::{Map, Value};
 
@@ -14,11 +14,8 @@ use crate::crypto::DataKey;
 use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 
-/// Keys a page when the request does not say, and at most.
+/// Keys a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
-const LONGEST_PAGE: u32 = 1_000;
-/// The longest name, label or searched text, in characters.
-const LONGEST_TEXT: usize = 100;
 
 /// Fields of a note in the audit.
 type Noted = Option<Map<String, Value>>;
@@ -33,13 +30,10 @@ pub(super) struct Sorted {
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_keys(&self, reference: &str, query: &Query) -> Answer {
         let pool = self.pool(reference).await?;
-        let limit = query.parsed("limit")?.unwrap_or(DEFAULT_PAGE);
-        if !(1..=LONGEST_PAGE).contains(&limit) {
-            return Err(AdminError::Invalid(format!("'limit' is a number from 1 to {LONGEST_PAGE}")));
-        }
+        let limit = query.limit(DEFAULT_PAGE)?;
         let search = query.get("search").filter(|text| !text.is_empty());
-        if search.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
-            return Err(AdminError::Invalid(format!("'search' has at most {LONGEST_TEXT} characters")));
+        if search.is_some_and(|text| text.chars().count() > bounds::KEY_TEXT) {
+            return Err(AdminError::Invalid(format!("'search' has at most {} characters", bounds::KEY_TEXT)));
         }
         let unwell = self.unwell(Some(&pool.id)).await?;
         let filter = KeyFilter {
@@ -48,7 +42,7 @@ impl<H: AdminHost> Context<'_, H> {
             tag: query.get("tag").map(ToOwned::to_owned),
             states: unwell.filter(&pool.id, query)?,
         };
-        let page = Page { after: query.parsed("cursor")?.unwrap_or_default(), limit };
+        let page = Page { after: query.cursor("cursor")?.unwrap_or_default(), limit };
         let mut page = self.host.store().keys(&pool.id, &filter, page).await?;
         for key in &mut page.keys {
             unwell.complete(&pool.id, key);
@@ -177,9 +171,10 @@ fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
 }
 
 fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
-    if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
+    if text.chars().count() > bounds::KEY_TEXT || text.chars().any(char::is_control) {
         return Err(AdminError::Invalid(format!(
-            "a key's {what} has at most {LONGEST_TEXT} characters, none of control"
+            "a key's {what} has at most {} characters, none of control",
+            bounds::KEY_TEXT
         )));
     }
     Ok(())

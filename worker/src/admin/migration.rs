@@ -4,7 +4,7 @@ use pool_shared::{Migrate, MigratedTable, MigrationReport, MigrationStep};
 use serde::Serialize;
 
 use super::audit::fields;
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Answer, Context, foreign_cursor, ok};
 use crate::host::AdminHost;
 use crate::store::ConfigStore;
 use crate::store::copy::{Copy, Phase, Replica};
@@ -30,8 +30,7 @@ impl<H: AdminHost> Context<'_, H> {
                 }
                 Copy::new(migrate.dry_run)
             }
-            Some(cursor) => serde_json::from_str(cursor)
-                .map_err(|_| AdminError::Invalid("the cursor is not one of this service".to_owned()))?,
+            Some(cursor) => serde_json::from_str(cursor).map_err(|_| foreign_cursor())?,
         };
         copy.step(source, &target).await?;
         let cursor = (copy.phase != Phase::Done).then(|| serde_json::to_string(&copy)).transpose();

@@ -29,14 +29,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use pool_shared::{Pool, PoolId};
+use pool_shared::{Pool, PoolId, bounds};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
-use browser::Browser;
+pub(crate) use browser::Browser;
+#[cfg(any(test, fuzzing))]
+pub(crate) use {routes::find, sessions::presented_token};
 
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
@@ -44,6 +46,9 @@ use crate::log::RequestLog;
 use crate::reply::Reply;
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
+
+/// The document of the API (OpenAPI 3.1); `tests/openapi.rs` makes it.
+const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// Whether a path belongs to the admin API.
 pub(crate) fn is_admin_path(path: &str) -> bool {
@@ -91,6 +96,7 @@ struct Done {
 }
 
 impl Done {
+    const OK: Self = Self { status: StatusCode::OK, body: None, cookie: None };
     const NO_CONTENT: Self = Self { status: StatusCode::NO_CONTENT, body: None, cookie: None };
 }
 
@@ -184,7 +190,7 @@ where
     let context = Context { service, host, token, request_id, client_address, browser };
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
-    let query = Query::parse(request.query.as_deref());
+    let query = Query::parse(request.query.as_deref())?;
     let body = Body { unread: body, limit };
     context.dispatch(endpoint, &query, body).await
 }
@@ -199,6 +205,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::RevokeSessions => self.revoke_sessions().await,
             Endpoint::WhoAmI => self.who_am_i(),
             Endpoint::Health => self.health().await,
+            Endpoint::Document => Ok(Done { body: Some(DOCUMENT.into()), ..Done::OK }),
             Endpoint::Stats => self.stats().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
             Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
@@ -273,7 +280,9 @@ impl<B: IncomingBody> Body<B> {
             return Err(AdminError::Invalid(message));
         }
         // serde's message may repeat a value of the body, which may be a secret: its place is enough.
-        serde_json::from_slice(&bytes).map_err(|error| AdminError::from_json(&error))
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let read = pool_shared::object(&mut deserializer).and_then(|body| deserializer.end().map(|()| body));
+        read.map_err(|error| AdminError::from_json(&error))
     }
 }
 
@@ -281,9 +290,17 @@ impl<B: IncomingBody> Body<B> {
 struct Query(Vec<(String, String)>);
 
 impl Query {
-    fn parse(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    /// A name that stands there twice is refused: who looks at the first and who looks at the last would
+    /// see different requests.
+    fn parse(query: Option<&str>) -> Result<Self, AdminError> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if pairs.iter().any(|(other, _)| *other == name) {
+                return Err(AdminError::Invalid("a query parameter is given twice".to_owned()));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(pairs))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -292,13 +309,36 @@ impl Query {
 
     /// A parameter read as a number or as true and false.
     fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, AdminError> {
-        let parse = |value: &str| {
-            value
-                .parse()
-                .map_err(|_| AdminError::Invalid(format!("the query parameter '{name}' is not valid")))
-        };
-        self.get(name).map(parse).transpose()
+        self.get(name).map(|value| value.parse().map_err(|_| invalid_parameter(name))).transpose()
     }
+
+    /// How long a page is: 1 to [`bounds::PAGE`].
+    fn limit(&self, default: u32) -> Result<u32, AdminError> {
+        let limit = self.parsed("limit")?.unwrap_or(default);
+        if (1..=bounds::PAGE).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(AdminError::Invalid(format!("'limit' is a number from 1 to {}", bounds::PAGE)))
+    }
+
+    /// Where a page begins.
+    fn cursor(&self, name: &str) -> Result<Option<u64>, AdminError> {
+        self.get(name).map(|value| position(value).ok_or_else(|| invalid_parameter(name))).transpose()
+    }
+}
+
+fn invalid_parameter(name: &str) -> AdminError {
+    AdminError::Invalid(format!("the query parameter '{name}' is not valid"))
+}
+
+/// Reads a cursor that is a number.
+fn position(cursor: &str) -> Option<u64> {
+    let is_one = cursor.len() <= bounds::CURSOR_DIGITS && cursor.bytes().all(|byte| byte.is_ascii_digit());
+    cursor.parse().ok().filter(|_| is_one)
+}
+
+fn foreign_cursor() -> AdminError {
+    AdminError::Invalid("the cursor is not one of this service".to_owned())
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
@@ -316,5 +356,7 @@ fn created(body: &impl Serialize) -> Answer {
 
 const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
 
+#[cfg(test)]
+mod doors_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use pool_shared::{ClientKeyId, KeyId, Pool, PoolCopied, PoolCopy, PoolId, PoolMo
 
 use super::audit::fields;
 use super::pools::checked_name;
-use super::{AdminError, Answer, Context, created, ok};
+use super::{AdminError, Answer, Context, created, foreign_cursor, ok, position};
 use crate::crypto::DataKey;
 use crate::gateway;
 use crate::host::{AdminHost, Random};
@@ -27,18 +27,21 @@ impl<H: AdminHost> Context<'_, H> {
         if copy.keys || copy.cursor.is_some() {
             self.require(Scope::KeysExport)?;
         }
+        let name = copy.name.as_deref().map(checked_name).transpose()?;
         match &copy.cursor {
-            None => self.begin_copy(&source, &copy).await,
+            None => {
+                let name = name.map_or_else(|| checked_name(""), Ok)?;
+                self.begin_copy(&source, name, copy.keys).await
+            }
             Some(cursor) => self.continue_copy(&source, cursor).await,
         }
     }
 
-    async fn begin_copy(&self, source: &Pool, copy: &PoolCopy) -> Answer {
-        let name = checked_name(&copy.name)?;
+    async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> Answer {
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
         let (keys, next) =
-            if copy.keys { self.resealed(&source.id, 0, &id, &data_key).await? } else { (Vec::new(), None) };
+            if with_keys { self.resealed(&source.id, 0, &id, &data_key).await? } else { (Vec::new(), None) };
         let copied = keys.len() as u64;
         let (client_key, secret) = self.new_client_key(
             ClientKeyId::from_random(self.host.random().next_u64()),
@@ -68,9 +71,8 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     async fn continue_copy(&self, source: &Pool, cursor: &str) -> Answer {
-        let invalid = || AdminError::Invalid("the cursor is not one of this service".to_owned());
-        let (target, after) = cursor.split_once(':').ok_or_else(invalid)?;
-        let after: u64 = after.parse().map_err(|_| invalid())?;
+        let parts = cursor.split_once(':').and_then(|(target, after)| Some((target, position(after)?)));
+        let (target, after) = parts.ok_or_else(foreign_cursor)?;
         let target = self.pool(target).await?;
         let data_key = self.data_key(&target.id).await?;
         let (keys, next) = self.resealed(&source.id, after, &target.id, &data_key).await?;
@@ -114,9 +116,12 @@ impl<H: AdminHost> Context<'_, H> {
             gateway::current_snapshot(self.service, self.host, &pool.id).await.map_err(unavailable)?;
         let snapshot = snapshot
             .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
-        let offered = gateway::offered_models(self.service, self.host, Arc::clone(&snapshot))
-            .await
-            .map_err(|error| AdminError::Upstream(error.message))?;
+        let offered = gateway::offered_models(self.service, self.host, Arc::clone(&snapshot)).await.map_err(
+            |error| match error.code {
+                Some("no_usable_key") => AdminError::NoUsableKey(error.message),
+                _ => AdminError::Upstream(error.message),
+            },
+        )?;
         let models = offered.iter().map(|model| PoolModel {
             id: model.id.clone(),
             display_name: model.display_name.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pool_shared::{
     ClientKeyId, KeyImportReport, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolSettings, PoolUpdate,
-    pool_name,
+    bounds, pool_name,
 };
 
 use super::audit::{difference, fields};
@@ -13,14 +13,6 @@ use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::gemini::ModelId;
 use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, NewPool};
-
-/// The longest description, in characters.
-const LONGEST_DESCRIPTION: usize = 1_000;
-/// The most patterns in a list of allowed models, and the longest one.
-const MOST_MODELS: usize = 200;
-const LONGEST_MODEL: usize = 128;
-/// The most models in one list of fallbacks: no request makes more attempts.
-const MOST_FALLBACKS: usize = 4;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
@@ -117,20 +109,20 @@ pub(super) fn checked_name(name: &str) -> Result<String, AdminError> {
 }
 
 fn check_description(description: &str) -> Result<(), AdminError> {
-    if description.chars().count() <= LONGEST_DESCRIPTION {
+    if description.chars().count() <= bounds::DESCRIPTION {
         return Ok(());
     }
-    Err(AdminError::Invalid(format!("a description has at most {LONGEST_DESCRIPTION} characters")))
+    Err(AdminError::Invalid(format!("a description has at most {} characters", bounds::DESCRIPTION)))
 }
 
 pub(super) fn check_models(models: &[String]) -> Result<(), AdminError> {
     let valid = |model: &String| {
         !model.is_empty()
-            && model.len() <= LONGEST_MODEL
+            && model.len() <= bounds::MODEL
             && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
     };
-    if models.len() > MOST_MODELS {
-        return Err(AdminError::Invalid(format!("at most {MOST_MODELS} allowed models")));
+    if models.len() > bounds::MODELS {
+        return Err(AdminError::Invalid(format!("at most {} allowed models", bounds::MODELS)));
     }
     match models.iter().position(|model| !valid(model)) {
         None => Ok(()),
@@ -145,13 +137,16 @@ fn check_settings(
     fallbacks: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), AdminError> {
     let invalid = |text: String| Err(AdminError::Invalid(text));
-    if aliases.len() > MOST_MODELS || fallbacks.len() > MOST_MODELS {
-        return invalid(format!("at most {MOST_MODELS} aliases and {MOST_MODELS} lists of fallbacks"));
+    if aliases.len() > bounds::MODELS || fallbacks.len() > bounds::MODELS {
+        return invalid(format!(
+            "at most {most} aliases and {most} lists of fallbacks",
+            most = bounds::MODELS
+        ));
     }
     for (alias, model) in aliases {
         // An alias is what callers write, so it may look like any vendor's name.
-        if alias.is_empty() || alias.len() > LONGEST_MODEL || alias.chars().any(char::is_control) {
-            return invalid(format!("aliases: a name has 1 to {LONGEST_MODEL} printable characters"));
+        if alias.is_empty() || alias.chars().count() > bounds::MODEL || alias.chars().any(char::is_control) {
+            return invalid(format!("aliases: a name has 1 to {} printable characters", bounds::MODEL));
         }
         if !is_model(model) {
             return invalid(format!("aliases['{alias}'] is not a model's id"));
@@ -161,9 +156,10 @@ fn check_settings(
         if model != "*" && !is_model(model) {
             return invalid("fallbacks: a list belongs to a model's id or to '*'".to_owned());
         }
-        if list.len() > MOST_FALLBACKS || !list.iter().all(|model| is_model(model)) {
+        if list.len() > bounds::FALLBACKS || !list.iter().all(|model| is_model(model)) {
             return invalid(format!(
-                "fallbacks['{model}'] is not a list of at most {MOST_FALLBACKS} models' ids"
+                "fallbacks['{model}'] is not a list of at most {} models' ids",
+                bounds::FALLBACKS
             ));
         }
     }

@@ -26,6 +26,8 @@ pub enum Endpoint {
     WhoAmI,
     /// How is the service doing?
     Health,
+    /// What is there to ask?
+    Document,
     /// Counts of all pools.
     Stats,
     /// A step of a copy to the other store.
@@ -147,6 +149,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(POST, "/admin/v1/session/revoke-all", Access::Full, |_| Endpoint::RevokeSessions),
     route(GET, "/admin/v1/whoami", Access::Token, |_| Endpoint::WhoAmI),
     route(GET, "/admin/v1/health", Access::Token, |_| Endpoint::Health),
+    route(GET, "/admin/v1/openapi.json", Access::Token, |_| Endpoint::Document),
     route(GET, "/admin/v1/stats", READ, |_| Endpoint::Stats),
     route(POST, "/admin/v1/stats/reset", CHANGE, |_| Endpoint::ResetStats(None)),
     own("/admin/v1/events", READ, |_| Endpoint::Events),
@@ -214,7 +217,7 @@ fn router() -> &'static Router<Vec<&'static RouteSpec>> {
 }
 
 /// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
-pub(super) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
     let found = router().at(path).map_err(|_| AdminError::UnknownRoute(path.chars().take(200).collect()))?;
     let spec = found.value.iter().find(|spec| spec.method == *method);
     let spec = spec.ok_or_else(|| AdminError::MethodNotAllowed {

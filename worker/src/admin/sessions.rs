@@ -42,7 +42,7 @@ pub(super) fn is_presented(headers: &HeaderMap) -> bool {
 }
 
 /// The text that a request presents as its token, if it has the form of one.
-pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
+pub(crate) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),

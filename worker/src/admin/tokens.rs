@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::{
     AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, PoolId, Scope, Secret,
-    TokenKind,
+    TokenKind, bounds,
 };
 
 use super::audit::fields;
@@ -19,10 +19,6 @@ use crate::store::{ConfigStore, StoredAdminToken};
 
 /// How long a token is good for when nothing is said.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(90 * 24);
-/// The longest that it can be good for.
-const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
-/// The longest name of a token, in characters.
-const LONGEST_NAME: usize = 100;
 
 impl<H: AdminHost> Context<'_, H> {
     /// Whether the caller's token may use a route, whose path may name a pool.
@@ -168,15 +164,16 @@ fn shown(token: StoredAdminToken) -> AdminToken {
 /// How long a new token is good for.
 pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Duration, AdminError> {
     let lifetime = seconds.map_or(default, Duration::from_secs);
-    if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
+    if lifetime.is_zero() || lifetime.as_secs() > bounds::TOKEN_LIFETIME_S {
         return Err(AdminError::Invalid("a token is good for 1 second to 365 days".to_owned()));
     }
     Ok(lifetime)
 }
 
 pub(super) fn check_token_name(name: &str) -> Result<(), AdminError> {
-    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid(format!("a token's name has at most {LONGEST_NAME} characters")));
+    if name.chars().count() > bounds::NAME || name.chars().any(char::is_control) {
+        let message = format!("a token's name has at most {} characters, none of control", bounds::NAME);
+        return Err(AdminError::Invalid(message));
     }
     Ok(())
 }

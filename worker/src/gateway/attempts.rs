@@ -97,7 +97,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 continue;
             };
             let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
-            record.account = Some(Account { key: stored.id.clone(), model: model_id });
+            record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };
             let egress = service.egress.at(now);
@@ -200,17 +200,25 @@ impl AttemptRecord {
         model: &str,
         now: Timestamp,
     ) -> Self {
-        Self {
+        let mut record = Self {
             service: Arc::clone(service),
             pool: pool.clone(),
             caller: None,
             log: RequestLog::default(),
             lease: Some(lease),
-            account: Some(Account { key: key.clone(), model: model.to_owned() }),
+            account: None,
             tokens: 0,
             began: now,
             received: None,
-        }
+        };
+        record.begin(Account { key: key.clone(), model: model.to_owned() });
+        record
+    }
+
+    /// From here on the ledger is owed an attempt.
+    fn begin(&mut self, account: Account) {
+        self.service.owed.begin();
+        self.account = Some(account);
     }
 
     /// A piece of the answer is there: what the attempt took is measured up to the last one.
@@ -260,14 +268,18 @@ impl AttemptRecord {
     pub(super) fn one_more(&mut self, usage: &Usage, now: Timestamp) {
         let account = self.account.clone();
         self.count(AttemptOutcome::Ok, usage);
-        self.account = account;
+        if let Some(account) = account {
+            self.begin(account);
+        }
         self.tokens += usage.prompt;
         (self.began, self.received) = (now, None);
     }
 
     /// The call draws on no quota, or is not made: there is nothing to count.
     pub(super) fn not_counted(&mut self) {
-        self.account = None;
+        if self.account.take().is_some() {
+            self.service.owed.settle(1);
+        }
     }
 
     fn finish(&mut self, end: &AttemptEnd, now: Timestamp) {

@@ -61,7 +61,7 @@ pub(super) async fn authenticate<H: Host>(
 
 /// The client key, wherever clients put it: `Authorization` with or without `Bearer`, `x-api-key`,
 /// `x-goog-api-key`.
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn presented_key(headers: &HeaderMap) -> Option<&str> {
     ["authorization", "x-api-key", "x-goog-api-key"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?.trim();
         let value = match value.split_once(' ') {

@@ -35,6 +35,9 @@ pub use routes::{ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {authenticate::presented_key, routes::find};
+
 pub(crate) use models::{offered_models, refresh as refresh_models};
 pub(crate) use news::{hear, prefix_of, tell, told};
 pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};

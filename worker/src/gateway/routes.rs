@@ -89,7 +89,7 @@ pub(super) fn allowed_method(path: &str) -> Option<Method> {
 }
 
 /// Finds the route of a request, and its pattern: 404 for an unknown path, 405 for a wrong method.
-pub(super) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), ApiError> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), ApiError> {
     let found = router().at(path).map_err(|_| ApiError::not_found(method.as_str(), path))?;
     let (endpoint, pattern) = *found.value;
     if *method != endpoint.method() {

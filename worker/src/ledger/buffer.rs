@@ -184,7 +184,13 @@ impl ReportBuffer {
             && self.lost == 0
     }
 
-    /// Attempts given up since the start.
+    /// Notes attempts of a process before this one, of which nothing but their number is known.
+    pub const fn add_lost(&mut self, attempts: u64) {
+        self.lost += attempts;
+        self.given_up += attempts;
+    }
+
+    /// Attempts given up since the start, or lost by the process before.
     #[must_use]
     pub const fn given_up(&self) -> u64 {
         self.given_up
@@ -261,10 +267,12 @@ impl ReportBuffer {
         std::mem::replace(&mut self.learnt, rest).into_values().collect()
     }
 
-    /// The ledger has the report, and told how far its news go.
-    pub fn confirm(&mut self, sequence: u64, cursor: u64) {
-        self.unconfirmed.retain(|waiting| waiting.report.sequence != sequence);
+    /// The ledger has the report, and told how far its news go. Gives how many attempts are settled by it: counted, or
+    /// counted as lost; none where it was confirmed before.
+    pub fn confirm(&mut self, sequence: u64, cursor: u64) -> u64 {
         self.known = cursor;
+        let settled = self.unconfirmed.extract_if(.., |waiting| waiting.report.sequence == sequence);
+        settled.map(|Unconfirmed { report, .. }| report.requests() + report.lost).sum()
     }
 
     /// The ledger may not have the report. It can be taken again after the time that this gives.

@@ -3,6 +3,8 @@
 //! In: the bytes of one JSON document. Out: values that borrow from it, or an [`ApiError`] naming the field at
 //! fault. Nothing here may allocate for a string that has no escapes, and nothing may recurse by input.
 
+mod locate;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -315,24 +317,17 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
-        Err(error) if error.is_data() => Err(locate::<T>(body, &error)),
+        Err(error) if error.is_data() => {
+            let path = locate::path_at(body, locate::offset_of(body, error.line(), error.column()));
+            Err(describe(&path, &error.to_string()))
+        }
         Err(_) => Err(ApiError::invalid_json()),
     }
 }
 
-/// Reads the body a second time, slower, to learn which field was wrong.
-fn locate<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) -> ApiError {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let (path, detail) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(error) => (error.path().to_string(), error.inner().to_string()),
-        Ok(_) => (".".to_owned(), first.to_string()),
-    };
-    describe(&path, &detail)
-}
-
 /// Puts serde's words ("invalid type: string \"hot\", expected a decimal at line 1 column 9") into OpenAI's.
 fn describe(path: &str, detail: &str) -> ApiError {
-    let param = (path != ".").then_some(path);
+    let param = (!path.is_empty()).then_some(path);
     let detail = detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail);
     if let Some(name) = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         let name = param.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}"));

@@ -178,22 +178,7 @@ pub(super) fn envelope() -> Envelope {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    /// Plays what is kept of one target's inputs.
-    fn replay(target: &str, play: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-        let mut played = 0;
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            // Shown when the test fails: the last one is the one.
-            println!("{}", path.display());
-            play(&fs::read(path).unwrap());
-            played += 1;
-        }
-        assert!(played > 10, "{target}: the corpus is not there");
-    }
+    use crate::fuzz::replay;
 
     #[test]
     fn every_kept_request() {

@@ -26,6 +26,23 @@ pub async fn a_body_that_is_no_json(world: &World) {
     let error = send(world.admin(Method::POST, "/pools").body("{\"name\":")).await;
     let error = error.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.starts_with("the body is not JSON"), "{}", error.message);
+    // What is documented as an object is not taken from an array of its values either.
+    let pool_path = format!("/pools/{}", pool.id);
+    for (method, path, body) in [
+        (Method::PATCH, pool_path.clone(), json!([null, null])),
+        (Method::POST, "/pools".to_owned(), json!(["by position"])),
+        (Method::POST, "/pools".to_owned(), json!({"name": "x", "import": [[{"key": "x"}]]})),
+        (Method::POST, format!("{pool_path}/client-keys"), json!({"limits": [1, 2, 3, 4]})),
+        (
+            Method::POST,
+            format!("{pool_path}/client-keys"),
+            json!({"limits": {"requests_per_day": 1_u64 << 53}}),
+        ),
+        (Method::PATCH, pool_path, json!({"name": "x\n"})),
+    ] {
+        let answer = send(world.admin(method, &path).json(&body)).await;
+        answer.admin_error(400, ErrorCode::InvalidRequest);
+    }
     assert_eq!(world.tally("good").requests, 0);
 }
 

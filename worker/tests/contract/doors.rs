@@ -121,6 +121,24 @@ pub async fn no_admin_route_opens_for_who_may_not(world: &World) {
     }
 }
 
+pub async fn the_api_describes_itself(world: &World) {
+    let document: serde_json::Value = world.get("/openapi.json").await.json(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    for route in admin::ROUTES {
+        let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+        assert!(operation.is_object(), "{} {}", route.method, route.path);
+    }
+}
+
+pub async fn a_query_parameter_is_given_once(world: &World) {
+    for path in ["/events?limit=1&limit=2", "/audit?x=1&%78=2"] {
+        world.get(path).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    for path in ["/events?limit=0", "/events?limit=1001", "/events?after=%2B1", "/audit?cursor=%2B1"] {
+        world.get(path).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+}
+
 pub async fn every_answer_of_the_admin_api_tells_browsers_to_keep_out(world: &World) {
     let wrong = json!({"password": "wrong horse battery staple"});
     for answer in [

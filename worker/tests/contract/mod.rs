@@ -116,6 +116,8 @@ mod suite {
             a_pool_s_models_are_what_gemini_offers;
         doors:
             no_admin_route_opens_for_who_may_not
+            the_api_describes_itself
+            a_query_parameter_is_given_once
             every_answer_of_the_admin_api_tells_browsers_to_keep_out
             no_route_of_the_data_plane_opens_without_a_client_key
             unknown_paths_and_wrong_methods
@@ -136,7 +138,8 @@ mod suite {
             a_pool_s_models_are_listed_and_shown
             a_pool_s_allowed_models_are_kept_to
             aliases_are_models_too
-            a_list_of_several_pages_is_read_to_its_end;
+            a_list_of_several_pages_is_read_to_its_end
+            a_pool_without_keys_has_no_models;
         media:
             a_url_is_never_fetched_from_a_private_network;
         chat:

@@ -1,7 +1,7 @@
 //! Which models there are, and which a pool may use.
 
 use pool_fake_gemini::{Behaviour, KeySpec, Scenario};
-use pool_shared::Pool as PoolShown;
+use pool_shared::{ErrorCode, Pool as PoolShown};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -92,4 +92,10 @@ pub async fn a_list_of_several_pages_is_read_to_its_end(world: &World) {
     let again: Value = get(world, &pool, "/v1/models").await.json(200);
     assert_eq!(again, list);
     assert_eq!(world.gemini.requests().len(), 3, "each page once");
+}
+
+pub async fn a_pool_without_keys_has_no_models(world: &World) {
+    let pool = world.weighted_pool("empty", &[]).await;
+    let error = world.get(&format!("/pools/{}/models", pool.id)).await.admin_error(409, ErrorCode::Conflict);
+    assert!(error.message.contains("no enabled key"), "{}", error.message);
 }

@@ -25,6 +25,7 @@ impl Host {
     }
 
     /// Starts it with other master keys.
+    #[allow(dead_code, reason = "the clients' suite changes no master key")]
     pub async fn start_with_master_key(
         gemini_url: &str,
         data: &Path,

@@ -36,7 +36,7 @@ pub struct Args {
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let from = client.pool(args.pool.as_str()).await?;
-    let mut copy = PoolCopy { name: args.name, keys: args.keys, cursor: None };
+    let mut copy = PoolCopy { name: Some(args.name), keys: args.keys, cursor: None };
     if args.dry.dry_run {
         let with = if copy.keys { format!(" with {} keys", from.keys) } else { String::new() };
         ctx.out.would(&format!("copy pool {} to {}{with}", from.name, copy.name), json!(copy))?;
@@ -53,7 +53,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
             failed = Some(CliError::new(Code::UnexpectedAnswer, "the copy does not get any further"));
             break;
         }
-        copy = PoolCopy { name: String::new(), keys: true, cursor: Some(cursor) };
+        copy = PoolCopy { name: None, keys: true, cursor: Some(cursor) };
         match client.copy_pool(from.id.as_str(), &copy).await {
             Ok(next) => {
                 progress.add(next.copied);

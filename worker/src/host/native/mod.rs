@@ -2,6 +2,7 @@
 
 mod log;
 mod media;
+mod owed;
 mod secrets;
 mod server;
 mod sqlite;

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
+    owed,
 };
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
@@ -64,7 +65,7 @@ pub struct ServerConfig {
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder cannot be made.
+    /// The data folder cannot be made or used.
     #[error("{path}: {source}", path = path.display())]
     DataDir {
         /// The folder.
@@ -113,8 +114,8 @@ struct Shared {
 impl Server {
     /// Starts a server on the current tokio runtime.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
+        let unusable = |source| StartError::DataDir { path: config.data_dir.clone(), source };
+        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
         let file = config.data_dir.join("pool.db");
         let secrets = SecretFiles::read_or_create(
             &config.data_dir,
@@ -126,6 +127,7 @@ impl Server {
         let settings =
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
                 .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?
+                .with_owed(owed::open(&config.data_dir).map_err(unusable)?)
                 .with_log(config.log);
         let database = Sqlite::open(&file)?;
         let ledger = SqliteLedger::open(database.clone())?;

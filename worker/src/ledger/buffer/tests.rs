@@ -53,7 +53,8 @@ fn attempts_of_one_minute_key_model_and_outcome_travel_as_one_cell() {
     assert_eq!(seen, [(60, ok, 2), (60, key, 1), (60, ok, 1), (120, ok, 1)]);
     assert_eq!(cells[0].1.total.count(), 2);
     assert_eq!(cells[1].1.total.count(), 0, "only what was delivered is timed");
-    buffer.confirm(1, 0);
+    assert_eq!(buffer.confirm(1, 0), 5);
+    assert_eq!(buffer.confirm(1, 0), 0, "once");
     assert!(buffer.is_empty());
 }
 
@@ -88,6 +89,16 @@ fn what_is_given_up_is_counted_and_told() {
     let report = buffer.take(at(25)).unwrap();
     assert_eq!((report.sequence, report.lost, report.counts.len()), (2, 2, 0));
     assert_eq!((report.moved.len(), buffer.given_up(), buffer.waiting()), (1, 2, 0));
+    assert_eq!(buffer.confirm(2, 0), 2, "what is counted as lost is settled");
+}
+
+#[test]
+fn what_a_process_before_lost_is_told() {
+    let mut buffer = buffer_with(&["key-1"]);
+    buffer.add_lost(7);
+    let report = buffer.take(at(0)).unwrap();
+    assert_eq!((report.lost, report.requests(), buffer.given_up()), (7, 1, 7));
+    assert_eq!(buffer.confirm(1, 0), 8);
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! How long texts, lists and times of the admin API may be: what the service enforces, and what the document of
+//! the API says.
+//!
+//! Texts are measured in characters. A control character is one of Unicode's category `Cc`.
+
+/// The longest name of a pool.
+pub const POOL_NAME: usize = 64;
+/// The longest description of a pool.
+pub const DESCRIPTION: usize = 1_000;
+/// The most models in a list, the most aliases, and the most lists of fallbacks.
+pub const MODELS: usize = 200;
+/// The longest name of a model, of an alias, or of a pattern for either.
+pub const MODEL: usize = 128;
+/// The most models in one list of fallbacks: no request makes more attempts.
+pub const FALLBACKS: usize = 4;
+/// The longest name of a client key or of an admin token.
+pub const NAME: usize = 100;
+/// The longest name, label or project of a key, and the longest text that is searched for.
+pub const KEY_TEXT: usize = 100;
+/// The most networks that a client key can be kept to.
+pub const NETWORKS: usize = 100;
+/// The shortest client key of another system.
+pub const SHORTEST_IMPORTED: usize = 8;
+/// The longest client key of another system.
+pub const LONGEST_IMPORTED: usize = 512;
+/// The longest that a client key with an end can be good for, in seconds: ten years.
+pub const CLIENT_KEY_LIFETIME_S: u64 = 3_650 * DAY_S;
+/// The longest that a rotated client key goes on working, in seconds: 30 days.
+pub const GRACE_S: u64 = 30 * DAY_S;
+/// The longest that an admin token can be good for, in seconds: 365 days.
+pub const TOKEN_LIFETIME_S: u64 = 365 * DAY_S;
+/// The largest page of a list.
+pub const PAGE: u32 = 1_000;
+/// The most digits of a cursor that is a number.
+pub const CURSOR_DIGITS: usize = 18;
+/// The largest limit: the largest whole number that every reader of JSON takes exactly (RFC 7493, 2.2).
+pub const LIMIT: u64 = (1 << 53) - 1;
+/// The most hosts that media are fetched from.
+pub const HOSTS: usize = 100;
+/// The longest name of a host (RFC 1035).
+pub const HOST: usize = 253;
+/// The longest pause between two pieces of paced text, in milliseconds: what a reader still takes for flowing text.
+pub const PACING_DELAY_MS: u16 = 200;
+
+const DAY_S: u64 = 24 * 60 * 60;
+
+/// What the bounds above leave open, as regular expressions of ECMA-262 for the document of the API.
+#[cfg(feature = "schema")]
+pub mod patterns {
+    /// No control character.
+    pub const PRINTABLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+    /// A pool's name: no control character, no `/`, and not only white space.
+    pub const POOL_NAME: &str =
+        r"^[^/\u0000-\u001f\u007f-\u009f]*[^/\s\u0000-\u001f\u007f-\u009f][^/\u0000-\u001f\u007f-\u009f]*$";
+    /// What no pool is called, though it has the form of a name: an id, and what a URL's path swallows.
+    pub const NO_POOL_NAME: &str = r"^\s*(pool-|\.{1,2}\s*$)";
+    /// A pattern for models.
+    pub const MODELS: &str = r"^[A-Za-z0-9*._/-]+$";
+    /// A model's id.
+    pub const MODEL: &str = r"^(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+    /// Which models a list of fallbacks is for.
+    pub const FALLBACK: &str = r"^(\*|(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127})$";
+    /// Visible ASCII.
+    pub const VISIBLE: &str = "^[!-~]*$";
+    /// A cursor that is a number.
+    pub const CURSOR: &str = "^[0-9]{1,18}$";
+    /// The cursor of a copy.
+    pub const COPY_CURSOR: &str = "^[^:]+:[0-9]{1,18}$";
+    /// A host, or with `*.` all hosts below it.
+    pub const HOST: &str = r"^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$";
+
+    /// An address or a network.
+    #[must_use]
+    pub fn network() -> String {
+        let (byte, word) = ("(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])", "[0-9a-fA-F]{1,4}");
+        let v4 = format!(r"({byte}\.){{3}}{byte}");
+        let mut v6 = vec![
+            format!("({word}:){{7}}{word}"),
+            format!("({word}:){{1,7}}:"),
+            format!(":(:{word}){{1,7}}"),
+            "::".to_owned(),
+            format!("::([fF]{{4}}:)?{v4}"),
+        ];
+        // `::` in the middle stands for at least one word.
+        v6.extend((1..=6).map(|before| format!("({word}:){{1,{before}}}(:{word}){{1,{}}}", 7 - before)));
+        let v6 = v6.join("|");
+        format!("^({v4}(/(3[0-2]|[12]?[0-9]))?|({v6})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$")
+    }
+}

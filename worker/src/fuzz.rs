@@ -1,0 +1,224 @@
+//! What must hold for any request whatever: the bodies of the fuzz targets `token`, `route`, `headers` and `json`.
+//!
+//! In: bytes. Out: nothing; a claim that does not hold ends in a panic. `make fuzz` looks for bytes that break one, and
+//! the tests here play the inputs that are kept in `worker/fuzz/corpus`. None of this is part of the service.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a claim that does not hold ends in a panic, which is how a fuzzer is told"
+)]
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use pool_shared::{
+    AdminTokenCreate, ClientKeyCreate, ClientKeyImport, KeyImport, KeyUpdate, Login, PoolCreate, PoolUpdate,
+    TokenKind,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
+use crate::origin::Origin;
+use crate::{admin, gateway, limits};
+
+const KINDS: [TokenKind; 3] = [TokenKind::ClientKey, TokenKind::AdminToken, TokenKind::Session];
+
+/// A text that somebody presents as a token: it is of one kind at most, only in the one form, and no longer when one of
+/// its characters is another one. The same of a token that is made of the bytes.
+pub fn token(bytes: &[u8]) {
+    let mut random = [0; TokenKind::RANDOM_BYTES];
+    for (slot, byte) in random.iter_mut().zip(bytes) {
+        *slot = *byte;
+    }
+    for kind in KINDS {
+        assert_eq!(kind.verify(kind.generate(&random).expose()), Ok(()), "parse after print");
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let generated = KINDS.map(|kind| kind.generate(&random).expose().to_owned());
+    for text in generated.iter().map(String::as_str).chain([&*text]) {
+        let kinds = KINDS.into_iter().filter(|kind| kind.verify(text).is_ok()).count();
+        assert!(kinds <= 1, "{text}");
+        if kinds == 1 {
+            assert!(text.is_ascii() && text.len() <= 8 + 46, "{text}");
+            let at = bytes.len() % text.len();
+            let mut changed = text.as_bytes().to_vec();
+            if let Some(byte) = changed.get_mut(at) {
+                *byte ^= bytes.first().copied().unwrap_or_default().max(1) & 0x7f;
+            }
+            let changed = String::from_utf8_lossy(&changed).into_owned();
+            assert!(changed == text || KINDS.iter().all(|kind| kind.verify(&changed).is_err()), "{changed}");
+        }
+        let admins = TokenKind::AdminToken.verify(text).is_ok();
+        assert!(!(admins && TokenKind::could_be_client_key(text)), "an admin's token as a client key");
+    }
+}
+
+/// What stands in a request's first line: no path belongs to both planes, and the host's choice of the plane is the one
+/// of the routers.
+pub fn route(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    check_path(&text);
+    // As hyper hands it over, in origin form, in absolute form, or an authority alone.
+    if let Ok(uri) = Uri::try_from(bytes) {
+        check_path(uri.path());
+        let _ = uri.authority().and_then(|authority| Origin::behind_tls(authority.as_str()));
+    }
+}
+
+fn check_path(path: &str) {
+    let is_admin = admin::is_admin_path(path);
+    assert_eq!(is_admin, path == "/admin" || path.starts_with("/admin/"), "{path}");
+    for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::OPTIONS] {
+        let administered = admin::find(&method, path).is_ok();
+        let proxied = gateway::find(&method, path).is_ok();
+        assert!(!administered || is_admin, "{path} is a route of the admin API by the other plane's door");
+        assert!(!proxied || !is_admin, "{path} is a route of the data plane by the admin API's door");
+        if administered {
+            assert!(path.starts_with("/admin/v1/"), "{path}");
+            // What names a pool names it as the handler sees it.
+            assert_eq!(admin::pool_in(path).is_some(), path.starts_with("/admin/v1/pools/"), "{path}");
+        }
+        let wanted = admin::wanted_body(&method, path, &HeaderMap::new());
+        assert!(wanted.unwrap_or_default() <= limits::BODY_OF_A_STRANGER, "{path}: a stranger's body");
+    }
+}
+
+/// Headers, one a line: who presents what is read from them, and nothing else.
+pub fn headers(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(100) {
+        let mut halves = line.splitn(2, |byte| *byte == b':');
+        let name = halves.next().and_then(|name| HeaderName::from_bytes(name).ok());
+        let value = halves.next().and_then(|value| HeaderValue::from_bytes(value).ok());
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    if let Ok(token) = admin::presented_token(&headers) {
+        assert_eq!(TokenKind::AdminToken.verify(token), Ok(()));
+    }
+    if let Some(key) = gateway::presented_key(&headers) {
+        assert!(!key.is_empty() && key.trim() == key, "{key:?}");
+    }
+    let origin = headers.get(http::header::HOST).and_then(|host| Origin::behind_tls(host.to_str().ok()?));
+    let browser = admin::Browser::new(&headers, origin.as_ref());
+    if let Some(session) = browser.session() {
+        assert_eq!(TokenKind::Session.verify(session), Ok(()));
+    }
+    if browser.check_origin(&Method::POST).is_ok() {
+        assert_eq!(headers.get("sec-fetch-site").map(HeaderValue::as_bytes), Some(&b"same-origin"[..]));
+        assert!(origin.is_some() && headers.contains_key(http::header::ORIGIN));
+    }
+}
+
+/// A body: what is nested too deeply is refused before it is read, everything else is read or refused.
+pub fn json(body: &[u8]) {
+    let too_deep = limits::is_too_deep(body);
+    if !too_deep && let Ok(value) = serde_json::from_slice::<Value>(body) {
+        assert!(depth(&value) <= limits::JSON_DEPTH);
+    }
+    let refused = |error: ApiError| {
+        assert!(error.status.is_client_error(), "{error:?}");
+        error.code == Some("json_too_deep")
+    };
+    let chat = ChatRequest::parse(body).err().is_some_and(refused);
+    let embeddings = EmbeddingsRequest::parse(body).err().is_some_and(refused);
+    assert_eq!((chat, embeddings), (too_deep, too_deep));
+    if !too_deep {
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        let reads = [
+            reads::<Login>(body),
+            reads::<AdminTokenCreate>(body),
+            reads::<PoolCreate>(body),
+            reads::<PoolUpdate>(body),
+            reads::<ClientKeyCreate>(body),
+            reads::<ClientKeyImport>(body),
+            reads::<KeyImport>(body),
+            reads::<KeyUpdate>(body),
+        ];
+        assert!(is_object || !reads.contains(&true), "read from something else than an object");
+    }
+}
+
+fn reads<T: DeserializeOwned>(body: &[u8]) -> bool {
+    pool_shared::object::<_, T>(&mut serde_json::Deserializer::from_slice(body)).is_ok()
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// Plays what is kept of one target's inputs.
+#[cfg(test)]
+pub(crate) fn replay(target: &str, play: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // Shown when the test fails: the last one is the one.
+        println!("{}", path.display());
+        play(&std::fs::read(path).unwrap());
+        played += 1;
+    }
+    assert!(played > 10, "{target}: the corpus is not there");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::replay;
+
+    #[test]
+    fn every_kept_token() {
+        replay("token", super::token);
+    }
+
+    #[test]
+    fn every_kept_route() {
+        replay("route", super::route);
+    }
+
+    #[test]
+    fn every_kept_header() {
+        replay("headers", super::headers);
+    }
+
+    #[test]
+    fn every_kept_body() {
+        replay("json", super::json);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_at_all(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            super::token(&bytes);
+            super::route(&bytes);
+            super::headers(&bytes);
+            super::json(&bytes);
+        }
+
+        #[test]
+        fn any_path_like_text(
+            path in "(/|//)?(admin|ADMIN|Admin|%61dmin|v1|api|models|\\.\\.|\\.|pools|keys|%2e%2e|;a=b)?\
+                     ((/|//|%2f|%5c|\\\\|;|%00|\\.|:|#|@)(admin|v1|api|models|chat|completions|pools|\\.\\.|prod|%2e|é|)){0,7}"
+        ) {
+            super::route(path.as_bytes());
+            super::route(format!("http://localhost:4000{path}").as_bytes());
+        }
+
+        #[test]
+        fn any_credential(
+            name in "(authorization|x-api-key|x-goog-api-key|cookie|host|origin|sec-fetch-site)",
+            value in "(Bearer |bearer|Basic |session=|__Host-session=|same-origin|)(padm_|pses_|sk-pool-|' OR 1=1|)[ -~]{0,60}",
+            more in "[ -~\n:]{0,80}",
+        ) {
+            super::headers(format!("{name}: {value}\n{more}\n{name}:{value}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How many attempts the ledger is owed, in a file: what a process that was killed could not report any more, the next
+//! one counts as lost.
+//!
+//! The system keeps what a killed process wrote. After a power cut the number is as old as what reached the disk.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use crate::ledger::Owed;
+
+const NAME: &str = "unreported";
+
+/// Opens the file, or makes it: what is owed from before, and who keeps the number from now on. What cannot be read
+/// counts as nothing.
+pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
+    let path = folder.join(NAME);
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let before = text.trim().parse().unwrap_or_default();
+    Ok(Owed::new(before, move |number| keep(&file, number)))
+}
+
+fn keep(mut file: &File, number: u64) {
+    // Always as long, so that no old digit is left behind. A disk that takes nothing fails the store too, which tells.
+    let _ = file.rewind().and_then(|()| file.write_all(format!("{number:020}\n").as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_outlives_whoever_wrote_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let owed = open(folder.path()).unwrap();
+        assert_eq!(owed.number(), 0);
+        (0..12).for_each(|_| owed.begin());
+        owed.settle(3);
+        drop(owed);
+        let owed = open(folder.path()).unwrap();
+        assert_eq!(owed.number(), 9);
+        owed.settle(20);
+        assert_eq!(open(folder.path()).unwrap().number(), 0);
+        std::fs::write(folder.path().join(NAME), "cut").unwrap();
+        assert_eq!(open(folder.path()).unwrap().number(), 0);
+    }
+}

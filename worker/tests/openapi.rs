@@ -1,0 +1,67 @@
+//! The document of the API (OpenAPI 3.1): made from the routes and the types, compared with the one that is kept in
+//! `docs/openapi.json` and that `GET /admin/v1/openapi.json` answers.
+//!
+//! `UPDATE_DOCS=1 cargo test -p pool-worker --test openapi` writes it anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy.toml allows them in tests, but not in a test's own helper functions"
+)]
+
+#[path = "openapi/admin.rs"]
+mod admin;
+#[path = "openapi/data.rs"]
+mod data;
+#[path = "openapi/document.rs"]
+mod document;
+#[path = "openapi/schemas.rs"]
+mod schemas;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use pool_worker::{admin as admin_api, gateway};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+#[test]
+fn the_kept_document_is_the_one_that_the_routes_and_types_make() {
+    let path = root().join("docs/openapi.json");
+    let text = serde_json::to_string_pretty(&document::document()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert!(
+        kept == text,
+        "the API changed: see how in `git diff` after UPDATE_DOCS=1 cargo test -p pool-worker --test openapi"
+    );
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else() {
+    let admin: BTreeSet<_> =
+        admin_api::ROUTES.iter().map(|route| (route.path.to_owned(), route.method.to_string())).collect();
+    let data: BTreeSet<_> = gateway::ROUTES.iter().map(|path| (*path).to_owned()).collect();
+    let described = |operations: Vec<document::Operation>| -> BTreeSet<_> {
+        operations.into_iter().map(|operation| (operation.path, operation.method.to_string())).collect()
+    };
+    assert_eq!(described(admin::operations()), admin);
+    let described: BTreeSet<_> =
+        data::operations().into_iter().map(|operation| operation.path.replace("{id}", "{*id}")).collect();
+    assert_eq!(described, data);
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_a_summary() {
+    let operations = || admin::operations().into_iter().chain(data::operations());
+    let names: BTreeSet<_> = operations().map(|operation| operation.id).collect();
+    assert_eq!(names.len(), operations().count());
+    assert!(operations().all(|operation| !operation.summary.is_empty()));
+    let bodies = operations().filter(|operation| operation.body.is_some());
+    assert!(bodies.into_iter().all(|operation| operation.method != Method::GET));
+}

@@ -1,0 +1,370 @@
+//! The operations of the admin API: what each takes and gives. Who may use it stands in the table of routes.
+
+use http::Method;
+use pool_shared::{
+    AdminTokenCreate, AdminTokenCreated, AdminTokenList, AuditList, ClientKey, ClientKeyCreate,
+    ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList, ClientKeyRotate,
+    ClientKeyUpdate, EventList, ExportedKeys, Health, KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete,
+    KeyExport, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse,
+    MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate,
+    PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked,
+    Stats, StatsStep, WhoAmI, bounds,
+};
+use pool_worker::admin::{Access, ROUTES};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use crate::document::{Envelope, Operation};
+use crate::schemas::of;
+
+/// What is said of a route beyond its row in the table.
+struct Described {
+    method: Method,
+    path: &'static str,
+    operation: Operation,
+}
+
+impl Described {
+    fn takes<T: JsonSchema>(mut self) -> Self {
+        self.operation.body = Some(of::<T>);
+        self
+    }
+
+    fn gives<T: JsonSchema>(self, what: &'static str) -> Self {
+        self.gives_with::<T>(200, what)
+    }
+
+    fn creates<T: JsonSchema>(self, what: &'static str) -> Self {
+        self.gives_with::<T>(201, what)
+    }
+
+    fn gives_with<T: JsonSchema>(mut self, status: u16, what: &'static str) -> Self {
+        self.operation.answer = (status, what);
+        self.operation.content = vec![("application/json", of::<T>)];
+        self
+    }
+
+    fn also(mut self, status: u16, what: &'static str) -> Self {
+        self.operation.also = Some((status, what));
+        self
+    }
+
+    fn may_answer(mut self, status: u16) -> Self {
+        self.operation.errors.push(status);
+        self
+    }
+
+    fn query(mut self, name: &str, what: &str, schema: Value) -> Self {
+        let parameter = json!({"name": name, "in": "query", "description": what, "schema": schema});
+        self.operation.query.push(parameter);
+        self
+    }
+
+    fn page(self) -> Self {
+        let schema = json!({"type": "integer", "minimum": 1, "maximum": bounds::PAGE, "default": 100});
+        self.query("limit", "How many at most.", schema)
+    }
+
+    fn cursor(self, what: &str) -> Self {
+        self.query("cursor", what, json!({"type": "string", "pattern": bounds::patterns::CURSOR}))
+    }
+
+    fn cookie(mut self) -> Self {
+        self.operation.headers.push("set-cookie");
+        self
+    }
+
+    fn details(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.operation.details);
+        self
+    }
+
+    /// Adds what the table of routes says, and what every such route may answer.
+    fn complete(self) -> Operation {
+        let Self { method, path, mut operation } = self;
+        let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
+        let access = route.map_or(Access::Full, |route| route.access);
+        operation.security = security(access);
+        operation.errors.extend([400, 414, 431, 500, 503]);
+        match access {
+            Access::Open => {}
+            Access::Token => operation.errors.extend([401, 403]),
+            Access::Full | Access::Scoped(_) => operation.errors.extend([401, 403]),
+        }
+        if access == Access::Full {
+            add(&mut operation.details, "Needs a token with all rights.");
+        }
+        if path.contains('{') || operation.query.iter().any(|parameter| parameter["name"] == "pool") {
+            operation.errors.push(404);
+        }
+        if operation.body.is_some() {
+            operation.errors.push(413);
+        }
+        operation.errors.sort_unstable();
+        operation.errors.dedup();
+        operation
+    }
+}
+
+fn add(details: &mut String, sentence: &str) {
+    if !details.is_empty() {
+        details.push(' ');
+    }
+    details.push_str(sentence);
+}
+
+/// Any one of these will do.
+fn security(access: Access) -> Value {
+    match access {
+        Access::Open => json!([]),
+        Access::Token | Access::Full => json!([{"adminToken": []}, {"session": []}]),
+        Access::Scoped(scopes) => {
+            let mut any: Vec<_> = scopes.iter().map(|scope| json!({"adminToken": [scope.name()]})).collect();
+            any.push(json!({"session": []}));
+            any.into()
+        }
+    }
+}
+
+fn on(method: Method, path: &'static str, id: &str, summary: &'static str) -> Described {
+    let operation = Operation {
+        method: method.clone(),
+        path: path.to_owned(),
+        id: id.to_owned(),
+        tag: "admin",
+        summary,
+        details: String::new(),
+        security: Value::Null,
+        query: Vec::new(),
+        body: None,
+        answer: (204, "Done."),
+        also: None,
+        content: Vec::new(),
+        headers: Vec::new(),
+        errors: Vec::new(),
+        envelope: Envelope::Admin,
+    };
+    Described { method, path, operation }
+}
+
+fn get(path: &'static str, id: &str, summary: &'static str) -> Described {
+    on(Method::GET, path, id, summary)
+}
+
+fn post(path: &'static str, id: &str, summary: &'static str) -> Described {
+    on(Method::POST, path, id, summary)
+}
+
+fn patch(path: &'static str, id: &str, summary: &'static str) -> Described {
+    on(Method::PATCH, path, id, summary)
+}
+
+fn delete(path: &'static str, id: &str, summary: &'static str) -> Described {
+    on(Method::DELETE, path, id, summary)
+}
+
+/// A point in time, as RFC 3339 writes it.
+fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+/// A list of states, separated by commas.
+fn states() -> Value {
+    let names: Vec<_> = KeyState::ALL.iter().map(|state| state.name()).collect();
+    let any = format!("({})", names.join("|"));
+    json!({"type": "string", "pattern": format!("^({any}(,{any})*)?$")})
+}
+
+/// The document itself, of which nothing is said here.
+fn any_object(_: &mut SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object"})
+}
+
+/// Every operation.
+pub fn operations() -> Vec<Operation> {
+    let described = [sessions(), service(), tokens(), pools(), client_keys(), keys()];
+    described.into_iter().flatten().map(Described::complete).collect()
+}
+
+fn sessions() -> Vec<Described> {
+    vec![
+        post("/admin/v1/login", "login", "Exchange the password for a token")
+            .takes::<Login>()
+            .gives::<LoginResponse>("The token, which is shown this once.")
+            .may_answer(401)
+            .may_answer(429),
+        post("/admin/v1/logout", "logout", "Revoke the presented token"),
+        post("/admin/v1/session", "createSession", "Exchange the password for a browser's session")
+            .details("Only from the service's own origin.")
+            .takes::<SessionCreate>()
+            .creates::<SessionCreated>("The session; its secret is in the cookie.")
+            .cookie()
+            .may_answer(401)
+            .may_answer(403)
+            .may_answer(429),
+        delete("/admin/v1/session", "deleteSession", "End the browser's session")
+            .details("A token is refused with 400: it has no session.")
+            .cookie(),
+        post("/admin/v1/session/revoke-all", "revokeSessions", "End every browser's session")
+            .gives::<SessionsRevoked>("How many ended.")
+            .cookie(),
+        get("/admin/v1/whoami", "whoAmI", "Whose token it is, and what it may do")
+            .gives::<WhoAmI>("The token."),
+    ]
+}
+
+fn service() -> Vec<Described> {
+    let mut document =
+        get("/admin/v1/openapi.json", "getDocument", "This document").gives::<Value>("OpenAPI 3.1.");
+    document.operation.content = vec![("application/json", any_object)];
+    vec![
+        document,
+        get("/admin/v1/health", "health", "How the service is doing")
+            .gives::<Health>("The service's parts; whatever their state, the status is 200."),
+        get("/admin/v1/stats", "stats", "Counts of all pools").gives::<Stats>("Counts, pool by pool."),
+        post("/admin/v1/stats/reset", "resetStats", "Forget the counts of all pools"),
+        get("/admin/v1/events", "listEvents", "What went wrong lately")
+            .page()
+            .query("pool", "Only this pool's, by its id or name.", text())
+            .query(
+                "after",
+                "The cursor of another answer: only what came after it.",
+                json!({"type": "string", "pattern": "^[0-9]{1,18}(-[0-9]{1,18})*$"}),
+            )
+            .gives::<EventList>(
+                "The last ones, the oldest of them first; with `after` the first ones after that.",
+            ),
+        get("/admin/v1/audit", "listAudit", "Who changed what")
+            .page()
+            .cursor("`next_cursor` of the page before.")
+            .query("since", "Nothing before this time.", time())
+            .query("pool", "Only changes of this pool, by its id or name.", text())
+            .query("actor", "Only changes by the token of this id.", text())
+            .query("action", "Only changes of this kind, such as `pool.update`.", text())
+            .gives::<AuditList>("The latest change first."),
+        post("/admin/v1/migration", "migrate", "A step of copying everything to the other config store")
+            .takes::<Migrate>()
+            .gives::<MigrationStep>("What was done, and the cursor for the next step."),
+        post("/admin/v1/master/rotate", "rotateMasterKey", "A step of going over to a new master key")
+            .takes::<MasterKeyRotate>()
+            .gives::<MasterKeyRotation>("What was done, and the cursor for the next step."),
+    ]
+}
+
+fn tokens() -> Vec<Described> {
+    vec![
+        get("/admin/v1/tokens", "listTokens", "All admin tokens that still work")
+            .gives::<AdminTokenList>("Oldest first."),
+        post("/admin/v1/tokens", "createToken", "Make an admin token of no more rights than the own one")
+            .takes::<AdminTokenCreate>()
+            .creates::<AdminTokenCreated>("The token, whose secret is shown this once.")
+            .may_answer(404),
+        delete(
+            "/admin/v1/tokens/{id}",
+            "deleteToken",
+            "Revoke an admin token of no more rights than the own one",
+        ),
+    ]
+}
+
+fn pools() -> Vec<Described> {
+    let step = json!({"type": "string", "enum": [StatsStep::Minute, StatsStep::Hour, StatsStep::Day]});
+    vec![
+        get("/admin/v1/pools", "listPools", "All pools").gives::<PoolList>("By name."),
+        post("/admin/v1/pools", "createPool", "Make a pool, and its first client key")
+            .takes::<PoolCreate>()
+            .creates::<PoolCreated>("The pool and its client key, which is shown this once.")
+            .may_answer(409),
+        get("/admin/v1/pools/{pool}", "showPool", "One pool").gives::<Pool>("The pool."),
+        patch("/admin/v1/pools/{pool}", "updatePool", "Change a pool")
+            .takes::<PoolUpdate>()
+            .gives::<Pool>("The pool as it is now.")
+            .may_answer(409),
+        delete("/admin/v1/pools/{pool}", "deletePool", "Delete a pool, its keys and its client keys"),
+        post(
+            "/admin/v1/pools/{pool}/copy",
+            "copyPool",
+            "Make a pool like this one, or copy further keys into it",
+        )
+        .details("Copying keys needs the scope `keys:export` as well.")
+        .takes::<PoolCopy>()
+        .creates::<PoolCopied>("The new pool, and the cursor for further keys.")
+        .also(200, "Further keys were copied.")
+        .may_answer(409),
+        get("/admin/v1/pools/{pool}/models", "listPoolModels", "The models that a pool offers")
+            .gives::<PoolModels>("In Google's order.")
+            .may_answer(409),
+        get("/admin/v1/pools/{pool}/stats", "poolStats", "Counts of one pool")
+            .query("since", "The beginning of the window.", time())
+            .query("until", "The end of the window; now, where it is left out.", time())
+            .query("step", "How finely the window is cut.", step)
+            .gives::<PoolStats>("Counts, key by key and model by model."),
+        post("/admin/v1/pools/{pool}/stats/reset", "resetPoolStats", "Forget the counts of one pool"),
+    ]
+}
+
+fn client_keys() -> Vec<Described> {
+    vec![
+        get("/admin/v1/pools/{pool}/client-keys", "listClientKeys", "A pool's client keys")
+            .gives::<ClientKeyList>("Oldest first."),
+        post("/admin/v1/pools/{pool}/client-keys", "createClientKey", "Make a client key")
+            .takes::<ClientKeyCreate>()
+            .creates::<ClientKeyCreated>("The client key, whose secret is shown this once."),
+        post(
+            "/admin/v1/pools/{pool}/client-keys/import",
+            "importClientKeys",
+            "Take over client keys of another system",
+        )
+        .details("What begins like a secret of this service and is no client key refuses all of them.")
+        .takes::<ClientKeyImport>()
+        .gives::<ClientKeyImportReport>("How many are new."),
+        patch("/admin/v1/pools/{pool}/client-keys/{id}", "updateClientKey", "Change a client key")
+            .takes::<ClientKeyUpdate>()
+            .gives::<ClientKey>("The client key as it is now."),
+        delete("/admin/v1/pools/{pool}/client-keys/{id}", "deleteClientKey", "Revoke a client key"),
+        post(
+            "/admin/v1/pools/{pool}/client-keys/{id}/rotate",
+            "rotateClientKey",
+            "Put a new client key in place of another one",
+        )
+        .takes::<ClientKeyRotate>()
+        .creates::<ClientKeyCreated>("The new client key, whose secret is shown this once."),
+    ]
+}
+
+fn keys() -> Vec<Described> {
+    vec![
+        get("/admin/v1/pools/{pool}/keys", "listKeys", "A pool's keys")
+            .page()
+            .cursor("`next_cursor` of the page before.")
+            .query(
+                "search",
+                "Only keys with this in their name, tag or masked form.",
+                json!({"type": "string", "maxLength": bounds::KEY_TEXT}),
+            )
+            .query("enabled", "Only those that are on, or off.", json!({"type": "boolean"}))
+            .query("tag", "Only those with this tag.", text())
+            .query("state", "Only those in one of these states.", states())
+            .gives::<KeyList>("In the order in which they were added."),
+        patch("/admin/v1/pools/{pool}/keys", "updateKeys", "Change several keys")
+            .takes::<KeyUpdate>()
+            .gives::<KeyBatchResult>("What was changed."),
+        post("/admin/v1/pools/{pool}/keys/import", "importKeys", "Add keys")
+            .takes::<KeyImport>()
+            .gives::<KeyImportReport>("What became of each."),
+        post("/admin/v1/pools/{pool}/keys/check", "checkKeys", "Try keys now")
+            .details("1 to 20, of both kinds together.")
+            .takes::<KeyCheck>()
+            .gives::<KeyCheckReport>("What Gemini said to each."),
+        post("/admin/v1/pools/{pool}/keys/export", "exportKeys", "Keys in clear")
+            .takes::<KeyExport>()
+            .gives::<ExportedKeys>("A page of them."),
+        post("/admin/v1/pools/{pool}/keys/delete", "deleteKeys", "Remove several keys")
+            .takes::<KeyDelete>()
+            .gives::<KeyBatchResult>("What was removed."),
+    ]
+}

@@ -1,0 +1,280 @@
+//! The frame of the document: operations, what they may answer, and how one shows who one is.
+
+use http::Method;
+use pool_shared::ErrorBody;
+use pool_worker::limits;
+use serde_json::{Map, Value, json};
+
+use crate::schemas::{self, Refer, Schemas};
+use crate::{admin, data};
+
+/// One operation.
+pub struct Operation {
+    pub method: Method,
+    /// With `{name}` for names.
+    pub path: String,
+    pub id: String,
+    pub tag: &'static str,
+    pub summary: &'static str,
+    pub details: String,
+    pub security: Value,
+    pub query: Vec<Value>,
+    pub body: Option<Refer>,
+    /// What it answers when it succeeds, by status.
+    pub answer: (u16, &'static str),
+    /// Another status with the same content.
+    pub also: Option<(u16, &'static str)>,
+    /// By content type.
+    pub content: Vec<(&'static str, Refer)>,
+    pub headers: Vec<&'static str>,
+    /// What else it may answer.
+    pub errors: Vec<u16>,
+    pub envelope: Envelope,
+}
+
+/// In what form errors come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Envelope {
+    Admin,
+    OpenAi,
+}
+
+impl Envelope {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "Admin",
+            Self::OpenAi => "OpenAi",
+        }
+    }
+}
+
+/// What a status means, and the headers that come with it.
+fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static str]) {
+    match (status, envelope) {
+        (400, _) => ("The request cannot be understood or breaks a rule.", &[]),
+        (401, Envelope::Admin) => ("No token or password, or one that is wrong, expired or revoked.", &[]),
+        (401, Envelope::OpenAi) => ("No client key, or one that is wrong, expired or revoked.", &[]),
+        (403, Envelope::Admin) => ("The token may not do this, or a page of another origin asked.", &[]),
+        (403, Envelope::OpenAi) => ("The pool is switched off, or the client key may not do this.", &[]),
+        (404, Envelope::Admin) => ("No such pool, key or token.", &[]),
+        (404, Envelope::OpenAi) => ("No such model, or none that the client key may use.", &[]),
+        (409, _) => ("It clashes with what is there, such as a name that is taken.", &[]),
+        (413, _) => ("The body is larger than the service takes.", &[]),
+        (414, _) => ("The path or the query is longer than the service takes.", &[]),
+        (429, Envelope::Admin) => ("Too many tries of the password.", &["retry-after"]),
+        (429, Envelope::OpenAi) => {
+            ("A limit of the client key or a quota of the pool's keys is used up.", &["retry-after"])
+        }
+        (431, _) => ("The headers are longer than the service takes.", &[]),
+        (500, _) => ("A fault of the service itself, or of Gemini.", &[]),
+        (502, _) => ("Gemini's answer could not be used.", &[]),
+        (503, Envelope::Admin) => {
+            ("The deployment lacks something, or the store, the ledger or Gemini does not answer.", &[])
+        }
+        (503, Envelope::OpenAi) => (
+            "No key of the pool is usable now, Gemini is overloaded, or the store does not answer.",
+            &["retry-after"],
+        ),
+        (504, _) => ("Gemini took too long.", &[]),
+        _ => ("", &[]),
+    }
+}
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut schemas = Schemas::new();
+    let mut operations = admin::operations();
+    operations.extend(data::operations());
+    let bodies: Vec<_> =
+        operations.iter().map(|operation| operation.body.map(|body| schemas.request(body))).collect();
+    let mut paths: Map<String, Value> = Map::new();
+    let mut written = Vec::new();
+    for operation in &operations {
+        written.push(described(operation, &mut schemas));
+    }
+    schemas.answer(schemas::of::<ErrorBody>);
+    let (mut components, renamed) = schemas.finish();
+    components.extend(data::schemas());
+    for ((operation, mut body), mut object) in operations.iter().zip(bodies).zip(written) {
+        if let Some(schema) = &mut body {
+            schemas::rename(schema, &renamed);
+            object["requestBody"] =
+                json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        }
+        let path = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
+        path[operation.method.as_str().to_lowercase()] = object;
+    }
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pool service",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "MIT", "identifier": "MIT"},
+            "description": format!(
+                "Many Gemini API keys as isolated, OpenAI-compatible pools. Bodies have at most {} bytes ({} before the \
+                 caller is known to the admin API) and {} levels of JSON, the path and the query {} bytes each, all \
+                 headers together {}. A query parameter that stands there twice is refused by the admin API.",
+                limits::BODY, limits::BODY_OF_A_STRANGER, limits::JSON_DEPTH, limits::PATH, limits::HEADERS
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": "admin", "description": "The control plane."},
+            {"name": "openai", "description": "The data plane, for OpenAI's clients."},
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": refusals(&operations),
+            "headers": headers(),
+            "securitySchemes": security_schemes(),
+        },
+    });
+    tidy(&mut document);
+    document
+}
+
+fn described(operation: &Operation, schemas: &mut Schemas) -> Value {
+    let mut parameters = path_parameters(operation);
+    parameters.extend(operation.query.iter().cloned());
+    let mut object = json!({
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "security": operation.security,
+    });
+    if !operation.details.is_empty() {
+        object["description"] = operation.details.as_str().into();
+    }
+    if !parameters.is_empty() {
+        object["parameters"] = parameters.into();
+    }
+    let (status, what) = operation.answer;
+    let mut success =
+        json!({"description": what, "headers": named(operation.headers.iter().chain(&["x-request-id"]))});
+    if !operation.content.is_empty() {
+        let content = operation
+            .content
+            .iter()
+            .map(|(kind, refer)| ((*kind).to_owned(), json!({"schema": schemas.answer(*refer)})));
+        success["content"] = content.collect::<Map<_, _>>().into();
+    }
+    let mut responses = Map::new();
+    if let Some((status, what)) = operation.also {
+        let mut also = success.clone();
+        also["description"] = what.into();
+        responses.insert(status.to_string(), also);
+    }
+    responses.insert(status.to_string(), success);
+    for status in &operation.errors {
+        let reference = format!("#/components/responses/{}{status}", operation.envelope.name());
+        responses.insert(status.to_string(), json!({"$ref": reference}));
+    }
+    object["responses"] = responses.into();
+    object
+}
+
+/// What operations answer when they do not succeed, by envelope and status.
+fn refusals(operations: &[Operation]) -> Value {
+    let mut refusals = Map::new();
+    for operation in operations {
+        for status in &operation.errors {
+            let (what, headers) = meaning(*status, operation.envelope);
+            let schema = match operation.envelope {
+                Envelope::Admin => "ErrorBody",
+                Envelope::OpenAi => "OpenAiError",
+            };
+            let refusal = json!({
+                "description": what,
+                "headers": named(headers.iter().chain(&["x-request-id"])),
+                "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}},
+            });
+            refusals.insert(format!("{}{status}", operation.envelope.name()), refusal);
+        }
+    }
+    refusals.sort_keys();
+    refusals.into()
+}
+
+/// The names in a path, in its order.
+fn path_parameters(operation: &Operation) -> Vec<Value> {
+    let names = operation.path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let described = names.map(|(name, _)| {
+        let what = match (name, operation.envelope) {
+            ("pool", _) => "The pool's id or name.",
+            (_, Envelope::OpenAi) => "The model's name; it may hold slashes.",
+            _ => "The id.",
+        };
+        json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": what,
+            "schema": {"type": "string", "minLength": 1},
+        })
+    });
+    described.collect()
+}
+
+fn named<'n>(names: impl Iterator<Item = &'n &'static str>) -> Value {
+    let reference =
+        |name: &&str| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    names.map(reference).collect::<Map<_, _>>().into()
+}
+
+fn headers() -> Value {
+    let text = |what: &str| json!({"description": what, "schema": {"type": "string"}});
+    json!({
+        "x-request-id": {
+            "description": "The request's id, also in the service's log.",
+            "required": true,
+            "schema": {"type": "string", "minLength": 1},
+        },
+        "retry-after": {
+            "description": "After how many seconds another try may succeed, where that is known.",
+            "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        },
+        "set-cookie": text("The browser's session, or its end."),
+        "x-pool-key": text("The id of the key that answered."),
+        "x-pool-attempts": text("How many attempts were made."),
+        "x-pool-model": text("The model that answered instead of the one that was asked for."),
+        "x-pool-dropped": text("Parameters that had no effect, separated by commas."),
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "adminToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An admin token. The names beside it are scopes: a token with all rights has them all.",
+        },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "__Host-session",
+            "description": "A browser's session, which has all rights. It is for the service's own pages: a change needs \
+                            the service's `Origin` and `Sec-Fetch-Site: same-origin`. On http://127.0.0.1 and localhost \
+                            the cookie is called `session`.",
+        },
+        "clientKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A pool's client key. It is also taken from `x-api-key` and `x-goog-api-key`.",
+        },
+    })
+}
+
+/// Doc comments refer to other items in rustdoc's way, which nobody follows here.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace("[`", "`").replace("`]", "`").replace("crate::", "").replace('\n', " ");
+            }
+            members.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
