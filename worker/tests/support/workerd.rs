@@ -25,7 +25,6 @@ impl Host {
     }
 
     /// Starts it with other master keys.
-    #[allow(dead_code, reason = "the clients' suite changes no master key")]
     pub async fn start_with_master_key(
         gemini_url: &str,
         data: &Path,

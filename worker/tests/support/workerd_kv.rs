@@ -2,7 +2,7 @@
 
 #[path = "workerd.rs"]
 #[allow(dead_code, reason = "its own way to start is not this one's")]
-mod workerd;
+pub mod workerd;
 
 use std::path::Path;
 
