@@ -113,6 +113,9 @@ fn tokens_have_the_rights_that_they_were_given() {
     assert!(limited.run(&["whoami"]).stdout.contains("keys:import, stats:read"));
 
     let id = created["token"]["id"].as_str().unwrap();
+    golden!("token_rotate", poolctl.run(&["token", "rotate", id, "--expires", "30d"]));
+    assert_eq!(limited.run(&["stats"]).code, 0, "the old one goes on working for a while");
+    golden!("token_rotate_dry_run", poolctl.run(&["token", "rotate", id, "--grace", "0s", "--dry-run"]));
     golden!("token_revoke_unconfirmed", poolctl.run(&["token", "revoke", id]));
     golden!("token_revoke", poolctl.run(&["token", "revoke", id, "--yes"]));
     assert_eq!(limited.run(&["stats"]).code, 4);

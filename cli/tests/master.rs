@@ -40,6 +40,33 @@ fn a_rotation_goes_on_to_its_end() {
 }
 
 #[test]
+fn data_keys_are_made_anew_pool_by_pool() {
+    let server = Server::start(|request| {
+        assert_eq!(request.body["data_keys"], true);
+        let rows = json!({"current": 3, "previous": 0, "unreadable": 0});
+        Answer::Json(
+            200,
+            match request.body["cursor"].as_str() {
+                None => json!({"cursor": "pool-1:0:", "rewrapped": 21}),
+                Some("pool-1:0:") => json!({"cursor": "pool-1:0:~", "rewrapped": 0}),
+                Some(_) => json!({"rewrapped": 0, "rows": rows}),
+            },
+        )
+    });
+    let run = Poolctl::with_token(&server).run(&["master", "rotate", "--data-keys"]);
+    insta::assert_snapshot!("master_data_keys", run);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn gemini_keys_that_do_not_open_are_exit_code_1() {
+    let rows = json!({"current": 1, "previous": 0, "unreadable": 0});
+    let answer = json!({"rewrapped": 0, "unreadable_keys": 2, "rows": rows});
+    let server = Server::start(move |_| Answer::Json(200, answer.clone()));
+    assert_eq!(Poolctl::with_token(&server).run(&["master", "rotate", "--data-keys"]).code, 1);
+}
+
+#[test]
 fn rows_that_do_not_open_are_exit_code_1() {
     let rows = json!({"current": 1, "previous": 0, "unreadable": 2});
     let server = Server::start(move |_| Answer::Json(200, json!({"rewrapped": 0, "rows": rows})));

@@ -64,7 +64,7 @@ fn row_time(text: &str) -> jiff::Timestamp {
 mod terminal {
     use common::pty::Pty;
     use pool_worker::{
-        host::native::{Server, ServerConfig},
+        host::native::{Server, ServerConfig, TrustedProxies},
         log::Log,
     };
     use rustix::process::{Pid, Signal, kill_process};
@@ -169,6 +169,7 @@ mod terminal {
             master_key: None,
             previous_master_key: None,
             admin_password: Some(pool_shared::Secret::new(common::service::PASSWORD)),
+            trusted_proxies: TrustedProxies::default(),
             log: Log::off(),
         };
         let server = service.runtime.block_on(Server::start(config(0))).unwrap();

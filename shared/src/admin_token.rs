@@ -114,6 +114,22 @@ pub struct AdminTokenCreate {
     pub expires_in_s: Option<u64>,
 }
 
+/// `POST tokens/{id}/rotate`: a new token of the same name and rights takes the place of one that goes on working for
+/// a while. The answer is an [`AdminTokenCreated`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdminTokenRotate {
+    /// How long the old one goes on working, in seconds; an hour when left out, 0 for not at all, at most 24 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = bounds::TOKEN_GRACE_S)))]
+    pub grace_s: Option<u64>,
+    /// How long the new one is good for, in seconds; 90 days when left out, at most 365 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::TOKEN_LIFETIME_S)))]
+    pub expires_in_s: Option<u64>,
+}
+
 /// The answer to `POST tokens`: the only time that the secret is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

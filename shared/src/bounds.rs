@@ -29,6 +29,8 @@ pub const CLIENT_KEY_LIFETIME_S: u64 = 3_650 * DAY_S;
 pub const GRACE_S: u64 = 30 * DAY_S;
 /// The longest that an admin token can be good for, in seconds: 365 days.
 pub const TOKEN_LIFETIME_S: u64 = 365 * DAY_S;
+/// The longest that a rotated admin token goes on working, in seconds: a day.
+pub const TOKEN_GRACE_S: u64 = DAY_S;
 /// The largest page of a list.
 pub const PAGE: u32 = 1_000;
 /// The most digits of a cursor that is a number.

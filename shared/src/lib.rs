@@ -35,7 +35,9 @@ mod stats;
 mod token;
 mod translation;
 
-pub use admin_token::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, Scope, ScopeError};
+pub use admin_token::{
+    AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, Scope, ScopeError,
+};
 pub use audit::{AuditEntry, AuditList};
 pub use client_key::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,

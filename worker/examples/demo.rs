@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{PoolCreated, Secret};
-use pool_worker::host::native::{Server, ServerConfig};
+use pool_worker::host::native::{Server, ServerConfig, TrustedProxies};
 use pool_worker::log::Log;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ async fn main() -> Result<()> {
         master_key: None,
         previous_master_key: None,
         admin_password: Some(Secret::new(PASSWORD)),
+        trusted_proxies: TrustedProxies::default(),
         log: Log::off(),
     })
     .await?;

@@ -7,7 +7,7 @@
 
 pub mod admin;
 pub mod crypto;
-pub mod egress;
+pub mod fetch_guard;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gateway;

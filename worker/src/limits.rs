@@ -3,6 +3,9 @@
 //! In: a request's head, or the bytes of its body. Out: a refusal, or nothing. What must never happen
 //! here: an allocation that a caller can make grow.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 
 use crate::host::IncomingRequest;
@@ -11,6 +14,11 @@ use crate::host::IncomingRequest;
 pub const BODY: usize = 32 * 1024 * 1024;
 /// The longest body of a request whose caller is not known yet.
 pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
+/// Bodies of up to this length may be read however many there are.
+pub const SMALL_BODY: usize = 256 * 1024;
+/// How much the larger bodies that are worked on at once may have together, where a host has little memory: an isolate
+/// has 128 MB, and a body is there up to three times, as it came, translated, and on its way out.
+pub const BODIES: usize = BODY;
 /// The longest path and query, each.
 pub const PATH: usize = 8 * 1024;
 /// All headers together, names and values.
@@ -50,6 +58,37 @@ pub fn check_head<B>(request: &IncomingRequest<B>) -> Result<(), HeadTooLarge> {
 
 fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// How many bytes of larger bodies are worked on.
+#[derive(Debug, Default)]
+pub struct LargeBodies(AtomicUsize);
+
+/// A body's share, given back when it is dropped.
+#[derive(Debug)]
+pub struct Share<'a>(&'a LargeBodies, usize);
+
+impl LargeBodies {
+    /// A share for a body of a length; `None` when it does not fit beside the others into `most`. A small one has room
+    /// always.
+    pub fn share(&self, length: usize, most: usize) -> Option<Share<'_>> {
+        let length = if length <= SMALL_BODY { 0 } else { length.min(BODY) };
+        let take = |held: usize| held.checked_add(length).filter(|sum| length == 0 || *sum <= most);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
+        Some(Share(self, length))
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(self.1, Ordering::SeqCst);
+    }
+}
+
+/// The length that a request announces of its body.
+#[must_use]
+pub fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether a JSON text, well formed or not, is nested too deeply to be read.
@@ -95,6 +134,22 @@ mod tests {
 
     fn nested(depth: usize) -> String {
         [&"[{\"a\":".repeat(depth / 2), r#""[[[\"[[""#, &"}]".repeat(depth / 2)].concat()
+    }
+
+    #[test]
+    fn large_bodies_share_what_there_is_and_give_it_back() {
+        let bodies = LargeBodies::default();
+        let most = 2 * BODY;
+        let first = bodies.share(BODY, most);
+        let second = bodies.share(usize::MAX, most);
+        assert!(first.is_some() && second.is_some());
+        assert!(bodies.share(SMALL_BODY + 1, most).is_none());
+        assert!(bodies.share(SMALL_BODY, most).is_some(), "a small one always fits");
+        drop(first);
+        let third = bodies.share(BODY, most);
+        assert!(third.is_some() && bodies.share(BODY, most).is_none());
+        drop((second, third));
+        assert_eq!(bodies.0.into_inner(), 0);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report, ReportBuffer,
     Shard, Shards, WriterId,
 };
+use crate::limits::LargeBodies;
 use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
@@ -142,6 +143,7 @@ pub struct Service {
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
+    pub(crate) large_bodies: LargeBodies,
     pub(crate) log: Log,
     /// The attempts that the ledger has not confirmed, those included that still run.
     pub(crate) owed: Owed,
@@ -178,6 +180,7 @@ impl Service {
             repairs: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
+            large_bodies: LargeBodies::default(),
             log: settings.log,
             owed: settings.owed,
             runtimes: Mutex::default(),

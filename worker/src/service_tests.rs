@@ -16,8 +16,14 @@ use crate::reply::Reply;
 use crate::service::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 
+mod bounds;
 mod client_keys;
+mod elsewhere;
+mod master_key;
+mod outages;
 
+/// Another one than [`MASTER_KEY`].
+const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.5-flash"}"#;

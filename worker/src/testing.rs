@@ -87,23 +87,30 @@ pub enum Mode {
     Fails,
     /// The write goes through, and then the answer is lost.
     FailsAfterwards,
-    /// No answer ever comes. The ledger only.
+    /// No answer ever comes.
     Silent,
 }
 
 /// What a fake does, and how often it was asked.
 pub struct Switch {
     mode: Mutex<Mode>,
+    /// At which further call it does something else, once.
+    once: Mutex<Option<(u64, Mode)>>,
     calls: AtomicU64,
 }
 
 impl Switch {
     fn new() -> Self {
-        Self { mode: Mutex::new(Mode::Works), calls: AtomicU64::new(0) }
+        Self { mode: Mutex::new(Mode::Works), once: Mutex::new(None), calls: AtomicU64::new(0) }
     }
 
     pub fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
+    }
+
+    /// Lets so many calls pass, and fails in this way at the next one.
+    pub fn set_once(&self, passing: u64, mode: Mode) {
+        *self.once.lock().unwrap() = Some((self.calls() + passing, mode));
     }
 
     fn mode(&self) -> Mode {
@@ -115,8 +122,9 @@ impl Switch {
     }
 
     fn around<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let mode = self.mode();
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let once = self.once.lock().unwrap().take_if(|(at, _)| *at == call);
+        let mode = once.map_or_else(|| self.mode(), |(_, mode)| mode);
         if mode == Mode::Fails {
             return None;
         }
@@ -137,6 +145,9 @@ impl SqlDatabase for Arc<FakeDatabase> {
     }
 
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
+        if self.switch.mode() == Mode::Silent {
+            return std::future::pending().await;
+        }
         let sqlite = self.sqlite.clone();
         self.switch
             .around(move || crate::ledger::database::LedgerSql::run(&sqlite, statements))
@@ -202,6 +213,11 @@ pub struct FakeUpstream {
 }
 
 impl FakeUpstream {
+    /// Forgets its script.
+    pub fn clear(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     pub fn answer(&self, status: u16, body: &'static str) {
         self.script.lock().unwrap().push_back((status, body));
     }

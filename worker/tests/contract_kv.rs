@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["cloudflare", "kv", "durable object"];
 
+/// Where a pool is stored: parts of the files' paths.
+const STORED: &[&str] = &["/durable-objects/", "/blobs/"];
 /// What breaks the store: the object's database, and KV itself as the runtime keeps it.
 const FAULTS: &[Fault] = &[
     SQL_FAULT,

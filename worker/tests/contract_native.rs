@@ -14,6 +14,8 @@ use serde_json::json;
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
+/// Where a pool is stored: parts of the files' paths.
+const STORED: &[&str] = &["pool.db"];
 /// What breaks the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 
@@ -57,16 +59,53 @@ async fn there_is_nowhere_to_migrate_to() {
     assert_eq!(error.message, "sqlite is the store in use, and no kv is bound beside it");
 }
 
-#[tokio::test]
-async fn nobody_chooses_the_address_that_he_comes_from() {
-    let world = World::start().await;
+/// A client key that is good from `198.51.100.0/24` only.
+async fn from_one_network(world: &World) -> Pool {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({"allowed_networks": ["198.51.100.0/24"]});
     let created = world.post(&format!("/pools/{}/client-keys", pool.id), &body).await;
     let created: pool_shared::ClientKeyCreated = created.json(201);
-    let caller = Pool { id: pool.id, client_key: created.secret.expose().to_owned() };
+    Pool { id: pool.id, client_key: created.secret.expose().to_owned() }
+}
+
+#[tokio::test]
+async fn nobody_chooses_the_address_that_he_comes_from() {
+    let world = World::start().await;
+    let caller = from_one_network(&world).await;
     for name in ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"] {
         let call = world.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
         send(call).await.openai_error(403, Some("address_not_allowed"));
     }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_where_its_clients_come_from() {
+    let mut world = World::start().await;
+    let caller = from_one_network(&world).await;
+    world.stop_host().await;
+    let host = host::Host::start_behind(world.gemini.url(), world.data.path(), "127.0.0.0/8").await;
+    world.put_host(host);
+    let call = async |name: &str, value: &str| {
+        send(world.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, value)).await
+    };
+    assert_eq!(call("x-forwarded-for", "192.0.2.1, 198.51.100.7").await.status, 200);
+    assert_eq!(call("forwarded", "for=198.51.100.7").await.status, 200);
+    for (name, value) in [
+        ("x-forwarded-for", "198.51.100.7, 192.0.2.1"),
+        ("x-forwarded-for", "unknown"),
+        ("x-real-ip", "198.51.100.7"),
+    ] {
+        call(name, value).await.openai_error(403, Some("address_not_allowed"));
+    }
+    // Each client has its own tries of the password.
+    let guess = async |from: &str| {
+        let login = world.request(reqwest::Method::POST, "/admin/v1/login").header("x-forwarded-for", from);
+        send(login.json(&json!({"password": "a wrong one"}))).await.status
+    };
+    let mut answers = Vec::new();
+    for _ in 0..7 {
+        answers.push(guess("203.0.113.1").await);
+    }
+    assert!(answers.contains(&429), "{answers:?}");
+    assert_eq!(guess("203.0.113.2").await, 401);
 }

@@ -14,7 +14,7 @@ mod host;
 mod support;
 
 use contract::answer::Answer;
-use contract::world::{Fault, SQL_FAULT, gemini_key, prompt};
+use contract::world::{Fault, SQL_FAULT, World, gemini_key, prompt};
 use host::Host;
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{ErrorCode, LoginResponse, PoolCreated, Stats};
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["cloudflare", "d1", "durable object"];
+/// Where a pool is stored: parts of the files' paths.
+const STORED: &[&str] = &["/d1/"];
 /// What breaks the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 
@@ -102,4 +104,47 @@ async fn several_objects_share_the_ledger() {
     let databases = contract::world::files_below(&data.path().join("durable-objects"));
     let objects = databases.iter().filter(|path| path.extension().is_some_and(|kind| kind == "sqlite"));
     assert!(objects.count() >= 3, "{databases:?}");
+}
+
+/// A chat with a picture of so many megabytes in it.
+fn picture(megabytes: usize) -> Value {
+    let data = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(megabytes * 1024 * 1024 / 11));
+    let mut body = prompt("what is this?");
+    body["messages"][0]["content"] = json!([
+        {"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": data}},
+    ]);
+    body
+}
+
+#[tokio::test]
+async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
+    let mut world = World::start().await;
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.stop_host().await;
+    let host = Host::start(world.gemini.url(), world.data.path()).await;
+    let before = host.peak_memory();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/v1/chat/completions", host.url());
+    let ask = async |body: &str| {
+        let request =
+            client.post(&url).bearer_auth(&pool.client_key).header("content-type", "application/json");
+        Answer::read(request.body(body.to_owned()).send().await.unwrap()).await
+    };
+    let large = picture(30).to_string();
+    for _ in 0..3 {
+        let answers = futures_util::future::join_all((0..4).map(|_| ask(&large))).await;
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        assert!(
+            statuses.contains(&200) && statuses.iter().all(|status| [200, 503].contains(status)),
+            "{statuses:?}"
+        );
+        for refused in answers.iter().filter(|answer| answer.status == 503) {
+            refused.openai_error(503, Some("too_many_large_requests"));
+            assert_eq!(refused.header("retry-after"), "1");
+        }
+        assert_eq!(ask(&prompt("hello").to_string()).await.status, 200, "a small one always has room");
+    }
+    let grown = host.peak_memory().zip(before).map(|(now, before)| (now - before) >> 20);
+    eprintln!("the runtime has grown by {grown:?} MB");
+    world.put_host(host);
 }

@@ -1,12 +1,12 @@
 //! One function for each route of the admin API.
 
 use pool_shared::{
-    AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AuditList, ClientKeyCreate,
-    ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, EventList, ExportedKey, ExportedKeys,
-    Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
-    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation,
-    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList,
-    PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
+    AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList,
+    ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, EventList, ExportedKey,
+    ExportedKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport,
+    KeyId, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate,
+    MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId,
+    PoolList, PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -199,6 +199,15 @@ impl Client {
     /// Makes an admin token; the answer alone holds it.
     pub async fn create_token(&self, token: &AdminTokenCreate) -> Answered<AdminTokenCreated> {
         self.post(&["tokens"], token).await
+    }
+
+    /// Makes an admin token in place of another one; the answer alone holds it.
+    pub async fn rotate_token(
+        &self,
+        token: &AdminTokenId,
+        rotate: &AdminTokenRotate,
+    ) -> Answered<AdminTokenCreated> {
+        self.post(&["tokens", token.as_str(), "rotate"], rotate).await
     }
 
     /// Revokes an admin token.

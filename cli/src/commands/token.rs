@@ -3,11 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
-use pool_shared::{AdminToken, AdminTokenCreate, AdminTokenId, Scope};
+use pool_shared::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenRotate, Scope};
 use serde_json::json;
 
 use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
+    client::Client,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
@@ -36,6 +37,28 @@ Examples:
   poolctl token create grafana --scope stats:read --to grafana-token.txt
   poolctl token create ci -o json | jq -r .secret")]
     Create(CreateArgs),
+    /// Put a new admin token in the place of an old one, which goes on working for a while
+    ///
+    /// The new one has the name and the rights of the old one, and is shown once.
+    #[command(after_long_help = "\
+Examples:
+  poolctl token rotate tok-00c0ffee00c0ffee
+  poolctl token rotate tok-00c0ffee00c0ffee --grace 0s --to ci-token.txt")]
+    Rotate {
+        /// The token's id, as token list shows it
+        id: String,
+        /// How long the old one goes on working, at most 24h [default: 1h]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        grace: Option<Duration>,
+        /// How long the new one is good for [default: 90d]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        expires: Option<Duration>,
+        /// Write the token to this file, which only you can read, instead of showing it
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        dry: DryRun,
+    },
     /// Revoke an admin token: it stops working at once
     #[command(
         visible_alias = "rm",
@@ -77,6 +100,12 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::List => list(ctx).await?,
         Command::Create(args) => create(ctx, args).await?,
+        Command::Rotate { id, grace, expires, to, dry } => {
+            let (grace_s, expires_in_s) =
+                (grace.map(|span| span.as_secs()), expires.map(|span| span.as_secs()));
+            let rotate = AdminTokenRotate { grace_s, expires_in_s };
+            self::rotate(ctx, &AdminTokenId::new(id), &rotate, to, dry).await?;
+        }
         Command::Revoke { id, confirm } => revoke(ctx, AdminTokenId::new(id), confirm).await?,
     }
     Ok(Outcome::Done)
@@ -125,6 +154,33 @@ async fn create(ctx: &mut Ctx, args: CreateArgs) -> Result<(), CliError> {
         return ctx.out.would(&format!("make admin token {}", create.name), json!(create));
     }
     let created = client.create_token(&create).await?;
+    show_once(ctx, &client, &created, args.to, &format!("created admin token {}", created.token.name)).await
+}
+
+async fn rotate(
+    ctx: &mut Ctx,
+    id: &AdminTokenId,
+    rotate: &AdminTokenRotate,
+    to: Option<PathBuf>,
+    dry: DryRun,
+) -> Result<(), CliError> {
+    let client = ctx.client().await?;
+    if dry.dry_run {
+        return ctx.out.would(&format!("rotate admin token {id}"), json!(rotate));
+    }
+    let created = client.rotate_token(id, rotate).await?;
+    let done = format!("admin token {} takes the place of {id}", created.token.id);
+    show_once(ctx, &client, &created, to, &done).await
+}
+
+/// Shows a new token, or puts it into a file.
+async fn show_once(
+    ctx: &mut Ctx,
+    client: &Client,
+    created: &AdminTokenCreated,
+    to: Option<PathBuf>,
+    done: &str,
+) -> Result<(), CliError> {
     let token = &created.token;
     let facts = |view: &View| {
         Table::pairs([
@@ -135,25 +191,20 @@ async fn create(ctx: &mut Ctx, args: CreateArgs) -> Result<(), CliError> {
         ])
         .render(view)
     };
-    if let Some(path) = args.to {
+    if let Some(path) = to {
         if let Err(error) = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600) {
             // A token that nobody has would only lie about.
             client.revoke_token(&token.id).await?;
             return Err(CliError::file("write", &path, &error));
         }
         let result = json!({ "token": token, "file": path });
-        return ctx.out.result(&result, |view| {
-            format!("created admin token {}, written to {}\n{}", token.name, path.display(), facts(view))
-        });
+        return ctx
+            .out
+            .result(&result, |view| format!("{done}, written to {}\n{}", path.display(), facts(view)));
     }
-    ctx.out.result(&created, |view| {
+    ctx.out.result(created, |view| {
         let title = view.heading("admin token (shown once, keep it now)");
-        format!(
-            "created admin token {}\n{}\n\n{title}\n  {}",
-            token.name,
-            facts(view),
-            created.secret.expose()
-        )
+        format!("{done}\n{}\n\n{title}\n  {}", facts(view), created.secret.expose())
     })
 }
 

@@ -3,7 +3,7 @@
 use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
 use pool_worker::{
-    host::native::{Server, ServerConfig},
+    host::native::{Server, ServerConfig, TrustedProxies},
     log::Log,
 };
 use serde_json::json;
@@ -42,6 +42,7 @@ impl Service {
                 master_key: None,
                 previous_master_key: None,
                 admin_password: Some(Secret::new(PASSWORD)),
+                trusted_proxies: TrustedProxies::default(),
                 log: Log::off(),
             };
             (Server::start(config).await.unwrap(), gemini)

@@ -66,7 +66,7 @@ impl<H: AdminHost> Context<'_, H> {
         if ids.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let data_key = self.data_key(&pool.id).await?;
+        let (data_key, _) = self.data_key(&pool.id).await?;
         let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
         let (mut stored, _) = self.host.store().sealed_keys(&pool.id, Some(ids), page).await?;
         let (mut candidates, mut missing, mut seen) = (Vec::new(), Vec::new(), HashSet::new());

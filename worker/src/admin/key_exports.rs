@@ -21,7 +21,7 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let pool = self.pool(reference).await?;
         let ids = (!export.ids.is_empty()).then_some(export.ids.as_slice());
-        let data_key = self.data_key(&pool.id).await?;
+        let (data_key, _) = self.data_key(&pool.id).await?;
         let (keys, next) = self.host.store().sealed_keys(&pool.id, ids, Page { after, limit }).await?;
         let change = self.change("key.export", Some(&pool.id), ids.and_then(keys_target))?;
         self.host.store().note(change, keys.len() as u64).await?;

@@ -1,6 +1,6 @@
 //! The Gemini keys of a pool: list, import, change, remove.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 
 use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::crypto::DataKey;
+use crate::crypto::{DataKey, Sealed};
 use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
+/// Different values of a field that a note names.
+const MOST_VALUES: usize = 20;
 
 /// Fields of a note in the audit.
 type Noted = Option<Map<String, Value>>;
@@ -53,13 +55,13 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
         let pool = self.pool(reference).await?;
-        let data_key = self.data_key(&pool.id).await?;
+        let (data_key, stored) = self.data_key(&pool.id).await?;
         let Sorted { keys, malformed, repeated } = self.sort_import(&pool.id, &data_key, import.keys)?;
         let added = if keys.is_empty() {
             0
         } else {
             let change = self.change("key.import", Some(&pool.id), None)?;
-            self.host.store().import_keys(&pool.id, &keys, change).await?
+            self.host.store().import_keys(&pool.id, &stored, &keys, change).await?
         };
         self.changed(&pool.id);
         let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
@@ -88,29 +90,27 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
     }
 
-    /// What a change of keys makes of them, and what a single one was before.
+    /// What a change of keys makes of them, and what they were before: of several, how many had which values.
     async fn noted(&self, pool: &PoolId, update: &KeyUpdate) -> Result<(Noted, Noted), AdminError> {
-        let mut before = None;
-        if update.ids.len() == 1 {
-            let page = Page { after: 0, limit: 1 };
-            before = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?.0.pop();
-        }
+        let page = Page { after: 0, limit: u32::try_from(update.ids.len()).unwrap_or(u32::MAX) };
+        let (keys, _) = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?;
         // Only the fields that a change can name are taken over: nothing sealed.
-        let Some(before) = before else {
-            let [_, after] = difference(&(), &update.set);
-            return Ok((None, Some(after)));
-        };
-        let [before, after] = difference(&before, &update.set);
-        Ok((Some(before), Some(after)))
+        if let [key] = keys.as_slice() {
+            let [before, after] = difference(key, &update.set);
+            return Ok((Some(before), Some(after)));
+        }
+        let [_, after] = difference(&(), &update.set);
+        let befores = keys.iter().map(|key| difference(key, &update.set)[0].clone());
+        Ok((Some(values_of(befores)), Some(after)))
     }
 
-    /// Opens the key that a pool's keys are sealed with.
-    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<DataKey, AdminError> {
+    /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
+    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<(DataKey, Sealed), AdminError> {
         let sealed = self.host.store().data_key(pool).await?;
         let sealed =
             sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
         let opened = self.service.vault.open_data_key(pool, &sealed);
-        opened.map_err(|error| AdminError::Internal(error.to_string()))
+        Ok((opened.map_err(|error| AdminError::Internal(error.to_string()))?, sealed))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
@@ -160,6 +160,19 @@ impl<H: AdminHost> Context<'_, H> {
         }
         Ok(sorted)
     }
+}
+
+/// The different values of each field, each with how many have it; what goes beyond [`MOST_VALUES`] is counted only.
+fn values_of(maps: impl Iterator<Item = Map<String, Value>>) -> Map<String, Value> {
+    let mut fields: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for (name, value) in maps.flatten() {
+        let values = fields.entry(name).or_default();
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let place =
+            if values.len() < MOST_VALUES || values.contains_key(&text) { text } else { "…".to_owned() };
+        *values.entry(place).or_default() += 1;
+    }
+    fields.into_iter().map(|(name, values)| (name, values.into_iter().collect())).collect()
 }
 
 fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {

@@ -17,6 +17,9 @@ const COUNTED: u32 = 500;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn rotate_master_key(&self, rotate: MasterKeyRotate) -> Answer {
+        if rotate.data_keys {
+            return self.rotate_data_keys(rotate.cursor).await;
+        }
         let after = rotate.cursor.map(PoolId::new);
         let mut rewrapped = 0;
         if after.is_none() {
@@ -28,7 +31,7 @@ impl<H: AdminHost> Context<'_, H> {
         let cursor = last.map(|(pool, _)| pool.to_string());
         rewrapped += self.rewrap_data_keys(pools).await?;
         let rows = if cursor.is_none() { Some(self.master_key_rows().await?) } else { None };
-        ok(&MasterKeyRotation { cursor, rewrapped, rows })
+        ok(&MasterKeyRotation { cursor, rewrapped, unreadable_keys: 0, rows })
     }
 
     async fn rewrap_hash_keys(&self) -> Result<u64, AdminError> {

@@ -7,6 +7,7 @@
 mod audit;
 mod browser;
 mod client_keys;
+mod data_keys;
 mod error;
 mod events;
 mod key_checks;
@@ -212,6 +213,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::ListTokens => self.list_tokens().await,
             Endpoint::CreateToken => self.create_token(body.read().await?).await,
             Endpoint::DeleteToken(id) => self.delete_token(&id).await,
+            Endpoint::RotateToken(id) => self.rotate_token(&id, body.read().await?).await,
             Endpoint::Audit => self.audit(query).await,
             Endpoint::CopyPool(pool) => self.copy_pool(&pool, body.read().await?).await,
             Endpoint::PoolModels(pool) => self.pool_models(&pool).await,

@@ -74,11 +74,11 @@ impl<H: AdminHost> Context<'_, H> {
         let parts = cursor.split_once(':').and_then(|(target, after)| Some((target, position(after)?)));
         let (target, after) = parts.ok_or_else(foreign_cursor)?;
         let target = self.pool(target).await?;
-        let data_key = self.data_key(&target.id).await?;
+        let (data_key, stored) = self.data_key(&target.id).await?;
         let (keys, next) = self.resealed(&source.id, after, &target.id, &data_key).await?;
         let mut change = self.change("key.copy", Some(&target.id), None)?;
         change.after = Some(fields([("copy_of", source.id.as_str().into())]));
-        let copied = self.host.store().import_keys(&target.id, &keys, change).await?;
+        let copied = self.host.store().import_keys(&target.id, &stored, &keys, change).await?;
         self.changed(&target.id);
         ok(&PoolCopied {
             pool: self.show_pool(target.id.as_str()).await?,
@@ -96,7 +96,7 @@ impl<H: AdminHost> Context<'_, H> {
         target: &PoolId,
         target_key: &DataKey,
     ) -> Result<(Vec<NewKey>, Option<u64>), AdminError> {
-        let source_key = self.data_key(source).await?;
+        let (source_key, _) = self.data_key(source).await?;
         let page = Page { after, limit: KEYS_A_REQUEST };
         let (keys, next) = self.host.store().sealed_keys(source, None, page).await?;
         let reseal = |key: NewKey| {

@@ -84,6 +84,8 @@ pub enum Endpoint {
     CreateToken,
     /// Revoke an admin token.
     DeleteToken(String),
+    /// A new admin token in place of another one.
+    RotateToken(String),
     /// Who changed what.
     Audit,
 }
@@ -159,6 +161,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(GET, "/admin/v1/tokens", TOKENS, |_| Endpoint::ListTokens),
     route(POST, "/admin/v1/tokens", TOKENS, |_| Endpoint::CreateToken),
     route(DELETE, "/admin/v1/tokens/{id}", TOKENS, |names| Endpoint::DeleteToken(name(names, "id"))),
+    route(POST, "/admin/v1/tokens/{id}/rotate", TOKENS, |names| Endpoint::RotateToken(name(names, "id"))),
     own("/admin/v1/pools", READ, |_| Endpoint::ListPools),
     route(POST, "/admin/v1/pools", CHANGE, |_| Endpoint::CreatePool),
     route(GET, "/admin/v1/pools/{pool}", READ, |names| Endpoint::ShowPool(pool(names))),

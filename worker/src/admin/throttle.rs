@@ -11,10 +11,13 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use pool_shared::AdminTokenId;
+
 use super::{AdminError, Context};
 use crate::crypto::TokenHash;
 use crate::host::{AdminHost, Clock};
-use crate::store::{ConfigStore, LoginTry, TryRule};
+use crate::store::{Change, ConfigStore, LoginTry, TryRule};
 
 /// For one address: five tries, then 2 s, 4 s, …
 const BY_ADDRESS: TryRule =
@@ -42,9 +45,27 @@ impl<H: AdminHost> Context<'_, H> {
             return Err(AdminError::TooManyLogins(until.duration_since(now).unsigned_abs()));
         }
         if !self.service.is_admin_password(given) {
+            self.note_failed_login(&source, now).await;
             return Err(AdminError::WrongPassword);
         }
         Ok(self.host.store().login_succeeded(&source, now + KNOWN_FOR).await?)
+    }
+
+    /// Notes a wrong password in the audit, with the start of what stands for its source. The answer is the same
+    /// when that fails.
+    async fn note_failed_login(&self, source: &TokenHash, now: Timestamp) {
+        let change = Change {
+            at: now,
+            actor: AdminTokenId::new("nobody"),
+            actor_name: String::new(),
+            action: "login.failed",
+            pool: None,
+            target: source.as_str().get(..8).map(ToOwned::to_owned),
+            request_id: self.request_id.to_owned(),
+            before: None,
+            after: None,
+        };
+        let _ = self.host.store().note_failed_login(change).await;
     }
 
     /// Where a try comes from, hashed: the store need not know where its admins are. Whoever has an IPv6

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, PoolId, Scope, Secret,
-    TokenKind, bounds,
+    AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, PoolId,
+    Scope, Secret, TokenKind, bounds,
 };
 
 use super::audit::fields;
 use super::routes::{Access, RouteSpec};
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::host::{AdminHost, Clock, Random};
-use crate::store::{ConfigStore, StoredAdminToken};
+use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
 /// How long a token is good for when nothing is said.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// How long a token goes on working after it was rotated, when nothing is said.
+const DEFAULT_GRACE: Duration = Duration::from_hours(1);
 
 impl<H: AdminHost> Context<'_, H> {
     /// Whether the caller's token may use a route, whose path may name a pool.
@@ -91,22 +93,50 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Revokes a token that has no more rights than the caller's. Costs two rows.
     pub(super) async fn delete_token(&self, id: &str) -> Answer {
+        let token = self.token_within_reach(id).await?;
+        let mut change = self.change("token.delete", None, Some(token.id.to_string()))?;
+        change.before = Some(fields([("name", token.name.into())]));
+        self.host.store().delete_admin_token(&token.id, change).await?;
+        NO_CONTENT
+    }
+
+    /// Puts a new token in the place of one that has no more rights than the caller's. Costs some three rows.
+    pub(super) async fn rotate_token(&self, id: &str, rotate: AdminTokenRotate) -> Answer {
+        let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
+        if grace.as_secs() > bounds::TOKEN_GRACE_S {
+            return Err(AdminError::Invalid("the old token goes on working for at most 24 hours".to_owned()));
+        }
+        let lifetime = lifetime(rotate.expires_in_s, DEFAULT_LIFETIME)?;
+        let old = self.token_within_reach(id).await?;
+        if old.id.as_str().starts_with(SESSION_PREFIX) {
+            return Err(AdminError::Invalid("a browser's session is not rotated: log in again".to_owned()));
+        }
+        let (secret, new) = self.new_token(old.name, lifetime, old.scopes, old.pool);
+        let mut change = self.change("token.rotate", None, Some(old.id.to_string()))?;
+        change.after =
+            Some(fields([("id", new.id.as_str().into()), ("expires_at", new.expires_at.to_string().into())]));
+        let (hash, until) = (self.service.vault.token_hash(secret.expose()), change.at + grace);
+        if !self.host.store().rotate_admin_token(&old.id, until, &hash, &new, change).await? {
+            return Err(AdminError::UnknownToken(old.id.to_string()));
+        }
+        created(&AdminTokenCreated { token: shown(new), secret })
+    }
+
+    /// A token that works and has no more rights than the caller's.
+    async fn token_within_reach(&self, id: &str) -> Result<StoredAdminToken, AdminError> {
         let asking = self.caller()?;
-        let id = AdminTokenId::new(id);
         let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
-        let token = tokens.into_iter().find(|token| token.id == id);
-        let token = token.ok_or_else(|| AdminError::UnknownToken(id.to_string()))?;
+        let token = tokens.into_iter().find(|token| token.id.as_str() == id);
+        let token = token.ok_or_else(|| AdminError::UnknownToken(id.to_owned()))?;
         let covered = match &token.scopes {
             None => asking.scopes.is_none(),
             Some(scopes) => scopes.iter().all(|scope| has_scope(asking, *scope)),
         };
-        if !covered {
-            return Err(AdminError::Forbidden("the token has rights that yours has not".to_owned()));
+        if covered {
+            Ok(token)
+        } else {
+            Err(AdminError::Forbidden("the token has rights that yours has not".to_owned()))
         }
-        let mut change = self.change("token.delete", None, Some(id.to_string()))?;
-        change.before = Some(fields([("name", token.name.into())]));
-        self.host.store().delete_admin_token(&id, change).await?;
-        NO_CONTENT
     }
 
     /// A new token: its secret, and what is stored of it.

@@ -36,6 +36,10 @@ struct Arguments {
     /// Hosts, with commas, that the base URL may lead to besides Google's and this machine.
     #[arg(long, env = "GEMINI_ALLOWED_HOSTS")]
     gemini_allowed_hosts: Option<String>,
+    /// Networks, with commas, of proxies that are believed when they tell by X-Forwarded-For or Forwarded where a
+    /// request comes from. Without one it comes from whoever is connected.
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
+    trusted_proxies: String,
     /// Which requests get a line on standard error: off, error, info or debug.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     log_level: String,
@@ -65,6 +69,7 @@ fn run(arguments: Arguments) -> Result<()> {
         master_key: secret_from_environment("MASTER_KEY")?,
         previous_master_key: secret_from_environment("MASTER_KEY_PREV")?,
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
+        trusted_proxies: arguments.trusted_proxies.parse()?,
         log: log.log(log_level),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

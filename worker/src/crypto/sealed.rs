@@ -43,7 +43,7 @@ impl Sealed {
 
 /// A sealed secret does not open: another master key, another place, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret does not open: was MASTER_KEY changed?")]
+#[error("a stored secret does not open: was MASTER_KEY changed, or the store by another hand?")]
 pub struct OpenError;
 
 /// AES-256-GCM under one key.
@@ -74,8 +74,11 @@ impl Cipher {
     }
 }
 
-/// The key that seals one pool's Gemini keys.
-pub struct DataKey(Cipher);
+/// The key that seals one pool's Gemini keys, and the one before it while they go over to it.
+pub struct DataKey {
+    current: Cipher,
+    previous: Option<Cipher>,
+}
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,20 +87,41 @@ impl fmt::Debug for DataKey {
 }
 
 impl DataKey {
-    pub(super) fn new(bytes: &[u8; KEY_LENGTH]) -> Self {
-        Self(Cipher::new(bytes))
+    pub(super) fn new(current: &[u8; KEY_LENGTH], previous: Option<&[u8; KEY_LENGTH]>) -> Self {
+        Self { current: Cipher::new(current), previous: previous.map(Cipher::new) }
     }
 
     /// Seals a Gemini key for its row.
     pub fn seal(&self, pool: &PoolId, id: &KeyId, key: &GeminiKey, random: &impl Random) -> Sealed {
-        self.0.seal(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
+        self.current.seal(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
     }
 
     /// Opens a Gemini key from its row.
     pub fn open(&self, pool: &PoolId, id: &KeyId, sealed: &Sealed) -> Result<GeminiKey, OpenError> {
-        let bytes = self.0.open(sealed, &gemini_key_place(pool, id))?;
+        self.open_any(pool, id, sealed).map(|(key, _)| key)
+    }
+
+    /// Seals a Gemini key of the data key before anew; `None` where it is under this one.
+    pub fn reseal(
+        &self,
+        pool: &PoolId,
+        id: &KeyId,
+        sealed: &Sealed,
+        random: &impl Random,
+    ) -> Result<Option<Sealed>, OpenError> {
+        let (key, is_current) = self.open_any(pool, id, sealed)?;
+        Ok((!is_current).then(|| self.seal(pool, id, &key, random)))
+    }
+
+    fn open_any(&self, pool: &PoolId, id: &KeyId, sealed: &Sealed) -> Result<(GeminiKey, bool), OpenError> {
+        let place = gemini_key_place(pool, id);
+        let (bytes, is_current) = match (self.current.open(sealed, &place), &self.previous) {
+            (Ok(bytes), _) => (bytes, true),
+            (Err(_), Some(previous)) => (previous.open(sealed, &place)?, false),
+            (Err(error), None) => return Err(error),
+        };
         let text = std::str::from_utf8(&bytes).map_err(|_| OpenError)?;
-        GeminiKey::parse(text).map_err(|_| OpenError)
+        Ok((GeminiKey::parse(text).map_err(|_| OpenError)?, is_current))
     }
 }
 
@@ -112,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_key_opens_in_its_own_row_only() {
-        let data_key = DataKey::new(&[7; KEY_LENGTH]);
+        let data_key = DataKey::new(&[7; KEY_LENGTH], None);
         let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
         let key = GeminiKey::parse(KEY).unwrap();
         let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(1));
@@ -120,12 +144,12 @@ mod tests {
         assert_eq!(data_key.open(&pool, &id, &sealed).unwrap(), key);
         assert_eq!(data_key.open(&pool, &KeyId::new("key-2"), &sealed), Err(OpenError));
         assert_eq!(data_key.open(&PoolId::new("pool-2"), &id, &sealed), Err(OpenError));
-        assert_eq!(DataKey::new(&[8; KEY_LENGTH]).open(&pool, &id, &sealed), Err(OpenError));
+        assert_eq!(DataKey::new(&[8; KEY_LENGTH], None).open(&pool, &id, &sealed), Err(OpenError));
     }
 
     #[test]
     fn the_same_key_is_sealed_differently_each_time() {
-        let data_key = DataKey::new(&[7; KEY_LENGTH]);
+        let data_key = DataKey::new(&[7; KEY_LENGTH], None);
         let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
         let key = GeminiKey::parse(KEY).unwrap();
         let random = SeededRandom::new(1);
@@ -133,6 +157,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_sealed_for_one_row_opens_in_no_other(
+            row in ("pool-[ab]", "key-[ab]", 0_u8..2), other in ("pool-[ab]", "key-[ab]", 0_u8..2), seed: u64,
+        ) {
+            let key = GeminiKey::parse(KEY).unwrap();
+            let parts = |(pool, id, data_key): &(String, String, u8)| {
+                (PoolId::new(pool.as_str()), KeyId::new(id.as_str()), DataKey::new(&[*data_key; KEY_LENGTH], None))
+            };
+            let (pool, id, data_key) = parts(&row);
+            let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(seed));
+            let (pool, id, data_key) = parts(&other);
+            let opened = data_key.open(&pool, &id, &sealed);
+            prop_assert_eq!(opened, if row == other { Ok(key) } else { Err(OpenError) });
+        }
+
         #[test]
         fn a_damaged_record_never_opens_and_never_panics(text in "(v1\\.)?[A-Za-z0-9+/]{0,100}") {
             let cipher = Cipher::new(&[7; KEY_LENGTH]);

@@ -93,15 +93,51 @@ impl Vault {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         random.fill(bytes.as_mut());
         let place = UnderMasterKey::DataKey(pool).place();
-        (DataKey::new(&bytes), self.current.seal(bytes.as_ref(), &place, random))
+        (DataKey::new(&bytes, None), self.current.seal(bytes.as_ref(), &place, random))
     }
 
     /// Opens a pool's stored data key. Fails when the master key is another one, or when the row
     /// belongs to another pool.
     pub fn open_data_key(&self, pool: &PoolId, sealed: &Sealed) -> Result<DataKey, OpenError> {
         let (bytes, _) = self.open(UnderMasterKey::DataKey(pool), sealed)?;
-        let bytes: &[u8; KEY_LENGTH] = bytes.as_slice().try_into().map_err(|_| OpenError)?;
-        Ok(DataKey::new(bytes))
+        let (current, previous) = bytes.split_first_chunk().ok_or(OpenError)?;
+        let previous = match previous {
+            [] => None,
+            previous => Some(previous.try_into().map_err(|_| OpenError)?),
+        };
+        Ok(DataKey::new(current, previous))
+    }
+
+    /// Puts a new data key before the one that a pool has, which still opens what it sealed. `None`: there are two.
+    pub fn begin_new_data_key(
+        &self,
+        pool: &PoolId,
+        sealed: &Sealed,
+        random: &impl Random,
+    ) -> Result<Option<Sealed>, OpenError> {
+        let what = UnderMasterKey::DataKey(pool);
+        let (old, _) = self.open(what, sealed)?;
+        if old.len() != KEY_LENGTH {
+            return Ok(None);
+        }
+        let mut both = Zeroizing::new([0; 2 * KEY_LENGTH]);
+        let (new, previous) = both.split_at_mut(KEY_LENGTH);
+        random.fill(new);
+        previous.copy_from_slice(&old);
+        Ok(Some(self.current.seal(both.as_ref(), &what.place(), random)))
+    }
+
+    /// Drops the data key before, once it opens nothing any more. `None`: there is one only.
+    pub fn end_new_data_key(
+        &self,
+        pool: &PoolId,
+        sealed: &Sealed,
+        random: &impl Random,
+    ) -> Result<Option<Sealed>, OpenError> {
+        let what = UnderMasterKey::DataKey(pool);
+        let (bytes, _) = self.open(what, sealed)?;
+        let (current, previous) = bytes.split_first_chunk::<KEY_LENGTH>().ok_or(OpenError)?;
+        Ok((!previous.is_empty()).then(|| self.current.seal(current, &what.place(), random)))
     }
 
     /// Under which master key something is sealed: it is opened to find out.
@@ -239,6 +275,27 @@ mod tests {
             Err(OpenError)
         );
         assert_eq!(both.rewrap(UnderMasterKey::HashKeys, &old, &random), Err(OpenError));
+    }
+
+    #[test]
+    fn a_pool_goes_over_to_a_new_data_key_and_the_old_one_opens_nothing_any_more() {
+        let (pool, id, random) = (PoolId::new("pool-1"), KeyId::new("key-1"), SeededRandom::new(9));
+        let key = GeminiKey::parse("AIzaSyA-1234567890_abcdefghij").unwrap();
+        let vault = vault(1);
+        let (old, stored) = vault.new_data_key(&pool, &random);
+        let sealed = old.seal(&pool, &id, &key, &random);
+        assert_eq!(vault.end_new_data_key(&pool, &stored, &random), Ok(None));
+        let stored = vault.begin_new_data_key(&pool, &stored, &random).unwrap().unwrap();
+        assert_eq!(vault.begin_new_data_key(&pool, &stored, &random), Ok(None), "it is under way");
+        let both = vault.open_data_key(&pool, &stored).unwrap();
+        assert_eq!(both.open(&pool, &id, &sealed).as_ref(), Ok(&key));
+        let resealed = both.reseal(&pool, &id, &sealed, &random).unwrap().unwrap();
+        assert_eq!(both.reseal(&pool, &id, &resealed, &random), Ok(None));
+        let stored = vault.end_new_data_key(&pool, &stored, &random).unwrap().unwrap();
+        let new = vault.open_data_key(&pool, &stored).unwrap();
+        assert_eq!(new.open(&pool, &id, &resealed), Ok(key));
+        assert_eq!(new.open(&pool, &id, &sealed), Err(OpenError));
+        assert_eq!(old.open(&pool, &id, &resealed), Err(OpenError));
     }
 
     #[test]

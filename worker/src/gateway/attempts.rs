@@ -12,6 +12,7 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
 use super::callers::Caller;
+use super::calls::Calls;
 use crate::gemini::{ErrorBody, redact_keys};
 use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
@@ -64,7 +65,7 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, caller, log, .. } = self.context;
+        let Context { service, host, pool, caller, calls, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -91,17 +92,36 @@ impl<'a, H: Host> Attempts<'a, H> {
                 began: now,
                 received: None,
             };
-            // A key that does not open was sealed under another master key: health tells of that.
-            let Some((stored, Ok(key))) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
+            let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
+            let Some((stored, opened)) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
                 self.plan.not_sent();
                 continue;
             };
-            let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
+            let key = match opened {
+                Ok(key) => key,
+                Err(error) => {
+                    self.plan.not_sent();
+                    service.note(Event {
+                        at: now,
+                        pool: pool.id.clone(),
+                        key: stored.id.clone(),
+                        model: model_id,
+                        verdict: AttemptOutcome::Key,
+                        message: error.to_string(),
+                        count: 1,
+                    });
+                    continue;
+                }
+            };
+            if !calls.take(1) {
+                self.plan.not_sent();
+                return Err(self.plan.last_answer().unwrap_or_else(Calls::used_up));
+            }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
             let mark = Mark { key: stored.id.clone(), number: self.made };
             let egress = service.egress.at(now);
-            return Ok(Attempt { origin: Origin { key, egress }, model, mark, record });
+            return Ok(Attempt { outbound: Outbound { key, egress }, model, mark, record });
         }
     }
 
@@ -125,7 +145,7 @@ impl<'a, H: Host> Attempts<'a, H> {
 
 /// One key, about to be tried.
 pub(super) struct Attempt {
-    pub(super) origin: Origin,
+    pub(super) outbound: Outbound,
     /// Which of the request's models is asked.
     pub(super) model: usize,
     pub(super) mark: Mark,
@@ -134,12 +154,12 @@ pub(super) struct Attempt {
 
 /// Who calls Gemini, and from where.
 #[derive(Clone)]
-pub(super) struct Origin {
+pub(super) struct Outbound {
     pub(super) key: GeminiKey,
     pub(super) egress: Egress,
 }
 
-impl Origin {
+impl Outbound {
     /// A GET.
     pub(super) fn get(self, path: String) -> UpstreamRequest {
         let Self { key, egress } = self;

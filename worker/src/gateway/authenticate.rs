@@ -1,7 +1,10 @@
 //! From a client key to its pool. Warm, nothing here waits for the store.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode};
 use pool_shared::{PoolId, TokenKind};
 
@@ -12,6 +15,9 @@ use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, SettleError, lock};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
+
+/// How long the store may take to say what it knows of a pool.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Finds the pool of the client key that a request presents, and the key's hash.
 pub(super) async fn authenticate<H: Host>(
@@ -78,11 +84,24 @@ async fn load<H: Host>(
     host: &H,
     hash: &TokenHash,
 ) -> Result<Option<Arc<Snapshot>>, ApiError> {
-    let loaded = host.store().load_by_client_key(hash).await;
+    let loaded = in_time(host, host.store().load_by_client_key(hash)).await;
     note_store(service, host, loaded.as_ref().err());
     match loaded {
         Ok(config) => config.map(|config| keep(service, host, config)).transpose(),
         Err(error) => Err(store_unavailable(&error)),
+    }
+}
+
+/// Gives the store some seconds: one that never answers is one that fails.
+async fn in_time<H: Host, T>(
+    host: &H,
+    asking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match select(pin!(asking), pin!(host.clock().sleep(STORE_PATIENCE))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => {
+            Err(StoreError::Unavailable(format!("no answer within {} s", STORE_PATIENCE.as_secs())))
+        }
     }
 }
 
@@ -111,7 +130,7 @@ async fn recheck<H: Host>(
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Snapshot>, ApiError> {
     if let Err(error) = refresh_from_store(service, host, &pool.id).await {
-        let usable = lock(&service.snapshots).usable_in_outage(&pool.id, host.clock().now());
+        let usable = lock(&service.snapshots).go_on_in_outage(&pool.id, host.clock().now());
         return if usable { Ok(pool) } else { Err(error) };
     }
     match lock(&service.snapshots).look_up(hash, host.clock().now()) {
@@ -151,7 +170,7 @@ pub(crate) async fn current_snapshot<H: Host>(
 
 async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId) -> Result<(), ApiError> {
     let held = lock(&service.snapshots).version(pool).unwrap_or_default();
-    let refreshed = host.store().refresh(pool, held).await;
+    let refreshed = in_time(host, host.store().refresh(pool, held)).await;
     note_store(service, host, refreshed.as_ref().err());
     match refreshed {
         Ok(Refreshed::Unchanged) => lock(&service.snapshots).confirm(pool, host.clock().now()),

@@ -3,12 +3,13 @@
 use http::StatusCode;
 
 use super::attempts::{Attempt, Attempts, estimated_tokens, fetch};
+use super::calls::Calls;
 use super::chat::{soft_failure, with_dropped};
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::{Clock, Host};
 use crate::openai::{ApiError, EmbeddingsRequest};
-use crate::pool::{Cost, Verdict};
+use crate::pool::{Cause, Cost, Verdict};
 use crate::reply::Reply;
 use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
@@ -47,11 +48,17 @@ async fn embed<H: Host>(
     attempt: Attempt,
     shown_model: &str,
 ) -> Result<Vec<u8>, Verdict> {
-    let Attempt { origin, mut record, .. } = attempt;
+    let Attempt { outbound, mut record, .. } = attempt;
     let host = context.host;
+    // The attempt has taken the first one's call.
+    if !context.calls.take(plan.batches.len().saturating_sub(1)) {
+        record.not_counted();
+        let verdict = Verdict::of(Cause::Ours, Calls::used_up());
+        return Err(record.failed(verdict, &Usage::default(), host));
+    }
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
-        let request = origin.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
+        let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
         let body = fetch(host, request).await;
         let now = host.clock().now();
         record.received(now);

@@ -15,7 +15,8 @@ use pool_shared::FetchMedia;
 use url::Url;
 
 use super::Context;
-use crate::egress::{Denied, guard, guard_redirect};
+use super::calls::Calls;
+use crate::fetch_guard::{Denied, guard, guard_redirect};
 use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
 use crate::openai::{ApiError, ChatRequest};
 use crate::translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
@@ -63,22 +64,29 @@ pub(super) async fn fetch<H: Host>(
         }
         wanted.push(remote);
     }
-    let (host, spent) = (context.host, Spent::default());
+    let host = context.host;
+    let spent = Spent {
+        calls: AtomicUsize::default(),
+        bytes: AtomicUsize::default(),
+        request: context.calls.clone(),
+    };
     let fetching = wanted.into_iter().map(|remote| fetch_one(host, hosts, remote, &spent));
     Ok(Media(try_join_all(fetching).await?.into_iter().collect()))
 }
 
 /// What the fetches for one request have cost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Spent {
     calls: AtomicUsize,
     bytes: AtomicUsize,
+    /// What the whole request may still spend.
+    request: Calls,
 }
 
 impl Spent {
     fn call(&self) -> Result<(), Fault> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        if before < MOST_CALLS { Ok(()) } else { Err(Fault::TooManyRedirects) }
+        if before < MOST_CALLS && self.request.take(1) { Ok(()) } else { Err(Fault::TooManyRedirects) }
     }
 
     fn read(&self, bytes: usize) -> Result<(), Fault> {

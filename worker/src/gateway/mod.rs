@@ -8,6 +8,7 @@
 mod attempts;
 mod authenticate;
 mod callers;
+mod calls;
 mod chat;
 mod egress;
 mod embeddings;
@@ -44,6 +45,7 @@ pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 
 use callers::Caller;
+use calls::Calls;
 
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
@@ -63,6 +65,8 @@ struct Context<'a, H> {
     client_key: Option<TokenHash>,
     /// What limits it; none where nothing does.
     caller: Option<Caller>,
+    /// The calls that it may still make.
+    calls: Calls,
     /// The line that the request gets in the log.
     log: RequestLog,
 }
@@ -142,9 +146,20 @@ where
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
     }
-    let context = Context { service, host, pool, client_key: Some(client_key), caller, log };
+    let calls = Calls::of_a_request();
+    let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
-        Route::ChatCompletions | Route::Embeddings => spend(&context, &route, &read(request).await?).await,
+        Route::ChatCompletions | Route::Embeddings => {
+            let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE);
+            let announced = limits::announced(&request.headers);
+            let announced_share = share(announced.unwrap_or_default());
+            // A client whose body nobody reads does not see why it is refused.
+            let body = if announced_share.is_some() { read(request).await? } else { refuse(request).await? };
+            // Of one that comes in pieces the length shows now.
+            let share = if announced.is_some() { announced_share } else { share(body.len()) };
+            let _share = share.ok_or_else(too_many_large_bodies)?;
+            spend(&context, &route, &body).await
+        }
         Route::Models => models::list(&context).await?,
         Route::Model(id) => models::get(&context, &id).await?,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
@@ -170,14 +185,26 @@ async fn spend<H: Host + Clone>(context: &Context<'_, H>, route: &Route, body: &
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
-    let announced = request.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > limits::BODY) {
+    if limits::announced(&request.headers).is_some_and(|length| length > limits::BODY) {
         return Err(ApiError::body_too_large(limits::BODY));
     }
     request.body.read(limits::BODY).await.map_err(|error| match error {
         IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
         IncomingBodyError::Broken => ApiError::invalid_json(),
     })
+}
+
+/// Lets a body go by whose turn it is not; a host reads one to its end that is a few times too long.
+async fn refuse<B: IncomingBody, T>(request: IncomingRequest<B>) -> Result<T, ApiError> {
+    let _ = request.body.read(limits::BODY / 4).await;
+    Err(too_many_large_bodies())
+}
+
+/// Memory is short for a moment: the same request will be taken when others are done.
+fn too_many_large_bodies() -> ApiError {
+    let message = "Too many large requests are being answered at once. Please try again.";
+    let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "too_many_large_requests", message);
+    ApiError { retry_after_ms: Some(1_000), ..error }
 }
 
 /// Answers a browser's question whether it may send a request. OpenAI's browser SDKs send headers

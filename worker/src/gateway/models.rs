@@ -10,6 +10,7 @@ use pool_shared::PoolId;
 
 use super::Context;
 use super::attempts::{Attempt, Attempts, fetch};
+use super::calls::Calls;
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
 use crate::log::RequestLog;
@@ -185,15 +186,7 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
 pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &PoolId) {
     let pool = lock(&service.snapshots).get(pool);
     if let Some(pool) = pool {
-        let _ = load(&Context {
-            service,
-            host,
-            pool,
-            client_key: None,
-            caller: None,
-            log: RequestLog::default(),
-        })
-        .await;
+        let _ = offered_models(service, host, pool).await;
     }
 }
 
@@ -216,7 +209,8 @@ pub(crate) async fn offered_models<H: Host>(
     host: &H,
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Vec<Model>>, ApiError> {
-    load(&Context { service, host, pool, client_key: None, caller: None, log: RequestLog::default() }).await
+    let (calls, log) = (Calls::of_a_request(), RequestLog::default());
+    load(&Context { service, host, pool, client_key: None, caller: None, calls, log }).await
 }
 
 async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiError> {
@@ -251,9 +245,9 @@ fn page_path(token: Option<&str>) -> String {
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
     let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
     loop {
-        let Attempt { origin, mut record, .. } = attempts.next().await?;
+        let Attempt { outbound, mut record, .. } = attempts.next().await?;
         record.not_counted();
-        let request = origin.get(path.clone());
+        let request = outbound.get(path.clone());
         match fetch(context.host, request).await {
             Ok(body) => {
                 record.succeeded(&Usage::default(), context.host);

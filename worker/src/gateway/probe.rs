@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use pool_shared::{GeminiKey, KeyId};
 
-use super::attempts::{AttemptRecord, Origin, fetch};
+use super::attempts::{AttemptRecord, Outbound, fetch};
 use crate::gemini::{GenerateResponse, Method, ModelId};
 use crate::host::{Clock, Host, UpstreamError};
 use crate::openai::ApiError;
@@ -114,8 +114,8 @@ async fn probe_each<H: Host>(
     let mut probe = Probe { model: None, refusal: Some(no_model()) };
     for (place, model) in models.models.iter().enumerate().skip(first) {
         let record = begin(model);
-        let origin = Origin { key: key.clone(), egress: service.egress.at(host.clock().now()) };
-        let refusal = match (ask(host, origin, model).await, record) {
+        let outbound = Outbound { key: key.clone(), egress: service.egress.at(host.clock().now()) };
+        let refusal = match (ask(host, outbound, model).await, record) {
             (Ok(usage), record) => {
                 if let Some(record) = record {
                     record.succeeded(&usage, host);
@@ -140,14 +140,14 @@ async fn probe_each<H: Host>(
     probe
 }
 
-async fn ask<H: Host>(host: &H, origin: Origin, model: &ModelId) -> Result<Usage, Verdict> {
+async fn ask<H: Host>(host: &H, outbound: Outbound, model: &ModelId) -> Result<Usage, Verdict> {
     let request = if model.as_str().contains("embedding") {
         let name = model.resource();
         let body =
             format!(r#"{{"requests":[{{"model":"{name}","content":{{"parts":[{{"text":"hi"}}]}}}}]}}"#);
-        origin.post(Method::BatchEmbed.path(model), body.into())
+        outbound.post(Method::BatchEmbed.path(model), body.into())
     } else {
-        origin.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
+        outbound.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
     };
     let asking = std::pin::pin!(fetch(host, request));
     let timeout = std::pin::pin!(host.clock().sleep(PATIENCE));

@@ -42,6 +42,7 @@ struct Cached {
     checked_at: Timestamp,
     used_at: Timestamp,
     refreshing_until: Timestamp,
+    outage_until: Timestamp,
 }
 
 /// What the cache has for a client key.
@@ -71,7 +72,8 @@ impl SnapshotCache {
         if age < SOFT_AGE {
             Lookup::Fresh(snapshot)
         } else if age >= HARD_AGE {
-            Lookup::Hard(snapshot)
+            let goes_on = cached.outage_until > now && age < OUTAGE_AGE;
+            if goes_on { Lookup::Fresh(snapshot) } else { Lookup::Hard(snapshot) }
         } else if cached.refreshing_until > now {
             Lookup::Fresh(snapshot)
         } else {
@@ -80,9 +82,11 @@ impl SnapshotCache {
         }
     }
 
-    /// Whether a snapshot may still be used when the store does not answer.
-    pub(super) fn usable_in_outage(&self, pool: &PoolId, now: Timestamp) -> bool {
-        self.pools.get(pool).is_some_and(|cached| age(cached.checked_at, now) < OUTAGE_AGE)
+    /// Whether a snapshot may still be used when the store does not answer. If so, the requests of the next
+    /// seconds use it without asking again, so that not each of them waits for a store that takes long to fail.
+    pub(super) fn go_on_in_outage(&mut self, pool: &PoolId, now: Timestamp) -> bool {
+        let cached = self.pools.get_mut(pool).filter(|cached| age(cached.checked_at, now) < OUTAGE_AGE);
+        cached.map(|cached| cached.outage_until = now + REFRESH_LEASE).is_some()
     }
 
     pub(super) fn get(&self, pool: &PoolId) -> Option<Arc<Snapshot>> {
@@ -104,7 +108,13 @@ impl SnapshotCache {
             self.unknown.remove(hash);
             self.pool_of.insert(hash.clone(), snapshot.id.clone());
         }
-        let cached = Cached { checked_at: now, used_at: now, refreshing_until: Timestamp::MIN, snapshot };
+        let cached = Cached {
+            checked_at: now,
+            used_at: now,
+            refreshing_until: Timestamp::MIN,
+            outage_until: Timestamp::MIN,
+            snapshot,
+        };
         self.pools.insert(cached.snapshot.id.clone(), cached);
         self.evict();
     }
@@ -114,6 +124,7 @@ impl SnapshotCache {
         if let Some(cached) = self.pools.get_mut(pool) {
             cached.checked_at = now;
             cached.refreshing_until = Timestamp::MIN;
+            cached.outage_until = Timestamp::MIN;
         }
     }
 

@@ -67,6 +67,9 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Randomness.
     type Random: Random;
 
+    /// How many bytes of larger bodies are worked on at once at most.
+    const BODIES_AT_ONCE: usize = crate::limits::BODIES;
+
     /// Which host this is: `cloudflare` or `native`.
     fn name(&self) -> &'static str;
     /// The config store.
@@ -169,7 +172,7 @@ pub struct UpstreamResponse<B> {
     pub body: B,
 }
 
-/// GETs of what a request names by URL. Only for URLs that [`crate::egress::guard`] has let through; a host that
+/// GETs of what a request names by URL. Only for URLs that [`crate::fetch_guard::guard`] has let through; a host that
 /// looks names up itself connects to public addresses only. It follows no redirects, sends no credentials and no
 /// cookies, and uses no proxy.
 pub trait MediaFetch: MaybeSend + MaybeSync {

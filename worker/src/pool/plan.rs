@@ -193,6 +193,11 @@ impl AttemptPlan {
         self.attempts -= 1;
     }
 
+    /// What the caller was to be told after the last refusal, if there was one.
+    pub fn last_answer(&mut self) -> Option<ApiError> {
+        self.last.take().map(|(_, answer)| answer)
+    }
+
     /// The model cannot do what the request asks for; the attempt on it was never made.
     pub fn skip_model(&mut self) {
         self.not_sent();

@@ -6,8 +6,6 @@ use pool_shared::{ClientKeyCreated, Secret};
 
 use super::*;
 
-const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-
 impl World {
     async fn admin_on(&self, service: &Arc<Service>, path: &str, body: &str) -> serde_json::Value {
         let path = format!("/admin/v1{path}");

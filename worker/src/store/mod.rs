@@ -162,6 +162,28 @@ pub struct Rewrapped {
     pub new: Sealed,
 }
 
+/// A Gemini key as it is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedKey {
+    /// By which a pool's keys are ordered.
+    pub digest: KeyDigest,
+    /// Its id.
+    pub id: KeyId,
+    /// The key, sealed.
+    pub sealed: Sealed,
+}
+
+/// A Gemini key that was sealed anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resealed {
+    /// By which it is found.
+    pub digest: KeyDigest,
+    /// As it was.
+    pub old: Sealed,
+    /// As it is to be.
+    pub new: Sealed,
+}
+
 /// A Gemini key to be added, or as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewKey {
@@ -342,10 +364,28 @@ pub trait ConfigStore: PoolReader + Replica {
         page: Page,
     ) -> impl Future<Output = Result<(Vec<NewKey>, Option<u64>), StoreError>> + MaybeSend;
 
-    /// Adds keys, passing over those that the pool has. Gives how many are new.
+    /// The sealed keys of a pool in the order of their digests: those after one, at most `limit`.
+    fn keys_after(
+        &self,
+        pool: &PoolId,
+        after: &str,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + MaybeSend;
+
+    /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
+    /// stays: whoever has it in memory can go on.
+    fn reseal_keys(
+        &self,
+        pool: &PoolId,
+        resealed: &[Resealed],
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Adds keys, passing over those that the pool has. Gives how many are new. They are sealed under
+    /// `data_key`: when the pool has got another one meanwhile, nothing is added.
     fn import_keys(
         &self,
         pool: &PoolId,
+        data_key: &Sealed,
         keys: &[NewKey],
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
@@ -418,6 +458,17 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
+    /// Adds an admin token in place of another one, which goes on working until `until` at the latest, and forgets
+    /// those that have expired. False: no such token.
+    fn rotate_admin_token(
+        &self,
+        old: &AdminTokenId,
+        until: Timestamp,
+        hash: &TokenHash,
+        new: &StoredAdminToken,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
     /// The admin token of a hash, expired or not.
     fn admin_token(
         &self,
@@ -465,6 +516,9 @@ pub trait ConfigStore: PoolReader + Replica {
 
     /// Notes in the audit something that changes nothing in this store, or only counts: of so many things.
     fn note(&self, change: Change, count: u64) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Notes a wrong password in the audit, unless so many were noted lately that they would fill it.
+    fn note_failed_login(&self, change: Change) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// A page of the audit, the latest change first.
     fn audit(

@@ -114,8 +114,11 @@ fn parts() -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn streamed(wire: &[u8], cuts: &[prop::sample::Index]) -> Vec<u8> {
-    let mut places: Vec<usize> =
-        cuts.iter().map(|cut| cut.index(wire.len() + 1)).chain([0, wire.len()]).collect();
+    streamed_cut(wire, cuts.iter().map(|cut| cut.index(wire.len() + 1)))
+}
+
+fn streamed_cut(wire: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<u8> {
+    let mut places: Vec<usize> = cuts.into_iter().chain([0, wire.len()]).collect();
     places.sort_unstable();
     let mut stream = ChatStream::new(context(), envelope());
     let mut out = Vec::new();
@@ -151,6 +154,29 @@ fn accumulated(stream: &[u8]) -> Value {
         call.as_object_mut().unwrap().shift_remove("index");
     }
     message
+}
+
+#[test]
+fn a_stream_is_the_same_wherever_it_is_cut_in_two_and_byte_by_byte() {
+    let parts = [
+        json!({"text": "über\n", "thought": true}),
+        json!({"text": "日本 \u{1F600} \"quoted\""}),
+        json!({"functionCall": {"name": "f", "args": {"b": 1, "a": "é"}}, "thoughtSignature": "EjQKMgG+PgqFzSpLIfcv"}),
+        json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}}),
+    ];
+    for newline in ["\n", "\r\n", "\r"] {
+        let frame = |part| json!({"candidates": [{"content": {"parts": [part]}}], "responseId": "r"});
+        let frames = parts.iter().map(|part| format!("data: {}", frame(part)));
+        let last =
+            "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":3}}";
+        let wire = frames.chain([last.to_owned()]).collect::<Vec<_>>().join(&newline.repeat(2)).into_bytes();
+        let whole = streamed_cut(&wire, []);
+        assert!(whole.ends_with(b"data: [DONE]\n\n"));
+        for cut in 0..=wire.len() {
+            assert_eq!(streamed_cut(&wire, [cut]), whole, "cut at {cut}");
+        }
+        assert_eq!(streamed_cut(&wire, 0..=wire.len()), whole);
+    }
 }
 
 proptest! {

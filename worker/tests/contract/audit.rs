@@ -1,10 +1,13 @@
 //! Who changed what.
 
 use pool_fake_gemini::Behaviour;
-use pool_shared::{AuditEntry, AuditList, ClientKeyCreated, ErrorCode, PoolCopied, WhoAmI};
+use pool_shared::{
+    AdminTokenCreated, AuditEntry, AuditList, ClientKeyCreated, ErrorCode, PoolCopied, WhoAmI,
+};
 use serde_json::json;
 
 use super::world::{World, gemini_key};
+use crate::support::ADMIN_PASSWORD;
 
 async fn list(world: &World, query: &str) -> AuditList {
     world.get(&format!("/audit?{query}")).await.json(200)
@@ -33,7 +36,11 @@ pub async fn every_change_is_noted_and_nothing_else(world: &World) {
     world.post(&format!("{path}/keys/delete"), &json!({"ids": [id]})).await;
     world.post(&format!("{path}/stats/reset"), &json!({})).await.no_content();
     let copied: PoolCopied = world.post(&format!("{path}/copy"), &json!({"name": "twin"})).await.json(201);
-    world.post("/tokens", &json!({"name": "ci", "scopes": ["pools"]})).await;
+    let ci: AdminTokenCreated =
+        world.post("/tokens", &json!({"name": "ci", "scopes": ["pools"]})).await.json(201);
+    world.post(&format!("/tokens/{}/rotate", ci.token.id), &json!({})).await;
+    let wrong = json!({"password": format!("{ADMIN_PASSWORD}, no")});
+    world.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
     world.delete(&path).await.no_content();
     // What is refused changes nothing.
     world.patch(&path, &json!({"enabled": false})).await.admin_error(404, ErrorCode::NotFound);
@@ -54,11 +61,16 @@ pub async fn every_change_is_noted_and_nothing_else(world: &World) {
         "stats.reset",
         "pool.copy",
         "token.create",
+        "token.rotate",
+        "login.failed",
         "pool.delete",
     ];
     expected.reverse();
     assert_eq!(actions(&all), expected);
-    assert!(all.entries.iter().all(|entry| entry.actor == who.id && entry.request_id.starts_with("req_")));
+    let by_whom = |entry: &AuditEntry| {
+        if entry.action == "login.failed" { entry.actor.as_str() == "nobody" } else { entry.actor == who.id }
+    };
+    assert!(all.entries.iter().all(|entry| by_whom(entry) && entry.request_id.starts_with("req_")));
     assert!(all.entries.windows(2).all(|pair| pair[0].id > pair[1].id && pair[0].at >= pair[1].at));
     let of = |action: &str| all.entries.iter().find(|entry| entry.action == action).unwrap();
     let update = of("pool.update");
@@ -77,6 +89,19 @@ pub async fn every_change_is_noted_and_nothing_else(world: &World) {
     {
         assert!(!text.contains(secret));
     }
+}
+
+pub async fn a_change_of_several_keys_notes_what_they_were(world: &World) {
+    let pool = world
+        .weighted_pool("prod", &[("a", Behaviour::Ok, 3), ("b", Behaviour::Ok, 3), ("c", Behaviour::Ok, 5)])
+        .await;
+    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+    let change = json!({"ids": ids, "set": {"weight": 5, "tag": "new", "enabled": true}});
+    world.patch(&format!("/pools/{}/keys", pool.id), &change).await;
+    let entry = list(world, "action=key.update").await.entries.pop().unwrap();
+    assert_eq!(entry.count, 3);
+    assert_eq!(json!(entry.before), json!({"tag": {"": 3}, "weight": {"3": 2}}));
+    assert_eq!(json!(entry.after), json!({"weight": 5, "tag": "new", "enabled": true}));
 }
 
 pub async fn the_audit_is_filtered_and_paged(world: &World) {

@@ -2,18 +2,17 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
-    ErrorCode, Health, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolList,
+    ErrorCode, ExportedKeys, Health, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows,
+    PoolList,
 };
+use reqwest::Method;
 use serde_json::json;
 
 use super::privacy::look_for;
-use super::world::{World, eventually, gemini_key};
-use crate::support::MASTER_KEY;
+use super::world::{Pool, World, eventually, gemini_key, send};
+use crate::support::{MASTER_KEY, NEW_MASTER_KEY};
 
-/// 32 other bytes.
-const NEW_MASTER_KEY: &str = "YW5vdGhlci1rZXktb25seS1mb3ItdGVzdHMtMzJieXQ=";
-
-const fn rows(current: u64, previous: u64) -> MasterKeyRows {
+const fn rows_of(current: u64, previous: u64) -> MasterKeyRows {
     MasterKeyRows { current, previous, unreadable: 0 }
 }
 
@@ -27,6 +26,12 @@ async fn rows_by_health(world: &World) -> Option<MasterKeyRows> {
 
 pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
     let old = world.weighted_pool("old", &[("good", Behaviour::Ok, 1)]).await;
+    let weak = Pool { id: old.id.clone(), client_key: "a-client-key-of-another-system".to_owned() };
+    let imported = json!({"keys": [{"key": weak.client_key}]});
+    world.post(&format!("/pools/{}/client-keys/import", old.id), &imported).await;
+    let session = world.open_session().await;
+    let gone = world.weighted_pool("gone", &[]).await;
+    world.delete(&format!("/pools/{}", gone.id)).await.no_content();
     let before: PoolList = world.get("/pools").await.json(200);
     assert_eq!(rows_by_health(world).await, None);
 
@@ -36,13 +41,13 @@ pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
     assert_eq!(world.get("/pools").await.json::<PoolList>(200), before);
     let new = world.weighted_pool("new", &[("other", Behaviour::Ok, 1)]).await;
     // The old pool's data key, and the keys of the hashes.
-    assert_eq!(rows_by_health(world).await, Some(rows(1, 2)));
+    assert_eq!(rows_by_health(world).await, Some(rows_of(1, 2)));
 
     let rotated = rotate(world).await;
-    assert_eq!((rotated.cursor, rotated.rewrapped, rotated.rows), (None, 2, Some(rows(3, 0))));
+    assert_eq!((rotated.cursor, rotated.rewrapped, rotated.rows), (None, 2, Some(rows_of(3, 0))));
     let again = rotate(world).await;
-    assert_eq!((again.rewrapped, again.rows), (0, Some(rows(3, 0))));
-    assert_eq!(rows_by_health(world).await, Some(rows(3, 0)));
+    assert_eq!((again.rewrapped, again.rows), (0, Some(rows_of(3, 0))));
+    assert_eq!(rows_by_health(world).await, Some(rows_of(3, 0)));
     eventually("everything is published", async || {
         let health: Health = world.get("/health").await.json(200);
         (health.store.status == HealthStatus::Ok).then_some(())
@@ -51,9 +56,11 @@ pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
 
     // The previous one is gone: the same admin token, client keys and Gemini keys.
     world.restart_with_master_key(NEW_MASTER_KEY, None).await;
-    for pool in [&old, &new] {
+    for pool in [&old, &new, &weak] {
         assert_eq!(world.chat(pool, "hello").await.status, 200);
     }
+    let whoami = world.as_own_page(world.request(Method::GET, "/admin/v1/whoami"), &session);
+    assert_eq!(send(whoami).await.status, 200, "the session of a browser goes on");
     assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
     assert_eq!(rows_by_health(world).await, None);
     let import = json!({"keys": [{"key": gemini_key("good")}]});
@@ -70,6 +77,32 @@ pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
     world.restart_with_master_key(MASTER_KEY, None).await;
     world.get("/pools").await.admin_error(503, ErrorCode::Misconfigured);
     world.chat(&old, "hello").await.openai_error(503, Some("not_set_up"));
+}
+
+pub async fn pools_go_over_to_new_data_keys(world: &mut World) {
+    let keys = [("good", Behaviour::Ok, 1), ("reserve", Behaviour::Ok, 0)];
+    let pools = [world.weighted_pool("one", &keys).await, world.weighted_pool("two", &keys[..1]).await];
+    let (mut body, mut resealed) = (json!({"data_keys": true}), 0);
+    let rows = loop {
+        let step: MasterKeyRotation = world.post("/master/rotate", &body).await.json(200);
+        assert_eq!(world.chat(&pools[0], "hello").await.status, 200);
+        resealed += step.rewrapped;
+        let Some(cursor) = step.cursor else { break step.rows };
+        body["cursor"] = json!(cursor);
+    };
+    assert_eq!((resealed, rows), (3, Some(rows_of(2, 0))));
+    let report: KeyImportReport = world
+        .post(&format!("/pools/{}/keys/import", pools[1].id), &json!({"keys": [{"key": gemini_key("new")}]}))
+        .await
+        .json(200);
+    assert_eq!(report.added, 1);
+    world.stop_host().await;
+    world.start_host().await;
+    for pool in &pools {
+        assert_eq!(world.chat(pool, "hello").await.status, 200);
+        let exported = world.post(&format!("/pools/{}/keys/export", pool.id), &json!({})).await;
+        assert_eq!(exported.json::<ExportedKeys>(200).keys.len(), 2);
+    }
 }
 
 pub async fn another_master_key_opens_nothing(world: &mut World) {

@@ -13,6 +13,7 @@
 )]
 
 pub mod answer;
+mod dump;
 pub mod events;
 pub mod world;
 
@@ -39,6 +40,7 @@ mod state;
 mod streams;
 mod tokens;
 mod translation;
+mod upgrades;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
 macro_rules! suite {
@@ -99,15 +101,18 @@ mod suite {
             a_client_key_stops_at_its_end;
         master_key:
             everything_goes_over_to_a_new_master_key
+            pools_go_over_to_new_data_keys
             another_master_key_opens_nothing;
         tokens:
             a_token_is_shown_once_listed_and_revoked
+            a_token_is_rotated_without_a_gap
             a_token_that_makes_no_sense_is_refused
             every_route_wants_its_scope
             a_token_of_one_pool_opens_no_other
             nobody_gives_away_more_than_he_has;
         audit:
             every_change_is_noted_and_nothing_else
+            a_change_of_several_keys_notes_what_they_were
             the_audit_is_filtered_and_paged;
         copies:
             a_copy_has_all_but_the_client_keys
@@ -177,6 +182,7 @@ mod suite {
         privacy:
             one_credential_and_nothing_of_the_client_s_goes_upstream
             nothing_stored_or_logged_holds_a_secret
+            what_is_moved_to_another_row_does_not_open
             each_request_is_one_line_in_the_log;
         counting:
             the_ledger_equals_what_gemini_counted
@@ -189,6 +195,9 @@ mod suite {
             a_healthy_service_says_so
             a_restart_keeps_everything;
         failures:
-            a_store_that_fails_is_never_a_verdict_on_the_caller;
+            a_store_that_fails_is_never_a_verdict_on_the_caller
+            a_change_that_cannot_be_noted_is_not_made;
+        upgrades:
+            what_an_earlier_version_stored_works_on;
     }
 }

@@ -1,16 +1,23 @@
 //! What goes where: nothing of the client's to Gemini but what it said, no secret into a file.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pool_fake_gemini::{Behaviour, Credential};
-use pool_shared::{ClientKeyCreated, ClientKeyList, ErrorCode, Scope};
+use pool_shared::{
+    ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode, EventList, ExportedKeys,
+    MasterKeyRotation, Scope, TokenKind,
+};
 use pool_worker::admin;
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{EMBEDDING_MODEL, Pool, World, files_below, gemini_key, prompt, send};
-use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
+use super::answer::Answer;
+use super::dump::Dump;
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, gemini_key, in_the_store, prompt, send};
+use crate::STORED;
+use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 
 /// The headers that an upstream call may have: what HTTP needs, the body's type, the one credential,
 /// and the name of the deployment's zone, which Cloudflare adds to whatever a Worker fetches.
@@ -59,49 +66,13 @@ pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(world: &Wo
 pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
     let keys = [("bad", Behaviour::Suspended, 1), ("good", Behaviour::Ok, 0), ("cut", Behaviour::Cut, 0)];
     let pool = world.weighted_pool("prod", &keys).await;
-    // Every kind of trouble that could make somebody write down what it was about.
-    for _ in 0..5 {
-        world.chat(&pool, "hello").await;
-        world.stream(&pool, "hello").await.rest().await;
-    }
-    let wrong = Pool { id: pool.id.clone(), client_key: format!("{}x", pool.client_key) };
-    world.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
-    let malformed = format!("{} {}", gemini_key("good"), ADMIN_PASSWORD);
-    let login = json!({"password": ADMIN_PASSWORD, "expires_in_s": 0});
-    world.post("/login", &login).await.admin_error(400, ErrorCode::InvalidRequest);
-    world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
-
-    // What admins do, with the answers of every route that shows something.
-    let session = world.open_session().await;
-    let token = world.scoped_token(&Scope::ALL, Some(&pool)).await;
-    let path = format!("/pools/{}", pool.id);
-    let rotated: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
-    let rotate = format!("{path}/client-keys/{}/rotate", rotated.client_keys[0].id);
-    let rotated: ClientKeyCreated = world.post(&rotate, &json!({})).await.json(201);
-    world.post(&format!("{path}/keys/check"), &json!({})).await;
-    let wrong = format!("{ADMIN_PASSWORD} but wrong");
-    world.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
-    let mut shown = Vec::new();
-    for route in admin::ROUTES.iter().filter(|route| route.method == Method::GET) {
-        let path = route.path.replace("{pool}", &pool.id);
-        shown.push(send(world.request(Method::GET, &path).bearer_auth(&world.token)).await);
-    }
-    // A key in a model's place, of which Gemini knows nothing, and one in a path.
-    let mut misplaced = prompt("hello");
-    misplaced["model"] = json!(gemini_key("good"));
-    world.call(&pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
-    let model = format!("/v1/models/{}", gemini_key("good"));
-    world.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
-
-    let cookie = session.split_once('=').unwrap().1;
-    let mut secrets = vec![cookie.to_owned(), token, rotated.secret.expose().to_owned(), wrong];
-    secrets.extend([
-        pool.client_key.clone(),
-        world.token.clone(),
-        ADMIN_PASSWORD.to_owned(),
-        MASTER_KEY.to_owned(),
-    ]);
+    let mut secrets = vec![ADMIN_PASSWORD.to_owned(), world.token.clone(), pool.client_key.clone()];
     secrets.extend(keys.map(|(name, ..)| gemini_key(name)));
+    for key in [MASTER_KEY, NEW_MASTER_KEY] {
+        secrets.extend([key.to_owned(), String::from_utf8(STANDARD.decode(key).unwrap()).unwrap()]);
+    }
+    trouble_with_secrets(world, &pool, &mut secrets).await;
+    let shown = secrets_of_admins(world, &pool, &mut secrets).await;
     for answer in shown {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let holds = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
@@ -110,27 +81,131 @@ pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
     }
     // Its reports have reached the ledger with this.
     assert!(world.pool_stats(&pool).await.total.requests >= 10);
+
+    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    world.post("/master/rotate", &json!({})).await.json::<MasterKeyRotation>(200);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
     // While it runs, with what is still in write-ahead logs, and after it has ended.
     look_for(&secrets, world.data.path(), &pool);
     world.stop_host().await;
     look_for(&secrets, world.data.path(), &pool);
 }
 
+/// Every kind of trouble that could make somebody write down what it was about.
+async fn trouble_with_secrets(world: &World, pool: &Pool, secrets: &mut Vec<String>) {
+    for _ in 0..5 {
+        world.chat(pool, "hello").await;
+        world.stream(pool, "hello").await.rest().await;
+    }
+    let wrong = Pool { id: pool.id.clone(), client_key: format!("{}x", pool.client_key) };
+    world.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let malformed = format!("{} {}", gemini_key("good"), ADMIN_PASSWORD);
+    let login = json!({"password": ADMIN_PASSWORD, "expires_in_s": 0});
+    world.post("/login", &login).await.admin_error(400, ErrorCode::InvalidRequest);
+    world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
+    let wrong = format!("{ADMIN_PASSWORD} but wrong");
+    world.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
+    // A key in a model's place, of which Gemini knows nothing, and one in a path.
+    let mut misplaced = prompt("hello");
+    misplaced["model"] = json!(gemini_key("good"));
+    world.call(pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
+    let model = format!("/v1/models/{}", gemini_key("good"));
+    world.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
+    // Who may see a picture by its URL shall not be found in a log.
+    let signature = "signature-of-a-picture-that-is-not-public";
+    let settings = json!({"translation": {"fetch_media": true}});
+    world.patch(&format!("/pools/{}", pool.id), &settings).await;
+    let url = format!("https://127.0.0.1/cat.png?signature={signature}");
+    let image = json!({"type": "image_url", "image_url": {"url": url}});
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": [image]}]});
+    send(world.call(pool, "/v1/chat/completions", &body)).await.openai_error(400, Some("invalid_image_url"));
+    secrets.extend([wrong, signature.to_owned()]);
+}
+
+/// What admins do, and what every route answers that shows something.
+async fn secrets_of_admins(world: &World, pool: &Pool, secrets: &mut Vec<String>) -> Vec<Answer> {
+    let path = format!("/pools/{}", pool.id);
+    let session = world.open_session().await;
+    let (_, cookie) = session.split_once('=').unwrap();
+    let token = world.scoped_token(&Scope::ALL, Some(pool)).await;
+    let listed: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
+    let rotate = format!("{path}/client-keys/{}/rotate", listed.client_keys[0].id);
+    let rotated: ClientKeyCreated = world.post(&rotate, &json!({})).await.json(201);
+    let own = TokenKind::ClientKey.generate(&[7; TokenKind::RANDOM_BYTES]);
+    let weak = "a-client-key-of-another-system";
+    let imported = json!({"keys": [{"key": own.expose()}, {"key": weak}]});
+    let imported = world.post(&format!("{path}/client-keys/import"), &imported).await;
+    assert_eq!(imported.json::<ClientKeyImportReport>(200).added, 2);
+    let caller = Pool { id: pool.id.clone(), client_key: weak.to_owned() };
+    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    world.post(&format!("{path}/keys/check"), &json!({})).await;
+    let exported: ExportedKeys = world.post(&format!("{path}/keys/export"), &json!({})).await.json(200);
+    assert!(exported.keys.iter().any(|key| key.entry.key.expose() == gemini_key("good")));
+    secrets.extend([cookie, &token, rotated.secret.expose(), own.expose(), weak].map(str::to_owned));
+    let mut shown = Vec::new();
+    for route in admin::ROUTES.iter().filter(|route| route.method == Method::GET) {
+        let path = route.path.replace("{pool}", &pool.id);
+        shown.push(send(world.request(Method::GET, &path).bearer_auth(&world.token)).await);
+    }
+    shown
+}
+
 pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
-    let files = files_below(folder);
-    let holds = |file: &PathBuf, text: &str| {
-        let bytes = fs::read(file).unwrap();
-        bytes.windows(text.len()).any(|window| window == text.as_bytes())
-    };
-    // The config and the ledger are among these files, else this test would prove nothing.
+    let dump = Dump::of(folder);
+    // The config and the ledger are in it, else this would prove nothing.
     for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages", "\"plane\":\"data\""] {
-        assert!(files.iter().any(|file| holds(file, known)), "no file holds {known}");
+        assert!(!dump.places_of(known).is_empty(), "nothing holds {known}");
     }
-    for file in &files {
-        for secret in secrets {
-            assert!(!holds(file, secret), "{} holds a secret", file.display());
+    for part in STORED {
+        assert!(dump.places_of(&pool.id).iter().any(|place| place.contains(part)), "nothing is in {part}");
+    }
+    dump.assert_free_of(secrets);
+}
+
+pub async fn what_is_moved_to_another_row_does_not_open(world: &mut World) {
+    let one = world.weighted_pool("one", &[("first", Behaviour::Ok, 1), ("second", Behaviour::Ok, 1)]).await;
+    let two = world.weighted_pool("two", &[("third", Behaviour::Ok, 1)]).await;
+    let asked = world.gemini.requests().len();
+    let [first, second, third] = ["first", "second", "third"].map(|name| format!("name = '{name}'"));
+    let (in_one, in_two) = (format!("id = '{}'", one.id), format!("id = '{}'", two.id));
+    for (table, column, row, other, pools, code) in [
+        ("keys", "sealed", &first, &second, vec![&one], "no_usable_key"),
+        ("keys", "sealed", &first, &third, vec![&two], "no_usable_key"),
+        ("pools", "data_key", &in_one, &in_two, vec![&one, &two], "not_set_up"),
+    ] {
+        world.stop_host().await;
+        in_the_store(world.data.path(), "admin_tokens", &swap(table, column, row, other));
+        world.start_host().await;
+        // On KV the callers see it once it is published.
+        world.patch(&format!("/pools/{}", one.id), &json!({"description": column})).await;
+        world.patch(&format!("/pools/{}", two.id), &json!({"description": column})).await;
+        for pool in pools {
+            world.chat(pool, "hello").await.openai_error(503, Some(code));
+            if column == "sealed" {
+                let events: EventList = world.get(&format!("/events?pool={}", pool.id)).await.json(200);
+                assert!(events.events.last().unwrap().message.contains("does not open"), "{events:?}");
+            }
         }
+        assert_eq!(world.gemini.requests().len(), asked, "{table} {row}");
+        world.stop_host().await;
+        in_the_store(world.data.path(), "admin_tokens", &swap(table, column, row, other));
+        world.start_host().await;
     }
+    for pool in [&one, &two] {
+        assert_eq!(world.chat(pool, "hello").await.status, 200);
+    }
+}
+
+/// Puts what stands in a column of one row into another one, and the other way round.
+fn swap(table: &str, column: &str, row: &str, other: &str) -> String {
+    let value = |row: &str| format!("(SELECT {column} FROM before WHERE {row})");
+    let (there, here) = (value(other), value(row));
+    format!(
+        "CREATE TEMP TABLE before AS SELECT * FROM {table};
+        UPDATE {table} SET {column} = {there} WHERE {row};
+        UPDATE {table} SET {column} = {here} WHERE {other};
+        DROP TABLE before;"
+    )
 }
 
 pub async fn each_request_is_one_line_in_the_log(world: &mut World) {
@@ -159,7 +234,7 @@ pub async fn each_request_is_one_line_in_the_log(world: &mut World) {
         assert_eq!((line["status"].as_u64(), line["attempts"].as_u64()), (Some(status.into()), attempts));
         if attempts.is_some() {
             assert_eq!(line["pool"], pool.id);
-            assert_eq!(line["model"], super::world::MODEL);
+            assert_eq!(line["model"], MODEL);
             assert!(line["prompt_tokens"].as_u64().unwrap() > 0 && line["ms"].is_u64(), "{line}");
             assert!(line["key"].as_str().unwrap().starts_with("key-"), "{line}");
         }

@@ -40,6 +40,44 @@ pub async fn a_token_is_shown_once_listed_and_revoked(world: &World) {
     world.delete(&id).await.admin_error(404, ErrorCode::NotFound);
 }
 
+pub async fn a_token_is_rotated_without_a_gap(world: &mut World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let old = make(world, &json!({"name": "ci", "scopes": ["pools"], "pool": pool.id})).await;
+    let path = format!("/tokens/{}/rotate", old.token.id);
+    let new: AdminTokenCreated = world.post(&path, &json!({"expires_in_s": 3600})).await.json(201);
+    let rights = |token: &AdminTokenCreated| {
+        let token = token.token.clone();
+        (token.name, token.scopes, token.pool)
+    };
+    assert_eq!(rights(&new), rights(&old));
+    assert_eq!(new.token.expires_at.duration_since(new.token.created_at).as_secs(), 3600);
+    for token in [&old, &new] {
+        assert_eq!(get(world, token, &format!("/pools/{}", pool.id)).await.status, 200);
+    }
+    let list: AdminTokenList = world.get("/tokens").await.json(200);
+    let listed = list.tokens.iter().find(|token| token.id == old.token.id).unwrap();
+    assert!(listed.expires_at.duration_since(new.token.created_at).as_secs() <= 3600, "an hour of grace");
+    // Without grace the old one ends at once.
+    let path = format!("/tokens/{}/rotate", new.token.id);
+    let newest: AdminTokenCreated = world.post(&path, &json!({"grace_s": 0})).await.json(201);
+    get(world, &new, "/whoami").await.admin_error(401, ErrorCode::Unauthorized);
+    assert_eq!(get(world, &newest, "/whoami").await.status, 200);
+    world.post(&path, &json!({})).await.admin_error(404, ErrorCode::NotFound);
+    for body in [json!({"grace_s": 86_401}), json!({"expires_in_s": 0}), json!({"grace": 1})] {
+        let path = format!("/tokens/{}/rotate", newest.token.id);
+        world.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    // Nobody comes by more rights than his own.
+    let narrow = make(world, &json!({"scopes": ["tokens"]})).await;
+    let path = format!("/admin/v1/tokens/{}/rotate", newest.token.id);
+    with(world, &narrow, Method::POST, &path, &json!({})).await.admin_error(403, ErrorCode::Forbidden);
+    world.open_session().await;
+    let list: AdminTokenList = world.get("/tokens").await.json(200);
+    let session = list.tokens.iter().find(|token| token.id.as_str().starts_with("ses-")).unwrap();
+    let path = format!("/tokens/{}/rotate", session.id);
+    world.post(&path, &json!({})).await.admin_error(400, ErrorCode::InvalidRequest);
+}
+
 pub async fn a_token_that_makes_no_sense_is_refused(world: &World) {
     for body in [
         json!({"scopes": []}),

@@ -276,9 +276,14 @@ pub fn databases_with(folder: &Path, table: &str) -> Vec<Connection> {
         let holds = "SELECT count(*) FROM sqlite_master WHERE name = ?1";
         matches!(database.query_row(holds, [table], |row| row.get(0)), Ok(1))
     };
+    databases_below(folder).into_iter().map(|(_, database)| database).filter(has_table).collect()
+}
+
+/// Every database below a folder.
+pub fn databases_below(folder: &Path) -> Vec<(PathBuf, Connection)> {
     let is_database = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite");
     let files = files_below(folder).into_iter().filter(is_database);
-    files.filter_map(|path| Connection::open(path).ok()).filter(has_table).collect()
+    files.filter_map(|path| Connection::open(&path).ok().map(|database| (path, database))).collect()
 }
 
 /// Every file in a folder and in those below it.

@@ -2,13 +2,13 @@
 
 use http::Method;
 use pool_shared::{
-    AdminTokenCreate, AdminTokenCreated, AdminTokenList, AuditList, ClientKey, ClientKeyCreate,
-    ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList, ClientKeyRotate,
-    ClientKeyUpdate, EventList, ExportedKeys, Health, KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete,
-    KeyExport, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse,
-    MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate,
-    PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked,
-    Stats, StatsStep, WhoAmI, bounds,
+    AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKey,
+    ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
+    ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, Health, KeyBatchResult, KeyCheck,
+    KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login,
+    LoginResponse, MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy,
+    PoolCreate, PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated,
+    SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -262,6 +262,9 @@ fn tokens() -> Vec<Described> {
         post("/admin/v1/tokens", "createToken", "Make an admin token of no more rights than the own one")
             .takes::<AdminTokenCreate>()
             .creates::<AdminTokenCreated>("The token, whose secret is shown this once.")
+        post("/admin/v1/tokens/{id}/rotate", "rotateToken", "Put a new admin token in the place of one")
+            .takes::<AdminTokenRotate>()
+            .creates::<AdminTokenCreated>("The new token, whose secret is shown this once."),
             .may_answer(404),
         delete(
             "/admin/v1/tokens/{id}",

@@ -5,5 +5,8 @@
 
 /// 32 bytes in base64, as `openssl rand -base64 32` makes them.
 pub const MASTER_KEY: &str = "bm90LWEtc2VjcmV0LW9ubHktZm9yLXRlc3RzLTMyYnk=";
+/// 32 other bytes.
+#[allow(dead_code, reason = "not every test changes its master key")]
+pub const NEW_MASTER_KEY: &str = "YW5vdGhlci1rZXktb25seS1mb3ItdGVzdHMtMzJieXQ=";
 /// The admin password.
 pub const ADMIN_PASSWORD: &str = "correct horse battery staple";

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig};
+use pool_worker::host::native::{Server, ServerConfig, TrustedProxies};
 use pool_worker::log::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
@@ -26,16 +26,35 @@ impl Host {
         master_key: &str,
         previous: Option<&str>,
     ) -> Self {
-        let config = ServerConfig {
+        Self::launch(ServerConfig {
+            previous_master_key: previous.map(Secret::new),
+            ..Self::config(gemini_url, data, master_key)
+        })
+        .await
+    }
+
+    /// Starts it behind proxies that it is to trust.
+    #[allow(dead_code, reason = "only the tests of this host put something before it")]
+    pub async fn start_behind(gemini_url: &str, data: &Path, trusted_proxies: &str) -> Self {
+        let trusted_proxies = trusted_proxies.parse().unwrap();
+        Self::launch(ServerConfig { trusted_proxies, ..Self::config(gemini_url, data, MASTER_KEY) }).await
+    }
+
+    fn config(gemini_url: &str, data: &Path, master_key: &str) -> ServerConfig {
+        ServerConfig {
             host: "127.0.0.1".to_owned(),
             port: 0,
             data_dir: data.to_owned(),
             gemini_base_url: gemini_url.parse().unwrap(),
             master_key: Some(Secret::new(master_key)),
-            previous_master_key: previous.map(Secret::new),
+            previous_master_key: None,
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+            trusted_proxies: TrustedProxies::default(),
             log: log_into(&data.join("pool-server.log")),
-        };
+        }
+    }
+
+    async fn launch(config: ServerConfig) -> Self {
         Self(Server::start(config).await.unwrap())
     }
 

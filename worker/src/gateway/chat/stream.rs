@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::attempts::{Attempt, IDLE_TIMEOUT, Origin, next_chunk, open};
+use super::super::attempts::{Attempt, IDLE_TIMEOUT, Outbound, next_chunk, open};
+use super::super::calls::Calls;
 use super::super::events::{EventStream, Source};
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
 use crate::gemini::ErrorBody;
@@ -26,26 +27,28 @@ enum Opened<H: Host> {
 /// What it takes to go on with an answer that the limit of one call has cut.
 pub(in crate::gateway) struct Continuation {
     path: String,
-    origin: Origin,
+    outbound: Outbound,
     body: Bytes,
-    /// How many more calls may be made.
+    /// How many more calls may be made for this answer, and for the request.
     left: usize,
+    calls: Calls,
 }
 
 impl Continuation {
-    fn of(call: &Call, origin: &Origin) -> Option<Self> {
+    fn of(call: &Call, outbound: &Outbound, calls: &Calls) -> Option<Self> {
         call.context.resumes().then(|| Self {
             path: call.path.clone(),
-            origin: origin.clone(),
+            outbound: outbound.clone(),
             body: call.body.clone(),
             left: MOST_CONTINUATIONS,
+            calls: calls.clone(),
         })
     }
 
     /// The call that goes on, unless there were enough.
     pub(in crate::gateway) fn request(&mut self, token: &str) -> Option<UpstreamRequest> {
-        self.left = self.left.checked_sub(1)?;
-        Some(self.origin.clone().post(self.path.clone(), resumed_body(&self.body, token).into()))
+        self.left = self.left.checked_sub(1).filter(|_| self.calls.take(1))?;
+        Some(self.outbound.clone().post(self.path.clone(), resumed_body(&self.body, token).into()))
     }
 }
 
@@ -53,8 +56,9 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt, up to the first event for the client.
     pub(super) async fn stream(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
         let host = self.context.host;
-        let continuation = Continuation::of(call, &attempt.origin);
-        let opened = self.first_event(call, attempt.origin.post(call.path.clone(), call.body.clone())).await;
+        let continuation = Continuation::of(call, &attempt.outbound, &self.context.calls);
+        let opened =
+            self.first_event(call, attempt.outbound.post(call.path.clone(), call.body.clone())).await;
         attempt.record.received(host.clock().now());
         let signatures = OwnSignatures::of(self.context);
         match opened {

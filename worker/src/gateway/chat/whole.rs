@@ -24,13 +24,13 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt. Where the limit of one call cuts the answer and the caller wants more, further
     /// calls go on with it on the same key, each counted as the call that it is.
     pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Answered, Verdict> {
-        let Attempt { origin, mut record, .. } = attempt;
+        let Attempt { outbound, mut record, .. } = attempt;
         let host = self.context.host;
         let mut bodies = Vec::new();
         let mut last = None;
         let mut next = call.body.clone();
         loop {
-            let fetched = fetch(host, origin.clone().post(call.path.clone(), next)).await;
+            let fetched = fetch(host, outbound.clone().post(call.path.clone(), next)).await;
             let now = host.clock().now();
             let (answer, body) = match fetched {
                 Ok(body) => {
@@ -53,7 +53,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             bodies.push(body);
             let may_go_on = call.context.resumes() && bodies.len() <= MOST_CONTINUATIONS;
             let usage = answer.usage;
-            let token = answer.continuation.clone().filter(|_| may_go_on);
+            let token = answer.continuation.clone().filter(|_| may_go_on && self.context.calls.take(1));
             last = Some(answer);
             let Some(token) = token else {
                 record.succeeded(&usage, host);

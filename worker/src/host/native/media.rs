@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use super::upstream::{CONNECT_TIMEOUT, HttpBody, describe};
-use crate::egress::is_public;
+use crate::fetch_guard::is_public;
 use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
 
 /// Media over HTTPS.

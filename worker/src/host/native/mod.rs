@@ -3,6 +3,7 @@
 mod log;
 mod media;
 mod owed;
+mod proxies;
 mod secrets;
 mod server;
 mod sqlite;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 pub use log::StderrLog;
 pub use media::HttpMedia;
+pub use proxies::{TrustedProxies, TrustedProxiesError};
 pub use secrets::{SecretFiles, SecretFilesError};
 pub use server::{Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
@@ -43,6 +45,7 @@ impl NativeHost {
 }
 
 impl Host for NativeHost {
+    const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;
     type Store = SqlStore<Sqlite>;
     type Ledger = SqliteLedger;
     type Upstream = HttpUpstream;

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
-    owed,
+    TrustedProxies, owed,
 };
 use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::ledger::LedgerError;
@@ -58,6 +58,8 @@ pub struct ServerConfig {
     pub previous_master_key: Option<Secret>,
     /// The admin password; taken or made like the master key.
     pub admin_password: Option<Secret>,
+    /// Proxies that are believed when they tell where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// Where a line about each request goes.
     pub log: Log,
 }
@@ -109,6 +111,7 @@ pub struct Server {
 struct Shared {
     service: Arc<Service>,
     host: NativeHost,
+    trusted_proxies: TrustedProxies,
 }
 
 impl Server {
@@ -139,7 +142,8 @@ impl Server {
         let (listener, address) = listening
             .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
             .map_err(listen_error)?;
-        let shared = Arc::new(Shared { service: Arc::new(Service::new(settings, &SystemRandom)), host });
+        let service = Arc::new(Service::new(settings, &SystemRandom));
+        let shared = Arc::new(Shared { service, host, trusted_proxies: config.trusted_proxies });
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(listener, shared, stopped));
         Ok(Self { address, created: secrets.created, stop, serving })
@@ -205,6 +209,7 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let named = parts.uri.authority().map(Authority::as_str);
     let named = named.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()));
+    let client_address = shared.trusted_proxies.client(client.ip(), &parts.headers);
     let request = IncomingRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
@@ -212,7 +217,7 @@ async fn answer(
         query: parts.uri.query().map(ToOwned::to_owned),
         headers: parts.headers,
         body: NativeBody(body.into_data_stream()),
-        client_address: Some(client.ip().to_canonical()),
+        client_address,
     };
     let reply = shared.service.handle(&shared.host, request).await;
     if reply.follow_up != FollowUp::default() {

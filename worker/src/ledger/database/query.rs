@@ -152,7 +152,9 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         };
         let owner = || pool.map(PoolId::as_str).into();
         let mut statements = vec![query(OWNERS, owner()), query(BODIES, owner())];
-        statements.extend(pool.map(|pool| query(SHARES, path_of(pool))));
+        // No pools share a row of totals.
+        let shares = pool.filter(|_| level != Level::Total).map(|pool| query(SHARES, path_of(pool)));
+        statements.extend(shares);
         let outcomes = self.sql.run(statements)?;
         let mut found = Vec::new();
         let mut take = |pool: PoolId, cells: Cells| {

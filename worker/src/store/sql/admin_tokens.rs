@@ -38,10 +38,15 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<StoredAdminToken>, StoreErro
     read_rows::<AdminTokenRow>(outcome)?.into_iter().map(StoredAdminToken::try_from).collect()
 }
 
-pub(super) fn insert(hash: &TokenHash, token: &StoredAdminToken) -> Result<Statement, StoreError> {
+/// Adds a token; in place of another one, only if that one is there.
+pub(super) fn insert(
+    hash: &TokenHash,
+    token: &StoredAdminToken,
+    old: Option<&AdminTokenId>,
+) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM admin_tokens WHERE id = ?8)",
         [
             hash.as_str().into(),
             token.id.as_str().into(),
@@ -50,8 +55,17 @@ pub(super) fn insert(hash: &TokenHash, token: &StoredAdminToken) -> Result<State
             token.expires_at.into(),
             token.scopes.as_ref().map(json_text).transpose()?.unwrap_or(SqlValue::Null),
             token.pool.as_ref().map(pool_shared::PoolId::as_str).into(),
+            old.map(AdminTokenId::as_str).into(),
         ],
     ))
+}
+
+/// Lets a token work no longer than until then.
+pub(super) fn end(id: &AdminTokenId, until: Timestamp) -> Statement {
+    Statement::new(
+        "UPDATE admin_tokens SET expires_at = min(expires_at, ?2) WHERE id = ?1",
+        [id.as_str().into(), until.into()],
+    )
 }
 
 /// Drops the tokens that do not work any more, and what is known of tokens that are gone.

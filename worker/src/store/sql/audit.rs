@@ -52,6 +52,25 @@ pub(super) fn note(change: &Change, count: Option<u64>) -> Result<[Statement; 2]
     Ok([note, prune])
 }
 
+/// Appends an entry for a wrong password, unless ten of them are among the latest entries of the last hour: in the time
+/// that entries are kept, strangers cannot add as many as there are places.
+pub(super) fn note_failed_login(change: &Change) -> Statement {
+    Statement::new(
+        "INSERT INTO audit (at, actor, actor_name, action, target, request_id, count)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, 1 WHERE 10 > (
+            SELECT count(*) FROM (SELECT action, at FROM audit ORDER BY id DESC LIMIT 20)
+            WHERE action = ?4 AND at > ?1 - 3600000)",
+        [
+            change.at.into(),
+            change.actor.as_str().into(),
+            change.actor_name.as_str().into(),
+            change.action.into(),
+            change.target.as_deref().into(),
+            change.request_id.as_str().into(),
+        ],
+    )
+}
+
 fn oldest(now: Timestamp) -> Timestamp {
     now.saturating_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
@@ -143,9 +162,41 @@ mod tests {
             note(later, 1).await;
             assert_eq!(ids(&store).await.len(), left, "each takes ten old ones along");
         }
-        let grown = Statement::new("UPDATE audit SET id = 200000 WHERE id = (SELECT max(id) FROM audit)", []);
-        sqlite.batch(vec![grown]).await.unwrap();
+        let grown = "INSERT INTO audit SELECT 200000, at, actor, actor_name, action, pool_id, target, request_id, count, before, after
+            FROM audit ORDER BY id DESC LIMIT 1";
+        sqlite.batch(vec![Statement::new(grown, [])]).await.unwrap();
         note(later, 1).await;
         assert_eq!(ids(&store).await, [200_001, 200_000], "and so does what is too far behind");
+    }
+
+    #[tokio::test]
+    async fn the_audit_is_only_ever_appended_to() {
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        let store = SqlStore::new(sqlite.clone());
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        for _ in 0..3 {
+            store.note(Change::of_a_test(now), 1).await.unwrap();
+        }
+        for sql in
+            ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1"]
+        {
+            let error = sqlite.batch(vec![Statement::new(sql, [])]).await.unwrap_err();
+            assert!(error.0.contains("the audit is append-only"), "{error}");
+        }
+        assert_eq!(ids(&store).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn wrong_passwords_cannot_fill_the_audit() {
+        let store = SqlStore::new(Sqlite::open(Path::new(":memory:")).unwrap());
+        let mut now = Timestamp::from_second(1_800_000_000).unwrap();
+        // Each round is half an hour and a minute after the one before.
+        for left in [10, 10, 20] {
+            for _ in 0..50 {
+                store.note_failed_login(Change::of_a_test(now)).await.unwrap();
+            }
+            assert_eq!(ids(&store).await.len(), left);
+            now += Duration::from_mins(31);
+        }
     }
 }

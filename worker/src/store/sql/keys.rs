@@ -8,8 +8,9 @@ use pool_shared::{Key, KeyChange, KeyId, PoolId};
 
 use super::rows::KeyRow;
 use super::{json_text, read_rows};
+use crate::crypto::Sealed;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{BatchOutcome, EnabledKey, KeyFilter, KeyPage, NewKey, Page, StoreError};
+use crate::store::{BatchOutcome, EnabledKey, KeyFilter, KeyPage, NewKey, Page, Resealed, StoreError};
 
 /// What a [`KeyFilter`] selects: pool `?1`, enabled `?2`, searched text `?3`, tag `?4`, states `?5`.
 macro_rules! select_filtered {
@@ -49,11 +50,36 @@ const INSERT: &str = "INSERT INTO keys
     SELECT ?1, value ->> 'digest', value ->> 'id', value ->> 'sealed', value ->> 'masked', value ->> 'name',
         value ->> 'tag', value ->> 'project', value ->> 'limits', value ->> 'weight', value ->> 'enabled', ?3 * 1000 + key, ?3, ?3
     FROM json_each(?2)
-    WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1)
+    WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1 AND data_key = coalesce(?4, data_key))
     ON CONFLICT DO NOTHING";
 
-pub(super) fn insert(pool: &PoolId, keys: &[NewKey], now: Timestamp) -> Result<Statement, StoreError> {
-    Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into()]))
+/// Adds keys, if the pool has the data key that they are sealed under.
+pub(super) fn insert(
+    pool: &PoolId,
+    data_key: Option<&Sealed>,
+    keys: &[NewKey],
+    now: Timestamp,
+) -> Result<Statement, StoreError> {
+    let data_key = data_key.map(Sealed::as_str).into();
+    Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into(), data_key]))
+}
+
+/// Keys in the order of the primary key: no two have the same place in it.
+pub(super) fn after(pool: &PoolId, after: &str, limit: u32) -> Statement {
+    Statement::new(
+        "SELECT json_object('digest', digest, 'id', id, 'sealed', sealed) AS row FROM keys
+         WHERE pool_id = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3",
+        [pool.as_str().into(), after.into(), u64::from(limit).into()],
+    )
+}
+
+pub(super) fn reseal(pool: &PoolId, resealed: &[Resealed]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "UPDATE keys SET sealed = new FROM (
+            SELECT value ->> '$.digest' AS place, value ->> '$.old' AS old, value ->> '$.new' AS new FROM json_each(?2)
+         ) WHERE pool_id = ?1 AND digest = place AND sealed = old",
+        [pool.as_str().into(), json_text(&resealed)?],
+    ))
 }
 
 pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<Vec<Statement>, StoreError> {

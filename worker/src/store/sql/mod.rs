@@ -27,8 +27,8 @@ use serde::de::DeserializeOwned;
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
-    LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Rewrapped, StoreError,
-    StoredAdminToken,
+    LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed, Rewrapped,
+    SealedKey, StoreError, StoredAdminToken,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -216,7 +216,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         let mut statements = vec![admin::insert_pool(pool, change.at)?];
         statements.extend(audit::note(&change, None)?);
         statements.push(client_keys::insert(&pool.id, std::slice::from_ref(&pool.client_key), change.at)?);
-        statements.push(keys::insert(&pool.id, &pool.keys, change.at)?);
+        statements.push(keys::insert(&pool.id, None, &pool.keys, change.at)?);
         self.run(statements).await.map(drop)
     }
 
@@ -260,14 +260,32 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         keys::read_sealed(&self.run_one(keys::sealed(pool, ids, page)?).await?, page)
     }
 
+    async fn keys_after(&self, pool: &PoolId, after: &str, limit: u32) -> Result<Vec<SealedKey>, StoreError> {
+        read_rows(&self.run_one(keys::after(pool, after, limit)).await?)
+    }
+
+    async fn reseal_keys(&self, pool: &PoolId, resealed: &[Resealed]) -> Result<u64, StoreError> {
+        Ok(self.run_one(keys::reseal(pool, resealed)?).await?.changes)
+    }
+
     async fn import_keys(
         &self,
         pool: &PoolId,
+        data_key: &Sealed,
         new_keys: &[NewKey],
         change: Change,
     ) -> Result<u64, StoreError> {
-        let touch = admin::touch_pool(pool, change.at);
-        self.change(keys::insert(pool, new_keys, change.at)?, &change, [touch]).await
+        let mut statements = vec![keys::insert(pool, Some(data_key), new_keys, change.at)?];
+        statements.extend(audit::note(&change, None)?);
+        statements.extend([admin::touch_pool(pool, change.at), admin::data_key(pool)]);
+        let outcomes = self.run(statements).await?;
+        let stored: Option<Sealed> =
+            outcomes.last().map(read_rows).transpose()?.and_then(|mut rows| rows.pop());
+        if stored.is_some_and(|stored| stored != *data_key) {
+            let message = "the pool's data key was changed meanwhile: try again";
+            return Err(StoreError::Unavailable(message.to_owned()));
+        }
+        Ok(outcomes.first().map_or(0, |outcome| outcome.changes))
     }
 
     async fn update_keys(
@@ -349,8 +367,22 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         token: &StoredAdminToken,
         change: Change,
     ) -> Result<(), StoreError> {
-        let insert = admin_tokens::insert(hash, token)?;
+        let insert = admin_tokens::insert(hash, token, None)?;
         self.change(insert, &change, admin_tokens::forget_expired(change.at)).await.map(drop)
+    }
+
+    async fn rotate_admin_token(
+        &self,
+        old: &AdminTokenId,
+        until: Timestamp,
+        hash: &TokenHash,
+        new: &StoredAdminToken,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let insert = admin_tokens::insert(hash, new, Some(old))?;
+        let mut further = vec![admin_tokens::end(old, until)];
+        further.extend(admin_tokens::forget_expired(change.at));
+        Ok(self.change(insert, &change, further).await? > 0)
     }
 
     async fn admin_token(&self, hash: &TokenHash) -> Result<Option<StoredAdminToken>, StoreError> {
@@ -384,6 +416,10 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
 
     async fn note(&self, change: Change, count: u64) -> Result<(), StoreError> {
         self.run(audit::note(&change, Some(count))?.into()).await.map(drop)
+    }
+
+    async fn note_failed_login(&self, change: Change) -> Result<(), StoreError> {
+        self.run_one(audit::note_failed_login(&change)).await.map(drop)
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {

@@ -90,6 +90,17 @@ const VERSION_1: &[&str] = &[
         before TEXT,
         after TEXT
     )",
+    // Neither a hole in the service nor a slip of the operator's hand rewrites it. What is past its time may go: 400
+    // days, or 100,000 entries.
+    "CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit BEGIN
+        SELECT raise(ABORT, 'the audit is append-only');
+    END",
+    "CREATE TRIGGER IF NOT EXISTS audit_is_not_cut BEFORE DELETE ON audit
+    WHEN OLD.at >= (SELECT at FROM audit ORDER BY id DESC LIMIT 1) - 34560000000
+        AND OLD.id > (SELECT max(id) FROM audit) - 100000
+    BEGIN
+        SELECT raise(ABORT, 'the audit is append-only');
+    END",
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
     "INSERT INTO schema_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
 ];

@@ -1,0 +1,144 @@
+//! Giving each pool a new data key, one bounded step for each request.
+//!
+//! A pool has the new and the old data key while its Gemini keys go over, stretch by stretch in the order of their
+//! digests. The old one is dropped after a whole pass over the pool has found nothing under it, so what is dropped
+//! was read back from the store and opened without it; what is imported in between is sealed under the new one, or
+//! refused by the store. A step may be repeated, and left off anywhere. What must never happen here: a data key
+//! that goes while something is sealed under it alone.
+
+use pool_shared::{MasterKeyRotation, PoolId};
+
+use super::{AdminError, Answer, Context, ok};
+use crate::crypto::{OpenError, Sealed};
+use crate::host::AdminHost;
+use crate::store::{ConfigStore, Resealed, Rewrapped};
+
+/// Gemini keys in a step.
+const KEYS: u32 = 500;
+
+/// How far an earlier step came: `pool after changed digest`.
+#[derive(Default)]
+struct Progress {
+    /// The pool that is under way; empty for none.
+    pool: String,
+    /// Whether this pass over it has sealed anything anew.
+    changed: bool,
+    /// The digest after which it goes on.
+    after: String,
+}
+
+impl Progress {
+    fn parse(cursor: &str) -> Option<Self> {
+        let mut parts = cursor.splitn(3, ':');
+        let (pool, changed, after) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { pool: pool.to_owned(), changed: changed == "1", after: after.to_owned() })
+    }
+
+    fn cursor(&self) -> String {
+        format!("{}:{}:{}", self.pool, u8::from(self.changed), self.after)
+    }
+}
+
+/// A pool that is done with has this in place of a digest: it sorts after all of them.
+const DONE: &str = "~";
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn rotate_data_keys(&self, cursor: Option<String>) -> Answer {
+        let store = self.host.store();
+        let progress = match cursor {
+            None => {
+                store.note(self.change("master.rotate_data_keys", None, None)?, 1).await?;
+                Progress::default()
+            }
+            Some(cursor) => Progress::parse(&cursor)
+                .ok_or_else(|| AdminError::Invalid("the cursor is not one of this service".to_owned()))?,
+        };
+        let pool = PoolId::new(progress.pool.as_str());
+        let under_way = !progress.pool.is_empty() && progress.after != DONE;
+        let stored = if under_way { store.data_key(&pool).await? } else { None };
+        let (pool, stored, progress) = match stored {
+            Some(stored) => (pool, stored, progress),
+            // The next one; also where this one was deleted meanwhile.
+            None => match store.data_keys(Some(&pool), 1).await?.pop() {
+                Some((pool, stored)) => {
+                    let progress = Progress { pool: pool.to_string(), ..Progress::default() };
+                    (pool, stored, progress)
+                }
+                None => {
+                    let rows = Some(self.master_key_rows().await?);
+                    return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
+                }
+            },
+        };
+        // A pool whose data key does not open is told by the counts in the end.
+        let (next, rewrapped, unreadable_keys) = match self.step_in_pool(&pool, stored, progress).await? {
+            Ok(step) => step,
+            Err(OpenError) => {
+                (Progress { pool: pool.to_string(), changed: false, after: DONE.to_owned() }, 0, 0)
+            }
+        };
+        ok(&MasterKeyRotation { cursor: Some(next.cursor()), rewrapped, unreadable_keys, rows: None })
+    }
+
+    /// One stretch of a pool's keys.
+    async fn step_in_pool(
+        &self,
+        pool: &PoolId,
+        stored: Sealed,
+        mut progress: Progress,
+    ) -> Result<Result<(Progress, u64, u64), OpenError>, AdminError> {
+        let (store, vault, random) = (self.host.store(), &self.service.vault, self.host.random());
+        let stored = match vault.begin_new_data_key(pool, &stored, random) {
+            Err(error) => return Ok(Err(error)),
+            Ok(None) => stored,
+            Ok(Some(new)) => {
+                let rewrapped = Rewrapped { pool: pool.clone(), old: stored, new: new.clone() };
+                if store.rewrap_data_keys(&[rewrapped]).await? == 0 {
+                    // Somebody else was faster: the next step reads what became of it.
+                    return Ok(Ok((progress, 0, 0)));
+                }
+                progress = Progress { pool: pool.to_string(), ..Progress::default() };
+                new
+            }
+        };
+        let data_key = match vault.open_data_key(pool, &stored) {
+            Ok(data_key) => data_key,
+            Err(error) => return Ok(Err(error)),
+        };
+        let keys = store.keys_after(pool, &progress.after, KEYS).await?;
+        let (mut resealed, mut unreadable) = (Vec::new(), 0);
+        for key in &keys {
+            match data_key.reseal(pool, &key.id, &key.sealed, random) {
+                Ok(None) => {}
+                Ok(Some(new)) => {
+                    resealed.push(Resealed { digest: key.digest.clone(), old: key.sealed.clone(), new });
+                }
+                Err(OpenError) => unreadable += 1,
+            }
+        }
+        if !resealed.is_empty() {
+            store.reseal_keys(pool, &resealed).await?;
+        }
+        progress.changed |= !resealed.is_empty();
+        progress.after = keys.last().map(|key| key.digest.as_str().to_owned()).unwrap_or_default();
+        if keys.len() < KEYS as usize {
+            let is_done = !progress.changed && self.drop_old_data_key(pool, stored).await?;
+            progress = Progress { pool: pool.to_string(), ..Progress::default() };
+            if is_done {
+                DONE.clone_into(&mut progress.after);
+            }
+        }
+        Ok(Ok((progress, resealed.len() as u64, unreadable)))
+    }
+
+    /// False: the pool has got another data key meanwhile, which was not looked at.
+    async fn drop_old_data_key(&self, pool: &PoolId, stored: Sealed) -> Result<bool, AdminError> {
+        match self.service.vault.end_new_data_key(pool, &stored, self.host.random()) {
+            Ok(Some(new)) => {
+                let rewrapped = Rewrapped { pool: pool.clone(), old: stored, new };
+                Ok(self.host.store().rewrap_data_keys(&[rewrapped]).await? > 0)
+            }
+            Ok(None) | Err(OpenError) => Ok(true),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Rotations that are broken off, at every call to the store, before and after its write.
+
+use http::Method;
+use pool_shared::{KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolId};
+use serde_json::json;
+
+use super::*;
+use crate::host::Host;
+use crate::sql::Statement;
+use crate::store::sql::SqlDatabase;
+use crate::store::{Change, ConfigStore, Page, StoreError};
+
+/// More than a step of a rotation of the master key takes.
+const POOLS: u64 = 22;
+/// A step with new data keys takes one.
+const FEW_POOLS: u64 = 4;
+
+impl World {
+    /// So many pools with up to two keys each; gives all but `prod`.
+    async fn of_pools(count: u64) -> (Self, Vec<PoolCreated>) {
+        let world = Self::new().await;
+        let mut pools = Vec::new();
+        for number in 1..count {
+            let keys: Vec<_> = (1..=number % 3)
+                .map(|key| json!({"key": format!("AIzaSyA-{number:02}-{key}aaaaaaaaaaaaaaaaaaaaa")}))
+                .collect();
+            let body = json!({"name": format!("team {number}"), "import": {"keys": keys}}).to_string();
+            let created = world.post_on(&world.service, "/pools", &body).await.unwrap();
+            pools.push(serde_json::from_value(created).unwrap());
+        }
+        (world, pools)
+    }
+
+    /// What is answered, if it is a success.
+    async fn post_on(&self, service: &Arc<Service>, path: &str, body: &str) -> Option<serde_json::Value> {
+        let path = format!("/admin/v1{path}");
+        let (reply, body) = self.host.send(service, Method::POST, &path, &self.admin, body).await;
+        reply.status.is_success().then(|| serde_json::from_str(&body).unwrap())
+    }
+
+    /// Rotates to the end, or to the first step that fails.
+    async fn rotate(&self, service: &Arc<Service>, data_keys: bool) -> Option<MasterKeyRotation> {
+        let mut body = json!({"data_keys": data_keys});
+        for _ in 0..1_000 {
+            let step = self.post_on(service, "/master/rotate", &body.to_string()).await?;
+            let step: MasterKeyRotation = serde_json::from_value(step).unwrap();
+            let Some(cursor) = &step.cursor else { return Some(step) };
+            body["cursor"] = json!(cursor);
+        }
+        panic!("a rotation ends");
+    }
+
+    async fn run(&self, sql: &'static str) -> Vec<String> {
+        let batch = vec![Statement::new(sql, [])];
+        self.host.parts.database.batch(batch).await.unwrap().pop().unwrap().rows
+    }
+
+    /// Whether the service opens every pool's keys.
+    async fn assert_serves(&self, service: &Arc<Service>, pools: &[PoolCreated]) {
+        for pool in pools.iter().filter(|pool| pool.pool.keys > 0) {
+            let key = &pool.client_key;
+            let (reply, body) =
+                self.host.send(service, Method::POST, "/v1/chat/completions", key, CHAT).await;
+            assert_eq!(reply.status, StatusCode::OK, "{}: {body}", pool.pool.name);
+        }
+    }
+}
+
+fn all(current: u64) -> Option<MasterKeyRows> {
+    Some(MasterKeyRows { current, previous: 0, unreadable: 0 })
+}
+
+/// Breaks `rotation` off at each call that it makes, and has it begun anew.
+async fn broken_off_everywhere(data_keys: bool, check: impl AsyncFn(&World, &[PoolCreated])) {
+    for mode in [Mode::Fails, Mode::FailsAfterwards] {
+        for passing in 0.. {
+            let count = if data_keys { FEW_POOLS } else { POOLS };
+            let (world, pools) = World::of_pools(count).await;
+            let rotating = world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY));
+            // It asks for the keys of the hashes before anything else.
+            world.post_on(&rotating, "/pools/prod/keys/check", "{}").await;
+            world.host.parts.database.switch.set_once(passing, mode);
+            let broken_off = world.rotate(&rotating, data_keys).await.is_none();
+            world.host.parts.database.switch.set_once(1 << 40, Mode::Works);
+            world.assert_serves(&rotating, &pools).await;
+            if data_keys {
+                world.rotate(&rotating, true).await.unwrap();
+            }
+            assert_eq!(world.rotate(&rotating, false).await.unwrap().rows, all(count + 1));
+            check(&world, &pools).await;
+            if !broken_off {
+                assert!(passing > 4, "it makes several calls");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_broken_off_anywhere_is_begun_again_and_completed() {
+    broken_off_everywhere(false, async |world, pools| {
+        let alone = world.host.service_with_master_key(NEW_MASTER_KEY, None);
+        world.assert_serves(&alone, pools).await;
+        assert!(world.post_on(&alone, "/tokens", "{}").await.is_some(), "the same admin token");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_data_keys_that_were_broken_off_anywhere_are_begun_again_and_completed() {
+    broken_off_everywhere(true, async |world, pools| {
+        let alone = world.host.service_with_master_key(NEW_MASTER_KEY, None);
+        world.assert_serves(&alone, pools).await;
+        // One key in each: 12 bytes of nonce, 32 of key, 16 of tag.
+        for length in world.run("SELECT json_quote(length(data_key)) AS row FROM pools").await {
+            assert_eq!(length, "83");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_data_keys_of_before_open_nothing_after_a_rotation_of_them() {
+    let (world, pools) = World::of_pools(POOLS).await;
+    let before = "CREATE TABLE before AS SELECT pools.id, data_key, sealed, keys.id AS key_id FROM pools JOIN keys ON pool_id = pools.id";
+    world.run(before).await;
+    let done = world.rotate(&world.service, true).await.unwrap();
+    assert_eq!((done.rows, done.unreadable_keys), (all(POOLS), 0));
+    let same = "SELECT json_quote(count(*)) AS row FROM before JOIN keys ON keys.id = key_id WHERE keys.sealed = before.sealed";
+    assert_eq!(world.run(same).await, ["0"]);
+    // Whoever had stolen the data keys: put back, they open none of the keys.
+    world.run("UPDATE pools SET version = version + 1, data_key = coalesce((SELECT data_key FROM before WHERE id = pools.id), data_key)").await;
+    let thief = world.host.service();
+    for pool in pools.iter().filter(|pool| pool.pool.keys > 0) {
+        let key = &pool.client_key;
+        let (reply, _) = world.host.send(&thief, Method::POST, "/v1/chat/completions", key, CHAT).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}
+
+#[tokio::test]
+async fn what_is_imported_while_data_keys_change_is_never_lost() {
+    let (world, pools) = World::of_pools(POOLS).await;
+    let pool = &pools[1];
+    let path = format!("/pools/{}/keys/import", pool.pool.id);
+    let import =
+        |key: &str| json!({"keys": [{"key": format!("AIzaSyA-{key}-aaaaaaaaaaaaaaaaaaaaaa")}]}).to_string();
+    let mut body = json!({"data_keys": true});
+    let mut steps = 0;
+    loop {
+        let step = world.post_on(&world.service, "/master/rotate", &body.to_string()).await.unwrap();
+        let added = world.post_on(&world.service, &path, &import(&format!("step-{steps:04}"))).await.unwrap();
+        assert_eq!(serde_json::from_value::<KeyImportReport>(added).unwrap().added, 1);
+        steps += 1;
+        let Some(cursor) = step["cursor"].as_str() else { break };
+        body["cursor"] = json!(cursor);
+    }
+    let check = world.post_on(&world.service, &format!("/pools/{}/keys/export", pool.pool.id), "{}").await;
+    assert_eq!(check.unwrap()["keys"].as_array().unwrap().len(), steps + 2, "every one opens");
+
+    // Sealed under a data key that is gone by the time it comes to the store.
+    let (id, store) = (PoolId::new(pool.pool.id.as_str()), world.host.store());
+    let old = store.data_key(&id).await.unwrap().unwrap();
+    let (keys, _) = store.sealed_keys(&id, None, Page { after: 0, limit: 1 }).await.unwrap();
+    world.rotate(&world.service, true).await.unwrap();
+    let now = world.host.parts.clock.now();
+    let late = store.import_keys(&id, &old, &keys, Change::of_a_test(now)).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn the_last_step_tells_what_the_store_really_holds() {
+    let (world, _) = World::of_pools(POOLS).await;
+    let rotating = world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY));
+    world.run("CREATE TABLE before AS SELECT id, data_key FROM pools").await;
+    assert_eq!(world.rotate(&rotating, false).await.unwrap().rows, all(POOLS + 1));
+    // As a store that lost three of its writes.
+    world.run("UPDATE pools SET data_key = (SELECT data_key FROM before WHERE id = pools.id) WHERE name IN ('prod', 'team 1', 'team 2')").await;
+    let body = r#"{"cursor":"pool-~"}"#;
+    let last = world.post_on(&rotating, "/master/rotate", body).await.unwrap();
+    let rows: MasterKeyRows = serde_json::from_value(last["rows"].clone()).unwrap();
+    assert_eq!(rows, MasterKeyRows { current: POOLS - 2, previous: 3, unreadable: 0 });
+}

@@ -1,0 +1,128 @@
+//! Everything that a service has stored and logged, as somebody looks at it who has stolen it.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+use rusqlite::types::ValueRef;
+use sha2::{Digest, Sha256};
+
+use super::world::{databases_below, files_below};
+
+/// The start of a form by which it is looked up.
+const START: usize = 8;
+
+/// Pieces of bytes with where they are from: every file as it is, so with write-ahead logs, deleted rows and KV's
+/// blobs; and every value of every table of every database, since in a file a long one is cut into pages.
+pub struct Dump(Vec<(String, Vec<u8>)>);
+
+impl Dump {
+    pub fn of(folder: &Path) -> Self {
+        let files = files_below(folder).into_iter();
+        let mut pieces: Vec<_> =
+            files.map(|path| (path.display().to_string(), fs::read(path).unwrap())).collect();
+        for (path, database) in databases_below(folder) {
+            let tables = "SELECT name FROM sqlite_master WHERE type = 'table'";
+            let mut tables = database.prepare(tables).unwrap();
+            let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            for table in tables.map(Result::unwrap) {
+                let Ok(mut rows) = database.prepare(&format!("SELECT * FROM \"{table}\"")) else { continue };
+                let columns = rows.column_count();
+                let mut rows = rows.query([]).unwrap();
+                let mut values = Vec::new();
+                while let Some(row) = rows.next().unwrap() {
+                    for column in 0..columns {
+                        if let ValueRef::Text(value) | ValueRef::Blob(value) = row.get_ref(column).unwrap() {
+                            values.extend_from_slice(value);
+                            values.push(b'\n');
+                        }
+                    }
+                }
+                pieces.push((format!("{} {table}", path.display()), values));
+            }
+        }
+        Self(pieces)
+    }
+
+    /// Where a text stands as it is.
+    pub fn places_of(&self, text: &str) -> Vec<&str> {
+        let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        self.0.iter().filter(|(_, bytes)| holds(bytes)).map(|(place, _)| place.as_str()).collect()
+    }
+
+    /// Fails when any of the secrets stands anywhere in any [form](forms).
+    pub fn assert_free_of(&self, secrets: &[String]) {
+        let mut wanted: HashMap<[u8; START], Vec<(usize, &str, Vec<u8>)>> = HashMap::new();
+        for (number, secret) in secrets.iter().enumerate() {
+            for (what, form) in forms(secret) {
+                wanted.entry(*form.first_chunk().unwrap()).or_default().push((number, what, form));
+            }
+        }
+        for (place, bytes) in &self.0 {
+            for (at, start) in bytes.windows(START).enumerate() {
+                for (number, what, form) in wanted.get(start).into_iter().flatten() {
+                    assert!(!bytes[at..].starts_with(form), "{place} holds secret {number} as {what}");
+                }
+            }
+        }
+    }
+}
+
+/// The forms in which a secret could be written down, and the unkeyed hashes of it: who has one of those can try
+/// out what he guesses.
+fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let bytes = secret.as_bytes();
+    let hash = Sha256::digest(bytes);
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    };
+    let wide = |order: fn(u16) -> [u8; 2]| secret.encode_utf16().flat_map(order).collect();
+    let mut forms = vec![
+        ("it is", bytes.to_vec()),
+        ("hexadecimal", hex(bytes).into_bytes()),
+        ("capital hexadecimal", hex(bytes).to_uppercase().into_bytes()),
+        ("UTF-16", wide(u16::to_le_bytes)),
+        ("UTF-16 the other way round", wide(u16::to_be_bytes)),
+        ("a hash", hash.to_vec()),
+        ("a hash in hexadecimal", hex(&hash).into_bytes()),
+        ("a hash in base64", STANDARD_NO_PAD.encode(hash).into_bytes()),
+        ("a hash in base64 for URLs", URL_SAFE.encode(hash).trim_end_matches('=').into()),
+    ];
+    for before in 0..3 {
+        // Characters that the neighbours have a part in are left out.
+        let part = |text: String| text.trim_end_matches('=')[[0, 2, 3][before]..].as_bytes().to_vec();
+        let cut = bytes.len() - (before + bytes.len()) % 3;
+        let padded = [&b"..."[..before], &bytes[..cut]].concat();
+        forms.push(("base64", part(STANDARD.encode(&padded))));
+        forms.push(("base64 for URLs", part(URL_SAFE.encode(&padded))));
+    }
+    forms
+}
+
+#[test]
+fn every_form_of_a_secret_is_found() {
+    let secret = "a secret of some length".to_owned();
+    let encoded = |before: &str| STANDARD.encode(format!("{before}{secret} and the rest"));
+    let found = [
+        secret.clone(),
+        encoded(""),
+        encoded("1"),
+        encoded("12"),
+        encoded("123"),
+        "6120736563726574206f6620736f6d65206c656e677468".to_owned(),
+        secret.chars().flat_map(|char| [char, '\0']).collect(),
+        STANDARD.encode(Sha256::digest(&secret)),
+    ];
+    for text in found {
+        let dump = Dump(vec![("a file".to_owned(), format!("before {text} after").into_bytes())]);
+        let looked = std::panic::catch_unwind(|| dump.assert_free_of(std::slice::from_ref(&secret)));
+        assert!(looked.is_err(), "{text}");
+    }
+    Dump(vec![("a file".to_owned(), b"a secret of another length".to_vec())]).assert_free_of(&[secret]);
+}

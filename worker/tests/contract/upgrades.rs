@@ -1,0 +1,97 @@
+//! What earlier versions have stored: `tests/upgrades` holds their databases as SQL, written by themselves.
+
+use pool_fake_gemini::Behaviour;
+use pool_shared::{
+    ClientKeyCreated, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolList, WhoAmI,
+};
+use serde_json::json;
+
+use super::world::{Pool, World, databases_with, eventually, gemini_key, in_the_store};
+use crate::support::{MASTER_KEY, NEW_MASTER_KEY};
+
+const CONFIG: &str = include_str!("../upgrades/1-config.sql");
+const LEDGER: &str = include_str!("../upgrades/1-ledger.sql");
+
+// What that version gave out.
+const TOKEN: &str = "padm_sksYcBscx5uWgYkxdFasgIMVRifniwTCgtE4TIxn2lWtJk";
+const CLIENT_KEY: &str = "sk-pool-tSus3gnSH8lsryePDIapMk7jewOvGvD8w7vTmLRW3i7QGx";
+const CLIENT_KEY_OF_OFF: &str = "sk-pool-BQfZmx003PLvcJf3hlybBaqtSRm7uWTOHyummk511mAiV7";
+const POOL: &str = "pool-3bdc7f8737ceb830";
+/// How many attempts it had counted.
+const COUNTED: u64 = 8;
+
+/// Makes room for the tables of an earlier version.
+const WITHOUT_CONFIG: &str = "DROP TABLE admin_tokens; DROP TABLE client_keys; DROP TABLE keys; DROP TABLE pools;
+    DROP TABLE schema_version; DROP TABLE secrets; DROP TABLE admin_token_uses; DROP TABLE login_tries; DROP TABLE audit;";
+const WITHOUT_LEDGER: &str = "DROP TABLE ledger_log; DROP TABLE ledger_pages; DROP TABLE ledger_state;";
+/// On KV such a version had published what it had stored, or had noted that it was to be.
+const UNPUBLISHED: &str = "INSERT INTO kv_outbox (name, sequence, failures)
+    SELECT 'v1:pool:' || id, (SELECT sequence FROM kv_state), 0 FROM pools
+    UNION ALL SELECT 'v1:client-key:' || hash, (SELECT sequence FROM kv_state), 0 FROM client_keys;";
+
+/// Puts what an earlier version stored in the place of what this one has.
+async fn go_back(world: &mut World) {
+    world.get("/stats").await;
+    world.stop_host().await;
+    let folder = world.data.path();
+    in_the_store(folder, "admin_tokens", &format!("{WITHOUT_CONFIG}{CONFIG}"));
+    for publishes in databases_with(folder, "kv_outbox") {
+        publishes.execute_batch(UNPUBLISHED).unwrap();
+    }
+    in_the_store(folder, "ledger_log", &format!("{WITHOUT_LEDGER}{LEDGER}"));
+    world.start_host().await;
+    TOKEN.clone_into(&mut world.token);
+}
+
+pub async fn what_an_earlier_version_stored_works_on(world: &mut World) {
+    world.gemini.set_behaviour(&gemini_key("good"), Behaviour::Ok).unwrap();
+    world.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Invalid).unwrap();
+    go_back(world).await;
+    let pool = Pool { id: POOL.to_owned(), client_key: CLIENT_KEY.to_owned() };
+    let off = Pool { client_key: CLIENT_KEY_OF_OFF.to_owned(), ..pool_of(POOL) };
+
+    let who: WhoAmI = world.get("/whoami").await.json(200);
+    assert_eq!((who.name.as_str(), who.scopes, who.pool), ("laptop", None, None));
+    let list: PoolList = world.get("/pools").await.json(200);
+    let names: Vec<_> = list.pools.iter().map(|pool| (pool.name.as_str(), pool.enabled, pool.keys)).collect();
+    assert_eq!(names, [("off", false, 0), ("prod", true, 2)]);
+    assert_eq!(list.pools[1].description, "from an earlier version");
+    let keys = world.keys(&pool).await;
+    assert_eq!((keys[0].name.as_str(), keys[0].tag.as_str(), keys[0].weight.get()), ("good", "paid", 3));
+    assert_eq!((keys[0].project.as_str(), keys[0].limits.requests_per_minute), ("p-1", Some(1000)));
+    assert_eq!(world.pool_stats(&pool).await.total.requests, COUNTED);
+
+    // A change, so that what KV has is up to date.
+    world.patch("/pools/off", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
+    eventually("everything is published", async || {
+        let health: pool_shared::Health = world.get("/health").await.json(200);
+        (health.store.status == HealthStatus::Ok).then_some(())
+    })
+    .await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    world.chat(&off, "hello").await.openai_error(403, Some("pool_disabled"));
+    let total = world.pool_stats(&pool).await.total;
+    assert!(total.requests > COUNTED && total.successes >= COUNTED, "{total:?}");
+    let import = json!({"keys": [{"key": gemini_key("good")}]});
+    let report: KeyImportReport = world.post(&format!("/pools/{POOL}/keys/import"), &import).await.json(200);
+    assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
+
+    // What that version could not do.
+    let limited = json!({"name": "limited", "limits": {"requests_per_day": 1}, "expires_in_s": 3600});
+    let limited: ClientKeyCreated =
+        world.post(&format!("/pools/{POOL}/client-keys"), &limited).await.json(201);
+    let limited = Pool { client_key: limited.secret.expose().to_owned(), ..pool_of(POOL) };
+    assert_eq!(world.chat(&limited, "hello").await.status, 200);
+    world.chat(&limited, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    world.scoped_token(&[pool_shared::Scope::StatsRead], Some(&pool)).await;
+    assert_eq!(world.get("/audit").await.json::<pool_shared::AuditList>(200).entries.len(), 3);
+    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    let rotated: MasterKeyRotation = world.post("/master/rotate", &json!({})).await.json(200);
+    assert_eq!(rotated.rows, Some(MasterKeyRows { current: 3, previous: 0, unreadable: 0 }));
+    world.restart_with_master_key(NEW_MASTER_KEY, None).await;
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+}
+
+fn pool_of(id: &str) -> Pool {
+    Pool { id: id.to_owned(), client_key: String::new() }
+}
