@@ -430,6 +430,26 @@ test("when the service is away the page says so, and goes on by itself", async (
   });
 });
 
+test("when nobody is there the page stops asking, so that the session can end", async () => {
+  const window = await open();
+  const { page } = window;
+  await page.clock.install();
+  await logIn(page);
+  await see(page, "As of");
+  await page.clock.fastForward("16:00");
+  await see(page, "Paused, as nobody seems to be here.");
+  let asked = 0;
+  page.on("request", () => {
+    asked += 1;
+  });
+  await page.clock.fastForward("05:00");
+  assert.equal(asked, 0);
+  await page.mouse.move(100, 100);
+  await see(page, "As of");
+  assert.ok(asked > 0);
+  await close(window);
+});
+
 test("it is told in two languages, by day and by night, and remembered", async () => {
   await loggedIn({ colorScheme: "dark" }, async (page) => {
     const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
