@@ -15,8 +15,6 @@
 #[path = "support/native.rs"]
 mod native;
 mod support;
-#[path = "support/workerd.rs"]
-mod workerd;
 #[path = "support/workerd_kv.rs"]
 mod workerd_kv;
 
@@ -27,6 +25,7 @@ use std::sync::LazyLock;
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::parse_key_file;
 use serde_json::{Value, json};
+use workerd_kv::workerd;
 
 const GOOD: [&str; 3] = [
     "AIzaSyPage-good-one-000000000000000001",

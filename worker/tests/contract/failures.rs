@@ -2,9 +2,10 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ClientKeyList, ErrorCode, Pool as PoolShown};
+use reqwest::Method;
 use serde_json::json;
 
-use super::world::{World, in_the_store};
+use super::world::{World, in_the_store, send};
 use crate::FAULTS;
 
 pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(world: &mut World) {
@@ -20,6 +21,8 @@ pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(world: &mut Wor
     assert_eq!(answer.header("retry-after"), "1");
     world.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
     assert_eq!(world.tally("good").requests, 0);
+    // The page is there to say so.
+    assert_eq!(send(world.request(Method::GET, "/admin/")).await.status, 200);
     world.stop_host().await;
 
     for fault in FAULTS {

