@@ -14,7 +14,7 @@ if [ ! -e "$dir/installed" ]; then
   python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
   rm -rf "$dir"
   python3 -m venv "$dir"
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" >&2
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements" >&2
   touch "$dir/installed"
 fi
 printf '%s\n' "$dir/bin/python"

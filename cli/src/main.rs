@@ -3,6 +3,8 @@
 //! In: the command line, the environment, a config folder. Out: results on stdout, everything else
 //! on stderr, an exit code. The work is done in `commands`, one file a noun or a verb.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod client;
 mod commands;

@@ -144,7 +144,11 @@ async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
         }
         assert_eq!(ask(&prompt("hello").to_string()).await.status, 200, "a small one always has room");
     }
-    let grown = host.peak_memory().zip(before).map(|(now, before)| (now - before) >> 20);
-    eprintln!("the runtime has grown by {grown:?} MB");
+    // With all four at work at once it grows by more than 800 MB: 32 MB as they came, again as translated, again in
+    // JavaScript on the way in and out. The rest is what the runtime itself buffers of the others.
+    if let Some((now, before)) = host.peak_memory().zip(before) {
+        let grown = (now - before) >> 20;
+        assert!(grown < 512, "the runtime has grown by {grown} MB");
+    }
     world.put_host(host);
 }

@@ -136,6 +136,20 @@ fn respond(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: 
     let _ = stream.write_all(text.as_bytes());
 }
 
+/// What in a text looks like a secret of any kind: tokens, client keys, Gemini keys.
+pub fn secrets_in(text: &str) -> Vec<&str> {
+    let lengths = [("padm_", 46), ("sk-pool-", 46), ("pses_", 46), ("AIza", 30)];
+    let begin = lengths.into_iter().flat_map(|(prefix, length)| {
+        text.match_indices(prefix).map(move |(at, _)| (at, at + prefix.len(), length))
+    });
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let whole = begin.filter_map(|(start, rest, length)| {
+        let found = text.as_bytes()[rest..].iter().take_while(|byte| is_part(byte)).count();
+        (found >= length).then(|| &text[start..rest + found])
+    });
+    whole.collect()
+}
+
 /// What a run left behind.
 pub struct Run {
     pub code: i32,
@@ -198,7 +212,15 @@ impl Poolctl {
         let mut child = self.spawn(args);
         // A command that does not read its standard input may be gone already.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        self.finish(child.wait_with_output().unwrap())
+        let run = self.finish(child.wait_with_output().unwrap());
+        // Only what makes or takes out a secret may show it, and nothing the token that it was called with.
+        let shows = ["create", "rotate", "copy", "export"];
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert!(!output.contains(&token()), "the caller's token is shown: {args:?}");
+        if !args.iter().any(|argument| shows.contains(argument)) {
+            assert_eq!(secrets_in(&output), Vec::<&str>::new(), "{args:?}");
+        }
+        run
     }
 
     pub fn spawn(&self, args: &[&str]) -> Child {

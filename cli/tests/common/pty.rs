@@ -9,13 +9,15 @@ use std::{
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
-use super::Poolctl;
+use super::{Poolctl, secrets_in};
 
 /// Long enough for any machine; only a test that fails waits for so long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was drawn, and a bell for when that changes.
 type Drawn = Arc<(Mutex<vt100::Parser>, Condvar)>;
+/// Every byte that went to the terminal, as a recording of it has them.
+type Recording = Arc<Mutex<Vec<u8>>>;
 
 /// A program on a terminal.
 pub struct Pty {
@@ -25,6 +27,7 @@ pub struct Pty {
     _slave: Box<dyn SlavePty + Send>,
     writer: Box<dyn Write + Send>,
     drawn: Drawn,
+    recording: Recording,
     modes: String,
 }
 
@@ -50,15 +53,18 @@ impl Pty {
         let child = pair.slave.spawn_command(command).unwrap();
         let drawn: Drawn = Arc::new((Mutex::new(vt100::Parser::default()), Condvar::new()));
         let (mut reader, seen) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&drawn));
+        let recording = Recording::default();
+        let recorded = Arc::clone(&recording);
         thread::spawn(move || {
             let mut bytes = [0; 4_096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                recorded.lock().unwrap().extend_from_slice(&bytes[..count]);
                 seen.0.lock().unwrap().process(&bytes[..count]);
                 seen.1.notify_all();
             }
         });
         let writer = pair.master.take_writer().unwrap();
-        Self { child, master: pair.master, _slave: pair.slave, writer, drawn, modes }
+        Self { child, master: pair.master, _slave: pair.slave, writer, drawn, recording, modes }
     }
 
     pub fn send(&mut self, keys: &str) {
@@ -122,6 +128,15 @@ impl Pty {
 impl Drop for Pty {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        if thread::panicking() {
+            return;
+        }
+        // Neither what was drawn nor what stands on the screen now, where pieces drawn apart are together.
+        let recording = String::from_utf8_lossy(&self.recording.lock().unwrap()).into_owned();
+        let screen = self.drawn.0.lock().unwrap().screen().contents();
+        for text in [recording, screen] {
+            assert_eq!(secrets_in(&text), Vec::<&str>::new());
+        }
     }
 }
 

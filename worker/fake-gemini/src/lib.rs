@@ -19,6 +19,8 @@
 //!
 //! Tokens are words between white space, so that a test can predict the usage it will read.
 
+#![forbid(unsafe_code)]
+
 mod answer;
 mod behaviour;
 mod catalogue;

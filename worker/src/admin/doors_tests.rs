@@ -101,7 +101,7 @@ proptest! {
         let has_cookie = headers.iter().any(|(name, _)| *name == "cookie");
         let refused = match reply.status.as_u16() {
             401 | 404 | 405 => true,
-            200 | 302 | 308 => is_page,
+            200 | 302 => is_page,
             400 => is_login,
             403 => is_login || has_cookie,
             _ => false,

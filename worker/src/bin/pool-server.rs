@@ -3,6 +3,8 @@
 //! Everything is set by the environment or by flags; secrets by the environment only. The first start
 //! makes them and says where they are.
 
+#![forbid(unsafe_code)]
+
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -17,8 +17,10 @@ const TOKEN: &str = "padm_sksYcBscx5uWgYkxdFasgIMVRifniwTCgtE4TIxn2lWtJk";
 const CLIENT_KEY: &str = "sk-pool-tSus3gnSH8lsryePDIapMk7jewOvGvD8w7vTmLRW3i7QGx";
 const CLIENT_KEY_OF_OFF: &str = "sk-pool-BQfZmx003PLvcJf3hlybBaqtSRm7uWTOHyummk511mAiV7";
 const POOL: &str = "pool-3bdc7f8737ceb830";
-/// How many attempts it had counted.
+/// How many attempts it had counted, and how many of them went well. The key that went wrong may be tried again at the
+/// start, which counts.
 const COUNTED: u64 = 8;
+const WENT_WELL: u64 = 7;
 
 /// Makes room for the tables of an earlier version.
 const WITHOUT_CONFIG: &str = "DROP TABLE admin_tokens; DROP TABLE client_keys; DROP TABLE keys; DROP TABLE pools;
@@ -59,7 +61,8 @@ pub async fn what_an_earlier_version_stored_works_on(world: &mut World) {
     let keys = world.keys(&pool).await;
     assert_eq!((keys[0].name.as_str(), keys[0].tag.as_str(), keys[0].weight.get()), ("good", "paid", 3));
     assert_eq!((keys[0].project.as_str(), keys[0].limits.requests_per_minute), ("p-1", Some(1000)));
-    assert_eq!(world.pool_stats(&pool).await.total.requests, COUNTED);
+    let total = world.pool_stats(&pool).await.total;
+    assert!(total.requests >= COUNTED && total.successes == WENT_WELL, "{total:?}");
 
     // A change, so that what KV has is up to date.
     world.patch("/pools/off", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
@@ -71,7 +74,7 @@ pub async fn what_an_earlier_version_stored_works_on(world: &mut World) {
     assert_eq!(world.chat(&pool, "hello").await.status, 200);
     world.chat(&off, "hello").await.openai_error(403, Some("pool_disabled"));
     let total = world.pool_stats(&pool).await.total;
-    assert!(total.requests > COUNTED && total.successes >= COUNTED, "{total:?}");
+    assert!(total.requests > COUNTED && total.successes > WENT_WELL, "{total:?}");
     let import = json!({"keys": [{"key": gemini_key("good")}]});
     let report: KeyImportReport = world.post(&format!("/pools/{POOL}/keys/import"), &import).await.json(200);
     assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
