@@ -47,7 +47,7 @@ use crate::reply::Reply;
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 
-/// The document of the API (OpenAPI 3.1); `tests/openapi.rs` makes it.
+/// The document of the API (`OpenAPI` 3.1); `tests/openapi.rs` makes it.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// Whether a path belongs to the admin API.

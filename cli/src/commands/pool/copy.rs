@@ -36,10 +36,10 @@ pub struct Args {
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let from = client.pool(args.pool.as_str()).await?;
-    let mut copy = PoolCopy { name: Some(args.name), keys: args.keys, cursor: None };
+    let mut copy = PoolCopy { name: Some(args.name.clone()), keys: args.keys, cursor: None };
     if args.dry.dry_run {
         let with = if copy.keys { format!(" with {} keys", from.keys) } else { String::new() };
-        ctx.out.would(&format!("copy pool {} to {}{with}", from.name, copy.name), json!(copy))?;
+        ctx.out.would(&format!("copy pool {} to {}{with}", from.name, args.name), json!(copy))?;
         return Ok(Outcome::Done);
     }
     let progress = ctx.out.progress("copying", if copy.keys { from.keys } else { 0 });
