@@ -1,4 +1,4 @@
-//! The document of the API (OpenAPI 3.1): made from the routes and the types, compared with the one that is kept in
+//! The document of the API (`OpenAPI` 3.1): made from the routes and the types, compared with the one that is kept in
 //! `docs/openapi.json` and that `GET /admin/v1/openapi.json` answers.
 //!
 //! `UPDATE_DOCS=1 cargo test -p pool-worker --test openapi` writes it anew.

@@ -145,7 +145,7 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
             tokio::spawn(async move { call(&admin, &prod, &answers).await })
         })
         .collect();
-    let changers: Vec<_> = (0..2)
+    let lanes: Vec<_> = (0..2)
         .map(|lane| {
             let (admin, changes) = (admin.clone(), Arc::clone(&changes));
             tokio::spawn(async move { change(&admin, lane, &changes).await })
@@ -165,8 +165,8 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
         caller.await.unwrap();
     }
     let mut confirmed = Vec::new();
-    for changer in changers {
-        confirmed.extend(changer.await.unwrap());
+    for lane in lanes {
+        confirmed.extend(lane.await.unwrap());
     }
     assert!(confirmed.len() >= CHANGES / 3);
 

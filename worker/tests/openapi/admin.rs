@@ -55,7 +55,8 @@ impl Described {
     }
 
     fn query(mut self, name: &str, what: &str, schema: Value) -> Self {
-        let parameter = json!({"name": name, "in": "query", "description": what, "schema": schema});
+        let mut parameter = json!({"name": name, "in": "query", "description": what});
+        parameter["schema"] = schema;
         self.operation.query.push(parameter);
         self
     }
@@ -88,8 +89,7 @@ impl Described {
         operation.errors.extend([400, 414, 431, 500, 503]);
         match access {
             Access::Open => {}
-            Access::Token => operation.errors.extend([401, 403]),
-            Access::Full | Access::Scoped(_) => operation.errors.extend([401, 403]),
+            Access::Token | Access::Full | Access::Scoped(_) => operation.errors.extend([401, 403]),
         }
         if access == Access::Full {
             add(&mut operation.details, "Needs a token with all rights.");

@@ -107,8 +107,16 @@ fn refer(name: &str) -> Schema {
 
 /// The schemas that they refer to.
 pub fn schemas() -> Map<String, Value> {
+    let mut schemas = Map::new();
+    for mut part in [chat_schemas(), other_schemas()] {
+        schemas.append(part.as_object_mut().unwrap());
+    }
+    schemas
+}
+
+fn chat_schemas() -> Value {
     let nullable = json!({"type": ["string", "null"]});
-    let schemas = json!({
+    json!({
         "OpenAiError": {
             "type": "object",
             "required": ["error"],
@@ -167,7 +175,12 @@ pub fn schemas() -> Map<String, Value> {
                     },
                 }},
             },
-        },
+        }
+    })
+}
+
+fn other_schemas() -> Value {
+    json!({
         "EmbeddingsRequest": {
             "description": "As OpenAI documents it. `null` counts as absent.",
             "type": "object",
@@ -214,6 +227,5 @@ pub fn schemas() -> Map<String, Value> {
                 "owned_by": {"type": "string"},
             },
         },
-    });
-    schemas.as_object().cloned().unwrap_or_default()
+    })
 }

@@ -1,7 +1,7 @@
 //! The JSON schemas of the types that cross the wire.
 //!
 //! Two generators, since what a request may leave out an answer always has: where a type differs in the two, the
-//! requests' one is called `…Input`. schemars writes JSON Schema 2020-12, which is OpenAPI 3.1's own dialect; the
+//! requests' one is called `…Input`. schemars writes JSON Schema 2020-12, which is `OpenAPI` 3.1's own dialect; the
 //! document types of the crates that have some (utoipa, oas3) know a part of it only, so the frame around the
 //! schemas is plain JSON.
 
