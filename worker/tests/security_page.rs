@@ -32,7 +32,7 @@ fn every_test_that_the_page_names_is_there() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md")).unwrap();
     let (mut file, mut found) = (None, 0);
     for name in quoted(&page) {
-        if name.ends_with(".rs") {
+        if Path::new(name).extension().is_some_and(|kind| kind == "rs") {
             file = Some((name, source(name)));
         } else if is_test(name)
             && let Some((path, source)) = &file

@@ -12,6 +12,7 @@ use crate::{
 
 /// Manage the service's master key
 #[derive(Subcommand)]
+#[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 pub enum Command {
     /// Seal everything under the new master key
     ///

@@ -56,16 +56,17 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = PoolId::new(progress.pool.as_str());
         let under_way = !progress.pool.is_empty() && progress.after != DONE;
         let stored = if under_way { store.data_key(&pool).await? } else { None };
-        // The next one; also where this one was deleted meanwhile.
-        let (pool, stored, progress) = if let Some(stored) = stored {
-            (pool, stored, progress)
-        } else {
-            let Some((pool, stored)) = store.data_keys(Some(&pool), 1).await?.pop() else {
-                let rows = Some(self.master_key_rows().await?);
-                return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
-            };
-            let progress = Progress { pool: pool.to_string(), ..Progress::default() };
-            (pool, stored, progress)
+        let next = match stored {
+            Some(stored) => Some((pool, stored, progress)),
+            // The next one; also where this one was deleted meanwhile.
+            None => store.data_keys(Some(&pool), 1).await?.pop().map(|(pool, stored)| {
+                let progress = Progress { pool: pool.to_string(), ..Progress::default() };
+                (pool, stored, progress)
+            }),
+        };
+        let Some((pool, stored, progress)) = next else {
+            let rows = Some(self.master_key_rows().await?);
+            return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
         };
         // A pool whose data key does not open is told by the counts in the end.
         let (next, rewrapped, unreadable_keys) = match self.step_in_pool(&pool, stored, progress).await? {

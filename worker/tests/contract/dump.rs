@@ -15,6 +15,9 @@ use super::world::{databases_below, files_below};
 /// The start of a form by which it is looked up.
 const START: usize = 8;
 
+/// The number of a secret, what form of it this is, and the form.
+type Wanted = (usize, &'static str, Vec<u8>);
+
 /// Pieces of bytes with where they are from: every file as it is, so with write-ahead logs, deleted rows and KV's
 /// blobs; and every value of every table of every database, since in a file a long one is cut into pages.
 pub struct Dump(Vec<(String, Vec<u8>)>);
@@ -55,7 +58,7 @@ impl Dump {
 
     /// Fails when any of the secrets stands anywhere in any [form](forms).
     pub fn assert_free_of(&self, secrets: &[String]) {
-        let mut wanted: HashMap<[u8; START], Vec<(usize, &str, Vec<u8>)>> = HashMap::new();
+        let mut wanted: HashMap<[u8; START], Vec<Wanted>> = HashMap::new();
         for (number, secret) in secrets.iter().enumerate() {
             for (what, form) in forms(secret) {
                 wanted.entry(*form.first_chunk().unwrap()).or_default().push((number, what, form));
@@ -96,7 +99,7 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     ];
     for before in 0..3 {
         // Characters that the neighbours have a part in are left out.
-        let part = |text: String| text.trim_end_matches('=')[[0, 2, 3][before]..].as_bytes().to_vec();
+        let part = |text: String| text.trim_end_matches('=').as_bytes()[[0, 2, 3][before]..].to_vec();
         let cut = bytes.len() - (before + bytes.len()) % 3;
         let padded = [&b"..."[..before], &bytes[..cut]].concat();
         forms.push(("base64", part(STANDARD.encode(&padded))));
