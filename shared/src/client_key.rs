@@ -25,6 +25,9 @@ pub struct ClientKey {
     /// When it stops working; absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// About when it was last used, to the hour; absent when that was not in the last 30 days, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
     /// It was not made by this service, so that nobody knows how hard it is to guess.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak: bool,

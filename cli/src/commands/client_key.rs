@@ -143,11 +143,15 @@ async fn list(ctx: &mut Ctx, pool: &PoolRef) -> Result<Outcome, CliError> {
         ctx.out.note(&format!("pool {pool} has no client keys; poolctl client-key create {pool} makes one"));
     }
     ctx.out.result(&keys, |view| {
-        let mut table = Table::list("client_keys", ["ID", "NAME", "ENDS IN", "CREATED", "EXPIRES"].map(left));
+        let mut table = Table::list(
+            "client_keys",
+            ["ID", "NAME", "ENDS IN", "CREATED", "LAST USED", "EXPIRES"].map(left),
+        );
         for key in &keys.client_keys {
             let created = view.time(key.created_at);
+            let last_used = key.last_used_at.map_or(String::new(), |time| view.time(time));
             let expires = key.expires_at.map_or("never".to_owned(), |time| view.time(time));
-            let cells = [key.id.to_string(), key.name.clone(), key.hint.clone(), created, expires];
+            let cells = [key.id.to_string(), key.name.clone(), key.hint.clone(), created, last_used, expires];
             table.row(cells.map(Into::into));
         }
         table

@@ -189,6 +189,7 @@ pub fn events() -> EventList {
 
 pub fn client_keys() -> Vec<ClientKey> {
     let key = |(number, name): (u64, &str)| ClientKey {
+        last_used_at: None,
         id: ClientKeyId::from_random(number),
         name: name.to_owned(),
         hint: "x7Qz".to_owned(),

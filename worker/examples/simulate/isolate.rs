@@ -55,7 +55,7 @@ impl Judge {
                 (Some(place), scene.keys.get(place)?.project)
             }
             Subject::Project(name) => (None, *self.projects.get(name)?),
-            Subject::Caller(_) => return None,
+            Subject::Caller(_) | Subject::ClientKey(_) => return None,
         };
         Some(match &learnt.fact {
             Fact::Cooling { until, reason } => {
@@ -73,7 +73,7 @@ impl Judge {
                 agrees(*condition, fate)
             }
             Fact::Member { project: name } => project_name(project) == *name,
-            Fact::Limit { .. } | Fact::Spent { .. } => true,
+            Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used => true,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Client keys: list, create, rotate, revoke.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use serde_json::{Map, Value};
 use super::audit::{difference, fields};
 use super::pools::check_models;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::crypto::TokenTag;
 use crate::host::{AdminHost, Clock, Random};
+use crate::pool::{Fact, Subject};
 use crate::service::lock;
-use crate::store::{ClientKeyChange, ConfigStore, NewClientKey};
+use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
@@ -28,7 +31,24 @@ const IMPORTED_LENGTHS: std::ops::RangeInclusive<usize> =
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
-        ok(&ClientKeyList { client_keys: self.host.store().client_keys(&pool.id).await? })
+        let stored = self.host.store().client_keys(&pool.id).await?;
+        // Without the ledger's answer nobody knows when they were used; the list is as good as it can be.
+        let used = self.client_keys_used(&pool.id).await.unwrap_or_default();
+        let complete = |StoredClientKey { hash, client_key }| ClientKey {
+            last_used_at: used.get(&hash.tag()).copied(),
+            ..client_key
+        };
+        ok(&ClientKeyList { client_keys: stored.into_iter().map(complete).collect() })
+    }
+
+    /// When client keys of a pool were last used, as isolates told the ledger.
+    async fn client_keys_used(&self, pool: &PoolId) -> Result<HashMap<TokenTag, Timestamp>, AdminError> {
+        let told = self.learnt(Some(pool)).await?.into_iter();
+        let used = told.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
+            (Subject::ClientKey(tag), Fact::Used) => Some((tag, learnt.at)),
+            _ => None,
+        });
+        Ok(used.collect())
     }
 
     pub(super) async fn create_client_key(&self, reference: &str, create: ClientKeyCreate) -> Answer {
@@ -124,7 +144,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     async fn client_key(&self, pool: &PoolId, id: &str) -> Result<ClientKey, AdminError> {
         let keys = self.host.store().client_keys(pool).await?;
-        let found = keys.into_iter().find(|key| key.id.as_str() == id);
+        let found = keys.into_iter().map(|key| key.client_key).find(|key| key.id.as_str() == id);
         found.ok_or_else(|| AdminError::UnknownClientKey(id.to_owned()))
     }
 
@@ -212,7 +232,7 @@ impl<H: AdminHost> Context<'_, H> {
 
 fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
     let NewClientKey { id, name, hint, expires_at, rules, weak, .. } = client_key;
-    ClientKey { id, name, hint, created_at, expires_at, weak, rules }
+    ClientKey { id, name, hint, created_at, expires_at, last_used_at: None, weak, rules }
 }
 
 fn check_name(name: &str) -> Result<(), AdminError> {

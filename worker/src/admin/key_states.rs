@@ -170,7 +170,7 @@ impl Facts {
             match subject {
                 Subject::Key(id) => keys.insert(id.clone()),
                 Subject::Project(name) => projects.insert(name.clone()),
-                Subject::Caller(_) => false,
+                Subject::Caller(_) | Subject::ClientKey(_) => false,
             };
         }
         let members = self.projects.iter().filter(|(_, project)| projects.contains(*project));

@@ -15,7 +15,7 @@ mod vault;
 
 pub use master_key::{MasterKey, MasterKeyError};
 pub use sealed::{DataKey, OpenError, Sealed};
-pub use token_hash::{KeyDigest, TokenHash};
+pub use token_hash::{KeyDigest, TokenHash, TokenTag};
 pub use vault::{SealedUnder, UnderMasterKey, Vault};
 
 use subtle::ConstantTimeEq;

@@ -24,6 +24,28 @@ impl TokenHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it begins with.
+    #[must_use]
+    pub fn tag(&self) -> TokenTag {
+        TokenTag(self.0.chars().take(TAG_DIGITS).collect())
+    }
+}
+
+/// Tells the tokens of one pool apart: by chance two of a thousand have the same in one of 10^13 pools.
+const TAG_DIGITS: usize = 16;
+
+/// The first 16 digits of a [`TokenHash`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenTag(String);
+
+impl TokenTag {
+    /// Hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The keyed hash of a Gemini key.

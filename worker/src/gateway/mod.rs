@@ -54,7 +54,7 @@ use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, SetupError};
+use crate::service::{Service, SetupError, lock};
 
 /// One authenticated request on its way through the data plane.
 struct Context<'a, H> {
@@ -142,6 +142,8 @@ where
 {
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
     log.pool(&pool.id);
+    let now = host.clock().now();
+    lock(&service.runtimes).of(&pool.id, now).callers().used(&client_key, now);
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;

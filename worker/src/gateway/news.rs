@@ -18,6 +18,8 @@ use crate::service::{Service, lock};
 
 /// A limit, and a key that nobody tries again by itself, are told to newcomers for so long.
 const LASTING: Duration = Duration::from_hours(24 * 7);
+/// That a client key was used is known for so long.
+const USE_COUNTS_FOR: Duration = Duration::from_hours(24 * 30);
 /// What was sent counts against the quotas of the minute.
 const SPENT_COUNTS_FOR: Duration = Duration::from_mins(2);
 
@@ -70,12 +72,14 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
         Subject::Key(id) => id.as_str(),
         Subject::Project(name) => name,
         Subject::Caller(id) => id.as_str(),
+        Subject::ClientKey(tag) => tag.as_str(),
     };
     let (kind, until) = match &learnt.fact {
         Fact::Cooling { until, .. } => ("cooling".to_owned(), *until),
         Fact::Standing { .. } => ("standing".to_owned(), learnt.at + LASTING),
         Fact::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
         Fact::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
+        Fact::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
         // Each adds to the others, so none takes the place of another.
         Fact::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
     };

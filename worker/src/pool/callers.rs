@@ -2,19 +2,22 @@
 //!
 //! In: the rules of a client key, and what it asks for. Out: whether that fits, and what is left. Counted as
 //! the budgets of projects are: exactly here, and as far as others have told, elsewhere. What must never happen
-//! here: a look at a clock, a client key that is not limited taking room.
+//! here: a look at a clock, any number of client keys taking room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::{ClientKeyId, ClientKeyRules, Limits, Quota};
 
 use super::budget::{Budget, Cost};
 use super::learnt::{Fact, Learnt, Subject};
 use super::model_rules::ModelRules;
+use crate::crypto::{TokenHash, TokenTag};
 
+/// How often it is told of a client key that it is used.
+const USE_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Client keys that are counted for at once; those that were not used for longest make room.
 const MOST_CALLERS: usize = 4_096;
 
@@ -77,9 +80,14 @@ pub struct OverLimit {
     pub until: Option<Timestamp>,
 }
 
-/// What the client keys of a pool have used.
+/// What the client keys of a pool have used, and when.
 #[derive(Debug, Default)]
-pub struct Callers(HashMap<ClientKeyId, Caller>);
+pub struct Callers {
+    limited: HashMap<ClientKeyId, Caller>,
+    /// When it was last told of a client key, here or elsewhere, that it is used.
+    told: HashMap<TokenTag, Timestamp>,
+    untold: Vec<Learnt>,
+}
 
 #[derive(Debug)]
 struct Caller {
@@ -111,38 +119,72 @@ impl Callers {
 
     /// Puts right what a request was estimated to cost, now that Gemini has counted its tokens.
     pub fn correct(&mut self, caller: &ClientKeyId, estimated: u64, counted: u64) {
-        if let Some(caller) = self.0.get_mut(caller) {
+        if let Some(caller) = self.limited.get_mut(caller) {
             caller.budget.correct(estimated, counted);
             caller.untold.add(Cost { requests: 0, tokens: counted });
         }
     }
 
+    /// A client key is used, which is told once an hour.
+    pub fn used(&mut self, client_key: &TokenHash, now: Timestamp) {
+        let tag = client_key.tag();
+        if self.told.get(&tag).is_some_and(|told| now < *told + USE_TOLD_EVERY) {
+            return;
+        }
+        self.untold.push(Learnt {
+            subject: Subject::ClientKey(tag.clone()),
+            model: None,
+            at: now,
+            fact: Fact::Used,
+        });
+        self.note_use(tag, now);
+    }
+
+    fn note_use(&mut self, tag: TokenTag, at: Timestamp) {
+        if self.told.len() >= MOST_CALLERS {
+            // Rather told twice than kept for ever.
+            self.told.clear();
+        }
+        let told = self.told.entry(tag).or_insert(at);
+        *told = (*told).max(at);
+    }
+
     /// Takes in what others told. False: it is not about a client key.
     pub(super) fn absorb(&mut self, learnt: &Learnt, now: Timestamp) -> bool {
-        let Subject::Caller(id) = &learnt.subject else { return false };
-        if let Fact::Spent { requests, tokens } = learnt.fact {
-            self.of(id, now).budget.spend_elsewhere(Cost { requests, tokens }, learnt.at, now);
+        match (&learnt.subject, &learnt.fact) {
+            (Subject::Caller(id), Fact::Spent { requests, tokens }) => {
+                let cost = Cost { requests: *requests, tokens: *tokens };
+                self.of(id, now).budget.spend_elsewhere(cost, learnt.at, now);
+            }
+            (Subject::ClientKey(tag), Fact::Used) if now < learnt.at + USE_TOLD_EVERY => {
+                self.note_use(tag.clone(), learnt.at);
+            }
+            (Subject::Caller(_) | Subject::ClientKey(_), _) => {}
+            (Subject::Key(_) | Subject::Project(_), _) => return false,
         }
         true
     }
 
     /// What others are to be told.
     pub(super) fn take_untold(&mut self, now: Timestamp) -> impl Iterator<Item = Learnt> {
-        self.0.iter_mut().filter(|(_, caller)| caller.untold != Cost::default()).map(move |(id, caller)| {
+        let limited = self.limited.iter_mut().filter(|(_, caller)| caller.untold != Cost::default());
+        let spent = limited.map(move |(id, caller)| {
             let Cost { requests, tokens } = std::mem::take(&mut caller.untold);
             let subject = Subject::Caller(id.clone());
             Learnt { subject, model: None, at: now, fact: Fact::Spent { requests, tokens } }
-        })
+        });
+        spent.chain(self.untold.drain(..))
     }
 
     fn of(&mut self, id: &ClientKeyId, now: Timestamp) -> &mut Caller {
-        if !self.0.contains_key(id) && self.0.len() >= MOST_CALLERS {
-            let oldest = self.0.iter().min_by_key(|(_, caller)| caller.used_at).map(|(id, _)| id.clone());
-            oldest.and_then(|oldest| self.0.remove(&oldest));
+        if !self.limited.contains_key(id) && self.limited.len() >= MOST_CALLERS {
+            let oldest =
+                self.limited.iter().min_by_key(|(_, caller)| caller.used_at).map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| self.limited.remove(&oldest));
         }
         let new =
             || Caller { budget: Budget::new(Limits::default(), now), untold: Cost::default(), used_at: now };
-        self.0.entry(id.clone()).or_insert_with(new)
+        self.limited.entry(id.clone()).or_insert_with(new)
     }
 }
 
@@ -229,6 +271,32 @@ mod tests {
         assert_eq!(refused.quota, Quota::TokensPerDay);
         assert_eq!(there.admit(&rules, cost(5), at(2)).0, Ok(()));
         assert_eq!(there.admit(&rules, cost(0), at(2)).0.unwrap_err().quota, Quota::RequestsPerMinute);
+    }
+
+    #[test]
+    fn a_use_is_told_once_an_hour_and_not_where_somebody_else_told_it() {
+        let [one, other] = ["one", "other"].map(|name| {
+            let hash: TokenHash = serde_json::from_value(name.repeat(10).into()).unwrap();
+            hash
+        });
+        let (mut here, mut there) = (Callers::default(), Callers::default());
+        let told = |callers: &mut Callers, now| callers.take_untold(at(now)).collect::<Vec<_>>();
+        here.used(&one, at(0));
+        here.used(&one, at(3_599));
+        let news = told(&mut here, 3_599);
+        assert_eq!((news.len(), news[0].at, &news[0].fact), (1, at(0), &Fact::Used));
+        assert!(there.absorb(&news[0], at(5)));
+        there.used(&one, at(3_599));
+        assert_eq!(told(&mut there, 3_599), []);
+        there.used(&other, at(3_599));
+        there.used(&one, at(3_600));
+        assert_eq!(told(&mut there, 3_600).len(), 2);
+        let many = (0..=MOST_CALLERS).map(|number| {
+            let hash: TokenHash = serde_json::from_value(format!("{number:032}").into()).unwrap();
+            hash
+        });
+        many.for_each(|hash| there.used(&hash, at(3_600)));
+        assert!(there.told.len() <= MOST_CALLERS);
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use pool_shared::{ClientKeyId, KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Quota};
+use crate::crypto::TokenTag;
 
 /// One thing learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +32,10 @@ pub enum Subject {
     Key(KeyId),
     /// Every key of a project.
     Project(String),
-    /// A client key, of which only what it has spent is told.
+    /// A client key that has limits, of which only what it has spent is told.
     Caller(ClientKeyId),
+    /// Any client key, of which only is told that it is used.
+    ClientKey(TokenTag),
 }
 
 /// What can be learnt.
@@ -73,6 +76,8 @@ pub enum Fact {
         /// Input tokens, as estimated.
         tokens: u64,
     },
+    /// It was used.
+    Used,
     /// The project that the key belongs to, as Gemini named it.
     Member {
         /// `projects/123`.

@@ -151,6 +151,15 @@ pub struct ClientKeyChange {
     pub allowed_networks: Option<Vec<String>>,
 }
 
+/// A client key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredClientKey {
+    /// Its hash.
+    pub hash: TokenHash,
+    /// The rest of it. When it was last used does not stand in the config.
+    pub client_key: ClientKey,
+}
+
 /// A data key that was sealed under another master key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rewrapped {
@@ -411,7 +420,7 @@ pub trait ConfigStore: PoolReader + Replica {
     fn client_keys(
         &self,
         pool: &PoolId,
-    ) -> impl Future<Output = Result<Vec<ClientKey>, StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<Vec<StoredClientKey>, StoreError>> + MaybeSend;
 
     /// Adds a client key in place of another one of the same pool, whose name it takes over and which goes
     /// on working until `until` at the latest. False: no such client key in that pool.

@@ -1,5 +1,6 @@
 //! What callers present.
 
+use jiff::{SignedDuration, Timestamp};
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode};
 use serde_json::{Value, json};
@@ -34,7 +35,9 @@ pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
     assert!(!answer.body.contains(&secret) && !answer.body.contains(&pool.client_key));
     let list: ClientKeyList = answer.json(200);
     assert_eq!(list.client_keys.len(), 2);
-    assert!(list.client_keys.contains(&created.client_key));
+    let mut listed = list.client_keys.iter().find(|key| key.id == created.client_key.id).unwrap().clone();
+    listed.last_used_at = None;
+    assert_eq!(listed, created.client_key);
 
     let one = format!("{path}/{}", created.client_key.id);
     world.delete(&one).await.no_content();
@@ -49,6 +52,21 @@ pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
     answer.admin_error(404, ErrorCode::NotFound);
     let name = json!({"name": "x".repeat(101)});
     world.post(&path, &name).await.admin_error(400, ErrorCode::InvalidRequest);
+}
+
+pub async fn when_a_client_key_was_last_used_is_told(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let (caller, created) = client_key(world, &pool, json!({"name": "ci"})).await;
+    let last_used = async || {
+        let list: ClientKeyList = world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
+        list.client_keys.into_iter().find(|key| key.id == created.id).unwrap().last_used_at
+    };
+    let before = Timestamp::now();
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(last_used().await, None, "another one was used");
+    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    let told = eventually("the client key was used", last_used).await;
+    assert!((before - SignedDuration::from_secs(1)..=Timestamp::now()).contains(&told), "{told}");
 }
 
 pub async fn a_client_key_is_kept_to_its_limits(world: &World) {

@@ -92,6 +92,7 @@ mod suite {
         client_keys:
             a_client_key_works_until_it_is_revoked
             a_client_key_is_kept_to_its_limits
+            when_a_client_key_was_last_used_is_told
             a_client_key_is_kept_to_its_models
             a_client_key_is_kept_to_its_networks
             a_client_key_is_changed_field_by_field

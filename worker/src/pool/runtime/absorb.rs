@@ -35,7 +35,7 @@ impl Runtime {
                 .members
                 .find_project(name)
                 .and_then(|project| self.members.members_of(project).first().copied()),
-            Subject::Caller(_) => return,
+            Subject::Caller(_) | Subject::ClientKey(_) => return,
         };
         let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
             return;
@@ -75,7 +75,7 @@ impl Runtime {
                     budget.spend_elsewhere(cost, learnt.at, now);
                 }
             }
-            (Fact::Cooling { .. } | Fact::Limit { .. } | Fact::Spent { .. }, _) => {}
+            (Fact::Cooling { .. } | Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used, _) => {}
         }
     }
 

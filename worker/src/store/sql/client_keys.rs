@@ -1,27 +1,27 @@
 //! The admin API's statements about client keys.
 
 use jiff::Timestamp;
-use pool_shared::{ClientKey, ClientKeyId, ClientKeyRules, PoolId};
+use pool_shared::{ClientKeyId, ClientKeyRules, PoolId};
 use serde::Serialize;
 
 use super::rows::ClientKeyRow;
 use super::{json_text, read_rows};
 use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{ClientKeyChange, NewClientKey, StoreError};
+use crate::store::{ClientKeyChange, NewClientKey, StoreError, StoredClientKey};
 
 pub(super) fn list(pool: &PoolId) -> Statement {
     Statement::new(
         "SELECT json_object(
-            'id', id, 'name', name, 'hint', hint, 'created_at', created_at, 'expires_at', expires_at,
+            'hash', hash, 'id', id, 'name', name, 'hint', hint, 'created_at', created_at, 'expires_at', expires_at,
             'rules', json(rules), 'weak', weak
         ) AS row FROM client_keys WHERE pool_id = ?1 ORDER BY created_at, id",
         [pool.as_str().into()],
     )
 }
 
-pub(super) fn read(outcome: &Outcome) -> Result<Vec<ClientKey>, StoreError> {
-    read_rows::<ClientKeyRow>(outcome)?.into_iter().map(ClientKey::try_from).collect()
+pub(super) fn read(outcome: &Outcome) -> Result<Vec<StoredClientKey>, StoreError> {
+    read_rows::<ClientKeyRow>(outcome)?.into_iter().map(StoredClientKey::try_from).collect()
 }
 
 /// A client key as [`insert`] hands it over.

@@ -19,16 +19,14 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
-use pool_shared::{
-    AdminTokenId, AuditEntry, ClientKey, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate,
-};
+use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
 use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
     LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed, Rewrapped,
-    SealedKey, StoreError, StoredAdminToken,
+    SealedKey, StoreError, StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -308,7 +306,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         self.change_keys(pool, ids, keys::delete(pool, ids)?, &change).await
     }
 
-    async fn client_keys(&self, pool: &PoolId) -> Result<Vec<ClientKey>, StoreError> {
+    async fn client_keys(&self, pool: &PoolId) -> Result<Vec<StoredClientKey>, StoreError> {
         client_keys::read(&self.run_one(client_keys::list(pool)).await?)
     }
 

@@ -7,7 +7,8 @@ use pool_shared::{
 };
 use serde::Deserialize;
 
-use crate::store::{StoreError, StoredAdminToken};
+use crate::crypto::TokenHash;
+use crate::store::{StoreError, StoredAdminToken, StoredClientKey};
 
 /// A row of `pools` with the counts of its keys.
 #[derive(Deserialize)]
@@ -51,6 +52,7 @@ impl TryFrom<PoolRow> for Pool {
 /// A row of `client_keys`.
 #[derive(Deserialize)]
 pub(super) struct ClientKeyRow {
+    hash: TokenHash,
     id: ClientKeyId,
     name: String,
     hint: String,
@@ -60,19 +62,21 @@ pub(super) struct ClientKeyRow {
     weak: Option<u8>,
 }
 
-impl TryFrom<ClientKeyRow> for ClientKey {
+impl TryFrom<ClientKeyRow> for StoredClientKey {
     type Error = StoreError;
 
     fn try_from(row: ClientKeyRow) -> Result<Self, StoreError> {
-        Ok(Self {
+        let client_key = ClientKey {
             id: row.id,
             name: row.name,
             hint: row.hint,
             created_at: timestamp(row.created_at)?,
             expires_at: row.expires_at.map(timestamp).transpose()?,
+            last_used_at: None,
             rules: row.rules.unwrap_or_default(),
             weak: row.weak == Some(1),
-        })
+        };
+        Ok(Self { hash: row.hash, client_key })
     }
 }
 

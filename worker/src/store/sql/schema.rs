@@ -157,7 +157,7 @@ mod tests {
         let store = SqlStore::new(sqlite);
         let client_keys = store.client_keys(&PoolId::new("pool-1")).await.unwrap();
         assert_eq!(client_keys.len(), 1);
-        assert!(client_keys[0].rules.is_empty() && !client_keys[0].weak);
+        assert!(client_keys[0].client_key.rules.is_empty() && !client_keys[0].client_key.weak);
         let hash = serde_json::from_value(serde_json::json!("hash")).unwrap();
         let token = store.admin_token(&hash).await.unwrap().unwrap();
         assert_eq!((token.id.as_str(), token.scopes), ("tok-1", None));

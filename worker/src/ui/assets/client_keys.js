@@ -115,6 +115,7 @@ export function clientKeys(id, app) {
       [t("clientKey"), h("code", {}, `…${key.hint}`)],
       [t("created"), dateTime(key.created_at)],
       [t("ends"), key.expires_at ? [dateTime(key.expires_at), ended && [" ", badge("bad", t("ended"))]] : t("never")],
+      [t("lastUsed"), key.last_used_at ? dateTime(key.last_used_at) : "–"],
       [t("limits"), joined(limits, t("none"))],
       [t("models"), joined(key.allowed_models ?? [])],
       [t("networks"), joined(key.allowed_networks ?? [])],
@@ -127,7 +128,7 @@ export function clientKeys(id, app) {
     const bar = h("div", { class: "toolbar" }, h("button", { type: "button", class: "primary", onclick: create }, t("newClientKey")));
     if (!list) return [bar, h("p", { class: "faint" }, t("loading"))];
     if (list.length === 0) return [bar, h("p", { class: "empty" }, t("noClientKeys"))];
-    const heads = ["name", "clientKey", "created", "ends", "limits", "models", "networks"].map((head) => t(head));
+    const heads = ["name", "clientKey", "created", "ends", "lastUsed", "limits", "models", "networks"].map((head) => t(head));
     return [bar, table(t("section.client-keys"), [...heads, h("span", { class: "hidden" }, t("actions"))], list.map(keyRow))];
   }
 
