@@ -20,7 +20,7 @@ SEED ?= 1
 # How long `make fuzz` tries each target.
 SECONDS_EACH ?= 60
 
-.PHONY: help run demo worker bundle test bench-cli simulate fuzz lint advisories install clean
+.PHONY: help run demo worker bundle test test-native bench-cli simulate fuzz lint advisories install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
@@ -41,14 +41,18 @@ bundle: worker/build/index.js ## Build the Worker into worker/build
 worker/build/index.js: $(bundle_sources)
 	@.ci/bundle.sh
 
-test: bundle ## Run every test: units, contract suite on both hosts, clients that people use, the page, the README
+test: ## Run every test: units, contract suite on both hosts, clients that people use, the page, the README
 	@.ci/python.sh >/dev/null
 	@.ci/python.sh openapi >/dev/null
 	@.ci/chromium.sh >/dev/null
-	cargo test --locked --workspace
+	@# The Worker is built by one processor most of the time; the native tests have the others.
+	$(MAKE) --no-print-directory --jobs=2 bundle test-native
 	cargo test --locked --workspace --features pool-worker/workerd,pool-worker/sdk,pool-worker/page \
 		--test contract_workerd --test contract_kv --test sdk --test schemathesis --test page
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider worker/tests/readme
+
+test-native:
+	cargo test --locked --workspace
 
 bench-cli: ## Measure poolctl: its start, an import of 10,000 keys, the dashboard with 5,000
 	@cargo bench --locked -p poolctl --bench cli

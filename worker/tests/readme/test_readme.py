@@ -112,7 +112,7 @@ def shell_block(part):
 
 
 KNOWN = ["make demo", "make run", "make install", "curl", "poolctl stats", "poolctl pool list", "POOLCTL_TOKEN", "make worker",
-         "wrangler.toml.example", "wrangler deploy"]
+         "wrangler.toml.example", "wrangler deploy", "client-key create prod --name ci --rpm"]
 
 
 def test_every_block_is_known():
@@ -158,6 +158,7 @@ def use_the_sdks(reader):
 
 def manage(reader):
     reader.run(shell_block("poolctl pool list"))
+    assert re.search(r"sk-pool-\w+", reader.run(shell_block("client-key create prod --name ci --rpm")))
     keys = {key["name"]: key for key in reader.json("poolctl key list prod")["keys"]}
     assert (keys["team-b"]["weight"], keys["team-b"]["enabled"]) == (3, False)
     token = (reader.folder / "config/credentials.toml").read_text()
