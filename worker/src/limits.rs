@@ -3,12 +3,15 @@
 //! In: a request's head, or the bytes of its body. Out: a refusal, or nothing. What must never happen
 //! here: an allocation that a caller can make grow.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::host::IncomingRequest;
+use crate::service::lock;
 
 /// The longest request body that is read: 32 MiB, room for some inline images.
 pub const BODY: usize = 32 * 1024 * 1024;
@@ -60,28 +63,55 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// How many bytes of larger bodies are worked on.
+/// A share that is held longer is taken for lost: a request that the runtime cut off, since its client left, never gives
+/// it back, and should not keep others out for long. Few answers take so long to begin.
+const SHARE_LASTS: SignedDuration = SignedDuration::from_mins(2);
+
+/// The larger bodies that are worked on.
 #[derive(Debug, Default)]
-pub struct LargeBodies(AtomicUsize);
+pub struct LargeBodies(Mutex<Shares>);
+
+#[derive(Debug, Default)]
+struct Shares {
+    /// Since when, and how many bytes, by serial number.
+    held: BTreeMap<u64, (Timestamp, usize)>,
+    last: u64,
+}
 
 /// A body's share, given back when it is dropped.
 #[derive(Debug)]
-pub struct Share<'a>(&'a LargeBodies, usize);
+pub struct Share<'a> {
+    bodies: &'a LargeBodies,
+    /// None for a small body's.
+    serial: Option<u64>,
+}
 
 impl LargeBodies {
     /// A share for a body of a length; `None` when it does not fit beside the others into `most`. A small one has room
     /// always.
-    pub fn share(&self, length: usize, most: usize) -> Option<Share<'_>> {
-        let length = if length <= SMALL_BODY { 0 } else { length.min(BODY) };
-        let take = |held: usize| held.checked_add(length).filter(|sum| length == 0 || *sum <= most);
-        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
-        Some(Share(self, length))
+    pub fn share(&self, length: usize, most: usize, now: Timestamp) -> Option<Share<'_>> {
+        if length <= SMALL_BODY {
+            return Some(Share { bodies: self, serial: None });
+        }
+        let length = length.min(BODY);
+        let mut shares = lock(&self.0);
+        shares.held.retain(|_, (since, _)| now < *since + SHARE_LASTS);
+        let held: usize = shares.held.values().map(|(_, length)| length).sum();
+        if held + length > most {
+            return None;
+        }
+        shares.last += 1;
+        let serial = shares.last;
+        shares.held.insert(serial, (now, length));
+        Some(Share { bodies: self, serial: Some(serial) })
     }
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(self.1, Ordering::SeqCst);
+        if let Some(serial) = self.serial {
+            lock(&self.bodies.0).held.remove(&serial);
+        }
     }
 }
 
@@ -139,17 +169,23 @@ mod tests {
     #[test]
     fn large_bodies_share_what_there_is_and_give_it_back() {
         let bodies = LargeBodies::default();
-        let most = 2 * BODY;
-        let first = bodies.share(BODY, most);
-        let second = bodies.share(usize::MAX, most);
+        let start = Timestamp::UNIX_EPOCH;
+        let share =
+            |length, minutes| bodies.share(length, 2 * BODY, start + SignedDuration::from_mins(minutes));
+        let first = share(BODY, 0);
+        let second = share(usize::MAX, 1);
         assert!(first.is_some() && second.is_some());
-        assert!(bodies.share(SMALL_BODY + 1, most).is_none());
-        assert!(bodies.share(SMALL_BODY, most).is_some(), "a small one always fits");
+        assert!(share(SMALL_BODY + 1, 1).is_none());
+        assert!(share(SMALL_BODY, 1).is_some(), "a small one always fits");
         drop(first);
-        let third = bodies.share(BODY, most);
-        assert!(third.is_some() && bodies.share(BODY, most).is_none());
-        drop((second, third));
-        assert_eq!(bodies.0.into_inner(), 0);
+        let third = share(BODY, 2);
+        assert!(third.is_some() && share(BODY, 2).is_none());
+        // The runtime cut the second one off.
+        std::mem::forget(second);
+        let fourth = share(BODY, 3);
+        assert!(fourth.is_some() && share(BODY, 3).is_none());
+        drop((third, fourth));
+        assert!(lock(&bodies.0).held.is_empty());
     }
 
     #[test]

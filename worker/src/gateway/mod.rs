@@ -152,7 +152,7 @@ where
     let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
         Route::ChatCompletions | Route::Embeddings => {
-            let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE);
+            let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE, host.clock().now());
             let announced = limits::announced(&request.headers);
             let announced_share = share(announced.unwrap_or_default());
             // A client whose body nobody reads does not see why it is refused.

@@ -19,6 +19,9 @@ use super::{formats, messages, parameters, tools};
 use crate::gemini::{GenerateRequest, Method, ModelId};
 use crate::openai::{ApiError, ChatRequest};
 
+/// What Gemini's names for things can take more than OpenAI's.
+const ROOM_FOR_NAMES: usize = 1024;
+
 /// What a pool wishes, and what is known about the model.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TranslateOptions<'a> {
@@ -27,6 +30,8 @@ pub struct TranslateOptions<'a> {
     /// Whether the caller of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is refused where the model
     /// gives one choice only.
     pub several_calls: bool,
+    /// How many bytes the caller's body has; Gemini's has about as many.
+    pub length: usize,
     /// What Gemini's refusals have taught about this model or this request.
     pub repairs: Repairs,
     /// The pool's settings; the defaults without.
@@ -179,7 +184,9 @@ pub fn to_gemini(
     if options.wishes(|pool| pool.strict_params) {
         dropped.refuse(request)?;
     }
-    let body = serde_json::to_vec(&GenerateRequest {
+    // A vector that grows step by step takes up to thrice the room of a large body, and wasm never gives room back.
+    let mut body = Vec::with_capacity(options.length + ROOM_FOR_NAMES);
+    let translated = GenerateRequest {
         contents: conversation.contents,
         system_instruction: conversation.system,
         tools: tools.tools,
@@ -191,8 +198,8 @@ pub fn to_gemini(
         store: request.google().find_map(|google| google.store),
         labels: request.google().find_map(|google| google.labels),
         continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
-    })
-    .map_err(|_| ApiError::invalid_json())?;
+    };
+    serde_json::to_writer(&mut body, &translated).map_err(|_| ApiError::invalid_json())?;
     // The answers of several calls are put together whole.
     let method = if request.stream() && copies == 1 { Method::StreamGenerate } else { Method::Generate };
     Ok(GeminiCall { method, body, dropped: dropped.into_names(), context, copies })

@@ -43,6 +43,8 @@ struct Chat<'a, 'r, H> {
     /// What stands at the URLs in the request.
     media: Media,
     envelope: Envelope,
+    /// How many bytes its body has.
+    length: usize,
 }
 
 /// The request as one model takes it.
@@ -80,7 +82,7 @@ pub(super) async fn answer<H: Host + Clone>(
         created_s: now.as_second().try_into().unwrap_or_default(),
         model,
     };
-    let chat = Chat { context, request: &request, suffix, media, envelope };
+    let chat = Chat { context, request: &request, suffix, media, envelope, length: body.len() };
     chat.answer(Run::new(&chat, &models)?).await
 }
 

@@ -126,6 +126,7 @@ impl Translated {
         let options = TranslateOptions {
             output_token_limit: super::super::models::output_token_limit(context, &self.model),
             several_calls: true,
+            length: chat.length,
             repairs: self.repairs,
             settings: Some(&context.pool.settings.translation),
             suffix: chat.suffix,
