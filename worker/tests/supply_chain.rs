@@ -23,12 +23,14 @@ fn files_in(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn everything_that_is_installed_is_pinned() {
     // Python packages by version and hash.
-    let requirements = read("worker/tests/sdk/python/requirements.txt").replace("\\\n", " ");
-    let packages: Vec<_> =
-        requirements.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).collect();
-    assert!(packages.len() > 10);
-    for package in packages {
-        assert!(package.contains("==") && package.contains("--hash=sha256:"), "{package}");
+    for suite in ["sdk/python", "openapi"] {
+        let requirements = read(&format!("worker/tests/{suite}/requirements.txt")).replace("\\\n", " ");
+        let packages: Vec<_> =
+            requirements.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).collect();
+        assert!(packages.len() > 10);
+        for package in packages {
+            assert!(package.contains("==") && package.contains("--hash=sha256:"), "{package}");
+        }
     }
     assert!(read(".ci/python.sh").contains("--require-hashes"));
     // npm packages by version and integrity; none runs a script of its own.
