@@ -14,7 +14,9 @@ if [ ! -e "$dir/installed" ]; then
   python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
   rm -rf "$dir"
   python3 -m venv "$dir"
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements" >&2
+  # The list is whole. Left to look for more, pip stumbles over an extra of a pinned package that has a newer version.
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$requirements" >&2
+  "$dir/bin/python" -m pip check >&2
   touch "$dir/installed"
 fi
 printf '%s\n' "$dir/bin/python"
