@@ -220,6 +220,7 @@ fn keys_leave_only_when_they_are_meant_to() {
 fn a_backup_brings_everything_back() {
     let (service, poolctl) = prod();
     poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash", "--sticky", "on"]);
+    poolctl.run(&["pool", "update", "prod", "--pass-through", "on"]);
     poolctl.run(&["key", "set", "prod", "--search", "0001", "--weight", "7", "--project", "p-1", "--yes"]);
     poolctl.run(&["key", "disable", "prod", "--search", "0002", "--yes"]);
     golden!("backup_hidden", poolctl.run(&["backup", "--to", "full.json", "--keys"]));
@@ -238,7 +239,8 @@ fn a_backup_brings_everything_back() {
     let client_key = restored.json()["client_keys"][0]["client_key"].as_str().unwrap().to_owned();
     assert_eq!(service.chat(&client_key), 200);
     let pool = poolctl.run(&["pool", "show", "prod", "-o", "json"]).json();
-    assert_eq!((&pool["keys"], &pool["enabled_keys"], &pool["sticky"]), (&json!(4), &json!(3), &json!(true)));
+    assert_eq!((&pool["keys"], &pool["enabled_keys"]), (&json!(4), &json!(3)));
+    assert_eq!((&pool["sticky"], &pool["pass_through"]), (&json!(true), &json!(true)));
     let key =
         poolctl.run(&["key", "list", "prod", "--search", "0001", "-o", "json"]).json()["keys"][0].clone();
     assert_eq!((&key["weight"], &key["project"]), (&json!(7), &json!("p-1")));

@@ -64,6 +64,9 @@ pub struct PoolSettings {
     /// Whether requests with the same `prompt_cache_key` or `user` go to the same key, so that Gemini
     /// finds the beginning of a conversation in its cache.
     pub sticky: bool,
+    /// Whether requests in Gemini's own language, and those to Google's OpenAI endpoint, are taken too, and go to
+    /// Gemini as they came.
+    pub pass_through: bool,
     /// How it translates.
     pub translation: TranslationSettings,
 }
@@ -137,6 +140,9 @@ pub struct PoolCreate {
     /// See [`PoolSettings::sticky`].
     #[serde(default)]
     pub sticky: bool,
+    /// See [`PoolSettings::pass_through`].
+    #[serde(default)]
+    pub pass_through: bool,
     /// What is not as in [`TranslationSettings::default`].
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,
@@ -188,6 +194,9 @@ pub struct PoolUpdate {
     /// Switch stickiness on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<bool>,
+    /// Switch requests that go to Gemini as they came on or off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_through: Option<bool>,
     /// Changes of the translation.
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,

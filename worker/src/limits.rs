@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::host::IncomingRequest;
+use crate::json_text;
 use crate::service::lock;
 
 /// The longest request body that is read: 32 MiB, room for some inline images.
@@ -124,6 +125,10 @@ pub fn announced(headers: &HeaderMap) -> Option<usize> {
 /// Whether a JSON text, well formed or not, is nested too deeply to be read.
 #[must_use]
 pub fn is_too_deep(json: &[u8]) -> bool {
+    // Most have not even so many brackets.
+    if memchr::memchr2_iter(b'[', b'{', json).nth(JSON_DEPTH).is_none() {
+        return false;
+    }
     let mut depth = 0_usize;
     let mut rest = json;
     // Brackets are the only bytes of interest, and between quotes there are none.
@@ -144,7 +149,7 @@ pub fn is_too_deep(json: &[u8]) -> bool {
 
 /// What follows the string whose first quote was before `rest`.
 fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+    while let Some(at) = json_text::find_quote_or_backslash(rest) {
         let escaped = usize::from(rest.get(at) == Some(&b'\\'));
         rest = rest.get(at + 1 + escaped..).unwrap_or_default();
         if escaped == 0 {
@@ -192,6 +197,8 @@ mod tests {
     fn depth_is_counted_outside_of_strings() {
         assert!(!is_too_deep(nested(JSON_DEPTH).as_bytes()));
         assert!(is_too_deep(nested(JSON_DEPTH + 2).as_bytes()));
+        assert!(!is_too_deep("[".repeat(JSON_DEPTH).as_bytes()));
+        assert!(is_too_deep("[".repeat(JSON_DEPTH + 1).as_bytes()));
         assert!(!is_too_deep("[]".repeat(1_000).as_bytes()), "side by side");
         assert!(!is_too_deep(format!("\"{}", "[".repeat(1_000)).as_bytes()), "never closed");
     }

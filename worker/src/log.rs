@@ -130,7 +130,8 @@ impl RequestLog {
 
     /// A call to Gemini has come to its end.
     pub(crate) fn attempt(&self, attempt: &LoggedAttempt<'_>) {
-        self.note(|line| line.attempt(attempt));
+        let is_told = self.0.as_ref().is_some_and(|entry| entry.log.level >= LogLevel::Debug);
+        self.note(|line| line.attempt(attempt, is_told));
     }
 }
 
@@ -145,9 +146,6 @@ impl Drop for Entry {
         line.settle();
         if line.level > self.log.level {
             return;
-        }
-        if self.log.level < LogLevel::Debug {
-            line.tried.clear();
         }
         // Plain strings and numbers: serialising them cannot fail.
         (self.log.write)(serde_json::to_string(line).unwrap_or_default());
@@ -211,7 +209,8 @@ impl Line {
         self.ms = self.ms.max(self.since_start(at));
     }
 
-    fn attempt(&mut self, attempt: &LoggedAttempt<'_>) {
+    /// Adds up an attempt, and lists it where the level wants that.
+    fn attempt(&mut self, attempt: &LoggedAttempt<'_>, is_told: bool) {
         // A caller may take a key for a model's name.
         let model = redact_keys(attempt.model);
         if let Some((first, last)) = attempt.received {
@@ -224,9 +223,11 @@ impl Line {
         count(&mut self.completion_tokens, attempt.usage.completion);
         self.outcome = Some(attempt.outcome);
         self.key = Some(attempt.key.clone());
-        self.model = Some(model.clone());
-        let began_ms = self.since_start(attempt.began);
-        self.tried.push(Tried { key: attempt.key.clone(), model, outcome: attempt.outcome, began_ms });
+        if is_told {
+            let (model, began_ms) = (model.clone(), self.since_start(attempt.began));
+            self.tried.push(Tried { key: attempt.key.clone(), model, outcome: attempt.outcome, began_ms });
+        }
+        self.model = Some(model);
     }
 
     /// Decides what the line amounts to.

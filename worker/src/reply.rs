@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::gateway::{EventStream, OutgoingEvents};
-use crate::host::Host;
+use crate::gemini;
+use crate::host::{Host, Upstream};
 use crate::openai::ApiError;
 use crate::service::FollowUp;
 
@@ -26,6 +27,9 @@ pub enum ReplyBody<H: Host> {
     Whole(Bytes),
     /// Server-sent events, as Gemini makes them.
     Events(OutgoingEvents<H>),
+    /// The body of Gemini's answer, to be sent on as it comes. Dropping it before its end closes the connection to
+    /// Gemini.
+    Untouched(<H::Upstream as Upstream>::Body),
 }
 
 impl<H: Host> Reply<H> {
@@ -63,7 +67,17 @@ impl<H: Host> Reply<H> {
     /// An error in OpenAI's envelope, with the headers that OpenAI's SDKs act on.
     #[must_use]
     pub fn error(error: &ApiError) -> Self {
-        let mut reply = Self::json(error.status, error.body());
+        Self::refusal(error, error.body())
+    }
+
+    /// The same in Gemini's envelope.
+    #[must_use]
+    pub fn gemini_error(error: &ApiError) -> Self {
+        Self::refusal(error, gemini::error_document(error))
+    }
+
+    fn refusal(error: &ApiError, body: Vec<u8>) -> Self {
+        let mut reply = Self::json(error.status, body);
         if let Some(milliseconds) = error.retry_after_ms {
             reply = reply
                 .header("retry-after", &milliseconds.div_ceil(1_000).to_string())

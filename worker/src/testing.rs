@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::host::native::Sqlite;
 use crate::host::{
-    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MediaFetch, MediaResponse, Random,
+    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Random,
     Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::ledger::database::LedgerDatabase;
@@ -236,7 +236,8 @@ impl Upstream for FakeUpstream {
         let answer = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
         let (status, body) = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
         let body = FakeBody(Some(Bytes::from_static(body.as_bytes())));
-        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body })
+        let status = StatusCode::from_u16(status).unwrap();
+        Ok(UpstreamResponse { status, content_type: Some(JSON), retry_after: None, body })
     }
 }
 
@@ -402,6 +403,13 @@ impl FakeHost {
             ReplyBody::Events(events) => {
                 let mut text = String::new();
                 while let Some(bytes) = events.next().await {
+                    text.push_str(std::str::from_utf8(&bytes).unwrap());
+                }
+                text
+            }
+            ReplyBody::Untouched(body) => {
+                let mut text = String::new();
+                while let Some(bytes) = body.chunk().await.unwrap() {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());
                 }
                 text

@@ -121,7 +121,7 @@ async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
     let mut world = World::start().await;
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     world.stop_host().await;
-    let host = Host::start(world.gemini.url(), world.data.path()).await;
+    let host = Host::start_alone(world.gemini.url(), world.data.path()).await;
     let before = host.peak_memory();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}/v1/chat/completions", host.url());

@@ -52,7 +52,7 @@ async fn set_up(url: &str) -> Setting {
     let admin_token = login.token.expose().to_owned();
     let leaving: AdminTokenCreated = post("/tokens", &admin_token, json!({})).await.json().await.unwrap();
     // The data plane has a pool of its own, which no request of the admin API changes.
-    let pool = json!({"name": "served", "import": {"keys": [{"key": GEMINI_KEY}]}});
+    let pool = json!({"name": "served", "pass_through": true, "import": {"keys": [{"key": GEMINI_KEY}]}});
     let served: PoolCreated = post("/pools", &admin_token, pool).await.json().await.unwrap();
     let pool = json!({"name": "tried", "import": {"keys": [{"key": GEMINI_KEY}]}});
     let _: PoolCreated = post("/pools", &admin_token, pool).await.json().await.unwrap();

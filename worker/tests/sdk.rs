@@ -1,5 +1,5 @@
-//! The clients that people use, unmodified, against both hosts: OpenAI's for Python and Node, `LangChain`, and Vercel's AI
-//! SDK.
+//! The clients that people use, unmodified, against both hosts: OpenAI's for Python and Node, Google's for Python,
+//! `LangChain`, and Vercel's AI SDK.
 //!
 //! The suites themselves are `sdk/python` and `sdk/node`; here they get a service to talk to, and behind it the golden
 //! cases. They need Python, Node and the built Worker: `make bundle`, then `--features sdk`. The clients' versions stand in
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
+use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario, Treatment};
 use pool_shared::{LoginResponse, PoolCreated};
 use serde_json::json;
 
@@ -77,13 +77,17 @@ fn root() -> PathBuf {
 }
 
 /// A key that works and one whose models fail, each in the way that the suites know it for.
+///
+/// What follows a stream's first event comes so late that the service has passed that event on: what fails
+/// together with it is tried again or refused, which is not what the suites ask about.
 fn scenario() -> Scenario {
+    let late = |kind: Behaviour| Treatment { between_frames_ms: Some(200), ..kind.into() };
     let failing = KeySpec::new(FAILING_KEY, Behaviour::Ok)
         .model("gemini-3.5-flash-lite", Behaviour::ExhaustedMinute)
         .model("gemini-3.1-pro-preview", Behaviour::Overloaded)
         .model("gemini-2.5-pro", Behaviour::ContextTooLong)
-        .model("gemini-3.6-flash", Behaviour::ErrorMidStream)
-        .model("gemini-2.5-flash", Behaviour::Cut);
+        .model("gemini-3.6-flash", late(Behaviour::ErrorMidStream))
+        .model("gemini-2.5-flash", late(Behaviour::Cut));
     Scenario::with_keys([GEMINI_KEY]).key(failing)
 }
 
@@ -97,7 +101,7 @@ async fn client_keys(url: &str) -> [String; 2] {
     let login = post("/login", "", json!({"password": support::ADMIN_PASSWORD})).await;
     let login: LoginResponse = login.json().await.unwrap();
     let create = async |name: &str, key: &str| {
-        let pool = json!({"name": name, "import": {"keys": [{"key": key}]}});
+        let pool = json!({"name": name, "pass_through": true, "import": {"keys": [{"key": key}]}});
         let created: PoolCreated = post("/pools", login.token.expose(), pool).await.json().await.unwrap();
         created.client_key.expose().to_owned()
     };

@@ -188,7 +188,10 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
     let Stats { total, lost, .. } = admin.get("/stats").await;
     assert!((counted..=reached_gemini).contains(&total.requests), "{counted} {total:?} {reached_gemini}");
     assert!(total.requests + lost >= reached_gemini, "{total:?} and {lost} lost of {reached_gemini}");
-    assert!((1..=reached_gemini + CALLERS - counted).contains(&lost), "{lost} lost of {reached_gemini}");
+    // What is kept for the next start is at most an eighth above what was not counted, and never more than 64.
+    let not_counted = reached_gemini + CALLERS - counted;
+    let highest = not_counted + (not_counted / 8).min(64);
+    assert!((1..=highest).contains(&lost), "{lost} lost of {reached_gemini}");
     let health: Health = admin.get("/health").await;
     assert_eq!((health.lost_attempts, health.status), (lost, HealthStatus::Degraded));
 

@@ -174,6 +174,7 @@ fn manifest(backup: &Backup) -> Manifest {
         enabled: Some(pool.enabled),
         allowed_models: Some(pool.allowed_models.clone()),
         sticky: Some(pool.settings.sticky),
+        pass_through: Some(pool.settings.pass_through),
         aliases: Some(pool.settings.aliases.clone()),
         fallbacks: Some(pool.settings.fallbacks.clone()),
         translation: Some(pool.settings.translation.changes_from_defaults()),

@@ -1,5 +1,6 @@
 //! What a run is made of, all of it from the seed: keys, projects, models and the storms that come over them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
@@ -102,7 +103,7 @@ pub struct Interval {
 pub struct Scene {
     pub start: Timestamp,
     pub keys: Vec<Key>,
-    pub roster: Roster,
+    pub roster: Arc<Roster>,
     /// By project and model.
     pub limits: Vec<Vec<Limits>>,
     pub storms: Vec<Interval>,
@@ -115,12 +116,15 @@ impl Scene {
         let keys = keys(random);
         let roster_key = |key: &Key| RosterKey {
             id: key.id.clone(),
-            weight: u16::try_from(random.below(6)).unwrap_or_default(),
+            weight: u32::try_from(random.below(6))
+                .ok()
+                .and_then(|weight| weight.try_into().ok())
+                .unwrap_or_default(),
             // The operator has named the projects of some keys; the others count as alone.
             project: key.project.is_multiple_of(2).then(|| project_name(key.project)),
             limits: Limits::default(),
         };
-        let roster = Roster { version: 1, keys: keys.iter().map(roster_key).collect() };
+        let roster = Arc::new(Roster::of(1, keys.iter().map(roster_key)));
         let limits = (0..PROJECTS).map(|_| (0..MODELS).map(|_| project_limits(random)).collect()).collect();
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         let length_ms = (requests as f64 / RATE * 1_000.0) as i64;

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::compat::{self, Piece};
 use crate::counts::Tokens;
 use crate::request::{Generate, count_words};
 use crate::scenario::Answer;
@@ -23,6 +24,19 @@ pub(crate) enum Speech {
     PromptBlocked,
 }
 
+/// How an answer is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One `GenerateContentResponse`.
+    Whole,
+    /// Several.
+    Frames,
+    /// OpenAI's `chat.completion`.
+    Completion,
+    /// OpenAI's chunks of one.
+    Chunk,
+}
+
 /// An answer before it is written down.
 #[derive(Debug)]
 pub(crate) struct Chat {
@@ -34,6 +48,7 @@ pub(crate) struct Chat {
     prompt_tokens: u64,
     thought_tokens: u64,
     frames: usize,
+    shape: Shape,
 }
 
 impl Chat {
@@ -61,7 +76,13 @@ impl Chat {
             prompt_tokens: request.prompt_tokens(),
             thought_tokens: if speech == Speech::Text { wanted.thought_tokens } else { 0 },
             frames: wanted.frames.max(1),
+            shape: Shape::Whole,
         }
+    }
+
+    /// The same, written down in another way.
+    pub(crate) fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
     }
 
     /// The whole answer; without `finished` the finish reason is left out.
@@ -87,6 +108,20 @@ impl Chat {
 
     /// One `GenerateContentResponse` with `text` of the answer and the `words` of it so far.
     fn write(&self, text: &str, words: u64, finished: bool, last: bool) -> Written {
+        let completion = words + self.thought_tokens;
+        let tokens = Tokens { prompt: self.prompt_tokens, completion };
+        if matches!(self.shape, Shape::Completion | Shape::Chunk) {
+            let json = compat::completion(&Piece {
+                id: &self.id,
+                model: &self.model,
+                text,
+                finish_reason: finished.then_some(self.finish_reason),
+                prompt_tokens: tokens.prompt,
+                completion_tokens: tokens.completion,
+                chunk: self.shape == Shape::Chunk,
+            });
+            return Written { json, tokens, last };
+        }
         let parts = [Part { text }];
         let content = Content { parts: (self.speech == Speech::Text).then_some(&parts[..]), role: "model" };
         let malformed = self.speech == Speech::MalformedFunctionCall;
@@ -98,7 +133,6 @@ impl Chat {
             index: 0,
         }];
         let blocked = self.speech == Speech::PromptBlocked;
-        let completion = words + self.thought_tokens;
         let response = Generated {
             candidates: (!blocked).then_some(&candidate[..]),
             prompt_feedback: blocked.then_some(PromptFeedback { block_reason: "PROHIBITED_CONTENT" }),
@@ -115,7 +149,7 @@ impl Chat {
         Written {
             // Writing strings and numbers into memory cannot fail.
             json: serde_json::to_vec(&response).unwrap_or_default(),
-            tokens: Tokens { prompt: self.prompt_tokens, completion },
+            tokens,
             last,
         }
     }

@@ -38,6 +38,12 @@ pub struct Tally {
     pub cut: u64,
     /// The client went away before the end.
     pub left: u64,
+    /// Frames that were sent in streams under `left`, all together.
+    #[serde(default)]
+    pub frames_left: u64,
+    /// Frames that were sent in the longest of them.
+    #[serde(default)]
+    pub most_frames_left: u64,
     /// Running now.
     pub in_flight: u64,
     /// Tokens of the answers under `ok`.
@@ -61,6 +67,8 @@ impl Tally {
         }
         self.cut += other.cut;
         self.left += other.left;
+        self.frames_left += other.frames_left;
+        self.most_frames_left = self.most_frames_left.max(other.most_frames_left);
         self.in_flight += other.in_flight;
         self.tokens.add(other.tokens);
         self.tokens_cut.add(other.tokens_cut);
@@ -148,7 +156,7 @@ impl Counters {
             tally.requests += 1;
             tally.in_flight += 1;
         }
-        Attempt { cell, ended: false, tokens: Tokens::default() }
+        Attempt { cell, ended: false, tokens: Tokens::default(), frames: 0 }
     }
 
     pub(crate) fn unauthenticated(&self) {
@@ -210,12 +218,18 @@ pub(crate) struct Attempt {
     cell: Cell,
     ended: bool,
     tokens: Tokens,
+    frames: u64,
 }
 
 impl Attempt {
     /// Remembers the usage reported so far; it is cumulative, as Gemini's is.
     pub(crate) fn report(&mut self, tokens: Tokens) {
         self.tokens = tokens;
+    }
+
+    /// Notes a frame that goes out.
+    pub(crate) fn frame(&mut self) {
+        self.frames += 1;
     }
 
     pub(crate) fn ok(&mut self) {
@@ -251,7 +265,12 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.end(|tally| tally.left += 1);
+        let frames = self.frames;
+        self.end(|tally| {
+            tally.left += 1;
+            tally.frames_left += frames;
+            tally.most_frames_left = tally.most_frames_left.max(frames);
+        });
     }
 }
 
@@ -271,7 +290,10 @@ mod tests {
         let mut cut = begin();
         cut.report(tokens);
         cut.cut();
-        drop(begin());
+        let mut left = begin();
+        left.frame();
+        left.frame();
+        drop(left);
         let running = begin();
         counters.begin(Purpose::Probe, "k", "").ok();
         let counts = counters.read();
@@ -281,6 +303,8 @@ mod tests {
             refused: BTreeMap::from([(429, 1)]),
             cut: 1,
             left: 1,
+            frames_left: 2,
+            most_frames_left: 2,
             in_flight: 1,
             tokens,
             tokens_cut: tokens,

@@ -2,15 +2,17 @@
 //!
 //! In: the request and how it is to be treated. Out: a response. Never here: waiting, or the wording of an error.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::answer::{Chat, Frames, Speech};
+use crate::answer::{Chat, Frames, Shape, Speech};
 use crate::behaviour::{Behaviour, Treatment};
 use crate::catalogue;
+use crate::compat;
 use crate::counts::{Attempt, Tokens};
 use crate::embedding;
 use crate::playback::{Ending, Framing, Playback, Source};
@@ -73,8 +75,8 @@ impl<'a> Exchange<'a> {
             Ok(reply) => reply,
             Err(refusal) => {
                 attempt.refused(refusal.status);
-                let in_array =
-                    self.call.method == "streamGenerateContent" && self.framing() == Framing::Array;
+                let in_array = self.call.compat
+                    || (self.call.method == "streamGenerateContent" && self.framing() == Framing::Array);
                 return refuse(&refusal, in_array);
             }
         };
@@ -94,20 +96,23 @@ impl<'a> Exchange<'a> {
             Reply::Stream(frames, framing, ending) => {
                 let source = Source::Frames(frames, framing);
                 let body = Playback { source, ending, between_frames, attempt }.into_body();
-                with_type(body, if framing == Framing::Sse { EVENTS } else { JSON })
+                with_type(body, if framing == Framing::Array { JSON } else { EVENTS })
             }
             Reply::Script(script) => scripted(script, between_frames, attempt),
         }
     }
 
     fn reply(&self) -> Result<Reply<'a>, Refusal> {
-        let Call { model, method } = self.call;
+        let Call { model, method, compat } = self.call;
         if let Some(refusal) = refusal::of(self.treatment.kind, self.asked()) {
             return Err(refusal);
         }
         if method == "list" {
             let Parameters { page_size, page_token, .. } = self.parameters;
             let models = &self.scenario.scenario.models;
+            if compat {
+                return Ok(Reply::Json(compat::models(models).to_string().into_bytes(), Tokens::default()));
+            }
             let page = catalogue::list(models, page_size.as_deref(), page_token.as_deref())?;
             return Ok(Reply::Json(page.to_string().into_bytes(), Tokens::default()));
         }
@@ -118,8 +123,8 @@ impl<'a> Exchange<'a> {
             .map_err(|_| Refusal::invalid_argument("Invalid JSON payload received. Unexpected token."))?;
         match method {
             "get" => {
-                let json = catalogue::describe(model).to_string().into_bytes();
-                Ok(Reply::Json(json, Tokens::default()))
+                let model = if compat { compat::model(model) } else { catalogue::describe(model) };
+                Ok(Reply::Json(model.to_string().into_bytes(), Tokens::default()))
             }
             "countTokens" => {
                 let total = request::parse::<CountTokens>(body)?.tokens();
@@ -127,7 +132,13 @@ impl<'a> Exchange<'a> {
                 let json = json!({"totalTokens": total, "promptTokensDetails": details});
                 Ok(Reply::Json(json.to_string().into_bytes(), Tokens::default()))
             }
-            "generateContent" | "streamGenerateContent" => self.chat(body),
+            "generateContent" if compat => {
+                let (generate, stream) = compat::generate(body)?;
+                let shape = if stream { Shape::Chunk } else { Shape::Completion };
+                self.chat(&generate, body, shape)
+            }
+            "generateContent" => self.chat(body, body, Shape::Whole),
+            "streamGenerateContent" => self.chat(body, body, Shape::Frames),
             "embedContent" => {
                 let item: Embed = request::parse(body)?;
                 let usage = self.scenario.scenario.embedding_usage;
@@ -135,18 +146,24 @@ impl<'a> Exchange<'a> {
                 self.embedded(body, json, 1, embedding::tokens(std::slice::from_ref(&item)))
             }
             "batchEmbedContents" => {
-                let batch: BatchEmbed = request::parse(body)?;
+                let asked = if compat { Cow::Owned(compat::batch(body)?) } else { Cow::Borrowed(body) };
+                let batch: BatchEmbed = request::parse(&asked)?;
                 embedding::check(&batch)?;
                 let usage = self.scenario.scenario.embedding_usage;
-                let json = embedding::many(model, &batch, usage)?;
+                let json = if compat {
+                    compat::vectors(model, &batch)?
+                } else {
+                    embedding::many(model, &batch, usage)?
+                };
                 self.embedded(body, json, batch.requests.len(), embedding::tokens(&batch.requests))
             }
             _ => Err(refusal::not_found(model, method)),
         }
     }
 
-    fn chat(&self, body: &str) -> Result<Reply<'a>, Refusal> {
-        let request: Generate = request::parse(body)?;
+    /// `generate` is what is asked, in the Gemini API's words, `body` what was sent.
+    fn chat(&self, generate: &str, body: &str, shape: Shape) -> Result<Reply<'a>, Refusal> {
+        let request: Generate = request::parse(generate)?;
         request.check()?;
         self.admit(Cost { requests: 1, input_tokens: request.prompt_tokens() })?;
         if let Some(script) = self.script(body) {
@@ -161,7 +178,8 @@ impl<'a> Exchange<'a> {
         };
         let id = self.server.next_id();
         let chat = Chat::new(id, self.call.model, &request, &self.scenario.scenario.answer, speech);
-        if self.call.method == "streamGenerateContent" {
+        let chat = chat.shaped(shape);
+        if matches!(shape, Shape::Frames | Shape::Chunk) {
             let ending = match kind {
                 Behaviour::Cut => Ending::Cut(after_frames),
                 Behaviour::ErrorMidStream => Ending::ErrorEvent(after_frames, refusal::overloaded()),
@@ -209,6 +227,7 @@ impl<'a> Exchange<'a> {
 
     fn framing(&self) -> Framing {
         match self.parameters.alt.as_deref() {
+            _ if self.call.compat => Framing::OpenAi,
             Some("sse") => Framing::Sse,
             _ => Framing::Array,
         }

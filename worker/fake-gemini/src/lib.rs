@@ -25,6 +25,7 @@ mod answer;
 mod behaviour;
 mod catalogue;
 mod clock;
+mod compat;
 mod control;
 mod counts;
 mod embedding;

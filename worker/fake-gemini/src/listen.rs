@@ -20,9 +20,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::control;
 use crate::record::Received;
 use crate::server::{self, Call, CloseConnection, Server};
+use crate::{compat, control};
 
 /// Accepts connections for ever. Every one is a task of this future's own set and ends with it.
 pub(crate) async fn accept(listener: TcpListener, server: Arc<Server>) {
@@ -69,6 +69,10 @@ fn routes(server: Arc<Server>) -> Router {
     Router::new()
         .route("/v1beta/models", get(list))
         .route("/v1beta/models/{call}", post(call).get(describe))
+        .route("/v1beta/openai/chat/completions", post(complete))
+        .route("/v1beta/openai/embeddings", post(embed))
+        .route("/v1beta/openai/models", get(list_for_openai))
+        .route("/v1beta/openai/models/{model}", get(describe_for_openai))
         .merge(control::routes())
         .fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
         .method_not_allowed_fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
@@ -83,7 +87,52 @@ async fn list(
     headers: HeaderMap,
 ) -> Response<Body> {
     let received = Received { method, uri, headers, body: Bytes::new() };
-    server.answer(Call { model: "", method: "list" }, received).await
+    server.answer(Call { model: "", method: "list", compat: false }, received).await
+}
+
+async fn list_for_openai(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let received = Received { method, uri, headers, body: Bytes::new() };
+    server.answer(Call { model: "", method: "list", compat: true }, received).await
+}
+
+async fn describe_for_openai(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let received = Received { method, uri, headers, body: Bytes::new() };
+    server.answer(Call { model: &model, method: "get", compat: true }, received).await
+}
+
+async fn complete(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let model = compat::model_in(&body);
+    let received = Received { method, uri, headers, body };
+    server.answer(Call { model: &model, method: "generateContent", compat: true }, received).await
+}
+
+async fn embed(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let model = compat::model_in(&body);
+    let received = Received { method, uri, headers, body };
+    server.answer(Call { model: &model, method: "batchEmbedContents", compat: true }, received).await
 }
 
 async fn describe(
@@ -94,7 +143,7 @@ async fn describe(
     headers: HeaderMap,
 ) -> Response<Body> {
     let received = Received { method, uri, headers, body: Bytes::new() };
-    server.answer(Call { model: &model, method: "get" }, received).await
+    server.answer(Call { model: &model, method: "get", compat: false }, received).await
 }
 
 async fn call(
@@ -109,5 +158,5 @@ async fn call(
         return server::no_such_path(uri.path());
     };
     let received = Received { method, uri, headers, body };
-    server.answer(Call { model, method: called }, received).await
+    server.answer(Call { model, method: called, compat: false }, received).await
 }

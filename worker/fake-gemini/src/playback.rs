@@ -19,6 +19,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Framing {
     /// `data: {…}` with CRLF line ends, for `alt=sse`.
     Sse,
+    /// `data: {…}`, and `data: [DONE]` at the end, as OpenAI does it.
+    OpenAi,
     /// One JSON array over the whole body.
     Array,
 }
@@ -88,6 +90,7 @@ impl State {
         }
         let item = self.next_item();
         self.sent += 1;
+        self.playback.attempt.frame();
         item.map(|item| (item, self))
     }
 
@@ -180,6 +183,8 @@ async fn flushed() {
 fn wrap(frame: &Written, framing: Framing, first: bool) -> Bytes {
     let (before, after): (&[u8], &[u8]) = match (framing, first, frame.last) {
         (Framing::Sse, _, _) => (b"data: ", b"\r\n\r\n"),
+        (Framing::OpenAi, _, false) => (b"data: ", b"\n\n"),
+        (Framing::OpenAi, _, true) => (b"data: ", b"\n\ndata: [DONE]\n\n"),
         (Framing::Array, true, false) => (b"[", b"\n"),
         (Framing::Array, true, true) => (b"[", b"\n]"),
         (Framing::Array, false, false) => (b",\r\n", b"\n"),

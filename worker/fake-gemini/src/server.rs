@@ -63,6 +63,8 @@ pub(crate) struct Call<'a> {
     pub model: &'a str,
     /// What follows the colon; `list` and `get` for the two calls that have none.
     pub method: &'a str,
+    /// Whether it came to Google's OpenAI endpoint.
+    pub compat: bool,
 }
 
 impl Call<'_> {
@@ -130,7 +132,7 @@ impl Server {
             Ok(identified) => identified,
             Err(refusal) => {
                 self.counters.unauthenticated();
-                return refuse(&refusal, false);
+                return refuse(&refusal, call.compat);
             }
         };
         let mut attempt = self.counters.begin(call.purpose(), &key, call.model);
@@ -206,6 +208,14 @@ fn identify(received: &Received, call: Call) -> Result<(String, Parameters), Ref
     let query = Query::<Parameters>::try_from_uri(&received.uri);
     let Query(mut parameters) = query.map_err(|error| Refusal::invalid_argument(&error.body_text()))?;
     let key = match credential {
+        Credential::Authorization if call.compat => {
+            let value = received.headers.get("authorization");
+            let value = String::from_utf8_lossy(value.map_or(&[], HeaderValue::as_bytes)).into_owned();
+            value.strip_prefix("Bearer ").unwrap_or_default().to_owned()
+        }
+        _ if call.compat => {
+            return Err(Refusal::invalid_argument("Missing or invalid Authorization header."));
+        }
         Credential::Header => {
             let value = received.headers.get("x-goog-api-key");
             String::from_utf8_lossy(value.map_or(&[], HeaderValue::as_bytes)).into_owned()

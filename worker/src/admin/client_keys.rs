@@ -1,10 +1,8 @@
 //! Client keys: list, create, rotate, revoke.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 use pool_shared::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
@@ -15,9 +13,11 @@ use serde_json::{Map, Value};
 
 use super::audit::{difference, fields};
 use super::pools::check_models;
+use super::tokens::check_name;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::crypto::TokenTag;
 use crate::host::{AdminHost, Clock, Random};
+use crate::networks;
 use crate::pool::{Fact, Subject};
 use crate::service::lock;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey};
@@ -53,7 +53,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn create_client_key(&self, reference: &str, create: ClientKeyCreate) -> Answer {
         let pool = self.pool(reference).await?;
-        check_name(&create.name)?;
+        check_name("a client key", &create.name)?;
         check_models(&create.allowed_models)?;
         let rules = ClientKeyRules {
             limits: create.limits,
@@ -81,7 +81,7 @@ impl<H: AdminHost> Context<'_, H> {
         update: ClientKeyUpdate,
     ) -> Answer {
         let pool = self.pool(reference).await?;
-        check_name(update.name.as_deref().unwrap_or_default())?;
+        check_name("a client key", update.name.as_deref().unwrap_or_default())?;
         check_models(update.allowed_models.as_deref().unwrap_or_default())?;
         let expires_at = match update.expires_in_s {
             None => None,
@@ -126,7 +126,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     fn imported(&self, number: usize, imported: ImportedClientKey) -> Result<NewClientKey, AdminError> {
-        check_name(&imported.name)?;
+        check_name("a client key", &imported.name)?;
         let text = imported.key.expose();
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !IMPORTED_LENGTHS.contains(&text.len()) {
@@ -235,16 +235,6 @@ fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
     ClientKey { id, name, hint, created_at, expires_at, last_used_at: None, weak, rules }
 }
 
-fn check_name(name: &str) -> Result<(), AdminError> {
-    if name.chars().count() > bounds::NAME || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid(format!(
-            "a client key's name has at most {} characters, none of control",
-            bounds::NAME
-        )));
-    }
-    Ok(())
-}
-
 /// Networks in their usual form; an address is a network of one.
 fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
     if networks.len() > bounds::NETWORKS {
@@ -252,10 +242,11 @@ fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
         return Err(AdminError::Invalid(message));
     }
     let parse = |text: &String| {
-        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let shown: String = text.chars().take(50).collect();
-        let problem = || AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"));
-        network.map(|network| network.trunc().to_string()).map_err(|_| problem())
+        let network = networks::parse(text).ok_or_else(|| {
+            let shown: String = text.chars().take(50).collect();
+            AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"))
+        })?;
+        Ok(network.trunc().to_string())
     };
     networks.iter().map(parse).collect()
 }

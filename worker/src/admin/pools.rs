@@ -41,6 +41,7 @@ impl<H: AdminHost> Context<'_, H> {
             aliases: create.aliases,
             fallbacks: create.fallbacks,
             sticky: create.sticky,
+            pass_through: create.pass_through,
             translation: create.translation.into_settings(),
         };
         check_settings(&settings.aliases, &settings.fallbacks)?;

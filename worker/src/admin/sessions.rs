@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use pool_shared::{API_VERSION, Login, LoginResponse, TokenKind, WhoAmI};
 
-use super::tokens::{check_token_name, lifetime};
+use super::tokens::{check_name, lifetime};
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
 use crate::host::{AdminHost, Clock};
@@ -66,7 +66,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn login(&self, login: Login) -> Answer {
         self.check_password(login.password.expose()).await?;
         let lifetime = lifetime(login.expires_in_s, DEFAULT_LIFETIME)?;
-        check_token_name(&login.name)?;
+        check_name("a token", &login.name)?;
         let (token, stored) = self.new_token(login.name, lifetime, None, None);
         let hash = self.service.vault.token_hash(token.expose());
         let change = self.change_by(&stored, "token.login", None, Some(stored.id.to_string()));

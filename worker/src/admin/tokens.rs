@@ -76,7 +76,7 @@ impl<H: AdminHost> Context<'_, H> {
             None => None,
         };
         let lifetime = lifetime(create.expires_in_s, DEFAULT_LIFETIME)?;
-        check_token_name(&create.name)?;
+        check_name("a token", &create.name)?;
         let (secret, stored) = self.new_token(create.name, lifetime, scopes, pool);
         let after = fields([
             ("name", stored.name.as_str().into()),
@@ -200,9 +200,10 @@ pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Durati
     Ok(lifetime)
 }
 
-pub(super) fn check_token_name(name: &str) -> Result<(), AdminError> {
+/// Checks the name that people give to `what`, a token or a client key.
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), AdminError> {
     if name.chars().count() > bounds::NAME || name.chars().any(char::is_control) {
-        let message = format!("a token's name has at most {} characters, none of control", bounds::NAME);
+        let message = format!("{what}'s name has at most {} characters, none of control", bounds::NAME);
         return Err(AdminError::Invalid(message));
     }
     Ok(())

@@ -1,12 +1,55 @@
 //! Keyed hashes: HMAC-SHA-256 in hexadecimal, as they stand in the store.
 
-use std::fmt::Write;
-
+use hmac::digest::Key;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::master_key::KEY_LENGTH;
+
+/// The key of a kind of hash.
+#[derive(Clone, ZeroizeOnDrop)]
+pub(super) struct HashKey {
+    bytes: [u8; KEY_LENGTH],
+    /// Where every hash by this key begins: half of the work is done. It clears itself.
+    #[zeroize(skip)]
+    begun: Hmac<Sha256>,
+}
+
+impl HashKey {
+    pub(super) fn new(bytes: [u8; KEY_LENGTH]) -> Self {
+        // HMAC fills a key that is shorter than a block with zeros (RFC 2104, section 2).
+        let mut block = Key::<Hmac<Sha256>>::default();
+        for (place, byte) in block.iter_mut().zip(bytes) {
+            *place = byte;
+        }
+        let begun = Hmac::new(&block);
+        block.zeroize();
+        Self { bytes, begun }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; KEY_LENGTH] {
+        &self.bytes
+    }
+
+    fn hash(&self, text: &str) -> String {
+        let bytes = self.begun.clone().chain_update(text).finalize().into_bytes();
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+        let mut digits = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            digits.push(digit(byte >> 4));
+            digits.push(digit(byte & 15));
+        }
+        digits
+    }
+}
+
+impl PartialEq for HashKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
 
 /// The keyed hash of a client key or an admin token. The token has 238 random bits, so no slow hash
 /// is needed; the key makes a stolen store useless for checking guesses.
@@ -15,8 +58,8 @@ use super::master_key::KEY_LENGTH;
 pub struct TokenHash(String);
 
 impl TokenHash {
-    pub(super) fn new(key: &[u8; KEY_LENGTH], token: &str) -> Self {
-        Self(keyed_hash(key, token))
+    pub(super) fn new(key: &HashKey, token: &str) -> Self {
+        Self(key.hash(token))
     }
 
     /// 64 hexadecimal digits.
@@ -54,8 +97,8 @@ impl TokenTag {
 pub struct KeyDigest(String);
 
 impl KeyDigest {
-    pub(super) fn new(key: &[u8; KEY_LENGTH], gemini_key: &str) -> Self {
-        Self(keyed_hash(key, gemini_key))
+    pub(super) fn new(key: &HashKey, gemini_key: &str) -> Self {
+        Self(key.hash(gemini_key))
     }
 
     /// 64 hexadecimal digits; the first eight are shown as the key's fingerprint.
@@ -63,15 +106,4 @@ impl KeyDigest {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-fn keyed_hash(key: &[u8; KEY_LENGTH], text: &str) -> String {
-    // HMAC takes keys of any length, so this cannot fail; an empty hash would match nothing stored.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
-    mac.update(text.as_bytes());
-    let bytes = mac.finalize().into_bytes();
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,11 +11,11 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use pool_shared::{GeminiKey, KeyId, PoolId};
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::master_key::{KEY_LENGTH, MasterKey};
 use super::sealed::{Cipher, DataKey, OpenError, Sealed};
-use super::token_hash::{KeyDigest, TokenHash};
+use super::token_hash::{HashKey, KeyDigest, TokenHash};
 use crate::host::Random;
 
 /// The sub-keys of the master keys, ready for use. Made once an isolate or process.
@@ -29,10 +29,10 @@ pub struct Vault {
 }
 
 /// The keys of the hashes.
-#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq)]
 struct HashKeys {
-    tokens: [u8; KEY_LENGTH],
-    digests: [u8; KEY_LENGTH],
+    tokens: HashKey,
+    digests: HashKey,
 }
 
 /// Something that is sealed under the master key, and bound to its place.
@@ -77,7 +77,10 @@ impl Vault {
         Self {
             current: cipher(master),
             previous: previous.map(cipher),
-            derived: HashKeys { tokens: oldest.derive("hash tokens"), digests: oldest.derive("digest keys") },
+            derived: HashKeys {
+                tokens: HashKey::new(oldest.derive("hash tokens")),
+                digests: HashKey::new(oldest.derive("digest keys")),
+            },
             settled: OnceLock::new(),
         }
     }
@@ -160,7 +163,7 @@ impl Vault {
     /// The keys of the hashes in the form in which they are stored.
     pub fn seal_hash_keys(&self, random: &impl Random) -> Sealed {
         let HashKeys { tokens, digests } = self.hash_keys();
-        let bytes = Zeroizing::new([tokens.as_slice(), digests].concat());
+        let bytes = Zeroizing::new([tokens.bytes().as_slice(), digests.bytes()].concat());
         self.current.seal(&bytes, &UnderMasterKey::HashKeys.place(), random)
     }
 
@@ -172,7 +175,8 @@ impl Vault {
             Some(sealed) => {
                 let (bytes, _) = self.open(UnderMasterKey::HashKeys, sealed)?;
                 let (tokens, digests) = bytes.split_first_chunk().ok_or(OpenError)?;
-                HashKeys { tokens: *tokens, digests: digests.try_into().map_err(|_| OpenError)? }
+                let digests = digests.try_into().map_err(|_| OpenError)?;
+                HashKeys { tokens: HashKey::new(*tokens), digests: HashKey::new(digests) }
             }
         };
         let others = *self.hash_keys() != keys;

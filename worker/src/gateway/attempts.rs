@@ -1,11 +1,11 @@
 //! One key after another, until an answer is there or there is no sense in going on.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use http::Method;
 use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
@@ -14,7 +14,10 @@ use super::Context;
 use super::callers::Caller;
 use super::calls::Calls;
 use crate::gemini::{ErrorBody, redact_keys};
-use crate::host::{Clock, Egress, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest};
+use crate::host::{
+    Clock, Credential, Egress, Host, JSON, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
+    UpstreamResponse,
+};
 use crate::ledger::Attempt as CountedAttempt;
 use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
@@ -28,7 +31,9 @@ use crate::translate::Usage;
 /// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
 const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long Gemini may be silent in the middle of an answer.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long an answer may take that is read as a whole: from the call to its last byte, or from its headers on.
+const WHOLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// The longest answer that is held in memory whole.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
@@ -93,18 +98,18 @@ impl<'a, H: Host> Attempts<'a, H> {
                 received: None,
             };
             let model_id = self.plan.models().get(model).cloned().unwrap_or_default();
-            let Some((stored, opened)) = pool.key(index).map(|stored| (stored, pool.open(stored))) else {
+            let Some(stored) = pool.key(index) else {
                 self.plan.not_sent();
                 continue;
             };
-            let key = match opened {
+            let key = match pool.open(&stored) {
                 Ok(key) => key,
                 Err(error) => {
                     self.plan.not_sent();
                     service.note(Event {
                         at: now,
                         pool: pool.id.clone(),
-                        key: stored.id.clone(),
+                        key: stored.id,
                         model: model_id,
                         verdict: AttemptOutcome::Key,
                         message: error.to_string(),
@@ -119,7 +124,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
-            let mark = Mark { key: stored.id.clone(), number: self.made };
+            let mark = Mark { key: stored.id, number: self.made };
             let egress = service.egress.at(now);
             return Ok(Attempt { outbound: Outbound { key, egress }, model, mark, record });
         }
@@ -163,13 +168,13 @@ impl Outbound {
     /// A GET.
     pub(super) fn get(self, path: String) -> UpstreamRequest {
         let Self { key, egress } = self;
-        UpstreamRequest { method: Method::GET, path, key, body: None, egress }
+        let credential = Credential::default();
+        UpstreamRequest { method: Method::GET, path, key, credential, body: None, content_type: JSON, egress }
     }
 
     /// A POST of a JSON body.
     pub(super) fn post(self, path: String, body: Bytes) -> UpstreamRequest {
-        let Self { key, egress } = self;
-        UpstreamRequest { method: Method::POST, path, key, body: Some(body), egress }
+        UpstreamRequest { method: Method::POST, body: Some(body), ..self.get(path) }
     }
 }
 
@@ -368,41 +373,47 @@ pub(super) async fn open<H: Host>(
     host: &H,
     request: UpstreamRequest,
 ) -> Result<<H::Upstream as Upstream>::Body, Verdict> {
-    let sending = std::pin::pin!(host.upstream().send(request));
-    let timeout = std::pin::pin!(host.clock().sleep(HEADERS_TIMEOUT));
-    let response = match select(sending, timeout).await {
-        Either::Left((response, _)) => response.map_err(|error| network_fault(&error))?,
-        Either::Right(_) => return Err(network_fault(&UpstreamError::Timeout(HEADERS_TIMEOUT))),
-    };
-    if response.status.is_success() {
-        return Ok(response.body);
-    }
-    // A refusal whose body breaks off is judged by its status and what came of it.
-    let body = read_whole(host, response.body, LONGEST_REFUSAL).await.unwrap_or_default();
-    let body = ErrorBody::parse(&body);
+    let response = send(host, request).await?;
+    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response).await.0) }
+}
+
+/// Sends a request and waits for the headers of its answer, whatever it is.
+pub(super) async fn send<H: Host>(
+    host: &H,
+    request: UpstreamRequest,
+) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, Verdict> {
+    let response = host.clock().within(HEADERS_TIMEOUT, pin!(host.upstream().send(request))).await;
+    let response = response.unwrap_or(Err(UpstreamError::Timeout(HEADERS_TIMEOUT)));
+    response.map_err(|error| network_fault(&error))
+}
+
+/// What an answer other than a success means, and its body, unless that broke off or is too long.
+pub(super) async fn refusal<H: Host>(
+    host: &H,
+    response: UpstreamResponse<impl UpstreamBody>,
+) -> (Verdict, Option<Bytes>) {
+    let whole = read_whole(host, response.body, LONGEST_REFUSAL).await.ok();
+    // One that broke off is judged by its status.
+    let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
     let refusal = Refusal { status: response.status, retry_after: response.retry_after, body: &body };
-    Err(classify(&refusal, host.clock().now(), host.random().next_u64()))
+    (classify(&refusal, host.clock().now(), host.random().next_u64()), whole)
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
+/// and each limit is a timer, which is dear on Workers.
 pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
-    let body = open(host, request).await?;
-    read_whole(host, body, LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
-}
-
-/// A rough count of a body's tokens: four bytes each. An image or a sound in it, a long run without a
-/// space, costs some hundred tokens whatever its size.
-pub(super) fn estimated_tokens(body: &[u8]) -> u64 {
-    const LONGEST_WORD: usize = 2_048;
-    const TOKENS_OF_MEDIA: usize = 300;
-    let words = body.split(|byte| matches!(byte, b' ' | b'"' | b'\\'));
-    let tokens: usize = words
-        .map(|word| match word.len() {
-            length if length > LONGEST_WORD && word.is_ascii() => TOKENS_OF_MEDIA * 4,
-            length => length + 1,
-        })
-        .sum();
-    (tokens / 4) as u64
+    let answer = pin!(async {
+        let mut response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
+        if response.status.is_success() {
+            response.body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
+        } else {
+            Err(refusal(host, response).await.0)
+        }
+    });
+    match host.clock().within(WHOLE_TIMEOUT, answer).await {
+        Some(answer) => answer,
+        None => Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))),
+    }
 }
 
 async fn read_whole<H: Host>(
@@ -410,14 +421,8 @@ async fn read_whole<H: Host>(
     mut body: impl UpstreamBody,
     limit: usize,
 ) -> Result<Bytes, UpstreamError> {
-    let mut whole = Vec::new();
-    while let Some(chunk) = next_chunk(host, &mut body, IDLE_TIMEOUT).await? {
-        whole.extend_from_slice(&chunk);
-        if whole.len() > limit {
-            return Err(UpstreamError::Read(format!("more than {limit} bytes")));
-        }
-    }
-    Ok(whole.into())
+    let whole = host.clock().within(WHOLE_TIMEOUT, pin!(body.whole(limit))).await;
+    whole.unwrap_or(Err(UpstreamError::Timeout(WHOLE_TIMEOUT)))
 }
 
 /// The next piece of an answer, or a timeout when none comes for `idle`.
@@ -426,10 +431,6 @@ pub(super) async fn next_chunk<H: Host>(
     body: &mut impl UpstreamBody,
     idle: Duration,
 ) -> Result<Option<Bytes>, UpstreamError> {
-    let reading = std::pin::pin!(body.chunk());
-    let timeout = std::pin::pin!(host.clock().sleep(idle));
-    match select(reading, timeout).await {
-        Either::Left((chunk, _)) => chunk,
-        Either::Right(_) => Err(UpstreamError::Timeout(idle)),
-    }
+    let chunk = host.clock().within(idle, pin!(body.chunk())).await;
+    chunk.unwrap_or(Err(UpstreamError::Timeout(idle)))
 }

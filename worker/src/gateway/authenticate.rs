@@ -4,13 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode};
 use pool_shared::{PoolId, TokenKind};
 
 use super::snapshots::Lookup;
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host};
+use crate::host::{Clock, Host, MaybeSend};
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, SettleError, lock};
@@ -30,7 +29,7 @@ pub(super) async fn authenticate<H: Host>(
         return Err(ApiError::unauthorized());
     }
     let mut hash = service.vault.token_hash(client_key);
-    let lookup = lock(&service.snapshots).look_up(&hash, host.clock().now());
+    let (lookup, is_use_told) = lock(&service.snapshots).look_up(&hash, host.clock().now());
     let mut follow_up = FollowUp::default();
     let pool = match lookup {
         Lookup::Fresh(pool) => pool,
@@ -57,12 +56,16 @@ pub(super) async fn authenticate<H: Host>(
     if pool.has_expired(&hash, host.clock().now()) {
         return Err(ApiError::unauthorized());
     }
-    if pool.enabled {
-        Ok((pool, hash, follow_up))
-    } else {
+    if !pool.enabled {
         let message = format!("The pool '{}' is switched off.", pool.name);
-        Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message))
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message));
     }
+    if !is_use_told {
+        let now = host.clock().now();
+        lock(&service.runtimes).of(&pool.id, now).callers().used(&hash, now);
+        lock(&service.snapshots).use_told(&hash, now);
+    }
+    Ok((pool, hash, follow_up))
 }
 
 /// The client key, wherever clients put it: `Authorization` with or without `Bearer`, `x-api-key`,
@@ -95,14 +98,11 @@ async fn load<H: Host>(
 /// Gives the store some seconds: one that never answers is one that fails.
 async fn in_time<H: Host, T>(
     host: &H,
-    asking: impl Future<Output = Result<T, StoreError>>,
+    asking: impl Future<Output = Result<T, StoreError>> + MaybeSend,
 ) -> Result<T, StoreError> {
-    match select(pin!(asking), pin!(host.clock().sleep(STORE_PATIENCE))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => {
-            Err(StoreError::Unavailable(format!("no answer within {} s", STORE_PATIENCE.as_secs())))
-        }
-    }
+    let answer = host.clock().within(STORE_PATIENCE, pin!(asking)).await;
+    let late = || StoreError::Unavailable(format!("no answer within {} s", STORE_PATIENCE.as_secs()));
+    answer.unwrap_or_else(|| Err(late()))
 }
 
 /// Learns the keys of the hashes. True: they are others than was thought.
@@ -133,7 +133,7 @@ async fn recheck<H: Host>(
         let usable = lock(&service.snapshots).go_on_in_outage(&pool.id, host.clock().now());
         return if usable { Ok(pool) } else { Err(error) };
     }
-    match lock(&service.snapshots).look_up(hash, host.clock().now()) {
+    match lock(&service.snapshots).look_up(hash, host.clock().now()).0 {
         Lookup::Fresh(pool) | Lookup::Soft(pool) | Lookup::Hard(pool) => Ok(pool),
         Lookup::Unknown | Lookup::Missing => Err(ApiError::unauthorized()),
     }

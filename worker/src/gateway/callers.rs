@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use super::attempts::estimated_tokens;
+use super::estimate::estimated_tokens;
 use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::{CallerRules, Cost, Left, OverLimit, Quota};

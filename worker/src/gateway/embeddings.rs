@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts, estimated_tokens, fetch};
+use super::attempts::{Attempt, Attempts, fetch};
 use super::calls::Calls;
 use super::chat::{soft_failure, with_dropped};
+use super::estimate::estimated_tokens;
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::{Clock, Host};
@@ -58,7 +59,7 @@ async fn embed<H: Host>(
     }
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
-        let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone().into());
+        let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone());
         let body = fetch(host, request).await;
         let now = host.clock().now();
         record.received(now);

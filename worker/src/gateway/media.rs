@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{Either, select, try_join_all};
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use pool_shared::FetchMedia;
 use url::Url;
@@ -121,16 +121,10 @@ async fn fetch_one<H: Host>(
     remote: RemoteMedia,
     spent: &Spent,
 ) -> Result<(String, FetchedMedia), ApiError> {
-    match in_time(host, follow(host, hosts, &remote.url, spent)).await {
+    let fetched = host.clock().within(TIMEOUT, pin!(follow(host, hosts, &remote.url, spent))).await;
+    match fetched.unwrap_or(Err(Fault::Timeout)) {
         Ok(fetched) => Ok((remote.url, fetched)),
         Err(fault) => Err(invalid_url(&remote.param, &format!("The URL could not be fetched: {fault}."))),
-    }
-}
-
-async fn in_time<H: Host, T>(host: &H, fetching: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    match select(pin!(fetching), pin!(host.clock().sleep(TIMEOUT))).await {
-        Either::Left((fetched, _)) => fetched,
-        Either::Right(_) => Err(Fault::Timeout),
     }
 }
 

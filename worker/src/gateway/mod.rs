@@ -1,7 +1,8 @@
-//! The data plane: what callers of a pool talk to, in OpenAI's language.
+//! The data plane: what callers of a pool talk to, in OpenAI's language, and in Gemini's own.
 //!
 //! A request comes in, is authenticated by its client key, translated once, and tried on one Gemini
-//! key after another until an answer is there; the answer goes out translated back. What must never
+//! key after another until an answer is there; the answer goes out translated back. In pools that wish it, other
+//! requests go out and back as they came ([`pass_through`]). What must never
 //! happen here: waiting for storage when the pool is in memory, blaming a key for what it did not do,
 //! trying again after the first byte went to the client, or naming a platform.
 
@@ -12,11 +13,13 @@ mod calls;
 mod chat;
 mod egress;
 mod embeddings;
+mod estimate;
 mod events;
 mod media;
 mod models;
 mod news;
 mod paced;
+mod pass_through;
 mod probe;
 mod rechecks;
 mod routes;
@@ -27,12 +30,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+pub use attempts::IDLE_TIMEOUT;
 pub use chat::{RepairMemory, SignatureMemory};
 pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
-pub use routes::{ROUTES, Route};
+pub use routes::{Asked, Language, Passed, ROUTES, Route};
 pub use snapshots::SnapshotCache;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
@@ -46,6 +50,7 @@ pub(crate) use rechecks::recheck;
 
 use callers::Caller;
 use calls::Calls;
+use pass_through::PassThrough;
 
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
@@ -54,7 +59,7 @@ use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, SetupError, lock};
+use crate::service::{Service, SetupError};
 
 /// One authenticated request on its way through the data plane.
 struct Context<'a, H> {
@@ -86,17 +91,18 @@ where
         return preflight(&request);
     }
     let log = service.log.begin("data", request_id, host.clock().now());
+    let language = Language::of(&request.path);
     let found = check_size(&request).and_then(|()| routes::find(&request.method, &request.path));
     let answered = match found {
         Err(error) => Err((error, routes::allowed_method(&request.path))),
         Ok((route, pattern)) => {
             log.route(request.method.as_str(), pattern);
-            answer(service, host, route, request, log.clone()).await.map_err(|error| (error, None))
+            answer(service, host, route, language, request, log.clone()).await.map_err(|error| (error, None))
         }
     };
     let reply = answered.unwrap_or_else(|(error, allowed)| {
         log.class(error.code.unwrap_or(error.kind));
-        let reply = Reply::error(&error);
+        let reply = language.error(&error);
         match allowed {
             Some(method) => reply.header("allow", method.as_str()),
             None => reply,
@@ -124,15 +130,20 @@ fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
 }
 
 /// The answer of a deployment that lacks a binding or a secret.
-pub(crate) fn not_set_up<H: Host>(error: &SetupError) -> Reply<H> {
+pub(crate) fn not_set_up<H: Host>(path: &str, error: &SetupError) -> Reply<H> {
     let message = format!("The service is not set up: {error}.");
-    readable_by_pages(Reply::error(&ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message)))
+    readable_by_pages(Language::of(path).error(&ApiError::server(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not_set_up",
+        message,
+    )))
 }
 
 async fn answer<H, B>(
     service: &Arc<Service>,
     host: &H,
     route: Route,
+    language: Language,
     request: IncomingRequest<B>,
     log: RequestLog,
 ) -> Result<Reply<H>, ApiError>
@@ -140,10 +151,11 @@ where
     H: Host + Clone,
     B: IncomingBody,
 {
+    if matches!(route, Route::PassThrough(_)) {
+        pass_through::check_credential(&request)?;
+    }
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
     log.pool(&pool.id);
-    let now = host.clock().now();
-    lock(&service.runtimes).of(&pool.id, now).callers().used(&client_key, now);
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
@@ -151,16 +163,14 @@ where
     let calls = Calls::of_a_request();
     let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
-        Route::ChatCompletions | Route::Embeddings => {
-            let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE, host.clock().now());
-            let announced = limits::announced(&request.headers);
-            let announced_share = share(announced.unwrap_or_default());
-            // A client whose body nobody reads does not see why it is refused.
-            let body = if announced_share.is_some() { read(request).await? } else { refuse(request).await? };
-            // Of one that comes in pieces the length shows now.
-            let share = if announced.is_some() { announced_share } else { share(body.len()) };
-            let _share = share.ok_or_else(too_many_large_bodies)?;
-            spend(&context, &route, &body).await
+        Route::ChatCompletions => spend(&context, Spending::Chat, language, request).await?,
+        Route::Embeddings => spend(&context, Spending::Embeddings, language, request).await?,
+        Route::PassThrough(passed) => {
+            let pass = PassThrough::new(&context, passed, &request)?;
+            match request.method {
+                Method::GET => pass.get().await?,
+                _ => spend(&context, Spending::PassThrough(pass), language, request).await?,
+            }
         }
         Route::Models => models::list(&context).await?,
         Route::Model(id) => models::get(&context, &id).await?,
@@ -174,16 +184,39 @@ where
     Ok(Reply { body, ..reply })
 }
 
-/// Answers a request that draws on the limits of its client key, and tells what is left of them.
-async fn spend<H: Host + Clone>(context: &Context<'_, H>, route: &Route, body: &[u8]) -> Reply<H> {
-    let (admitted, headers) = callers::admit(context, body);
-    let answered = match (admitted, route) {
+/// A request that draws on the limits of its client key.
+enum Spending<'a, H> {
+    Chat,
+    Embeddings,
+    PassThrough(PassThrough<'a, H>),
+}
+
+/// Answers such a request, and tells what is left of the limits.
+async fn spend<H: Host + Clone, B: IncomingBody>(
+    context: &Context<'_, H>,
+    spending: Spending<'_, H>,
+    language: Language,
+    request: IncomingRequest<B>,
+) -> Result<Reply<H>, ApiError> {
+    let Context { service, host, .. } = context;
+    let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE, host.clock().now());
+    let announced = limits::announced(&request.headers);
+    let announced_share = share(announced.unwrap_or_default());
+    // A client whose body nobody reads does not see why it is refused.
+    let body = if announced_share.is_some() { read(request).await? } else { refuse(request).await? };
+    // Of one that comes in pieces the length shows now.
+    let share = if announced.is_some() { announced_share } else { share(body.len()) };
+    let _share = share.ok_or_else(too_many_large_bodies)?;
+    let (admitted, headers) = callers::admit(context, &body);
+    // On the heap: each caller up to the host would copy some kilobytes into its own future.
+    let answered = match (admitted, spending) {
         (Err(error), _) => Err(error),
-        (Ok(()), Route::Embeddings) => embeddings::answer(context, body).await,
-        (Ok(()), _) => chat::answer(context, body).await,
+        (Ok(()), Spending::Chat) => Box::pin(chat::answer(context, &body)).await,
+        (Ok(()), Spending::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
+        (Ok(()), Spending::PassThrough(pass)) => Box::pin(pass.post(body)).await,
     };
-    let reply = answered.unwrap_or_else(|error| Reply::error(&error));
-    headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value))
+    let reply = answered.unwrap_or_else(|error| language.error(&error));
+    Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value)))
 }
 
 async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {

@@ -114,13 +114,19 @@ fn asked_for_with_suffix<H: Host>(
     } else {
         (name, ModelSuffix::default())
     };
+    Ok((allowed(context, name)?, suffix))
+}
+
+/// The Gemini model of a name, if the pool and the client key may use it.
+pub(super) fn allowed<H: Host>(context: &Context<'_, H>, name: &str) -> Result<ModelId, ApiError> {
+    let pool = &context.pool;
     let model = ModelId::parse(name)?;
     let message = if !pool.models.allow(model.as_str()) {
         format!("The model '{model}' is not among the allowed models of the pool '{}'.", pool.name)
     } else if !context.allows(model.as_str()) {
         format!("The model '{model}' is not among the allowed models of this client key.")
     } else {
-        return Ok((model, suffix));
+        return Ok(model);
     };
     let error = ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("model_not_allowed"), message);
     Err(ApiError { param: Some("model".to_owned()), ..error })

@@ -4,18 +4,18 @@
 //! from any attempt. The request has to be one that spends: Gemini lists its models to keys that it refuses
 //! everything else. What must never happen here: a key blamed for a model that nobody has.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use pool_shared::{GeminiKey, KeyId};
 
 use super::attempts::{AttemptRecord, Outbound, fetch};
 use crate::gemini::{GenerateResponse, Method, ModelId};
 use crate::host::{Clock, Host, UpstreamError};
-use crate::openai::ApiError;
+use crate::openai::{ApiError, json};
 use crate::pool::{Cause, Cost, Snapshot, Verdict, network_fault};
 use crate::service::{Service, lock};
 use crate::translate::Usage;
@@ -149,14 +149,12 @@ async fn ask<H: Host>(host: &H, outbound: Outbound, model: &ModelId) -> Result<U
     } else {
         outbound.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
     };
-    let asking = std::pin::pin!(fetch(host, request));
-    let timeout = std::pin::pin!(host.clock().sleep(PATIENCE));
-    let body = match select(asking, timeout).await {
-        Either::Left((answer, _)) => answer?,
-        Either::Right(_) => return Err(network_fault(&UpstreamError::Timeout(PATIENCE))),
+    let Some(body) = host.clock().within(PATIENCE, pin!(fetch(host, request))).await else {
+        return Err(network_fault(&UpstreamError::Timeout(PATIENCE)));
     };
+    let body = body?;
     // An answer is an answer, whatever stands in it; only its cost is of interest.
-    let answer: Option<GenerateResponse> = serde_json::from_slice(&body).ok();
+    let answer: Option<GenerateResponse> = json::read(&body).ok();
     let usage = answer.as_ref().and_then(|answer| answer.usage_metadata.as_ref());
     Ok(usage.map(Usage::from).unwrap_or_default())
 }

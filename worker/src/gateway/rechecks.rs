@@ -29,7 +29,7 @@ pub(crate) async fn recheck<H: Host>(service: &Arc<Service>, host: &H) {
                 return;
             }
             left -= 1;
-            let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(key)) else { continue };
+            let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(&key)) else { continue };
             probe_member(service, host, &snapshot, &id, &key, &models).await;
         }
     }

@@ -1,5 +1,6 @@
-//! The data plane's routes. Each stands under `/v1`, under `/api` and at the root, so that Open WebUI
-//! and SDKs work with any of the three as their base URL.
+//! The data plane's routes. Those of the OpenAI API stand under `/v1`, under `/api` and at the root, so that Open WebUI
+//! and SDKs work with any of the three as their base URL. Those under `/v1beta` are Gemini's own, and those of its own
+//! OpenAI endpoint.
 
 use std::sync::OnceLock;
 
@@ -7,7 +8,9 @@ use http::Method;
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 
+use crate::host::Host;
 use crate::openai::ApiError;
+use crate::reply::Reply;
 
 /// What a path and a method ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +25,62 @@ pub enum Route {
     Model(String),
     /// `POST /api/chat/completed`, which Open WebUI's older versions call after each chat.
     ChatCompleted,
+    /// What goes to Gemini as it came.
+    PassThrough(Passed),
 }
+
+/// What a request asks for that goes to Gemini as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Of which of Gemini's APIs.
+    pub language: Language,
+    /// What of it.
+    pub asked: Asked,
+}
+
+/// See [`Passed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `GET models`
+    Models,
+    /// `GET models/{id}`
+    Model(String),
+    /// `POST models/{id}:{method}`
+    Method(String, &'static str),
+    /// `POST` to a path that names no model: its body does.
+    OfBody(&'static str),
+}
+
+/// Which API a caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// OpenAI's.
+    OpenAi,
+    /// Gemini's own.
+    Gemini,
+}
+
+impl Language {
+    /// What is spoken at a path, whether there is a route or not.
+    pub(super) fn of(path: &str) -> Self {
+        let below =
+            |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below("/v1beta") && !below("/v1beta/openai") { Self::Gemini } else { Self::OpenAi }
+    }
+
+    /// An error in the API's envelope.
+    pub(super) fn error<H: Host>(self, error: &ApiError) -> Reply<H> {
+        match self {
+            Self::OpenAi => Reply::error(error),
+            Self::Gemini => Reply::gemini_error(error),
+        }
+    }
+}
+
+/// The methods of Gemini's models that any key serves alike. What makes a file, a cache or a batch belongs to the
+/// project of one key.
+const METHODS: [&str; 5] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
@@ -31,15 +89,11 @@ enum Endpoint {
     Models,
     Model,
     ChatCompleted,
-}
-
-impl Endpoint {
-    const fn method(self) -> Method {
-        match self {
-            Self::ChatCompletions | Self::Embeddings | Self::ChatCompleted => Method::POST,
-            Self::Models | Self::Model => Method::GET,
-        }
-    }
+    GeminiModels,
+    GeminiModel,
+    GoogleOf(&'static str),
+    GoogleModels,
+    GoogleModel,
 }
 
 /// Every path that the data plane answers on.
@@ -57,9 +111,26 @@ pub const ROUTES: &[&str] = &[
     "/api/models/{*id}",
     "/models/{*id}",
     "/api/chat/completed",
+    "/v1beta/models",
+    "/v1beta/models/{*id}",
+    "/v1beta/openai/chat/completions",
+    "/v1beta/openai/embeddings",
+    "/v1beta/openai/models",
+    "/v1beta/openai/models/{*id}",
 ];
 
 fn endpoint_of(pattern: &str) -> Endpoint {
+    if let Some(path) = pattern.strip_prefix("/v1beta/openai") {
+        return match path {
+            "/chat/completions" => Endpoint::GoogleOf("chat/completions"),
+            "/embeddings" => Endpoint::GoogleOf("embeddings"),
+            "/models" => Endpoint::GoogleModels,
+            _ => Endpoint::GoogleModel,
+        };
+    }
+    if let Some(path) = pattern.strip_prefix("/v1beta") {
+        return if path == "/models" { Endpoint::GeminiModels } else { Endpoint::GeminiModel };
+    }
     let path = pattern.strip_prefix("/v1").or_else(|| pattern.strip_prefix("/api")).unwrap_or(pattern);
     match path {
         "/chat/completions" => Endpoint::ChatCompletions,
@@ -83,29 +154,52 @@ fn router() -> &'static Router<(Endpoint, &'static str)> {
     })
 }
 
+/// The route at a path, the one method that it takes, and its pattern.
+fn at(path: &str) -> Option<(Route, Method, &'static str)> {
+    let found = router().at(path).ok()?;
+    let (endpoint, pattern) = *found.value;
+    let id = || {
+        let id = found.params.get("id").unwrap_or_default();
+        percent_decode_str(id).decode_utf8_lossy().into_owned()
+    };
+    let passed = |language, asked| Route::PassThrough(Passed { language, asked });
+    let (route, method) = match endpoint {
+        Endpoint::ChatCompletions => (Route::ChatCompletions, Method::POST),
+        Endpoint::Embeddings => (Route::Embeddings, Method::POST),
+        Endpoint::Models => (Route::Models, Method::GET),
+        Endpoint::ChatCompleted => (Route::ChatCompleted, Method::POST),
+        Endpoint::Model => (Route::Model(id()), Method::GET),
+        Endpoint::GeminiModels => (passed(Language::Gemini, Asked::Models), Method::GET),
+        Endpoint::GeminiModel => {
+            let (asked, method) = of_model(id())?;
+            (passed(Language::Gemini, asked), method)
+        }
+        Endpoint::GoogleOf(path) => (passed(Language::OpenAi, Asked::OfBody(path)), Method::POST),
+        Endpoint::GoogleModels => (passed(Language::OpenAi, Asked::Models), Method::GET),
+        Endpoint::GoogleModel => (passed(Language::OpenAi, Asked::Model(id())), Method::GET),
+    };
+    Some((route, method, pattern))
+}
+
+/// What stands behind `/v1beta/models/`: a model, or a model and a method of it.
+fn of_model(id: String) -> Option<(Asked, Method)> {
+    let Some((model, method)) = id.rsplit_once(':') else { return Some((Asked::Model(id), Method::GET)) };
+    let method = METHODS.into_iter().find(|known| *known == method)?;
+    Some((Asked::Method(model.to_owned(), method), Method::POST))
+}
+
 /// The one method that a path takes; none for an unknown path.
 pub(super) fn allowed_method(path: &str) -> Option<Method> {
-    router().at(path).ok().map(|found| found.value.0.method())
+    at(path).map(|(_, method, _)| method)
 }
 
 /// Finds the route of a request, and its pattern: 404 for an unknown path, 405 for a wrong method.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), ApiError> {
-    let found = router().at(path).map_err(|_| ApiError::not_found(method.as_str(), path))?;
-    let (endpoint, pattern) = *found.value;
-    if *method != endpoint.method() {
-        return Err(ApiError::method_not_allowed(method.as_str(), path));
+    match at(path) {
+        Some((route, taken, pattern)) if *method == taken => Ok((route, pattern)),
+        Some(_) => Err(ApiError::method_not_allowed(method.as_str(), path)),
+        None => Err(ApiError::not_found(method.as_str(), path)),
     }
-    let route = match endpoint {
-        Endpoint::ChatCompletions => Route::ChatCompletions,
-        Endpoint::Embeddings => Route::Embeddings,
-        Endpoint::Models => Route::Models,
-        Endpoint::ChatCompleted => Route::ChatCompleted,
-        Endpoint::Model => {
-            let id = found.params.get("id").unwrap_or_default();
-            Route::Model(percent_decode_str(id).decode_utf8_lossy().into_owned())
-        }
-    };
-    Ok((route, pattern))
 }
 
 #[cfg(test)]
@@ -118,7 +212,7 @@ mod tests {
     fn every_pattern_is_found_with_its_own_method_only() {
         for pattern in ROUTES {
             let path = pattern.replace("{*id}", "gemini-3.5-flash");
-            let (right, wrong) = match endpoint_of(pattern).method() {
+            let (right, wrong) = match allowed_method(&path).unwrap() {
                 Method::GET => (Method::GET, Method::POST),
                 _ => (Method::POST, Method::GET),
             };
@@ -134,6 +228,48 @@ mod tests {
         assert_eq!(route, Route::Model("models/gemini-3.5-flash".to_owned()));
         let (route, _) = find(&Method::GET, "/models/models/x").unwrap();
         assert_eq!(route, Route::Model("models/x".to_owned()));
+    }
+
+    #[test]
+    fn a_method_of_a_model_stands_behind_its_colon() {
+        for path in
+            ["/v1beta/models/gemini-3.5-flash:countTokens", "/v1beta/models/gemini-3.5-flash%3AcountTokens"]
+        {
+            let (route, pattern) = find(&Method::POST, path).unwrap();
+            assert_eq!(pattern, "/v1beta/models/{*id}");
+            let asked = Asked::Method("gemini-3.5-flash".to_owned(), "countTokens");
+            assert_eq!(route, Route::PassThrough(Passed { language: Language::Gemini, asked }));
+            assert_eq!(find(&Method::GET, path).unwrap_err().status, StatusCode::METHOD_NOT_ALLOWED);
+        }
+        for path in [
+            "/v1beta/models/gemini-3.5-flash:batchGenerateContent",
+            "/v1beta/models/gemini-3.5-flash:generatecontent",
+            "/v1beta/models/gemini-3.5-flash:",
+            "/v1beta/files",
+            "/v1beta/cachedContents",
+            "/v1beta/openai",
+            "/v1beta/openai/files",
+            "/upload/v1beta/files",
+        ] {
+            assert_eq!(find(&Method::POST, path).unwrap_err().status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_says_which_language_is_spoken() {
+        for (path, language) in [
+            ("/v1beta/models", Language::Gemini),
+            ("/v1beta/files", Language::Gemini),
+            ("/v1beta", Language::Gemini),
+            ("/v1beta/openaix", Language::Gemini),
+            ("/v1beta/openai/models", Language::OpenAi),
+            ("/v1beta/openai", Language::OpenAi),
+            ("/v1betas", Language::OpenAi),
+            ("/v1/models", Language::OpenAi),
+            ("/models", Language::OpenAi),
+        ] {
+            assert_eq!(Language::of(path), language, "{path}");
+        }
     }
 
     #[test]

@@ -19,11 +19,13 @@ const HARD_AGE: Duration = Duration::from_secs(30);
 const OUTAGE_AGE: Duration = Duration::from_mins(10);
 /// How long a request that checks a snapshot has, before another one tries.
 const REFRESH_LEASE: Duration = Duration::from_secs(5);
+/// How often a pool's runtime is asked whether it is to be told again that a client key is used: it tells once an hour.
+const USE_LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
 /// How long an unknown client key is remembered as unknown.
 const UNKNOWN_AGE: Duration = Duration::from_secs(10);
 /// How many unknown client keys are remembered, so that a flood of them cannot fill the memory.
 const MOST_UNKNOWN: usize = 1_000;
-/// How many Gemini keys all snapshots together may hold: at about 300 bytes each, 30 MB of the 128 MB
+/// How many Gemini keys all snapshots together may hold: at some 130 bytes each, 13 MB of the 128 MB
 /// that an isolate has.
 const MOST_KEYS: usize = 100_000;
 
@@ -31,9 +33,17 @@ const MOST_KEYS: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct SnapshotCache {
     pools: HashMap<PoolId, Cached>,
-    pool_of: HashMap<TokenHash, PoolId>,
+    client_keys: HashMap<TokenHash, Known>,
     unknown: HashMap<TokenHash, Timestamp>,
     trouble: Option<(Timestamp, String)>,
+}
+
+/// A client key of a pool that is held.
+#[derive(Debug)]
+struct Known {
+    pool: PoolId,
+    /// Until when it needs not be told again that the client key is used.
+    use_told_until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -61,24 +71,24 @@ pub(super) enum Lookup {
 }
 
 impl SnapshotCache {
-    pub(super) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> Lookup {
-        let Some(cached) = self.pool_of.get(hash).and_then(|pool| self.pools.get_mut(pool)) else {
-            let known = self.unknown.get(hash).is_some_and(|since| age(*since, now) < UNKNOWN_AGE);
-            return if known { Lookup::Unknown } else { Lookup::Missing };
+    /// Finds the pool of a client key, and whether it was told lately that the client key is used.
+    pub(super) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
+        let known = self.client_keys.get(hash);
+        let is_use_told = known.is_some_and(|known| now < known.use_told_until);
+        let lookup = match known.and_then(|known| self.pools.get_mut(&known.pool)) {
+            Some(cached) => cached.look_up(now),
+            None if self.unknown.get(hash).is_some_and(|since| age(*since, now) < UNKNOWN_AGE) => {
+                Lookup::Unknown
+            }
+            None => Lookup::Missing,
         };
-        cached.used_at = now;
-        let snapshot = Arc::clone(&cached.snapshot);
-        let age = age(cached.checked_at, now);
-        if age < SOFT_AGE {
-            Lookup::Fresh(snapshot)
-        } else if age >= HARD_AGE {
-            let goes_on = cached.outage_until > now && age < OUTAGE_AGE;
-            if goes_on { Lookup::Fresh(snapshot) } else { Lookup::Hard(snapshot) }
-        } else if cached.refreshing_until > now {
-            Lookup::Fresh(snapshot)
-        } else {
-            cached.refreshing_until = now + REFRESH_LEASE;
-            Lookup::Soft(snapshot)
+        (lookup, is_use_told)
+    }
+
+    /// It was told that a client key is used.
+    pub(super) fn use_told(&mut self, hash: &TokenHash, now: Timestamp) {
+        if let Some(known) = self.client_keys.get_mut(hash) {
+            known.use_told_until = now + USE_LOOKED_AT_EVERY;
         }
     }
 
@@ -106,7 +116,8 @@ impl SnapshotCache {
         self.forget(&snapshot.id);
         for hash in snapshot.client_keys() {
             self.unknown.remove(hash);
-            self.pool_of.insert(hash.clone(), snapshot.id.clone());
+            let known = Known { pool: snapshot.id.clone(), use_told_until: Timestamp::MIN };
+            self.client_keys.insert(hash.clone(), known);
         }
         let cached = Cached {
             checked_at: now,
@@ -132,7 +143,7 @@ impl SnapshotCache {
     pub(crate) fn forget(&mut self, pool: &PoolId) {
         if let Some(cached) = self.pools.remove(pool) {
             for hash in cached.snapshot.client_keys() {
-                self.pool_of.remove(hash);
+                self.client_keys.remove(hash);
             }
         }
     }
@@ -187,6 +198,25 @@ impl SnapshotCache {
             let Some(snapshot) = oldest.map(|cached| Arc::clone(&cached.snapshot)) else { return };
             keys -= snapshot.key_count();
             self.forget(&snapshot.id);
+        }
+    }
+}
+
+impl Cached {
+    fn look_up(&mut self, now: Timestamp) -> Lookup {
+        self.used_at = now;
+        let snapshot = Arc::clone(&self.snapshot);
+        let age = age(self.checked_at, now);
+        if age < SOFT_AGE {
+            Lookup::Fresh(snapshot)
+        } else if age >= HARD_AGE {
+            let goes_on = self.outage_until > now && age < OUTAGE_AGE;
+            if goes_on { Lookup::Fresh(snapshot) } else { Lookup::Hard(snapshot) }
+        } else if self.refreshing_until > now {
+            Lookup::Fresh(snapshot)
+        } else {
+            self.refreshing_until = now + REFRESH_LEASE;
+            Lookup::Soft(snapshot)
         }
     }
 }

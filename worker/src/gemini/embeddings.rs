@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SystemInstruction;
-
 /// The body.
 #[derive(Debug, Serialize)]
 pub struct BatchEmbedRequest<'a> {
@@ -17,8 +15,8 @@ pub struct BatchEmbedRequest<'a> {
 pub struct EmbedRequest<'a> {
     /// `models/…`
     pub model: &'a str,
-    /// One part: newer models fuse several parts into one vector.
-    pub content: SystemInstruction<'a>,
+    /// What to embed.
+    pub content: EmbedContent<'a>,
     /// How long the vector is to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_dimensionality: Option<u32>,
@@ -28,6 +26,20 @@ pub struct EmbedRequest<'a> {
     /// Title of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
+}
+
+/// A content of one part: newer models fuse several parts into one vector.
+#[derive(Debug, Serialize)]
+pub struct EmbedContent<'a> {
+    /// The part.
+    pub parts: [EmbedText<'a>; 1],
+}
+
+/// A part of text.
+#[derive(Debug, Serialize)]
+pub struct EmbedText<'a> {
+    /// Never empty.
+    pub text: &'a str,
 }
 
 /// The answer.

@@ -4,6 +4,7 @@
 //! OpenAI's shapes, and nothing here may fail on a member or a value that Gemini introduces tomorrow.
 
 mod embeddings;
+mod envelope;
 mod error;
 mod model_id;
 mod models;
@@ -11,17 +12,21 @@ mod redact;
 mod request;
 mod response;
 
-pub use embeddings::{BatchEmbedRequest, BatchEmbedResponse, EmbedRequest, EmbedUsage, Vector};
+pub use embeddings::{
+    BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, EmbedUsage, Vector,
+};
+pub use envelope::error_document;
 pub use error::{ErrorBody, ErrorReason, Violation};
 pub use model_id::{Method, ModelId};
 pub use models::{Model, ModelPage};
 pub use redact::redact_keys;
 pub use request::{
-    Blob, CallingConfig, CallingMode, Content, FileData, FunctionCall, FunctionDeclaration, FunctionResponse,
-    FunctionResponsePart, GenerateRequest, GenerationConfig, ImageConfig, MediaResolution, Part, PartData,
-    PrebuiltVoice, Role, SpeechConfig, SystemInstruction, ThinkingConfig, Tool, ToolConfig, VoiceConfig,
+    Base64, Blob, CallingConfig, CallingMode, Content, FileData, FunctionCall, FunctionDeclaration,
+    FunctionResponse, FunctionResponsePart, GenerateRequest, GenerationConfig, ImageConfig, MediaResolution,
+    Part, PartData, PrebuiltVoice, RequestSettings, Role, SpeechConfig, SystemInstruction, ThinkingConfig,
+    Tool, ToolConfig, VoiceConfig,
 };
 pub use response::{
     AnswerPart, AnsweredBlob, AnsweredCall, AnsweredContent, AnsweredFile, Candidate, GenerateResponse,
-    ModalityCount, PromptFeedback, RawText, UsageMetadata,
+    ModalityCount, PromptFeedback, UsageMetadata,
 };

@@ -1,19 +1,30 @@
 //! The body of `:generateContent` and `:streamGenerateContent`. Members that are empty are left out.
 
+mod write;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A request. The model stands in the path.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+pub use crate::json_text::Base64;
+use crate::openai::Fragment;
+
+/// A request. The model stands in the path. [`GenerateRequest::write`] makes a body of it.
+#[derive(Debug, Default)]
 pub struct GenerateRequest<'a> {
     /// The conversation; never empty.
     pub contents: Vec<Content<'a>>,
     /// What the model is told beforehand.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub system_instruction: Option<SystemInstruction<'a>>,
+    /// Everything else.
+    pub settings: RequestSettings<'a>,
+}
+
+/// What a request says besides the conversation.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestSettings<'a> {
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool<'a>>,
@@ -44,7 +55,7 @@ pub struct GenerateRequest<'a> {
 }
 
 /// One turn.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Content<'a> {
     /// Whose.
     pub role: Role,
@@ -53,8 +64,7 @@ pub struct Content<'a> {
 }
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The caller, results of its tools included.
     User,
@@ -63,34 +73,29 @@ pub enum Role {
 }
 
 /// A content without a role.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct SystemInstruction<'a> {
     /// Never empty.
     pub parts: Vec<Part<'a>>,
 }
 
 /// One part of a turn.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Part<'a> {
     /// What it is.
-    #[serde(flatten)]
     pub data: PartData<'a>,
     /// What proves that the model itself said this.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub thought_signature: Option<Cow<'a, str>>,
     /// How closely to look at it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub media_resolution: Option<MediaResolution>,
     /// Which piece of a film.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub video_metadata: Option<&'a RawValue>,
 }
 
 impl<'a> Part<'a> {
     /// A part of text.
     #[must_use]
-    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub fn text(text: impl Into<Fragment<'a>>) -> Self {
         PartData::Text(text.into()).into()
     }
 }
@@ -106,7 +111,7 @@ impl<'a> From<PartData<'a>> for Part<'a> {
 #[serde(rename_all = "camelCase")]
 pub enum PartData<'a> {
     /// Text.
-    Text(Cow<'a, str>),
+    Text(Fragment<'a>),
     /// Anything else, in the request itself.
     InlineData(Blob<'a>),
     /// Anything else, by its URI.
@@ -124,7 +129,15 @@ pub struct Blob<'a> {
     /// `image/png`
     pub mime_type: Cow<'a, str>,
     /// Standard base64.
-    pub data: Cow<'a, str>,
+    pub data: Base64<'a>,
+}
+
+impl Blob<'_> {
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Blob<'static> {
+        Blob { mime_type: Cow::Owned(self.mime_type.into_owned()), data: self.data.into_owned() }
+    }
 }
 
 /// A stored file.

@@ -1,34 +1,31 @@
 //! The answer of `:generateContent`, and one frame of `:streamGenerateContent`: the same shape.
 //!
-//! Every member may be absent. Texts and results stay as JSON until someone needs to look inside, so that a stream's
+//! Every member may be absent; a default for each costs less than one for all of a struct. Texts and results stay as JSON until someone needs to look inside, so that a stream's
 //! text goes from frame to frame untouched.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::openai::Text;
+use crate::openai::{RawText, Text};
 
-/// An answer or a frame of one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GenerateResponse<'a> {
+/// An answer or a frame of one. `U` may be a raw value where most of them are thrown away unread.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateResponse<'a, U = UsageMetadata<'a>> {
     /// Mostly one; none when the prompt was blocked.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub candidates: Vec<Candidate<'a>>,
     /// Why there is no candidate.
     #[serde(borrow)]
     pub prompt_feedback: Option<PromptFeedback<'a>>,
     /// Cumulative in streams: the last one counts.
-    #[serde(borrow)]
-    pub usage_metadata: Option<UsageMetadata<'a>>,
+    pub usage_metadata: Option<U>,
     /// The model that answered.
     #[serde(borrow)]
-    pub model_version: Option<Text<'a>>,
+    pub model_version: Option<RawText<'a>>,
     /// The same in all frames of a stream.
     #[serde(borrow)]
-    pub response_id: Option<Text<'a>>,
+    pub response_id: Option<RawText<'a>>,
     /// An error in place of a frame.
     #[serde(borrow)]
     pub error: Option<&'a RawValue>,
@@ -36,7 +33,7 @@ pub struct GenerateResponse<'a> {
 
 /// One answer among several.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Candidate<'a> {
     /// Absent means 0.
     pub index: Option<u32>,
@@ -74,21 +71,21 @@ pub struct Candidate<'a> {
 
 /// What was said.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 pub struct AnsweredContent<'a> {
     /// In order.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub parts: Vec<AnswerPart<'a>>,
 }
 
 /// One part. At most one of the kinds is there; a part of an unknown kind has none.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct AnswerPart<'a> {
     /// Text.
     #[serde(borrow)]
     pub text: Option<RawText<'a>>,
     /// Whether it is a thought.
+    #[serde(default)]
     pub thought: bool,
     /// To be sent back with the part.
     #[serde(borrow)]
@@ -116,50 +113,14 @@ pub struct AnswerPart<'a> {
     pub tool_response: Option<&'a RawValue>,
 }
 
-/// A JSON string that has not been decoded.
-#[derive(Debug, Clone, Copy)]
-pub struct RawText<'a>(&'a RawValue);
-
-impl<'a> RawText<'a> {
-    /// Whether it is `""`.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0.get() == "\"\""
-    }
-
-    /// The JSON, quotes and escapes included.
-    #[must_use]
-    pub fn raw(self) -> &'a RawValue {
-        self.0
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn decode(self) -> Cow<'a, str> {
-        serde_json::from_str::<Text>(self.0.get()).unwrap_or_default().0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawText<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        if raw.get().starts_with('"') {
-            Ok(Self(raw))
-        } else {
-            Err(serde::de::Error::invalid_type(serde::de::Unexpected::Other("no string"), &"a string"))
-        }
-    }
-}
-
 /// A call of one of the caller's functions.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 pub struct AnsweredCall<'a> {
     /// Newer models name their calls.
     #[serde(borrow)]
     pub id: Option<Text<'a>>,
     /// The function.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub name: Text<'a>,
     /// A JSON object.
     #[serde(borrow)]
@@ -168,28 +129,28 @@ pub struct AnsweredCall<'a> {
 
 /// Bytes.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct AnsweredBlob<'a> {
     /// `image/png`
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub mime_type: Text<'a>,
     /// Standard base64.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub data: Text<'a>,
 }
 
 /// A stored file.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct AnsweredFile<'a> {
     /// Where it is.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub file_uri: Text<'a>,
 }
 
 /// Why a prompt was not answered.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct PromptFeedback<'a> {
     /// `SAFETY` and so on.
     #[serde(borrow)]
@@ -201,7 +162,7 @@ pub struct PromptFeedback<'a> {
 
 /// What it took.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct UsageMetadata<'a> {
     /// Tokens in, cached ones included.
     pub prompt_token_count: Option<u64>,
@@ -228,11 +189,12 @@ pub struct UsageMetadata<'a> {
 
 /// How many tokens of one kind.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct ModalityCount<'a> {
     /// `TEXT`, `IMAGE`, `AUDIO`, `VIDEO`, `DOCUMENT`
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub modality: Text<'a>,
     /// How many.
+    #[serde(default)]
     pub token_count: u64,
 }

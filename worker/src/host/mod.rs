@@ -4,24 +4,29 @@
 //! ([`crate::ledger::Ledger`]), calls to Gemini ([`Upstream`]), media from the internet ([`MediaFetch`]),
 //! time ([`Clock`]) and randomness ([`Random`]). Nothing outside this module's two children names a platform.
 //!
-//! *Send or not.* Futures on Workers hold JavaScript values and cannot be `Send`; axum's server
-//! needs them to be. [`MaybeSend`] is `Send` off wasm and nothing on wasm, so one generic core
+//! *Send or not.* Futures on Workers hold JavaScript values and cannot be `Send`; tokio's tasks
+//! have to be. [`MaybeSend`] is `Send` off wasm and nothing on wasm, so one generic core
 //! serves both.
 
 #[cfg(target_arch = "wasm32")]
 pub mod cloudflare;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
+mod random;
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use futures_util::future::{Either, select};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use pool_shared::GeminiKey;
 use url::Url;
+
+pub use random::SystemRandom;
 
 use crate::origin::Origin;
 
@@ -97,6 +102,21 @@ pub trait Clock: MaybeSend + MaybeSync {
     fn now(&self) -> Timestamp;
     /// Resolves after `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + MaybeSend;
+
+    /// Waits for `work`, at most for `limit`; `None` when it takes longer. It is pinned where it was made: a future that
+    /// holds another one by value is twice as large, and is copied as often as it is handed on.
+    fn within<F: Future + MaybeSend + Unpin>(
+        &self,
+        limit: Duration,
+        work: F,
+    ) -> impl Future<Output = Option<F::Output>> + MaybeSend {
+        async move {
+            match select(work, pin!(self.sleep(limit))).await {
+                Either::Left((done, _)) => Some(done),
+                Either::Right(_) => None,
+            }
+        }
+    }
 }
 
 /// Randomness that is good enough for keys.
@@ -134,6 +154,26 @@ pub trait Upstream: MaybeSend + MaybeSync {
 pub trait UpstreamBody: MaybeSend {
     /// The next piece; `None` at the end.
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + MaybeSend;
+
+    /// All that is left of it, where that is no longer than `limit` bytes.
+    fn whole(&mut self, limit: usize) -> impl Future<Output = Result<Bytes, UpstreamError>> + MaybeSend
+    where
+        Self: Sized,
+    {
+        read_whole(self, limit)
+    }
+}
+
+/// Reads a body chunk by chunk to its end.
+pub(crate) async fn read_whole(body: &mut impl UpstreamBody, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.chunk().await? {
+        whole.extend_from_slice(&chunk);
+        if whole.len() > limit {
+            return Err(UpstreamError::longer_than(limit));
+        }
+    }
+    Ok(whole.into())
 }
 
 /// Where a call to Gemini comes from. Gemini does not serve every place.
@@ -146,7 +186,18 @@ pub enum Egress {
     Elsewhere,
 }
 
-/// A request to Gemini. Exactly one credential travels with it, in `x-goog-api-key`.
+/// In which header a Gemini key travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credential {
+    /// `x-goog-api-key`, as the Gemini API takes it.
+    #[default]
+    ApiKey,
+    /// `Authorization: Bearer`, as Google's OpenAI endpoint takes it
+    /// (<https://ai.google.dev/gemini-api/docs/openai>).
+    Bearer,
+}
+
+/// A request to Gemini. Exactly one credential travels with it.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     /// GET or POST.
@@ -155,17 +206,26 @@ pub struct UpstreamRequest {
     pub path: String,
     /// The Gemini key.
     pub key: GeminiKey,
-    /// A JSON body; none for GET.
+    /// How it travels.
+    pub credential: Credential,
+    /// A body; none for GET.
     pub body: Option<Bytes>,
+    /// What the body is.
+    pub content_type: HeaderValue,
     /// Where it is sent from.
     pub egress: Egress,
 }
+
+/// The `content-type` of JSON.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer from Gemini whose body is still to be read.
 #[derive(Debug)]
 pub struct UpstreamResponse<B> {
     /// Its status.
     pub status: StatusCode,
+    /// Its `content-type`.
+    pub content_type: Option<HeaderValue>,
     /// How long it asks to wait, in its `retry-after`.
     pub retry_after: Option<Duration>,
     /// Its body.
@@ -226,6 +286,12 @@ pub enum UpstreamError {
     Timeout(Duration),
 }
 
+impl UpstreamError {
+    fn longer_than(limit: usize) -> Self {
+        Self::Read(format!("more than {limit} bytes"))
+    }
+}
+
 /// A request from a client, as a host hands it to [`crate::gateway::Service`].
 pub struct IncomingRequest<B> {
     /// Its method.
@@ -254,6 +320,7 @@ pub const REQUEST_HEADERS: &[&str] = &[
     "x-api-key",
     "x-goog-api-key",
     "content-length",
+    "content-type",
     "cookie",
     "origin",
     "sec-fetch-site",

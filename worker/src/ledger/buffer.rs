@@ -1,6 +1,7 @@
 //! Counts that wait in memory for their report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -97,7 +98,7 @@ pub struct ReportBuffer {
 /// A report that may or may not have been applied: it goes out again as it was.
 #[derive(Debug)]
 struct Unconfirmed {
-    report: Report,
+    report: Arc<Report>,
     first_taken: Timestamp,
     leased_until: Timestamp,
     rest: Duration,
@@ -205,26 +206,27 @@ impl ReportBuffer {
 
     /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes
     /// a report tells [`Self::confirm`] or [`Self::failed`] what became of it.
-    pub fn take(&mut self, now: Timestamp) -> Option<Report> {
+    pub fn take(&mut self, now: Timestamp) -> Option<Arc<Report>> {
         self.give_up(now);
         let known = self.known;
         if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.leased_until <= now) {
             waiting.leased_until = now + LEASE;
-            waiting.report.known = known;
-            return Some(waiting.report.clone());
+            // Whoever was sent it before has let go of it, or else goes on with what it was given.
+            Arc::make_mut(&mut waiting.report).known = known;
+            return Some(Arc::clone(&waiting.report));
         }
         (!self.nothing_new()).then(|| self.take_new(now))
     }
 
     /// As [`Self::take`], but there is always something: a report that tells nothing asks for news.
-    pub fn take_anyway(&mut self, now: Timestamp) -> Report {
+    pub fn take_anyway(&mut self, now: Timestamp) -> Arc<Report> {
         self.take(now).unwrap_or_else(|| self.take_new(now))
     }
 
-    fn take_new(&mut self, now: Timestamp) -> Report {
+    fn take_new(&mut self, now: Timestamp) -> Arc<Report> {
         let known = self.known;
         self.last_sequence += 1;
-        let report = Report {
+        let report = Arc::new(Report {
             writer: self.writer.clone(),
             sequence: self.last_sequence,
             counts: self.take_counts(),
@@ -233,9 +235,9 @@ impl ReportBuffer {
             moved: std::mem::take(&mut self.moved),
             lost: std::mem::take(&mut self.lost),
             known,
-        };
+        });
         self.unconfirmed.push(Unconfirmed {
-            report: report.clone(),
+            report: Arc::clone(&report),
             first_taken: now,
             leased_until: now + LEASE,
             rest: FIRST_REST,
@@ -294,6 +296,7 @@ impl ReportBuffer {
                 && waiting.leased_until <= now
         };
         for Unconfirmed { report, .. } in self.unconfirmed.extract_if(.., too_old) {
+            let report = Arc::unwrap_or_clone(report);
             let attempts = report.requests();
             self.lost += attempts + report.lost;
             self.given_up += attempts;

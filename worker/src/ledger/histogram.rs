@@ -3,37 +3,53 @@
 //! In: whole milliseconds. Out: quantiles within 5 %. A histogram is a sparse count of buckets, each a
 //! tenth wider than the one before, so that two of them add up exactly.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use pool_shared::Quantiles;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How much wider a bucket is than the one before. Its geometric middle is off by at most the square
 /// root of it: 4.9 %.
 const RATIO: f64 = 1.1;
 
-/// Counts by bucket: 0 for no time at all, `n` for `RATIO^(n-1)` up to `RATIO^n` milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Histogram(BTreeMap<u16, u64>);
+/// Counts by bucket: 0 for no time at all, `n` for `RATIO^(n-1)` up to `RATIO^n` milliseconds. In order of the buckets;
+/// a list and no map, since there are two for each key and minute, nearly all of them with one or two buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram(Vec<(u16, u64)>);
 
 impl Histogram {
     /// Counts one duration.
     pub fn record(&mut self, milliseconds: u64) {
-        *self.0.entry(bucket(milliseconds)).or_default() += 1;
+        self.count_in(bucket(milliseconds), 1);
+    }
+
+    fn count_in(&mut self, bucket: u16, more: u64) {
+        match self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => {
+                if let Some((_, count)) = self.0.get_mut(at) {
+                    *count += more;
+                }
+            }
+            Err(at) => self.0.insert(at, (bucket, more)),
+        }
     }
 
     /// Adds another histogram to this one.
     pub fn add(&mut self, other: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
         for (bucket, count) in &other.0 {
-            *self.0.entry(*bucket).or_default() += count;
+            self.count_in(*bucket, *count);
         }
     }
 
     /// How many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.0.values().sum()
+        self.0.iter().map(|(_, count)| count).sum()
     }
 
     /// The duration in milliseconds that `percent` of 100 do not exceed; `None` when none was counted.
@@ -56,6 +72,37 @@ impl Histogram {
             p95_ms: self.percentile(95)?,
             p99_ms: self.percentile(99)?,
         })
+    }
+}
+
+/// As a map from bucket to count.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(bucket, count)| (bucket, count)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Buckets;
+
+        impl<'de> Visitor<'de> for Buckets {
+            type Value = Histogram;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from bucket to count")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Histogram, A::Error> {
+                let mut histogram = Histogram::default();
+                while let Some((bucket, count)) = map.next_entry()? {
+                    histogram.count_in(bucket, count);
+                }
+                Ok(histogram)
+            }
+        }
+
+        deserializer.deserialize_map(Buckets)
     }
 }
 
@@ -104,6 +151,18 @@ mod tests {
             let text = serde_json::to_string(&histogram).unwrap();
             prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
         }
+    }
+
+    #[test]
+    fn it_is_written_as_a_map_in_the_order_of_its_buckets() {
+        let mut histogram = Histogram::default();
+        for value in [100, 0, 1, 100] {
+            histogram.record(value);
+        }
+        let text = serde_json::to_string(&histogram).unwrap();
+        assert_eq!(text, r#"{"0":1,"1":1,"49":2}"#);
+        let unordered: Histogram = serde_json::from_str(r#"{"49":2,"1":1,"0":1}"#).unwrap();
+        assert_eq!(unordered, histogram);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod summary;
 mod tally;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use pool_shared::{Event, LedgerLoad, PoolId, StatsWindow};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ use crate::host::{MaybeSend, MaybeSync};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LedgerRequest {
-    /// Count this.
-    Report(Report),
+    /// Count this. Shared with the sender, who keeps it until it is confirmed: it may be large.
+    Report(#[serde(with = "shared")] Arc<Report>),
     /// How much did each pool do?
     Pools,
     /// How much did each key and model of this pool do?
@@ -72,6 +73,26 @@ pub enum LedgerRequest {
     },
     /// How much was written?
     Load,
+}
+
+/// What is shared here is written and read as if it were not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Arc<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 /// What the ledger answers.

@@ -148,6 +148,17 @@ impl Cells {
         }
     }
 
+    /// Adds other cells to these, and copies what is not among them yet.
+    pub fn merge_copy(&mut self, other: &Self) {
+        for (id, tally) in &other.0 {
+            if let Some(held) = self.0.get_mut(id) {
+                held.add(tally);
+            } else {
+                self.0.insert(id.clone(), tally.clone());
+            }
+        }
+    }
+
     /// Takes all beyond the first `count` cells out.
     #[must_use]
     pub fn split_off(&mut self, count: usize) -> Self {

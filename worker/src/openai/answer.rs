@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Text;
+use super::Fragment;
 
 /// The answer of `POST /v1/chat/completions` without `stream`.
 #[derive(Debug, Serialize)]
@@ -52,12 +52,12 @@ pub struct MessageAnswer<'a> {
     /// `assistant`
     pub role: &'static str,
     /// `null` beside tool calls or pictures and when blocked, `""` when the answer is empty.
-    pub content: Option<Cow<'a, str>>,
+    pub content: Option<Fragment<'a>>,
     /// Why nothing was said.
     pub refusal: Option<Cow<'a, str>>,
     /// The model's thoughts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning_content: Option<Cow<'a, str>>,
+    pub reasoning_content: Option<Fragment<'a>>,
     /// What to call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallAnswer<'a>>,
@@ -78,18 +78,12 @@ pub struct MessageAnswer<'a> {
     pub extra_content: Option<ExtraContent<'a>>,
 }
 
-/// What one stream event adds to a message.
+/// What one stream event adds to a message, but for text, which is most of it and written by hand.
 #[derive(Debug, Default, Serialize)]
 pub struct Delta<'a> {
     /// In the first event only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
-    /// More text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<Fragment<'a>>,
-    /// More thoughts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning_content: Option<Fragment<'a>>,
     /// Why nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<&'a str>,
@@ -111,27 +105,6 @@ pub struct Delta<'a> {
     /// What OpenAI has no place for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_content: Option<ExtraContent<'a>>,
-}
-
-/// A piece of text: JSON as it came, or ours.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Fragment<'a> {
-    /// A JSON string, quotes and escapes included, passed on byte for byte.
-    Raw(&'a RawValue),
-    /// Plain text.
-    Text(Cow<'a, str>),
-}
-
-impl Fragment<'_> {
-    /// The plain text.
-    #[must_use]
-    pub fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Raw(raw) => serde_json::from_str::<Text>(raw.get()).unwrap_or_default().0,
-            Self::Text(text) => Cow::Borrowed(text),
-        }
-    }
 }
 
 /// A tool call.

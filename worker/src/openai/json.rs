@@ -13,8 +13,10 @@ use std::ops::Deref;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use simdutf8::basic::from_utf8;
 
-use super::ApiError;
+use super::{ApiError, Fragment};
 use crate::limits;
 
 /// A JSON string, borrowed from the document unless it holds escapes.
@@ -25,11 +27,12 @@ pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'a> Text<'a> {
     fn from_bytes(bytes: &'a [u8]) -> Self {
-        Text(String::from_utf8_lossy(bytes))
+        // The lossy reading goes byte by byte.
+        Text(from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
     }
 
     fn copy_bytes<'b>(bytes: &[u8]) -> Text<'b> {
-        Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+        Text(Cow::Owned(Text::from_bytes(bytes).0.into_owned()))
     }
 }
 
@@ -77,6 +80,47 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
         // Bytes, not a string: only so does serde_json hand over half surrogates instead of failing.
         deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+/// A JSON string that has not been decoded: it goes into another document as it stands, which costs a fraction of
+/// decoding it and writing it anew.
+#[derive(Debug, Clone, Copy)]
+pub struct RawText<'a>(&'a RawValue);
+
+impl<'a> RawText<'a> {
+    /// A value, if it is a string.
+    pub(super) fn new(value: &'a RawValue) -> Option<Self> {
+        value.get().starts_with('"').then_some(Self(value))
+    }
+
+    /// Whether it is `""`.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        Fragment::from(self).is_empty()
+    }
+
+    /// The JSON, quotes and escapes included.
+    #[must_use]
+    pub fn raw(self) -> &'a RawValue {
+        self.0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn decode(self) -> Cow<'a, str> {
+        Fragment::from(self).into_text()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        match Self::new(raw) {
+            Some(text) => Ok(text),
+            // It is none, which this says.
+            None => read_inside::<Text, _>(raw).map(|_| Self(raw)),
+        }
     }
 }
 
@@ -305,6 +349,44 @@ macro_rules! request_object {
 }
 pub(crate) use request_object;
 
+/// Reads a JSON document, which is UTF-8 (RFC 8259, section 8.1). In a text whose characters are checked already, serde
+/// does not check each string again.
+///
+/// # Errors
+/// As [`serde_json::from_str`]; bytes that are no text are no JSON. All that reads large types reads text: for bytes,
+/// serde's code for each of them would stand in the Worker a second time.
+pub fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> serde_json::Result<T> {
+    from_utf8(document).map_err(|_| de::Error::custom("not UTF-8")).and_then(serde_json::from_str)
+}
+
+/// What stands in an error's text before the address of the byte where a value went wrong that was read on its own:
+/// serde knows no place but its own. It writes no such character, and escapes those of a value.
+const ADDRESS: char = '\0';
+
+/// Reads a value that stands in the document of [`parse`].
+pub(super) fn read_inside<'a, T: Deserialize<'a>, E: de::Error>(value: &'a RawValue) -> Result<T, E> {
+    let value = value.get();
+    serde_json::from_str(value).map_err(|error| {
+        let detail = error.to_string();
+        let address = value.as_ptr().addr() + offset_of(value.as_bytes(), &error);
+        // A value inside this one has told its own.
+        if detail.contains(ADDRESS) {
+            E::custom(without_place(&detail))
+        } else {
+            E::custom(format_args!("{}{ADDRESS}{address}", without_place(&detail)))
+        }
+    })
+}
+
+fn offset_of(document: &[u8], error: &serde_json::Error) -> usize {
+    locate::offset_of(document, error.line(), error.column())
+}
+
+/// What serde says, without the place that it adds.
+fn without_place(detail: &str) -> &str {
+    detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail)
+}
+
 /// Reads a request body.
 ///
 /// # Errors
@@ -315,11 +397,16 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
         let message = format!("The JSON body is nested more than {} levels deep.", limits::JSON_DEPTH);
         return Err(ApiError::invalid(None, "json_too_deep", message));
     }
-    match serde_json::from_slice(body) {
+    let text = from_utf8(body).map_err(|_| ApiError::invalid_json())?;
+    match serde_json::from_str(text) {
         Ok(value) => Ok(value),
         Err(error) if error.is_data() => {
-            let path = locate::path_at(body, locate::offset_of(body, error.line(), error.column()));
-            Err(describe(&path, &error.to_string()))
+            let text = error.to_string();
+            let detail = without_place(&text);
+            let (detail, address) = detail.split_once(ADDRESS).unwrap_or((detail, ""));
+            let inside = address.parse::<usize>().ok().and_then(|at| at.checked_sub(body.as_ptr().addr()));
+            let offset = inside.unwrap_or_else(|| offset_of(body, &error));
+            Err(describe(&locate::path_at(body, offset), detail))
         }
         Err(_) => Err(ApiError::invalid_json()),
     }
@@ -328,7 +415,6 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
 /// Puts serde's words ("invalid type: string \"hot\", expected a decimal at line 1 column 9") into OpenAI's.
 fn describe(path: &str, detail: &str) -> ApiError {
     let param = (!path.is_empty()).then_some(path);
-    let detail = detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail);
     if let Some(name) = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         let name = param.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}"));
         return ApiError::missing(&name);

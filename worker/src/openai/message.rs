@@ -1,13 +1,34 @@
 //! The messages of a chat request and their parts.
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::json::{Integer, NameOr, OneOrMany, Text};
+use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside};
 use super::{CalledFunction, ToolCall};
 
-/// What a message says: one string or typed parts.
-pub type MessageContent<'a> = OneOrMany<'a, ContentPart<'a>>;
+/// What a message says.
+#[derive(Debug)]
+pub enum MessageContent<'a> {
+    /// One string.
+    One(RawText<'a>),
+    /// Typed parts.
+    Many(Vec<ContentPart<'a>>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for MessageContent<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if let Some(text) = RawText::new(raw) {
+            return Ok(Self::One(text));
+        }
+        if raw.get().starts_with('[') {
+            return read_inside(raw).map(Self::Many);
+        }
+        // It is neither, which this says.
+        read_inside::<OneOrMany<'_, IgnoredAny>, _>(raw).map(|_| Self::Many(Vec::new()))
+    }
+}
 
 /// One message of the conversation. Which members mean something depends on `role`.
 #[derive(Debug, Deserialize)]
@@ -23,7 +44,7 @@ pub struct Message<'a> {
     pub name: Option<Text<'a>>,
     /// What an assistant said instead of content.
     #[serde(borrow, default)]
-    pub refusal: Option<Text<'a>>,
+    pub refusal: Option<RawText<'a>>,
     /// What an assistant called.
     #[serde(borrow, default)]
     pub tool_calls: Option<Vec<ToolCall<'a>>>,
@@ -49,10 +70,10 @@ pub struct ContentPart<'a> {
     pub r#type: Text<'a>,
     /// For `text`.
     #[serde(borrow, default)]
-    pub text: Option<Text<'a>>,
+    pub text: Option<RawText<'a>>,
     /// For `refusal`.
     #[serde(borrow, default)]
-    pub refusal: Option<Text<'a>>,
+    pub refusal: Option<RawText<'a>>,
     /// For `image_url`.
     #[serde(borrow, default)]
     pub image_url: Option<NameOr<'a, ImageUrl<'a>>>,

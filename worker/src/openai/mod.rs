@@ -7,6 +7,7 @@ mod answer;
 mod chat;
 mod embeddings;
 mod error;
+mod fragment;
 pub(crate) mod json;
 mod message;
 mod models;
@@ -14,9 +15,9 @@ mod tools;
 
 pub use answer::{
     Annotation, AudioAnswer, ChatCompletion, Choice, CompletionDetails, CustomCallAnswer, Delta, Embedding,
-    EmbeddingList, EmbeddingRow, EmbeddingUsage, ExtraContent, Fragment, FunctionCallAnswer, GoogleExtra,
-    ImageAnswer, ImageUrlAnswer, LogProb, LogProbs, MessageAnswer, PromptDetails, ToolCallAnswer, TopLogProb,
-    UrlCitation, UsageBody,
+    EmbeddingList, EmbeddingRow, EmbeddingUsage, ExtraContent, FunctionCallAnswer, GoogleExtra, ImageAnswer,
+    ImageUrlAnswer, LogProb, LogProbs, MessageAnswer, PromptDetails, ToolCallAnswer, TopLogProb, UrlCitation,
+    UsageBody,
 };
 pub use chat::{
     AudioOptions, ChatRequest, ExtraBody, Google, ImageConfig, Reasoning, ResponseFormat, SchemaFormat,
@@ -24,7 +25,8 @@ pub use chat::{
 };
 pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement};
 pub use error::ApiError;
-pub use json::{Decimal, Integer, NameOr, OneOrMany, Text};
+pub use fragment::Fragment;
+pub use json::{Decimal, Integer, NameOr, OneOrMany, RawText, Text};
 pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
 pub use models::{Model, ModelList};
 pub use tools::{

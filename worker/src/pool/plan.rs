@@ -4,6 +4,7 @@
 //! was changed; no key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a model or the network needs one. Whoever
 //! drives a plan stops asking it once the first byte has gone to the client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -100,7 +101,7 @@ impl AttemptPlan {
     pub fn next(
         &mut self,
         pool: &str,
-        roster: &Roster,
+        roster: &Arc<Roster>,
         runtime: &mut Runtime,
         now: Timestamp,
         random: &impl Random,

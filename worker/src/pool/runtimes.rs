@@ -7,7 +7,7 @@ use pool_shared::PoolId;
 
 use super::{Learnt, Runtime};
 
-/// How many keys all runtimes together may know: some 50 MB at 500 bytes each with their cooldowns.
+/// How many keys all runtimes together may know: some 3 MB at 30 bytes each, 30 MB where Gemini has spoken of every key.
 const MOST_KEYS: usize = 100_000;
 
 /// [`Runtime`]s by pool. What is dropped for want of room is learnt again.

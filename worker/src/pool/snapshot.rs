@@ -1,14 +1,19 @@
 //! One pool's config in memory, ready to pick from.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
 
-use super::{CallerRules, ModelRules, Roster, RosterKey};
+use super::{CallerRules, ModelRules, Roster};
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
-use crate::store::{PoolConfig, StoredKey};
+use crate::service::lock;
+use crate::store::{PoolConfig, Texts};
+
+/// Opened keys that are kept, some 80 bytes each. A larger pool opens a key anew now and then, which costs some
+/// microseconds.
+const MOST_OPENED: usize = 4_096;
 
 /// A pool as the data plane sees it. Never changed: replaced whole when the pool's version moved.
 #[derive(Debug)]
@@ -29,35 +34,26 @@ pub struct Snapshot {
     expiries: HashMap<TokenHash, Timestamp>,
     callers: HashMap<TokenHash, Arc<CallerRules>>,
     data_key: DataKey,
-    keys: Vec<SnapshotKey>,
-    roster: Roster,
+    roster: Arc<Roster>,
+    /// In the order of the roster. Sealed until they are picked, since opening 10,000 at once would take more than the
+    /// 10 ms of CPU that a request has on the free plan.
+    sealed: Texts,
+    /// By the place in the roster.
+    opened: Mutex<HashMap<usize, GeminiKey>>,
 }
 
-/// A Gemini key in a [`Snapshot`]: sealed until it is first picked, since opening 10,000 at once would
-/// take more than the 10 ms of CPU that a request has on the free plan.
-#[derive(Debug)]
+/// A Gemini key in a [`Snapshot`].
+#[derive(Clone, Debug)]
 pub struct SnapshotKey {
     /// Its id.
     pub id: KeyId,
-    sealed: Sealed,
-    opened: OnceLock<GeminiKey>,
+    place: usize,
 }
 
 impl Snapshot {
     /// Makes a snapshot. Fails when the pool's data key does not open under this master key.
     pub fn new(config: PoolConfig, vault: &Vault) -> Result<Self, OpenError> {
         let data_key = vault.open_data_key(&config.id, &config.data_key)?;
-        let mut roster = Roster { version: config.version, keys: Vec::with_capacity(config.keys.len()) };
-        let mut keys = Vec::with_capacity(config.keys.len());
-        for StoredKey { id, sealed, weight, project, limits } in config.keys {
-            roster.keys.push(RosterKey {
-                id: id.clone(),
-                weight: weight.get(),
-                project: (!project.is_empty()).then_some(project),
-                limits,
-            });
-            keys.push(SnapshotKey { id, sealed, opened: OnceLock::new() });
-        }
         let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
         let callers =
             callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
@@ -72,8 +68,9 @@ impl Snapshot {
             expiries: config.expiries,
             callers,
             data_key,
-            keys,
-            roster,
+            roster: Arc::new(Roster::new(config.version, config.keys.list)),
+            sealed: config.keys.sealed,
+            opened: Mutex::default(),
         })
     }
 
@@ -97,8 +94,8 @@ impl Snapshot {
 
     /// How many usable keys it has.
     #[must_use]
-    pub const fn key_count(&self) -> usize {
-        self.keys.len()
+    pub fn key_count(&self) -> usize {
+        self.roster.keys.len()
     }
 
     /// What may answer instead of a model, in the order of trying.
@@ -110,28 +107,34 @@ impl Snapshot {
 
     /// Its keys without their secrets, for choosing.
     #[must_use]
-    pub const fn roster(&self) -> &Roster {
+    pub const fn roster(&self) -> &Arc<Roster> {
         &self.roster
     }
 
     /// The key at a place that [`super::Runtime::pick`] gave.
     #[must_use]
-    pub fn key(&self, index: usize) -> Option<&SnapshotKey> {
-        self.keys.get(index)
+    pub fn key(&self, place: usize) -> Option<SnapshotKey> {
+        Some(SnapshotKey { id: self.roster.keys.id(place)?, place })
     }
 
     /// The key of an id.
     #[must_use]
-    pub fn find_key(&self, id: &KeyId) -> Option<&SnapshotKey> {
-        self.keys.iter().find(|key| key.id == *id)
+    pub fn find_key(&self, id: &KeyId) -> Option<SnapshotKey> {
+        self.key(self.roster.find(id)?)
     }
 
-    /// Opens a key, or gives it as opened before.
+    /// Opens a key of this snapshot, or gives it as opened before.
     pub fn open(&self, key: &SnapshotKey) -> Result<GeminiKey, OpenError> {
-        if let Some(opened) = key.opened.get() {
+        if let Some(opened) = lock(&self.opened).get(&key.place) {
             return Ok(opened.clone());
         }
-        let opened = self.data_key.open(&self.id, &key.id, &key.sealed)?;
-        Ok(key.opened.get_or_init(|| opened).clone())
+        let sealed = Sealed::from(self.sealed.get(key.place).to_owned());
+        let key_opened = self.data_key.open(&self.id, &key.id, &sealed)?;
+        let mut opened = lock(&self.opened);
+        if opened.len() >= MOST_OPENED {
+            opened.clear();
+        }
+        opened.insert(key.place, key_opened.clone());
+        Ok(key_opened)
     }
 }

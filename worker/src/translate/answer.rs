@@ -16,7 +16,9 @@ use super::signatures::CallSignature;
 use super::speech;
 use super::usage::Usage;
 use crate::gemini::{AnsweredBlob, Candidate, GenerateResponse, PromptFeedback};
-use crate::openai::{ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, LogProbs, MessageAnswer, Text};
+use crate::openai::{
+    ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, LogProbs, MessageAnswer, RawText, json,
+};
 
 /// A translated answer.
 #[derive(Debug, Clone)]
@@ -125,7 +127,7 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         let mut call_usage = None;
         for (turn, body) in call.as_ref().iter().enumerate() {
             let response: GenerateResponse =
-                serde_json::from_slice(body.as_ref()).map_err(|_| failed(SoftFailure::Malformed))?;
+                json::read(body.as_ref()).map_err(|_| failed(SoftFailure::Malformed))?;
             if response.error.is_some() {
                 return Err(failed(SoftFailure::Malformed));
             }
@@ -141,9 +143,10 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         };
     }
     let numbered = calls.len() > 1;
+    let length: usize = calls.iter().flat_map(AsRef::as_ref).map(|body| body.as_ref().len()).sum();
     let usage = counted.unwrap_or_default();
     let mut answer = ChatAnswer {
-        body: Vec::new(),
+        body: Vec::with_capacity(length),
         usage,
         outcome: Outcome::Blocked,
         prompt_block: None,
@@ -189,8 +192,8 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         usage: counted.map(Usage::body),
         service_tier: head.service_tier,
     };
-    answer.body =
-        serde_json::to_vec(&completion).map_err(|_| AnswerError { reason: SoftFailure::Malformed, usage })?;
+    serde_json::to_writer(&mut answer.body, &completion)
+        .map_err(|_| AnswerError { reason: SoftFailure::Malformed, usage })?;
     Ok(answer)
 }
 
@@ -198,7 +201,7 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
 #[derive(Default)]
 struct Head<'a> {
     id: String,
-    model_version: Option<Text<'a>>,
+    model_version: Option<Cow<'a, str>>,
     service_tier: Option<Cow<'static, str>>,
 }
 
@@ -215,9 +218,9 @@ fn gather<'a>(
     if first.is_none() {
         let tier = response.usage_metadata.as_ref().and_then(|usage| usage.service_tier.as_deref());
         *first = Some(Head {
-            id: ids.completion(response.response_id.as_deref()),
+            id: ids.completion(response.response_id.map(RawText::decode).as_deref()),
             service_tier: tier.and_then(service_tier),
-            model_version: response.model_version,
+            model_version: response.model_version.map(RawText::decode),
         });
     }
     if response.candidates.is_empty() {
@@ -354,7 +357,7 @@ impl<'a> GatheredChoice<'a> {
     ) -> Choice<'a> {
         let Self { state, mut message, logprobs, .. } = self;
         if message.content.is_none() && !state.said.anything() && refusal.is_none() {
-            message.content = Some(Cow::Borrowed(""));
+            message.content = Some(Fragment::Text(Cow::Borrowed("")));
         }
         message.refusal = refusal.map(Cow::Owned);
         let native_finish_reason = native.map(Cow::Owned);
@@ -362,15 +365,19 @@ impl<'a> GatheredChoice<'a> {
     }
 }
 
-fn unfenced(text: Cow<'_, str>) -> Cow<'_, str> {
+fn unfenced(fragment: Fragment<'_>) -> Fragment<'_> {
+    let text = fragment.text();
     let inside = without_fence(&text);
-    if inside.len() == text.len() { text } else { Cow::Owned(inside.to_owned()) }
+    if inside.len() == text.len() { fragment } else { Fragment::Text(Cow::Owned(inside.to_owned())) }
 }
 
-fn append<'a>(to: &mut Option<Cow<'a, str>>, fragment: Fragment<'a>) {
-    let text = match fragment {
-        Fragment::Raw(raw) => serde_json::from_str::<Text>(raw.get()).unwrap_or_default().0,
-        Fragment::Text(text) => text,
-    };
-    *to.get_or_insert_default() += text;
+fn append<'a>(to: &mut Option<Fragment<'a>>, fragment: Fragment<'a>) {
+    *to = Some(match to.take() {
+        None => fragment,
+        Some(before) => {
+            let mut text = before.into_text().into_owned();
+            text.push_str(&fragment.text());
+            Fragment::Text(text.into())
+        }
+    });
 }

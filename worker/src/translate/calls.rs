@@ -307,22 +307,18 @@ fn result_content<'r>(
 ) -> Result<(Cow<'r, str>, Vec<Part<'r>>), ApiError> {
     match &message.content {
         None => Ok((Cow::Borrowed(""), Vec::new())),
-        Some(MessageContent::One(text)) => Ok((Cow::Borrowed(text), Vec::new())),
+        Some(MessageContent::One(text)) => Ok((text.decode(), Vec::new())),
         Some(MessageContent::Many(content)) => {
             let mut texts = Vec::with_capacity(content.len());
             let mut media = Vec::new();
             for (place, part) in content.iter().enumerate() {
                 match plain_text(part) {
-                    Some(text) => texts.push(text),
+                    Some(text) => texts.push(text.into_text()),
                     None => media.extend(content_part(index, place, part, scope)?),
                 }
             }
-            let text = if let [text] = texts.as_slice() {
-                Cow::Borrowed(*text)
-            } else {
-                Cow::Owned(texts.join("\n"))
-            };
-            Ok((text, media))
+            let text = if texts.len() == 1 { texts.pop() } else { Some(Cow::Owned(texts.join("\n"))) };
+            Ok((text.unwrap_or_default(), media))
         }
     }
 }

@@ -5,16 +5,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 
 use super::answer::{AnswerError, SoftFailure};
 use super::parameters::{at_least, at_most};
 use super::request::Dropped;
 use super::usage::Usage;
 use crate::gemini::{
-    BatchEmbedRequest, BatchEmbedResponse, EmbedRequest, ModelId, Part, SystemInstruction, Vector,
+    BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, ModelId, Vector,
 };
 use crate::openai::{
-    ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest, Text,
+    ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
+    Text, json,
 };
 
 /// "at most 100 requests can be in one batch"
@@ -22,11 +24,16 @@ const BATCH: usize = 100;
 /// OpenAI's limit of inputs.
 const MOST_INPUTS: usize = 2048;
 
+/// How long a number of a vector is as text, with a comma.
+const DIGITS: usize = 13;
+/// What stands around the numbers of a list.
+const ROOM_FOR_NAMES: usize = 256;
+
 /// What to send, and how to read what comes back.
 #[derive(Debug, Clone)]
 pub struct EmbeddingsPlan {
     /// Bodies of `:batchEmbedContents`, to be sent with one key, their answers in this order.
-    pub batches: Vec<Vec<u8>>,
+    pub batches: Vec<Bytes>,
     /// Names of what was dropped, safe in a header (`x-pool-dropped`).
     pub dropped: Vec<String>,
     sizes: Vec<usize>,
@@ -60,14 +67,15 @@ pub fn embeddings_plan(request: &EmbeddingsRequest<'_>, model: &ModelId) -> Resu
     let batches: Result<Vec<_>, _> = texts
         .chunks(BATCH)
         .map(|texts| {
-            let request = |text: &Text<'_>| EmbedRequest {
+            let request = |text| EmbedRequest {
                 model: &resource,
-                content: SystemInstruction { parts: vec![Part::text(text.to_string())] },
+                content: EmbedContent { parts: [EmbedText { text }] },
                 output_dimensionality,
                 task_type,
                 title,
             };
-            serde_json::to_vec(&BatchEmbedRequest { requests: texts.iter().map(request).collect() })
+            let requests = texts.iter().map(|text| request(text)).collect();
+            serde_json::to_vec(&BatchEmbedRequest { requests }).map(Bytes::from)
         })
         .collect();
     Ok(EmbeddingsPlan {
@@ -149,7 +157,7 @@ impl EmbeddingsPlan {
     /// When it is no list of as many vectors as the batch has texts.
     pub fn read(&self, batch: usize, body: &[u8]) -> Result<EmbeddedBatch, AnswerError> {
         let malformed = || AnswerError { reason: SoftFailure::Malformed, usage: Usage::default() };
-        let response: BatchEmbedResponse = serde_json::from_slice(body).map_err(|_| malformed())?;
+        let response: BatchEmbedResponse = json::read(body).map_err(|_| malformed())?;
         if self.sizes.get(batch) != Some(&response.embeddings.len()) {
             return Err(malformed());
         }
@@ -164,6 +172,8 @@ impl EmbeddingsPlan {
     #[must_use]
     pub fn answer(&self, batches: Vec<EmbeddedBatch>, shown_model: &str) -> Vec<u8> {
         let tokens = batches.iter().fold(0_u64, |sum, batch| sum.saturating_add(batch.usage.prompt));
+        let numbers: usize =
+            batches.iter().flat_map(|batch| &batch.vectors).map(|vector| vector.values.len()).sum();
         let vectors = batches.into_iter().flat_map(|batch| batch.vectors);
         let row = |(index, vector): (usize, Vector)| EmbeddingRow {
             object: "embedding",
@@ -173,8 +183,10 @@ impl EmbeddingsPlan {
         let data = vectors.enumerate().map(row).collect();
         let usage = EmbeddingUsage { prompt_tokens: tokens, total_tokens: tokens };
         let list = EmbeddingList { object: "list", data, model: shown_model, usage };
+        let mut body = Vec::with_capacity(ROOM_FOR_NAMES + numbers * DIGITS);
         // Strings and numbers into a vector: there is nothing that could fail.
-        serde_json::to_vec(&list).unwrap_or_default()
+        serde_json::to_writer(&mut body, &list).unwrap_or_default();
+        body
     }
 
     fn embedding(&self, mut values: Vec<f32>) -> Embedding {

@@ -86,7 +86,7 @@ fn read_schema(
     if !parsed.is_object() && !parsed.is_boolean() {
         return Err(ApiError::invalid_value(param, format!("Invalid schema for '{param}': not an object.")));
     }
-    let normalised = schema::normalise(&parsed);
+    let normalised = schema::normalise(parsed);
     dropped.note_if(normalised.lossy, "response_format.json_schema");
     Ok(match normalised.schema {
         Value::Object(schema) => Value::Object(named(schema, format)),

@@ -66,12 +66,12 @@ pub fn schema(text: &[u8]) {
         assert!(serde_json::from_str::<Value>(&normal).is_ok(), "{what} is nested too deeply: {normal}");
         normal
     };
-    let once = schema::normalise(&schema).schema;
-    let again = schema::normalise(&once).schema;
+    let once = schema::normalise(schema.clone()).schema;
+    let again = schema::normalise(once.clone()).schema;
     assert_eq!(bounded(&again, "the second"), bounded(&once, "the schema"));
     bounded(&schema::legacy(&once), "the older way");
-    if let Some(once) = schema::parameters(&schema).schema {
-        let again = schema::parameters(&once);
+    if let Some(once) = schema::parameters(schema).schema {
+        let again = schema::parameters(once.clone());
         assert!(!again.wrapped, "{once}");
         let again = again.schema.unwrap_or_default();
         assert_eq!(bounded(&again, "the second parameters"), bounded(&once, "the parameters"));

@@ -9,12 +9,13 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
 use super::mime;
-use crate::gemini::{Blob, FileData, MediaResolution, Part, PartData};
+use crate::gemini::{Base64, Blob, FileData, MediaResolution, Part, PartData};
 use crate::openai::{
-    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr,
+    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr, RawText,
 };
 
 /// Something that was fetched for the model.
@@ -173,27 +174,25 @@ pub(super) fn data_url(url: &str) -> Option<Blob<'_>> {
     let data = if attributes.any(|attribute| attribute.trim().eq_ignore_ascii_case("base64")) {
         standard_base64(data)
     } else {
-        Cow::Owned(STANDARD.encode(percent_decode_str(data).collect::<Vec<u8>>()))
+        Base64::new(STANDARD.encode(percent_decode_str(data).collect::<Vec<u8>>()))
     };
     Some(Blob { mime_type, data })
 }
 
 /// Base64 of any dialect, in the standard one.
-fn standard_base64(data: &str) -> Cow<'_, str> {
-    let data =
-        if data.contains('%') { percent_decode_str(data).decode_utf8_lossy() } else { Cow::Borrowed(data) };
-    if data.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')) {
-        return data;
+fn standard_base64(data: &str) -> Base64<'_> {
+    let as_it_is = Base64::new(data);
+    if as_it_is.is_plain() {
+        return as_it_is;
     }
+    let data = percent_decode_str(data).decode_utf8_lossy();
     let kept = data.chars().filter(|c| !c.is_ascii_whitespace());
-    Cow::Owned(
-        kept.map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect(),
-    )
+    let standard = kept.map(|c| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    });
+    Base64::new(standard.collect::<String>())
 }
 
 enum Location<'u> {
@@ -256,7 +255,7 @@ fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<
                 invalid_url(param, "This pool does not fetch images by URL. Send the image as a data: URL.")
             })?;
             let (mime_type, data) = (fetched.mime_type.as_str(), fetched.data.as_str());
-            Ok(PartData::InlineData(Blob { mime_type: mime_type.into(), data: data.into() }))
+            Ok(PartData::InlineData(Blob { mime_type: mime_type.into(), data: Base64::new(data) }))
         }
         Location::Nonsense => Err(invalid_url(
             param,
@@ -330,21 +329,54 @@ fn document<'r>(file: &'r FileContent<'_>, param: &str) -> Result<PartData<'r>, 
 }
 
 /// Text with pictures in Markdown (`![…](data:image/…)`), as some services deliver them, into its parts.
-pub(super) fn markdown_parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
+pub(super) fn markdown_parts(text: RawText<'_>) -> Vec<Part<'_>> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let json = text.raw().get().as_bytes();
+    // Both characters of the mark may have been escaped, for no good reason.
+    if memmem::find(json, b"](data:image").is_none() && memmem::find(json, b"\\u00").is_none() {
+        return vec![Part::text(text)];
+    }
+    match text.decode() {
+        Cow::Borrowed(text) => pieces(text).into_iter().map(Piece::part).collect(),
+        Cow::Owned(text) => pieces(&text).into_iter().map(Piece::into_owned).collect(),
+    }
+}
+
+/// What stands between pictures, and the pictures.
+enum Piece<'t> {
+    Text(&'t str),
+    Picture(Blob<'t>),
+}
+
+impl<'t> Piece<'t> {
+    fn part(self) -> Part<'t> {
+        match self {
+            Self::Text(text) => Part::text(text),
+            Self::Picture(blob) => PartData::InlineData(blob).into(),
+        }
+    }
+
+    fn into_owned(self) -> Part<'static> {
+        match self {
+            Self::Text(text) => Part::text(text.to_owned()),
+            Self::Picture(blob) => PartData::InlineData(blob.into_owned()).into(),
+        }
+    }
+}
+
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((start, end, url)) = markdown_image(rest) {
         let Some(blob) = data_url(url) else { break };
-        if let Some(before) = rest.get(..start).filter(|before| !before.is_empty()) {
-            parts.push(Part::text(before));
-        }
-        parts.push(PartData::InlineData(blob).into());
+        pieces.extend(rest.get(..start).filter(|before| !before.is_empty()).map(Piece::Text));
+        pieces.push(Piece::Picture(blob));
         rest = rest.get(end..).unwrap_or_default();
     }
-    if !rest.is_empty() {
-        parts.push(Part::text(rest));
-    }
-    parts
+    pieces.extend(Some(rest).filter(|rest| !rest.is_empty()).map(Piece::Text));
+    pieces
 }
 
 /// Where the first picture begins and ends, and its URL.

@@ -3,8 +3,6 @@
 //! In: the messages in their order. Out: what the model is told beforehand, and turns that obey Gemini's rules about
 //! who may speak after whom. No message may vanish without a trace but an assistant's empty one.
 
-use std::borrow::Cow;
-
 use pool_shared::SystemMessages;
 
 use super::calls::{self, History};
@@ -15,7 +13,7 @@ use super::repair::Repair;
 use super::request::TranslateOptions;
 use super::signatures;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
-use crate::openai::{ApiError, ChatRequest, ContentPart, Message, MessageContent};
+use crate::openai::{ApiError, ChatRequest, ContentPart, Fragment, Message, MessageContent};
 
 /// What the translation of every message depends on.
 #[derive(Clone, Copy)]
@@ -163,7 +161,7 @@ fn user_parts<'r>(
     let name = message.name.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = name.filter(|_| scope.options.wishes(|pool| pool.prefix_names)) {
         match parts.first_mut().map(|part| &mut part.data) {
-            Some(PartData::Text(text)) => text.to_mut().insert_str(0, &format!("{name}: ")),
+            Some(PartData::Text(text)) => *text = format!("{name}: {}", text.text()).into(),
             _ => parts.insert(0, Part::text(format!("{name}: "))),
         }
     }
@@ -178,7 +176,7 @@ fn content_parts<'r>(
 ) -> Result<Vec<Part<'r>>, ApiError> {
     match &message.content {
         None => Err(no_content(index)),
-        Some(MessageContent::One(text)) => Ok(text_part(text).into_iter().collect()),
+        Some(MessageContent::One(text)) => Ok(text_part(*text).into_iter().collect()),
         Some(MessageContent::Many(content)) => {
             content.iter().enumerate().filter_map(|(place, part)| each(place, part).transpose()).collect()
         }
@@ -192,12 +190,12 @@ fn assistant_parts<'r>(
 ) -> Result<Vec<Part<'r>>, ApiError> {
     let mut parts = match &message.content {
         None => Vec::new(),
-        Some(MessageContent::One(text)) => media::markdown_parts(text),
+        Some(MessageContent::One(text)) => media::markdown_parts(*text),
         Some(MessageContent::Many(_)) => {
             content_parts(index, message, |place, part| content_part(index, place, part, scope))?
         }
     };
-    parts.extend(message.refusal.as_deref().and_then(text_part));
+    parts.extend(message.refusal.and_then(text_part));
     let images_from = parts.len();
     for (place, image) in message.images.iter().flatten().enumerate() {
         let param = format!("messages[{index}].images[{place}]");
@@ -214,15 +212,15 @@ fn assistant_parts<'r>(
     Ok(parts)
 }
 
-fn text_part(text: &str) -> Option<Part<'_>> {
-    (!text.is_empty()).then(|| Part::text(text))
+fn text_part<'r>(text: impl Into<Fragment<'r>>) -> Option<Part<'r>> {
+    Some(text.into()).filter(|text| !text.is_empty()).map(Part::text)
 }
 
 /// The text of a part that is nothing but text.
-pub(super) fn plain_text<'r>(part: &'r ContentPart<'_>) -> Option<&'r str> {
+pub(super) fn plain_text<'r>(part: &ContentPart<'r>) -> Option<Fragment<'r>> {
     match &*part.r#type {
-        "text" | "input_text" | "output_text" => Some(part.text.as_deref().unwrap_or_default()),
-        "refusal" => part.refusal.as_deref().or(part.text.as_deref()),
+        "text" | "input_text" | "output_text" => Some(part.text.map(Fragment::from).unwrap_or_default()),
+        "refusal" => part.refusal.or(part.text).map(Fragment::from),
         _ => None,
     }
 }
@@ -260,7 +258,7 @@ fn prepend_system<'r>(contents: &mut Vec<Content<'r>>, system: &[Part<'r>]) {
     let mut words = String::new();
     for part in system {
         if let PartData::Text(text) = &part.data {
-            words.push_str(text);
+            words.push_str(&text.text());
             words.push_str("\n\n");
         }
     }
@@ -276,8 +274,8 @@ fn prepend_system<'r>(contents: &mut Vec<Content<'r>>, system: &[Part<'r>]) {
     });
     match text {
         Some(text) => {
-            words.push_str(text);
-            *text = Cow::Owned(words);
+            words.push_str(&text.text());
+            *text = words.into();
         }
         None => contents.insert(0, Content { role: Role::User, parts: vec![Part::text(words)] }),
     }

@@ -16,7 +16,7 @@ use super::repair::{Repair, Repairs};
 use super::signatures::SignatureCache;
 use super::suffix::ModelSuffix;
 use super::{formats, messages, parameters, tools};
-use crate::gemini::{GenerateRequest, Method, ModelId};
+use crate::gemini::{GenerateRequest, Method, ModelId, RequestSettings};
 use crate::openai::{ApiError, ChatRequest};
 
 /// What Gemini's names for things can take more than OpenAI's.
@@ -184,22 +184,24 @@ pub fn to_gemini(
     if options.wishes(|pool| pool.strict_params) {
         dropped.refuse(request)?;
     }
-    // A vector that grows step by step takes up to thrice the room of a large body, and wasm never gives room back.
-    let mut body = Vec::with_capacity(options.length + ROOM_FOR_NAMES);
     let translated = GenerateRequest {
         contents: conversation.contents,
         system_instruction: conversation.system,
-        tools: tools.tools,
-        tool_config: tools.config,
-        safety_settings: safety_settings(request, options),
-        generation_config: config,
-        cached_content: request.google().find_map(|google| google.cached_content.as_deref()),
-        service_tier: parameters::service_tier(request)?,
-        store: request.google().find_map(|google| google.store),
-        labels: request.google().find_map(|google| google.labels),
-        continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
+        settings: RequestSettings {
+            tools: tools.tools,
+            tool_config: tools.config,
+            safety_settings: safety_settings(request, options),
+            generation_config: config,
+            cached_content: request.google().find_map(|google| google.cached_content.as_deref()),
+            service_tier: parameters::service_tier(request)?,
+            store: request.google().find_map(|google| google.store),
+            labels: request.google().find_map(|google| google.labels),
+            continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
+        },
     };
-    serde_json::to_writer(&mut body, &translated).map_err(|_| ApiError::invalid_json())?;
+    // A vector that grows step by step takes up to thrice the room of a large body, and wasm never gives room back.
+    let mut body = Vec::with_capacity(options.length + ROOM_FOR_NAMES);
+    translated.write(&mut body).map_err(|_| ApiError::invalid_json())?;
     // The answers of several calls are put together whole.
     let method = if request.stream() && copies == 1 { Method::StreamGenerate } else { Method::Generate };
     Ok(GeminiCall { method, body, dropped: dropped.into_names(), context, copies })

@@ -6,6 +6,8 @@
 
 mod translator;
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::answer::{Outcome, SoftFailure};
@@ -76,8 +78,8 @@ pub enum StreamEnd {
 impl ChatStream {
     /// A stream that has received nothing yet.
     #[must_use]
-    pub fn new(context: ResponseContext, envelope: Envelope) -> Self {
-        Self { splitter: EventSplitter::default(), translator: Translator::new(context, envelope) }
+    pub fn new(context: impl Into<Arc<ResponseContext>>, envelope: Envelope) -> Self {
+        Self { splitter: EventSplitter::default(), translator: Translator::new(context.into(), envelope) }
     }
 
     /// Takes bytes from upstream and appends whole events for the client to `out`.
@@ -198,7 +200,7 @@ impl ChatStream {
     /// What the last call took, of those that went on with each other.
     #[must_use]
     pub fn call_usage(&self) -> Usage {
-        self.translator.usage.unwrap_or_default()
+        self.translator.call_usage().unwrap_or_default()
     }
 
     /// What the caller may be told instead of an answer when Gemini blocked the prompt. To be asked when the upstream

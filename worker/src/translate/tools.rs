@@ -131,7 +131,7 @@ impl<'r> Builtins<'r> {
             _ => return false,
         };
         let schema = function.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let takes_nothing = schema.is_none_or(|schema| schema::parameters(&schema).schema.is_none());
+        let takes_nothing = schema.is_none_or(|schema| schema::parameters(schema).schema.is_none());
         if self.by_name && takes_nothing {
             self.add(name, tool);
         }
@@ -232,7 +232,7 @@ impl<'r> Functions<'r> {
                         format!("Invalid schema for '{param}': nested too deeply."),
                     )
                 })?;
-                schema::parameters(&parsed)
+                schema::parameters(parsed)
             }
         };
         dropped.note_if(schema.lossy, "tools.parameters");

@@ -5,8 +5,19 @@
 
 use std::io::Write;
 
-use crate::openai::{Delta, LogProbs};
+use crate::json_text;
+use crate::openai::{Delta, Fragment, LogProbs};
 use crate::translate::Usage;
+
+/// Which member of a delta a text is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TextMember {
+    Content,
+    Reasoning,
+}
+
+/// Room for a delta of some words and what stands around it, in bytes.
+const USUAL_DELTA: usize = 256;
 
 /// The writer of one stream.
 #[derive(Debug)]
@@ -55,6 +66,28 @@ impl ChunkWriter {
         self.close(out);
     }
 
+    /// A delta of nothing but text, as nearly all are: `content` or `reasoning_content`.
+    pub(super) fn text(
+        &mut self,
+        index: u32,
+        member: TextMember,
+        text: &Fragment<'_>,
+        logprobs: Option<&LogProbs<'_>>,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin(index, out);
+        out.extend_from_slice(match member {
+            TextMember::Content => b"{\"content\":".as_slice(),
+            TextMember::Reasoning => b"{\"reasoning_content\":",
+        });
+        match text {
+            Fragment::Raw(raw) => out.extend_from_slice(raw.get().as_bytes()),
+            Fragment::Text(text) => json_text::write(out, text),
+        }
+        out.push(b'}');
+        self.end_delta(logprobs, out);
+    }
+
     pub(super) fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
         self.delta_with(index, delta, None, out);
     }
@@ -68,9 +101,18 @@ impl ChunkWriter {
     ) {
         self.begin(index, out);
         json(out, delta);
-        out.extend_from_slice(b",\"logprobs\":");
-        json(out, &logprobs);
-        out.extend_from_slice(b",\"finish_reason\":null}]");
+        self.end_delta(logprobs, out);
+    }
+
+    fn end_delta(&mut self, logprobs: Option<&LogProbs<'_>>, out: &mut Vec<u8>) {
+        match logprobs {
+            None => out.extend_from_slice(br#","logprobs":null,"finish_reason":null}]"#),
+            Some(logprobs) => {
+                out.extend_from_slice(b",\"logprobs\":");
+                json(out, logprobs);
+                out.extend_from_slice(b",\"finish_reason\":null}]");
+            }
+        }
         self.close(out);
         self.deltas += 1;
     }
@@ -101,6 +143,8 @@ impl ChunkWriter {
     }
 
     fn begin(&self, index: u32, out: &mut Vec<u8>) {
+        // At once, not by doubling.
+        out.reserve(self.head.len() + USUAL_DELTA);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b"{\"index\":");
         json(out, &index);

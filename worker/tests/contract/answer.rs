@@ -62,4 +62,25 @@ impl Answer {
         assert!(self.header("x-request-id").starts_with("req_"));
         error["message"].as_str().unwrap().to_owned()
     }
+
+    /// One in Gemini's envelope, with the service's own reason: gives its message.
+    #[track_caller]
+    pub fn gemini_error(&self, status: u16, canonical: &str, reason: &str) -> String {
+        let body: Value = self.json(status);
+        let error = &body["error"];
+        assert_eq!((&error["code"], &error["status"]), (&status.into(), &canonical.into()), "{}", self.body);
+        assert_eq!(error["details"][0]["reason"], reason, "{}", self.body);
+        assert!(self.header("x-request-id").starts_with("req_"));
+        error["message"].as_str().unwrap().to_owned()
+    }
+
+    /// An error of the service in the language that is spoken at a path: gives its message.
+    #[track_caller]
+    pub fn own_error(&self, path: &str, status: u16, canonical: &str, code: &str) -> String {
+        if path.starts_with("/v1beta/") && !path.starts_with("/v1beta/openai/") {
+            self.gemini_error(status, canonical, &code.to_uppercase())
+        } else {
+            self.openai_error(status, Some(code))
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::answer::Answer;
 use super::world::{MODEL, Pool, World, eventually, prompt, send};
 
 /// A further client key of a pool, as its caller knows it.
-async fn client_key(world: &World, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
+pub async fn client_key(world: &World, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
     let path = format!("/pools/{}/client-keys", pool.id);
     let ClientKeyCreated { secret, client_key } = world.post(&path, &rules).await.json(201);
     (Pool { id: pool.id.clone(), client_key: secret.expose().to_owned() }, client_key)

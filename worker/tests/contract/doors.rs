@@ -193,7 +193,7 @@ pub async fn no_route_of_the_data_plane_opens_without_a_client_key(world: &World
                 request = request.bearer_auth(key);
             }
             let answer = send(request).await;
-            let message = answer.openai_error(401, Some("invalid_api_key"));
+            let message = answer.own_error(&path, 401, "UNAUTHENTICATED", "invalid_api_key");
             assert!(key.is_none_or(|key| !message.contains(key)), "the key is repeated");
         }
         // Another pool's key leads to that pool, never to the keys of this one.
@@ -221,7 +221,7 @@ pub async fn unknown_paths_and_wrong_methods(world: &World) {
         let wrong = if path.contains("models") { Method::POST } else { Method::GET };
         for method in [wrong, Method::DELETE] {
             let answer = send(ask(method, &path)).await;
-            answer.openai_error(405, Some("method_not_supported"));
+            answer.own_error(&path, 405, "UNIMPLEMENTED", "method_not_supported");
             assert!(!answer.header("allow").is_empty(), "{path}");
         }
     }

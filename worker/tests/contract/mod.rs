@@ -32,6 +32,7 @@ mod master_key;
 mod media;
 mod models;
 mod page;
+mod pass_through;
 mod pools;
 mod privacy;
 mod retries;
@@ -179,6 +180,16 @@ mod suite {
             four_attempts_are_made_and_none_on_the_same_key
             a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers
             an_upstream_that_cannot_be_reached_blames_no_key;
+        pass_through:
+            what_goes_in_and_out_is_not_touched
+            it_is_off_until_it_is_switched_on
+            keys_fail_over_in_either_language
+            a_caller_s_mistake_is_told_in_gemini_s_own_words
+            what_the_service_refuses_is_told_in_the_caller_s_language
+            models_are_listed_as_gemini_does
+            attempts_are_counted_and_tokens_are_not
+            an_answer_that_breaks_off_is_not_made_whole
+            a_client_that_leaves_ends_the_upstream_call;
         privacy:
             one_credential_and_nothing_of_the_client_s_goes_upstream
             nothing_stored_or_logged_holds_a_secret

@@ -186,6 +186,7 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
         (&of_pool, json!({"aliases": {"gpt": "gemini-3.5-flash"}})),
         (&of_pool, json!({"fallbacks": {"*": ["gemini-2.5-flash"]}})),
         (&of_pool, json!({"sticky": true})),
+        (&of_pool, json!({"pass_through": true})),
         (&of_pool, json!({"translation": {"strict_params": true}})),
         (&of_pool, json!({"translation": {"strict_history": true}})),
         (&of_keys, set(json!({"name": "laptop"}))),
@@ -202,7 +203,7 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
     assert_eq!(after.allowed_models, ["gemini-*"]);
     assert_eq!(after.settings.aliases["gpt"], "gemini-3.5-flash");
     assert_eq!(after.settings.fallbacks["*"], ["gemini-2.5-flash"]);
-    assert!(after.settings.sticky);
+    assert!(after.settings.sticky && after.settings.pass_through);
     let translation = after.settings.translation;
     assert!(translation.strict_params && translation.strict_history);
     let key = world.keys(&pool).await.remove(0);

@@ -1,6 +1,6 @@
 //! Chat, streamed.
 
-use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, KeySpec, Scenario};
+use pool_fake_gemini::{Behaviour, Scenario};
 use pool_shared::Pool as PoolShown;
 use serde_json::{Value, json};
 
@@ -71,6 +71,9 @@ pub async fn usage_comes_only_when_asked_for(world: &World) {
 pub async fn an_answer_that_breaks_off_ends_in_an_error(world: &World) {
     let behaviours =
         [Behaviour::Cut, Behaviour::Truncated, Behaviour::ErrorMidStream, Behaviour::RawErrorTail];
+    // What comes at one moment with the first event has been sent to nobody yet: another key may try.
+    let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
+    world.gemini.set_scenario(slow).unwrap();
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         // The other key would do, but what was sent cannot be taken back.
         let keys = [("broken", behaviour, 1), ("good", Behaviour::Ok, 0)];
@@ -123,14 +126,7 @@ pub async fn a_refused_place_is_gone_around(world: &World) {
 }
 
 async fn leave(world: &World, pool: &Pool) {
-    // An answer that would go on for longer than any test.
-    let words = "word ".repeat(10_000);
-    let endless = Scenario {
-        between_frames_ms: 20,
-        answer: GeminiAnswer { frames: 10_000, text: Some(words), thought_tokens: 0 },
-        ..Scenario::default()
-    };
-    world.gemini.set_scenario(endless.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
+    world.answer_without_end("good");
     let mut events = world.stream(pool, "hello").await;
     for _ in 0..3 {
         assert!(matches!(events.next().await, Some(Event::Chunk(_))));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pool_fake_gemini::{Behaviour, FakeGemini, Scenario};
+use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{
     ADMIN_PREFIX, AdminTokenCreated, Key, KeyList, LoginResponse, PoolCreated, PoolStats, Scope,
 };
@@ -175,6 +175,17 @@ impl World {
         let created: PoolCreated = self.post("/pools", &body).await.json(201);
         assert_eq!(created.import.added, keys.len() as u64);
         created.into()
+    }
+
+    /// From now on Gemini answers this key with more than any test waits for.
+    pub fn answer_without_end(&self, key: &str) {
+        let words = "word ".repeat(10_000);
+        let endless = Scenario {
+            between_frames_ms: 20,
+            answer: GeminiAnswer { frames: 10_000, text: Some(words), thought_tokens: 0 },
+            ..Scenario::default()
+        };
+        self.gemini.set_scenario(endless.key(KeySpec::new(gemini_key(key), Behaviour::Ok))).unwrap();
     }
 
     /// All keys of a pool that has at most 1,000.

@@ -7,12 +7,89 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::document::{Envelope, Operation};
+use crate::schemas::Refer;
 
 const ERRORS: [u16; 12] = [400, 401, 403, 404, 413, 414, 429, 431, 500, 502, 503, 504];
 
-/// Every operation: each stands under `/v1`, under `/api` and at the root.
+/// Every operation: those of OpenAI's API under `/v1`, under `/api` and at the root.
 pub fn operations() -> Vec<Operation> {
-    gateway::ROUTES.iter().map(|pattern| operation(pattern)).collect()
+    gateway::ROUTES
+        .iter()
+        .flat_map(|pattern| passed(pattern).unwrap_or_else(|| vec![operation(pattern)]))
+        .collect()
+}
+
+/// Those of a path whose requests go to Gemini as they came; none for another path.
+fn passed(pattern: &str) -> Option<Vec<Operation>> {
+    let (base, envelope, details) = if let Some(base) = pattern.strip_prefix("/v1beta/openai") {
+        (
+            base,
+            Envelope::Google,
+            "As Google's OpenAI endpoint has it (https://ai.google.dev/gemini-api/docs/openai).",
+        )
+    } else {
+        (
+            pattern.strip_prefix("/v1beta")?,
+            Envelope::Gemini,
+            "As Google documents it (https://ai.google.dev/api).",
+        )
+    };
+    let google = envelope == Envelope::Google;
+    // An id, the model's method, what it does, and whether it has a body.
+    let described: &[(&str, &str, &str, bool)] = match base {
+        "/chat/completions" => &[("googleChatCompletion", "", "Answer a conversation", true)],
+        "/embeddings" => &[("googleEmbeddings", "", "Turn texts into vectors", true)],
+        "/models" if google => {
+            &[("googleListModels", "", "All models that Gemini offers to a key of the pool", false)]
+        }
+        "/models" => &[("geminiListModels", "", "All models that Gemini offers to a key of the pool", false)],
+        _ if google => &[("googleGetModel", "", "One model", false)],
+        _ => &[
+            ("geminiGetModel", "", "One model", false),
+            ("geminiGenerateContent", ":generateContent", "Answer a conversation", true),
+            (
+                "geminiStreamGenerateContent",
+                ":streamGenerateContent",
+                "Answer a conversation piece by piece",
+                true,
+            ),
+            (
+                "geminiCountTokens",
+                ":countTokens",
+                "Count what a conversation would cost; it costs nothing",
+                true,
+            ),
+            ("geminiEmbedContent", ":embedContent", "Turn a text into a vector", true),
+            ("geminiBatchEmbedContents", ":batchEmbedContents", "Turn texts into vectors", true),
+        ],
+    };
+    let one = |(id, method, summary, has_body): &(&str, &str, &'static str, bool)| {
+        let kinds = if id.contains("Stream") || id.contains("Chat") { 2 } else { 1 };
+        let content: [(&str, Refer); 2] = [
+            ("application/json", |_| json_schema!({"type": ["object", "array"]})),
+            ("text/event-stream", |_| json_schema!({"type": "string"})),
+        ];
+        Operation {
+            method: if *has_body { Method::POST } else { Method::GET },
+            path: format!("{}{method}", pattern.replace("{*id}", "{id}")),
+            id: (*id).to_owned(),
+            tag: "gemini",
+            summary,
+            details: format!(
+                "{details} In pools with `pass_through`: request and answer go on as they came, without the query's `key`."
+            ),
+            security: json!([{"clientKey": []}]),
+            query: Vec::new(),
+            body: has_body.then_some(|_| json_schema!({"type": "object"})),
+            answer: (200, "Gemini's own."),
+            also: None,
+            content: content.into_iter().take(kinds).collect(),
+            headers: vec!["x-pool-key", "x-pool-attempts"],
+            errors: ERRORS.to_vec(),
+            envelope,
+        }
+    };
+    Some(described.iter().map(one).collect())
 }
 
 fn operation(pattern: &str) -> Operation {
@@ -130,6 +207,29 @@ fn chat_schemas() -> Value {
                     "code": nullable,
                 },
             }},
+        },
+        "GeminiStatus": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {"error": {
+                "type": "object",
+                "required": ["code", "message", "status"],
+                "properties": {
+                    "code": {"type": "integer"},
+                    "message": {"type": "string"},
+                    "status": {"type": "string"},
+                    "details": {"type": "array", "items": {"type": "object"}},
+                },
+            }},
+        },
+        "GeminiStatuses": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/GeminiStatus"}},
+        "GeminiError": {
+            "description": "An array where the answer would have been one.",
+            "anyOf": [{"$ref": "#/components/schemas/GeminiStatus"}, {"$ref": "#/components/schemas/GeminiStatuses"}],
+        },
+        "GoogleError": {
+            "description": "The service's own errors are in OpenAI's envelope, Gemini's as they came.",
+            "anyOf": [{"$ref": "#/components/schemas/OpenAiError"}, {"$ref": "#/components/schemas/GeminiStatuses"}],
         },
         "ChatRequest": {
             "description": "As OpenAI documents it. `null` counts as absent.",

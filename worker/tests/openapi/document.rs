@@ -37,6 +37,10 @@ pub struct Operation {
 pub enum Envelope {
     Admin,
     OpenAi,
+    /// Gemini's own.
+    Gemini,
+    /// That of Google's OpenAI endpoint.
+    Google,
 }
 
 impl Envelope {
@@ -44,6 +48,8 @@ impl Envelope {
         match self {
             Self::Admin => "Admin",
             Self::OpenAi => "OpenAi",
+            Self::Gemini => "Gemini",
+            Self::Google => "Google",
         }
     }
 }
@@ -53,25 +59,26 @@ fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static
     match (status, envelope) {
         (400, _) => ("The request cannot be understood or breaks a rule.", &[]),
         (401, Envelope::Admin) => ("No token or password, or one that is wrong, expired or revoked.", &[]),
-        (401, Envelope::OpenAi) => ("No client key, or one that is wrong, expired or revoked.", &[]),
+        (401, _) => ("No client key, or one that is wrong, expired or revoked.", &[]),
         (403, Envelope::Admin) => ("The token may not do this, or a page of another origin asked.", &[]),
-        (403, Envelope::OpenAi) => ("The pool is switched off, or the client key may not do this.", &[]),
+        (403, _) => (
+            "The pool is switched off or does not take such requests, or the client key may not do this.",
+            &[],
+        ),
         (404, Envelope::Admin) => ("No such pool, key or token.", &[]),
-        (404, Envelope::OpenAi) => ("No such model, or none that the client key may use.", &[]),
+        (404, _) => ("No such model, or none that the client key may use.", &[]),
         (409, _) => ("It clashes with what is there, such as a name that is taken.", &[]),
         (413, _) => ("The body is larger than the service takes.", &[]),
         (414, _) => ("The path or the query is longer than the service takes.", &[]),
         (429, Envelope::Admin) => ("Too many tries of the password.", &["retry-after"]),
-        (429, Envelope::OpenAi) => {
-            ("A limit of the client key or a quota of the pool's keys is used up.", &["retry-after"])
-        }
+        (429, _) => ("A limit of the client key or a quota of the pool's keys is used up.", &["retry-after"]),
         (431, _) => ("The headers are longer than the service takes.", &[]),
         (500, _) => ("A fault of the service itself, or of Gemini.", &[]),
         (502, _) => ("Gemini's answer could not be used.", &[]),
         (503, Envelope::Admin) => {
             ("The deployment lacks something, or the store, the ledger or Gemini does not answer.", &[])
         }
-        (503, Envelope::OpenAi) => (
+        (503, _) => (
             "No key of the pool is usable now, Gemini is overloaded, or the store does not answer.",
             &["retry-after"],
         ),
@@ -121,6 +128,7 @@ pub fn document() -> Value {
         "tags": [
             {"name": "admin", "description": "The control plane."},
             {"name": "openai", "description": "The data plane, for OpenAI's clients."},
+            {"name": "gemini", "description": "What goes to Gemini as it came, in pools with `pass_through`."},
         ],
         "paths": paths,
         "components": {
@@ -183,6 +191,8 @@ fn refusals(operations: &[Operation]) -> Value {
             let schema = match operation.envelope {
                 Envelope::Admin => "ErrorBody",
                 Envelope::OpenAi => "OpenAiError",
+                Envelope::Gemini => "GeminiError",
+                Envelope::Google => "GoogleError",
             };
             let refusal = json!({
                 "description": what,
@@ -203,6 +213,7 @@ fn path_parameters(operation: &Operation) -> Vec<Value> {
         let what = match (name, operation.envelope) {
             ("pool", _) => "The pool's id or name.",
             (_, Envelope::OpenAi) => "The model's name; it may hold slashes.",
+            (_, Envelope::Gemini | Envelope::Google) => "The model's name.",
             _ => "The id.",
         };
         json!({

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { HOSTILE, chat, close, createPool, fill, logIn, loggedIn, open, password, press, see, shot, start, stop } from "./browser.mjs";
+import { HOSTILE, chat, close, createPool, fill, logIn, loggedIn, open, password, press, see, shot, start, stop, url } from "./browser.mjs";
 
 const KEYS = JSON.parse(readFileSync(process.env.POOL_KEYS, "utf8"));
 const GOOD = KEYS.good;
@@ -119,6 +119,7 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     await dialog.getByText("More settings").click();
     await fill(dialog, { Aliases: "gpt-4o = gemini-3.5-flash", Fallbacks: "* = gemini-2.5-flash, gemini-3.5-flash" });
     await dialog.getByLabel("Sticky").check();
+    await dialog.getByLabel("Pass-through").check();
     const translation = dialog.getByLabel("Translation");
     await translation.fill((await translation.inputValue()).replace('"strict_params": false', '"strict_params": true'));
     await press(dialog, "Save");
@@ -128,6 +129,7 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     await see(page, "* → gemini-2.5-flash, gemini-3.5-flash");
     assert.equal((await chat(secret, "hello", "gpt-4o")).status, 200);
     assert.equal((await chat(secret, "hello", "gemini-2.5-pro")).status, 403);
+    assert.equal((await fetch(`${url}/v1beta/models`, { headers: { "x-goog-api-key": secret } })).status, 200);
 
     await press(page, "Disable");
     await press(page.getByRole("dialog"), "Disable");
@@ -178,6 +180,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     await see(page, "Keys changed: 2.");
     await says(rowOf(page, "third"), "disabled");
     await page.getByLabel("Search by name, tag or key").fill("");
+    await see(page, "1–4 of 4");
     await page.getByLabel("State").selectOption("disabled");
     await see(page, "1–2 of 2");
     assert.equal(await boxes.count(), 2);

@@ -1,20 +1,26 @@
 //! The built Worker in workerd, with a local D1 database and Durable Object, through
 //! `tests/workerd/serve.mjs`.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
-/// A running Worker. Dropped, it is told to end and waited for: killing it would leave workerd behind.
+/// What starts the Workers of all tests of a file: Node and Miniflare take more time to load than a runtime to start.
+/// Never dropped; it ends when the end of this process closes its input.
+static LAUNCHER: LazyLock<Arc<Launcher>> = LazyLock::new(|| Arc::new(Launcher::start()));
+
+/// A running Worker, in a runtime of its own. Dropped, it is told to end and waited for.
 pub struct Host {
     url: String,
-    runner: Child,
-    stdin: Option<ChildStdin>,
+    id: u64,
+    launcher: Arc<Launcher>,
     log: PathBuf,
 }
 
@@ -57,29 +63,26 @@ impl Host {
     /// Starts a deployment; what the runtime logs goes to a file in `data`.
     pub async fn start_with(deployment: Value, data: &Path) -> Self {
         let log = data.join("workerd.log");
-        tokio::task::spawn_blocking(move || Self::launch(&deployment, log)).await.unwrap()
+        tokio::task::spawn_blocking(move || Self::launch(&LAUNCHER, deployment, log)).await.unwrap()
     }
 
-    fn launch(deployment: &Value, log: PathBuf) -> Self {
-        let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert!(
-            crate_root.join("build/index.js").exists() && crate_root.join("node_modules").exists(),
-            "the Worker is not built: run `make bundle` first"
-        );
-        let mut runner = Command::new("node")
-            .arg(crate_root.join("tests/workerd/serve.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::options().create(true).append(true).open(&log).unwrap())
-            .spawn()
-            .expect("node cannot be started: install Node 20.11 or newer");
-        let mut stdin = runner.stdin.take().unwrap();
-        writeln!(stdin, "{deployment}").unwrap();
-        let mut line = String::new();
-        BufReader::new(runner.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mut host = Self { url: String::new(), runner, stdin: Some(stdin), log };
-        let started: Value = serde_json::from_str(&line).expect("workerd did not start");
-        host.url.push_str(started["url"].as_str().unwrap());
+    /// Starts it with a launcher of its own, by which [`Host::peak_memory`] finds its runtime.
+    #[allow(dead_code, reason = "only one of the suites on workerd measures memory")]
+    pub async fn start_alone(gemini_url: &str, data: &Path) -> Self {
+        let (deployment, log) = (Self::deployment(gemini_url, data), data.join("workerd.log"));
+        let launch = move || Self::launch(&Arc::new(Launcher::start()), deployment, log);
+        tokio::task::spawn_blocking(launch).await.unwrap()
+    }
+
+    fn launch(launcher: &Arc<Launcher>, mut deployment: Value, log: PathBuf) -> Self {
+        let id = launcher.next_id.fetch_add(1, Ordering::Relaxed);
+        deployment["id"] = json!(id);
+        deployment["log"] = json!(log);
+        let mut host = Self { url: String::new(), id, launcher: Arc::clone(launcher), log };
+        let started = launcher.ask(id, &deployment);
+        let url = started["url"].as_str().unwrap_or_default();
+        assert!(!url.is_empty(), "workerd did not start: {started}");
+        host.url.push_str(url);
         host
     }
 
@@ -98,7 +101,7 @@ impl Host {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse().ok()
         };
-        let parent = u64::from(self.runner.id());
+        let parent = u64::from(self.launcher.process.id());
         let mut own = statuses.filter(|status| field(status, "PPid:") == Some(parent));
         own.find_map(|status| field(&status, "VmHWM:")).map(|kilobytes| kilobytes * 1024)
     }
@@ -111,12 +114,68 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.stdin.take());
-        // It ends by itself now; a failure to wait for it leaves nothing to be done.
-        let _ = self.runner.wait();
+        self.launcher.ask(self.id, &json!({"stop": self.id}));
         if std::thread::panicking() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             eprintln!("what workerd logged:\n{log}");
         }
+    }
+}
+
+/// `serve.mjs`, told one line for each thing to do, and its answers by the deployment that they are about.
+struct Launcher {
+    process: Child,
+    stdin: Mutex<Option<ChildStdin>>,
+    waiting: Arc<Mutex<HashMap<u64, mpsc::Sender<Value>>>>,
+    next_id: AtomicU64,
+}
+
+impl Launcher {
+    fn start() -> Self {
+        let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(
+            crate_root.join("build/index.js").exists() && crate_root.join("node_modules").exists(),
+            "the Worker is not built: run `make bundle` first"
+        );
+        let mut process = Command::new("node")
+            .arg(crate_root.join("tests/workerd/serve.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node cannot be started: install Node 20.11 or newer");
+        let (stdin, stdout) = (process.stdin.take(), process.stdout.take().unwrap());
+        let waiting = Arc::new(Mutex::new(HashMap::<u64, mpsc::Sender<Value>>::new()));
+        let askers = Arc::clone(&waiting);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let answer: Value = serde_json::from_str(&line).expect("the launcher answers in JSON");
+                let id = answer["id"].as_u64().or(answer["stopped"].as_u64()).unwrap();
+                let asker = askers.lock().unwrap().remove(&id);
+                // An asker that is gone needs no answer.
+                let _ = asker.unwrap().send(answer);
+            }
+            // Whoever still waits is told by this that nothing will come.
+            askers.lock().unwrap().clear();
+        });
+        Self { process, stdin: Mutex::new(stdin), waiting, next_id: AtomicU64::new(0) }
+    }
+
+    /// Tells it to do something about a deployment, and waits until that is done.
+    fn ask(&self, id: u64, request: &Value) -> Value {
+        let (asker, answer) = mpsc::channel();
+        self.waiting.lock().unwrap().insert(id, asker);
+        let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = stdin.as_mut().map(|stdin| writeln!(stdin, "{request}"));
+        drop(stdin);
+        let answer = told.and_then(Result::ok).and_then(|()| answer.recv().ok());
+        answer.unwrap_or_else(|| json!({"error": "the launcher of workerd has ended"}))
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // It ends by itself now; a failure to wait for it leaves nothing to be done.
+        let _ = self.process.wait();
     }
 }

@@ -175,6 +175,12 @@ fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
         aliases: differing("aliases", spec.aliases.as_ref(), &settings.aliases, &mut fields),
         fallbacks: differing("fallbacks", spec.fallbacks.as_ref(), &settings.fallbacks, &mut fields),
         sticky: differing("sticky", spec.sticky.as_ref(), &settings.sticky, &mut fields),
+        pass_through: differing(
+            "pass_through",
+            spec.pass_through.as_ref(),
+            &settings.pass_through,
+            &mut fields,
+        ),
         translation: translation.cloned().unwrap_or_default(),
     };
     (update, fields)

@@ -35,6 +35,9 @@ pub struct PoolSpec {
     /// Whether conversations stay with one key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<bool>,
+    /// Whether requests in Gemini's own language are taken too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_through: Option<bool>,
     /// Where its keys are found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Vec<KeysSpec>>,

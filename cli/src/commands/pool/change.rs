@@ -4,25 +4,26 @@ use pool_shared::{Pool, PoolUpdate};
 
 use serde_json::json;
 
-use super::create::pool_name;
+use super::{create::pool_name, models::on_off};
 use crate::{
     commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
 };
 
-/// Change a pool's name, description or models; what is not named stays
+/// Change a pool's name, description, models or languages; what is not named stays
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl pool update prod --name production
   poolctl pool update prod --allow-model 'gemini-2.5-*' --allow-model gemini-embedding-001
-  poolctl pool update prod --allow-all-models")]
+  poolctl pool update prod --allow-all-models
+  poolctl pool update prod --pass-through on")]
 #[command(group(
     clap::ArgGroup::new("change")
         .required(true)
         .multiple(true)
-        .args(["name", "description", "allow_model", "allow_all_models"])
+        .args(["name", "description", "allow_model", "allow_all_models", "pass_through"])
 ))]
 pub struct UpdateArgs {
     /// The pool's name or id
@@ -39,6 +40,9 @@ pub struct UpdateArgs {
     /// Allow every model
     #[arg(long, conflicts_with = "allow_model")]
     allow_all_models: bool,
+    /// Whether requests in Gemini's own language are taken too, and passed on as they come
+    #[arg(long, value_name = "on|off", value_parser = on_off)]
+    pass_through: Option<bool>,
     #[command(flatten)]
     dry: DryRun,
 }
@@ -74,6 +78,7 @@ pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError
         description: args.description,
         enabled: None,
         allowed_models: models.then_some(args.allow_model),
+        pass_through: args.pass_through,
         ..PoolUpdate::default()
     };
     apply(ctx, &args.pool, args.dry, &update, ["update", "updated"]).await

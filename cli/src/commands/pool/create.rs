@@ -60,6 +60,9 @@ pub struct Args {
     /// Send requests of one conversation to the same key
     #[arg(long)]
     sticky: bool,
+    /// Take requests in Gemini's own language too, and pass them on as they come
+    #[arg(long)]
+    pass_through: bool,
     #[command(flatten)]
     dry: DryRun,
 }
@@ -91,6 +94,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         aliases: args.alias.into_iter().collect(),
         fallbacks: args.fallback.into_iter().collect(),
         sticky: args.sticky,
+        pass_through: args.pass_through,
         translation: TranslationUpdate::default(),
         // Keys can only be tried through a pool, so with --check they come after it.
         import: if args.check { None } else { chunks(&keys.entries).next() },

@@ -76,7 +76,7 @@ pub fn fallback(text: &str) -> Result<(String, Vec<String>), String> {
     if list.is_empty() { Err("MODEL=MODEL,MODEL is expected".to_owned()) } else { Ok((model, list)) }
 }
 
-fn on_off(text: &str) -> Result<bool, String> {
+pub fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),

@@ -96,6 +96,9 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
     if settings.sticky {
         pairs.push(("sticky", "yes".into()));
     }
+    if settings.pass_through {
+        pairs.push(("pass-through", "yes".into()));
+    }
     pairs.extend([
         ("keys", keys.into()),
         ("key states", states(&pool.states).into()),

@@ -78,13 +78,13 @@ fn the_store_is_asked_for_no_more_keys_than_can_be_unwell() {
 fn what_is_shown_is_what_the_engine_does() {
     let keys = (0..6).map(|number| RosterKey {
         id: key(number),
-        weight: 1,
+        weight: pool_shared::Weight::default(),
         project: Some(project(number).to_owned()).filter(|project| !project.is_empty()),
         limits: pool_shared::Limits::default(),
     });
     for now in [1_000, 1_150, 8_000, 20_000] {
         let mut runtime = Runtime::default();
-        runtime.meet(&Roster { version: 1, keys: keys.clone().collect() }, at(0));
+        runtime.meet(&std::sync::Arc::new(Roster::of(1, keys.clone())), at(0));
         runtime.absorb(&facts(), at(now));
         let facts = of_ledger(at(now));
         for number in 0..6 {

@@ -11,6 +11,8 @@ mod signatures;
 mod stream;
 mod whole;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use pool_shared::PromptBlock;
 
@@ -60,7 +62,7 @@ struct Call {
     /// How many calls it takes.
     copies: u32,
     dropped: Vec<String>,
-    context: ResponseContext,
+    context: Arc<ResponseContext>,
 }
 
 pub(super) async fn answer<H: Host + Clone>(

@@ -1,8 +1,11 @@
 //! One way through the attempts: that of a request, or of one of its choices where each takes a call.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::super::attempts::{Attempt, Attempts, estimated_tokens};
+use super::super::attempts::{Attempt, Attempts};
+use super::super::estimate::estimated_tokens;
 use super::repairs::repair_for;
 use super::{Call, Chat, OwnSignatures};
 use crate::gemini::ModelId;
@@ -26,7 +29,7 @@ pub(super) struct Run<'c, 'a, 'r, H> {
 struct Translated {
     model: ModelId,
     repairs: Repairs,
-    call: Option<Call>,
+    call: Option<Arc<Call>>,
 }
 
 impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
@@ -48,8 +51,8 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
     pub(super) fn again(chat: &'c Chat<'a, 'r, H>, call: &Call) -> Self {
         let call = Call { place: 0, ..call.clone() };
         let body = call.body.clone();
-        let translated = Translated { model: call.model.clone(), repairs: call.repairs, call: Some(call) };
-        Self::with(chat, vec![translated], &body)
+        let (model, repairs) = (call.model.clone(), call.repairs);
+        Self::with(chat, vec![Translated { model, repairs, call: Some(call.into()) }], &body)
     }
 
     fn with(chat: &'c Chat<'a, 'r, H>, models: Vec<Translated>, first: &Bytes) -> Self {
@@ -61,12 +64,12 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
     }
 
     /// The first model's call.
-    pub(super) fn first(&self) -> Option<&Call> {
+    pub(super) fn first(&self) -> Option<&Arc<Call>> {
         self.models.first()?.call.as_ref()
     }
 
     /// The next attempt, and what to send; or what the caller is told when there is none.
-    pub(super) async fn next(&mut self) -> Result<(Attempt, Call), ApiError> {
+    pub(super) async fn next(&mut self) -> Result<(Attempt, Arc<Call>), ApiError> {
         loop {
             let mut attempt = self.attempts.next().await?;
             let call = self.models.get_mut(attempt.model).map(|model| model.call(attempt.model, self.chat));
@@ -117,7 +120,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 }
 
 impl Translated {
-    fn call<H: Host>(&mut self, place: usize, chat: &Chat<'_, '_, H>) -> Result<Call, ApiError> {
+    fn call<H: Host>(&mut self, place: usize, chat: &Chat<'_, '_, H>) -> Result<Arc<Call>, ApiError> {
         if let Some(call) = &self.call {
             return Ok(call.clone());
         }
@@ -142,8 +145,8 @@ impl Translated {
             body: call.body.into(),
             copies: call.copies,
             dropped: call.dropped,
-            context: call.context,
+            context: call.context.into(),
         };
-        Ok(self.call.insert(call).clone())
+        Ok(self.call.insert(call.into()).clone())
     }
 }

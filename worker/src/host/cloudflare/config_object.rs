@@ -56,7 +56,7 @@ impl ConfigStub {
         let request = Request::new_with_init(&format!("https://config{COPY_PATH}"), &init)?;
         let mut response = self.fetch(request).await?;
         if response.status_code() == 200 {
-            return Ok(Ok(response.json().await?));
+            return Ok(Ok(serde_json::from_str(&response.text().await?)?));
         }
         Ok(Err(StoreError::Unavailable(response.text().await?)))
     }
@@ -105,9 +105,9 @@ impl ConfigObject {
         }
         let store = SqlStore::new(CloudflareSql::Object(Rc::clone(&self.database), store::d1(&self.env)));
         if path == COPY_PATH {
-            let request: CopyRequest = request.json().await?;
+            let request: CopyRequest = serde_json::from_str(&request.text().await?)?;
             return match store.ask(&request).await {
-                Ok(reply) => Response::from_json(&reply),
+                Ok(reply) => Response::ok(serde_json::to_string(&reply)?),
                 Err(error) => Response::error(error.to_string(), 503),
             };
         }

@@ -53,7 +53,7 @@ pub(super) async fn pass_on(env: &Env, mut call: Request) -> worker::Result<Resp
         return Response::error("not a call to Gemini", 400);
     }
     let headers = Headers::new();
-    for name in ["x-goog-api-key", "content-type"] {
+    for name in ["x-goog-api-key", "authorization", "content-type"] {
         if let Some(value) = call.headers().get(name)? {
             headers.set(name, &value)?;
         }

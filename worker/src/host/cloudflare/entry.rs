@@ -1,30 +1,29 @@
 //! The Worker's entry point.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join};
 use futures_util::{FutureExt, StreamExt};
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use worker::js_sys::Uint8Array;
+use worker::js_sys::{Date, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WritableStream;
 use worker::{
     Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
-    event,
+    event, web_sys,
 };
 
 use super::config_object::ConfigStub;
+use super::glue::{self, RequestHead};
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
-use super::{CloudflareHost, WorkerRandom, pump};
+use super::{CloudflareHost, SystemRandom, pump};
 use crate::admin::AdminError;
-use crate::host::{
-    CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, REQUEST_HEADERS,
-};
+use crate::host::{CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::limits;
 use crate::log::{Log, LogLevel};
 use crate::origin::Origin;
 use crate::reply::{Reply, ReplyBody};
@@ -42,6 +41,11 @@ const READ_TO_THE_END: usize = 4;
 thread_local! {
     /// What the requests of this isolate share.
     static SERVICE: OnceCell<Arc<Service>> = const { OnceCell::new() };
+    /// How they reach everything else. Bindings are the same for all requests of an isolate
+    /// (<https://developers.cloudflare.com/workers/runtime-apis/bindings/#importing-env-as-a-global>).
+    static DEPLOYMENT: OnceCell<(Choice, CloudflareHost)> = const { OnceCell::new() };
+    /// Until when somebody is to report what was counted, in milliseconds.
+    static REPORTED_BY: Cell<f64> = const { Cell::new(0.0) };
 }
 
 fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
@@ -57,40 +61,50 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         let level = env.var("LOG_LEVEL").ok().map(|level| level.to_string()).unwrap_or_default();
         let level = LogLevel::parse(&level)?;
         let settings = settings.with_log(Log::new(level, |line| worker::console_log!("{line}")));
-        let service = Arc::new(Service::new(settings, &WorkerRandom));
+        let service = Arc::new(Service::new(settings, &SystemRandom));
         Ok(Arc::clone(cell.get_or_init(|| service)))
+    })
+}
+
+/// What a request of the data plane and a task need.
+fn set_up(env: &Env) -> Result<(Arc<Service>, Choice, CloudflareHost), SetupError> {
+    let service = service(env)?;
+    DEPLOYMENT.with(|cell| {
+        if let Some((choice, host)) = cell.get() {
+            return Ok((service, *choice, host.clone()));
+        }
+        let choice = Choice::of(env)?;
+        let host = CloudflareHost::new(env, CloudflareReader::new(choice, env)?)?;
+        let (choice, host) = cell.get_or_init(|| (choice, host));
+        Ok((service, *choice, host.clone()))
     })
 }
 
 /// Answers a request.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let path = request.path();
-    let set_up = service(&env).and_then(|service| {
-        let choice = Choice::of(&env)?;
-        let host = CloudflareHost::new(&env, CloudflareReader::new(choice, &env)?)?;
-        Ok((service, choice, host))
-    });
-    let (service, choice, host) = match set_up {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
+    let head = RequestHead::of(request.inner());
+    let path = path_and_query(&head.url).0;
+    let (service, choice, host) = match set_up(&env) {
         Ok(set_up) => set_up,
-        Err(error) => return not_set_up(&path, error),
+        Err(error) => return Ok(not_set_up(path, error)?.into()),
     };
-    let method = http_method(&request);
-    if Service::is_page(&method, &path) {
-        let held = request.headers().get("if-none-match")?;
-        return without_stream(service.page(&host, &method, &path, held.as_deref()));
+    if Service::is_page(&head.method, path) {
+        let tag = request.headers().get("if-none-match")?;
+        return Ok(without_stream(service.page(&host, &head.method, path, tag.as_deref()))?.into());
     }
-    if !crate::admin::is_admin_path(&path) {
-        let reply = service.proxy(&host, incoming(request)?).await;
+    if !crate::admin::is_admin_path(path) {
+        let reply = service.proxy(&host, incoming_with(request, head)?).await;
         return respond(reply, service, host, &context);
     }
-    match choice {
+    let answer = match choice {
         Choice::D1 => match d1_store(&env) {
             Ok(store) => administer(&env, store, request, |work| context.wait_until(work)).await,
-            Err(error) => not_set_up(&path, error),
+            Err(error) => not_set_up(path, error),
         },
         Choice::Kv => hand_over(&env, &service, &host, request).await,
-    }
+    };
+    Ok(answer?.into())
 }
 
 /// Answers a request of the admin API over a store. `keep_alive` takes what is left to do behind the
@@ -106,7 +120,9 @@ pub(super) async fn administer(
     match set_up {
         Ok((service, host)) => {
             let reply = service.administer(&host, incoming(request)?).await;
-            keep_alive(afterwards(service, host, FollowUp::default()).boxed_local());
+            if let Some(work) = afterwards(service, host, FollowUp::default()) {
+                keep_alive(work.boxed_local());
+            }
             without_stream(reply)
         }
         Err(error) => not_set_up(&path, error),
@@ -161,12 +177,12 @@ async fn handed_over(request: Request) -> worker::Result<Result<Request, AdminEr
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(crate::service::not_set_up(path, error, &WorkerRandom))
+    without_stream::<CloudflareHost>(crate::service::not_set_up(path, error, &SystemRandom))
 }
 
 /// The answer to a request of the admin API that could not even be begun.
 pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(crate::service::refused(error, &WorkerRandom))
+    without_stream::<CloudflareHost>(crate::service::refused(error, &SystemRandom))
 }
 
 /// The binding of the ledger's class.
@@ -176,33 +192,40 @@ pub(super) fn ledger_namespace(env: &Env) -> Result<ObjectNamespace, SetupError>
 }
 
 fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {
-    let url = request.url()?;
-    let headers = incoming_headers(&request);
+    let head = RequestHead::of(request.inner());
+    incoming_with(request, head)
+}
+
+fn incoming_with(request: Request, head: RequestHead) -> worker::Result<IncomingRequest<WorkerBody>> {
+    let RequestHead { method, url, headers } = head;
     let client = headers.get(CLIENT_ADDRESS).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let (path, query) = path_and_query(&url);
+    // Only a browser's session asks for it.
+    let origin = if crate::admin::is_admin_path(path) { Origin::of(request.url()?) } else { None };
     Ok(IncomingRequest {
-        method: http_method(&request),
-        path: url.path().to_owned(),
-        query: url.query().map(ToOwned::to_owned),
+        method,
+        path: path.to_owned(),
+        query: query.map(ToOwned::to_owned),
+        body: WorkerBody { announced: limits::announced(&headers), request },
         headers,
-        body: WorkerBody(request),
         client_address: client,
-        origin: Origin::of(url),
+        origin,
     })
 }
 
-fn http_method(request: &Request) -> Method {
-    Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default()
+/// The path of a URL as the runtime writes it, and its query.
+fn path_and_query(url: &str) -> (&str, Option<&str>) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.find('/').and_then(|begin| rest.get(begin..)).unwrap_or("/");
+    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+    rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)))
 }
 
 /// Does what has to be done now and then, by the cron trigger of `wrangler.toml.example`.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    let set_up = service(&env).and_then(|service| {
-        let host = CloudflareHost::new(&env, CloudflareReader::new(Choice::of(&env)?, &env)?)?;
-        Ok((service, host))
-    });
     // A deployment that is not set up says so at every request.
-    if let Ok((service, host)) = set_up {
+    if let Ok((service, _, host)) = set_up(&env) {
         service.tend(&host).await;
     }
 }
@@ -210,17 +233,9 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 /// The response of a reply that is no stream, as none of the admin API is.
 fn without_stream<H: Host>(reply: Reply<H>) -> worker::Result<Response> {
     match reply.body {
-        ReplyBody::Whole(bytes) => whole(reply.status.as_u16(), &reply.headers, &bytes),
-        ReplyBody::Events(_) => Response::error("", 503),
+        ReplyBody::Whole(bytes) => glue::whole(reply.status, &reply.headers, &bytes).map(Response::from),
+        ReplyBody::Events(_) | ReplyBody::Untouched(_) => Response::error("", 503),
     }
-}
-
-fn incoming_headers(request: &Request) -> HeaderMap {
-    let named = REQUEST_HEADERS.iter().filter_map(|name| {
-        let value = request.headers().get(name).ok()??;
-        Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
-    });
-    named.collect()
 }
 
 fn respond(
@@ -228,40 +243,62 @@ fn respond(
     service: Arc<Service>,
     host: CloudflareHost,
     context: &Context,
-) -> worker::Result<Response> {
-    let status = reply.status.as_u16();
-    match reply.body {
+) -> worker::Result<web_sys::Response> {
+    let events = match reply.body {
+        ReplyBody::Events(events) => events,
         ReplyBody::Whole(bytes) => {
-            context.wait_until(afterwards(service, host, reply.follow_up));
-            whole(status, &reply.headers, &bytes)
+            keep_alive(context, service, host, reply.follow_up);
+            return glue::whole(reply.status, &reply.headers, &bytes);
         }
-        ReplyBody::Events(events) => {
-            let (readable, writer) = pump::pipe()?;
-            let host = Rc::new(host);
-            context.wait_until(async move {
-                pump::run(events, &writer).await;
-                afterwards(service, Rc::unwrap_or_clone(host), reply.follow_up).await;
-            });
-            Ok(Response::builder()
-                .with_status(status)
-                .with_headers(outgoing_headers(&reply.headers)?)
-                .stream(readable))
+        ReplyBody::Untouched(body) => {
+            keep_alive(context, service, host, reply.follow_up);
+            return glue::streamed(reply.status, &reply.headers, body.into_stream());
         }
+    };
+    let (readable, writer) = pump::pipe()?;
+    context.wait_until(async move {
+        pump::run(events, &writer).await;
+        if let Some(work) = afterwards(service, host, reply.follow_up) {
+            work.await;
+        }
+    });
+    glue::streamed(reply.status, &reply.headers, Some(readable))
+}
+
+/// Lets the runtime wait for what is left to do once the answer has gone out.
+fn keep_alive(context: &Context, service: Arc<Service>, host: CloudflareHost, follow_up: FollowUp) {
+    if let Some(work) = afterwards(service, host, follow_up) {
+        context.wait_until(work);
     }
 }
 
-/// What is left to do once the answer has gone out.
-async fn afterwards<H: Host>(service: Arc<Service>, host: H, follow_up: FollowUp) {
-    service.follow_up(&host, follow_up).await;
-    if !service.is_flushed() {
-        host.clock().sleep(REPORT_AFTER).await;
-        service.flush(&host).await;
+/// What is left to do once an answer has gone out, if anything is. Of all whose counts wait, the first reports for
+/// all; if it has not done so a second late, another one does.
+fn afterwards<H: Host>(
+    service: Arc<Service>,
+    host: H,
+    follow_up: FollowUp,
+) -> Option<impl Future<Output = ()>> {
+    let now = Date::now();
+    let reports = !service.is_flushed() && now >= REPORTED_BY.get();
+    if reports {
+        REPORTED_BY.set(now + 2.0 * REPORT_AFTER.as_secs_f64() * 1_000.0);
     }
-}
-
-fn whole(status: u16, headers: &HeaderMap, body: &Bytes) -> worker::Result<Response> {
-    let builder = Response::builder().with_status(status).with_headers(outgoing_headers(headers)?);
-    Ok(if body.is_empty() { builder.empty() } else { builder.fixed(body.to_vec()) })
+    if !reports && follow_up == FollowUp::default() {
+        return None;
+    }
+    Some(async move {
+        if reports {
+            join(service.follow_up(&host, follow_up), async {
+                host.clock().sleep(REPORT_AFTER).await;
+                REPORTED_BY.set(0.0);
+                service.flush(&host).await;
+            })
+            .await;
+        } else {
+            service.follow_up(&host, follow_up).await;
+        }
+    })
 }
 
 fn outgoing_headers(headers: &HeaderMap) -> worker::Result<Headers> {
@@ -273,21 +310,24 @@ fn outgoing_headers(headers: &HeaderMap) -> worker::Result<Headers> {
 }
 
 /// A request's body as the runtime hands it over.
-struct WorkerBody(Request);
+struct WorkerBody {
+    request: Request,
+    /// How long it says that it is.
+    announced: Option<usize>,
+}
 
 impl IncomingBody for WorkerBody {
     async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
-        let length = self.0.headers().get("content-length").ok().flatten();
-        match length.and_then(|length| length.parse::<usize>().ok()) {
+        match self.announced {
             Some(length) if length > limit => {
                 if length <= limit.saturating_mul(READ_TO_THE_END) {
-                    discard(&self.0).await;
+                    discard(&self.request).await;
                 }
                 Err(IncomingBodyError::TooLarge)
             }
             // The runtime holds the body to its announced length, so it can cross in one piece.
-            Some(_) => self.0.bytes().await.map(Bytes::from).map_err(|_| IncomingBodyError::Broken),
-            None => read_stream(self.0, limit).await,
+            Some(_) => self.request.bytes().await.map(Bytes::from).map_err(|_| IncomingBodyError::Broken),
+            None => read_stream(self.request, limit).await,
         }
     }
 }

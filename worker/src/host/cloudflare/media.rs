@@ -2,9 +2,9 @@
 //! network is within reach, and it tells no addresses: so names are not checked here as they are natively. A
 //! workerd of one's own keeps private networks out by its `network` service, which allows `public` only by default.
 
-use http::StatusCode;
 use url::Url;
-use worker::{Headers, RequestInit, RequestRedirect};
+use worker::web_sys::AbortSignal;
+use worker::{Headers, RequestInit, RequestRedirect, web_sys};
 
 use super::upstream::{FetchBody, call};
 use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
@@ -19,13 +19,17 @@ impl FetchMediaClient {
         headers.set("user-agent", MEDIA_AGENT)?;
         let mut init = RequestInit::new();
         init.with_headers(headers).with_redirect(RequestRedirect::Manual);
-        let (response, body) = call(url.as_str(), &init, None).await?;
-        let headers = response.headers();
+        let init = web_sys::RequestInit::from(&init);
+        let make = |signal: &AbortSignal| {
+            init.set_signal(Some(signal));
+            Ok(web_sys::Request::new_with_str_and_init(url.as_str(), &init)?)
+        };
+        let (head, body) = call(make, None).await?;
         Ok(MediaResponse {
-            status: StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY),
-            location: headers.get("location")?,
-            content_type: headers.get("content-type")?,
-            content_length: headers.get("content-length")?.and_then(|length| length.parse().ok()),
+            status: head.status,
+            location: head.location,
+            content_type: head.content_type,
+            content_length: head.content_length.map(|length| length as u64),
             body,
         })
     }

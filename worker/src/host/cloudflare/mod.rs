@@ -1,12 +1,14 @@
 //! The Cloudflare host: Workers, D1 or KV, Durable Objects for the ledger and for KV's config, `fetch`.
 //!
-//! A host is made for each request, since a binding belongs to the request that it came with. What
-//! outlives a request (caches, counts that wait for their report) is plain data in [`Service`].
+//! Bindings are the same for all requests of an isolate, so the data plane's host is made once. Whatever comes of using
+//! one (a call, a stream, a timer) belongs to the request that used it and must never be waited for by another.
 
 mod config_object;
 mod d1;
 mod egress;
 mod entry;
+mod glue;
+mod inbox;
 mod kv;
 mod ledger;
 mod media;
@@ -18,9 +20,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use worker::{Date, Delay, Env};
+use worker::js_sys::Date;
+use worker::{Delay, Env};
 
-use super::{Clock, Host, Random};
+use super::{Clock, Host, SystemRandom};
 use crate::service::SetupError;
 use crate::store::PoolReader;
 use ledger::LedgerStub;
@@ -28,7 +31,7 @@ use media::FetchMediaClient;
 use store::CloudflareReader;
 use upstream::FetchUpstream;
 
-/// The Cloudflare host, as one request sees it: with what the data plane reads, or with the whole store.
+/// The Cloudflare host: with what the data plane reads, or with the whole store.
 pub struct CloudflareHost<S = CloudflareReader> {
     parts: Rc<Parts<S>>,
 }
@@ -58,7 +61,7 @@ impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
     type Upstream = FetchUpstream;
     type Media = FetchMediaClient;
     type Clock = WorkerClock;
-    type Random = WorkerRandom;
+    type Random = SystemRandom;
 
     fn name(&self) -> &'static str {
         "cloudflare"
@@ -85,7 +88,7 @@ impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
     }
 
     fn random(&self) -> &Self::Random {
-        &WorkerRandom
+        &SystemRandom
     }
 }
 
@@ -94,24 +97,12 @@ pub struct WorkerClock;
 
 impl Clock for WorkerClock {
     fn now(&self) -> Timestamp {
-        let milliseconds = i64::try_from(Date::now().as_millis()).unwrap_or_default();
+        #[allow(clippy::cast_possible_truncation, reason = "whole milliseconds, below 2^53")]
+        let milliseconds = Date::now() as i64;
         Timestamp::from_millisecond(milliseconds).unwrap_or_default()
     }
 
     async fn sleep(&self, duration: Duration) {
         Delay::from(duration).await;
-    }
-}
-
-/// `crypto.getRandomValues`.
-pub struct WorkerRandom;
-
-impl Random for WorkerRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        // `getRandomValues` fails only outside a request, where nothing of this runs; a service that
-        // cannot make secrets must not run.
-        if getrandom::fill(bytes).is_err() {
-            std::process::abort();
-        }
     }
 }

@@ -1,17 +1,18 @@
 //! Calls to Gemini by `fetch`.
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use http::StatusCode;
+use http::HeaderValue;
 use worker::js_sys::Uint8Array;
-use worker::{
-    AbortController, ByteStream, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, web_sys,
-};
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{AbortSignal, ReadableStream, WorkerGlobalScope};
+use worker::{AbortController, Env, Request, web_sys};
 
 use super::egress::EgressStub;
+use super::glue::{self, AnswerHead};
+use super::inbox::Inbox;
 use crate::host::{
-    Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
+    Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, read_whole, retry_after,
 };
 use crate::origin::{self, GEMINI};
 use crate::service::SetupError;
@@ -30,11 +31,17 @@ impl FetchUpstream {
 
     async fn fetch(&self, request: UpstreamRequest) -> worker::Result<UpstreamResponse<FetchBody>> {
         let through = (request.egress == Egress::Elsewhere).then_some(&self.elsewhere);
-        let (response, body) =
-            call(&format!("{}{}", self.base, request.path), &init(&request)?, through).await?;
-        let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
-        let retry_after = retry_after(response.headers().get("retry-after")?.as_deref());
-        Ok(UpstreamResponse { status, retry_after, body })
+        let (head, body) = call(|signal| glue::upstream_call(&self.base, &request, signal), through).await?;
+        Ok(UpstreamResponse {
+            status: head.status,
+            content_type: head.content_type.and_then(|value| HeaderValue::try_from(value).ok()),
+            retry_after: if head.status.is_success() {
+                None
+            } else {
+                retry_after(head.retry_after.as_deref())
+            },
+            body,
+        })
     }
 }
 
@@ -45,18 +52,6 @@ pub(super) fn base_url(env: &Env) -> Result<String, SetupError> {
     let url = origin::base_url(&base, variable("GEMINI_ALLOWED_HOSTS").as_deref());
     let url = url.map_err(|error| SetupError::Setting(error.to_string()))?;
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn init(request: &UpstreamRequest) -> worker::Result<RequestInit> {
-    let headers = Headers::new();
-    headers.set("x-goog-api-key", request.key.expose())?;
-    let mut init = RequestInit::new();
-    if let Some(body) = &request.body {
-        headers.set("content-type", "application/json")?;
-        init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_ref()).into()));
-    }
-    init.with_headers(headers).with_redirect(RequestRedirect::Manual);
-    Ok(init)
 }
 
 impl Upstream for FetchUpstream {
@@ -73,28 +68,47 @@ impl Upstream for FetchUpstream {
 
 /// Starts a call that ends when its body is dropped, from here or through an object somewhere else.
 pub(super) async fn call(
-    url: &str,
-    init: &RequestInit,
+    make: impl FnOnce(&AbortSignal) -> worker::Result<web_sys::Request>,
     through: Option<&EgressStub>,
-) -> worker::Result<(Response, FetchBody)> {
+) -> worker::Result<(AnswerHead, FetchBody)> {
     let controller = AbortController::default();
-    let init = web_sys::RequestInit::from(init);
-    init.set_signal(Some(&controller.signal()));
+    let call = make(&controller.signal())?;
     let guard = AbortOnDrop(Some(controller));
-    let call = Request::from(web_sys::Request::new_with_str_and_init(url, &init)?);
-    let mut response = match through {
-        None => Fetch::Request(call).send().await?,
-        Some(elsewhere) => elsewhere.fetch(call).await?,
+    let response: web_sys::Response = match through {
+        None => {
+            let global: WorkerGlobalScope = worker::js_sys::global().unchecked_into();
+            JsFuture::from(global.fetch_with_request(&call)).await?.unchecked_into()
+        }
+        Some(elsewhere) => elsewhere.fetch(Request::from(call)).await?.into(),
     };
-    // An answer without a body has no stream.
-    let body = FetchBody { stream: response.stream().ok(), guard };
-    Ok((response, body))
+    let head = AnswerHead::of(&response);
+    let announced = head.content_length;
+    Ok((head, FetchBody { unread: Some(response), announced, inbox: None, guard }))
 }
 
 /// The body of an answer.
 pub struct FetchBody {
-    stream: Option<ByteStream>,
+    /// As long as nobody has asked for a chunk.
+    unread: Option<web_sys::Response>,
+    /// How long it says that it is.
+    announced: Option<usize>,
+    inbox: Option<Inbox>,
     guard: AbortOnDrop,
+}
+
+impl FetchBody {
+    /// The runtime's own stream of a body of which nothing was read, for the runtime to send on: it ends the call when
+    /// the client leaves.
+    pub(super) fn into_stream(mut self) -> Option<ReadableStream> {
+        self.guard.0 = None;
+        self.unread.take()?.body()
+    }
+
+    /// It reached its end: there is nothing to abort.
+    fn end(&mut self) {
+        self.guard.0 = None;
+        self.inbox = None;
+    }
 }
 
 /// Dropping a `fetch` does not end it: the runtime must be told.
@@ -110,16 +124,29 @@ impl Drop for AbortOnDrop {
 
 impl UpstreamBody for FetchBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let Some(stream) = &mut self.stream else { return Ok(None) };
-        match stream.next().await {
-            Some(Ok(chunk)) => Ok(Some(chunk.into())),
-            Some(Err(error)) => Err(UpstreamError::Read(error.to_string())),
-            None => {
-                // It reached its end: there is nothing to abort.
-                self.guard.0 = None;
-                self.stream = None;
-                Ok(None)
-            }
+        if let Some(unread) = self.unread.take() {
+            // An answer without a body has no stream.
+            self.inbox = unread.body().as_ref().map(Inbox::new);
         }
+        let Some(inbox) = &self.inbox else { return Ok(None) };
+        let chunk = inbox.take().await.map_err(UpstreamError::Read)?;
+        if chunk.is_none() {
+            self.end();
+        }
+        Ok(chunk)
+    }
+
+    /// The runtime puts it together, so that it crosses in one piece. What it is longer than is known by then only
+    /// where its length was not announced, as that of an answer that Google compresses.
+    async fn whole(&mut self, limit: usize) -> Result<Bytes, UpstreamError> {
+        let Some(unread) = self.unread.take() else { return read_whole(self, limit).await };
+        if self.announced.is_some_and(|length| length > limit) {
+            return Err(UpstreamError::longer_than(limit));
+        }
+        let failed = |error: JsValue| UpstreamError::Read(worker::Error::from(error).to_string());
+        let buffer = JsFuture::from(unread.array_buffer().map_err(failed)?).await.map_err(failed)?;
+        self.end();
+        let whole = Uint8Array::new(&buffer).to_vec();
+        if whole.len() > limit { Err(UpstreamError::longer_than(limit)) } else { Ok(whole.into()) }
     }
 }

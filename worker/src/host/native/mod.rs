@@ -1,5 +1,6 @@
-//! The native host: tokio, axum, one SQLite file, reqwest.
+//! The native host: tokio, hyper, one SQLite file, reqwest.
 
+mod listen;
 mod log;
 mod media;
 mod owed;
@@ -22,7 +23,7 @@ pub use server::{Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
 pub use upstream::{HttpBody, HttpUpstream};
 
-use super::{Clock, Host, Random};
+use super::{Clock, Host, SystemRandom};
 use crate::store::sql::SqlStore;
 
 /// The native host. Cloning it is cheap: everything is shared.
@@ -93,19 +94,5 @@ impl Clock for SystemClock {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
-    }
-}
-
-/// The system's randomness.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemRandom;
-
-impl Random for SystemRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        // The system's source fails only where there is none, and then no key could be made either: a
-        // service that cannot make secrets must not run.
-        if getrandom::fill(bytes).is_err() {
-            std::process::abort();
-        }
     }
 }

@@ -1,17 +1,17 @@
 //! How many attempts the ledger is owed, in a file: what a process that was killed could not report any more, the next
-//! one counts as lost.
+//! one counts as lost. The file holds an upper bound, see [`Owed`].
 //!
 //! The system keeps what a killed process wrote. After a power cut the number is as old as what reached the disk.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::path::Path;
 
 use crate::ledger::Owed;
 
 const NAME: &str = "unreported";
 
-/// Opens the file, or makes it: what is owed from before, and who keeps the number from now on. What cannot be read
+/// Opens the file, or makes it: what is owed from before, and who keeps the bound from now on. What cannot be read
 /// counts as nothing.
 pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
     let path = folder.join(NAME);
@@ -19,12 +19,25 @@ pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     let before = text.trim().parse().unwrap_or_default();
-    Ok(Owed::new(before, move |number| keep(&file, number)))
+    Ok(Owed::new(before, move |bound| keep(&file, bound)))
 }
 
-fn keep(mut file: &File, number: u64) {
+fn keep(file: &File, bound: u64) {
     // Always as long, so that no old digit is left behind. A disk that takes nothing fails the store too, which tells.
-    let _ = file.rewind().and_then(|()| file.write_all(format!("{number:020}\n").as_bytes()));
+    let _ = write_at_start(file, format!("{bound:020}\n").as_bytes());
+}
+
+#[cfg(unix)]
+fn write_at_start(file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
+}
+
+#[cfg(not(unix))]
+fn write_at_start(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::{Seek, Write};
+
+    file.rewind()?;
+    file.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -40,7 +53,7 @@ mod tests {
         owed.settle(3);
         drop(owed);
         let owed = open(folder.path()).unwrap();
-        assert_eq!(owed.number(), 9);
+        assert_eq!(owed.number(), 10, "9, and an eighth of it");
         owed.settle(20);
         assert_eq!(open(folder.path()).unwrap().number(), 0);
         std::fs::write(folder.path().join(NAME), "cut").unwrap();

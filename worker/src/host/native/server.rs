@@ -1,19 +1,13 @@
-//! The HTTP server: axum's, with the service behind every path.
+//! Starting and stopping a server, and what one request is to it: the host's part of the service.
 
-use std::convert::Infallible;
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, BodyDataStream};
-use axum::extract::{ConnectInfo, Request, State};
-use axum::response::Response;
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use http::Request;
 use http::header::HOST;
+use http::request::Parts;
 use http::uri::Authority;
 use pool_shared::Secret;
 use reqwest::Url;
@@ -21,15 +15,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::listen::{self, NativeBody};
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
     TrustedProxies, owed,
 };
-use crate::host::{IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::admin::is_admin_path;
+use crate::host::IncomingRequest;
 use crate::ledger::LedgerError;
 use crate::log::Log;
 use crate::origin::Origin;
-use crate::reply::{Reply, ReplyBody};
+use crate::reply::Reply;
 use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::sql::SqlError;
 
@@ -108,7 +104,8 @@ pub struct Server {
     serving: JoinHandle<()>,
 }
 
-struct Shared {
+/// What all connections share.
+pub(super) struct Shared {
     service: Arc<Service>,
     host: NativeHost,
     trusted_proxies: TrustedProxies,
@@ -172,20 +169,16 @@ impl Server {
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(when_stopped(stopped.clone())).into_future();
     tokio::select! {
-        // Binding succeeded; accepting connections is retried by axum itself.
-        _ = serving => {}
+        () = listen::serve(listener, Arc::clone(&shared), stopped.clone()) => {}
         () = async { when_stopped(stopped).await; tokio::time::sleep(DRAIN_FOR).await } => {}
     }
     reporting.abort();
     shared.service.flush(&shared.host).await;
 }
 
-async fn when_stopped(mut stopped: watch::Receiver<bool>) {
+/// Resolves when the server is told to stop.
+pub(super) async fn when_stopped(mut stopped: watch::Receiver<bool>) {
     // An error means that the server's handle was dropped, which stops it as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
@@ -201,59 +194,38 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn answer(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let named = parts.uri.authority().map(Authority::as_str);
-    let named = named.or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()));
-    let client_address = shared.trusted_proxies.client(client.ip(), &parts.headers);
-    let request = IncomingRequest {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        origin: named.and_then(Origin::behind_tls),
-        query: parts.uri.query().map(ToOwned::to_owned),
-        headers: parts.headers,
-        body: NativeBody(body.into_data_stream()),
-        client_address,
-    };
-    let reply = shared.service.handle(&shared.host, request).await;
-    if reply.follow_up != FollowUp::default() {
-        let (shared, follow_up) = (Arc::clone(&shared), reply.follow_up.clone());
-        tokio::spawn(async move { shared.service.follow_up(&shared.host, follow_up).await });
-    }
-    respond(reply)
-}
-
-fn respond(reply: Reply<NativeHost>) -> Response {
-    let body = match reply.body {
-        ReplyBody::Whole(bytes) => Body::from(bytes),
-        ReplyBody::Events(events) => Body::from_stream(stream::unfold(events, async |mut events| {
-            let bytes = events.next().await?;
-            Some((Ok::<_, Infallible>(bytes), events))
-        })),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
-}
-
-/// A request's body as axum hands it over.
-struct NativeBody(BodyDataStream);
-
-impl IncomingBody for NativeBody {
-    async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
-        let mut whole = Vec::new();
-        while let Some(chunk) = self.0.next().await {
-            let chunk = chunk.map_err(|_| IncomingBodyError::Broken)?;
-            if whole.len() + chunk.len() > limit {
-                return Err(IncomingBodyError::TooLarge);
-            }
-            whole.extend_from_slice(&chunk);
+impl Shared {
+    /// Answers a request that came over a connection from `client`.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<NativeBody>,
+        client: SocketAddr,
+    ) -> Reply<NativeHost> {
+        let (parts, body) = request.into_parts();
+        // Only a browser's session asks for it.
+        let origin = if is_admin_path(parts.uri.path()) { origin(&parts) } else { None };
+        let client_address = self.trusted_proxies.client(client.ip(), &parts.headers);
+        let request = IncomingRequest {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            origin,
+            query: parts.uri.query().map(ToOwned::to_owned),
+            headers: parts.headers,
+            body,
+            client_address,
+        };
+        let mut reply = self.service.handle(&self.host, request).await;
+        if reply.follow_up != FollowUp::default() {
+            let follow_up = std::mem::take(&mut reply.follow_up);
+            tokio::spawn(async move { self.service.follow_up(&self.host, follow_up).await });
         }
-        Ok(whole.into())
+        reply
     }
+}
+
+/// Under which origin a browser has sent this.
+fn origin(request: &Parts) -> Option<Origin> {
+    let named = request.uri.authority().map(Authority::as_str);
+    let named = named.or_else(|| request.headers.get(HOST).and_then(|host| host.to_str().ok()));
+    named.and_then(Origin::behind_tls)
 }

@@ -4,25 +4,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use crate::host::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after};
+use crate::host::{
+    Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
+};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// Gemini over HTTP.
 pub struct HttpUpstream {
     client: Client,
-    base: String,
+    base: Url,
+    /// What every path begins with: that of `base` without its last slash.
+    prefix: String,
 }
 
 impl HttpUpstream {
     /// Calls go to `base`, such as `https://generativelanguage.googleapis.com`.
     pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
         let client = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { client, base: base.as_str().trim_end_matches('/').to_owned() })
+        let prefix = base.path().trim_end_matches('/').to_owned();
+        Ok(Self { client, base: base.clone(), prefix })
     }
 }
 
@@ -30,18 +37,30 @@ impl Upstream for HttpUpstream {
     type Body = HttpBody;
 
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<HttpBody>, UpstreamError> {
-        let mut key = HeaderValue::from_str(request.key.expose())
-            .map_err(|_| UpstreamError::Connect("the key cannot stand in a header".to_owned()))?;
+        let (name, key) = match request.credential {
+            Credential::ApiKey => (API_KEY, HeaderValue::from_str(request.key.expose())),
+            Credential::Bearer => {
+                (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", request.key.expose())))
+            }
+        };
+        let mut key =
+            key.map_err(|_| UpstreamError::Connect("the key cannot stand in a header".to_owned()))?;
         key.set_sensitive(true);
-        let url = format!("{}{}", self.base, request.path);
-        let mut call = self.client.request(request.method, url).header("x-goog-api-key", key);
+        // Not the whole URL anew: its host need not be read again for each call.
+        let url = self.base.join(&format!("{}{}", self.prefix, request.path));
+        let url = url.map_err(|error| UpstreamError::Connect(error.to_string()))?;
+        let mut call = self.client.request(request.method, url).header(name, key);
         if let Some(body) = request.body {
-            call = call.header(CONTENT_TYPE, "application/json").body(body);
+            call = call.header(CONTENT_TYPE, request.content_type).body(body);
         }
         let response = call.send().await.map_err(|error| UpstreamError::Connect(describe(error)))?;
-        let retry_after =
-            retry_after(response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()));
-        Ok(UpstreamResponse { status: response.status(), retry_after, body: HttpBody::new(response) })
+        let headers = response.headers();
+        Ok(UpstreamResponse {
+            status: response.status(),
+            content_type: headers.get(CONTENT_TYPE).cloned(),
+            retry_after: retry_after(headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok())),
+            body: HttpBody::new(response),
+        })
     }
 }
 

@@ -19,8 +19,6 @@ use crate::sql::{SqlValue, Statement};
 /// A log is folded when it has grown to this size, in bytes, or is this old, whichever is first.
 const FOLD_SIZE: usize = 64 * 1024;
 const FOLD_AGE: Duration = Duration::from_mins(1);
-/// A log of this size is folded whatever it costs.
-const LARGEST_LOG: usize = 4 * 1024 * 1024;
 /// A Durable Object's alarm that starts a fold takes a row to set and a row to clear.
 const ALARM_ROWS: u64 = 2;
 /// The out-of-date pages that one fold deletes at most.
@@ -53,9 +51,19 @@ struct Plan {
 }
 
 impl<S: LedgerSql> LedgerDatabase<S> {
-    /// Whether [`Self::maintain`] has something to do.
+    /// Whether [`Self::maintain`] has something to do. It takes a plan to know: where an alarm costs nothing,
+    /// [`Self::may_be_due`] does.
     pub fn is_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
-        Ok(self.due_plan(now)?.is_some())
+        Ok(self.tail()?.is_too_large() || self.due_plan(now)?.is_some())
+    }
+
+    /// Whether [`Self::maintain`] may have something to do, by what is in memory alone: a plan is dear where thousands of
+    /// keys or pools are in use, and this is asked after every report.
+    pub fn may_be_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
+        let tail = self.tail()?;
+        let (_, lines, bytes) = tail.log();
+        let old = tail.oldest.is_some_and(|oldest| oldest + FOLD_AGE <= now);
+        Ok(tail.is_too_large() || (lines >= tail.needed.max(1) && (bytes >= FOLD_SIZE || old)))
     }
 
     /// Folds the log if it is due, and tells whether it was. Running it again does no harm.
@@ -87,16 +95,14 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     }
 
     fn due_plan(&mut self, now: Timestamp) -> Result<Option<Plan>, LedgerError> {
-        let tail = self.tail()?;
-        let (_, lines, bytes) = tail.log();
-        let old = tail.oldest.is_some_and(|oldest| oldest + FOLD_AGE <= now);
-        let forced = bytes >= LARGEST_LOG;
-        if !forced && (lines < tail.needed.max(1) || (bytes < FOLD_SIZE && !old)) {
+        if !self.may_be_due(now)? {
             return Ok(None);
         }
         let plan = self.plan(now)?;
-        if plan.rows > lines && !forced {
-            self.tail()?.needed = plan.rows;
+        let tail = self.tail()?;
+        let (_, lines, _) = tail.log();
+        if plan.rows > lines && !tail.is_too_large() {
+            tail.needed = plan.rows;
             return Ok(None);
         }
         Ok(Some(plan))

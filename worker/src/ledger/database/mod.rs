@@ -25,6 +25,12 @@ use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// A database that answers without waiting, as the one inside a Durable Object does.
 pub trait LedgerSql {
+    /// A page up to so many bytes is one row. A larger one has rows for each of its buckets, so that only those of the
+    /// present are written anew. Where rows are paid for, few and large ones are cheapest.
+    const WHOLE_PAGE: usize = 256 * 1024;
+    /// The size of those rows; where rows are paid for, one may have 2 MB.
+    const PART: usize = 400 * 1024;
+
     /// Runs the statements in order, all or none.
     fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError>;
 }
@@ -104,15 +110,15 @@ impl<S: LedgerSql> LedgerDatabase<S> {
 
     fn apply(&mut self, report: &Report, now: Timestamp) -> Result<News, LedgerError> {
         if !self.tail()?.has(&report.writer, report.sequence) {
-            self.append(Line { at: now, report: report.clone() })?;
+            self.append(now, report)?;
             self.load.reports += 1;
         }
         Ok(self.tail()?.news(&report.writer, report.known, now))
     }
 
     /// Writes a line to the log, one row, and takes it in.
-    fn append(&mut self, line: Line) -> Result<(), LedgerError> {
-        let mut text = serde_json::to_string(&line).map_err(unreadable)?;
+    fn append(&mut self, now: Timestamp, report: &Report) -> Result<(), LedgerError> {
+        let mut text = serde_json::to_string(&Line { at: now, report }).map_err(unreadable)?;
         text.push('\n');
         let tail = self.tail()?;
         let length = text.len();
@@ -128,7 +134,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         }
         let tail = self.tail()?;
         tail.appended(chunk, length);
-        tail.take_in(line);
+        tail.take_in(now, report);
         Ok(())
     }
 

@@ -21,16 +21,12 @@ const FEW: usize = 16;
 
 /// The bytes that a cell takes, roughly.
 const CELL_SIZE: usize = 160;
-/// A page up to this size is one row. A larger one has rows for each of its buckets, so that only
-/// those of the present are written anew.
-const WHOLE_PAGE: usize = 256 * 1024;
-/// The size of those rows; a row may have 2 MB.
-const PART: usize = 400 * 1024;
-/// The most rows for one bucket: 64 of them hold some 150,000 cells.
+/// The most rows for one bucket: 64 of them hold some 150,000 cells where rows are largest.
 const MOST_PARTS: i64 = 64;
 
-const SIZES: &str = "SELECT json_array(part, length(body)) AS row FROM ledger_pages
-    WHERE level = ?1 AND page = ?2 AND pool = ?3";
+/// In bytes: to count characters SQLite would read the rows.
+const SIZES: &str = "SELECT json_array(pool, part, octet_length(body)) AS row FROM ledger_pages
+    WHERE level = ?1 AND page = ?2 AND pool IN (SELECT value FROM json_each(?3))";
 
 /// Cells of several pools.
 pub(super) type PoolCells = BTreeMap<PoolId, Cells>;
@@ -66,44 +62,65 @@ impl PartId {
 
 /// Finds the row of a level for every cell, without reading what the rows hold. Pages before the oldest
 /// one are left out.
-pub(super) fn place(
-    sql: &impl LedgerSql,
+pub(super) fn place<S: LedgerSql>(
+    sql: &S,
     parts: &mut Parts,
     level: Level,
     oldest_page: i64,
     log: &PoolCells,
 ) -> Result<(), LedgerError> {
-    let mut shared: BTreeMap<i64, PoolCells> = BTreeMap::new();
+    let mut by_page: BTreeMap<i64, PoolCells> = BTreeMap::new();
     for (pool, cells) in log {
         for (page, cells) in pages(level, cells).into_iter().filter(|(page, _)| *page >= oldest_page) {
-            let id = PartId { level, page, pool: pool.clone(), part: 0 };
-            let sizes = sizes(sql, &id)?;
-            // Totals are asked for more often than anything else: reading one takes one row.
-            if level != Level::Total && sizes.is_empty() && cells.len() <= FEW {
-                shared.entry(page).or_default().insert(pool.clone(), cells);
-            } else {
-                spread(parts, &id, &sizes, PoolCells::from([(pool.clone(), cells)]));
-            }
+            by_page.entry(page).or_default().insert(pool.clone(), cells);
         }
     }
-    for (page, cells) in shared {
-        let id = PartId { level, page, pool: PoolId::new(SHARED), part: 0 };
-        spread(parts, &id, &sizes(sql, &id)?, cells);
+    for (page, pools) in by_page {
+        let mut sizes = sizes(sql, level, page, pools.keys())?;
+        let mut put = |pool: PoolId, cells, sizes: &[(i64, usize)]| {
+            spread::<S>(parts, &PartId { level, page, pool, part: 0 }, sizes, cells);
+        };
+        let mut shared = PoolCells::new();
+        for (pool, cells) in pools {
+            let sizes = sizes.remove(&pool).unwrap_or_default();
+            // Totals are asked for more often than anything else: reading one takes one row.
+            if level != Level::Total && sizes.is_empty() && cells.len() <= FEW {
+                shared.insert(pool, cells);
+            } else {
+                put(pool.clone(), PoolCells::from([(pool, cells)]), &sizes);
+            }
+        }
+        if !shared.is_empty() {
+            let pool = PoolId::new(SHARED);
+            let sizes = sizes.remove(&pool).unwrap_or_default();
+            put(pool, shared, &sizes);
+        }
     }
     Ok(())
 }
 
-/// The rows that a page has already, by their parts, and how large they are.
-fn sizes(sql: &impl LedgerSql, id: &PartId) -> Result<Vec<(i64, usize)>, LedgerError> {
-    let [level, page, pool, _] = id.parameters();
-    read(sql, Statement::new(SIZES, [level, page, pool]))
+/// The rows of a page that these pools have already, and the one that pools share, by their parts, and how large they
+/// are. One question for all: there may be thousands.
+fn sizes<'a>(
+    sql: &impl LedgerSql,
+    level: Level,
+    page: i64,
+    pools: impl Iterator<Item = &'a PoolId>,
+) -> Result<BTreeMap<PoolId, Vec<(i64, usize)>>, LedgerError> {
+    let pools: Vec<&str> = pools.map(PoolId::as_str).chain([SHARED]).collect();
+    let statement = Statement::new(SIZES, [level.number().into(), integer(page), SqlValue::json(&pools)?]);
+    let mut sizes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (pool, part, size) in read(sql, statement)? {
+        sizes.entry(pool).or_default().push((part, size));
+    }
+    Ok(sizes)
 }
 
 /// Puts the cells of one page to its parts.
-fn spread(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], cells: PoolCells) {
+fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], cells: PoolCells) {
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
     let added: usize = cells.values().map(Cells::len).sum();
-    if sizes.iter().all(|(part, _)| *part == 0) && size + added * CELL_SIZE <= WHOLE_PAGE {
+    if sizes.iter().all(|(part, _)| *part == 0) && size + added * CELL_SIZE <= S::WHOLE_PAGE {
         parts.insert(id.clone(), cells);
         return;
     }
@@ -118,7 +135,7 @@ fn spread(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], cells: PoolCel
             let present: usize =
                 sizes.iter().filter(|(part, _)| range.contains(part)).map(|(_, size)| size).sum();
             let size = present + incoming.get(&slot).copied().unwrap_or_default();
-            let count = (1 + size / PART).min(usize::try_from(MOST_PARTS).unwrap_or(1)) as u64;
+            let count = (1 + size / S::PART).min(usize::try_from(MOST_PARTS).unwrap_or(1)) as u64;
             let which = if id.is_shared() { hash(&pool) } else { hash(&cell.key) } % count;
             let part = range.start() + i64::try_from(which).unwrap_or_default();
             let row = parts.entry(PartId { part, ..id.clone() }).or_default();

@@ -20,16 +20,18 @@ const WRITER_KEPT: Duration = Duration::from_hours(48);
 const MOST_WRITERS: usize = 10_000;
 /// How long it is told that a pool has moved: snapshots are checked every 30 s at the latest.
 const MOVE_KEPT: Duration = Duration::from_mins(10);
+/// A log of this size is folded whatever it costs.
+const LARGEST_LOG: usize = 4 * 1024 * 1024;
 /// How much of what was learnt is kept, in bytes, for the same 2 MB.
 const MOST_LEARNT: usize = 1_000_000;
 
 /// A line of the log: a report that was applied.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct Line<R = Report> {
     /// When it came.
     pub at: Timestamp,
     /// The report.
-    pub report: Report,
+    pub report: R,
 }
 
 /// What is kept in the row `state`.
@@ -127,7 +129,8 @@ impl Tail {
             needed: 0,
         };
         for line in lines.rows.iter().flat_map(|chunk| chunk.lines()) {
-            tail.take_in(serde_json::from_str(line).map_err(unreadable)?);
+            let Line { at, report } = serde_json::from_str(line).map_err(unreadable)?;
+            tail.take_in(at, &report);
         }
         Ok(tail)
     }
@@ -138,33 +141,36 @@ impl Tail {
     }
 
     /// Takes a line of the log in.
-    pub(super) fn take_in(&mut self, line: Line) {
-        let Line { at, report } = line;
+    pub(super) fn take_in(&mut self, at: Timestamp, report: &Report) {
         self.state.position += 1;
         self.oldest.get_or_insert(at);
         let new = || Writer { applied: AppliedSequences::default(), seen: at };
         let writer = self.state.writers.entry(report.writer.clone()).or_insert_with(new);
         writer.seen = at;
         writer.applied.admit(report.sequence);
-        for (pool, cells) in report.counts {
-            self.cells.entry(pool).or_default().merge(cells);
+        for (pool, cells) in &report.counts {
+            match self.cells.get_mut(pool) {
+                Some(held) => held.merge_copy(cells),
+                None => drop(self.cells.insert(pool.clone(), cells.clone())),
+            }
         }
         self.state.lost += report.lost;
-        self.take_in_learnt(report.learnt, &report.writer);
-        for pool in report.moved {
+        self.take_in_learnt(&report.learnt, &report.writer);
+        for pool in &report.moved {
             let told = Told { position: self.state.position, writer: report.writer.clone(), at };
-            self.state.moved.insert(pool, told);
+            self.state.moved.insert(pool.clone(), told);
         }
-        for event in report.events {
-            self.take_in_event(event);
+        for event in &report.events {
+            self.take_in_event(event.clone());
         }
     }
 
-    fn take_in_learnt(&mut self, records: Vec<LearntRecord>, writer: &WriterId) {
+    fn take_in_learnt(&mut self, records: &[LearntRecord], writer: &WriterId) {
         for record in records {
             self.learnt_changed = true;
-            let position = self.state.position;
-            self.learnt.insert(record.id.clone(), Known { position, writer: writer.clone(), record });
+            let known =
+                Known { position: self.state.position, writer: writer.clone(), record: record.clone() };
+            self.learnt.insert(record.id.clone(), known);
         }
     }
 
@@ -248,6 +254,11 @@ impl Tail {
     pub(super) fn log(&self) -> (u64, u64, usize) {
         let lines = self.chunks.iter().map(|(_, lines, _)| lines).sum();
         (self.chunks.len() as u64, lines, self.chunks.iter().map(|(_, _, bytes)| bytes).sum())
+    }
+
+    /// Whether the log cannot wait until its fold is paid for.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.log().2 >= LARGEST_LOG
     }
 
     /// Drops what is of no more use.

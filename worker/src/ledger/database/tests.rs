@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,11 +39,14 @@ enum Fault {
 struct FaultySql {
     sqlite: Sqlite,
     fault: Rc<Cell<Fault>>,
+    /// The statements that it was asked to run.
+    asked: Rc<Cell<usize>>,
 }
 
 impl LedgerSql for FaultySql {
     fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
         let failed = || Err(SqlError("the fake database fails".to_owned()));
+        self.asked.set(self.asked.get() + statements.len());
         match self.fault.get() {
             Fault::None => self.sqlite.run(statements),
             Fault::Before => failed(),
@@ -63,7 +67,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let sql = FaultySql { sqlite: Sqlite::open(Path::new(":memory:")).unwrap(), fault: Rc::default() };
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        let sql = FaultySql { sqlite, fault: Rc::default(), asked: Rc::default() };
         let ledger = LedgerDatabase::open(sql.clone()).unwrap();
         Self { sql, ledger, now: at("2026-11-23T12:00:00Z") }
     }
@@ -77,8 +82,8 @@ impl World {
         self.ledger.handle(request, self.now).unwrap()
     }
 
-    fn report(&mut self, report: Report) -> News {
-        match self.ask(&LedgerRequest::Report(report)) {
+    fn report(&mut self, report: impl Into<Arc<Report>>) -> News {
+        match self.ask(&LedgerRequest::Report(report.into())) {
             LedgerReply::Counted(news) => news,
             other => panic!("{other:?}"),
         }
@@ -308,7 +313,7 @@ fn a_reset_forgets_counts_and_nothing_else() {
     one.add_moved(pool("a"));
     one.add_event(event("refused"));
     let report = one.take(world.now).unwrap();
-    world.report(Report { lost: 3, ..report.clone() });
+    world.report(Report { lost: 3, ..Report::clone(&report) });
 
     world.ask(&LedgerRequest::Reset { pool: Some(pool("a")) });
     assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 1, 3));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::openai::ChatRequest;
 
 #[test]
 fn text_borrows_without_escapes_and_survives_half_surrogates() {
@@ -52,4 +53,26 @@ fn a_wrong_type_is_named_without_its_value() {
     let probe = parse::<Probe>(br#"{"new":[1],"flag":null,"heat":1}"#).unwrap();
     assert_eq!(probe.unknown, ["new"]);
     assert_eq!((probe.flag, probe.heat), (None, Some(Decimal(1.0))));
+}
+
+#[test]
+fn what_is_wrong_inside_a_content_is_found_there() {
+    for (content, path, expected, found) in [
+        ("5", "messages[1].content", "a string or an array", "an integer"),
+        (r#"{"text": "secret"}"#, "messages[1].content", "a string or an array", "an object"),
+        (r#"[{"type": "text", "text": 5}]"#, "messages[1].content[0].text", "a string", "an integer"),
+        (r#"[{"type": "text"}, {"type": true}]"#, "messages[1].content[1].type", "a string", "a boolean"),
+    ] {
+        let rest = r#"{"role": "user", "content": "é\n"}"#;
+        for body in [
+            format!(r#"{{"messages": [{rest}, {{"role": "user", "content": {content}}}], "model": "m"}}"#),
+            format!(r#"{{"messages": [{rest}, {{"content": {content}, "role": "user"}}, {rest}]}}"#),
+        ] {
+            let error = ChatRequest::parse(body.as_bytes()).unwrap_err();
+            let message = format!("Invalid type for '{path}': expected {expected}, but got {found} instead.");
+            assert_eq!((error.param.as_deref(), error.message), (Some(path), message), "{body}");
+        }
+    }
+    let error = ChatRequest::parse(b"{\"model\": \"\xff\"}").unwrap_err();
+    assert_eq!((error.param, error.code), (None, None));
 }

@@ -9,7 +9,7 @@ use super::{Hold, Lane};
 use crate::host::Random;
 use crate::pool::budget::{Cost, Fit};
 use crate::pool::learnt::CoolingReason;
-use crate::pool::roster::Members;
+use crate::pool::members::Members;
 use crate::pool::verdict::part_of;
 use crate::pool::weight_tree::{below, mix};
 
@@ -132,10 +132,7 @@ impl Lane {
     /// stands against a second draw, so that a slow key does not gather ever more of them.
     fn draw(&self, members: &Members, random: &impl Random) -> Option<usize> {
         let tree = if self.regular.total() > 0 { &self.regular } else { &self.reserve };
-        let load = |key: usize| {
-            let in_flight = members.keys.get(key).map_or(0, |member| member.in_flight);
-            (u64::from(in_flight), u64::from(tree.weight(key)))
-        };
+        let load = |key: usize| (u64::from(members.running(key)), u64::from(tree.weight(key)));
         let first = tree.draw(random)?;
         let (running, weight) = load(first);
         let total = u64::from(tree.total());
@@ -166,12 +163,12 @@ impl Lane {
         while let Some(project) = self.counted_out.pop_first() {
             let hold = self.project_holds.get(&project);
             let counted = hold.is_some_and(|hold| hold.counted && hold.until > choice.now);
-            let usable = |key: &&usize| {
+            let usable = |key: &usize| {
                 !choice.tried.contains(key)
-                    && members.blocked_until(**key, choice.now).is_none()
+                    && members.blocked_until(*key, choice.now).is_none()
                     && self.key_holds.get(key).is_none_or(|hold| hold.until <= choice.now)
             };
-            let key = members.members_of(project).iter().find(usable).copied().filter(|_| counted);
+            let key = members.members_of(project).find(usable).filter(|_| counted);
             if let Some(key) = key
                 && self.budgets.get_mut(&project).is_some_and(|budget| budget.probe(choice.now))
             {
@@ -188,7 +185,7 @@ impl Lane {
         {
             return exhausted;
         }
-        let cooling = (0..members.keys.len()).filter_map(|key| match self.blocked(members, key, now)? {
+        let cooling = (0..members.len()).filter_map(|key| match self.blocked(members, key, now)? {
             (until, Some(hold)) if hold.reason != CoolingReason::NewUsers => Some((until, hold.reason)),
             _ => None,
         });

@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Limits;
 use super::budget::Budget;
 use super::circuit::Circuit;
 use super::learnt::CoolingReason;
-use super::roster::Members;
+use super::members::Members;
 use super::weight_tree::WeightTree;
 
 pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
@@ -88,36 +87,40 @@ impl Lane {
     fn lay_out(&mut self, members: &Members, now: Timestamp) {
         self.returns.clear();
         self.queued.clear();
-        let usable: Vec<bool> =
-            (0..members.keys.len()).map(|key| self.blocked(members, key, now).is_none()).collect();
-        let weights = || members.keys.iter().map(|member| member.weight).zip(&usable);
-        self.regular =
-            WeightTree::new(weights().map(|(weight, usable)| if *usable { weight } else { 0 }).collect());
-        self.reserve =
-            WeightTree::new(weights().map(|(weight, usable)| u16::from(*usable && weight == 0)).collect());
-        for (key, _) in usable.iter().enumerate().filter(|(_, usable)| !**usable) {
-            self.queue(members, key, now);
+        let mut regular = members.roster().keys.weights().to_vec();
+        // Few pools have keys of weight 0.
+        let has_reserve = regular.contains(&0);
+        let mut reserve = if has_reserve { vec![0; regular.len()] } else { Vec::new() };
+        for (key, weight) in regular.iter_mut().enumerate() {
+            if self.queue(members, key, now) {
+                *weight = 0;
+            } else if *weight == 0
+                && let Some(slot) = reserve.get_mut(key)
+            {
+                *slot = 1;
+            }
         }
+        self.regular = WeightTree::new(regular);
+        self.reserve = WeightTree::new(reserve);
         self.exhausted = None;
     }
 
-    /// Goes over to other members; the maps give the new place of each old key and project.
-    pub(in crate::pool) fn move_to(
-        &mut self,
-        members: &Members,
-        keys: &HashMap<usize, usize>,
-        projects: &HashMap<usize, usize>,
-        now: Timestamp,
-    ) {
-        fn moved<T>(old: &mut HashMap<usize, T>, places: &HashMap<usize, usize>) -> HashMap<usize, T> {
-            old.drain().filter_map(|(place, value)| Some((*places.get(&place)?, value))).collect()
+    /// Goes over to other members. The new place of an old key is that of the same id, and of an old project that of
+    /// the first of its keys.
+    pub(in crate::pool) fn move_to(&mut self, members: &Members, before: &Members, now: Timestamp) {
+        fn moved<T>(
+            old: &mut HashMap<usize, T>,
+            place: impl Fn(usize) -> Option<usize>,
+        ) -> HashMap<usize, T> {
+            old.drain().filter_map(|(old, value)| Some((place(old)?, value))).collect()
         }
-        self.key_holds = moved(&mut self.key_holds, keys);
-        self.project_holds = moved(&mut self.project_holds, projects);
-        self.budgets = moved(&mut self.budgets, projects);
+        let key = |old: usize| members.place_of(before.roster(), old);
+        let project = |old: usize| members.project_of(before.members_of(old).find_map(key)?);
+        self.key_holds = moved(&mut self.key_holds, key);
+        self.project_holds = moved(&mut self.project_holds, project);
+        self.budgets = moved(&mut self.budgets, project);
         for (project, budget) in &mut self.budgets {
-            let set = members.projects.get(*project).map(|project| project.limits);
-            budget.set_limits(set.unwrap_or_default());
+            budget.set_limits(members.limits_of(*project));
         }
         self.counted_out.clear();
         self.bursting.clear();
@@ -148,8 +151,15 @@ impl Lane {
         self.place(members, key, now);
     }
 
+    /// Does so with all keys of a project.
+    pub(in crate::pool) fn settle_project(&mut self, members: &Members, project: usize, now: Timestamp) {
+        for key in members.members_of(project) {
+            self.settle(members, key, now);
+        }
+    }
+
     fn place(&mut self, members: &Members, key: usize, now: Timestamp) {
-        let weight = members.keys.get(key).map_or(0, |member| member.weight);
+        let weight = members.weight(key);
         let usable = !self.queue(members, key, now);
         self.regular.set(key, if usable { weight } else { 0 });
         self.reserve.set(key, u16::from(usable && weight == 0));
@@ -193,9 +203,7 @@ impl Lane {
         if hold.counted {
             self.counted_out.insert(project);
         }
-        for key in members.members_of(project) {
-            self.settle(members, *key, now);
-        }
+        self.settle_project(members, project, now);
     }
 
     /// Lets a key rest, if it does not rest longer already.
@@ -247,7 +255,7 @@ impl Lane {
         needed: bool,
         now: Timestamp,
     ) -> Option<&mut Budget> {
-        let set = members.projects.get(project).map_or_else(Limits::default, |project| project.limits);
+        let set = members.limits_of(project);
         if !self.budgets.contains_key(&project) && (needed || !set.is_empty()) {
             if self.budgets.len() >= MOST_BUDGETS {
                 self.budgets.retain(|_, budget| !budget.is_idle(now));

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use pool_shared::KeyId;
+use pool_shared::{KeyId, Weight};
 
 use super::*;
 use crate::pool::{AttemptEnd, Limits, RosterKey};
@@ -19,7 +19,7 @@ struct Journey {
 
 struct Bench {
     runtime: Runtime,
-    roster: Roster,
+    roster: Arc<Roster>,
     random: SeededRandom,
     now: i64,
 }
@@ -28,13 +28,13 @@ impl Bench {
     fn new(keys: usize) -> Self {
         let key = |number: usize| RosterKey {
             id: KeyId::from_random(number as u64),
-            weight: 1,
+            weight: Weight::default(),
             project: None,
             limits: Limits::default(),
         };
         Self {
             runtime: Runtime::default(),
-            roster: Roster { version: 1, keys: (0..keys).map(key).collect() },
+            roster: Arc::new(Roster::of(1, (0..keys).map(key))),
             random: SeededRandom::new(3),
             now: 0,
         }

@@ -31,10 +31,9 @@ impl Runtime {
         // A project that has no key here is nothing to this pool.
         let key = match &learnt.subject {
             Subject::Key(id) => self.members.find(id),
-            Subject::Project(name) => self
-                .members
-                .find_project(name)
-                .and_then(|project| self.members.members_of(project).first().copied()),
+            Subject::Project(name) => {
+                self.members.find_project(name).and_then(|project| self.members.members_of(project).next())
+            }
             Subject::Caller(_) | Subject::ClientKey(_) => return,
         };
         let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
@@ -80,12 +79,11 @@ impl Runtime {
     }
 
     fn absorb_standing(&mut self, key: usize, about_project: bool, standing: Standing, now: Timestamp) {
-        let Some(member) = self.members.keys.get_mut(key) else { return };
+        let Some(project) = self.members.project_of(key) else { return };
         let (own, fault) = if about_project {
-            let Some(project) = self.members.projects.get_mut(member.project) else { return };
-            (&mut project.standing, Fault::Project)
+            (self.members.project_standing_mut(project), Fault::Project)
         } else {
-            (&mut member.standing, Fault::Key)
+            (self.members.key_standing_mut(key), Fault::Key)
         };
         if own.absorb(standing) {
             self.settle_all(key, fault, now);

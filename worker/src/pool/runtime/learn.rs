@@ -6,14 +6,15 @@ use super::{AttemptEnd, Lease, Runtime, lane_of};
 use crate::pool::circuit::OpenReason;
 use crate::pool::lane::Hold;
 use crate::pool::learnt::{CoolingReason, Fact, Subject};
+use crate::pool::members::Joined;
 use crate::pool::standing::{Condition, Standing};
 use crate::pool::verdict::{Cause, Fault, Verdict};
 
 impl Runtime {
     /// Takes a lease back and learns from how its attempt ended.
     pub fn finish(&mut self, lease: &Lease, end: &AttemptEnd, now: Timestamp) {
-        self.abandon(lease);
-        let Some(key) = self.members.find(&lease.key) else { return };
+        // One that was taken for lost is looked for by its id.
+        let Some(key) = self.take_back(lease).or_else(|| self.members.find(&lease.key)) else { return };
         match end {
             AttemptEnd::Success { tokens } => self.succeeded(key, lease, *tokens, now),
             AttemptEnd::Refused(verdict) => self.refused(key, lease, verdict, now),
@@ -31,11 +32,11 @@ impl Runtime {
                 budget.correct(lease.cost.tokens, tokens);
             }
         }
-        if self.members.keys.get_mut(key).is_some_and(|member| member.standing.accept(lease.began, now)) {
+        let (key_healed, project_healed) = self.members.accepted(key, lease.began, now);
+        if key_healed {
             self.standing_changed(key, Fault::Key, now);
         }
-        let project = project.and_then(|project| self.members.projects.get_mut(project));
-        if project.is_some_and(|project| project.standing.accept(lease.began, now)) {
+        if project_healed {
             self.standing_changed(key, Fault::Project, now);
         }
     }
@@ -67,8 +68,8 @@ impl Runtime {
 
     /// Notes that Gemini named the key's project.
     pub(super) fn joins(&mut self, key: usize, name: &str, now: Timestamp) {
-        let Some((left, joined)) = self.members.join(key, name) else { return };
-        let alone = self.members.members_of(left).is_empty();
+        let Some(Joined { left, joined }) = self.members.join(key, name) else { return };
+        let alone = self.members.members_of(left).next().is_none();
         for lane in self.lanes.values_mut() {
             if alone && let Some(hold) = lane.project_holds.remove(&left) {
                 lane.hold_project(&self.members, joined, hold, now);
@@ -78,9 +79,8 @@ impl Runtime {
             }
             lane.settle(&self.members, key, now);
         }
-        if let Some(member) = self.members.keys.get(key) {
-            let fact = Fact::Member { project: name.to_owned() };
-            self.note(Subject::Key(member.id.clone()), None, fact, now);
+        if let Some(id) = self.members.id(key) {
+            self.note(Subject::Key(id), None, Fact::Member { project: name.to_owned() }, now);
         }
     }
 
@@ -99,28 +99,24 @@ impl Runtime {
     /// Gemini spoke about the key or project as such.
     fn stands(&mut self, key: usize, condition: Condition, lease: &Lease, verdict: &Verdict, now: Timestamp) {
         let fault = verdict.cause.fault();
-        let changed = self
-            .standing_mut(key, fault)
-            .is_some_and(|standing| standing.refuse(condition, &verdict.answer.message, lease.began, now));
-        if changed {
+        let standing = match self.members.project_of(key) {
+            Some(project) if fault == Fault::Project => self.members.project_standing_mut(project),
+            _ => self.members.key_standing_mut(key),
+        };
+        if standing.refuse(condition, &verdict.answer.message, lease.began, now) {
             self.standing_changed(key, fault, now);
         }
     }
 
-    fn standing_mut(&mut self, key: usize, fault: Fault) -> Option<&mut Standing> {
-        let member = self.members.keys.get_mut(key)?;
-        if fault == Fault::Project {
-            self.members.projects.get_mut(member.project).map(|project| &mut project.standing)
-        } else {
-            Some(&mut member.standing)
-        }
-    }
-
     fn standing_changed(&mut self, key: usize, fault: Fault, now: Timestamp) {
-        let Some(standing) = self.standing_mut(key, fault).cloned() else { return };
+        let standing = match self.members.project_of(key) {
+            Some(project) if fault == Fault::Project => self.members.project_standing(project),
+            _ => self.members.key_standing(key),
+        };
+        let Some(standing) = standing.cloned() else { return };
         self.settle_all(key, fault, now);
-        let subject = match (fault, self.members.keys.get(key)) {
-            (Fault::Key, Some(member)) => Subject::Key(member.id.clone()),
+        let subject = match (fault, self.members.id(key)) {
+            (Fault::Key, Some(id)) => Subject::Key(id),
             _ => self.project_subject(key),
         };
         let Standing { condition, message, next_check, checks, .. } = standing;
@@ -129,14 +125,11 @@ impl Runtime {
 
     /// Puts a key, or all keys of its project, where they belong for every model.
     pub(super) fn settle_all(&mut self, key: usize, fault: Fault, now: Timestamp) {
-        let alone = [key];
-        let keys = match self.members.project_of(key) {
-            Some(project) if fault == Fault::Project => self.members.members_of(project),
-            _ => &alone,
-        };
+        let project = self.members.project_of(key).filter(|_| fault == Fault::Project);
         for lane in self.lanes.values_mut() {
-            for key in keys {
-                lane.settle(&self.members, *key, now);
+            match project {
+                Some(project) => lane.settle_project(&self.members, project, now),
+                None => lane.settle(&self.members, key, now),
             }
         }
     }

@@ -8,6 +8,7 @@ mod absorb;
 mod learn;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,13 +19,14 @@ use super::callers::Callers;
 use super::circuit::OpenReason;
 use super::lane::{Choice, Exhausted, Lane};
 use super::learnt::{CoolingReason, Fact, Learnt, Subject};
-use super::roster::{Members, Roster};
+use super::members::Members;
+use super::roster::Roster;
 use super::standing::Condition;
 use super::verdict::Verdict;
 use crate::host::Random;
 
 /// Models that a pool keeps cooldowns and counts for; the one that was not used for longest makes room
-/// for a new one. At 4 to 8 bytes a key and model.
+/// for a new one. At 6 bytes a key and model, 12 where a key has the weight 0.
 const MOST_LANES: usize = 32;
 /// An attempt that has not ended after so long was lost with its request.
 const LEASE_LIFE: Duration = Duration::from_mins(10);
@@ -37,7 +39,8 @@ pub struct Runtime {
     version: Option<u64>,
     members: Members,
     lanes: HashMap<String, Lane>,
-    leases: BTreeMap<u64, (KeyId, Timestamp)>,
+    /// The key's place and the beginning of each running attempt.
+    leases: BTreeMap<u64, (usize, Timestamp)>,
     last_serial: u64,
     learnt: Vec<Learnt>,
     /// What others told before the keys were known.
@@ -129,7 +132,7 @@ impl Runtime {
     /// Chooses a key of the roster for an attempt.
     pub fn pick(
         &mut self,
-        roster: &Roster,
+        roster: &Arc<Roster>,
         request: &PickRequest,
         now: Timestamp,
         random: &impl Random,
@@ -162,15 +165,17 @@ impl Runtime {
                     return Pick::AllCooling { soonest, only_the_day_helps };
                 }
             };
-            let Some(member) = self.members.keys.get(key) else { return Pick::NoneLeft };
-            let index = if older { roster.find(&member.id) } else { Some(key) };
+            let index = if older { self.members.id(key).and_then(|id| roster.find(&id)) } else { Some(key) };
             // A key that this request's roster does not have yet is passed over.
             let Some(index) = index else {
                 tried.push(key);
                 continue;
             };
             lane.circuit.attempt(now);
-            return Pick::Key { index, lease: self.lease(key, request.model, request.cost, now) };
+            return match self.lease(key, request.model, request.cost, now) {
+                Some(lease) => Pick::Key { index, lease },
+                None => Pick::NoneLeft,
+            };
         }
     }
 
@@ -180,11 +185,11 @@ impl Runtime {
     /// everything else, and a success heals.
     pub fn check(&mut self, key: &KeyId, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
         let key = self.members.find(key)?;
-        Some(self.lease(key, model, cost, now))
+        self.lease(key, model, cost, now)
     }
 
     /// Makes the pool's keys known, as [`Self::pick`] does.
-    pub fn meet(&mut self, roster: &Roster, now: Timestamp) {
+    pub fn meet(&mut self, roster: &Arc<Roster>, now: Timestamp) {
         self.go_over_to(roster, now);
     }
 
@@ -198,20 +203,17 @@ impl Runtime {
     /// The keys that should be tried again now: one of each project, where the project is refused.
     #[must_use]
     pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
-        let due = |check: Option<Timestamp>| check.is_some_and(|check| check <= now);
-        let keys = self.members.keys.iter().filter(|member| due(member.standing.next_check));
-        let projects = self.members.projects.iter().filter(|project| due(project.standing.next_check));
-        let first = projects.filter_map(|project| self.members.keys.get(*project.members.first()?));
-        keys.chain(first).map(|member| member.id.clone()).collect()
+        let due = self.members.that_stand(|standing| standing.next_check.is_some_and(|check| check <= now));
+        due.into_iter().filter_map(|key| self.members.id(key)).collect()
     }
 
     /// How a key stands; `None` if the pool does not have it.
     #[must_use]
     pub fn state(&self, key: &KeyId, now: Timestamp) -> Option<KeyState> {
         let key = self.members.find(key)?;
-        let member = self.members.keys.get(key)?;
-        let project = self.members.projects.get(member.project)?;
-        for standing in [&member.standing, &project.standing] {
+        let project = self.members.project_of(key)?;
+        let standings = [self.members.key_standing(key), self.members.project_standing(project)];
+        for standing in standings.into_iter().flatten() {
             if standing.condition != Condition::Healthy {
                 return Some(KeyState::Standing(standing.condition));
             }
@@ -244,9 +246,14 @@ impl Runtime {
 
     /// Takes a lease back whose attempt came to no end that says anything.
     pub fn abandon(&mut self, lease: &Lease) {
-        if self.leases.remove(&lease.serial).is_some() {
-            self.end_attempt(&lease.key);
-        }
+        self.take_back(lease);
+    }
+
+    /// Takes a lease back. Gives the place of its key, unless the lease was taken for lost or its key is gone.
+    fn take_back(&mut self, lease: &Lease) -> Option<usize> {
+        let (key, _) = self.leases.remove(&lease.serial)?;
+        self.members.attempt_ended(key);
+        Some(key)
     }
 
     /// What the pool's client keys have used.
@@ -256,35 +263,29 @@ impl Runtime {
 
     /// How many keys it knows.
     #[must_use]
-    pub const fn key_count(&self) -> usize {
-        self.members.keys.len()
+    pub fn key_count(&self) -> usize {
+        self.members.len()
     }
 
     /// Takes on a newer roster. What is known of keys that it still has is kept.
-    fn go_over_to(&mut self, roster: &Roster, now: Timestamp) {
+    fn go_over_to(&mut self, roster: &Arc<Roster>, now: Timestamp) {
         if self.version.is_some_and(|version| version >= roster.version) {
             return;
         }
         let members = Members::new(roster, &self.members);
-        let mut keys = HashMap::new();
-        let mut projects = HashMap::new();
-        for (old, member) in self.members.keys.iter().enumerate() {
-            if let Some(new) = members.find(&member.id) {
-                keys.insert(old, new);
-                if let Some(project) = members.project_of(new) {
-                    projects.entry(member.project).or_insert(project);
-                }
-            }
-        }
-        self.members = members;
+        let before = std::mem::replace(&mut self.members, members);
         self.version = Some(roster.version);
-        for (key, _) in self.leases.values() {
-            if let Some(key) = self.members.find(key) {
-                self.members.attempt_began(key);
+        let members = &mut self.members;
+        self.leases.retain(|_, (key, _)| match members.place_of(before.roster(), *key) {
+            Some(place) => {
+                *key = place;
+                members.attempt_began(place);
+                true
             }
-        }
+            None => false,
+        });
         for lane in self.lanes.values_mut() {
-            lane.move_to(&self.members, &keys, &projects, now);
+            lane.move_to(&self.members, &before, now);
         }
         let unheard = std::mem::take(&mut self.unheard);
         self.absorb(&unheard, now);
@@ -295,11 +296,11 @@ impl Runtime {
         if !older {
             return tried.to_vec();
         }
-        let place = |index: &usize| self.members.find(&roster.keys.get(*index)?.id);
-        tried.iter().filter_map(place).collect()
+        tried.iter().filter_map(|index| self.members.place_of(roster, *index)).collect()
     }
 
-    fn lease(&mut self, key: usize, model: &str, cost: Cost, now: Timestamp) -> Lease {
+    fn lease(&mut self, key: usize, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
+        let id = self.members.id(key)?;
         if let Some(project) = self.members.project_of(key)
             && let Some(budget) = self.lanes.get_mut(model).and_then(|lane| lane.budgets.get_mut(&project))
         {
@@ -308,11 +309,9 @@ impl Runtime {
             self.spent.entry((subject, model.to_owned())).or_default().add(cost);
         }
         self.last_serial += 1;
-        let id = self.members.keys.get(key).map(|member| member.id.clone());
-        let id = id.unwrap_or_else(|| KeyId::new(""));
         self.members.attempt_began(key);
-        self.leases.insert(self.last_serial, (id.clone(), now));
-        Lease { serial: self.last_serial, key: id, model: model.to_owned(), began: now, cost }
+        self.leases.insert(self.last_serial, (key, now));
+        Some(Lease { serial: self.last_serial, key: id, model: model.to_owned(), began: now, cost })
     }
 
     /// A request that was cut off by the runtime never gives its lease back.
@@ -321,24 +320,16 @@ impl Runtime {
             && now.duration_since(first.get().1).unsigned_abs() > LEASE_LIFE
         {
             let (key, _) = first.remove();
-            self.end_attempt(&key);
-        }
-    }
-
-    fn end_attempt(&mut self, key: &KeyId) {
-        if let Some(key) = self.members.find(key) {
             self.members.attempt_ended(key);
         }
     }
 
     /// Under which name others know the project of a key.
     fn project_subject(&self, key: usize) -> Subject {
-        let member = self.members.keys.get(key);
-        let project = member.and_then(|member| self.members.projects.get(member.project));
-        match (project.and_then(|project| project.name.clone()), member) {
-            (Some(name), _) => Subject::Project(name),
-            (None, Some(member)) => Subject::Key(member.id.clone()),
-            (None, None) => Subject::Project(String::new()),
+        let project = self.members.project_of(key);
+        match project.and_then(|project| self.members.project_name(project)) {
+            Some(name) => Subject::Project(name.to_string()),
+            None => Subject::Key(self.members.id(key).unwrap_or_else(|| KeyId::new(""))),
         }
     }
 
@@ -347,12 +338,6 @@ impl Runtime {
             self.learnt.drain(..MOST_LEARNT / 2);
         }
         self.learnt.push(Learnt { subject, model: model.map(ToOwned::to_owned), at: now, fact });
-    }
-}
-
-impl Roster {
-    fn find(&self, id: &KeyId) -> Option<usize> {
-        self.keys.iter().position(|key| key.id == *id)
     }
 }
 

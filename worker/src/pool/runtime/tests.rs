@@ -1,4 +1,5 @@
 use http::StatusCode;
+use pool_shared::Weight;
 use proptest::prelude::*;
 
 use super::*;
@@ -18,22 +19,26 @@ fn id(number: usize) -> KeyId {
     KeyId::from_random(number as u64)
 }
 
-fn roster(weights: &[u16]) -> Roster {
+fn keys(weights: &[u16]) -> Vec<RosterKey> {
     let key = |(number, weight): (usize, &u16)| RosterKey {
         id: id(number),
-        weight: *weight,
+        weight: Weight::try_from(u32::from(*weight)).unwrap(),
         project: None,
         limits: Limits::default(),
     };
-    Roster { version: 1, keys: weights.iter().enumerate().map(key).collect() }
+    weights.iter().enumerate().map(key).collect()
 }
 
-fn in_projects(projects: &[&str]) -> Roster {
-    let mut roster = roster(&vec![1; projects.len()]);
-    for (key, project) in roster.keys.iter_mut().zip(projects) {
+fn roster(weights: &[u16]) -> Arc<Roster> {
+    Arc::new(Roster::of(1, keys(weights)))
+}
+
+fn in_projects(projects: &[&str]) -> Arc<Roster> {
+    let mut keys = keys(&vec![1; projects.len()]);
+    for (key, project) in keys.iter_mut().zip(projects) {
         key.project = (!project.is_empty()).then(|| (*project).to_owned());
     }
-    roster
+    Arc::new(Roster::of(1, keys))
 }
 
 fn verdict(cause: Cause, seconds: i64) -> Verdict {
@@ -44,12 +49,12 @@ fn verdict(cause: Cause, seconds: i64) -> Verdict {
 /// A runtime with its roster and randomness.
 struct Bench {
     runtime: Runtime,
-    roster: Roster,
+    roster: Arc<Roster>,
     random: SeededRandom,
 }
 
 impl Bench {
-    fn new(roster: Roster) -> Self {
+    fn new(roster: Arc<Roster>) -> Self {
         Self { runtime: Runtime::default(), roster, random: SeededRandom::new(7) }
     }
 
@@ -150,7 +155,7 @@ fn a_slow_key_does_not_gather_the_running_attempts() {
             bench.succeed(&lease, 0);
         }
     }
-    let stuck = bench.runtime.members.keys[0].in_flight;
+    let stuck = bench.runtime.members.running(0);
     assert!(stuck < 60, "{stuck} of 200 that its share would be");
 }
 
@@ -221,9 +226,9 @@ fn a_known_limit_is_kept_without_another_refusal() {
 
 #[test]
 fn a_limit_that_an_operator_set_is_kept_from_the_start() {
-    let mut roster = roster(&[1]);
-    roster.keys[0].limits = Limits { requests_per_minute: Some(2), ..Limits::default() };
-    let mut bench = Bench::new(roster);
+    let mut keys = keys(&[1]);
+    keys[0].limits = Limits { requests_per_minute: Some(2), ..Limits::default() };
+    let mut bench = Bench::new(Arc::new(Roster::of(1, keys)));
     for _ in 0..2 {
         let (_, lease) = bench.pick(&[], 0);
         bench.succeed(&lease, 0);
@@ -308,10 +313,8 @@ fn knowledge_outlives_the_snapshot_and_an_older_one_can_still_pick() {
     let mut bench = Bench::new(roster(&[1, 1, 1]));
     bench.refuse(2, &verdict(Cause::DayQuota, 9_999), 0);
     bench.refuse(1, &verdict(Cause::LeakedKey, 0), 0);
-    let mut newer = roster(&[1, 1, 1, 1]);
-    newer.version = 2;
-    newer.keys.remove(0);
-    let older = std::mem::replace(&mut bench.roster, newer);
+    let newer = Roster::of(2, keys(&[1; 4]).into_iter().skip(1));
+    let older = std::mem::replace(&mut bench.roster, Arc::new(newer));
     // Key 0 is gone, key 3 is new; 1 and 2 moved to places 0 and 1.
     assert_eq!(bench.usable(1), [2]);
     assert_eq!(bench.state(2, 1), KeyState::Cooling(vec![(MODEL.to_owned(), at(9_999), CoolingReason::Day)]));

@@ -123,7 +123,7 @@ async fn everything_arrives_and_a_second_copy_writes_nothing() {
         crate::store::PoolReader::load_by_client_key(&source, &hash).await.unwrap(),
         crate::store::PoolReader::load_by_client_key(&target, &hash).await.unwrap(),
     );
-    assert_eq!(before.as_ref().map(|pool| pool.keys.len()), Some(1_203));
+    assert_eq!(before.as_ref().map(|pool| pool.keys.list.len()), Some(1_203));
     assert_eq!(before, after);
 
     let again = run(&source, &target, false).await;

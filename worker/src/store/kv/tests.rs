@@ -222,7 +222,7 @@ async fn what_is_published_reads_as_it_does_from_sql() {
     let published = world.reader.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
     let stored = world.store.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
     assert_eq!(PoolConfig { version: stored.version, ..published.clone() }, stored);
-    assert_eq!(published.keys.len(), 1);
+    assert_eq!(published.keys.list.len(), 1);
     assert_eq!(world.reader.refresh(&pool, published.version).await, Ok(Refreshed::Unchanged));
     world.rename(&pool, "live").await;
     world.publish().await.unwrap();

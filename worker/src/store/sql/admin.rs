@@ -66,6 +66,7 @@ pub(super) fn update_pool(
     let aliases = change.aliases.as_ref().map(json_text).transpose()?;
     let fallbacks = change.fallbacks.as_ref().map(json_text).transpose()?;
     let sticky = change.sticky.as_ref().map(json_text).transpose()?;
+    let pass_through = change.pass_through.as_ref().map(json_text).transpose()?;
     let translation = json_text(&change.translation)?;
     Ok(Statement::new(
         "UPDATE pools SET
@@ -75,8 +76,9 @@ pub(super) fn update_pool(
                 '$.aliases', json(coalesce(?6, settings -> '$.aliases')),
                 '$.fallbacks', json(coalesce(?7, settings -> '$.fallbacks')),
                 '$.sticky', json(coalesce(?8, settings -> '$.sticky')),
-                '$.translation', json_patch(coalesce(settings -> '$.translation', '{}'), ?9)),
-            version = version + 1, updated_at = ?10
+                '$.pass_through', json(coalesce(?9, settings -> '$.pass_through', 'false')),
+                '$.translation', json_patch(coalesce(settings -> '$.translation', '{}'), ?10)),
+            version = version + 1, updated_at = ?11
          WHERE id = ?1",
         [
             pool.as_str().into(),
@@ -87,6 +89,7 @@ pub(super) fn update_pool(
             aliases.unwrap_or(SqlValue::Null),
             fallbacks.unwrap_or(SqlValue::Null),
             sticky.unwrap_or(SqlValue::Null),
+            pass_through.unwrap_or(SqlValue::Null),
             translation,
             now.into(),
         ],

@@ -1,13 +1,15 @@
 //! The data plane's reads: a whole pool in one batch, packed by the query itself.
 
-use pool_shared::{ClientKeyId, ClientKeyRules, KeyId, Limits, PoolId, PoolSettings, Weight};
+use std::borrow::Cow;
+
+use pool_shared::{ClientKeyId, ClientKeyRules, Limits, PoolId, PoolSettings, Weight};
 use serde::Deserialize;
 
 use super::read_rows;
 use super::rows::timestamp;
 use crate::crypto::{Sealed, TokenHash};
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey};
+use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey, StoredKeys, StoredKeysBuilder};
 
 /// The pool whose id, and the condition on it, follow.
 macro_rules! select_pool {
@@ -44,8 +46,15 @@ macro_rules! select_keys {
     };
 }
 
-/// Id, sealed key, weight, project, limits.
-type KeyRow = (KeyId, Sealed, Weight, String, Limits);
+/// Id, sealed key, weight, project, limits. The texts are borrowed from the row where they have no escapes.
+#[derive(Deserialize)]
+struct KeyRow<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    Weight,
+    #[serde(borrow)] Cow<'a, str>,
+    Limits,
+);
 
 #[derive(Deserialize)]
 struct PoolRow {
@@ -99,14 +108,6 @@ pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>,
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
     };
     let Some(pool) = read_rows::<PoolRow>(pool)?.pop() else { return Ok(None) };
-    let pages: Vec<Vec<KeyRow>> = read_rows(keys)?;
-    let keys = pages.into_iter().flatten().map(|(id, sealed, weight, project, limits)| StoredKey {
-        id,
-        sealed,
-        weight,
-        project,
-        limits,
-    });
     let expiries = pool.expiries.into_iter().map(|(hash, at)| Ok::<_, StoreError>((hash, timestamp(at)?)));
     Ok(Some(PoolConfig {
         id: pool.id,
@@ -119,8 +120,20 @@ pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>,
         client_keys: pool.client_keys,
         expiries: expiries.collect::<Result<_, _>>()?,
         rules: pool.rules.into_iter().map(|(hash, id, rules)| (hash, (id, rules))).collect(),
-        keys: keys.collect(),
+        keys: read_keys(keys)?,
     }))
+}
+
+fn read_keys(pages: &Outcome) -> Result<StoredKeys, StoreError> {
+    let mut keys = StoredKeysBuilder::default();
+    for page in &pages.rows {
+        let rows: Vec<KeyRow> =
+            serde_json::from_str(page).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        for KeyRow(id, sealed, weight, project, limits) in &rows {
+            keys.push(&StoredKey { id, sealed, weight: *weight, project, limits: *limits });
+        }
+    }
+    Ok(keys.finish())
 }
 
 /// Reads what [`if_changed`] gave.

@@ -189,13 +189,28 @@ fn resolution_of_each_or_of_all() {
 
 #[test]
 fn pictures_in_markdown_come_out() {
-    let text =
-        "See ![a](data:image/png;base64,AAAA) and ![b](https://x/y.png) [c](data:image/gif;base64,BBBB)!";
-    let parts: Vec<Value> =
-        markdown_parts(text).iter().map(|part| serde_json::to_value(part).unwrap()).collect();
-    assert_eq!(parts[0], json!({"text": "See "}));
-    assert_eq!(parts[1], json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}}));
-    assert_eq!(parts.len(), 3, "{parts:?}");
-    assert_eq!(markdown_parts("plain").len(), 1);
-    assert!(markdown_parts("").is_empty());
+    let parts = |json: &str| -> Vec<Value> {
+        let parts = markdown_parts(serde_json::from_str(json).unwrap());
+        let written = parts.iter().map(|part| {
+            let mut json = Vec::new();
+            part.write(&mut json).unwrap();
+            serde_json::from_slice(&json).unwrap()
+        });
+        written.collect()
+    };
+    let picture = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}});
+    let plain = r#""See ![a](data:image/png;base64,AAAA) and ![b](https://x/y.png) [c](data:image/gif;base64,BBBB)!""#;
+    let found = parts(plain);
+    assert_eq!(found[..2], [json!({"text": "See "}), picture.clone()]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    // Escapes of all kinds hide no picture.
+    for escaped in [
+        r#""\"a\"\n![](data:image/png;base64,AAAA)""#,
+        r#""\"a\"\n![](data:image\/png;base64,AAAA)""#,
+        r#""\"a\"\n\u0021[\u005D\u0028data:image/png;base64,AAAA)""#,
+    ] {
+        assert_eq!(parts(escaped), [json!({"text": "\"a\"\n"}), picture.clone()], "{escaped}");
+    }
+    assert_eq!(parts(r#""plain""#).len(), 1);
+    assert!(parts(r#""""#).is_empty());
 }

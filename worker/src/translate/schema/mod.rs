@@ -7,11 +7,13 @@ mod legacy;
 mod merge;
 mod normaliser;
 mod refs;
+mod settled;
 
 use serde_json::{Map, Value, json};
 
 pub(super) use legacy::legacy;
 use normaliser::pass;
+use settled::is_settled;
 
 /// A normalised schema.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +37,11 @@ pub(super) struct Parameters {
 const MOST_PASSES: usize = 4;
 
 /// Normalises the schema of an answer.
-pub(super) fn normalise(schema: &Value) -> Normalised {
-    let mut result = pass(schema);
+pub(super) fn normalise(schema: Value) -> Normalised {
+    if is_settled(&schema) {
+        return Normalised { schema, lossy: false };
+    }
+    let mut result = pass(&schema);
     // What referred to itself may do so no longer, once what cannot be said to Gemini is gone.
     for _ in 0..MOST_PASSES {
         if result.schema.get("$defs").is_none() {
@@ -53,11 +58,11 @@ pub(super) fn normalise(schema: &Value) -> Normalised {
 }
 
 /// Normalises the schema of a function's parameters, which must be an object.
-pub(super) fn parameters(schema: &Value) -> Parameters {
+pub(super) fn parameters(schema: Value) -> Parameters {
     let Normalised { mut schema, lossy } = normalise(schema);
     if schema.as_object_mut().is_some_and(merge::root_alternatives) {
         // What only a part that is gone referred to goes too.
-        schema = normalise(&schema).schema;
+        schema = normalise(schema).schema;
     }
     let Value::Object(mut root) = schema else {
         // `true` or `false`: anything, so nothing in particular.

@@ -33,11 +33,28 @@ struct Normaliser<'s> {
 }
 
 /// What says nothing to Gemini, or what only the vendor who wrote it understands.
-fn is_noise(key: &str) -> bool {
+pub(super) fn is_noise(key: &str) -> bool {
     matches!(
         key,
         "$comment" | "strict" | "discriminator" | "nullable" | "additionalItems" | "definitions" | "$defs"
     ) || key.starts_with("x-")
+}
+
+/// Whether the value is a schema itself.
+pub(super) fn holds_schema(key: &str) -> bool {
+    matches!(
+        key,
+        "items"
+            | "additionalProperties"
+            | "not"
+            | "if"
+            | "then"
+            | "else"
+            | "contains"
+            | "propertyNames"
+            | "unevaluatedItems"
+            | "unevaluatedProperties"
+    )
 }
 
 impl<'s> Normaliser<'s> {
@@ -161,17 +178,8 @@ impl<'s> Normaliser<'s> {
                 "properties" | "patternProperties" | "dependentSchemas" => {
                     out.insert(key.clone(), self.properties(value, depth));
                 }
-                "items"
-                | "additionalProperties"
-                | "not"
-                | "if"
-                | "then"
-                | "else"
-                | "contains"
-                | "propertyNames"
-                | "unevaluatedItems"
-                | "unevaluatedProperties" => {
-                    out.insert(key.clone(), self.schema(value, depth + 1));
+                key if holds_schema(key) => {
+                    out.insert(key.into(), self.schema(value, depth + 1));
                 }
                 "exclusiveMinimum" | "exclusiveMaximum" => {}
                 _ => {

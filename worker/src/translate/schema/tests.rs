@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn normal(schema: &Value) -> Value {
-    normalise(schema).schema
+    normalise(schema.clone()).schema
 }
 
 /// As text, since the order of keys counts.
@@ -121,7 +121,7 @@ fn references_to_themselves_stay() {
 fn references_to_nowhere_are_anything() {
     for reference in ["https://example.com/x", "#/$defs/Missing", "#anchor", ""] {
         let Normalised { schema, lossy } =
-            normalise(&json!({"properties": {"a": {"$ref": reference, "description": "d"}}}));
+            normalise(json!({"properties": {"a": {"$ref": reference, "description": "d"}}}));
         assert_eq!(
             (schema, lossy),
             (json!({"properties": {"a": {"description": "d"}}}), true),
@@ -171,7 +171,7 @@ fn knots_cost_no_more_than_their_size() {
 }
 
 fn params(schema: &Value) -> (Value, bool) {
-    let parameters = parameters(schema);
+    let parameters = parameters(schema.clone());
     (parameters.schema.unwrap_or_default(), parameters.wrapped)
 }
 
@@ -275,12 +275,23 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn what_counts_as_settled_a_pass_leaves_alone(schema in schemas()) {
+        // The root has definitions, with which nothing is settled; what they define has none.
+        let parts = ["/$defs/A", "/$defs/B", "/definitions/C"].iter().filter_map(|part| schema.pointer(part));
+        let once = normal(&schema);
+        for schema in parts.chain([&schema, &once]).filter(|schema| is_settled(schema)) {
+            let again = pass(schema);
+            prop_assert_eq!((again.schema.to_string(), again.lossy), (schema.to_string(), false));
+        }
+    }
+
+    #[test]
     fn normalising_twice_changes_nothing(schema in schemas()) {
         let once = normal(&schema);
         prop_assert_eq!(&normal(&once), &once);
-        let parameters = parameters(&schema);
+        let parameters = parameters(schema.clone());
         if let Some(once) = parameters.schema {
-            let again = super::parameters(&once);
+            let again = super::parameters(once.clone());
             prop_assert_eq!(again.schema, Some(once));
             prop_assert!(!again.wrapped);
         }

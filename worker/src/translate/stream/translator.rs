@@ -3,6 +3,10 @@
 //! In: one frame after the other. Out: events, and at the end a verdict. Finish reasons, sources and signatures are held
 //! until the end.
 
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
 use super::super::answer::{SoftFailure, block};
 use super::super::ids::{Envelope, Ids};
 use super::super::logprobs::logprobs;
@@ -11,10 +15,10 @@ use super::super::request::{CallStyle, ResponseContext};
 use super::super::speech;
 use super::super::sse::Found;
 use super::super::usage::Usage;
-use super::super::write::ChunkWriter;
+use super::super::write::{ChunkWriter, TextMember};
 use super::StreamFault;
-use crate::gemini::{Candidate, ErrorBody, GenerateResponse};
-use crate::openai::{AudioAnswer, Delta};
+use crate::gemini::{Candidate, ErrorBody, GenerateResponse, UsageMetadata};
+use crate::openai::{AudioAnswer, Delta, RawText, json};
 
 /// Most choices that OpenAI and Gemini know; candidates beyond are no answer to any request.
 pub(super) const MOST_CHOICES: usize = 16;
@@ -22,12 +26,15 @@ pub(super) const MOST_CHOICES: usize = 16;
 /// One stream's state.
 #[derive(Debug)]
 pub(super) struct Translator {
-    pub(super) context: ResponseContext,
+    pub(super) context: Arc<ResponseContext>,
     envelope: Envelope,
     ids: Ids,
     pub(super) writer: ChunkWriter,
     pub(super) choices: Vec<StreamedChoice>,
-    pub(super) usage: Option<Usage>,
+    /// What the calls took whose answers were taken whole.
+    usage: Option<Usage>,
+    /// What this call took so far, as JSON: every frame tells, and only the last one counts.
+    latest_usage: String,
     /// What the calls took with which this one goes on.
     before: Option<Usage>,
     /// The refusal of a blocked prompt, and Gemini's reason.
@@ -53,7 +60,7 @@ pub(super) enum Verdict {
 }
 
 impl Translator {
-    pub(super) fn new(context: ResponseContext, envelope: Envelope) -> Self {
+    pub(super) fn new(context: Arc<ResponseContext>, envelope: Envelope) -> Self {
         Self {
             ids: Ids::new(envelope.seed),
             writer: ChunkWriter::new(context.include_usage),
@@ -61,6 +68,7 @@ impl Translator {
             envelope,
             choices: Vec::new(),
             usage: None,
+            latest_usage: String::new(),
             before: None,
             block: None,
             begun: false,
@@ -73,6 +81,7 @@ impl Translator {
         for choice in &mut self.choices {
             choice.state = ChoiceState::new(choice.state.index);
         }
+        self.latest_usage.clear();
         (self.usage, self.block, self.begun) = (None, None, false);
     }
 
@@ -82,6 +91,7 @@ impl Translator {
             choice.state.resume();
         }
         self.before = Some(self.total_usage());
+        self.latest_usage.clear();
         (self.usage, self.begun) = (None, false);
     }
 
@@ -89,7 +99,9 @@ impl Translator {
     pub(super) fn answer(&mut self, body: &[u8], index: u32, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let before = self.usage.take();
         let result = self.frame(body, Some(index), out);
-        self.usage = match (before, self.usage) {
+        let usage = self.call_usage();
+        self.latest_usage.clear();
+        self.usage = match (before, usage) {
             (Some(before), Some(usage)) => Some(before.plus(usage)),
             (before, usage) => before.or(usage),
         };
@@ -112,7 +124,7 @@ impl Translator {
 
     /// One frame, or the whole answer of the call for the choice `only`.
     fn frame(&mut self, data: &[u8], only: Option<u32>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let Ok(frame) = serde_json::from_slice::<GenerateResponse>(data) else {
+        let Ok(frame) = json::read::<GenerateResponse<'_, &RawValue>>(data) else {
             let error = ErrorBody::find(data).map(Box::new);
             return Err(error.map_or(StreamFault::Malformed, StreamFault::Upstream));
         };
@@ -121,12 +133,14 @@ impl Translator {
         }
         self.begun = true;
         if !self.writer.is_open() {
-            let id = self.ids.completion(frame.response_id.as_deref());
-            let model = self.envelope.model.shown(frame.model_version.as_deref());
+            let id = self.ids.completion(frame.response_id.map(RawText::decode).as_deref());
+            let version = frame.model_version.map(RawText::decode);
+            let model = self.envelope.model.shown(version.as_deref());
             self.writer.open(&id, self.envelope.created_s, model);
         }
-        if let Some(usage) = &frame.usage_metadata {
-            self.usage = Some(Usage::from(usage));
+        if let Some(usage) = frame.usage_metadata {
+            self.latest_usage.clear();
+            self.latest_usage.push_str(usage.get());
         }
         if let Some(blocked) = frame.prompt_feedback.as_ref().and_then(block) {
             self.block = Some(blocked);
@@ -160,36 +174,46 @@ impl Translator {
         let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
             let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
-            let mut delta = Delta::default();
-            match piece {
-                Piece::Text(text) => delta.content = Some(text),
-                Piece::Thought(text) => delta.reasoning_content = Some(text),
-                Piece::Call(call) if self.context.calls == CallStyle::Function => {
-                    delta.function_call = call.function;
+            let delta = match piece {
+                Piece::Text(text) => {
+                    // They belong to the text of this frame.
+                    let logprobs = logprobs.take();
+                    self.writer.text(index, TextMember::Content, &text, logprobs.as_ref(), out);
+                    continue;
                 }
-                Piece::Call(call) => delta.tool_calls = Some([call]),
-                Piece::Image(image) => delta.images = Some([image]),
+                Piece::Thought(text) => {
+                    self.writer.text(index, TextMember::Reasoning, &text, None, out);
+                    continue;
+                }
+                Piece::Call(call) if self.context.calls == CallStyle::Function => {
+                    Delta { function_call: call.function, ..Delta::default() }
+                }
+                Piece::Call(call) => Delta { tool_calls: Some([call]), ..Delta::default() },
+                Piece::Image(image) => Delta { images: Some([image]), ..Delta::default() },
                 Piece::Audio(blob) => {
                     let id = choice.audio_id.get_or_insert_with(|| self.ids.next("audio_"));
-                    delta.audio = Some(AudioAnswer {
-                        id: id.clone().into(),
-                        data: Some(blob.data.0),
-                        expires_at: None,
-                        transcript: None,
-                    });
+                    let data = Some(blob.data.0);
+                    let audio =
+                        AudioAnswer { id: id.as_str().into(), data, expires_at: None, transcript: None };
+                    self.writer.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
+                    continue;
                 }
-            }
-            // They belong to the text of this frame.
-            let logprobs = if delta.content.is_some() { logprobs.take() } else { None };
-            self.writer.delta_with(index, &delta, logprobs.as_ref(), out);
+            };
+            self.writer.delta(index, &delta, out);
         }
         if logprobs.is_some() {
             self.writer.delta_with(index, &Delta::default(), logprobs.as_ref(), out);
         }
     }
 
+    /// What the last call took, of those that went on with each other.
+    pub(super) fn call_usage(&self) -> Option<Usage> {
+        let latest: Option<UsageMetadata> = serde_json::from_str(&self.latest_usage).ok();
+        latest.as_ref().map(Usage::from).or(self.usage)
+    }
+
     fn known_usage(&self) -> Option<Usage> {
-        match (self.before, self.usage) {
+        match (self.before, self.call_usage()) {
             (Some(before), Some(usage)) => Some(before.resumed_by(usage)),
             (before, usage) => before.or(usage),
         }

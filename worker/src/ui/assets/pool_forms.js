@@ -136,6 +136,7 @@ export function editPool(pool) {
     h("details", {},
       h("summary", {}, t("more")),
       tick(t("sticky"), { name: "sticky", checked: pool.sticky }),
+      tick(t("passThrough"), { name: "pass_through", checked: pool.pass_through }),
       field(t("aliases"), area("aliases", lines(pool.aliases)), t("aliasesHint")),
       field(t("fallbacks"), area("fallbacks", lines(pool.fallbacks)), t("fallbacksHint")),
       field(t("translation"), area("translation", JSON.stringify(pool.translation, null, 2), { rows: 8 }), t("translationHint"))),
@@ -143,12 +144,13 @@ export function editPool(pool) {
   const act = async (form) => {
     const data = new FormData(form);
     const text = (name) => String(data.get(name));
-    const { name, description, allowed_models, sticky, aliases, fallbacks } = pool;
-    const change = difference({ name, description, allowed_models, sticky, aliases, fallbacks }, {
+    const { name, description, allowed_models, sticky, pass_through, aliases, fallbacks } = pool;
+    const change = difference({ name, description, allowed_models, sticky, pass_through, aliases, fallbacks }, {
       name: text("name").trim(),
       description: text("description"),
       allowed_models: words(text("models")),
       sticky: data.has("sticky"),
+      pass_through: data.has("pass_through"),
       aliases: Object.fromEntries(pairs(text("aliases"))),
       fallbacks: Object.fromEntries(pairs(text("fallbacks")).map(([model, list]) => [model, words(list)])),
     });

@@ -89,7 +89,7 @@ struct Model {
     next_writer: u64,
     /// Attempts that writers counted which still live.
     counted: Vec<u64>,
-    on_the_way: Vec<Report>,
+    on_the_way: Vec<Arc<Report>>,
 }
 
 impl Model {

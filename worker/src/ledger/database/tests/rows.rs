@@ -60,3 +60,24 @@ fn a_report_costs_at_most_two_rows_over_a_long_run() {
         assert!((1.0..=2.0).contains(&rows), "{name}: {rows} rows a report");
     }
 }
+
+#[test]
+fn a_plan_asks_as_much_for_many_pools_as_for_few_and_nothing_is_asked_to_see_that_none_is_due() {
+    let asked = |pools: u64| {
+        let mut world = World::new();
+        let mut buffer = buffer(1);
+        for number in 0..pools {
+            buffer.add(&attempt(&format!("pool-{number}"), "key", world.now));
+        }
+        world.send(&mut buffer);
+        let before = world.sql.asked.get();
+        assert!(!world.ledger.may_be_due(world.now).unwrap());
+        world.now += Duration::from_mins(2);
+        assert!(world.ledger.may_be_due(world.now).unwrap(), "the log is old");
+        assert_eq!(world.sql.asked.get(), before);
+        assert!(!world.ledger.maintain(world.now).unwrap(), "it is not paid for");
+        assert!(!world.ledger.may_be_due(world.now).unwrap(), "and waits for further reports");
+        world.sql.asked.get() - before
+    };
+    assert_eq!(asked(200), asked(2));
+}

@@ -32,7 +32,7 @@ fn what_one_learnt_is_told_to_the_others_once() {
     // A cursor of a ledger that is gone means nothing.
     let mut four = buffer(4);
     four.add(&attempt("a", "k", world.now));
-    let report = Report { known: 1_000, ..four.take(world.now).unwrap() };
+    let report = Report { known: 1_000, ..Report::clone(&four.take(world.now).unwrap()) };
     assert_eq!(ids(&world.report(report)), ["key 2"]);
 }
 

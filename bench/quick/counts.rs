@@ -1,0 +1,96 @@
+//! Counts what a request costs in calls and allocations, and a key in memory; prints one JSON object.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark, not a service")]
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use pool_bench::world::{Kind, World};
+
+/// Requests before it counts as warm: every key of the pool was used by then.
+const WARM_UP: usize = 50;
+/// Requests over which allocations are averaged.
+const REQUESTS: u64 = 20;
+/// Keys of a large pool.
+const MANY: usize = 20_000;
+/// What is added to each round trip to the store, in milliseconds.
+const DELAYS_MS: [u64; 2] = [5, 20];
+
+fn main() -> anyhow::Result<()> {
+    let mut counts = BTreeMap::new();
+    for kind in Kind::all() {
+        of_a_kind(&kind, &mut counts);
+    }
+    store_round_trips(&mut counts);
+    counts.insert("pool: bytes a key".to_owned(), bytes_a_key());
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&counts)?)?;
+    Ok(())
+}
+
+/// Calls of a cold and of a warm request, and the allocations of a warm one.
+fn of_a_kind(kind: &Kind, counts: &mut BTreeMap<String, u64>) {
+    let mut world = World::default();
+    let caller = world.create_pool("pool", 10);
+    world.restart();
+    world.prepare(kind);
+    for (state, warm_up) in [("cold", 0), ("warm", WARM_UP)] {
+        for _ in 0..warm_up {
+            world.send(&caller, kind);
+        }
+        let before = world.host.calls();
+        world.send(&caller, kind);
+        let after = world.host.calls();
+        let mut put = |what: &str, count| counts.insert(format!("{}: {what}, {state}", kind.name), count);
+        put("store calls", after.store - before.store);
+        put("subrequests", after.upstream - before.upstream);
+        put("ledger calls", after.ledger - before.ledger);
+    }
+    world.flush();
+    let requests = || {
+        for _ in 0..REQUESTS {
+            world.send(&caller, kind);
+        }
+    };
+    let allocated = measure(requests);
+    let mut put = |what: &str, count| counts.insert(format!("{}: {what}", kind.name), count);
+    put("allocations", allocated.count_total / REQUESTS);
+    put("bytes allocated", allocated.bytes_total / REQUESTS);
+    put("bytes at once", allocated.bytes_max);
+}
+
+/// How much longer a request takes, in hundredths of the delay that was added to each round trip to the store: the
+/// greatest over the delays.
+fn store_round_trips(counts: &mut BTreeMap<String, u64>) {
+    let chat = Kind::all().swap_remove(0);
+    let mut world = World::default();
+    let caller = world.create_pool("pool", 10);
+    world.prepare(&chat);
+    for delay in DELAYS_MS {
+        world.restart();
+        world.host.delay_store(Duration::from_millis(delay));
+        for state in ["cold", "warm"] {
+            // Nothing else takes time here.
+            let hundredths = world.send(&caller, &chat).as_millis() * 100 / u128::from(delay);
+            let slope = counts.entry(format!("store: slope in hundredths, {state}")).or_default();
+            *slope = u64::try_from(hundredths).unwrap().max(*slope);
+        }
+    }
+}
+
+/// The memory that a key of a large pool takes once the pool is loaded.
+fn bytes_a_key() -> u64 {
+    let chat = Kind::all().swap_remove(0);
+    let mut world = World::default();
+    let small = world.create_pool("small", 10);
+    let large = world.create_pool("large", MANY);
+    world.restart();
+    world.prepare(&chat);
+    world.send(&small, &chat);
+    let grown = measure(|| {
+        world.send(&large, &chat);
+    });
+    u64::try_from(grown.bytes_current).unwrap() / u64::try_from(MANY).unwrap()
+}

@@ -1,0 +1,235 @@
+//! Requests that go to Gemini as they came, and answers that come back so.
+//!
+//! In: a request in Gemini's own language, or one to Google's OpenAI endpoint, of a pool that wishes it. Out: Gemini's
+//! answer, untouched. Of the body the model's name is read where the path has none, and nothing else; aliases work in
+//! paths, fallbacks and stickiness nowhere. Keys fail over as everywhere; each attempt is counted, its tokens are not. What must never happen
+//! here: a second credential on the way out, a byte that is changed, a retry once the answer's headers are there.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use memchr::memmem;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::attempts::{Attempt, Attempts, Mark, Outbound, refusal, send};
+use super::authenticate::presented_key;
+use super::estimate::estimated_tokens;
+use super::routes::{Asked, Language, Passed};
+use super::{Context, models};
+use crate::gemini::ModelId;
+use crate::host::{
+    Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamRequest, UpstreamResponse,
+};
+use crate::openai::ApiError;
+use crate::pool::{Cause, Cost, Verdict};
+use crate::reply::{Reply, ReplyBody};
+use crate::translate::Usage;
+
+/// Query parameters that never go on: what could be a credential, and what would stand for headers or a method
+/// (<https://cloud.google.com/apis/docs/system-parameters>).
+const WITHHELD: [&str; 6] = ["key", "$key", "access_token", "oauth_token", "$httpHeaders", "$httpMethod"];
+
+/// A request that may be passed on.
+pub(super) struct PassThrough<'a, H> {
+    context: &'a Context<'a, H>,
+    passed: Passed,
+    /// With its `?`; empty for none.
+    query: String,
+    content_type: HeaderValue,
+}
+
+/// Refuses a client key in the query by name: Gemini's clients may put it there.
+pub(super) fn check_credential<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
+    let in_query =
+        || request.query.as_deref().is_some_and(|query| query.split('&').any(|pair| name_of(pair) == "key"));
+    if presented_key(&request.headers).is_some() || !in_query() {
+        return Ok(());
+    }
+    let message = "Send the client key of your pool (sk-pool-...) in the header x-goog-api-key. One in the URL is not \
+                   taken: URLs end up in logs.";
+    Err(ApiError { message: message.to_owned(), ..ApiError::unauthorized() })
+}
+
+impl<'a, H: Host> PassThrough<'a, H> {
+    /// Fails when the pool or the client key does not take part.
+    pub(super) fn new<B>(
+        context: &'a Context<'a, H>,
+        passed: Passed,
+        request: &IncomingRequest<B>,
+    ) -> Result<Self, ApiError> {
+        let denied = |code, message| {
+            Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some(code), message))
+        };
+        let pool = &context.pool;
+        if !pool.settings.pass_through {
+            return denied(
+                "pass_through_off",
+                format!(
+                    "The pool '{0}' does not take requests under /v1beta. Its operator can switch them on: poolctl pool \
+                     update '{0}' --pass-through on.",
+                    pool.name
+                ),
+            );
+        }
+        let limits = context.caller.as_ref().map(|caller| caller.rules.limits);
+        if limits.is_some_and(|limits| limits.tokens_per_minute.is_some() || limits.tokens_per_day.is_some())
+        {
+            return denied(
+                "tokens_not_counted",
+                "This client key has a limit of tokens, and the tokens of requests under /v1beta are not counted. Use /v1, \
+                 or a client key without such a limit."
+                    .to_owned(),
+            );
+        }
+        let content_type = request.headers.get(CONTENT_TYPE).cloned().unwrap_or(JSON);
+        Ok(Self { context, passed, query: passed_query(request.query.as_deref()), content_type })
+    }
+
+    /// Answers what costs no quota: as other reading, it is not counted.
+    pub(super) async fn get(&self) -> Result<Reply<H>, ApiError> {
+        let path = match &self.passed.asked {
+            Asked::Model(id) => models::allowed(self.context, self.unaliased(id))?.resource(),
+            _ => "models".to_owned(),
+        };
+        self.attempt(None, &path, None).await
+    }
+
+    /// Answers what has a body.
+    pub(super) async fn post(&self, body: Bytes) -> Result<Reply<H>, ApiError> {
+        let (model, path) = match &self.passed.asked {
+            Asked::Method(id, method) => {
+                let model = models::allowed(self.context, self.unaliased(id))?;
+                let path = format!("{}:{method}", model.resource());
+                (Some(model).filter(|_| *method != "countTokens"), path)
+            }
+            Asked::OfBody(path) => {
+                (Some(models::allowed(self.context, &model_in(&body)?)?), (*path).to_owned())
+            }
+            Asked::Models | Asked::Model(_) => (None, "models".to_owned()),
+        };
+        self.attempt(model, &path, Some(body)).await
+    }
+
+    /// What a name in the path stands for. One in the body stays as it is.
+    fn unaliased<'n>(&'n self, name: &'n str) -> &'n str {
+        let aliases = &self.context.pool.settings.aliases;
+        let alias = aliases.get(name).filter(|_| self.passed.language == Language::Gemini);
+        alias.map_or(name, String::as_str)
+    }
+
+    /// Tries one key after another. Without a model nothing is spent.
+    async fn attempt(
+        &self,
+        model: Option<ModelId>,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Reply<H>, ApiError> {
+        let host = self.context.host;
+        let cost = match (&model, &body) {
+            (Some(_), Some(body)) => Cost { requests: 1, tokens: estimated_tokens(body) },
+            _ => Cost::default(),
+        };
+        let name = model.as_ref().map(|model| model.as_str().to_owned()).unwrap_or_default();
+        let mut attempts = Attempts::new(self.context, vec![name], None, cost);
+        loop {
+            let Attempt { outbound, mut record, mark, .. } = attempts.next().await?;
+            if model.is_none() {
+                record.not_counted();
+            }
+            let request = self.request(&outbound, path, body.clone());
+            let (verdict, refused) = match send(host, request).await {
+                Ok(response) if response.status.is_success() => {
+                    record.received(host.clock().now());
+                    record.succeeded(&Usage::default(), host);
+                    return Ok(untouched(response, &mark));
+                }
+                Ok(response) => {
+                    let (status, content_type) = (response.status, response.content_type.clone());
+                    let (verdict, body) = refusal(host, response).await;
+                    (verdict, body.map(|body| Refused { status, content_type, body }))
+                }
+                Err(verdict) => (verdict, None),
+            };
+            let verdict = record.failed(verdict, &Usage::default(), host);
+            if let Some(refused) = refused.filter(|refused| refused.is_for_the_caller(&verdict, &outbound)) {
+                return Ok(mark.put_on(refused.reply()));
+            }
+            attempts.refused(&verdict);
+        }
+    }
+
+    fn request(&self, outbound: &Outbound, path: &str, body: Option<Bytes>) -> UpstreamRequest {
+        let (base, credential) = match self.passed.language {
+            Language::Gemini => ("/v1beta", Credential::ApiKey),
+            Language::OpenAi => ("/v1beta/openai", Credential::Bearer),
+        };
+        let path = format!("{base}/{path}{}", self.query);
+        let request = outbound.clone().get(path);
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        UpstreamRequest { method, credential, body, content_type: self.content_type.clone(), ..request }
+    }
+}
+
+/// How Gemini refused a request.
+struct Refused {
+    status: StatusCode,
+    content_type: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Refused {
+    /// Whether the caller is at fault, who is then told in Gemini's own words, as long as they do not repeat the key.
+    fn is_for_the_caller(&self, verdict: &Verdict, outbound: &Outbound) -> bool {
+        matches!(verdict.cause, Cause::Caller | Cause::UnknownModel)
+            && memmem::find(&self.body, outbound.key.expose().as_bytes()).is_none()
+    }
+
+    fn reply<H: Host>(self) -> Reply<H> {
+        let mut reply = Reply::json(self.status, self.body);
+        reply.headers.insert(CONTENT_TYPE, self.content_type.unwrap_or(JSON));
+        reply
+    }
+}
+
+/// Gemini's answer, its body unread.
+fn untouched<H: Host>(response: UpstreamResponse<<H::Upstream as Upstream>::Body>, mark: &Mark) -> Reply<H> {
+    let mut reply = Reply { body: ReplyBody::Untouched(response.body), ..Reply::empty(response.status) };
+    if let Some(content_type) = response.content_type {
+        reply.headers.insert(CONTENT_TYPE, content_type);
+    }
+    let reply = reply.header("cache-control", "no-store, no-transform").header("x-accel-buffering", "no");
+    mark.put_on(reply)
+}
+
+/// The model that a body names. One that names two is refused, as nobody can know which of them Gemini would take.
+fn model_in(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow, default)]
+        model: Cow<'a, str>,
+    }
+    match serde_json::from_slice::<Named>(body) {
+        Ok(named) if named.model.is_empty() => Err(ApiError::missing("model")),
+        Ok(named) => Ok(named.model),
+        Err(error) if error.is_data() => Err(ApiError::invalid_value("model", "'model' must be one text.")),
+        Err(_) => Err(ApiError::invalid_json()),
+    }
+}
+
+/// What of a query goes on, with its `?`.
+fn passed_query(query: Option<&str>) -> String {
+    let pairs = query.unwrap_or_default().split('&');
+    let passed: Vec<&str> =
+        pairs.filter(|pair| !pair.is_empty() && !WITHHELD.contains(&&*name_of(pair))).collect();
+    if passed.is_empty() { String::new() } else { format!("?{}", passed.join("&")) }
+}
+
+fn name_of(pair: &str) -> Cow<'_, str> {
+    percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy()
+}
+
+#[cfg(test)]
+mod tests;

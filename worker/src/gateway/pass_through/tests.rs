@@ -1,0 +1,142 @@
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::super::tests::{ANSWER, MINUTE, World};
+use super::*;
+use crate::testing::FakeHost;
+
+const ON: &str = r#","pass_through":true,"aliases":{"mine":"gemini-3.5-flash"}"#;
+const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
+const CHAT: &str = "/v1beta/openai/chat/completions";
+const INVALID_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}"#;
+
+#[test]
+fn a_query_goes_on_without_what_could_be_a_credential() {
+    for (query, passed) in [
+        (None, ""),
+        (Some("alt=sse"), "?alt=sse"),
+        (Some("key=x"), ""),
+        (Some("alt=sse&key=x&pageSize=5&&%6Bey=y&keys=z"), "?alt=sse&pageSize=5&keys=z"),
+        (Some("access_token=x&$httpHeaders=x-goog-api-key:y&%24httpMethod=DELETE&$alt=sse"), "?$alt=sse"),
+    ] {
+        assert_eq!(passed_query(query), passed, "{query:?}");
+    }
+}
+
+#[test]
+fn a_body_names_one_model() {
+    let named = |body: &str| model_in(body.as_bytes()).map(Cow::into_owned).map_err(|error| error.status);
+    assert_eq!(named(r#"{"model":"a","messages":[{"model":"b"}]}"#), Ok("a".to_owned()));
+    assert_eq!(named("{ \"x\": [[1e999, \"\\u0000\"]], \"model\" : \"\\u0061\"}"), Ok("a".to_owned()));
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"model":null}"#,
+        r#"{"model":""}"#,
+        r#"{"model":["a"]}"#,
+        r#"{"model":"a","model":"b"}"#,
+        r#"{"model":"a","mod\u0065l":"b"}"#,
+        r#"{"model":"a""#,
+        r#"{"model":"a"} {"model":"b"}"#,
+    ] {
+        assert_eq!(named(body), Err(StatusCode::BAD_REQUEST), "{body}");
+    }
+}
+
+impl World {
+    async fn pass_on(&self, method: Method, path: &str, body: &str) -> (Reply<FakeHost>, String) {
+        self.host.send(&self.service, method, path, &self.pool.client_key, body).await
+    }
+}
+
+fn reason(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap();
+    body["error"]["details"][0]["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn one_credential_goes_where_the_endpoint_wants_it() {
+    let world = World::new(1, ON).await;
+    world.script(&[(200, ANSWER)]);
+    world.pass_on(Method::POST, &format!("{GENERATE}?key=x&alt=sse"), "odd").await;
+    world.pass_on(Method::POST, CHAT, r#"{"model":"models/gemini-3.5-flash"}"#).await;
+    world.pass_on(Method::POST, "/v1beta/models/mine:countTokens", "").await;
+    world.pass_on(Method::GET, "/v1beta/openai/models/mine", "").await;
+    let requests = world.host.parts.upstream.requests.lock().unwrap();
+    let sent: Vec<_> = requests
+        .iter()
+        .map(|request| (request.path.as_str(), request.credential, request.body.as_deref()))
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            (
+                "/v1beta/models/gemini-3.5-flash:generateContent?alt=sse",
+                Credential::ApiKey,
+                Some(&b"odd"[..])
+            ),
+            (CHAT, Credential::Bearer, Some(&br#"{"model":"models/gemini-3.5-flash"}"#[..])),
+            ("/v1beta/models/gemini-3.5-flash:countTokens", Credential::ApiKey, Some(&b""[..])),
+            ("/v1beta/openai/models/mine", Credential::Bearer, None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_body_goes_on_as_what_the_client_says_that_it_is() {
+    let world = World::new(1, ON).await;
+    world.script(&[(200, ANSWER)]);
+    let key = world.pool.client_key.expose();
+    for content_type in [None, Some("application/x-protobuf")] {
+        let mut headers =
+            vec![("x-goog-api-key", key), ("accept", "text/html"), ("x-goog-user-project", "mine")];
+        headers.extend(content_type.map(|content_type| ("content-type", content_type)));
+        world.host.ask(&world.service, Method::POST, GENERATE, &headers, "body").await;
+    }
+    let requests = world.host.parts.upstream.requests.lock().unwrap();
+    let types: Vec<_> = requests.iter().map(|request| request.content_type.to_str().unwrap()).collect();
+    assert_eq!(types, ["application/json", "application/x-protobuf"]);
+}
+
+#[tokio::test]
+async fn refusals_of_a_key_are_not_the_caller_s() {
+    let world = World::new(4, ON).await;
+    world.script(&[(400, INVALID_KEY), (429, MINUTE), (200, ANSWER)]);
+    let (reply, body) = world.pass_on(Method::POST, GENERATE, "{}").await;
+    assert_eq!((reply.status, body.as_str()), (StatusCode::OK, ANSWER));
+    assert_eq!((&reply.headers["x-pool-attempts"], world.calls().len()), (&HeaderValue::from_static("3"), 3));
+    // What repeats a key is told in other words.
+    let leak = r#"{"error":{"code":400,"message":"AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaa0, AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaa1, AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaa2, AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaa3","status":"INVALID_ARGUMENT"}}"#;
+    for answer in [leak, r#"{ "error": {"code": 400, "message": "x", "status": "INVALID_ARGUMENT"}}"#] {
+        world.host.parts.upstream.clear();
+        world.script(&[(400, answer)]);
+        let (reply, body) = world.pass_on(Method::POST, GENERATE, "{}").await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        assert!(!body.contains("AIzaSyA-aa"), "{body}");
+        assert_eq!(body == answer, answer != leak, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_here_is_refused_in_the_caller_s_language() {
+    let world = World::new(1, r#","pass_through":true,"allowed_models":["gemini-3.5-*"]"#).await;
+    let forbidden = "/v1beta/models/gemini-2.5-pro:generateContent";
+    let (reply, body) = world.pass_on(Method::POST, forbidden, "{}").await;
+    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::FORBIDDEN, "MODEL_NOT_ALLOWED"));
+    let (reply, body) = world.pass_on(Method::POST, CHAT, r#"{"model":"gemini-2.5-pro"}"#).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(body.contains(r#""code":"model_not_allowed""#), "{body}");
+    let (reply, body) = world.pass_on(Method::POST, "/v1beta/files", "").await;
+    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::NOT_FOUND, "UNKNOWN_URL"));
+    let (reply, body) =
+        world.host.ask(&world.service, Method::POST, &format!("{GENERATE}?key=sk-pool-x"), &[], "").await;
+    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"));
+    assert!(body.contains("in the header x-goog-api-key"), "{body}");
+    assert!(world.calls().is_empty());
+
+    let off = World::new(1, "").await;
+    let (reply, body) = off.pass_on(Method::POST, GENERATE, "{}").await;
+    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::FORBIDDEN, "PASS_THROUGH_OFF"));
+    assert!(body.contains("poolctl pool update 'prod' --pass-through on"), "{body}");
+}

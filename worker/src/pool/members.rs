@@ -1,0 +1,210 @@
+//! A pool's keys with what is known of them, by the places that a roster gave them.
+//!
+//! In: rosters, and Gemini's word. Out: which keys are blocked or busy. Only what Gemini has spoken of takes room, beyond
+//! some bytes a key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use pool_shared::KeyId;
+
+use super::Limits;
+use super::projects::Projects;
+use super::roster::Roster;
+use super::standing::Standing;
+use super::weight_tree::WeightTree;
+
+/// All keys of a pool.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    roster: Arc<Roster>,
+    projects: Projects,
+    /// How keys and projects stand of which Gemini said something.
+    key_standings: BTreeMap<usize, Standing>,
+    project_standings: BTreeMap<usize, Standing>,
+    /// The weights of all keys, usable or not: the ground that sticky choices are made on.
+    pub(super) shares: WeightTree,
+    running: Vec<u32>,
+    /// Running attempts on all keys.
+    pub(super) in_flight: u32,
+}
+
+/// The projects that a key has left and joined.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joined {
+    pub(super) left: usize,
+    pub(super) joined: usize,
+}
+
+impl Members {
+    /// Lays out a roster, keeping what `before` knew of its keys.
+    pub(super) fn new(roster: &Arc<Roster>, before: &Self) -> Self {
+        let keys = &roster.keys;
+        let mut members = Self {
+            roster: Arc::clone(roster),
+            projects: Projects::new(keys.len()),
+            shares: WeightTree::new(keys.weights().to_vec()),
+            running: vec![0; keys.len()],
+            ..Self::default()
+        };
+        for key in 0..keys.len() {
+            let known = before.place_of(roster, key);
+            let known_project = known.and_then(|known| before.projects.of(known));
+            let learnt = known_project.and_then(|project| before.projects.name(project));
+            let project = match keys.project(key).or(learnt) {
+                Some(name) => members.projects.join(key, name, keys.limits(key)),
+                None => key,
+            };
+            if let Some(standing) = known_project.and_then(|project| before.project_standings.get(&project)) {
+                members.project_standings.entry(project).or_default().absorb(standing.clone());
+            }
+            if let Some(standing) = known.and_then(|known| before.key_standings.get(&known)) {
+                members.key_standings.insert(key, standing.clone());
+            }
+        }
+        members
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.roster.keys.len()
+    }
+
+    /// The place of a key.
+    pub(super) fn find(&self, id: &KeyId) -> Option<usize> {
+        self.roster.find(id)
+    }
+
+    /// The place here of a key of another roster: mostly the same one.
+    pub(super) fn place_of(&self, roster: &Roster, key: usize) -> Option<usize> {
+        let (own, other) = (&self.roster.keys, &roster.keys);
+        if key < own.len() && own.id_text(key) == other.id_text(key) {
+            return Some(key);
+        }
+        if own.is_empty() { None } else { self.find(&other.id(key)?) }
+    }
+
+    /// The keys as the config has them.
+    pub(super) const fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// A key's id.
+    pub(super) fn id(&self, key: usize) -> Option<KeyId> {
+        self.roster.keys.id(key)
+    }
+
+    /// A key's share of the traffic.
+    pub(super) fn weight(&self, key: usize) -> u16 {
+        self.roster.keys.weight(key)
+    }
+
+    /// Running attempts on a key.
+    pub(super) fn running(&self, key: usize) -> u32 {
+        self.running.get(key).copied().unwrap_or_default()
+    }
+
+    /// The project of a name.
+    pub(super) fn find_project(&self, name: &str) -> Option<usize> {
+        self.projects.find(name)
+    }
+
+    /// The project of a key.
+    pub(super) fn project_of(&self, key: usize) -> Option<usize> {
+        self.projects.of(key)
+    }
+
+    /// A project's name; none when nobody knows it.
+    pub(super) fn project_name(&self, project: usize) -> Option<&Arc<str>> {
+        self.projects.name(project)
+    }
+
+    /// The limits that the operator set for a project.
+    pub(super) fn limits_of(&self, project: usize) -> Limits {
+        self.projects.limits(project, &self.roster)
+    }
+
+    /// The keys of a project.
+    pub(super) fn members_of(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
+        self.projects.members(project)
+    }
+
+    /// How a key stands, if Gemini has spoken of it.
+    pub(super) fn key_standing(&self, key: usize) -> Option<&Standing> {
+        self.key_standings.get(&key)
+    }
+
+    /// How a project stands, if Gemini has spoken of it.
+    pub(super) fn project_standing(&self, project: usize) -> Option<&Standing> {
+        self.project_standings.get(&project)
+    }
+
+    /// How a key stands, to be changed.
+    pub(super) fn key_standing_mut(&mut self, key: usize) -> &mut Standing {
+        self.key_standings.entry(key).or_default()
+    }
+
+    /// How a project stands, to be changed.
+    pub(super) fn project_standing_mut(&mut self, project: usize) -> &mut Standing {
+        self.project_standings.entry(project).or_default()
+    }
+
+    /// The keys, and the first keys of the projects, of whose standings this is true.
+    pub(super) fn that_stand(&self, so: impl Fn(&Standing) -> bool) -> Vec<usize> {
+        let keys = self.key_standings.iter().filter(|(_, standing)| so(standing)).map(|(key, _)| *key);
+        let projects = self.project_standings.iter().filter(|(_, standing)| so(standing));
+        keys.chain(projects.filter_map(|(project, _)| self.members_of(*project).next())).collect()
+    }
+
+    /// Takes in the success of an attempt on a key. Tells whether the key and its project healed by it.
+    pub(super) fn accepted(&mut self, key: usize, began: Timestamp, now: Timestamp) -> (bool, bool) {
+        let heals =
+            |standing: Option<&mut Standing>| standing.is_some_and(|standing| standing.accept(began, now));
+        let project = self.projects.of(key);
+        let project = project.and_then(|project| self.project_standings.get_mut(&project));
+        (heals(self.key_standings.get_mut(&key)), heals(project))
+    }
+
+    /// Until when neither the key nor its project can be used, whatever the model.
+    pub(super) fn blocked_until(&self, key: usize, now: Timestamp) -> Option<Timestamp> {
+        let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
+        let until = |standing: Option<&Standing>| standing.and_then(|standing| standing.blocked_until(now));
+        until(self.key_standings.get(&key)).max(until(project))
+    }
+
+    /// Puts a key into the project that Gemini named, if that is news: nothing learnt changes what the operator set.
+    pub(super) fn join(&mut self, key: usize, name: &str) -> Option<Joined> {
+        let left = self.projects.of(key).filter(|_| self.roster.keys.project(key).is_none())?;
+        let left_name = self.projects.name(left);
+        if left_name.is_some_and(|left| **left == *name) {
+            return None;
+        }
+        // What was known of the nameless project was about this key alone.
+        let is_nameless = left_name.is_none();
+        let limits = if is_nameless { self.limits_of(left) } else { Limits::default() };
+        let joined = self.projects.join(key, &name.into(), limits);
+        if is_nameless && let Some(standing) = self.project_standings.remove(&left) {
+            self.project_standings.entry(joined).or_default().absorb(standing);
+        }
+        Some(Joined { left, joined })
+    }
+
+    /// Counts a running attempt.
+    pub(super) fn attempt_began(&mut self, key: usize) {
+        if let Some(running) = self.running.get_mut(key) {
+            *running += 1;
+            self.in_flight += 1;
+        }
+    }
+
+    /// Counts its end.
+    pub(super) fn attempt_ended(&mut self, key: usize) {
+        if let Some(running) = self.running.get_mut(key)
+            && *running > 0
+        {
+            *running -= 1;
+            self.in_flight -= 1;
+        }
+    }
+}

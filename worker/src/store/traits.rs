@@ -1,0 +1,286 @@
+//! What the two planes ask of a store.
+//!
+//! [`PoolReader`] is what the data plane needs, [`ConfigStore`] what the admin API needs. What must never happen behind
+//! them: half of a step.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use jiff::Timestamp;
+use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
+
+use super::copy::Replica;
+use super::{
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, KeyFilter, KeyPage, LoginTry,
+    NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed, Resealed, Rewrapped, SealedKey, StoreError,
+    StoredAdminToken, StoredClientKey,
+};
+use crate::crypto::{Sealed, TokenHash};
+use crate::host::{MaybeSend, MaybeSync};
+
+/// What the data plane reads.
+pub trait PoolReader: MaybeSend + MaybeSync {
+    /// The pool that a client key belongs to. One round trip; two on KV.
+    fn load_by_client_key(
+        &self,
+        hash: &TokenHash,
+    ) -> impl Future<Output = Result<Option<PoolConfig>, StoreError>> + MaybeSend;
+
+    /// What has become of a pool since `version`. One round trip, one row when nothing changed.
+    fn refresh(
+        &self,
+        pool: &PoolId,
+        version: u64,
+    ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
+
+    /// The keys of the hashes, sealed; none before the first rotation of the master key.
+    fn hash_keys(&self) -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+}
+
+/// What the admin API reads and writes. Each method is one atomic step: all of it happens, or nothing.
+pub trait ConfigStore: PoolReader + Replica {
+    /// The other store that is bound, where a migration goes to; most deployments have none.
+    fn other(&self) -> Option<impl Replica>;
+
+    /// Whether it answers.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Every pool, by name.
+    fn pools(&self) -> impl Future<Output = Result<Vec<Pool>, StoreError>> + MaybeSend;
+
+    /// One pool, by its id or its name.
+    fn pool(&self, reference: &str) -> impl Future<Output = Result<Option<Pool>, StoreError>> + MaybeSend;
+
+    /// A pool's sealed data key.
+    fn data_key(&self, pool: &PoolId)
+    -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+
+    /// The sealed data keys of pools, in the order of the pools' ids: those after one, at most `limit`.
+    fn data_keys(
+        &self,
+        after: Option<&PoolId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(PoolId, Sealed)>, StoreError>> + MaybeSend;
+
+    /// Puts data keys in the place of what they were made of, where that is still there. Gives how many.
+    fn rewrap_data_keys(
+        &self,
+        rewrapped: &[Rewrapped],
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Stores the keys of the hashes, sealed, in the place of `old`, if that is still there.
+    fn put_hash_keys(
+        &self,
+        old: Option<&Sealed>,
+        new: &Sealed,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Creates a pool with its first client key and keys.
+    fn create_pool(
+        &self,
+        pool: &NewPool,
+        change: Change,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Changes the fields that `update` names. False: no such pool.
+    fn update_pool(
+        &self,
+        pool: &PoolId,
+        update: &PoolUpdate,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Deletes a pool with its keys and client keys. False: no such pool.
+    fn delete_pool(
+        &self,
+        pool: &PoolId,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// A page of a pool's keys, in the order in which they were added.
+    fn keys(
+        &self,
+        pool: &PoolId,
+        filter: &KeyFilter,
+        page: Page,
+    ) -> impl Future<Output = Result<KeyPage, StoreError>> + MaybeSend;
+
+    /// The enabled keys of some pools that are among `ids` or belong to one of `projects`.
+    fn enabled_keys(
+        &self,
+        pools: &[PoolId],
+        ids: &BTreeSet<KeyId>,
+        projects: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<Vec<EnabledKey>, StoreError>> + MaybeSend;
+
+    /// A page of a pool's keys as they are stored, in the order in which they were added: those of `ids`,
+    /// or all; and [`Page::after`] of the next page.
+    fn sealed_keys(
+        &self,
+        pool: &PoolId,
+        ids: Option<&[KeyId]>,
+        page: Page,
+    ) -> impl Future<Output = Result<(Vec<NewKey>, Option<u64>), StoreError>> + MaybeSend;
+
+    /// The sealed keys of a pool in the order of their digests: those after one, at most `limit`.
+    fn keys_after(
+        &self,
+        pool: &PoolId,
+        after: &str,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + MaybeSend;
+
+    /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
+    /// stays: whoever has it in memory can go on.
+    fn reseal_keys(
+        &self,
+        pool: &PoolId,
+        resealed: &[Resealed],
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Adds keys, passing over those that the pool has. Gives how many are new. They are sealed under
+    /// `data_key`: when the pool has got another one meanwhile, nothing is added.
+    fn import_keys(
+        &self,
+        pool: &PoolId,
+        data_key: &Sealed,
+        keys: &[NewKey],
+        change: Change,
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Makes the same change to several keys.
+    fn update_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        update: &KeyChange,
+        change: Change,
+    ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
+
+    /// Removes several keys.
+    fn delete_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        change: Change,
+    ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
+
+    /// A pool's client keys, oldest first.
+    fn client_keys(
+        &self,
+        pool: &PoolId,
+    ) -> impl Future<Output = Result<Vec<StoredClientKey>, StoreError>> + MaybeSend;
+
+    /// Adds a client key in place of another one of the same pool, whose name it takes over and which goes
+    /// on working until `until` at the latest. False: no such client key in that pool.
+    fn rotate_client_key(
+        &self,
+        pool: &PoolId,
+        old: &ClientKeyId,
+        until: Timestamp,
+        new: &NewClientKey,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Adds client keys, passing over those that are there already, in whatever pool, and forgets those of
+    /// the pool that have expired. Gives how many are new.
+    fn create_client_keys(
+        &self,
+        pool: &PoolId,
+        client_keys: &[NewClientKey],
+        change: Change,
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Changes what `update` names of a client key. False: no such client key in that pool.
+    fn update_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        update: &ClientKeyChange,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Removes a client key. False: no such client key in that pool.
+    fn delete_client_key(
+        &self,
+        pool: &PoolId,
+        id: &ClientKeyId,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Adds an admin token, and forgets those that have expired.
+    fn create_admin_token(
+        &self,
+        hash: &TokenHash,
+        token: &StoredAdminToken,
+        change: Change,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Adds an admin token in place of another one, which goes on working until `until` at the latest, and forgets
+    /// those that have expired. False: no such token.
+    fn rotate_admin_token(
+        &self,
+        old: &AdminTokenId,
+        until: Timestamp,
+        hash: &TokenHash,
+        new: &StoredAdminToken,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// The admin token of a hash, expired or not.
+    fn admin_token(
+        &self,
+        hash: &TokenHash,
+    ) -> impl Future<Output = Result<Option<StoredAdminToken>, StoreError>> + MaybeSend;
+
+    /// Revokes an admin token. False: no such token.
+    fn delete_admin_token(
+        &self,
+        id: &AdminTokenId,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Ends the sessions of all browsers. Gives how many there were.
+    fn delete_sessions(&self, change: Change) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// Counts a try of the password as failed, before the password is looked at, unless it is too early
+    /// for one: gives when the next one may be made. One step, so that tries at once count one by one. At
+    /// most two rows; a bounded number is kept.
+    fn try_login(
+        &self,
+        attempt: &LoginTry,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + MaybeSend;
+
+    /// The password was right: the try was no failure, nor are those before it from the same source,
+    /// which is known until `known_until`.
+    fn login_succeeded(
+        &self,
+        source: &TokenHash,
+        known_until: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// The admin tokens that have not expired at `now`, oldest first.
+    fn admin_tokens(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<StoredAdminToken>, StoreError>> + MaybeSend;
+
+    /// Notes that an admin token was used. One row.
+    fn use_admin_token(
+        &self,
+        id: &AdminTokenId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Notes in the audit something that changes nothing in this store, or only counts: of so many things.
+    fn note(&self, change: Change, count: u64) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// Notes a wrong password in the audit, unless so many were noted lately that they would fill it.
+    fn note_failed_login(&self, change: Change) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
+    /// A page of the audit, the latest change first.
+    fn audit(
+        &self,
+        filter: &AuditFilter,
+    ) -> impl Future<Output = Result<Vec<AuditEntry>, StoreError>> + MaybeSend;
+}

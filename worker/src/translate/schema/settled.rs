@@ -1,0 +1,46 @@
+//! Whether a schema is in Gemini's words as it is: most are, and need no second copy.
+//!
+//! In: a schema. Out: true only if [`super::normaliser::pass`] would give the same again.
+
+use serde_json::{Map, Value};
+
+use super::normaliser::{holds_schema, is_noise};
+
+/// See the module. When in doubt it is false.
+pub(super) fn is_settled(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.iter().all(|(key, value)| is_settled_member(members, key, value)),
+        Value::Bool(_) => true,
+        _ => false,
+    }
+}
+
+fn is_settled_member(schema: &Map<String, Value>, key: &str, value: &Value) -> bool {
+    // `true` and `false` do not stay among alternatives and properties.
+    let object = |schema: &Value| schema.is_object() && is_settled(schema);
+    match key {
+        "$schema" | "$id" | "$ref" | "allOf" | "oneOf" | "const" | "exclusiveMinimum"
+        | "exclusiveMaximum" => false,
+        "anyOf" => value.as_array().is_some_and(|branches| branches.iter().all(object)),
+        "prefixItems" => value.as_array().is_some_and(|items| items.iter().all(is_settled)),
+        "properties" | "patternProperties" | "dependentSchemas" => {
+            value.as_object().is_some_and(|members| members.values().all(object))
+        }
+        "required" => {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            let is_there = |name: &Value| Some(properties?.contains_key(name.as_str()?));
+            value.as_array().is_some_and(|names| names.iter().all(|name| is_there(name) == Some(true)))
+        }
+        key if holds_schema(key) => is_settled(value),
+        key => !is_noise(key) && !mentions_reference(value),
+    }
+}
+
+/// Even where it is none, a pass looks at what reads like a reference.
+fn mentions_reference(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.contains_key("$ref") || members.values().any(mentions_reference),
+        Value::Array(items) => items.iter().any(mentions_reference),
+        _ => false,
+    }
+}

@@ -1,0 +1,326 @@
+//! Requests that go to Gemini as they came.
+
+use pool_fake_gemini::{Behaviour, Credential, Scenario, Script};
+use pool_shared::{Counters, PoolStats};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::client_keys::client_key;
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, send};
+
+const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
+const STREAM: &str = "/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse";
+const CHAT: &str = "/v1beta/openai/chat/completions";
+
+/// A pool that passes requests on.
+async fn open_pool(world: &World, keys: &[(&str, Behaviour, u32)]) -> Pool {
+    let pool = world.weighted_pool("prod", keys).await;
+    switch(world, &pool, true).await;
+    pool
+}
+
+async fn switch(world: &World, pool: &Pool, on: bool) {
+    let changed: Value =
+        world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": on})).await.json(200);
+    assert_eq!(changed["pass_through"], on);
+}
+
+/// A request in Gemini's own language.
+fn contents(text: &str) -> Value {
+    json!({"contents": [{"role": "user", "parts": [{"text": text}]}]})
+}
+
+/// One to Google's OpenAI endpoint.
+fn messages(text: &str) -> Value {
+    json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
+}
+
+async fn post(world: &World, pool: &Pool, path: &str, body: &Value) -> Answer {
+    send(world.call(pool, path, body)).await
+}
+
+async fn get(world: &World, pool: &Pool, path: &str) -> Answer {
+    send(world.request(Method::GET, path).header("x-goog-api-key", &pool.client_key)).await
+}
+
+/// The text of an answer in either language.
+#[track_caller]
+fn said(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let text =
+        body.pointer("/candidates/0/content/parts/0/text").or(body.pointer("/choices/0/message/content"));
+    text.and_then(Value::as_str).unwrap_or_else(|| panic!("no text: {}", answer.body)).to_owned()
+}
+
+pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
+    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+    // Nobody who reads and writes JSON would give any of these back as they are.
+    let bodies = [
+        (
+            GENERATE,
+            "\t{ \"contents\" :[ {\"parts\":[{\"text\":\"\\u0068\\/i \u{1F642} plain\"}]} ] ,\r\n\"generation_config\":{\"topP\":9.0e-1, \"temperature\":1.00} } \n",
+        ),
+        (
+            STREAM,
+            "{\"contents\":[{\"parts\":[{\"text\":\"streamed\"}]}],\"labels\":{\"b\":\"1\",\"a\":\"2\"}}",
+        ),
+        (
+            CHAT,
+            " {\"unknown\" : [1.0, {\"model\": 1}],\"\\u006dodel\": \"models\\/gemini-3.5-flash\", \"messages\":[{\"role\":\"user\",\"content\":\"plain\"}]}\n\n",
+        ),
+        (
+            CHAT,
+            "{\"stream\":true ,\"messages\":[{\"role\":\"user\",\"content\":\"streamed\"}],\"model\":\"gemini-3.5-flash\"}",
+        ),
+    ];
+    let plain = ["{ \"odd\" : 1.0,\n\n \"odd\":[] , \"text\": \"\\u00e4 \u{1F642}\"}\n\t"];
+    let streamed = [
+        ": a comment\n\ndata: {\"half",
+        "\": 1}\r\n\r\ndata: not JSON\n\n",
+        "event: odd\rdata: {}\r\r",
+        "the end",
+    ];
+    let script = |marker: &str, wire: &[&str]| Script {
+        marker: Some(marker.to_owned()),
+        wire: wire.iter().map(|text| (*text).to_owned()).collect(),
+        ..Script::default()
+    };
+    let scenario = Scenario::with_keys([gemini_key("good")]);
+    let scenario = scenario.script(script("plain", &plain)).script(script("streamed", &streamed));
+    world.gemini.set_scenario(scenario).unwrap();
+    for (path, body) in bodies {
+        let request = world.request(Method::POST, path).header("x-goog-api-key", &pool.client_key);
+        let answer = send(request.header("content-type", "application/json; charset=utf-8").body(body)).await;
+        let (wire, kind) = if body.contains("plain") {
+            (plain.concat(), "application/json; charset=UTF-8")
+        } else {
+            (streamed.concat(), "text/event-stream")
+        };
+        assert_eq!((answer.status, answer.body.as_str(), answer.header("content-type")), (200, &*wire, kind));
+        assert!(answer.header("x-pool-key").starts_with("key-"));
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        let sent = world.gemini.requests().pop().unwrap();
+        assert_eq!(sent.body, body);
+        let (asked, query) = path.split_once('?').unwrap_or((path, ""));
+        assert_eq!((sent.path.as_str(), sent.query.as_str()), (asked, query));
+        let credential = if path == CHAT { Credential::Authorization } else { Credential::Header };
+        assert_eq!(sent.credentials, [credential]);
+        assert!(
+            !sent
+                .header_names
+                .iter()
+                .any(|name| ["user-agent", "cookie", "x-goog-api-client"].contains(&&**name))
+        );
+    }
+}
+
+pub async fn it_is_off_until_it_is_switched_on(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    for on in [false, true, false] {
+        switch(world, &pool, on).await;
+        let native = post(world, &pool, GENERATE, &contents("hello")).await;
+        let openai = post(world, &pool, CHAT, &messages("hello")).await;
+        if on {
+            assert_eq!(
+                (said(&native), said(&openai)),
+                ("You said: hello".to_owned(), "You said: hello".to_owned())
+            );
+        } else {
+            let message = native.gemini_error(403, "PERMISSION_DENIED", "PASS_THROUGH_OFF");
+            assert!(message.contains("--pass-through on"), "{message}");
+            openai.openai_error(403, Some("pass_through_off"));
+        }
+        assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    }
+    assert_eq!(world.tally("good").requests, 5);
+}
+
+pub async fn keys_fail_over_in_either_language(world: &World) {
+    for (number, behaviour) in [
+        Behaviour::Invalid,
+        Behaviour::Suspended,
+        Behaviour::ExhaustedDay,
+        Behaviour::Close,
+        Behaviour::BadGatewayHtml,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (language, path, body) in
+            [("native", GENERATE, contents("hello")), ("openai", CHAT, messages("hello"))]
+        {
+            world.gemini.reset();
+            let keys = [("bad", behaviour, 1), ("good", Behaviour::Ok, 0)];
+            let pool = world.weighted_pool(&format!("{language} {number}"), &keys).await;
+            switch(world, &pool, true).await;
+            let answer = post(world, &pool, path, &body).await;
+            assert_eq!((said(&answer).as_str(), answer.header("x-pool-attempts")), ("You said: hello", "2"));
+            assert_eq!((world.tally("bad").requests, world.tally("good").ok), (1, 1), "{behaviour:?}");
+        }
+    }
+}
+
+pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(world: &World) {
+    let pool = open_pool(world, &[("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)]).await;
+    let direct = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut unknown = messages("hello");
+    unknown["model"] = json!("gpt-4o");
+    for (path, body, status) in [
+        (GENERATE, json!({"messages": []}), 400),
+        ("/v1beta/models/gemini-0:generateContent", contents("hello"), 404),
+        (GENERATE, json!([]), 400),
+        (CHAT, json!({"model": MODEL, "messages": 1}), 400),
+        (CHAT, unknown, 404),
+        ("/v1beta/models/gemini-0:countTokens", contents("hello"), 404),
+    ] {
+        world.gemini.reset();
+        let answer = post(world, &pool, path, &body).await;
+        let told = direct.post(format!("{}{path}", world.gemini.url())).json(&body);
+        let told = if path == CHAT {
+            told.bearer_auth(gemini_key("one"))
+        } else {
+            told.header("x-goog-api-key", gemini_key("one"))
+        };
+        let told = send(told).await;
+        assert_eq!((answer.status, &answer.body), (status, &told.body), "{path}");
+        assert_eq!(answer.header("content-type"), told.header("content-type"));
+        assert!(!answer.header("x-request-id").is_empty());
+        let counts = world.gemini.counts();
+        let asked = counts.served.iter().chain(&counts.probes).map(|line| line.tally.requests).sum::<u64>();
+        assert_eq!(asked, 2, "once by the service, once here: {path}");
+    }
+    world.gemini.fail_next(1, Behaviour::TooLarge);
+    let answer = post(world, &pool, GENERATE, &contents("hello")).await;
+    assert_eq!((answer.status, answer.header("content-type")), (413, "text/html; charset=UTF-8"));
+    assert!(answer.body.contains("413"), "{}", answer.body);
+}
+
+pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(world: &World) {
+    let pool =
+        open_pool(world, &[("one", Behaviour::ExhaustedMinute, 1), ("two", Behaviour::ExhaustedMinute, 1)])
+            .await;
+    world.gemini.clock().stop_at(1_800_000_020_500);
+    let native = post(world, &pool, GENERATE, &contents("hello")).await;
+    native.gemini_error(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED");
+    let retry: Value = serde_json::from_str(&native.body).unwrap();
+    assert!(retry["error"]["details"][1]["retryDelay"].as_str().unwrap().ends_with('s'), "{retry}");
+    post(world, &pool, CHAT, &messages("hello")).await.openai_error(429, Some("rate_limit_exceeded"));
+
+    let stranger = world.request(Method::POST, GENERATE).header("x-goog-api-key", "sk-pool-wrong");
+    send(stranger).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
+    let in_query = world.request(Method::GET, &format!("/v1beta/models?key={}", pool.client_key));
+    let message = send(in_query).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
+    assert!(message.contains("x-goog-api-key") && !message.contains(&pool.client_key), "{message}");
+    get(world, &pool, "/v1beta/cachedContents").await.gemini_error(404, "NOT_FOUND", "UNKNOWN_URL");
+    post(world, &pool, CHAT, &json!({"model": 1})).await.openai_error(400, Some("invalid_value"));
+    post(world, &pool, CHAT, &json!({"messages": []}))
+        .await
+        .openai_error(400, Some("missing_required_parameter"));
+
+    let limited = json!({"limits": {"tokens_per_day": 1_000_000}});
+    let (limited, _) = client_key(world, &pool, limited).await;
+    let answer = post(world, &limited, GENERATE, &contents("hello")).await;
+    answer.gemini_error(403, "PERMISSION_DENIED", "TOKENS_NOT_COUNTED");
+    post(world, &limited, CHAT, &messages("hello")).await.openai_error(403, Some("tokens_not_counted"));
+    let once = json!({"limits": {"requests_per_minute": 1}, "allowed_models": [MODEL]});
+    let (once, _) = client_key(world, &pool, once).await;
+    world.gemini.reset();
+    let path = "/v1beta/models/gemini-2.5-flash:countTokens";
+    let answer = post(world, &once, path, &contents("hello")).await;
+    answer.gemini_error(403, "PERMISSION_DENIED", "MODEL_NOT_ALLOWED");
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), "0");
+    let answer = post(world, &once, GENERATE, &contents("hello")).await;
+    answer.gemini_error(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED");
+    assert_eq!(world.gemini.requests().len(), 0);
+}
+
+pub async fn models_are_listed_as_gemini_does(world: &World) {
+    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+    let body = |answer: Answer| -> Value {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    };
+    let page = body(get(world, &pool, "/v1beta/models?pageSize=2").await);
+    assert_eq!((page["models"].as_array().unwrap().len(), page["nextPageToken"].is_string()), (2, true));
+    let model = body(get(world, &pool, &format!("/v1beta/models/{MODEL}")).await);
+    assert_eq!(model["name"], format!("models/{MODEL}"));
+    let list = body(get(world, &pool, "/v1beta/openai/models").await);
+    assert_eq!((&list["object"], &list["data"][0]["owned_by"]), (&json!("list"), &json!("google")));
+    let model = body(get(world, &pool, &format!("/v1beta/openai/models/{MODEL}")).await);
+    assert_eq!(model["id"], format!("models/{MODEL}"));
+    let path = format!("/v1beta/models/{MODEL}:countTokens");
+    assert_eq!(body(post(world, &pool, &path, &contents("two words")).await)["totalTokens"], 2);
+    // None of it draws on a quota.
+    assert_eq!(world.pool_stats(&pool).await.total, Counters::default());
+}
+
+pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {
+    let pool = open_pool(world, &[("bad", Behaviour::Invalid, 1), ("good", Behaviour::Ok, 0)]).await;
+    for (path, body) in [
+        (GENERATE.to_owned(), contents("hello")),
+        (STREAM.to_owned(), contents("hello")),
+        (CHAT.to_owned(), messages("hello")),
+        (
+            format!("/v1beta/models/{EMBEDDING_MODEL}:embedContent"),
+            json!({"content": {"parts": [{"text": "hello"}]}}),
+        ),
+        (
+            format!("/v1beta/models/{EMBEDDING_MODEL}:batchEmbedContents"),
+            json!({"requests": [{"model": format!("models/{EMBEDDING_MODEL}"), "content": {"parts": [{"text": "x"}]}}]}),
+        ),
+        ("/v1beta/openai/embeddings".to_owned(), json!({"model": EMBEDDING_MODEL, "input": "hello"})),
+    ] {
+        assert_eq!(post(world, &pool, &path, &body).await.status, 200, "{path}");
+    }
+    assert_eq!(post(world, &pool, GENERATE, &json!({})).await.status, 400);
+    let stats: PoolStats = eventually("eight attempts", async || {
+        Some(world.pool_stats(&pool).await).filter(|stats| stats.total.requests >= 8)
+    })
+    .await;
+    let counted = Counters { requests: 8, successes: 6, failures: 2, ..Counters::default() };
+    assert_eq!(stats.total, counted);
+    let mut models: Vec<_> =
+        stats.models.iter().map(|row| (row.model.as_str(), row.counters.requests)).collect();
+    models.sort_unstable();
+    assert_eq!(models, [(MODEL, 5), (EMBEDDING_MODEL, 3)]);
+    let gemini = world.gemini.counts().total();
+    assert_eq!((gemini.requests, gemini.ok), (8, 6));
+}
+
+pub async fn an_answer_that_breaks_off_is_not_made_whole(world: &World) {
+    let pool = open_pool(world, &[("broken", Behaviour::Cut, 1), ("good", Behaviour::Ok, 0)]).await;
+    for path in [STREAM, GENERATE] {
+        // A connection that broke is not used again.
+        let request = world.call(&pool, path, &contents("hello there")).header("connection", "close");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        // Natively the connection breaks. Workers' runtime may end what it sends on itself as if all were well; then
+        // the answer is seen to lack its end.
+        if let Ok(body) = answer.text().await {
+            assert!(!body.contains("finishReason"), "{path}: {body}");
+            assert!(!body.is_empty() && serde_json::from_str::<Value>(&body).is_err(), "{path}: {body}");
+        }
+    }
+    // What was sent cannot be taken back, so that nothing is tried again.
+    assert_eq!((world.tally("broken").requests, world.tally("good").requests), (2, 0));
+}
+
+pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
+    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+    world.answer_without_end("good");
+    let mut answer = world.call(&pool, STREAM, &contents("hello")).send().await.unwrap();
+    for _ in 0..3 {
+        assert!(!answer.chunk().await.unwrap().unwrap().is_empty());
+    }
+    assert_eq!(world.tally("good").in_flight, 1);
+    drop(answer);
+    eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
+    // It was counted when its headers came.
+    let total = eventually("the attempt", async || {
+        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+    })
+    .await;
+    assert_eq!((total.requests, total.successes, total.failures), (1, 1, 0));
+}
