@@ -147,9 +147,9 @@ mod tests {
         let pair = native_pty_system().openpty(PtySize::default()).unwrap();
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["--exact", "top::terminal::tests::panics", "--ignored", "--nocapture"]);
-        let mut child = pair.slave.spawn_command(command).unwrap();
         let modes = || format!("{:?}", pair.master.get_termios().unwrap().local_flags);
         let before = modes();
+        let mut child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
         let slave = pair.slave;
         let output = std::thread::spawn(move || {
