@@ -1,9 +1,7 @@
 //! One key after another, until an answer is there or there is no sense in going on.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -13,31 +11,15 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 use super::Context;
 use super::callers::Caller;
 use super::calls::Calls;
-use crate::gemini::{ErrorBody, redact_keys};
-use crate::host::{
-    Clock, Credential, Egress, Host, JSON, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
-    UpstreamResponse,
-};
+use crate::gemini::redact_keys;
+use crate::host::{Clock, Credential, Egress, Host, JSON, UpstreamRequest};
 use crate::ledger::Attempt as CountedAttempt;
 use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
-use crate::pool::{
-    AttemptEnd, AttemptPlan, Cause, Cost, Lease, Refusal, Step, Verdict, classify, network_fault,
-};
+use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, Lease, Step, Verdict};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::translate::Usage;
-
-/// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
-const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long Gemini may be silent in the middle of an answer.
-pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long an answer may take that is read as a whole: from the call to its last byte, or from its headers on.
-const WHOLE_TIMEOUT: Duration = Duration::from_mins(5);
-/// The longest answer that is held in memory whole.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
-/// The longest error body that is looked at.
-const LONGEST_REFUSAL: usize = 256 * 1024;
 
 /// Under which name calls for models are counted that Gemini does not have: callers can think up any
 /// number of names, and each would take rows. No model can be called so.
@@ -366,71 +348,4 @@ const fn outcome_of(cause: Cause) -> AttemptOutcome {
         Cause::Network => AttemptOutcome::Network,
         Cause::UnknownModel | Cause::Caller | Cause::Ours => AttemptOutcome::Caller,
     }
-}
-
-/// Sends a request and waits for a success's headers.
-pub(super) async fn open<H: Host>(
-    host: &H,
-    request: UpstreamRequest,
-) -> Result<<H::Upstream as Upstream>::Body, Verdict> {
-    let response = send(host, request).await?;
-    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response).await.0) }
-}
-
-/// Sends a request and waits for the headers of its answer, whatever it is.
-pub(super) async fn send<H: Host>(
-    host: &H,
-    request: UpstreamRequest,
-) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, Verdict> {
-    let response = host.clock().within(HEADERS_TIMEOUT, pin!(host.upstream().send(request))).await;
-    let response = response.unwrap_or(Err(UpstreamError::Timeout(HEADERS_TIMEOUT)));
-    response.map_err(|error| network_fault(&error))
-}
-
-/// What an answer other than a success means, and its body, unless that broke off or is too long.
-pub(super) async fn refusal<H: Host>(
-    host: &H,
-    response: UpstreamResponse<impl UpstreamBody>,
-) -> (Verdict, Option<Bytes>) {
-    let whole = read_whole(host, response.body, LONGEST_REFUSAL).await.ok();
-    // One that broke off is judged by its status.
-    let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
-    let refusal = Refusal { status: response.status, retry_after: response.retry_after, body: &body };
-    (classify(&refusal, host.clock().now(), host.random().next_u64()), whole)
-}
-
-/// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
-/// and each limit is a timer, which is dear on Workers.
-pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
-    let answer = pin!(async {
-        let mut response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
-        if response.status.is_success() {
-            response.body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
-        } else {
-            Err(refusal(host, response).await.0)
-        }
-    });
-    match host.clock().within(WHOLE_TIMEOUT, answer).await {
-        Some(answer) => answer,
-        None => Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))),
-    }
-}
-
-async fn read_whole<H: Host>(
-    host: &H,
-    mut body: impl UpstreamBody,
-    limit: usize,
-) -> Result<Bytes, UpstreamError> {
-    let whole = host.clock().within(WHOLE_TIMEOUT, pin!(body.whole(limit))).await;
-    whole.unwrap_or(Err(UpstreamError::Timeout(WHOLE_TIMEOUT)))
-}
-
-/// The next piece of an answer, or a timeout when none comes for `idle`.
-pub(super) async fn next_chunk<H: Host>(
-    host: &H,
-    body: &mut impl UpstreamBody,
-    idle: Duration,
-) -> Result<Option<Bytes>, UpstreamError> {
-    let chunk = host.clock().within(idle, pin!(body.chunk())).await;
-    chunk.unwrap_or(Err(UpstreamError::Timeout(idle)))
 }

@@ -2,10 +2,11 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts, fetch};
+use super::attempts::{Attempt, Attempts};
 use super::calls::Calls;
 use super::chat::{soft_failure, with_dropped};
 use super::estimate::estimated_tokens;
+use super::exchange::fetch;
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::{Clock, Host};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::attempts::{AttemptRecord, IDLE_TIMEOUT, next_chunk, open};
+use super::attempts::AttemptRecord;
 use super::chat::{Continuation, OwnSignatures, error_in_stream, malformed_stream, soft_failure, truncated};
+use super::exchange::{IDLE_TIMEOUT, next_chunk, open};
 use crate::host::{Clock, Host, Upstream, UpstreamError};
 use crate::pool::{Verdict, network_fault};
 use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};

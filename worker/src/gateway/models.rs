@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use super::attempts::{Attempt, Attempts, fetch};
+use super::attempts::{Attempt, Attempts};
 use super::calls::Calls;
+use super::exchange::fetch;
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
 use crate::log::RequestLog;

@@ -14,9 +14,10 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::attempts::{Attempt, Attempts, Mark, Outbound, refusal, send};
+use super::attempts::{Attempt, Attempts, Mark, Outbound};
 use super::authenticate::presented_key;
 use super::estimate::estimated_tokens;
+use super::exchange::{refusal, send};
 use super::routes::{Asked, Language, Passed};
 use super::{Context, models};
 use crate::gemini::ModelId;

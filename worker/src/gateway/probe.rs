@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use pool_shared::{GeminiKey, KeyId};
 
-use super::attempts::{AttemptRecord, Outbound, fetch};
+use super::attempts::{AttemptRecord, Outbound};
+use super::exchange::fetch;
 use crate::gemini::{GenerateResponse, Method, ModelId};
 use crate::host::{Clock, Host, UpstreamError};
 use crate::openai::{ApiError, json};

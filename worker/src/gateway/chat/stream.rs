@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::attempts::{Attempt, IDLE_TIMEOUT, Outbound, next_chunk, open};
+use super::super::attempts::{Attempt, Outbound};
 use super::super::calls::Calls;
 use super::super::events::{EventStream, Source};
+use super::super::exchange::{IDLE_TIMEOUT, next_chunk, open};
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
 use crate::gemini::ErrorBody;
 use crate::host::{Clock, Host, Random, Upstream, UpstreamRequest};

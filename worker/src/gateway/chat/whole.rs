@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::attempts::{Attempt, fetch};
+use super::super::attempts::Attempt;
+use super::super::exchange::fetch;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Clock, Host};
 use crate::pool::{Cause, Verdict};

@@ -1,0 +1,83 @@
+//! One call to Gemini, bounded in time and in length.
+//!
+//! In: a request for the host to send. Out: an answer, whole or piece by piece, or the verdict on why there is none.
+//! What must never happen here: waiting without a limit, or holding an answer of any length.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::gemini::ErrorBody;
+use crate::host::{
+    Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+};
+use crate::pool::{Refusal, Verdict, classify, network_fault};
+
+/// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
+const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long Gemini may be silent in the middle of an answer.
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long an answer may take that is read as a whole: from the call to its last byte, or from its headers on.
+const WHOLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// The longest answer that is held in memory whole.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// The longest error body that is looked at.
+const LONGEST_REFUSAL: usize = 256 * 1024;
+
+type Body<H> = <<H as Host>::Upstream as Upstream>::Body;
+
+/// Sends a request and waits for a success's headers.
+pub(super) async fn open<H: Host>(host: &H, request: UpstreamRequest) -> Result<Body<H>, Verdict> {
+    success(host, send(host, request).await?).await
+}
+
+/// Sends a request and waits for the headers of its answer, whatever it is.
+pub(super) async fn send<H: Host>(
+    host: &H,
+    request: UpstreamRequest,
+) -> Result<UpstreamResponse<Body<H>>, Verdict> {
+    let response = host.clock().within(HEADERS_TIMEOUT, pin!(host.upstream().send(request))).await;
+    let response = response.unwrap_or(Err(UpstreamError::Timeout(HEADERS_TIMEOUT)));
+    response.map_err(|error| network_fault(&error))
+}
+
+/// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
+/// and each limit is a timer, which is dear on Workers.
+pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
+    let answer = pin!(async {
+        let response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
+        let mut body = success(host, response).await?;
+        body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
+    });
+    let answer = host.clock().within(WHOLE_TIMEOUT, answer).await;
+    answer.unwrap_or_else(|| Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))))
+}
+
+async fn success<H: Host>(host: &H, response: UpstreamResponse<Body<H>>) -> Result<Body<H>, Verdict> {
+    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response).await.0) }
+}
+
+/// What an answer other than a success means, and its body, unless that broke off or is too long.
+pub(super) async fn refusal<H: Host>(
+    host: &H,
+    response: UpstreamResponse<impl UpstreamBody>,
+) -> (Verdict, Option<Bytes>) {
+    let UpstreamResponse { status, retry_after, mut body, .. } = response;
+    let whole = host.clock().within(WHOLE_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
+    // One that broke off is judged by its status.
+    let whole = whole.and_then(Result::ok);
+    let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
+    let refusal = Refusal { status, retry_after, body: &body };
+    (classify(&refusal, host.clock().now(), host.random().next_u64()), whole)
+}
+
+/// The next piece of an answer, or a timeout when none comes for `idle`.
+pub(super) async fn next_chunk<H: Host>(
+    host: &H,
+    body: &mut impl UpstreamBody,
+    idle: Duration,
+) -> Result<Option<Bytes>, UpstreamError> {
+    let chunk = host.clock().within(idle, pin!(body.chunk())).await;
+    chunk.unwrap_or(Err(UpstreamError::Timeout(idle)))
+}
