@@ -50,8 +50,10 @@ pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result
         let mut body = success(host, response).await?;
         body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
     });
-    let answer = host.clock().within(WHOLE_TIMEOUT, answer).await;
-    answer.unwrap_or_else(|| Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))))
+    match host.clock().within(WHOLE_TIMEOUT, answer).await {
+        Some(answer) => answer,
+        None => Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))),
+    }
 }
 
 async fn success<H: Host>(host: &H, response: UpstreamResponse<Body<H>>) -> Result<Body<H>, Verdict> {
