@@ -28,7 +28,8 @@ process alone, divided by its requests; for the service it includes the report t
 
 The server under test had processor {server_cpus} to itself, the load (`wrk`) and the stand-in for Gemini had {load_cpus}.
 The service runs as it is deployed, with its request log on (`LOG_LEVEL=info`), counting, ten keys in the pool. In
-workerd it has a local D1 and Durable Object in the same process, whose cost counts as its own. The baselines are in
+workerd it has a local D1 and Durable Object in the same process, whose cost counts as its own; everyone's calls go straight
+to the stand-in, not through the Worker that Miniflare puts in front of them otherwise. The baselines are in
 [`bench/baselines`](../bench/baselines); `forward` and `forwarder` are sent Gemini's own requests, everyone else
 OpenAI's with the same text.
 

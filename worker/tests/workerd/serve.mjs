@@ -63,6 +63,8 @@ function options(wanted) {
         d1Databases: d1 ? { DB: "pool-service" } : {},
         kvNamespaces: kv ? { API_TOKENS: "pool-service" } : {},
         durableObjects: ledger ? { LEDGER: { className: "Ledger", useSQLite: true } } : {},
+        // Miniflare would put a Worker of its own in front of every call that goes out.
+        stripCfConnectingIp: false,
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       },
     ],
