@@ -38,8 +38,8 @@ OpenAI's with the same text.
 """
 
 _MIDDLE = """
-While these were measured, Gemini's stand-in kept its processors busy for at most {busy:.0%} of the time; where that
-is near 100 %, throughput is the stand-in's and not the server's.
+While these were measured, Gemini's stand-in took at most {busy:.0%} of the processor that it shares with `wrk`. Where a server is
+not busy all the time (`server_busy` in the raw results), throughput is the load's and not the server's.
 
 ## Growth
 
