@@ -9,9 +9,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, Method, Request, Response, Uri};
+use axum::http::{Request, Response, Uri};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -80,83 +79,47 @@ fn routes(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-async fn list(
-    State(server): State<Arc<Server>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let received = Received { method, uri, headers, body: Bytes::new() };
+async fn list(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
     server.answer(Call { model: "", method: "list", compat: false }, received).await
 }
 
-async fn list_for_openai(
-    State(server): State<Arc<Server>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let received = Received { method, uri, headers, body: Bytes::new() };
+async fn list_for_openai(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
     server.answer(Call { model: "", method: "list", compat: true }, received).await
-}
-
-async fn describe_for_openai(
-    State(server): State<Arc<Server>>,
-    Path(model): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let received = Received { method, uri, headers, body: Bytes::new() };
-    server.answer(Call { model: &model, method: "get", compat: true }, received).await
-}
-
-async fn complete(
-    State(server): State<Arc<Server>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    let model = compat::model_in(&body);
-    let received = Received { method, uri, headers, body };
-    server.answer(Call { model: &model, method: "generateContent", compat: true }, received).await
-}
-
-async fn embed(
-    State(server): State<Arc<Server>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    let model = compat::model_in(&body);
-    let received = Received { method, uri, headers, body };
-    server.answer(Call { model: &model, method: "batchEmbedContents", compat: true }, received).await
 }
 
 async fn describe(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    received: Received,
 ) -> Response<Body> {
-    let received = Received { method, uri, headers, body: Bytes::new() };
     server.answer(Call { model: &model, method: "get", compat: false }, received).await
+}
+
+async fn describe_for_openai(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+    received: Received,
+) -> Response<Body> {
+    server.answer(Call { model: &model, method: "get", compat: true }, received).await
+}
+
+async fn complete(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
+    let model = compat::model_in(&received.body);
+    server.answer(Call { model: &model, method: "generateContent", compat: true }, received).await
+}
+
+async fn embed(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
+    let model = compat::model_in(&received.body);
+    server.answer(Call { model: &model, method: "batchEmbedContents", compat: true }, received).await
 }
 
 async fn call(
     State(server): State<Arc<Server>>,
     Path(path): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    received: Received,
 ) -> Response<Body> {
-    let Some((model, called)) = path.rsplit_once(':') else {
-        return server::no_such_path(uri.path());
-    };
-    let received = Received { method, uri, headers, body };
-    server.answer(Call { model, method: called, compat: false }, received).await
+    match path.rsplit_once(':') {
+        Some((model, method)) => server.answer(Call { model, method, compat: false }, received).await,
+        None => server::no_such_path(received.uri.path()),
+    }
 }

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,18 @@ pub(crate) struct Received {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// What a handler takes as its last argument: the request with all of its body.
+impl<S: Send + Sync> FromRequest<S> for Received {
+    type Rejection = BytesRejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, BytesRejection> {
+        let (method, uri, headers) =
+            (request.method().clone(), request.uri().clone(), request.headers().clone());
+        let body = Bytes::from_request(request, state).await?;
+        Ok(Self { method, uri, headers, body })
+    }
 }
 
 impl Received {
