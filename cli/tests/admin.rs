@@ -163,8 +163,59 @@ fn a_client_key_is_rotated() {
     assert_eq!(list["client_keys"].as_array().unwrap().iter().filter(expiring).count(), 1);
     golden!("client_key_rotate", poolctl.run(&["client-key", "rotate", "prod", id, "--grace", "0s"]));
     assert_eq!(service.chat(old), 401);
-    assert_eq!(poolctl.run(&["client-key", "rotate", "prod", "ck-0", "--dry-run"]).code, 0);
+    assert_eq!(poolctl.run(&["client-key", "rotate", "prod", "ck-0", "--dry-run"]).code, 5);
     assert_eq!(poolctl.run(&["client-key", "rotate", "prod", "ck-0"]).code, 5);
+}
+
+#[test]
+fn the_rules_of_a_client_key_are_shown_and_changed() {
+    let (service, poolctl) = prod();
+    let rules = ["--rpm", "60", "--tpd", "1000000", "--models", "gemini-2.5-*,m", "--cidr", "127.0.0.0/8"];
+    let create = [&["client-key", "create", "prod", "--name", "web"], &rules[..], &["-o", "json"]].concat();
+    let secret = poolctl.run(&create).json()["secret"].as_str().unwrap().to_owned();
+    let hidden = |mut run: common::Run| {
+        run.stdout = run.stdout.replace(&secret[secret.len() - 4..], "HINT");
+        run
+    };
+    golden!("client_key_show", hidden(poolctl.run(&["client-key", "show", "prod", "web"])));
+    let list = poolctl.run(&["client-key", "list", "prod", "-o", "csv"]).stdout;
+    assert!(list.contains(r#","60 rpm, 1000000 tpd","gemini-2.5-*, m",127.0.0.0/8,"#), "{list}");
+    assert_eq!(service.chat(&secret), 200);
+
+    let update = ["client-key", "update", "prod", "web", "--rpm", "none", "--rpd", "9", "--models", "m"];
+    golden!("client_key_update", hidden(poolctl.run(&update)));
+    assert_eq!(service.chat(&secret), 403, "the model is no longer on its list");
+    let open = ["client-key", "update", "prod", "web", "--models", "all", "--cidr", "all", "--expires", "1d"];
+    let run = poolctl.run(&[&open[..], &["-o", "json"]].concat()).json();
+    assert_eq!(run["limits"], json!({"requests_per_day": 9, "tokens_per_day": 1_000_000}));
+    assert!(run["allowed_models"].is_null() && run["allowed_networks"].is_null(), "{run}");
+    assert!(run["expires_at"].is_string());
+    assert_eq!(service.chat(&secret), 200);
+
+    assert_eq!(poolctl.run(&["client-key", "update", "prod", "web"]).code, 2);
+    let missing = poolctl.run(&["client-key", "update", "prod", "wob", "--rpm", "1"]);
+    assert!(missing.code == 5 && missing.stderr.contains("did you mean web?"), "{missing}");
+    assert_eq!(poolctl.run(&["client-key", "revoke", "prod", "web", "--yes"]).code, 0);
+    assert_eq!(service.chat(&secret), 401);
+}
+
+#[test]
+fn client_keys_of_another_system_are_imported() {
+    let (service, poolctl) = prod();
+    poolctl.file("old.txt", "# old\nsk-of-another-system-1,laptop\nsk-of-another-system-2\n");
+    let import = ["client-key", "import", "prod", "--keys", "old.txt"];
+    assert_eq!(poolctl.run(&[&import[..], &["--dry-run"]].concat()).code, 0);
+    assert_eq!(service.chat("sk-of-another-system-1"), 401);
+    golden!("client_key_import", poolctl.run(&import));
+    assert_eq!(
+        poolctl.run(&[&import[..], &["-o", "json"]].concat()).json(),
+        json!({"added": 0, "duplicate": 2})
+    );
+    assert_eq!(service.chat("sk-of-another-system-1"), 200);
+    poolctl.file("bad.txt", "sk-of-another-system-3\nno key\n");
+    let run = poolctl.run(&["client-key", "import", "prod", "--keys", "bad.txt"]);
+    assert!(run.code == 2 && run.stderr.contains("line 2"), "{run}");
+    assert_eq!(service.chat("sk-of-another-system-3"), 401, "nothing was imported");
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn create_prints_the_pool_the_report_and_the_client_key_once() {
     let (a, b) = (gemini_key(1), gemini_key(2));
     poolctl.file("keys.txt", format!("# team keys\n{a}\nshort\n\n{b},3,project-1,laptop\n{a}\n"));
     let table = poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt"]);
-    assert_eq!(table.stdout.matches(CLIENT_KEY).count(), 1);
+    // Once by itself and once in the command that uses it.
+    assert_eq!(table.stdout.matches(CLIENT_KEY).count(), 2);
     insta::assert_snapshot!("create", table);
     let sent = &server.requests()[0].body;
     assert_eq!(
@@ -77,6 +78,25 @@ fn create_prints_the_pool_the_report_and_the_client_key_once() {
     insta::assert_snapshot!("create_json", json);
     let sent = &server.requests()[1].body;
     assert_eq!((&sent["description"], &sent["allowed_models"]), (&json!("d"), &json!(["m-*"])));
+}
+
+#[test]
+fn a_pool_without_a_name_is_named_after_its_keys() {
+    let server = Server::start(|request| match request.method.as_str() {
+        "GET" => Answer::Json(200, json!({"pools": [pool("keys", 1), pool("default", 1)]})),
+        _ => importing(request),
+    });
+    let poolctl = Poolctl::with_token(&server);
+    for (file, name) in [("keys.txt", "keys-2"), ("shop keys.csv", "shop keys"), ("-", "default-2")] {
+        poolctl.file("keys.txt", gemini_key(1));
+        poolctl.file("shop keys.csv", gemini_key(1));
+        let run = poolctl.run_with(&["pool", "create", "--keys", file, "-o", "json"], &gemini_key(1));
+        assert_eq!(run.json()["pool"]["name"], name, "{run}");
+    }
+    let run = poolctl.run(&["pool", "create", "--keys", "keys.txt"]);
+    assert!(run.code == 0 && run.stderr.contains("the pool is named keys-2"), "{run}");
+    let run = poolctl.run(&["pool", "create"]);
+    assert!(run.code == 2 && run.stderr.contains("the new pool has no name"), "{run}");
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList,
-    ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyList, ClientKeyRotate, EventList, ExportedKey,
-    ExportedKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport,
-    KeyId, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate,
-    MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId,
-    PoolList, PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
+    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
+    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKey, ExportedKeys, Health, Key,
+    KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
+    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation,
+    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList,
+    PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -104,6 +105,25 @@ impl Client {
     /// Creates a client key; the answer alone holds it.
     pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys"], key).await
+    }
+
+    /// Changes a client key.
+    pub async fn update_client_key(
+        &self,
+        pool: &str,
+        key: &ClientKeyId,
+        update: &ClientKeyUpdate,
+    ) -> Answered<ClientKey> {
+        self.patch(&["pools", pool, "client-keys", key.as_str()], update).await
+    }
+
+    /// Imports client keys of another system.
+    pub async fn import_client_keys(
+        &self,
+        pool: &str,
+        import: &ClientKeyImport,
+    ) -> Answered<ClientKeyImportReport> {
+        self.post(&["pools", pool, "client-keys", "import"], import).await
     }
 
     /// Puts a new client key in the place of one that goes on working for a while.

@@ -8,7 +8,7 @@ use super::{PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Table, View, left, right},
+    output::{Table, View, left, right, text},
 };
 
 /// Entries a request.
@@ -74,13 +74,13 @@ fn table(entries: &[AuditEntry], view: &View) -> Table {
     let columns = [
         right("ID").wide(),
         left("TIME"),
-        left("WHO"),
+        text("WHO").rank(2),
         left("TOKEN").wide(),
         left("ACTION"),
-        left("POOL"),
-        left("TARGET"),
-        right("COUNT"),
-        left("CHANGE"),
+        left("POOL").rank(4),
+        left("TARGET").rank(3),
+        right("COUNT").rank(3),
+        text("CHANGE"),
         left("REQUEST").wide(),
     ];
     let mut table = Table::list("entries", columns);

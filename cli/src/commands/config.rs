@@ -7,7 +7,7 @@ use crate::{
     config::{ProfileName, ServiceUrl, Setting, TokenPlan},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Sheet, Table, left},
+    output::{Sheet, Table, left, text},
 };
 
 /// Show the settings and where each came from, without asking the service
@@ -58,7 +58,7 @@ impl SettingsReport {
 
     /// The settings as a table, and the file that they may stand in.
     pub fn sheet(&self, sheet: Sheet) -> Sheet {
-        let mut table = Table::new([left("SETTING"), left("VALUE"), left("SOURCE")]);
+        let mut table = Table::new([left("SETTING"), text("VALUE"), text("SOURCE")]);
         let (profile, timeout, output) = (&self.profile, &self.timeout_s, &self.output);
         let none = || ("(none)".to_owned(), String::new());
         let (url, url_source) = match &self.url {

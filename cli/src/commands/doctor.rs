@@ -288,7 +288,8 @@ async fn candidate(client: &Client, pool: &Pool) -> Result<Option<KeyId>, CliErr
 
 fn sheet(checks: &[Check], view: &View) -> Sheet {
     let mut table =
-        Table::list("checks", [left("CHECK"), left("STATUS"), left("FOUND"), left("REMEDY").wide()]);
+        Table::list("checks", [left("CHECK"), left("STATUS"), left("FOUND"), left("REMEDY").wide()])
+            .wrapped();
     for check in checks {
         let status = match check.status {
             Status::Pass => Cell::Good("pass".into()),

@@ -9,7 +9,7 @@ use crate::{
     config::seconds,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::{Cell, Table, View, left, right},
+    output::{Cell, Table, View, left, right, text},
 };
 
 /// Show what Gemini or the network refused, key by key
@@ -70,12 +70,12 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 fn table(list: &EventList, header: bool, view: &View) -> Table {
     let columns = [
         left("TIME"),
-        left("POOL"),
-        left("KEY"),
-        left("MODEL"),
+        left("POOL").rank(5),
+        left("KEY").rank(3),
+        left("MODEL").rank(4),
         left("VERDICT"),
-        right("COUNT"),
-        left("MESSAGE"),
+        right("COUNT").rank(2),
+        text("MESSAGE"),
     ];
     let mut table = Table::list("events", columns);
     if !header {

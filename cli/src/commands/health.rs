@@ -23,7 +23,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let health = client.health().await?;
     ctx.out.result(&health, |view| {
-        let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(left));
+        let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(left)).wrapped();
         let service = format!("version {} on {}", health.version, health.host);
         table.row(["service".into(), status(health.status), service.into(), client.url().to_string().into()]);
         for (name, part) in [("store", &health.store), ("ledger", &health.ledger)] {

@@ -9,7 +9,7 @@ use crate::{
     config::{ConfigEdit, Profile, ProfileName, ServiceUrl, credentials::CredentialId},
     ctx::Ctx,
     error::{CliError, Code, Outcome},
-    output::{Cell, Table, left},
+    output::{Cell, Table, left, text},
 };
 
 /// Manage the services that poolctl knows by name
@@ -118,7 +118,7 @@ fn list(ctx: &mut Ctx) -> Result<(), CliError> {
     let config = ctx.config.clone();
     let shown: Vec<_> = config.profiles.iter().map(|(name, entry)| Shown::of(ctx, name, entry)).collect();
     let document = json!({ "profiles": shown });
-    let mut table = Table::list("profiles", [left("NAME"), left("URL"), left("DEFAULT"), left("TOKEN")]);
+    let mut table = Table::list("profiles", [left("NAME"), text("URL"), left("DEFAULT"), text("TOKEN")]);
     for profile in &shown {
         let default = if profile.default { Cell::Good("default".into()) } else { "".into() };
         table.row([

@@ -9,7 +9,7 @@ use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Column, Sheet, Table, View, left, right},
+    output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 
 /// Show what was served, by pool; with a pool by key, model, outcome or time
@@ -140,7 +140,7 @@ async fn reset(ctx: &mut Ctx, pool: Option<PoolRef>, confirm: Confirm) -> Result
 
 fn all(stats: &Stats, view: &View) -> Table {
     let timed = stats.activity.latency.total.is_some();
-    let mut table = counting("pools", [left("POOL"), left("ID")], timed);
+    let mut table = counting("pools", [text("POOL"), left("ID").rank(5)], timed);
     for row in &stats.pools {
         let name = row.name.clone().unwrap_or_else(|| "(deleted)".to_owned());
         let cells = numbers(view, &row.counters, Some(&row.activity), timed);
@@ -168,7 +168,7 @@ fn one(stats: &PoolStats, by: Option<By>, view: &View) -> Sheet {
 
 fn keys(stats: &PoolStats, view: &View) -> Table {
     let timed = stats.keys.iter().any(|row| row.activity.latency.total.is_some());
-    let names = [left("KEY"), left("ID"), left("NAME"), left("LAST USED").wide()];
+    let names = [left("KEY"), left("ID").rank(5), text("NAME").rank(4), left("LAST USED").rank(6).wide()];
     let mut table = counting("keys", names, timed);
     for row in &stats.keys {
         let masked = row.masked.clone().unwrap_or_else(|| "(removed)".to_owned());

@@ -12,7 +12,7 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Table, View, left},
+    output::{Table, View, left, text},
 };
 
 /// Manage admin tokens, for CI and for other people
@@ -117,8 +117,16 @@ async fn list(ctx: &mut Ctx) -> Result<(), CliError> {
 }
 
 fn table(tokens: &[AdminToken], view: &View) -> Table {
-    let columns = ["ID", "NAME", "SCOPES", "POOL", "EXPIRES", "LAST USED"].map(left);
-    let mut table = Table::list("tokens", columns.into_iter().chain([left("CREATED").wide()]));
+    let columns = [
+        left("ID"),
+        text("NAME"),
+        text("SCOPES"),
+        left("POOL").rank(3),
+        left("EXPIRES").rank(2),
+        left("LAST USED").rank(4),
+        left("CREATED").rank(5).wide(),
+    ];
+    let mut table = Table::list("tokens", columns);
     for token in tokens {
         let pool = token.pool.as_ref().map_or("all".to_owned(), ToString::to_string);
         let last_used = token.last_used_at.map_or("never".to_owned(), |time| view.time(time));

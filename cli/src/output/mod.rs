@@ -4,6 +4,7 @@
 //! stderr; with `-o json` one document on stdout and JSON objects on stderr. Never: a secret that
 //! the command did not mean to show, or a control character that came from elsewhere.
 
+mod fit;
 mod format;
 mod progress;
 pub mod prompt;
@@ -21,7 +22,7 @@ pub use self::{
     format::Format,
     progress::Progress,
     sheet::Sheet,
-    table::{Cell, Column, Table, left, right},
+    table::{Cell, Column, Table, left, right, text},
     view::{View, clean, counted},
 };
 use crate::{
@@ -53,12 +54,14 @@ impl Output {
     /// The process's own streams.
     pub fn from_process(format: Format, color: ColorChoice, quiet: bool, env: &Env) -> Self {
         let (terminal, error_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let columns =
+            terminal.then(crossterm::terminal::size).and_then(Result::ok).map(|(columns, _)| columns);
         Self {
             stdout: Box::new(io::BufWriter::new(io::stdout())),
             stderr: Box::new(io::stderr()),
             format,
             quiet,
-            view: View::new(terminal, use_color(color, terminal, env)),
+            view: View::new(terminal, use_color(color, terminal, env)).sized(columns),
             error_view: View::new(error_terminal, use_color(color, error_terminal, env)),
             interactive: io::stdin().is_terminal() && error_terminal && env.get(env::NO_PROMPT).is_none(),
         }

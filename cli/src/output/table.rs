@@ -1,8 +1,15 @@
 //! Tables: rows of cells under a header, or pairs of a name and a value.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
+use unicode_width::UnicodeWidthStr;
 
-use super::view::{View, clean};
+use super::{
+    fit::{GAP, Measured, fit, shorten},
+    view::{View, clean},
+};
+
+/// The rank of a column that says nothing of its own: see [`Column::rank`].
+const DEFAULT_RANK: u8 = 1;
 
 /// A column: its name and where its cells stand.
 #[derive(Clone, Copy, Debug)]
@@ -10,19 +17,33 @@ pub struct Column {
     name: &'static str,
     numbers: bool,
     wide: bool,
+    text: bool,
+    rank: u8,
 }
 
-/// A column of texts.
+/// A column of ids, states, names of models: values that are never shortened.
 pub const fn left(name: &'static str) -> Column {
-    Column { name, numbers: false, wide: false }
+    Column { name, numbers: false, wide: false, text: false, rank: DEFAULT_RANK }
+}
+
+/// A column of free text, which a terminal too narrow for it shows shortened.
+pub const fn text(name: &'static str) -> Column {
+    Column { text: true, ..left(name) }
 }
 
 /// A column of numbers.
 pub const fn right(name: &'static str) -> Column {
-    Column { name, numbers: true, wide: false }
+    Column { numbers: true, ..left(name) }
 }
 
 impl Column {
+    /// Sets how soon a terminal too narrow for all columns drops this one: the highest rank first, 1 unless set, the
+    /// first column never.
+    #[must_use]
+    pub const fn rank(self, rank: u8) -> Self {
+        Self { rank, ..self }
+    }
+
     /// A column that only `-o wide` and `-o csv` show.
     #[must_use]
     pub const fn wide(self) -> Self {
@@ -57,20 +78,28 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// A table. On a terminal it has a line under its header and fits the width by wrapping; in a pipe
-/// it has no lines and every row is one whole line.
+/// A table. On a terminal it has a line under its header and each row is one line that fits the width (see [`fit`]); in a
+/// pipe it has no lines and nothing is left out.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
     /// The document's field that the rows come from.
     field: Option<&'static str>,
     headless: bool,
+    /// The last column's text goes on in further lines.
+    wrapped: bool,
 }
 
 impl Table {
     /// A table with these columns.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new(), field: None, headless: false }
+        Self {
+            columns: columns.into_iter().collect(),
+            rows: Vec::new(),
+            field: None,
+            headless: false,
+            wrapped: false,
+        }
     }
 
     /// A table of the elements of one field of the document, a row each.
@@ -82,6 +111,13 @@ impl Table {
     #[must_use]
     pub fn without_header(mut self) -> Self {
         self.headless = true;
+        self
+    }
+
+    /// The same table whose last column holds sentences: on a terminal they wrap within their column.
+    #[must_use]
+    pub fn wrapped(mut self) -> Self {
+        self.wrapped = true;
         self
     }
 
@@ -122,10 +158,34 @@ impl Table {
         self.rows.iter().filter_map(|row| row.first()).map(Cell::text).collect()
     }
 
-    fn shown<'a, T>(&'a self, cells: &'a [T], view: &View) -> impl Iterator<Item = &'a T> {
-        let wide = view.wide;
-        let hidden = move |index: usize| !wide && self.columns.get(index).is_some_and(|column| column.wide);
-        cells.iter().enumerate().filter(move |(index, _)| !hidden(*index)).map(|(_, cell)| cell)
+    /// The width of each column for this reader; `None` for a column that is not shown.
+    fn widths(&self, view: &View) -> Vec<Option<usize>> {
+        let shown: Vec<_> =
+            (0..self.columns.len()).filter(|index| view.wide || !self.is_wide(*index)).collect();
+        let measured: Vec<_> = shown.iter().filter_map(|index| self.measured(*index)).collect();
+        let fitted = match view.width.filter(|_| !self.wrapped) {
+            Some(total) => fit(&measured, total),
+            None => measured.iter().map(|column| Some(column.width)).collect(),
+        };
+        let mut widths = vec![None; self.columns.len()];
+        for (index, width) in shown.into_iter().zip(fitted) {
+            if let Some(place) = widths.get_mut(index) {
+                *place = width;
+            }
+        }
+        widths
+    }
+
+    fn is_wide(&self, index: usize) -> bool {
+        self.columns.get(index).is_some_and(|column| column.wide)
+    }
+
+    fn measured(&self, index: usize) -> Option<Measured> {
+        let column = self.columns.get(index)?;
+        let cells = self.rows.iter().filter_map(|row| row.get(index));
+        let header = if self.headless { 0 } else { column.name.width() };
+        let width = cells.map(|cell| one_line(cell.text()).width()).fold(header, usize::max);
+        Some(Measured { width, header, text: column.text, rank: column.rank })
     }
 
     /// The table as text, without a line end at the end.
@@ -133,42 +193,87 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let columns: Vec<_> = self.shown(&self.columns, view).collect();
         let mut table = comfy_table::Table::new();
         if view.terminal && !self.columns.is_empty() && !self.headless {
             table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─')));
         } else {
             table.load_style(TableStyle::new());
         }
-        table.set_content_arrangement(if view.terminal {
-            ContentArrangement::Dynamic
-        } else {
-            ContentArrangement::Disabled
-        });
         if view.color {
             table.enforce_styling().style_text_only();
         } else {
             table.force_no_tty();
         }
-        if !columns.is_empty() && !self.headless {
-            table.set_header(columns.iter().map(|column| comfy_table::Cell::new(column.name)));
-        }
-        for row in &self.rows {
-            table.add_row(self.shown(row, view).map(styled));
-        }
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if columns.get(index).is_some_and(|column| column.numbers) {
-                column.set_cell_alignment(CellAlignment::Right);
+        if self.columns.is_empty() {
+            for row in &self.rows {
+                table.add_row(row.iter().map(|cell| styled(cell, None)));
             }
+        } else {
+            self.fill(&mut table, &self.widths(view));
+        }
+        // Only sentences and values beside their names wrap; every other row has been fitted already.
+        match view.width.filter(|_| self.wrapped || self.columns.is_empty()) {
+            Some(width) => {
+                let width = u16::try_from(width).unwrap_or(u16::MAX);
+                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+                keep_all_but_the_last(&mut table);
+            }
+            None => {
+                table.set_content_arrangement(ContentArrangement::Disabled);
+            }
+        }
+        let last = table.column_count().saturating_sub(1);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, if column.index < last { GAP_PADDING } else { 0 }));
         }
         table.trim_fmt()
     }
+
+    /// Adds the columns that have a width, each cell within it.
+    fn fill(&self, table: &mut comfy_table::Table, widths: &[Option<usize>]) {
+        let kept = || widths.iter().enumerate().filter_map(|(index, width)| Some((index, (*width)?)));
+        let columns: Vec<_> = kept().filter_map(|(index, _)| self.columns.get(index)).collect();
+        if !self.headless {
+            table.set_header(columns.iter().map(|column| comfy_table::Cell::new(column.name)));
+        }
+        for row in &self.rows {
+            table.add_row(
+                kept().filter_map(|(index, width)| row.get(index).map(|cell| styled(cell, Some(width)))),
+            );
+        }
+        for (column, shown) in table.column_iter_mut().zip(columns) {
+            if shown.numbers {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
 }
 
-fn styled(cell: &Cell) -> comfy_table::Cell {
-    // One line a row: a line end inside a value would break the table in a pipe.
-    let new = |text: &str| comfy_table::Cell::new(clean(text).replace('\n', " "));
+/// Only the last column, which holds the sentences, gives way.
+fn keep_all_but_the_last(table: &mut comfy_table::Table) {
+    let last = table.column_count().saturating_sub(1);
+    for column in table.column_iter_mut().filter(|column| column.index < last) {
+        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+    }
+}
+
+/// The padding to the right of a cell, as comfy-table counts it.
+#[allow(clippy::cast_possible_truncation, reason = "2")]
+const GAP_PADDING: u16 = GAP as u16;
+
+/// A row is one line: a line end inside a value would break the table.
+fn one_line(text: &str) -> String {
+    clean(text).replace('\n', " ")
+}
+
+fn styled(cell: &Cell, width: Option<usize>) -> comfy_table::Cell {
+    let new = |text: &str| {
+        let text = one_line(text);
+        comfy_table::Cell::new(match width {
+            Some(width) => shorten(&text, width),
+            None => text,
+        })
+    };
     match cell {
         Cell::Plain(text) => new(text),
         Cell::Good(text) => new(text).fg(comfy_table::Color::Green),
@@ -202,6 +307,65 @@ mod tests {
     #[test]
     fn colour_is_used_when_it_is_welcome() {
         assert!(table().render(&View::new(false, true)).contains('\u{1b}'));
+    }
+
+    fn keys() -> Table {
+        let columns = [
+            left("ID"),
+            left("FINGERPRINT").rank(5),
+            left("STATE"),
+            text("WHY"),
+            right("WEIGHT").rank(3),
+            text("NAME").rank(2),
+        ];
+        let mut table = Table::new(columns);
+        for number in 10..13 {
+            table.row([
+                format!("key-00000000000000{number}").into(),
+                "0badcafe".into(),
+                Cell::Bad("suspended".into()),
+                "Consumer has been suspended, until tomorrow at noon".into(),
+                "1".into(),
+                "the laptop of the back office".into(),
+            ]);
+        }
+        table
+    }
+
+    #[test]
+    fn on_a_terminal_a_row_is_a_line_with_and_without_colour() {
+        for color in [false, true] {
+            for columns in [Some(30), Some(60), Some(80), Some(0), None, Some(200)] {
+                let view = View::new(true, color).sized(columns);
+                let text = anstyle_free(&keys().render(&view));
+                let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap();
+                assert_eq!(text.lines().count(), 5, "a header, a line and three rows:\n{text}");
+                assert!(widest <= view.width.unwrap(), "{columns:?}:\n{text}");
+                assert!(text.contains("key-0000000000000011"), "ids are whole:\n{text}");
+            }
+        }
+        let narrow = keys().render(&View::new(true, false).sized(Some(60)));
+        assert!(narrow.contains("suspended  Consumer") && narrow.contains('…'), "{narrow}");
+        assert!(!narrow.contains("FINGERPRINT") && narrow.contains("NAME"), "{narrow}");
+    }
+
+    fn anstyle_free(text: &str) -> String {
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('\u{1b}') {
+            plain.push_str(before);
+            rest = after.split_once('m').map_or("", |(_, rest)| rest);
+        }
+        plain + rest
+    }
+
+    #[test]
+    fn sentences_wrap_within_their_own_column() {
+        let mut table = Table::new([left("CHECK"), left("FOUND")]).wrapped();
+        table.row(["service".into(), "one two three four five six seven".into()]);
+        let text = table.render(&View::new(true, false).sized(Some(24)));
+        assert!(text.lines().count() > 3 && text.lines().all(|line| line.width() <= 24), "{text}");
+        assert!(text.contains("\n         "), "the second line begins below the first:\n{text}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
+/// The width of a terminal that does not tell its own.
+const DEFAULT_WIDTH: usize = 80;
 
 /// What a renderer knows of its reader. A pipe gets exact, plain values, a terminal handy ones.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +20,24 @@ pub struct View {
     pub color: bool,
     /// Every column is wanted.
     pub wide: bool,
+    /// How many columns the terminal has; `None` in a pipe, which takes lines of any length.
+    pub width: Option<usize>,
     now: Timestamp,
 }
 
 impl View {
     /// A view at this moment.
     pub fn new(terminal: bool, color: bool) -> Self {
-        Self { terminal, color, wide: false, now: Timestamp::now() }
+        let width = terminal.then_some(DEFAULT_WIDTH);
+        Self { terminal, color, wide: false, width, now: Timestamp::now() }
+    }
+
+    /// The same reader, on a terminal of this size, if it is one. One that does not know its size (0 columns) is taken
+    /// for one of 80.
+    #[must_use]
+    pub fn sized(self, columns: Option<u16>) -> Self {
+        let known = columns.filter(|columns| *columns > 0).map_or(DEFAULT_WIDTH, usize::from);
+        Self { width: self.terminal.then_some(known), ..self }
     }
 
     /// The same reader, who wants every column.
@@ -34,7 +47,7 @@ impl View {
 
     /// A program: every column, exact and plain.
     pub fn exact(self) -> Self {
-        Self { terminal: false, color: false, wide: true, ..self }
+        Self { terminal: false, color: false, wide: true, width: None, ..self }
     }
 
     /// `12,345` on a terminal, `12345` in a pipe.

@@ -9,7 +9,7 @@ use super::select::{SelectArgs, Selection};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Sheet, Table, View, left},
+    output::{Cell, Sheet, Table, View, left, text},
 };
 
 /// Try keys now with a smallest request each
@@ -90,7 +90,14 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 }
 
 fn sheet(checked: &Checked, view: &View) -> Sheet {
-    let columns = ["ID", "KEY", "VERDICT", "UNTIL", "MODEL", "MESSAGE"].map(left);
+    let columns = [
+        left("ID").rank(2),
+        left("KEY"),
+        left("VERDICT"),
+        left("UNTIL").rank(3),
+        left("MODEL").rank(4),
+        text("MESSAGE"),
+    ];
     let mut table = Table::list("keys", columns);
     for key in &checked.keys {
         table.row([

@@ -86,7 +86,8 @@ pub async fn first_line(ctx: &Ctx, what: &str) -> Result<Secret, CliError> {
     }
 }
 
-fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
+/// Reads bytes as UTF-8; the error names the line.
+pub fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = valid.split(|byte| *byte == b'\n').count();

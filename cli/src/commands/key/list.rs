@@ -7,7 +7,7 @@ use crate::{
     commands::pool::state,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Table, View, left, right},
+    output::{Cell, Table, View, left, right, text},
 };
 
 /// List a pool's keys
@@ -47,16 +47,16 @@ fn table(list: &KeyList, view: &View) -> Table {
     let columns = [
         left("ID"),
         left("KEY"),
-        left("FINGERPRINT"),
+        left("FINGERPRINT").rank(5),
         left("STATE"),
-        left("WHY"),
-        right("WEIGHT"),
-        left("TAG"),
-        left("NAME"),
-        left("PROJECT").wide(),
-        left("LIMITS").wide(),
-        left("ADDED"),
-        left("UPDATED").wide(),
+        text("WHY"),
+        right("WEIGHT").rank(3),
+        text("TAG").rank(3),
+        text("NAME").rank(2),
+        left("PROJECT").rank(4).wide(),
+        left("LIMITS").rank(4).wide(),
+        left("ADDED").rank(4),
+        left("UPDATED").rank(6).wide(),
     ];
     let mut table = Table::list("keys", columns);
     for key in &list.keys {

@@ -6,7 +6,7 @@ mod check;
 mod export;
 pub mod file;
 mod import;
-mod list;
+pub mod list;
 pub mod probe;
 pub mod report;
 mod select;

@@ -20,7 +20,7 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Sheet, Table, View, counted, left},
+    output::{Cell, Sheet, Table, View, counted, left, text},
 };
 
 /// Make the service's pools what a file says
@@ -204,7 +204,8 @@ fn show(
 }
 
 fn table(changes: &[Change]) -> Table {
-    let mut table = Table::list("changes", ["CHANGE", "KIND", "POOL", "DETAIL"].map(left));
+    let mut table =
+        Table::list("changes", [left("CHANGE"), left("KIND"), text("POOL"), left("DETAIL")]).wrapped();
     for change in changes {
         let action = match change.action {
             Action::Create => Cell::Good("+ create".into()),

@@ -4,7 +4,10 @@ use pool_shared::{KeyFile, PoolCreate, PoolCreated, TranslationUpdate};
 use serde::Serialize;
 use serde_json::json;
 
-use super::models::{alias, fallback};
+use super::{
+    models::{alias, fallback},
+    name,
+};
 use crate::{
     client::{Client, chunks},
     commands::{
@@ -30,15 +33,15 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  poolctl pool create prod --keys keys.txt
+  poolctl pool create --keys keys.txt
   poolctl pool create prod --keys keys.txt --check
   grep -h AIza *.env | cut -d= -f2 | poolctl pool create prod --keys -
   poolctl pool create search --keys keys.txt --allow-model 'gemini-embedding-*'
   poolctl pool create ci --keys keys.txt -o json | jq -r .client_key")]
 pub struct Args {
-    /// The new pool's name
+    /// The new pool's name [default: asked for on a terminal, else the name of the keys file]
     #[arg(value_parser = pool_name)]
-    name: String,
+    name: Option<String>,
     /// File of Gemini keys to import, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: Option<KeySource>,
@@ -87,8 +90,12 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         None => KeyFile::default(),
     };
     let client = ctx.client().await?;
+    let name = match args.name {
+        Some(name) => name,
+        None => name::choose(ctx, &client, args.keys.as_ref()).await?,
+    };
     let create = PoolCreate {
-        name: args.name,
+        name,
         description: args.description,
         allowed_models: args.allow_model,
         aliases: args.alias.into_iter().collect(),
@@ -185,7 +192,8 @@ fn human(shown: &Shown, with_keys: bool, base: &str, view: &View) -> Sheet {
     let title = view.heading("client key (shown once, keep it now)");
     parts.push(format!("{title}\n  {}", client_key.expose()));
     let title = view.heading("use it with any OpenAI SDK");
-    parts.push(format!("{title}\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY=sk-pool-..."));
+    let key = client_key.expose();
+    parts.push(format!("{title}\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={key}"));
     parts.push(format!(
         "{}\n  curl {base}/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" \\\n    \
          -H 'Content-Type: application/json' \\\n    \

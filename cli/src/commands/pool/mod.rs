@@ -5,6 +5,7 @@ mod copy;
 mod create;
 mod delete;
 mod models;
+mod name;
 mod show;
 mod translation;
 

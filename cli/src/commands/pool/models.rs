@@ -10,7 +10,7 @@ use crate::{
     commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Table, View, left, right},
+    output::{Cell, Table, View, left, right, text},
 };
 
 /// Show or change which models a pool serves
@@ -147,7 +147,7 @@ fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
         "sticky": pool.settings.sticky,
     });
     ctx.out.result(&document, |_| {
-        let mut table = Table::new([left("SETTING"), left("VALUE")]);
+        let mut table = Table::new([left("SETTING"), left("VALUE")]).wrapped();
         let mut rows = vec![("allowed", allowed(pool))];
         rows.extend(aliases(pool).into_iter().map(|alias| ("alias", alias)));
         rows.extend(fallbacks(pool).into_iter().map(|fallback| ("fallback", fallback)));
@@ -164,11 +164,11 @@ fn live(list: &PoolModels, view: &View) -> Table {
     let columns = [
         left("MODEL"),
         left("ALLOWED"),
-        left("ALIASES"),
+        text("ALIASES").rank(3),
         right("INPUT TOKENS"),
         right("OUTPUT TOKENS"),
-        left("METHODS").wide(),
-        left("NAME").wide(),
+        text("METHODS").rank(4).wide(),
+        text("NAME").rank(5).wide(),
     ];
     let mut table = Table::list("models", columns);
     let count = |limit: Option<u64>| limit.map(|limit| view.count(limit)).unwrap_or_default();

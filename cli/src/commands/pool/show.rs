@@ -6,7 +6,7 @@ use crate::{
     commands::PoolRef,
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Table, View, left, right},
+    output::{Cell, Table, View, left, right, text},
 };
 
 /// List the pools
@@ -40,16 +40,16 @@ pub async fn list(ctx: &mut Ctx, _: ListArgs) -> Result<Outcome, CliError> {
 
 fn table(pools: &[Pool], view: &View) -> Table {
     let columns = [
-        left("NAME"),
-        left("ID"),
+        text("NAME"),
+        left("ID").rank(3),
         left("STATE"),
-        right("KEYS"),
-        right("ENABLED"),
+        right("KEYS").rank(0),
+        right("ENABLED").rank(2),
         left("KEY STATES"),
-        left("CREATED"),
-        left("UPDATED").wide(),
-        left("MODELS").wide(),
-        left("DESCRIPTION"),
+        left("CREATED").rank(5),
+        left("UPDATED").rank(6).wide(),
+        text("MODELS").rank(4).wide(),
+        text("DESCRIPTION").rank(4),
     ];
     let mut table = Table::list("pools", columns);
     for pool in pools {

@@ -67,7 +67,7 @@ fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
     let changed = json!(pool.settings.translation.changes_from_defaults());
     let document = json!({ "pool": pool.id, "name": pool.name, "translation": settings });
     ctx.out.result(&document, |_| {
-        let mut table = Table::new([left("SETTING"), left("VALUE")]);
+        let mut table = Table::new([left("SETTING"), left("VALUE")]).wrapped();
         for (name, value) in settings.as_object().into_iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             let cell = if changed.get(name).is_some() { Cell::Fair(text) } else { text.into() };

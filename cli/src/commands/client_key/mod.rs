@@ -1,19 +1,25 @@
 //! `poolctl client-key`: what callers of a pool present.
 
+mod find;
+mod import;
+mod rules;
+mod show;
+mod update;
+
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate, ErrorCode, Limits};
+use clap::Subcommand;
+use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate};
 use serde_json::json;
 
+use self::{find::find, rules::Rules};
 use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
     ctx::Ctx,
-    error::{CliError, Code, Outcome},
-    output::{Table, left},
+    error::{CliError, Outcome},
 };
 
-/// Manage the keys (sk-pool-...) that callers of a pool present
+/// Manage client keys (sk-pool-...), the credentials of a pool's clients
 #[derive(Subcommand)]
 pub enum Command {
     /// List a pool's client keys
@@ -28,6 +34,7 @@ Examples:
         /// The pool's name or id
         pool: PoolRef,
     },
+    Show(show::Args),
     /// Create a client key; it is shown once
     #[command(after_long_help = "\
 Examples:
@@ -48,16 +55,19 @@ Examples:
         #[command(flatten)]
         dry: DryRun,
     },
+    Update(update::Args),
+    Import(import::Args),
     /// Put a new client key in the place of an old one, which goes on working for a while
     #[command(after_long_help = "\
 Examples:
-  poolctl client-key rotate prod ck-00c0ffee00c0ffee
+  poolctl client-key rotate prod laptop
   poolctl client-key rotate prod ck-00c0ffee00c0ffee --grace 1h -o json | jq -r .secret")]
     Rotate {
         /// The pool's name or id
         pool: PoolRef,
-        /// The client key's id, as client-key list shows it
-        id: String,
+        /// The client key's id or name
+        #[arg(value_name = "CLIENT_KEY")]
+        key: String,
         /// How long the old one goes on working, at most 30d [default: 24h]
         #[arg(long, value_name = "SPAN", value_parser = span)]
         grace: Option<Duration>,
@@ -72,91 +82,44 @@ Examples:
         visible_alias = "rm",
         after_long_help = "\
 Examples:
-  poolctl client-key revoke prod ck-00c0ffee00c0ffee
+  poolctl client-key revoke prod laptop
   poolctl client-key revoke prod ck-00c0ffee00c0ffee --yes"
     )]
     Revoke {
         /// The pool's name or id
         pool: PoolRef,
-        /// The client key's id, as client-key list shows it
-        id: String,
+        /// The client key's id or name
+        #[arg(value_name = "CLIENT_KEY")]
+        key: String,
         #[command(flatten)]
         confirm: Confirm,
     },
 }
 
-/// What a client key may do; everything that its pool may, where nothing is said.
-#[derive(Args)]
-pub struct Rules {
-    /// Requests a minute, at most
-    #[arg(long, value_name = "NUMBER")]
-    rpm: Option<u64>,
-    /// Requests a day, at most; a day ends at midnight in California
-    #[arg(long, value_name = "NUMBER")]
-    rpd: Option<u64>,
-    /// Tokens a minute, of what is asked and answered, at most
-    #[arg(long, value_name = "NUMBER")]
-    tpm: Option<u64>,
-    /// Tokens a day, at most
-    #[arg(long, value_name = "NUMBER")]
-    tpd: Option<u64>,
-    /// The models that it may use, with commas; * stands for any characters
-    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
-    models: Vec<String>,
-    /// The addresses and networks that it may be used from, with commas
-    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
-    cidr: Vec<String>,
-}
-
 pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
     match command {
-        Command::List { pool } => list(ctx, &pool).await,
+        Command::List { pool } => show::list(ctx, &pool).await,
+        Command::Show(args) => show::show(ctx, args).await,
+        Command::Update(args) => update::run(ctx, args).await,
+        Command::Import(args) => import::run(ctx, args).await,
         Command::Create { pool, name, expires, rules, dry } => {
-            let Rules { rpm, rpd, tpm, tpd, models, cidr } = rules;
             let create = ClientKeyCreate {
                 name,
                 expires_in_s: expires.map(|span| span.as_secs()),
-                limits: Limits {
-                    requests_per_minute: rpm,
-                    requests_per_day: rpd,
-                    tokens_per_minute: tpm,
-                    tokens_per_day: tpd,
-                },
-                allowed_models: models,
-                allowed_networks: cidr,
+                limits: rules.limits(),
+                allowed_models: rules.models,
+                allowed_networks: rules.cidr,
             };
             self::create(ctx, &pool, create, dry).await
         }
-        Command::Rotate { pool, id, grace, expires, dry } => {
+        Command::Rotate { pool, key, grace, expires, dry } => {
             let (grace_s, expires_in_s) =
                 (grace.map(|span| span.as_secs()), expires.map(|span| span.as_secs()));
             let rotate = ClientKeyRotate { grace_s, expires_in_s };
-            self::rotate(ctx, &pool, &ClientKeyId::new(id), &rotate, dry).await
+            self::rotate(ctx, &pool, &key, &rotate, dry).await
         }
-        Command::Revoke { pool, id, confirm } => revoke(ctx, &pool, ClientKeyId::new(id), confirm).await,
+        Command::Revoke { pool, key, confirm } => revoke(ctx, &pool, &key, confirm).await,
     }
-}
-
-async fn list(ctx: &mut Ctx, pool: &PoolRef) -> Result<Outcome, CliError> {
-    let keys = ctx.client().await?.client_keys(pool.as_str()).await?;
-    if keys.client_keys.is_empty() {
-        ctx.out.note(&format!("pool {pool} has no client keys; poolctl client-key create {pool} makes one"));
-    }
-    ctx.out.result(&keys, |view| {
-        let mut table = Table::list(
-            "client_keys",
-            ["ID", "NAME", "ENDS IN", "CREATED", "LAST USED", "EXPIRES"].map(left),
-        );
-        for key in &keys.client_keys {
-            let created = view.time(key.created_at);
-            let last_used = key.last_used_at.map_or(String::new(), |time| view.time(time));
-            let expires = key.expires_at.map_or("never".to_owned(), |time| view.time(time));
-            let cells = [key.id.to_string(), key.name.clone(), key.hint.clone(), created, last_used, expires];
-            table.row(cells.map(Into::into));
-        }
-        table
-    })?;
-    Ok(Outcome::Done)
 }
 
 async fn create(
@@ -186,45 +149,39 @@ async fn create(
 async fn rotate(
     ctx: &mut Ctx,
     pool: &PoolRef,
-    id: &ClientKeyId,
+    key: &str,
     rotate: &ClientKeyRotate,
     dry: DryRun,
 ) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
+    let id = find(&client, pool, key).await?.id;
     if dry.dry_run {
         ctx.out.would(&format!("rotate client key {id} of pool {pool}"), json!(rotate))?;
         return Ok(Outcome::Done);
     }
-    let created = client.rotate_client_key(pool.as_str(), id, rotate).await?;
+    let created = client.rotate_client_key(pool.as_str(), &id, rotate).await?;
     ctx.out.result(&created, |view| {
         let title = view.heading("client key (shown once, keep it now)");
         let new = &created.client_key.id;
-        format!("client key {new} takes the place of {id}\n\n{title}\n  {}", created.secret.expose())
+        format!("client key {new} replaces {id}\n\n{title}\n  {}", created.secret.expose())
     })?;
     Ok(Outcome::Done)
 }
 
-async fn revoke(
-    ctx: &mut Ctx,
-    pool: &PoolRef,
-    id: ClientKeyId,
-    confirm: Confirm,
-) -> Result<Outcome, CliError> {
+async fn revoke(ctx: &mut Ctx, pool: &PoolRef, key: &str, confirm: Confirm) -> Result<Outcome, CliError> {
     ctx.can_confirm(confirm)?;
     let client = ctx.client().await?;
+    let found = find(&client, pool, key).await?;
+    let id: &ClientKeyId = &found.id;
     let result = json!({ "revoked": id });
     if confirm.dry_run() {
-        let known = client.client_keys(pool.as_str()).await?.client_keys.iter().any(|key| key.id == id);
-        if !known {
-            let missing = CliError::new(Code::Service(ErrorCode::NotFound), format!("no client key {id}"));
-            return Err(missing.hint(format!("poolctl client-key list {pool}")));
-        }
         ctx.out.would(&format!("revoke client key {id} of pool {pool}"), result)?;
         return Ok(Outcome::Done);
     }
-    ctx.confirm(confirm, &format!("Revoke client key {id} of pool {pool}? Its callers will be refused."))
+    let named = if found.name.is_empty() { id.to_string() } else { format!("{id} ({})", found.name) };
+    ctx.confirm(confirm, &format!("Revoke client key {named} of pool {pool}? Its clients will be refused."))
         .await?;
-    client.revoke_client_key(pool.as_str(), &id).await?;
+    client.revoke_client_key(pool.as_str(), id).await?;
     ctx.out.result(&result, |_| format!("revoked client key {id} of pool {pool}"))?;
     Ok(Outcome::Done)
 }

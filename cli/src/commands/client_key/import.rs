@@ -1,0 +1,130 @@
+//! `poolctl client-key import`: the credentials of another system go on working.
+
+use pool_shared::{ClientKeyImport, ClientKeyImportReport, ImportedClientKey, Secret, TokenKind, bounds};
+use serde_json::json;
+
+use crate::{
+    commands::{
+        DryRun, PoolRef,
+        key::file::{self, KeySource},
+    },
+    ctx::Ctx,
+    error::{CliError, Outcome},
+    output::{Table, counted},
+};
+
+/// How many bad lines an error names.
+const MAX_NAMED: usize = 3;
+
+/// Import client keys of another system, so that its clients need no new ones
+///
+/// The file holds one key per line, with a name after a comma where it has one. Blank lines and lines that start with #
+/// are passed over. If a line cannot be a key, nothing is imported.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl client-key import prod --keys old-keys.txt
+  poolctl client-key import prod --keys - < old-keys.txt")]
+pub struct Args {
+    /// The pool's name or id
+    pool: PoolRef,
+    /// File of client keys, - for standard input
+    #[arg(long, value_name = "FILE")]
+    keys: KeySource,
+    #[command(flatten)]
+    dry: DryRun,
+}
+
+pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
+    let text = file::text(&args.keys, file::bytes(ctx, &args.keys).await?)?;
+    let keys = parse(&text).map_err(|lines| malformed(&args.keys, &lines))?;
+    if keys.is_empty() {
+        return Err(CliError::usage(format!("there is no client key in {}", args.keys))
+            .hint("one client key per line is expected; nothing was imported"));
+    }
+    let client = ctx.client().await?;
+    if args.dry.dry_run {
+        let what = format!("import {} into pool {}", counted(keys.len(), "client key"), args.pool);
+        ctx.out.would(&what, json!({ "keys": keys.len() }))?;
+        return Ok(Outcome::Done);
+    }
+    let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
+    for chunk in keys.chunks(ClientKeyImport::MAX_KEYS) {
+        let import = ClientKeyImport { keys: chunk.to_vec() };
+        let imported = client.import_client_keys(args.pool.as_str(), &import).await.map_err(|error| {
+            match report.added + report.duplicate {
+                0 => error,
+                sent => error
+                    .hint(format!("the first {sent} were taken; the same command again imports the rest")),
+            }
+        })?;
+        report.added += imported.added;
+        report.duplicate += imported.duplicate;
+    }
+    ctx.out.result(&report, |view| {
+        Table::pairs([
+            ("added", view.count(report.added).into()),
+            ("duplicate", view.count(report.duplicate).into()),
+        ])
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Reads the file; the error lists the numbers of the lines that cannot be client keys.
+fn parse(text: &str) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
+    let mut keys = Vec::new();
+    let mut malformed = Vec::new();
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, name) = line.split_once([',', '\t']).unwrap_or((line, ""));
+        let (key, name) = (key.trim(), name.trim());
+        if is_client_key(key) && name.chars().count() <= bounds::NAME {
+            keys.push(ImportedClientKey { key: Secret::new(key), name: name.to_owned() });
+        } else {
+            malformed.push(number);
+        }
+    }
+    if malformed.is_empty() { Ok(keys) } else { Err(malformed) }
+}
+
+/// Returns `true` if the service takes it for a client key of another system.
+fn is_client_key(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+        && (bounds::SHORTEST_IMPORTED..=bounds::LONGEST_IMPORTED).contains(&text.len())
+        && TokenKind::could_be_client_key(text)
+}
+
+fn malformed(source: &KeySource, lines: &[usize]) -> CliError {
+    let message = format!("{} of {source} cannot be client keys", counted(lines.len(), "line"));
+    let error = lines
+        .iter()
+        .take(MAX_NAMED)
+        .fold(CliError::usage(message), |error, line| error.cause(format!("line {line}")));
+    error.hint(format!(
+        "a client key is {} to {} visible ASCII characters, and a name may follow a comma; nothing was imported",
+        bounds::SHORTEST_IMPORTED,
+        bounds::LONGEST_IMPORTED
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_a_key_and_perhaps_a_name_per_line() {
+        let keys =
+            parse("\u{feff}# old\n\nsk-proj-0123456789abcdef\r\n sk-1234567890abcdefgh , laptop \n").unwrap();
+        let shown: Vec<_> = keys.iter().map(|key| (key.key.expose(), key.name.as_str())).collect();
+        assert_eq!(shown, [("sk-proj-0123456789abcdef", ""), ("sk-1234567890abcdefgh", "laptop")]);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_keys_are_named_by_number() {
+        let text = "sk-proj-0123456789abcdef\nshort\nsk with spaces in it 1234\nsk-pool-nonsense000000000\n";
+        assert_eq!(parse(text).unwrap_err(), [2, 3, 4]);
+    }
+}

@@ -1,0 +1,150 @@
+//! The rules of a client key: its flags, and how they are shown.
+
+use clap::Args;
+use pool_shared::{ClientKeyRules, Limits};
+
+use crate::commands::key::list::limits_text;
+
+/// What a client key may do; everything that its pool may, where nothing is said.
+#[derive(Args)]
+pub struct Rules {
+    /// Requests per minute, at most
+    #[arg(long, value_name = "NUMBER")]
+    rpm: Option<u64>,
+    /// Requests per day, at most; a day ends at midnight Pacific Time
+    #[arg(long, value_name = "NUMBER")]
+    rpd: Option<u64>,
+    /// Tokens per minute, prompt and completion together, at most
+    #[arg(long, value_name = "NUMBER")]
+    tpm: Option<u64>,
+    /// Tokens per day, at most
+    #[arg(long, value_name = "NUMBER")]
+    tpd: Option<u64>,
+    /// Allowlist of models, comma-separated; * stands for any characters
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    pub models: Vec<String>,
+    /// Allowlist of addresses and networks, comma-separated
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    pub cidr: Vec<String>,
+}
+
+impl Rules {
+    /// Returns the limits that the flags give.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            requests_per_minute: self.rpm,
+            requests_per_day: self.rpd,
+            tokens_per_minute: self.tpm,
+            tokens_per_day: self.tpd,
+        }
+    }
+}
+
+/// Changes of a client key's rules; what has no flag stays as it is.
+#[derive(Args, Default)]
+pub struct RuleChanges {
+    /// Requests per minute, at most; none for no limit
+    #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+    rpm: Option<Limit>,
+    /// Requests per day, at most; none for no limit
+    #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+    rpd: Option<Limit>,
+    /// Tokens per minute, prompt and completion together, at most; none for no limit
+    #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+    tpm: Option<Limit>,
+    /// Tokens per day, at most; none for no limit
+    #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+    tpd: Option<Limit>,
+    /// Allowlist of models, comma-separated, in place of the present one; all for every model of the pool
+    #[arg(long, value_name = "MODELS|all", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// Allowlist of addresses and networks, comma-separated, in place of the present one; all for every address
+    #[arg(long, value_name = "NETWORKS|all", value_delimiter = ',')]
+    cidr: Option<Vec<String>>,
+}
+
+/// A limit that a flag sets or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => text
+            .parse()
+            .map(|number| Limit(Some(number)))
+            .map_err(|_| "a number or none is expected".to_owned()),
+    }
+}
+
+impl RuleChanges {
+    /// Returns `true` if no flag is given.
+    pub const fn is_empty(&self) -> bool {
+        !self.changes_limits() && self.models.is_none() && self.cidr.is_none()
+    }
+
+    const fn changes_limits(&self) -> bool {
+        self.rpm.is_some() || self.rpd.is_some() || self.tpm.is_some() || self.tpd.is_some()
+    }
+
+    /// Returns all four limits after the change, as the API takes them; `None` if none of them changes.
+    pub fn limits(&self, present: &Limits) -> Option<Limits> {
+        let changed = |flag: Option<Limit>, present| flag.map_or(present, |Limit(limit)| limit);
+        self.changes_limits().then(|| Limits {
+            requests_per_minute: changed(self.rpm, present.requests_per_minute),
+            requests_per_day: changed(self.rpd, present.requests_per_day),
+            tokens_per_minute: changed(self.tpm, present.tokens_per_minute),
+            tokens_per_day: changed(self.tpd, present.tokens_per_day),
+        })
+    }
+
+    /// Returns the new allowlist of models, empty for all.
+    pub fn models(&self) -> Option<Vec<String>> {
+        self.models.clone().map(all_is_empty)
+    }
+
+    /// Returns the new allowlist of networks, empty for all.
+    pub fn networks(&self) -> Option<Vec<String>> {
+        self.cidr.clone().map(all_is_empty)
+    }
+}
+
+fn all_is_empty(list: Vec<String>) -> Vec<String> {
+    if list == ["all"] { Vec::new() } else { list }
+}
+
+/// Returns the rules as three cells: limits, models, networks.
+pub fn cells(rules: &ClientKeyRules) -> [String; 3] {
+    let list = |list: &[String]| if list.is_empty() { "all".to_owned() } else { list.join(", ") };
+    let limits = limits_text(&rules.limits);
+    let limits = if limits.is_empty() { "none".to_owned() } else { limits };
+    [limits, list(&rules.allowed_models), list(&rules.allowed_networks)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_keeps_the_limits_that_it_does_not_name() {
+        let present = Limits { requests_per_minute: Some(60), tokens_per_day: Some(5), ..Limits::default() };
+        let changes = RuleChanges {
+            rpm: Some(Limit(None)),
+            rpd: Some(Limit(Some(9))),
+            models: Some(vec!["all".to_owned()]),
+            ..RuleChanges::default()
+        };
+        let expected = Limits { requests_per_day: Some(9), tokens_per_day: Some(5), ..Limits::default() };
+        assert_eq!(changes.limits(&present), Some(expected));
+        assert_eq!((changes.models(), changes.networks()), (Some(Vec::new()), None));
+        assert_eq!(RuleChanges::default().limits(&present), None);
+        assert!(RuleChanges::default().is_empty() && !changes.is_empty());
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(limit("none"), Ok(Limit(None)));
+        assert_eq!(limit("0"), Ok(Limit(Some(0))));
+        assert!(limit("-1").is_err() && limit("").is_err() && limit("1k").is_err());
+    }
+}
