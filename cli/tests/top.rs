@@ -51,9 +51,31 @@ fn without_a_terminal_the_rows_are_written() {
     assert!(row_time(&rows[0][column("TIME")]) < row_time(&rows[5][column("TIME")]));
 
     let run = poolctl.run(&["top", "prd", "--once"]);
-    assert_eq!((run.code, run.stderr.contains("did you mean prod?")), (5, true), "{run}");
+    assert_eq!((run.code, run.stderr.contains("did you mean 'prod'?")), (5, true), "{run}");
     drop(service);
     assert_eq!(poolctl.run(&["top"]).code, 7);
+}
+
+#[test]
+fn a_token_that_may_read_one_pool_s_statistics_is_enough() {
+    let (service, poolctl) = prod();
+    poolctl.run(&["pool", "create", "other", "-q"]);
+    let args = ["token", "create", "on-call", "--scope", "stats:read", "--pool", "prod", "-o", "json"];
+    let token = poolctl.run(&args).json()["secret"].as_str().unwrap().to_owned();
+    let on_call = Poolctl::new().env("POOLCTL_URL", &service.server.url()).env("POOLCTL_TOKEN", &token);
+    for args in [
+        &["top", "prod", "--once"][..],
+        &["top", "--once"],
+        &["top", "--view", "events", "--once"],
+        &["top", "prod", "--view", "models", "-o", "csv"],
+        &["top", "prod", "--view", "client-keys", "--once"],
+    ] {
+        let run = on_call.run(args);
+        assert!(run.code == 0 && !run.stdout.contains("other"), "{args:?}: {run}");
+    }
+    let document = on_call.run(&["top", "prod", "-o", "json"]).json();
+    assert_eq!(document["stats"]["total"]["requests"], 5);
+    assert_eq!(on_call.run(&["top", "other", "--once"]).code, 5);
 }
 
 fn row_time(text: &str) -> jiff::Timestamp {

@@ -64,6 +64,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let options = Options {
         service: client.url().to_string(),
         pool: args.pool.map(|pool| pool.as_str().to_owned()),
+        only: client.whoami().await?.pool,
         tab: args.view,
         read_only: args.read_only,
         theme: if ctx.out.view().color { args.theme } else { Theme::Mono },

@@ -1,6 +1,6 @@
 //! Asks the service what [`poll`](super::poll) wants to know, and makes the changes that were confirmed.
 
-use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolUpdate, StatsStep};
+use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolStatsRow, PoolUpdate, Stats, StatsStep};
 
 use super::{
     data::Overview,
@@ -22,6 +22,7 @@ const EVENTS: u64 = 200;
 pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<Answer, CliError> {
     Ok(match fetch {
         Fetch::Overview => Answer::Overview(Box::new(overview(client).await?)),
+        Fetch::OverviewOf(pool) => Answer::Overview(Box::new(overview_of(client, pool).await?)),
         Fetch::Focus { pool, step, .. } | Fetch::Sweep { pool, step } => {
             Answer::Recent(Box::new(client.pool_stats(pool.as_str(), &window(*step)).await?))
         }
@@ -84,4 +85,19 @@ fn gone(missing: &[KeyId]) -> String {
         0 => String::new(),
         count => format!(", {} not there any more", counted(count, "key")),
     }
+}
+
+/// One pool as an overview of pools.
+async fn overview_of(client: &Client, pool: &str) -> Result<Overview, CliError> {
+    let (pool, stats) =
+        futures_util::future::try_join(client.pool(pool), client.pool_stats(pool, &[])).await?;
+    let row = PoolStatsRow {
+        pool: stats.pool,
+        name: Some(stats.name),
+        counters: stats.total,
+        activity: stats.activity.clone(),
+    };
+    // What was lost is counted for all pools together, which is not this pool's to tell.
+    let stats = Stats { total: stats.total, activity: stats.activity, pools: vec![row], lost: 0 };
+    Ok(Overview { stats, pools: vec![pool] })
 }

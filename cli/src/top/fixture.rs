@@ -206,6 +206,7 @@ pub fn fresh(width: u16, height: u16) -> Model {
     let options = Options {
         service: "http://127.0.0.1:8787".to_owned(),
         pool: None,
+        only: None,
         tab: None,
         read_only: false,
         theme: Theme::Mono,

@@ -64,6 +64,9 @@ pub enum Command {
 pub enum Fetch {
     /// All pools, their counts and rates.
     Overview,
+    /// The same of one pool, by name or id: what a token of that pool may read, and all that is shown where one pool was
+    /// asked for.
+    OverviewOf(String),
     /// What the pool in focus did lately; with the keys' rows.
     Focus {
         /// The pool.
@@ -95,10 +98,17 @@ pub enum Fetch {
     Health,
 }
 
+impl Fetch {
+    /// Returns `true` for the question that tells whether the service answers at all.
+    pub const fn is_overview(&self) -> bool {
+        matches!(self, Self::Overview | Self::OverviewOf(_))
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Fetch::Overview`].
+    /// To [`Fetch::Overview`] and [`Fetch::OverviewOf`].
     Overview(Box<Overview>),
     /// To [`Fetch::Focus`] and [`Fetch::Sweep`].
     Recent(Box<PoolStats>),

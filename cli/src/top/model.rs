@@ -22,6 +22,8 @@ pub struct Options {
     pub service: String,
     /// The pool to begin with, by name or id.
     pub pool: Option<String>,
+    /// The only pool that the token is good for.
+    pub only: Option<PoolId>,
     /// The tab to begin with.
     pub tab: Option<Tab>,
     /// Change nothing.
@@ -31,6 +33,9 @@ pub struct Options {
     /// Only ASCII characters.
     pub ascii: bool,
 }
+
+/// An answer that takes so long is said to be slow.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// How the service answered last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +151,10 @@ pub struct Model {
     pub link: Link,
     /// When the overview last came.
     pub heard: Option<Timestamp>,
+    /// How long the last overview took.
+    pub took: Duration,
+    /// A pool was asked for from the start, so the others are asked for only where they are shown.
+    asked_for_one: bool,
     /// The tabs' lists.
     lists: [List; 5],
     /// Ids of the rows that are marked in the open tab.
@@ -165,6 +174,8 @@ impl Model {
     pub fn new(options: Options, interval: Duration, size: Size, now: Timestamp) -> Self {
         let tab = options.tab.unwrap_or(if options.pool.is_some() { Tab::Keys } else { Tab::Pools });
         Self {
+            asked_for_one: options.pool.is_some(),
+            took: Duration::ZERO,
             options,
             now,
             clock: Duration::ZERO,
@@ -225,6 +236,32 @@ impl Model {
     pub fn focus(&self) -> Option<PoolId> {
         let under_cursor = || self.list().current(&self.records()).map(|row| PoolId::new(row.id()));
         self.pool.clone().or_else(|| if self.tab == Tab::Pools { under_cursor() } else { None })
+    }
+
+    /// Returns the only pool that is asked for, by name or id; `None` for all.
+    pub fn confined_to(&self) -> Option<String> {
+        if let Some(only) = &self.options.only {
+            return Some(only.to_string());
+        }
+        let here = self.asked_for_one && self.tab != Tab::Pools;
+        let known = || self.pool.as_ref().map(ToString::to_string);
+        self.options.pool.clone().or_else(known).filter(|_| here)
+    }
+
+    /// Returns why the figures are old or came late, in a few words.
+    pub fn trouble(&self) -> Option<String> {
+        if let Link::Down { error, .. } = &self.link {
+            return Some(error.lines().map(str::trim).collect::<Vec<_>>().join("; "));
+        }
+        let whole =
+            |time: Duration| super::format::seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        match self.polling.waiting(self.clock) {
+            Some(waiting) if self.stale().is_some() => {
+                Some(format!("slow: no response for {}", whole(waiting)))
+            }
+            _ if self.took >= SLOW => Some(format!("slow: answered in {}", whole(self.took))),
+            _ => None,
+        }
     }
 
     /// What that pool did lately.

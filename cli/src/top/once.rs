@@ -61,7 +61,8 @@ pub async fn run(
 /// Asks all that the tab shows, in the order in which one answer leads to the next question.
 async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Model, CliError> {
     let mut model = Model::new(options, interval, Size::default(), Timestamp::now());
-    take(client, &mut model, Fetch::Overview).await?;
+    let overview = model.confined_to().map_or(Fetch::Overview, Fetch::OverviewOf);
+    take(client, &mut model, overview).await?;
     let pools: Vec<_> = model.live.pools().iter().map(|pool| pool.id.clone()).collect();
     let step = StatsStep::Minute;
     match (model.tab, model.pool.clone()) {
@@ -89,7 +90,11 @@ async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Mo
 async fn take(client: &Client, model: &mut Model, question: Fetch) -> Result<(), CliError> {
     let result = match fetch::fetch(client, &question).await {
         // A pool that was deleted in between has nothing to show.
-        Err(error) if error.code() == Code::Service(pool_shared::ErrorCode::NotFound) => return Ok(()),
+        Err(error)
+            if error.code() == Code::Service(pool_shared::ErrorCode::NotFound) && !question.is_overview() =>
+        {
+            return Ok(());
+        }
         result => result?,
     };
     let message = Message::Fetched { fetch: question, took: Duration::ZERO, result: Ok(result) };

@@ -1,7 +1,8 @@
 //! What is asked of the service, and when. Pure: questions come out, nothing is sent.
 //!
 //! Each kind of question has at most one on its way. The next one is due an interval after the answer; one that took
-//! long is given ten times as long, so that looking never becomes the service's main work.
+//! long is given ten times as long, up to 10 s, so that looking never becomes the service's main work and one slow answer
+//! never silences the dashboard.
 
 use std::time::Duration;
 
@@ -21,12 +22,16 @@ const EVENTS: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A question that takes so long may take up a tenth of the time.
 const PATIENCE: u32 = 10;
+/// The longest pause after an answer that took long.
+const MAX_SLOW_PAUSE: Duration = Duration::from_secs(10);
 
 /// When a kind of question is due.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     due: Duration,
     running: bool,
+    /// When the question on its way was sent.
+    sent: Duration,
 }
 
 /// All kinds.
@@ -83,7 +88,7 @@ impl Polling {
 
     fn slot(&mut self, fetch: &Fetch) -> &mut Slot {
         match fetch {
-            Fetch::Overview => &mut self.overview,
+            Fetch::Overview | Fetch::OverviewOf(_) => &mut self.overview,
             Fetch::Focus { .. } => &mut self.focus,
             Fetch::Sweep { .. } => &mut self.sweep,
             Fetch::Keys { .. } => &mut self.keys,
@@ -96,14 +101,22 @@ impl Polling {
     /// Notes that an answer came, and when the next one is wanted.
     pub fn answered(&mut self, fetch: &Fetch, took: Duration, clock: Duration) {
         let pause = match fetch {
-            Fetch::Overview | Fetch::Focus { .. } | Fetch::Sweep { .. } => self.interval,
+            Fetch::Overview | Fetch::OverviewOf(_) | Fetch::Focus { .. } | Fetch::Sweep { .. } => {
+                self.interval
+            }
             Fetch::Events(_) => self.interval.max(EVENTS),
             Fetch::Keys { .. } | Fetch::ClientKeys(_) | Fetch::Health => self.interval.max(SELDOM),
         };
         let slot = self.slot(fetch);
         // Measured from when it was asked, so that the interval is kept.
-        let pause = pause.max(took * PATIENCE).saturating_sub(took);
-        *slot = Slot { due: clock + pause, running: false };
+        let usual = pause.saturating_sub(took);
+        let slow = (took * PATIENCE).saturating_sub(took).min(MAX_SLOW_PAUSE);
+        *slot = Slot { due: clock + usual.max(slow), ..Slot::default() };
+    }
+
+    /// Returns for how long the service has not answered the question about all pools, if one is on its way.
+    pub fn waiting(&self, clock: Duration) -> Option<Duration> {
+        self.overview.running.then(|| clock.saturating_sub(self.overview.sent))
     }
 
     /// Notes that the service does not answer; gives the time of the next try.
@@ -111,7 +124,7 @@ impl Polling {
         let pause = self.interval.max(Duration::from_secs(1))
             * 2_u32.saturating_pow(failures.min(6) - failures.min(1));
         let due = clock + pause.min(LONGEST_PAUSE.max(self.interval));
-        *self.slot(fetch) = Slot { due, running: false };
+        *self.slot(fetch) = Slot { due, ..Slot::default() };
         self.overview.due = self.overview.due.max(due);
         self.overview.due
     }
@@ -120,7 +133,7 @@ impl Polling {
 /// The questions that are due now. They count as asked.
 pub fn due(model: &mut Model) -> Vec<Fetch> {
     let clock = model.clock;
-    let mut wanted = vec![Fetch::Overview];
+    let mut wanted = vec![model.confined_to().map_or(Fetch::Overview, Fetch::OverviewOf)];
     // While the service is down, one question finds out whether it still is.
     if model.link == Link::Up {
         wanted.extend([Fetch::Events(model.live.cursor.clone()), Fetch::Health]);
@@ -130,7 +143,9 @@ pub fn due(model: &mut Model) -> Vec<Fetch> {
     wanted.retain(|fetch| {
         let slot = model.polling.slot(fetch);
         let now = !slot.running && slot.due <= clock;
-        slot.running |= now;
+        if now {
+            *slot = Slot { running: true, sent: clock, ..*slot };
+        }
         now
     });
     for fetch in &wanted {

@@ -40,6 +40,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
         Message::Fetched { fetch, took, result } => match result {
             Ok(answer) => {
                 model.polling.answered(&fetch, took, model.clock);
+                if fetch.is_overview() {
+                    model.took = took;
+                }
                 commands.extend(take(model, &fetch, answer));
             }
             Err(error) => commands.extend(failed(model, &fetch, error)),
@@ -65,7 +68,7 @@ fn tick(model: &mut Model, now: jiff::Timestamp, clock: Duration) {
 
 fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
     match (fetch, answer) {
-        (Fetch::Overview, Answer::Overview(overview)) => {
+        (Fetch::Overview | Fetch::OverviewOf(_), Answer::Overview(overview)) => {
             if matches!(model.link, Link::Down { .. }) {
                 say(model, "the service answers again", Tone::Good);
                 model.polling.all_due();
@@ -104,7 +107,7 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
 /// Whether an answer changes what a tab lists: to sort thousands of rows anew for another one is waste.
 const fn listed(fetch: &Fetch, tab: Tab) -> bool {
     match fetch {
-        Fetch::Overview => matches!(tab, Tab::Pools),
+        Fetch::Overview | Fetch::OverviewOf(_) => matches!(tab, Tab::Pools),
         Fetch::Focus { .. } | Fetch::Sweep { .. } => matches!(tab, Tab::Pools | Tab::Keys | Tab::Models),
         Fetch::Keys { .. } => matches!(tab, Tab::Keys | Tab::Events),
         Fetch::Events(_) => matches!(tab, Tab::Events),
@@ -151,13 +154,16 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
         return Some(Command::Fail(error));
     }
     let unreachable = matches!(error.code(), Code::Unreachable | Code::Timeout);
-    if *fetch == Fetch::Overview || unreachable {
+    if matches!(fetch, Fetch::OverviewOf(_)) && error.code() == Code::Service(ErrorCode::NotFound) {
+        return gone(model, fetch, error);
+    }
+    if fetch.is_overview() || unreachable {
         let before = match model.link {
             Link::Down { failures, .. } => failures,
             Link::Waiting | Link::Up => 0,
         };
         // What was under way when the service went counts once.
-        let failures = if *fetch == Fetch::Overview { before + 1 } else { before.max(1) };
+        let failures = if fetch.is_overview() { before + 1 } else { before.max(1) };
         let retry = model.polling.failed(fetch, failures, model.clock);
         model.link = Link::Down { error: error.to_string(), failures, retry };
     } else {
@@ -167,6 +173,19 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
         }
     }
     model.dirty = true;
+    None
+}
+
+/// The only pool that is asked for does not exist, or no longer.
+fn gone(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
+    if model.heard.is_none() || model.options.only.is_some() {
+        return Some(Command::Fail(error));
+    }
+    model.polling.answered(fetch, Duration::ZERO, model.clock);
+    model.polling.all_due();
+    model.pool = None;
+    open(model, Tab::Pools);
+    say(model, "the pool was deleted", Tone::Fair);
     None
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
-use pool_shared::{ErrorCode, KeyId, StatsStep, Weight};
+use pool_shared::{ErrorCode, KeyId, PoolId, StatsStep, Weight};
 use ratatui::layout::Size;
 
 use super::update;
@@ -84,15 +84,67 @@ fn nothing_is_asked_twice_at_a_time_and_the_interval_is_kept() {
 }
 
 #[test]
-fn a_slow_answer_is_asked_for_less_often() {
+fn a_slow_answer_is_asked_for_less_often_but_at_most_ten_seconds_later() {
+    for (seconds, pause) in [(1, 9_000), (2, 10_000), (16, 10_000), (120, 10_000)] {
+        let mut model = fixture::fresh(80, 24);
+        pass(&mut model, 0);
+        let took = Duration::from_secs(seconds);
+        let result = Ok(Answer::Overview(Box::new(fixture::overview(&[]))));
+        update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result });
+        let asked = |commands: &[Command]| fetches(commands).contains(&&Fetch::Overview);
+        assert!(!asked(&pass(&mut model, pause - 1)), "{seconds}");
+        assert!(asked(&pass(&mut model, 1)), "{seconds}");
+    }
+}
+
+#[test]
+fn a_slow_service_is_said_to_be_slow() {
     let mut model = fixture::fresh(80, 24);
     pass(&mut model, 0);
-    let took = Duration::from_secs(2);
-    let result = Ok(Answer::Overview(Box::new(fixture::overview(&[]))));
-    update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result });
-    let asked = |commands: &[Command]| fetches(commands).contains(&&Fetch::Overview);
-    assert!(!asked(&pass(&mut model, 17_000)));
-    assert!(asked(&pass(&mut model, 1_000)));
+    let overview = || Ok(Answer::Overview(Box::new(fixture::overview(&["prod"]))));
+    let took = Duration::from_millis(20);
+    update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result: overview() });
+    pass(&mut model, 1_000);
+    assert_eq!(model.trouble(), None);
+    pass(&mut model, 12_000);
+    assert!(model.stale().is_some());
+    assert_eq!(model.trouble().unwrap(), "slow: no response for 12s");
+    let took = Duration::from_secs(16);
+    pass(&mut model, 4_000);
+    update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result: overview() });
+    assert_eq!((model.stale(), model.trouble().unwrap().as_str()), (None, "slow: answered in 16s"));
+}
+
+#[test]
+fn only_the_pool_that_was_asked_for_is_asked_for() {
+    let one = |id: &str| vec![Fetch::OverviewOf(id.to_owned())];
+    let overviews = |commands: &[Command]| {
+        let all = fetches(commands).into_iter().filter(|fetch| fetch.is_overview());
+        all.cloned().collect::<Vec<_>>()
+    };
+    let options = |pool: Option<&str>, only: Option<PoolId>| {
+        let mut options = fixture::fresh(80, 24).options;
+        options.pool = pool.map(str::to_owned);
+        options.only = only;
+        options
+    };
+    let size = Size { width: 80, height: 24 };
+    let start = |options| Model::new(options, Duration::from_secs(1), size, fixture::at(0));
+    let prod = fixture::pool("prod").id;
+
+    let mut model = start(options(Some("prod"), None));
+    assert_eq!(overviews(&pass(&mut model, 0)), one("prod"));
+    let answer = Answer::Overview(Box::new(fixture::overview(&["prod"])));
+    fixture::tell(&mut model, Fetch::OverviewOf("prod".to_owned()), answer);
+    assert_eq!(overviews(&pass(&mut model, 1_000)), one(prod.as_str()));
+    let commands = fail(&mut model, Fetch::OverviewOf(prod.to_string()), Code::Service(ErrorCode::NotFound));
+    assert_eq!((model.pool.clone(), model.tab), (None, Tab::Pools), "it was deleted");
+    assert_eq!(overviews(&commands), [Fetch::Overview]);
+
+    let mut model = start(options(None, Some(prod.clone())));
+    assert_eq!(overviews(&pass(&mut model, 0)), one(prod.as_str()), "a token of one pool");
+    let commands = fail(&mut model, Fetch::OverviewOf(prod.to_string()), Code::Service(ErrorCode::NotFound));
+    assert!(matches!(commands.first(), Some(Command::Fail(_))));
 }
 
 #[test]

@@ -79,9 +79,9 @@ fn pool_name(model: &Model) -> Option<&str> {
 /// the end.
 pub fn figures(model: &Model, area: Rect, buffer: &mut Buffer) {
     let style = |tone| model.options.theme.style(tone);
-    if let Link::Down { error, .. } = &model.link {
-        let text = error.lines().map(str::trim).collect::<Vec<_>>().join("; ");
-        Line::styled(text, style(Tone::Bad)).render(area, buffer);
+    if let Some(trouble) = model.trouble() {
+        let tone = if model.stale().is_some() { Tone::Bad } else { Tone::Fair };
+        Line::styled(trouble, style(tone)).render(area, buffer);
         return;
     }
     let mut left = usize::from(area.width);
