@@ -525,6 +525,27 @@ for (const [size, device] of Object.entries(SIZES)) {
   }
 }
 
+test("a phone shows a pool with many faults within its width", async () => {
+  const window = await open(SIZES.phone);
+  const { page } = window;
+  const states = { healthy: 168, suspect: 2, cooling: 21, limited: 19, billing: 4, blocked: 3, suspended: 1, invalid: 12, leaked: 2 };
+  await page.route("**/admin/v1/pools", async (route) => {
+    const response = await route.fetch();
+    const list = await response.json();
+    const keys = Object.values(states).reduce((sum, count) => sum + count);
+    await route.fulfill({ response, json: { ...list, pools: list.pools.map((pool) => ({ ...pool, keys, enabled_keys: keys, states })) } });
+  });
+  await logIn(page);
+  await page.getByText("12 invalid").first().waitFor();
+  for (const width of [390, 360, 320]) {
+    await page.setViewportSize({ width, height: 844 });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${overflow} pixels too wide at ${width}`);
+    await shot(page, `faults-${width}`);
+  }
+  await close(window);
+});
+
 test("after too many wrong passwords the page says how long to wait, and then lets in", async () => {
   const window = await open({ expected: [429] });
   const { page } = window;

@@ -173,12 +173,13 @@ export function table(label, heads, rows) {
 }
 
 /**
- * A row: its first cell is the heading. Each cell is `[label, content, class]`.
+ * A row: its first cell is the heading. Each cell is `[label, content, class]`. The content has an element of its own: on
+ * a phone a cell is a flex box of the label and the content, and badges beside text would be items of their own.
  * @param {string} key @param {any[][]} cells @param {object} [properties]
  */
 export const row = (key, cells, properties = {}) =>
   h("tr", { "data-key": key, ...properties }, cells.map(([label, content, kind = null]) =>
-    h("td", { "data-label": label, class: kind }, content)));
+    h("td", { "data-label": label, class: kind }, h("div", { class: "cell" }, content))));
 
 /** @param {string} kind @param {string} text */
 export const badge = (kind, text) => h("span", { class: `badge ${kind}` }, text);
