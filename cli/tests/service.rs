@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{gemini_key, service::Service};
+use common::{Poolctl, gemini_key, service::Service};
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -125,4 +125,33 @@ fn what_the_service_refuses() {
 
     service.runtime.block_on(service.server.shut_down());
     assert_eq!(poolctl.run(&["pool", "list"]).code, 7);
+}
+
+#[test]
+fn names_that_another_model_answers_are_warned_of() {
+    let service = Service::start();
+    let poolctl = service.poolctl();
+    poolctl.file("keys.txt", gemini_key(1));
+    poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt"]);
+    let clean = poolctl.run(&["pool", "models", "prod", "--alias", "new=gemini-3.8-flash", "-o", "json"]);
+    assert_eq!(clean.json()["notices"], json!([]), "{clean}");
+    let told = "gemini-3.5-flash is answered and billed as gemini-3.6-flash since 2026-10-08";
+    let models = poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash"]);
+    assert!(models.stdout.contains(&format!("alias gpt-4o: {told}")), "{models}");
+    let health = poolctl.run(&["health"]);
+    assert_eq!(health.code, 0, "{health}");
+    assert!(health.stdout.contains(&format!("pool prod, alias gpt-4o: {told}")), "{health}");
+    let doctor = poolctl.run(&["doctor", "--no-probe", "-o", "json"]);
+    assert_eq!(doctor.code, 0, "a warning: {doctor}");
+    let checks = doctor.json()["checks"].clone();
+    let warned = checks.as_array().unwrap().iter().find(|check| check["name"] == "models prod").unwrap();
+    assert_eq!(warned["status"], "warn");
+    // A token of another pool learns nothing of this one.
+    poolctl.run(&["pool", "create", "other"]);
+    let token =
+        poolctl.run(&["token", "create", "narrow", "--pool", "other", "--scope", "stats:read", "-o", "json"]);
+    let secret = token.json()["secret"].as_str().unwrap().to_owned();
+    let other = Poolctl::new().env("POOLCTL_URL", &service.server.url()).env("POOLCTL_TOKEN", &secret);
+    let health = other.run(&["health", "-o", "json"]);
+    assert_eq!((health.code, health.json().get("models")), (0, None), "{health}");
 }

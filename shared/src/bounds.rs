@@ -60,6 +60,8 @@ pub mod patterns {
     pub const MODELS: &str = r"^[A-Za-z0-9*._/-]+$";
     /// A model's id.
     pub const MODEL: &str = r"^(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+    /// A model of Gemini's or Gemma's.
+    pub const FAMILY: &str = r"^(gemini|gemma)-[A-Za-z0-9._-]{0,121}$";
     /// Which models a list of fallbacks is for.
     pub const FALLBACK: &str = r"^(\*|(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127})$";
     /// Visible ASCII.

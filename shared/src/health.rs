@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::MasterKeyRows;
+use crate::{MasterKeyRows, ModelNotice};
 
 /// How the service or a part of it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,20 @@ pub struct Health {
     /// How much is sealed under which master key; present while there is a previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_key: Option<MasterKeyRows>,
+    /// What was announced about models that pools name; it does not change the status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<PoolModelNotice>,
+}
+
+/// A warning about a model that a pool's settings name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PoolModelNotice {
+    /// The pool's name.
+    pub pool: String,
+    /// The warning.
+    #[serde(flatten)]
+    pub notice: ModelNotice,
 }
 
 /// How much the ledger wrote: on Cloudflare's free plan, written rows are what runs out first.

@@ -23,6 +23,7 @@ mod key_state;
 mod limits;
 mod master_key;
 mod migration;
+mod model_lifecycle;
 mod object;
 mod pacing;
 mod pool;
@@ -47,7 +48,7 @@ pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList};
 pub use fetch_media::FetchMedia;
 pub use gemini_key::{GeminiKey, GeminiKeyError};
-pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad};
+pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
     Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
@@ -59,6 +60,7 @@ pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCo
 pub use limits::{Limits, Quota};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
+pub use model_lifecycle::{EXAMPLE_MODEL, ModelNotice, answering_model, model_notice, model_notices};
 pub use object::object;
 pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};

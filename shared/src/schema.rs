@@ -23,6 +23,15 @@ pub(crate) fn aliases(schema: &mut Schema) {
     bound(schema, names, json!({"type": "string", "pattern": patterns::MODEL}));
 }
 
+/// Bounds a map from names to the models that answer under them.
+pub(crate) fn families(schema: &mut Schema) {
+    bound(
+        schema,
+        json!({"pattern": patterns::MODEL}),
+        json!({"type": "string", "pattern": patterns::FAMILY}),
+    );
+}
+
 /// Bounds a map from models to what answers instead.
 pub(crate) fn fallbacks(schema: &mut Schema) {
     let models = json!({"type": "string", "pattern": patterns::MODEL});
@@ -44,6 +53,10 @@ impl JsonSchema for TranslationUpdate {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut fields = patched(TranslationSettings::json_schema(generator));
         fields.insert("pacing".to_owned(), nullable(patch(patched(Pacing::json_schema(generator)))));
+        let mut removable = json_schema!({"type": "object"});
+        let family = json!({"anyOf": [{"type": "string", "pattern": patterns::FAMILY}, {"type": "null"}]});
+        bound(&mut removable, json!({"pattern": patterns::MODEL}), family);
+        fields.insert("families".to_owned(), nullable(removable));
         let mut schema = patch(fields);
         schema.insert(
             "description".to_owned(),

@@ -1,8 +1,11 @@
 //! How a pool translates between OpenAI's and Gemini's API, where it may be told to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::bounds;
 use crate::object;
 use crate::{FetchMedia, Pacing};
 
@@ -55,6 +58,10 @@ pub struct TranslationSettings {
     /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
     /// hosts; otherwise such requests are refused with 400.
     pub fetch_media: FetchMedia,
+    /// Which model answers under a name, where the service should not rely on what it knows and learns:
+    /// `gemini-2.5-pro` by `gemini-3.8-flash`. Requests with that name are translated for the model's family.
+    #[cfg_attr(feature = "schema", schemars(transform = crate::schema::families))]
+    pub families: BTreeMap<String, String>,
 }
 
 /// One of Gemini's `safetySettings`.
@@ -195,6 +202,11 @@ pub enum TranslationUpdateError {
         "translation: fetch_media is true, false or a list of at most 100 hosts such as 'example.com' or '*.example.com'"
     )]
     FetchMedia,
+    /// A name or a family is none, or there are too many.
+    #[error(
+        "translation: families maps at most 200 model names to Gemini or Gemma models such as 'gemini-3.8-flash'"
+    )]
+    Families,
 }
 
 impl TryFrom<Map<String, Value>> for TranslationUpdate {
@@ -217,6 +229,19 @@ impl TryFrom<Map<String, Value>> for TranslationUpdate {
         }
         if !settings.fetch_media.is_possible() {
             return Err(TranslationUpdateError::FetchMedia);
+        }
+        let is_model = |name: &String| {
+            let id = name.strip_prefix("tunedModels/").unwrap_or(name);
+            id.len() <= bounds::MODEL
+                && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        let is_family = |name: &String| name.starts_with("gemini-") || name.starts_with("gemma-");
+        let families = &settings.families;
+        let possible =
+            families.iter().all(|(name, family)| is_model(name) && is_model(family) && is_family(family));
+        if families.len() > bounds::MODELS || !possible {
+            return Err(TranslationUpdateError::Families);
         }
         Ok(update)
     }
@@ -341,6 +366,9 @@ mod tests {
             (json!({"pacing": {"min_delay_ms": 0}}), "from 1 to 200 ms"),
             (json!({"pacing": {"speed": 1}}), "unknown field `speed`"),
             (json!({"fetch_media": ["https://example.com"]}), "a list of at most 100 hosts"),
+            (json!({"families": {"gemini-2.5-pro": "gpt-4o"}}), "at most 200 model names"),
+            (json!({"families": {"a b": "gemini-3.8-flash"}}), "at most 200 model names"),
+            (json!({"families": {"": "gemini-3.8-flash"}}), "at most 200 model names"),
             (json!([]), "expected a map"),
         ] {
             let error = update(patch.clone()).unwrap_err();

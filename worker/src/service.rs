@@ -17,7 +17,7 @@ use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, Vault};
-use crate::gateway::{EgressMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
+use crate::gateway::{EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report, ReportBuffer,
@@ -141,6 +141,7 @@ pub struct Service {
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
     pub(crate) repairs: Mutex<RepairMemory>,
+    pub(crate) families: Mutex<FamilyMemory>,
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
@@ -179,6 +180,7 @@ impl Service {
             snapshots: Mutex::default(),
             models: Mutex::default(),
             repairs: Mutex::default(),
+            families: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
             large_bodies: LargeBodies::default(),

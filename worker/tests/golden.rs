@@ -2,7 +2,8 @@
 //!
 //! Each file of `golden/` holds what a client sends (`openai_request`), what Gemini must be sent (`gemini_request`), what
 //! Gemini answers (`gemini_response`, `gemini_sse`, `gemini_error`, …) and what the client must get (`openai_response`,
-//! `openai_sse`). `settings` are the pool's, `media` is what stands at the addresses in the request. Streams are cut at
+//! `openai_sse`). `now` is the time (2026-09-01 without), `answered_by` the model that
+//! lately answered under the name, `settings` are the pool's, `media` is what stands at the addresses in the request. Streams are cut at
 //! every byte.
 
 // A test says what went wrong by panicking.
@@ -26,6 +27,9 @@ use pool_worker::translate::{
     models_list, resumed_body, to_gemini,
 };
 use serde_json::Value;
+
+/// When a case happens that does not say.
+const NOW: &str = "2026-09-01T00:00:00Z";
 
 /// One file.
 struct Case {
@@ -200,7 +204,12 @@ fn translate(case: &Case, repairs: Repairs) -> Result<(ModelId, GeminiCall), Api
     };
     let model = ModelId::parse(name)?;
     let media = fetched(case);
+    let now = case.get("now").and_then(Value::as_str).unwrap_or(NOW).parse().unwrap();
+    let answered_by = case.get("answered_by").and_then(Value::as_str);
+    let answered_by = answered_by.map(|model| ModelId::parse(model).unwrap());
     let options = TranslateOptions {
+        now,
+        answered_by: answered_by.as_ref(),
         repairs,
         several_calls: true,
         settings: Some(&settings),

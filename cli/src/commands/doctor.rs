@@ -8,6 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use pool_shared::{
     API_VERSION, ComponentHealth, Health, HealthStatus, KeyCheck, KeyId, KeyState, KeyVerdict, Pool, WhoAmI,
+    model_notices,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -141,6 +142,7 @@ async fn examine(
         }
         Ok(list) => {
             for pool in &list.pools {
+                models(pool, now, findings);
                 examine_pool(ctx, client, pool, findings, probe).await;
             }
         }
@@ -206,6 +208,20 @@ fn components(health: &Health, findings: &mut Findings) {
     if health.lost_attempts > 0 {
         let message = format!("{} attempts were never counted", health.lost_attempts);
         findings.warn("counts", message, "the ledger was away for too long; its line above says why");
+    }
+}
+
+/// Names of models that another model answers, or that end.
+fn models(pool: &Pool, now: Timestamp, findings: &mut Findings) {
+    if !pool.enabled {
+        return;
+    }
+    for notice in model_notices(&pool.allowed_models, &pool.settings, now) {
+        findings.warn(
+            &format!("models {}", pool.name),
+            format!("{}: {}", notice.setting, notice.message),
+            format!("poolctl pool models '{}' changes which models it names", pool.name),
+        );
     }
 }
 
@@ -360,6 +376,7 @@ mod tests {
                 lost_attempts: 3,
                 ledger_load: None,
                 master_key: None,
+                models: Vec::new(),
             },
             &mut findings,
         );

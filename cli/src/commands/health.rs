@@ -1,6 +1,6 @@
 //! `poolctl health`.
 
-use pool_shared::{ComponentHealth, HealthStatus};
+use pool_shared::{ComponentHealth, HealthStatus, PoolModelNotice};
 
 use crate::{
     ctx::Ctx,
@@ -35,7 +35,14 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
             0 => String::new(),
             lost => format!("{} attempts were never counted", view.count(lost)),
         };
-        Sheet::from(table).text(lost)
+        let models: Vec<String> = health
+            .models
+            .iter()
+            .map(|PoolModelNotice { pool, notice }| {
+                format!("pool {pool}, {}: {}", notice.setting, notice.message)
+            })
+            .collect();
+        Sheet::from(table).text(lost).text(models.join("\n"))
     })?;
     Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
 }

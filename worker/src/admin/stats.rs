@@ -8,7 +8,8 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use pool_shared::{
     ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyState, KeyStats, LedgerLoad,
-    ModelStats, Pool, PoolId, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep, StatsWindow,
+    ModelStats, Pool, PoolId, PoolModelNotice, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep,
+    StatsWindow, model_notices,
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
@@ -16,6 +17,9 @@ use crate::host::{AdminHost, Clock};
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, Summary};
 use crate::store::copy::Replica;
 use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
+
+/// Warnings about models in one answer.
+const MAX_MODEL_NOTICES: usize = 100;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn stats(&self) -> Answer {
@@ -107,7 +111,22 @@ impl<H: AdminHost> Context<'_, H> {
             } else {
                 None
             },
+            models: self.model_notices().await,
         })
+    }
+
+    /// What was announced about models that the pools in use name, as far as the caller may see them. Health does not
+    /// depend on it.
+    async fn model_notices(&self) -> Vec<PoolModelNotice> {
+        let Ok(pools) = self.host.store().pools().await else { return Vec::new() };
+        let now = self.host.clock().now();
+        let visible =
+            pools.iter().filter(|pool| pool.enabled && self.own_pool().is_none_or(|own| pool.id == *own));
+        let notices = visible.flat_map(|pool| {
+            let notices = model_notices(&pool.allowed_models, &pool.settings, now).into_iter();
+            notices.map(|notice| PoolModelNotice { pool: pool.name.clone(), notice })
+        });
+        notices.take(MAX_MODEL_NOTICES).collect()
     }
 
     async fn ledger_load(&self) -> Result<LedgerLoad, AdminError> {

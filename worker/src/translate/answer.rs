@@ -35,6 +35,8 @@ pub struct ChatAnswer {
     pub continuation: Option<String>,
     /// Signatures of the calls in it, for [`super::SignatureCache`].
     pub signatures: Vec<CallSignature>,
+    /// The model that Gemini says has answered.
+    pub model_version: Option<String>,
 }
 
 /// How a delivered answer turned out.
@@ -152,6 +154,7 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         prompt_block: None,
         continuation: None,
         signatures: Vec::new(),
+        model_version: None,
     };
     let lone = gathered.len() == 1;
     let mut choices = Vec::with_capacity(gathered.len());
@@ -194,6 +197,7 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
     };
     serde_json::to_writer(&mut answer.body, &completion)
         .map_err(|_| AnswerError { reason: SoftFailure::Malformed, usage })?;
+    answer.model_version = head.model_version.map(Cow::into_owned);
     Ok(answer)
 }
 

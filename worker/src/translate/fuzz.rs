@@ -12,7 +12,6 @@
 
 use serde_json::Value;
 
-use super::capabilities::Capabilities;
 use super::ids::{AnswerModel, Envelope};
 use super::repair::{Repair, Repairs};
 use super::request::{ResponseContext, TranslateOptions, to_gemini};
@@ -44,7 +43,7 @@ pub fn request(body: &[u8]) {
     for repairs in [Repairs::default(), reshaped] {
         let options = TranslateOptions { repairs, several_calls: true, ..TranslateOptions::default() };
         match to_gemini(&request, &model, &options) {
-            Ok(call) => assert_accepted(&call.body, &repairs.apply(Capabilities::of(&model))),
+            Ok(call) => assert_accepted(&call.body, &options.capabilities(&model)),
             Err(error) => check_refusal(&error),
         }
     }

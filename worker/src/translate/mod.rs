@@ -45,7 +45,7 @@ mod usage;
 mod write;
 
 pub use answer::{AnswerError, ChatAnswer, Outcome, SoftFailure, chat_response, chat_responses};
-pub use capabilities::{Capabilities, Level, Thinking};
+pub use capabilities::{CallLimit, Capabilities, Level, Levels, Thinking};
 pub use embeddings::{EmbeddingsPlan, embeddings_plan};
 pub use ids::{AnswerModel, Envelope};
 pub use media::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};

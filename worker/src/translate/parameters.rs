@@ -47,13 +47,9 @@ fn max_output_tokens(
     at_least(name, wanted, 1)?;
     // The wire type is a signed 32-bit number.
     let wanted = u64::try_from(wanted.0).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
-    let limit = options.output_token_limit.filter(|_| !capabilities.long_answers);
+    let limit = options.output_token_limit.filter(|_| capabilities.call_limit.is_none());
     Ok(Some(limit.map_or(wanted, |limit| wanted.min(limit.max(1)))))
 }
-
-/// Tokens that one call returns at most, whole and streamed.
-const LONGEST_WHOLE: u64 = 32_768;
-const LONGEST_STREAMED: u64 = 65_536;
 
 /// Whether more is wanted than one call of the model can return, so that several have to follow each other.
 pub(super) fn exceeds_one_call(
@@ -61,8 +57,9 @@ pub(super) fn exceeds_one_call(
     capabilities: &Capabilities,
     max_output_tokens: Option<u64>,
 ) -> bool {
-    let longest = if request.stream() { LONGEST_STREAMED } else { LONGEST_WHOLE };
-    capabilities.long_answers && max_output_tokens.is_some_and(|wanted| wanted > longest)
+    let Some(limit) = capabilities.call_limit else { return false };
+    let longest = if request.stream() { limit.streamed } else { limit.whole };
+    max_output_tokens.is_some_and(|wanted| wanted > longest)
 }
 
 fn stop_sequences<'r>(request: &'r ChatRequest<'_>) -> Result<Vec<&'r str>, ApiError> {

@@ -96,7 +96,7 @@ fn check(model: &str, body: &[u8]) {
     let model = ModelId::parse(model).unwrap();
     let request = ChatRequest::parse(body).unwrap();
     let call = to_gemini(&request, &model, &TranslateOptions::default()).unwrap();
-    assert_accepted(&call.body, &Capabilities::of(&model));
+    assert_accepted(&call.body, &TranslateOptions::default().capabilities(&model));
 }
 
 /// Parts of an answer.

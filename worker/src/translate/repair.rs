@@ -3,7 +3,9 @@
 //! In: the message of Gemini's error. Out: the one change with which the same request may be sent again. What a model cannot do is worth
 //! remembering; what is wrong with one request is not.
 
-use super::capabilities::{Capabilities, Level, Thinking};
+mod thinking;
+
+use super::capabilities::{Capabilities, Thinking};
 
 /// A change to the translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,8 +19,24 @@ pub enum Repair {
     ThinkingByLevel,
     /// Do not turn thinking off.
     ThinkingStaysOn,
-    /// Use no level below `low`.
+    /// Do not use the level `minimal`.
     NoMinimalThinking,
+    /// Do not use the level `low`.
+    NoLowThinking,
+    /// Do not use the level `medium`.
+    NoMediumThinking,
+    /// Do not use the level `high`.
+    NoHighThinking,
+    /// Do not use the level `xhigh`.
+    NoXHighThinking,
+    /// Steer thinking by budget, not by level.
+    ThinkingByBudget,
+    /// Do not steer thinking.
+    ThinkingUnsaid,
+    /// Take the model for one of the third generation or a later one, whatever its name says.
+    NewerGeneration,
+    /// Take the model for what its name says, whatever is known about what answers under it.
+    OwnFamily,
     /// End with a turn of the user.
     UserTurnLast,
     /// Replace all thought signatures by the value that Google accepts instead.
@@ -47,10 +65,6 @@ pub enum Repair {
 const SIGNS: &[(&[&str], Repair)] = &[
     (&["penalty is not enabled"], Repair::NoPenalties),
     (&["multiple candidates is not enabled"], Repair::OneCandidate),
-    (&["thinking budget is not supported"], Repair::ThinkingByLevel),
-    (&["thinking_budget to 0"], Repair::ThinkingStaysOn),
-    (&["thinking budget", "0 is invalid"], Repair::ThinkingStaysOn),
-    (&["thinking level", "not supported"], Repair::NoMinimalThinking),
     (&["ending with a model turn"], Repair::UserTurnLast),
     (&["missing a thought_signature"], Repair::StandInSignatures),
     (&["corrupted thought signature"], Repair::StandInSignatures),
@@ -76,11 +90,64 @@ impl Repair {
     #[must_use]
     pub fn for_message(message: &str, tried: Repairs) -> Option<Self> {
         let message = message.to_ascii_lowercase();
+        if let Some(repair) = thinking::repair(&message, tried) {
+            return Some(repair).filter(|repair| !tried.contains(*repair));
+        }
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
         let repair = SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair)?;
         // Where the older way does not help either, words are left.
         let then = (repair == Self::LegacySchemas).then_some(Self::SchemaInWords);
         [Some(repair), then].into_iter().flatten().find(|step| !tried.contains(*step))
+    }
+
+    /// The change that helps at once where the error shows that the model is of another generation than the request
+    /// was translated for, as happens when Google answers a name by another model: what is refused next would be of
+    /// the same kind. `row` is what the request was translated for, `own` what the model's name says.
+    #[must_use]
+    pub fn widened(self, row: &Capabilities, own: &Capabilities) -> Self {
+        let has_budget = matches!(row.thinking, Thinking::Budget { .. });
+        match self {
+            Self::ThinkingByLevel | Self::UserTurnLast | Self::StandInSignatures
+                if !row.modern && has_budget =>
+            {
+                Self::NewerGeneration
+            }
+            Self::ThinkingByBudget | Self::NoCallIds if row.modern && !own.modern => Self::OwnFamily,
+            repair => repair,
+        }
+    }
+
+    /// Whether another change may follow this one in one request: thinking is refused form by form.
+    #[must_use]
+    pub fn may_be_followed_by(self, next: Self) -> bool {
+        (self == Self::LegacySchemas && next == Self::SchemaInWords)
+            || (self.is_about_thinking() && next.is_about_thinking())
+    }
+
+    const fn is_about_thinking(self) -> bool {
+        matches!(
+            self,
+            Self::ThinkingByLevel
+                | Self::ThinkingStaysOn
+                | Self::ThinkingByBudget
+                | Self::ThinkingUnsaid
+                | Self::NoMinimalThinking
+                | Self::NoLowThinking
+                | Self::NoMediumThinking
+                | Self::NoHighThinking
+                | Self::NoXHighThinking
+        )
+    }
+
+    /// The change that this one takes back.
+    const fn opposite(self) -> Option<Self> {
+        match self {
+            Self::ThinkingByLevel => Some(Self::ThinkingByBudget),
+            Self::ThinkingByBudget => Some(Self::ThinkingByLevel),
+            Self::NewerGeneration => Some(Self::OwnFamily),
+            Self::OwnFamily => Some(Self::NewerGeneration),
+            _ => None,
+        }
     }
 
     /// Whether the error told something about the model, and not about this one request: worth remembering for the model
@@ -100,13 +167,14 @@ impl Repair {
 
 /// A set of repairs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Repairs(u32);
+pub struct Repairs(u64);
 
 impl Repairs {
-    /// The set with one more.
+    /// The set with one more, and without the one that this takes back.
     #[must_use]
     pub fn with(self, repair: Repair) -> Self {
-        Self(self.0 | 1 << repair as u8)
+        let without = repair.opposite().map_or(0, |opposite| 1_u64 << opposite as u8);
+        Self(self.0 & !without | 1 << repair as u8)
     }
 
     /// Whether it is in the set.
@@ -117,7 +185,9 @@ impl Repairs {
 
     /// The model's row of the table, corrected by what its errors have told.
     pub(super) fn apply(self, mut capabilities: Capabilities) -> Capabilities {
-        const FROM_LOW: &[Level] = &[Level::Low, Level::Medium, Level::High];
+        if self.contains(Repair::NewerGeneration) && !capabilities.modern {
+            capabilities = Capabilities::of_newer_generation();
+        }
         let not = |repair| !self.contains(repair);
         capabilities.penalties &= not(Repair::NoPenalties);
         capabilities.candidates &= not(Repair::OneCandidate);
@@ -126,17 +196,7 @@ impl Repairs {
         capabilities.builtins_with_functions &= not(Repair::NoBuiltins);
         capabilities.call_ids &= not(Repair::NoCallIds);
         capabilities.system_instruction &= not(Repair::InlineSystem);
-        if let Thinking::Budget { min, max, .. } = capabilities.thinking {
-            if self.contains(Repair::ThinkingStaysOn) {
-                capabilities.thinking = Thinking::Budget { min: min.max(128), max, off: false };
-            }
-            if self.contains(Repair::ThinkingByLevel) {
-                capabilities.thinking = Thinking::Levels(FROM_LOW);
-            }
-        }
-        if self.contains(Repair::NoMinimalThinking) && matches!(capabilities.thinking, Thinking::Levels(_)) {
-            capabilities.thinking = Thinking::Levels(FROM_LOW);
-        }
+        capabilities.thinking = thinking::corrected(capabilities.thinking, self);
         capabilities
     }
 }

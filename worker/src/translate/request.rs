@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use pool_shared::{ImageOutput, TranslationSettings};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -25,6 +26,10 @@ const ROOM_FOR_NAMES: usize = 1024;
 /// What a pool wishes, and what is known about the model.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TranslateOptions<'a> {
+    /// The time, which decides what answers under some names.
+    pub now: Timestamp,
+    /// The model that lately answered under the name, where that was another one.
+    pub answered_by: Option<&'a ModelId>,
     /// The model's `outputTokenLimit`, when its description is at hand.
     pub output_token_limit: Option<u64>,
     /// Whether the caller of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is refused where the model
@@ -45,6 +50,23 @@ pub struct TranslateOptions<'a> {
 }
 
 impl TranslateOptions<'_> {
+    /// What the model that answers under this name can do, corrected by what its errors have told.
+    #[must_use]
+    pub fn capabilities(&self, model: &ModelId) -> Capabilities {
+        self.repairs.apply(self.row(model))
+    }
+
+    fn row(&self, model: &ModelId) -> Capabilities {
+        let name = model.as_str();
+        let family = self.settings.and_then(|settings| settings.families.get(name));
+        match (family, self.answered_by) {
+            _ if self.repairs.contains(Repair::OwnFamily) => Capabilities::of_name(name),
+            (Some(family), _) => Capabilities::of_name(family),
+            (None, Some(answering)) => Capabilities::of_name(answering.as_str()),
+            (None, None) => Capabilities::of(model, self.now),
+        }
+    }
+
     /// Whether the pool wishes something.
     pub(super) fn wishes(&self, wish: impl FnOnce(&TranslationSettings) -> bool) -> bool {
         self.settings.is_some_and(wish)
@@ -142,7 +164,8 @@ pub fn to_gemini(
     model: &ModelId,
     options: &TranslateOptions<'_>,
 ) -> Result<GeminiCall, ApiError> {
-    let capabilities = options.repairs.apply(Capabilities::of(model));
+    let capabilities = options.capabilities(model);
+    let cached_content = cached_content(request, &capabilities)?;
     let mut dropped = Dropped::default();
     let mut context = ResponseContext {
         include_usage: include_usage(request)?,
@@ -192,7 +215,7 @@ pub fn to_gemini(
             tool_config: tools.config,
             safety_settings: safety_settings(request, options),
             generation_config: config,
-            cached_content: request.google().find_map(|google| google.cached_content.as_deref()),
+            cached_content,
             service_tier: parameters::service_tier(request)?,
             store: request.google().find_map(|google| google.store),
             labels: request.google().find_map(|google| google.labels),
@@ -205,6 +228,23 @@ pub fn to_gemini(
     // The answers of several calls are put together whole.
     let method = if request.stream() && copies == 1 { Method::StreamGenerate } else { Method::Generate };
     Ok(GeminiCall { method, body, dropped: dropped.into_names(), context, copies })
+}
+
+/// The cache that the request names, for models that have any.
+fn cached_content<'r>(
+    request: &'r ChatRequest<'_>,
+    capabilities: &Capabilities,
+) -> Result<Option<&'r str>, ApiError> {
+    let name = request.google().find_map(|google| google.cached_content.as_deref());
+    if name.is_some() && !capabilities.explicit_cache {
+        let message = format!(
+            "The model '{}' has no explicit caching: send the whole prompt instead of 'cached_content'. Gemini caches \
+             equal beginnings of 4,096 tokens and more by itself.",
+            request.model()
+        );
+        return Err(ApiError::unsupported_value("extra_body.google.cached_content", message));
+    }
+    Ok(name)
 }
 
 fn media_resolution<'r>(

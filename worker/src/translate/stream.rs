@@ -210,6 +210,12 @@ impl ChatStream {
         self.translator.blocked()
     }
 
+    /// The model that Gemini says answers, once a frame has come.
+    #[must_use]
+    pub fn model_version(&self) -> Option<&str> {
+        self.translator.model_version.as_deref()
+    }
+
     /// How many events have been written.
     #[must_use]
     pub fn chunks(&self) -> u64 {

@@ -4,7 +4,7 @@
 
 use pool_shared::Thoughts;
 
-use super::capabilities::{Level, Thinking};
+use super::capabilities::{Level, Levels, Thinking};
 use super::request::{Dropped, TranslateOptions};
 use crate::gemini::ThinkingConfig;
 use crate::openai::{ApiError, ChatRequest};
@@ -17,6 +17,7 @@ pub(super) enum Effort {
     Low,
     Medium,
     High,
+    XHigh,
     Max,
 }
 
@@ -35,7 +36,8 @@ impl Effort {
             "low" => Self::Low,
             "medium" => Self::Medium,
             "high" => Self::High,
-            "xhigh" | "max" => Self::Max,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
             _ => {
                 let message = format!(
                     "Invalid value for '{param}'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', \
@@ -164,14 +166,14 @@ impl Wish {
             Self::Effort(Effort::Minimal | Effort::Low) => 1024,
             Self::Effort(Effort::Medium) => 8192,
             Self::Effort(Effort::High) => 24_576,
-            Self::Effort(Effort::Max) => max,
+            Self::Effort(Effort::XHigh | Effort::Max) => max,
             Self::Budget(budget) if budget < 0 => -1,
             Self::Budget(budget) => i32::try_from(budget).unwrap_or(max).clamp(min, max),
         }
     }
 
     /// The nearest level there is; none where the model is to decide.
-    fn level(self, levels: &[Level]) -> Option<Level> {
+    fn level(self, levels: Levels) -> Option<Level> {
         let effort = match self {
             Self::Effort(effort) => effort,
             Self::Budget(..0) => return None,
@@ -180,13 +182,14 @@ impl Wish {
             Self::Budget(..=8192) => Effort::Medium,
             Self::Budget(_) => Effort::High,
         };
-        let (lowest, highest) = (levels.first().copied(), levels.last().copied());
-        let has = |level| levels.contains(&level).then_some(level);
         match effort {
-            Effort::None | Effort::Minimal => lowest,
-            Effort::Low => has(Level::Low).or(lowest),
-            Effort::Medium => has(Level::Medium).or(highest),
-            Effort::High | Effort::Max => highest,
+            Effort::None => levels.lowest(),
+            Effort::Minimal => levels.nearest(Level::Minimal),
+            Effort::Low => levels.nearest(Level::Low),
+            Effort::Medium => levels.nearest(Level::Medium),
+            Effort::High => levels.nearest(Level::High),
+            Effort::XHigh => levels.nearest(Level::XHigh),
+            Effort::Max => levels.highest(),
         }
     }
 }
@@ -194,14 +197,13 @@ impl Wish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemini::ModelId;
     use crate::translate::Capabilities;
 
     fn config(model: &str, extra: &str) -> (Option<ThinkingConfig>, Vec<String>) {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{extra}}}"#);
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let mut dropped = Dropped::default();
-        let thinking = Capabilities::of(&ModelId::parse(model).unwrap()).thinking;
+        let thinking = Capabilities::of_name(model).thinking;
         let config = thinking_config(&request, thinking, &TranslateOptions::default(), &mut dropped).unwrap();
         (config, dropped.into_names())
     }
@@ -219,6 +221,9 @@ mod tests {
             ("gemini-3.5-flash", ["minimal", "minimal", "low", "medium", "high", "high", "high"]),
             ("gemini-3.8-flash", ["low", "low", "low", "medium", "high", "high", "high"]),
             ("gemini-4-argon", ["low", "low", "low", "medium", "high", "high", "high"]),
+            ("gemini-4-xenon", ["low", "low", "low", "medium", "high", "high", "high"]),
+            ("gemini-4-hydrogen", ["low", "low", "low", "medium", "high", "xhigh", "xhigh"]),
+            ("gemini-4-neon", ["low", "low", "low", "medium", "high", "xhigh", "xhigh"]),
             ("gemma-3-27b-it", ["-"; 7]),
         ] {
             for (effort, expected) in EFFORTS.into_iter().zip(expected) {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pool_shared::{Pool, PoolModels, PoolUpdate};
+use jiff::Timestamp;
+use pool_shared::{Pool, PoolModels, PoolUpdate, model_notice, model_notices};
 use serde_json::json;
 
 use super::show::{aliases, allowed, fallbacks};
@@ -10,7 +11,7 @@ use crate::{
     commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::{Cell, Table, View, left, right, text},
+    output::{Cell, Sheet, Table, View, left, right, text},
 };
 
 /// Show or change which models a pool serves
@@ -138,6 +139,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 }
 
 fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
+    let notices = model_notices(&pool.allowed_models, &pool.settings, Timestamp::now());
     let document = json!({
         "pool": pool.id,
         "name": pool.name,
@@ -145,6 +147,7 @@ fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
         "aliases": pool.settings.aliases,
         "fallbacks": pool.settings.fallbacks,
         "sticky": pool.settings.sticky,
+        "notices": notices,
     });
     ctx.out.result(&document, |_| {
         let mut table = Table::new([left("SETTING"), left("VALUE")]).wrapped();
@@ -155,12 +158,13 @@ fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
         for (name, value) in rows {
             table.row([name.into(), value.into()]);
         }
-        table
+        let notices = notices.iter().map(|notice| format!("{}: {}", notice.setting, notice.message));
+        Sheet::from(table).text(notices.collect::<Vec<_>>().join("\n"))
     })?;
     Ok(Outcome::Done)
 }
 
-fn live(list: &PoolModels, view: &View) -> Table {
+fn live(list: &PoolModels, view: &View) -> Sheet {
     let columns = [
         left("MODEL"),
         left("ALLOWED"),
@@ -183,7 +187,10 @@ fn live(list: &PoolModels, view: &View) -> Table {
             model.display_name.clone().unwrap_or_default().into(),
         ]);
     }
-    table
+    let now = Timestamp::now();
+    let notices = list.models.iter().filter(|model| model.allowed);
+    let notices: Vec<String> = notices.filter_map(|model| model_notice(&model.id, now)).collect();
+    Sheet::from(table).text(notices.join("\n"))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
 use crate::openai::{ApiError, ChatRequest};
 use crate::reply::Reply;
-use crate::translate::{AnswerModel, Envelope, ModelSuffix, Repairs, ResponseContext};
+use crate::translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
 /// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
 const MOST_CONTINUATIONS: usize = 40;
@@ -57,6 +57,8 @@ struct Call {
     model: ModelId,
     /// What was changed for the model's sake, or after it had refused.
     repairs: Repairs,
+    /// What it was translated for.
+    capabilities: Capabilities,
     path: String,
     body: Bytes,
     /// How many calls it takes.

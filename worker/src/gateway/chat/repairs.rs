@@ -1,7 +1,7 @@
 //! Sending a request once more, changed, after Gemini refused it for something that can be changed.
 //!
 //! In: what became of an attempt. Out: the one change to try. What a model turned out not to know is
-//! remembered for some hours, by pool: what callers of one pool write never changes what those of
+//! remembered for a day, by pool: what callers of one pool write never changes what those of
 //! another get. What must never happen here: a change that did not help being remembered.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::pool::{Cause, Verdict};
 use crate::translate::{Repair, Repairs};
 
 /// Models learn, and Google's services change.
-const KEPT_FOR: Duration = Duration::from_hours(6);
+const KEPT_FOR: Duration = Duration::from_hours(24);
 /// Models remembered at once, of all pools; an entry takes some 150 bytes.
 const MOST_MODELS: usize = 1_000;
 
@@ -52,7 +52,7 @@ fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
 }
 
 /// The change that may help against a failure. One for each request; only where schemas are told in the
-/// older way and that does not help either, there is a second one.
+/// older way and that does not help either, and where thinking is refused form by form, more follow.
 pub(super) fn repair_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>) -> Option<Repair> {
     let answer = &verdict.answer;
     let repair = match verdict.cause {
@@ -65,8 +65,14 @@ pub(super) fn repair_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>
         }
         _ => return None,
     };
-    let is_next_step = last == Some(Repair::LegacySchemas) && repair == Repair::SchemaInWords;
-    (last.is_none() || is_next_step).then_some(repair)
+    // Where both ways to steer thinking are refused, nothing is left but not to.
+    let refused_both = matches!(
+        (last, repair),
+        (Some(Repair::ThinkingByLevel), Repair::ThinkingByBudget)
+            | (Some(Repair::ThinkingByBudget), Repair::ThinkingByLevel)
+    );
+    let repair = if refused_both { Repair::ThinkingUnsaid } else { repair };
+    last.is_none_or(|last| last.may_be_followed_by(repair)).then_some(repair)
 }
 
 #[cfg(test)]
@@ -78,18 +84,18 @@ mod tests {
     }
 
     #[test]
-    fn it_is_kept_for_some_hours_and_apart_by_pool_and_model() {
+    fn it_is_kept_for_a_day_and_apart_by_pool_and_model() {
         let mut memory = RepairMemory::default();
         let (pool, model) = (PoolId::new("pool-a"), ModelId::parse("gemini-x").unwrap());
         memory.remember(&pool, &model, Repair::NoPenalties, at(0));
-        memory.remember(&pool, &model, Repair::NoCallIds, at(5));
+        memory.remember(&pool, &model, Repair::NoCallIds, at(23));
         let both = Repairs::default().with(Repair::NoPenalties).with(Repair::NoCallIds);
-        assert_eq!(memory.of(&pool, &model, at(5)), both);
-        assert_eq!(memory.of(&pool, &model, at(6)), Repairs::default());
+        assert_eq!(memory.of(&pool, &model, at(23)), both);
+        assert_eq!(memory.of(&pool, &model, at(24)), Repairs::default());
         assert_eq!(memory.of(&PoolId::new("pool-b"), &model, at(5)), Repairs::default());
         assert_eq!(memory.of(&pool, &ModelId::parse("gemini-y").unwrap(), at(5)), Repairs::default());
-        memory.remember(&pool, &model, Repair::NoCallIds, at(7));
-        assert_eq!(memory.of(&pool, &model, at(7)), Repairs::default().with(Repair::NoCallIds));
+        memory.remember(&pool, &model, Repair::NoCallIds, at(25));
+        assert_eq!(memory.of(&pool, &model, at(25)), Repairs::default().with(Repair::NoCallIds));
     }
 
     #[test]

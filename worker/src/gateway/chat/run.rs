@@ -13,7 +13,7 @@ use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::{Cost, Verdict};
 use crate::service::lock;
-use crate::translate::{Repair, Repairs, TranslateOptions, to_gemini};
+use crate::translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
 /// See the module.
 pub(super) struct Run<'c, 'a, 'r, H> {
@@ -21,8 +21,8 @@ pub(super) struct Run<'c, 'a, 'r, H> {
     attempts: Attempts<'a, H>,
     /// What was asked for, then what to fall back on, each translated when it is first needed.
     models: Vec<Translated>,
-    /// The last change of the request, and which model it was for.
-    repaired: Option<(usize, Repair)>,
+    /// The changes of the request, and which model each was for.
+    repaired: Vec<(usize, Repair)>,
 }
 
 /// The request as one model takes it; retries reuse it.
@@ -60,7 +60,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         let affinity = chat.request.affinity().filter(|_| chat.context.pool.settings.sticky);
         let names = models.iter().map(|translated| translated.model.as_str().to_owned()).collect();
         let attempts = Attempts::new(chat.context, names, affinity, cost);
-        Self { chat, attempts, models, repaired: None }
+        Self { chat, attempts, models, repaired: Vec::new() }
     }
 
     /// The first model's call.
@@ -86,7 +86,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
     pub(super) fn refused(&mut self, call: &Call, verdict: &Verdict) {
         match self.repair(call, verdict) {
             Some(repair) => {
-                self.repaired = Some((call.place, repair));
+                self.repaired.push((call.place, repair));
                 self.attempts.resend(verdict);
             }
             None => self.attempts.refused(verdict),
@@ -94,8 +94,9 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
     }
 
     fn repair(&mut self, call: &Call, verdict: &Verdict) -> Option<Repair> {
-        let last = self.repaired.map(|(_, repair)| repair);
+        let last = self.repaired.last().map(|(_, repair)| *repair);
         let repair = repair_for(verdict, call.repairs, last)?;
+        let repair = repair.widened(&call.capabilities, &Capabilities::of_name(call.model.as_str()));
         let translated = self.models.get_mut(call.place)?;
         let repairs = call.repairs.with(repair);
         let mut changed = Translated { model: call.model.clone(), repairs, call: None };
@@ -110,11 +111,12 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 
     /// Remembers what helped.
     pub(super) fn succeeded(&self, call: &Call) {
-        let Some((place, repair)) = self.repaired else { return };
-        if place == call.place && repair.is_about_model() {
-            let context = self.chat.context;
-            let now = context.host.clock().now();
-            lock(&context.service.repairs).remember(&context.pool.id, &call.model, repair, now);
+        let context = self.chat.context;
+        for (place, repair) in &self.repaired {
+            if *place == call.place && repair.is_about_model() {
+                let now = context.host.clock().now();
+                lock(&context.service.repairs).remember(&context.pool.id, &call.model, *repair, now);
+            }
         }
     }
 }
@@ -126,7 +128,11 @@ impl Translated {
         }
         let context = chat.context;
         let signatures = OwnSignatures::of(context);
+        let now = context.host.clock().now();
+        let answered_by = lock(&context.service.families).get(&context.pool.id, &self.model, now);
         let options = TranslateOptions {
+            now,
+            answered_by: answered_by.as_ref(),
             output_token_limit: super::super::models::output_token_limit(context, &self.model),
             several_calls: true,
             length: chat.length,
@@ -141,6 +147,7 @@ impl Translated {
             place,
             model: self.model.clone(),
             repairs: self.repairs,
+            capabilities: options.capabilities(&self.model),
             path: call.method.path(&self.model),
             body: call.body.into(),
             copies: call.copies,

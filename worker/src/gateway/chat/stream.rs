@@ -7,6 +7,7 @@ use super::super::attempts::{Attempt, Outbound};
 use super::super::calls::Calls;
 use super::super::events::{EventStream, Source};
 use super::super::exchange::{IDLE_TIMEOUT, next_chunk, open};
+use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
 use crate::gemini::ErrorBody;
 use crate::host::{Clock, Host, Random, Upstream, UpstreamRequest};
@@ -97,6 +98,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 .await
                 .map_err(|error| (network_fault(&error), stream.usage()))?;
             let Some(chunk) = chunk else {
+                families::observe(self.context, &call.model, stream.model_version());
                 if let Some(reply) = self.blocked_prompt(stream.prompt_block()) {
                     return Ok(Opened::Blocked { reply: Box::new(reply), usage: stream.usage() });
                 }
@@ -113,6 +115,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             };
             match stream.push(&chunk, &mut first) {
                 Ok(()) if stream.delivered() => {
+                    families::observe(self.context, &call.model, stream.model_version());
                     return Ok(Opened::Streaming { body, stream, first: first.into() });
                 }
                 Ok(()) => {}

@@ -1,6 +1,8 @@
 //! Repairs, several choices, continued answers, signatures and blocked prompts, over a scripted Gemini.
 //! Every test ends by comparing the ledger's count of attempts with Gemini's.
 
+mod families;
+
 use http::{Method, StatusCode};
 use pool_shared::{ClientKeyCreated, Stats};
 use serde_json::{Value, json};
@@ -108,7 +110,7 @@ async fn what_a_model_does_not_know_is_left_out_once_and_then_from_the_start() {
     };
     assert_eq!(penalties(&world), [true, false, false]);
     world.counts(3, 2).await;
-    world.host.parts.clock.advance(std::time::Duration::from_hours(6));
+    world.host.parts.clock.advance(std::time::Duration::from_hours(24));
     world.chat(OLD, PENALTY).await;
     assert_eq!(penalties(&world)[3..], [true, false]);
     world.counts(5, 3).await;

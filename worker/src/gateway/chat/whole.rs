@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::super::attempts::Attempt;
 use super::super::exchange::fetch;
+use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Clock, Host};
 use crate::pool::{Cause, Verdict};
@@ -51,6 +52,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                     return self.cut(call, bodies, last).ok_or(verdict);
                 }
             };
+            families::observe(self.context, &call.model, answer.model_version.as_deref());
             bodies.push(body);
             let may_go_on = call.context.resumes() && bodies.len() <= MOST_CONTINUATIONS;
             let usage = answer.usage;

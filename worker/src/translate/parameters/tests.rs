@@ -53,6 +53,11 @@ fn limits_of_the_answer() {
     assert!(resumes(&json!({"max_tokens": 40_000})));
     assert!(!resumes(&json!({"max_tokens": 40_000, "stream": true})));
     assert!(!resumes(&json!({})));
+    for model in ["gemini-4-hydrogen", "gemini-4-neon"] {
+        let resumes = |extra: &Value| call(model, extra, &limited).unwrap().context.resumes();
+        assert!(!resumes(&json!({"max_tokens": 65_536})), "{model}");
+        assert!(resumes(&json!({"max_tokens": 65_537})), "{model}");
+    }
 }
 
 #[test]

@@ -21,9 +21,6 @@ fn every_message_that_can_be_helped() {
     for (message, repair) in [
         ("Penalty is not enabled for models/gemini-2.5-flash", Repair::NoPenalties),
         ("Multiple candidates is not enabled for this model", Repair::OneCandidate),
-        ("Thinking budget is not supported for this model.", Repair::ThinkingByLevel),
-        ("The model does not support setting thinking_budget to 0.", Repair::ThinkingStaysOn),
-        ("Thinking level MINIMAL is not supported for this model.", Repair::NoMinimalThinking),
         ("Requests ending with a model turn are not supported.", Repair::UserTurnLast),
         ("Function call is missing a thought_signature in functionCall parts.", Repair::StandInSignatures),
         ("Corrupted thought signature.", Repair::StandInSignatures),
@@ -189,4 +186,110 @@ fn older_models_are_told_the_order() {
     };
     assert_eq!(told("gemini-2.0-flash"), json!(["b", "a"]));
     assert_eq!(told("gemini-2.5-flash"), Value::Null);
+}
+
+#[test]
+fn every_refusal_of_thinking_leads_to_the_next_legal_form() {
+    let none = Repairs::default();
+    let by_budget = none.with(Repair::ThinkingByBudget);
+    for (message, tried, expected) in [
+        ("Thinking budget is not supported for this model.", none, Repair::ThinkingByLevel),
+        (
+            "Unknown name \"thinkingBudget\" at 'generation_config.thinking_config': Cannot find field.",
+            none,
+            Repair::ThinkingByLevel,
+        ),
+        ("Thinking budget is not supported for this model.", by_budget, Repair::ThinkingUnsaid),
+        ("The model does not support setting thinking_budget to 0.", none, Repair::ThinkingStaysOn),
+        (
+            "The thinking budget 0 is invalid. Please choose a value between 128 and 32768.",
+            none,
+            Repair::ThinkingStaysOn,
+        ),
+        (
+            "The thinking budget 30720 is invalid. Please choose a value between 512 and 24576.",
+            none,
+            Repair::ThinkingUnsaid,
+        ),
+        ("Thinking level MINIMAL is not supported for this model.", none, Repair::NoMinimalThinking),
+        (
+            "Thinking level MEDIUM is not supported for this model. Please retry with other thinking level.",
+            none,
+            Repair::NoMediumThinking,
+        ),
+        ("thinking_level MEDIUM is not supported by this model.", none, Repair::NoMediumThinking),
+        (
+            "Invalid value at 'generation_config.thinking_config.thinking_level' (TYPE_ENUM), \"xhigh\"",
+            none,
+            Repair::NoXHighThinking,
+        ),
+        ("Thinking level is not supported for this model.", none, Repair::ThinkingByBudget),
+        (
+            "Unknown name \"thinkingLevel\" at 'generation_config.thinking_config': Cannot find field.",
+            none,
+            Repair::ThinkingByBudget,
+        ),
+        ("Thinking is not enabled for models/gemini-robotics-er-2", none, Repair::ThinkingUnsaid),
+        ("This model does not support thinking.", none, Repair::ThinkingUnsaid),
+        (
+            "Unknown name \"thinkingConfig\" at 'generation_config': Cannot find field.",
+            none,
+            Repair::ThinkingUnsaid,
+        ),
+    ] {
+        assert_eq!(Repair::for_message(message, tried), Some(expected), "{message}");
+        assert!(expected.is_about_model(), "{message}");
+    }
+    assert_eq!(Repair::for_message("You asked about a thinking level.", none), None);
+}
+
+#[test]
+fn thinking_is_told_in_the_form_that_is_left() {
+    let config = |model: &str, effort: &str, repairs: &[Repair]| {
+        body(model, &json!({"reasoning_effort": effort}), repairs)["generationConfig"]["thinkingConfig"]
+            .clone()
+    };
+    let level = |effort: &str, repairs: &[Repair]| {
+        config("gemini-robotics-er-1.5-preview", effort, repairs)["thinkingLevel"].clone()
+    };
+    assert_eq!(level("medium", &[]), "medium");
+    assert_eq!(level("medium", &[Repair::NoMediumThinking]), "high");
+    assert_eq!(level("medium", &[Repair::NoMediumThinking, Repair::NoHighThinking]), "low");
+    assert_eq!(level("low", &[Repair::NoLowThinking]), "medium");
+    let budget = config("gemini-robotics-er-1.5-preview", "medium", &[Repair::ThinkingByBudget]);
+    assert_eq!(budget, json!({"thinkingBudget": 8192, "includeThoughts": true}));
+    let none_left = [Repair::NoLowThinking, Repair::NoMediumThinking, Repair::NoHighThinking];
+    assert_eq!(config("gemini-4-argon", "high", &none_left)["thinkingBudget"], 24_576);
+    assert_eq!(config("gemini-4-hydrogen", "max", &[Repair::NoXHighThinking])["thinkingLevel"], "high");
+    assert_eq!(config("gemini-4-argon", "high", &[Repair::ThinkingUnsaid]), Value::Null);
+    // What is told last holds.
+    let back = [Repair::ThinkingByLevel, Repair::ThinkingByBudget];
+    assert_eq!(config("gemini-2.5-flash", "low", &back)["thinkingBudget"], 1024);
+}
+
+#[test]
+fn a_name_that_another_generation_answers_is_translated_for_that_one() {
+    let old = Capabilities::of_name("gemini-2.5-pro");
+    let new = Capabilities::of_name("gemini-3.8-flash");
+    for repair in [Repair::ThinkingByLevel, Repair::UserTurnLast, Repair::StandInSignatures] {
+        assert_eq!(repair.widened(&old, &old), Repair::NewerGeneration, "{repair:?}");
+        assert_eq!(repair.widened(&new, &new), repair, "{repair:?}");
+    }
+    for repair in [Repair::ThinkingByBudget, Repair::NoCallIds] {
+        assert_eq!(repair.widened(&new, &old), Repair::OwnFamily, "{repair:?}");
+        assert_eq!(repair.widened(&new, &new), repair, "{repair:?}");
+    }
+    let mut request = history();
+    request
+        .as_object_mut()
+        .unwrap()
+        .extend(json!({"reasoning_effort": "minimal", "temperature": 0.5}).as_object().unwrap().clone());
+    let newer = body("gemini-2.5-pro", &request, &[Repair::NewerGeneration]);
+    assert_eq!(
+        newer["generationConfig"],
+        json!({"thinkingConfig": {"thinkingLevel": "low", "includeThoughts": true}})
+    );
+    assert_eq!(newer["contents"][1]["parts"][1]["functionCall"]["id"], "a");
+    let both = Repairs::default().with(Repair::NewerGeneration).with(Repair::OwnFamily);
+    assert_eq!(both, Repairs::default().with(Repair::OwnFamily), "each takes the other back");
 }

@@ -3,6 +3,7 @@
 //! In: one frame after the other. Out: events, and at the end a verdict. Finish reasons, sources and signatures are held
 //! until the end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -39,6 +40,8 @@ pub(super) struct Translator {
     before: Option<Usage>,
     /// The refusal of a blocked prompt, and Gemini's reason.
     block: Option<(String, String)>,
+    /// The model that Gemini says answers.
+    pub(super) model_version: Option<String>,
     /// This attempt has sent a frame.
     pub(super) begun: bool,
     /// The error event is out.
@@ -71,6 +74,7 @@ impl Translator {
             latest_usage: String::new(),
             before: None,
             block: None,
+            model_version: None,
             begun: false,
             ended: false,
         }
@@ -137,6 +141,7 @@ impl Translator {
             let version = frame.model_version.map(RawText::decode);
             let model = self.envelope.model.shown(version.as_deref());
             self.writer.open(&id, self.envelope.created_s, model);
+            self.model_version = version.map(Cow::into_owned);
         }
         if let Some(usage) = frame.usage_metadata {
             self.latest_usage.clear();
