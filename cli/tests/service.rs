@@ -135,7 +135,7 @@ fn names_that_another_model_answers_are_warned_of() {
     poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt"]);
     let clean = poolctl.run(&["pool", "models", "prod", "--alias", "new=gemini-3.8-flash", "-o", "json"]);
     assert_eq!(clean.json()["notices"], json!([]), "{clean}");
-    let told = "gemini-3.5-flash is answered and billed as gemini-3.6-flash since 2026-10-08";
+    let told = "gemini-3.5-flash is answered and billed as gemini-3.6-flash from 2026-10-08 on";
     let models = poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash"]);
     assert!(models.stdout.contains(&format!("alias gpt-4o: {told}")), "{models}");
     let health = poolctl.run(&["health"]);

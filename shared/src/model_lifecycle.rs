@@ -82,19 +82,14 @@ impl Announcement {
         }
     }
 
-    fn message(&self, model: &str, now: Timestamp) -> String {
+    fn message(&self, model: &str) -> String {
         let day = Timestamp::from_second(self.at).unwrap_or_default().strftime("%Y-%m-%d").to_string();
-        let past = now.as_second() >= self.at;
         let source = if self.documented { "" } else { " (not confirmed by Google)" };
-        match (self.change, past) {
-            (Change::AnsweredBy(to), true) => {
-                format!("{model} is answered and billed as {to} since {day}{source}")
+        match self.change {
+            Change::AnsweredBy(to) => {
+                format!("{model} is answered and billed as {to} from {day} on{source}")
             }
-            (Change::AnsweredBy(to), false) => {
-                format!("{model} is answered and billed as {to} from {day}{source}")
-            }
-            (Change::Shutdown, true) => format!("{model} was shut down on {day}{source}"),
-            (Change::Shutdown, false) => format!("{model} is shut down on {day}{source}"),
+            Change::Shutdown => format!("the shutdown date of {model} is {day}{source}"),
         }
     }
 }
@@ -116,9 +111,9 @@ pub fn answering_model(name: &str, now: Timestamp) -> Option<&'static str> {
 
 /// Returns what was announced about a model, if anything.
 #[must_use]
-pub fn model_notice(model: &str, now: Timestamp) -> Option<String> {
+pub fn model_notice(model: &str) -> Option<String> {
     let announcement = ANNOUNCEMENTS.iter().find(|announcement| announcement.is_about(model))?;
-    Some(announcement.message(model, now))
+    Some(announcement.message(model))
 }
 
 /// A warning about a model that a pool's settings name.
@@ -135,7 +130,7 @@ pub struct ModelNotice {
 
 /// Returns what was announced about the models that a pool's settings name: allowed models, aliases, fallbacks.
 #[must_use]
-pub fn model_notices(allowed_models: &[String], settings: &PoolSettings, now: Timestamp) -> Vec<ModelNotice> {
+pub fn model_notices(allowed_models: &[String], settings: &PoolSettings) -> Vec<ModelNotice> {
     let suffixes = settings.translation.model_suffixes;
     let allowed = allowed_models.iter().map(|model| ("allowed".to_owned(), model));
     let aliases = settings.aliases.iter().map(|(name, model)| (format!("alias {name}"), model));
@@ -146,7 +141,7 @@ pub fn model_notices(allowed_models: &[String], settings: &PoolSettings, now: Ti
     let named = allowed.chain(aliases).chain(fallbacks);
     let noticed = named.filter_map(|(setting, name)| {
         let model = bare(name, suffixes);
-        let message = model_notice(model, now)?;
+        let message = model_notice(model)?;
         Some(ModelNotice { setting, model: model.to_owned(), message })
     });
     noticed.collect()
@@ -196,21 +191,20 @@ mod tests {
         assert_eq!(answering_model("gemini-3.5-flash", at("2026-10-08T06:59:59Z")), None);
         assert_eq!(answering_model("gemini-2.5-pro", late), None);
         assert_eq!(answering_model("gemini-3.1-flash-lite", late), None);
-        let told = model_notice("gemini-2.5-pro", at("2026-12-01T08:00:00Z")).unwrap();
+        let told = model_notice("gemini-2.5-pro").unwrap();
         assert_eq!(
             told,
-            "gemini-2.5-pro is answered and billed as gemini-3.8-flash since 2026-12-01 (not confirmed by Google)"
+            "gemini-2.5-pro is answered and billed as gemini-3.8-flash from 2026-12-01 on (not confirmed by Google)"
         );
     }
 
     #[test]
     fn the_example_model_is_here_to_stay() {
-        assert_eq!(model_notice(EXAMPLE_MODEL, at("2027-01-01T00:00:00Z")), None);
+        assert_eq!(model_notice(EXAMPLE_MODEL), None);
     }
 
     #[test]
     fn names_alike_are_told_apart() {
-        let now = at("2026-11-30T00:00:00Z");
         for model in [
             "gemini-3.5-flash-lite",
             "gemini-2.5-flash-lite",
@@ -220,22 +214,21 @@ mod tests {
             "gemini-3.1-pro-preview",
             "gemini-*",
         ] {
-            assert_eq!(model_notice(model, now), None, "{model}");
+            assert_eq!(model_notice(model), None, "{model}");
         }
         for (model, sign) in [
-            ("gemini-2.5-flash-image", "was shut down on 2026-10-02"),
-            ("gemini-3.1-flash-lite", "is shut down on 2027-05-07"),
-            ("gemini-3.1-flash-tts-preview", "was shut down on 2026-11-17"),
-            ("imagen-4.0-ultra-generate-001", "was shut down on 2026-08-17"),
-            ("gemini-2.5-flash", "from 2026-12-01 (not confirmed"),
+            ("gemini-2.5-flash-image", "is 2026-10-02"),
+            ("gemini-3.1-flash-lite", "is 2027-05-07"),
+            ("gemini-3.1-flash-tts-preview", "is 2026-11-17"),
+            ("imagen-4.0-ultra-generate-001", "is 2026-08-17"),
+            ("gemini-2.5-flash", "from 2026-12-01 on (not confirmed"),
         ] {
-            assert!(model_notice(model, now).unwrap().contains(sign), "{model}");
+            assert!(model_notice(model).unwrap().contains(sign), "{model}");
         }
     }
 
     #[test]
     fn every_setting_that_names_a_model_is_looked_at() {
-        let now = at("2026-11-30T00:00:00Z");
         let settings: PoolSettings = serde_json::from_str(
             r#"{"aliases":{"gpt-4o":"models/gemini-3.5-flash","new":"gemini-3.8-flash","fast":"gemini-3.7-flash-nothinking:online"},
                 "fallbacks":{"*":["gemini-2.5-pro"],"gemini-3.7-flash":["gemini-3.8-flash"]},
@@ -243,7 +236,7 @@ mod tests {
         )
         .unwrap();
         let allowed = ["gemini-2.5-flash".to_owned(), "gemini-*".to_owned()];
-        let notices = model_notices(&allowed, &settings, now);
+        let notices = model_notices(&allowed, &settings);
         let found: Vec<_> =
             notices.iter().map(|notice| (notice.setting.as_str(), notice.model.as_str())).collect();
         assert_eq!(

@@ -142,7 +142,7 @@ async fn examine(
         }
         Ok(list) => {
             for pool in &list.pools {
-                models(pool, now, findings);
+                models(pool, findings);
                 examine_pool(ctx, client, pool, findings, probe).await;
             }
         }
@@ -212,11 +212,11 @@ fn components(health: &Health, findings: &mut Findings) {
 }
 
 /// Names of models that another model answers, or that end.
-fn models(pool: &Pool, now: Timestamp, findings: &mut Findings) {
+fn models(pool: &Pool, findings: &mut Findings) {
     if !pool.enabled {
         return;
     }
-    for notice in model_notices(&pool.allowed_models, &pool.settings, now) {
+    for notice in model_notices(&pool.allowed_models, &pool.settings) {
         findings.warn(
             &format!("models {}", pool.name),
             format!("{}: {}", notice.setting, notice.message),

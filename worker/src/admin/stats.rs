@@ -119,11 +119,10 @@ impl<H: AdminHost> Context<'_, H> {
     /// depend on it.
     async fn model_notices(&self) -> Vec<PoolModelNotice> {
         let Ok(pools) = self.host.store().pools().await else { return Vec::new() };
-        let now = self.host.clock().now();
         let visible =
             pools.iter().filter(|pool| pool.enabled && self.own_pool().is_none_or(|own| pool.id == *own));
         let notices = visible.flat_map(|pool| {
-            let notices = model_notices(&pool.allowed_models, &pool.settings, now).into_iter();
+            let notices = model_notices(&pool.allowed_models, &pool.settings).into_iter();
             notices.map(|notice| PoolModelNotice { pool: pool.name.clone(), notice })
         });
         notices.take(MAX_MODEL_NOTICES).collect()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use pool_shared::{Pool, PoolModels, PoolUpdate, model_notice, model_notices};
 use serde_json::json;
 
@@ -139,7 +138,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 }
 
 fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {
-    let notices = model_notices(&pool.allowed_models, &pool.settings, Timestamp::now());
+    let notices = model_notices(&pool.allowed_models, &pool.settings);
     let document = json!({
         "pool": pool.id,
         "name": pool.name,
@@ -187,9 +186,8 @@ fn live(list: &PoolModels, view: &View) -> Sheet {
             model.display_name.clone().unwrap_or_default().into(),
         ]);
     }
-    let now = Timestamp::now();
     let notices = list.models.iter().filter(|model| model.allowed);
-    let notices: Vec<String> = notices.filter_map(|model| model_notice(&model.id, now)).collect();
+    let notices: Vec<String> = notices.filter_map(|model| model_notice(&model.id)).collect();
     Sheet::from(table).text(notices.join("\n"))
 }
 
