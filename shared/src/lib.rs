@@ -45,7 +45,7 @@ pub use client_key::{
     ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey,
 };
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
-pub use events::{Event, EventList};
+pub use events::{Event, EventList, EventQuota};
 pub use fetch_media::FetchMedia;
 pub use gemini_key::{GeminiKey, GeminiKeyError};
 pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice};

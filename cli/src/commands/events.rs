@@ -82,7 +82,7 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
         table = table.without_header();
     }
     for event in &list.events {
-        let Event { at, pool, key, model, verdict, message, count } = event;
+        let Event { at, pool, key, model, verdict, message, count, .. } = event;
         table.row([
             view.time(*at).into(),
             pool.to_string().into(),

@@ -178,6 +178,8 @@ pub fn events() -> EventList {
         verdict,
         message: message.to_owned(),
         count: 2,
+        quota: None,
+        client_key: None,
     };
     let events = [
         (-200, 3, AttemptOutcome::Key, "API key not valid. Please pass a valid API key."),

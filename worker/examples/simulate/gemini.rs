@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_worker::gemini::ErrorBody;
 use pool_worker::host::UpstreamError;
-use pool_worker::pool::{Limits, Refusal, Verdict, classify, network_fault, next_quota_day};
+use pool_worker::pool::{Limits, Refusal, Sent, Verdict, classify, network_fault, next_quota_day};
 use serde_json::{Value, json};
 
 use crate::scene::{Fate, KEYS, PROJECTS, Scene, Seeded, Storm, model_name, project_name};
@@ -78,7 +78,8 @@ impl Gemini {
             let text = if random.chance(0.5) { json!([body]) } else { body.clone() }.to_string();
             let body = ErrorBody::parse(text.as_bytes());
             let status = StatusCode::from_u16(status).unwrap_or_default();
-            let refusal = Refusal { status, retry_after: None, body: &body };
+            let sent = Sent::default();
+            let refusal = Refusal { status, retry_after: None, body: &body, sent: Some(&sent) };
             Err(Box::new(classify(
                 &refusal,
                 scene.at(call.ms),

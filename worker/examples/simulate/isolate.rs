@@ -92,7 +92,9 @@ impl Judge {
 fn agrees(condition: Condition, fate: Fate) -> bool {
     match condition {
         Condition::Healthy => true,
-        Condition::Suspect | Condition::Invalid => fate == Fate::Invalid,
+        // What a text alone says is only a suspicion at first.
+        Condition::Suspect => matches!(fate, Fate::Invalid | Fate::Leaked),
+        Condition::Invalid => fate == Fate::Invalid,
         Condition::Leaked => fate == Fate::Leaked,
         Condition::Suspended => fate == Fate::Suspended,
         Condition::Blocked(_) => fate == Fate::Blocked,

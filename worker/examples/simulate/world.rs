@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::mem;
+use std::time::Duration;
 
 use pool_worker::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
 
@@ -193,7 +194,15 @@ impl World {
                 self.end(number, None);
             }
             Err(verdict) => {
-                isolate.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), now);
+                let changed = isolate.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), now);
+                if let Some(key) = self.scene.keys.get(index).filter(|_| changed && verdict.needs_probe()) {
+                    // The probe that follows at once hears the same: only dead keys are refused like this.
+                    let later = now + Duration::from_millis(1);
+                    let probe = verdict.as_ref().clone().of_own_words();
+                    if let Some(lease) = isolate.runtime.check(&key.id, "", Cost::default(), now) {
+                        isolate.runtime.finish(&lease, &AttemptEnd::Refused(&probe), later);
+                    }
+                }
                 request.plan.refused(&verdict);
                 self.ask(number, ms);
             }

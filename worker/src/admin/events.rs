@@ -87,6 +87,8 @@ mod tests {
             verdict: AttemptOutcome::Key,
             message: String::new(),
             count: 1,
+            quota: None,
+            client_key: None,
         };
         let numbered = |(index, at)| (last - times.len() as u64 + 1 + index as u64, event(at));
         Given { events: times.iter().enumerate().map(numbered).collect(), last }

@@ -144,6 +144,7 @@ const fn verdict_of(cause: Cause) -> KeyVerdict {
             KeyVerdict::Limited
         }
         Cause::NewUsers
+        | Cause::NoAccess
         | Cause::Overloaded
         | Cause::Internal
         | Cause::Deadline

@@ -96,6 +96,8 @@ impl<'a, H: Host> Attempts<'a, H> {
                         verdict: AttemptOutcome::Key,
                         message: error.to_string(),
                         count: 1,
+                        quota: None,
+                        client_key: None,
                     });
                     continue;
                 }
@@ -264,6 +266,8 @@ impl AttemptRecord {
                 verdict: outcome,
                 message,
                 count: 1,
+                quota: None,
+                client_key: None,
             });
         }
         self.count(outcome, usage);
@@ -341,7 +345,8 @@ const fn outcome_of(cause: Cause) -> AttemptOutcome {
         | Cause::DayQuota
         | Cause::NoQuota
         | Cause::Burst
-        | Cause::NewUsers => AttemptOutcome::Quota,
+        | Cause::NewUsers
+        | Cause::NoAccess => AttemptOutcome::Quota,
         Cause::Overloaded | Cause::Internal | Cause::Deadline => AttemptOutcome::Model,
         Cause::SoftFailure => AttemptOutcome::SoftFailure,
         Cause::Location => AttemptOutcome::Egress,

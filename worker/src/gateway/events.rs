@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::attempts::AttemptRecord;
-use super::chat::{Continuation, OwnSignatures, error_in_stream, malformed_stream, soft_failure, truncated};
-use super::exchange::{IDLE_TIMEOUT, next_chunk, open};
+use super::chat::{Continuation, OwnSignatures, malformed_stream, soft_failure, truncated};
+use super::exchange::{IDLE_TIMEOUT, error_in_answer, next_chunk, open};
 use crate::host::{Clock, Host, Upstream, UpstreamError};
 use crate::pool::{Verdict, network_fault};
 use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
@@ -90,7 +90,7 @@ impl<H: Host> Source<H> {
         self.silent_for = Duration::ZERO;
         match self.stream.push(chunk, out) {
             Ok(()) => return Some(self),
-            Err(StreamFault::Upstream(error)) => self.fail(host, error_in_stream(host, &error), out),
+            Err(StreamFault::Upstream(error)) => self.fail(host, error_in_answer(host, &error, None), out),
             Err(fault) => self.fail(host, malformed_stream(&fault), out),
         }
         None
@@ -130,7 +130,7 @@ impl<H: Host> Source<H> {
             StreamEnd::Complete(_) => self.record.succeeded(&self.stream.call_usage(), host),
             // The stream itself has told the client.
             StreamEnd::Truncated => drop(self.record.failed(truncated(), &usage, host)),
-            StreamEnd::Upstream(error) => self.fail(host, error_in_stream(host, &error), out),
+            StreamEnd::Upstream(error) => self.fail(host, error_in_answer(host, &error, None), out),
             StreamEnd::SoftFailure(reason) => {
                 self.fail(host, soft_failure(AnswerError { reason, usage }), out);
             }

@@ -7,12 +7,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
+use memchr::memmem;
 
 use crate::gemini::ErrorBody;
 use crate::host::{
     Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
-use crate::pool::{Refusal, Verdict, classify, network_fault};
+use crate::pool::{Refusal, Sent, Verdict, classify, network_fault};
 
 /// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
 const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
@@ -29,7 +31,13 @@ type Body<H> = <<H as Host>::Upstream as Upstream>::Body;
 
 /// Sends a request and waits for a success's headers.
 pub(super) async fn open<H: Host>(host: &H, request: UpstreamRequest) -> Result<Body<H>, Verdict> {
-    success(host, send(host, request).await?).await
+    let sent = sent(&request);
+    success(host, send(host, request).await?, &sent).await
+}
+
+/// What an error that responds to a request may repeat.
+pub(super) fn sent(request: &UpstreamRequest) -> Sent {
+    Sent::new(request.path.clone(), request.body.clone().unwrap_or_default())
 }
 
 /// Sends a request and waits for the headers of its answer, whatever it is.
@@ -45,10 +53,15 @@ pub(super) async fn send<H: Host>(
 /// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
 /// and each limit is a timer, which is dear on Workers.
 pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
+    let sent = sent(&request);
     let answer = pin!(async {
         let response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
-        let mut body = success(host, response).await?;
-        body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))
+        let mut body = success(host, response, &sent).await?;
+        let body = body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))?;
+        match error_in(&body) {
+            Some(error) => Err(error_in_answer(host, &error, Some(&sent))),
+            None => Ok(body),
+        }
     });
     match host.clock().within(WHOLE_TIMEOUT, answer).await {
         Some(answer) => answer,
@@ -56,22 +69,43 @@ pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result
     }
 }
 
-async fn success<H: Host>(host: &H, response: UpstreamResponse<Body<H>>) -> Result<Body<H>, Verdict> {
-    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response).await.0) }
+async fn success<H: Host>(
+    host: &H,
+    response: UpstreamResponse<Body<H>>,
+    sent: &Sent,
+) -> Result<Body<H>, Verdict> {
+    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response, sent).await.0) }
+}
+
+/// The error object that stands in the body of a success in place of a response.
+fn error_in(body: &[u8]) -> Option<ErrorBody> {
+    // Nearly no response has the word as a name, which is found faster than the JSON is read.
+    memmem::find(body, b"\"error\"").and_then(|_| ErrorBody::find(body)).filter(|error| error.is_error)
+}
+
+/// An error that Gemini sent in the body of a success means what it would mean as a status.
+pub(super) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
+    let status = error.http_status().and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let refusal = Refusal { status, retry_after: None, body: error, sent };
+    classify(&refusal, host.clock().now(), host.random().next_u64())
 }
 
 /// What an answer other than a success means, and its body, unless that broke off or is too long.
 pub(super) async fn refusal<H: Host>(
     host: &H,
     response: UpstreamResponse<impl UpstreamBody>,
+    sent: &Sent,
 ) -> (Verdict, Option<Bytes>) {
     let UpstreamResponse { status, retry_after, mut body, .. } = response;
     let whole = host.clock().within(WHOLE_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
     // One that broke off is judged by its status.
     let whole = whole.and_then(Result::ok);
     let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
-    let refusal = Refusal { status, retry_after, body: &body };
-    (classify(&refusal, host.clock().now(), host.random().next_u64()), whole)
+    let now = host.clock().now();
+    let retry_after = retry_after.map(|retry_after| retry_after.from(now));
+    let refusal = Refusal { status, retry_after, body: &body, sent: Some(sent) };
+    (classify(&refusal, now, host.random().next_u64()), whole)
 }
 
 /// The next piece of an answer, or a timeout when none comes for `idle`.

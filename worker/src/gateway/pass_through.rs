@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::attempts::{Attempt, Attempts, Mark, Outbound};
 use super::authenticate::presented_key;
 use super::estimate::estimated_tokens;
-use super::exchange::{refusal, send};
+use super::exchange::{refusal, send, sent};
 use super::routes::{Asked, Language, Passed};
 use super::{Context, models};
 use crate::gemini::ModelId;
@@ -31,7 +31,19 @@ use crate::translate::Usage;
 
 /// Query parameters that never go on: what could be a credential, and what would stand for headers or a method
 /// (<https://cloud.google.com/apis/docs/system-parameters>).
-const WITHHELD: [&str; 6] = ["key", "$key", "access_token", "oauth_token", "$httpHeaders", "$httpMethod"];
+const WITHHELD: [&str; 10] = [
+    "key",
+    "$key",
+    "access_token",
+    "bearer_token",
+    "oauth_token",
+    "$httpHeaders",
+    "$httpMethod",
+    // Whose account is charged: a project that the key may not use makes Google refuse the key.
+    "userProject",
+    "$userProject",
+    "quotaUser",
+];
 
 /// A request that may be passed on.
 pub(super) struct PassThrough<'a, H> {
@@ -141,6 +153,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
                 record.not_counted();
             }
             let request = self.request(&outbound, path, body.clone());
+            let sent = sent(&request);
             let (verdict, refused) = match send(host, request).await {
                 Ok(response) if response.status.is_success() => {
                     record.received(host.clock().now());
@@ -149,7 +162,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
                 }
                 Ok(response) => {
                     let (status, content_type) = (response.status, response.content_type.clone());
-                    let (verdict, body) = refusal(host, response).await;
+                    let (verdict, body) = refusal(host, response, &sent).await;
                     (verdict, body.map(|body| Refused { status, content_type, body }))
                 }
                 Err(verdict) => (verdict, None),

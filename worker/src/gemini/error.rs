@@ -23,8 +23,14 @@ pub struct ErrorBody {
     pub consumer: Option<String>,
     /// Every violation of every `google.rpc.QuotaFailure`.
     pub violations: Vec<Violation>,
-    /// How long to wait: the longest of what `google.rpc.RetryInfo` and the message say.
+    /// How long to wait, from `google.rpc.RetryInfo`.
     pub retry_delay_ms: Option<u64>,
+    /// How long to wait, from the last sentence of the message (`Please retry in 51.38s.`).
+    pub retry_text_ms: Option<u64>,
+    /// Whether the body is JSON with an `error` object.
+    pub is_error: bool,
+    /// Whether a `google.rpc.BadRequest` is among the details. Such an error quotes the request.
+    pub field_violations: bool,
 }
 
 /// One `google.rpc.ErrorInfo`.
@@ -45,13 +51,54 @@ pub struct Violation {
     pub quota_metric: String,
     /// `10`; `0` means that the model has no such tier.
     pub quota_value: String,
+    /// `gemini-3.5-flash`
+    pub model: String,
 }
 
 /// More than any real error has; what is beyond is not read.
 const LONGEST_BODY: usize = 256 * 1024;
 /// Of a body that is no JSON, so much is kept as the message.
-const LONGEST_SNIPPET: usize = 300;
+const LONGEST_SNIPPET: usize = 1_000;
 const MOST_DETAILS: usize = 64;
+
+/// Google's canonical status names (`google/rpc/code.proto`) and the string codes of the Interactions API
+/// (<https://ai.google.dev/gemini-api/docs/api-errors>), with the HTTP status and the canonical name of each.
+const STATUS_NAMES: [(&str, u16, &str); 34] = [
+    ("INVALID_ARGUMENT", 400, "INVALID_ARGUMENT"),
+    ("FAILED_PRECONDITION", 400, "FAILED_PRECONDITION"),
+    ("OUT_OF_RANGE", 400, "OUT_OF_RANGE"),
+    ("UNAUTHENTICATED", 401, "UNAUTHENTICATED"),
+    ("PERMISSION_DENIED", 403, "PERMISSION_DENIED"),
+    ("NOT_FOUND", 404, "NOT_FOUND"),
+    ("ABORTED", 409, "ABORTED"),
+    ("ALREADY_EXISTS", 409, "ALREADY_EXISTS"),
+    ("RESOURCE_EXHAUSTED", 429, "RESOURCE_EXHAUSTED"),
+    ("CANCELLED", 499, "CANCELLED"),
+    ("INTERNAL", 500, "INTERNAL"),
+    ("UNKNOWN", 500, "UNKNOWN"),
+    ("DATA_LOSS", 500, "DATA_LOSS"),
+    ("UNIMPLEMENTED", 501, "UNIMPLEMENTED"),
+    ("UNAVAILABLE", 503, "UNAVAILABLE"),
+    ("DEADLINE_EXCEEDED", 504, "DEADLINE_EXCEEDED"),
+    ("invalid_request", 400, "INVALID_ARGUMENT"),
+    ("invalid_argument", 400, "INVALID_ARGUMENT"),
+    ("parameter_unknown", 400, "INVALID_ARGUMENT"),
+    ("failed_precondition", 400, "FAILED_PRECONDITION"),
+    ("authentication", 401, "UNAUTHENTICATED"),
+    ("payment_required", 402, "RESOURCE_EXHAUSTED"),
+    ("permission_denied", 403, "PERMISSION_DENIED"),
+    ("not_found", 404, "NOT_FOUND"),
+    ("model_not_found", 404, "NOT_FOUND"),
+    ("out_of_range", 416, "OUT_OF_RANGE"),
+    ("rate_limit_exceeded", 429, "RESOURCE_EXHAUSTED"),
+    ("quota_exceeded", 429, "RESOURCE_EXHAUSTED"),
+    ("cancelled", 499, "CANCELLED"),
+    ("internal", 500, "INTERNAL"),
+    ("internal_error", 500, "INTERNAL"),
+    ("unimplemented", 501, "UNIMPLEMENTED"),
+    ("unavailable", 503, "UNAVAILABLE"),
+    ("deadline_exceeded", 504, "DEADLINE_EXCEEDED"),
+];
 
 impl ErrorBody {
     /// Reads an error: an object, an array of one, HTML, a piece of either, or nothing.
@@ -64,6 +111,30 @@ impl ErrorBody {
         }
     }
 
+    /// Returns Google's canonical status name, also where the error has a string code of the Interactions API; `""`
+    /// where it has neither.
+    #[must_use]
+    pub fn status_name(&self) -> &'static str {
+        self.known_status().map_or("", |(_, _, name)| name)
+    }
+
+    /// Returns `true` if the body has the shape of Google's errors: an `error` object with a status name of Google's.
+    #[must_use]
+    pub fn is_google(&self) -> bool {
+        self.is_error && self.known_status().is_some()
+    }
+
+    /// Returns the HTTP status that belongs to the error, where its own code or status name tells it.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        let named = || self.known_status().map(|(_, status, _)| *status);
+        self.code.filter(|code| (400..600).contains(code)).or_else(named)
+    }
+
+    fn known_status(&self) -> Option<&'static (&'static str, u16, &'static str)> {
+        STATUS_NAMES.iter().find(|(word, ..)| *word == self.status)
+    }
+
     /// Whether these bytes are JSON that holds an error, be it one alone or in an array.
     #[must_use]
     pub fn find(body: &[u8]) -> Option<Self> {
@@ -74,6 +145,7 @@ impl ErrorBody {
 
     fn from_value(value: &Value) -> Self {
         let value = unwrap(value);
+        let is_error = value.get("error").is_some_and(Value::is_object);
         let error = value.get("error").unwrap_or(value);
         if let Value::String(message) = error {
             return Self { message: redact_keys(message), ..Self::default() };
@@ -82,9 +154,10 @@ impl ErrorBody {
             code: error.get("code").and_then(number).and_then(|code| u16::try_from(code).ok()),
             status: [error.get("status"), error.get("code")].into_iter().find_map(word).unwrap_or_default(),
             message: redact_keys(&word(error.get("message")).unwrap_or_default()),
+            is_error,
             ..Self::default()
         };
-        body.retry_delay_ms = delay_in_text(&body.message);
+        body.retry_text_ms = delay_in_text(&body.message);
         for detail in error.get("details").and_then(Value::as_array).into_iter().flatten().take(MOST_DETAILS)
         {
             body.read_detail(detail);
@@ -107,11 +180,17 @@ impl ErrorBody {
                     quota_id: field("quotaId"),
                     quota_metric: field("quotaMetric"),
                     quota_value: field("quotaValue"),
+                    model: violation
+                        .get("quotaDimensions")
+                        .and_then(|dimensions| word(dimensions.get("model")))
+                        .unwrap_or_default(),
                 }
             }));
         } else if kind.ends_with("google.rpc.RetryInfo") {
             let delay = detail.get("retryDelay").and_then(scalar).and_then(|delay| duration_ms(&delay));
             self.retry_delay_ms = self.retry_delay_ms.max(delay);
+        } else if kind.ends_with("google.rpc.BadRequest") || detail.get("fieldViolations").is_some() {
+            self.field_violations = true;
         }
     }
 }
@@ -160,12 +239,15 @@ fn snippet(body: &[u8]) -> String {
     redact_keys(&words.join(" ")).chars().take(LONGEST_SNIPPET).collect()
 }
 
-/// The delay in "Please retry in 51.38s." and the like.
+/// The delay in "Please retry in 51.38s.", where that is the last sentence of a message: what stands elsewhere may be
+/// quoted.
 fn delay_in_text(message: &str) -> Option<u64> {
-    let start = message.to_ascii_lowercase().find("retry in ")? + "retry in ".len();
-    let rest = message.get(start..)?;
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len());
-    duration_ms(rest.get(..end)?.trim_end_matches('.'))
+    const BEGINS: &str = "please retry in ";
+    let lower = message.trim_end().to_ascii_lowercase();
+    let start = lower.rfind(BEGINS)?;
+    let is_sentence = lower.get(..start)?.trim_end_matches(' ').ends_with(['.', '\n']) || start == 0;
+    let delay = lower.get(start + BEGINS.len()..)?;
+    duration_ms(delay.strip_suffix('.').unwrap_or(delay)).filter(|_| is_sentence)
 }
 
 /// Milliseconds, rounded up, of `14s`, `0.5s`, `14.123456789s`, `742.5ms`, `1h2m3s`.

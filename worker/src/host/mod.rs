@@ -227,7 +227,7 @@ pub struct UpstreamResponse<B> {
     /// Its `content-type`.
     pub content_type: Option<HeaderValue>,
     /// How long it asks to wait, in its `retry-after`.
-    pub retry_after: Option<Duration>,
+    pub retry_after: Option<RetryAfter>,
     /// Its body.
     pub body: B,
 }
@@ -266,10 +266,38 @@ pub struct MediaResponse<B> {
     pub body: B,
 }
 
-/// Reads a `retry-after` in seconds, the only form that Google sends.
+/// When a `retry-after` says to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After this time.
+    In(Duration),
+    /// At this time.
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    /// Returns how long that is from `now`.
+    #[must_use]
+    pub fn from(self, now: Timestamp) -> Duration {
+        match self {
+            Self::In(duration) => duration,
+            Self::At(time) if time > now => time.duration_since(now).unsigned_abs(),
+            Self::At(_) => Duration::ZERO,
+        }
+    }
+}
+
+/// Reads a `retry-after`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
 #[must_use]
-pub fn retry_after(header: Option<&str>) -> Option<Duration> {
-    header?.trim().parse().ok().map(Duration::from_secs)
+pub fn retry_after(header: Option<&str>) -> Option<RetryAfter> {
+    let header = header?.trim();
+    if let Ok(seconds) = header.parse() {
+        return Some(RetryAfter::In(Duration::from_secs(seconds)));
+    }
+    let date = httpdate::parse_http_date(header).ok()?;
+    let since_epoch = date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    let seconds = i64::try_from(since_epoch.as_secs()).ok()?;
+    Timestamp::from_second(seconds).ok().map(RetryAfter::At)
 }
 
 /// Gemini could not be reached or the connection broke. Never blames a key.
@@ -343,4 +371,31 @@ pub enum IncomingBodyError {
     /// The client went away.
     #[error("the body ended early")]
     Broken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_after_is_seconds_or_a_date() {
+        let now = Timestamp::from_second(784_111_777).unwrap();
+        for (header, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("1.5", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let wait = retry_after(Some(header)).map(|retry_after| retry_after.from(now));
+            assert_eq!(wait, seconds.map(Duration::from_secs), "{header}");
+        }
+        assert_eq!(retry_after(None), None);
+    }
 }

@@ -101,6 +101,8 @@ pub enum CoolingReason {
     Burst,
     /// The model is closed to new users and the key's project is one.
     NewUsers,
+    /// The key's project has no access to the model, which exists for other keys.
+    NoAccess,
 }
 
 impl CoolingReason {

@@ -140,6 +140,13 @@ impl Members {
         self.project_standings.get(&project)
     }
 
+    /// When Gemini last said something of a key or of its project.
+    pub(super) fn heard_at(&self, key: usize) -> Timestamp {
+        let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
+        let standings = [self.key_standings.get(&key), project];
+        standings.into_iter().flatten().map(|standing| standing.heard_at).max().unwrap_or(Timestamp::MIN)
+    }
+
     /// How a key stands, to be changed.
     pub(super) fn key_standing_mut(&mut self, key: usize) -> &mut Standing {
         self.key_standings.entry(key).or_default()

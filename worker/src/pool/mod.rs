@@ -36,4 +36,6 @@ pub use runtime::{AttemptEnd, KeyState, Lease, Pick, PickRequest, Runtime};
 pub use runtimes::Runtimes;
 pub use snapshot::{Snapshot, SnapshotKey};
 pub use standing::Condition;
-pub use verdict::{BlockReason, Cause, Fault, Refusal, Retry, Verdict, classify, network_fault};
+pub use verdict::{
+    BlockReason, Cause, Evidence, Fault, Note, Refusal, Retry, Sent, Verdict, classify, network_fault,
+};

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::verdict::{BlockReason, Cause};
 
+/// How often a key in a final state is checked.
+const DAILY: Duration = Duration::from_hours(24);
+/// How long a key is not selected whose verdict rests on text alone. A probe decides sooner.
+const SUSPICION: Duration = Duration::from_secs(8);
+
 /// How a key or project stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +38,11 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Returns `true` for states that only an operator or Google can end: they are rechecked after all others.
+    pub(super) const fn is_final(self) -> bool {
+        matches!(self, Self::Invalid | Self::Leaked | Self::Suspended)
+    }
+
     /// What a refusal says of the key or project as such.
     pub(super) const fn from_cause(cause: Cause) -> Option<Self> {
         Some(match cause {
@@ -45,15 +55,15 @@ impl Condition {
         })
     }
 
-    /// After how long it is tried again for the first time, and the longest time between two tries;
-    /// none where nothing can heal.
+    /// After how long it is tried again for the first time, and the longest time between two tries.
     const fn schedule(self) -> Option<(Duration, Duration)> {
         Some(match self {
             Self::Suspect => (Duration::from_mins(10), Duration::from_mins(10)),
             Self::Billing => (Duration::from_hours(1), Duration::from_hours(6)),
             Self::Blocked(_) => (Duration::from_hours(1), Duration::from_hours(24)),
-            Self::Suspended => (Duration::from_hours(24), Duration::from_hours(24 * 7)),
-            Self::Healthy | Self::Invalid | Self::Leaked => return None,
+            // No state is permanent by mistake.
+            Self::Suspended | Self::Invalid | Self::Leaked => (DAILY, DAILY),
+            Self::Healthy => return None,
         })
     }
 }
@@ -121,6 +131,23 @@ impl Standing {
         true
     }
 
+    /// Makes a healthy key suspect for some seconds, for an error whose text alone speaks against it. It never says more
+    /// of a key that is suspect or worse already. Returns `true` if something changed.
+    pub(super) fn suspect(&mut self, message: &str, began: Timestamp, now: Timestamp) -> bool {
+        let expired = self.condition == Condition::Suspect && self.blocked_until(now).is_none();
+        if began <= self.heard_at || !(self.condition == Condition::Healthy || expired) {
+            return false;
+        }
+        *self = Self {
+            condition: Condition::Suspect,
+            message: message.to_owned(),
+            heard_at: now,
+            next_check: now.checked_add(SUSPICION).ok(),
+            checks: 0,
+        };
+        true
+    }
+
     /// Takes in a success of an attempt that began at `began`. True: it healed.
     pub(super) fn accept(&mut self, began: Timestamp, now: Timestamp) -> bool {
         if self.condition == Condition::Healthy || began <= self.heard_at {
@@ -157,8 +184,40 @@ mod tests {
         assert_eq!(standing.blocked_until(at(2)), Some(at(601)));
         assert_eq!(standing.blocked_until(at(601)), None);
         assert!(standing.refuse(Condition::Suspect, "x", at(601), at(602)));
-        assert_eq!((standing.condition, standing.next_check), (Condition::Invalid, None));
+        assert_eq!((standing.condition, standing.next_check), (Condition::Invalid, Some(at(602 + 86_400))));
         assert_eq!(standing.blocked_until(at(1_000_000)), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_suspicion_lasts_for_seconds_and_no_number_of_them_convicts() {
+        let mut standing = Standing::default();
+        let mut now = 0;
+        for _ in 0..10 {
+            assert!(standing.suspect("x", at(now), at(now + 1)));
+            assert!(!standing.suspect("x", at(now + 2), at(now + 3)), "it is suspect already");
+            assert_eq!(standing.condition, Condition::Suspect);
+            assert_eq!(standing.blocked_until(at(now + 9)), None);
+            now += 10;
+        }
+        // What the probe says is believed.
+        assert!(standing.refuse(Condition::Leaked, "x", at(now), at(now)));
+        assert!(!standing.suspect("x", at(now + 1), at(now + 1)));
+        assert_eq!(standing.condition, Condition::Leaked);
+        assert!(standing.accept(at(now + 86_400), at(now + 86_401)));
+    }
+
+    #[test]
+    fn final_states_are_checked_daily() {
+        for condition in [Condition::Leaked, Condition::Suspended] {
+            let mut standing = Standing::default();
+            let mut now = at(0);
+            for _ in 0..5 {
+                standing.refuse(condition, "x", now, now);
+                let next = standing.next_check.unwrap();
+                assert_eq!(next.duration_since(now).as_hours(), 24, "{condition:?}");
+                now = next;
+            }
+        }
     }
 
     #[test]

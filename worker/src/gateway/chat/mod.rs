@@ -20,7 +20,7 @@ pub use repairs::RepairMemory;
 pub use signatures::SignatureMemory;
 
 pub(super) use signatures::OwnSignatures;
-pub(super) use stream::{Continuation, error_in_stream, malformed_stream, truncated};
+pub(super) use stream::{Continuation, malformed_stream, truncated};
 pub(super) use whole::soft_failure;
 
 use run::Run;

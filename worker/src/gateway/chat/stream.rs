@@ -1,18 +1,16 @@
 //! An answer that comes piece by piece.
 
 use bytes::Bytes;
-use http::StatusCode;
 
 use super::super::attempts::{Attempt, Outbound};
 use super::super::calls::Calls;
 use super::super::events::{EventStream, Source};
-use super::super::exchange::{IDLE_TIMEOUT, next_chunk, open};
+use super::super::exchange::{IDLE_TIMEOUT, error_in_answer, next_chunk, open, sent};
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
-use crate::gemini::ErrorBody;
-use crate::host::{Clock, Host, Random, Upstream, UpstreamRequest};
+use crate::host::{Clock, Host, Upstream, UpstreamRequest};
 use crate::openai::ApiError;
-use crate::pool::{Cause, Refusal, Verdict, classify, network_fault};
+use crate::pool::{Cause, Verdict, network_fault};
 use crate::reply::Reply;
 use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage, resumed_body};
 
@@ -90,6 +88,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     ) -> Result<Opened<H>, (Verdict, Usage)> {
         let host = self.context.host;
         let no_usage = |verdict| (verdict, Usage::default());
+        let sent = sent(&request);
         let mut body = open(host, request).await.map_err(no_usage)?;
         let mut stream = Box::new(ChatStream::new(call.context.clone(), self.envelope.clone()));
         let mut first = Vec::new();
@@ -106,7 +105,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 let usage = stream.usage();
                 return match end {
                     StreamEnd::Complete(_) => Ok(Opened::Complete { events: first.into(), stream }),
-                    StreamEnd::Upstream(error) => Err((error_in_stream(host, &error), usage)),
+                    StreamEnd::Upstream(error) => Err((error_in_answer(host, &error, Some(&sent)), usage)),
                     StreamEnd::Truncated => Err((truncated(), usage)),
                     StreamEnd::SoftFailure(reason) => {
                         Err((soft_failure(AnswerError { reason, usage }), usage))
@@ -120,20 +119,12 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 }
                 Ok(()) => {}
                 Err(StreamFault::Upstream(error)) => {
-                    return Err((error_in_stream(host, &error), stream.usage()));
+                    return Err((error_in_answer(host, &error, Some(&sent)), stream.usage()));
                 }
                 Err(fault) => return Err((malformed_stream(&fault), stream.usage())),
             }
         }
     }
-}
-
-/// An error that Gemini sent inside a stream means what it would mean as a status.
-pub(in crate::gateway) fn error_in_stream<H: Host>(host: &H, error: &ErrorBody) -> Verdict {
-    let status = error.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let refusal = Refusal { status, retry_after: None, body: error };
-    classify(&refusal, host.clock().now(), host.random().next_u64())
 }
 
 pub(in crate::gateway) fn malformed_stream(fault: &StreamFault) -> Verdict {

@@ -25,7 +25,7 @@ fn durations_of_every_form() {
 #[test]
 fn a_quota_error_tells_everything() {
     let body = br#"[{"error":{"code":429,"message":"You exceeded your current quota. Please retry in 51.38s.","status":"RESOURCE_EXHAUSTED","details":[
-        {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaMetric":"m","quotaId":"GenerateRequestsPerDay","quotaValue":"0"},{"quotaId":"B","quotaValue":5}]},
+        {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaMetric":"m","quotaId":"GenerateRequestsPerDay","quotaValue":"0","quotaDimensions":{"model":"x"}},{"quotaId":"B","quotaValue":5}]},
         {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED","domain":"googleapis.com","metadata":{"consumer":"projects/12"}},
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"38.9s"},
         "odd", null]}}]"#;
@@ -45,26 +45,70 @@ fn a_quota_error_tells_everything() {
                 Violation {
                     quota_id: "GenerateRequestsPerDay".into(),
                     quota_metric: "m".into(),
-                    quota_value: "0".into()
+                    quota_value: "0".into(),
+                    model: "x".into(),
                 },
-                Violation { quota_id: "B".into(), quota_metric: String::new(), quota_value: "5".into() },
+                Violation { quota_id: "B".into(), quota_value: "5".into(), ..Violation::default() },
             ],
-            retry_delay_ms: Some(51_380),
+            retry_delay_ms: Some(38_900),
+            retry_text_ms: Some(51_380),
+            is_error: true,
+            field_violations: false,
         }
     );
     assert_eq!(ErrorBody::find(body), Some(error));
 }
 
 #[test]
-fn the_message_alone_may_tell_the_delay() {
+fn the_last_sentence_of_a_message_may_tell_the_delay_and_nothing_else_of_it() {
     for (message, expected) in [
         ("Please retry in 742.5ms.", Some(743)),
-        ("please RETRY IN 1h2m3s, thanks", Some(3_723_000)),
-        ("retry in a while", None),
-        ("\u{130} retry in 5s", Some(5000)),
+        ("Too many. please RETRY IN 1h2m3s", Some(3_723_000)),
+        ("Too many.\nPlease retry in 5s.", Some(5_000)),
+        ("Please retry in a while", None),
+        ("Please retry in 5s, thanks", None),
+        ("Unknown name \"x. Please retry in 24h\": no such field", None),
+        ("Unknown value: please retry in 24h", None),
+        ("\u{130} retry in 5s", None),
     ] {
         let body = serde_json::json!({"error": {"message": message}}).to_string();
-        assert_eq!(ErrorBody::parse(body.as_bytes()).retry_delay_ms, expected, "{message}");
+        let error = ErrorBody::parse(body.as_bytes());
+        assert_eq!((error.retry_text_ms, error.retry_delay_ms), (expected, None), "{message}");
+    }
+}
+
+#[test]
+fn string_codes_of_the_interactions_api_have_a_status() {
+    for (code, status, name) in [
+        ("failed_precondition", 400, "FAILED_PRECONDITION"),
+        ("parameter_unknown", 400, "INVALID_ARGUMENT"),
+        ("authentication", 401, "UNAUTHENTICATED"),
+        ("payment_required", 402, "RESOURCE_EXHAUSTED"),
+        ("permission_denied", 403, "PERMISSION_DENIED"),
+        ("rate_limit_exceeded", 429, "RESOURCE_EXHAUSTED"),
+    ] {
+        let body = serde_json::json!({"error": {"code": code, "message": "x"}}).to_string();
+        let error = ErrorBody::parse(body.as_bytes());
+        assert_eq!((error.http_status(), error.status_name()), (Some(status), name), "{code}");
+        assert!(error.is_google(), "{code}");
+    }
+    let event = br#"{"event_type":"error","error":{"code":"payment_required","message":"x"}}"#;
+    assert_eq!(ErrorBody::find(event).and_then(|error| error.http_status()), Some(402));
+}
+
+#[test]
+fn only_an_error_object_with_a_status_of_google_s_has_its_shape() {
+    for (body, shape) in [
+        (r#"{"error":{"code":403,"message":"x","status":"PERMISSION_DENIED"}}"#, true),
+        (r#"[{"error":{"code":403,"message":"x","status":"PERMISSION_DENIED"}}]"#, true),
+        (r#"{"error":{"code":"permission_denied","message":"x"}}"#, true),
+        (r#"{"error":{"code":403,"message":"blocked by the proxy"}}"#, false),
+        (r#"{"error":"PERMISSION_DENIED"}"#, false),
+        (r#"{"status":"PERMISSION_DENIED","message":"x"}"#, false),
+        ("<html>PERMISSION_DENIED", false),
+        ("", false),
+    ] {
+        assert_eq!(ErrorBody::parse(body.as_bytes()).is_google(), shape, "{body}");
     }
 }
 

@@ -38,6 +38,8 @@ fn event(key: &str) -> Event {
         verdict: AttemptOutcome::Quota,
         message: "spent".to_owned(),
         count: 1,
+        quota: None,
+        client_key: None,
     }
 }
 

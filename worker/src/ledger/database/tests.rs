@@ -185,6 +185,8 @@ fn event(message: &str) -> Event {
         verdict: AttemptOutcome::Key,
         message: message.to_owned(),
         count: 1,
+        quota: None,
+        client_key: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A key is in the trees as long as it is usable for the model; it leaves them on a cooldown and comes
 //! back from a heap ordered by time. So a choice never looks at a key that rests, and costs O(log n).
 
+mod access;
 mod choose;
 
 use std::cmp::Reverse;
@@ -16,6 +17,7 @@ use super::circuit::Circuit;
 use super::learnt::CoolingReason;
 use super::members::Members;
 use super::weight_tree::WeightTree;
+use access::Access;
 
 pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
 
@@ -42,6 +44,8 @@ pub(in crate::pool) struct Lane {
     counted_out: BTreeSet<usize>,
     pub(in crate::pool) circuit: Circuit,
     bursting: Vec<usize>,
+    /// Which keys the model has answered.
+    pub(in crate::pool) access: Access,
     exhausted: Option<(Timestamp, Exhausted)>,
     pub(in crate::pool) used_at: Timestamp,
 }
@@ -76,6 +80,7 @@ impl Lane {
             counted_out: BTreeSet::new(),
             circuit: Circuit::default(),
             bursting: Vec::new(),
+            access: Access::default(),
             exhausted: None,
             used_at: now,
         };
@@ -124,6 +129,7 @@ impl Lane {
         }
         self.counted_out.clear();
         self.bursting.clear();
+        self.access.move_to(key);
         self.lay_out(members, now);
     }
 

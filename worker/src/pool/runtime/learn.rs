@@ -11,12 +11,16 @@ use crate::pool::standing::{Condition, Standing};
 use crate::pool::verdict::{Cause, Fault, Verdict};
 
 impl Runtime {
-    /// Takes a lease back and learns from how its attempt ended.
-    pub fn finish(&mut self, lease: &Lease, end: &AttemptEnd, now: Timestamp) {
+    /// Takes a lease back and learns from how its attempt ended. Returns `true` if an error changed the health of the key
+    /// or of its project.
+    pub fn finish(&mut self, lease: &Lease, end: &AttemptEnd, now: Timestamp) -> bool {
         // One that was taken for lost is looked for by its id.
-        let Some(key) = self.take_back(lease).or_else(|| self.members.find(&lease.key)) else { return };
+        let Some(key) = self.take_back(lease).or_else(|| self.members.find(&lease.key)) else { return false };
         match end {
-            AttemptEnd::Success { tokens } => self.succeeded(key, lease, *tokens, now),
+            AttemptEnd::Success { tokens } => {
+                self.succeeded(key, lease, *tokens, now);
+                false
+            }
             AttemptEnd::Refused(verdict) => self.refused(key, lease, verdict, now),
         }
     }
@@ -26,6 +30,7 @@ impl Runtime {
         if let Some(lane) = self.lanes.get_mut(&lease.model) {
             lane.circuit.success(lease.began, now);
             lane.accepted(key);
+            lane.access.served(key, now);
             if let (Some(tokens), Some(project)) = (tokens, project)
                 && let Some(budget) = lane.budgets.get_mut(&project)
             {
@@ -41,14 +46,13 @@ impl Runtime {
         }
     }
 
-    fn refused(&mut self, key: usize, lease: &Lease, verdict: &Verdict, now: Timestamp) {
+    fn refused(&mut self, key: usize, lease: &Lease, verdict: &Verdict, now: Timestamp) -> bool {
         if let Some(name) = &verdict.project {
             self.joins(key, name, now);
         }
         self.learn_limits(key, lease, verdict, now);
         if let Some(condition) = Condition::from_cause(verdict.cause) {
-            self.stands(key, condition, lease, verdict, now);
-            return;
+            return self.stands(key, condition, lease, verdict, now);
         }
         match verdict.cause {
             Cause::RequestQuota => self.project_rests(key, lease, verdict, CoolingReason::Requests, now),
@@ -57,13 +61,14 @@ impl Runtime {
             Cause::TokenQuota => self.project_rests(key, lease, verdict, CoolingReason::Tokens, now),
             Cause::DayQuota => self.project_rests(key, lease, verdict, CoolingReason::Day, now),
             Cause::NoQuota => self.project_rests(key, lease, verdict, CoolingReason::NoQuota, now),
-            Cause::NewUsers => self.key_rests(key, lease, verdict, now),
+            Cause::NewUsers | Cause::NoAccess => self.key_rests(key, lease, verdict, now),
             Cause::Burst => self.bursts(key, lease, verdict, now),
             Cause::Overloaded => {
                 lane_of(&mut self.lanes, &self.members, &lease.model, now).circuit.failure(lease.began, now);
             }
             _ => {}
         }
+        false
     }
 
     /// Notes that Gemini named the key's project.
@@ -96,16 +101,33 @@ impl Runtime {
         }
     }
 
-    /// Gemini spoke about the key or project as such.
-    fn stands(&mut self, key: usize, condition: Condition, lease: &Lease, verdict: &Verdict, now: Timestamp) {
+    /// Gemini spoke about the key or project as such. Returns `true` if that changed something.
+    fn stands(
+        &mut self,
+        key: usize,
+        condition: Condition,
+        lease: &Lease,
+        verdict: &Verdict,
+        now: Timestamp,
+    ) -> bool {
+        if verdict.is_suspicion() {
+            let standing = self.members.key_standing_mut(key);
+            let changed = standing.suspect(&verdict.answer.message, lease.began, now);
+            if changed {
+                self.standing_changed(key, Fault::Key, now);
+            }
+            return changed;
+        }
         let fault = verdict.cause.fault();
         let standing = match self.members.project_of(key) {
             Some(project) if fault == Fault::Project => self.members.project_standing_mut(project),
             _ => self.members.key_standing_mut(key),
         };
-        if standing.refuse(condition, &verdict.answer.message, lease.began, now) {
+        let changed = standing.refuse(condition, &verdict.answer.message, lease.began, now);
+        if changed {
             self.standing_changed(key, fault, now);
         }
+        changed
     }
 
     fn standing_changed(&mut self, key: usize, fault: Fault, now: Timestamp) {
@@ -151,7 +173,10 @@ impl Runtime {
 
     fn key_rests(&mut self, key: usize, lease: &Lease, verdict: &Verdict, now: Timestamp) {
         let Some(until) = verdict.until else { return };
-        let reason = CoolingReason::NewUsers;
+        let reason = match verdict.cause {
+            Cause::NoAccess => CoolingReason::NoAccess,
+            _ => CoolingReason::NewUsers,
+        };
         let lane = lane_of(&mut self.lanes, &self.members, &lease.model, now);
         lane.hold_key(&self.members, key, Hold::told(until, reason), now);
         self.note(Subject::Key(lease.key.clone()), Some(&lease.model), Fact::Cooling { until, reason }, now);

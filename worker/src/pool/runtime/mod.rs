@@ -184,8 +184,12 @@ impl Runtime {
     /// What is sent on it has to be a call that spends: Gemini lists its models to keys that it refuses
     /// everything else, and a success heals.
     pub fn check(&mut self, key: &KeyId, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
-        let key = self.members.find(key)?;
-        self.lease(key, model, cost, now)
+        let place = self.members.find(key)?;
+        let lease = self.lease(place, model, cost, now)?;
+        // Whoever asks has heard everything so far, also where the clock stands still meanwhile.
+        let heard_at = self.members.heard_at(place);
+        let after = heard_at.checked_add(Duration::from_nanos(1)).unwrap_or(heard_at);
+        Some(Lease { began: now.max(after), ..lease })
     }
 
     /// Makes the pool's keys known, as [`Self::pick`] does.
@@ -200,11 +204,27 @@ impl Runtime {
         self.unheard.iter().any(told) || !self.due_rechecks(now).is_empty()
     }
 
-    /// The keys that should be tried again now: one of each project, where the project is refused.
+    /// The keys that should be tried again now: one of each project, where the project is refused. Those that may have
+    /// recovered come before those in a final state.
     #[must_use]
     pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
-        let due = self.members.that_stand(|standing| standing.next_check.is_some_and(|check| check <= now));
-        due.into_iter().filter_map(|key| self.members.id(key)).collect()
+        let due = |finally: bool| {
+            self.members.that_stand(move |standing| {
+                standing.condition.is_final() == finally
+                    && standing.next_check.is_some_and(|check| check <= now)
+            })
+        };
+        let mut keys = due(false);
+        keys.extend(due(true));
+        keys.into_iter().filter_map(|key| self.members.id(key)).collect()
+    }
+
+    /// Takes in that Gemini does not find a model for a key. Returns `true` if other keys show that the model exists: it
+    /// is `listed`, or has answered another key lately.
+    pub fn lacks_access(&mut self, key: &KeyId, model: &str, listed: bool, now: Timestamp) -> bool {
+        let Some(key) = self.members.find(key) else { return false };
+        let lane = self.lanes.get_mut(model);
+        lane.is_some_and(|lane| lane.access.exists_without(key, now)) || listed
     }
 
     /// How a key stands; `None` if the pool does not have it.

@@ -294,7 +294,9 @@ fn an_invalid_key_is_tried_again_before_it_is_given_up() {
     let lease = bench.runtime.check(&id(0), "m", Cost::default(), at(600)).unwrap();
     bench.runtime.finish(&lease, &AttemptEnd::Refused(&verdict(Cause::InvalidKey, 0)), at(601));
     assert_eq!(bench.state(0, 602), KeyState::Standing(Condition::Invalid));
-    assert_eq!((bench.usable(1_000_000), bench.runtime.due_rechecks(at(1_000_000))), (vec![1], vec![]));
+    assert_eq!(bench.usable(1_000_000), [1]);
+    assert_eq!(bench.runtime.due_rechecks(at(86_400)), [], "a final state is checked daily");
+    assert_eq!(bench.runtime.due_rechecks(at(601 + 86_400)), [id(0)]);
 }
 
 #[test]
@@ -389,7 +391,7 @@ fn models_that_nobody_uses_make_room() {
     assert_eq!(bench.runtime.lanes.len(), MOST_LANES);
 }
 
-const CAUSES: [Cause; 20] = [
+const CAUSES: [Cause; 21] = [
     Cause::InvalidKey,
     Cause::LeakedKey,
     Cause::Suspended,
@@ -401,6 +403,7 @@ const CAUSES: [Cause; 20] = [
     Cause::NoQuota,
     Cause::Burst,
     Cause::NewUsers,
+    Cause::NoAccess,
     Cause::Overloaded,
     Cause::Internal,
     Cause::Deadline,
@@ -481,7 +484,8 @@ fn a_real_refusal_goes_all_the_way() {
             {"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue":"50"}]},
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"2s"}]}}"#;
     let body = ErrorBody::parse(body);
-    let refusal = Refusal { status: StatusCode::TOO_MANY_REQUESTS, retry_after: None, body: &body };
+    let refusal =
+        Refusal { status: StatusCode::TOO_MANY_REQUESTS, retry_after: None, body: &body, sent: None };
     let mut bench = Bench::new(roster(&[1]));
     bench.refuse(0, &classify(&refusal, at(0), 0), 0);
     let Pick::AllCooling { soonest, only_the_day_helps } = bench.try_pick(&[], None, 1, 3) else { panic!() };

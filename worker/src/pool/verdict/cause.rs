@@ -27,6 +27,8 @@ pub enum Cause {
     Burst,
     /// The model is closed to new users.
     NewUsers,
+    /// The key's project has no access to the model, which exists for other keys.
+    NoAccess,
     /// The model has more to do than it can.
     Overloaded,
     /// A fault inside Gemini.
@@ -65,6 +67,20 @@ pub enum BlockReason {
     Address,
     /// The key is restricted to certain apps.
     App,
+    /// Any other refusal of permission.
+    Permission,
+}
+
+/// What a verdict rests on. Only structure convicts a key: text may be the client's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evidence {
+    /// Fields that only Google writes: `ErrorInfo.reason`, the quotas of `QuotaFailure`, the HTTP status with its name.
+    #[default]
+    Structure,
+    /// The HTTP status and its name, of an error that gives no known reason. Believed; a probe confirms it.
+    Status,
+    /// The text of the message. The key is suspect until a probe has decided.
+    Text,
 }
 
 /// Whose fault it is.
@@ -121,7 +137,9 @@ impl BlockReason {
     const fn fault(self) -> Fault {
         match self {
             Self::ServiceDisabled | Self::BillingDisabled | Self::ConsumerInvalid => Fault::Project,
-            Self::ServiceBlocked | Self::Referrer | Self::Address | Self::App => Fault::Key,
+            Self::ServiceBlocked | Self::Referrer | Self::Address | Self::App | Self::Permission => {
+                Fault::Key
+            }
         }
     }
 }
@@ -131,7 +149,7 @@ impl Cause {
     #[must_use]
     pub const fn fault(self) -> Fault {
         match self {
-            Self::InvalidKey | Self::LeakedKey | Self::NewUsers => Fault::Key,
+            Self::InvalidKey | Self::LeakedKey | Self::NewUsers | Self::NoAccess => Fault::Key,
             Self::Blocked(reason) => reason.fault(),
             Self::Suspended
             | Self::Billing
@@ -162,7 +180,8 @@ impl Cause {
             | Self::TokenQuota
             | Self::DayQuota
             | Self::NoQuota
-            | Self::NewUsers => Retry::AnotherKey,
+            | Self::NewUsers
+            | Self::NoAccess => Retry::AnotherKey,
             // Three keys that say so one after another mean that it is not the keys.
             Self::Burst => Retry::AtMost { attempts: 3, at_once: 3 },
             Self::Overloaded | Self::Internal => Retry::AtMost { attempts: 3, at_once: 0 },
@@ -170,6 +189,12 @@ impl Cause {
             Self::Network => Retry::AtMost { attempts: 4, at_once: 1 },
             Self::UnknownModel | Self::Caller | Self::Ours => Retry::Stop,
         }
+    }
+
+    /// Returns `true` if the error is about a quota.
+    #[must_use]
+    pub const fn is_quota(self) -> bool {
+        matches!(self, Self::RequestQuota | Self::TokenQuota | Self::DayQuota | Self::NoQuota | Self::Burst)
     }
 
     /// Whether another model may do better.
@@ -183,6 +208,7 @@ impl Cause {
                 | Self::NoQuota
                 | Self::Burst
                 | Self::NewUsers
+                | Self::NoAccess
                 | Self::Overloaded
                 | Self::Internal
                 | Self::Deadline

@@ -7,16 +7,21 @@
 //! must never happen here: a key blamed for what it did not do, a secret in a message.
 
 mod cause;
+mod sent;
+mod text;
 
 use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 
-pub use cause::{BlockReason, Cause, Fault, Retry};
+pub use cause::{BlockReason, Cause, Evidence, Fault, Retry};
+pub use sent::Sent;
 
-use super::{Limits, Quota, next_quota_day};
-use crate::gemini::{ErrorBody, Violation};
+use pool_shared::EventQuota;
+
+use super::{Condition, Limits, Quota, next_quota_day};
+use crate::gemini::{ErrorBody, Violation, redact_keys};
 use crate::host::UpstreamError;
 use crate::openai::ApiError;
 
@@ -25,6 +30,8 @@ use crate::openai::ApiError;
 pub struct Verdict {
     /// Why Gemini refused.
     pub cause: Cause,
+    /// What the cause rests on.
+    pub evidence: Evidence,
     /// How long the key or its project rests for this model; `None` where nothing rests, or where a
     /// schedule of its own decides.
     pub until: Option<Timestamp>,
@@ -34,6 +41,24 @@ pub struct Verdict {
     pub project: Option<String>,
     /// What the caller is told when nothing else is tried.
     pub answer: ApiError,
+    /// The first quota that the error names.
+    pub quota: Option<EventQuota>,
+    /// Details of the cause that callers of [`classify`] may need.
+    pub note: Note,
+}
+
+/// What else an error tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Note {
+    /// Nothing.
+    #[default]
+    None,
+    /// A 404 that names the model: it does not exist, or not for this key.
+    ModelNotFound,
+    /// A 429 with a text that is in no table.
+    UnknownQuotaText,
+    /// The verdict made a key suspect or blocked, which a probe has to confirm.
+    Doubted,
 }
 
 /// An answer whose status is not a success.
@@ -45,6 +70,8 @@ pub struct Refusal<'a> {
     pub retry_after: Option<Duration>,
     /// What it says.
     pub body: &'a ErrorBody,
+    /// What it responds to. Where that is not known, no text counts as evidence.
+    pub sent: Option<&'a Sent>,
 }
 
 const INVALID_REQUEST: &str = "invalid_request_error";
@@ -57,6 +84,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// No refusal is believed for longer than this, whatever it says.
 const LONGEST: Duration = Duration::from_hours(24);
+/// A delay that only the text names counts for no longer than this.
+const LONGEST_BY_TEXT: Duration = Duration::from_mins(10);
 /// Keys come back one after another: at once would be a burst.
 const JITTER: Duration = Duration::from_secs(1);
 const DAY_JITTER: Duration = Duration::from_mins(1);
@@ -64,20 +93,24 @@ const DAY_JITTER: Duration = Duration::from_mins(1);
 /// Judges a refusal. `random` spreads the ends of cooldowns.
 #[must_use]
 pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
-    let cause = cause_of(refusal);
-    let until = rest(cause, refusal).map(|(until, jitter)| {
+    let (cause, evidence) = cause_of(refusal);
+    let until = rest(cause, evidence, refusal).map(|(until, jitter)| {
         let end = match until {
             Rest::For(time) => later(now, time.min(LONGEST)),
             Rest::UntilNextDay => next_quota_day(now),
         };
         later(end, part_of(jitter, random))
     });
+    let limits = if cause.is_quota() { named_limits(&refusal.body.violations) } else { Limits::default() };
     Verdict {
         cause,
+        evidence,
         until,
-        limits: named_limits(&refusal.body.violations),
-        project: refusal.body.consumer.clone().filter(|consumer| consumer.starts_with("projects/")),
+        limits,
+        project: named_project(refusal),
         answer: answer(cause, refusal),
+        quota: named_quota(refusal),
+        note: note(cause, refusal),
     }
 }
 
@@ -85,7 +118,47 @@ impl Verdict {
     /// A verdict that says nothing about any key: the answer itself tells what happened.
     #[must_use]
     pub fn of(cause: Cause, answer: ApiError) -> Self {
-        Self { cause, until: None, limits: Limits::default(), project: None, answer }
+        Self {
+            cause,
+            evidence: Evidence::Structure,
+            until: None,
+            limits: Limits::default(),
+            project: None,
+            answer,
+            quota: None,
+            note: Note::None,
+        }
+    }
+
+    /// Returns the verdict on a request that the service itself wrote: nothing in the error is a client's.
+    #[must_use]
+    pub fn of_own_words(self) -> Self {
+        Self { evidence: Evidence::Structure, ..self }
+    }
+
+    /// Returns `true` if the verdict is on a key or project and rests on text alone.
+    #[must_use]
+    pub fn is_suspicion(&self) -> bool {
+        self.evidence == Evidence::Text && Condition::from_cause(self.cause).is_some()
+    }
+
+    /// Returns `true` if a probe has to confirm what the verdict says of the key.
+    #[must_use]
+    pub fn needs_probe(&self) -> bool {
+        self.evidence != Evidence::Structure && Condition::from_cause(self.cause).is_some()
+    }
+
+    /// Returns the verdict that the error is about the request: what it says of the key is not believed.
+    #[must_use]
+    pub fn not_believed(self, status: StatusCode) -> Self {
+        Self::of(Cause::Caller, ApiError::new(status, INVALID_REQUEST, None, self.answer.message))
+    }
+
+    /// Returns the verdict that the key's project has no access to a model that exists.
+    #[must_use]
+    pub fn no_access(self, now: Timestamp, random: u64) -> Self {
+        let until = later(now, DAY / 2 + part_of(DAY / 2, random));
+        Self { cause: Cause::NoAccess, until: Some(until), ..self }
     }
 }
 
@@ -101,99 +174,104 @@ pub fn network_fault(fault: &UpstreamError) -> Verdict {
     Verdict::of(cause, ApiError::new(status, SERVER_ERROR, Some(code), fault.to_string()))
 }
 
-fn cause_of(refusal: &Refusal) -> Cause {
-    let body = refusal.body;
-    let message = body.message.to_ascii_lowercase();
-    if let Some(cause) = key_trouble(body, &message) {
-        return cause;
+fn cause_of(refusal: &Refusal) -> (Cause, Evidence) {
+    if let Some(cause) = from_reason(refusal) {
+        return (cause, Evidence::Structure);
     }
-    match refusal.status.as_u16() {
-        400 if message.contains("multiple authentication credentials") => Cause::Ours,
-        400 if body.status == "FAILED_PRECONDITION" => failed_precondition(&message),
-        401 => Cause::InvalidKey,
-        402 => Cause::Billing,
-        403 if message.contains("unregistered callers") => Cause::Ours,
-        404 if message.contains("new users") => Cause::NewUsers,
-        404 if body.status == "NOT_FOUND" || message.contains("model") => Cause::UnknownModel,
+    if let Some(cause) = text::cause(refusal) {
+        return (cause, Evidence::Text);
+    }
+    let body = refusal.body;
+    let cause = match refusal.status.as_u16() {
+        401 if body.is_google() => Cause::InvalidKey,
+        402 if body.is_google() => Cause::Billing,
+        403 if body.is_google() && text::names_a_resource(refusal) => Cause::Caller,
+        403 if body.is_google() => return (Cause::Blocked(BlockReason::Permission), Evidence::Status),
+        // A page of a proxy or filter on the way to Google.
+        401 | 402 | 403 | 407 => Cause::Network,
+        404 if body.is_error => Cause::UnknownModel,
         // A page instead of an error: the path leads nowhere.
         404 | 405 => Cause::Ours,
-        429 => exhausted(body, &message),
+        429 => return exhausted(refusal),
         500 => Cause::Internal,
         503 => Cause::Overloaded,
         504 => Cause::Deadline,
         400..500 => Cause::Caller,
         _ => Cause::Network,
-    }
+    };
+    (cause, Evidence::Structure)
 }
 
-/// What Gemini says about a key or its project, whatever the status.
-fn key_trouble(body: &ErrorBody, message: &str) -> Option<Cause> {
-    let from_info = body.reasons.iter().find_map(|info| match info.reason.as_str() {
+/// What `google.rpc.ErrorInfo` says. Its reasons are a fixed list, so no client writes them.
+fn from_reason(refusal: &Refusal) -> Option<Cause> {
+    if !refusal.body.is_error || !refusal.status.is_client_error() {
+        return None;
+    }
+    let of_google =
+        |domain: &str| domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com");
+    let reasons = refusal.body.reasons.iter().filter(|info| of_google(&info.domain));
+    reasons.map(|info| info.reason.as_str()).find_map(|reason| match reason {
         "API_KEY_INVALID" | "ACCESS_TOKEN_TYPE_UNSUPPORTED" => Some(Cause::InvalidKey),
         "CONSUMER_SUSPENDED" => Some(Cause::Suspended),
+        // The request asks for something that no API key can do, or for another project's account.
+        "CREDENTIALS_MISSING" | "USER_PROJECT_DENIED" => Some(Cause::Caller),
         reason => BlockReason::from_info(reason).map(Cause::Blocked),
-    });
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    from_info.or_else(|| {
-        if says(&["api key not valid", "api key expired", "invalid auth key"]) {
-            Some(Cause::InvalidKey)
-        } else if says(&["reported as leaked"]) {
-            Some(Cause::LeakedKey)
-        } else if message.contains("consumer '") && says(&["has been suspended"]) {
-            Some(Cause::Suspended)
-        } else {
-            None
-        }
     })
 }
 
-fn failed_precondition(message: &str) -> Cause {
-    if message.contains("location is not supported") {
-        Cause::Location
-    } else if message.contains("billing") || message.contains("free tier") {
-        Cause::Billing
-    } else {
-        Cause::Caller
-    }
-}
-
-/// Which quota a 429 is about. Every such message says "check your plan and billing details".
-fn exhausted(body: &ErrorBody, message: &str) -> Cause {
-    if ["prepay", "credits are depleted", "spending cap"].iter().any(|text| message.contains(text)) {
-        return Cause::Billing;
-    }
-    // A body that was cut off still shows its first quota's id in the text.
-    let names = |part: &str| {
-        body.violations.iter().any(|violation| violation.quota_id.contains(part))
-            || message.contains(&part.to_ascii_lowercase())
-    };
-    if body.violations.iter().any(|violation| violation.quota_value == "0") || says_limit_zero(message) {
+/// Which quota a 429 is about. Its `QuotaFailure` decides; without one, the text tells no more than that a quota of
+/// some minutes is used up, or that there is none.
+fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
+    let body = refusal.body;
+    let violations = if body.is_error { body.violations.as_slice() } else { &[] };
+    let names = |part: &str| violations.iter().any(|violation| violation.quota_id.contains(part));
+    let cause = if violations.iter().any(|violation| violation.quota_value == "0") {
         Cause::NoQuota
     } else if names("PerDay") {
         Cause::DayQuota
-    } else if body.violations.iter().any(|violation| violation.quota_id.contains("Token")) {
+    } else if names("Token") {
         Cause::TokenQuota
-    } else if !body.violations.is_empty()
-        || names("PerMinute")
-        || body.retry_delay_ms.is_some()
-        || message.contains("exceeded your current quota")
-    {
+    } else if violations.is_empty() && text::is_quota(refusal) && text::says_limit_zero(&body.message) {
+        return (Cause::NoQuota, Evidence::Text);
+    } else if !violations.is_empty() || body.retry_delay_ms.is_some() {
         Cause::RequestQuota
+    } else if text::is_quota(refusal) {
+        return (Cause::RequestQuota, Evidence::Text);
     } else {
         Cause::Burst
-    }
+    };
+    (cause, Evidence::Structure)
 }
 
-/// Whether the text says "limit: 0", and not "limit: 05" or "limit: 0.5".
-fn says_limit_zero(message: &str) -> bool {
-    message.match_indices("limit: 0").any(|(at, text)| {
-        let after = message.get(at + text.len()..).unwrap_or_default();
-        let mut after = after.chars();
-        match after.next() {
-            Some('.') => !after.next().is_some_and(|next| next.is_ascii_digit()),
-            next => !next.is_some_and(|next| next.is_ascii_digit()),
-        }
+/// The project that an error names. It is Google's word only beside a status that is about keys or quotas.
+fn named_project(refusal: &Refusal) -> Option<String> {
+    let consumer = refusal.body.consumer.as_deref()?;
+    let number = consumer.strip_prefix("projects/")?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| consumer.to_owned())
+}
+
+/// The first quota that an error names, for people.
+fn named_quota(refusal: &Refusal) -> Option<EventQuota> {
+    let violation = refusal.body.violations.first()?;
+    let text = |text: &String| Some(redact_keys(text)).filter(|text| !text.is_empty());
+    Some(EventQuota {
+        metric: text(&violation.quota_metric),
+        limit: text(&violation.quota_id),
+        value: text(&violation.quota_value),
+        model: text(&violation.model),
+        retry_after_ms: told_delay(refusal).map(milliseconds),
     })
+}
+
+fn note(cause: Cause, refusal: &Refusal) -> Note {
+    if cause == Cause::UnknownModel && text::names_a_model(refusal) {
+        Note::ModelNotFound
+    } else if refusal.status == StatusCode::TOO_MANY_REQUESTS && text::is_unknown_quota(refusal) {
+        Note::UnknownQuotaText
+    } else {
+        Note::None
+    }
 }
 
 /// The limits that a refusal names. Zero is no limit to count against: it means that the project has no
@@ -215,11 +293,15 @@ enum Rest {
 }
 
 /// How long the key or its project rests for the model, and how far the end is spread.
-fn rest(cause: Cause, refusal: &Refusal) -> Option<(Rest, Duration)> {
+fn rest(cause: Cause, evidence: Evidence, refusal: &Refusal) -> Option<(Rest, Duration)> {
     let told = told_delay(refusal);
     let hourly = refusal.body.violations.iter().any(|violation| violation.quota_id.contains("PerHour"));
     let usual = if hourly { HOUR } else { MINUTE };
     match cause {
+        // Words alone never exclude for long.
+        Cause::NoQuota if evidence == Evidence::Text => {
+            Some((Rest::For(told.unwrap_or(usual).clamp(usual, LONGEST_BY_TEXT)), JITTER))
+        }
         // The day's quota beats the short delay that Gemini sends along with it.
         Cause::DayQuota => Some((Rest::UntilNextDay, DAY_JITTER)),
         Cause::NoQuota => Some((Rest::For(DAY), DAY_JITTER)),
@@ -230,8 +312,20 @@ fn rest(cause: Cause, refusal: &Refusal) -> Option<(Rest, Duration)> {
     }
 }
 
+/// How long to wait: the longest of what `RetryInfo`, the header and the text say. The text refines a delay that the
+/// others give in whole seconds; alone it counts for minutes at most, and only where it is Google's.
 fn told_delay(refusal: &Refusal) -> Option<Duration> {
-    refusal.body.retry_delay_ms.map(Duration::from_millis).max(refusal.retry_after)
+    let firm = refusal.body.retry_delay_ms.map(Duration::from_millis).max(refusal.retry_after);
+    let text = refusal.body.retry_text_ms.map(Duration::from_millis);
+    match (firm, text) {
+        (Some(firm), Some(text)) => Some(text.clamp(firm, firm.saturating_add(Duration::from_secs(1)))),
+        (None, Some(text)) if text::is_quota(refusal) => Some(text.min(LONGEST_BY_TEXT)),
+        (firm, _) => firm,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
@@ -248,7 +342,7 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
     let error = |status: StatusCode, kind, code| {
         ApiError::new(status, kind, Some(code), message(refusal.status, refusal.body))
     };
-    let told_ms = told_delay(refusal).map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+    let told_ms = told_delay(refusal).map(milliseconds);
     match cause {
         // What OpenAI would say of a key like this. No caller is told so of a key that is not its own:
         // the attempt plan says in its place that the pool has no usable key.
@@ -272,7 +366,7 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
             should_retry: Some(false),
             ..error(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota")
         },
-        Cause::NewUsers | Cause::UnknownModel => ApiError {
+        Cause::NewUsers | Cause::NoAccess | Cause::UnknownModel => ApiError {
             param: Some("model".to_owned()),
             ..error(StatusCode::NOT_FOUND, INVALID_REQUEST, "model_not_found")
         },
@@ -300,7 +394,14 @@ fn caller_s_mistake(refusal: &Refusal) -> ApiError {
         let error = ApiError::new(status, INVALID_REQUEST, Some("context_length_exceeded"), text);
         return ApiError { param: Some("messages".to_owned()), ..error };
     }
-    let code = (status == StatusCode::PAYLOAD_TOO_LARGE).then_some("request_too_large");
+    let code = if status == StatusCode::PAYLOAD_TOO_LARGE {
+        Some("request_too_large")
+    } else if body.message.contains("only supported in the Interactions API") {
+        // What has a code is not sent again, changed.
+        Some("interactions_api_only")
+    } else {
+        None
+    };
     ApiError::new(status, INVALID_REQUEST, code, text)
 }
 

@@ -1,6 +1,7 @@
 //! One body for each row of the table, as Gemini sends it, and bodies that nobody should send.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -9,9 +10,16 @@ const NOW: &str = "2026-03-08T02:00:00Z";
 const MIDNIGHT: &str = "2026-03-08T08:00:00Z";
 
 fn judge(status: u16, body: &str) -> Verdict {
+    judge_response_to(r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#, status, body)
+}
+
+fn judge_response_to(sent: &str, status: u16, body: &str) -> Verdict {
     let body = ErrorBody::parse(body.as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Refusal { status, retry_after: None, body: &body }, NOW.parse().unwrap(), 0)
+    let sent =
+        Sent::new("/v1beta/models/gemini-3.5-flash:generateContent", sent.to_owned().into_bytes().into());
+    let refusal = Refusal { status, retry_after: None, body: &body, sent: Some(&sent) };
+    classify(&refusal, NOW.parse().unwrap(), 0)
 }
 
 fn refusal(status: &str, message: &str, details: &str) -> String {
@@ -189,6 +197,70 @@ fn table() -> Vec<Row> {
         ),
         (
             403,
+            denied("CachedContent not found (or permission denied)"),
+            Cause::Caller,
+            Fault::Caller,
+            (403, None),
+        ),
+        (
+            403,
+            denied("You do not have permission to access tunedModels/x-123."),
+            Cause::Caller,
+            Fault::Caller,
+            (403, None),
+        ),
+        (
+            403,
+            denied("The caller does not have permission"),
+            Cause::Blocked(BlockReason::Permission),
+            Fault::Key,
+            no_right,
+        ),
+        (403, blocked("SOMETHING_NEW"), Cause::Blocked(BlockReason::Permission), Fault::Key, no_right),
+        (
+            400,
+            r#"{"error":{"code":"failed_precondition","message":"x"}}"#.to_owned(),
+            Cause::Caller,
+            Fault::Caller,
+            (400, None),
+        ),
+        (
+            400,
+            r#"{"error":{"code":"parameter_unknown","message":"x"}}"#.to_owned(),
+            Cause::Caller,
+            Fault::Caller,
+            (400, None),
+        ),
+        (
+            401,
+            r#"{"error":{"code":"authentication","message":"x"}}"#.to_owned(),
+            Cause::InvalidKey,
+            Fault::Key,
+            bad_key,
+        ),
+        (
+            402,
+            r#"{"error":{"code":"payment_required","message":"x"}}"#.to_owned(),
+            Cause::Billing,
+            Fault::Project,
+            no_money,
+        ),
+        (
+            403,
+            r#"{"error":{"code":"permission_denied","message":"x"}}"#.to_owned(),
+            Cause::Blocked(BlockReason::Permission),
+            Fault::Key,
+            no_right,
+        ),
+        (
+            400,
+            argument("This model is only supported in the Interactions API."),
+            Cause::Caller,
+            Fault::Caller,
+            (400, Some("interactions_api_only")),
+        ),
+        (
+            403,
             denied("Method doesn't allow unregistered callers."),
             Cause::Ours,
             Fault::Ours,
@@ -360,7 +432,8 @@ fn a_limit_a_minute_lasts_as_long_as_gemini_says() {
 #[test]
 fn the_end_of_a_cooldown_is_spread() {
     let body = ErrorBody::parse(exhausted_by(&[delay("10s")]).as_bytes());
-    let refusal = Refusal { status: StatusCode::TOO_MANY_REQUESTS, retry_after: None, body: &body };
+    let refusal =
+        Refusal { status: StatusCode::TOO_MANY_REQUESTS, retry_after: None, body: &body, sent: None };
     let now: Timestamp = NOW.parse().unwrap();
     let spread = classify(&refusal, now, u64::MAX / 2).until.unwrap().duration_since(now);
     assert_eq!(spread.as_millis(), 10_499);
@@ -373,6 +446,7 @@ fn the_header_counts_when_it_asks_for_more() {
         status: StatusCode::TOO_MANY_REQUESTS,
         retry_after: Some(Duration::from_secs(9)),
         body: &body,
+        sent: None,
     };
     let now: Timestamp = NOW.parse().unwrap();
     let verdict = classify(&refusal, now, 0);
@@ -396,29 +470,27 @@ fn bodies_that_say_little_are_judged_by_their_status() {
         ("<html>Too Many Requests", Cause::Burst),
         (
             r#"{"error":{"code":429,"message":"x","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerPro"#,
-            Cause::DayQuota,
+            Cause::Burst,
         ),
-        (r#"{"error":{"code":429,"message":"You exceeded your current quota, please"#, Cause::RequestQuota),
+        (r#"{"error":{"code":429,"message":"You exceeded your current quota, please"#, Cause::Burst),
     ] {
         assert_eq!(judge(429, body).cause, cause, "{body}");
+    }
+    for status in [401, 402, 403, 407] {
+        for body in
+            ["", "<html>Blocked by policy", r#"{"error":{"message":"blocked"}}"#, r#"{"error":"blocked"}"#]
+        {
+            let verdict = judge(status, body);
+            assert_eq!(
+                (verdict.cause, verdict.answer.status.as_u16()),
+                (Cause::Network, 502),
+                "{status} {body}"
+            );
+        }
     }
     assert_eq!(judge(503, "[]").cause, Cause::Overloaded);
     assert_eq!(judge(302, "").cause, Cause::Network);
     assert_eq!(judge(400, "null").cause, Cause::Caller);
-}
-
-#[test]
-fn a_limit_of_zero_is_told_from_limits_that_begin_with_it() {
-    for (message, zero) in [
-        ("limit: 0", true),
-        ("limit: 0, model: x", true),
-        ("limit: 0.", true),
-        ("limit: 0.5", false),
-        ("limit: 05", false),
-        ("limit: 10", false),
-    ] {
-        assert_eq!(says_limit_zero(message), zero, "{message}");
-    }
 }
 
 #[test]
@@ -434,7 +506,213 @@ fn network_faults_blame_nobody() {
     }
 }
 
+/// Texts that Google writes about keys, projects and quotas.
+const WORDS: [&str; 16] = [
+    "API key not valid. Please pass a valid API key.",
+    "API key expired. Please renew the API key.",
+    "Invalid Auth key.",
+    "Your API key was reported as leaked. Please use another API key.",
+    "Permission denied: Consumer 'api_key:x' has been suspended.",
+    "Your prepayment credits are depleted.",
+    "Your project has exceeded its monthly spending cap.",
+    "Gemini API free tier is not available in your country. Please enable billing on your project.",
+    "User location is not supported for the API use.",
+    "You exceeded your current quota.\n* Quota exceeded for metric: a/b, limit: 0, model: x\nPlease retry in 90000s.",
+    "Quota exceeded for metric: GenerateRequestsPerDay, limit: 0, model: x. Please retry in 23h.",
+    "This model models/x is no longer available to new users.",
+    "models/x is not found for API version v1beta",
+    "Multiple authentication credentials received. Please pass only one.",
+    "Method doesn't allow unregistered callers.",
+    "API_KEY_INVALID CONSUMER_SUSPENDED PerDay prepay spending cap limit: 0",
+];
+
+const STATUSES: [(u16, &str); 18] = [
+    (400, "INVALID_ARGUMENT"),
+    (400, "FAILED_PRECONDITION"),
+    (400, "OUT_OF_RANGE"),
+    (401, "UNAUTHENTICATED"),
+    (402, "RESOURCE_EXHAUSTED"),
+    (403, "PERMISSION_DENIED"),
+    (404, "NOT_FOUND"),
+    (409, "ABORTED"),
+    (413, "INVALID_ARGUMENT"),
+    (429, "RESOURCE_EXHAUSTED"),
+    (499, "CANCELLED"),
+    (500, "INTERNAL"),
+    (500, "UNKNOWN"),
+    (501, "UNIMPLEMENTED"),
+    (503, "UNAVAILABLE"),
+    (504, "DEADLINE_EXCEEDED"),
+    (400, "invalid_request"),
+    (403, ""),
+];
+
+/// What a verdict does to keys and projects, and for how long.
+fn effect(verdict: &Verdict) -> (Option<Condition>, Option<Timestamp>, Limits, Option<&str>) {
+    (Condition::from_cause(verdict.cause), verdict.until, verdict.limits, verdict.project.as_deref())
+}
+
+/// An error with a status, a message, and the same text wherever a detail is for people.
+fn error_with(status: &str, message: &str, details: u8) -> String {
+    let violations = json!([{"field": message, "description": message}]);
+    let detail = match details {
+        0 => json!([]),
+        1 => json!([{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]),
+        2 => json!([{"@type": "type.googleapis.com/google.rpc.LocalizedMessage", "message": message}]),
+        3 => {
+            json!([{"@type": "type.googleapis.com/google.rpc.DebugInfo", "detail": message, "reason": message}])
+        }
+        _ => json!([{"@type": "type.googleapis.com/google.rpc.Help", "links": [{"description": message}]},
+                    {"@type": "type.googleapis.com/google.rpc.ResourceInfo", "resourceName": message}]),
+    };
+    json!({"error": {"code": 1, "message": message, "status": status, "details": detail}}).to_string()
+}
+
+#[test]
+fn a_client_s_words_are_no_verdict_on_a_key() {
+    // The message and details as Gemini sent them for a wrong response modality.
+    let sent = r#"{"generationConfig":{"responseModalities":["api key expired"]}}"#;
+    let message = "Invalid value at 'generation_config.response_modalities[0]' (x), \"api key expired\"";
+    for details in 0..5 {
+        let verdict = judge_response_to(sent, 400, &error_with("INVALID_ARGUMENT", message, details));
+        assert_eq!(verdict.cause, Cause::Caller);
+        let verdict =
+            judge_response_to(sent, 400, &error_with("INVALID_ARGUMENT", "API key expired.", details));
+        assert_eq!(verdict.cause, Cause::Caller, "the words are in the request");
+    }
+    let quoted = error_with("INVALID_ARGUMENT", "API key expired.", 1);
+    assert_eq!(judge(400, &quoted).cause, Cause::Caller, "field violations are beside them");
+    assert_eq!(judge(400, &error_with("INVALID_ARGUMENT", "API key expired.", 0)).cause, Cause::InvalidKey);
+}
+
+#[test]
+fn a_text_is_evidence_only_at_its_own_status() {
+    let body = |status: &str| refusal(status, "Your API key was reported as leaked.", "");
+    let verdict = judge(403, &body("PERMISSION_DENIED"));
+    assert_eq!((verdict.cause, verdict.evidence), (Cause::LeakedKey, Evidence::Text));
+    assert!(verdict.is_suspicion() && verdict.needs_probe());
+    assert!(!verdict.of_own_words().is_suspicion());
+    for (status, name) in
+        [(400, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (500, "INTERNAL"), (429, "RESOURCE_EXHAUSTED")]
+    {
+        assert!(Condition::from_cause(judge(status, &body(name)).cause).is_none(), "{status}");
+    }
+    // The status alone speaks against the key; that it is leaked, nobody said.
+    let verdict = judge_response_to("Your API key was reported as leaked", 403, &body("PERMISSION_DENIED"));
+    assert_eq!(verdict.cause, Cause::Blocked(BlockReason::Permission));
+    assert!(!verdict.is_suspicion() && verdict.needs_probe());
+}
+
+#[test]
+fn a_reason_counts_if_google_gives_it() {
+    let reason = |domain: &str| {
+        json!({"error": {"code": 400, "message": "x", "status": "INVALID_ARGUMENT", "details": [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": domain}]}})
+        .to_string()
+    };
+    for (domain, cause) in [
+        ("googleapis.com", Cause::InvalidKey),
+        ("generativelanguage.googleapis.com", Cause::InvalidKey),
+        ("evilgoogleapis.com", Cause::Caller),
+        ("example.com", Cause::Caller),
+    ] {
+        assert_eq!(judge(400, &reason(domain)).cause, cause, "{domain}");
+    }
+    assert_eq!(judge(500, &reason("googleapis.com")).cause, Cause::Internal);
+}
+
+#[test]
+fn words_about_quotas_never_exclude_for_long() {
+    let now: Timestamp = NOW.parse().unwrap();
+    for (message, cause) in [
+        ("You exceeded your current quota. Please retry in 23h.", Cause::RequestQuota),
+        (
+            "You exceeded your current quota.\\n* Quota exceeded for metric: m, limit: 0, model: x",
+            Cause::NoQuota,
+        ),
+        ("Your request of GenerateRequestsPerDay is too large, limit: 0. Please retry in 23h.", Cause::Burst),
+        (
+            "Quota exceeded for metric: m, limit: 5, model: limit: 0 PerDay. Please retry in 23h.",
+            Cause::RequestQuota,
+        ),
+    ] {
+        let verdict = judge(429, &refusal("RESOURCE_EXHAUSTED", message, ""));
+        assert_eq!(verdict.cause, cause, "{message}");
+        let wait = verdict.until.map_or(0, |until| until.duration_since(now).as_mins());
+        assert!(wait <= 10, "{message}: {wait} min");
+    }
+    // Beside a delay in whole seconds the text refines it.
+    let body = refusal(
+        "RESOURCE_EXHAUSTED",
+        "You exceeded your current quota. Please retry in 9.25s.",
+        &delay("9s"),
+    );
+    assert_eq!(judge(429, &body).answer.retry_after_ms, Some(9_250));
+    let body =
+        refusal("RESOURCE_EXHAUSTED", "You exceeded your current quota. Please retry in 9h.", &delay("9s"));
+    assert_eq!(judge(429, &body).answer.retry_after_ms, Some(10_000));
+}
+
+#[test]
+fn a_404_that_names_a_model_is_told_from_others() {
+    let note = |message: &str| judge(404, &refusal("NOT_FOUND", message, "")).note;
+    for message in [
+        "models/gemini-x is not found for API version v1beta, or is not supported for generateContent.",
+        "models/gemini-x is not found for API version v1main",
+        "Model is not found: models/gemini-x for api version v1beta",
+    ] {
+        assert_eq!(note(message), Note::ModelNotFound, "{message}");
+    }
+    assert_eq!(note("Requested entity was not found."), Note::None);
+}
+
+#[test]
+fn a_quota_is_told_in_full_and_an_unknown_text_is_known_as_such() {
+    let day = violation("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250");
+    let quota = judge(429, &exhausted_by(&[day, delay("26s")])).quota.unwrap();
+    assert_eq!(quota.limit.as_deref(), Some("GenerateRequestsPerDayPerProjectPerModel-FreeTier"));
+    assert_eq!((quota.value.as_deref(), quota.retry_after_ms), (Some("250"), Some(26_000)));
+    for (message, unknown) in [
+        ("Too many concurrent sessions for this tier.", true),
+        ("Resource has been exhausted (e.g. check quota).", false),
+        ("You exceeded your current quota.", false),
+        ("Your prepayment credits are depleted.", false),
+        ("", false),
+    ] {
+        let verdict = judge(429, &refusal("RESOURCE_EXHAUSTED", message, ""));
+        assert_eq!(verdict.note == Note::UnknownQuotaText, unknown, "{message}");
+    }
+}
+
 proptest! {
+    /// Whatever part of a request an error repeats: its effect is that of an error which repeats nothing.
+    #[test]
+    fn an_echo_changes_nothing_for_any_key_or_project(
+        status in proptest::sample::select(STATUSES.to_vec()),
+        words in proptest::sample::select(WORDS.to_vec()),
+        (before, after) in (".{0,20}", ".{0,20}"),
+        cut in any::<(proptest::sample::Index, proptest::sample::Index)>(),
+        details in 0_u8..5,
+        escaped in any::<bool>(),
+        prefix in proptest::sample::select(vec!["", "Invalid value: ", "* "]),
+    ) {
+        let written = json!({"contents": [{"parts": [{"text": format!("{before}{words}{after}")}]}]}).to_string();
+        // As it stands on the wire, or as Gemini reads it.
+        let text = if escaped { written.clone() } else { format!("{before}{words}{after}") };
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let (a, b) = (*cut.0.get(&places), *cut.1.get(&places));
+        // Mostly the whole of the words, so that they stand at the beginning.
+        for echo in [&text[a.min(b)..a.max(b)], words, &text] {
+            let message = format!("{prefix}{echo}");
+            let told = judge_response_to(&written, status.0, &error_with(status.1, &message, details));
+            let plain = judge_response_to(&written, status.0, &error_with(status.1, "Something went wrong.", details));
+            prop_assert_eq!(effect(&told), effect(&plain), "{} {}", status.0, message);
+            prop_assert!(!told.is_suspicion());
+            let page = judge_response_to(&written, status.0, &message);
+            prop_assert!(Condition::from_cause(page.cause).is_none() && page.until.is_none());
+        }
+    }
+
     #[test]
     fn no_body_makes_it_fail_or_rest_for_more_than_two_days(
         status in 100_u16..600, body in ".{0,300}", seconds in any::<u64>(), random in any::<u64>()
@@ -445,7 +723,7 @@ proptest! {
             let body = ErrorBody::parse(body.as_bytes());
             let status = StatusCode::from_u16(status).unwrap();
             let retry_after = Some(Duration::from_secs(seconds));
-            let verdict = classify(&Refusal { status, retry_after, body: &body }, now, random);
+            let verdict = classify(&Refusal { status, retry_after, body: &body, sent: None }, now, random);
             if let Some(until) = verdict.until {
                 prop_assert!(until >= now && until.duration_since(now).as_hours() <= 48);
             }
