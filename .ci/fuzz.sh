@@ -11,7 +11,7 @@ need c++ 'libFuzzer is written in C++'
 seconds="${1:-60}"
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(token route headers json request schema stream)
+[ ${#targets[@]} -gt 0 ] || targets=(token route headers json body_bounds request schema stream)
 
 PATH="$("$root/.ci/cargo-tool.sh" cargo-fuzz 0.13.1):$PATH"
 export CARGO_TARGET_DIR="$root/target/fuzz"

@@ -141,6 +141,92 @@ pub fn json(body: &[u8]) {
     }
 }
 
+/// How many bytes a parsed request may take beside those that it is made of.
+const PARSED: u64 = 8_000_000;
+/// What a request grows to before it is measured.
+const GROWN: usize = 192 * 1024;
+
+/// A body, and a fragment of one repeated wherever a body has a list: parsing it takes less memory than eight times its
+/// length and 8 MB, and translating it besides no more than another 8 MB. `peak` runs what it is given and tells the
+/// most bytes that were allocated at a time.
+pub fn body_bounds(fragment: &[u8], peak: impl Fn(&mut dyn FnMut()) -> u64) {
+    check_memory(fragment, &peak);
+    let Ok(fragment) = std::str::from_utf8(fragment) else { return };
+    if serde_json::from_str::<serde::de::IgnoredAny>(fragment).is_err() {
+        return;
+    }
+    for (before, between, after) in LISTS {
+        let mut body = (*before).to_owned();
+        for number in 0..limits::ELEMENTS + 10 {
+            if body.len() > GROWN {
+                break;
+            }
+            if number > 0 {
+                body.push(',');
+            }
+            body.push_str(&between.replace('#', &number.to_string()));
+            body.push_str(fragment);
+        }
+        body.push_str(after);
+        check_memory(body.as_bytes(), &peak);
+    }
+}
+
+/// Where a body has lists: what stands before them, before each element, and after them.
+const LISTS: &[(&str, &str, &str)] = &[
+    (r#"{"model":"gemini-3.5-flash","messages":["#, "", "]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":["#, "", "]}]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"assistant","tool_calls":["#, "", "]}]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":["#, "", "]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"functions":["#, "", "]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"stop":["#, "", "]}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"logit_bias":{"#, r##""#":"##, "}}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"safety_settings":["#, "", "]}}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"tools":["#, "", "]}}"),
+    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"x":0,"#, r##""#":"##, "}"),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"#,
+        r##""#":"##,
+        "}}}}]}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","required":["#,
+        "",
+        "]}}}]}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"anyOf":["#,
+        "",
+        "]}}}]}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"$defs":{"#,
+        r##""#":"##,
+        "}}}}]}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"f","schema":{"enum":["#,
+        "",
+        "]}}}}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{"a":["#,
+        "",
+        r#"]}}}]},{"role":"tool","tool_call_id":"a","content":"x"}]}"#,
+    ),
+    (r#"{"model":"gemini-embedding-001","input":["#, "", "]}"),
+];
+
+fn check_memory(body: &[u8], peak: &impl Fn(&mut dyn FnMut()) -> u64) {
+    let most = 8 * body.len() as u64 + PARSED;
+    let chat = peak(&mut || drop(ChatRequest::parse(body)));
+    let embeddings = peak(&mut || drop(EmbeddingsRequest::parse(body)));
+    let translated = peak(&mut || crate::translate::fuzz::translated_somehow(body));
+    let length = body.len();
+    assert!(chat.max(embeddings) < most, "{length} bytes take {chat} or {embeddings}");
+    assert!(translated < most + PARSED, "{length} bytes take {translated} with their translation");
+}
+
 fn reads<T: DeserializeOwned>(body: &[u8]) -> bool {
     pool_shared::object::<_, T>(&mut serde_json::Deserializer::from_slice(body)).is_ok()
 }
@@ -187,6 +273,15 @@ mod tests {
     #[test]
     fn every_kept_header() {
         replay("headers", super::headers);
+    }
+
+    fn peak(run: &mut dyn FnMut()) -> u64 {
+        allocation_counter::measure(run).bytes_max
+    }
+
+    #[test]
+    fn every_kept_fragment() {
+        replay("body_bounds", |fragment| super::body_bounds(fragment, peak));
     }
 
     #[test]

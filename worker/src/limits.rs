@@ -3,22 +3,25 @@
 //! In: a request's head, or the bytes of its body. Out: a refusal, or nothing. What must never happen
 //! here: an allocation that a caller can make grow.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+mod bodies;
+mod structure;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
-use jiff::{SignedDuration, Timestamp};
 
 use crate::host::IncomingRequest;
 use crate::json_text;
-use crate::service::lock;
+
+pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, read, time_left};
+pub use structure::{ELEMENTS, MEMBERS, has_too_many};
 
 /// The longest request body that is read: 32 MiB, room for some inline images.
 pub const BODY: usize = 32 * 1024 * 1024;
 /// The longest body of a request whose caller is not known yet.
 pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
-/// Bodies of up to this length may be read however many there are.
+/// How much of a body a Worker reads that hands it on, before whoever holds the tokens has said that it knows the caller.
+pub const BODY_BEFORE_THE_CALLER_IS_KNOWN: usize = 64 * 1024;
+/// Bodies of up to this length have a reserve of their own, which larger ones cannot use up.
 pub const SMALL_BODY: usize = 256 * 1024;
 /// How much the larger bodies that are worked on at once may have together, where a host has little memory: an isolate
 /// has 128 MB, and a body is there up to three times, as it came, translated, and on its way out.
@@ -62,58 +65,6 @@ pub fn check_head<B>(request: &IncomingRequest<B>) -> Result<(), HeadTooLarge> {
 
 fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-}
-
-/// A share that is held longer is taken for lost: a request that the runtime cut off, since its client left, never gives
-/// it back, and should not keep others out for long. Few answers take so long to begin.
-const SHARE_LASTS: SignedDuration = SignedDuration::from_mins(2);
-
-/// The larger bodies that are worked on.
-#[derive(Debug, Default)]
-pub struct LargeBodies(Mutex<Shares>);
-
-#[derive(Debug, Default)]
-struct Shares {
-    /// Since when, and how many bytes, by serial number.
-    held: BTreeMap<u64, (Timestamp, usize)>,
-    last: u64,
-}
-
-/// A body's share, given back when it is dropped.
-#[derive(Debug)]
-pub struct Share<'a> {
-    bodies: &'a LargeBodies,
-    /// None for a small body's.
-    serial: Option<u64>,
-}
-
-impl LargeBodies {
-    /// A share for a body of a length; `None` when it does not fit beside the others into `most`. A small one has room
-    /// always.
-    pub fn share(&self, length: usize, most: usize, now: Timestamp) -> Option<Share<'_>> {
-        if length <= SMALL_BODY {
-            return Some(Share { bodies: self, serial: None });
-        }
-        let length = length.min(BODY);
-        let mut shares = lock(&self.0);
-        shares.held.retain(|_, (since, _)| now < *since + SHARE_LASTS);
-        let held: usize = shares.held.values().map(|(_, length)| length).sum();
-        if held + length > most {
-            return None;
-        }
-        shares.last += 1;
-        let serial = shares.last;
-        shares.held.insert(serial, (now, length));
-        Some(Share { bodies: self, serial: Some(serial) })
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        if let Some(serial) = self.serial {
-            lock(&self.bodies.0).held.remove(&serial);
-        }
-    }
 }
 
 /// The length that a request announces of its body.
@@ -169,28 +120,6 @@ mod tests {
 
     fn nested(depth: usize) -> String {
         [&"[{\"a\":".repeat(depth / 2), r#""[[[\"[[""#, &"}]".repeat(depth / 2)].concat()
-    }
-
-    #[test]
-    fn large_bodies_share_what_there_is_and_give_it_back() {
-        let bodies = LargeBodies::default();
-        let start = Timestamp::UNIX_EPOCH;
-        let share =
-            |length, minutes| bodies.share(length, 2 * BODY, start + SignedDuration::from_mins(minutes));
-        let first = share(BODY, 0);
-        let second = share(usize::MAX, 1);
-        assert!(first.is_some() && second.is_some());
-        assert!(share(SMALL_BODY + 1, 1).is_none());
-        assert!(share(SMALL_BODY, 1).is_some(), "a small one always fits");
-        drop(first);
-        let third = share(BODY, 2);
-        assert!(third.is_some() && share(BODY, 2).is_none());
-        // The runtime cut the second one off.
-        std::mem::forget(second);
-        let fourth = share(BODY, 3);
-        assert!(fourth.is_some() && share(BODY, 3).is_none());
-        drop((third, fourth));
-        assert!(lock(&bodies.0).held.is_empty());
     }
 
     #[test]

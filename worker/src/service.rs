@@ -23,7 +23,7 @@ use crate::ledger::{
     Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report, ReportBuffer,
     Shard, Shards, WriterId,
 };
-use crate::limits::LargeBodies;
+use crate::limits::Bodies;
 use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
@@ -145,7 +145,7 @@ pub struct Service {
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
-    pub(crate) large_bodies: LargeBodies,
+    pub(crate) bodies: Bodies,
     pub(crate) log: Log,
     /// The attempts that the ledger has not confirmed, those included that still run.
     pub(crate) owed: Owed,
@@ -183,7 +183,7 @@ impl Service {
             families: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
-            large_bodies: LargeBodies::default(),
+            bodies: Bodies::default(),
             log: settings.log,
             owed: settings.owed,
             runtimes: Mutex::default(),

@@ -55,6 +55,12 @@ pub enum AdminError {
     /// The body is larger than the service takes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// Other bodies have all the memory that there is for bodies.
+    #[error("too many large requests are being answered at once")]
+    TooManyBodies,
+    /// The body stalled, or came too slowly.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// No such pool.
     #[error("no pool '{reference}'")]
     UnknownPool {
@@ -116,6 +122,8 @@ impl AdminError {
         match error {
             IncomingBodyError::TooLarge => Self::BodyTooLarge(limit),
             IncomingBodyError::Broken => Self::Invalid("the body ended early".to_owned()),
+            IncomingBodyError::NoRoom => Self::TooManyBodies,
+            IncomingBodyError::TooSlow => Self::TooSlow,
         }
     }
 
@@ -156,6 +164,8 @@ impl AdminError {
             Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
+            Self::TooManyBodies => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, ErrorCode::InvalidRequest),
             Self::Store(StoreError::NameTaken) | Self::NoUsableKey(_) => {
                 (StatusCode::CONFLICT, ErrorCode::Conflict)
             }
@@ -197,6 +207,7 @@ impl AdminError {
         match self {
             Self::MethodNotAllowed { allowed, .. } => reply.header("allow", &allowed),
             Self::TooManyLogins(wait) => reply.header("retry-after", &seconds(wait).to_string()),
+            Self::TooManyBodies => reply.header("retry-after", "1"),
             _ => reply,
         }
     }

@@ -192,12 +192,17 @@ where
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref())?;
-    let body = Body { unread: body, limit };
+    let body = Body { unread: body, limit, service, host };
     context.dispatch(endpoint, &query, body).await
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    async fn dispatch<B: IncomingBody>(&self, endpoint: Endpoint, query: &Query, body: Body<B>) -> Answer {
+    async fn dispatch<B: IncomingBody>(
+        &self,
+        endpoint: Endpoint,
+        query: &Query,
+        body: Body<'_, H, B>,
+    ) -> Answer {
         match endpoint {
             Endpoint::Login => self.login(body.read().await?).await,
             Endpoint::Logout => self.logout().await,
@@ -268,15 +273,19 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 /// A request's body, unread until its caller is known.
-struct Body<B> {
+struct Body<'a, H, B> {
     unread: B,
     limit: usize,
+    service: &'a Service,
+    host: &'a H,
 }
 
-impl<B: IncomingBody> Body<B> {
+impl<H: Host, B: IncomingBody> Body<'_, H, B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let Self { unread, limit } = self;
-        let bytes: Bytes = unread.read(limit).await.map_err(|error| AdminError::from_body(error, limit))?;
+        let Self { unread, limit, service, host } = self;
+        let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+        let read = limits::read(host, unread, limit, &mut share).await;
+        let bytes: Bytes = read.map_err(|error| AdminError::from_body(error, limit))?;
         if limits::is_too_deep(&bytes) {
             let message = format!("the JSON body is nested more than {} levels deep", limits::JSON_DEPTH);
             return Err(AdminError::Invalid(message));

@@ -29,7 +29,6 @@ mod snapshots;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 
 pub use chat::{RepairMemory, SignatureMemory};
@@ -202,14 +201,9 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     request: IncomingRequest<B>,
 ) -> Result<Reply<H>, ApiError> {
     let Context { service, host, .. } = context;
-    let share = |length| service.large_bodies.share(length, H::BODIES_AT_ONCE, host.clock().now());
-    let announced = limits::announced(&request.headers);
-    let announced_share = share(announced.unwrap_or_default());
-    // A client whose body nobody reads does not see why it is refused.
-    let body = if announced_share.is_some() { read(request).await? } else { refuse(request).await? };
-    // Of one that comes in pieces the length shows now.
-    let share = if announced.is_some() { announced_share } else { share(body.len()) };
-    let _share = share.ok_or_else(too_many_large_bodies)?;
+    let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    // Held until the answer has begun.
+    let body = limits::read(*host, request.body, limits::BODY, &mut share).await.map_err(unread)?;
     let (admitted, headers) = callers::admit(context, &body);
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {
@@ -222,20 +216,23 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value)))
 }
 
-async fn read<B: IncomingBody>(request: IncomingRequest<B>) -> Result<Bytes, ApiError> {
-    if limits::announced(&request.headers).is_some_and(|length| length > limits::BODY) {
-        return Err(ApiError::body_too_large(limits::BODY));
-    }
-    request.body.read(limits::BODY).await.map_err(|error| match error {
+fn unread(error: IncomingBodyError) -> ApiError {
+    match error {
         IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
+        IncomingBodyError::NoRoom => too_many_large_bodies(),
+        IncomingBodyError::TooSlow => too_slow(),
         IncomingBodyError::Broken => ApiError::invalid_json(),
-    })
+    }
 }
 
-/// Lets a body go by whose turn it is not; a host reads one to its end that is a few times too long.
-async fn refuse<B: IncomingBody, T>(request: IncomingRequest<B>) -> Result<T, ApiError> {
-    let _ = request.body.read(limits::BODY / 4).await;
-    Err(too_many_large_bodies())
+/// The rest of the body may still be on its way, so the connection ends with this.
+fn too_slow() -> ApiError {
+    let message = format!(
+        "The body of the request came too slowly: at least {} KiB a second are needed, without a pause of {} seconds.",
+        limits::MINIMUM_RATE / 1_024,
+        limits::STALLED_AFTER.as_secs()
+    );
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", Some("request_timeout"), message)
 }
 
 /// Memory is short for a moment: the same request will be taken when others are done.

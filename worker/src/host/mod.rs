@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::GeminiKey;
 use url::Url;
 
@@ -74,6 +74,9 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
 
     /// How many bytes of larger bodies are worked on at once at most.
     const BODIES_AT_ONCE: usize = crate::limits::BODIES;
+    /// When a body's share of that counts as lost: where the runtime ends a request without dropping its future, since
+    /// the client left, nothing gives it back. Few answers take so long to begin.
+    const BODY_LOST_AFTER: Option<SignedDuration> = Some(SignedDuration::from_mins(2));
 
     /// Which host this is: `cloudflare` or `native`.
     fn name(&self) -> &'static str;
@@ -356,10 +359,24 @@ pub const REQUEST_HEADERS: &[&str] = &[
     CLIENT_ADDRESS,
 ];
 
-/// A client's request body.
+/// A client's request body. [`crate::limits::read`] reads it, within bounds of memory and time.
 pub trait IncomingBody: MaybeSend {
-    /// Reads the whole body, giving up as soon as it is longer than `limit` bytes.
-    fn read(self, limit: usize) -> impl Future<Output = Result<Bytes, IncomingBodyError>> + MaybeSend;
+    /// Whether a body of announced length comes as one chunk.
+    const IS_WHOLE: bool;
+
+    /// How long it says that it is; the host holds it to that.
+    fn announced(&self) -> Option<usize>;
+
+    /// The next piece; `None` at the end.
+    fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, IncomingBodyError>> + MaybeSend;
+
+    /// Reads the next piece only to throw it away, and tells its length; `None` at the end.
+    fn skip(&mut self) -> impl Future<Output = Result<Option<usize>, IncomingBodyError>> + MaybeSend
+    where
+        Self: Sized,
+    {
+        async { Ok(self.chunk().await?.map(|chunk| chunk.len())) }
+    }
 }
 
 /// Why a body could not be read.
@@ -368,6 +385,12 @@ pub enum IncomingBodyError {
     /// Longer than the limit.
     #[error("the body is larger than the limit")]
     TooLarge,
+    /// Other bodies have all the memory that there is for bodies.
+    #[error("too many large bodies at once")]
+    NoRoom,
+    /// It came too slowly, or not to its end.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// The client went away.
     #[error("the body ended early")]
     Broken,

@@ -41,7 +41,14 @@ impl<'a> EmbeddingsRequest<'a> {
     /// # Errors
     /// 400 when the body is no JSON, a field has the wrong type, or `model` or `input` is missing.
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
-        let request: Self = json::parse(body)?;
+        let request: Self = json::parse(body).map_err(|error| {
+            // What would be refused anyway, whatever its length, is refused for that.
+            if error.code == Some("request_too_large") && begins_with_tokens(body) {
+                token_arrays_unsupported()
+            } else {
+                error
+            }
+        })?;
         if request.model().is_empty() {
             return Err(ApiError::missing("model"));
         }
@@ -55,5 +62,43 @@ impl<'a> EmbeddingsRequest<'a> {
     #[must_use]
     pub fn model(&self) -> &str {
         self.model.as_deref().unwrap_or_default()
+    }
+}
+
+/// 400: `input` holds token ids.
+#[must_use]
+pub fn token_arrays_unsupported() -> ApiError {
+    ApiError::invalid_value(
+        "input",
+        "Invalid 'input': token arrays are not supported, Gemini embeds text. With LangChain set \
+         check_embedding_ctx_length=False.",
+    )
+}
+
+/// Whether the first thing in `input` is a number.
+fn begins_with_tokens(body: &[u8]) -> bool {
+    const INPUT: &[u8] = b"\"input\"";
+    let Some(at) = memchr::memmem::find(body, INPUT) else { return false };
+    let after = body.get(at + INPUT.len()..).unwrap_or_default();
+    let is_around = |byte: &&u8| byte.is_ascii_whitespace() || matches!(**byte, b':' | b'[');
+    after.iter().find(|byte| !is_around(byte)).is_some_and(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ELEMENTS;
+
+    #[test]
+    fn token_ids_are_refused_as_such_however_many_there_are() {
+        let tokens = vec!["1"; ELEMENTS + 1].join(",");
+        for input in [format!("[{tokens}]"), format!(" [ [ {tokens} ] ]")] {
+            let body = format!(r#"{{"model":"gemini-embedding-001","input":{input}}}"#);
+            assert_eq!(EmbeddingsRequest::parse(body.as_bytes()).unwrap_err(), token_arrays_unsupported());
+        }
+        let texts = vec![r#""a""#; ELEMENTS + 1].join(",");
+        let body = format!(r#"{{"model":"gemini-embedding-001","input":[{texts}]}}"#);
+        let error = EmbeddingsRequest::parse(body.as_bytes()).unwrap_err();
+        assert_eq!((error.status.as_u16(), error.code), (400, Some("request_too_large")));
     }
 }

@@ -23,7 +23,7 @@ pub use chat::{
     AudioOptions, ChatRequest, ExtraBody, Google, ImageConfig, Reasoning, ResponseFormat, SchemaFormat,
     StreamOptions, Thinking, ThinkingConfig,
 };
-pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement};
+pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays_unsupported};
 pub use error::ApiError;
 pub use fragment::Fragment;
 pub use json::{Decimal, Integer, NameOr, OneOrMany, RawText, Text};

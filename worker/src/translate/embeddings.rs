@@ -17,6 +17,7 @@ use crate::gemini::{
 use crate::openai::{
     ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
     Text, json,
+    token_arrays_unsupported,
 };
 
 /// "at most 100 requests can be in one batch"
@@ -99,10 +100,7 @@ fn texts<'r>(request: &'r EmbeddingsRequest<'_>) -> Result<Vec<Text<'r>>, ApiErr
                 Some(b'"') => {
                     serde_json::from_str::<Text>(raw).map_err(|_| invalid("Invalid 'input': not a string."))
                 }
-                Some(b'[' | b'0'..=b'9') => Err(invalid(
-                    "Invalid 'input': token arrays are not supported, Gemini embeds text. With LangChain set \
-                     check_embedding_ctx_length=False.",
-                )),
+                Some(b'[' | b'0'..=b'9') => Err(token_arrays_unsupported()),
                 _ => Err(invalid("Invalid 'input': expected a string or an array of strings.")),
             };
             elements.iter().map(|element| read(element.0.get())).collect::<Result<_, _>>()?

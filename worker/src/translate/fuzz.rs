@@ -49,6 +49,13 @@ pub fn request(body: &[u8]) {
     }
 }
 
+/// Parses and translates the body of a chat request, whatever comes of it.
+pub fn translated_somehow(body: &[u8]) {
+    let Ok(request) = ChatRequest::parse(body) else { return };
+    let Ok(model) = ModelId::parse(request.model()) else { return };
+    let _ = to_gemini(&request, &model, &TranslateOptions::default());
+}
+
 fn check_refusal(error: &ApiError) {
     assert!(error.status.is_client_error(), "{error:?}");
     let body: Value = serde_json::from_slice(&error.body()).unwrap();

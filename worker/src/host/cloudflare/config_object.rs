@@ -9,6 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use url::Url;
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, Method, ObjectNamespace, Request, RequestInit, Response, State, Storage};
 
@@ -28,6 +30,8 @@ use crate::store::sql::{SqlDatabase, SqlStore};
 const NAME: &str = "config";
 /// The path of a step of a copy. No path of the admin API is like it, and the Worker hands on no other.
 const COPY_PATH: &str = "/copy";
+/// The route by which the object tells whether it knows a caller.
+const WHO_AM_I: &str = "/admin/v1/whoami";
 /// How long a request waits for KV. What KV has not taken by then goes there by alarm.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When the alarm rings after a change: long after the request has published its own change, which is
@@ -48,6 +52,17 @@ impl ConfigStub {
     pub(super) async fn fetch(&self, request: Request) -> worker::Result<Response> {
         let stub = self.0.get_by_name_with_location_hint(NAME, LOCATION)?;
         stub.fetch_with_request(request).await
+    }
+
+    /// Whether the object knows the caller who sends these headers to `url`.
+    pub(super) async fn knows(&self, url: &Url, headers: &HeaderMap) -> worker::Result<bool> {
+        let mut url = url.clone();
+        url.set_path(WHO_AM_I);
+        url.set_query(None);
+        let mut init = RequestInit::new();
+        init.with_method(Method::Get).with_headers(entry::outgoing_headers(headers)?);
+        let answer = self.fetch(Request::new_with_init(url.as_str(), &init)?).await?;
+        Ok(answer.status_code() == 200)
     }
 
     async fn send(&self, request: &CopyRequest) -> worker::Result<Result<CopyReply, StoreError>> {

@@ -13,7 +13,7 @@ use worker::js_sys::{Date, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WritableStream;
 use worker::{
-    Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
+    ByteStream, Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
     event, web_sys,
 };
 
@@ -33,10 +33,6 @@ use crate::store::sql::SqlStore;
 
 /// How long counts wait for others to travel with: what is counted in this time goes in one report.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
-
-/// A body that is too long is read to its end all the same, up to so many times the limit: the runtime cuts
-/// the connection of a client whose body nobody reads, often before that has seen why.
-const READ_TO_THE_END: usize = 4;
 
 thread_local! {
     /// What the requests of this isolate share.
@@ -146,7 +142,7 @@ async fn hand_over(
         Ok(stub) => stub,
         Err(error) => return not_set_up(url.path(), error),
     };
-    let request = match handed_over(request).await? {
+    let request = match handed_over(service, host, &stub, request).await? {
         Ok(request) => request,
         Err(error) => return refused(error),
     };
@@ -158,21 +154,37 @@ async fn hand_over(
 }
 
 /// The request as it goes on, with the headers that the service looks at. Its body is read here: a
-/// body that is passed on unread and that nobody reads there costs the client its connection.
-async fn handed_over(request: Request) -> worker::Result<Result<Request, AdminError>> {
+/// body that is passed on unread and that nobody reads there costs the client its connection. More of it than a
+/// stranger may send is read only when the object knows the caller.
+async fn handed_over(
+    service: &Service,
+    host: &CloudflareHost,
+    stub: &ConfigStub,
+    request: Request,
+) -> worker::Result<Result<Request, AdminError>> {
     let (url, method) = (request.url()?, request.method());
-    let request = incoming(request)?;
-    let mut headers = request.headers;
-    let mut init = RequestInit::new();
-    if let Some(limit) = crate::admin::wanted_body(&request.method, &request.path, &headers) {
-        match request.body.read(limit).await {
-            Ok(body) => init.with_body(Some(Uint8Array::from(body.as_ref()).into())),
-            Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
-        };
-    }
+    let IncomingRequest { method: asked, path, mut headers, body, .. } = incoming(request)?;
+    let wanted = crate::admin::wanted_body(&asked, &path, &headers);
     // The runtime sets it anew.
     headers.remove(CONTENT_LENGTH);
+    let mut init = RequestInit::new();
     init.with_method(method).with_headers(outgoing_headers(&headers)?);
+    let Some(limit) = wanted else { return Ok(Ok(Request::new_with_init(url.as_str(), &init)?)) };
+    let early = limits::BODY_BEFORE_THE_CALLER_IS_KNOWN;
+    let may_be_long = limit > early && body.announced().is_none_or(|length| length > early);
+    let is_refused = may_be_long && !stub.knows(&url, &headers).await?;
+    let limit = if is_refused { early } else { limit };
+    let mut share = service
+        .bodies
+        .share(<CloudflareHost as Host>::BODIES_AT_ONCE, <CloudflareHost as Host>::BODY_LOST_AFTER);
+    match limits::read(host, body, limit, &mut share).await {
+        // The object says why.
+        _ if is_refused => {}
+        Ok(body) => {
+            init.with_body(Some(Uint8Array::from(body.as_ref()).into()));
+        }
+        Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
+    }
     Ok(Ok(Request::new_with_init(url.as_str(), &init)?))
 }
 
@@ -206,7 +218,7 @@ fn incoming_with(request: Request, head: RequestHead) -> worker::Result<Incoming
         method,
         path: path.to_owned(),
         query: query.map(ToOwned::to_owned),
-        body: WorkerBody { announced: limits::announced(&headers), request },
+        body: WorkerBody { announced: limits::announced(&headers), request, stream: None, is_read: false },
         headers,
         client_address: client,
         origin,
@@ -301,7 +313,7 @@ fn afterwards<H: Host>(
     })
 }
 
-fn outgoing_headers(headers: &HeaderMap) -> worker::Result<Headers> {
+pub(super) fn outgoing_headers(headers: &HeaderMap) -> worker::Result<Headers> {
     let outgoing = Headers::new();
     for (name, value) in headers {
         outgoing.set(name.as_str(), value.to_str().unwrap_or_default())?;
@@ -314,41 +326,45 @@ struct WorkerBody {
     request: Request,
     /// How long it says that it is.
     announced: Option<usize>,
+    /// What is left of it, once the first piece was asked for.
+    stream: Option<ByteStream>,
+    is_read: bool,
 }
 
 impl IncomingBody for WorkerBody {
-    async fn read(mut self, limit: usize) -> Result<Bytes, IncomingBodyError> {
-        match self.announced {
-            Some(length) if length > limit => {
-                if length <= limit.saturating_mul(READ_TO_THE_END) {
-                    discard(&self.request).await;
-                }
-                Err(IncomingBodyError::TooLarge)
+    const IS_WHOLE: bool = true;
+
+    fn announced(&self) -> Option<usize> {
+        self.announced
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, IncomingBodyError> {
+        if self.announced.is_some() {
+            if std::mem::replace(&mut self.is_read, true) {
+                return Ok(None);
             }
             // The runtime holds the body to its announced length, so it can cross in one piece.
-            Some(_) => self.request.bytes().await.map(Bytes::from).map_err(|_| IncomingBodyError::Broken),
-            None => read_stream(self.request, limit).await,
+            let whole = self.request.bytes().await.map_err(|_| IncomingBodyError::Broken)?;
+            return Ok(Some(whole).filter(|whole| !whole.is_empty()).map(Bytes::from));
         }
+        if !std::mem::replace(&mut self.is_read, true) {
+            // A request without a body has no stream.
+            self.stream = self.request.stream().ok();
+        }
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        let chunk = stream.next().await.transpose().map_err(|_| IncomingBodyError::Broken)?;
+        Ok(chunk.map(Bytes::from))
     }
-}
 
-async fn read_stream(mut request: Request, limit: usize) -> Result<Bytes, IncomingBodyError> {
-    // A request without a body has no stream.
-    let Ok(mut stream) = request.stream() else { return Ok(Bytes::new()) };
-    let mut whole = Vec::new();
-    let mut length = 0_usize;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| IncomingBodyError::Broken)?;
-        length = length.saturating_add(chunk.len());
-        if length <= limit {
-            whole.extend_from_slice(&chunk);
-        } else if length > limit.saturating_mul(READ_TO_THE_END) {
-            break;
-        } else {
-            whole = Vec::new();
+    async fn skip(&mut self) -> Result<Option<usize>, IncomingBodyError> {
+        if self.announced.is_none() {
+            return Ok(self.chunk().await?.map(|chunk| chunk.len()));
         }
+        if !std::mem::replace(&mut self.is_read, true) {
+            discard(&self.request).await;
+        }
+        Ok(None)
     }
-    if length > limit { Err(IncomingBodyError::TooLarge) } else { Ok(whole.into()) }
 }
 
 /// Reads a body to its end without letting it into wasm.

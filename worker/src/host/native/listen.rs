@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Collected, Either, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -118,14 +118,19 @@ fn in_pieces(pieces: impl Stream<Item = Result<Bytes, UpstreamError>> + Send + '
 pub(super) struct NativeBody(Incoming);
 
 impl IncomingBody for NativeBody {
-    async fn read(self, limit: usize) -> Result<Bytes, IncomingBodyError> {
-        let whole = Limited::new(self.0, limit).collect().await;
-        whole.map(Collected::to_bytes).map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                IncomingBodyError::TooLarge
-            } else {
-                IncomingBodyError::Broken
+    const IS_WHOLE: bool = false;
+
+    fn announced(&self) -> Option<usize> {
+        self.0.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, IncomingBodyError> {
+        while let Some(frame) = self.0.frame().await {
+            // What follows a body as trailers says nothing here.
+            if let Ok(chunk) = frame.map_err(|_| IncomingBodyError::Broken)?.into_data() {
+                return Ok(Some(chunk));
             }
-        })
+        }
+        Ok(None)
     }
 }

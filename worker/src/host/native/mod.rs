@@ -13,7 +13,7 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use log::StderrLog;
 pub use media::HttpMedia;
@@ -47,6 +47,8 @@ impl NativeHost {
 
 impl Host for NativeHost {
     const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;
+    /// Whatever ends a request drops its future.
+    const BODY_LOST_AFTER: Option<SignedDuration> = None;
     type Store = SqlStore<Sqlite>;
     type Ledger = SqliteLedger;
     type Upstream = HttpUpstream;

@@ -54,12 +54,21 @@ fn without_place(detail: &str) -> &str {
 /// Reads a request body.
 ///
 /// # Errors
-/// 400 `json_too_deep`; 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
+/// 400 `json_too_deep`; 400 `request_too_large`; 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
 /// field as `param`, when it has the wrong shape.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     if limits::is_too_deep(body) {
         let message = format!("The JSON body is nested more than {} levels deep.", limits::JSON_DEPTH);
         return Err(ApiError::invalid(None, "json_too_deep", message));
+    }
+    if limits::has_too_many(body) {
+        let message = format!(
+            "The request is too large: it has more than {} parts, tools, properties and other list elements together, \
+             or more than {} members.",
+            limits::ELEMENTS,
+            limits::MEMBERS
+        );
+        return Err(ApiError::invalid(None, "request_too_large", message));
     }
     let text = from_utf8(body).map_err(|_| ApiError::invalid_json())?;
     match serde_json::from_str(text) {

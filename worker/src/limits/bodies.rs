@@ -1,0 +1,279 @@
+//! Request bodies on their way in: a byte budget over all of them, and a minimum upload rate for each.
+//!
+//! A body gets its share of the budget before it is read, and the share grows with each chunk. A body that
+//! arrives more slowly than [`MINIMUM_RATE`], or that stalls, is given up, and its share is released.
+//!
+//! # Invariants
+//! - The bytes held never exceed the budget of the large bodies plus the reserve of the small ones.
+//! - A share never outlives the body's request.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use super::SMALL_BODY;
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError};
+use crate::service::lock;
+
+/// How long every body may take, whatever its length.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes per second that a body must arrive with beyond the grace period.
+pub const MINIMUM_RATE: usize = 64 * 1024;
+/// The idle timeout of a body: how long nothing of it may arrive.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+/// A body that is refused is read to its end all the same, up to so many times its limit: a client whose
+/// connection is cut while it still writes often never sees why.
+pub const READ_TO_THE_END: usize = 4;
+
+/// The bodies that are being read or worked on.
+#[derive(Debug, Default)]
+pub struct Bodies(Mutex<Shares>);
+
+#[derive(Debug, Default)]
+struct Shares {
+    /// By serial number.
+    held: BTreeMap<u64, Held>,
+    /// Bytes of all bodies.
+    total: usize,
+    /// Bytes of those above [`SMALL_BODY`].
+    large: usize,
+    /// The highest `total` so far.
+    peak: usize,
+    last: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    length: usize,
+    /// When the share counts as lost.
+    until: Option<Timestamp>,
+}
+
+/// A body's share of the budget, released when dropped.
+#[derive(Debug)]
+pub struct Share<'a> {
+    bodies: &'a Bodies,
+    serial: u64,
+    most: usize,
+    lost_after: Option<SignedDuration>,
+}
+
+impl Bodies {
+    /// Returns an empty share of a budget of `most` bytes for large bodies. The small ones have a quarter of that
+    /// as a reserve. Where the runtime may end a request without dropping its future, a share counts as lost
+    /// `lost_after` its last growth.
+    pub fn share(&self, most: usize, lost_after: Option<SignedDuration>) -> Share<'_> {
+        let serial = {
+            let mut shares = lock(&self.0);
+            shares.last += 1;
+            shares.last
+        };
+        Share { bodies: self, serial, most, lost_after }
+    }
+
+    /// Returns how many bytes of bodies are held now.
+    pub fn held(&self) -> usize {
+        lock(&self.0).total
+    }
+
+    /// Returns the most bytes that were held at the same time so far.
+    pub fn peak(&self) -> usize {
+        lock(&self.0).peak
+    }
+}
+
+impl Shares {
+    /// Sets the length of a body, if it fits beside the others.
+    fn resize(&mut self, serial: u64, held: Held, most: usize) -> bool {
+        let before = self.held.get(&serial).map_or(0, |held| held.length);
+        let total = self.total - before + held.length;
+        let large = self.large - large(before) + large(held.length);
+        let fits = total <= most + most / 4 && (held.length <= SMALL_BODY || large <= most);
+        if fits {
+            self.held.insert(serial, held);
+            (self.total, self.large) = (total, large);
+            self.peak = self.peak.max(total);
+        }
+        fits
+    }
+
+    fn remove(&mut self, serial: u64) {
+        if let Some(Held { length, .. }) = self.held.remove(&serial) {
+            self.total -= length;
+            self.large -= large(length);
+        }
+    }
+
+    fn remove_lost(&mut self, now: Timestamp) {
+        let is_lost = |held: &Held| held.until.is_some_and(|until| until <= now);
+        let lost: Vec<u64> =
+            self.held.iter().filter(|(_, held)| is_lost(held)).map(|(serial, _)| *serial).collect();
+        lost.into_iter().for_each(|serial| self.remove(serial));
+    }
+}
+
+/// What a body counts among the large ones.
+const fn large(length: usize) -> usize {
+    if length > SMALL_BODY { length } else { 0 }
+}
+
+impl Share<'_> {
+    /// Makes the share `length` bytes long. Returns `false`, and changes nothing, if the budget does not allow that.
+    pub fn grow(&mut self, length: usize, now: Timestamp) -> bool {
+        // Until all of it is here, the body has its own time besides.
+        let until = self.lost_after.and_then(|after| {
+            let reading = SignedDuration::try_from(allowed(length)).ok()?;
+            now.checked_add(after.checked_add(reading)?).ok()
+        });
+        let held = Held { length, until };
+        let mut shares = lock(&self.bodies.0);
+        shares.resize(self.serial, held, self.most) || {
+            shares.remove_lost(now);
+            shares.resize(self.serial, held, self.most)
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        lock(&self.bodies.0).remove(self.serial);
+    }
+}
+
+/// How long a body may take of which so many bytes have arrived.
+fn allowed(bytes: usize) -> Duration {
+    let milliseconds = (bytes as u64).saturating_mul(1_000) / MINIMUM_RATE as u64;
+    GRACE + Duration::from_millis(milliseconds)
+}
+
+/// Returns how long the next chunk may take; `None` when the body's time is up.
+#[must_use]
+pub fn time_left(elapsed: Duration, bytes: usize) -> Option<Duration> {
+    let left = allowed(bytes).checked_sub(elapsed).filter(|left| !left.is_zero())?;
+    Some(left.min(STALLED_AFTER))
+}
+
+/// Reads a body of up to `limit` bytes whose share grows with it. One that is refused is read to its end and thrown
+/// away, within bounds.
+///
+/// # Errors
+/// Tells why the body is not here.
+pub async fn read<H: Host, B: IncomingBody>(
+    host: &H,
+    mut body: B,
+    limit: usize,
+    share: &mut Share<'_>,
+) -> Result<Bytes, IncomingBodyError> {
+    let mut pace = Pace::begin(host.clock());
+    let announced = body.announced();
+    let mut refused = refusal(announced.unwrap_or_default(), limit, share, pace.began);
+    let mut whole = Whole::default();
+    while refused.is_none() {
+        let Some(chunk) = pace.next(host.clock(), &mut body).await? else { return Ok(whole.into_bytes()) };
+        let length = whole.len() + chunk.len();
+        // Of an announced body all bytes are in the share already.
+        if announced.is_none_or(|announced| length > announced) {
+            refused = refusal(length, limit, share, host.clock().now());
+        }
+        whole.push(chunk, announced);
+    }
+    drop(whole);
+    if announced.is_none_or(|length| length <= limit.saturating_mul(READ_TO_THE_END)) {
+        // What became of it changes nothing.
+        let _ = pace.read_away(host.clock(), body, limit.saturating_mul(READ_TO_THE_END)).await;
+    }
+    Err(refused.unwrap_or(IncomingBodyError::Broken))
+}
+
+fn refusal(length: usize, limit: usize, share: &mut Share<'_>, now: Timestamp) -> Option<IncomingBodyError> {
+    if length > limit {
+        return Some(IncomingBodyError::TooLarge);
+    }
+    (!share.grow(length, now)).then_some(IncomingBodyError::NoRoom)
+}
+
+/// What has arrived of a body, and since when it is read.
+struct Pace {
+    began: Timestamp,
+    bytes: usize,
+}
+
+impl Pace {
+    fn begin(clock: &impl Clock) -> Self {
+        Self { began: clock.now(), bytes: 0 }
+    }
+
+    async fn next<B: IncomingBody>(
+        &mut self,
+        clock: &impl Clock,
+        body: &mut B,
+    ) -> Result<Option<Bytes>, IncomingBodyError> {
+        let left = self.left(clock, body)?;
+        let next = pin!(body.chunk());
+        let chunk = clock.within(left, next).await.unwrap_or(Err(IncomingBodyError::TooSlow))?;
+        self.bytes += chunk.as_ref().map_or(0, Bytes::len);
+        Ok(chunk)
+    }
+
+    /// How long the next chunk may take.
+    fn left<B: IncomingBody>(&self, clock: &impl Clock, body: &B) -> Result<Duration, IncomingBodyError> {
+        if let Some(announced) = body.announced().filter(|_| B::IS_WHOLE) {
+            // Nothing shows how far it has come, so it has the time of all of it.
+            return Ok(allowed(announced));
+        }
+        let elapsed = clock.now().duration_since(self.began).try_into().unwrap_or_default();
+        time_left(elapsed, self.bytes).ok_or(IncomingBodyError::TooSlow)
+    }
+
+    async fn read_away<B: IncomingBody>(
+        &mut self,
+        clock: &impl Clock,
+        mut body: B,
+        limit: usize,
+    ) -> Result<(), IncomingBodyError> {
+        while self.bytes <= limit {
+            let left = self.left(clock, &body)?;
+            let skipped = clock.within(left, pin!(body.skip())).await;
+            let Some(length) = skipped.unwrap_or(Err(IncomingBodyError::TooSlow))? else { break };
+            self.bytes += length;
+        }
+        Ok(())
+    }
+}
+
+/// A body's bytes so far. One that comes in one piece is not copied; of several, the bytes are: a chunk of one
+/// byte may hold on to a whole buffer of the connection.
+#[derive(Default)]
+struct Whole {
+    first: Bytes,
+    more: Vec<u8>,
+}
+
+impl Whole {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, chunk: Bytes, announced: Option<usize>) {
+        if self.more.is_empty() && self.first.is_empty() {
+            self.first = chunk;
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.reserve_exact(announced.unwrap_or_default().max(self.first.len() + chunk.len()));
+            self.more.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.more.extend_from_slice(&chunk);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
