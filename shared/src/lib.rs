@@ -21,6 +21,7 @@ mod key_check;
 mod key_file;
 mod key_state;
 mod limits;
+mod loopback;
 mod master_key;
 mod migration;
 mod model_lifecycle;
@@ -58,6 +59,7 @@ pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckRep
 pub use key_file::{KeyFile, parse_key_file};
 pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
 pub use limits::{Limits, Quota};
+pub use loopback::{is_loopback, stays_on_this_machine};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use model_lifecycle::{EXAMPLE_MODEL, ModelNotice, answering_model, model_notice, model_notices};

@@ -180,9 +180,21 @@ const LISTS: &[(&str, &str, &str)] = &[
     (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":["#, "", "]}"),
     (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"functions":["#, "", "]}"),
     (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"stop":["#, "", "]}"),
-    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"logit_bias":{"#, r##""#":"##, "}}"),
-    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"safety_settings":["#, "", "]}}"),
-    (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"tools":["#, "", "]}}"),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"logit_bias":{"#,
+        r##""#":"##,
+        "}}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"safety_settings":["#,
+        "",
+        "]}}",
+    ),
+    (
+        r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"google":{"tools":["#,
+        "",
+        "]}}",
+    ),
     (r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"x":0,"#, r##""#":"##, "}"),
     (
         r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"#,

@@ -5,7 +5,7 @@
 //! never happen here: a Gemini key on its way to a host that nobody has named, or a page of another
 //! origin taken for the service's own.
 
-use url::{Host, Url};
+use url::Url;
 
 /// Google's own address for Gemini.
 pub const GEMINI: &str = "https://generativelanguage.googleapis.com";
@@ -77,12 +77,7 @@ impl Origin {
 
 /// Whether a URL leads to the machine that asks for it.
 fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(pool_shared::is_loopback)
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub enum SetupError {
     /// The password could be guessed.
     #[error("ADMIN_PASSWORD has fewer than {MIN_PASSWORD_LENGTH} characters")]
     WeakPassword,
+    /// The password could be guessed at once.
+    #[error("ADMIN_PASSWORD is one character, repeated")]
+    RepeatedPassword,
     /// Another setting cannot be used.
     #[error("{0}")]
     Setting(String),
@@ -80,6 +83,10 @@ impl Settings {
         let admin_password = admin_password.ok_or(SetupError::MissingSecret("ADMIN_PASSWORD"))?;
         if admin_password.chars().count() < MIN_PASSWORD_LENGTH {
             return Err(SetupError::WeakPassword);
+        }
+        let first = admin_password.chars().next();
+        if admin_password.chars().all(|other| Some(other) == first) {
+            return Err(SetupError::RepeatedPassword);
         }
         Ok(Self {
             master_key: parse_master_key("MASTER_KEY", master_key)?,
@@ -473,6 +480,8 @@ mod tests {
             (None, Some(password), "the secret MASTER_KEY is not set"),
             (Some(key), None, "the secret ADMIN_PASSWORD is not set"),
             (Some(key), Some("short"), "ADMIN_PASSWORD has fewer than 15 characters"),
+            (Some(key), Some("aaaaaaaaaaaaaaaaaaaa"), "ADMIN_PASSWORD is one character, repeated"),
+            (Some(key), Some("éééééééééééééééééééé"), "ADMIN_PASSWORD is one character, repeated"),
             (
                 Some("short"),
                 Some(password),

@@ -1,6 +1,8 @@
 //! 100,000 bad requests through the running native program: it answers each or closes the connection, never by a fault
 //! of its own, grows no further, and logs nothing of what was sent.
 //!
+//! Clients that begin and do not go on are in [`slow`].
+//!
 //! The requests come from a fixed seed. Most are well framed and wrong in another way; those travel several at a time on
 //! connections that stay. The others are no HTTP, or none that has an end, and get a connection each.
 
@@ -13,10 +15,14 @@
 
 #[path = "hostile/client.rs"]
 mod client;
+#[path = "support/native.rs"]
+mod host;
 #[path = "support/program.rs"]
 mod program;
 #[path = "hostile/requests.rs"]
 mod requests;
+#[path = "hostile/slow.rs"]
+mod slow;
 mod support;
 
 use std::fs::{self, File};

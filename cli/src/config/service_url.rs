@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 /// Where a pool service stands: scheme, host, port and perhaps a path, without a trailing slash.
 /// Two addresses of one service compare equal.
@@ -47,13 +47,7 @@ impl ServiceUrl {
 
     /// Whether a password or a token may travel there: encrypted, or not leaving this machine.
     pub fn is_private(&self) -> bool {
-        self.0.scheme() == "https"
-            || match self.0.host() {
-                Some(Host::Ipv4(address)) => address.is_loopback(),
-                Some(Host::Ipv6(address)) => address.is_loopback(),
-                Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-                None => false,
-            }
+        self.0.scheme() == "https" || self.0.host_str().is_some_and(pool_shared::is_loopback)
     }
 
     /// The URL of a route of the admin API; each segment is percent-encoded as one.

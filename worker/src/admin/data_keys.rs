@@ -66,6 +66,7 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let Some((pool, stored, progress)) = next else {
             let rows = Some(self.master_key_rows().await?);
+            store.forget_replaced().await?;
             return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
         };
         // A pool whose data key does not open is told by the counts in the end.

@@ -31,6 +31,9 @@ impl<H: AdminHost> Context<'_, H> {
         let cursor = last.map(|(pool, _)| pool.to_string());
         rewrapped += self.rewrap_data_keys(pools).await?;
         let rows = if cursor.is_none() { Some(self.master_key_rows().await?) } else { None };
+        if cursor.is_none() {
+            self.host.store().forget_replaced().await?;
+        }
         ok(&MasterKeyRotation { cursor, rewrapped, unreadable_keys: 0, rows })
     }
 

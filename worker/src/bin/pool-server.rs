@@ -5,15 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::convert::Infallible;
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mimalloc::MiMalloc;
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig, StderrLog};
+use pool_worker::host::native::{Server, ServerConfig, StartError, StderrLog, raise_open_files_limit};
 use pool_worker::log::LogLevel;
 use pool_worker::origin;
 
@@ -24,21 +25,24 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Many Gemini API keys as isolated, OpenAI-compatible pools: the native server.
 ///
 /// The secrets `MASTER_KEY` and `ADMIN_PASSWORD` are taken from the environment, else from files in the
-/// data folder, which the first start makes.
+/// data folder, which the first start makes. An empty variable counts as unset.
+///
+/// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` (http, https, socks5, socks5h) and `NO_PROXY` name the proxy to Gemini; what
+/// stays on this machine never goes through one. `SSL_CERT_FILE` names certificates to trust instead of the system's.
 #[derive(Debug, Parser)]
 #[command(name = "pool-server", version)]
 struct Arguments {
     /// The address to listen on.
-    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, env = "HOST", default_value = DEFAULT_HOST, value_parser = host)]
     host: String,
     /// The port to listen on; 0 takes a free one.
-    #[arg(long, env = "PORT", default_value_t = 8787)]
+    #[arg(long, env = "PORT", default_value = DEFAULT_PORT, value_parser = port)]
     port: u16,
     /// The folder of the database and of the secrets' files.
-    #[arg(long, env = "DATA_DIR", default_value = "data")]
+    #[arg(long, env = "DATA_DIR", default_value = DEFAULT_DATA_DIR, value_parser = data_dir)]
     data_dir: PathBuf,
     /// Where Gemini is called.
-    #[arg(long, env = "GEMINI_BASE_URL", default_value = origin::GEMINI)]
+    #[arg(long, env = "GEMINI_BASE_URL", default_value = origin::GEMINI, value_parser = gemini_base_url)]
     gemini_base_url: String,
     /// Hosts, with commas, that the base URL may lead to besides Google's and this machine.
     #[arg(long, env = "GEMINI_ALLOWED_HOSTS")]
@@ -52,15 +56,62 @@ struct Arguments {
     log_level: String,
 }
 
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: &str = "8787";
+const DEFAULT_DATA_DIR: &str = "data";
+
+/// The text, or the default where it is empty: files that set the environment often have variables without a value.
+fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.trim().is_empty() { default } else { text.trim() }
+}
+
+/// An IPv6 address may stand in brackets, as in a URL.
+#[allow(clippy::unnecessary_wraps, reason = "clap takes functions that may fail")]
+fn host(text: &str) -> Result<String, Infallible> {
+    let host = or_default(text, DEFAULT_HOST);
+    Ok(host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_owned())
+}
+
+fn port(text: &str) -> Result<u16, std::num::ParseIntError> {
+    or_default(text, DEFAULT_PORT).parse()
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "clap takes functions that may fail")]
+fn data_dir(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(or_default(text, DEFAULT_DATA_DIR).into())
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "clap takes functions that may fail")]
+fn gemini_base_url(text: &str) -> Result<String, Infallible> {
+    Ok(or_default(text, origin::GEMINI).to_owned())
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let mut text = format!("error: {}\n", in_words(&error));
+            if let Some(hint) = error.downcast_ref::<StartError>().and_then(StartError::hint) {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
             // Nothing is left to do when even standard error is closed.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, each once: many texts end with that of their cause.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run(arguments: Arguments) -> Result<()> {
@@ -79,10 +130,18 @@ fn run(arguments: Arguments) -> Result<()> {
         trusted_proxies: arguments.trusted_proxies.parse()?,
         log: log.log(log_level),
     };
+    raise_open_files_limit();
+    keep_files_private();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config));
     log.flush();
     served
+}
+
+/// What this process writes is for its owner alone.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 /// An empty value counts as none, as it does in files that set the environment.
@@ -98,6 +157,9 @@ fn secret_from_environment(name: &str) -> Result<Option<Secret>> {
 async fn serve(config: ServerConfig) -> Result<()> {
     let data_dir = config.data_dir.clone();
     let server = Server::start(config).await?;
+    for warning in server.warnings() {
+        writeln!(std::io::stderr(), "warning: {warning}").ok();
+    }
     greet(&server, &data_dir).context("cannot write to standard output")?;
     stop_signal().await?;
     writeln!(stdout(), "stopping: running answers may end").ok();
@@ -105,31 +167,49 @@ async fn serve(config: ServerConfig) -> Result<()> {
     Ok(())
 }
 
-fn greet(server: &Server, data_dir: &std::path::Path) -> std::io::Result<()> {
+fn greet(server: &Server, data_dir: &Path) -> std::io::Result<()> {
     let mut out = stdout().lock();
-    let url = server.url();
-    writeln!(out, "pool-server listens on {url}")?;
-    if !server.created_secrets().is_empty() {
+    writeln!(out, "pool-server listens on {}", server.url())?;
+    if let Some(proxy) = server.gemini_proxy() {
+        writeln!(out, "Gemini is called through the proxy {proxy}")?;
+    }
+    let created = server.created_secrets();
+    if !created.is_empty() {
         writeln!(out, "\nFirst start. New secrets, readable by you alone:")?;
-        for path in server.created_secrets() {
+        for path in created {
             writeln!(out, "  {}", path.display())?;
         }
         let password = data_dir.join("ADMIN_PASSWORD");
+        let password = created.contains(&password).then_some(password);
         writeln!(out, "\nNext:")?;
-        writeln!(out, "  poolctl login --url {url} --with-password < {}", password.display())?;
+        writeln!(out, "  {}", login_command(&server.local_url(), password.as_deref()))?;
         writeln!(out, "  poolctl pool create prod --keys keys.txt")?;
     }
     out.flush()
 }
 
-/// Resolves at Ctrl-C or at the signal by which supervisors stop a process.
+/// The command to log in with. A password that came by the environment is known to whoever set it.
+fn login_command(url: &str, password: Option<&Path>) -> String {
+    match password {
+        None => format!("poolctl login --url {url}"),
+        Some(file) if cfg!(windows) => {
+            format!("Get-Content '{}' | poolctl login --url {url} --with-password", file.display())
+        }
+        Some(file) => format!("poolctl login --url {url} --with-password < {}", file.display()),
+    }
+}
+
+/// Resolves at Ctrl-C, at the signal by which supervisors stop a process, or when its terminal is closed.
 async fn stop_signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted,
             _ = terminate.recv() => Ok(()),
+            _ = hang_up.recv() => Ok(()),
         }
     }
     #[cfg(not(unix))]

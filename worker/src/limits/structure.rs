@@ -105,9 +105,7 @@ mod tests {
     fn counted(value: &Value, is_properties: bool) -> (usize, usize) {
         let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
         match value {
-            Value::Array(items) => {
-                items.iter().map(|item| counted(item, false)).fold((items.len(), 0), add)
-            }
+            Value::Array(items) => items.iter().map(|item| counted(item, false)).fold((items.len(), 0), add),
             Value::Object(members) => {
                 let own = (if is_properties { members.len() } else { 0 }, members.len());
                 members.iter().map(|(key, value)| counted(value, key == "properties")).fold(own, add)
@@ -178,11 +176,14 @@ mod tests {
             json!({"properties": properties}),
             json!({"properties": {"a": {"items": {"properties": properties}}}}),
         ] {
-            assert!(has_too_many(json!({"tools": [{"function": {"parameters": schema}}]}).to_string().as_bytes()));
+            assert!(has_too_many(
+                json!({"tools": [{"function": {"parameters": schema}}]}).to_string().as_bytes()
+            ));
         }
         let members: Value = (0..=MEMBERS).map(|number| (number.to_string(), json!(0))).collect();
         assert!(has_too_many(json!({"metadata": members}).to_string().as_bytes()));
-        let prose = json!({"content": "one, two, [three], {four: \"five\"}, ".repeat(10 * ELEMENTS)}).to_string();
+        let prose =
+            json!({"content": "one, two, [three], {four: \"five\"}, ".repeat(10 * ELEMENTS)}).to_string();
         assert!(!has_too_many(prose.as_bytes()));
     }
 }

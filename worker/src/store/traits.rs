@@ -42,6 +42,9 @@ pub trait ConfigStore: PoolReader + Replica {
     /// The other store that is bound, where a migration goes to; most deployments have none.
     fn other(&self) -> Option<impl Replica>;
 
+    /// Overwrites what was deleted or replaced, where the database's files keep it.
+    fn forget_replaced(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+
     /// Whether it answers.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 

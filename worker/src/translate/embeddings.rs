@@ -16,8 +16,7 @@ use crate::gemini::{
 };
 use crate::openai::{
     ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
-    Text, json,
-    token_arrays_unsupported,
+    Text, json, token_arrays_unsupported,
 };
 
 /// "at most 100 requests can be in one batch"

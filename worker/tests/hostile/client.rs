@@ -15,9 +15,14 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: &str) -> Self {
+        Self::open_for(address, PATIENCE)
+    }
+
+    /// One on which each answer may take so long.
+    pub fn open_for(address: &str, patience: Duration) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
+        stream.set_write_timeout(Some(patience)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream), over: false }
     }

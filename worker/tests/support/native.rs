@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use pool_shared::Secret;
-use pool_worker::host::native::{Server, ServerConfig, TrustedProxies};
+use pool_worker::host::native::{Load, Server, ServerConfig, TrustedProxies};
 use pool_worker::log::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
@@ -61,6 +61,12 @@ impl Host {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         self.0.url()
+    }
+
+    /// What it has taken on.
+    #[allow(dead_code, reason = "only the tests of its bounds ask")]
+    pub fn load(&self) -> Load {
+        self.0.load()
     }
 
     /// Ends it as Ctrl-C does.

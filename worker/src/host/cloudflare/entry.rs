@@ -13,8 +13,8 @@ use worker::js_sys::{Date, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WritableStream;
 use worker::{
-    ByteStream, Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
-    event, web_sys,
+    ByteStream, Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext,
+    ScheduledEvent, event, web_sys,
 };
 
 use super::config_object::ConfigStub;

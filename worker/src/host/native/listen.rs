@@ -4,51 +4,68 @@
 //! own, and one more would cost each request an allocation for every layer.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
-use http::{Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::NativeHost;
+use super::activity::{Activity, Running, WRITE_TIMEOUT, Watched, WatchedBody};
+use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use crate::gateway::IDLE_TIMEOUT;
 use crate::host::{IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::reply::{Reply, ReplyBody};
 
 /// How long nothing is accepted when the system has no room for a connection more.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(100);
+/// Requests at a time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// Streams that a client has reset and that still take memory, before its connection ends.
+const MAX_RESET_STREAMS: usize = 50;
+/// How often an HTTP/2 connection is asked whether its client is still there, and how long that may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// An answer's body: at hand, or in pieces. One that is at hand takes no allocation.
 type AnswerBody = Either<Full<Bytes>, StreamBody<BoxStream<'static, Result<Frame<Bytes>, UpstreamError>>>>;
 
 /// Serves connections until the server is stopped, and then those that are open until each has answered. They end with
 /// this future.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    stopped: watch::Receiver<bool>,
+) {
     let mut open = JoinSet::new();
     let mut stop = pin!(when_stopped(stopped.clone()));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &connections) => accepted,
             Some(_) = open.join_next() => continue,
             () = &mut stop => break,
         };
         match accepted {
             Ok((stream, client)) => {
-                open.spawn(connection(stream, client, Arc::clone(&shared), stopped.clone()));
+                let slot = connections.open();
+                open.spawn(connection(stream, client, slot, Arc::clone(&shared), stopped.clone()));
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(_) => tokio::time::sleep(REST).await,
@@ -56,6 +73,11 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: w
     }
     drop(listener);
     while open.join_next().await.is_some() {}
+}
+
+async fn accept(listener: &TcpListener, connections: &Connections) -> io::Result<(TcpStream, SocketAddr)> {
+    connections.room().await;
+    listener.accept().await
 }
 
 /// Whether only the connection that was to be accepted has failed, and not the listener.
@@ -67,27 +89,109 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 async fn connection(
     stream: TcpStream,
     client: SocketAddr,
+    slot: Slot,
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) {
     // Events are small and go out one by one; a socket that cannot do without delay works all the same.
     let _ = stream.set_nodelay(true);
-    let builder = Builder::new(TokioExecutor::new());
+    let activity = Arc::clone(&slot.activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(respond(shared.answer(request.map(NativeBody), client).await)) }
+        let running = slot.activity.request(request.version() == Version::HTTP_2);
+        async move {
+            let reply = shared.answer(request.map(NativeBody), client).await;
+            Ok::<_, Infallible>(respond(reply, running))
+        }
     });
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let builder = builder();
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let mut serving = pin!(builder.serve_connection(io, service));
+    let mut timer = pin!(Timer::new(&activity));
+    let mut stop = pin!(when_stopped(stopped));
+    let mut evicted = pin!(activity.evicted());
+    let (mut is_ending, mut is_evicted) = (false, false);
     // An error is a client that left or that speaks no HTTP: there is nobody to tell.
-    tokio::select! {
-        biased;
-        _ = serving.as_mut() => return,
-        () = when_stopped(stopped) => serving.as_mut().graceful_shutdown(),
-    }
-    let _ = serving.await;
+    poll_fn(|context| {
+        loop {
+            if serving.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            if !is_ending && stop.as_mut().poll(context).is_ready() {
+                is_ending = true;
+                serving.as_mut().graceful_shutdown();
+                continue;
+            }
+            if !is_evicted && evicted.as_mut().poll(context).is_ready() {
+                is_evicted = true;
+            }
+            // A request that came in the meantime is served.
+            if is_evicted && activity.waiting_since().is_some() {
+                return Poll::Ready(());
+            }
+            match timer.as_mut().poll(&activity, context) {
+                Poll::Pending => return Poll::Pending,
+                // What HTTP/2 has buffered may still go out, and the client is told that the connection ends.
+                Poll::Ready(()) if activity.is_http2() && !is_ending => {
+                    is_ending = true;
+                    serving.as_mut().graceful_shutdown();
+                    timer.as_mut().end_at(Instant::now() + WRITE_TIMEOUT);
+                }
+                Poll::Ready(()) => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
 }
 
-fn respond(reply: Reply<NativeHost>) -> Response<AnswerBody> {
+/// HTTP/1.1 has no timers of hyper's: its time for a head would run between requests too.
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_RESET_STREAMS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}
+
+/// A connection's timer. It is moved only when it would ring too late, or has rung too early.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    end: Option<Instant>,
+}
+
+impl Timer {
+    fn new(activity: &Activity) -> Self {
+        let first = activity.deadline().unwrap_or_else(Instant::now);
+        Self { sleep: Box::pin(sleep_until(first)), end: None }
+    }
+
+    fn end_at(mut self: Pin<&mut Self>, end: Instant) {
+        self.end = Some(end);
+    }
+
+    /// Ready when the connection has to end.
+    fn poll(mut self: Pin<&mut Self>, activity: &Activity, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = self.end.or_else(|| activity.deadline()) else { return Poll::Pending };
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            if self.sleep.deadline() > deadline || self.sleep.is_elapsed() {
+                self.sleep.as_mut().reset(deadline);
+            }
+            if self.sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+fn respond(reply: Reply<NativeHost>, running: Running) -> Response<WatchedBody<AnswerBody>> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
         ReplyBody::Events(events) => in_pieces(stream::unfold(events, async |mut events| {
@@ -104,9 +208,13 @@ fn respond(reply: Reply<NativeHost>) -> Response<AnswerBody> {
             }
         })),
     };
-    let mut response = Response::new(body);
+    let mut response = Response::new(WatchedBody::new(body, running));
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
+    if reply.status == StatusCode::REQUEST_TIMEOUT {
+        // The rest of the request may still be on its way.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

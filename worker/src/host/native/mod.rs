@@ -1,10 +1,15 @@
 //! The native host: tokio, hyper, one SQLite file, reqwest.
 
+mod activity;
+mod connections;
+mod folder;
 mod listen;
 mod log;
 mod media;
+mod open_files;
 mod owed;
 mod proxies;
+mod proxy;
 mod secrets;
 mod server;
 mod sqlite;
@@ -15,11 +20,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use folder::FolderError;
 pub use log::StderrLog;
 pub use media::HttpMedia;
+pub use open_files::raise_open_files_limit;
 pub use proxies::{TrustedProxies, TrustedProxiesError};
+pub use proxy::proxy_for;
 pub use secrets::{SecretFiles, SecretFilesError};
-pub use server::{Server, ServerConfig, StartError};
+pub use server::{Load, Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
 pub use upstream::{HttpBody, HttpUpstream};
 

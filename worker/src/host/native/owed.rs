@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::folder::open_private;
 use crate::ledger::Owed;
 
 const NAME: &str = "unreported";
@@ -15,7 +16,7 @@ const NAME: &str = "unreported";
 /// counts as nothing.
 pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
     let path = folder.join(NAME);
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = open_private(&path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     let before = text.trim().parse().unwrap_or_default();

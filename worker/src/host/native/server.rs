@@ -1,7 +1,8 @@
 //! Starting and stopping a server, and what one request is to it: the host's part of the service.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::connections::{self, Connections};
+use super::folder::{DataFolder, FolderError, open_private};
 use super::listen::{self, NativeBody};
+use super::open_files::open_files_limit;
+use super::proxy::proxy_for;
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
     TrustedProxies, owed,
@@ -64,12 +69,15 @@ pub struct ServerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be made or used.
-    #[error("{path}: {source}", path = path.display())]
-    DataDir {
-        /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A secret that stands in a file is no good.
+    #[error("{path}: {error}", path = path.display())]
+    SecretFile {
+        /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What is wrong with it.
+        error: SetupError,
     },
     /// The secrets cannot be had.
     #[error(transparent)]
@@ -78,8 +86,13 @@ pub enum StartError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The SQLite file cannot be opened.
-    #[error("the database cannot be opened: {0}")]
-    Database(#[from] SqlError),
+    #[error("{path} cannot be opened: {error}", path = path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SqlError,
+    },
     /// The ledger's tables cannot be made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -87,21 +100,64 @@ pub enum StartError {
     #[error("no connection to Gemini can be set up: {0}")]
     Upstream(#[from] reqwest::Error),
     /// The address is taken or not one of this machine.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {cause}")]
     Listen {
         /// The address.
         address: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: io::Error,
     },
+}
+
+impl StartError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Listen { cause, .. } => match cause.kind() {
+                io::ErrorKind::AddrInUse => {
+                    Some("another program listens there; choose another port by PORT")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("ports below 1024 need privileges; choose another by PORT")
+                }
+                _ => Some("HOST is an address of this machine, such as 127.0.0.1 or 0.0.0.0"),
+            },
+            Self::Folder(FolderError::InUse { .. }) => {
+                Some("stop that one first, or give this one a folder of its own by DATA_DIR")
+            }
+            Self::Folder(FolderError::Unusable { .. }) => Some("DATA_DIR names a folder that can be written"),
+            _ => None,
+        }
+    }
 }
 
 /// A running server.
 pub struct Server {
     address: SocketAddr,
     created: Vec<PathBuf>,
+    warnings: Vec<String>,
+    gemini_proxy: Option<String>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    _folder: DataFolder,
+}
+
+/// What a server has taken on, by its own accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Open connections.
+    pub connections: usize,
+    /// The most connections that were open at the same time.
+    pub most_connections: usize,
+    /// How many may be.
+    pub allowed_connections: usize,
+    /// Bytes of request bodies that are held.
+    pub body_bytes: usize,
+    /// The most bytes of request bodies that were held at the same time.
+    pub most_body_bytes: usize,
 }
 
 /// What all connections share.
@@ -114,9 +170,13 @@ pub(super) struct Shared {
 impl Server {
     /// Starts a server on the current tokio runtime.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
-        let unusable = |source| StartError::DataDir { path: config.data_dir.clone(), source };
-        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
+        let folder = DataFolder::open(&config.data_dir)?;
         let file = config.data_dir.join("pool.db");
+        let given = [
+            config.master_key.is_some(),
+            config.previous_master_key.is_some(),
+            config.admin_password.is_some(),
+        ];
         let secrets = SecretFiles::read_or_create(
             &config.data_dir,
             &file,
@@ -124,32 +184,91 @@ impl Server {
             config.previous_master_key,
             config.admin_password,
         )?;
+        let named = |error| in_file(error, given, &config.data_dir);
+        let unusable = |cause| FolderError::Unusable { path: config.data_dir.clone(), cause };
         let settings =
-            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))?
-                .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))?
+            Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))
+                .and_then(|settings| {
+                    settings
+                        .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))
+                })
+                .map_err(named)?
                 .with_owed(owed::open(&config.data_dir).map_err(unusable)?)
                 .with_log(config.log);
-        let database = Sqlite::open(&file)?;
+        open_private(&file).map_err(unusable)?;
+        let database = Sqlite::open(&file).map_err(|error| StartError::Database { path: file, error })?;
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;
         let host = NativeHost::new(database, ledger, upstream, HttpMedia::new()?);
-        let address = format!("{}:{}", config.host, config.port);
+        let address = match config.host.contains(':') {
+            true => format!("[{}]:{}", config.host, config.port),
+            false => format!("{}:{}", config.host, config.port),
+        };
         let listening = TcpListener::bind((config.host.as_str(), config.port)).await;
-        let listen_error = |source| StartError::Listen { address, source };
+        let listen_error = |cause| StartError::Listen { address, cause };
         let (listener, address) = listening
             .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
             .map_err(listen_error)?;
         let service = Arc::new(Service::new(settings, &SystemRandom));
         let shared = Arc::new(Shared { service, host, trusted_proxies: config.trusted_proxies });
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(serve(listener, shared, stopped));
-        Ok(Self { address, created: secrets.created, stop, serving })
+        let connections = Connections::new(connections::allowed_with(open_files_limit()));
+        let serving = tokio::spawn(serve(listener, Arc::clone(&shared), Arc::clone(&connections), stopped));
+        Ok(Self {
+            address,
+            created: secrets.created,
+            warnings: secrets.warnings,
+            gemini_proxy: proxy_for(&config.gemini_base_url),
+            stop,
+            serving,
+            shared,
+            connections,
+            _folder: folder,
+        })
     }
 
     /// Where it listens: `http://127.0.0.1:8787`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it is reached from this machine: an unspecified address is none to go to.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        let mut address = self.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{address}")
+    }
+
+    /// What is wrong with the set-up, though not so wrong that it would not start.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The proxy through which Gemini is called; `None` if it is called directly.
+    #[must_use]
+    pub fn gemini_proxy(&self) -> Option<&str> {
+        self.gemini_proxy.as_deref()
+    }
+
+    /// What the server has taken on.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (connections, most_connections) = self.connections.counts();
+        let bodies = &self.shared.service.bodies;
+        Load {
+            connections,
+            most_connections,
+            allowed_connections: self.connections.most(),
+            body_bytes: bodies.held(),
+            most_body_bytes: bodies.peak(),
+        }
     }
 
     /// The secrets' files that were made at this start.
@@ -167,10 +286,29 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+/// Names the file that a secret stands in, unless it was given otherwise.
+fn in_file(error: SetupError, given: [bool; 3], data_dir: &Path) -> StartError {
+    let name = match &error {
+        SetupError::MasterKey(name, _) => name,
+        SetupError::WeakPassword | SetupError::RepeatedPassword => "ADMIN_PASSWORD",
+        _ => return error.into(),
+    };
+    let names = ["MASTER_KEY", "MASTER_KEY_PREV", "ADMIN_PASSWORD"];
+    if names.into_iter().zip(given).any(|(other, given)| other == name && given) {
+        return error.into();
+    }
+    StartError::SecretFile { path: data_dir.join(name), error }
+}
+
+async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    stopped: watch::Receiver<bool>,
+) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
     tokio::select! {
-        () = listen::serve(listener, Arc::clone(&shared), stopped.clone()) => {}
+        () = listen::serve(listener, Arc::clone(&shared), connections, stopped.clone()) => {}
         () = async { when_stopped(stopped).await; tokio::time::sleep(DRAIN_FOR).await } => {}
     }
     reporting.abort();

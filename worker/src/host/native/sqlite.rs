@@ -12,7 +12,7 @@ use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::service::lock;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
-use crate::store::sql::SqlDatabase;
+use crate::store::sql::{SCHEMA_VERSION, SqlDatabase};
 
 /// A SQLite file, one connection for everything: batches run one after another.
 #[derive(Clone)]
@@ -22,10 +22,13 @@ impl Sqlite {
     /// Opens a file, making it where it is missing.
     pub fn open(path: &Path) -> Result<Self, SqlError> {
         let connection = Connection::open(path).map_err(sql_error)?;
+        refuse_newer(&connection)?;
         // With a write-ahead log a kill loses nothing that was committed, and readers outside (a
         // backup) do not block the service.
         connection.pragma_update(None, "journal_mode", "wal").map_err(sql_error)?;
         connection.pragma_update(None, "synchronous", "normal").map_err(sql_error)?;
+        // What is deleted or replaced may be a sealed key of before a rotation.
+        connection.pragma_update(None, "secure_delete", "on").map_err(sql_error)?;
         // 16 MiB: a fold reads thousands of rows where thousands of pools are in use.
         connection.pragma_update(None, "cache_size", -16 * 1024).map_err(sql_error)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sql_error)?;
@@ -46,6 +49,24 @@ impl Sqlite {
         transaction.commit().map_err(sql_error)?;
         Ok(outcomes)
     }
+}
+
+/// Refuses a database that a later version has changed, before anything is written to it.
+fn refuse_newer(connection: &Connection) -> Result<(), SqlError> {
+    let is_there = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
+    let tables: i64 = connection.query_row(is_there, [], |row| row.get(0)).map_err(sql_error)?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let version = "SELECT coalesce(max(version), 0) FROM schema_version";
+    let version: i64 = connection.query_row(version, [], |row| row.get(0)).map_err(sql_error)?;
+    if version <= SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(SqlError(format!(
+        "it has schema version {version}, and this program knows version {SCHEMA_VERSION} and earlier: use the version \
+         that wrote it, or a later one"
+    )))
 }
 
 fn run_statement(connection: &Connection, statement: &Statement) -> rusqlite::Result<Outcome> {
@@ -89,6 +110,16 @@ impl SqlDatabase for Sqlite {
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
         let database = self.clone();
         off_the_runtime(move || database.run_batch(&statements)).await
+    }
+
+    /// The write-ahead log holds pages as they were.
+    async fn forget_replaced(&self) -> Result<(), SqlError> {
+        let database = self.clone();
+        off_the_runtime(move || {
+            let connection = lock(&database.0);
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(sql_error)
+        })
+        .await
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
+use super::proxy::with_proxy_for;
 use crate::host::{
     Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
@@ -27,7 +28,8 @@ pub struct HttpUpstream {
 impl HttpUpstream {
     /// Calls go to `base`, such as `https://generativelanguage.googleapis.com`.
     pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
-        let client = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT).build()?;
+        let builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT);
+        let client = with_proxy_for(builder, base).build()?;
         let prefix = base.path().trim_end_matches('/').to_owned();
         Ok(Self { client, base: base.clone(), prefix })
     }
@@ -87,5 +89,15 @@ pub(super) fn describe(error: reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
+    if cause.downcast_ref::<std::io::Error>().is_some_and(is_out_of_files) {
+        return "the service has no connection to spare".to_owned();
+    }
     cause.to_string()
+}
+
+/// Whether this process, or the whole machine, has as many files open as it may.
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }

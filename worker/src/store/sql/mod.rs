@@ -13,6 +13,8 @@ mod logins;
 pub(super) mod master;
 mod rows;
 pub(super) mod schema;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use schema::SCHEMA_VERSION;
 pub(super) mod snapshot;
 
 use std::collections::BTreeSet;
@@ -53,6 +55,11 @@ pub trait SqlDatabase: MaybeSend + MaybeSync {
     /// What the data plane does not see yet, and why; `None` when it sees everything.
     fn lag(&self) -> impl Future<Output = Option<String>> + MaybeSend {
         std::future::ready(None)
+    }
+
+    /// Overwrites what was deleted or replaced, as far as the database keeps it.
+    fn forget_replaced(&self) -> impl Future<Output = Result<(), SqlError>> + MaybeSend {
+        std::future::ready(Ok(()))
     }
 
     /// The other store that is bound, if there is one.
@@ -175,6 +182,10 @@ impl<D: SqlDatabase> PoolReader for SqlStore<D> {
 impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     fn other(&self) -> Option<impl Replica> {
         self.database.other()
+    }
+
+    async fn forget_replaced(&self) -> Result<(), StoreError> {
+        self.database.forget_replaced().await.map_err(store_error)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

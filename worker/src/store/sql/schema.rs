@@ -2,6 +2,10 @@
 
 use crate::sql::{SqlError, Statement};
 
+/// The version of the tables that this program makes and knows. A database of a later one is not opened natively.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
 /// Makes the tables of version 1. Each statement may run on a database that has them already, so two
 /// isolates that start at once do no harm.
 ///
