@@ -25,7 +25,7 @@ fn service(request: &Request) -> Answer {
     let body = match (request.method.as_str(), path.strip_prefix(POOL).unwrap_or(path)) {
         ("GET", "/admin/v1/pools/prod") => pool("prod", 1_500),
         ("GET", "/keys" | "/admin/v1/pools/prod/keys") => page(query),
-        ("PATCH", "/keys") | ("POST", "/keys/delete") => result(&request.body["ids"]),
+        ("PATCH", "/keys") | ("POST", "/keys/delete" | "/keys/reset") => result(&request.body["ids"]),
         ("POST", "/keys/import") => {
             json!({"added": 1, "duplicate": 1, "malformed": [{"line": 2, "reason": "refused"}]})
         }
@@ -96,6 +96,24 @@ fn a_selection_touches_what_the_filter_lets_through_and_nothing_else() {
     let sent = server.requests().last().unwrap().body["ids"].clone();
     let expected: Vec<String> = (0..1_500).step_by(3).map(id).collect();
     assert_eq!(sent, json!(expected));
+}
+
+#[test]
+fn a_reset_names_keys_or_selects_them_and_asks_only_for_a_selection() {
+    let server = Server::start(service);
+    let poolctl = Poolctl::with_token(&server);
+    let run = poolctl.run(&["key", "reset", "prod", &id(1), "key-ffff"]);
+    insta::assert_snapshot!("key_reset_missing", run);
+    let sent = server.requests().last().unwrap().clone();
+    assert_eq!(
+        (sent.path.as_str(), &sent.body),
+        (&*format!("{POOL}/keys/reset"), &json!({"ids": [id(1), "key-ffff"]}))
+    );
+    let run = poolctl.run(&["key", "reset", "prod", "--state", "cooling,limited"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    let run = poolctl.run(&["key", "reset", "prod", "--all", "--yes"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "reset 1500 keys of pool prod\n"));
+    assert_eq!(server.requests().last().unwrap().body["ids"].as_array().unwrap().len(), 1_500);
 }
 
 #[test]

@@ -235,6 +235,16 @@ pub struct KeyChange {
     pub limits: Option<Limits>,
 }
 
+/// `POST pools/{id}/keys/reset`: forgets what was learnt of keys and of their projects. Cooldowns, states and learnt
+/// limits end for every model, in all instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyReset {
+    /// The keys. At most [`KeyUpdate::MAX_IDS`].
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = KeyUpdate::MAX_IDS)))]
+    pub ids: Vec<KeyId>,
+}
+
 /// `POST pools/{id}/keys/delete`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -52,7 +52,7 @@ pub use gemini_key::{GeminiKey, GeminiKeyError};
 pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
-    Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
+    Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList, KeyReset,
     KeyUpdate, MalformedEntry, Weight, WeightError,
 };
 pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckReport, KeyExport, KeyVerdict};

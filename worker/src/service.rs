@@ -39,6 +39,12 @@ const KEEP_SENDING_FOR: Duration = Duration::from_secs(20);
 /// How long the ledger may take to answer.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What others learnt is asked for before a request is refused when it was last heard longer ago than this. With the
+/// second that a report waits it stays below the 30 s within which a change holds everywhere.
+const NEWS_TTL: Duration = Duration::from_secs(20);
+/// How long a request that is about to be refused waits for it.
+const HEAR_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The deployment lacks something. Every request is answered 503 with this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
@@ -158,6 +164,8 @@ pub struct Service {
     pub(crate) owed: Owed,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
+    /// When each ledger last told what others learnt, or was asked for it.
+    heard: Mutex<BTreeMap<Shard, Timestamp>>,
     writer: WriterId,
     last_serial: AtomicU64,
 }
@@ -196,6 +204,7 @@ impl Service {
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(reports),
+            heard: Mutex::default(),
             writer,
             last_serial: AtomicU64::new(0),
         }
@@ -316,6 +325,22 @@ impl Service {
         self.flush_once(host).await;
     }
 
+    /// Hears what others have learnt of a pool, unless that was done in the last seconds: an instance that refuses
+    /// every request makes no attempts, sends no reports, and would never hear that its keys have recovered.
+    pub(crate) async fn hear_of<H: Host>(&self, host: &H, pool: &PoolId) {
+        let (now, shard) = (host.clock().now(), self.ledger_shards.of(pool));
+        let last = lock(&self.heard).insert(shard, now);
+        if let Some(last) = last.filter(|last| now.duration_since(*last).unsigned_abs() < NEWS_TTL) {
+            lock(&self.heard).insert(shard, last);
+            return;
+        }
+        let report = self.with_reports(shard, |reports| reports.take_anyway(now));
+        if let Some(report) = report {
+            // A ledger that does not answer changes nothing: the request is refused by what is known here.
+            let _ = host.clock().within(HEAR_TIMEOUT, pin!(self.send_report(host, shard, report))).await;
+        }
+    }
+
     async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, keep_sending_for: Duration) {
         let started = host.clock().now();
         while let Some(report) =
@@ -344,6 +369,7 @@ impl Service {
             let settled = self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
             self.owed.settle(settled.unwrap_or_default());
             self.absorb(&news, now);
+            lock(&self.heard).insert(shard, now);
             return Ok(());
         }
         let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));

@@ -5,9 +5,9 @@ use pool_shared::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
     ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKey, ExportedKeys, Health, Key,
     KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
-    KeyImportReport, KeyList, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation,
-    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList,
-    PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
+    KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate,
+    MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId,
+    PoolList, PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -277,6 +277,18 @@ impl Client {
             let delete = KeyDelete { ids: ids.to_vec() };
             let part: KeyBatchResult =
                 self.post(&["pools", pool.as_str(), "keys", "delete"], &delete).await?;
+            result.changed += part.changed;
+            result.missing.extend(part.missing);
+        }
+        Ok(result)
+    }
+
+    /// Forgets what was learnt of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
+        let mut result = KeyBatchResult { pool: pool.clone(), changed: 0, missing: Vec::new() };
+        for ids in ids.chunks(KeyUpdate::MAX_IDS) {
+            let reset = KeyReset { ids: ids.to_vec() };
+            let part: KeyBatchResult = self.post(&["pools", pool.as_str(), "keys", "reset"], &reset).await?;
             result.changed += part.changed;
             result.missing.extend(part.missing);
         }

@@ -62,6 +62,11 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
                 Change::Disable => KeyChange { enabled: Some(false), ..KeyChange::default() },
                 Change::Weight(weight) => KeyChange { weight: Some(weight), ..KeyChange::default() },
                 Change::Check => return check(client, pool, ids).await,
+                Change::Reset => {
+                    let result = client.reset_keys(pool, ids).await?;
+                    let reset = usize::try_from(result.changed).unwrap_or(usize::MAX);
+                    return Ok(format!("reset {}{}", counted(reset, "key"), gone(&result.missing)));
+                }
             };
             let result = client.update_keys(pool, ids, &set).await?;
             let changed = usize::try_from(result.changed).unwrap_or(usize::MAX);

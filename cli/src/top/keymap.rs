@@ -33,6 +33,7 @@ pub enum Action {
     Disable,
     Weight,
     Check,
+    Reset,
     Span,
     Pause,
     Refresh,
@@ -44,13 +45,13 @@ pub enum Action {
 impl Action {
     /// Whether it changes something in the service.
     pub const fn writes(self) -> bool {
-        matches!(self, Self::Enable | Self::Disable | Self::Weight | Self::Check)
+        matches!(self, Self::Enable | Self::Disable | Self::Weight | Self::Check | Self::Reset)
     }
 
     /// Whether it does something in this tab.
     pub fn applies(self, tab: Tab) -> bool {
         match self {
-            Self::Weight | Self::Check => tab == Tab::Keys,
+            Self::Weight | Self::Check | Self::Reset => tab == Tab::Keys,
             Self::Enable | Self::Disable | Self::Mark | Self::MarkAll | Self::Unmark => {
                 matches!(tab, Tab::Keys | Tab::Pools)
             }
@@ -103,6 +104,12 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Disable, &[plain('d')], "disable", "disable it"),
     bind(Action::Weight, &[plain('w')], "weight", "set its weight"),
     bind(Action::Check, &[plain('c')], "check", "check it: one small request with each key"),
+    bind(
+        Action::Reset,
+        &[plain('r')],
+        "reset",
+        "reset it: end its cooldowns and its state, as far as they were learnt",
+    ),
     bind(Action::Sort, &[plain('s')], "sort", "sort by the next column"),
     bind(Action::Reverse, &[plain('S')], "", "turn the order round"),
     bind(Action::Pause, &[plain('p')], "pause", "keep the screen still, or go on"),
@@ -123,7 +130,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Last, &[code(KeyCode::End), plain('G')], "", "last row"),
     bind(Action::MarkAll, &[plain('a')], "", "mark every row that the filter shows"),
     bind(Action::Unmark, &[plain('u')], "", "take all marks away"),
-    bind(Action::Refresh, &[plain('r')], "", "ask the service now"),
+    bind(Action::Refresh, &[plain('R'), code(KeyCode::F(5))], "", "ask the service now"),
     bind(Action::Slower, &[plain('+')], "", "ask less often"),
     bind(Action::Faster, &[plain('-')], "", "ask more often"),
     bind(Action::Suspend, &[control('z')], "", "back to the shell; fg returns"),

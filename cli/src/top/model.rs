@@ -66,6 +66,8 @@ pub enum Change {
     Weight(Weight),
     /// Try each key with a small request.
     Check,
+    /// Forget what was learnt of them.
+    Reset,
 }
 
 /// What is to be changed.

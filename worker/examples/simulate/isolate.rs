@@ -73,7 +73,7 @@ impl Judge {
                 agrees(*condition, fate)
             }
             Fact::Member { project: name } => project_name(project) == *name,
-            Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used => true,
+            Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used | Fact::Cleared => true,
         })
     }
 

@@ -159,6 +159,8 @@ impl World {
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         let step = request.plan.next("sim", &self.scene.roster, &mut isolate.runtime, now, &self.random);
         match step {
+            // What others learnt arrives here as soon as it is told.
+            Step::Hear => self.next(number),
             Step::Wait(time) => {
                 let wait = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
                 self.schedule(ms + wait, Event::Ask(number));

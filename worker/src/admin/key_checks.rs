@@ -53,7 +53,14 @@ impl<H: AdminHost> Context<'_, H> {
         for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
             results.extend(join_all(some.iter().map(|one| self.try_one(&snapshot, one, &models))).await);
         }
-        self.service.flush_once(self.host).await;
+        let valid = results.iter().filter(|checked| checked.verdict == KeyVerdict::Valid);
+        let valid: Vec<KeyId> = valid.filter_map(|checked| checked.id.clone()).collect();
+        if valid.is_empty() {
+            self.service.flush_once(self.host).await;
+        } else {
+            // The operator has seen that they work: nothing that was learnt before is to keep them out.
+            self.clear(&pool.id, &valid).await?;
+        }
         ok(&KeyCheckReport { results, missing })
     }
 

@@ -116,6 +116,35 @@ fn invalid_state() -> AdminError {
     AdminError::Invalid(format!("'state' is a list of {}", names.join(", ")))
 }
 
+/// Of which keys and projects of a pool the ledger knows something.
+pub(super) struct Known {
+    subjects: BTreeSet<Subject>,
+    projects: HashMap<KeyId, String>,
+}
+
+impl Known {
+    pub(super) fn new(learnt: Vec<(PoolId, Learnt)>) -> Self {
+        let mut known = Self { subjects: BTreeSet::new(), projects: HashMap::new() };
+        for (_, Learnt { subject, fact, .. }) in learnt {
+            if let (Subject::Key(id), Fact::Member { project }) = (&subject, fact) {
+                known.projects.insert(id.clone(), project);
+            }
+            known.subjects.insert(subject);
+        }
+        known
+    }
+
+    /// The project of a key, as Gemini named it.
+    pub(super) fn project(&self, key: &KeyId) -> Option<&str> {
+        self.projects.get(key).map(String::as_str)
+    }
+
+    /// Whether something is known of a key or project.
+    pub(super) fn is_about(&self, subject: &Subject) -> bool {
+        self.subjects.contains(subject)
+    }
+}
+
 /// What is known of a pool's keys and projects.
 #[derive(Default)]
 struct Facts {
@@ -127,7 +156,16 @@ struct Facts {
 
 fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<PoolId, Facts> {
     let mut pools: BTreeMap<PoolId, Facts> = BTreeMap::new();
+    let mut cleared: HashMap<(PoolId, Subject), Timestamp> = HashMap::new();
+    for (pool, learnt) in learnt.iter().filter(|(_, learnt)| learnt.fact == Fact::Cleared) {
+        cleared.insert((pool.clone(), learnt.subject.clone()), learnt.at);
+    }
     for (pool, learnt) in learnt {
+        let is_member = matches!(learnt.fact, Fact::Member { .. });
+        let ended = cleared.get(&(pool.clone(), learnt.subject.clone()));
+        if !is_member && ended.is_some_and(|ended| learnt.at <= *ended) {
+            continue;
+        }
         pools.entry(pool).or_default().take_in(learnt, now);
     }
     for facts in pools.values_mut() {

@@ -77,6 +77,9 @@ impl<H: AdminHost> Context<'_, H> {
         let mut change = self.change("key.update", Some(&pool.id), keys_target(&update.ids))?;
         (change.before, change.after) = self.noted(&pool.id, &update).await?;
         let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, change).await?;
+        if update.set.enabled == Some(true) {
+            self.clear(&pool.id, &update.ids).await?;
+        }
         self.changed(&pool.id);
         ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
     }
@@ -193,7 +196,7 @@ fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
     Ok(())
 }
 
-fn check_ids(ids: &[KeyId]) -> Result<(), AdminError> {
+pub(super) fn check_ids(ids: &[KeyId]) -> Result<(), AdminError> {
     match ids.len() {
         0 => Err(AdminError::Invalid("no ids were given".to_owned())),
         length if length > KeyUpdate::MAX_IDS => {

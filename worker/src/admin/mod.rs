@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod key_checks;
 mod key_exports;
+mod key_resets;
 mod key_states;
 mod keys;
 mod master;
@@ -245,6 +246,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,
             Endpoint::ImportKeys(pool) => self.import_keys(&pool, body.read().await?).await,
             Endpoint::CheckKeys(pool) => self.check_keys(&pool, body.read().await?).await,
+            Endpoint::ResetKeys(pool) => self.reset_keys(&pool, body.read().await?).await,
             Endpoint::DeleteKeys(pool) => self.delete_keys(&pool, body.read().await?).await,
         }
     }

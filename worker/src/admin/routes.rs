@@ -68,6 +68,8 @@ pub enum Endpoint {
     ImportKeys(String),
     /// Try keys now.
     CheckKeys(String),
+    /// Forget what was learnt of several keys.
+    ResetKeys(String),
     /// Remove several keys.
     DeleteKeys(String),
     /// Keys in clear.
@@ -191,6 +193,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(PATCH, "/admin/v1/pools/{pool}/keys", CHANGE, |names| Endpoint::UpdateKeys(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/keys/import", IMPORT, |names| Endpoint::ImportKeys(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/keys/check", IMPORT, |names| Endpoint::CheckKeys(pool(names))),
+    route(POST, "/admin/v1/pools/{pool}/keys/reset", CHANGE, |names| Endpoint::ResetKeys(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/keys/export", EXPORT, |names| Endpoint::ExportKeys(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/keys/delete", CHANGE, |names| Endpoint::DeleteKeys(pool(names))),
 ];

@@ -66,6 +66,10 @@ impl<'a, H: Host> Attempts<'a, H> {
                     host.clock().sleep(time).await;
                     continue;
                 }
+                Step::Hear => {
+                    service.hear_of(*host, &pool.id).await;
+                    continue;
+                }
                 Step::Answer(answer) => return Err(*answer),
             };
             let mut record = AttemptRecord {
@@ -104,7 +108,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             };
             if !calls.take(1) {
                 self.plan.not_sent();
-                return Err(self.plan.last_answer().unwrap_or_else(Calls::used_up));
+                return Err(self.plan.last_answer(now).unwrap_or_else(Calls::used_up));
             }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;

@@ -46,7 +46,7 @@ pub(crate) use authenticate::{current_snapshot, refresh};
 pub(crate) use {authenticate::presented_key, routes::find};
 
 pub(crate) use models::{offered_models, refresh as refresh_models};
-pub(crate) use news::{hear, prefix_of, tell, told};
+pub(crate) use news::{clear, hear, prefix_of, tell, told};
 pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
 pub(crate) use rechecks::recheck;
 

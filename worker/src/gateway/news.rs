@@ -42,6 +42,19 @@ pub(crate) fn tell(service: &Service, now: Timestamp) {
     }
 }
 
+/// An operator ended what was learnt of keys and projects: that holds here at once, and elsewhere with the news that
+/// others are told next.
+pub(crate) fn clear(service: &Service, pool: &PoolId, subjects: Vec<Subject>, now: Timestamp) {
+    let cleared = |subject| Learnt { subject, model: None, at: now, fact: Fact::Cleared };
+    let cleared: Vec<Learnt> = subjects.into_iter().map(cleared).collect();
+    lock(&service.runtimes).of(pool, now).absorb(&cleared, now);
+    for learnt in cleared {
+        if let Some(record) = record_of(pool.clone(), learnt, &service.new_serial()) {
+            service.learn(pool, record);
+        }
+    }
+}
+
 /// Takes in what others learnt.
 pub(crate) fn hear(service: &Service, records: &[LearntRecord], now: Timestamp) {
     let mut by_pool: BTreeMap<PoolId, Vec<Learnt>> = BTreeMap::new();
@@ -78,6 +91,8 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
         Fact::Cooling { until, .. } => ("cooling".to_owned(), *until),
         Fact::Standing { .. } => ("standing".to_owned(), learnt.at + LASTING),
         Fact::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
+        // It outlives everything that it ends.
+        Fact::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
         Fact::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
         Fact::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
         // Each adds to the others, so none takes the place of another.

@@ -119,6 +119,11 @@ impl Budget {
         news
     }
 
+    /// Forgets the limits that upstream errors named. What was used stays counted, for the operator's limits.
+    pub(super) fn forget_learnt(&mut self) {
+        self.learnt.clear();
+    }
+
     fn forget_old_limits(&mut self, now: Timestamp) {
         self.learnt.retain_mut(|known| {
             if known.until <= now

@@ -78,6 +78,9 @@ pub enum Fact {
     },
     /// It was used.
     Used,
+    /// An operator ended the cooldowns, the state and the learnt limits of the subject: what was learnt of it
+    /// up to then does not hold any more.
+    Cleared,
     /// The project that the key belongs to, as Gemini named it.
     Member {
         /// `projects/123`.

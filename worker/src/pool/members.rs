@@ -12,7 +12,7 @@ use pool_shared::KeyId;
 use super::Limits;
 use super::projects::Projects;
 use super::roster::Roster;
-use super::standing::Standing;
+use super::standing::{Condition, Standing};
 use super::weight_tree::WeightTree;
 
 /// All keys of a pool.
@@ -23,6 +23,9 @@ pub(super) struct Members {
     /// How keys and projects stand of which Gemini said something.
     key_standings: BTreeMap<usize, Standing>,
     project_standings: BTreeMap<usize, Standing>,
+    /// When an operator last cleared what was learnt of keys and projects.
+    cleared_keys: BTreeMap<usize, Timestamp>,
+    cleared_projects: BTreeMap<usize, Timestamp>,
     /// The weights of all keys, usable or not: the ground that sticky choices are made on.
     pub(super) shares: WeightTree,
     running: Vec<u32>,
@@ -35,6 +38,21 @@ pub(super) struct Members {
 pub(super) struct Joined {
     pub(super) left: usize,
     pub(super) joined: usize,
+}
+
+/// Makes a subject healthy as of `at`, unless something was learnt of it since.
+fn clear(
+    standings: &mut BTreeMap<usize, Standing>,
+    cleared: &mut BTreeMap<usize, Timestamp>,
+    subject: usize,
+    at: Timestamp,
+) {
+    let last = cleared.entry(subject).or_insert(at);
+    *last = at.max(*last);
+    let standing = standings.entry(subject).or_default();
+    if standing.heard_at <= at {
+        *standing = Standing { heard_at: at, ..Standing::default() };
+    }
 }
 
 impl Members {
@@ -61,6 +79,12 @@ impl Members {
             }
             if let Some(standing) = known.and_then(|known| before.key_standings.get(&known)) {
                 members.key_standings.insert(key, standing.clone());
+            }
+            if let Some(at) = known_project.and_then(|project| before.cleared_projects.get(&project)) {
+                members.cleared_projects.insert(project, *at);
+            }
+            if let Some(at) = known.and_then(|known| before.cleared_keys.get(&known)) {
+                members.cleared_keys.insert(key, *at);
             }
         }
         members
@@ -157,6 +181,25 @@ impl Members {
         self.project_standings.entry(project).or_default()
     }
 
+    /// An operator cleared what was learnt of a key up to `at`: it is healthy.
+    pub(super) fn clear_key(&mut self, key: usize, at: Timestamp) {
+        clear(&mut self.key_standings, &mut self.cleared_keys, key, at);
+    }
+
+    /// Does so with a project.
+    pub(super) fn clear_project(&mut self, project: usize, at: Timestamp) {
+        clear(&mut self.project_standings, &mut self.cleared_projects, project, at);
+    }
+
+    /// Up to when what was learnt of a key, or of its project, does not hold any more.
+    pub(super) fn cleared_at(&self, key: usize, about_project: bool) -> Timestamp {
+        let at = match self.project_of(key) {
+            Some(project) if about_project => self.cleared_projects.get(&project),
+            _ => self.cleared_keys.get(&key),
+        };
+        at.copied().unwrap_or(Timestamp::MIN)
+    }
+
     /// The keys, and the first keys of the projects, of whose standings this is true.
     pub(super) fn that_stand(&self, so: impl Fn(&Standing) -> bool) -> Vec<usize> {
         let keys = self.key_standings.iter().filter(|(_, standing)| so(standing)).map(|(key, _)| *key);
@@ -173,11 +216,15 @@ impl Members {
         (heals(self.key_standings.get_mut(&key)), heals(project))
     }
 
-    /// Until when neither the key nor its project can be used, whatever the model.
-    pub(super) fn blocked_until(&self, key: usize, now: Timestamp) -> Option<Timestamp> {
+    /// Until when a key cannot be used whatever the model, by its own state or by its project's, and by which.
+    pub(super) fn blocked(&self, key: usize, now: Timestamp) -> Option<(Timestamp, Condition)> {
         let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
-        let until = |standing: Option<&Standing>| standing.and_then(|standing| standing.blocked_until(now));
-        until(self.key_standings.get(&key)).max(until(project))
+        let standings = [self.key_standings.get(&key), project];
+        let blocked = standings
+            .into_iter()
+            .flatten()
+            .filter_map(|standing| standing.blocked_until(now).map(|until| (until, standing.condition)));
+        blocked.max_by_key(|(until, _)| *until)
     }
 
     /// Puts a key into the project that Gemini named, if that is news: nothing learnt changes what the operator set.

@@ -29,6 +29,15 @@ const MOST_CIRCUIT_WAITS: usize = 2;
 /// A prompt that exceeds a project's tokens a minute is tried on so many projects.
 const MOST_TOO_LARGE: usize = 2;
 
+/// How long a request waits, once, for keys that are all in cooldown.
+const MAX_COOLDOWN_WAIT: Duration = Duration::from_secs(2);
+/// Requests that wait for the same key come back one after another within this.
+const COOLDOWN_JITTER: Duration = Duration::from_millis(100);
+/// The wait that a client is told when keys are usable that its request did not get to.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// SDKs do not wait longer than this before they retry, so they are told not to.
+const MAX_SDK_WAIT: Duration = Duration::from_mins(1);
+
 /// The plan of one request.
 #[derive(Debug)]
 pub struct AttemptPlan {
@@ -44,10 +53,17 @@ pub struct AttemptPlan {
     /// A changed request has been sent once already.
     resent: bool,
     circuit_waits: usize,
+    waited_for_cooldown: bool,
     pause: Option<Duration>,
     /// What the caller is told when nothing more can be tried.
     last: Option<(Cause, ApiError)>,
+    /// When the quota of the day is reset that the last attempt found used up.
+    reset: Option<Timestamp>,
     unserved: Option<ApiError>,
+    /// What others learnt was asked for already.
+    heard: bool,
+    /// The request alone exceeds what a project may send in a minute.
+    never_fitted: bool,
     ended: bool,
 }
 
@@ -65,6 +81,8 @@ pub enum Step {
     },
     /// Wait, then ask again.
     Wait(Duration),
+    /// No key can be selected by what is known here: hear what others have learnt, then ask again.
+    Hear,
     /// Tell the caller this.
     Answer(Box<ApiError>),
 }
@@ -84,9 +102,13 @@ impl AttemptPlan {
             causes: Vec::new(),
             resent: false,
             circuit_waits: 0,
+            waited_for_cooldown: false,
             pause: None,
             last: None,
+            reset: None,
             unserved: None,
+            heard: false,
+            never_fitted: false,
             ended: false,
         }
     }
@@ -115,9 +137,11 @@ impl AttemptPlan {
         }
         loop {
             if self.ended || self.attempts >= MOST_ATTEMPTS || !self.in_time(now, Duration::ZERO) {
-                return self.give_up(pool);
+                return self.give_up(pool, roster, runtime, now);
             }
-            let Some(model) = self.models.get(self.model) else { return self.give_up(pool) };
+            let Some(model) = self.models.get(self.model) else {
+                return self.give_up(pool, roster, runtime, now);
+            };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
             let unserved = match runtime.pick(roster, &request, now, random) {
                 Pick::Key { index, lease } => {
@@ -132,13 +156,21 @@ impl AttemptPlan {
                     }
                     model_unavailable(reason, until, now)
                 }
+                Pick::AllCooling { .. } | Pick::NoneLeft { .. }
+                    if !std::mem::replace(&mut self.heard, true) =>
+                {
+                    return Step::Hear;
+                }
                 Pick::AllCooling { soonest, only_the_day_helps } => {
+                    if let Some(wait) = self.wait_for_cooldown(roster, soonest, now) {
+                        return Step::Wait(wait + part_of(COOLDOWN_JITTER, random.next_u64()));
+                    }
                     all_cooling(pool, soonest, only_the_day_helps, now)
                 }
-                Pick::NoneLeft => no_usable_key(pool, roster),
-                Pick::AllTried => match self.last.take() {
-                    Some((_, answer)) => answer,
-                    None => no_usable_key(pool, roster),
+                Pick::NoneLeft { returns } => no_usable_key(pool, roster, returns, now),
+                Pick::AllTried => match self.last_answer(now) {
+                    Some(answer) => answer,
+                    None => no_usable_key(pool, roster, None, now),
                 },
             };
             self.unserved.get_or_insert(unserved);
@@ -151,6 +183,7 @@ impl AttemptPlan {
         let cause = verdict.cause;
         self.causes.push(cause);
         self.last = Some((cause, verdict.answer.clone()));
+        self.reset = verdict.until.filter(|_| cause == Cause::DayQuota);
         if cause == Cause::SoftFailure {
             // The key has nothing to do with it, so that it helps to ask the same one again.
             self.tried.pop();
@@ -161,7 +194,7 @@ impl AttemptPlan {
             Retry::AnotherKey if self.never_fits(verdict) && ended_so >= MOST_TOO_LARGE => {
                 // A smaller prompt may work; the same one never will.
                 self.last = Some((cause, ApiError { should_retry: Some(false), ..verdict.answer.clone() }));
-                self.ended = true;
+                (self.never_fitted, self.ended) = (true, true);
             }
             // The last attempt is better spent on a model that may have room.
             Retry::AnotherKey if self.attempts + 1 == MOST_ATTEMPTS => {
@@ -195,8 +228,12 @@ impl AttemptPlan {
     }
 
     /// What the caller was to be told after the last refusal, if there was one.
-    pub fn last_answer(&mut self) -> Option<ApiError> {
-        self.last.take().map(|(_, answer)| answer)
+    pub fn last_answer(&mut self, now: Timestamp) -> Option<ApiError> {
+        let (_, answer) = self.last.take()?;
+        Some(match self.reset {
+            Some(reset) => until_reset(answer, reset, now),
+            None => answer,
+        })
     }
 
     /// The model cannot do what the request asks for; the attempt on it was never made.
@@ -235,6 +272,18 @@ impl AttemptPlan {
         now.duration_since(self.began).unsigned_abs() + wait < DEADLINE
     }
 
+    /// How long to wait until a key that was not tried may be back, where that is soon.
+    fn wait_for_cooldown(&mut self, roster: &Roster, soonest: Timestamp, now: Timestamp) -> Option<Duration> {
+        let wait = soonest.duration_since(now).unsigned_abs();
+        let may = !self.waited_for_cooldown
+            && wait <= MAX_COOLDOWN_WAIT
+            && self.is_last_model()
+            && self.tried.len() < roster.keys.len()
+            && self.in_time(now, wait + COOLDOWN_JITTER);
+        self.waited_for_cooldown |= may;
+        may.then_some(wait)
+    }
+
     fn may_wait_for_circuit(&mut self, now: Timestamp, wait: Duration) -> bool {
         let may = self.circuit_waits < MOST_CIRCUIT_WAITS && wait <= LONGEST_PAUSE && self.in_time(now, wait);
         self.circuit_waits += usize::from(may);
@@ -243,21 +292,29 @@ impl AttemptPlan {
 
     /// The last thing that can be said. What the model that was asked for lacked tells more than what
     /// its stand-ins did, and a refused key tells least.
-    fn give_up(&mut self, pool: &str) -> Step {
-        let last = self.last.take();
-        let decisive = last.as_ref().is_some_and(|(cause, _)| cause.retry() == Retry::Stop);
+    fn give_up(&mut self, pool: &str, roster: &Arc<Roster>, runtime: &mut Runtime, now: Timestamp) -> Step {
+        let cause = self.last.as_ref().map(|(cause, _)| *cause);
+        let decisive = cause.is_some_and(|cause| cause.retry() == Retry::Stop) || self.never_fitted;
+        let last = self.last_answer(now);
         let answer = match (last, self.unserved.take()) {
-            (Some((_, answer)), _) if decisive => answer,
+            (Some(answer), _) if decisive => answer,
             (_, Some(unserved)) => unserved,
-            (Some((cause, _)), None) if Condition::from_cause(cause).is_some() => ApiError::server(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no_usable_key",
-                format!(
-                    "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: \
-                     trying again may help."
-                ),
-            ),
-            (Some((_, answer)), None) => answer,
+            (Some(answer), None) => {
+                let model = self.models.get(self.model).map(String::as_str).unwrap_or_default();
+                let chance = runtime.next_chance(roster, model, &self.tried, now);
+                match cause {
+                    Some(cause) if Condition::from_cause(cause).is_some() => {
+                        refused_keys(pool, roster, chance, now)
+                    }
+                    // Other keys have room: the same request may be answered by one of them.
+                    Some(cause) if cause.retry() == Retry::AnotherKey && chance == Some(now) => ApiError {
+                        retry_after_ms: milliseconds(MIN_RETRY_AFTER),
+                        should_retry: None,
+                        ..answer
+                    },
+                    _ => answer,
+                }
+            }
             (None, None) => ApiError::server(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",
@@ -273,7 +330,11 @@ fn wait_until(until: Timestamp, now: Timestamp, random: &impl Random) -> Duratio
 }
 
 fn milliseconds_until(until: Timestamp, now: Timestamp) -> Option<u64> {
-    until.duration_since(now).unsigned_abs().as_millis().try_into().ok()
+    milliseconds(until.duration_since(now).try_into().unwrap_or_default())
+}
+
+fn milliseconds(time: Duration) -> Option<u64> {
+    time.as_millis().try_into().ok()
 }
 
 fn model_unavailable(reason: OpenReason, until: Timestamp, now: Timestamp) -> ApiError {
@@ -298,9 +359,9 @@ fn all_cooling(pool: &str, soonest: Timestamp, only_the_day_helps: bool, now: Ti
     if only_the_day_helps {
         let message =
             format!("Every key of the pool '{pool}' has used up its quota of the day for this model.");
-        // No time to wait is named: no program should wait for the next day.
         let error = rate_limited("insufficient_quota", "insufficient_quota", message);
-        return ApiError { should_retry: Some(false), ..error };
+        // The time is told, and no program should wait for it.
+        return until_reset(ApiError { should_retry: Some(false), ..error }, soonest, now);
     }
     let message = format!("Every key of the pool '{pool}' has reached its rate limit for this model.");
     ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }
@@ -310,14 +371,38 @@ fn rate_limited(kind: &'static str, code: &'static str, message: impl Into<Strin
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, Some(code), message)
 }
 
-/// The caller did nothing wrong and trying again does not help: the operator has to add keys.
-fn no_usable_key(pool: &str, roster: &Roster) -> ApiError {
+/// Adds when a quota of the day is reset.
+fn until_reset(error: ApiError, reset: Timestamp, now: Timestamp) -> ApiError {
+    let at = Timestamp::from_second(reset.as_second()).unwrap_or(reset);
+    let message = format!("{} The quota is reset at {at}.", error.message.trim_end());
+    ApiError { retry_after_ms: milliseconds_until(reset, now), message, ..error }
+}
+
+/// Keys were tried and refused, and that was all that the request could try.
+fn refused_keys(pool: &str, roster: &Roster, chance: Option<Timestamp>, now: Timestamp) -> ApiError {
+    let Some(chance) = chance else { return no_usable_key(pool, roster, None, now) };
+    let message = format!(
+        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: trying again may help."
+    );
+    let at = chance.max(now.saturating_add(MIN_RETRY_AFTER).unwrap_or(now));
+    come_again(ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message), at, now)
+}
+
+/// The caller did nothing wrong: the operator has to add keys, unless some come back by themselves.
+fn no_usable_key(pool: &str, roster: &Roster, returns: Option<Timestamp>, now: Timestamp) -> ApiError {
     let why = if roster.keys.is_empty() { "has no enabled key" } else { "has no key that Gemini accepts" };
     let message = format!("The pool '{pool}' {why}.");
-    ApiError {
-        should_retry: Some(false),
-        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message)
+    let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message);
+    match returns {
+        Some(returns) => come_again(error, returns, now),
+        None => ApiError { should_retry: Some(false), ..error },
     }
+}
+
+/// Tells when to try again. SDKs are told not to where that takes longer than they wait.
+fn come_again(error: ApiError, at: Timestamp, now: Timestamp) -> ApiError {
+    let is_long = at.duration_since(now).unsigned_abs() > MAX_SDK_WAIT;
+    ApiError { retry_after_ms: milliseconds_until(at, now), should_retry: is_long.then_some(false), ..error }
 }
 
 #[cfg(test)]

@@ -60,6 +60,46 @@ async fn a_gemini_key_that_is_taken_out_of_use_is_used_nowhere_after_thirty_seco
 }
 
 #[tokio::test]
+async fn what_an_operator_ends_is_ended_everywhere_within_thirty_seconds_and_without_traffic() {
+    for way in ["check", "enable", "reset"] {
+        let world = World::new().await;
+        let elsewhere = world.host.service();
+        let upstream = &world.host.parts.upstream;
+        upstream.clear();
+        upstream.answer(429, USED_UP);
+        assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::TOO_MANY_REQUESTS);
+        elsewhere.flush(&world.host).await;
+        // It has heard of everything until now, and refuses without an attempt.
+        upstream.requests.lock().unwrap().clear();
+        assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(upstream.requests.lock().unwrap().len(), 0);
+        upstream.clear();
+        upstream.answer(200, ANSWER);
+        let keys = world.admin(Method::GET, &world.in_pool("/keys"), "").await;
+        let keys: KeyList = serde_json::from_str(&keys).unwrap();
+        assert!(keys.keys.iter().all(|key| key.condition.state == pool_shared::KeyState::Limited));
+        let ids: Vec<_> = keys.keys.iter().map(|key| &key.id).collect();
+        let ids = serde_json::to_string(&ids).unwrap();
+        let body = format!(r#"{{"ids":{ids}}}"#);
+        match way {
+            "enable" => {
+                let body = format!(r#"{{"ids":{ids},"set":{{"enabled":true}}}}"#);
+                world.admin(Method::PATCH, &world.in_pool("/keys"), &body).await;
+            }
+            _ => drop(world.admin(Method::POST, &world.in_pool(&format!("/keys/{way}")), &body).await),
+        }
+        assert_eq!(world.chat().await, StatusCode::OK, "{way}: at once where it was done");
+        world.wait(29);
+        assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::OK, "{way}");
+        assert_eq!(
+            world.chat_on(&world.host.service()).await.0.status,
+            StatusCode::OK,
+            "{way}: also for newcomers"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_admin_token_that_is_revoked_works_nowhere_at_once() {
     let world = World::new().await;
     let elsewhere = world.host.service();

@@ -177,6 +177,67 @@ pub async fn keys_are_tried_now(world: &World) {
     assert_eq!(named(&world.keys(&pool).await, "suspended").condition.state, KeyState::Disabled);
 }
 
+/// A way in which an operator ends what was learnt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Check,
+    Enable,
+    Reset,
+}
+
+pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
+    let kinds = [
+        Behaviour::ExhaustedMinute,
+        Behaviour::ExhaustedDay,
+        Behaviour::Leaked,
+        Behaviour::Suspended,
+        Behaviour::Invalid,
+        Behaviour::ServiceDisabled,
+    ];
+    for way in [Way::Check, Way::Enable, Way::Reset] {
+        let name = |number: usize| format!("{way:?}-{number}");
+        let names: Vec<String> = (0..kinds.len()).map(name).collect();
+        let keys: Vec<_> = names.iter().map(String::as_str).zip(kinds).collect();
+        let pool = world.pool(&keys).await;
+        // For several models, and twice, so that whatever is to be believed is believed.
+        let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+        for _ in 0..2 {
+            check(world, &pool, &json!({"ids": ids})).await;
+            world.chat(&pool, "hello").await;
+        }
+        assert_eq!(list(world, &pool, "state=healthy").await.total, 0, "{way:?}");
+        for name in &names {
+            world.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
+        }
+        assert_ne!(world.chat(&pool, "hello").await.status, 200, "{way:?}");
+        let path = format!("/pools/{}/keys", pool.id);
+        match way {
+            Way::Check => drop(check(world, &pool, &json!({"ids": ids})).await),
+            Way::Enable => {
+                let set = json!({"ids": ids, "set": {"enabled": true}});
+                world.patch(&path, &set).await.json::<Value>(200);
+            }
+            Way::Reset => {
+                let mut asked = ids.clone();
+                asked.push(pool_shared::KeyId::new("key-unknown"));
+                let result: pool_shared::KeyBatchResult =
+                    world.post(&format!("{path}/reset"), &json!({"ids": asked})).await.json(200);
+                assert_eq!((result.changed, result.missing.len()), (6, 1));
+                let audit: pool_shared::AuditList =
+                    world.get(&format!("/audit?action=key.reset&pool={}", pool.id)).await.json(200);
+                assert_eq!((audit.entries.len(), audit.entries[0].count), (1, 6));
+            }
+        }
+        let shown = list(world, &pool, "").await;
+        assert_eq!(shown.states, BTreeMap::from([(KeyState::Healthy, 6)]), "{way:?}");
+        for _ in 0..4 {
+            let answer = world.chat(&pool, "hello").await;
+            assert_eq!(answer.status, 200, "{way:?}: {}", answer.body);
+        }
+        world.delete(&format!("/pools/{}", pool.id)).await;
+    }
+}
+
 pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {
     let models = json!({"name": "lone", "allowed_models": ["gone-model", MODEL]});
     let pool: Pool = world.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();

@@ -88,6 +88,7 @@ mod suite {
             what_gemini_said_of_keys_is_shown
             keys_are_filtered_by_state_and_tag
             keys_are_tried_now
+            an_operator_ends_whatever_was_learnt
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:

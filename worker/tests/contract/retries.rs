@@ -92,11 +92,14 @@ pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(world: &Wor
     for key in ["one", "two"] {
         refused_once(&world.tally(key), 429);
     }
-    // What a day has used up does not come back in a minute: no SDK is to wait for it.
+    // What a day has used up does not come back in a minute: no SDK is to wait for it, and a person is told when.
     let day = world.weighted_pool("day", &[("three", Behaviour::ExhaustedDay, 1)]).await;
     let answer = world.chat(&day, "hello").await;
     answer.openai_error(429, Some("insufficient_quota"));
-    assert_eq!((answer.header("retry-after"), answer.header("x-should-retry")), ("", "false"));
+    assert_eq!(answer.header("x-should-retry"), "false");
+    let seconds: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=25 * 3_600 + 60).contains(&seconds), "{seconds}");
+    assert!(answer.body.contains(" The quota is reset at 20"), "{}", answer.body);
 }
 
 pub async fn when_no_key_works_the_caller_is_told(world: &World) {

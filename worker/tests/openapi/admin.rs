@@ -5,10 +5,10 @@ use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKey,
     ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
     ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, Health, KeyBatchResult, KeyCheck,
-    KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList, KeyState, KeyUpdate, Login,
-    LoginResponse, MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy,
-    PoolCreate, PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated,
-    SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
+    KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate,
+    Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied,
+    PoolCopy, PoolCreate, PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate,
+    SessionCreated, SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -367,6 +367,13 @@ fn keys() -> Vec<Described> {
             .details("1 to 20, of both kinds together.")
             .takes::<KeyCheck>()
             .gives::<KeyCheckReport>("What Gemini said to each."),
+        post("/admin/v1/pools/{pool}/keys/reset", "resetKeys", "Forget what was learnt of keys")
+            .details(
+                "Ends cooldowns, states and learnt limits of the keys and of their projects, for every model, in this \
+                 instance at once and in all others within 30 s. Keys that are disabled stay so.",
+            )
+            .takes::<KeyReset>()
+            .gives::<KeyBatchResult>("How many keys were reset."),
         post("/admin/v1/pools/{pool}/keys/export", "exportKeys", "Keys in clear")
             .takes::<KeyExport>()
             .gives::<ExportedKeys>("A page of them."),

@@ -1,4 +1,4 @@
-//! `poolctl key enable`, `disable`, `weight`, `tag`, `set` and `remove`: the same change to several keys.
+//! `poolctl key enable`, `disable`, `weight`, `tag`, `set`, `reset` and `remove`: the same change to several keys.
 
 use std::collections::HashSet;
 
@@ -112,6 +112,22 @@ pub struct SetArgs {
     no_limits: bool,
 }
 
+/// Reset what was learnt of keys: cooldowns, states, limits
+///
+/// Ends the cooldowns, the state and the learnt limits of the keys and of their projects, for every
+/// model, in all instances of the service. A key check that succeeds and key enable do the same.
+/// Keys that are disabled stay disabled.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  poolctl key reset prod key-00c0ffee00c0ffee
+  poolctl key reset prod --state cooling,limited
+  poolctl key reset prod --all --yes")]
+pub struct ResetArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
 /// Remove keys from a pool for good
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -159,7 +175,12 @@ pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
 }
 
 pub async fn remove(ctx: &mut Ctx, args: RemoveArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, &Action { verb: "remove".into(), done: "removed".into(), set: None }).await
+    run(ctx, &args.select, &Action { verb: "remove".into(), done: "removed".into(), work: Work::Remove })
+        .await
+}
+
+pub async fn reset(ctx: &mut Ctx, args: ResetArgs) -> Result<Outcome, CliError> {
+    run(ctx, &args.select, &Action { verb: "reset".into(), done: "reset".into(), work: Work::Reset }).await
 }
 
 /// What is done to the keys.
@@ -168,19 +189,28 @@ struct Action {
     verb: String,
     /// "disabled"
     done: String,
-    /// The change; none removes them.
-    set: Option<KeyChange>,
+    work: Work,
+}
+
+enum Work {
+    /// Change them.
+    Set(KeyChange),
+    /// Forget what was learnt of them.
+    Reset,
+    /// Remove them.
+    Remove,
 }
 
 impl Action {
     fn change(verb: impl Into<String>, done: impl Into<String>, set: KeyChange) -> Self {
-        Self { verb: verb.into(), done: done.into(), set: Some(set) }
+        Self { verb: verb.into(), done: done.into(), work: Work::Set(set) }
     }
 
     async fn apply(&self, client: &Client, pool: &Pool, ids: &[KeyId]) -> Result<KeyBatchResult, CliError> {
-        match &self.set {
-            Some(set) => client.update_keys(&pool.id, ids, set).await,
-            None => client.delete_keys(&pool.id, ids).await,
+        match &self.work {
+            Work::Set(set) => client.update_keys(&pool.id, ids, set).await,
+            Work::Reset => client.reset_keys(&pool.id, ids).await,
+            Work::Remove => client.delete_keys(&pool.id, ids).await,
         }
     }
 }
@@ -195,7 +225,7 @@ fn describe(verb: &str, count: u64, pool: &Pool) -> String {
 /// shown first and asked for.
 async fn run(ctx: &mut Ctx, args: &SelectArgs, action: &Action) -> Result<Outcome, CliError> {
     let (pool, selection) = args.get(ctx).await?;
-    let asks = action.set.is_none() || matches!(selection, Selection::Filter(_));
+    let asks = matches!(action.work, Work::Remove) || matches!(selection, Selection::Filter(_));
     if asks {
         ctx.can_confirm(args.confirm)?;
     }
@@ -244,7 +274,11 @@ fn dry_run(
         ctx.out.note(&preview(what, keys));
     }
     let touched: Vec<_> = keys.iter().map(|key| &key.id).collect();
-    ctx.out.would(what, json!({ "ids": touched, "missing": missing, "set": action.set }))?;
+    let set = match &action.work {
+        Work::Set(set) => Some(set),
+        Work::Reset | Work::Remove => None,
+    };
+    ctx.out.would(what, json!({ "ids": touched, "missing": missing, "set": set }))?;
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 

@@ -40,6 +40,7 @@ pub enum Command {
     Weight(change::WeightArgs),
     Tag(change::TagArgs),
     Set(change::SetArgs),
+    Reset(change::ResetArgs),
     #[command(visible_alias = "rm")]
     Remove(change::RemoveArgs),
     Export(export::Args),
@@ -56,6 +57,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Disable(args) => change::disable(ctx, args).await,
         Command::Weight(args) => change::weight(ctx, args).await,
         Command::Tag(args) => change::tag(ctx, args).await,
+        Command::Reset(args) => change::reset(ctx, args).await,
         Command::Set(args) => change::set(ctx, args).await,
         Command::Remove(args) => change::remove(ctx, args).await,
         Command::Export(args) => export::run(ctx, args).await,

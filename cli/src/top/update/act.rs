@@ -51,6 +51,7 @@ pub fn ask(model: &mut Model, action: Action) {
         Action::Enable => Mode::Confirm(selection, Change::Enable),
         Action::Disable => Mode::Confirm(selection, Change::Disable),
         Action::Check => Mode::Confirm(selection, Change::Check),
+        Action::Reset => Mode::Confirm(selection, Change::Reset),
         _ => Mode::Weight(selection, String::new()),
     };
 }

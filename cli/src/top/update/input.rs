@@ -83,7 +83,9 @@ fn run(model: &mut Model, action: Action) -> Option<Command> {
         }
         Action::Sort | Action::Reverse => sort(model, action),
         Action::Mark | Action::MarkAll | Action::Unmark => act::mark(model, action),
-        Action::Enable | Action::Disable | Action::Weight | Action::Check => act::ask(model, action),
+        Action::Enable | Action::Disable | Action::Weight | Action::Check | Action::Reset => {
+            act::ask(model, action)
+        }
         Action::Span => span(model),
         Action::Pause => {
             model.frozen = if model.frozen.is_some() { None } else { Some(model.live.clone()) };

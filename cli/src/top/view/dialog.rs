@@ -38,6 +38,7 @@ pub fn dialog(model: &Model, buffer: &mut Buffer) {
             let mut lines = named(model, selection);
             match change {
                 Change::Check => lines.push(Line::raw(" Each key is used for one small request.")),
+                Change::Reset => lines.push(Line::raw(" Cooldowns, states and limits that were learnt end.")),
                 Change::Enable | Change::Disable | Change::Weight(_) => {}
             }
             lines.push(Line::from(vec![
@@ -57,6 +58,7 @@ const fn verb(change: Change) -> &'static str {
         Change::Disable => "Disable",
         Change::Weight(_) => "Set the weight of",
         Change::Check => "Check",
+        Change::Reset => "Reset",
     }
 }
 

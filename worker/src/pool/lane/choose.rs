@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::Quota;
 
-use super::{Hold, Lane};
+use super::{Block, Hold, Lane};
 use crate::host::Random;
 use crate::pool::budget::{Cost, Fit};
 use crate::pool::learnt::CoolingReason;
@@ -27,8 +27,9 @@ pub(in crate::pool) enum Exhausted {
     Cooling { soonest: Timestamp, only_the_day_helps: bool },
     /// Some are usable, but were tried already.
     Tried,
-    /// None is usable, and no time will change that.
-    Lost,
+    /// None is usable, and those that come back by themselves do not do so in the course of a cooldown: the first of
+    /// them comes back then.
+    Lost { returns: Option<Timestamp> },
 }
 
 /// What to choose for.
@@ -124,7 +125,12 @@ impl Lane {
             Quota::TokensPerMinute => CoolingReason::Tokens,
         };
         if let Some(project) = members.project_of(key) {
-            self.hold_project(members, project, Hold { until, reason, counted: true, strikes: 0 }, now);
+            self.hold_project(
+                members,
+                project,
+                Hold { at: now, until, reason, counted: true, strikes: 0 },
+                now,
+            );
         }
     }
 
@@ -165,7 +171,7 @@ impl Lane {
             let counted = hold.is_some_and(|hold| hold.counted && hold.until > choice.now);
             let usable = |key: &usize| {
                 !choice.tried.contains(key)
-                    && members.blocked_until(*key, choice.now).is_none()
+                    && members.blocked(*key, choice.now).is_none()
                     && self.key_holds.get(key).is_none_or(|hold| hold.until <= choice.now)
             };
             let key = members.members_of(project).find(usable).filter(|_| counted);
@@ -179,24 +185,28 @@ impl Lane {
     }
 
     /// Looks at every key, and remembers what came of it until the first of them returns.
-    fn exhausted(&mut self, members: &Members, now: Timestamp) -> Exhausted {
+    pub(in crate::pool) fn exhausted(&mut self, members: &Members, now: Timestamp) -> Exhausted {
         if let Some((until, exhausted)) = self.exhausted
             && until > now
         {
             return exhausted;
         }
-        let cooling = (0..members.len()).filter_map(|key| match self.blocked(members, key, now)? {
-            (until, Some(hold)) if hold.reason != CoolingReason::NewUsers => Some((until, hold.reason)),
-            _ => None,
-        });
         let mut found: Option<(Timestamp, bool)> = None;
-        for (until, reason) in cooling {
-            let (soonest, only_the_day) = found.unwrap_or((until, true));
-            found = Some((soonest.min(until), only_the_day && reason.lasts_the_day()));
+        let mut returns: Option<Timestamp> = None;
+        for (until, block) in (0..members.len()).filter_map(|key| self.blocked(members, key, now)) {
+            match block {
+                Block::Hold(hold) if hold.reason != CoolingReason::NewUsers => {
+                    let (soonest, only_the_day) = found.unwrap_or((until, true));
+                    found = Some((soonest.min(until), only_the_day && hold.reason.lasts_the_day()));
+                }
+                _ if until < Timestamp::MAX => {
+                    returns = Some(returns.map_or(until, |returns| returns.min(until)));
+                }
+                _ => {}
+            }
         }
-        let exhausted = found.map_or(Exhausted::Lost, |(soonest, only_the_day_helps)| Exhausted::Cooling {
-            soonest,
-            only_the_day_helps,
+        let exhausted = found.map_or(Exhausted::Lost { returns }, |(soonest, only_the_day_helps)| {
+            Exhausted::Cooling { soonest, only_the_day_helps }
         });
         self.exhausted = Some((self.returns.peek().map_or(Timestamp::MAX, |next| next.0.0), exhausted));
         exhausted

@@ -16,6 +16,7 @@ use super::budget::Budget;
 use super::circuit::Circuit;
 use super::learnt::CoolingReason;
 use super::members::Members;
+use super::standing::Condition;
 use super::weight_tree::WeightTree;
 use access::Access;
 
@@ -53,6 +54,8 @@ pub(in crate::pool) struct Lane {
 /// A key or project rests for this model.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Hold {
+    /// When it was learnt.
+    pub(in crate::pool) at: Timestamp,
     pub(in crate::pool) until: Timestamp,
     pub(in crate::pool) reason: CoolingReason,
     /// Whether it rests by our own count, without Gemini's word.
@@ -60,10 +63,19 @@ pub(in crate::pool) struct Hold {
     strikes: usize,
 }
 
+/// Why a key cannot be used.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pool) enum Block {
+    /// Its state, or that of its project, whatever the model.
+    Standing(Condition),
+    /// A cooldown for this model.
+    Hold(Hold),
+}
+
 impl Hold {
     /// Gemini said so.
-    pub(in crate::pool) const fn told(until: Timestamp, reason: CoolingReason) -> Self {
-        Self { until, reason, counted: false, strikes: 0 }
+    pub(in crate::pool) const fn told(at: Timestamp, until: Timestamp, reason: CoolingReason) -> Self {
+        Self { at, until, reason, counted: false, strikes: 0 }
     }
 }
 
@@ -133,20 +145,21 @@ impl Lane {
         self.lay_out(members, now);
     }
 
-    /// Until when a key cannot be used, and why: `None` if it can. No reason: whatever the model.
+    /// Until when a key cannot be used, and why: `None` if it can.
     pub(in crate::pool) fn blocked(
         &self,
         members: &Members,
         key: usize,
         now: Timestamp,
-    ) -> Option<(Timestamp, Option<Hold>)> {
-        let standing = members.blocked_until(key, now).map(|until| (until, None));
+    ) -> Option<(Timestamp, Block)> {
+        let standing =
+            members.blocked(key, now).map(|(until, condition)| (until, Block::Standing(condition)));
         let project = members.project_of(key).and_then(|project| self.project_holds.get(&project));
         [self.key_holds.get(&key), project]
             .into_iter()
             .flatten()
             .filter(|hold| hold.until > now)
-            .map(|hold| (hold.until, Some(*hold)))
+            .map(|hold| (hold.until, Block::Hold(*hold)))
             .chain(standing)
             .max_by_key(|(until, _)| *until)
     }
@@ -233,7 +246,8 @@ impl Lane {
         let strikes = self.key_holds.get(&key).map_or(0, |held| held.strikes);
         let step = BURST_LADDER.get(strikes).copied().unwrap_or(Duration::from_secs(5));
         let until = told.unwrap_or(now).max(now + step);
-        let hold = Hold { until, reason: CoolingReason::Burst, counted: false, strikes: strikes + 1 };
+        let hold =
+            Hold { at: now, until, reason: CoolingReason::Burst, counted: false, strikes: strikes + 1 };
         self.hold_key(members, key, hold, now);
         if !self.bursting.contains(&key) {
             self.bursting.push(key);
@@ -245,12 +259,47 @@ impl Lane {
         (hold, in_a_row)
     }
 
+    /// Ends a key's cooldown that was learnt up to `at`, and puts the key where it belongs now.
+    pub(in crate::pool) fn clear_key(
+        &mut self,
+        members: &Members,
+        key: usize,
+        at: Timestamp,
+        now: Timestamp,
+    ) {
+        self.key_holds.retain(|held, hold| *held != key || hold.at > at);
+        self.bursting.retain(|bursting| *bursting != key);
+        self.settle(members, key, now);
+    }
+
+    /// Does so with a project, and forgets the limits that upstream errors named.
+    pub(in crate::pool) fn clear_project(
+        &mut self,
+        members: &Members,
+        project: usize,
+        at: Timestamp,
+        now: Timestamp,
+    ) {
+        self.project_holds.retain(|held, hold| *held != project || hold.at > at);
+        if let Some(budget) = self.budgets.get_mut(&project) {
+            budget.forget_learnt();
+        }
+        self.settle_project(members, project, now);
+    }
+
     /// A key was accepted.
     pub(in crate::pool) fn accepted(&mut self, key: usize) {
         self.bursting.clear();
         if let Some(held) = self.key_holds.get_mut(&key) {
             held.strikes = 0;
         }
+    }
+
+    /// Whether a key is usable that is not among those that were tried.
+    pub(in crate::pool) fn has_untried(&self, tried: &[usize]) -> bool {
+        let weight = |key: usize| self.regular.weight(key) + self.reserve.weight(key);
+        let tried: u32 = tried.iter().map(|key| u32::from(weight(*key))).sum();
+        self.regular.total() + self.reserve.total() > tried
     }
 
     /// The count of a project's use, made where one is needed.

@@ -58,6 +58,7 @@ impl Bench {
                     self.now += i64::try_from(time.as_millis()).unwrap() + 1;
                     waits.push(time);
                 }
+                Step::Hear => {}
                 Step::Answer(answer) => return Journey { attempts, waits, answer: *answer },
             }
         }
@@ -165,6 +166,8 @@ fn when_only_the_day_helps_no_sdk_is_to_try_again() {
     let mut bench = Bench::new(1);
     let answer = bench.send(&["m"], 1, |_| verdict(Cause::DayQuota)).answer;
     assert_eq!((answer.code, answer.should_retry), (Some("insufficient_quota"), Some(false)));
+    assert_eq!(answer.retry_after_ms, Some(50_000 - 100), "the reset with its jitter");
+    assert!(answer.message.ends_with("The quota is reset at 2027-01-15T08:00:50Z."), "{}", answer.message);
 }
 
 #[test]
@@ -180,7 +183,71 @@ fn a_pool_without_a_good_key_says_so() {
 fn refused_keys_are_the_operator_s_business() {
     let answer = Bench::new(10).send(&["m"], 1, |_| verdict(Cause::InvalidKey)).answer;
     assert_eq!((answer.status.as_u16(), answer.code), (503, Some("no_usable_key")));
-    assert_eq!(answer.should_retry, None, "six keys are left");
+    assert_eq!((answer.should_retry, answer.retry_after_ms), (None, Some(1_000)), "six keys are left");
+}
+
+#[test]
+fn a_pool_of_dead_keys_and_a_good_one_lets_sdks_find_the_good_one() {
+    for cause in [
+        Cause::InvalidKey,
+        Cause::LeakedKey,
+        Cause::Suspended,
+        Cause::Billing,
+        Cause::RequestQuota,
+        Cause::DayQuota,
+        Cause::NoQuota,
+        Cause::NewUsers,
+    ] {
+        let mut bench = Bench::new(13);
+        for asked in 0..3 {
+            let answer = bench.send(&["m"], 1, |_| verdict(cause)).answer;
+            assert_eq!(
+                (answer.should_retry, answer.retry_after_ms),
+                (None, Some(1_000)),
+                "{cause:?} {asked}"
+            );
+            bench.now += 1_000;
+        }
+        let last = bench.send(&["m"], 1, |_| verdict(Cause::Caller));
+        assert_eq!((last.attempts.len(), last.answer.code), (1, Some("told")), "{cause:?}");
+    }
+    // With the last one refused nothing is left to come back for, unless it comes back by itself.
+    for (cause, retry_after) in [(Cause::LeakedKey, None), (Cause::Billing, None)] {
+        let answer = Bench::new(4).send(&["m"], 1, |_| verdict(cause)).answer;
+        assert_eq!((answer.should_retry, answer.retry_after_ms), (Some(false), retry_after), "{cause:?}");
+    }
+    let answer = Bench::new(4).send(&["m"], 1, |_| verdict(Cause::InvalidKey)).answer;
+    assert!(answer.retry_after_ms.is_some_and(|wait| wait > 1_000), "{answer:?}");
+}
+
+#[test]
+fn a_short_cooldown_is_waited_for_once_and_a_longer_one_is_told() {
+    for (cooldown, waits) in [(200, 1), (1_000, 1), (1_900, 1), (2_500, 0)] {
+        let mut bench = Bench::new(2);
+        let rests = |bench: &Bench| Verdict {
+            until: Some(at(bench.now + 100 + cooldown)),
+            ..verdict(Cause::RequestQuota)
+        };
+        for _ in 0..2 {
+            let refusal = rests(&bench);
+            let (runtime, roster) = (&mut bench.runtime, Arc::clone(&bench.roster));
+            let request = PickRequest { model: "m", tried: &[], affinity: None, cost: Cost::default() };
+            let Pick::Key { lease, .. } = runtime.pick(&roster, &request, at(bench.now), &bench.random)
+            else {
+                panic!("a key is left")
+            };
+            runtime.finish(&lease, &AttemptEnd::Refused(&refusal), at(bench.now + 100));
+        }
+        bench.now += 100;
+        let journey = bench.send(&["m"], 1, |_| verdict(Cause::Caller));
+        let expected = if waits == 1 { "told" } else { "rate_limit_exceeded" };
+        assert_eq!((journey.waits.len(), journey.answer.code), (waits, Some(expected)), "{cooldown}");
+        assert!(journey.waits.iter().all(|wait| *wait <= MAX_COOLDOWN_WAIT + COOLDOWN_JITTER));
+    }
+    // Once: whatever is in cooldown again after that is told.
+    let mut bench = Bench::new(1);
+    let journey = bench.send(&["m"], 1, |_| Verdict { until: None, ..verdict(Cause::Burst) });
+    assert_eq!((journey.attempts.len(), journey.waits.len()), (1, 0), "the only key was tried");
 }
 
 #[test]
@@ -224,6 +291,7 @@ fn drive(keys: usize, mut end: impl FnMut(usize, &mut AttemptPlan)) -> (Vec<usiz
                 end(tried.len(), &mut plan);
             }
             Step::Wait(time) => bench.now += i64::try_from(time.as_millis()).unwrap() + 1,
+            Step::Hear => {}
             Step::Answer(answer) => return (tried, *answer),
         }
     }

@@ -39,7 +39,10 @@ impl Runtime {
         let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
             return;
         };
+        let is_cleared = learnt.at <= self.members.cleared_at(key, about_project);
         match (&learnt.fact, learnt.model.as_deref()) {
+            (Fact::Cleared, _) => self.clear_one(key, about_project, learnt.at, now),
+            (Fact::Cooling { .. } | Fact::Limit { .. }, _) if is_cleared => {}
             (Fact::Member { project }, _) => self.joins(key, project, now),
             (Fact::Standing { condition, message, next_check, checks }, _) => {
                 let standing = Standing {
@@ -52,7 +55,7 @@ impl Runtime {
                 self.absorb_standing(key, about_project, standing, now);
             }
             (Fact::Cooling { until, reason }, Some(model)) if *until > now => {
-                let hold = Hold::told(*until + stagger(self.salt, *until), *reason);
+                let hold = Hold::told(learnt.at, *until + stagger(self.salt, *until), *reason);
                 let lane = lane_of(&mut self.lanes, &self.members, model, now);
                 match self.members.project_of(key) {
                     Some(project) if about_project => lane.hold_project(&self.members, project, hold, now),
@@ -75,6 +78,27 @@ impl Runtime {
                 }
             }
             (Fact::Cooling { .. } | Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used, _) => {}
+        }
+    }
+
+    /// Ends what was learnt up to `at` of a key or of its project. A nameless project is its only key's.
+    fn clear_one(&mut self, key: usize, about_project: bool, at: Timestamp, now: Timestamp) {
+        let project = self.members.project_of(key);
+        let project =
+            project.filter(|project| about_project || self.members.project_name(*project).is_none());
+        if !about_project {
+            self.members.clear_key(key, at);
+        }
+        if let Some(project) = project {
+            self.members.clear_project(project, at);
+        }
+        for lane in self.lanes.values_mut() {
+            if !about_project {
+                lane.clear_key(&self.members, key, at, now);
+            }
+            if let Some(project) = project {
+                lane.clear_project(&self.members, project, at, now);
+            }
         }
     }
 

@@ -166,7 +166,7 @@ impl Runtime {
     ) {
         let (Some(until), Some(project)) = (verdict.until, self.members.project_of(key)) else { return };
         let lane = lane_of(&mut self.lanes, &self.members, &lease.model, now);
-        lane.hold_project(&self.members, project, Hold::told(until, reason), now);
+        lane.hold_project(&self.members, project, Hold::told(now, until, reason), now);
         let subject = self.project_subject(key);
         self.note(subject, Some(&lease.model), Fact::Cooling { until, reason }, now);
     }
@@ -178,7 +178,7 @@ impl Runtime {
             _ => CoolingReason::NewUsers,
         };
         let lane = lane_of(&mut self.lanes, &self.members, &lease.model, now);
-        lane.hold_key(&self.members, key, Hold::told(until, reason), now);
+        lane.hold_key(&self.members, key, Hold::told(now, until, reason), now);
         self.note(Subject::Key(lease.key.clone()), Some(&lease.model), Fact::Cooling { until, reason }, now);
     }
 

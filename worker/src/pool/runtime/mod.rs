@@ -17,7 +17,7 @@ use pool_shared::KeyId;
 use super::budget::Cost;
 use super::callers::Callers;
 use super::circuit::OpenReason;
-use super::lane::{Choice, Exhausted, Lane};
+use super::lane::{Block, Choice, Exhausted, Lane};
 use super::learnt::{CoolingReason, Fact, Learnt, Subject};
 use super::members::Members;
 use super::roster::Roster;
@@ -90,8 +90,11 @@ pub enum Pick {
     },
     /// Every usable key was tried.
     AllTried,
-    /// No key is usable, and no time will change that.
-    NoneLeft,
+    /// No key is usable or in a cooldown.
+    NoneLeft {
+        /// When the first of those comes back that come back by themselves.
+        returns: Option<Timestamp>,
+    },
 }
 
 /// A running attempt on a key.
@@ -160,7 +163,7 @@ impl Runtime {
             let key = match lane.choose(&self.members, &choice, random) {
                 Ok(key) => key,
                 Err(Exhausted::Tried) => return Pick::AllTried,
-                Err(Exhausted::Lost) => return Pick::NoneLeft,
+                Err(Exhausted::Lost { returns }) => return Pick::NoneLeft { returns },
                 Err(Exhausted::Cooling { soonest, only_the_day_helps }) => {
                     return Pick::AllCooling { soonest, only_the_day_helps };
                 }
@@ -174,8 +177,30 @@ impl Runtime {
             lane.circuit.attempt(now);
             return match self.lease(key, request.model, request.cost, now) {
                 Some(lease) => Pick::Key { index, lease },
-                None => Pick::NoneLeft,
+                None => Pick::NoneLeft { returns: None },
             };
+        }
+    }
+
+    /// When a request that has tried some keys may find another one that is usable for the model: `now` if there is
+    /// one, `None` if no time is known.
+    pub fn next_chance(
+        &mut self,
+        roster: &Arc<Roster>,
+        model: &str,
+        tried: &[usize],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let tried = self.places(roster, tried, self.version != Some(roster.version));
+        let lane = self.lanes.get_mut(model)?;
+        lane.bring_back(&self.members, now);
+        if lane.has_untried(&tried) {
+            return Some(now);
+        }
+        match lane.exhausted(&self.members, now) {
+            Exhausted::Cooling { soonest, .. } => Some(soonest),
+            Exhausted::Lost { returns } => returns,
+            Exhausted::Tried => None,
         }
     }
 
@@ -242,7 +267,7 @@ impl Runtime {
             .lanes
             .iter()
             .filter_map(|(model, lane)| match lane.blocked(&self.members, key, now)? {
-                (until, Some(hold)) if !hold.counted => Some((model.clone(), until, hold.reason)),
+                (until, Block::Hold(hold)) if !hold.counted => Some((model.clone(), until, hold.reason)),
                 _ => None,
             })
             .collect();

@@ -206,8 +206,8 @@ fn when_none_is_left_that_is_told_apart() {
     assert!(matches!(bench.try_pick(&[index, 1 - index], None, 1, 0), Pick::AllTried));
     bench.refuse(0, &verdict(Cause::LeakedKey, 0), 0);
     bench.refuse(1, &verdict(Cause::Suspended, 0), 0);
-    assert!(matches!(bench.try_pick(&[], None, 1, 1), Pick::NoneLeft));
-    assert!(matches!(Bench::new(roster(&[])).try_pick(&[], None, 1, 0), Pick::NoneLeft));
+    assert!(matches!(bench.try_pick(&[], None, 1, 1), Pick::NoneLeft { .. }));
+    assert!(matches!(Bench::new(roster(&[])).try_pick(&[], None, 1, 0), Pick::NoneLeft { .. }));
 }
 
 #[test]
@@ -490,4 +490,77 @@ fn a_real_refusal_goes_all_the_way() {
     bench.refuse(0, &classify(&refusal, at(0), 0), 0);
     let Pick::AllCooling { soonest, only_the_day_helps } = bench.try_pick(&[], None, 1, 3) else { panic!() };
     assert_eq!((soonest, only_the_day_helps), (crate::pool::next_quota_day(at(0)), true));
+}
+
+/// Everything that can be learnt of keys 0 and 1, which share a project, by one instance.
+fn learn_much(bench: &mut Bench, causes: &[Cause]) {
+    for (number, cause) in causes.iter().enumerate() {
+        // A key that is in cooldown already is tried by its lease, as a check does.
+        let lease =
+            bench.runtime.check(&id(number % 2), MODEL, Cost { requests: 1, tokens: 1 }, at(1)).unwrap();
+        let mut verdict = verdict(*cause, 80_000);
+        verdict.limits.requests_per_day = Some(1);
+        bench.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), at(2));
+    }
+}
+
+fn cleared(subjects: &[Subject], seconds: i64) -> Vec<Learnt> {
+    let fact = |subject: &Subject| Learnt {
+        subject: subject.clone(),
+        model: None,
+        at: at(seconds),
+        fact: Fact::Cleared,
+    };
+    subjects.iter().map(fact).collect()
+}
+
+proptest! {
+    #[test]
+    fn clearing_a_key_and_its_project_ends_everything_learnt_in_any_order_of_the_news(
+        causes in proptest::collection::vec(proptest::sample::select(vec![
+            Cause::InvalidKey, Cause::LeakedKey, Cause::Suspended, Cause::Billing, Cause::RequestQuota,
+            Cause::TokenQuota, Cause::DayQuota, Cause::NoQuota, Cause::Burst, Cause::NewUsers,
+            Cause::Blocked(BlockReason::ServiceDisabled), Cause::Blocked(BlockReason::Referrer),
+        ]), 1..12),
+        order in proptest::collection::vec(any::<u32>(), 64),
+        named in any::<bool>(),
+    ) {
+        let roster = in_projects(if named { &["p", "p"] } else { &["", ""] });
+        let (mut here, mut there) = (Bench::new(Arc::clone(&roster)), Bench::new(Arc::clone(&roster)));
+        here.runtime.meet(&roster, at(0));
+        there.runtime.meet(&roster, at(0));
+        learn_much(&mut here, &causes);
+        let mut told = here.runtime.take_learnt(at(3));
+        let subjects = [Subject::Key(id(0)), Subject::Key(id(1)), Subject::Project("p".to_owned())];
+        let news = cleared(&subjects, 3);
+        here.runtime.absorb(&news, at(3));
+        told.extend(news);
+        let mut places: Vec<_> = told.into_iter().zip(order.iter().cycle()).collect();
+        places.sort_by_key(|(_, place)| **place);
+        let told: Vec<_> = places.into_iter().map(|(fact, _)| fact).collect();
+        for some in told.chunks(3) {
+            there.runtime.absorb(some, at(4));
+        }
+        for bench in [&mut here, &mut there] {
+            for key in [id(0), id(1)] {
+                prop_assert_eq!(bench.runtime.state(&key, at(4)), Some(KeyState::Healthy));
+            }
+            for _ in 0..8 {
+                let picked = bench.try_pick(&[], None, 1, 5);
+                prop_assert!(matches!(picked, Pick::Key { .. }), "{:?}", picked);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_learnt_after_a_key_was_cleared_holds() {
+    let mut bench = Bench::new(roster(&[1]));
+    bench.runtime.meet(&Arc::clone(&bench.roster), at(0));
+    bench.runtime.absorb(&cleared(&[Subject::Key(id(0))], 10), at(10));
+    bench.refuse(0, &verdict(Cause::RequestQuota, 60), 11);
+    // News of before that comes late ends nothing.
+    bench.runtime.absorb(&cleared(&[Subject::Key(id(0))], 9), at(12));
+    assert!(matches!(bench.try_pick(&[], None, 1, 12), Pick::AllCooling { .. }));
+    assert!(matches!(bench.try_pick(&[], None, 1, 61), Pick::Key { .. }));
 }

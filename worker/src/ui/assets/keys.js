@@ -84,6 +84,14 @@ export function keys(id, app) {
     },
     copy: () => copyKeys([...selected]),
     check: () => checkKeys([...selected]),
+    reset: async () => {
+      let result;
+      const act = async () => {
+        result = await call("POST", path("/reset"), { ids: [...selected] });
+      };
+      const text = t("resetKeysAsk", { count: number(selected.size) });
+      if (await ask(t("resetKeys"), text, t("reset"), act)) await changed(result);
+    },
     delete: async () => {
       let result;
       const act = async () => {
