@@ -338,7 +338,7 @@ fn stream(case: &Case, call: &GeminiCall, chunks: &[&[u8]]) -> Result<Vec<u8>, A
 
 fn judge(status: u16, body: &ErrorBody) -> ApiError {
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Refusal { status, retry_after: None, body }, Timestamp::UNIX_EPOCH, 0).answer
+    classify(&Refusal { status, retry_after: None, body, sent: None }, Timestamp::UNIX_EPOCH, 0).answer
 }
 
 /// The data of all events; `[DONE]` as a string.

@@ -195,7 +195,9 @@ impl Lane {
         let mut returns: Option<Timestamp> = None;
         for (until, block) in (0..members.len()).filter_map(|key| self.blocked(members, key, now)) {
             match block {
-                Block::Hold(hold) if hold.reason != CoolingReason::NewUsers => {
+                Block::Hold(hold)
+                    if !matches!(hold.reason, CoolingReason::NewUsers | CoolingReason::NoAccess) =>
+                {
                     let (soonest, only_the_day) = found.unwrap_or((until, true));
                     found = Some((soonest.min(until), only_the_day && hold.reason.lasts_the_day()));
                 }
