@@ -264,10 +264,10 @@ fn stats_are_cut_by_key_model_outcome_and_time() {
     for by in ["key", "model", "outcome", "time"] {
         let run = poolctl.run(&["stats", "prod", "--by", by, "-o", "jsonl"]);
         let line: serde_json::Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
-        assert_eq!((run.code, &line["requests"]), (0, &json!(1)), "{run}");
+        assert_eq!((run.code, &line["attempts"]), (0, &json!(1)), "{run}");
     }
     let run = poolctl.run(&["stats", "prod", "--since", "24h", "--step", "hour", "-o", "json"]).json();
-    assert_eq!((&run["total"]["requests"], &run["window"]["step"]), (&json!(1), &json!("hour")));
+    assert_eq!((&run["total"]["attempts"], &run["window"]["step"]), (&json!(1), &json!("hour")));
     golden!("stats_since_wrong", poolctl.run(&["stats", "prod", "--since", "yesterday"]));
     golden!("stats_by_without_pool", poolctl.run(&["stats", "--by", "model"]));
 }

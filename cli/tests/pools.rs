@@ -231,7 +231,7 @@ fn delete_needs_a_yes_and_goes_by_the_id_that_was_found() {
 
 #[test]
 fn stats_and_health() {
-    let counters = |requests: u64| json!({"requests": requests, "successes": requests - 1, "failures": 1, "prompt_tokens": 10, "completion_tokens": 20});
+    let counters = |requests: u64| json!({"attempts": requests, "successes": requests - 1, "failures": 1, "prompt_tokens": 10, "completion_tokens": 20});
     let with = |mut value: Value, more: Value| {
         value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         value
@@ -254,13 +254,13 @@ fn stats_and_health() {
     insta::assert_snapshot!("stats", poolctl.run(&["stats"]));
     insta::assert_snapshot!("stats_pool", poolctl.run(&["stats", "prod"]));
     insta::assert_snapshot!("health_failing", poolctl.run(&["health"]));
-    assert_eq!(poolctl.run(&["stats", "-o", "json"]).json()["total"]["requests"], 1_234);
+    assert_eq!(poolctl.run(&["stats", "-o", "json"]).json()["total"]["attempts"], 1_234);
 }
 
 #[test]
 fn latencies_are_shown_where_they_are_known_and_statistics_can_be_reset() {
     let counters =
-        json!({"requests": 2, "successes": 2, "failures": 0, "prompt_tokens": 1, "completion_tokens": 1});
+        json!({"attempts": 2, "successes": 2, "failures": 0, "prompt_tokens": 1, "completion_tokens": 1});
     let activity = json!({"outcomes": {"ok": 2}, "rates": {"rpm": 0, "rpm_now": 2, "tpm": 0, "tpm_now": 1, "rpd": 2, "tpd": 1},
         "latency": {"total": {"count": 2, "p50_ms": 412.3, "p95_ms": 1_840.0, "p99_ms": 12_000.0}}});
     let with = move |mut value: Value| {

@@ -35,7 +35,7 @@ fn a_pool_from_its_creation_to_its_end() {
 
     assert_eq!(service.chat(client_key), 200);
     let stats = poolctl.run(&["stats", "prod", "-o", "json"]).json();
-    assert_eq!((&stats["total"]["requests"], &stats["total"]["successes"]), (&json!(1), &json!(1)));
+    assert_eq!((&stats["total"]["attempts"], &stats["total"]["successes"]), (&json!(1), &json!(1)));
     assert_eq!(stats["models"][0]["model"], "gemini-2.5-flash");
     let served: u64 =
         [1, 2].map(|number| service.gemini.counts().key(&gemini_key(number)).requests).iter().sum();

@@ -33,8 +33,8 @@ fn without_a_terminal_the_rows_are_written() {
     assert!(run.code == 0 && run.stdout.starts_with("POOL") && run.stdout.contains("prod"), "{run}");
 
     let document = poolctl.run(&["top", "prod", "-o", "json"]).json();
-    assert_eq!(document["stats"]["total"]["requests"], 5);
-    assert_eq!(document["pool"]["models"][0]["requests"], 5);
+    assert_eq!(document["stats"]["total"]["attempts"], 5);
+    assert_eq!(document["pool"]["models"][0]["attempts"], 5);
     assert_eq!(document["keys"].as_array().unwrap().len(), 3);
     let events = poolctl.run(&["top", "--view", "events", "-o", "json"]).json();
     assert_eq!(events["events"], json!([]));

@@ -37,6 +37,9 @@ pub struct Health {
     /// Attempts that were never counted because their report could not be delivered in time, in
     /// the isolate or process that answered, or because the process before it was killed.
     pub lost_attempts: u64,
+    /// Clients' requests that were never counted, for the same reasons.
+    #[serde(default)]
+    pub lost_requests: u64,
     /// What the ledger wrote since it was last loaded; absent when it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_load: Option<LedgerLoad>,

@@ -70,8 +70,9 @@ pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, SessionCreate, SessionCreated, SessionsRevoked, WhoAmI};
 pub use stats::{
-    Activity, AttemptOutcome, Counters, KeyStats, Latency, ModelStats, OutcomeStats, PoolStats, PoolStatsRow,
-    Quantiles, Rates, SeriesPoint, Stats, StatsStep, StatsWindow,
+    Activity, AttemptOutcome, ClientKeyStats, Counters, KeyStats, Latency, ModelStats, OutcomeStats,
+    PoolStats, PoolStatsRow, Quantiles, Rates, RequestOutcome, RequestRates, RequestStats, SeriesPoint,
+    Stats, StatsStep, StatsWindow,
 };
 pub use token::{TokenError, TokenKind};
 pub use translation::{

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyCondition, KeyId, PoolId};
+use crate::{ClientKeyId, KeyCondition, KeyId, PoolId};
 
-/// Exact counts: since the service began to count, or in the window that was asked for.
+/// Exact counts of attempts: since the service began to count, or in the window that was asked for. What clients sent is
+/// counted in [`RequestStats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counters {
-    /// Attempts: calls made upstream. A caller's request that was tried on two keys counts two.
-    pub requests: u64,
+    /// Attempts: calls made upstream. A client's request that was tried on two keys counts two.
+    pub attempts: u64,
     /// Attempts that Gemini answered and that reached their end.
     pub successes: u64,
     /// Attempts that did not.
@@ -32,7 +33,7 @@ pub struct Counters {
 impl Counters {
     /// Adds another set of counts to this one.
     pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
+        self.attempts += other.attempts;
         self.successes += other.successes;
         self.failures += other.failures;
         self.prompt_tokens += other.prompt_tokens;
@@ -152,6 +153,112 @@ impl Rates {
     }
 }
 
+/// How a client's request ended for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// A complete response.
+    Ok,
+    /// The client disconnected before the end.
+    ClientDisconnected,
+    /// The request itself was refused: 4xx, except 429.
+    InvalidRequest,
+    /// A limit of the client key was reached: 429.
+    RateLimited,
+    /// The quotas of the pool's keys are used up, or all its keys are in cooldown: 429.
+    QuotaExhausted,
+    /// 5xx: no usable key, an overloaded model, an upstream error, an unavailable store.
+    ServerError,
+    /// A response that had begun and ended early, in an error event.
+    Truncated,
+    /// An outcome that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RequestOutcome {
+    /// Every outcome that this version knows.
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::ClientDisconnected,
+        Self::InvalidRequest,
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::ServerError,
+        Self::Truncated,
+    ];
+
+    /// The name that the API uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientDisconnected => "client_disconnected",
+            Self::InvalidRequest => "invalid_request",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::ServerError => "server_error",
+            Self::Truncated => "truncated",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the client did everything right and did not get a complete response.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::QuotaExhausted | Self::ServerError | Self::Truncated)
+    }
+}
+
+/// Requests per minute and day, by the time at which they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RequestRates {
+    /// Requests in the last full minute.
+    pub rpm: u64,
+    /// Requests in the current minute.
+    pub rpm_now: u64,
+    /// Requests since midnight Pacific Time.
+    pub rpd: u64,
+}
+
+impl RequestRates {
+    /// Adds another set of rates to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.rpm += other.rpm;
+        self.rpm_now += other.rpm_now;
+        self.rpd += other.rpd;
+    }
+}
+
+/// Exact counts of what clients sent, each request once, also when it was refused without an attempt. A request counts
+/// once its client key is recognised.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RequestStats {
+    /// All requests.
+    pub total: u64,
+    /// Those that got a complete response.
+    pub succeeded: u64,
+    /// Those that failed for no fault of the client: `server_error`, `quota_exhausted` and `truncated`. Invalid requests,
+    /// disconnected clients and limits of client keys are neither here nor among the succeeded.
+    pub failed: u64,
+    /// Requests by how they ended for the client.
+    #[serde(default)]
+    pub outcomes: BTreeMap<RequestOutcome, u64>,
+    /// Requests by how many attempts they took: `0` for those that were refused without any, `9` for nine and more.
+    #[serde(default)]
+    pub attempts: BTreeMap<u32, u64>,
+    /// How long the succeeded ones took, from the request to the end of the response, retries included. For a client key,
+    /// known in windows with the step `minute` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Quantiles>,
+    /// Current rates, whatever window was asked for.
+    #[serde(default)]
+    pub rates: RequestRates,
+}
+
 /// What goes with a set of [`Counters`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -168,7 +275,10 @@ pub struct Activity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stats {
-    /// All pools together, deleted ones included.
+    /// What clients sent to all pools together, deleted ones included.
+    #[serde(default)]
+    pub requests: RequestStats,
+    /// The attempts of all pools together, deleted ones included.
     pub total: Counters,
     /// What goes with the total.
     #[serde(default)]
@@ -178,6 +288,9 @@ pub struct Stats {
     /// Attempts that were never counted because their report could not be delivered in time or their process was
     /// killed; at most so many, since a report may have arrived without being confirmed.
     pub lost: u64,
+    /// Requests that were never counted, for the same reasons; at most so many.
+    #[serde(default)]
+    pub lost_requests: u64,
 }
 
 /// One pool in [`Stats`].
@@ -189,7 +302,10 @@ pub struct PoolStatsRow {
     /// Its name; absent when the pool was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its counts.
+    /// What clients sent to it.
+    #[serde(default)]
+    pub requests: RequestStats,
+    /// Its attempts.
     #[serde(flatten)]
     pub counters: Counters,
     /// What goes with them.
@@ -209,7 +325,10 @@ pub struct PoolStats {
     /// The window that counts, outcomes, latencies and series cover; absent for everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<StatsWindow>,
-    /// All keys and models together, removed keys included.
+    /// What clients sent.
+    #[serde(default)]
+    pub requests: RequestStats,
+    /// The attempts of all keys and models together, removed keys included.
     pub total: Counters,
     /// What goes with the total.
     #[serde(default)]
@@ -219,9 +338,13 @@ pub struct PoolStats {
     pub outcomes: Vec<OutcomeStats>,
     /// Key by key, the busiest first.
     pub keys: Vec<KeyStats>,
-    /// Model by model, the busiest first.
+    /// Model by model, the busiest first. A request is counted under the model that it asks for, an attempt under the
+    /// model that was called. Names that no model has are counted as one, `(unknown)`.
     pub models: Vec<ModelStats>,
-    /// Step by step through the window, the oldest first. Steps without attempts are left out.
+    /// Client key by client key, the busiest first.
+    #[serde(default)]
+    pub client_keys: Vec<ClientKeyStats>,
+    /// Step by step through the window, the oldest first. Steps without requests and attempts are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<SeriesPoint>,
 }
@@ -269,12 +392,29 @@ pub struct KeyStats {
 pub struct ModelStats {
     /// The Gemini model's id.
     pub model: String,
-    /// Its counts.
+    /// The requests that ask for it.
+    #[serde(default)]
+    pub requests: RequestStats,
+    /// The attempts on it.
     #[serde(flatten)]
     pub counters: Counters,
     /// What goes with them.
     #[serde(default)]
     pub activity: Activity,
+}
+
+/// One client key in [`PoolStats`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ClientKeyStats {
+    /// The client key.
+    pub client_key: ClientKeyId,
+    /// Its name; absent when the client key was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What was sent with it.
+    #[serde(default)]
+    pub requests: RequestStats,
 }
 
 /// How finely a window is cut.
@@ -320,7 +460,10 @@ pub struct StatsWindow {
 pub struct SeriesPoint {
     /// When it began.
     pub at: Timestamp,
-    /// Its counts.
+    /// The requests that began in it.
+    #[serde(default)]
+    pub requests: RequestStats,
+    /// The attempts that began in it.
     #[serde(flatten)]
     pub counters: Counters,
     /// Attempts by what became of them.

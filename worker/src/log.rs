@@ -1,17 +1,25 @@
-//! The request log: one JSON line for each request, when its answer has ended.
+//! The request log and the request counter: one JSON line for each request, and for each of the data plane one count in the
+//! ledger, when the response has ended.
 //!
-//! In: what the two planes find out about a request on its way. Out: a line for the host to write. What
-//! must never happen here: a secret, a text that a caller wrote, or a line for each piece of a stream.
+//! Both planes note what they find out about a request on its way. Whatever works for the request holds its
+//! [`RequestLog`]; the last holder's drop writes the line and counts the request.
+//!
+//! # Invariants
+//!
+//! * A request is counted once, however it ends: complete, refused, truncated, or abandoned by its client.
+//! * No secret is logged, no text that a client wrote, and no line for each chunk of a stream.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, AttemptOutcome, KeyId, PoolId};
+use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, KeyId, PoolId, RequestOutcome};
 use serde::Serialize;
 
-use crate::gemini::redact_keys;
-use crate::service::{SetupError, lock};
+use crate::gemini::{ModelId, redact_keys};
+use crate::ledger::{Request, UNKNOWN_MODEL};
+use crate::openai::ApiError;
+use crate::service::{Service, SetupError, lock};
 use crate::translate::Usage;
 
 /// Which requests are logged.
@@ -63,9 +71,6 @@ impl Log {
 
     /// Begins the line of a request.
     pub(crate) fn begin(&self, plane: &'static str, request_id: &str, now: Timestamp) -> RequestLog {
-        if self.level == LogLevel::Off {
-            return RequestLog(None);
-        }
         let line = Line { ts: now, plane, request_id: request_id.to_owned(), ..Line::default() };
         RequestLog(Some(Arc::new(Entry { log: self.clone(), line: Mutex::new(line) })))
     }
@@ -78,7 +83,7 @@ impl fmt::Debug for Log {
 }
 
 /// The line of one request, held by whatever still works for it. When the last one lets go, it is
-/// written.
+/// written, and the request is counted.
 #[derive(Clone, Default)]
 pub(crate) struct RequestLog(Option<Arc<Entry>>);
 
@@ -120,6 +125,43 @@ impl RequestLog {
         self.note(|line| line.class = class.into());
     }
 
+    /// The request is to be counted for a pool: its client key is recognised.
+    pub(crate) fn count_for(&self, service: &Arc<Service>, pool: &PoolId, client_key: Option<&ClientKeyId>) {
+        self.note(|line| {
+            service.owed.begin_request();
+            let (pool, client_key) = (pool.clone(), client_key.cloned());
+            line.counting = Some(Counting { service: Arc::clone(service), pool, client_key });
+        });
+    }
+
+    /// Which Gemini model it asks for; none for one that the pool does not offer.
+    pub(crate) fn model(&self, model: Option<&ModelId>) {
+        self.note(|line| line.asks_for(model.map(ModelId::as_str)));
+    }
+
+    /// A limit of its client key is reached.
+    pub(crate) fn over_limit(&self) {
+        self.note(|line| line.over_limit = true);
+    }
+
+    /// Its client disconnected before the whole request was there.
+    pub(crate) fn client_left(&self) {
+        self.note(|line| line.client_left = true);
+    }
+
+    /// What kept the pool from making an attempt.
+    pub(crate) fn unserved(&self, why: Option<AttemptOutcome>) {
+        self.note(|line| line.unserved = why);
+    }
+
+    /// It is answered with an error: by the status, or within a response that has begun.
+    pub(crate) fn refused(&self, error: &ApiError) {
+        self.note(|line| {
+            line.refused = Some(error.code.unwrap_or(error.kind));
+            line.broke_off = line.status.is_some();
+        });
+    }
+
     /// The answer's status and headers are ready.
     pub(crate) fn answered(&self, status: u16, now: Timestamp) {
         self.note(|line| {
@@ -144,12 +186,51 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         line.settle();
-        if line.level > self.log.level {
+        if let Some(counting) = line.counting.take() {
+            counting.count(line);
+        }
+        if self.log.level == LogLevel::Off || line.level > self.log.level {
             return;
         }
         // Plain strings and numbers: serialising them cannot fail.
         (self.log.write)(serde_json::to_string(line).unwrap_or_default());
     }
+}
+
+/// For whom a request is counted.
+struct Counting {
+    service: Arc<Service>,
+    pool: PoolId,
+    client_key: Option<ClientKeyId>,
+}
+
+impl Counting {
+    fn count(self, line: &Line) {
+        let Self { service, pool, client_key } = self;
+        let model = match &line.asked {
+            None => String::new(),
+            Some(Asked { model, was_called }) if *was_called || service.knows_model(&pool, model) => {
+                model.clone()
+            }
+            Some(_) => UNKNOWN_MODEL.to_owned(),
+        };
+        service.count_request(Request {
+            pool,
+            client_key,
+            model,
+            outcome: line.request_outcome(),
+            began: line.ts,
+            took: std::time::Duration::from_millis(line.ms.try_into().unwrap_or_default()),
+            attempts: line.attempts.unwrap_or_default(),
+        });
+    }
+}
+
+/// The Gemini model that a request asks for.
+struct Asked {
+    model: String,
+    /// Whether attempts were made on it, and Gemini has it.
+    was_called: bool,
 }
 
 /// What a line says. Times are in milliseconds since the request came.
@@ -187,8 +268,24 @@ struct Line {
     completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tried: Vec<Tried>,
+    /// How the last attempt ended.
     #[serde(skip)]
     outcome: Option<AttemptOutcome>,
+    #[serde(skip)]
+    unserved: Option<AttemptOutcome>,
+    #[serde(skip)]
+    refused: Option<&'static str>,
+    /// An error was sent in a response that had begun.
+    #[serde(skip)]
+    broke_off: bool,
+    #[serde(skip)]
+    over_limit: bool,
+    #[serde(skip)]
+    client_left: bool,
+    #[serde(skip)]
+    asked: Option<Asked>,
+    #[serde(skip)]
+    counting: Option<Counting>,
 }
 
 /// One attempt, at the level `debug`.
@@ -209,6 +306,13 @@ impl Line {
         self.ms = self.ms.max(self.since_start(at));
     }
 
+    fn asks_for(&mut self, model: Option<&str>) {
+        if let Some(model) = model {
+            self.model.get_or_insert_with(|| redact_keys(model));
+        }
+        self.asked = Some(Asked { model: model.unwrap_or(UNKNOWN_MODEL).to_owned(), was_called: false });
+    }
+
     /// Adds up an attempt, and lists it where the level wants that.
     fn attempt(&mut self, attempt: &LoggedAttempt<'_>, is_told: bool) {
         // A caller may take a key for a model's name.
@@ -222,6 +326,9 @@ impl Line {
         count(&mut self.prompt_tokens, attempt.usage.prompt);
         count(&mut self.completion_tokens, attempt.usage.completion);
         self.outcome = Some(attempt.outcome);
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.model == attempt.model) {
+            asked.was_called = true;
+        }
         self.key = Some(attempt.key.clone());
         if is_told {
             let (model, began_ms) = (model.clone(), self.since_start(attempt.began));
@@ -233,20 +340,38 @@ impl Line {
     /// Decides what the line amounts to.
     fn settle(&mut self) {
         if self.class.is_empty() {
-            self.class = match self.outcome {
-                Some(outcome) => serde_json::to_value(outcome)
-                    .ok()
-                    .and_then(|name| name.as_str().map(ToOwned::to_owned))
-                    .unwrap_or_default(),
-                None => "ok".to_owned(),
-            };
+            self.class = match (self.outcome.or(self.unserved), self.refused) {
+                (Some(outcome), _) => outcome.name(),
+                (None, Some(code)) => code,
+                (None, None) if self.status.is_none() => AttemptOutcome::ClientLeft.name(),
+                (None, None) => "ok",
+            }
+            .to_owned();
         }
-        let broke = !matches!(self.outcome, None | Some(AttemptOutcome::Ok | AttemptOutcome::ClientLeft));
         let failed = match self.status {
-            Some(status) => status >= 500 || status < 400 && broke,
+            Some(status) => status >= 500 || self.request_outcome() == RequestOutcome::Truncated,
             None => false,
         };
         self.level = if failed { LogLevel::Error } else { LogLevel::Info };
+    }
+
+    /// How it ended for the client. A response that had begun ended as its last attempt did.
+    fn request_outcome(&self) -> RequestOutcome {
+        use AttemptOutcome::{ClientLeft, Ok};
+        match self.status {
+            None => RequestOutcome::ClientDisconnected,
+            Some(_) if self.client_left => RequestOutcome::ClientDisconnected,
+            Some(429) if self.over_limit => RequestOutcome::RateLimited,
+            Some(429) => RequestOutcome::QuotaExhausted,
+            Some(500..) => RequestOutcome::ServerError,
+            Some(400..) => RequestOutcome::InvalidRequest,
+            Some(_) if self.broke_off => RequestOutcome::Truncated,
+            Some(_) => match self.outcome {
+                None | Some(Ok) => RequestOutcome::Ok,
+                Some(ClientLeft) => RequestOutcome::ClientDisconnected,
+                Some(_) => RequestOutcome::Truncated,
+            },
+        }
     }
 }
 

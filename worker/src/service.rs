@@ -20,8 +20,8 @@ use crate::crypto::{MasterKey, MasterKeyError, OpenError, Vault};
 use crate::gateway::{EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
-    Attempt, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report, ReportBuffer,
-    Shard, Shards, WriterId,
+    Attempt, Counted, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report,
+    ReportBuffer, Request, Shard, Shards, WriterId,
 };
 use crate::limits::Bodies;
 use crate::log::Log;
@@ -160,7 +160,7 @@ pub struct Service {
     pub(crate) egress: EgressMemory,
     pub(crate) bodies: Bodies,
     pub(crate) log: Log,
-    /// The attempts that the ledger has not confirmed, those included that still run.
+    /// The attempts and requests that the ledger has not confirmed, those included that are in flight.
     pub(crate) owed: Owed,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
@@ -410,13 +410,13 @@ impl Service {
         lock(&self.reports).values().all(ReportBuffer::is_empty)
     }
 
-    /// Attempts that this isolate or process gave up reporting, or that the process before could not report.
-    pub fn lost_attempts(&self) -> u64 {
+    /// What this isolate or process gave up reporting, or the process before could not report.
+    pub fn lost(&self) -> Counted {
         lock(&self.reports).values().map(ReportBuffer::given_up).sum()
     }
 
-    /// Attempts that the ledger has not confirmed yet.
-    pub fn waiting_attempts(&self) -> u64 {
+    /// What the ledger has not confirmed yet.
+    pub fn waiting(&self) -> Counted {
         lock(&self.reports).values().map(ReportBuffer::waiting).sum()
     }
 
@@ -431,6 +431,25 @@ impl Service {
             return;
         }
         self.with_reports(self.ledger_shards.of(&attempt.pool), |reports| reports.add(attempt));
+    }
+
+    /// Counts a client's request.
+    pub(crate) fn count_request(&self, request: Request) {
+        if cfg!(feature = "uncounted") {
+            return;
+        }
+        self.with_reports(self.ledger_shards.of(&request.pool), |reports| reports.add_request(request));
+    }
+
+    /// Whether a name is that of a model that Gemini has or that a pool's settings name, as far as is known here. Clients
+    /// can think up any number of others.
+    pub(crate) fn knows_model(&self, pool: &PoolId, model: &str) -> bool {
+        // One lock at a time.
+        let was_heard_of =
+            lock(&self.runtimes).get_mut(pool).is_some_and(|runtime| runtime.knows_model(model));
+        let is_listed = was_heard_of || lock(&self.models).lists(pool, model);
+        let snapshot = if is_listed { None } else { lock(&self.snapshots).get(pool) };
+        is_listed || snapshot.is_some_and(|pool| pool.names_model(model))
     }
 
     /// Notes what went wrong with an attempt.

@@ -12,6 +12,7 @@ use pool_shared::{
 };
 
 use crate::host::Clock;
+use crate::ledger::Counted;
 use crate::reply::Reply;
 use crate::service::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
@@ -171,7 +172,7 @@ async fn a_bad_key_costs_an_attempt_and_nothing_else() {
     assert_ne!(requests[1].key, requests[2].key, "never one key twice for one request");
     assert_eq!(requests[1].body, requests[2].body, "translated once");
     let stats = world.stats().await;
-    assert_eq!((stats.total.requests, stats.total.successes, stats.total.failures), (3, 2, 1));
+    assert_eq!((stats.total.attempts, stats.total.successes, stats.total.failures), (3, 2, 1));
     assert_eq!((stats.total.prompt_tokens, stats.total.completion_tokens), (6, 4));
 }
 
@@ -189,7 +190,7 @@ async fn counts_survive_a_ledger_that_fails_before_and_after_its_write() {
     world.wait(1);
     world.service.flush(&world.host).await;
     assert!(world.service.is_flushed());
-    assert_eq!(world.stats().await.total.requests, 2);
+    assert_eq!(world.stats().await.total.attempts, 2);
 }
 
 #[tokio::test]
@@ -206,11 +207,15 @@ async fn a_ledger_that_never_answers_is_given_five_seconds_and_asked_again() {
         world.wait(5);
         ledger.switch.set(Mode::Works);
         assert!(futures_util::poll!(&mut flush).is_pending(), "it rests after a failure");
-        assert_eq!(world.service.waiting_attempts(), 2);
+        assert_eq!(world.service.waiting(), Counted { attempts: 2, requests: 2 });
         world.wait(1);
         assert!(futures_util::poll!(&mut flush).is_ready());
     }
-    assert_eq!((world.service.waiting_attempts(), world.stats().await.total.requests), (0, 2));
+    let stats = world.stats().await;
+    assert_eq!(
+        (world.service.waiting(), stats.total.attempts, stats.requests.total),
+        (Counted::default(), 2, 2)
+    );
 }
 
 #[tokio::test]
@@ -220,7 +225,7 @@ async fn health_tells_of_a_failing_ledger_and_of_what_waits() {
     world.host.parts.ledger.switch.set(Mode::Fails);
     let health = world.health().await;
     assert_eq!((health.status, health.ledger.status), (HealthStatus::Failing, HealthStatus::Failing));
-    assert!(health.ledger.message.unwrap().ends_with("1 attempts wait in memory"));
+    assert!(health.ledger.message.unwrap().ends_with("1 requests and 1 attempts are pending in memory"));
     assert_eq!(health.ledger_load, None);
     world.host.parts.ledger.switch.set(Mode::Works);
     world.wait(1);
@@ -272,7 +277,7 @@ async fn a_refused_key_is_tried_again_on_schedule_and_comes_back() {
         assert_eq!(world.chat().await, StatusCode::OK);
     }
     assert!(asked_again(&world) > 1, "it serves again");
-    assert_eq!(world.stats().await.total.requests, 4 + 1 + 20, "the try is an attempt like any other");
+    assert_eq!(world.stats().await.total.attempts, 4 + 1 + 20, "the try is an attempt like any other");
 }
 
 #[tokio::test]
@@ -315,8 +320,8 @@ async fn several_ledgers_share_the_pools_and_their_answers_add_up() {
     }
     let get = async |path: &str| world.host.send(&sharded, Method::GET, path, &world.admin, "").await.1;
     let stats: Stats = serde_json::from_str(&get("/admin/v1/stats").await).unwrap();
-    assert_eq!((stats.pools.len(), stats.total.requests >= 7), (6, true));
-    assert_eq!(stats.activity.rates.rpm_now, stats.total.requests);
+    assert_eq!((stats.pools.len(), stats.total.attempts >= 7), (6, true));
+    assert_eq!(stats.activity.rates.rpm_now, stats.total.attempts);
     assert!(world.host.parts.ledger.shards_used() > 1);
     let events: EventList = serde_json::from_str(&get("/admin/v1/events").await).unwrap();
     assert!(!events.events.is_empty(), "a refused key is an event");
@@ -325,7 +330,7 @@ async fn several_ledgers_share_the_pools_and_their_answers_add_up() {
     assert_eq!(serde_json::from_str::<EventList>(&next).unwrap().events, []);
     world.host.send(&sharded, Method::POST, "/admin/v1/stats/reset", &world.admin, "").await;
     let stats: Stats = serde_json::from_str(&get("/admin/v1/stats").await).unwrap();
-    assert_eq!(stats.total.requests, 0);
+    assert_eq!(stats.total.attempts, 0);
 }
 
 #[tokio::test]
@@ -359,7 +364,7 @@ async fn a_pool_s_statistics_are_shown_by_outcome_and_step_and_can_be_reset() {
         ("?since=2026-01-01T00:00:00Z", 1, 3),
     ] {
         let stats = get(query).await;
-        assert_eq!((stats.series.len(), stats.total.requests), (points, requests), "{query}");
+        assert_eq!((stats.series.len(), stats.total.attempts), (points, requests), "{query}");
     }
     let window = get("?since=2026-11-01T12:00:00Z").await.window.unwrap();
     assert_eq!(window.step, StatsStep::Hour, "the finest step that goes back so far");
@@ -372,7 +377,7 @@ async fn a_pool_s_statistics_are_shown_by_outcome_and_step_and_can_be_reset() {
 
     let (reply, _) =
         world.host.send(&world.service, Method::POST, &format!("{path}/reset"), &world.admin, "").await;
-    assert_eq!((reply.status, get("").await.total.requests), (StatusCode::NO_CONTENT, 0));
+    assert_eq!((reply.status, get("").await.total.attempts), (StatusCode::NO_CONTENT, 0));
     assert_eq!(world.chat().await, StatusCode::OK, "nothing else was touched");
 }
 
@@ -447,8 +452,11 @@ mod cut_off {
             world.host.parts.ledger.pauses.store(false, Ordering::SeqCst);
             let stats = runtime.block_on(world.stats());
             // What was given up may have been applied all the same, what it told of lost attempts included.
-            prop_assert!(stats.lost >= world.service.lost_attempts());
-            prop_assert!(stats.total.requests <= chats && chats <= stats.total.requests + stats.lost);
+            let lost = world.service.lost();
+            prop_assert!(stats.lost >= lost.attempts && stats.lost_requests >= lost.requests);
+            prop_assert!(stats.total.attempts <= chats && chats <= stats.total.attempts + stats.lost);
+            let requests = stats.requests.total;
+            prop_assert!(requests <= chats && chats <= requests + stats.lost_requests);
         }
     }
 }
@@ -462,7 +470,9 @@ async fn what_cannot_be_reported_in_time_is_counted_as_lost() {
     world.wait(25);
     world.host.parts.ledger.switch.set(Mode::Works);
     let stats = world.stats().await;
-    assert_eq!((stats.total.requests, stats.lost, world.service.lost_attempts()), (0, 1, 1));
+    assert_eq!((stats.total.attempts, stats.lost), (0, 1));
+    assert_eq!((stats.requests.total, stats.lost_requests), (0, 1));
+    assert_eq!(world.service.lost(), Counted { attempts: 1, requests: 1 });
 }
 
 #[tokio::test]

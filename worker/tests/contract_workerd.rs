@@ -99,7 +99,7 @@ async fn several_objects_share_the_ledger() {
         assert_eq!(send(chat.json(&prompt("hello"))).await.status, 200);
     }
     let stats: Stats = send(client.get(url("/admin/v1/stats")).bearer_auth(token.expose())).await.json(200);
-    assert_eq!((stats.total.requests, stats.pools.len() as u64), (POOLS, POOLS));
+    assert_eq!((stats.total.attempts, stats.pools.len() as u64), (POOLS, POOLS));
     // Each object has a database of its own.
     let databases = contract::world::files_below(&data.path().join("durable-objects"));
     let objects = databases.iter().filter(|path| path.extension().is_some_and(|kind| kind == "sqlite"));

@@ -212,7 +212,7 @@ fn series(stats: &PoolStats, view: &View) -> Table {
 
 /// Latencies have columns of their own where some are known.
 fn counting<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
-    let numbers = ["REQUESTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
+    let numbers = ["ATTEMPTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
     let more = ["CACHED TOKENS", "THOUGHT TOKENS", "RPM", "RPD", "TPM", "TPD"].map(|name| right(name).wide());
     let latencies = ["P50", "P95", "P99"].map(right);
     let latencies = latencies.into_iter().chain(["FIRST P50", "FIRST P95"].map(|name| right(name).wide()));
@@ -231,7 +231,7 @@ fn numbers(
         Cell::from(activity.map(|activity| view.count(of(&activity.rates))).unwrap_or_default())
     };
     let cells = [
-        view.count(counters.requests).into(),
+        view.count(counters.attempts).into(),
         view.count(counters.successes).into(),
         if counters.failures > 0 { Cell::Bad(failures) } else { failures.into() },
         view.count(counters.prompt_tokens).into(),

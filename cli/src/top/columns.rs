@@ -247,10 +247,10 @@ impl<'a> Record<'a> {
         let total = self.activity().and_then(|activity| activity.latency.total);
         let first_byte = self.activity().and_then(|activity| activity.latency.first_byte);
         match field {
-            Field::Requests => count(|counters| counters.requests),
+            Field::Requests => count(|counters| counters.attempts),
             Field::Failures => self.counters().map(|counters| Value::Bad(counters.failures)),
             Field::ErrorRate => {
-                self.counters().map(|counters| Value::Ratio(ratio(counters.failures, counters.requests)))
+                self.counters().map(|counters| Value::Ratio(ratio(counters.failures, counters.attempts)))
             }
             Field::PromptTokens => count(|counters| counters.prompt_tokens),
             Field::CompletionTokens => count(|counters| counters.completion_tokens),

@@ -49,7 +49,7 @@ impl Recent {
         for point in &self.stats.series {
             let at = (point.at.as_second() - window.since.as_second() + 1) / step;
             if let Some(slot) = usize::try_from(at).ok().and_then(|at| trend.get_mut(at)) {
-                slot.requests += point.counters.requests;
+                slot.requests += point.counters.attempts;
                 slot.failures += point.counters.failures;
                 slot.tokens += point.counters.prompt_tokens;
             }

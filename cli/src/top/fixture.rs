@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::{
     Activity, AttemptOutcome, ClientKey, ClientKeyId, Counters, Event, EventList, Key, KeyCondition, KeyId,
     KeyState, KeyStats, Latency, Limits, ModelStats, Pool, PoolStats, PoolStatsRow, Quantiles, Rates,
-    RestingModel, SeriesPoint, Stats, StatsStep, StatsWindow, Weight,
+    RequestOutcome, RequestRates, RequestStats, RestingModel, SeriesPoint, Stats, StatsStep, StatsWindow,
+    Weight,
 };
 use ratatui::layout::Size;
 use serde_json::json;
@@ -84,12 +85,29 @@ pub fn keys() -> Vec<Key> {
 pub fn counters(requests: u64) -> Counters {
     let failures = requests / 20;
     Counters {
-        requests,
+        attempts: requests,
         successes: requests - failures,
         failures,
         prompt_tokens: requests * 900,
         completion_tokens: requests * 250,
         ..Counters::default()
+    }
+}
+
+/// Requests of which one in fifty fails.
+pub fn request_stats(total: u64) -> RequestStats {
+    let failed = total / 50;
+    RequestStats {
+        total,
+        succeeded: total - failed,
+        failed,
+        outcomes: BTreeMap::from([
+            (RequestOutcome::Ok, total - failed),
+            (RequestOutcome::ServerError, failed),
+        ]),
+        attempts: BTreeMap::from([(0, failed), (1, total - failed)]),
+        latency: Some(Quantiles { count: total - failed, p50_ms: 905.0, p95_ms: 2_300.0, p99_ms: 4_100.0 }),
+        rates: RequestRates { rpm: total / 60, rpm_now: total / 120, rpd: total * 9 },
     }
 }
 
@@ -118,14 +136,17 @@ pub fn overview(pools: &[&str]) -> Overview {
     let row = |(name, requests): (&&str, u64)| PoolStatsRow {
         pool: pool(name).id,
         name: Some((*name).to_owned()),
+        requests: request_stats(requests * 75),
         counters: counters(requests * 100),
         activity: activity(requests),
     };
     let stats = Stats {
+        requests: request_stats(75_000),
         total: counters(100_000),
         activity: activity(1_500),
         pools: pools.iter().zip([1_200, 300]).map(row).collect(),
         lost: 0,
+        lost_requests: 0,
     };
     Overview { stats, pools: pools.iter().map(|name| pool(name)).collect() }
 }
@@ -138,6 +159,7 @@ pub fn pool_stats(name: &str, keys: &[Key]) -> PoolStats {
     };
     let series = (0..60).filter(|minute| minute % 11 != 3).map(|minute| SeriesPoint {
         at: window.since + SignedDuration::from_mins(minute),
+        requests: request_stats(4 + u64::try_from(minute * 5 % 30).unwrap()),
         counters: counters(5 + u64::try_from(minute * 7 % 40).unwrap()),
         outcomes: BTreeMap::new(),
         latency: Latency::default(),
@@ -153,6 +175,7 @@ pub fn pool_stats(name: &str, keys: &[Key]) -> PoolStats {
     };
     let model = |(name, requests): (&str, u64)| ModelStats {
         model: name.to_owned(),
+        requests: request_stats(requests * 3 / 4),
         counters: counters(requests),
         activity: activity(requests),
     };
@@ -160,11 +183,13 @@ pub fn pool_stats(name: &str, keys: &[Key]) -> PoolStats {
         pool: pool(name).id,
         name: name.to_owned(),
         window: Some(window),
+        requests: request_stats(900),
         total: counters(1_200),
         activity: activity(1_200),
         outcomes: Vec::new(),
         keys: keys.iter().enumerate().map(key_row).collect(),
         models: [("gemini-3.5-flash", 900), ("gemini-2.5-pro", 300)].into_iter().map(model).collect(),
+        client_keys: Vec::new(),
         series: series.collect(),
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Records<'a> {
             Self { tab, data, pool, requests: 0, counted: HashMap::new(), masked: HashMap::new() };
         match tab {
             Tab::Keys | Tab::Models => {
-                records.requests = records.recent().map_or(0, |recent| recent.stats.total.requests);
+                records.requests = records.recent().map_or(0, |recent| recent.stats.total.attempts);
             }
             Tab::Events => {
                 let rows = data.keys.iter().flat_map(|keys| &keys.rows);
@@ -243,13 +243,13 @@ impl<'a> Records<'a> {
                 let keys = self.keys()?;
                 let row = keys.rows.get(place)?;
                 let stats = row.stats.and_then(|place| self.recent()?.stats.keys.get(place));
-                let share = stats.map_or(0.0, |stats| ratio(stats.counters.requests, self.requests));
+                let share = stats.map_or(0.0, |stats| ratio(stats.counters.attempts, self.requests));
                 let weight = if row.key.enabled { u64::from(u32::from(row.key.weight)) } else { 0 };
                 Some(Record::Key { row, stats, share, due: ratio(weight, keys.weights) })
             }
             Tab::Models => {
                 let model = self.recent()?.stats.models.get(place)?;
-                Some(Record::Model(model, ratio(model.counters.requests, self.requests)))
+                Some(Record::Model(model, ratio(model.counters.attempts, self.requests)))
             }
             Tab::Events => {
                 let event = self.data.events.get(place)?.as_ref();

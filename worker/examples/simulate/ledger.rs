@@ -18,9 +18,9 @@ pub struct Ledger {
 impl Ledger {
     fn apply(&mut self, report: &Report) {
         if self.applied.entry(report.writer.clone()).or_default().admit(report.sequence) {
-            for (id, tally) in report.counts.values().flat_map(Cells::iter) {
+            for (id, tally) in report.counts.values().flat_map(|cells: &Cells| &cells.attempts) {
                 if let Some(key) = &id.key {
-                    *self.attempts.entry(key.clone()).or_default() += tally.requests;
+                    *self.attempts.entry(key.clone()).or_default() += tally.attempts;
                 }
             }
         }
@@ -78,6 +78,6 @@ impl Reporter {
     }
 
     pub fn given_up(&self) -> u64 {
-        self.0.given_up()
+        self.0.given_up().attempts
     }
 }

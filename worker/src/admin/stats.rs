@@ -7,14 +7,16 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use pool_shared::{
-    ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyState, KeyStats, LedgerLoad,
-    ModelStats, Pool, PoolId, PoolModelNotice, PoolStats, PoolStatsRow, SeriesPoint, Stats, StatsStep,
-    StatsWindow, model_notices,
+    ClientKeyId, ClientKeyStats, ComponentHealth, Health, HealthStatus, Key, KeyCondition, KeyId, KeyState,
+    KeyStats, LedgerLoad, ModelStats, Pool, PoolId, PoolModelNotice, PoolStats, PoolStatsRow, SeriesPoint,
+    Stats, StatsStep, StatsWindow, model_notices,
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
 use crate::host::{AdminHost, Clock};
-use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, Summary};
+use crate::ledger::{
+    Counted, Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, RequestSummary, Summary,
+};
 use crate::store::copy::Replica;
 use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 
@@ -25,7 +27,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn stats(&self) -> Answer {
         let names: HashMap<_, _> =
             self.host.store().pools().await?.into_iter().map(|pool| (pool.id, pool.name)).collect();
-        let (mut total, mut lost) = (Summary::default(), 0);
+        let (mut total, mut lost) = (Summary::default(), Counted::default());
         let mut pools: BTreeMap<PoolId, Summary> = BTreeMap::new();
         for reply in self.ask_ledgers(&LedgerRequest::Pools).await? {
             let LedgerReply::Pools { pools: counted, lost: more_lost } = reply else {
@@ -39,13 +41,21 @@ impl<H: AdminHost> Context<'_, H> {
         }
         let row = |(pool, summary): (PoolId, Summary)| PoolStatsRow {
             name: names.get(&pool).cloned(),
+            requests: summary.request_stats(),
             counters: summary.counters(),
             activity: summary.activity(),
             pool,
         };
         let mut rows: Vec<_> = pools.into_iter().map(row).collect();
-        rows.sort_by_key(|row| Reverse(row.counters.requests));
-        ok(&Stats { total: total.counters(), activity: total.activity(), pools: rows, lost })
+        rows.sort_by_key(|row| Reverse((row.requests.total, row.counters.attempts)));
+        ok(&Stats {
+            requests: total.request_stats(),
+            total: total.counters(),
+            activity: total.activity(),
+            pools: rows,
+            lost: lost.attempts,
+            lost_requests: lost.requests,
+        })
     }
 
     pub(super) async fn pool_stats(&self, reference: &str, query: &Query) -> Answer {
@@ -61,7 +71,10 @@ impl<H: AdminHost> Context<'_, H> {
         for key in keys.values_mut() {
             unwell.complete(&pool.id, key);
         }
-        ok(&shown(pool, window, activity, &keys))
+        let client_keys = self.host.store().client_keys(&pool.id).await?;
+        let client_keys =
+            client_keys.into_iter().map(|stored| (stored.client_key.id, stored.client_key.name));
+        ok(&shown(pool, window, activity, &keys, &client_keys.collect()))
     }
 
     pub(super) async fn reset_stats(&self, reference: Option<&str>) -> Answer {
@@ -87,16 +100,21 @@ impl<H: AdminHost> Context<'_, H> {
             (Ok(()), None) => (HealthStatus::Ok, None),
         };
         let load = self.ledger_load().await;
-        let lost_attempts = self.service.lost_attempts();
-        let ledger = match (&load, self.service.waiting_attempts()) {
-            (Err(error), 0) => (HealthStatus::Failing, Some(error.to_string())),
-            (Err(error), waiting) => {
-                (HealthStatus::Failing, Some(format!("{error}; {waiting} attempts wait in memory")))
+        let lost = self.service.lost();
+        let waiting = self.service.waiting();
+        let ledger = match &load {
+            Err(error) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
+            Err(error) => {
+                let Counted { attempts, requests } = waiting;
+                let pending = format!("{requests} requests and {attempts} attempts are pending in memory");
+                (HealthStatus::Failing, Some(format!("{error}; {pending}")))
             }
-            (Ok(_), _) if lost_attempts > 0 => {
-                (HealthStatus::Degraded, Some(format!("{lost_attempts} attempts were not counted")))
+            Ok(_) if !lost.is_zero() => {
+                let Counted { attempts, requests } = lost;
+                let message = format!("{requests} requests and {attempts} attempts were not counted");
+                (HealthStatus::Degraded, Some(message))
             }
-            (Ok(_), _) => (HealthStatus::Ok, None),
+            Ok(_) => (HealthStatus::Ok, None),
         };
         ok(&Health {
             status: worst(store.0, ledger.0),
@@ -104,7 +122,8 @@ impl<H: AdminHost> Context<'_, H> {
             host: self.host.name().to_owned(),
             store: component(self.host.store().kind(), store),
             ledger: component(self.host.ledger().kind(), ledger),
-            lost_attempts,
+            lost_attempts: lost.attempts,
+            lost_requests: lost.requests,
             ledger_load: load.ok(),
             master_key: if self.service.vault.is_rotating() {
                 self.master_key_rows().await.ok()
@@ -222,6 +241,7 @@ fn shown(
     window: Option<StatsWindow>,
     activity: PoolActivity,
     keys: &HashMap<KeyId, Key>,
+    client_keys: &HashMap<ClientKeyId, String>,
 ) -> PoolStats {
     let key_row = |(id, summary): (KeyId, Summary)| {
         let key = keys.get(&id);
@@ -236,18 +256,27 @@ fn shown(
         }
     };
     let mut key_rows: Vec<_> = activity.keys.into_iter().map(key_row).collect();
-    key_rows.sort_by_key(|row| Reverse(row.counters.requests));
+    key_rows.sort_by_key(|row| Reverse(row.counters.attempts));
     let model_row = |(model, summary): (String, Summary)| ModelStats {
         model,
+        requests: summary.request_stats(),
         counters: summary.counters(),
         activity: summary.activity(),
     };
     let mut model_rows: Vec<_> = activity.models.into_iter().map(model_row).collect();
-    model_rows.sort_by_key(|row| Reverse(row.counters.requests));
+    model_rows.sort_by_key(|row| Reverse((row.requests.total, row.counters.attempts)));
+    let client_key_row = |(id, summary): (ClientKeyId, RequestSummary)| ClientKeyStats {
+        name: client_keys.get(&id).cloned(),
+        client_key: id,
+        requests: summary.stats(),
+    };
+    let mut client_key_rows: Vec<_> = activity.client_keys.into_iter().map(client_key_row).collect();
+    client_key_rows.sort_by_key(|row| Reverse(row.requests.total));
     let point = |(start, summary): (i64, Summary)| {
         let activity = summary.activity();
         Some(SeriesPoint {
             at: Timestamp::from_second(start).ok()?,
+            requests: summary.request_stats(),
             counters: summary.counters(),
             outcomes: activity.outcomes,
             latency: activity.latency,
@@ -257,11 +286,13 @@ fn shown(
         pool: pool.id,
         name: pool.name,
         window,
+        requests: activity.total.request_stats(),
         total: activity.total.counters(),
         activity: activity.total.activity(),
         outcomes: activity.total.by_outcome(),
         keys: key_rows,
         models: model_rows,
+        client_keys: client_key_rows,
         series: activity.series.into_iter().filter_map(point).collect(),
     }
 }

@@ -13,17 +13,13 @@ use super::callers::Caller;
 use super::calls::Calls;
 use crate::gemini::redact_keys;
 use crate::host::{Clock, Credential, Egress, Host, JSON, UpstreamRequest};
-use crate::ledger::Attempt as CountedAttempt;
+use crate::ledger::{Attempt as CountedAttempt, UNKNOWN_MODEL};
 use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
 use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, Lease, Step, Verdict};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::translate::Usage;
-
-/// Under which name calls for models are counted that Gemini does not have: callers can think up any
-/// number of names, and each would take rows. No model can be called so.
-const UNKNOWN_MODEL: &str = "(unknown)";
 
 /// One request's attempts.
 pub(super) struct Attempts<'a, H> {
@@ -70,7 +66,10 @@ impl<'a, H: Host> Attempts<'a, H> {
                     service.hear_of(*host, &pool.id).await;
                     continue;
                 }
-                Step::Answer(answer) => return Err(*answer),
+                Step::Answer(answer) => {
+                    log.unserved(self.plan.unserved_for());
+                    return Err(*answer);
+                }
             };
             let mut record = AttemptRecord {
                 service: Arc::clone(service),
@@ -293,7 +292,7 @@ impl AttemptRecord {
     /// The call draws on no quota, or is not made: there is nothing to count.
     pub(super) fn not_counted(&mut self) {
         if self.account.take().is_some() {
-            self.service.owed.settle(1);
+            self.service.owed.forget_attempt();
         }
     }
 

@@ -56,16 +56,21 @@ pub(super) async fn authenticate<H: Host>(
     if pool.has_expired(&hash, host.clock().now()) {
         return Err(ApiError::unauthorized());
     }
-    if !pool.enabled {
-        let message = format!("The pool '{}' is switched off.", pool.name);
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message));
-    }
-    if !is_use_told {
+    if pool.enabled && !is_use_told {
         let now = host.clock().now();
         lock(&service.runtimes).of(&pool.id, now).callers().used(&hash, now);
         lock(&service.snapshots).use_told(&hash, now);
     }
     Ok((pool, hash, follow_up))
+}
+
+/// Refuses the requests of a disabled pool.
+pub(super) fn check_enabled(pool: &Snapshot) -> Result<(), ApiError> {
+    if pool.enabled {
+        return Ok(());
+    }
+    let message = format!("The pool '{}' is switched off.", pool.name);
+    Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message))
 }
 
 /// The client key, wherever clients put it: `Authorization` with or without `Bearer`, `x-api-key`,

@@ -69,6 +69,8 @@ pub(super) fn admit<H: Host>(context: &Context<'_, H>, body: &[u8]) -> (Result<(
     };
     if admitted.is_ok() {
         caller.estimated.store(cost.tokens, Ordering::Relaxed);
+    } else {
+        context.log.over_limit();
     }
     (admitted.map_err(|over| refusal(over, cost, now)), headers(&left, now))
 }

@@ -158,6 +158,11 @@ where
     }
     let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
     log.pool(&pool.id);
+    // Open WebUI's notice follows a chat, which is counted already.
+    if route != Route::ChatCompleted {
+        log.count_for(service, &pool.id, pool.client_key_id(&client_key));
+    }
+    authenticate::check_enabled(&pool)?;
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
@@ -203,7 +208,7 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     let Context { service, host, .. } = context;
     let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     // Held until the answer has begun.
-    let body = limits::read(*host, request.body, limits::BODY, &mut share).await.map_err(unread)?;
+    let body = limits::read(*host, request.body, limits::BODY, &mut share).await.map_err(|error| unread(context, error))?;
     let (admitted, headers) = callers::admit(context, &body);
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {
@@ -212,16 +217,22 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
         (Ok(()), Spending::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
         (Ok(()), Spending::PassThrough(pass)) => Box::pin(pass.post(body)).await,
     };
-    let reply = answered.unwrap_or_else(|error| language.error(&error));
+    let reply = answered.unwrap_or_else(|error| {
+        context.log.refused(&error);
+        language.error(&error)
+    });
     Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value)))
 }
 
-fn unread(error: IncomingBodyError) -> ApiError {
+fn unread<H>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiError {
     match error {
         IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
         IncomingBodyError::NoRoom => too_many_large_bodies(),
         IncomingBodyError::TooSlow => too_slow(),
-        IncomingBodyError::Broken => ApiError::invalid_json(),
+        IncomingBodyError::Broken => {
+            context.log.client_left();
+            ApiError::invalid_json()
+        }
     }
 }
 

@@ -80,6 +80,11 @@ impl ModelCache {
         found.filter(|_| fresh && listing.version == pool.version).cloned()
     }
 
+    /// Whether the list of a pool that is at hand has a model, be it an old list.
+    pub(crate) fn lists(&self, pool: &PoolId, id: &str) -> bool {
+        self.0.get(pool).is_some_and(|listing| listing.models.iter().any(|model| model.id == id))
+    }
+
     fn insert(&mut self, pool: &Snapshot, now: Timestamp, models: Arc<Vec<Model>>) {
         if self.0.len() >= MOST_LISTS {
             self.0.clear();
@@ -98,9 +103,11 @@ impl<H> Context<'_, H> {
     }
 }
 
-/// The Gemini model that a request names, be it by an alias, if the pool may use it.
+/// The Gemini model that a request names, be it by an alias, if the pool may use it. The request is counted under it.
 pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
-    Ok(asked_for_with_suffix(context, requested)?.0)
+    let found = asked_for_with_suffix(context, requested).map(|(model, _)| model);
+    context.log.model(found.as_ref().ok());
+    found
 }
 
 /// The same, and what its name asks for besides, in a pool that heeds that.
@@ -139,12 +146,14 @@ pub(super) fn to_ask<H: Host>(
     context: &Context<'_, H>,
     requested: &str,
 ) -> Result<(Vec<ModelId>, ModelSuffix), ApiError> {
-    let (first, suffix) = asked_for_with_suffix(context, requested)?;
+    let found = asked_for_with_suffix(context, requested);
+    context.log.model(found.as_ref().ok().map(|(model, _)| model));
+    let (first, suffix) = found?;
     let fallbacks = context.pool.fallbacks(first.as_str());
     let mut models = vec![first];
     for name in fallbacks {
         // What the pool may not use is no way out either.
-        if let Ok(model) = asked_for(context, name)
+        if let Ok((model, _)) = asked_for_with_suffix(context, name)
             && !models.contains(&model)
         {
             models.push(model);
@@ -198,7 +207,7 @@ pub(crate) async fn refresh<H: Host>(service: &Arc<Service>, host: &H, pool: &Po
 }
 
 pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<Reply<H>, ApiError> {
-    let model = asked_for(context, id)?;
+    let model = asked_for_with_suffix(context, id)?.0;
     let listed = lock(&context.service.models).find(&context.pool, &model, context.host.clock().now());
     let described = if let Some(described) = listed {
         described

@@ -110,16 +110,22 @@ impl<'a, H: Host> PassThrough<'a, H> {
         self.attempt(None, &path, None).await
     }
 
+    /// Counts the request under the model that it asks for.
+    fn counted(&self, found: Result<ModelId, ApiError>) -> Result<ModelId, ApiError> {
+        self.context.log.model(found.as_ref().ok());
+        found
+    }
+
     /// Answers what has a body.
     pub(super) async fn post(&self, body: Bytes) -> Result<Reply<H>, ApiError> {
         let (model, path) = match &self.passed.asked {
             Asked::Method(id, method) => {
-                let model = models::allowed(self.context, self.unaliased(id))?;
+                let model = self.counted(models::allowed(self.context, self.unaliased(id)))?;
                 let path = format!("{}:{method}", model.resource());
                 (Some(model).filter(|_| *method != "countTokens"), path)
             }
             Asked::OfBody(path) => {
-                (Some(models::allowed(self.context, &model_in(&body)?)?), (*path).to_owned())
+                (Some(self.counted(models::allowed(self.context, &model_in(&body)?))?), (*path).to_owned())
             }
             Asked::Models | Asked::Model(_) => (None, "models".to_owned()),
         };

@@ -99,7 +99,7 @@ impl SnapshotCache {
         cached.map(|cached| cached.outage_until = now + REFRESH_LEASE).is_some()
     }
 
-    pub(super) fn get(&self, pool: &PoolId) -> Option<Arc<Snapshot>> {
+    pub(crate) fn get(&self, pool: &PoolId) -> Option<Arc<Snapshot>> {
         self.pools.get(pool).map(|cached| Arc::clone(&cached.snapshot))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Event, KeyId, PoolId};
 
-use super::{CellId, Cells, LearntRecord, Level, Report, Tally, WriterId};
+use super::{CellId, Cells, Counted, LearntRecord, Level, Report, Request, RequestCellId, Tally, WriterId};
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
 /// its request has ended, and the last try needs some of them.
@@ -60,7 +60,7 @@ pub struct Attempt {
 impl Attempt {
     fn tally(&self) -> Tally {
         let mut tally = Tally {
-            requests: 1,
+            attempts: 1,
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             cached_tokens: self.cached_tokens,
@@ -89,8 +89,8 @@ pub struct ReportBuffer {
     events: Vec<Event>,
     learnt: BTreeMap<String, LearntRecord>,
     moved: Vec<PoolId>,
-    lost: u64,
-    given_up: u64,
+    lost: Counted,
+    given_up: Counted,
     unconfirmed: Vec<Unconfirmed>,
     known: u64,
 }
@@ -115,8 +115,8 @@ impl ReportBuffer {
             events: Vec::new(),
             learnt: BTreeMap::new(),
             moved: Vec::new(),
-            lost: 0,
-            given_up: 0,
+            lost: Counted { attempts: 0, requests: 0 },
+            given_up: Counted { attempts: 0, requests: 0 },
             unconfirmed: Vec::new(),
             known: 0,
         }
@@ -136,7 +136,19 @@ impl ReportBuffer {
             model: attempt.model.clone(),
             outcome: attempt.outcome,
         };
-        self.counts.entry(attempt.pool.clone()).or_default().add(id, &attempt.tally());
+        self.counts.entry(attempt.pool.clone()).or_default().attempts.add(id, &attempt.tally());
+    }
+
+    /// Counts a client's request under the minute in which it came.
+    pub fn add_request(&mut self, request: Request) {
+        let tally = request.tally();
+        let id = RequestCellId {
+            start: Level::Minute.bucket(request.began.as_second()),
+            client_key: request.client_key,
+            model: request.model,
+            outcome: request.outcome,
+        };
+        self.counts.entry(request.pool).or_default().requests.add(id, &tally);
     }
 
     /// Notes what went wrong. Like events become one.
@@ -182,26 +194,26 @@ impl ReportBuffer {
             && self.events.is_empty()
             && self.learnt.is_empty()
             && self.moved.is_empty()
-            && self.lost == 0
+            && self.lost.is_zero()
     }
 
-    /// Notes attempts of a process before this one, of which nothing but their number is known.
-    pub const fn add_lost(&mut self, attempts: u64) {
-        self.lost += attempts;
-        self.given_up += attempts;
+    /// Notes attempts and requests of a process before this one, of which nothing but their numbers is known.
+    pub fn add_lost(&mut self, lost: Counted) {
+        self.lost += lost;
+        self.given_up += lost;
     }
 
-    /// Attempts given up since the start, or lost by the process before.
+    /// What was given up since the start, or lost by the process before.
     #[must_use]
-    pub const fn given_up(&self) -> u64 {
+    pub const fn given_up(&self) -> Counted {
         self.given_up
     }
 
-    /// Attempts that the ledger has not confirmed.
+    /// What the ledger has not confirmed.
     #[must_use]
-    pub fn waiting(&self) -> u64 {
-        let unconfirmed: u64 = self.unconfirmed.iter().map(|waiting| waiting.report.requests()).sum();
-        unconfirmed + self.counts.values().map(Cells::requests).sum::<u64>()
+    pub fn waiting(&self) -> Counted {
+        let unconfirmed = self.unconfirmed.iter().map(|waiting| waiting.report.counted());
+        unconfirmed.chain(self.counts.values().map(Cells::counted)).sum()
     }
 
     /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes
@@ -226,6 +238,7 @@ impl ReportBuffer {
     fn take_new(&mut self, now: Timestamp) -> Arc<Report> {
         let known = self.known;
         self.last_sequence += 1;
+        let lost = std::mem::take(&mut self.lost);
         let report = Arc::new(Report {
             writer: self.writer.clone(),
             sequence: self.last_sequence,
@@ -233,7 +246,8 @@ impl ReportBuffer {
             events: std::mem::take(&mut self.events),
             learnt: self.take_learnt(),
             moved: std::mem::take(&mut self.moved),
-            lost: std::mem::take(&mut self.lost),
+            lost: lost.attempts,
+            lost_requests: lost.requests,
             known,
         });
         self.unconfirmed.push(Unconfirmed {
@@ -269,12 +283,12 @@ impl ReportBuffer {
         std::mem::replace(&mut self.learnt, rest).into_values().collect()
     }
 
-    /// The ledger has the report, and told how far its news go. Gives how many attempts are settled by it: counted, or
-    /// counted as lost; none where it was confirmed before.
-    pub fn confirm(&mut self, sequence: u64, cursor: u64) -> u64 {
+    /// The ledger has the report, and told how far its news go. Gives what is settled by it: counted, or
+    /// counted as lost; nothing where it was confirmed before.
+    pub fn confirm(&mut self, sequence: u64, cursor: u64) -> Counted {
         self.known = cursor;
         let settled = self.unconfirmed.extract_if(.., |waiting| waiting.report.sequence == sequence);
-        settled.map(|Unconfirmed { report, .. }| report.requests() + report.lost).sum()
+        settled.flat_map(|Unconfirmed { report, .. }| [report.counted(), report.lost()]).sum()
     }
 
     /// The ledger may not have the report. It can be taken again after the time that this gives.
@@ -287,8 +301,8 @@ impl ReportBuffer {
         rest
     }
 
-    /// Counts the attempts of reports that are too old as lost. Some of them may have been applied all
-    /// the same, so the number is an upper bound. What was learnt and which pools moved is told again;
+    /// Counts what is in reports that are too old as lost. Some of them may have been applied all
+    /// the same, so the numbers are upper bounds. What was learnt and which pools moved is told again;
     /// events are dropped.
     fn give_up(&mut self, now: Timestamp) {
         let too_old = |waiting: &mut Unconfirmed| {
@@ -297,9 +311,10 @@ impl ReportBuffer {
         };
         for Unconfirmed { report, .. } in self.unconfirmed.extract_if(.., too_old) {
             let report = Arc::unwrap_or_clone(report);
-            let attempts = report.requests();
-            self.lost += attempts + report.lost;
-            self.given_up += attempts;
+            let counted = report.counted();
+            self.lost += counted;
+            self.lost += report.lost();
+            self.given_up += counted;
             for record in report.learnt.into_iter().filter(|record| record.until > now) {
                 self.learnt.entry(record.id.clone()).or_insert(record);
             }

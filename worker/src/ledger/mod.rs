@@ -1,6 +1,7 @@
 //! The ledger: what really happened, counted exactly.
 //!
-//! The gateway notes every attempt in a [`ReportBuffer`] in memory. The buffer is drained into a
+//! The gateway notes every attempt, and every client's request with how it ended for the client, in a [`ReportBuffer`] in
+//! memory. The buffer is drained into a
 //! [`Report`], a batch of counts with a writer's id and a sequence number, and sent to the ledger,
 //! which applies each `(writer, sequence)` once however often it arrives, and answers with what others
 //! have learnt. The ledger itself is [`database`], SQL over a synchronous trait: a SQLite Durable
@@ -10,10 +11,12 @@
 
 mod buffer;
 mod calendar;
+mod cells;
 pub mod database;
 mod histogram;
 mod owed;
 mod report;
+mod requests;
 mod sequence;
 mod shard;
 mod summary;
@@ -27,15 +30,21 @@ use serde::{Deserialize, Serialize};
 
 pub use buffer::{Attempt, ReportBuffer};
 pub use calendar::Level;
+pub use cells::{Cell, Cells, Counted, Sum, Table};
 pub use histogram::Histogram;
 pub use owed::Owed;
 pub use report::{LearntRecord, News, Opaque, Report, WriterId};
+pub use requests::{Request, RequestCellId, RequestTally};
 pub use sequence::AppliedSequences;
 pub use shard::{Shard, Shards};
-pub use summary::{PoolActivity, Summary};
-pub use tally::{CellId, Cells, Tally};
+pub use summary::{PoolActivity, RequestSummary, Summary};
+pub use tally::{CellId, Tally};
 
 use crate::host::{MaybeSend, MaybeSync};
+
+/// Under which name attempts on, and requests for, models are counted that Gemini does not have: clients can think up any
+/// number of names, and each would take rows. No model can be called so.
+pub const UNKNOWN_MODEL: &str = "(unknown)";
 
 /// What the ledger is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +72,7 @@ pub enum LedgerRequest {
     },
     /// Forget what was counted, and nothing else.
     Reset {
-        /// Of this pool; absent for all, lost attempts included.
+        /// Of this pool; absent for all, what was lost included.
         pool: Option<PoolId>,
     },
     /// What was learnt of keys?
@@ -105,8 +114,8 @@ pub enum LedgerReply {
     Pools {
         /// The counts.
         pools: Vec<(PoolId, Summary)>,
-        /// Attempts that were given up before they could be reported.
-        lost: u64,
+        /// What was given up before it could be reported.
+        lost: Counted,
     },
     /// A pool's counts.
     Pool(PoolActivity),

@@ -1,22 +1,27 @@
-//! How many attempts the ledger is owed: begun, and not yet confirmed by it.
+//! In-flight counter: attempts and requests that have begun and that the ledger has not confirmed yet.
 //!
-//! A host that can keep a number beyond the sudden end of its process keeps an upper bound, and gives it back at its next
-//! start: what was owed then is lost, and is counted as lost. The bound is at most an eighth above the number, and never
-//! more than 64, so that not every attempt has to be written down. In: attempts that begin, and reports that are
-//! confirmed. Out: the bound, when it has to change. What must never happen here: waiting, or a bound that is too low.
+//! A host that can keep numbers beyond the sudden end of its process keeps upper bounds of both, and gives them back at its
+//! next start: what was in flight then is counted as lost. A bound is at most an eighth above its number, and never more
+//! than 64, so that few attempts and requests write it.
+//!
+//! # Invariants
+//!
+//! * A bound is never below its number.
+//! * Nothing waits here.
 
 use std::fmt;
 use std::sync::Mutex;
 
+use super::Counted;
 use crate::service::lock;
 
-/// How far the bound may be above the number: one in so many, up to a most.
+/// How far a bound may be above its number: one in so many, up to a most.
 const ROOM_ONE_IN: u64 = 8;
 const MOST_ROOM: u64 = 64;
 
-type Keep = Box<dyn Fn(u64) + Send + Sync>;
+type Keep = Box<dyn Fn(Counted) + Send + Sync>;
 
-/// The number, and who keeps a bound of it.
+/// The numbers, and who keeps bounds of them.
 #[derive(Default)]
 pub struct Owed {
     counts: Mutex<Counts>,
@@ -25,46 +30,69 @@ pub struct Owed {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    number: u64,
-    bound: u64,
+    number: Counted,
+    bound: Counted,
 }
 
 impl Owed {
-    /// Begins with what a process before this one owed; `keep` is called with each new bound, one at a time.
-    pub fn new(before: u64, keep: impl Fn(u64) + Send + Sync + 'static) -> Self {
+    /// Begins with what a process before this one owed; `keep` is called with each new pair of bounds, one at a time.
+    pub fn new(before: Counted, keep: impl Fn(Counted) + Send + Sync + 'static) -> Self {
         Self { counts: Mutex::new(Counts { number: before, bound: before }), keep: Some(Box::new(keep)) }
     }
 
     /// What is owed now.
-    pub fn number(&self) -> u64 {
+    pub fn number(&self) -> Counted {
         lock(&self.counts).number
     }
 
     /// An attempt begins.
     pub fn begin(&self) {
-        self.change(|number| number.saturating_add(1));
+        self.change(|number| number.attempts = number.attempts.saturating_add(1));
     }
 
-    /// So many attempts are counted, or counted as lost, or are not to be counted.
-    pub fn settle(&self, attempts: u64) {
-        if attempts > 0 {
-            self.change(|number| number.saturating_sub(attempts));
+    /// A request begins.
+    pub fn begin_request(&self) {
+        self.change(|number| number.requests = number.requests.saturating_add(1));
+    }
+
+    /// So much is counted, or counted as lost, or is not to be counted.
+    pub fn settle(&self, settled: Counted) {
+        if !settled.is_zero() {
+            self.change(|number| {
+                number.attempts = number.attempts.saturating_sub(settled.attempts);
+                number.requests = number.requests.saturating_sub(settled.requests);
+            });
         }
     }
 
-    fn change(&self, change: impl FnOnce(u64) -> u64) {
+    /// An attempt that has begun is not to be counted.
+    pub fn forget_attempt(&self) {
+        self.settle(Counted { attempts: 1, requests: 0 });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Counted)) {
         let mut counts = lock(&self.counts);
-        counts.number = change(counts.number);
-        let highest = counts.number.saturating_add((counts.number / ROOM_ONE_IN).min(MOST_ROOM));
-        if (counts.number..=highest).contains(&counts.bound) {
+        change(&mut counts.number);
+        let Counts { number, bound } = *counts;
+        let bounds = Counted {
+            attempts: bound_of(number.attempts, bound.attempts),
+            requests: bound_of(number.requests, bound.requests),
+        };
+        if bounds == bound {
             return;
         }
-        counts.bound = highest;
+        counts.bound = bounds;
         if let Some(keep) = &self.keep {
-            // Under the lock, so that the last bound that is kept is the last one.
-            keep(highest);
+            // Under the lock, so that the last bounds that are kept are the last ones.
+            keep(bounds);
         }
     }
+}
+
+/// The bound of a number: the one that there is, where it will do.
+fn bound_of(number: u64, bound: u64) -> u64 {
+    let highest = number.saturating_add((number / ROOM_ONE_IN).min(MOST_ROOM));
+    if (number..=highest).contains(&bound) { bound } else { highest }
 }
 
 impl fmt::Debug for Owed {
@@ -83,46 +111,59 @@ mod tests {
     use super::*;
 
     /// What is owed, what is kept, and how often that was written.
-    fn owed(before: u64) -> (Owed, Arc<AtomicU64>, Arc<AtomicU64>) {
-        let (kept, writes) = (Arc::new(AtomicU64::new(before)), Arc::new(AtomicU64::new(0)));
+    fn owed(before: Counted) -> (Owed, Arc<Mutex<Counted>>, Arc<AtomicU64>) {
+        let (kept, writes) = (Arc::new(Mutex::new(before)), Arc::new(AtomicU64::new(0)));
         let (to_keep, to_count) = (Arc::clone(&kept), Arc::clone(&writes));
         let keep = move |bound| {
-            to_keep.store(bound, Ordering::Relaxed);
+            *to_keep.lock().unwrap() = bound;
             to_count.fetch_add(1, Ordering::Relaxed);
         };
         (Owed::new(before, keep), kept, writes)
     }
 
+    fn counted(attempts: u64, requests: u64) -> Counted {
+        Counted { attempts, requests }
+    }
+
     proptest! {
         #[test]
         fn what_is_kept_is_never_too_low_and_little_too_high(
-            before in 0_u64..5_000, changes in proptest::collection::vec((0_u64..200, 0_u64..200), 0..20),
+            before in (0_u64..5_000, 0_u64..5_000),
+            changes in proptest::collection::vec((0_u64..200, 0_u64..200, 0_u64..200, 0_u64..200), 0..20),
         ) {
-            let (owed, kept, _) = owed(before);
-            let mut plain = before;
-            let check = |number: u64| {
-                let kept = kept.load(Ordering::Relaxed);
-                assert!(number <= kept && kept <= number + (number / 8).min(64), "{kept} for {number}");
+            let mut plain = counted(before.0, before.1);
+            let (owed, kept, _) = owed(plain);
+            let check = |number: Counted| {
+                let kept = *kept.lock().unwrap();
+                for (number, kept) in [(number.attempts, kept.attempts), (number.requests, kept.requests)] {
+                    assert!(number <= kept && kept <= number + (number / 8).min(64), "{kept} for {number}");
+                }
+                assert_eq!(owed.number(), number);
             };
-            for (begun, settled) in changes {
-                for _ in 0..begun {
+            for (attempts, requests, settled_attempts, settled_requests) in changes {
+                for _ in 0..attempts {
                     owed.begin();
-                    plain += 1;
+                    plain.attempts += 1;
                     check(plain);
                 }
-                owed.settle(settled);
-                plain = plain.saturating_sub(settled);
+                for _ in 0..requests {
+                    owed.begin_request();
+                    plain.requests += 1;
+                    check(plain);
+                }
+                owed.settle(counted(settled_attempts, settled_requests));
+                plain.attempts = plain.attempts.saturating_sub(settled_attempts);
+                plain.requests = plain.requests.saturating_sub(settled_requests);
                 check(plain);
             }
             owed.settle(plain);
-            check(0);
-            prop_assert_eq!(owed.number(), 0);
+            check(Counted::default());
         }
     }
 
     #[test]
     fn few_of_many_attempts_are_written_down() {
-        let (owed, _, writes) = owed(0);
+        let (owed, _, writes) = owed(Counted::default());
         (0..10_000).for_each(|_| owed.begin());
         assert!(writes.load(Ordering::Relaxed) < 200, "{writes:?}");
     }

@@ -7,7 +7,7 @@ use pool_shared::{Event, PoolId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Cells;
+use super::{Cells, Counted};
 
 /// Who writes reports: one isolate or process, from its start to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Report {
     /// Attempts whose counts were given up since the last report.
     #[serde(default)]
     pub lost: u64,
+    /// Requests whose counts were given up since the last report.
+    #[serde(default)]
+    pub lost_requests: u64,
     /// Up to where the sender knows what others learnt: the last [`News::cursor`] that it was given,
     /// 0 for nothing. It says what to answer; it is no part of the content.
     #[serde(default)]
@@ -56,10 +59,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// The attempts that it counts.
+    /// How much it counts.
     #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.counts.values().map(Cells::requests).sum()
+    pub fn counted(&self) -> Counted {
+        self.counts.values().map(Cells::counted).sum()
+    }
+
+    /// How much it tells was lost.
+    #[must_use]
+    pub const fn lost(&self) -> Counted {
+        Counted { attempts: self.lost, requests: self.lost_requests }
     }
 }
 

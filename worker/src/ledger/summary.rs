@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pool_shared::{Activity, AttemptOutcome, Counters, KeyId, Latency, OutcomeStats, Rates};
+use pool_shared::{
+    Activity, AttemptOutcome, ClientKeyId, Counters, KeyId, Latency, OutcomeStats, Rates, RequestOutcome,
+    RequestRates, RequestStats,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{CellId, Tally};
+use super::cells::Sum;
+use super::{CellId, Cells, RequestCellId, RequestTally, Tally};
 
 /// Counts by outcome, and how much goes through now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     outcomes: BTreeMap<AttemptOutcome, Tally>,
     rates: Rates,
+    requests: RequestSummary,
 }
 
 impl Summary {
@@ -32,6 +37,18 @@ impl Summary {
             self.count(*outcome, tally);
         }
         self.rate(&other.rates);
+        self.requests.merge(&other.requests);
+    }
+
+    /// What clients sent.
+    pub const fn requests(&mut self) -> &mut RequestSummary {
+        &mut self.requests
+    }
+
+    /// What clients sent, as the API shows it.
+    #[must_use]
+    pub fn request_stats(&self) -> RequestStats {
+        self.requests.stats()
     }
 
     /// All outcomes together.
@@ -47,11 +64,11 @@ impl Summary {
     /// Outcome by outcome, the most frequent first.
     #[must_use]
     pub fn by_outcome(&self) -> Vec<OutcomeStats> {
-        let counted = self.outcomes.iter().filter(|(_, tally)| tally.requests > 0);
+        let counted = self.outcomes.iter().filter(|(_, tally)| tally.attempts > 0);
         let mut rows: Vec<_> = counted
             .map(|(outcome, tally)| OutcomeStats { outcome: *outcome, counters: tally.counters(*outcome) })
             .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.counters.requests));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.counters.attempts));
         rows
     }
 
@@ -63,8 +80,8 @@ impl Summary {
             outcomes: self
                 .outcomes
                 .iter()
-                .filter(|(_, tally)| tally.requests > 0)
-                .map(|(outcome, tally)| (*outcome, tally.requests))
+                .filter(|(_, tally)| tally.attempts > 0)
+                .map(|(outcome, tally)| (*outcome, tally.attempts))
                 .collect(),
             latency: Latency {
                 first_byte: delivered.and_then(|tally| tally.first_byte.quantiles()),
@@ -81,6 +98,54 @@ impl Summary {
     }
 }
 
+/// Requests by how they ended, and their current rates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestSummary {
+    outcomes: BTreeMap<RequestOutcome, RequestTally>,
+    rates: RequestRates,
+}
+
+impl RequestSummary {
+    /// Adds counts.
+    pub fn count(&mut self, outcome: RequestOutcome, tally: &RequestTally) {
+        self.outcomes.entry(outcome).or_default().add(tally);
+    }
+
+    /// Adds to the current rates.
+    pub fn rate(&mut self, rates: &RequestRates) {
+        self.rates.add(rates);
+    }
+
+    /// Adds another summary to this one.
+    pub fn merge(&mut self, other: &Self) {
+        for (outcome, tally) in &other.outcomes {
+            self.count(*outcome, tally);
+        }
+        self.rate(&other.rates);
+    }
+
+    /// As the API shows it.
+    #[must_use]
+    pub fn stats(&self) -> RequestStats {
+        let mut all = RequestTally::default();
+        let mut stats = RequestStats { rates: self.rates, ..RequestStats::default() };
+        for (outcome, tally) in &self.outcomes {
+            all.add(tally);
+            let requests = tally.requests();
+            if requests > 0 {
+                stats.outcomes.insert(*outcome, requests);
+            }
+            stats.failed += if outcome.is_failure() { requests } else { 0 };
+        }
+        stats.total = all.requests();
+        stats.succeeded = stats.outcomes.get(&RequestOutcome::Ok).copied().unwrap_or_default();
+        // Only what succeeded is timed.
+        stats.latency = all.total.quantiles();
+        stats.attempts = all.by_attempts;
+        stats
+    }
+}
+
 /// What one pool did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolActivity {
@@ -90,19 +155,42 @@ pub struct PoolActivity {
     pub keys: BTreeMap<KeyId, Summary>,
     /// By model.
     pub models: BTreeMap<String, Summary>,
+    /// By client key.
+    pub client_keys: BTreeMap<ClientKeyId, RequestSummary>,
     /// By step, each by its beginning in seconds since 1970; empty where no window was asked for.
     pub series: BTreeMap<i64, Summary>,
 }
 
 impl PoolActivity {
-    /// Adds a cell's counts.
-    pub fn count(&mut self, id: &CellId, tally: &Tally) {
-        self.for_each_part(id, |part| part.count(id.outcome, tally));
+    /// Adds counts; to the series as well, where there is one.
+    pub fn count(&mut self, cells: &Cells, in_series: bool) {
+        for (id, tally) in &cells.attempts {
+            self.for_each_part(id, |part| part.count(id.outcome, tally));
+            if in_series {
+                self.series.entry(id.start).or_default().count(id.outcome, tally);
+            }
+        }
+        for (id, tally) in &cells.requests {
+            self.for_each_request_part(id, |part| part.count(id.outcome, tally));
+            if in_series {
+                self.series.entry(id.start).or_default().requests().count(id.outcome, tally);
+            }
+        }
     }
 
-    /// Adds a cell to what goes through now.
-    pub fn rate(&mut self, id: &CellId, rates: &Rates) {
-        self.for_each_part(id, |part| part.rate(rates));
+    /// Adds counts to the current rates.
+    pub fn rate(
+        &mut self,
+        cells: &Cells,
+        rates: impl Fn(&Tally) -> Rates,
+        request_rates: impl Fn(&RequestTally) -> RequestRates,
+    ) {
+        for (id, tally) in &cells.attempts {
+            self.for_each_part(id, |part| part.rate(&rates(tally)));
+        }
+        for (id, tally) in &cells.requests {
+            self.for_each_request_part(id, |part| part.rate(&request_rates(tally)));
+        }
     }
 
     /// Adds another ledger's part of the same pool's activity.
@@ -114,6 +202,9 @@ impl PoolActivity {
         for (model, summary) in &other.models {
             self.models.entry(model.clone()).or_default().merge(summary);
         }
+        for (client_key, summary) in &other.client_keys {
+            self.client_keys.entry(client_key.clone()).or_default().merge(summary);
+        }
         for (start, summary) in &other.series {
             self.series.entry(*start).or_default().merge(summary);
         }
@@ -124,6 +215,16 @@ impl PoolActivity {
         add(self.models.entry(id.model.clone()).or_default());
         if let Some(key) = &id.key {
             add(self.keys.entry(key.clone()).or_default());
+        }
+    }
+
+    fn for_each_request_part(&mut self, id: &RequestCellId, add: impl Fn(&mut RequestSummary)) {
+        add(self.total.requests());
+        if !id.model.is_empty() {
+            add(self.models.entry(id.model.clone()).or_default().requests());
+        }
+        if let Some(client_key) = &id.client_key {
+            add(self.client_keys.entry(client_key.clone()).or_default());
         }
     }
 }

@@ -1,15 +1,11 @@
 //! Counts of attempts, and what they are counted under.
-//!
-//! Everything here adds up: two sets of [`Cells`] merge into one, whichever came first. Written as
-//! short JSON lists, since a busy pool has thousands of them.
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Counters, KeyId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::Histogram;
+use super::cells::{Cell, Row, Sum};
 
 /// What attempts of one pool are counted under.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +25,7 @@ pub struct CellId {
 #[serde(from = "TallyRow", into = "TallyRow")]
 pub struct Tally {
     /// Attempts.
-    pub requests: u64,
+    pub attempts: u64,
     /// Tokens of the prompts.
     pub prompt_tokens: u64,
     /// Tokens of the answers, thinking included.
@@ -52,7 +48,7 @@ type TallyRow = (u64, u64, u64, u64, u64, i64, Histogram, Histogram);
 impl From<TallyRow> for Tally {
     fn from(row: TallyRow) -> Self {
         let (
-            requests,
+            attempts,
             prompt_tokens,
             completion_tokens,
             cached_tokens,
@@ -62,7 +58,7 @@ impl From<TallyRow> for Tally {
             total,
         ) = row;
         Self {
-            requests,
+            attempts,
             prompt_tokens,
             completion_tokens,
             cached_tokens,
@@ -77,7 +73,7 @@ impl From<TallyRow> for Tally {
 impl From<Tally> for TallyRow {
     fn from(tally: Tally) -> Self {
         (
-            tally.requests,
+            tally.attempts,
             tally.prompt_tokens,
             tally.completion_tokens,
             tally.cached_tokens,
@@ -89,10 +85,9 @@ impl From<Tally> for TallyRow {
     }
 }
 
-impl Tally {
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
+impl Sum for Tally {
+    fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
         self.prompt_tokens += other.prompt_tokens;
         self.completion_tokens += other.completion_tokens;
         self.cached_tokens += other.cached_tokens;
@@ -101,7 +96,9 @@ impl Tally {
         self.first_byte.add(&other.first_byte);
         self.total.add(&other.total);
     }
+}
 
+impl Tally {
     /// When the last attempt began; `None` when none was counted.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
@@ -111,11 +108,11 @@ impl Tally {
     /// The counts as the API shows them.
     #[must_use]
     pub fn counters(&self, outcome: AttemptOutcome) -> Counters {
-        let successes = if outcome == AttemptOutcome::Ok { self.requests } else { 0 };
+        let successes = if outcome == AttemptOutcome::Ok { self.attempts } else { 0 };
         Counters {
-            requests: self.requests,
+            attempts: self.attempts,
             successes,
-            failures: self.requests - successes,
+            failures: self.attempts - successes,
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             cached_tokens: self.cached_tokens,
@@ -124,104 +121,43 @@ impl Tally {
     }
 }
 
-/// Tallies of one pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cells(BTreeMap<CellId, Tally>);
-
-/// One of [`Cells`] as it is written.
+/// A cell as it is written.
 type CellRow = (i64, Option<KeyId>, String, AttemptOutcome, Tally);
 
-impl Cells {
-    /// Adds to one cell.
-    pub fn add(&mut self, id: CellId, tally: &Tally) {
-        self.0.entry(id).or_default().add(tally);
+impl Cell for CellId {
+    type Tally = Tally;
+
+    fn start(&self) -> i64 {
+        self.start
     }
 
-    /// Adds other cells to these.
-    pub fn merge(&mut self, other: Self) {
-        if self.0.is_empty() {
-            *self = other;
-            return;
-        }
-        for (id, tally) in other.0 {
-            self.add(id, &tally);
-        }
+    fn whose(&self) -> Option<&str> {
+        self.key.as_ref().map(KeyId::as_str)
     }
 
-    /// Adds other cells to these, and copies what is not among them yet.
-    pub fn merge_copy(&mut self, other: &Self) {
-        for (id, tally) in &other.0 {
-            if let Some(held) = self.0.get_mut(id) {
-                held.add(tally);
-            } else {
-                self.0.insert(id.clone(), tally.clone());
-            }
-        }
-    }
-
-    /// Takes all beyond the first `count` cells out.
-    #[must_use]
-    pub fn split_off(&mut self, count: usize) -> Self {
-        match self.0.keys().nth(count).cloned() {
-            Some(at) => Self(self.0.split_off(&at)),
-            None => Self::default(),
-        }
-    }
-
-    /// How many cells there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Every cell.
-    pub fn iter(&self) -> impl Iterator<Item = (&CellId, &Tally)> {
-        self.0.iter()
-    }
-
-    /// All attempts together.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.0.values().map(|tally| tally.requests).sum()
+    /// Durations are kept for all keys together: for thousands of keys they would take most of the room.
+    fn coarse(&self, start: i64, tally: &Tally) -> impl Iterator<Item = (Self, Tally)> {
+        let durations = (tally.first_byte.count() + tally.total.count() > 0).then(|| {
+            let durations = Tally {
+                first_byte: tally.first_byte.clone(),
+                total: tally.total.clone(),
+                ..Tally::default()
+            };
+            (Self { start, key: None, ..self.clone() }, durations)
+        });
+        let counts = Tally { first_byte: <_>::default(), total: <_>::default(), ..tally.clone() };
+        durations.into_iter().chain([(Self { start, ..self.clone() }, counts)])
     }
 }
 
-impl IntoIterator for Cells {
-    type Item = (CellId, Tally);
-    type IntoIter = std::collections::btree_map::IntoIter<CellId, Tally>;
+impl Row for CellId {
+    type Owned = CellRow;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn row<'a>(&'a self, tally: &'a Tally) -> impl Serialize + 'a {
+        (self.start, &self.key, &self.model, self.outcome, tally)
     }
-}
 
-impl FromIterator<(CellId, Tally)> for Cells {
-    fn from_iter<I: IntoIterator<Item = (CellId, Tally)>>(cells: I) -> Self {
-        let mut all = Self::default();
-        for (id, tally) in cells {
-            all.add(id, &tally);
-        }
-        all
-    }
-}
-
-impl Serialize for Cells {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_seq(self.0.iter().map(|(id, tally)| (id.start, &id.key, &id.model, id.outcome, tally)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Cells {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Vec::<CellRow>::deserialize(deserializer)?;
-        let cell = |(start, key, model, outcome, tally)| (CellId { start, key, model, outcome }, tally);
-        Ok(rows.into_iter().map(cell).collect())
+    fn from_row((start, key, model, outcome, tally): CellRow) -> (Self, Tally) {
+        (Self { start, key, model, outcome }, tally)
     }
 }

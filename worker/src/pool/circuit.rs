@@ -64,6 +64,11 @@ impl Circuit {
         }
     }
 
+    /// Whether an attempt was ever answered by the model, or failed for its sake.
+    pub(super) fn was_heard_of(&self) -> bool {
+        self.last_at > Timestamp::MIN
+    }
+
     /// An attempt that began at `began` was answered.
     pub(super) fn success(&mut self, began: Timestamp, now: Timestamp) {
         self.note(0.0, now);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
+use pool_shared::AttemptOutcome;
 
 use super::circuit::OpenReason;
 use super::verdict::{Cause, Retry, Verdict, part_of};
@@ -64,6 +65,8 @@ pub struct AttemptPlan {
     heard: bool,
     /// The request alone exceeds what a project may send in a minute.
     never_fitted: bool,
+    /// What kept the first model from being asked at all.
+    unserved_for: Option<AttemptOutcome>,
     ended: bool,
 }
 
@@ -109,6 +112,7 @@ impl AttemptPlan {
             unserved: None,
             heard: false,
             never_fitted: false,
+            unserved_for: None,
             ended: false,
         }
     }
@@ -143,7 +147,7 @@ impl AttemptPlan {
                 return self.give_up(pool, roster, runtime, now);
             };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
-            let unserved = match runtime.pick(roster, &request, now, random) {
+            let (why, unserved) = match runtime.pick(roster, &request, now, random) {
                 Pick::Key { index, lease } => {
                     self.attempts += 1;
                     self.tried.push(index);
@@ -154,7 +158,7 @@ impl AttemptPlan {
                     if self.is_last_model() && self.may_wait_for_circuit(now, wait) {
                         return Step::Wait(wait);
                     }
-                    model_unavailable(reason, until, now)
+                    (AttemptOutcome::Model, model_unavailable(reason, until, now))
                 }
                 Pick::AllCooling { .. } | Pick::NoneLeft { .. }
                     if !std::mem::replace(&mut self.heard, true) =>
@@ -165,14 +169,15 @@ impl AttemptPlan {
                     if let Some(wait) = self.wait_for_cooldown(roster, soonest, now) {
                         return Step::Wait(wait + part_of(COOLDOWN_JITTER, random.next_u64()));
                     }
-                    all_cooling(pool, soonest, only_the_day_helps, now)
+                    (AttemptOutcome::Quota, all_cooling(pool, soonest, only_the_day_helps, now))
                 }
-                Pick::NoneLeft { returns } => no_usable_key(pool, roster, returns, now),
+                Pick::NoneLeft { returns } => (AttemptOutcome::Key, no_usable_key(pool, roster, returns, now)),
                 Pick::AllTried => match self.last_answer(now) {
-                    Some(answer) => answer,
-                    None => no_usable_key(pool, roster, None, now),
+                    Some(answer) => (AttemptOutcome::Key, answer),
+                    None => (AttemptOutcome::Key, no_usable_key(pool, roster, None, now)),
                 },
             };
+            self.unserved_for.get_or_insert(why);
             self.unserved.get_or_insert(unserved);
             self.fall_back();
         }
@@ -234,6 +239,13 @@ impl AttemptPlan {
             Some(reset) => until_reset(answer, reset, now),
             None => answer,
         })
+    }
+
+    /// What kept an attempt from being made, if anything did: the model's circuit breaker, used-up quotas, or keys that
+    /// Gemini refuses.
+    #[must_use]
+    pub const fn unserved_for(&self) -> Option<AttemptOutcome> {
+        self.unserved_for
     }
 
     /// The model cannot do what the request asks for; the attempt on it was never made.

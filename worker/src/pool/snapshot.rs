@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use pool_shared::{GeminiKey, KeyId, PoolId, PoolSettings};
+use pool_shared::{ClientKeyId, GeminiKey, KeyId, PoolId, PoolSettings};
 
 use super::{CallerRules, ModelRules, Roster};
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
@@ -33,6 +33,7 @@ pub struct Snapshot {
     client_keys: Vec<TokenHash>,
     expiries: HashMap<TokenHash, Timestamp>,
     callers: HashMap<TokenHash, Arc<CallerRules>>,
+    client_key_ids: HashMap<TokenHash, ClientKeyId>,
     data_key: DataKey,
     roster: Arc<Roster>,
     /// In the order of the roster. Sealed until they are picked, since opening 10,000 at once would take more than the
@@ -54,6 +55,7 @@ impl Snapshot {
     /// Makes a snapshot. Fails when the pool's data key does not open under this master key.
     pub fn new(config: PoolConfig, vault: &Vault) -> Result<Self, OpenError> {
         let data_key = vault.open_data_key(&config.id, &config.data_key)?;
+        let client_key_ids = config.rules.iter().map(|(hash, (id, _))| (hash.clone(), id.clone())).collect();
         let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
         let callers =
             callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
@@ -67,6 +69,7 @@ impl Snapshot {
             client_keys: config.client_keys,
             expiries: config.expiries,
             callers,
+            client_key_ids,
             data_key,
             roster: Arc::new(Roster::new(config.version, config.keys.list)),
             sealed: config.keys.sealed,
@@ -90,6 +93,20 @@ impl Snapshot {
     #[must_use]
     pub fn caller(&self, client_key: &TokenHash) -> Option<Arc<CallerRules>> {
         self.callers.get(client_key).cloned()
+    }
+
+    /// The id of a client key of the pool; none where a document of an earlier version does not tell it.
+    #[must_use]
+    pub fn client_key_id(&self, client_key: &TokenHash) -> Option<&ClientKeyId> {
+        self.client_key_ids.get(client_key)
+    }
+
+    /// Whether its settings name a model: among the allowed ones, as what an alias stands for, or as a fallback.
+    #[must_use]
+    pub fn names_model(&self, model: &str) -> bool {
+        let PoolSettings { aliases, fallbacks, .. } = &self.settings;
+        let targets = aliases.values().chain(fallbacks.values().flatten());
+        self.models.names().chain(targets.map(String::as_str)).any(|name| name == model)
     }
 
     /// How many usable keys it has.

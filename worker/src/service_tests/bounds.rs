@@ -45,7 +45,7 @@ async fn the_batches_of_many_texts_and_their_retries_stay_within_the_calls_of_a_
     assert!(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS, "{answer}");
     let calls = upstream.requests.lock().unwrap().len();
     assert_eq!(calls, 42, "two attempts of 21 calls");
-    assert_eq!(world.stats().await.total.requests, 42, "each is counted, and no other");
+    assert_eq!(world.stats().await.total.attempts, 42, "each is counted, and no other");
 }
 
 #[tokio::test]
@@ -82,5 +82,5 @@ async fn media_and_several_choices_and_their_retries_stay_within_the_calls_of_a_
     let attempts = upstream.requests.lock().unwrap().len();
     assert_eq!((media, media + attempts), (20, 48));
     assert!(media + attempts + usize::try_from(world.host.store_calls() - before).unwrap() <= ALLOWED);
-    assert_eq!(world.stats().await.total.requests, attempts as u64, "each is counted, and no other");
+    assert_eq!(world.stats().await.total.attempts, attempts as u64, "each is counted, and no other");
 }

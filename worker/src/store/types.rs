@@ -52,7 +52,7 @@ pub struct PoolConfig {
     pub client_keys: Vec<TokenHash>,
     /// When those stop working that do not work for ever.
     pub expiries: HashMap<TokenHash, Timestamp>,
-    /// What those may do that may not do everything.
+    /// The id of each, and what it may do. A document of an earlier version tells only of those that may not do everything.
     pub rules: HashMap<TokenHash, (ClientKeyId, ClientKeyRules)>,
     /// Its enabled Gemini keys.
     pub keys: StoredKeys,

@@ -44,7 +44,7 @@ pub async fn the_ledger_equals_what_gemini_counted(world: &mut World) {
     let attempts = counts.total().requests;
     assert!(attempts > REQUESTS as u64);
     eventually("as many attempts as Gemini counted", async || {
-        (world.pool_stats(&pool).await.total.requests >= attempts).then_some(())
+        (world.pool_stats(&pool).await.total.attempts >= attempts).then_some(())
     })
     .await;
     compare(&world.pool_stats(&pool).await, &counts);
@@ -93,7 +93,7 @@ fn sums(counts: &Counts, of: impl Fn(&KeyModelCount) -> &String) -> BTreeMap<Str
     for line in &counts.served {
         let Tokens { prompt, completion } = line.tally.tokens;
         sums.entry(of(line).clone()).or_default().add(&Counters {
-            requests: line.tally.requests,
+            attempts: line.tally.requests,
             successes: line.tally.ok,
             failures: line.tally.requests - line.tally.ok,
             prompt_tokens: prompt + line.tally.tokens_cut.prompt,
@@ -112,7 +112,7 @@ pub async fn statistics_are_kept_by_pool(world: &World) {
         assert_eq!(world.chat(pool, "hello there").await.status, 200);
     }
     let one =
-        Counters { requests: 1, successes: 1, prompt_tokens: 2, completion_tokens: 4, ..Counters::default() };
+        Counters { attempts: 1, successes: 1, prompt_tokens: 2, completion_tokens: 4, ..Counters::default() };
     let mut two = one;
     two.add(&one);
     let mut three = two;
@@ -145,7 +145,7 @@ pub async fn statistics_tell_what_became_of_attempts_and_when(world: &World) {
     for step in ["minute", "hour", "day"] {
         let stats: PoolStats = world.get(&format!("{path}?step={step}")).await.json(200);
         assert_eq!((stats.total, stats.keys.len()), (ever.total, 2), "{step}");
-        let series: u64 = stats.series.iter().map(|point| point.counters.requests).sum();
+        let series: u64 = stats.series.iter().map(|point| point.counters.attempts).sum();
         assert_eq!((series, stats.window.unwrap().step.name()), (2, step));
     }
     world.get(&format!("{path}?step=week")).await.admin_error(400, ErrorCode::InvalidRequest);
@@ -186,7 +186,7 @@ pub async fn a_report_writes_at_most_two_rows(world: &mut World) {
         let answers = join_all(models.iter().map(|model| chat(model))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
         // Whoever looks sends what was counted as a report.
-        assert_eq!(world.pool_stats(&pool).await.total.requests, (round * AT_ONCE) as u64);
+        assert_eq!(world.pool_stats(&pool).await.total.attempts, (round * AT_ONCE) as u64);
     }
     let load = eventually("the log is folded", async || {
         let health: Health = world.get("/health").await.json(200);
@@ -195,7 +195,7 @@ pub async fn a_report_writes_at_most_two_rows(world: &mut World) {
     .await;
     assert!(load.reports >= ROUNDS as u64 && load.rows_written <= 2 * load.reports, "{load:?}");
     let stats = world.pool_stats(&pool).await;
-    assert_eq!((stats.total.requests, stats.models.len()), ((ROUNDS * AT_ONCE) as u64, AT_ONCE));
+    assert_eq!((stats.total.attempts, stats.models.len()), ((ROUNDS * AT_ONCE) as u64, AT_ONCE));
 }
 
 pub async fn models_that_callers_think_up_are_counted_as_one(world: &World) {
@@ -208,7 +208,7 @@ pub async fn models_that_callers_think_up_are_counted_as_one(world: &World) {
             .openai_error(404, Some("model_not_found"));
     }
     let models = world.pool_stats(&pool).await.models;
-    let counted: Vec<_> = models.iter().map(|row| (row.model.as_str(), row.counters.requests)).collect();
+    let counted: Vec<_> = models.iter().map(|row| (row.model.as_str(), row.counters.attempts)).collect();
     assert_eq!(counted, [("(unknown)", 3)]);
 }
 

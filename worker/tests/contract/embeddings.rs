@@ -68,7 +68,7 @@ pub async fn many_texts_travel_in_batches(world: &World) {
     assert_eq!(sizes, [100, 100, 50]);
     assert_eq!(world.gemini.counts().total().requests, 3 + 4);
     let counted = world.pool_stats(&pool).await.total;
-    assert_eq!((counted.requests, counted.successes), (7, 7));
+    assert_eq!((counted.attempts, counted.successes), (7, 7));
     assert_eq!(counted.prompt_tokens, 2 * 254);
 }
 
@@ -81,7 +81,7 @@ pub async fn the_batches_before_a_refusal_are_counted(world: &World) {
     world.embed(&pool, &input).await.openai_error(429, Some("rate_limit_exceeded"));
     let served = world.gemini.counts().total();
     let counted = world.pool_stats(&pool).await.total;
-    assert_eq!((counted.requests, counted.successes, counted.failures), (4, 2, 2), "two batches on two keys");
-    assert_eq!((counted.requests, counted.prompt_tokens), (served.requests, served.tokens.prompt));
+    assert_eq!((counted.attempts, counted.successes, counted.failures), (4, 2, 2), "two batches on two keys");
+    assert_eq!((counted.attempts, counted.prompt_tokens), (served.requests, served.tokens.prompt));
     assert_eq!(counted.prompt_tokens, 2 * 2 * 100);
 }

@@ -148,7 +148,7 @@ pub async fn keys_are_tried_now(world: &World) {
     // What was said holds, here and elsewhere, and each call is counted.
     let states = list(world, &pool, "").await.states;
     assert_eq!(states[&KeyState::Healthy], 1);
-    assert_eq!(world.pool_stats(&pool).await.total.requests, 7);
+    assert_eq!(world.pool_stats(&pool).await.total.attempts, 7);
     assert_eq!(world.gemini.counts().total().requests, 7);
     // Quotas rest for the model that was asked.
     let mut asked = prompt("hello");
@@ -251,7 +251,7 @@ pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {
     assert_eq!(verdicts, [KeyVerdict::Valid, KeyVerdict::Suspended, KeyVerdict::Malformed]);
     assert_eq!(report.results[0].model.as_deref(), Some(MODEL), "only what the pool may use");
     assert_eq!(list(world, &pool, "").await.total, 0);
-    assert_eq!(world.pool_stats(&pool).await.total.requests, 0);
+    assert_eq!(world.pool_stats(&pool).await.total.attempts, 0);
 }
 
 pub async fn a_check_that_makes_no_sense_is_refused(world: &World) {

@@ -35,6 +35,7 @@ mod page;
 mod pass_through;
 mod pools;
 mod privacy;
+mod requests;
 mod retries;
 mod sessions;
 mod state;
@@ -203,6 +204,12 @@ mod suite {
             a_report_writes_at_most_two_rows
             models_that_callers_think_up_are_counted_as_one
             others_hear_of_a_change_without_another_request;
+        requests:
+            an_outage_is_as_loud_as_its_requests
+            every_request_is_counted_once_however_it_ends
+            streams_are_counted_as_they_end
+            a_pool_that_cannot_serve_fails_its_requests
+            models_that_clients_make_up_are_counted_as_one;
         state:
             a_healthy_service_says_so
             a_restart_keeps_everything;

@@ -33,7 +33,7 @@ pub async fn a_pool_s_models_are_listed_and_shown(world: &World) {
     let unknown = get(world, &pool, "/v1/models/gemini-0").await;
     unknown.openai_error(404, Some("model_not_found"));
     // Looking at models costs no quota and is not counted.
-    assert_eq!(world.pool_stats(&pool).await.total.requests, 0);
+    assert_eq!(world.pool_stats(&pool).await.total.attempts, 0);
 }
 
 pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {

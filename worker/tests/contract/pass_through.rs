@@ -276,13 +276,13 @@ pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {
     }
     assert_eq!(post(world, &pool, GENERATE, &json!({})).await.status, 400);
     let stats: PoolStats = eventually("eight attempts", async || {
-        Some(world.pool_stats(&pool).await).filter(|stats| stats.total.requests >= 8)
+        Some(world.pool_stats(&pool).await).filter(|stats| stats.total.attempts >= 8)
     })
     .await;
-    let counted = Counters { requests: 8, successes: 6, failures: 2, ..Counters::default() };
+    let counted = Counters { attempts: 8, successes: 6, failures: 2, ..Counters::default() };
     assert_eq!(stats.total, counted);
     let mut models: Vec<_> =
-        stats.models.iter().map(|row| (row.model.as_str(), row.counters.requests)).collect();
+        stats.models.iter().map(|row| (row.model.as_str(), row.counters.attempts)).collect();
     models.sort_unstable();
     assert_eq!(models, [(MODEL, 5), (EMBEDDING_MODEL, 3)]);
     let gemini = world.gemini.counts().total();
@@ -319,8 +319,8 @@ pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
     eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
     // It was counted when its headers came.
     let total = eventually("the attempt", async || {
-        Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+        Some(world.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
     })
     .await;
-    assert_eq!((total.requests, total.successes, total.failures), (1, 1, 0));
+    assert_eq!((total.attempts, total.successes, total.failures), (1, 1, 0));
 }

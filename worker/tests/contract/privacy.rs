@@ -80,7 +80,7 @@ pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
         assert!(!answer.headers.values().any(|value| holds(value.to_str().unwrap())));
     }
     // Its reports have reached the ledger with this.
-    assert!(world.pool_stats(&pool).await.total.requests >= 10);
+    assert!(world.pool_stats(&pool).await.total.attempts >= 10);
 
     world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
     world.post("/master/rotate", &json!({})).await.json::<MasterKeyRotation>(200);

@@ -42,7 +42,7 @@ pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
         refused_once(&world.tally("bad"), status);
         assert_eq!((world.tally("good").requests, world.tally("good").ok), (1, 1));
         let total = world.pool_stats(&pool).await.total;
-        assert_eq!((total.requests, total.successes, total.failures), (2, 1, 1), "{behaviour:?}");
+        assert_eq!((total.attempts, total.successes, total.failures), (2, 1, 1), "{behaviour:?}");
     }
 }
 

@@ -87,10 +87,10 @@ pub async fn an_answer_that_breaks_off_ends_in_an_error(world: &World) {
         assert!(error["error"]["message"].is_string() && error["error"]["code"].is_string(), "{error}");
         assert_eq!(world.tally("good").requests, 0, "{behaviour:?}");
         let counted = eventually("the failure", async || {
-            Some(world.pool_stats(&pool).await.total).filter(|total| total.requests > 0)
+            Some(world.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
         })
         .await;
-        assert_eq!((counted.requests, counted.failures), (1, 1), "{behaviour:?}");
+        assert_eq!((counted.attempts, counted.failures), (1, 1), "{behaviour:?}");
     }
 }
 
@@ -135,10 +135,10 @@ async fn leave(world: &World, pool: &Pool) {
     drop(events);
     eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
     let counted = eventually("the attempt that was left", async || {
-        Some(world.pool_stats(pool).await.total).filter(|total| total.requests > 0)
+        Some(world.pool_stats(pool).await.total).filter(|total| total.attempts > 0)
     })
     .await;
-    assert_eq!((counted.requests, counted.successes, counted.failures), (1, 0, 1));
+    assert_eq!((counted.attempts, counted.successes, counted.failures), (1, 0, 1));
 }
 
 pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {

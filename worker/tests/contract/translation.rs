@@ -84,5 +84,5 @@ pub async fn several_choices_come_of_several_calls(world: &World) {
     }
     assert_eq!(texts, ["You said: hello"; 3]);
     assert_eq!(world.tally("one").requests + world.tally("two").requests, 6);
-    assert_eq!(world.pool_stats(&pool).await.total.requests, 6);
+    assert_eq!(world.pool_stats(&pool).await.total.attempts, 6);
 }

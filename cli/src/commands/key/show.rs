@@ -79,7 +79,7 @@ fn details(key: &Key, served: Option<&KeyStats>, view: &View) -> Table {
         ("weight", key.weight.get().to_string().into()),
         ("project", key.project.clone().into()),
         ("limits", limits_text(&key.limits).into()),
-        ("requests", view.count(counters.requests).into()),
+        ("attempts", view.count(counters.attempts).into()),
         ("failed", view.count(counters.failures).into()),
         (
             "last used",

@@ -35,7 +35,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         let id = pool.id.as_str();
         let client_keys = client.client_keys(id).await?.client_keys.len();
         let number = |count: u64| count.try_into().unwrap_or(usize::MAX);
-        let requests = client.pool_stats(id, &[]).await?.total.requests;
+        let requests = client.pool_stats(id, &[]).await?.requests.total;
         let loss = format!(
             "{}, {}, {} so far",
             counted(number(pool.keys), "key"),

@@ -121,7 +121,7 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
     };
     let total =
         |of: fn(&pool_shared::Counters) -> u64| recents.iter().map(|recent| of(&recent.stats.total)).sum();
-    let (failures, requests) = (total(|counters| counters.failures), total(|counters| counters.requests));
+    let (failures, requests) = (total(|counters| counters.failures), total(|counters| counters.attempts));
     if requests > 0 {
         let tone = if failures > 0 { Tone::Bad } else { Tone::Plain };
         parts.push(("errors", percent(ratio(failures, requests)), tone));

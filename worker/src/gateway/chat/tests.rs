@@ -58,7 +58,7 @@ impl World {
     async fn counts(&self, calls: u64, successes: u64) {
         assert_eq!(self.sent().len() as u64, calls);
         let total = self.stats().await.total;
-        assert_eq!((total.requests, total.successes, total.failures), (calls, successes, calls - successes));
+        assert_eq!((total.attempts, total.successes, total.failures), (calls, successes, calls - successes));
         let now = crate::host::Clock::now(&*self.host.parts.clock);
         let learnt = lock(&self.service.runtimes).of(&self.pool.pool.id, now).take_learnt(now);
         assert!(
@@ -227,7 +227,7 @@ async fn several_choices_are_several_calls_each_with_its_own_retries() {
         (&json!(9), &json!(6))
     );
     let total = world.stats().await.total;
-    assert_eq!((total.requests, total.successes, world.sent().len()), (5, 3, 5));
+    assert_eq!((total.attempts, total.successes, world.sent().len()), (5, 3, 5));
     assert_eq!((total.prompt_tokens, total.completion_tokens), (9, 6));
 }
 

@@ -1,5 +1,5 @@
-//! How many attempts the ledger is owed, in a file: what a process that was killed could not report any more, the next
-//! one counts as lost. The file holds an upper bound, see [`Owed`].
+//! How many attempts and requests the ledger is owed, in a file: what a process that was killed could not report any more,
+//! the next one counts as lost. The file holds upper bounds, see [`Owed`].
 //!
 //! The system keeps what a killed process wrote. After a power cut the number is as old as what reached the disk.
 
@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::folder::open_private;
-use crate::ledger::Owed;
+use crate::ledger::{Counted, Owed};
 
 const NAME: &str = "unreported";
 
@@ -19,13 +19,16 @@ pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
     let mut file = open_private(&path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let before = text.trim().parse().unwrap_or_default();
+    let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    let before = Counted { attempts: next(), requests: next() };
     Ok(Owed::new(before, move |bound| keep(&file, bound)))
 }
 
-fn keep(file: &File, bound: u64) {
+fn keep(file: &File, bound: Counted) {
+    let Counted { attempts, requests } = bound;
     // Always as long, so that no old digit is left behind. A disk that takes nothing fails the store too, which tells.
-    let _ = write_at_start(file, format!("{bound:020}\n").as_bytes());
+    let _ = write_at_start(file, format!("{attempts:020} {requests:020}\n").as_bytes());
 }
 
 #[cfg(unix)]
@@ -46,18 +49,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_outlives_whoever_wrote_it() {
+    fn the_numbers_outlive_whoever_wrote_them() {
         let folder = tempfile::tempdir().unwrap();
+        let counted = |attempts, requests| Counted { attempts, requests };
         let owed = open(folder.path()).unwrap();
-        assert_eq!(owed.number(), 0);
+        assert_eq!(owed.number(), counted(0, 0));
         (0..12).for_each(|_| owed.begin());
-        owed.settle(3);
+        (0..20).for_each(|_| owed.begin_request());
+        owed.settle(counted(3, 0));
         drop(owed);
         let owed = open(folder.path()).unwrap();
-        assert_eq!(owed.number(), 10, "9, and an eighth of it");
-        owed.settle(20);
-        assert_eq!(open(folder.path()).unwrap().number(), 0);
+        assert_eq!(owed.number(), counted(10, 21), "9 and 20, and at most an eighth of it");
+        owed.settle(counted(20, 30));
+        assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0));
+        std::fs::write(folder.path().join(NAME), "00000000000000000007\n").unwrap();
+        assert_eq!(open(folder.path()).unwrap().number(), counted(7, 0), "as an earlier version wrote it");
         std::fs::write(folder.path().join(NAME), "cut").unwrap();
-        assert_eq!(open(folder.path()).unwrap().number(), 0);
+        assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0));
     }
 }

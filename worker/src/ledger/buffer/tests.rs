@@ -29,6 +29,22 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
 
+fn request(attempts: u32) -> Request {
+    Request {
+        pool: PoolId::new("pool-1"),
+        client_key: None,
+        model: "m".to_owned(),
+        outcome: pool_shared::RequestOutcome::Ok,
+        began: at(90),
+        took: Duration::from_secs(1),
+        attempts,
+    }
+}
+
+fn counted(attempts: u64, requests: u64) -> Counted {
+    Counted { attempts, requests }
+}
+
 fn event(key: &str) -> Event {
     Event {
         at: at(1),
@@ -49,15 +65,30 @@ fn attempts_of_one_minute_key_model_and_outcome_travel_as_one_cell() {
     buffer.add(&Attempt { outcome: AttemptOutcome::Key, ..attempt("key-1") });
     buffer.add(&Attempt { began: at(120), ..attempt("key-1") });
     let report = buffer.take(at(0)).unwrap();
-    let cells: Vec<_> = report.counts[&PoolId::new("pool-1")].iter().collect();
-    let seen: Vec<_> = cells.iter().map(|(id, tally)| (id.start, id.outcome, tally.requests)).collect();
+    let cells: Vec<_> = (&report.counts[&PoolId::new("pool-1")].attempts).into_iter().collect();
+    let seen: Vec<_> = cells.iter().map(|(id, tally)| (id.start, id.outcome, tally.attempts)).collect();
     let (ok, key) = (AttemptOutcome::Ok, AttemptOutcome::Key);
     assert_eq!(seen, [(60, ok, 2), (60, key, 1), (60, ok, 1), (120, ok, 1)]);
     assert_eq!(cells[0].1.total.count(), 2);
     assert_eq!(cells[1].1.total.count(), 0, "only what was delivered is timed");
-    assert_eq!(buffer.confirm(1, 0), 5);
-    assert_eq!(buffer.confirm(1, 0), 0, "once");
+    assert_eq!(buffer.confirm(1, 0), counted(5, 0));
+    assert_eq!(buffer.confirm(1, 0), counted(0, 0), "once");
     assert!(buffer.is_empty());
+}
+
+#[test]
+fn requests_travel_beside_attempts_and_dozens_of_attempts_are_counted_as_nine() {
+    let mut buffer = buffer_with(&["key-1"]);
+    for attempts in [0, 1, 1, 9, 40] {
+        buffer.add_request(request(attempts));
+    }
+    let report = buffer.take(at(0)).unwrap();
+    assert_eq!(report.counted(), counted(1, 5));
+    let requests = &report.counts[&PoolId::new("pool-1")].requests;
+    let cells: Vec<_> = requests.into_iter().collect();
+    assert_eq!((cells.len(), cells[0].0.start, cells[0].1.total.count()), (1, 60, 5));
+    assert_eq!(cells[0].1.by_attempts, BTreeMap::from([(0, 1), (1, 2), (9, 2)]));
+    assert_eq!(buffer.confirm(1, 0), counted(1, 5));
 }
 
 #[test]
@@ -84,23 +115,25 @@ fn a_report_whose_sender_vanished_is_taken_again() {
 #[test]
 fn what_is_given_up_is_counted_and_told() {
     let mut buffer = buffer_with(&["key-1", "key-2"]);
+    buffer.add_request(request(0));
     buffer.add_moved(PoolId::new("pool-1"));
     buffer.take(at(0)).unwrap();
     buffer.failed(1, at(0));
-    assert_eq!(buffer.waiting(), 2);
+    assert_eq!(buffer.waiting(), counted(2, 1));
     let report = buffer.take(at(25)).unwrap();
-    assert_eq!((report.sequence, report.lost, report.counts.len()), (2, 2, 0));
-    assert_eq!((report.moved.len(), buffer.given_up(), buffer.waiting()), (1, 2, 0));
-    assert_eq!(buffer.confirm(2, 0), 2, "what is counted as lost is settled");
+    assert_eq!((report.sequence, report.lost(), report.counts.len()), (2, counted(2, 1), 0));
+    assert_eq!((report.moved.len(), buffer.given_up(), buffer.waiting()), (1, counted(2, 1), counted(0, 0)));
+    assert_eq!(buffer.confirm(2, 0), counted(2, 1), "what is counted as lost is settled");
 }
 
 #[test]
 fn what_a_process_before_lost_is_told() {
     let mut buffer = buffer_with(&["key-1"]);
-    buffer.add_lost(7);
+    buffer.add_lost(counted(7, 5));
     let report = buffer.take(at(0)).unwrap();
-    assert_eq!((report.lost, report.requests(), buffer.given_up()), (7, 1, 7));
-    assert_eq!(buffer.confirm(1, 0), 8);
+    assert_eq!((report.lost(), report.counted()), (counted(7, 5), counted(1, 0)));
+    assert_eq!(buffer.given_up(), counted(7, 5));
+    assert_eq!(buffer.confirm(1, 0), counted(8, 5));
 }
 
 #[test]
@@ -110,7 +143,8 @@ fn many_cells_travel_in_several_reports() {
         let pool = PoolId::new(if key % 2 == 0 { "even" } else { "odd" });
         buffer.add(&Attempt { pool, ..attempt(&format!("key-{key}")) });
     }
-    let sent: Vec<_> = std::iter::from_fn(|| buffer.take(at(0))).map(|report| report.requests()).collect();
+    let sent: Vec<_> =
+        std::iter::from_fn(|| buffer.take(at(0))).map(|report| report.counted().attempts).collect();
     assert_eq!(sent, [MOST_CELLS as u64, 10]);
 }
 

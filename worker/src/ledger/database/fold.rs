@@ -83,7 +83,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             vec![own, Statement::new(FORGET_SHARED, [path_of(pool)])]
         } else {
             tail.cells.clear();
-            tail.state.lost = 0;
+            tail.state.forget_lost();
             vec![Statement::new("DELETE FROM ledger_pages", [])]
         };
         // From here on memory and database differ until the write is through, or memory is dropped.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use pool_shared::PoolId;
 
 use super::super::shard::hash;
-use super::super::{CellId, Cells, LedgerError, Level, Tally};
+use super::super::{Cells, LedgerError, Level};
 use super::{LedgerSql, read};
 use crate::sql::{SqlValue, Statement};
 
@@ -125,21 +125,23 @@ fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], 
         return;
     }
     let mut incoming: BTreeMap<i64, usize> = BTreeMap::new();
-    for (cell, _) in cells.values().flat_map(Cells::iter) {
-        *incoming.entry(id.level.slot(cell.start)).or_default() += CELL_SIZE;
+    for start in cells.values().flat_map(Cells::starts) {
+        *incoming.entry(id.level.slot(start)).or_default() += CELL_SIZE;
     }
     for (pool, cells) in cells {
-        for (cell, tally) in cells {
-            let slot = id.level.slot(cell.start);
+        let part_of = |start, key: Option<&str>| {
+            let slot = id.level.slot(start);
             let range = parts_of(slot);
             let present: usize =
                 sizes.iter().filter(|(part, _)| range.contains(part)).map(|(_, size)| size).sum();
             let size = present + incoming.get(&slot).copied().unwrap_or_default();
             let count = (1 + size / S::PART).min(usize::try_from(MOST_PARTS).unwrap_or(1)) as u64;
-            let which = if id.is_shared() { hash(&pool) } else { hash(&cell.key) } % count;
-            let part = range.start() + i64::try_from(which).unwrap_or_default();
+            let which = if id.is_shared() { hash(&pool) } else { hash(&key) } % count;
+            range.start() + i64::try_from(which).unwrap_or_default()
+        };
+        for (part, cells) in cells.share_out(part_of) {
             let row = parts.entry(PartId { part, ..id.clone() }).or_default();
-            row.entry(pool.clone()).or_default().add(cell, &tally);
+            row.entry(pool.clone()).or_default().merge(cells);
         }
     }
 }
@@ -158,34 +160,7 @@ pub(super) fn path_of(pool: &PoolId) -> SqlValue {
 
 /// Cells by minute as cells of a level, page by page.
 fn pages(level: Level, cells: &Cells) -> BTreeMap<i64, Cells> {
-    let mut pages: BTreeMap<i64, Cells> = BTreeMap::new();
-    for (id, tally) in at_level(level, cells) {
-        pages.entry(level.page(id.start)).or_default().add(id, &tally);
-    }
-    pages
-}
-
-/// Cells by minute as cells of a level. Beyond minutes, durations are kept for all keys together: for
-/// thousands of keys they would take most of the room.
-pub(super) fn at_level(level: Level, cells: &Cells) -> Cells {
-    if level == Level::Minute {
-        return cells.clone();
-    }
-    let mut coarse = Cells::default();
-    for (id, tally) in cells.iter() {
-        let start = level.bucket(id.start);
-        if tally.first_byte.count() + tally.total.count() > 0 {
-            let durations = Tally {
-                first_byte: tally.first_byte.clone(),
-                total: tally.total.clone(),
-                ..Tally::default()
-            };
-            coarse.add(CellId { start, key: None, ..id.clone() }, &durations);
-        }
-        let counts = Tally { first_byte: <_>::default(), total: <_>::default(), ..tally.clone() };
-        coarse.add(CellId { start, ..id.clone() }, &counts);
-    }
-    coarse
+    cells.at_level(level).share_out(|start, _| level.page(start))
 }
 
 /// A time or number that is never negative.

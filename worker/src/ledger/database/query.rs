@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
-use pool_shared::{PoolId, Rates, StatsWindow};
+use pool_shared::{PoolId, Rates, RequestRates, StatsWindow};
 
-use super::super::{CellId, Cells, LedgerError, LedgerReply, Level, PoolActivity, Summary, Tally};
-use super::pages::{PoolCells, SHARED, at_level, integer, parts_of, path_of};
+use super::super::{Cells, LedgerError, LedgerReply, Level, PoolActivity, RequestTally, Summary, Tally};
+use super::pages::{PoolCells, SHARED, integer, parts_of, path_of};
 use super::{LedgerDatabase, LedgerSql, unreadable};
 use crate::sql::{SqlValue, Statement};
 
@@ -39,12 +39,23 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         let mut pools: BTreeMap<PoolId, Summary> = BTreeMap::new();
         for (pool, cells) in self.window(Level::Total, 0, 1, None)? {
             let summary = pools.entry(pool).or_default();
-            for (id, tally) in cells.iter() {
+            for (id, tally) in &cells.attempts {
                 summary.count(id.outcome, tally);
             }
+            for (id, tally) in &cells.requests {
+                summary.requests().count(id.outcome, tally);
+            }
         }
-        self.rates(None, now, |pool, _, rates| pools.entry(pool.clone()).or_default().rate(rates))?;
-        Ok(LedgerReply::Pools { pools: pools.into_iter().collect(), lost: self.tail()?.state.lost })
+        self.rates(None, now, |pool, cells, span| {
+            let summary = pools.entry(pool.clone()).or_default();
+            for (_, tally) in &cells.attempts {
+                summary.rate(&span.rates(tally));
+            }
+            for (_, tally) in &cells.requests {
+                summary.requests().rate(&span.request_rates(tally));
+            }
+        })?;
+        Ok(LedgerReply::Pools { pools: pools.into_iter().collect(), lost: self.tail()?.state.lost() })
     }
 
     pub(super) fn pool(
@@ -58,14 +69,11 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         });
         let mut activity = PoolActivity::default();
         for (_, cells) in self.window(level, since, until, Some(pool))? {
-            for (id, tally) in cells.iter() {
-                activity.count(id, tally);
-                if window.is_some() {
-                    activity.series.entry(id.start).or_default().count(id.outcome, tally);
-                }
-            }
+            activity.count(&cells, window.is_some());
         }
-        self.rates(Some(pool), now, |_, id, rates| activity.rate(id, rates))?;
+        self.rates(Some(pool), now, |_, cells, span| {
+            activity.rate(cells, |tally| span.rates(tally), |tally| span.request_rates(tally));
+        })?;
         Ok(activity)
     }
 
@@ -79,37 +87,24 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(LedgerReply::Events { events, last })
     }
 
-    /// Adds up what goes through now, and today.
+    /// Gives the cells of the current minute, of the one before it, and of today.
     fn rates(
         &mut self,
         pool: Option<&PoolId>,
         now: Timestamp,
-        mut add: impl FnMut(&PoolId, &CellId, &Rates),
+        mut add: impl FnMut(&PoolId, &Cells, Span),
     ) -> Result<(), LedgerError> {
         let now = now.as_second();
         let minute = Level::Minute.bucket(now);
-        let mut each = |cells: Vec<(PoolId, Cells)>, rates: fn(&Tally) -> Rates| {
-            for (pool, cells) in cells {
-                for (id, tally) in cells.iter() {
-                    add(&pool, id, &rates(tally));
-                }
+        for (span, level, start) in [
+            (Span::ThisMinute, Level::Minute, minute),
+            (Span::LastMinute, Level::Minute, minute - 60),
+            (Span::Today, Level::Day, Level::Day.bucket(now)),
+        ] {
+            for (pool, cells) in self.bucket(level, start, pool)? {
+                add(&pool, &cells, span);
             }
-        };
-        each(self.bucket(Level::Minute, minute, pool)?, |tally| Rates {
-            rpm_now: tally.requests,
-            tpm_now: tally.prompt_tokens,
-            ..Rates::default()
-        });
-        each(self.bucket(Level::Minute, minute - 60, pool)?, |tally| Rates {
-            rpm: tally.requests,
-            tpm: tally.prompt_tokens,
-            ..Rates::default()
-        });
-        each(self.bucket(Level::Day, Level::Day.bucket(now), pool)?, |tally| Rates {
-            rpd: tally.requests,
-            tpd: tally.prompt_tokens,
-            ..Rates::default()
-        });
+        }
         Ok(())
     }
 
@@ -158,7 +153,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         let outcomes = self.sql.run(statements)?;
         let mut found = Vec::new();
         let mut take = |pool: PoolId, cells: Cells| {
-            found.push((pool, cells.into_iter().filter(|(id, _)| wanted(id.start)).collect()));
+            found.push((pool, cells.filtered(&wanted)));
         };
         let [owners, bodies, shares @ ..] = outcomes.as_slice() else { return Ok(Vec::new()) };
         for (owner, body) in owners.read::<PoolId>().map_err(unreadable)?.into_iter().zip(&bodies.rows) {
@@ -179,9 +174,36 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         }
         let log = self.tail()?.cells.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
         for (pool, cells) in log {
-            let cells = at_level(level, cells).into_iter().filter(|(id, _)| wanted(id.start));
-            found.push((pool.clone(), cells.collect()));
+            found.push((pool.clone(), cells.at_level(level).filtered(&wanted)));
         }
         Ok(found)
+    }
+}
+
+/// What a rate is of.
+#[derive(Clone, Copy)]
+enum Span {
+    ThisMinute,
+    LastMinute,
+    Today,
+}
+
+impl Span {
+    fn rates(self, tally: &Tally) -> Rates {
+        let (attempts, tokens) = (tally.attempts, tally.prompt_tokens);
+        match self {
+            Self::ThisMinute => Rates { rpm_now: attempts, tpm_now: tokens, ..Rates::default() },
+            Self::LastMinute => Rates { rpm: attempts, tpm: tokens, ..Rates::default() },
+            Self::Today => Rates { rpd: attempts, tpd: tokens, ..Rates::default() },
+        }
+    }
+
+    fn request_rates(self, tally: &RequestTally) -> RequestRates {
+        let requests = tally.requests();
+        match self {
+            Self::ThisMinute => RequestRates { rpm_now: requests, ..RequestRates::default() },
+            Self::LastMinute => RequestRates { rpm: requests, ..RequestRates::default() },
+            Self::Today => RequestRates { rpd: requests, ..RequestRates::default() },
+        }
     }
 }

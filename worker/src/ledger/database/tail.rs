@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use pool_shared::{Event, PoolId};
 use serde::{Deserialize, Serialize};
 
-use super::super::{AppliedSequences, Cells, LearntRecord, LedgerError, News, Report, WriterId};
+use super::super::{AppliedSequences, Cells, Counted, LearntRecord, LedgerError, News, Report, WriterId};
 use super::{LedgerSql, unreadable};
 use crate::sql::Statement;
 
@@ -43,11 +43,25 @@ pub(super) struct State {
     /// Who sent what.
     writers: BTreeMap<WriterId, Writer>,
     /// Attempts that were given up.
-    pub lost: u64,
+    lost: u64,
+    /// Requests that were given up.
+    lost_requests: u64,
     /// Pools whose configuration was changed, by which line and when.
     moved: BTreeMap<PoolId, Told>,
     /// The number of the last event ever.
     last_event: u64,
+}
+
+impl State {
+    /// What was given up.
+    pub(super) const fn lost(&self) -> Counted {
+        Counted { attempts: self.lost, requests: self.lost_requests }
+    }
+
+    /// Forgets what was given up.
+    pub(super) const fn forget_lost(&mut self) {
+        (self.lost, self.lost_requests) = (0, 0);
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,6 +169,7 @@ impl Tail {
             }
         }
         self.state.lost += report.lost;
+        self.state.lost_requests += report.lost_requests;
         self.take_in_learnt(&report.learnt, &report.writer);
         for pool in &report.moved {
             let told = Told { position: self.state.position, writer: report.writer.clone(), at };

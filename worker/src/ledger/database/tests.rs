@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_shared::{AttemptOutcome, Event, KeyId, PoolId, Rates, StatsStep, StatsWindow};
+use pool_shared::{
+    AttemptOutcome, ClientKeyId, Event, KeyId, PoolId, Rates, RequestOutcome, RequestRates, StatsStep,
+    StatsWindow,
+};
 use serde_json::value::RawValue;
 
 use super::{LedgerDatabase, LedgerSql};
 use crate::host::native::Sqlite;
 use crate::ledger::{
-    Attempt, LearntRecord, LedgerReply, LedgerRequest, Level, News, Opaque, PoolActivity, Report,
-    ReportBuffer, WriterId,
+    Attempt, Counted, LearntRecord, LedgerReply, LedgerRequest, Level, News, Opaque, PoolActivity, Report,
+    ReportBuffer, Request, WriterId,
 };
 use crate::sql::{Outcome, SqlError, Statement};
 
@@ -107,21 +110,34 @@ impl World {
         }
     }
 
-    fn requests(&mut self, name: &str) -> u64 {
-        self.activity(name, None).total.counters().requests
+    /// Both kinds of counts. Every attempt of these tests but those of a test of its own goes with a request.
+    fn counted(&mut self, name: &str) -> Counted {
+        let total = self.activity(name, None).total;
+        Counted { attempts: total.counters().attempts, requests: total.request_stats().total }
     }
 
-    /// Attempts in the last so many hours, seen by a step.
-    fn recent(&mut self, name: &str, step: StatsStep, hours: u64) -> u64 {
+    /// As [`Self::counted`], where both are the same.
+    fn both(&mut self, name: &str) -> u64 {
+        let counted = self.counted(name);
+        assert_eq!(counted.attempts, counted.requests);
+        counted.attempts
+    }
+
+    /// What was counted in the last so many hours, seen by a step.
+    fn recent(&mut self, name: &str, step: StatsStep, hours: u64) -> Counted {
         let since = self.now - Duration::from_hours(hours);
         let window = StatsWindow { since, until: self.now + Duration::from_hours(25), step };
         let activity = self.activity(name, Some(window));
-        let series: u64 = activity.series.values().map(|point| point.counters().requests).sum();
-        assert_eq!(series, activity.total.counters().requests);
+        let of_point = |point: &crate::ledger::Summary| Counted {
+            attempts: point.counters().attempts,
+            requests: point.request_stats().total,
+        };
+        let series = activity.series.values().map(of_point).sum();
+        assert_eq!(series, of_point(&activity.total));
         series
     }
 
-    fn lost(&mut self) -> u64 {
+    fn lost(&mut self) -> Counted {
         match self.ask(&LedgerRequest::Pools) {
             LedgerReply::Pools { lost, .. } => lost,
             other => panic!("{other:?}"),
@@ -176,6 +192,28 @@ fn attempt(name: &str, key: &str, began: Timestamp) -> Attempt {
     }
 }
 
+fn request(name: &str, client_key: &str, began: Timestamp) -> Request {
+    Request {
+        pool: pool(name),
+        client_key: Some(ClientKeyId::new(client_key)),
+        model: "gemini-3.5-flash".to_owned(),
+        outcome: RequestOutcome::Ok,
+        began,
+        took: Duration::from_secs(3),
+        attempts: 1,
+    }
+}
+
+/// An attempt, and the request that it was made for.
+fn add(buffer: &mut ReportBuffer, name: &str, key: &str, began: Timestamp) {
+    buffer.add(&attempt(name, key, began));
+    buffer.add_request(request(name, &format!("ck-{key}"), began));
+}
+
+fn both(count: u64) -> Counted {
+    Counted { attempts: count, requests: count }
+}
+
 fn event(message: &str) -> Event {
     Event {
         at: at("2026-11-23T12:00:00Z"),
@@ -204,6 +242,10 @@ fn folding_changes_no_answer() {
             buffer.add(&attempt("a", &format!("key-{key}"), world.now));
             let refused = Attempt { outcome: AttemptOutcome::Quota, ..attempt("a", "key-1", world.now) };
             buffer.add(&refused);
+            let client_key = format!("ck-{}", key % 500);
+            buffer.add_request(Request { attempts: 2, ..request("a", &client_key, world.now) });
+            let outcome = RequestOutcome::ServerError;
+            buffer.add_request(Request { outcome, attempts: 0, ..request("a", "ck-1", world.now) });
         }
         world.send(&mut buffer);
         let window = |step| Some(StatsWindow { since: at("2026-11-22T00:00:00Z"), until: world.now, step });
@@ -213,8 +255,8 @@ fn folding_changes_no_answer() {
         assert_eq!(windows.map(|window| world.activity("a", window)), before);
         world.restart();
         assert_eq!(windows.map(|window| world.activity("a", window)), before);
-        assert_eq!(before[0].total.counters().requests, (round + 1) * 5_000);
-        assert_eq!(before[0].keys.len(), 2_500);
+        assert_eq!(world.both("a"), (round + 1) * 5_000);
+        assert_eq!((before[0].keys.len(), before[0].client_keys.len()), (2_500, 500));
         world.now += Duration::from_secs(70);
     }
     let parts = Statement::new("SELECT json_quote(max(length(body))) AS row FROM ledger_pages", []);
@@ -228,8 +270,11 @@ fn latencies_and_rates_are_shown() {
     let mut buffer = buffer(1);
     let minute = Duration::from_mins(1);
     for ago in [Duration::ZERO, minute, minute, 2 * minute, Duration::from_hours(5)] {
-        buffer.add(&attempt("a", "k", world.now - ago));
+        add(&mut buffer, "a", "k", world.now - ago);
     }
+    // Only what succeeded is timed.
+    let refused = RequestOutcome::QuotaExhausted;
+    buffer.add_request(Request { outcome: refused, attempts: 0, ..request("a", "ck-k", world.now) });
     world.send(&mut buffer);
     let activity = world.activity("a", None);
     let shown = activity.total.activity();
@@ -241,9 +286,21 @@ fn latencies_and_rates_are_shown() {
     assert_eq!((first.count, total.count), (5, 5));
     assert!((first.p50_ms - 200.0).abs() <= 10.0 && (total.p99_ms - 2_000.0).abs() <= 100.0);
     assert_eq!(activity.total.last_used(), Some(world.now));
+    let requests = activity.total.request_stats();
+    let outcomes = BTreeMap::from([(RequestOutcome::Ok, 5), (refused, 1)]);
+    assert_eq!((requests.total, requests.succeeded, requests.failed), (6, 5, 1));
+    assert_eq!((requests.outcomes.clone(), requests.attempts), (outcomes, BTreeMap::from([(0, 1), (1, 5)])));
+    assert_eq!(requests.rates, RequestRates { rpm: 2, rpm_now: 2, rpd: 5 });
+    let took = requests.latency.unwrap();
+    assert!(took.count == 5 && (took.p50_ms - 3_000.0).abs() <= 150.0, "{took:?}");
+    let of_client_key = activity.client_keys[&ClientKeyId::new("ck-k")].stats();
+    assert_eq!((of_client_key.outcomes, of_client_key.rates), (requests.outcomes, requests.rates));
+    assert_eq!(of_client_key.latency, None, "beyond minutes it is kept for all together");
+    assert_eq!(activity.models["gemini-3.5-flash"].request_stats().total, 6);
     let window = StatsWindow { since: world.now - 3 * minute, until: world.now, step: StatsStep::Minute };
     let recent = world.activity("a", Some(window));
     assert_eq!(recent.keys[&KeyId::new("k")].activity().latency.total.unwrap().count, 3);
+    assert_eq!(recent.client_keys[&ClientKeyId::new("ck-k")].stats().latency.unwrap().count, 3);
 }
 
 #[test]
@@ -257,14 +314,17 @@ fn days_turn_in_california_on_both_changes_of_the_clock() {
         world.now = midnights[2];
         let mut buffer = buffer(1);
         for hour in 0..47 + u64::from(hours[1] == 25) * 2 {
-            buffer.add(&attempt("a", "k", midnights[0] + Duration::from_hours(hour)));
+            add(&mut buffer, "a", "k", midnights[0] + Duration::from_hours(hour));
         }
         world.send(&mut buffer);
         let window = StatsWindow { since: midnights[0], until: midnights[2], step: StatsStep::Day };
         for _ in 0..2 {
             let series = world.activity("a", Some(window)).series;
-            let seen: Vec<_> =
-                series.iter().map(|(start, point)| (*start, point.counters().requests)).collect();
+            let of_point = |(start, point): (&i64, &crate::ledger::Summary)| {
+                assert_eq!(point.request_stats().total, point.counters().attempts);
+                (*start, point.counters().attempts)
+            };
+            let seen: Vec<_> = series.iter().map(of_point).collect();
             let expected = [(midnights[0].as_second(), hours[0]), (midnights[1].as_second(), hours[1])];
             assert_eq!(seen, expected);
             world.fold();
@@ -278,7 +338,7 @@ fn counts_are_kept_as_long_as_promised_and_deleted_after() {
     let mut early = buffer(1);
     // Enough of them for rows of its own; those that pools share expire as all rows do.
     for key in 0..17 {
-        early.add(&attempt("a", &format!("k{key}"), world.now));
+        add(&mut early, "a", &format!("k{key}"), world.now);
     }
     world.send(&mut early);
     let steps = [StatsStep::Minute, StatsStep::Hour, StatsStep::Day];
@@ -286,22 +346,22 @@ fn counts_are_kept_as_long_as_promised_and_deleted_after() {
     let mut pages_at = |hours: u64| {
         world.now = began + Duration::from_hours(hours);
         let mut later = buffer(2 + hours);
-        later.add(&attempt("b", "k", world.now));
+        add(&mut later, "b", "k", world.now);
         world.send(&mut later);
         world.fold();
         let query = "SELECT json_quote(level) AS row FROM ledger_pages WHERE pool = 'a' ORDER BY level";
         let levels: Vec<u64> =
             world.sql.sqlite.run(vec![Statement::new(query, [])]).unwrap()[0].read().unwrap();
-        assert_eq!(world.requests("a"), 17);
+        assert_eq!(world.both("a"), 17);
         (levels, steps.map(|step| world.recent("a", step, hours + 25)))
     };
     let [total, minute, hour, day] = Level::ALL.map(Level::number);
-    assert_eq!(pages_at(26), (vec![total, minute, hour, day], [17, 17, 17]));
-    assert_eq!(pages_at(28), (vec![total, hour, day], [0, 17, 17]));
-    assert_eq!(pages_at(35 * 24), (vec![total, hour, day], [0, 17, 17]));
-    assert_eq!(pages_at(37 * 24), (vec![total, day], [0, 0, 17]));
-    assert_eq!(pages_at(400 * 24), (vec![total, day], [0, 0, 17]));
-    assert_eq!(pages_at(433 * 24), (vec![total], [0, 0, 0]));
+    assert_eq!(pages_at(26), (vec![total, minute, hour, day], [both(17), both(17), both(17)]));
+    assert_eq!(pages_at(28), (vec![total, hour, day], [both(0), both(17), both(17)]));
+    assert_eq!(pages_at(35 * 24), (vec![total, hour, day], [both(0), both(17), both(17)]));
+    assert_eq!(pages_at(37 * 24), (vec![total, day], [both(0), both(0), both(17)]));
+    assert_eq!(pages_at(400 * 24), (vec![total, day], [both(0), both(0), both(17)]));
+    assert_eq!(pages_at(433 * 24), (vec![total], [both(0), both(0), both(0)]));
 }
 
 #[test]
@@ -309,28 +369,29 @@ fn a_reset_forgets_counts_and_nothing_else() {
     let mut world = World::new();
     let (mut one, mut two) = (buffer(1), buffer(2));
     for name in ["a", "b"] {
-        one.add(&attempt(name, "k", world.now));
+        add(&mut one, name, "k", world.now);
     }
     one.add_learnt(learnt("key k", world.now + Duration::from_hours(1)));
     one.add_moved(pool("a"));
     one.add_event(event("refused"));
     let report = one.take(world.now).unwrap();
-    world.report(Report { lost: 3, ..Report::clone(&report) });
+    world.report(Report { lost: 3, lost_requests: 2, ..Report::clone(&report) });
+    let lost = Counted { attempts: 3, requests: 2 };
 
     world.ask(&LedgerRequest::Reset { pool: Some(pool("a")) });
-    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 1, 3));
+    assert_eq!((world.both("a"), world.both("b"), world.lost()), (0, 1, lost));
     world.report(report.clone());
-    assert_eq!((world.requests("a"), world.requests("b")), (0, 1), "what was applied stays applied");
+    assert_eq!((world.both("a"), world.both("b")), (0, 1), "what was applied stays applied");
     world.restart();
-    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 1, 3));
-    two.add(&attempt("a", "k", world.now));
+    assert_eq!((world.both("a"), world.both("b"), world.lost()), (0, 1, lost));
+    add(&mut two, "a", "k", world.now);
     let news = world.send(&mut two);
-    assert_eq!((news.learnt.len(), news.moved, world.requests("a")), (1, vec![pool("a")], 1));
+    assert_eq!((news.learnt.len(), news.moved, world.both("a")), (1, vec![pool("a")], 1));
 
     world.ask(&LedgerRequest::Reset { pool: None });
-    assert_eq!((world.requests("a"), world.requests("b"), world.lost()), (0, 0, 0));
+    assert_eq!((world.both("a"), world.both("b"), world.lost()), (0, 0, Counted::default()));
     world.report(report);
-    assert_eq!(world.requests("b"), 0);
+    assert_eq!(world.both("b"), 0);
     assert_eq!(world.events(None, 10).0, ["refused"]);
 }
 
@@ -341,7 +402,7 @@ fn two_instances_on_one_database_count_nothing_twice() {
     let mut expected = 0;
     for round in 0..20 {
         let mut buffer = buffer(round);
-        buffer.add(&attempt("a", "k", world.now));
+        add(&mut buffer, "a", "k", world.now);
         let request = LedgerRequest::Report(buffer.take(world.now).unwrap());
         expected += 1;
         let ledger = if round % 2 == 0 { &mut world.ledger } else { &mut other };
@@ -357,7 +418,7 @@ fn two_instances_on_one_database_count_nothing_twice() {
         }
     }
     world.restart();
-    assert_eq!(world.requests("a"), expected);
+    assert_eq!(world.both("a"), expected);
 }
 
 #[test]
@@ -366,7 +427,7 @@ fn pools_add_up() {
     let mut buffer = buffer(1);
     for (name, count) in [("a", 3), ("b", 2)] {
         for _ in 0..count {
-            buffer.add(&attempt(name, "k", world.now));
+            add(&mut buffer, name, "k", world.now);
         }
     }
     world.send(&mut buffer);
@@ -374,9 +435,43 @@ fn pools_add_up() {
         let LedgerReply::Pools { pools, .. } = world.ask(&LedgerRequest::Pools) else { panic!() };
         let seen: BTreeMap<_, _> = pools
             .into_iter()
-            .map(|(pool, summary)| (pool, (summary.counters().requests, summary.activity().rates.rpm_now)))
+            .map(|(pool, summary)| {
+                let requests = summary.request_stats();
+                assert_eq!(requests.total, requests.rates.rpm_now);
+                assert_eq!(requests.total, summary.counters().attempts);
+                (pool, (requests.total, summary.activity().rates.rpm_now))
+            })
             .collect();
         assert_eq!(seen, BTreeMap::from([(pool("a"), (3, 3)), (pool("b"), (2, 2))]));
+        world.fold();
+    }
+}
+
+#[test]
+fn pages_of_a_version_that_counted_only_attempts_are_read_as_no_requests_and_take_new_ones() {
+    let mut world = World::new();
+    let mut buffer = buffer(1);
+    for key in 0..20 {
+        buffer.add(&attempt("large", &format!("k{key}"), world.now));
+    }
+    buffer.add(&attempt("small", "k", world.now));
+    world.send(&mut buffer);
+    world.fold();
+    // As that version wrote them: the list of attempts, and nothing around it.
+    let own = "UPDATE ledger_pages SET body = body -> '$.a' WHERE pool <> ''";
+    let shared = "UPDATE ledger_pages SET body = (SELECT json_group_object(key, json(value -> '$.a'))
+        FROM json_each(body)) WHERE pool = ''";
+    world.sql.sqlite.run([own, shared].map(|sql| Statement::new(sql, [])).into()).unwrap();
+    world.restart();
+    let counted = |attempts, requests| Counted { attempts, requests };
+    assert_eq!((world.counted("large"), world.counted("small")), (counted(20, 0), counted(1, 0)));
+    for name in ["large", "small"] {
+        add(&mut buffer, name, "k1", world.now);
+    }
+    world.send(&mut buffer);
+    for _ in 0..2 {
+        assert_eq!((world.counted("large"), world.counted("small")), (counted(21, 1), counted(2, 1)));
+        assert_eq!(world.recent("small", StatsStep::Hour, 1), counted(2, 1));
         world.fold();
     }
 }

@@ -145,6 +145,12 @@ impl Lane {
         self.lay_out(members, now);
     }
 
+    /// Whether Gemini has told anything about the model here, so that it is one.
+    pub(in crate::pool) fn was_heard_of(&self) -> bool {
+        let mut holds = self.key_holds.values().chain(self.project_holds.values());
+        self.circuit.was_heard_of() || holds.any(|hold| !hold.counted)
+    }
+
     /// Until when a key cannot be used, and why: `None` if it can.
     pub(in crate::pool) fn blocked(
         &self,

@@ -274,6 +274,12 @@ impl Runtime {
         Some(if cooling.is_empty() { KeyState::Healthy } else { KeyState::Cooling(cooling) })
     }
 
+    /// Whether Gemini has told anything about a model, here or elsewhere, so that it is one.
+    #[must_use]
+    pub fn knows_model(&self, model: &str) -> bool {
+        self.lanes.get(model).is_some_and(Lane::was_heard_of)
+    }
+
     /// What was learnt since the last call, for a report.
     #[must_use]
     pub fn take_learnt(&mut self, now: Timestamp) -> Vec<Learnt> {

@@ -22,8 +22,8 @@ macro_rules! select_pool {
                 'client_keys', json((SELECT json_group_array(hash) FROM client_keys WHERE pool_id = pools.id)),
                 'expiries', json((SELECT json_group_array(json_array(hash, expires_at)) FROM client_keys
                     WHERE pool_id = pools.id AND expires_at IS NOT NULL)),
-                'rules', json((SELECT json_group_array(json_array(hash, id, json(rules))) FROM client_keys
-                    WHERE pool_id = pools.id AND rules IS NOT NULL))
+                'rules', json((SELECT json_group_array(json_array(hash, id, json(coalesce(rules, '{}'))))
+                    FROM client_keys WHERE pool_id = pools.id))
             ) AS row FROM pools WHERE ",
             $where
         )

@@ -1,4 +1,4 @@
-//! Any mixture of attempts, reports that come late, twice, in another order or never, writes that fail
+//! Any mixture of attempts, requests, reports that come late, twice, in another order or never, writes that fail
 //! before or after, folds, crashes: the ledger holds what was applied, once.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +9,26 @@ use super::*;
 
 const POOLS: [&str; 2] = ["a", "b"];
 const WRITERS: usize = 2;
+const REQUEST_OUTCOMES: [RequestOutcome; 4] = [
+    RequestOutcome::Ok,
+    RequestOutcome::ServerError,
+    RequestOutcome::Truncated,
+    RequestOutcome::ClientDisconnected,
+];
 
 #[derive(Clone, Debug)]
 enum Step {
     /// A writer counts an attempt that began so many minutes ago.
     Count { writer: usize, pool: usize, key: u8, outcome: u8, minutes_ago: u64 },
+    /// A writer counts a request that came so many minutes ago.
+    Request {
+        writer: usize,
+        pool: usize,
+        client_key: Option<u8>,
+        outcome: u8,
+        attempts: u32,
+        minutes_ago: u64,
+    },
     /// A writer's report goes on its way.
     Send { writer: usize },
     /// A report arrives, perhaps not for the first time.
@@ -42,6 +57,11 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (writer(), 0..POOLS.len(), 0_u8..3, 0_u8..3, 0_u64..600).prop_map(
             |(writer, pool, key, outcome, minutes_ago)| Step::Count { writer, pool, key, outcome, minutes_ago }
         ),
+        6 => (writer(), 0..POOLS.len(), prop::option::of(0_u8..3), 0_u8..4, 0_u32..12, 0_u64..600).prop_map(
+            |(writer, pool, client_key, outcome, attempts, minutes_ago)| {
+                Step::Request { writer, pool, client_key, outcome, attempts, minutes_ago }
+            }
+        ),
         4 => writer().prop_map(|writer| Step::Send { writer }),
         6 => (any::<prop::sample::Index>(), fault(), any::<bool>()).prop_map(
             |(which, fault, reply_arrives)| Step::Arrive { which, fault, reply_arrives }
@@ -59,8 +79,12 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Truth {
     applied: BTreeSet<(WriterId, u64)>,
-    requests: BTreeMap<(PoolId, KeyId, AttemptOutcome), u64>,
-    lost: u64,
+    attempts: BTreeMap<(PoolId, KeyId, AttemptOutcome), u64>,
+    /// By client key, where its id is known, and by how they ended.
+    requests: BTreeMap<(PoolId, Option<ClientKeyId>, RequestOutcome), u64>,
+    /// By how many attempts they took.
+    by_attempts: BTreeMap<(PoolId, u32), u64>,
+    lost: Counted,
 }
 
 impl Truth {
@@ -68,17 +92,24 @@ impl Truth {
         if !self.applied.insert((report.writer.clone(), report.sequence)) {
             return;
         }
-        self.lost += report.lost;
+        self.lost += report.lost();
         for (pool, cells) in &report.counts {
-            for (id, tally) in cells.iter() {
+            for (id, tally) in &cells.attempts {
                 let account = (pool.clone(), id.key.clone().unwrap(), id.outcome);
-                *self.requests.entry(account).or_default() += tally.requests;
+                *self.attempts.entry(account).or_default() += tally.attempts;
+            }
+            for (id, tally) in &cells.requests {
+                let account = (pool.clone(), id.client_key.clone(), id.outcome);
+                *self.requests.entry(account).or_default() += tally.requests();
+                for (attempts, requests) in &tally.by_attempts {
+                    *self.by_attempts.entry((pool.clone(), *attempts)).or_default() += requests;
+                }
             }
         }
     }
 
-    fn total(&self) -> u64 {
-        self.requests.values().sum()
+    fn total(&self) -> Counted {
+        Counted { attempts: self.attempts.values().sum(), requests: self.requests.values().sum() }
     }
 }
 
@@ -87,8 +118,8 @@ struct Model {
     truth: Truth,
     buffers: Vec<ReportBuffer>,
     next_writer: u64,
-    /// Attempts that writers counted which still live.
-    counted: Vec<u64>,
+    /// What writers counted which still live.
+    counted: Vec<Counted>,
     on_the_way: Vec<Arc<Report>>,
 }
 
@@ -99,7 +130,7 @@ impl Model {
             truth: Truth::default(),
             buffers: (0..WRITERS as u64).map(buffer).collect(),
             next_writer: WRITERS as u64,
-            counted: vec![0; WRITERS],
+            counted: vec![Counted::default(); WRITERS],
             on_the_way: Vec::new(),
         }
     }
@@ -114,14 +145,24 @@ impl Model {
                 let attempt =
                     Attempt { outcome, ..super::attempt(POOLS[pool], &format!("key-{key}"), began) };
                 self.buffers[writer].add(&attempt);
-                self.counted[writer] += 1;
+                self.counted[writer].attempts += 1;
+            }
+            Step::Request { writer, pool, client_key, outcome, attempts, minutes_ago } => {
+                let began = now - Duration::from_mins(minutes_ago);
+                self.buffers[writer].add_request(Request {
+                    client_key: client_key.map(|key| ClientKeyId::new(format!("ck-{key}"))),
+                    outcome: REQUEST_OUTCOMES[usize::from(outcome)],
+                    attempts,
+                    ..super::request(POOLS[pool], "", began)
+                });
+                self.counted[writer].requests += 1;
             }
             Step::Send { writer } => self.on_the_way.extend(self.buffers[writer].take(now)),
             Step::Arrive { which, fault, reply_arrives } => self.arrive(which, fault, reply_arrives),
             Step::KillWriter { writer } => {
                 self.buffers[writer] = buffer(self.next_writer);
                 self.next_writer += 1;
-                self.counted[writer] = 0;
+                self.counted[writer] = Counted::default();
             }
             Step::KillLedger => self.world.restart(),
             Step::Maintain { fault } => {
@@ -161,24 +202,65 @@ impl Model {
 
     /// Every way to look shows the truth.
     fn look(&mut self) {
+        self.look_at_attempts();
+        self.look_at_requests();
+        assert_eq!(self.world.lost(), self.truth.lost);
+    }
+
+    fn look_at_requests(&mut self) {
+        for name in POOLS {
+            let mut expected: BTreeMap<(ClientKeyId, RequestOutcome), u64> = BTreeMap::new();
+            let mut outcomes: BTreeMap<RequestOutcome, u64> = BTreeMap::new();
+            for ((_, client_key, outcome), count) in
+                self.truth.requests.iter().filter(|((of, ..), _)| *of == pool(name))
+            {
+                *outcomes.entry(*outcome).or_default() += count;
+                if let Some(client_key) = client_key {
+                    expected.insert((client_key.clone(), *outcome), *count);
+                }
+            }
+            let activity = self.world.activity(name, None);
+            let mut seen = BTreeMap::new();
+            for (client_key, summary) in &activity.client_keys {
+                for (outcome, count) in summary.stats().outcomes {
+                    seen.insert((client_key.clone(), outcome), count);
+                }
+            }
+            assert_eq!(seen, expected);
+            let stats = activity.total.request_stats();
+            let by_attempts = self.truth.by_attempts.iter().filter(|((of, _), _)| *of == pool(name));
+            let by_attempts = by_attempts.map(|((_, attempts), count)| (*attempts, *count)).collect();
+            assert_eq!((&stats.outcomes, stats.attempts), (&outcomes, by_attempts));
+            assert_eq!(stats.latency.map_or(0, |latency| latency.count), stats.succeeded, "timed once");
+            let of = |outcome| outcomes.get(&outcome).copied().unwrap_or_default();
+            assert_eq!(stats.succeeded, of(RequestOutcome::Ok));
+            assert_eq!(stats.failed, of(RequestOutcome::ServerError) + of(RequestOutcome::Truncated));
+            let by_model: u64 = activity.models.values().map(|model| model.request_stats().total).sum();
+            assert_eq!(by_model, stats.total);
+            for (step, hours) in [(StatsStep::Minute, 20), (StatsStep::Hour, 40), (StatsStep::Day, 72)] {
+                assert_eq!(self.world.recent(name, step, hours).requests, stats.total, "{step:?}");
+            }
+        }
+    }
+
+    fn look_at_attempts(&mut self) {
         let mut seen = BTreeMap::new();
         for name in POOLS {
             let activity = self.world.activity(name, None);
             for (key, summary) in &activity.keys {
                 for row in summary.by_outcome() {
-                    seen.insert((pool(name), key.clone(), row.outcome), row.counters.requests);
+                    seen.insert((pool(name), key.clone(), row.outcome), row.counters.attempts);
                 }
             }
             let total = activity.total.counters();
-            assert_eq!(total.prompt_tokens, total.requests * 10);
+            assert_eq!(total.prompt_tokens, total.attempts * 10);
             let delivered = activity.total.activity().latency.total.map_or(0, |latency| latency.count);
             assert_eq!(delivered, total.successes, "each delivered attempt is timed once");
             for (step, hours) in [(StatsStep::Minute, 20), (StatsStep::Hour, 40), (StatsStep::Day, 72)] {
-                assert_eq!(self.world.recent(name, step, hours), total.requests, "{step:?}");
+                assert_eq!(self.world.recent(name, step, hours).attempts, total.attempts, "{step:?}");
             }
         }
-        assert_eq!(seen, self.truth.requests);
-        assert_eq!(self.world.lost(), self.truth.lost);
+        assert_eq!(seen, self.truth.attempts);
     }
 
     /// Lets everything that lives come to its end, and compares what writers counted with what is shown.
@@ -199,14 +281,19 @@ impl Model {
             }
         }
         self.look();
-        let alive: u64 = self.counted.iter().sum();
-        let shown = self.truth.total();
+        let alive: Counted = self.counted.iter().copied().sum();
+        let (shown, lost) = (self.truth.total(), self.truth.lost);
         // What was given up may have been applied all the same: lost is an upper bound.
-        assert!(alive <= shown + self.truth.lost, "{alive} attempts, {shown} shown");
-        assert!(dead <= shown);
-        let given_up: u64 = self.buffers.iter().map(ReportBuffer::given_up).sum();
-        if given_up == 0 && self.next_writer == WRITERS as u64 {
-            assert_eq!((shown, self.truth.lost), (alive, 0), "nothing is lost without a reason");
+        for (alive, shown, lost, dead) in [
+            (alive.attempts, shown.attempts, lost.attempts, dead.attempts),
+            (alive.requests, shown.requests, lost.requests, dead.requests),
+        ] {
+            assert!(alive <= shown + lost, "{alive} counted, {shown} shown");
+            assert!(dead <= shown);
+        }
+        let given_up: Counted = self.buffers.iter().map(ReportBuffer::given_up).sum();
+        if given_up.is_zero() && self.next_writer == WRITERS as u64 {
+            assert_eq!((shown, lost), (alive, Counted::default()), "nothing is lost without a reason");
         }
     }
 }

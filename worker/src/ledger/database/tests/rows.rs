@@ -36,24 +36,24 @@ fn a_report_costs_at_most_two_rows_over_a_long_run() {
     let busy = rows_per_report(2_000, second, |n, now, buffers| {
         for (index, buffer) in buffers.iter_mut().enumerate() {
             for request in 0..10 {
-                buffer.add(&attempt("a", &format!("key-{}", (n + request) % 50), now));
+                add(buffer, "a", &format!("key-{}", (n + request) % 50), now);
             }
-            buffer.add(&attempt(&format!("pool-{index}"), "key", now));
+            add(buffer, &format!("pool-{index}"), "key", now);
             buffer.add_learnt(learnt("limit", now + second));
             buffer.add_event(event("spent"));
         }
     });
     let quiet = rows_per_report(1_000, 600 * second, |n, now, buffers| {
         let writer = usize::try_from(n % 3).unwrap();
-        buffers[writer].add(&attempt(&format!("pool-{}", n % 5), "key", now));
+        add(&mut buffers[writer], &format!("pool-{}", n % 5), "key", now);
     });
     let many_keys = rows_per_report(150, second, |n, now, buffers| {
         for request in 0..100 {
-            buffers[0].add(&attempt("a", &format!("key-{}", (n * 100 + request) % 10_000), now));
+            add(&mut buffers[0], "a", &format!("key-{}", (n * 100 + request) % 10_000), now);
         }
     });
     let many_pools = rows_per_report(2_000, 12 * second, |n, now, buffers| {
-        buffers[0].add(&attempt(&format!("pool-{}", n % 1_000), "key", now));
+        add(&mut buffers[0], &format!("pool-{}", n % 1_000), "key", now);
     });
     let figures = [("busy", busy), ("quiet", quiet), ("many keys", many_keys), ("many pools", many_pools)];
     for (name, rows) in figures {
@@ -67,7 +67,7 @@ fn a_plan_asks_as_much_for_many_pools_as_for_few_and_nothing_is_asked_to_see_tha
         let mut world = World::new();
         let mut buffer = buffer(1);
         for number in 0..pools {
-            buffer.add(&attempt(&format!("pool-{number}"), "key", world.now));
+            add(&mut buffer, &format!("pool-{number}"), "key", world.now);
         }
         world.send(&mut buffer);
         let before = world.sql.asked.get();

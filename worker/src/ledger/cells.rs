@@ -1,0 +1,319 @@
+//! What is counted of one pool: attempts and clients' requests, each in cells of their own.
+//!
+//! Everything here adds up: two sets of [`Cells`] merge into one, whichever came first. Written as short JSON lists,
+//! since a busy pool has thousands of cells. Where only attempts were counted, as in earlier versions, the list of them
+//! stands alone, and is read as no requests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{CellId, Level, RequestCellId, RequestTally, Tally};
+
+/// Counts that add up.
+pub trait Sum: Clone + Default {
+    /// Adds others to these.
+    fn add(&mut self, other: &Self);
+}
+
+/// What a kind of counts is counted under.
+pub trait Cell: Clone + Ord {
+    /// The counts.
+    type Tally: Sum;
+
+    /// The beginning of the bucket, in seconds since 1970.
+    fn start(&self) -> i64;
+
+    /// The key that is counted, by its id.
+    fn whose(&self) -> Option<&str>;
+
+    /// The same counts in a bucket that is longer than a minute and begins at `start`.
+    fn coarse(&self, start: i64, tally: &Self::Tally) -> impl Iterator<Item = (Self, Self::Tally)>;
+}
+
+/// How a cell and its counts are written.
+pub(super) trait Row: Cell {
+    /// As it is read.
+    type Owned: DeserializeOwned;
+
+    /// As it is written.
+    fn row<'a>(&'a self, tally: &'a Self::Tally) -> impl Serialize + 'a;
+
+    /// The cell and its counts.
+    fn from_row(row: Self::Owned) -> (Self, Self::Tally);
+}
+
+/// Cells of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table<C: Cell>(BTreeMap<C, C::Tally>);
+
+impl<C: Cell> Default for Table<C> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<C: Cell> Table<C> {
+    /// Adds to one cell.
+    pub fn add(&mut self, id: C, tally: &C::Tally) {
+        self.0.entry(id).or_default().add(tally);
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.0.is_empty() {
+            *self = other;
+            return;
+        }
+        for (id, tally) in other.0 {
+            self.add(id, &tally);
+        }
+    }
+
+    fn merge_copy(&mut self, other: &Self) {
+        for (id, tally) in &other.0 {
+            if let Some(held) = self.0.get_mut(id) {
+                held.add(tally);
+            } else {
+                self.0.insert(id.clone(), tally.clone());
+            }
+        }
+    }
+
+    fn split_off(&mut self, count: usize) -> Self {
+        match self.0.keys().nth(count).cloned() {
+            Some(at) => Self(self.0.split_off(&at)),
+            None => Self::default(),
+        }
+    }
+
+    fn at_level(&self, level: Level) -> Self {
+        if level == Level::Minute {
+            return self.clone();
+        }
+        let mut coarse = Self::default();
+        for (id, tally) in &self.0 {
+            for (id, tally) in id.coarse(level.bucket(id.start()), tally) {
+                coarse.add(id, &tally);
+            }
+        }
+        coarse
+    }
+}
+
+/// All of them.
+impl<'a, C: Cell> IntoIterator for &'a Table<C> {
+    type Item = (&'a C, &'a C::Tally);
+    type IntoIter = std::collections::btree_map::Iter<'a, C, C::Tally>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<C: Row> Serialize for Table<C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(id, tally)| id.row(tally)))
+    }
+}
+
+impl<'de, C: Row> Deserialize<'de> for Table<C> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = Self::default();
+        for row in Vec::<C::Owned>::deserialize(deserializer)? {
+            let (id, tally) = C::from_row(row);
+            table.add(id, &tally);
+        }
+        Ok(table)
+    }
+}
+
+/// Counts of one pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cells {
+    /// Of attempts.
+    #[serde(rename = "a")]
+    pub attempts: Table<CellId>,
+    /// Of clients' requests.
+    #[serde(rename = "r")]
+    pub requests: Table<RequestCellId>,
+}
+
+impl<'de> Deserialize<'de> for Cells {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Both {
+            #[serde(rename = "a")]
+            attempts: Table<CellId>,
+            #[serde(rename = "r")]
+            requests: Table<RequestCellId>,
+        }
+        struct Either;
+
+        // Not an untagged enum, which would hold a page of megabytes in memory twice.
+        impl<'de> Visitor<'de> for Either {
+            type Value = Cells;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("cells of attempts and requests, or a list of those of attempts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cells, A::Error> {
+                let both = Both::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Cells { attempts: both.attempts, requests: both.requests })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Cells, A::Error> {
+                let attempts = Table::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(Cells { attempts, ..Cells::default() })
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Cells {
+    /// Adds other cells to these.
+    pub fn merge(&mut self, other: Self) {
+        self.attempts.merge(other.attempts);
+        self.requests.merge(other.requests);
+    }
+
+    /// Adds other cells to these, and copies what is not among them yet.
+    pub fn merge_copy(&mut self, other: &Self) {
+        self.attempts.merge_copy(&other.attempts);
+        self.requests.merge_copy(&other.requests);
+    }
+
+    /// Takes all beyond the first `count` cells out.
+    #[must_use]
+    pub fn split_off(&mut self, count: usize) -> Self {
+        let attempts = self.attempts.split_off(count);
+        let requests = self.requests.split_off(count - self.attempts.0.len().min(count));
+        Self { attempts, requests }
+    }
+
+    /// Only the cells of buckets whose beginning is wanted.
+    #[must_use]
+    pub fn filtered(mut self, wanted: impl Fn(i64) -> bool) -> Self {
+        self.attempts.0.retain(|id, _| wanted(id.start));
+        self.requests.0.retain(|id, _| wanted(id.start));
+        self
+    }
+
+    /// Cells by minute as cells of a level.
+    #[must_use]
+    pub fn at_level(&self, level: Level) -> Self {
+        Self { attempts: self.attempts.at_level(level), requests: self.requests.at_level(level) }
+    }
+
+    /// Shares the cells out, each to the place that its bucket and its key, by their ids, are given.
+    pub fn share_out<P: Ord>(self, place: impl Fn(i64, Option<&str>) -> P) -> BTreeMap<P, Self> {
+        let mut parts: BTreeMap<P, Self> = BTreeMap::new();
+        for (id, tally) in self.attempts.0 {
+            parts.entry(place(id.start, id.whose())).or_default().attempts.add(id, &tally);
+        }
+        for (id, tally) in self.requests.0 {
+            parts.entry(place(id.start, id.whose())).or_default().requests.add(id, &tally);
+        }
+        parts
+    }
+
+    /// The beginnings of the cells' buckets, one for each cell.
+    pub fn starts(&self) -> impl Iterator<Item = i64> {
+        let requests = self.requests.0.keys().map(|id| id.start);
+        self.attempts.0.keys().map(|id| id.start).chain(requests)
+    }
+
+    /// How many cells there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.attempts.0.len() + self.requests.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How much is counted.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        Counted {
+            attempts: self.attempts.0.values().map(|tally: &Tally| tally.attempts).sum(),
+            requests: self.requests.0.values().map(RequestTally::requests).sum(),
+        }
+    }
+}
+
+/// How many attempts and requests there are, of whatever kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Attempts.
+    pub attempts: u64,
+    /// Clients' requests.
+    pub requests: u64,
+}
+
+impl Counted {
+    /// Whether there is neither.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.attempts == 0 && self.requests == 0
+    }
+}
+
+impl std::ops::AddAssign for Counted {
+    fn add_assign(&mut self, other: Self) {
+        self.attempts += other.attempts;
+        self.requests += other.requests;
+    }
+}
+
+impl std::iter::Sum for Counted {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |mut sum, counted| {
+            sum += counted;
+            sum
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{AttemptOutcome, RequestOutcome};
+
+    use super::*;
+
+    #[test]
+    fn counts_of_a_version_that_knew_only_attempts_are_read_as_no_requests() {
+        let stored = r#"[[60,"key-1","m","ok",[2,6,4,2,2,90000,{},{}]]]"#;
+        let cells: Cells = serde_json::from_str(stored).unwrap();
+        assert_eq!(cells.counted(), Counted { attempts: 2, requests: 0 });
+        let now = serde_json::to_string(&cells).unwrap();
+        assert_eq!(now, format!(r#"{{"a":{stored},"r":[]}}"#));
+        assert_eq!(serde_json::from_str::<Cells>(&now).unwrap(), cells);
+    }
+
+    #[test]
+    fn a_split_loses_no_cell_of_either_kind() {
+        let mut cells = Cells::default();
+        for start in 0..5 {
+            let model = String::new();
+            let attempt = CellId { start, key: None, model: model.clone(), outcome: AttemptOutcome::Ok };
+            cells.attempts.add(attempt, &Tally { attempts: 1, ..Tally::default() });
+            let request = RequestCellId { start, client_key: None, model, outcome: RequestOutcome::Ok };
+            cells.requests.add(request, &RequestTally::one(2, None));
+        }
+        for count in 0..12 {
+            let (mut first, all) = (cells.clone(), cells.counted());
+            let rest = first.split_off(count);
+            assert_eq!(first.len(), count.min(10));
+            assert_eq!([first.counted(), rest.counted()].into_iter().sum::<Counted>(), all);
+        }
+    }
+}

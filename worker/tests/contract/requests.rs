@@ -1,0 +1,203 @@
+//! Clients' requests: each is counted once, however it ends, beside the attempts that were made for it.
+
+use std::collections::BTreeMap;
+
+use pool_fake_gemini::{Behaviour, KeySpec, Scenario};
+use pool_shared::{ClientKeyCreated, ClientKeyStats, PoolStats, RequestOutcome, RequestStats, Stats};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
+
+/// A client key of the pool with rules of its own.
+async fn client_key(world: &World, pool: &Pool, name: &str, mut body: Value) -> (Pool, ClientKeyCreated) {
+    body["name"] = name.into();
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let created: ClientKeyCreated = world.post(&path, &body).await.json(201);
+    (Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() }, created)
+}
+
+/// A pool's statistics, once so many requests are counted.
+async fn counted(world: &World, pool: &Pool, requests: u64) -> PoolStats {
+    let stats = eventually("the requests are counted", async || {
+        Some(world.pool_stats(pool).await).filter(|stats| stats.requests.total >= requests)
+    })
+    .await;
+    assert_eq!(stats.requests.total, requests, "each once: {:?}", stats.requests);
+    stats
+}
+
+fn outcomes<const N: usize>(counts: [(RequestOutcome, u64); N]) -> BTreeMap<RequestOutcome, u64> {
+    BTreeMap::from(counts)
+}
+
+fn streamed(text: &str) -> Value {
+    let mut body = prompt(text);
+    body["stream"] = json!(true);
+    body
+}
+
+pub async fn an_outage_is_as_loud_as_its_requests(world: &mut World) {
+    let pool = world.pool(&[("one", Behaviour::Overloaded), ("two", Behaviour::Overloaded)]).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let answer = world.chat(&pool, "hello").await;
+        answer.openai_error(503, Some("overloaded"));
+        ids.push(answer.header("x-request-id").to_owned());
+    }
+    let stats = counted(world, &pool, 10).await;
+    assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 10));
+    assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::ServerError, 10)]));
+    let attempts: u64 =
+        stats.requests.attempts.iter().map(|(attempts, count)| u64::from(*attempts) * count).sum();
+    assert_eq!(
+        (attempts, stats.total.attempts),
+        (stats.total.attempts, world.gemini.counts().total().requests)
+    );
+    let refused_at_once = stats.requests.attempts[&0];
+    assert!(refused_at_once >= 3, "the circuit breaker is open: {:?}", stats.requests.attempts);
+    let model = &stats.models[0];
+    assert_eq!((model.model.as_str(), model.requests.total), (MODEL, 10), "also those without an attempt");
+    let all: Stats = world.get("/stats").await.json(200);
+    assert_eq!((all.requests.total, all.requests.failed, all.lost_requests), (10, 10, 0));
+    assert_eq!((all.pools[0].requests.total, all.pools[0].requests.failed), (10, 10));
+
+    world.stop_host().await;
+    let lines: Vec<Value> =
+        ids.iter().flat_map(|id| world.logged(&format!("\"request_id\":\"{id}\""))).collect();
+    assert_eq!(lines.len(), 10);
+    for line in &lines {
+        assert_eq!((&line["status"], &line["class"]), (&json!(503), &json!("model")), "{line}");
+        assert_eq!((&line["level"], &line["model"]), (&json!("error"), &json!(MODEL)), "{line}");
+    }
+    let without: Vec<_> = lines.iter().filter(|line| line["attempts"].is_null()).collect();
+    assert_eq!(without.len() as u64, refused_at_once);
+    // What is counted outlives the process.
+    world.start_host().await;
+    assert_eq!(
+        world.pool_stats(&pool).await.requests.outcomes,
+        outcomes([(RequestOutcome::ServerError, 10)])
+    );
+}
+
+pub async fn every_request_is_counted_once_however_it_ends(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let first = "default";
+    let rules = json!({"limits": {"requests_per_minute": 1}});
+    let (limited, limited_key) = client_key(world, &pool, "limited", rules).await;
+    let (narrow, narrow_key) =
+        client_key(world, &pool, "narrow", json!({"allowed_models": [EMBEDDING_MODEL]})).await;
+
+    // Answered: a chat, a stream, vectors, the list of models, and what goes on as it came.
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &streamed("hello"))).await.status, 200);
+    let vectors = json!({"model": EMBEDDING_MODEL, "input": "hello"});
+    assert_eq!(world.embed(&narrow, &vectors).await.status, 200);
+    let models = world.request(Method::GET, "/v1/models").bearer_auth(&pool.client_key);
+    assert_eq!(send(models).await.status, 200);
+    world.patch("/pools/prod", &json!({"pass_through": true})).await.json::<pool_shared::Pool>(200);
+    let native = json!({"contents": [{"parts": [{"text": "hi"}]}]});
+    let path = format!("/v1beta/models/{MODEL}:generateContent");
+    assert_eq!(send(world.call(&pool, &path, &native)).await.status, 200);
+    // Open WebUI's notice is no request of its own, and who is not known is no client.
+    assert_eq!(send(world.call(&pool, "/api/chat/completed", &json!({}))).await.status, 200);
+    let nobody = Pool { id: pool.id.clone(), client_key: "sk-pool-unknown".to_owned() };
+    assert_eq!(world.chat(&nobody, "hello").await.status, 401);
+    // Refused before any attempt.
+    assert_eq!(world.chat(&limited, "hello").await.status, 200);
+    assert_eq!(world.chat(&limited, "hello").await.status, 429);
+    assert_eq!(world.chat(&narrow, "hello").await.status, 403);
+    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &json!({"model": MODEL}))).await.status, 400);
+    // Refused by Gemini.
+    world.gemini.fail_next(1, Behaviour::InvalidArgument);
+    assert_eq!(world.chat(&pool, "hello").await.status, 400);
+    world.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
+    assert_eq!(world.chat(&pool, "hello").await.status, 403);
+
+    let stats = counted(world, &pool, 11).await;
+    let expected = outcomes([
+        (RequestOutcome::Ok, 6),
+        (RequestOutcome::InvalidRequest, 4),
+        (RequestOutcome::RateLimited, 1),
+    ]);
+    assert_eq!(stats.requests.outcomes, expected);
+    assert_eq!((stats.requests.succeeded, stats.requests.failed), (6, 0));
+    assert_eq!(stats.requests.latency.unwrap().count, 6);
+    assert_eq!(stats.requests.attempts, BTreeMap::from([(0, 5), (1, 6)]), "a list of models takes none");
+    assert_eq!((stats.requests.rates.rpd, stats.total.attempts), (11, 6));
+    let of = |client_key: &pool_shared::ClientKeyId| {
+        let is_it = |row: &&ClientKeyStats| row.client_key == *client_key;
+        stats.client_keys.iter().find(is_it).map(|row| (row.name.as_deref(), row.requests.outcomes.clone()))
+    };
+    let (ok, invalid) = (RequestOutcome::Ok, RequestOutcome::InvalidRequest);
+    let limited_outcomes = outcomes([(ok, 1), (RequestOutcome::RateLimited, 1)]);
+    assert_eq!(of(&limited_key.client_key.id), Some((Some("limited"), limited_outcomes)));
+    assert_eq!(of(&narrow_key.client_key.id), Some((Some("narrow"), outcomes([(ok, 1), (invalid, 1)]))));
+    let rest = &stats.client_keys[0];
+    assert_eq!((rest.name.as_deref().is_some_and(|name| name != first), rest.requests.total), (true, 7));
+    let models: BTreeMap<_, _> =
+        stats.models.iter().map(|row| (row.model.as_str(), row.requests.total)).collect();
+    // The list of models, a body without messages and the disabled pool name none; one model is not allowed.
+    assert_eq!(models[EMBEDDING_MODEL], 1);
+    assert_eq!(models["(unknown)"], 1);
+    assert_eq!(models[MODEL], 5);
+}
+
+pub async fn streams_are_counted_as_they_end(world: &World) {
+    let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
+    world.gemini.set_scenario(slow).unwrap();
+    let pool = world.pool(&[("cut", Behaviour::Cut)]).await;
+    let answer = send(world.call(&pool, "/v1/chat/completions", &streamed("hello there"))).await;
+    assert!(answer.status == 200 && answer.body.contains("\"error\""), "{}", answer.body);
+    let stats = counted(world, &pool, 1).await;
+    assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::Truncated, 1)]));
+    assert_eq!((stats.requests.failed, stats.requests.latency), (1, None));
+
+    let pool = world.weighted_pool("other", &[("good", Behaviour::Ok, 1)]).await;
+    world.answer_without_end("good");
+    let mut events = world.stream(&pool, "hello").await;
+    assert!(events.next().await.is_some());
+    drop(events);
+    let stats = counted(world, &pool, 1).await;
+    assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::ClientDisconnected, 1)]));
+    assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 0), "nobody's fault");
+}
+
+pub async fn a_pool_that_cannot_serve_fails_its_requests(world: &World) {
+    for (name, behaviour, status, outcome) in [
+        ("refused", Behaviour::Invalid, 503, RequestOutcome::ServerError),
+        ("exhausted", Behaviour::ExhaustedDay, 429, RequestOutcome::QuotaExhausted),
+    ] {
+        let pool = world.weighted_pool(name, &[(name, behaviour, 1)]).await;
+        for _ in 0..4 {
+            assert_eq!(world.chat(&pool, "hello").await.status, status);
+        }
+        let RequestStats { outcomes: seen, failed, attempts, .. } = counted(world, &pool, 4).await.requests;
+        assert_eq!((seen, failed), (outcomes([(outcome, 4)]), 4), "{name}");
+        assert_eq!(attempts[&1], 1, "{name}: three were refused without an attempt: {attempts:?}");
+    }
+}
+
+pub async fn models_that_clients_make_up_are_counted_as_one(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let ask = async |model: &str| {
+        let mut body = prompt("hello");
+        body["model"] = json!(model);
+        send(world.call(&pool, "/v1/chat/completions", &body)).await.status
+    };
+    for number in 0..3 {
+        assert_eq!(ask(&format!("gemini-{number}-made-up")).await, 404);
+    }
+    assert_eq!(ask(MODEL).await, 200);
+    // And where nobody can be asked whether there is such a model.
+    let scenario = Scenario::default().key(KeySpec::new(gemini_key("good"), Behaviour::Invalid));
+    world.gemini.set_scenario(scenario).unwrap();
+    assert_eq!(ask(MODEL).await, 503);
+    for number in 0..3 {
+        assert_eq!(ask(&format!("gemini-{number}-made-up-later")).await, 503);
+    }
+    assert_eq!(ask(MODEL).await, 503);
+    let stats = counted(world, &pool, 9).await;
+    let models: Vec<_> = stats.models.iter().map(|row| (row.model.as_str(), row.requests.total)).collect();
+    assert_eq!(models, [("(unknown)", 6), (MODEL, 3)]);
+}
