@@ -374,6 +374,7 @@ mod tests {
                 store: part(HealthStatus::Failing),
                 ledger: part(HealthStatus::Degraded),
                 lost_attempts: 3,
+                lost_requests: 0,
                 ledger_load: None,
                 master_key: None,
                 models: Vec::new(),

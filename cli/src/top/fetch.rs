@@ -99,10 +99,18 @@ async fn overview_of(client: &Client, pool: &str) -> Result<Overview, CliError> 
     let row = PoolStatsRow {
         pool: stats.pool,
         name: Some(stats.name),
+        requests: stats.requests.clone(),
         counters: stats.total,
         activity: stats.activity.clone(),
     };
     // What was lost is counted for all pools together, which is not this pool's to tell.
-    let stats = Stats { total: stats.total, activity: stats.activity, pools: vec![row], lost: 0 };
+    let stats = Stats {
+        requests: stats.requests,
+        total: stats.total,
+        activity: stats.activity,
+        pools: vec![row],
+        lost: 0,
+        lost_requests: 0,
+    };
     Ok(Overview { stats, pools: vec![pool] })
 }
