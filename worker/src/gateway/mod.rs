@@ -208,7 +208,9 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     let Context { service, host, .. } = context;
     let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     // Held until the answer has begun.
-    let body = limits::read(*host, request.body, limits::BODY, &mut share).await.map_err(|error| unread(context, error))?;
+    let body = limits::read(*host, request.body, limits::BODY, &mut share)
+        .await
+        .map_err(|error| unread(context, error))?;
     let (admitted, headers) = callers::admit(context, &body);
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {

@@ -171,7 +171,9 @@ impl AttemptPlan {
                     }
                     (AttemptOutcome::Quota, all_cooling(pool, soonest, only_the_day_helps, now))
                 }
-                Pick::NoneLeft { returns } => (AttemptOutcome::Key, no_usable_key(pool, roster, returns, now)),
+                Pick::NoneLeft { returns } => {
+                    (AttemptOutcome::Key, no_usable_key(pool, roster, returns, now))
+                }
                 Pick::AllTried => match self.last_answer(now) {
                     Some(answer) => (AttemptOutcome::Key, answer),
                     None => (AttemptOutcome::Key, no_usable_key(pool, roster, None, now)),
