@@ -50,6 +50,53 @@ fn find_escape(bytes: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
+/// JSON without half surrogate pairs (`\ud83d` alone), which RFC 8259 leaves undefined and most parsers refuse: each becomes
+/// `\ufffd`. That is as long, so all other bytes stay where they are.
+pub(crate) fn well_formed(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut out: Option<Vec<u8>> = None;
+    for at in memchr::memmem::find_iter(json, b"\\u") {
+        if unit(json, at).is_none_or(|unit| unit & 0xf800 != 0xd800) || is_paired(json, at) {
+            continue;
+        }
+        let out = out.get_or_insert_with(|| json.to_vec());
+        if let Some(digits) = out.get_mut(at + 2..at + 6) {
+            digits.copy_from_slice(b"fffd");
+        }
+    }
+    out.map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+/// The same for a text.
+pub(crate) fn well_formed_text(json: &str) -> Cow<'_, str> {
+    match well_formed(json.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(json),
+        // Only digits were replaced by digits.
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned().into(), Cow::Owned),
+    }
+}
+
+/// The UTF-16 code unit of the escape `\uXXXX` at a place, if that is one: its backslash may be escaped itself.
+fn unit(json: &[u8], at: usize) -> Option<u16> {
+    let before = json.get(..at)?;
+    let escaping = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+    let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    if escaping % 2 == 1 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Whether the surrogate at a place has its other half beside it. A high one takes the low one that follows.
+fn is_paired(json: &[u8], at: usize) -> bool {
+    let kind = |at: usize| unit(json, at).map(|unit| unit & 0xfc00);
+    match kind(at) {
+        Some(0xd800) => kind(at + 6) == Some(0xdc00),
+        Some(0xdc00) => at.checked_sub(6).and_then(kind) == Some(0xd800),
+        _ => true,
+    }
+}
+
 /// Appends a text as a JSON string.
 pub(crate) fn write(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -173,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn half_surrogate_pairs_become_replacement_characters_and_nothing_else_changes() {
+        for (json, expected) in [
+            (r#""cut \ud83d""#, r#""cut \ufffd""#),
+            (r#""\uD83D\uDE00 \ude00""#, r#""\uD83D\uDE00 \ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#"{"\udc00":"\\ud83d \\\ud83d"}"#, r#"{"\ufffd":"\\ud83d \\\ufffd"}"#),
+            (r#""\ud83d\n\ude00 \u00e9""#, r#""\ufffd\n\ufffd \u00e9""#),
+        ] {
+            assert_eq!(well_formed_text(json), expected, "{json}");
+            assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok(), "{expected}");
+        }
+        assert!(matches!(well_formed(br#"{"a":"\ud83d\ude00","b":"\u"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn quotes_and_backslashes_are_found_near_and_far() {
         for length in 0..80 {
             let plain = "é".repeat(length);
@@ -185,6 +247,21 @@ mod tests {
     }
 
     proptest! {
+        /// Any text of escapes, well-formed or not, is JSON afterwards and stays as it is the second time.
+        #[test]
+        fn any_escapes_become_well_formed(escapes in prop::collection::vec(prop::sample::select(vec![
+            "\\ud83d", "\\uDE00", "\\u0041", "\\\\", "u", "d83d", "\\n", "é", "x",
+        ]), 0..12)) {
+            let json = format!("\"{}\"", escapes.concat());
+            let mended = well_formed_text(&json);
+            prop_assert!(serde_json::from_str::<String>(&mended).is_ok(), "{mended}");
+            prop_assert_eq!(mended.len(), json.len());
+            prop_assert_eq!(well_formed_text(&mended), &*mended);
+            if serde_json::from_str::<String>(&json).is_ok() {
+                prop_assert_eq!(&*mended, &*json);
+            }
+        }
+
         #[test]
         fn strings_are_written_as_serde_writes_them(text in r#"([ -~]|[\x00-\x1f"\\]|é|😀|\PC){0,100}"#) {
             prop_assert_eq!(written(&text), serde_json::to_string(&text).unwrap());

@@ -10,7 +10,7 @@ use super::exchange::fetch;
 use super::{Context, models};
 use crate::gemini::{Method, ModelId};
 use crate::host::{Clock, Host};
-use crate::openai::{ApiError, EmbeddingsRequest};
+use crate::openai::{ApiError, EmbeddingsRequest, well_formed};
 use crate::pool::{Cause, Cost, Verdict};
 use crate::reply::Reply;
 use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
@@ -19,7 +19,8 @@ pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
     body: &[u8],
 ) -> Result<Reply<H>, ApiError> {
-    let request = EmbeddingsRequest::parse(body)?;
+    let body = well_formed(body);
+    let request = EmbeddingsRequest::parse(&body)?;
     let model = models::asked_for(context, request.model())?;
     let plan = embeddings_plan(&request, &model)?;
     // Gemini counts each input as a request.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::json::{self, Decimal, Integer, NameOr, OneOrMany, Text, request_object};
+use super::json::{self, Budget, Decimal, Integer, NameOr, OneOrMany, Text, request_object, said};
 use super::{ApiError, FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
 
 /// The most messages that a conversation may have, as many as OpenAI takes.
@@ -52,7 +52,7 @@ request_object! {
         /// Another vendor's switch for reasoning.
         enable_thinking: bool,
         /// Another vendor's limit for reasoning, in tokens.
-        thinking_budget: Integer,
+        thinking_budget: Budget,
         /// `low`, `medium`, `high`.
         verbosity: Text<'a>,
         /// Free text or JSON.
@@ -125,10 +125,18 @@ impl<'a> ChatRequest<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let mut request: Self = json::parse(body)?;
         request.gather_extensions();
+        request.forget_blanks();
+        request.nest_tools();
         if request.model().is_empty() {
             return Err(ApiError::missing("model"));
         }
         match request.messages.as_deref() {
+            None if request.unknown.iter().any(|name| name == "input") => Err(ApiError::invalid(
+                Some("messages"),
+                "missing_required_parameter",
+                "Missing required parameter: 'messages'. A body with 'input' is a request of the Responses API, which \
+                 this service does not have: send 'messages' to /v1/chat/completions.",
+            )),
             None => Err(ApiError::missing("messages")),
             Some([]) => Err(ApiError::invalid(
                 Some("messages"),
@@ -169,7 +177,34 @@ impl<'a> ChatRequest<'a> {
     /// What requests of one conversation have in common, so that they may meet the same upstream cache.
     #[must_use]
     pub fn affinity(&self) -> Option<&str> {
-        self.prompt_cache_key.as_deref().or(self.user.as_deref()).filter(|hint| !hint.is_empty())
+        said(self.prompt_cache_key.as_ref()).or(said(self.user.as_ref()))
+    }
+
+    /// Puts flat tools, as the Responses API has them, into the nested form.
+    fn nest_tools(&mut self) {
+        self.tools.iter_mut().flatten().for_each(Tool::nest);
+        if let Some(NameOr::Object(choice)) = &mut self.tool_choice {
+            choice.nest();
+        }
+    }
+
+    /// An optional text that says nothing is as good as absent.
+    fn forget_blanks(&mut self) {
+        let google = self.google.get_or_insert_default();
+        for text in [
+            &mut self.reasoning_effort,
+            &mut self.verbosity,
+            &mut self.service_tier,
+            &mut self.prompt_cache_key,
+            &mut self.user,
+            &mut google.cached_content,
+            &mut google.media_resolution,
+            &mut google.continuation_token,
+        ] {
+            text.take_if(|text| text.trim().is_empty());
+        }
+        self.tool_choice.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
+        self.function_call.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
     }
 
     /// Puts the extensions that stand alone at the top to the others.
@@ -246,7 +281,7 @@ pub struct Thinking<'a> {
     pub r#type: Option<Text<'a>>,
     /// Limit in tokens.
     #[serde(default)]
-    pub budget_tokens: Option<Integer>,
+    pub budget_tokens: Option<Budget>,
 }
 
 /// `reasoning: {"effort": "low", "max_tokens": 1024, "exclude": false, "enabled": true}`.
@@ -257,7 +292,7 @@ pub struct Reasoning<'a> {
     pub effort: Option<Text<'a>>,
     /// Limit in tokens.
     #[serde(default)]
-    pub max_tokens: Option<Integer>,
+    pub max_tokens: Option<Budget>,
     /// Think, but do not show.
     #[serde(default)]
     pub exclude: Option<bool>,
@@ -326,7 +361,7 @@ pub struct ThinkingConfig<'a> {
     pub include_thoughts: Option<bool>,
     /// Limit in tokens.
     #[serde(default, alias = "thinkingBudget")]
-    pub thinking_budget: Option<Integer>,
+    pub thinking_budget: Option<Budget>,
     /// `minimal`, `low`, `medium`, `high`.
     #[serde(borrow, default, alias = "thinkingLevel")]
     pub thinking_level: Option<Text<'a>>,

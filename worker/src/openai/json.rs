@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use simdutf8::basic::from_utf8;
 
 pub(super) use parse::read_inside;
-pub use parse::{parse, read};
+pub use parse::{parse, read, well_formed};
 
 use super::Fragment;
 
@@ -30,13 +30,31 @@ pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'a> Text<'a> {
     fn from_bytes(bytes: &'a [u8]) -> Self {
-        // The lossy reading goes byte by byte.
-        Text(from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
+        Text(from_utf8(bytes).map_or_else(|_| Cow::Owned(without_surrogates(bytes)), Cow::Borrowed))
     }
 
     fn copy_bytes<'b>(bytes: &[u8]) -> Text<'b> {
         Text(Cow::Owned(Text::from_bytes(bytes).0.into_owned()))
     }
+}
+
+/// The text of bytes that hold half surrogate pairs in the way of UTF-8, as `serde_json` gives them: one U+FFFD for each.
+fn without_surrogates(bytes: &[u8]) -> String {
+    let mut valid = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, after @ ..] = rest {
+        match rest {
+            [0xed, 0xa0..=0xbf, _, after @ ..] => {
+                valid.extend_from_slice("\u{fffd}".as_bytes());
+                rest = after;
+            }
+            _ => {
+                valid.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&valid).into_owned()
 }
 
 impl Deref for Text<'_> {
@@ -155,6 +173,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
+/// A text where there is one; what is no string counts as absent. For members that mean something in some objects only,
+/// and that others use in ways of their own.
+pub(super) fn text_or_nothing<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Text<'a>>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// The text, unless it says nothing: some clients send `""` where others send `null`.
+#[must_use]
+pub fn said<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(|text| &**text).filter(|text| !text.trim().is_empty())
+}
+
 /// `"a string"` or `["an", "array"]` of `T`, as OpenAI allows it in several places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OneOrMany<'a, T> {
@@ -269,6 +302,19 @@ impl<'de> Deserialize<'de> for Integer {
         }
 
         deserializer.deserialize_any(IntegerVisitor)
+    }
+}
+
+/// A limit in tokens, which clients compute and do not always round: `19660.8` is 19661.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Budget(pub i128);
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Decimal(number) = Decimal::deserialize(deserializer)?;
+        // Saturates, and every model's range ends long before whole numbers are lost.
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(Self(number.round() as i128))
     }
 }
 

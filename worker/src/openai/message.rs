@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside};
+use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside, text_or_nothing};
 use super::{CalledFunction, ToolCall};
 
 /// What a message says.
@@ -86,6 +86,15 @@ pub struct ContentPart<'a> {
     /// For `file`.
     #[serde(borrow, default)]
     pub file: Option<FileContent<'a>>,
+    /// For `tool_use`, Anthropic's way to keep a call.
+    #[serde(borrow, default, deserialize_with = "text_or_nothing")]
+    pub id: Option<Text<'a>>,
+    /// For `tool_use`.
+    #[serde(borrow, default, deserialize_with = "text_or_nothing")]
+    pub name: Option<Text<'a>>,
+    /// For `tool_use`.
+    #[serde(borrow, default)]
+    pub input: Option<&'a RawValue>,
 }
 
 /// A picture or film by URL, often a `data:` one.

@@ -26,7 +26,7 @@ pub use chat::{
 pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays_unsupported};
 pub use error::ApiError;
 pub use fragment::Fragment;
-pub use json::{Decimal, Integer, NameOr, OneOrMany, RawText, Text};
+pub use json::{Budget, Decimal, Integer, NameOr, OneOrMany, RawText, Text, well_formed};
 pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
 pub use models::{Model, ModelList};
 pub use tools::{

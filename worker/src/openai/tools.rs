@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::Text;
+use super::json::{Text, text_or_nothing};
 
 /// One entry of `tools`: OpenAI's forms, or one of Gemini's own tools as Gemini names it.
 #[derive(Debug, Deserialize)]
@@ -17,6 +17,21 @@ pub struct Tool<'a> {
     /// For `custom`.
     #[serde(borrow, default)]
     pub custom: Option<CustomDefinition<'a>>,
+    /// The name in the flat form, whose definition stands in the tool itself.
+    #[serde(borrow, default, deserialize_with = "text_or_nothing")]
+    pub name: Option<Text<'a>>,
+    /// The flat form's description.
+    #[serde(borrow, default, deserialize_with = "text_or_nothing")]
+    pub description: Option<Text<'a>>,
+    /// The flat form's JSON schema.
+    #[serde(borrow, default)]
+    pub parameters: Option<&'a RawValue>,
+    /// The flat form's `strict`.
+    #[serde(borrow, default)]
+    pub strict: Option<&'a RawValue>,
+    /// The flat form's grammar, for `custom`.
+    #[serde(borrow, default)]
+    pub format: Option<&'a RawValue>,
     /// Gemini's search.
     #[serde(borrow, default, rename = "googleSearch", alias = "google_search")]
     pub google_search: Option<&'a RawValue>,
@@ -35,6 +50,29 @@ pub struct Tool<'a> {
     /// Gemini works a browser.
     #[serde(borrow, default, rename = "computerUse", alias = "computer_use")]
     pub computer_use: Option<&'a RawValue>,
+}
+
+impl<'a> Tool<'a> {
+    /// Puts the flat form, as the Responses API has it, into the nested one.
+    pub(super) fn nest(&mut self) {
+        self.r#type.take_if(|kind| kind.trim().is_empty());
+        let kind = self.r#type.as_deref();
+        let Some(name) = &self.name else { return };
+        if matches!(kind, Some("function") | None) && self.function.is_none() && self.custom.is_none() {
+            self.function = Some(FunctionDefinition {
+                name: name.clone(),
+                description: self.description.clone(),
+                parameters: self.parameters,
+                strict: self.strict.map(|strict| strict.get() == "true"),
+            });
+        } else if kind == Some("custom") && self.custom.is_none() {
+            self.custom = Some(CustomDefinition {
+                name: name.clone(),
+                description: self.description.clone(),
+                format: self.format,
+            });
+        }
+    }
 }
 
 /// A function that the model may call.
@@ -86,6 +124,23 @@ pub struct ToolChoice<'a> {
     /// For `allowed_tools`.
     #[serde(borrow, default)]
     pub allowed_tools: Option<AllowedTools<'a>>,
+    /// The flat form of `allowed_tools`.
+    #[serde(borrow, default)]
+    pub mode: Option<Text<'a>>,
+    /// The flat form of `allowed_tools`.
+    #[serde(borrow, default)]
+    pub tools: Option<Vec<ToolChoice<'a>>>,
+}
+
+impl<'a> ToolChoice<'a> {
+    /// Puts the flat form of `allowed_tools` into the nested one.
+    pub(super) fn nest(&mut self) {
+        if self.allowed_tools.is_none()
+            && let (Some(mode), Some(tools)) = (self.mode.take(), self.tools.take())
+        {
+            self.allowed_tools = Some(AllowedTools { mode, tools });
+        }
+    }
 }
 
 /// `{"name": …}`.
@@ -122,6 +177,12 @@ pub struct ToolCall<'a> {
     /// For `custom`.
     #[serde(borrow, default)]
     pub custom: Option<CalledCustom<'a>>,
+    /// The name in the flat form.
+    #[serde(borrow, default, deserialize_with = "text_or_nothing")]
+    pub name: Option<Text<'a>>,
+    /// The arguments in the flat form.
+    #[serde(borrow, default)]
+    pub arguments: Option<&'a RawValue>,
     /// Google's place.
     #[serde(borrow, default)]
     pub extra_content: Option<&'a RawValue>,

@@ -12,6 +12,7 @@ use super::ids::{Envelope, Ids};
 use super::logprobs::logprobs;
 use super::piece::{ChoiceState, Piece};
 use super::request::{CallStyle, ResponseContext};
+use super::schema::{Shape, answer_to_client};
 use super::signatures::CallSignature;
 use super::speech;
 use super::usage::Usage;
@@ -338,7 +339,8 @@ impl<'a> GatheredChoice<'a> {
             });
         }
         if context.json {
-            self.message.content = self.message.content.take().map(unfenced);
+            self.message.content =
+                self.message.content.take().map(|text| as_declared(unfenced(text), context));
         }
         let (annotations, extra) = self.state.take_rest();
         self.message.annotations = annotations;
@@ -369,10 +371,21 @@ impl<'a> GatheredChoice<'a> {
     }
 }
 
-fn unfenced(fragment: Fragment<'_>) -> Fragment<'_> {
+pub(super) fn unfenced(fragment: Fragment<'_>) -> Fragment<'_> {
     let text = fragment.text();
     let inside = without_fence(&text);
     if inside.len() == text.len() { fragment } else { Fragment::Text(Cow::Owned(inside.to_owned())) }
+}
+
+/// A JSON answer as the caller has declared it, where Gemini was told another form.
+pub(super) fn as_declared<'a>(text: Fragment<'a>, context: &ResponseContext) -> Fragment<'a> {
+    if context.json_shape == Shape::Same {
+        return text;
+    }
+    match answer_to_client(&context.json_shape, &text.text()) {
+        Cow::Owned(turned) => Fragment::Text(Cow::Owned(turned)),
+        Cow::Borrowed(_) => text,
+    }
 }
 
 fn append<'a>(to: &mut Option<Fragment<'a>>, fragment: Fragment<'a>) {

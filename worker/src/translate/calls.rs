@@ -3,13 +3,17 @@
 //! In: assistants' calls and tools' messages, in whatever order. Out: for each turn with calls one turn with exactly as
 //! many results in the same order, which is what Gemini insists on. A result without a call is not lost.
 
+mod pairing;
+
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 
 use super::messages::{Scope, content_part, plain_text};
-use super::{results, signatures};
+use super::{arguments, results, signatures};
 use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
-use crate::openai::{ApiError, CalledFunction, Message, MessageContent, ToolCall};
+use crate::openai::json::said;
+use crate::openai::{ApiError, CalledFunction, ContentPart, Message, MessageContent, Text, ToolCall};
+use pairing::{By, pair};
 
 /// One call of a message.
 #[derive(Debug)]
@@ -28,6 +32,19 @@ pub(super) struct Call<'r> {
 pub(super) enum CallArgs<'r> {
     Function(&'r CalledFunction<'r>),
     Custom(&'r str),
+    /// As JSON, and no more is known.
+    Raw(Option<&'r RawValue>),
+}
+
+impl<'r> CallArgs<'r> {
+    /// The arguments as JSON, or the text of a tool of free text.
+    fn raw(&self) -> Result<Option<&'r RawValue>, &'r str> {
+        match self {
+            Self::Function(function) => Ok(function.arguments),
+            Self::Raw(raw) => Ok(*raw),
+            Self::Custom(input) => Err(input),
+        }
+    }
 }
 
 /// The calls of one assistant's message, and which message answers each.
@@ -43,7 +60,8 @@ pub(super) struct CallSite<'r> {
 pub(super) struct History<'r> {
     /// By message.
     sites: Vec<CallSite<'r>>,
-    matched: Vec<bool>,
+    /// By message: what its result was matched by.
+    matched: Vec<Option<By>>,
 }
 
 /// What `LiteLLM` puts between an id and the signature it appends.
@@ -54,49 +72,9 @@ fn split_id(id: &str) -> (&str, Option<&str>) {
 }
 
 impl<'r> History<'r> {
-    /// Finds the call of every tool's message: the nearest one before it with that id (ids may repeat in later turns),
-    /// or else that name, or else, for a message that names no call, the next that has no result yet.
+    /// Finds the call of every tool's message.
     pub(super) fn of(messages: &'r [Message<'r>]) -> Self {
-        let mut sites: Vec<CallSite<'r>> = Vec::new();
-        let mut matched = vec![false; messages.len()];
-        let mut by_id: HashMap<&str, (usize, usize)> = HashMap::new();
-        let mut waiting = Waiting::default();
-        for (index, message) in messages.iter().enumerate() {
-            match &*message.role {
-                "assistant" => {
-                    let calls = calls_of(message);
-                    if calls.is_empty() {
-                        continue;
-                    }
-                    for (slot, call) in calls.iter().enumerate() {
-                        if let Some(id) = call.id {
-                            by_id.insert(id, (sites.len(), slot));
-                        }
-                    }
-                    waiting = Waiting::of(&calls);
-                    let results = vec![None; calls.len()];
-                    sites.push(CallSite { message: index, calls, results });
-                }
-                "tool" | "function" => {
-                    let place = match message.tool_call_id.as_deref().map(|id| split_id(id).0) {
-                        Some(id) if by_id.contains_key(id) => by_id.get(id).copied(),
-                        // A message that names a call which nobody made, and no function, answers none.
-                        Some(_) if message.name.is_none() => None,
-                        _ => {
-                            let results = sites.last().map_or(&[][..], |site| &site.results);
-                            let slot = waiting.next(message.name.as_deref(), results);
-                            slot.map(|slot| (sites.len().saturating_sub(1), slot))
-                        }
-                    };
-                    let slot = place.and_then(|(site, slot)| sites.get_mut(site)?.results.get_mut(slot));
-                    if let (Some(free @ None), Some(seen)) = (slot, matched.get_mut(index)) {
-                        *free = Some(index);
-                        *seen = true;
-                    }
-                }
-                _ => {}
-            }
-        }
+        let (sites, matched) = pair(messages);
         Self { sites, matched }
     }
 
@@ -109,11 +87,15 @@ impl<'r> History<'r> {
         for site in &self.sites {
             let follows = |result: &usize| {
                 let between = messages.get(site.message + 1..=*result);
-                between.is_some_and(|between| between.iter().all(|message| &*message.role == "tool"))
+                let right_after =
+                    between.is_some_and(|between| between.iter().all(|message| &*message.role == "tool"));
+                right_after && !self.is_guessed(*result, messages)
             };
             let calls = site.calls.iter().zip(&site.results);
             let unanswered: Vec<&str> = calls
-                .filter(|(call, result)| call.source.is_some() && !result.as_ref().is_some_and(follows))
+                .filter(|(call, result)| {
+                    (call.source.is_some() || call.id.is_some()) && !result.as_ref().is_some_and(follows)
+                })
                 .map(|(call, _)| call.id.unwrap_or(call.name))
                 .collect();
             if !unanswered.is_empty() {
@@ -126,7 +108,8 @@ impl<'r> History<'r> {
             }
         }
         let stray = |(index, message): &(usize, &Message<'_>)| {
-            matches!(&*message.role, "tool" | "function") && !self.is_matched(*index)
+            let answers = self.is_matched(*index) && !self.is_guessed(*index, messages);
+            matches!(&*message.role, "tool" | "function") && !answers
         };
         match messages.iter().enumerate().find(stray) {
             None => Ok(()),
@@ -151,61 +134,62 @@ impl<'r> History<'r> {
 
     /// Whether the tool's message at `index` answers a call.
     pub(super) fn is_matched(&self, index: usize) -> bool {
-        self.matched.get(index).copied().unwrap_or_default()
-    }
-}
-
-/// The calls of the last site that may still wait for a result, in order.
-#[derive(Debug, Default)]
-struct Waiting<'r> {
-    all: VecDeque<usize>,
-    by_name: HashMap<&'r str, VecDeque<usize>>,
-}
-
-impl<'r> Waiting<'r> {
-    fn of(calls: &[Call<'r>]) -> Self {
-        let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
-        for (slot, call) in calls.iter().enumerate() {
-            by_name.entry(call.name).or_default().push_back(slot);
-        }
-        Self { all: (0..calls.len()).collect(), by_name }
+        self.matched.get(index).is_some_and(Option::is_some)
     }
 
-    /// The first call that has no result yet, of this function if one is named.
-    fn next(&mut self, name: Option<&str>, results: &[Option<usize>]) -> Option<usize> {
-        let slots = match name {
-            Some(name) => self.by_name.get_mut(name)?,
-            None => &mut self.all,
-        };
-        // What has a result now will never be without one again.
-        while slots.front().is_some_and(|slot| results.get(*slot).is_some_and(Option::is_some)) {
-            slots.pop_front();
-        }
-        slots.front().copied()
+    /// Whether it names another call than the one it was given to.
+    fn is_guessed(&self, index: usize, messages: &[Message<'_>]) -> bool {
+        let by_place = self.matched.get(index) == Some(&Some(By::Place));
+        by_place && messages.get(index).is_some_and(|message| said(message.tool_call_id.as_ref()).is_some())
     }
 }
 
 fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
     let mut calls: Vec<Call<'r>> = Vec::new();
     for call in message.tool_calls.iter().flatten() {
-        let (id, id_signature) = call.id.as_deref().map_or((None, None), |id| {
-            let (id, signature) = split_id(id);
-            (Some(id).filter(|id| !id.is_empty()), signature)
-        });
-        let (name, args) = match (&call.function, &call.custom) {
-            (Some(function), _) => (&*function.name, CallArgs::Function(function)),
-            (None, Some(custom)) => {
+        let (name, args) = match (&call.function, &call.custom, &call.name) {
+            (Some(function), ..) => (&*function.name, CallArgs::Function(function)),
+            (None, Some(custom), _) => {
                 (&*custom.name, CallArgs::Custom(custom.input.as_deref().unwrap_or_default()))
             }
-            (None, None) => continue,
+            (None, None, Some(name)) => (&**name, CallArgs::Raw(call.arguments)),
+            (None, None, None) => continue,
         };
+        let (id, id_signature) = read_id(call.id.as_ref());
         calls.push(Call { id, name, args, source: Some(call), id_signature });
+    }
+    let told = calls.len();
+    if let Some(MessageContent::Many(parts)) = &message.content {
+        for part in parts.iter().filter(|part| &*part.r#type == "tool_use") {
+            let Some(call) = kept_call(part) else { continue };
+            // Some clients keep a call in both places.
+            let same = |known: &Call<'_>| {
+                if call.id.is_some() { known.id == call.id } else { known.name == call.name }
+            };
+            if !calls.iter().take(told).any(same) {
+                calls.push(call);
+            }
+        }
     }
     if let Some(function) = message.function_call.as_ref().filter(|_| calls.is_empty()) {
         let args = CallArgs::Function(function);
         calls.push(Call { id: None, name: &function.name, args, source: None, id_signature: None });
     }
     calls
+}
+
+/// A call in Anthropic's form, among the parts of a message.
+fn kept_call<'r>(part: &'r ContentPart<'_>) -> Option<Call<'r>> {
+    let name = said(part.name.as_ref())?;
+    let (id, id_signature) = read_id(part.id.as_ref());
+    Some(Call { id, name, args: CallArgs::Raw(part.input), source: None, id_signature })
+}
+
+/// The id of a call, if it has one, and the signature that `LiteLLM` appended.
+fn read_id<'r>(id: Option<&'r Text<'_>>) -> (Option<&'r str>, Option<&'r str>) {
+    let Some(id) = said(id) else { return (None, None) };
+    let (id, signature) = split_id(id);
+    (Some(id).filter(|id| !id.is_empty()), signature)
 }
 
 /// The model's parts of a turn with calls.
@@ -216,9 +200,9 @@ pub(super) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<
     let Scope { capabilities, options, names } = scope;
     let mut parts = Vec::with_capacity(site.calls.len());
     for call in &site.calls {
-        let args = match call.args {
-            CallArgs::Function(function) => results::arguments(function.arguments),
-            CallArgs::Custom(input) => results::custom_input(input),
+        let args = match call.args.raw() {
+            Ok(raw) => arguments::to_gemini(names, call.name, raw),
+            Err(input) => results::custom_input(input),
         };
         let id = call.id.filter(|_| capabilities.call_ids).map(Cow::Borrowed);
         let data = PartData::FunctionCall(FunctionCall { id, name: names.to_gemini(call.name), args });
@@ -272,11 +256,9 @@ pub(super) fn result_parts<'r>(
 
 /// The calls of a turn in words, for a history that Gemini does not accept otherwise.
 pub(super) fn calls_as_text<'r>(site: &CallSite<'r>) -> Vec<Part<'r>> {
-    let text = |call: &Call<'r>| match call.args {
-        CallArgs::Function(function) => {
-            format!("[tool call {}] {}", call.name, results::arguments(function.arguments).get())
-        }
-        CallArgs::Custom(input) => format!("[tool call {}] {input}", call.name),
+    let text = |call: &Call<'r>| match call.args.raw() {
+        Ok(raw) => format!("[tool call {}] {}", call.name, results::arguments(raw).get()),
+        Err(input) => format!("[tool call {}] {input}", call.name),
     };
     site.calls.iter().map(|call| Part::text(text(call))).collect()
 }
@@ -330,8 +312,9 @@ pub(super) fn orphan<'r>(
     scope: Scope<'r>,
 ) -> Result<Vec<Part<'r>>, ApiError> {
     let (text, media) = result_content(index, message, scope)?;
-    let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or_default();
-    let mut parts = vec![Part::text(format!("[tool result {id}] {text}"))];
+    let id = said(message.tool_call_id.as_ref()).or(said(message.name.as_ref()));
+    let id = id.map(|id| format!(" {id}")).unwrap_or_default();
+    let mut parts = vec![Part::text(format!("[tool result{id}] {text}"))];
     parts.extend(media);
     Ok(parts)
 }

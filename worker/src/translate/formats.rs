@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::capabilities::Capabilities;
 use super::repair::{Repair, Repairs};
 use super::request::{AudioFormat, Dropped, ResponseContext};
-use super::schema;
+use super::schema::{self, Richness};
 use crate::gemini::{GenerationConfig, ImageConfig, PrebuiltVoice, SpeechConfig, VoiceConfig};
 use crate::openai::{ApiError, ChatRequest, ResponseFormat};
 
@@ -23,6 +23,7 @@ pub(super) fn response_format(
     capabilities: &Capabilities,
     repairs: Repairs,
     has_functions: bool,
+    older: Option<Richness>,
     config: &mut GenerationConfig<'_>,
     context: &mut ResponseContext,
     dropped: &mut Dropped,
@@ -30,11 +31,7 @@ pub(super) fn response_format(
     let Some(format) = &request.response_format else { return Ok(None) };
     let raw = match &*format.r#type {
         "text" => return Ok(None),
-        "json_object" => format.response_schema.or(format.schema),
-        "json_schema" => {
-            let standard = format.json_schema.as_ref().and_then(|schema| schema.schema);
-            standard.or(format.schema).or(format.response_schema)
-        }
+        "json_object" | "json_schema" => raw_schema(format),
         _ => {
             return Err(ApiError::invalid_value(
                 "response_format.type",
@@ -59,15 +56,44 @@ pub(super) fn response_format(
         }));
     }
     config.response_mime_type = Some(JSON);
-    match schema {
-        None => {}
-        Some(schema) if repairs.contains(Repair::SchemaInWords) => return Ok(Some(in_words(&schema))),
-        Some(schema) if repairs.contains(Repair::LegacySchemas) => {
-            config.response_schema = to_raw_value(&schema::legacy(&schema)).ok();
-        }
-        Some(schema) => config.response_json_schema = to_raw_value(&schema).ok(),
+    let Some(mut schema) = schema else { return Ok(None) };
+    if repairs.contains(Repair::SchemaInWords) {
+        return Ok(Some(in_words(&schema)));
     }
+    let mut lossy = schema::keep_within_budget([&mut schema]);
+    if repairs.contains(Repair::LooseCalling) {
+        schema::loosen(&mut schema);
+    }
+    if repairs.contains(Repair::NoBounds) {
+        lossy |= schema::unbind(&mut schema);
+    }
+    if older.is_some_and(|from| Richness::of(&schema) >= from) {
+        let older = schema::legacy(&schema);
+        lossy |= older.lossy;
+        config.response_schema = to_raw_value(&older.schema).ok();
+        context.json_shape = older.shape;
+    } else {
+        config.response_json_schema = to_raw_value(&schema).ok();
+    }
+    dropped.note_if(lossy, "response_format.json_schema");
     Ok(None)
+}
+
+/// The schema, wherever it stands.
+fn raw_schema<'r>(format: &'r ResponseFormat<'_>) -> Option<&'r RawValue> {
+    if &*format.r#type == "json_object" {
+        return format.response_schema.or(format.schema);
+    }
+    let standard = format.json_schema.as_ref().and_then(|schema| schema.schema);
+    standard.or(format.schema).or(format.response_schema)
+}
+
+/// How rich the schema of the answer is, where that matters.
+pub(super) fn richness(request: &ChatRequest<'_>, repairs: Repairs) -> Richness {
+    let raw =
+        request.response_format.as_ref().filter(|_| repairs.older_channel().is_some()).and_then(raw_schema);
+    let schema = raw.and_then(|raw| schema::read(raw).ok());
+    schema.map(|schema| Richness::of(&schema::normalise(schema).schema)).unwrap_or_default()
 }
 
 fn in_words(schema: &Value) -> String {
@@ -81,10 +107,10 @@ fn read_schema(
 ) -> Result<Value, ApiError> {
     let param = "response_format.json_schema.schema";
     let invalid =
-        || ApiError::invalid_value(param, format!("Invalid schema for '{param}': nested too deeply."));
-    let parsed: Value = serde_json::from_str(raw.get()).map_err(|_| invalid())?;
+        |what: &str| ApiError::invalid_value(param, format!("Invalid schema for '{param}': {what}."));
+    let parsed = schema::read(raw).map_err(|what| invalid(&what))?;
     if !parsed.is_object() && !parsed.is_boolean() {
-        return Err(ApiError::invalid_value(param, format!("Invalid schema for '{param}': not an object.")));
+        return Err(invalid("not an object"));
     }
     let normalised = schema::normalise(parsed);
     dropped.note_if(normalised.lossy, "response_format.json_schema");

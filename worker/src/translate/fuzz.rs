@@ -75,8 +75,11 @@ pub fn schema(text: &[u8]) {
     let once = schema::normalise(schema.clone()).schema;
     let again = schema::normalise(once.clone()).schema;
     assert_eq!(bounded(&again, "the second"), bounded(&once, "the schema"));
-    bounded(&schema::legacy(&once), "the older way");
+    bounded(&schema::legacy(&once).schema, "the older way");
     if let Some(once) = schema::parameters(schema).schema {
+        let older = schema::legacy_parameters(&once).schema;
+        bounded(&older, "the older parameters");
+        assert_eq!(older.get("type").and_then(Value::as_str), Some("object"), "{older}");
         let again = schema::parameters(once.clone());
         assert!(!again.wrapped, "{once}");
         let again = again.schema.unwrap_or_default();

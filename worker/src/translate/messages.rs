@@ -10,9 +10,10 @@ use super::capabilities::Capabilities;
 use super::media::{self, MediaContext};
 use super::names::Names;
 use super::repair::Repair;
-use super::request::TranslateOptions;
+use super::request::{Dropped, TranslateOptions};
 use super::signatures;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
+use crate::openai::json::said;
 use crate::openai::{ApiError, ChatRequest, ContentPart, Fragment, Message, MessageContent};
 
 /// What the translation of every message depends on.
@@ -58,6 +59,7 @@ impl Conversation<'_> {
 pub(super) fn conversation<'r>(
     request: &'r ChatRequest<'_>,
     scope: Scope<'r>,
+    dropped: &mut Dropped,
 ) -> Result<Conversation<'r>, ApiError> {
     let capabilities = scope.capabilities;
     let messages = request.messages();
@@ -77,7 +79,7 @@ pub(super) fn conversation<'r>(
             "system" | "developer" => turns.extend(Role::User, system_parts(index, message)?),
             "user" => turns.extend(Role::User, user_parts(index, message, scope)?),
             "assistant" => {
-                turns.extend(Role::Model, assistant_parts(index, message, scope)?);
+                turns.extend(Role::Model, assistant_parts(index, message, scope, dropped)?);
                 let site = history.site(index);
                 if let Some(site) = site.filter(|_| scope.options.repairs.contains(Repair::CallsAsText)) {
                     turns.extend(Role::Model, calls::calls_as_text(site));
@@ -158,7 +160,7 @@ fn user_parts<'r>(
     if parts.is_empty() {
         parts.push(Part::text(" "));
     }
-    let name = message.name.as_deref().filter(|name| !name.is_empty());
+    let name = said(message.name.as_ref());
     if let Some(name) = name.filter(|_| scope.options.wishes(|pool| pool.prefix_names)) {
         match parts.first_mut().map(|part| &mut part.data) {
             Some(PartData::Text(text)) => *text = format!("{name}: {}", text.text()).into(),
@@ -187,13 +189,20 @@ fn assistant_parts<'r>(
     index: usize,
     message: &'r Message<'_>,
     scope: Scope<'r>,
+    dropped: &mut Dropped,
 ) -> Result<Vec<Part<'r>>, ApiError> {
     let mut parts = match &message.content {
         None => Vec::new(),
         Some(MessageContent::One(text)) => media::markdown_parts(*text),
-        Some(MessageContent::Many(_)) => {
-            content_parts(index, message, |place, part| content_part(index, place, part, scope))?
-        }
+        Some(MessageContent::Many(_)) => content_parts(index, message, |place, part| match &*part.r#type {
+            // Already among the calls.
+            "tool_use" => Ok(None),
+            kind if is_reasoning(kind) => {
+                dropped.note(&format!("messages.content.{kind}"));
+                Ok(None)
+            }
+            _ => content_part(index, place, part, scope),
+        })?,
     };
     parts.extend(message.refusal.and_then(text_part));
     let images_from = parts.len();
@@ -210,6 +219,14 @@ fn assistant_parts<'r>(
         last.thought_signature = signatures::in_extra(message.extra_content);
     }
     Ok(parts)
+}
+
+/// What clients of other vendors keep of the model's reasoning. Gemini has no use for it: its own is in the signatures.
+fn is_reasoning(kind: &str) -> bool {
+    let kind = kind.strip_prefix("redacted_").unwrap_or(kind);
+    ["reasoning", "thinking", "thought", "thoughts"].iter().any(|word| {
+        kind.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-']))
+    })
 }
 
 fn text_part<'r>(text: impl Into<Fragment<'r>>) -> Option<Part<'r>> {

@@ -5,6 +5,7 @@
 //! must never happen here: a panic, work that grows faster than the input, a semantic promise broken in silence.
 
 mod answer;
+mod arguments;
 mod calls;
 mod capabilities;
 mod embeddings;

@@ -4,14 +4,43 @@
 
 use std::borrow::Cow;
 
-const LONGEST: usize = 128;
-/// What is left of a name that is too long, before its hash.
-const KEPT: usize = LONGEST - 9;
+use super::schema::Shape;
 
-/// The name as Gemini takes it: `^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$`.
-pub(super) fn gemini_name(name: &str) -> Cow<'_, str> {
+/// What Gemini takes for a name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// `^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$`
+    #[default]
+    Today,
+    /// `^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`, which some models still hold to.
+    Older,
+}
+
+impl Rule {
+    const fn longest(self) -> usize {
+        match self {
+            Self::Today => 128,
+            Self::Older => 64,
+        }
+    }
+
+    /// What is left of a name that is too long, before its hash.
+    const fn kept(self) -> usize {
+        self.longest() - 9
+    }
+
+    fn allows(self, byte: u8) -> bool {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'.' | b'-')
+            || (byte == b':' && self == Self::Today)
+    }
+}
+
+/// The name as Gemini takes it.
+fn gemini_name(name: &str, rule: Rule) -> Cow<'_, str> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    if starts_well && name.len() <= LONGEST && name.bytes().all(is_allowed) {
+    let is_allowed = |byte| rule.allows(byte);
+    if starts_well && name.len() <= rule.longest() && name.bytes().all(is_allowed) {
         return Cow::Borrowed(name);
     }
     let mut clean = String::with_capacity(name.len() + 1);
@@ -19,15 +48,11 @@ pub(super) fn gemini_name(name: &str) -> Cow<'_, str> {
         clean.push('_');
     }
     clean.extend(name.chars().map(|c| if u8::try_from(c).is_ok_and(is_allowed) { c } else { '_' }));
-    if clean.len() > LONGEST {
-        clean.truncate(KEPT);
+    if clean.len() > rule.longest() {
+        clean.truncate(rule.kept());
         clean = format!("{clean}_{:08x}", fnv1a(name));
     }
     Cow::Owned(clean)
-}
-
-fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-')
 }
 
 fn fnv1a(text: &str) -> u32 {
@@ -38,6 +63,7 @@ fn fnv1a(text: &str) -> u32 {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     declared: Vec<Declared>,
+    rule: Rule,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +71,8 @@ struct Declared {
     client: String,
     gemini: String,
     kind: Kind,
+    /// How its arguments differ at Gemini.
+    shape: Shape,
 }
 
 /// How the caller declared a function.
@@ -60,18 +88,36 @@ pub(super) enum Kind {
 }
 
 impl Names {
+    pub(super) fn by(rule: Rule) -> Self {
+        Self { rule, declared: Vec::new() }
+    }
+
+    /// Remembers how the arguments of the declaration at a place differ at Gemini.
+    pub(super) fn set_shape(&mut self, place: usize, shape: Shape) {
+        if let Some(declared) = self.declared.get_mut(place) {
+            declared.shape = shape;
+        }
+    }
+
+    /// How the caller declared a function, by the caller's name, and how its arguments differ at Gemini.
+    pub(super) fn declaration(&self, name: &str) -> (Kind, &Shape) {
+        let known = self.declared.iter().find(|known| known.client == name);
+        known.map_or((Kind::Plain, &Shape::Same), |known| (known.kind, &known.shape))
+    }
+
     /// Remembers a declaration and gives the name for Gemini; `None` if the caller has used the name before.
     pub(super) fn declare<'r>(&mut self, name: &'r str, kind: Kind) -> Option<Cow<'r, str>> {
         if self.is_declared(name) {
             return None;
         }
-        let mut gemini = gemini_name(name);
+        let mut gemini = gemini_name(name, self.rule);
         if self.declared.iter().any(|known| known.gemini == gemini) {
             let mut longer = gemini.into_owned();
-            longer.truncate(KEPT);
+            longer.truncate(self.rule.kept());
             gemini = Cow::Owned(format!("{longer}_{:08x}", fnv1a(name)));
         }
-        self.declared.push(Declared { client: name.to_owned(), gemini: gemini.clone().into_owned(), kind });
+        let (client, shape) = (name.to_owned(), Shape::Same);
+        self.declared.push(Declared { client, gemini: gemini.clone().into_owned(), kind, shape });
         Some(gemini)
     }
 
@@ -90,7 +136,7 @@ impl Names {
         match self.declared.iter().find(|known| known.client == name) {
             Some(known) if known.gemini != name => Cow::Owned(known.gemini.clone()),
             Some(_) => Cow::Borrowed(name),
-            None => gemini_name(name),
+            None => gemini_name(name, self.rule),
         }
     }
 
@@ -124,7 +170,7 @@ mod tests {
             assert_eq!(names.to_client(gemini), (client, Kind::Plain));
         }
         let short = names.declare(&long, Kind::Custom).unwrap();
-        assert_eq!(short.len(), LONGEST);
+        assert_eq!(short.len(), 128);
         assert_eq!(names.to_client(&short), (long.as_str(), Kind::Custom));
         // Two names that fall together stay apart.
         let second = names.declare("sp_ace", Kind::Wrapped).unwrap();
@@ -132,6 +178,23 @@ mod tests {
         assert_eq!(names.to_client(&second), ("sp_ace", Kind::Wrapped));
         assert_eq!(names.to_gemini("sp_ace"), second);
         assert_eq!(names.declare("1st", Kind::Plain), None);
+    }
+
+    #[test]
+    fn an_older_rule_shortens_long_names_and_no_others() {
+        let mut names = Names::by(Rule::Older);
+        let long = |end: char| format!("{}{end}", "x".repeat(64));
+        assert_eq!(names.declare("short", Kind::Plain).as_deref(), Some("short"));
+        assert_eq!(names.declare(&"y".repeat(64), Kind::Plain).unwrap().len(), 64);
+        for (client, kind) in
+            [(long('a'), Kind::Plain), (long('b'), Kind::Custom), ("a:b".to_owned(), Kind::Plain)]
+        {
+            let gemini = names.declare(&client, kind).unwrap().into_owned();
+            assert!(gemini.len() <= 64 && !gemini.contains(':'), "{gemini}");
+            assert_eq!(names.to_client(&gemini), (client.as_str(), kind));
+            assert_eq!(names.to_gemini(&client), gemini);
+        }
+        assert_eq!(names.to_gemini(&long('c')).len(), 64);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::arguments;
 use super::calls::SIGNATURE_SEPARATOR;
 use super::fence::{code_fence, output_fence};
 use super::finish::{self, Finish, Said};
@@ -191,9 +191,7 @@ impl ChoiceState {
                 (Cow::Owned(name.to_owned()), kind)
             }
         };
-        let call_args = if kind == Kind::Wrapped { unwrapped(call.args) } else { call.args };
-        let arguments = call_args.map_or(Cow::Borrowed("{}"), |args| compact(args.get()));
-        let arguments = if arguments == "null" { Cow::Borrowed("{}") } else { arguments };
+        let arguments = arguments::to_client(&context.names, &name, call.args);
         if let Some(signature) = &signature {
             let (call_id, function) = (id.clone(), name.clone().into_owned());
             self.signatures.push(CallSignature { call_id, function, signature: signature.to_string() });
@@ -215,7 +213,8 @@ impl ChoiceState {
         };
         if kind == Kind::Custom {
             answer.r#type = "custom";
-            answer.custom = Some(CustomCallAnswer { name, input: custom_input(call.args, arguments) });
+            answer.custom =
+                Some(CustomCallAnswer { name, input: arguments::custom_input(call.args, arguments) });
         } else {
             answer.function = Some(FunctionCallAnswer { name, arguments });
         }
@@ -322,27 +321,6 @@ fn raw_part(key: &str, raw: &RawValue, signature: Option<&str>) -> Option<Box<Ra
     let signed = signature.and_then(|signature| serde_json::to_string(signature).ok());
     let signed = signed.map_or(String::new(), |signature| format!(",\"thoughtSignature\":{signature}"));
     RawValue::from_string(format!("{{\"{key}\":{}{signed}}}", compact(raw.get()))).ok()
-}
-
-/// The value that stands in for arguments that are no object.
-fn unwrapped(args: Option<&RawValue>) -> Option<&RawValue> {
-    #[derive(Deserialize)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        value: &'a RawValue,
-    }
-    let wrapped = args.and_then(|args| serde_json::from_str::<Wrapped>(args.get()).ok());
-    wrapped.map(|wrapped| wrapped.value).or(args)
-}
-
-fn custom_input<'a>(args: Option<&'a RawValue>, arguments: Cow<'a, str>) -> Cow<'a, str> {
-    #[derive(Deserialize)]
-    struct Custom<'a> {
-        #[serde(borrow)]
-        input: Text<'a>,
-    }
-    let custom = args.and_then(|args| serde_json::from_str::<Custom>(args.get()).ok());
-    custom.map_or(arguments, |custom| custom.input.0)
 }
 
 /// The JSON without the white space between its tokens.

@@ -6,6 +6,8 @@
 mod thinking;
 
 use super::capabilities::{Capabilities, Thinking};
+use super::names::Rule;
+use super::schema::Richness;
 
 /// A change to the translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,8 +49,12 @@ pub enum Repair {
     NoBuiltins,
     /// Leave ids of calls out.
     NoCallIds,
-    /// Tell schemas in the older way.
+    /// Tell all schemas in the older way.
     LegacySchemas,
+    /// Tell schemas in the older way that are rich, or all where none is.
+    LegacyRichSchemas,
+    /// Tell schemas in the older way that hold references, or else as above.
+    LegacyReferences,
     /// Tell the schema of the answer in words.
     SchemaInWords,
     /// Do not force calls, and declare functions without their tightest rules.
@@ -59,6 +65,10 @@ pub enum Repair {
     NoMediaResolution,
     /// Tell calls and their results as text.
     CallsAsText,
+    /// Tell sizes in schemas in descriptions only.
+    NoBounds,
+    /// Shorten the names of functions to 64 letters.
+    ShortNames,
 }
 
 /// Parts of Gemini's messages, in lower case, all of which must occur, and what helps.
@@ -79,25 +89,41 @@ const SIGNS: &[(&[&str], Repair)] = &[
     (&["media resolution"], Repair::NoMediaResolution),
     (&["mediaresolution"], Repair::NoMediaResolution),
     (&["number of function response parts"], Repair::CallsAsText),
-    (&["schema"], Repair::LegacySchemas),
-    (&["function_declarations", "parameters"], Repair::LegacySchemas),
-    (&["functiondeclaration", "parameters"], Repair::LegacySchemas),
+    (&["maximum length of 64"], Repair::ShortNames),
+    // A channel that is not known; of what is known and refused, the schemas that may be meant.
+    (&["unknown name", "jsonschema"], Repair::LegacySchemas),
+    (&["unknown name", "json_schema\""], Repair::LegacySchemas),
+    (&["reference", "schema"], Repair::LegacyReferences),
+    (&["$ref"], Repair::LegacyReferences),
+    (&["schema"], Repair::LegacyRichSchemas),
+    (&["function_declarations", "parameters"], Repair::LegacyRichSchemas),
+    (&["functiondeclaration", "parameters"], Repair::LegacyRichSchemas),
 ];
 
+/// All that Gemini says about some requests, mostly those with schemas that are too large for it.
+const SAYS_NOTHING: &str = "request contains an invalid argument.";
+
 impl Repair {
-    /// What may help against an error of status 400 with this message, given what has been tried already. At most one re-send for each
-    /// request should come of it.
-    #[must_use]
-    pub fn for_message(message: &str, tried: Repairs) -> Option<Self> {
+    /// What may help against an error of status 400 with this message, given what has been tried already: the first step
+    /// that changes the request is to be taken. At most one re-send for each request should come of it, and more where
+    /// [`Repair::may_be_followed_by`] says so.
+    pub fn for_message(message: &str, tried: Repairs) -> impl Iterator<Item = Self> {
         let message = message.to_ascii_lowercase();
-        if let Some(repair) = thinking::repair(&message, tried) {
-            return Some(repair).filter(|repair| !tried.contains(*repair));
-        }
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
-        let repair = SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair)?;
-        // Where the older way does not help either, words are left.
-        let then = (repair == Self::LegacySchemas).then_some(Self::SchemaInWords);
-        [Some(repair), then].into_iter().flatten().find(|step| !tried.contains(*step))
+        let sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
+        let says_nothing = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
+        let repair = thinking::repair(&message, tried).or_else(says_nothing).or_else(sign);
+        // Where another way to tell a schema does not help either, words are left.
+        let then = repair.filter(|repair| repair.is_about_schemas()).map(|_| Self::SchemaInWords);
+        [repair, then].into_iter().flatten().filter(move |step| !tried.contains(*step))
+    }
+
+    /// Whether it changes how schemas are told.
+    const fn is_about_schemas(self) -> bool {
+        matches!(
+            self,
+            Self::LegacySchemas | Self::LegacyRichSchemas | Self::LegacyReferences | Self::LooseCalling
+        )
     }
 
     /// The change that helps at once where the error shows that the model is of another generation than the request
@@ -117,10 +143,11 @@ impl Repair {
         }
     }
 
-    /// Whether another change may follow this one in one request: thinking is refused form by form.
+    /// Whether another change may follow this one in one request: schemas are refused in one way after the other, and
+    /// thinking form by form.
     #[must_use]
     pub fn may_be_followed_by(self, next: Self) -> bool {
-        (self == Self::LegacySchemas && next == Self::SchemaInWords)
+        (self.is_about_schemas() && next == Self::SchemaInWords)
             || (self.is_about_thinking() && next.is_about_thinking())
     }
 
@@ -158,7 +185,10 @@ impl Repair {
             self,
             Self::StandInSignatures
                 | Self::LegacySchemas
+                | Self::LegacyRichSchemas
+                | Self::LegacyReferences
                 | Self::SchemaInWords
+                | Self::NoBounds
                 | Self::LooseCalling
                 | Self::CallsAsText
         )
@@ -181,6 +211,22 @@ impl Repairs {
     #[must_use]
     pub fn contains(self, repair: Repair) -> bool {
         self.0 & 1 << repair as u8 != 0
+    }
+
+    /// From which richness on schemas are to be told in the older way.
+    pub(super) fn older_channel(self) -> Option<Richness> {
+        [
+            (Repair::LegacySchemas, Richness::Plain),
+            (Repair::LegacyRichSchemas, Richness::Rich),
+            (Repair::LegacyReferences, Richness::Referring),
+        ]
+        .into_iter()
+        .find_map(|(repair, from)| self.contains(repair).then_some(from))
+    }
+
+    /// What Gemini takes for a name.
+    pub(super) fn name_rule(self) -> Rule {
+        if self.contains(Repair::ShortNames) { Rule::Older } else { Rule::Today }
     }
 
     /// The model's row of the table, corrected by what its errors have told.

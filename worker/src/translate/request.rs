@@ -14,6 +14,7 @@ use super::media::{self, MediaSource};
 use super::messages::Scope;
 use super::names::Names;
 use super::repair::{Repair, Repairs};
+use super::schema::Shape;
 use super::signatures::SignatureCache;
 use super::suffix::ModelSuffix;
 use super::{formats, messages, parameters, tools};
@@ -111,6 +112,8 @@ pub struct ResponseContext {
     pub(super) calls: CallStyle,
     /// Whether the answer is to be JSON.
     pub(super) json: bool,
+    /// How that JSON differs from what the caller declared.
+    pub(super) json_shape: Shape,
     /// Whether the answer may name its sources.
     pub(super) grounded: bool,
     /// How speech is to be delivered.
@@ -172,6 +175,7 @@ pub fn to_gemini(
         images_in_text: options.wishes(|pool| pool.image_output == ImageOutput::Markdown),
         signature_in_id: options.wishes(|pool| pool.signature_in_id),
         native_details: options.wishes(|pool| pool.native_details),
+        names: Names::by(options.repairs.name_rule()),
         ..ResponseContext::default()
     };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
@@ -194,6 +198,7 @@ pub fn to_gemini(
         &capabilities,
         options.repairs,
         has_functions,
+        tools.older,
         &mut config,
         &mut context,
         &mut dropped,
@@ -201,7 +206,7 @@ pub fn to_gemini(
     formats::modalities(request, &capabilities, &mut config, &mut context)?;
     config.media_resolution = media_resolution(request, &capabilities, options);
     let scope = Scope { capabilities: &capabilities, options, names: &context.names };
-    let mut conversation = messages::conversation(request, scope)?;
+    let mut conversation = messages::conversation(request, scope, &mut dropped)?;
     conversation.instruct(parameters::verbosity_hint(request, options), &capabilities);
     conversation.instruct(in_words, &capabilities);
     if options.wishes(|pool| pool.strict_params) {

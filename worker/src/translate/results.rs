@@ -10,10 +10,21 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::schema::WRAPPER;
+use crate::json_text;
 use crate::openai::Text;
 
 /// The arguments of a call as an object, whatever they are.
 pub(super) fn arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
+    read_arguments(raw, false)
+}
+
+/// The arguments of a call of a function whose arguments are no object: under the wrapper, whatever they are.
+pub(super) fn wrapped_arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
+    read_arguments(raw, true)
+}
+
+fn read_arguments(raw: Option<&RawValue>, wrapped: bool) -> Cow<'_, RawValue> {
     let Some(raw) = raw else { return empty_object() };
     // Some clients send the object itself instead of its text.
     let text = if raw.get().starts_with('"') {
@@ -22,13 +33,15 @@ pub(super) fn arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
         Cow::Borrowed(raw.get())
     };
     let trimmed = text.trim();
-    if trimmed.is_empty() || trimmed == "null" {
+    // `null` itself says nothing; as a text it may be the value that was declared.
+    let says_null = trimmed == "null" && !(wrapped && raw.get().starts_with('"'));
+    if trimmed.is_empty() || says_null {
         return empty_object();
     }
     let is_object = trimmed.starts_with('{');
     match raw_json(text) {
-        Ok(json) if is_object => json,
-        Ok(json) => wrap("value", json.get()),
+        Ok(json) if is_object && !wrapped => json,
+        Ok(json) => wrap(WRAPPER, json.get().trim()),
         Err(text) => wrap("_raw", &quoted(&text)),
     }
 }
@@ -36,7 +49,10 @@ pub(super) fn arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
 /// A tool's text as the object that Gemini requires: itself if it is one, and otherwise under `output`.
 pub(super) fn response(text: Cow<'_, str>) -> Cow<'_, RawValue> {
     let first = text.trim_start().as_bytes().first().copied();
-    if !matches!(first, Some(b'{' | b'[')) || serde_json::from_str::<Lossless>(&text).is_err() {
+    if !matches!(first, Some(b'{' | b'[')) {
+        return wrap("output", &quoted(&text));
+    }
+    if serde_json::from_str::<Lossless>(&json_text::well_formed_text(&text)).is_err() {
         return wrap("output", &quoted(&text));
     }
     match raw_json(text) {
@@ -65,7 +81,7 @@ pub(super) fn custom_input(text: &str) -> Cow<'static, RawValue> {
 
 /// The text as JSON, borrowed or moved; or the text again.
 fn raw_json(text: Cow<'_, str>) -> Result<Cow<'_, RawValue>, Cow<'_, str>> {
-    match text {
+    match well_formed(text) {
         Cow::Borrowed(text) => {
             serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed).map_err(|_| Cow::Borrowed(text))
         }
@@ -76,6 +92,17 @@ fn raw_json(text: Cow<'_, str>) -> Result<Cow<'_, RawValue>, Cow<'_, str>> {
             }
             RawValue::from_string(text).map(Cow::Owned).map_err(|_| Cow::Owned(String::new()))
         }
+    }
+}
+
+/// The text without half surrogate pairs among its escapes, which are JSON in a way that Gemini does not read.
+fn well_formed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => json_text::well_formed_text(text),
+        Cow::Owned(text) => match json_text::well_formed_text(&text) {
+            Cow::Owned(text) => Cow::Owned(text),
+            Cow::Borrowed(_) => Cow::Owned(text),
+        },
     }
 }
 
@@ -174,6 +201,8 @@ mod tests {
             (r#"" null ""#, "{}"),
             ("null", "{}"),
             (r#""[1]""#, r#"{"value":[1]}"#),
+            (r#""{\"a\":\"cut \\ud83d\"}""#, r#"{"a":"cut \ufffd"}"#),
+            (r#"{"a":"cut \ud83d"}"#, r#"{"a":"cut \ufffd"}"#),
             (r#""{\"cut\":""#, r#"{"_raw":"{\"cut\":"}"#),
             (r#""{\"two\":1} 2""#, r#"{"_raw":"{\"two\":1} 2"}"#),
         ] {
@@ -194,6 +223,7 @@ mod tests {
             (r#"{"a":{"$ref":"x"}}"#, r#"{"output":"{\"a\":{\"$ref\":\"x\"}}"}"#),
             (r#"{"a":1,"a":2}"#, r#"{"output":"{\"a\":1,\"a\":2}"}"#),
             ("[1, 2]", r#"{"output":[1, 2]}"#),
+            (r#"{"\udc00":"cut \ud83d"}"#, r#"{"\ufffd":"cut \ufffd"}"#),
             (r#"{"cut":"#, r#"{"output":"{\"cut\":"}"#),
             ("", r#"{"output":""}"#),
             ("12", r#"{"output":"12"}"#),

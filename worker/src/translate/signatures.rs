@@ -41,7 +41,7 @@ pub(super) fn of_call<'r>(call: &Call<'r>, cache: Option<&dyn SignatureCache>) -
     let source = call.source;
     let in_function = match call.args {
         CallArgs::Function(function) => function.thought_signature,
-        CallArgs::Custom(_) => None,
+        CallArgs::Custom(_) | CallArgs::Raw(_) => None,
     };
     in_extra(source.and_then(|source| source.extra_content))
         .or_else(|| in_extra(source.and_then(|source| source.provider_specific_fields)))

@@ -16,7 +16,8 @@ use super::capabilities::Capabilities;
 use super::names::Kind;
 use super::repair::{Repair, Repairs};
 use super::request::{CallStyle, Dropped, ResponseContext, TranslateOptions};
-use super::{results, schema};
+use super::schema::Richness;
+use super::{formats, results, schema};
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
 use crate::openai::{self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition};
 
@@ -28,6 +29,8 @@ const MOST_FUNCTIONS: usize = 512;
 pub(super) struct Tools<'r> {
     pub(super) tools: Vec<Tool<'r>>,
     pub(super) config: Option<ToolConfig<'r>>,
+    /// From which on schemas are told in the older way.
+    pub(super) older: Option<Richness>,
 }
 
 /// Translates all tools. The names that are declared go into the context.
@@ -63,6 +66,7 @@ pub(super) fn tools<'r>(
     for raw in google.flatten() {
         builtins.tools.push(("extra_body.google.tools", Tool::Raw(raw)));
     }
+    let older = functions.tell_schemas(formats::richness(request, options.repairs), context, dropped);
     let choice = choice(request)?;
     let any_tool = !functions.declarations.is_empty() || !builtins.tools.is_empty();
     check_choice(choice.as_ref(), any_tool, request, context)?;
@@ -88,12 +92,14 @@ pub(super) fn tools<'r>(
         tools.push(Tool::FunctionDeclarations(functions.declarations));
     }
     tools.extend(builtins.tools.into_iter().map(|(_, tool)| tool));
-    Ok(Tools { tools, config })
+    Ok(Tools { tools, config, older })
 }
 
 #[derive(Debug, Default)]
 struct Functions<'r> {
     declarations: Vec<FunctionDeclaration<'r>>,
+    /// By declaration: the normalised schema, which is told when all are known.
+    schemas: Vec<Option<Value>>,
     /// By declaration: as the caller calls it.
     client_names: Vec<&'r str>,
     strict: bool,
@@ -130,7 +136,7 @@ impl<'r> Builtins<'r> {
             "urlContext" => ("url_context", Tool::UrlContext(empty())),
             _ => return false,
         };
-        let schema = function.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let schema = function.parameters.and_then(|raw| schema::read(raw).ok());
         let takes_nothing = schema.is_none_or(|schema| schema::parameters(schema).schema.is_none());
         if self.by_name && takes_nothing {
             self.add(name, tool);
@@ -224,16 +230,10 @@ impl<'r> Functions<'r> {
     ) -> Result<(), ApiError> {
         let schema = match function.parameters {
             None => schema::Parameters::default(),
-            Some(raw) => {
-                let parsed: Value = serde_json::from_str(raw.get()).map_err(|_| {
-                    let param = format!("{param}.parameters");
-                    ApiError::invalid_value(
-                        &param,
-                        format!("Invalid schema for '{param}': nested too deeply."),
-                    )
-                })?;
-                schema::parameters(parsed)
-            }
+            Some(raw) => schema::parameters(schema::read(raw).map_err(|what| {
+                let param = format!("{param}.parameters");
+                ApiError::invalid_value(&param, format!("Invalid schema for '{param}': {what}."))
+            })?),
         };
         dropped.note_if(schema.lossy, "tools.parameters");
         self.strict |= function.strict == Some(true);
@@ -242,19 +242,45 @@ impl<'r> Functions<'r> {
         self.push(&function.name, function.description.as_deref(), parameters, kind, param, context)
     }
 
-    /// The schema in the way in which it is to be told: the newer or the older one.
-    fn channel(&self, schema: Option<Value>) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
-        let Some(mut schema) = schema else { return (None, None) };
-        if self.repairs.contains(Repair::LooseCalling) {
-            schema::loosen(&mut schema);
+    /// Puts the schemas into the declarations, in the newer or the older way, as Gemini's refusals want it. `beside` is how
+    /// rich the schema of the answer is. Returns from which richness on schemas are told in the older way.
+    fn tell_schemas(
+        &mut self,
+        beside: Richness,
+        context: &mut ResponseContext,
+        dropped: &mut Dropped,
+    ) -> Option<Richness> {
+        let mut lossy = schema::keep_within_budget(self.schemas.iter_mut().flatten());
+        for schema in self.schemas.iter_mut().flatten() {
+            if self.repairs.contains(Repair::LooseCalling) {
+                schema::loosen(schema);
+            }
+            if self.repairs.contains(Repair::NoBounds) {
+                lossy |= schema::unbind(schema);
+            }
         }
-        if self.ordered {
-            schema::tell_order(&mut schema);
+        let richest = self.schemas.iter().flatten().map(Richness::of).fold(beside, Richness::max);
+        let older = self.repairs.older_channel().map(|wanted| wanted.min(richest));
+        let schemas = std::mem::take(&mut self.schemas);
+        for (place, (schema, declaration)) in schemas.into_iter().zip(&mut self.declarations).enumerate() {
+            let Some(mut schema) = schema else { continue };
+            if older.is_some_and(|from| Richness::of(&schema) >= from) {
+                let mut older = schema::legacy_parameters(&schema);
+                lossy |= older.lossy;
+                if self.ordered {
+                    schema::tell_order(&mut older.schema);
+                }
+                declaration.parameters = to_raw_value(&older.schema).ok();
+                context.names.set_shape(place, older.shape);
+                continue;
+            }
+            if self.ordered {
+                schema::tell_order(&mut schema);
+            }
+            declaration.parameters_json_schema = to_raw_value(&schema).ok();
         }
-        if self.repairs.contains(Repair::LegacySchemas) {
-            return (None, to_raw_value(&schema::legacy(&schema)).ok());
-        }
-        (to_raw_value(&schema).ok(), None)
+        dropped.note_if(lossy, "tools.parameters");
+        older
     }
 
     fn declare_custom(
@@ -301,12 +327,12 @@ impl<'r> Functions<'r> {
             ));
         };
         let description = description.filter(|text| !text.is_empty()).map(Cow::Borrowed);
-        let (parameters_json_schema, parameters) = self.channel(schema);
+        self.schemas.push(schema);
         self.declarations.push(FunctionDeclaration {
             name: declared,
             description,
-            parameters_json_schema,
-            parameters,
+            parameters_json_schema: None,
+            parameters: None,
         });
         self.client_names.push(name);
         Ok(())

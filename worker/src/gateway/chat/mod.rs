@@ -29,7 +29,7 @@ use super::media::{self, Media};
 use super::{Context, models};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::{ApiError, ChatRequest, well_formed};
 use crate::reply::Reply;
 use crate::translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
@@ -71,7 +71,8 @@ pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
     body: &[u8],
 ) -> Result<Reply<H>, ApiError> {
-    let request = ChatRequest::parse(body)?;
+    let body = well_formed(body);
+    let request = ChatRequest::parse(&body)?;
     let (models, suffix) = models::to_ask(context, request.model())?;
     let media = media::fetch(context, &request).await?;
     let now = context.host.clock().now();

@@ -51,28 +51,34 @@ fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
     now.duration_since(since).unsigned_abs() < KEPT_FOR
 }
 
-/// The change that may help against a failure. One for each request; only where schemas are told in the
-/// older way and that does not help either, and where thinking is refused form by form, more follow.
-pub(super) fn repair_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>) -> Option<Repair> {
+/// The changes that may help against a failure, of which the first is to be made that changes anything. One for each
+/// request; only where schemas are told in another way and that does not help either, and where thinking is refused form
+/// by form, more follow.
+pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>) -> Vec<Repair> {
     let answer = &verdict.answer;
-    let repair = match verdict.cause {
+    let mut repairs: Vec<Repair> = match verdict.cause {
         // What has a code is understood, and is the caller's to change.
         Cause::Caller if answer.status == StatusCode::BAD_REQUEST && answer.code.is_none() => {
-            Repair::for_message(&answer.message, tried)?
+            Repair::for_message(&answer.message, tried).collect()
         }
         Cause::SoftFailure if answer.code == Some("missing_thought_signature") => {
-            Some(Repair::StandInSignatures).filter(|repair| !tried.contains(*repair))?
+            [Repair::StandInSignatures].into_iter().filter(|repair| !tried.contains(*repair)).collect()
         }
-        _ => return None,
+        _ => Vec::new(),
     };
     // Where both ways to steer thinking are refused, nothing is left but not to.
-    let refused_both = matches!(
-        (last, repair),
-        (Some(Repair::ThinkingByLevel), Repair::ThinkingByBudget)
-            | (Some(Repair::ThinkingByBudget), Repair::ThinkingByLevel)
-    );
-    let repair = if refused_both { Repair::ThinkingUnsaid } else { repair };
-    last.is_none_or(|last| last.may_be_followed_by(repair)).then_some(repair)
+    for repair in &mut repairs {
+        let refused_both = matches!(
+            (last, *repair),
+            (Some(Repair::ThinkingByLevel), Repair::ThinkingByBudget)
+                | (Some(Repair::ThinkingByBudget), Repair::ThinkingByLevel)
+        );
+        if refused_both {
+            *repair = Repair::ThinkingUnsaid;
+        }
+    }
+    repairs.retain(|repair| last.is_none_or(|last| last.may_be_followed_by(*repair)));
+    repairs
 }
 
 #[cfg(test)]
@@ -107,13 +113,10 @@ mod tests {
             Verdict::of(cause, ApiError::new(status, "invalid_request_error", code, message))
         };
         let schema = told(Cause::Caller, 400, None, "Invalid schema");
-        let legacy = Some(Repair::LegacySchemas);
-        assert_eq!(repair_for(&schema, none, None), legacy);
-        assert_eq!(
-            repair_for(&schema, none.with(Repair::LegacySchemas), legacy),
-            Some(Repair::SchemaInWords)
-        );
-        assert_eq!(repair_for(&schema, none, Some(Repair::NoPenalties)), None);
+        let legacy = Repair::LegacyRichSchemas;
+        assert_eq!(repairs_for(&schema, none, None), [legacy, Repair::SchemaInWords]);
+        assert_eq!(repairs_for(&schema, none.with(legacy), Some(legacy)), [Repair::SchemaInWords]);
+        assert_eq!(repairs_for(&schema, none, Some(Repair::NoPenalties)), []);
         for verdict in [
             told(Cause::Caller, 400, Some("context_length_exceeded"), "Invalid schema"),
             told(Cause::Caller, 413, None, "Invalid schema"),
@@ -121,7 +124,7 @@ mod tests {
             told(Cause::InvalidKey, 400, None, "Invalid schema"),
             told(Cause::SoftFailure, 502, Some("empty_response"), "missing a thought_signature"),
         ] {
-            assert_eq!(repair_for(&verdict, none, None), None, "{verdict:?}");
+            assert_eq!(repairs_for(&verdict, none, None), [], "{verdict:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::attempts::{Attempt, Attempts};
 use super::super::estimate::estimated_tokens;
-use super::repairs::repair_for;
+use super::repairs::repairs_for;
 use super::{Call, Chat, OwnSignatures};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
@@ -95,18 +95,19 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 
     fn repair(&mut self, call: &Call, verdict: &Verdict) -> Option<Repair> {
         let last = self.repaired.last().map(|(_, repair)| *repair);
-        let repair = repair_for(verdict, call.repairs, last)?;
-        let repair = repair.widened(&call.capabilities, &Capabilities::of_name(call.model.as_str()));
-        let translated = self.models.get_mut(call.place)?;
-        let repairs = call.repairs.with(repair);
-        let mut changed = Translated { model: call.model.clone(), repairs, call: None };
-        // What changes nothing heals nothing, and what cannot be said so is better refused as it was.
-        let repaired = changed.call(call.place, self.chat).ok()?;
-        if repaired.body == call.body && repaired.copies == call.copies {
-            return None;
+        for repair in repairs_for(verdict, call.repairs, last) {
+            let repair = repair.widened(&call.capabilities, &Capabilities::of_name(call.model.as_str()));
+            let translated = self.models.get_mut(call.place)?;
+            let repairs = call.repairs.with(repair);
+            let mut changed = Translated { model: call.model.clone(), repairs, call: None };
+            // What changes nothing heals nothing, and what cannot be said so is better refused as it was.
+            let repaired = changed.call(call.place, self.chat).ok()?;
+            if repaired.body != call.body || repaired.copies != call.copies {
+                *translated = changed;
+                return Some(repair);
+            }
         }
-        *translated = changed;
-        Some(repair)
+        None
     }
 
     /// Remembers what helped.

@@ -3,11 +3,14 @@
 //! In: bytes. Out: what they say, or which field is at fault, in OpenAI's words. Nothing here may show a caller serde's
 //! words or places.
 
+use std::borrow::Cow;
+
 use serde::de::{self, Deserialize};
 use serde_json::value::RawValue;
 use simdutf8::basic::from_utf8;
 
 use super::locate;
+use crate::json_text;
 use crate::limits;
 use crate::openai::ApiError;
 
@@ -49,6 +52,13 @@ fn offset_of(document: &[u8], error: &serde_json::Error) -> usize {
 /// What serde says, without the place that it adds.
 fn without_place(detail: &str) -> &str {
     detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail)
+}
+
+/// A request body without half surrogate pairs: JavaScript sends them, and as names of members or in what is passed on as
+/// it came they would fail the request here or at Gemini.
+#[must_use]
+pub fn well_formed(body: &[u8]) -> Cow<'_, [u8]> {
+    json_text::well_formed(body)
 }
 
 /// Reads a request body.

@@ -39,10 +39,19 @@ fn every_message_that_can_be_helped() {
             "Invalid JSON payload received. Unknown name \"parametersJsonSchema\" at 'tools[0].function_declarations[0]': Cannot find field.",
             Repair::LegacySchemas,
         ),
-        ("reference to undefined schema at top-level", Repair::LegacySchemas),
+        ("reference to undefined schema at top-level", Repair::LegacyReferences),
         (
             "GenerateContentRequest.tools[0].function_declarations[0].parameters.properties: should be non-empty for OBJECT type",
+            Repair::LegacyRichSchemas,
+        ),
+        (
+            "Invalid JSON payload received. Unknown name \"response_json_schema\" at 'generation_config': Cannot find field.",
             Repair::LegacySchemas,
+        ),
+        ("Request contains an invalid argument.", Repair::NoBounds),
+        (
+            "Invalid function name. Must start with a letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.) or dashes (-), with a maximum length of 64.",
+            Repair::ShortNames,
         ),
         (
             "The specified schema produces a constraint that has too many states for serving.",
@@ -55,18 +64,18 @@ fn every_message_that_can_be_helped() {
             Repair::CallsAsText,
         ),
     ] {
-        assert_eq!(Repair::for_message(message, Repairs::default()), Some(repair), "{message}");
+        assert_eq!(Repair::for_message(message, Repairs::default()).next(), Some(repair), "{message}");
         let tried = Repairs::default().with(repair);
-        let next = (repair == Repair::LegacySchemas).then_some(Repair::SchemaInWords);
-        assert_eq!(Repair::for_message(message, tried), next, "{message}");
+        let next = repair.is_about_schemas().then_some(Repair::SchemaInWords);
+        assert_eq!(Repair::for_message(message, tried).next(), next, "{message}");
     }
     for message in [
         "API key not valid.",
         "Logprobs is not enabled for models/gemini-2.5-pro",
-        "Request contains an invalid argument.",
+        "Request contains an invalid argument: it is odd.",
         "",
     ] {
-        assert_eq!(Repair::for_message(message, Repairs::default()), None, "{message}");
+        assert_eq!(Repair::for_message(message, Repairs::default()).next(), None, "{message}");
     }
 }
 

@@ -1,20 +1,26 @@
 //! The older way to tell Gemini a schema: the `OpenAPI` subset of `parameters` and `responseSchema`, which answers 400 to every
 //! word that it does not know.
 //!
-//! In: a normalised schema. Out: the nearest that the subset can say.
+//! In: a normalised schema. Out: the nearest that the subset can say, and how to turn back what a model writes by it where
+//! that is not what the caller declared.
 
 use serde_json::{Map, Value, json};
+
+use super::bounds::describe;
+use super::shape::{Shape, WHOLE};
+use super::{alternatives, merge, types};
 
 /// How often a recursive definition is put in place of itself.
 const DEEPEST_RECURSION: usize = 3;
 /// How many nodes there may be; what is beyond becomes text.
 const MOST_NODES: usize = 5_000;
+/// How many values an `enum` may have, and how long they may be, that a description tells.
+const MOST_TOLD: usize = 50;
+const LONGEST_TOLD: usize = 1_000;
 
 /// Words of the subset that stay as they are.
-const KEPT: [&str; 13] = [
-    "title",
-    "description",
-    "nullable",
+const TEXTS: [&str; 3] = ["title", "description", "pattern"];
+const NUMBERS: [&str; 8] = [
     "minItems",
     "maxItems",
     "minProperties",
@@ -23,34 +29,51 @@ const KEPT: [&str; 13] = [
     "maximum",
     "minLength",
     "maxLength",
-    "pattern",
-    "propertyOrdering",
 ];
 
+/// A schema in the older way.
+#[derive(Debug)]
+pub(in crate::translate) struct Older {
+    pub(in crate::translate) schema: Value,
+    /// How what is written by it differs from what the caller declared.
+    pub(in crate::translate) shape: Shape,
+    /// Whether something could be told in words only, or not at all.
+    pub(in crate::translate) lossy: bool,
+}
+
 /// Converts a normalised schema.
-pub(in crate::translate) fn legacy(schema: &Value) -> Value {
-    let mut converter = Converter { root: schema, inside: Vec::new(), nodes: 0 };
-    Value::Object(converter.schema(schema))
+pub(in crate::translate) fn legacy(schema: &Value) -> Older {
+    let mut converter = Converter { root: schema, inside: Vec::new(), nodes: 0, lossy: false };
+    let (converted, shape) = converter.schema(schema);
+    Older { schema: Value::Object(converted), shape, lossy: converter.lossy }
+}
+
+/// Converts the normalised schema of a function's parameters, which stay an object: one without properties has one, a
+/// text that holds all of it.
+pub(in crate::translate) fn legacy_parameters(schema: &Value) -> Older {
+    let named = schema.get("properties").and_then(Value::as_object).is_some_and(|names| !names.is_empty());
+    if named {
+        return legacy(schema);
+    }
+    let mut root = object(json!({"type": "object", "properties": {
+        WHOLE: {"type": "string", "description": "All arguments as one JSON-encoded object"}}}));
+    root.extend(schema.get("description").map(|told| ("description".to_owned(), told.clone())));
+    Older { schema: Value::Object(root), shape: Shape::Whole, lossy: true }
 }
 
 struct Converter<'s> {
     root: &'s Value,
     /// The references that are being put in place, outermost first.
-    inside: Vec<&'s str>,
+    inside: Vec<String>,
     nodes: usize,
+    lossy: bool,
 }
 
-fn any() -> Map<String, Value> {
-    object(json!({"type": "string"}))
-}
+/// A converted schema, and how what is written by it differs.
+type Converted = (Map<String, Value>, Shape);
 
-/// Objects without properties are refused, so that a free one travels as text.
-fn free_object(description: Option<&Value>) -> Map<String, Value> {
-    let words = match description.and_then(Value::as_str) {
-        Some(description) => format!("{description} (JSON-encoded object)"),
-        None => "JSON-encoded object".to_owned(),
-    };
-    object(json!({"type": "string", "description": words}))
+fn any() -> Converted {
+    (object(json!({"type": "string"})), Shape::Same)
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -60,114 +83,175 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-impl<'s> Converter<'s> {
-    fn schema(&mut self, schema: &'s Value) -> Map<String, Value> {
+impl Converter<'_> {
+    fn schema(&mut self, schema: &Value) -> Converted {
         self.nodes += 1;
         let Value::Object(schema) = schema else { return any() };
         if self.nodes > MOST_NODES {
-            return free_object(schema.get("description"));
+            return self.free_object(schema.get("description"));
         }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            return self.reference(reference, schema);
+            return self.reference(reference, schema, &Map::new());
         }
         if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
             return self.alternatives(schema, branches);
         }
-        match schema.get("type") {
-            Some(Value::Array(kinds)) => self.several_kinds(schema, kinds),
-            Some(Value::String(kind)) => self.of_kind(schema, kind),
-            _ => self.of_kind(schema, implied_kind(schema)),
+        let kinds = kinds(schema);
+        let nullable = kinds.contains(&"null") && kinds.len() > 1;
+        let kinds: Vec<&str> = kinds.into_iter().filter(|kind| !nullable || *kind != "null").collect();
+        let (mut out, shape) = match kinds.as_slice() {
+            [] => any(),
+            [kind] => self.of_kind(schema, kind),
+            kinds => self.several_kinds(schema, kinds),
+        };
+        if nullable {
+            out.insert("nullable".into(), true.into());
         }
+        (out, shape)
     }
 
-    fn reference(&mut self, reference: &'s str, beside: &'s Map<String, Value>) -> Map<String, Value> {
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-        let again = self.inside.iter().filter(|inside| **inside == reference).count();
-        let Some(target) = target.filter(|_| again < DEEPEST_RECURSION) else {
-            return free_object(beside.get("description"));
+    /// Objects without properties are refused, so that a free one travels as text.
+    fn free_object(&mut self, description: Option<&Value>) -> Converted {
+        self.lossy = true;
+        let words = match description.and_then(Value::as_str) {
+            Some(description) => format!("{description} (JSON-encoded object)"),
+            None => "JSON-encoded object".to_owned(),
         };
-        self.inside.push(reference);
-        let mut converted = self.schema(target);
+        (object(json!({"type": "string", "description": words})), Shape::Text)
+    }
+
+    fn reference(
+        &mut self,
+        reference: &str,
+        beside: &Map<String, Value>,
+        own: &Map<String, Value>,
+    ) -> Converted {
+        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let again = self.inside.iter().filter(|inside| *inside == reference).count();
+        let Some(target) = target.filter(|_| again < DEEPEST_RECURSION && self.has_room_for(own)) else {
+            return self.free_object(beside.get("description"));
+        };
+        self.inside.push(reference.to_owned());
+        let (mut converted, shape) = match target {
+            Value::Object(target) if !own.is_empty() && self.has_room_for(target) => {
+                self.with_own(target, own).unwrap_or_else(any)
+            }
+            target => self.schema(target),
+        };
         self.inside.pop();
         if let Some(description) = beside.get("description") {
             converted.insert("description".into(), description.clone());
         }
-        converted
+        (converted, shape)
     }
 
     /// `anyOf`, beside which nothing else may stand: `null` becomes a flag, and the rest goes into the branches.
-    fn alternatives(&mut self, schema: &'s Map<String, Value>, branches: &'s [Value]) -> Map<String, Value> {
+    fn alternatives(&mut self, schema: &Map<String, Value>, branches: &[Value]) -> Converted {
         let is_null = |branch: &&Value| branch.get("type").is_some_and(|kind| kind == "null");
-        let nullable = branches.iter().any(|branch| is_null(&branch));
-        let mut converted: Vec<Map<String, Value>> =
-            branches.iter().filter(|branch| !is_null(branch)).map(|branch| self.schema(branch)).collect();
-        for branch in &mut converted {
-            for (key, value) in
-                schema.iter().filter(|(key, _)| KEPT.contains(&key.as_str()) && *key != "description")
-            {
-                branch.entry(key.clone()).or_insert_with(|| value.clone());
+        let beside = |key: &str| matches!(key, "anyOf" | "description" | "default" | "$defs");
+        let own: Map<String, Value> = schema
+            .iter()
+            .filter(|(key, _)| !beside(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let mut converted: Vec<Converted> = Vec::new();
+        for branch in branches.iter().filter(|branch| !is_null(branch)) {
+            let branch = match branch {
+                branch if own.is_empty() => Some(self.schema(branch)),
+                Value::Object(branch) => match branch.get("$ref").and_then(Value::as_str) {
+                    Some(reference) => Some(self.reference(reference, branch, &own)),
+                    None => self.with_own(branch, &own),
+                },
+                _ => Some(self.schema(&Value::Object(own.clone()))),
+            };
+            if let Some(branch) = branch.filter(|branch| !converted.contains(branch)) {
+                converted.push(branch);
             }
         }
-        let mut out = if converted.len() == 1 { converted.pop().unwrap_or_default() } else { Map::new() };
-        if let Some(description) = schema.get("description") {
-            out.insert("description".into(), description.clone());
+        if converted.is_empty() && !own.is_empty() {
+            converted.push(self.schema(&Value::Object(own)));
         }
-        if !converted.is_empty() {
-            out.insert("anyOf".into(), converted.into_iter().map(Value::Object).collect());
-        }
-        if out.get("anyOf").is_none() && out.get("type").is_none() {
-            out.insert("type".into(), "string".into());
-        }
-        if nullable {
-            out.insert("nullable".into(), true.into());
-        }
-        out
-    }
-
-    fn several_kinds(&mut self, schema: &'s Map<String, Value>, kinds: &'s [Value]) -> Map<String, Value> {
-        let nullable = kinds.iter().any(|kind| kind == "null");
-        let kinds: Vec<&str> =
-            kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect();
-        let mut out = match kinds.as_slice() {
-            [] => any(),
-            [kind] => self.of_kind(schema, kind),
-            kinds => {
-                let mut branches: Vec<Value> = Vec::new();
-                for kind in kinds {
-                    let mut branch = self.of_kind(schema, kind);
-                    branch.shift_remove("description");
-                    branches.push(Value::Object(branch));
-                }
-                let mut out = Map::new();
-                out.extend(schema.get("description").map(|text| ("description".to_owned(), text.clone())));
-                out.insert("anyOf".into(), branches.into());
-                out
+        let nullable = branches.iter().any(|branch| is_null(&branch));
+        let (mut out, shape) = match converted.len() {
+            0 => any(),
+            1 => converted.pop().unwrap_or_default(),
+            _ => {
+                let (branches, shapes): (Vec<_>, Vec<_>) = converted.into_iter().unzip();
+                let branches = branches.into_iter().map(Value::Object).collect();
+                (Map::from_iter([("anyOf".to_owned(), branches)]), Shape::any_of(shapes))
             }
         };
+        if let Some(description) = schema.get("description").filter(|told| told.is_string()) {
+            // What a text stands for must not be lost.
+            let told = out.get("description").and_then(Value::as_str).unwrap_or_default();
+            let as_text = shape == Shape::Text && told.ends_with("JSON-encoded object");
+            if as_text && told == "JSON-encoded object" {
+                out.insert("description".into(), description.clone());
+                describe(&mut out, "JSON-encoded object");
+            } else if !as_text {
+                out.shift_insert(0, "description".into(), description.clone());
+            }
+        }
         if nullable {
             out.insert("nullable".into(), true.into());
         }
-        out
+        (out, shape)
     }
 
-    fn of_kind(&mut self, schema: &'s Map<String, Value>, kind: &str) -> Map<String, Value> {
+    /// A branch together with what stands beside the alternatives; none if the two contradict each other.
+    fn with_own(&mut self, branch: &Map<String, Value>, own: &Map<String, Value>) -> Option<Converted> {
+        if !self.has_room_for(own) {
+            return Some(self.free_object(branch.get("description")));
+        }
+        let mut merged = branch.clone();
+        if let (Some(one), Some(two)) = (branch.get("type"), own.get("type")) {
+            merged.insert("type".into(), common_kinds(one, two)?);
+        } else if !branch.contains_key("type") && !own.contains_key("type") && alternatives::is_object(own) {
+            merged.insert("type".into(), "object".into());
+        }
+        self.lossy |= merge::into(&mut merged, Value::Object(own.clone()));
+        Some(self.schema(&Value::Object(merged)))
+    }
+
+    /// Counts what is about to be copied.
+    fn has_room_for(&mut self, schema: &Map<String, Value>) -> bool {
+        for value in schema.values() {
+            count(value, &mut self.nodes);
+        }
+        self.nodes <= MOST_NODES
+    }
+
+    fn several_kinds(&mut self, schema: &Map<String, Value>, kinds: &[&str]) -> Converted {
+        let mut converted: Vec<Converted> = Vec::new();
+        for kind in kinds {
+            let (mut branch, shape) = self.of_kind(schema, kind);
+            if shape != Shape::Text {
+                branch.shift_remove("description");
+            }
+            if !converted.contains(&(branch.clone(), shape.clone())) {
+                converted.push((branch, shape));
+            }
+        }
+        let (branches, shapes): (Vec<_>, Vec<_>) = converted.into_iter().unzip();
+        let mut out = Map::new();
+        out.extend(schema.get("description").map(|text| ("description".to_owned(), text.clone())));
+        out.insert("anyOf".into(), branches.into_iter().map(Value::Object).collect());
+        (out, Shape::any_of(shapes))
+    }
+
+    fn of_kind(&mut self, schema: &Map<String, Value>, kind: &str) -> Converted {
         let mut out = Map::new();
         out.insert("type".into(), kind.into());
         for (key, value) in schema {
-            if KEPT.contains(&key.as_str()) {
+            let kept = (TEXTS.contains(&key.as_str()) && value.is_string())
+                || (NUMBERS.contains(&key.as_str()) && value.is_number());
+            if kept {
                 out.insert(key.clone(), value.clone());
             }
         }
-        if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
-            let choices: Vec<Value> = choices.iter().filter_map(choice).collect();
-            if !choices.is_empty() {
-                out.insert("type".into(), "string".into());
-                out.insert("enum".into(), choices.into());
-                return out;
-            }
-        }
+        self.choices(schema, kind, &mut out);
         let formats: &[&str] = match kind {
-            "string" => &["enum", "date-time"],
+            "string" if !out.contains_key("enum") => &["enum", "date-time"],
             "integer" | "number" => &["int32", "int64", "float", "double"],
             _ => &[],
         };
@@ -177,124 +261,149 @@ impl<'s> Converter<'s> {
             out.insert("format".into(), format.clone());
         }
         match kind {
-            "array" => {
-                let tuple =
-                    schema.get("prefixItems").and_then(Value::as_array).and_then(|items| items.first());
-                let items = schema.get("items").filter(|items| items.is_object()).or(tuple);
-                let items = items.map_or_else(any, |items| self.schema(items));
-                out.insert("items".into(), Value::Object(items));
-            }
-            "object" => return self.members(schema, out),
+            "array" => self.elements(schema, out),
+            "object" => self.members(schema, out),
+            "integer" => (out, Shape::Scalar("integer")),
+            "number" => (out, Shape::Scalar("number")),
+            "boolean" => (out, Shape::Scalar("boolean")),
             "null" => {
                 out.insert("type".into(), "string".into());
                 out.insert("nullable".into(), true.into());
+                (out, Shape::Scalar("null"))
             }
-            _ => {}
+            _ => (out, Shape::Same),
         }
-        out
     }
 
-    fn members(&mut self, schema: &'s Map<String, Value>, mut out: Map<String, Value>) -> Map<String, Value> {
+    /// `enum`, whose members are texts there and no empty ones. Of other types, the type matters more than the choice,
+    /// which goes into the description.
+    fn choices(&mut self, schema: &Map<String, Value>, kind: &str, out: &mut Map<String, Value>) {
+        let Some(choices) = schema.get("enum").and_then(Value::as_array) else { return };
+        let of_kind = |choice: &&Value| {
+            let found = types::of_value(choice);
+            found == kind || (found == "integer" && kind == "number")
+        };
+        let choices = choices.iter().filter(of_kind);
+        if kind == "string" {
+            let choices: Vec<Value> = choices.filter(|choice| *choice != "").cloned().collect();
+            if !choices.is_empty() {
+                out.insert("enum".into(), choices.into());
+            }
+            return;
+        }
+        let told: Vec<String> = choices.take(MOST_TOLD).map(ToString::to_string).collect();
+        let told = told.join(", ");
+        self.lossy = true;
+        if !told.is_empty() && told.len() <= LONGEST_TOLD {
+            describe(out, &format!("one of: {told}"));
+        }
+    }
+
+    /// A list. That of a tuple may hold at every place what the tuple holds at any.
+    fn elements(&mut self, schema: &Map<String, Value>, mut out: Map<String, Value>) -> Converted {
+        let tuple =
+            schema.get("prefixItems").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let rest = schema.get("items").filter(|items| items.is_object());
+        let mut converted: Vec<Converted> = Vec::new();
+        for items in tuple.iter().chain(rest) {
+            let items = self.schema(items);
+            if !converted.contains(&items) {
+                converted.push(items);
+            }
+        }
+        self.lossy |= converted.len() > 1;
+        let (items, shape) = match converted.len() {
+            0 => any(),
+            1 => converted.pop().unwrap_or_default(),
+            _ => {
+                let (branches, shapes): (Vec<_>, Vec<_>) = converted.into_iter().unzip();
+                let branches = branches.into_iter().map(Value::Object).collect();
+                (Map::from_iter([("anyOf".to_owned(), branches)]), Shape::any_of(shapes))
+            }
+        };
+        out.insert("items".into(), Value::Object(items));
+        (out, Shape::list(shape))
+    }
+
+    fn members(&mut self, schema: &Map<String, Value>, mut out: Map<String, Value>) -> Converted {
         let mut properties = Map::new();
+        let mut shapes = Vec::new();
         for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            properties.insert(name.clone(), Value::Object(self.schema(member)));
+            let (member, shape) = self.schema(member);
+            properties.insert(name.clone(), Value::Object(member));
+            shapes.push((name.clone(), shape));
         }
         if properties.is_empty() {
-            return free_object(schema.get("description"));
+            return self.free_object(out.get("description"));
         }
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-        let required: Vec<Value> = required
-            .filter(|name| name.as_str().is_some_and(|name| properties.contains_key(name)))
-            .cloned()
-            .collect();
+        for (word, key) in [("required", "required"), ("propertyOrdering", "propertyOrdering")] {
+            let names = schema.get(word).and_then(Value::as_array).into_iter().flatten();
+            let names: Vec<Value> = names
+                .filter(|name| name.as_str().is_some_and(|name| properties.contains_key(name)))
+                .cloned()
+                .collect();
+            if !names.is_empty() {
+                out.insert(key.into(), names.into());
+            }
+        }
         out.insert("properties".into(), Value::Object(properties));
-        if !required.is_empty() {
-            out.insert("required".into(), required.into());
-        }
-        out
+        (out, Shape::object(shapes))
     }
 }
 
-fn implied_kind(schema: &Map<String, Value>) -> &'static str {
-    if schema.contains_key("properties") {
-        "object"
-    } else if schema.contains_key("items") || schema.contains_key("prefixItems") {
-        "array"
-    } else {
-        "string"
+fn count(value: &Value, nodes: &mut usize) {
+    *nodes += 1;
+    if *nodes > MOST_NODES {
+        return;
     }
-}
-
-/// Members of an `enum` are texts there, and no empty ones.
-fn choice(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) if text.is_empty() => None,
-        Value::String(_) => Some(value.clone()),
-        Value::Null => None,
-        other => Some(other.to_string().into()),
+        Value::Object(members) => members.values().for_each(|member| count(member, nodes)),
+        Value::Array(items) => items.iter().for_each(|item| count(item, nodes)),
+        _ => {}
+    }
+}
+
+/// The types that a schema allows, as it says or as its other words imply.
+fn kinds(schema: &Map<String, Value>) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::Array(kinds)) => return kinds.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(kind)) => return vec![kind],
+        _ => {}
+    }
+    if alternatives::is_object(schema) {
+        return vec!["object"];
+    }
+    if schema.contains_key("items") || schema.contains_key("prefixItems") {
+        return vec!["array"];
+    }
+    let mut kinds = Vec::new();
+    for choice in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
+        let kind = types::of_value(choice);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    if kinds.is_empty() { vec!["string"] } else { kinds }
+}
+
+/// The types that both allow.
+fn common_kinds(one: &Value, two: &Value) -> Option<Value> {
+    let list = |kind: &Value| match kind {
+        Value::Array(kinds) => kinds.clone(),
+        kind => vec![kind.clone()],
+    };
+    let (one, two) = (list(one), list(two));
+    let among = |kind: &Value, kinds: &[Value]| {
+        kinds.contains(kind) || (kind == "integer" && kinds.iter().any(|kind| kind == "number"))
+    };
+    let mut common: Vec<Value> = one.iter().filter(|kind| among(kind, &two)).cloned().collect();
+    common.extend(two.iter().filter(|kind| !one.contains(kind) && among(kind, &one)).cloned());
+    match common.as_slice() {
+        [] => None,
+        [kind] => Some(kind.clone()),
+        _ => Some(common.into()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::translate::schema::normalise;
-
-    fn assert_legacy(schema: &Value, expected: &Value) {
-        assert_eq!(legacy(&normalise(schema.clone()).schema), *expected, "{schema}");
-    }
-
-    #[test]
-    fn only_words_of_the_subset_are_left() {
-        for (schema, expected) in [
-            (
-                json!({"type": ["string", "null"], "default": "x", "format": "email"}),
-                json!({"type": "string", "nullable": true}),
-            ),
-            (
-                json!({"type": "string", "format": "date-time"}),
-                json!({"type": "string", "format": "date-time"}),
-            ),
-            (json!({"const": 3}), json!({"type": "string", "enum": ["3"]})),
-            (json!({"enum": ["a", "", null]}), json!({"type": "string", "enum": ["a"]})),
-            (
-                json!({"type": ["integer", "string"], "description": "d"}),
-                json!({"description": "d", "anyOf": [{"type": "integer"}, {"type": "string"}]}),
-            ),
-            (
-                json!({"anyOf": [{"type": "integer"}, {"type": "null"}], "title": "T", "description": "d"}),
-                json!({"type": "integer", "title": "T", "description": "d", "nullable": true}),
-            ),
-            (
-                json!({"anyOf": [{"type": "integer"}, {"type": "string"}], "title": "T"}),
-                json!({"anyOf": [{"type": "integer", "title": "T"}, {"type": "string", "title": "T"}]}),
-            ),
-            (json!({"type": "array"}), json!({"type": "array", "items": {"type": "string"}})),
-            (
-                json!({"items": [{"type": "number"}], "type": "array"}),
-                json!({"type": "array", "items": {"type": "number"}}),
-            ),
-            (
-                json!({"type": "object", "properties": {"a": {"type": "object", "description": "free"}}, "required": ["a"], "additionalProperties": false}),
-                json!({"type": "object", "properties": {"a": {"type": "string", "description": "free (JSON-encoded object)"}}, "required": ["a"]}),
-            ),
-        ] {
-            assert_legacy(&schema, &expected);
-        }
-    }
-
-    #[test]
-    fn recursion_ends() {
-        let schema = json!({"type": "object", "properties": {"child": {"$ref": "#/$defs/N"}},
-                            "$defs": {"N": {"type": "object", "properties": {"name": {"type": "string"}, "child": {"$ref": "#/$defs/N"}}}}});
-        let text = legacy(&normalise(schema).schema).to_string();
-        assert!(!text.contains("$ref") && text.contains("JSON-encoded object"), "{text}");
-        assert_eq!(text.matches("\"name\"").count(), DEEPEST_RECURSION);
-        // Two ways into itself at every level.
-        let twice = json!({"$ref": "#/$defs/N"});
-        let members: Map<String, Value> =
-            (0..20).map(|number| (format!("p{number}"), twice.clone())).collect();
-        let schema = json!({"type": "object", "properties": members, "$defs": {"N": {"type": "object", "properties": members}}});
-        assert!(legacy(&normalise(schema).schema).to_string().len() < 1_000_000);
-    }
-}
+mod tests;

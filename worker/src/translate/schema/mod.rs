@@ -3,17 +3,30 @@
 //! In: whatever generators of schemas write. Out: the same meaning in the words that Gemini knows, keys in their order,
 //! since the model sees it. Schemas come from strangers: the work is bounded, however their references are knotted.
 
+mod alternatives;
+mod bounds;
+mod dialect;
 mod legacy;
 mod merge;
 mod normaliser;
 mod refs;
+mod richness;
+mod scopes;
 mod settled;
+mod shape;
+mod types;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-pub(super) use legacy::legacy;
+pub(super) use bounds::{keep_within_budget, loosen, unbind};
+pub(super) use legacy::{legacy, legacy_parameters};
 use normaliser::pass;
+pub(super) use richness::Richness;
 use settled::is_settled;
+pub(super) use shape::{Shape, answer_to_client};
+
+use crate::json_text;
 
 /// A normalised schema.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,15 +46,37 @@ pub(super) struct Parameters {
     pub(super) lossy: bool,
 }
 
+/// What the caller's schema stands under where it is no object.
+pub(super) const WRAPPER: &str = "value";
+
 /// How often a schema with references is gone through at most.
 const MOST_PASSES: usize = 4;
 
+/// Reads a schema.
+///
+/// # Errors
+/// In words for the caller: what is wrong with it.
+pub(super) fn read(raw: &RawValue) -> Result<Value, String> {
+    serde_json::from_str(&json_text::well_formed_text(raw.get())).map_err(|error| {
+        let words = error.to_string();
+        let what = words.rsplit_once(" at line ").map_or(words.as_str(), |(what, _)| what);
+        if what.contains("recursion limit") { "nested too deeply".to_owned() } else { what.to_owned() }
+    })
+}
+
 /// Normalises the schema of an answer.
-pub(super) fn normalise(schema: Value) -> Normalised {
+pub(super) fn normalise(mut schema: Value) -> Normalised {
+    let mut lossy = dialect::read(&mut schema);
     if is_settled(&schema) {
-        return Normalised { schema, lossy: false };
+        return Normalised { schema, lossy };
+    }
+    scopes::resolve(&mut schema);
+    // References may lead to what is no schema by its place.
+    for path in refs::targets(&schema) {
+        lossy |= schema.pointer_mut(&path).is_some_and(dialect::read);
     }
     let mut result = pass(&schema);
+    result.lossy |= lossy;
     // What referred to itself may do so no longer, once what cannot be said to Gemini is gone.
     for _ in 0..MOST_PASSES {
         if result.schema.get("$defs").is_none() {
@@ -59,10 +94,16 @@ pub(super) fn normalise(schema: Value) -> Normalised {
 
 /// Normalises the schema of a function's parameters, which must be an object.
 pub(super) fn parameters(schema: Value) -> Parameters {
-    let Normalised { mut schema, lossy } = normalise(schema);
-    if schema.as_object_mut().is_some_and(merge::root_alternatives) {
+    let Normalised { mut schema, mut lossy } = normalise(schema);
+    let merged = schema.as_object_mut().is_some_and(|root| {
+        let definitions = root.get("$defs").cloned();
+        alternatives::merge_into_root(root, definitions.as_ref())
+    });
+    if merged {
         // What only a part that is gone referred to goes too.
-        schema = normalise(schema).schema;
+        let again = normalise(schema);
+        lossy |= again.lossy;
+        schema = again.schema;
     }
     let Value::Object(mut root) = schema else {
         // `true` or `false`: anything, so nothing in particular.
@@ -70,19 +111,16 @@ pub(super) fn parameters(schema: Value) -> Parameters {
     };
     // Back at the end when all else is said: the model sees the order.
     let definitions = root.shift_remove("$defs");
-    let is_object = match root.get("type") {
-        None => true,
-        Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),
-        Some(kind) => kind == "object",
-    };
-    let wrapped = !is_object || root.contains_key("$ref") || root.contains_key("anyOf");
+    let wrapped = !alternatives::may_be_object(&root);
     if wrapped {
         let value = std::mem::take(&mut root);
         root.insert("type".into(), "object".into());
-        root.insert("properties".into(), json!({ "value": value }));
-        root.insert("required".into(), json!(["value"]));
+        root.insert("properties".into(), json!({ (WRAPPER): value }));
+        root.insert("required".into(), json!([WRAPPER]));
     }
-    let takes_nothing = root.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty)
+    let none = |word: &str| root.get(word).and_then(Value::as_object).is_none_or(Map::is_empty);
+    let takes_nothing = none("properties")
+        && none("patternProperties")
         && root.get("additionalProperties").is_none_or(|more| more == &Value::Bool(false));
     if takes_nothing {
         return Parameters { schema: None, wrapped: false, lossy };
@@ -96,15 +134,6 @@ pub(super) fn parameters(schema: Value) -> Parameters {
         root.insert("$defs".into(), definitions);
     }
     Parameters { schema: Some(Value::Object(root)), wrapped, lossy }
-}
-
-/// Takes away the rules that make a schema too large for Gemini to enforce.
-pub(super) fn loosen(schema: &mut Value) {
-    for_each(schema, &mut |schema| {
-        for rule in ["enum", "minItems", "maxItems", "pattern"] {
-            schema.shift_remove(rule);
-        }
-    });
 }
 
 /// Tells the order of properties in words, for models that do not keep it otherwise.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::refs::{self, Reference, References};
-use super::{Normalised, merge};
+use super::{Normalised, alternatives, merge, types};
 
 /// From so many nodes on, references stay references.
 const MOST_NODES: usize = 5_000;
@@ -36,7 +36,14 @@ struct Normaliser<'s> {
 pub(super) fn is_noise(key: &str) -> bool {
     matches!(
         key,
-        "$comment" | "strict" | "discriminator" | "nullable" | "additionalItems" | "definitions" | "$defs"
+        "$comment"
+            | "strict"
+            | "discriminator"
+            | "nullable"
+            | "additionalItems"
+            | "definitions"
+            | "$defs"
+            | "components"
     ) || key.starts_with("x-")
 }
 
@@ -127,7 +134,7 @@ impl<'s> Normaliser<'s> {
         match target {
             Value::Object(mut target) => {
                 target.extend(own);
-                tidy(&mut target);
+                self.finish(beside, &mut target);
                 Value::Object(target)
             }
             other if own.is_empty() => other,
@@ -148,8 +155,17 @@ impl<'s> Normaliser<'s> {
 
     fn object(&mut self, schema: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
         let mut out = self.members(schema, depth);
-        tidy(&mut out);
+        self.finish(schema, &mut out);
         out
+    }
+
+    /// What can only be judged when everything is in its place.
+    fn finish(&mut self, schema: &Map<String, Value>, out: &mut Map<String, Value>) {
+        if alternatives::are_only_conditions(out) {
+            let written = schema.get("anyOf").or_else(|| schema.get("oneOf"));
+            self.lossy |= alternatives::drop_conditions(out, written);
+        }
+        tidy(out);
     }
 
     fn members(&mut self, schema: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
@@ -158,14 +174,14 @@ impl<'s> Normaliser<'s> {
             match key.as_str() {
                 "$ref" | "allOf" => {}
                 key if is_noise(key) => {}
-                "oneOf" if schema.contains_key("anyOf") => self.lossy = true,
+                "oneOf" if schema.contains_key("anyOf") => {}
                 "oneOf" | "anyOf" => {
                     out.insert("anyOf".into(), self.alternatives(value, depth));
                 }
                 "const" => {
                     out.insert("enum".into(), json!([value]));
                     if !schema.contains_key("type") {
-                        out.insert("type".into(), kind_of(value).into());
+                        out.insert("type".into(), types::of_value(value).into());
                     }
                 }
                 "enum" if schema.contains_key("const") => {}
@@ -192,15 +208,26 @@ impl<'s> Normaliser<'s> {
         if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
             for part in all {
                 let part = self.all_of_part(part, depth);
-                merge::into(&mut out, part);
+                self.lossy |= merge::into(&mut out, part);
             }
+        }
+        if let Some(more) = schema.get("oneOf").filter(|_| schema.contains_key("anyOf")) {
+            let more = json!({ "anyOf": self.alternatives(more, depth) });
+            self.lossy |= merge::into(&mut out, more);
         }
         out
     }
 
     /// One element of `allOf`. It is to be merged, so that a reference cannot stay one.
     fn all_of_part(&mut self, part: &'s Value, depth: usize) -> Value {
-        let normalised = self.schema(part, depth + 1);
+        let normalised = match part {
+            // What it requires may be a property of the schema that it stands in.
+            Value::Object(members) if !members.contains_key("$ref") => {
+                self.nodes += 1;
+                Value::Object(self.members(members, depth + 1))
+            }
+            part => self.schema(part, depth + 1),
+        };
         let Some(reference) =
             part.get("$ref").and_then(Value::as_str).filter(|_| normalised.get("$ref").is_some())
         else {
@@ -279,18 +306,6 @@ impl<'s> Normaliser<'s> {
 fn described(schema: &Map<String, Value>) -> Map<String, Value> {
     let kept = schema.iter().filter(|(key, _)| matches!(key.as_str(), "description" | "default"));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// Gemini knows no exclusive limits: among whole numbers the next one is meant, among others the difference is none.

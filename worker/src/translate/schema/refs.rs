@@ -95,10 +95,25 @@ pub(super) fn definitions_in(schema: &Value) -> VecDeque<String> {
         .collect()
 }
 
-fn follow<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
+pub(super) fn follow<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
     let fragment = reference.strip_prefix('#')?;
     let pointer = percent_decode_str(fragment).decode_utf8().ok()?;
-    root.pointer(&pointer).filter(|target| target.is_object() || target.is_boolean())
+    root.pointer(&pointer).filter(|target| is_target(target))
+}
+
+/// The paths of everything that references lead to.
+pub(super) fn targets(root: &Value) -> HashSet<String> {
+    let mut references = Vec::new();
+    collect(root, &mut references, &Cell::new(0), usize::MAX);
+    let path = |reference: &str| {
+        Some(percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?.into_owned())
+    };
+    references.into_iter().filter_map(path).collect()
+}
+
+/// Whether a reference may lead to it.
+pub(super) fn is_target(value: &Value) -> bool {
+    value.is_object() || value.is_boolean()
 }
 
 fn collect<'s>(value: &'s Value, found: &mut Vec<&'s str>, steps: &Cell<usize>, most: usize) {

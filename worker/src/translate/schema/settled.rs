@@ -4,12 +4,16 @@
 
 use serde_json::{Map, Value};
 
+use super::alternatives;
 use super::normaliser::{holds_schema, is_noise};
 
 /// See the module. When in doubt it is false.
 pub(super) fn is_settled(schema: &Value) -> bool {
     match schema {
-        Value::Object(members) => members.iter().all(|(key, value)| is_settled_member(members, key, value)),
+        Value::Object(members) => {
+            !alternatives::are_only_conditions(members)
+                && members.iter().all(|(key, value)| is_settled_member(members, key, value))
+        }
         Value::Bool(_) => true,
         _ => false,
     }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::super::answer::{SoftFailure, block};
+use super::super::answer::{SoftFailure, as_declared, block, unfenced};
 use super::super::ids::{Envelope, Ids};
 use super::super::logprobs::logprobs;
 use super::super::piece::{ChoiceState, Ending, Piece};
 use super::super::request::{CallStyle, ResponseContext};
+use super::super::schema::Shape;
 use super::super::speech;
 use super::super::sse::Found;
 use super::super::usage::Usage;
@@ -52,6 +53,8 @@ pub(super) struct Translator {
 pub(super) struct StreamedChoice {
     pub(super) state: ChoiceState,
     audio_id: Option<String>,
+    /// The text so far, where it can be delivered only as a whole: JSON that is to be turned into what the caller declared.
+    held: String,
 }
 
 /// How the upstream bytes have ended.
@@ -84,6 +87,7 @@ impl Translator {
     pub(super) fn restart(&mut self) {
         for choice in &mut self.choices {
             choice.state = ChoiceState::new(choice.state.index);
+            choice.held.clear();
         }
         self.latest_usage.clear();
         (self.usage, self.block, self.begun) = (None, None, false);
@@ -166,7 +170,11 @@ impl Translator {
         if known.is_some() || self.choices.len() >= MOST_CHOICES {
             return known;
         }
-        self.choices.push(StreamedChoice { state: ChoiceState::new(index), audio_id: None });
+        self.choices.push(StreamedChoice {
+            state: ChoiceState::new(index),
+            audio_id: None,
+            held: String::new(),
+        });
         self.writer.role(index, out);
         Some(self.choices.len() - 1)
     }
@@ -180,6 +188,10 @@ impl Translator {
         for part in candidate.content.unwrap_or_default().parts {
             let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
             let delta = match piece {
+                Piece::Text(text) if self.context.json_shape != Shape::Same => {
+                    choice.held.push_str(&text.text());
+                    continue;
+                }
                 Piece::Text(text) => {
                     // They belong to the text of this frame.
                     let logprobs = logprobs.take();
@@ -268,6 +280,11 @@ impl Translator {
     pub(super) fn write_endings(&mut self, endings: Vec<Ending>, out: &mut Vec<u8>) {
         for (choice, ending) in self.choices.iter_mut().zip(endings) {
             let index = choice.state.index;
+            if !choice.held.is_empty() {
+                let text = unfenced(std::mem::take(&mut choice.held).into());
+                let text = as_declared(text, &self.context);
+                self.writer.text(index, TextMember::Content, &text, None, out);
+            }
             if let Some(refusal) = &ending.refusal {
                 self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
             }

@@ -1,0 +1,258 @@
+//! Dialects of JSON schema: Google's own, and those of generators that write the type names of their language.
+//!
+//! In: a schema as it came. Out: the same in the words of JSON schema. Whether a word had to be replaced by a nearer one or
+//! left out is told, unless it is one of Google's.
+
+use serde_json::{Map, Number, Value, json};
+
+use super::types;
+
+/// Words whose value is a schema.
+const SCHEMAS: [&str; 11] = [
+    "items",
+    "additionalProperties",
+    "additionalItems",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
+/// Words whose value is a list of schemas.
+const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
+/// Words whose value holds schemas by name.
+const MAPS: [&str; 5] = ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"];
+/// Words whose value is a number, which Google's encoding of 64 bits writes as a text.
+const NUMBERS: [&str; 8] = [
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+    "minimum",
+    "maximum",
+];
+
+/// Puts a schema into the words of JSON schema. Whether anything was lost.
+pub(super) fn read(schema: &mut Value) -> bool {
+    let Value::Object(members) = schema else { return false };
+    rename(members);
+    // Some clients write down every member that there could be.
+    members.retain(|key, value| !value.is_null() || matches!(key.as_str(), "const" | "default" | "example"));
+    let mut lossy = types::read(members);
+    lossy |= numbers(members);
+    lossy |= choices(members);
+    for (key, value) in members.iter_mut() {
+        let key = key.as_str();
+        match value {
+            Value::Object(named) if MAPS.contains(&key) => {
+                for (_, member) in named {
+                    lossy |= read(member);
+                }
+            }
+            Value::Object(components) if key == "components" => {
+                if let Some(Value::Object(schemas)) = components.get_mut("schemas") {
+                    for (_, member) in schemas {
+                        lossy |= read(member);
+                    }
+                }
+            }
+            Value::Array(list) if LISTS.contains(&key) => {
+                for item in list {
+                    lossy |= read(item);
+                }
+            }
+            value @ Value::Object(_) if SCHEMAS.contains(&key) => lossy |= read(value),
+            _ => {}
+        }
+    }
+    lossy
+}
+
+/// Google's libraries for Python write some words in snake case, and some with a stroke at the end.
+fn canonical(key: &str, value: &Value) -> Option<&'static str> {
+    Some(match key {
+        "type_" => "type",
+        "format_" => "format",
+        "any_of" => "anyOf",
+        "one_of" => "oneOf",
+        "all_of" => "allOf",
+        "min_items" => "minItems",
+        "max_items" => "maxItems",
+        "min_length" => "minLength",
+        "max_length" => "maxLength",
+        "min_properties" => "minProperties",
+        "max_properties" => "maxProperties",
+        "property_ordering" => "propertyOrdering",
+        "prefix_items" => "prefixItems",
+        "additional_properties" => "additionalProperties",
+        "defs" if value.is_object() => "$defs",
+        "ref" if value.as_str().is_some_and(|text| text.starts_with('#')) => "$ref",
+        _ => return None,
+    })
+}
+
+/// Visits the schemas that stand in a schema, each with the path that leads there from it: names of members as they are,
+/// places in lists as numbers.
+pub(super) fn visit_children<'s>(schema: &'s Map<String, Value>, visit: &mut dyn FnMut(&[&str], &'s Value)) {
+    for (key, value) in schema {
+        let word = key.as_str();
+        match value {
+            Value::Object(members) if MAPS.contains(&word) => {
+                members.iter().for_each(|(name, member)| visit(&[word, name], member));
+            }
+            Value::Object(members) if word == "components" => {
+                for (name, member) in members.get("schemas").and_then(Value::as_object).into_iter().flatten()
+                {
+                    visit(&[word, "schemas", name], member);
+                }
+            }
+            Value::Array(list) if LISTS.contains(&word) => {
+                for (place, item) in list.iter().enumerate() {
+                    visit(&[word, &place.to_string()], item);
+                }
+            }
+            value @ Value::Object(_) if SCHEMAS.contains(&word) => visit(&[word], value),
+            _ => {}
+        }
+    }
+}
+
+fn rename(members: &mut Map<String, Value>) {
+    if !members.iter().any(|(key, value)| canonical(key, value).is_some()) {
+        return;
+    }
+    for (key, value) in std::mem::take(members) {
+        match canonical(&key, &value) {
+            Some(name) if !value.is_null() => {
+                members.entry(name).or_insert(value);
+            }
+            Some(_) => {}
+            None => {
+                members.insert(key, value);
+            }
+        }
+    }
+}
+
+fn numbers(members: &mut Map<String, Value>) -> bool {
+    let mut lossy = false;
+    for key in NUMBERS {
+        let Some(value) = members.get_mut(key) else { continue };
+        if value.is_number() {
+            continue;
+        }
+        let read = value.as_str().and_then(|text| text.trim().parse::<Number>().ok());
+        if let Some(number) = read {
+            *value = Value::Number(number);
+        } else {
+            members.shift_remove(key);
+            lossy = true;
+        }
+    }
+    lossy
+}
+
+/// `enum` and `const`: of `null`, which Gemini does not document as a member, the type says that it is allowed.
+fn choices(members: &mut Map<String, Value>) -> bool {
+    if members.get("const").is_some_and(Value::is_null) {
+        members.shift_remove("const");
+        let typed = members.get("type");
+        if typed.is_none_or(types::allows_null) {
+            members.insert("type".into(), "null".into());
+        }
+    }
+    let Some(choices) = members.get_mut("enum") else { return false };
+    let Value::Array(choices) = choices else {
+        members.shift_remove("enum");
+        return true;
+    };
+    let before = choices.len();
+    choices.retain(|choice| !choice.is_null());
+    if choices.len() == before && before > 0 {
+        return false;
+    }
+    let mut kinds: Vec<&str> = Vec::new();
+    for kind in choices.iter().map(types::of_value) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let empty = choices.is_empty();
+    if before > 0 && !members.contains_key("type") {
+        kinds.push("null");
+        let kind = if let [kind] = kinds.as_slice() { json!(kind) } else { json!(kinds) };
+        members.insert("type".into(), kind);
+    }
+    if empty {
+        members.shift_remove("enum");
+    }
+    before == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_reads(mut schema: Value, expected: &Value, lossy: bool) {
+        let before = schema.to_string();
+        assert_eq!((read(&mut schema), schema.to_string()), (lossy, expected.to_string()), "{before}");
+        assert!(!read(&mut schema) && schema.to_string() == expected.to_string(), "twice: {before}");
+    }
+
+    #[test]
+    fn googles_dialect_is_read_everywhere() {
+        assert_reads(
+            json!({"type_": "OBJECT", "title": null, "nullable": null,
+                   "properties": {"type_": {"type": "STRING", "max_length": "9"}, "any_of": {"any_of": [{"type": "Type.INTEGER"}, {"type": 7}]}},
+                   "property_ordering": ["type_"], "additional_properties": {"type": "Number"},
+                   "defs": {"A": {"type": "ARRAY", "items": {"ref": "#/defs/A"}, "min_items": "1"}}}),
+            &json!({"type": "object",
+                    "properties": {"type_": {"type": "string", "maxLength": 9}, "any_of": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
+                    "propertyOrdering": ["type_"], "additionalProperties": {"type": "number"},
+                    "$defs": {"A": {"type": "array", "items": {"$ref": "#/defs/A"}, "minItems": 1}}}),
+            false,
+        );
+        assert_reads(json!({"type": "TYPE_UNSPECIFIED"}), &json!({}), false);
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        assert_reads(
+            json!({"type": "array", "maxItems": "many", "minItems": 1}),
+            &json!({"type": "array", "minItems": 1}),
+            true,
+        );
+    }
+
+    #[test]
+    fn null_is_a_type_and_no_choice() {
+        for (schema, expected, lossy) in [
+            (
+                json!({"type": ["string", "null"], "enum": ["a", null]}),
+                json!({"type": ["string", "null"], "enum": ["a"]}),
+                false,
+            ),
+            (
+                json!({"enum": ["a", 1, null]}),
+                json!({"enum": ["a", 1], "type": ["string", "integer", "null"]}),
+                false,
+            ),
+            (
+                json!({"enum": [null, "a"], "type": "string", "nullable": true}),
+                json!({"enum": ["a"], "type": "string", "nullable": true}),
+                false,
+            ),
+            (json!({"enum": [null]}), json!({"type": "null"}), false),
+            (json!({"const": null}), json!({"type": "null"}), false),
+            (json!({"type": "string", "enum": []}), json!({"type": "string"}), true),
+            (json!({"default": null, "type": "string"}), json!({"default": null, "type": "string"}), false),
+        ] {
+            assert_reads(schema, &expected, lossy);
+        }
+    }
+}
