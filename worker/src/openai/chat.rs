@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::json::{self, Budget, Decimal, Integer, NameOr, OneOrMany, Text, request_object, said};
+use super::json::{self, Budget, Decimal, Integer, NameOr, OneOrMany, Text, request_object};
+use super::lenient::said;
 use super::{ApiError, FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
 
 /// The most messages that a conversation may have, as many as OpenAI takes.
@@ -178,33 +179,6 @@ impl<'a> ChatRequest<'a> {
     #[must_use]
     pub fn affinity(&self) -> Option<&str> {
         said(self.prompt_cache_key.as_ref()).or(said(self.user.as_ref()))
-    }
-
-    /// Puts flat tools, as the Responses API has them, into the nested form.
-    fn nest_tools(&mut self) {
-        self.tools.iter_mut().flatten().for_each(Tool::nest);
-        if let Some(NameOr::Object(choice)) = &mut self.tool_choice {
-            choice.nest();
-        }
-    }
-
-    /// An optional text that says nothing is as good as absent.
-    fn forget_blanks(&mut self) {
-        let google = self.google.get_or_insert_default();
-        for text in [
-            &mut self.reasoning_effort,
-            &mut self.verbosity,
-            &mut self.service_tier,
-            &mut self.prompt_cache_key,
-            &mut self.user,
-            &mut google.cached_content,
-            &mut google.media_resolution,
-            &mut google.continuation_token,
-        ] {
-            text.take_if(|text| text.trim().is_empty());
-        }
-        self.tool_choice.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
-        self.function_call.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
     }
 
     /// Puts the extensions that stand alone at the top to the others.

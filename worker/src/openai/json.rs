@@ -43,15 +43,12 @@ fn without_surrogates(bytes: &[u8]) -> String {
     let mut valid = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
-        match rest {
-            [0xed, 0xa0..=0xbf, _, after @ ..] => {
-                valid.extend_from_slice("\u{fffd}".as_bytes());
-                rest = after;
-            }
-            _ => {
-                valid.push(*first);
-                rest = after;
-            }
+        if let [0xed, 0xa0..=0xbf, _, after @ ..] = rest {
+            valid.extend_from_slice("\u{fffd}".as_bytes());
+            rest = after;
+        } else {
+            valid.push(*first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&valid).into_owned()
@@ -171,21 +168,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 
         deserializer.deserialize_str(KeyVisitor)
     }
-}
-
-/// A text where there is one; what is no string counts as absent. For members that mean something in some objects only,
-/// and that others use in ways of their own.
-pub(super) fn text_or_nothing<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Text<'a>>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
-}
-
-/// The text, unless it says nothing: some clients send `""` where others send `null`.
-#[must_use]
-pub fn said<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
-    text.map(|text| &**text).filter(|text| !text.trim().is_empty())
 }
 
 /// `"a string"` or `["an", "array"]` of `T`, as OpenAI allows it in several places.

@@ -4,7 +4,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside, text_or_nothing};
+use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside};
+use super::lenient::text_or_nothing;
 use super::{CalledFunction, ToolCall};
 
 /// What a message says.

@@ -9,6 +9,7 @@ mod embeddings;
 mod error;
 mod fragment;
 pub(crate) mod json;
+mod lenient;
 mod message;
 mod models;
 mod tools;
@@ -27,6 +28,7 @@ pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays
 pub use error::ApiError;
 pub use fragment::Fragment;
 pub use json::{Budget, Decimal, Integer, NameOr, OneOrMany, RawText, Text, well_formed};
+pub(crate) use lenient::said;
 pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
 pub use models::{Model, ModelList};
 pub use tools::{

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Text, text_or_nothing};
+use super::json::Text;
+use super::lenient::text_or_nothing;
 
 /// One entry of `tools`: OpenAI's forms, or one of Gemini's own tools as Gemini names it.
 #[derive(Debug, Deserialize)]
@@ -50,29 +51,6 @@ pub struct Tool<'a> {
     /// Gemini works a browser.
     #[serde(borrow, default, rename = "computerUse", alias = "computer_use")]
     pub computer_use: Option<&'a RawValue>,
-}
-
-impl<'a> Tool<'a> {
-    /// Puts the flat form, as the Responses API has it, into the nested one.
-    pub(super) fn nest(&mut self) {
-        self.r#type.take_if(|kind| kind.trim().is_empty());
-        let kind = self.r#type.as_deref();
-        let Some(name) = &self.name else { return };
-        if matches!(kind, Some("function") | None) && self.function.is_none() && self.custom.is_none() {
-            self.function = Some(FunctionDefinition {
-                name: name.clone(),
-                description: self.description.clone(),
-                parameters: self.parameters,
-                strict: self.strict.map(|strict| strict.get() == "true"),
-            });
-        } else if kind == Some("custom") && self.custom.is_none() {
-            self.custom = Some(CustomDefinition {
-                name: name.clone(),
-                description: self.description.clone(),
-                format: self.format,
-            });
-        }
-    }
 }
 
 /// A function that the model may call.
@@ -130,17 +108,6 @@ pub struct ToolChoice<'a> {
     /// The flat form of `allowed_tools`.
     #[serde(borrow, default)]
     pub tools: Option<Vec<ToolChoice<'a>>>,
-}
-
-impl<'a> ToolChoice<'a> {
-    /// Puts the flat form of `allowed_tools` into the nested one.
-    pub(super) fn nest(&mut self) {
-        if self.allowed_tools.is_none()
-            && let (Some(mode), Some(tools)) = (self.mode.take(), self.tools.take())
-        {
-            self.allowed_tools = Some(AllowedTools { mode, tools });
-        }
-    }
 }
 
 /// `{"name": …}`.

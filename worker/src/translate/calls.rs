@@ -11,8 +11,7 @@ use std::borrow::Cow;
 use super::messages::{Scope, content_part, plain_text};
 use super::{arguments, results, signatures};
 use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
-use crate::openai::json::said;
-use crate::openai::{ApiError, CalledFunction, ContentPart, Message, MessageContent, Text, ToolCall};
+use crate::openai::{ApiError, CalledFunction, ContentPart, Message, MessageContent, Text, ToolCall, said};
 use pairing::{By, pair};
 
 /// One call of a message.

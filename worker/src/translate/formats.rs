@@ -17,13 +17,21 @@ use crate::openai::{ApiError, ChatRequest, ResponseFormat};
 
 const JSON: &str = "application/json";
 
+/// The tools beside which an answer is to have its form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside {
+    /// Whether there are functions.
+    pub(super) functions: bool,
+    /// From which richness on schemas are told in the older way.
+    pub(super) older: Option<Richness>,
+}
+
 /// Applies `response_format`. Returns what has to be said to the model in words instead.
 pub(super) fn response_format(
     request: &ChatRequest<'_>,
     capabilities: &Capabilities,
     repairs: Repairs,
-    has_functions: bool,
-    older: Option<Richness>,
+    tools: Beside,
     config: &mut GenerationConfig<'_>,
     context: &mut ResponseContext,
     dropped: &mut Dropped,
@@ -48,7 +56,7 @@ pub(super) fn response_format(
     if let Some(schema) = schema.as_mut().filter(|_| capabilities.property_order) {
         schema::tell_order(schema);
     }
-    if has_functions && !capabilities.json_with_tools {
+    if tools.functions && !capabilities.json_with_tools {
         dropped.note("response_format");
         return Ok(Some(match schema {
             Some(schema) => in_words(&schema),
@@ -67,7 +75,7 @@ pub(super) fn response_format(
     if repairs.contains(Repair::NoBounds) {
         lossy |= schema::unbind(&mut schema);
     }
-    if older.is_some_and(|from| Richness::of(&schema) >= from) {
+    if tools.older.is_some_and(|from| Richness::of(&schema) >= from) {
         let older = schema::legacy(&schema);
         lossy |= older.lossy;
         config.response_schema = to_raw_value(&older.schema).ok();

@@ -13,8 +13,7 @@ use super::repair::Repair;
 use super::request::{Dropped, TranslateOptions};
 use super::signatures;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
-use crate::openai::json::said;
-use crate::openai::{ApiError, ChatRequest, ContentPart, Fragment, Message, MessageContent};
+use crate::openai::{ApiError, ChatRequest, ContentPart, Fragment, Message, MessageContent, said};
 
 /// What the translation of every message depends on.
 #[derive(Clone, Copy)]

@@ -192,13 +192,12 @@ pub fn to_gemini(
         context.calls = CallStyle::FirstTool;
     }
     let tools = tools::tools(request, &capabilities, options, &mut context, &mut dropped)?;
-    let has_functions = !context.names.is_empty();
+    let beside = formats::Beside { functions: !context.names.is_empty(), older: tools.older };
     let in_words = formats::response_format(
         request,
         &capabilities,
         options.repairs,
-        has_functions,
-        tools.older,
+        beside,
         &mut config,
         &mut context,
         &mut dropped,
@@ -216,7 +215,7 @@ pub fn to_gemini(
         contents: conversation.contents,
         system_instruction: conversation.system,
         settings: RequestSettings {
-            tools: tools.tools,
+            tools: tools.all,
             tool_config: tools.config,
             safety_settings: safety_settings(request, options),
             generation_config: config,

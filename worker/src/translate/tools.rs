@@ -27,7 +27,7 @@ const MOST_FUNCTIONS: usize = 512;
 /// Everything about tools.
 #[derive(Debug, Default)]
 pub(super) struct Tools<'r> {
-    pub(super) tools: Vec<Tool<'r>>,
+    pub(super) all: Vec<Tool<'r>>,
     pub(super) config: Option<ToolConfig<'r>>,
     /// From which on schemas are told in the older way.
     pub(super) older: Option<Richness>,
@@ -92,7 +92,7 @@ pub(super) fn tools<'r>(
         tools.push(Tool::FunctionDeclarations(functions.declarations));
     }
     tools.extend(builtins.tools.into_iter().map(|(_, tool)| tool));
-    Ok(Tools { tools, config, older })
+    Ok(Tools { all: tools, config, older })
 }
 
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{CallSite, calls_of, split_id};
-use crate::openai::{Message, json::said};
+use crate::openai::{Message, said};
 
 /// What a result was matched by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

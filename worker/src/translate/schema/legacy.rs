@@ -44,8 +44,8 @@ pub(in crate::translate) struct Older {
 /// Converts a normalised schema.
 pub(in crate::translate) fn legacy(schema: &Value) -> Older {
     let mut converter = Converter { root: schema, inside: Vec::new(), nodes: 0, lossy: false };
-    let (converted, shape) = converter.schema(schema);
-    Older { schema: Value::Object(converted), shape, lossy: converter.lossy }
+    let (older, shape) = converter.schema(schema);
+    Older { schema: Value::Object(older), shape, lossy: converter.lossy }
 }
 
 /// Converts the normalised schema of a function's parameters, which stay an object: one without properties has one, a

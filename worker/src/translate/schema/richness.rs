@@ -35,8 +35,9 @@ fn of_member(schema: &Map<String, Value>, key: &str, value: &Value) -> Richness 
             "array" => plain(schema.get("items").is_some_and(Value::is_object)),
             kind => plain(kind != "null"),
         },
-        ("title" | "description", Value::String(_)) => Richness::Plain,
-        ("required", _) => Richness::Plain,
+        ("title" | "description", Value::String(_))
+        | ("required", _)
+        | ("additionalProperties", Value::Bool(_)) => Richness::Plain,
         ("enum", Value::Array(choices)) => {
             let text = |choice: &Value| choice.as_str().is_some_and(|choice| !choice.is_empty());
             plain(
@@ -45,7 +46,6 @@ fn of_member(schema: &Map<String, Value>, key: &str, value: &Value) -> Richness 
                     && schema.get("type").is_some_and(|kind| kind == "string"),
             )
         }
-        ("additionalProperties", Value::Bool(_)) => Richness::Plain,
         // References may stand in any of them.
         (_, value) => Richness::Rich.max(within(value)),
     }

@@ -70,8 +70,8 @@ impl Shape {
             Self::AnyOf(shapes) if text.starts_with('"') => {
                 // A text that may be one stays one, unless it holds an object that may be one too.
                 let may_be_text = shapes.contains(&Self::Same);
-                let tried = shapes.iter().filter(|shape| !may_be_text || matches!(shape, Self::Text));
-                tried.filter_map(|shape| shape.to_client(value)).next()
+                let mut tried = shapes.iter().filter(|shape| !may_be_text || matches!(shape, Self::Text));
+                tried.find_map(|shape| shape.to_client(value))
             }
             Self::AnyOf(shapes) => Self::nearest(shapes, text)?.to_client(value),
         }
