@@ -246,10 +246,10 @@ fn every_refusal_of_thinking_leads_to_the_next_legal_form() {
             Repair::ThinkingUnsaid,
         ),
     ] {
-        assert_eq!(Repair::for_message(message, tried), Some(expected), "{message}");
+        assert_eq!(Repair::for_message(message, tried).next(), Some(expected), "{message}");
         assert!(expected.is_about_model(), "{message}");
     }
-    assert_eq!(Repair::for_message("You asked about a thinking level.", none), None);
+    assert_eq!(Repair::for_message("You asked about a thinking level.", none).next(), None);
 }
 
 #[test]
