@@ -21,6 +21,23 @@ fn help() {
     assert_eq!(poolctl.run(&[]).code, 2);
 }
 
+/// The commands' own document, which holds every help text, and what people read first.
+const DOCUMENTS: [&str; 3] = ["docs/cli.json", "../README.md", "../worker/examples/demo.rs"];
+
+#[test]
+fn examples_name_no_model_that_ends_or_that_another_one_answers() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(folder.join(document)).unwrap();
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
+        let words = text.split(|letter: char| !is_part(letter)).map(|word| word.trim_end_matches(['.', '-']));
+        for model in words.filter(|word| word.starts_with("gemini-")) {
+            assert_eq!(pool_shared::model_notice(model), None, "{document}");
+            assert!(!model.starts_with("gemini-2."), "{document}: {model}");
+        }
+    }
+}
+
 #[test]
 fn topics() {
     let poolctl = Poolctl::new();

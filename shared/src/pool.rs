@@ -56,7 +56,7 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PoolSettings {
-    /// Names that callers may use instead of a model's: `gpt-4o` for `gemini-3.5-flash`.
+    /// Names that callers may use instead of a model's: `gpt-4o` for `gemini-3.8-flash`.
     pub aliases: BTreeMap<String, String>,
     /// What answers instead when a model is overloaded or its quota is used up, by model, in the order
     /// of trying. The list of `*` is for all models that have none of their own.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
-use pool_shared::{PoolCreated, Secret};
+use pool_shared::{EXAMPLE_MODEL, PoolCreated, Secret};
 use pool_worker::host::native::{Server, ServerConfig, TrustedProxies};
 use pool_worker::log::Log;
 use reqwest::Client;
@@ -77,7 +77,7 @@ fn say(text: &str) -> Result<()> {
 
 fn question(stream: bool) -> Value {
     let text = "why do many small keys make one dependable pool?";
-    json!({"model": "gemini-3.5-flash", "stream": stream, "messages": [{"role": "user", "content": text}]})
+    json!({"model": EXAMPLE_MODEL, "stream": stream, "messages": [{"role": "user", "content": text}]})
 }
 
 async fn ask(client: &Client, url: &str, key: &Secret) -> Result<u16> {

@@ -150,6 +150,12 @@ impl<'a> Base64<'a> {
         self.plain
     }
 
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The same, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> Base64<'static> {

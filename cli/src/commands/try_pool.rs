@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pool_shared::{ClientKeyCreate, ErrorCode, Pool, Secret, TokenKind};
+use pool_shared::{ClientKeyCreate, EXAMPLE_MODEL, ErrorCode, Pool, Secret, TokenKind};
 use serde_json::json;
 
 use super::{
@@ -18,7 +18,6 @@ use crate::{
 };
 
 const PROMPT: &str = "Say hello in one short sentence.";
-const MODEL: &str = "gemini-3.5-flash";
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
 /// Should nobody be left to revoke it, it dies by itself.
@@ -33,7 +32,7 @@ const KEY_LIFE_S: u64 = 3_600;
 #[command(after_long_help = "\
 Examples:
   poolctl try prod
-  poolctl try prod 'Name three rivers.' --model gemini-2.5-pro
+  poolctl try prod 'Name three rivers.' --model gemini-3.6-flash
   poolctl try prod -o json | jq '{key, attempts, first_byte_ms}'
   poolctl try prod --client-key client-key.txt")]
 pub struct Args {
@@ -83,7 +82,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 
 /// A model that the pool's callers may use.
 pub fn usable_model(pool: &Pool) -> &str {
-    pool.allowed_models.iter().find(|model| !model.contains('*')).map_or(MODEL, String::as_str)
+    pool.allowed_models.iter().find(|model| !model.contains('*')).map_or(EXAMPLE_MODEL, String::as_str)
 }
 
 async fn given_key(ctx: &Ctx, file: Option<PathBuf>) -> Result<Option<Secret>, CliError> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pool_shared::{GeminiKey, KeyId};
+use pool_shared::{EXAMPLE_MODEL, GeminiKey, KeyId};
 
 use super::attempts::{AttemptRecord, Outbound};
 use super::exchange::fetch;
@@ -26,7 +26,7 @@ const USUAL_MODELS: [&str; 5] = [
     "gemini-3.5-flash-lite",
     "gemini-flash-lite-latest",
     "gemini-flash-latest",
-    "gemini-3.5-flash",
+    EXAMPLE_MODEL,
     "gemini-2.5-flash-lite",
 ];
 /// Models that are tried until one is known: each one too many is a further call.

@@ -30,13 +30,13 @@ impl ModelId {
         if well_formed { Ok(Self(format!("{prefix}{id}"))) } else { Err(ApiError::model_not_found(name)) }
     }
 
-    /// The id: `gemini-3.5-flash`, `tunedModels/x`.
+    /// The id: `gemini-3.8-flash`, `tunedModels/x`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name that Gemini's bodies and paths use: `models/gemini-3.5-flash`, `tunedModels/x`.
+    /// The name that Gemini's bodies and paths use: `models/gemini-3.8-flash`, `tunedModels/x`.
     #[must_use]
     pub fn resource(&self) -> String {
         if self.0.starts_with(TUNED) { self.0.clone() } else { format!("models/{}", self.0) }

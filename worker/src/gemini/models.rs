@@ -16,7 +16,7 @@ pub struct ModelPage {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Model {
-    /// As [`super::ModelId`] has it: `gemini-3.5-flash`, `tunedModels/x`.
+    /// As [`super::ModelId`] has it: `gemini-3.8-flash`, `tunedModels/x`.
     #[serde(rename = "name", deserialize_with = "without_prefix")]
     pub id: String,
     /// For people.

@@ -66,7 +66,7 @@ pub struct Message<'a> {
 /// One part of a message. `type` says which of the members counts.
 #[derive(Debug, Deserialize)]
 pub struct ContentPart<'a> {
-    /// `text`, `image_url`, `input_audio`, `file`, `video_url`, `refusal`.
+    /// `text`, `image_url`, `input_audio`, `file`, `video_url`, `audio_url`, `refusal`.
     #[serde(borrow)]
     pub r#type: Text<'a>,
     /// For `text`.
@@ -81,6 +81,9 @@ pub struct ContentPart<'a> {
     /// For `video_url`.
     #[serde(borrow, default)]
     pub video_url: Option<NameOr<'a, ImageUrl<'a>>>,
+    /// For `audio_url`.
+    #[serde(borrow, default)]
+    pub audio_url: Option<NameOr<'a, ImageUrl<'a>>>,
     /// For `input_audio`.
     #[serde(borrow, default)]
     pub input_audio: Option<InputAudio<'a>>,

@@ -4,19 +4,22 @@
 //! here: what is to be fetched is listed, and used if someone has fetched it. An address may never reach Gemini as if
 //! Gemini could fetch it.
 
+mod data;
+mod markdown;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memmem;
-use percent_encoding::percent_decode_str;
 
 use super::mime;
 use crate::gemini::{Base64, Blob, FileData, MediaResolution, Part, PartData};
 use crate::openai::{
-    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr, RawText,
+    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr,
 };
+use data::{Inline, NoBase64};
+pub(super) use markdown::markdown_parts;
 
 /// Something that was fetched for the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ impl FetchedMedia {
     /// Whether what is served as this may be something that Gemini could look at.
     #[must_use]
     pub fn may_be(content_type: Option<&str>) -> bool {
-        mime::told(content_type).is_none_or(|mime| mime::is_media(&mime))
+        mime::may_be_media(content_type)
     }
 
     /// Wraps what was fetched; `None` if it is nothing that Gemini could look at.
@@ -62,22 +65,35 @@ pub struct RemoteMedia {
 pub fn remote_media(request: &ChatRequest<'_>) -> Vec<RemoteMedia> {
     let mut remote = Vec::new();
     for (index, message) in request.messages().iter().enumerate() {
-        let mut note = |place: &dyn Fn() -> String, url: &Url<'_>| {
-            if matches!(classify(url.address), Location::Remote) {
-                remote.push(RemoteMedia { param: place(), url: url.address.to_owned() });
+        let mut note = |place: &dyn Fn() -> String, address: &str| {
+            if is_remote(address) {
+                remote.push(RemoteMedia { param: place(), url: address.to_owned() });
             }
         };
         if let Some(MessageContent::Many(parts)) = &message.content {
             for (place, part) in parts.iter().enumerate() {
-                let Some((kind, url)) = image_url(part) else { continue };
-                note(&|| format!("messages[{index}].content[{place}].{kind}.url"), &url);
+                let Some((field, address)) = address(part) else { continue };
+                note(&|| format!("messages[{index}].content[{place}].{field}"), address);
             }
         }
         for (place, image) in message.images.iter().flatten().enumerate() {
-            note(&|| format!("messages[{index}].images[{place}].image_url.url"), &read_url(&image.image_url));
+            let address = read_url(&image.image_url).address;
+            note(&|| format!("messages[{index}].images[{place}].image_url.url"), address);
         }
     }
     remote
+}
+
+/// Where a part's medium may be named by its address, and what stands there.
+fn address<'r>(part: &'r ContentPart<'_>) -> Option<(String, &'r str)> {
+    if let Some((kind, url)) = url_of(part) {
+        return Some((format!("{kind}.url"), url.address));
+    }
+    match &*part.r#type {
+        "input_audio" => Some(("input_audio.data".to_owned(), &part.input_audio.as_ref()?.data)),
+        "file" => Some(("file.file_data".to_owned(), part.file.as_ref()?.file_data.as_deref()?)),
+        _ => None,
+    }
 }
 
 /// The error for an address that was not, or could not be, fetched.
@@ -101,10 +117,11 @@ struct Url<'r> {
     video_metadata: Option<&'r serde_json::value::RawValue>,
 }
 
-fn image_url<'r>(part: &'r ContentPart<'_>) -> Option<(&'static str, Url<'r>)> {
+fn url_of<'r>(part: &'r ContentPart<'_>) -> Option<(&'static str, Url<'r>)> {
     let (kind, url) = match &*part.r#type {
         "image_url" => ("image_url", part.image_url.as_ref()?),
         "video_url" => ("video_url", part.video_url.as_ref()?),
+        "audio_url" => ("audio_url", part.audio_url.as_ref()?),
         _ => return None,
     };
     Some((kind, read_url(url)))
@@ -126,8 +143,8 @@ pub(super) fn media_part<'r>(
     context: MediaContext<'r>,
 ) -> Result<Option<Part<'r>>, ApiError> {
     let data = match &*part.r#type {
-        kind @ ("image_url" | "video_url") => {
-            let Some((kind, url)) = image_url(part) else {
+        kind @ ("image_url" | "video_url" | "audio_url") => {
+            let Some((kind, url)) = url_of(part) else {
                 return Err(ApiError::missing(&format!("{param}.{kind}")));
             };
             let data = url_data(url.address, &format!("{param}.{kind}.url"), context)?;
@@ -142,11 +159,14 @@ pub(super) fn media_part<'r>(
                 .input_audio
                 .as_ref()
                 .ok_or_else(|| ApiError::missing(&format!("{param}.input_audio")))?;
-            PartData::InlineData(sound(audio, param)?)
+            sound(audio, param, context)?
         }
         "file" => {
             let file = part.file.as_ref().ok_or_else(|| ApiError::missing(&format!("{param}.file")))?;
-            return Ok(Some(Part { video_metadata: file.video_metadata, ..document(file, param)?.into() }));
+            return Ok(Some(Part {
+                video_metadata: file.video_metadata,
+                ..document(file, param, context)?.into()
+            }));
         }
         _ => return Ok(None),
     };
@@ -162,41 +182,8 @@ pub(super) fn assistant_image<'r>(
     url_data(read_url(url).address, &format!("{param}.image_url.url"), context).map(Part::from)
 }
 
-/// `data:` URL into `inlineData`.
-pub(super) fn data_url(url: &str) -> Option<Blob<'_>> {
-    let (head, data) = url
-        .get(..5)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("data:"))
-        .and(url.get(5..))?
-        .split_once(',')?;
-    let mut attributes = head.split(';');
-    let mime_type = mime::canonical(attributes.next().unwrap_or_default());
-    let data = if attributes.any(|attribute| attribute.trim().eq_ignore_ascii_case("base64")) {
-        standard_base64(data)
-    } else {
-        Base64::new(STANDARD.encode(percent_decode_str(data).collect::<Vec<u8>>()))
-    };
-    Some(Blob { mime_type, data })
-}
-
-/// Base64 of any dialect, in the standard one.
-fn standard_base64(data: &str) -> Base64<'_> {
-    let as_it_is = Base64::new(data);
-    if as_it_is.is_plain() {
-        return as_it_is;
-    }
-    let data = percent_decode_str(data).decode_utf8_lossy();
-    let kept = data.chars().filter(|c| !c.is_ascii_whitespace());
-    let standard = kept.map(|c| match c {
-        '-' => '+',
-        '_' => '/',
-        c => c,
-    });
-    Base64::new(standard.collect::<String>())
-}
-
 enum Location<'u> {
-    Data(Blob<'u>),
+    Data(Result<Inline<'u>, NoBase64>),
     /// Of the Files API, or a film on YouTube.
     Known(Cow<'u, str>),
     Remote,
@@ -206,8 +193,8 @@ enum Location<'u> {
 const FILES: &str = "https://generativelanguage.googleapis.com/";
 
 fn classify(url: &str) -> Location<'_> {
-    if let Some(blob) = data_url(url) {
-        return Location::Data(blob);
+    if let Some(inline) = Inline::of_url(url) {
+        return Location::Data(inline);
     }
     if let Some(uri) = stored_file(url) {
         return Location::Known(uri);
@@ -245,23 +232,62 @@ fn is_youtube(rest: &str) -> bool {
     }
 }
 
+/// Whether it is an address that Gemini does not know how to reach, or how to read as a file of its own.
+fn is_remote(address: &str) -> bool {
+    // A `data:` URL may be long, and need not be read for this.
+    let scheme = address.get(..4).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("http") && matches!(classify(address), Location::Remote)
+}
+
 fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
     match classify(url) {
-        Location::Data(blob) => Ok(PartData::InlineData(blob)),
-        Location::Known(file_uri) => Ok(PartData::FileData(FileData { mime_type: None, file_uri })),
-        Location::Remote => {
-            let fetched = context.fetched.and_then(|fetched| fetched.get(url));
-            let fetched = fetched.ok_or_else(|| {
-                invalid_url(param, "This pool does not fetch images by URL. Send the image as a data: URL.")
+        Location::Data(inline) => {
+            let inline =
+                inline.map_err(|NoBase64| invalid_url(param, "The data: URL holds no valid base64."))?;
+            let blob = inline.blob(None).ok_or_else(|| {
+                invalid_url(
+                    param,
+                    "Neither the type of the data: URL nor its first bytes tell what it holds.",
+                )
             })?;
-            let (mime_type, data) = (fetched.mime_type.as_str(), fetched.data.as_str());
-            Ok(PartData::InlineData(Blob { mime_type: mime_type.into(), data: Base64::new(data) }))
+            Ok(PartData::InlineData(blob))
         }
+        Location::Known(file_uri) => Ok(PartData::FileData(FileData { mime_type: None, file_uri })),
+        Location::Remote => fetched(url, param, context),
         Location::Nonsense => Err(invalid_url(
             param,
             "Invalid URL: expected a data: URL, an http(s) URL or a file of the Gemini Files API.",
         )),
     }
+}
+
+/// What was fetched from an address.
+fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
+    let fetched = context.fetched.and_then(|fetched| fetched.get(url));
+    let fetched = fetched.ok_or_else(|| {
+        invalid_url(param, "This pool does not fetch images by URL. Send the image as a data: URL.")
+    })?;
+    let (mime_type, data) = (fetched.mime_type.as_str(), fetched.data.as_str());
+    Ok(PartData::InlineData(Blob { mime_type: mime_type.into(), data: Base64::new(data) }))
+}
+
+/// What stands where base64 is expected: an address is read as one everywhere.
+fn address_data<'r>(
+    text: &'r str,
+    param: &str,
+    context: MediaContext<'r>,
+) -> Option<Result<PartData<'r>, ApiError>> {
+    let address =
+        text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http")) && text.contains("://");
+    let stored = || stored_file(text).is_some() && text.starts_with("files/");
+    (address || stored()).then(|| url_data(text, param, context))
+}
+
+fn no_base64(param: &str) -> ApiError {
+    ApiError::invalid_value(
+        param,
+        format!("Invalid value for '{param}': expected base64 or a data: URL of it."),
+    )
 }
 
 /// `detail` of a picture, for models that look at each picture in its own way.
@@ -281,7 +307,7 @@ pub(super) fn common_resolution(request: &ChatRequest<'_>) -> Option<&'static st
     let mut wanted = None;
     for message in request.messages() {
         let Some(MessageContent::Many(parts)) = &message.content else { continue };
-        for (_, url) in parts.iter().filter_map(image_url) {
+        for (_, url) in parts.iter().filter_map(url_of) {
             let level = url.detail.and_then(resolution).map(|resolution| resolution.level)?;
             if *wanted.get_or_insert(level) != level {
                 return None;
@@ -291,34 +317,59 @@ pub(super) fn common_resolution(request: &ChatRequest<'_>) -> Option<&'static st
     wanted.filter(|level| matches!(*level, "MEDIA_RESOLUTION_LOW" | "MEDIA_RESOLUTION_HIGH"))
 }
 
-fn sound<'r>(audio: &'r InputAudio<'_>, param: &str) -> Result<Blob<'r>, ApiError> {
-    if let Some(blob) = data_url(&audio.data) {
-        return Ok(blob);
+fn sound<'r>(
+    audio: &'r InputAudio<'_>,
+    param: &str,
+    context: MediaContext<'r>,
+) -> Result<PartData<'r>, ApiError> {
+    let place = format!("{param}.input_audio.data");
+    if let Some(data) = address_data(&audio.data, &place, context) {
+        return data;
     }
-    let format = audio.format.as_deref().unwrap_or("wav");
-    let Some(mime_type) = mime::of_audio_format(format) else {
+    let inline = Inline::of_text(&audio.data).map_err(|NoBase64| no_base64(&place))?;
+    let format = audio.format.as_deref().filter(|format| !format.trim().is_empty());
+    let beside =
+        Some(inline.told()).filter(|told| !mime::is_known(told)).and(format).map(mime::of_audio_format);
+    let is_told = mime::is_known(inline.told()) || format.is_some();
+    // What is not told and not seen is what most clients record.
+    let usual = (!is_told).then_some("a.wav");
+    let blob = inline.with_kind(beside).blob(usual).ok_or_else(|| {
         let param = format!("{param}.input_audio.format");
         let message = format!(
-            "Invalid value for '{param}'. Supported values are: 'wav', 'mp3', 'flac', 'ogg', 'opus', 'aac', 'm4a', 'webm' and 'pcm16'."
+            "Invalid value for '{param}'. Supported values are: 'wav', 'mp3', 'aiff', 'flac', 'ogg', 'opus', 'aac', \
+             'm4a', 'webm' and 'pcm16'."
         );
-        return Err(ApiError::invalid_value(&param, message));
-    };
-    Ok(Blob { mime_type: Cow::Borrowed(mime_type), data: standard_base64(&audio.data) })
+        ApiError::invalid_value(&param, message)
+    })?;
+    Ok(PartData::InlineData(blob))
 }
 
-fn document<'r>(file: &'r FileContent<'_>, param: &str) -> Result<PartData<'r>, ApiError> {
+fn document<'r>(
+    file: &'r FileContent<'_>,
+    param: &str,
+    context: MediaContext<'r>,
+) -> Result<PartData<'r>, ApiError> {
     if let Some(data) = file.file_data.as_deref() {
-        let blob = data_url(data)
-            .unwrap_or_else(|| Blob { mime_type: Cow::Borrowed(""), data: standard_base64(data) });
-        let told = file.format.as_deref().map_or(blob.mime_type, mime::canonical);
-        let mime_type = mime::of_document(told, file.filename.as_deref());
-        return Ok(PartData::InlineData(Blob { mime_type, data: blob.data }));
+        let place = format!("{param}.file.file_data");
+        if let Some(data) = address_data(data, &place, context) {
+            return data;
+        }
+        let inline = Inline::of_text(data).map_err(|NoBase64| no_base64(&place))?;
+        let inline = inline.with_kind(file.format.as_deref().map(mime::canonical));
+        let blob = inline.document(file.filename.as_deref()).ok_or_else(|| {
+            let message = format!(
+                "Invalid value for '{place}': neither its type, nor its first bytes, nor 'filename' tell what it is."
+            );
+            ApiError::invalid_value(&place, message)
+        })?;
+        return Ok(PartData::InlineData(blob));
     }
     let Some(id) = file.file_id.as_deref() else {
         return Err(ApiError::missing(&format!("{param}.file.file_data")));
     };
     if let Location::Known(file_uri) = classify(id) {
-        let mime_type = file.format.as_deref().map(mime::canonical);
+        let told = file.format.as_deref().map(mime::canonical);
+        let mime_type = told.filter(|told| mime::is_known(told));
         return Ok(PartData::FileData(FileData { mime_type, file_uri }));
     }
     let shown: String = id.chars().take(64).collect();
@@ -326,69 +377,6 @@ fn document<'r>(file: &'r FileContent<'_>, param: &str) -> Result<PartData<'r>, 
         "No such file: '{shown}'. Files have to be sent in 'file_data' or stored with the Gemini Files API."
     );
     Err(ApiError::invalid(Some(&format!("{param}.file.file_id")), "file_not_found", message))
-}
-
-/// Text with pictures in Markdown (`![…](data:image/…)`), as some services deliver them, into its parts.
-pub(super) fn markdown_parts(text: RawText<'_>) -> Vec<Part<'_>> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let json = text.raw().get().as_bytes();
-    // Both characters of the mark may have been escaped, for no good reason.
-    if memmem::find(json, b"](data:image").is_none() && memmem::find(json, b"\\u00").is_none() {
-        return vec![Part::text(text)];
-    }
-    match text.decode() {
-        Cow::Borrowed(text) => pieces(text).into_iter().map(Piece::part).collect(),
-        Cow::Owned(text) => pieces(&text).into_iter().map(Piece::into_owned).collect(),
-    }
-}
-
-/// What stands between pictures, and the pictures.
-enum Piece<'t> {
-    Text(&'t str),
-    Picture(Blob<'t>),
-}
-
-impl<'t> Piece<'t> {
-    fn part(self) -> Part<'t> {
-        match self {
-            Self::Text(text) => Part::text(text),
-            Self::Picture(blob) => PartData::InlineData(blob).into(),
-        }
-    }
-
-    fn into_owned(self) -> Part<'static> {
-        match self {
-            Self::Text(text) => Part::text(text.to_owned()),
-            Self::Picture(blob) => PartData::InlineData(blob.into_owned()).into(),
-        }
-    }
-}
-
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((start, end, url)) = markdown_image(rest) {
-        let Some(blob) = data_url(url) else { break };
-        pieces.extend(rest.get(..start).filter(|before| !before.is_empty()).map(Piece::Text));
-        pieces.push(Piece::Picture(blob));
-        rest = rest.get(end..).unwrap_or_default();
-    }
-    pieces.extend(Some(rest).filter(|rest| !rest.is_empty()).map(Piece::Text));
-    pieces
-}
-
-/// Where the first picture begins and ends, and its URL.
-fn markdown_image(text: &str) -> Option<(usize, usize, &str)> {
-    text.match_indices("](data:image/").find_map(|(middle, _)| {
-        // What is in the brackets holds none itself; without the mark before them it is a link.
-        let start = text.get(..middle)?.rfind(['[', ']'])?.checked_sub(1)?;
-        text.get(start..)?.strip_prefix("![")?;
-        let url_start = middle + "](".len();
-        let length = text.get(url_start..)?.find(')')?;
-        Some((start, url_start + length + 1, text.get(url_start..url_start + length)?))
-    })
 }
 
 #[cfg(test)]

@@ -257,8 +257,8 @@ pub(super) fn content_part<'r>(
     }
     let shown: String = part.r#type.chars().take(40).collect();
     let message = format!(
-        "Invalid value: '{shown}'. Supported values are: 'text', 'image_url', 'input_audio', 'video_url', 'file' and \
-         'refusal'."
+        "Invalid value: '{shown}'. Supported values are: 'text', 'image_url', 'input_audio', 'video_url', 'audio_url', \
+         'file' and 'refusal'."
     );
     Err(ApiError::invalid_value(&format!("{param}.type"), message))
 }

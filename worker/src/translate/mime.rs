@@ -1,70 +1,136 @@
 //! Kinds of media: names that Gemini knows, from whatever tells.
+//!
+//! In: what a client or a server says, the first bytes, the name of a file. Out: a kind that Gemini documents, or nothing.
+//! Clear bytes beat a wrong word within one family (image, audio, video): Gemini refuses what does not fit.
+
+mod bytes;
+mod extensions;
 
 use std::borrow::Cow;
 
-/// Extensions of files, and what Gemini takes them for. Text of any kind is text to it.
-const EXTENSIONS: &[(&str, &str)] = &[
-    ("png", "image/png"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("webp", "image/webp"),
-    ("gif", "image/gif"),
-    ("heic", "image/heic"),
-    ("heif", "image/heif"),
-    ("pdf", "application/pdf"),
-    ("wav", "audio/wav"),
-    ("mp3", "audio/mpeg"),
-    ("flac", "audio/flac"),
-    ("ogg", "audio/ogg"),
-    ("opus", "audio/ogg"),
-    ("aac", "audio/aac"),
-    ("m4a", "audio/mp4"),
-    ("mp4", "video/mp4"),
-    ("mpeg", "video/mpeg"),
-    ("mpg", "video/mpeg"),
-    ("mov", "video/quicktime"),
-    ("avi", "video/avi"),
-    ("webm", "video/webm"),
-    ("wmv", "video/wmv"),
-    ("3gp", "video/3gpp"),
-    ("csv", "text/csv"),
-    ("html", "text/html"),
-    ("htm", "text/html"),
-    ("md", "text/markdown"),
-    ("xml", "text/xml"),
-    ("txt", "text/plain"),
-    ("json", "text/plain"),
-    ("yaml", "text/plain"),
-    ("yml", "text/plain"),
-    ("toml", "text/plain"),
-    ("log", "text/plain"),
-    ("py", "text/plain"),
-    ("js", "text/plain"),
-    ("ts", "text/plain"),
-    ("rs", "text/plain"),
-    ("go", "text/plain"),
-    ("java", "text/plain"),
-    ("c", "text/plain"),
-    ("h", "text/plain"),
-    ("cpp", "text/plain"),
-    ("cs", "text/plain"),
-    ("rb", "text/plain"),
-    ("php", "text/plain"),
-    ("sh", "text/plain"),
-    ("sql", "text/plain"),
-    ("css", "text/plain"),
+pub(super) use bytes::of_text;
+use extensions::EXTENSIONS;
+
+/// What goes to Gemini under its own name.
+const KNOWN: &[&str] = &[
+    "application/pdf",
+    "audio/aac",
+    "audio/aiff",
+    "audio/flac",
+    "audio/mp4",
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/pcm",
+    "audio/wav",
+    "audio/webm",
+    "image/avif",
+    "image/bmp",
+    "image/gif",
+    "image/heic",
+    "image/heif",
+    "image/jpeg",
+    "image/png",
+    "image/svg+xml",
+    "image/tiff",
+    "image/webp",
+    "text/css",
+    "text/csv",
+    "text/html",
+    "text/javascript",
+    "text/markdown",
+    "text/plain",
+    "text/rtf",
+    "text/x-python",
+    "text/xml",
+    "video/3gpp",
+    "video/avi",
+    "video/mp4",
+    "video/mpeg",
+    "video/quicktime",
+    "video/webm",
+    "video/wmv",
+    "video/x-flv",
 ];
 
-/// First bytes that tell what follows.
-const MAGIC: &[(&[u8], &str)] = &[
-    (b"\x89PNG", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF", "application/pdf"),
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
-    (b"ID3", "audio/mpeg"),
-    (b"\x1a\x45\xdf\xa3", "video/webm"),
+/// Other names, without `x-` before what comes after the slash.
+const ALIASES: &[(&str, &str)] = &[
+    ("application/csv", "text/csv"),
+    ("application/markdown", "text/markdown"),
+    ("application/mp4", "video/mp4"),
+    ("application/ogg", "audio/ogg"),
+    ("application/rtf", "text/rtf"),
+    ("application/vnd.ms-asf", "video/wmv"),
+    ("application/xhtml+xml", "text/html"),
+    ("application/xml", "text/xml"),
+    ("audio/adts", "audio/aac"),
+    ("audio/aif", "audio/aiff"),
+    ("audio/aifc", "audio/aiff"),
+    ("audio/aacp", "audio/aac"),
+    ("audio/l16", "audio/pcm"),
+    ("audio/m4a", "audio/mp4"),
+    ("audio/m4b", "audio/mp4"),
+    ("audio/mp3", "audio/mpeg"),
+    ("audio/mpeg3", "audio/mpeg"),
+    ("audio/mpeg-3", "audio/mpeg"),
+    ("audio/mpg", "audio/mpeg"),
+    ("audio/mpga", "audio/mpeg"),
+    ("audio/oga", "audio/ogg"),
+    ("audio/opus", "audio/ogg"),
+    ("audio/pcm16", "audio/pcm"),
+    ("audio/pcm_s16le", "audio/pcm"),
+    ("audio/pn-wav", "audio/wav"),
+    ("audio/raw", "audio/pcm"),
+    ("audio/s16le", "audio/pcm"),
+    ("audio/vnd.wave", "audio/wav"),
+    ("audio/vorbis", "audio/ogg"),
+    ("audio/wave", "audio/wav"),
+    ("audio/weba", "audio/webm"),
+    ("image/apng", "image/png"),
+    ("image/heic-sequence", "image/heic"),
+    ("image/heif-sequence", "image/heif"),
+    ("image/jfif", "image/jpeg"),
+    ("image/jpg", "image/jpeg"),
+    ("image/ms-bmp", "image/bmp"),
+    ("image/pjpeg", "image/jpeg"),
+    ("image/svg", "image/svg+xml"),
+    ("image/tif", "image/tiff"),
+    ("text/md", "text/markdown"),
+    ("video/3gp", "video/3gpp"),
+    ("video/flv", "video/x-flv"),
+    ("video/m4v", "video/mp4"),
+    ("video/mov", "video/quicktime"),
+    ("video/mp4v-es", "video/mp4"),
+    ("video/mpg", "video/mpeg"),
+    ("video/ms-wmv", "video/wmv"),
+    ("video/ms-asf", "video/wmv"),
+    ("video/msvideo", "video/avi"),
+    ("video/vnd.avi", "video/avi"),
+];
+
+/// What after `application/` and `x-` is text to read.
+const TEXTS: &[&str] = &[
+    "ecmascript",
+    "graphql",
+    "httpd-php",
+    "javascript",
+    "json",
+    "json5",
+    "jsonl",
+    "jsonlines",
+    "latex",
+    "ndjson",
+    "perl",
+    "php",
+    "python",
+    "ruby",
+    "sh",
+    "sql",
+    "subrip",
+    "tex",
+    "toml",
+    "typescript",
+    "yaml",
+    "yml",
 ];
 
 /// The name in lower case, without parameters, under the name that Gemini knows.
@@ -75,50 +141,61 @@ pub(super) fn canonical(mime: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(bare)
     };
-    let known = match &*lower {
-        "image/jpg" | "image/pjpeg" => "image/jpeg",
-        "audio/mp3" | "audio/mpeg3" => "audio/mpeg",
-        "audio/x-wav" | "audio/wave" => "audio/wav",
-        "audio/x-m4a" | "audio/m4a" => "audio/mp4",
-        "application/x-pdf" => "application/pdf",
-        _ => return lower,
-    };
-    Cow::Borrowed(known)
+    known_as(&lower).map_or(lower, Cow::Borrowed)
 }
 
-/// `input_audio.format`.
-pub(super) fn of_audio_format(format: &str) -> Option<&'static str> {
-    Some(match format.to_ascii_lowercase().as_str() {
-        "wav" => "audio/wav",
-        "mp3" | "mpeg" => "audio/mpeg",
-        "flac" => "audio/flac",
-        "ogg" | "opus" => "audio/ogg",
-        "aac" => "audio/aac",
-        "m4a" | "mp4" => "audio/mp4",
-        "webm" => "audio/webm",
-        "pcm16" | "pcm" => "audio/pcm",
-        _ => return None,
-    })
-}
-
-/// The kind of a document: as told, or by its name; text in any language as text.
-pub(super) fn of_document<'a>(told: Cow<'a, str>, filename: Option<&str>) -> Cow<'a, str> {
-    match &*told {
-        "" | "application/octet-stream" => {
-            filename.and_then(of_name).map_or(Cow::Borrowed("application/octet-stream"), Cow::Borrowed)
-        }
-        "application/json"
-        | "application/yaml"
-        | "application/x-yaml"
-        | "application/toml"
-        | "application/javascript"
-        | "application/x-javascript"
-        | "application/typescript"
-        | "application/sql"
-        | "application/x-sh" => Cow::Borrowed("text/plain"),
-        "application/xml" => Cow::Borrowed("text/xml"),
-        _ => told,
+/// Gemini's name for a kind that it takes.
+fn known_as(mime: &str) -> Option<&'static str> {
+    let known = |mime: &str| KNOWN.iter().find(|known| **known == mime).copied();
+    let alias = |mime: &str| ALIASES.iter().find(|(alias, _)| *alias == mime).map(|(_, known)| *known);
+    if let Some(known) = known(mime).or_else(|| alias(mime)) {
+        return Some(known);
     }
+    let (family, name) = mime.split_once('/')?;
+    let plain = name.strip_prefix("x-").unwrap_or(name);
+    if plain != name {
+        let bare = format!("{family}/{plain}");
+        if let Some(known) = known(&bare).or_else(|| alias(&bare)) {
+            return Some(known);
+        }
+    }
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
+    if plain.is_empty() || !plain.bytes().all(is_token) {
+        return None;
+    }
+    match family {
+        "text" => Some("text/plain"),
+        "application" if TEXTS.contains(&plain) || plain.ends_with("+json") || plain.ends_with("+yaml") => {
+            Some("text/plain")
+        }
+        "application" if plain.ends_with("+xml") => Some("text/xml"),
+        _ => None,
+    }
+}
+
+/// Whether Gemini takes a kind of this name.
+pub(super) fn is_known(mime: &str) -> bool {
+    KNOWN.contains(&mime)
+}
+
+/// The kind of `input_audio.format`, which may be a name, an extension, or a whole MIME type.
+pub(super) fn of_audio_format(format: &str) -> Cow<'_, str> {
+    let format = format.trim().trim_start_matches('.');
+    if format.contains('/') {
+        return canonical(format);
+    }
+    Cow::Owned(canonical(&format!("audio/{format}")).into_owned())
+}
+
+/// The kind of something, given what is told of it, its first bytes, and the name of its file.
+pub(super) fn kind<'a>(told: Cow<'a, str>, head: &[u8], filename: Option<&str>) -> Option<Cow<'a, str>> {
+    let seen = bytes::kind(head);
+    if is_known(&told) {
+        let family = |mime: &str| mime.split('/').next().map(ToOwned::to_owned);
+        let better = seen.filter(|seen| seen.is_clear && family(seen.mime) == family(&told));
+        return Some(better.map_or(told, |seen| Cow::Borrowed(seen.mime)));
+    }
+    seen.map(|seen| seen.mime).or_else(|| filename.and_then(of_name)).map(Cow::Borrowed)
 }
 
 fn of_name(name: &str) -> Option<&'static str> {
@@ -128,42 +205,26 @@ fn of_name(name: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, mime)| *mime)
 }
 
-/// What a server says that it sends; `None` if that is as good as nothing.
-pub(super) fn told(content_type: Option<&str>) -> Option<Cow<'_, str>> {
-    let told = content_type.map(canonical)?;
-    (!matches!(&*told, "" | "application/octet-stream" | "binary/octet-stream")).then_some(told)
-}
-
 /// Whether it is something to look at or to listen to.
 pub(super) fn is_media(mime: &str) -> bool {
     ["image/", "audio/", "video/"].iter().any(|kind| mime.starts_with(kind)) || mime == "application/pdf"
 }
 
-/// The kind of something fetched: as its server says; if it says nothing, by its first bytes, else by its name. `None` if it
-/// is nothing to look at or listen to.
-pub(super) fn of_fetched<'a>(url: &str, content_type: Option<&'a str>, bytes: &[u8]) -> Option<Cow<'a, str>> {
-    if let Some(told) = told(content_type) {
-        return Some(told).filter(|mime| is_media(mime));
-    }
-    let by_name = || {
-        let path = url.split(['?', '#']).next().unwrap_or_default();
-        of_name(path.rsplit('/').next().unwrap_or_default()).filter(|mime| is_media(mime))
-    };
-    of_bytes(bytes).or_else(by_name).map(Cow::Borrowed)
+/// Whether what is served as this may be something to look at or to listen to.
+pub(super) fn may_be_media(content_type: Option<&str>) -> bool {
+    let told = content_type.map(canonical).unwrap_or_default();
+    is_media(&told) || !told.contains('/') || told.ends_with("/octet-stream") || told == "*/*"
 }
 
-fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
-    let riff = |kind: &[u8]| bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(kind);
-    if riff(b"WEBP") {
-        return Some("image/webp");
+/// The kind of something fetched. `None` if it is nothing to look at or listen to.
+pub(super) fn of_fetched<'a>(url: &str, content_type: Option<&'a str>, bytes: &[u8]) -> Option<Cow<'a, str>> {
+    if !may_be_media(content_type) {
+        return None;
     }
-    if riff(b"WAVE") {
-        return Some("audio/wav");
-    }
-    if bytes.get(4..8) == Some(b"ftyp") {
-        return Some("video/mp4");
-    }
-    MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, mime)| *mime)
+    let told = content_type.map(canonical).unwrap_or_default();
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let head = bytes.get(..64).unwrap_or(bytes);
+    kind(told, head, path.rsplit('/').next()).filter(|mime| is_media(mime))
 }
 
 #[cfg(test)]
@@ -173,18 +234,64 @@ mod tests {
     #[test]
     fn names_and_bytes_tell() {
         assert_eq!(canonical("Image/JPG; charset=x"), "image/jpeg");
-        assert_eq!(of_document("".into(), Some("A.PDF")), "application/pdf");
-        assert_eq!(of_document("application/json".into(), None), "text/plain");
-        assert_eq!(of_document("application/octet-stream".into(), Some("x")), "application/octet-stream");
         for (url, told, bytes, expected) in [
             ("https://x/a", Some("image/PNG"), b"".as_slice(), Some("image/png")),
-            ("https://x/a.png", Some("text/html"), b"\x89PNG", None),
+            ("https://x/a.png", Some("text/html"), b"\x89PNG\r\n\x1a\n", None),
             ("https://x/a.png", Some("binary/octet-stream"), b"", Some("image/png")),
             ("https://x/a", Some("application/octet-stream"), b"RIFF0000WEBP", Some("image/webp")),
             ("https://x.png/a", None, b"<html>", None),
             ("https://x/a.PDF?b.c", None, b"", Some("application/pdf")),
+            ("https://x/a.png", Some("image/png"), b"\xff\xd8\xff\xe0", Some("image/jpeg")),
+            ("https://x/a", Some("image/*"), b"GIF89a", Some("image/gif")),
+            ("https://x/a", Some("image/x-unheard-of"), b"?", None),
         ] {
-            assert_eq!(of_fetched(url, told, bytes).as_deref(), expected, "{url}");
+            assert_eq!(of_fetched(url, told, bytes).as_deref(), expected, "{url} {told:?}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_led_back_to_those_that_gemini_documents() {
+        for (told, expected) in [
+            ("application/ogg", "audio/ogg"),
+            ("application/csv", "text/csv"),
+            ("text/x-csv", "text/csv"),
+            ("application/x-ndjson", "text/plain"),
+            ("application/ld+json", "text/plain"),
+            ("application/atom+xml", "text/xml"),
+            ("application/x-javascript", "text/plain"),
+            ("text/x-rust; charset=utf-8", "text/plain"),
+            ("text/x-python", "text/x-python"),
+            ("audio/x-aiff", "audio/aiff"),
+            ("audio/vnd.wave", "audio/wav"),
+            ("video/x-msvideo", "video/avi"),
+            ("video/x-ms-wmv", "video/wmv"),
+            ("video/flv", "video/x-flv"),
+            ("image/x-png", "image/png"),
+        ] {
+            assert_eq!(canonical(told), expected, "{told}");
+            assert!(is_known(&canonical(told)), "{told}");
+        }
+        for told in
+            ["png", "", "image/*", "undefined", "application/zip", "text/", "text/a b", "api key expired"]
+        {
+            assert!(!is_known(&canonical(told)), "{told}");
+        }
+        for (format, expected) in [
+            ("wav", "audio/wav"),
+            ("x-wav", "audio/wav"),
+            ("wave", "audio/wav"),
+            ("audio/wav", "audio/wav"),
+            ("AIFF", "audio/aiff"),
+            ("x-m4a", "audio/mp4"),
+            ("mpga", "audio/mpeg"),
+            ("mpeg", "audio/mpeg"),
+            (".mp3", "audio/mpeg"),
+            ("opus", "audio/ogg"),
+            ("pcm16", "audio/pcm"),
+            ("audio/webm;codecs=opus", "audio/webm"),
+            ("video/webm", "video/webm"),
+        ] {
+            assert_eq!(of_audio_format(format), expected, "{format}");
         }
     }
 }

@@ -39,7 +39,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   poolctl client-key create prod --name laptop
-  poolctl client-key create prod --rpm 60 --tpd 2000000 --models 'gemini-2.5-*' --cidr 192.0.2.0/24
+  poolctl client-key create prod --rpm 60 --tpd 2000000 --models 'gemini-3.8-*' --cidr 192.0.2.0/24
   poolctl client-key create prod -o json | jq -r .secret")]
     Create {
         /// The pool's name or id

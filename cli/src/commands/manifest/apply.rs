@@ -31,11 +31,11 @@ use crate::{
 ///
 ///   [pools.prod]
 ///   description = "the shop"
-///   allowed_models = ["gemini-2.5-*"]
+///   allowed_models = ["gemini-3.8-*"]
 ///   keys = [{ file = "prod-keys.txt", tag = "team-a" }, { env = "PAID_KEYS", weight = 5 }]
 ///   client_keys = [{ name = "web", file = "web-client-key.txt" }]
 ///   [pools.prod.aliases]
-///   gpt-4o = "gemini-2.5-flash"
+///   gpt-4o = "gemini-3.8-flash"
 #[allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(

@@ -16,7 +16,7 @@ use crate::{
 #[command(after_long_help = "\
 Examples:
   poolctl pool update prod --name production
-  poolctl pool update prod --allow-model 'gemini-2.5-*' --allow-model gemini-embedding-001
+  poolctl pool update prod --allow-model 'gemini-3.8-*' --allow-model gemini-embedding-001
   poolctl pool update prod --allow-all-models
   poolctl pool update prod --pass-through on")]
 #[command(group(

@@ -23,9 +23,9 @@ use crate::{
 Examples:
   poolctl pool models prod
   poolctl pool models prod --live
-  poolctl pool models prod --allow 'gemini-2.5-*' --allow gemini-embedding-001
-  poolctl pool models prod --alias gpt-4o=gemini-2.5-flash
-  poolctl pool models prod --fallback gemini-2.5-pro=gemini-2.5-flash,gemini-2.5-flash-lite
+  poolctl pool models prod --allow 'gemini-3.8-*' --allow gemini-embedding-001
+  poolctl pool models prod --alias gpt-4o=gemini-3.8-flash
+  poolctl pool models prod --fallback gemini-3.8-flash=gemini-3.6-flash,gemini-3.5-flash-lite
   poolctl pool models prod --remove-alias gpt-4o --sticky on")]
 pub struct Args {
     /// The pool's name or id

@@ -120,12 +120,12 @@ pub fn states(counts: &StateCounts) -> String {
     counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect::<Vec<_>>().join(", ")
 }
 
-/// `gpt-4o=gemini-2.5-flash`
+/// `gpt-4o=gemini-3.8-flash`
 pub fn aliases(pool: &Pool) -> Vec<String> {
     pool.settings.aliases.iter().map(|(name, model)| format!("{name}={model}")).collect()
 }
 
-/// `gemini-2.5-pro=gemini-2.5-flash,gemini-2.5-flash-lite`
+/// `gemini-3.8-flash=gemini-3.6-flash,gemini-3.5-flash-lite`
 pub fn fallbacks(pool: &Pool) -> Vec<String> {
     pool.settings.fallbacks.iter().map(|(model, list)| format!("{model}={}", list.join(","))).collect()
 }
