@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MasterKeyRows, ModelNotice};
+use crate::{MasterKeyRows, ModelNotice, PoolId};
 
 /// How the service or a part of it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,12 @@ pub struct Health {
     pub store: ComponentHealth,
     /// The ledger.
     pub ledger: ComponentHealth,
+    /// Whether what the store keeps encrypted decrypts; absent where the store or the service is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<ComponentHealth>,
+    /// The pools in which something does not decrypt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadablePool>,
     /// Attempts that were never counted because their report could not be delivered in time, in
     /// the isolate or process that answered, or because the process before it was killed.
     pub lost_attempts: u64,
@@ -60,6 +66,28 @@ pub struct PoolModelNotice {
     /// The warning.
     #[serde(flatten)]
     pub notice: ModelNotice,
+}
+
+impl Health {
+    /// The parts that have a state of their own, by their names.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &ComponentHealth)> {
+        let always = [("store", &self.store), ("ledger", &self.ledger)];
+        always.into_iter().chain(self.encryption.as_ref().map(|part| ("encryption", part)))
+    }
+}
+
+/// A pool in which something does not decrypt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UnreadablePool {
+    /// The pool.
+    pub pool: PoolId,
+    /// Its name.
+    pub name: String,
+    /// Whether its data key does not decrypt, and with it none of its Gemini keys.
+    pub data_key: bool,
+    /// How many of its Gemini keys do not decrypt, among those that were looked at.
+    pub keys: u64,
 }
 
 /// How much the ledger wrote: on Cloudflare's free plan, written rows are what runs out first.

@@ -49,7 +49,7 @@ pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList, EventQuota};
 pub use fetch_media::FetchMedia;
 pub use gemini_key::{GeminiKey, GeminiKeyError};
-pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice};
+pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice, UnreadablePool};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
     Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList, KeyReset,

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
-use crate::crypto::{MasterKey, MasterKeyError, OpenError, Vault};
+use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
@@ -27,7 +27,7 @@ use crate::limits::Bodies;
 use crate::log::Log;
 use crate::pool::Runtimes;
 use crate::reply::Reply;
-use crate::store::{PoolReader, StoreError};
+use crate::store::{ConfigStore, PoolReader, StoreError};
 use crate::{admin, gateway, ui};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
@@ -57,9 +57,12 @@ pub enum SetupError {
     /// A master key is not one.
     #[error("{0} {1}")]
     MasterKey(&'static str, MasterKeyError),
-    /// What a master key sealed does not open.
-    #[error("{0} Deploy with the master key of before as MASTER_KEY_PREV.")]
-    OtherMasterKey(OpenError),
+    /// What the store keeps encrypted does not decrypt.
+    #[error(
+        "MASTER_KEY is not the key that this store was encrypted with: set that key as MASTER_KEY, or as \
+         MASTER_KEY_PREV to rotate from it"
+    )]
+    OtherMasterKey(#[from] OpenError),
     /// The password could be guessed.
     #[error("ADMIN_PASSWORD has fewer than {MIN_PASSWORD_LENGTH} characters")]
     WeakPassword,
@@ -138,13 +141,17 @@ fn parse_master_key(name: &'static str, text: &str) -> Result<MasterKey, SetupEr
 
 /// Why the keys of the hashes are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SettleError {
+pub enum SettleError {
     /// The store did not tell.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// They do not open.
     #[error(transparent)]
     Setup(SetupError),
+}
+
+fn other_master_key(error: OpenError) -> SettleError {
+    SettleError::Setup(SetupError::OtherMasterKey(error))
 }
 
 /// What all requests share.
@@ -278,10 +285,56 @@ impl Service {
         if self.vault.is_settled() {
             return Ok(false);
         }
-        let stored = host.store().hash_keys().await?;
-        self.vault
-            .settle(stored.as_ref())
-            .map_err(|error| SettleError::Setup(SetupError::OtherMasterKey(error)))
+        match host.store().hash_keys().await? {
+            Some(stored) => self.vault.settle(&stored).map_err(other_master_key),
+            None => Ok(false),
+        }
+    }
+
+    /// The same for a host that may write: a store that keeps no keys of the hashes yet gets those of the master key
+    /// that it was encrypted with. Fails when that is neither of those that are set.
+    pub async fn verify<H: AdminHost>(&self, host: &H) -> Result<(), SettleError> {
+        if self.vault.is_settled() {
+            return Ok(());
+        }
+        let store = host.store();
+        let stored = match store.hash_keys().await? {
+            Some(stored) => stored,
+            None => {
+                let of = self.master_key_of_data(store).await?;
+                let new = self.vault.seal_hash_keys(of, host.random());
+                store.put_hash_keys(None, &new).await?;
+                // Another instance may have been faster.
+                store.hash_keys().await?.unwrap_or(new)
+            }
+        };
+        self.vault.settle(&stored).map(drop).map_err(other_master_key)
+    }
+
+    /// Which master key the pools' data keys are encrypted with: the one in use where there are none.
+    async fn master_key_of_data(&self, store: &impl ConfigStore) -> Result<SealedUnder, SettleError> {
+        const PAGE: u32 = 500;
+        let (mut after, mut any, mut under_previous) = (None, false, false);
+        loop {
+            let pools = store.data_keys(after.as_ref(), PAGE).await?;
+            for (pool, sealed) in &pools {
+                any = true;
+                match self.vault.sealed_under(UnderMasterKey::DataKey(pool), sealed) {
+                    Ok(SealedUnder::Current) => return Ok(SealedUnder::Current),
+                    Ok(SealedUnder::Previous) => under_previous = true,
+                    Err(OpenError) => {}
+                }
+            }
+            if pools.len() < PAGE as usize {
+                break;
+            }
+            after = pools.into_iter().last().map(|(pool, _)| pool);
+        }
+        match (any, under_previous) {
+            (_, true) => Ok(SealedUnder::Previous),
+            (false, false) => Ok(SealedUnder::Current),
+            (true, false) => Err(other_master_key(OpenError)),
+        }
     }
 
     /// Does what an answer left to do, and reports what was counted. On Workers this runs in the

@@ -187,12 +187,16 @@ fn clock(surroundings: &Surroundings, now: Timestamp, findings: &mut Findings) {
 }
 
 fn components(health: &Health, findings: &mut Findings) {
-    for (name, part) in [("store", &health.store), ("ledger", &health.ledger)] {
+    for (name, part) in health.parts() {
         let ComponentHealth { status, kind, message } = part;
         let said = message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
         let message = format!("{kind}{said}");
         match status {
             HealthStatus::Ok | HealthStatus::Unknown => findings.pass(name, message),
+            HealthStatus::Degraded | HealthStatus::Failing if name == "encryption" => {
+                let remedy = "start with the MASTER_KEY of before; a single pool: restore it from a backup";
+                findings.fail(name, message, remedy);
+            }
             HealthStatus::Degraded => {
                 findings.warn(
                     name,
@@ -373,6 +377,8 @@ mod tests {
                 host: "native".into(),
                 store: part(HealthStatus::Failing),
                 ledger: part(HealthStatus::Degraded),
+                encryption: None,
+                unreadable: Vec::new(),
                 lost_attempts: 3,
                 lost_requests: 0,
                 ledger_load: None,

@@ -26,7 +26,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
         let mut table = Table::new(["PART", "STATUS", "KIND", "MESSAGE"].map(left)).wrapped();
         let service = format!("version {} on {}", health.version, health.host);
         table.row(["service".into(), status(health.status), service.into(), client.url().to_string().into()]);
-        for (name, part) in [("store", &health.store), ("ledger", &health.ledger)] {
+        for (name, part) in health.parts() {
             let ComponentHealth { status: part_status, kind, message } = part;
             let message = message.clone().unwrap_or_default();
             table.row([name.into(), status(*part_status), kind.clone().into(), message.into()]);

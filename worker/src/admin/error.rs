@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
+use crate::crypto::OpenError;
 use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::limits::HeadTooLarge;
@@ -46,6 +47,9 @@ pub enum AdminError {
     /// A browser's session, used from a page of another origin, or login from one.
     #[error("not from this service's own page")]
     ForeignPage,
+    /// Something in the store does not decrypt.
+    #[error(transparent)]
+    Unreadable(#[from] OpenError),
     /// The path or the headers are larger than the service takes.
     #[error(transparent)]
     HeadTooLarge(#[from] HeadTooLarge),
@@ -150,7 +154,9 @@ impl AdminError {
 
     fn status_and_code(&self) -> (StatusCode, ErrorCode) {
         match self {
-            Self::NotSetUp(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Misconfigured),
+            Self::NotSetUp(_) | Self::Unreadable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Misconfigured)
+            }
             Self::Forbidden(_) | Self::ForeignPage => (StatusCode::FORBIDDEN, ErrorCode::Forbidden),
             Self::UnknownRoute(_)
             | Self::UnknownPool { .. }
@@ -178,6 +184,9 @@ impl AdminError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::NotSetUp(SetupError::OtherMasterKey(_)) | Self::Unreadable(_) => {
+                "see what does not decrypt: poolctl login --with-password && poolctl health".to_owned()
+            }
             Self::NotSetUp(_) => "see the README's section on deploying".to_owned(),
             Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
             Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),

@@ -112,8 +112,7 @@ impl<H: AdminHost> Context<'_, H> {
         let sealed = self.host.store().data_key(pool).await?;
         let sealed =
             sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
-        let opened = self.service.vault.open_data_key(pool, &sealed);
-        Ok((opened.map_err(|error| AdminError::Internal(error.to_string()))?, sealed))
+        Ok((self.service.vault.open_data_key(pool, &sealed)?, sealed))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,

@@ -3,17 +3,15 @@
 //! In: rows that are sealed under either master key. Out: rows that are sealed under the one in use, and how
 //! many there are of each kind. A step may be repeated, and left off anywhere.
 
-use pool_shared::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows, PoolId};
+use pool_shared::{MasterKeyRotate, MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
-use crate::crypto::{OpenError, SealedUnder, UnderMasterKey};
+use crate::crypto::UnderMasterKey;
 use crate::host::AdminHost;
 use crate::store::{ConfigStore, PoolReader, Rewrapped};
 
 /// Pools in a step: on KV each is a document to publish, and a request may ask other services for only so much.
 const POOLS: u32 = 20;
-/// Pools that are read at once to be counted.
-const COUNTED: u32 = 500;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn rotate_master_key(&self, rotate: MasterKeyRotate) -> Answer {
@@ -41,9 +39,9 @@ impl<H: AdminHost> Context<'_, H> {
         let (store, vault, random) = (self.host.store(), &self.service.vault, self.host.random());
         let old = store.hash_keys().await?;
         let new = match &old {
-            Some(old) => vault.rewrap(UnderMasterKey::HashKeys, old, random).map_err(unreadable)?,
-            // Nothing was stored as long as they were derived from the master key in use.
-            None => vault.is_rotating().then(|| vault.seal_hash_keys(random)),
+            Some(old) => vault.rewrap(UnderMasterKey::HashKeys, old, random)?,
+            // Removed by hand since the request began: the next request stores them again.
+            None => None,
         };
         let Some(new) = new else { return Ok(0) };
         store.put_hash_keys(old.as_ref(), &new).await?;
@@ -63,45 +61,4 @@ impl<H: AdminHost> Context<'_, H> {
         }
         Ok(self.host.store().rewrap_data_keys(&rewrapped).await?)
     }
-
-    /// Opens every row to count it.
-    pub(super) async fn master_key_rows(&self) -> Result<MasterKeyRows, AdminError> {
-        let (store, vault) = (self.host.store(), &self.service.vault);
-        let mut rows = MasterKeyRows::default();
-        match store.hash_keys().await? {
-            Some(sealed) => rows.count(vault.sealed_under(UnderMasterKey::HashKeys, &sealed)),
-            // Still derived from it.
-            None if vault.is_rotating() => rows.previous += 1,
-            None => {}
-        }
-        let mut after = None;
-        loop {
-            let pools = store.data_keys(after.as_ref(), COUNTED).await?;
-            for (pool, sealed) in &pools {
-                rows.count(vault.sealed_under(UnderMasterKey::DataKey(pool), sealed));
-            }
-            if pools.len() < COUNTED as usize {
-                return Ok(rows);
-            }
-            after = pools.into_iter().last().map(|(pool, _)| pool);
-        }
-    }
-}
-
-trait Count {
-    fn count(&mut self, under: Result<SealedUnder, OpenError>);
-}
-
-impl Count for MasterKeyRows {
-    fn count(&mut self, under: Result<SealedUnder, OpenError>) {
-        *match under {
-            Ok(SealedUnder::Current) => &mut self.current,
-            Ok(SealedUnder::Previous) => &mut self.previous,
-            Err(OpenError) => &mut self.unreadable,
-        } += 1;
-    }
-}
-
-fn unreadable(error: OpenError) -> AdminError {
-    AdminError::Internal(error.to_string())
 }

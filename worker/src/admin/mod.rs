@@ -8,6 +8,7 @@ mod audit;
 mod browser;
 mod client_keys;
 mod data_keys;
+mod encryption;
 mod error;
 mod events;
 mod key_checks;
@@ -46,7 +47,7 @@ use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
 use crate::log::RequestLog;
 use crate::reply::Reply;
-use crate::service::Service;
+use crate::service::{Service, SettleError};
 use crate::store::{ConfigStore, StoredAdminToken};
 
 /// The document of the API (`OpenAPI` 3.1); `tests/openapi.rs` makes it.
@@ -168,19 +169,30 @@ where
     log.route(request.method.as_str(), route.path);
     let IncomingRequest { headers, client_address, origin, body, .. } = request;
     let browser = Browser::new(&headers, origin.as_ref());
-    if route.access == Access::Open
+    let is_shown = route.access == Access::Open
         || sessions::presented_token(&headers).is_ok()
-        || browser.session().is_some()
-    {
-        service.settle(host).await?;
-    }
+        || browser.session().is_some();
+    let verified = if is_shown { service.verify(host).await } else { Ok(()) };
+    // Under another master key nothing of the store can be used; who has the password is told so by health.
+    let trouble = match verified {
+        Err(SettleError::Setup(error)) if endpoint.works_without_master_key() => Some(error),
+        verified => {
+            verified?;
+            None
+        }
+    };
     let token = match (route.access, sessions::is_presented(&headers), browser.session()) {
-        (Access::Open, ..) => None,
+        (Access::Open, ..) => Ok(None),
         (_, false, Some(session)) => {
             browser.check_origin(&request.method)?;
-            Some(browser::authenticate(service, host, session).await?)
+            browser::authenticate(service, host, session).await.map(Some)
         }
-        _ => Some(sessions::authenticate(service, host, &headers).await?),
+        _ => sessions::authenticate(service, host, &headers).await.map(Some),
+    };
+    // A token that is not known under another master key may be a good one.
+    let token = match (token, trouble) {
+        (Err(AdminError::NoToken), Some(error)) => return Err(error.into()),
+        (token, _) => token?,
     };
     if let Some(token) = &token {
         log.actor(&token.id);

@@ -92,6 +92,23 @@ pub enum Endpoint {
     Audit,
 }
 
+impl Endpoint {
+    /// Whether it needs nothing that is encrypted or hashed under the master key: enough to log in with the password
+    /// and to read what is wrong.
+    pub(super) const fn works_without_master_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Login
+                | Self::Logout
+                | Self::CreateSession
+                | Self::DeleteSession
+                | Self::WhoAmI
+                | Self::Health
+                | Self::Document
+        )
+    }
+}
+
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

@@ -116,20 +116,25 @@ impl<H: AdminHost> Context<'_, H> {
             }
             Ok(_) => (HealthStatus::Ok, None),
         };
+        let encryption = self.verify_encryption().await;
+        let (encryption, unreadable, rows) = match encryption {
+            Ok(found) => (Some(found.health), found.unreadable, Some(found.rows)),
+            // The store's own health says why.
+            Err(_) => (None, Vec::new(), None),
+        };
+        let parts = [store.0, ledger.0].into_iter().chain(encryption.as_ref().map(|part| part.status));
         ok(&Health {
-            status: worst(store.0, ledger.0),
+            status: parts.fold(HealthStatus::Ok, worst),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.host.name().to_owned(),
             store: component(self.host.store().kind(), store),
             ledger: component(self.host.ledger().kind(), ledger),
+            encryption,
+            unreadable,
             lost_attempts: lost.attempts,
             lost_requests: lost.requests,
             ledger_load: load.ok(),
-            master_key: if self.service.vault.is_rotating() {
-                self.master_key_rows().await.ok()
-            } else {
-                None
-            },
+            master_key: rows.filter(|_| self.service.vault.is_rotating()),
             models: self.model_notices().await,
         })
     }

@@ -43,7 +43,7 @@ impl Sealed {
 
 /// A sealed secret does not open: another master key, another place, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret does not open: was MASTER_KEY changed, or the store by another hand?")]
+#[error("a stored secret does not open under MASTER_KEY")]
 pub struct OpenError;
 
 /// AES-256-GCM under one key.

@@ -3,9 +3,10 @@
 //! A deployment has one master key; while it goes over to another one, the previous one too. What was
 //! sealed under either opens, and what is sealed now is sealed under the new one.
 //!
-//! Hashes cannot be made anew, since what they are of is not kept. So the keys of the hashes outlive the
-//! master key that they were derived from: the first rotation seals them under the new master key, and from
-//! then on they are read from the store ([`Vault::settle`]). Before it there is nothing to read.
+//! Hashes cannot be made anew, since what they are of is not kept. So the keys of the hashes outlive the master
+//! key that they were derived from: the store keeps them, encrypted under the master key, from the first request of
+//! the admin API on ([`Vault::settle`]). That row is also the check value of the master key: where it does not
+//! decrypt, MASTER_KEY is another one than before. The previous master key is only ever a second try.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -22,8 +23,10 @@ use crate::host::Random;
 pub struct Vault {
     current: Cipher,
     previous: Option<Cipher>,
-    /// Those of the older master key: of the time before the first rotation.
+    /// Those of the master key in use: right in a store that was never rotated.
     derived: HashKeys,
+    /// Those of the previous master key: right in a store of before that keeps none yet.
+    derived_previous: Option<HashKeys>,
     /// Those that the store has, once it was asked.
     settled: OnceLock<HashKeys>,
 }
@@ -33,6 +36,15 @@ pub struct Vault {
 struct HashKeys {
     tokens: HashKey,
     digests: HashKey,
+}
+
+impl HashKeys {
+    fn derived_from(master: &MasterKey) -> Self {
+        Self {
+            tokens: HashKey::new(master.derive("hash tokens")),
+            digests: HashKey::new(master.derive("digest keys")),
+        }
+    }
 }
 
 /// Something that is sealed under the master key, and bound to its place.
@@ -73,14 +85,11 @@ impl Vault {
     #[must_use]
     pub fn new(master: &MasterKey, previous: Option<&MasterKey>) -> Self {
         let cipher = |key: &MasterKey| Cipher::new(&key.derive("seal data keys"));
-        let oldest = previous.unwrap_or(master);
         Self {
             current: cipher(master),
             previous: previous.map(cipher),
-            derived: HashKeys {
-                tokens: HashKey::new(oldest.derive("hash tokens")),
-                digests: HashKey::new(oldest.derive("digest keys")),
-            },
+            derived: HashKeys::derived_from(master),
+            derived_previous: previous.map(HashKeys::derived_from),
             settled: OnceLock::new(),
         }
     }
@@ -160,25 +169,24 @@ impl Vault {
         Ok((under == SealedUnder::Previous).then(rewrapped))
     }
 
-    /// The keys of the hashes in the form in which they are stored.
-    pub fn seal_hash_keys(&self, random: &impl Random) -> Sealed {
-        let HashKeys { tokens, digests } = self.hash_keys();
+    /// The keys of the hashes that a master key gives, in the form in which they are stored: encrypted under the
+    /// one in use.
+    pub fn seal_hash_keys(&self, of: SealedUnder, random: &impl Random) -> Sealed {
+        let HashKeys { tokens, digests } = match of {
+            SealedUnder::Current => &self.derived,
+            SealedUnder::Previous => self.derived_previous.as_ref().unwrap_or(&self.derived),
+        };
         let bytes = Zeroizing::new([tokens.bytes().as_slice(), digests.bytes()].concat());
         self.current.seal(&bytes, &UnderMasterKey::HashKeys.place(), random)
     }
 
-    /// Takes in the keys of the hashes as the store has them, or that it has none. True: they are others
-    /// than those that were used until now.
-    pub fn settle(&self, stored: Option<&Sealed>) -> Result<bool, OpenError> {
-        let keys = match stored {
-            None => self.derived.clone(),
-            Some(sealed) => {
-                let (bytes, _) = self.open(UnderMasterKey::HashKeys, sealed)?;
-                let (tokens, digests) = bytes.split_first_chunk().ok_or(OpenError)?;
-                let digests = digests.try_into().map_err(|_| OpenError)?;
-                HashKeys { tokens: HashKey::new(*tokens), digests: HashKey::new(digests) }
-            }
-        };
+    /// Takes in the keys of the hashes as the store has them. True: they are others than those that were used until
+    /// now. Fails when no master key that is known decrypts them.
+    pub fn settle(&self, stored: &Sealed) -> Result<bool, OpenError> {
+        let (bytes, _) = self.open(UnderMasterKey::HashKeys, stored)?;
+        let (tokens, digests) = bytes.split_first_chunk().ok_or(OpenError)?;
+        let digests = digests.try_into().map_err(|_| OpenError)?;
+        let keys = HashKeys { tokens: HashKey::new(*tokens), digests: HashKey::new(digests) };
         let others = *self.hash_keys() != keys;
         // Whoever came first took in the same.
         let _ = self.settled.set(keys);
@@ -195,6 +203,13 @@ impl Vault {
     #[must_use]
     pub fn token_hash(&self, token: &str) -> TokenHash {
         TokenHash::new(&self.hash_keys().tokens, token)
+    }
+
+    /// The hash of a token by the previous master key: a second try in a store that keeps no keys of the hashes yet.
+    #[must_use]
+    pub fn previous_token_hash(&self, token: &str) -> Option<TokenHash> {
+        let keys = self.derived_previous.as_ref().filter(|_| !self.is_settled())?;
+        Some(TokenHash::new(&keys.tokens, token))
     }
 
     /// The keyed hash by which two equal Gemini keys are recognised without opening either.
@@ -306,20 +321,40 @@ mod tests {
     fn hashes_stay_the_same_through_any_number_of_rotations() {
         let (token, random) = ("sk-pool-x", SeededRandom::new(9));
         let first = vault(1).token_hash(token);
-        let both = rotating(2, 1);
-        assert_eq!(both.token_hash(token), first, "before the first rotation nothing is stored");
-        assert_eq!(both.settle(None), Ok(false));
-        let stored = both.seal_hash_keys(&random);
+        let stored = vault(1).seal_hash_keys(SealedUnder::Current, &random);
 
-        let second = vault(2);
-        assert_ne!(second.token_hash(token), first, "it does not know yet");
-        assert_eq!((second.settle(Some(&stored)), second.token_hash(token)), (Ok(true), first.clone()));
+        let both = rotating(2, 1);
+        assert_ne!(both.token_hash(token), first, "the previous key is a second try only");
+        assert_eq!((both.settle(&stored), both.token_hash(token)), (Ok(true), first.clone()));
+        let stored = both.rewrap(UnderMasterKey::HashKeys, &stored, &random).unwrap().unwrap();
 
         let third = rotating(3, 2);
         let stored = third.rewrap(UnderMasterKey::HashKeys, &stored, &random).unwrap().unwrap();
         let third = vault(3);
-        third.settle(Some(&stored)).unwrap();
+        third.settle(&stored).unwrap();
         assert_eq!(third.token_hash(token), first);
-        assert_eq!(vault(4).settle(Some(&stored)), Err(OpenError));
+        assert_eq!(vault(4).settle(&stored), Err(OpenError));
+    }
+
+    #[test]
+    fn a_previous_key_that_encrypted_nothing_changes_nothing() {
+        let (token, random) = ("sk-pool-x", SeededRandom::new(9));
+        let both = rotating(1, 7);
+        assert_eq!(both.token_hash(token), vault(1).token_hash(token));
+        assert_eq!(both.previous_token_hash(token), Some(vault(7).token_hash(token)));
+        let stored = vault(1).seal_hash_keys(SealedUnder::Current, &random);
+        assert_eq!(both.settle(&stored), Ok(false));
+        assert_eq!(
+            (both.token_hash(token), both.previous_token_hash(token)),
+            (vault(1).token_hash(token), None)
+        );
+    }
+
+    #[test]
+    fn a_store_of_before_keeps_the_hashes_of_the_key_that_encrypted_it() {
+        let (token, random) = ("sk-pool-x", SeededRandom::new(9));
+        let both = rotating(2, 1);
+        both.settle(&both.seal_hash_keys(SealedUnder::Previous, &random)).unwrap();
+        assert_eq!(both.token_hash(token), vault(1).token_hash(token));
     }
 }

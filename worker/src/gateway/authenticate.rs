@@ -42,9 +42,16 @@ pub(super) async fn authenticate<H: Host>(
         Lookup::Missing => {
             let mut loaded = load(service, host, &hash).await;
             // Nobody knows the client key by this hash: its key may have been another one.
-            if matches!(loaded, Ok(None)) && settle(service, host).await? {
-                hash = service.vault.token_hash(client_key);
-                loaded = load(service, host, &hash).await;
+            if matches!(loaded, Ok(None)) {
+                let other = if settle(service, host).await? {
+                    Some(service.vault.token_hash(client_key))
+                } else {
+                    service.vault.previous_token_hash(client_key)
+                };
+                if let Some(other) = other {
+                    hash = other;
+                    loaded = load(service, host, &hash).await;
+                }
             }
             let unknown = || {
                 lock(&service.snapshots).remember_unknown(hash.clone(), host.clock().now());
@@ -118,11 +125,14 @@ async fn settle<H: Host>(service: &Service, host: &H) -> Result<bool, ApiError> 
             note_store(service, host, Some(&error));
             store_unavailable(&error)
         }
-        SettleError::Setup(error) => not_set_up(error.to_string()),
+        SettleError::Setup(_) => unreadable(),
     })
 }
 
-fn not_set_up(message: String) -> ApiError {
+/// The service's own fault, of which callers need not know more: an operator finds it in `GET /admin/v1/health`.
+fn unreadable() -> ApiError {
+    let message =
+        "The service cannot decrypt the configuration of this pool: its operator has to set it right.";
     ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "not_set_up", message)
 }
 
@@ -189,7 +199,7 @@ async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId)
 }
 
 fn keep<H: Host>(service: &Service, host: &H, config: PoolConfig) -> Result<Arc<Snapshot>, ApiError> {
-    let snapshot = Snapshot::new(config, &service.vault).map_err(|error| not_set_up(error.to_string()))?;
+    let snapshot = Snapshot::new(config, &service.vault).map_err(|_| unreadable())?;
     let snapshot = Arc::new(snapshot);
     lock(&service.snapshots).insert(Arc::clone(&snapshot), host.clock().now());
     Ok(snapshot)

@@ -125,7 +125,7 @@ async fn the_data_keys_of_before_open_nothing_after_a_rotation_of_them() {
     let before = "CREATE TABLE before AS SELECT pools.id, data_key, sealed, keys.id AS key_id FROM pools JOIN keys ON pool_id = pools.id";
     world.run(before).await;
     let done = world.rotate(&world.service, true).await.unwrap();
-    assert_eq!((done.rows, done.unreadable_keys), (Some(all(POOLS)), 0));
+    assert_eq!((done.rows, done.unreadable_keys), (Some(all(POOLS + 1)), 0));
     let same = "SELECT json_quote(count(*)) AS row FROM before JOIN keys ON keys.id = key_id WHERE keys.sealed = before.sealed";
     assert_eq!(world.run(same).await, ["0"]);
     // Whoever had stolen the data keys: put back, they open none of the keys.
@@ -180,4 +180,68 @@ async fn the_last_step_tells_what_the_store_really_holds() {
     let last = world.post_on(&rotating, "/master/rotate", body).await.unwrap();
     let rows: MasterKeyRows = serde_json::from_value(last["rows"].clone()).unwrap();
     assert_eq!(rows, MasterKeyRows { current: POOLS - 2, previous: 3, unreadable: 0 });
+}
+
+#[tokio::test]
+async fn what_does_not_decrypt_is_named_pool_by_pool_and_harms_no_other() {
+    let (world, pools) = World::of_pools(6).await;
+    assert_eq!(world.health().await.encryption.unwrap().status, HealthStatus::Ok);
+    // A data key that was damaged, and a key that was moved from one pool to another.
+    world.run("UPDATE pools SET version = version + 1, data_key = 'v1.AAAA' WHERE name = 'team 1'").await;
+    let moved = "UPDATE keys SET sealed = (SELECT sealed FROM keys WHERE pool_id = (SELECT id FROM pools WHERE name = 'prod'))
+        WHERE id = (SELECT id FROM keys WHERE pool_id = (SELECT id FROM pools WHERE name = 'team 2') ORDER BY digest LIMIT 1)";
+    world.run(moved).await;
+    let health = world.health().await;
+    assert_eq!(health.status, HealthStatus::Degraded);
+    let named: Vec<_> =
+        health.unreadable.iter().map(|pool| (&*pool.name, pool.data_key, pool.keys)).collect();
+    assert_eq!(named, [("team 1", true, 0), ("team 2", false, 1)]);
+    let message = health.encryption.unwrap().message.unwrap();
+    assert_eq!(message, "does not decrypt: the data key of pool 'team 1', 1 key of pool 'team 2'");
+
+    let others: Vec<_> = pools.iter().filter(|pool| pool.pool.name != "team 1").cloned().collect();
+    world.assert_serves(&world.host.service(), &others).await;
+    let chat = "/v1/chat/completions";
+    let (reply, body) =
+        world.host.send(&world.host.service(), Method::POST, chat, &pools[0].client_key, CHAT).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "the service's fault: {body}");
+    let export = format!("/admin/v1/pools/{}/keys/export", pools[0].pool.id);
+    let (reply, _) = world.host.send(&world.service, Method::POST, &export, &world.admin, "{}").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn another_master_key_is_the_service_s_fault_and_stores_nothing() {
+    let world = World::new().await;
+    let other = world.host.service_with_master_key(NEW_MASTER_KEY, None);
+    let error = other.verify(&world.host).await.unwrap_err().to_string();
+    assert!(error.contains("MASTER_KEY is not the key that this store was encrypted with"), "{error}");
+    assert_eq!(world.chat_on(&other).await.0.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(world.post_on(&other, "/pools", r#"{"name":"new"}"#).await.is_none());
+    assert_eq!(world.run("SELECT json_quote(name) AS row FROM pools").await, ["\"prod\""]);
+    world.service.verify(&world.host).await.unwrap();
+    assert_eq!(world.chat().await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_store_without_a_check_value_gets_that_of_the_key_that_encrypted_it() {
+    let world = World::new().await;
+    let forget = || world.run("DELETE FROM secrets");
+    forget().await;
+    let other = world.host.service_with_master_key(NEW_MASTER_KEY, None);
+    assert!(other.verify(&world.host).await.is_err(), "a pool's data key tells");
+    for (key, previous) in
+        [(MASTER_KEY, Some(NEW_MASTER_KEY)), (NEW_MASTER_KEY, Some(MASTER_KEY)), (MASTER_KEY, None)]
+    {
+        forget().await;
+        let service = world.host.service_with_master_key(key, previous);
+        assert_eq!(
+            world.chat_on(&service).await.0.status,
+            StatusCode::OK,
+            "before any request of the admin API"
+        );
+        service.verify(&world.host).await.unwrap();
+        assert_eq!(world.chat_on(&service).await.0.status, StatusCode::OK);
+        assert!(world.post_on(&service, "/tokens", "{}").await.is_some(), "the same admin token");
+    }
 }

@@ -133,6 +133,12 @@ pub trait ConfigStore: PoolReader + Replica {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + MaybeSend;
 
+    /// Some Gemini keys of all pools as they are sealed, at most `limit`: to verify that they decrypt.
+    fn sealed_sample(
+        &self,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(PoolId, KeyId, Sealed)>, StoreError>> + MaybeSend;
+
     /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
     /// stays: whoever has it in memory can go on.
     fn reseal_keys(

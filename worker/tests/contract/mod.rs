@@ -106,7 +106,8 @@ mod suite {
         master_key:
             everything_goes_over_to_a_new_master_key
             pools_go_over_to_new_data_keys
-            another_master_key_opens_nothing;
+            another_master_key_opens_nothing
+            a_previous_master_key_that_encrypted_nothing_changes_nothing;
         tokens:
             a_token_is_shown_once_listed_and_revoked
             a_token_is_rotated_without_a_gap

@@ -61,7 +61,9 @@ impl World {
 
     /// Ends the service; its state stays.
     pub async fn stop_host(&mut self) {
-        self.host.take().unwrap().stop().await;
+        if let Some(host) = self.host.take() {
+            host.stop().await;
+        }
     }
 
     /// Starts the service again on what it left behind.
@@ -74,6 +76,20 @@ impl World {
         self.stop_host().await;
         let (gemini, data) = (self.gemini.url(), self.data.path());
         self.host = Some(Host::start_with_master_key(gemini, data, master_key, previous).await);
+    }
+
+    /// Starts the service again under another master key than that of its data; gives why it does not start, where
+    /// it does not.
+    pub async fn restart_with_other_master_key(&mut self, master_key: &str) -> Option<String> {
+        self.stop_host().await;
+        let (gemini, data) = (self.gemini.url(), self.data.path());
+        match Host::try_start_with_master_key(gemini, data, master_key).await {
+            Ok(host) => {
+                self.host = Some(host);
+                None
+            }
+            Err(reason) => Some(reason),
+        }
     }
 
     /// Goes on with another deployment of the service.

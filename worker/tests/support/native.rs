@@ -33,6 +33,16 @@ impl Host {
         .await
     }
 
+    /// Starts it with another master key than that of its data; or why it does not start.
+    pub async fn try_start_with_master_key(
+        gemini_url: &str,
+        data: &Path,
+        master_key: &str,
+    ) -> Result<Self, String> {
+        let started = Server::start(Self::config(gemini_url, data, master_key)).await;
+        started.map(Self).map_err(|error| error.to_string())
+    }
+
     /// Starts it behind proxies that it is to trust.
     #[allow(dead_code, reason = "only the tests of this host put something before it")]
     pub async fn start_behind(gemini_url: &str, data: &Path, trusted_proxies: &str) -> Self {

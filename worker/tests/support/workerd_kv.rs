@@ -34,6 +34,15 @@ impl Host {
         Self::start_with(deployment, data).await
     }
 
+    /// Starts it with another master key than that of its data: a Worker always starts.
+    pub async fn try_start_with_master_key(
+        gemini_url: &str,
+        data: &Path,
+        master_key: &str,
+    ) -> Result<Self, String> {
+        Ok(Self::start_with_master_key(gemini_url, data, master_key, None).await)
+    }
+
     /// A deployment that lacks nothing and has no D1.
     pub fn deployment(gemini_url: &str, data: &Path) -> Value {
         let mut deployment = workerd::Host::deployment(gemini_url, data);

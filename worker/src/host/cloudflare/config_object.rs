@@ -131,7 +131,8 @@ impl ConfigObject {
             self.set_alarm().await?;
         }
         let answer = entry::administer(&self.env, store, request, |work| state.wait_until(work)).await;
-        if changes {
+        // The first request of all stores the keys of the hashes, whatever it asks for.
+        if changes || self.database.publisher.waiting().await != Ok(0) {
             // What KV did not take goes there by alarm, and health tells until then.
             let _ = self.database.publisher.publish(&WorkerClock, PATIENCE).await;
         }

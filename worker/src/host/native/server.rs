@@ -31,7 +31,7 @@ use crate::ledger::LedgerError;
 use crate::log::Log;
 use crate::origin::Origin;
 use crate::reply::Reply;
-use crate::service::{FollowUp, Service, Settings, SetupError};
+use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
 use crate::sql::SqlError;
 
 /// How often what was counted goes to the ledger.
@@ -93,6 +93,9 @@ pub enum StartError {
         /// What is wrong with it.
         error: SqlError,
     },
+    /// The master key is not the one of the store, or the store does not tell.
+    #[error(transparent)]
+    MasterKey(#[from] SettleError),
     /// The ledger's tables cannot be made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -210,6 +213,7 @@ impl Server {
             .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
             .map_err(listen_error)?;
         let service = Arc::new(Service::new(settings, &SystemRandom));
+        service.verify(&host).await?;
         let shared = Arc::new(Shared { service, host, trusted_proxies: config.trusted_proxies });
         let (stop, stopped) = watch::channel(false);
         let connections = Connections::new(connections::allowed_with(open_files_limit()));

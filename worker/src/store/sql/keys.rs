@@ -73,6 +73,19 @@ pub(super) fn after(pool: &PoolId, after: &str, limit: u32) -> Statement {
     )
 }
 
+/// Keys of all pools, an equal number of each pool as far as there are so many.
+pub(super) fn sample(limit: u32) -> Statement {
+    Statement::new(
+        "SELECT json_array(pool_id, id, sealed) AS row FROM (
+            SELECT keys.pool_id, keys.id, keys.sealed FROM pools, keys
+            WHERE keys.pool_id = pools.id AND keys.digest IN (
+                SELECT digest FROM keys WHERE pool_id = pools.id ORDER BY digest
+                LIMIT max(1, ?1 / (SELECT count(*) FROM pools)))
+            LIMIT ?1)",
+        [u64::from(limit).into()],
+    )
+}
+
 pub(super) fn reseal(pool: &PoolId, resealed: &[Resealed]) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "UPDATE keys SET sealed = new FROM (

@@ -273,6 +273,10 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         read_rows(&self.run_one(keys::after(pool, after, limit)).await?)
     }
 
+    async fn sealed_sample(&self, limit: u32) -> Result<Vec<(PoolId, KeyId, Sealed)>, StoreError> {
+        read_rows(&self.run_one(keys::sample(limit)).await?)
+    }
+
     async fn reseal_keys(&self, pool: &PoolId, resealed: &[Resealed]) -> Result<u64, StoreError> {
         Ok(self.run_one(keys::reseal(pool, resealed)?).await?.changes)
     }

@@ -12,7 +12,7 @@ const QUIET = { rpm: 0, rpm_now: 0, tpm: 0, tpm_now: 0, rpd: 0, tpd: 0 };
 
 /** What is wrong with the service. @param {any} health */
 function trouble(health) {
-  const parts = [["store", health.store], ["ledger", health.ledger]].filter(([, part]) => part.status !== "ok");
+  const parts = ["store", "ledger", "encryption"].map((name) => [name, health[name]]).filter(([, part]) => part && part.status !== "ok");
   if (health.status === "ok") return null;
   return h("div", { class: "note", role: "status" },
     h("strong", {}, t(`health.${health.status}`)),

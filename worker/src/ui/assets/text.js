@@ -22,7 +22,7 @@ const en = {
   promptTokens: "Prompt tokens", answerTokens: "Answer tokens", now: "{count} in this minute", inAll: "since the beginning",
   lost: "Attempts that could not be counted: {count}.",
   keysUsable: "{usable} of {total} healthy", keysUnknown: "{total}, states unknown",
-  store: "Store", ledger: "Ledger", "health.degraded": "The service works with limits.", "health.failing": "The service does not work as it should.",
+  store: "Store", ledger: "Ledger", encryption: "Encryption", "health.degraded": "The service works with limits.", "health.failing": "The service does not work as it should.",
   "health.unknown": "The service's state is unknown.",
 
   name: "Name", description: "Description", allowedModels: "Allowed models", modelsHint: "One a line; * stands for anything. Empty: all.",
@@ -101,7 +101,7 @@ const zh = {
   promptTokens: "输入 Token", answerTokens: "输出 Token", now: "本分钟 {count}", inAll: "累计",
   lost: "有 {count} 次调用未能计入。",
   keysUsable: "{total} 个中 {usable} 个正常", keysUnknown: "{total} 个，状态未知",
-  store: "存储", ledger: "账本", "health.degraded": "服务受限运行。", "health.failing": "服务运行异常。",
+  store: "存储", ledger: "账本", encryption: "加密", "health.degraded": "服务受限运行。", "health.failing": "服务运行异常。",
   "health.unknown": "服务状态未知。",
 
   name: "名称", description: "描述", allowedModels: "允许的模型", modelsHint: "每行一个；* 代表任意内容。留空：全部。",

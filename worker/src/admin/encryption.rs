@@ -1,0 +1,159 @@
+//! Whether what the store keeps encrypted decrypts: verified pool by pool for `GET health`.
+//!
+//! Every pool's data key is decrypted, and the first Gemini keys of all: what a request may cost is bounded.
+
+use std::collections::BTreeMap;
+
+use pool_shared::{ComponentHealth, HealthStatus, MasterKeyRows, PoolId, UnreadablePool};
+
+use super::{AdminError, Context};
+use crate::crypto::{DataKey, OpenError, SealedUnder, UnderMasterKey};
+use crate::host::AdminHost;
+use crate::store::{ConfigStore, PoolReader};
+
+/// Pools whose data keys are read at once.
+const PAGE: u32 = 500;
+/// Gemini keys that are decrypted: some milliseconds on Workers.
+const MAX_KEYS: u32 = 500;
+/// Pools that the message names; the list has all of them.
+const MAX_NAMED: usize = 10;
+
+/// What was found.
+pub(super) struct Encryption {
+    pub(super) health: ComponentHealth,
+    pub(super) unreadable: Vec<UnreadablePool>,
+    pub(super) rows: MasterKeyRows,
+}
+
+/// What was found of the rows, before anything is named.
+#[derive(Default)]
+struct Findings {
+    hash_keys_unreadable: bool,
+    rows: MasterKeyRows,
+    pools: u64,
+    /// Pools whose data keys do not decrypt.
+    data_keys: Vec<PoolId>,
+    /// How many keys of a pool do not decrypt.
+    keys: BTreeMap<PoolId, u64>,
+}
+
+impl<H: AdminHost> Context<'_, H> {
+    /// Decrypts what the store keeps, as far as one request may.
+    pub(super) async fn verify_encryption(&self) -> Result<Encryption, AdminError> {
+        let findings = self.encryption_findings().await?;
+        let mut unreadable = self.unreadable_pools(&findings).await?;
+        let is_rotating = self.service.vault.is_rotating();
+        if let Some(own) = self.own_pool() {
+            unreadable.retain(|pool| pool.pool == *own);
+        }
+        let (status, message) = judge(&findings, &unreadable, is_rotating);
+        let health = ComponentHealth { status, kind: "aes-256-gcm".to_owned(), message };
+        Ok(Encryption { health, unreadable, rows: findings.rows })
+    }
+
+    async fn encryption_findings(&self) -> Result<Findings, AdminError> {
+        let (store, vault) = (self.host.store(), &self.service.vault);
+        let mut findings = Findings::default();
+        if let Some(sealed) = store.hash_keys().await? {
+            let under = vault.sealed_under(UnderMasterKey::HashKeys, &sealed);
+            findings.hash_keys_unreadable = under.is_err();
+            findings.rows.count(under);
+        }
+        let mut data_keys: BTreeMap<PoolId, DataKey> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let pools = store.data_keys(after.as_ref(), PAGE).await?;
+            after = pools.last().map(|(pool, _)| pool.clone());
+            let is_last = pools.len() < PAGE as usize;
+            for (pool, sealed) in pools {
+                findings.pools += 1;
+                findings.rows.count(vault.sealed_under(UnderMasterKey::DataKey(&pool), &sealed));
+                match vault.open_data_key(&pool, &sealed) {
+                    Ok(data_key) => {
+                        data_keys.insert(pool, data_key);
+                    }
+                    Err(OpenError) => findings.data_keys.push(pool),
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        for (pool, id, sealed) in store.sealed_sample(MAX_KEYS).await? {
+            let Some(data_key) = data_keys.get(&pool) else { continue };
+            if data_key.open(&pool, &id, &sealed).is_err() {
+                *findings.keys.entry(pool).or_default() += 1;
+            }
+        }
+        Ok(findings)
+    }
+
+    async fn unreadable_pools(&self, findings: &Findings) -> Result<Vec<UnreadablePool>, AdminError> {
+        if findings.data_keys.is_empty() && findings.keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pools = self.host.store().pools().await?.into_iter().filter_map(|pool| {
+            let data_key = findings.data_keys.contains(&pool.id);
+            let keys = findings.keys.get(&pool.id).copied().unwrap_or_default();
+            (data_key || keys > 0).then_some(UnreadablePool {
+                pool: pool.id,
+                name: pool.name,
+                data_key,
+                keys,
+            })
+        });
+        Ok(pools.collect())
+    }
+
+    /// Decrypts every row to count it.
+    pub(super) async fn master_key_rows(&self) -> Result<MasterKeyRows, AdminError> {
+        Ok(self.encryption_findings().await?.rows)
+    }
+}
+
+fn judge(
+    findings: &Findings,
+    unreadable: &[UnreadablePool],
+    is_rotating: bool,
+) -> (HealthStatus, Option<String>) {
+    if findings.hash_keys_unreadable {
+        let message = "MASTER_KEY is not the key that this store was encrypted with: clients get 503. Set that key \
+                       as MASTER_KEY, or as MASTER_KEY_PREV to rotate from it";
+        return (HealthStatus::Failing, Some(message.to_owned()));
+    }
+    if !unreadable.is_empty() {
+        let all = findings.data_keys.len() as u64 == findings.pools;
+        let status = if all { HealthStatus::Failing } else { HealthStatus::Degraded };
+        let named: Vec<_> = unreadable.iter().take(MAX_NAMED).map(described).collect();
+        let more = unreadable.len().saturating_sub(MAX_NAMED);
+        let more = if more > 0 { format!(" and {more} more pools") } else { String::new() };
+        return (status, Some(format!("does not decrypt: {}{more}", named.join(", "))));
+    }
+    if is_rotating && findings.rows.previous == 0 {
+        let message = "nothing is encrypted under MASTER_KEY_PREV: it can be removed";
+        return (HealthStatus::Ok, Some(message.to_owned()));
+    }
+    (HealthStatus::Ok, None)
+}
+
+fn described(pool: &UnreadablePool) -> String {
+    match (pool.data_key, pool.keys) {
+        (true, _) => format!("the data key of pool '{}'", pool.name),
+        (false, 1) => format!("1 key of pool '{}'", pool.name),
+        (false, keys) => format!("{keys} keys of pool '{}'", pool.name),
+    }
+}
+
+trait Count {
+    fn count(&mut self, under: Result<SealedUnder, OpenError>);
+}
+
+impl Count for MasterKeyRows {
+    fn count(&mut self, under: Result<SealedUnder, OpenError>) {
+        *match under {
+            Ok(SealedUnder::Current) => &mut self.current,
+            Ok(SealedUnder::Previous) => &mut self.previous,
+            Err(OpenError) => &mut self.unreadable,
+        } += 1;
+    }
+}
