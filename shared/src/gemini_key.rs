@@ -4,15 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
+use crate::{Secret, TokenKind};
 
 const MIN_LENGTH: usize = 20;
 const MAX_LENGTH: usize = 512;
 
+/// Whether a character can be part of a Gemini key: the one place to widen.
+#[must_use]
+pub const fn is_key_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
 /// A Gemini API key in clear.
 ///
 /// The check is loose on purpose: Google issues `AIza…` and, since 2026, `AQ.…` keys, and the next
-/// form is unknown, so only the length (20 to 512) and the characters (visible ASCII) are looked at.
+/// form is unknown, so only the length (20 to 512) and the characters are looked at, never a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -27,23 +33,42 @@ pub enum GeminiKeyError {
     /// More than 512 characters.
     #[error("too long for a Gemini key ({0} characters, at most {MAX_LENGTH} expected)")]
     TooLong(usize),
-    /// White space, control or non-ASCII characters inside.
-    #[error("holds a character that no Gemini key has (at position {0})")]
+    /// A character that is neither an ASCII letter or digit nor one of `.`, `_`, `-`.
+    #[error(
+        "holds a character that no Gemini key has (at position {0}): letters, digits, '.', '_' and '-' are \
+         expected"
+    )]
     Character(usize),
+    /// A part of the key is left out.
+    #[error("a masked key, not the key itself: copy it from where it is shown in full")]
+    Masked,
+    /// A secret of this service.
+    #[error("a client key or an admin token of a pool service, not a Gemini key")]
+    OwnSecret,
 }
 
 impl GeminiKey {
     /// Checks the length and the characters of a key.
     pub fn parse(text: &str) -> Result<Self, GeminiKeyError> {
         let text = text.trim();
-        if let Some(at) = text.chars().position(|character| !character.is_ascii_graphic()) {
+        if let Some(at) = text.chars().position(|character| !is_key_character(character)) {
             return Err(GeminiKeyError::Character(at + 1));
+        }
+        let own = [TokenKind::ClientKey, TokenKind::AdminToken, TokenKind::Session];
+        if own.iter().any(|kind| text.starts_with(kind.prefix())) {
+            return Err(GeminiKeyError::OwnSecret);
         }
         match text.len() {
             length if length < MIN_LENGTH => Err(GeminiKeyError::TooShort(length)),
             length if length > MAX_LENGTH => Err(GeminiKeyError::TooLong(length)),
             _ => Ok(Self(Secret::new(text))),
         }
+    }
+
+    /// A key as it was stored: earlier versions took texts that are refused now.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        Self(Secret::new(text))
     }
 
     /// The key's text.
@@ -87,6 +112,17 @@ mod tests {
         let error = GeminiKey::parse("AIzaSyA 234567890_abcdefgh").unwrap_err();
         assert_eq!(error, GeminiKeyError::Character(8));
         assert!(!error.to_string().contains("AIza"));
+        let own = TokenKind::ClientKey.generate(&[7; TokenKind::RANDOM_BYTES]);
+        assert_eq!(GeminiKey::parse(own.expose()), Err(GeminiKeyError::OwnSecret));
+    }
+
+    #[test]
+    fn only_letters_digits_dots_underscores_and_hyphens_are_taken() {
+        for character in (' '..='~').chain(['…', 'é', '\u{200b}', '\u{a0}']) {
+            let text = format!("AIzaSyA-1234567890{character}abcdefghij");
+            let expected = character.is_ascii_alphanumeric() || "._-".contains(character);
+            assert_eq!(GeminiKey::parse(&text).is_ok(), expected, "{character:?}");
+        }
     }
 
     #[test]

@@ -169,6 +169,10 @@ pub struct KeyImportReport {
     pub duplicate: u64,
     /// Entries that cannot be keys.
     pub malformed: Vec<MalformedEntry>,
+    /// Keys of the pool that an earlier version took and that would be refused now, masked: remove them. At most 20,
+    /// and of pools with at most 500 keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_longer_accepted: Vec<String>,
 }
 
 impl KeyImportReport {
@@ -177,6 +181,11 @@ impl KeyImportReport {
         self.added += other.added;
         self.duplicate += other.duplicate;
         self.malformed.extend(other.malformed);
+        for masked in other.no_longer_accepted {
+            if !self.no_longer_accepted.contains(&masked) {
+                self.no_longer_accepted.push(masked);
+            }
+        }
     }
 }
 

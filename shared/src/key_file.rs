@@ -1,12 +1,14 @@
 //! Reading a file of keys, as people keep them.
 //!
-//! One key a line, or several separated by commas; blank lines and lines that start with `#` are
-//! passed over. A line may name columns: `key,weight,tag,name`. Which of the two a line with commas
-//! is follows from its second field: a whole number or nothing makes it a weight, anything else a key.
+//! One key a line, or several with separators between them (comma, semicolon, tab, `|`); blank lines and comments
+//! are passed over. A line may have columns: `key,weight,tag,name`, or those that a first line names. Which of the two a
+//! line is follows from its second field: a whole number or nothing makes it a weight, anything else a key. A text
+//! that begins with `[` or `{` is JSON. What stands around a key is no part of it ([`read_key`]).
 
 use std::collections::HashSet;
 
-use crate::{GeminiKey, KeyImportEntry, Limits, MalformedEntry, Secret, Weight};
+use crate::key_text::{is_masked, is_space};
+use crate::{GeminiKey, KeyImportEntry, Limits, MalformedEntry, Secret, Weight, key_json, read_key};
 
 /// What a key file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,121 +21,267 @@ pub struct KeyFile {
     pub duplicate_lines: Vec<u64>,
     /// Lines that are not keys.
     pub malformed: Vec<MalformedEntry>,
+    /// What is unusual about the file and was understood all the same.
+    pub note: Option<&'static str>,
 }
+
+/// An entry, or why it is none.
+pub(crate) type Found = Result<KeyImportEntry, MalformedEntry>;
 
 /// Reads the text of a key file. It never fails: every line becomes an entry, a duplicate, or a
 /// malformed line with its number.
 #[must_use]
 pub fn parse_key_file(text: &str) -> KeyFile {
+    let text = text.trim_start_matches('\u{feff}');
     let mut file = KeyFile::default();
     let mut seen = HashSet::new();
-    for (line, content) in (1_u64..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let content = content.trim();
-        if content.is_empty() || content.starts_with('#') {
-            continue;
+    let begins_like_json = text.trim_start_matches(is_space).starts_with(['[', '{']);
+    let found = if text.contains("-----BEGIN ") {
+        let reason = "a private key or certificate (PEM), not API keys".to_owned();
+        vec![Err(MalformedEntry { line: 1, reason })]
+    } else if begins_like_json {
+        key_json::read(text)
+    } else {
+        if text.replace("\r\n", "\n").contains('\r') {
+            file.note = Some("its lines end with a lone CR, as on old Macs: they were read as lines");
         }
-        for entry in parse_line(content) {
-            match entry {
-                Ok(entry) if seen.insert(entry.key.expose().to_owned()) => {
-                    file.entries.push(KeyImportEntry { line: Some(line), ..entry });
-                }
-                Ok(_) => {
-                    file.duplicate += 1;
-                    file.duplicate_lines.push(line);
-                }
-                Err(reason) => file.malformed.push(MalformedEntry { line, reason }),
+        read_lines(text)
+    };
+    for found in found {
+        match found {
+            Ok(entry) if seen.insert(entry.key.expose().to_owned()) => file.entries.push(entry),
+            Ok(entry) => {
+                file.duplicate += 1;
+                file.duplicate_lines.push(entry.line.unwrap_or_default());
             }
+            Err(malformed) => file.malformed.push(malformed),
         }
     }
     file
 }
 
-fn parse_line(line: &str) -> Vec<Result<KeyImportEntry, String>> {
-    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Key,
+    Weight,
+    Tag,
+    Name,
+    Project,
+    /// Something else, which is left out.
+    Other,
+}
+
+const USUAL: &[Column] = &[Column::Key, Column::Weight, Column::Tag, Column::Name];
+
+fn read_lines(text: &str) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut header: Option<Vec<Column>> = None;
+    let mut is_first = true;
+    for (line, content) in (1_u64..).zip(lines(text)) {
+        let content = content.trim_matches(is_space);
+        if says_nothing(content) {
+            continue;
+        }
+        if std::mem::take(&mut is_first) {
+            header = header_of(content);
+            if header.is_some() {
+                continue;
+            }
+        }
+        for entry in parse_line(content, header.as_deref()) {
+            found.push(match entry {
+                Ok(entry) => Ok(KeyImportEntry { line: Some(line), ..entry }),
+                Err(reason) => Err(MalformedEntry { line, reason }),
+            });
+        }
+    }
+    found
+}
+
+/// The lines of a text, however they end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+/// Blank lines, comments, the fences of a code block, brackets alone, and `name:` or `name = [` before a list.
+fn says_nothing(line: &str) -> bool {
+    let opens_a_list = || {
+        let opening = line.trim_end_matches(['[', '(', '{', '|', '>', ' ']);
+        let name = opening.trim_end_matches([' ', '=', ':']);
+        let is_name =
+            name.chars().all(|character| character.is_ascii_alphanumeric() || "_.-\"' $".contains(character));
+        (opening.len() < line.len() && opening.ends_with(['=', ':']) || line.ends_with(':')) && is_name
+    };
+    ["#", "//", "```"].iter().any(|start| line.starts_with(start))
+        || !(line.contains(char::is_alphanumeric) || is_masked(line))
+        || opens_a_list()
+}
+
+/// The columns that a line names; `None` where it is no header.
+fn header_of(line: &str) -> Option<Vec<Column>> {
+    let fields = fields(line, separator(line));
+    let columns: Vec<_> = fields.iter().map(|field| column(field)).collect();
+    let is_header = columns.contains(&Column::Key)
+        && fields.iter().all(|field| field.chars().count() < 20 && !field.contains(['=', ':']));
+    is_header.then_some(columns)
+}
+
+fn column(name: &str) -> Column {
+    let name = name.trim_matches(|character: char| is_space(character) || "\"'`".contains(character));
+    let name = name.to_lowercase().replace([' ', '-'], "_");
+    match name.as_str() {
+        "key" | "keys" | "api_key" | "apikey" | "gemini_key" | "gemini_api_key" | "google_api_key"
+        | "keystring" => Column::Key,
+        "weight" => Column::Weight,
+        "tag" => Column::Tag,
+        "name" => Column::Name,
+        "project" => Column::Project,
+        _ => Column::Other,
+    }
+}
+
+fn parse_line(line: &str, header: Option<&[Column]>) -> Vec<Result<KeyImportEntry, String>> {
+    let line = without_list_mark(line);
+    if let Some(words) = shell_array(line) {
+        return words.split_whitespace().map(entry).collect();
+    }
+    let separator = separator(line);
+    let fields = fields(line, separator);
+    if let Some(columns) = header.filter(|columns| columns.len() > 1) {
+        return vec![parse_columns(&fields, columns)];
+    }
     let has_columns = fields.len() > 1
         && fields.get(1).is_some_and(|field| {
             (field.is_empty() && fields.len() > 2) || field.bytes().all(is_number) && !field.is_empty()
         });
     if has_columns {
-        return vec![parse_columns(&fields)];
+        return vec![parse_columns(&fields, USUAL)];
     }
-    fields.into_iter().filter(|field| !field.is_empty()).map(entry).collect()
+    let parts = fields.iter().flat_map(|field| field.split(SEPARATORS));
+    parts.filter(|part| part.contains(char::is_alphanumeric) || is_masked(part)).map(entry).collect()
 }
 
 fn is_number(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'-' || byte == b'.'
 }
 
-fn parse_columns(fields: &[&str]) -> Result<KeyImportEntry, String> {
-    let column = |index: usize| fields.get(index).copied().unwrap_or_default();
-    if fields.len() > 4 {
-        return Err(format!("{} columns, at most key,weight,tag,name expected", fields.len()));
-    }
-    let weight = match column(1) {
-        "" => Weight::default(),
-        text => text.parse().map_err(|error| format!("column 2: {error}"))?,
-    };
-    let tag = column(2).to_owned();
-    let name = column(3).to_owned();
-    Ok(KeyImportEntry { weight, tag, name, ..entry(column(0))? })
-}
-
-fn entry(text: &str) -> Result<KeyImportEntry, String> {
-    let key = GeminiKey::parse(text).map_err(|error| error.to_string())?;
-    Ok(KeyImportEntry {
-        key: Secret::new(key.expose()),
-        line: None,
-        weight: Weight::default(),
-        tag: String::new(),
-        name: String::new(),
-        project: String::new(),
-        limits: Limits::default(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const A: &str = "AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const B: &str = "AQ.Ab8RN6I-bbbbbbbbbbbbbbbbbbbb";
-
-    #[test]
-    fn keys_come_by_line_or_by_comma_with_comments_and_blanks() {
-        let file = parse_key_file(&format!("\u{feff}# mine\r\n\r\n  {A}  \n{B}, {A},\n"));
-        let keys: Vec<_> = file.entries.iter().map(|entry| (entry.key.expose(), entry.line)).collect();
-        assert_eq!(keys, [(A, Some(3)), (B, Some(4))]);
-        assert_eq!((file.duplicate, file.malformed.len()), (1, 0));
-        assert_eq!(file.duplicate_lines, [4]);
-    }
-
-    #[test]
-    fn columns_give_weight_tag_and_name() {
-        let file = parse_key_file(&format!("{A},3,project-1,laptop\n{B},,project-2"));
-        assert_eq!(file.entries[0].weight.get(), 3);
-        assert_eq!(file.entries[0].tag, "project-1");
-        assert_eq!(file.entries[0].name, "laptop");
-        assert_eq!((file.entries[1].weight.get(), file.entries[1].tag.as_str()), (1, "project-2"));
-    }
-
-    #[test]
-    fn bad_lines_are_reported_by_number_and_lose_nothing() {
-        let file = parse_key_file(&format!("short\n{A}\n{B},9999\n{B},-1\n{B}"));
-        assert_eq!(file.entries.len(), 2);
-        let lines: Vec<_> = file.malformed.iter().map(|entry| entry.line).collect();
-        assert_eq!(lines, [1, 3, 4]);
-        assert!(file.malformed[1].reason.contains("0 to 1000"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_panic_and_no_reason_repeats_a_field(text in "[ -~\n,#é]{0,200}") {
-            let file = parse_key_file(&text);
-            for entry in &file.entries {
-                prop_assert!(GeminiKey::parse(entry.key.expose()).is_ok());
-            }
+/// `- key`, `* key`, `1. key`, `> key`: a line of a list.
+fn without_list_mark(line: &str) -> &str {
+    let mut line = line;
+    loop {
+        let numbered = line.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let numbered = if numbered.len() < line.len() { numbered.strip_prefix(['.', ')']) } else { None };
+        let marked = line.strip_prefix(['-', '*', '+', '\u{2022}', '>']).or(numbered);
+        match marked.filter(|rest| rest.starts_with(is_space)) {
+            Some(rest) => line = rest.trim_start_matches(is_space),
+            None => return line,
         }
     }
 }
+
+/// What is between the brackets of `KEYS=(a b)`.
+fn shell_array(line: &str) -> Option<&str> {
+    let (_, words) = line.split_once("=(")?;
+    words.trim_end_matches([';', ' ']).strip_suffix(')')
+}
+
+/// What may stand between keys; the last ones are those of Chinese keyboards.
+const SEPARATORS: &[char] = &[',', ';', '\t', '|', '\u{ff0c}', '\u{ff1b}', '\u{3001}'];
+
+/// What separates the fields of a line: whichever comes first.
+fn separator(line: &str) -> char {
+    line.trim_matches('|').chars().find(|character| SEPARATORS.contains(character)).unwrap_or(',')
+}
+
+/// The fields of a line, by the rules of CSV: what is in double quotes is one field, `""` in it one quote.
+fn fields(line: &str, separator: char) -> Vec<String> {
+    let mut fields = Vec::new();
+    // A row of a table in Markdown has separators at its ends.
+    let mut rest = if separator == '|' { line.trim_matches('|') } else { line };
+    loop {
+        let (field, after) = match quoted_field(rest, separator) {
+            Some(quoted) => quoted,
+            None => match rest.split_once(separator) {
+                Some((field, after)) => (field.trim_matches(is_space).to_owned(), Some(after)),
+                None => (rest.trim_matches(is_space).to_owned(), None),
+            },
+        };
+        fields.push(field);
+        match after {
+            Some(after) => rest = after,
+            None => return fields,
+        }
+    }
+}
+
+/// A field in double quotes that reaches up to a separator or to the end, and what comes after it.
+fn quoted_field(rest: &str, separator: char) -> Option<(String, Option<&str>)> {
+    let mut inside = rest.trim_start_matches(is_space).strip_prefix('"')?;
+    let mut field = String::new();
+    loop {
+        let (part, after) = inside.split_once('"')?;
+        field.push_str(part);
+        if let Some(more) = after.strip_prefix('"') {
+            field.push('"');
+            inside = more;
+            continue;
+        }
+        // A tab is a space, too.
+        let after = after.trim_start_matches(|character| character != separator && is_space(character));
+        if after.is_empty() {
+            return Some((field, None));
+        }
+        return after.strip_prefix(separator).map(|after| (field, Some(after)));
+    }
+}
+
+fn parse_columns(fields: &[String], columns: &[Column]) -> Result<KeyImportEntry, String> {
+    if fields.len() > columns.len() {
+        let most = columns.len();
+        return Err(format!(
+            "{} columns, at most {most} expected (such as key,weight,tag,name)",
+            fields.len()
+        ));
+    }
+    let get = |wanted: Column| {
+        let place = columns.iter().position(|column| *column == wanted)?;
+        fields.get(place).map(|field| (place + 1, field.as_str()))
+    };
+    let weight = match get(Column::Weight) {
+        None | Some((_, "")) => Weight::default(),
+        Some((place, text)) => text.parse().map_err(|error| format!("column {place}: {error}"))?,
+    };
+    let label = |column| get(column).map(|(_, text)| text.to_owned()).unwrap_or_default();
+    let key = get(Column::Key).map(|(_, text)| text).unwrap_or_default();
+    Ok(KeyImportEntry {
+        weight,
+        tag: label(Column::Tag),
+        name: label(Column::Name),
+        project: label(Column::Project),
+        ..entry(key)?
+    })
+}
+
+fn entry(text: &str) -> Result<KeyImportEntry, String> {
+    read_key(text).map(|key| KeyImportEntry::of(&key)).map_err(|error| error.to_string())
+}
+
+impl KeyImportEntry {
+    /// An entry for a key of which nothing else is known.
+    #[must_use]
+    pub fn of(key: &GeminiKey) -> Self {
+        Self {
+            key: Secret::new(key.expose()),
+            line: None,
+            weight: Weight::default(),
+            tag: String::new(),
+            name: String::new(),
+            project: String::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,9 @@ mod ids;
 mod key;
 mod key_check;
 mod key_file;
+mod key_json;
 mod key_state;
+mod key_text;
 mod limits;
 mod loopback;
 mod master_key;
@@ -48,7 +50,7 @@ pub use client_key::{
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList, EventQuota};
 pub use fetch_media::FetchMedia;
-pub use gemini_key::{GeminiKey, GeminiKeyError};
+pub use gemini_key::{GeminiKey, GeminiKeyError, is_key_character};
 pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice, UnreadablePool};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
@@ -58,6 +60,7 @@ pub use key::{
 pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckReport, KeyExport, KeyVerdict};
 pub use key_file::{KeyFile, parse_key_file};
 pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
+pub use key_text::read_key;
 pub use limits::{Limits, Quota};
 pub use loopback::{is_loopback, stays_on_this_machine};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};

@@ -281,6 +281,17 @@ impl TranslationSettings {
         TranslationUpdate(fields)
     }
 
+    /// The update that makes `wanted` of these, whatever they are: what `wanted` has at its default is in it too.
+    #[must_use]
+    pub fn changes_to(&self, wanted: &Self) -> TranslationUpdate {
+        match (serde_json::to_value(self), serde_json::to_value(wanted)) {
+            (Ok(Value::Object(present)), Ok(Value::Object(wanted))) => {
+                TranslationUpdate(merge_patch(&present, &wanted))
+            }
+            _ => TranslationUpdate::default(),
+        }
+    }
+
     fn patched(&self, update: &TranslationUpdate) -> Result<Self, serde_json::Error> {
         let mut settings = serde_json::to_value(self)?;
         merge(&mut settings, &update.0);
@@ -301,6 +312,26 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
             value => drop(fields.insert(name.clone(), value.clone())),
         }
     }
+}
+
+/// The JSON merge patch (RFC 7396) that makes one object of another: `null` for what is to be gone.
+fn merge_patch(present: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    let mut patch = Map::new();
+    for (name, value) in wanted {
+        match (present.get(name), value) {
+            (Some(present), value) if present == value => {}
+            (Some(Value::Object(present)), Value::Object(wanted)) => {
+                patch.insert(name.clone(), Value::Object(merge_patch(present, wanted)));
+            }
+            (_, value) => {
+                patch.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    for name in present.keys().filter(|name| !wanted.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    patch
 }
 
 #[cfg(test)]

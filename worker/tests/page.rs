@@ -61,6 +61,26 @@ fn key_texts() -> Value {
         format!("{a},1000\n{b},1001\n{c},+1"),
         "# nothing\n#\n  # else\n".to_owned(),
         format!(",1\n,,x\n{a},1,  spaced tag ,  spaced name "),
+        format!("\"{a}\"\n'{b}',\n`{c}`;"),
+        format!("export K=\"{a},{b}\" # mine\nGOOGLE_API_KEY='{c}'"),
+        format!("{a};2;team, x;n\n{b}\t3\tt\n| {c} | 4 |"),
+        format!("https://x?key={a}&alt=sse\ncurl \"https://x?key={b}\" -H 'a: b'\nhttps://x/{c}"),
+        format!("keys = [\n  \"{a}\",\n  \"{b}\",\n]\nkeys:\n- {c}"),
+        format!("K=({a} '{b}')\n1. {c}\n* **{a}**"),
+        format!("name;\"API key\";other;weight\nlaptop;{a};x;7\n\"a;b\";{b}\n;{c};;;"),
+        format!("\"{a}\",\"2\",\"team, \"\"x\"\"\",laptop\r{b}\r{c}"),
+        format!(
+            "[\"{a}\", \"{b}\",\n {{\"key\": \"{c}\", \"weight\": 9, \"tag\": \"t\"}}, \"{a}\", \"short\"]"
+        ),
+        format!("{{\"key\":\"{a}\"}}\n{{\"apiKey\":\"{b}\",\"key_id\":\"{c}\"}}"),
+        format!("{{\"type\":\"service_account\",\"private_key\":\"{a}\"}}"),
+        format!("['{a}']"),
+        format!("{{\"project\":\"{a}\"}}"),
+        format!("-----BEGIN PRIVATE KEY-----\n{a}"),
+        format!("AIza…wxyz\n{a}****\n***\n---\n```\n{b}\n```\nsk-pool-{}", "a".repeat(40)),
+        format!("“{a}”，{b}、{c}；"),
+        format!("Authorization: Bearer {a}\nalice:{b}\nKEY={c}@"),
+        format!("\u{200b}{a}\u{a0}\n<{b}>\n{c}\\"),
     ];
     texts
         .iter()
@@ -80,6 +100,16 @@ fn key_texts() -> Value {
             })
         })
         .collect()
+}
+
+#[test]
+fn the_page_reads_keys_as_poolctl_does() {
+    let data = tempfile::tempdir().unwrap();
+    let texts = data.path().join("texts.json");
+    std::fs::write(&texts, key_texts().to_string()).unwrap();
+    let suite = root().join("worker/tests/page/texts.test.mjs");
+    let output = Command::new("node").arg("--test").arg(suite).env("POOL_KEY_TEXTS", texts).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Runs the suite; `only` is a pattern of cases' names.

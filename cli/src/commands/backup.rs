@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{
     Confirm,
     key::{KeySource, bytes, can_reveal},
-    manifest::{Change, Manifest, PoolSpec, Present, changes, make, new_pool, old_pool},
+    manifest::{Change, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool},
 };
 use crate::{
     client::{Client, KeyFilter},
@@ -169,19 +169,25 @@ pub async fn restore(ctx: &mut Ctx, args: RestoreArgs) -> Result<Outcome, CliErr
 }
 
 fn manifest(backup: &Backup) -> Manifest {
-    let spec = |pool: &SavedPool| PoolSpec {
+    Manifest { pools: backup.pools.iter().map(|pool| (pool.name.clone(), spec(pool))).collect() }
+}
+
+/// Everything that a backup says of a pool, what is at its default included.
+fn spec(pool: &SavedPool) -> PoolSpec {
+    // Named one by one, so that a new setting is not forgotten here.
+    let PoolSettings { aliases, fallbacks, sticky, pass_through, translation } = pool.settings.clone();
+    PoolSpec {
         description: Some(pool.description.clone()),
         enabled: Some(pool.enabled),
         allowed_models: Some(pool.allowed_models.clone()),
-        sticky: Some(pool.settings.sticky),
-        pass_through: Some(pool.settings.pass_through),
-        aliases: Some(pool.settings.aliases.clone()),
-        fallbacks: Some(pool.settings.fallbacks.clone()),
-        translation: Some(pool.settings.translation.changes_from_defaults()),
+        sticky: Some(sticky),
+        pass_through: Some(pass_through),
+        aliases: Some(aliases),
+        fallbacks: Some(fallbacks),
+        translation: Some(translation.changes_from_defaults()),
         keys: None,
         client_keys: None,
-    };
-    Manifest { pools: backup.pools.iter().map(|pool| (pool.name.clone(), spec(pool))).collect() }
+    }
 }
 
 async fn plan(
@@ -206,7 +212,7 @@ async fn plan(
                     None => Vec::new(),
                 };
                 let there = Present { pool, keys, client_keys: Vec::new() };
-                let (found, notes) = changes(spec, &there, entries.as_deref(), prune);
+                let (found, notes) = changes(spec, &there, entries.as_deref(), prune, Unsaid::IsDefault);
                 all.extend(found);
                 for note in notes {
                     ctx.out.note(&note);
@@ -268,3 +274,6 @@ fn differing(saved: &[ExportedKey], keys: &[Key]) -> (Vec<(KeyId, bool)>, usize)
 fn masked(key: &ExportedKey) -> String {
     pool_shared::GeminiKey::parse(key.entry.key.expose()).map(|key| key.masked()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use pool_shared::{CheckedKey, GeminiKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict, Pool, Secret};
+use pool_shared::{
+    CheckedKey, GeminiKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict, Pool, Secret, read_key,
+};
 
 use super::{AdminError, Answer, Context, ok};
 use crate::gateway::{self, Probe, ProbeModels};
@@ -134,7 +136,7 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 fn given_candidate(secret: &Secret) -> Candidate {
-    let parsed = GeminiKey::parse(secret.expose());
+    let parsed = read_key(secret.expose());
     let masked = parsed.as_ref().map(GeminiKey::masked).unwrap_or_default();
     Candidate { id: None, masked, key: parsed.map_err(|error| (KeyVerdict::Malformed, error.to_string())) }
 }

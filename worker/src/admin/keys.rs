@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use pool_shared::{
     GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
-    KeyUpdate, MalformedEntry, PoolId, bounds,
+    KeyUpdate, MalformedEntry, Pool, PoolId, bounds, read_key,
 };
 use serde_json::{Map, Value};
 
@@ -18,6 +18,11 @@ use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
 const DEFAULT_PAGE: u32 = 100;
 /// Different values of a field that a note names.
 const MOST_VALUES: usize = 20;
+
+/// An import looks at the stored keys of a pool that has at most so many: some milliseconds on Workers.
+const MAX_REVIEWED: u64 = 500;
+/// How many of them a report shows.
+const MAX_SHOWN: usize = 20;
 
 /// Fields of a note in the audit.
 type Noted = Option<Map<String, Value>>;
@@ -65,7 +70,22 @@ impl<H: AdminHost> Context<'_, H> {
         };
         self.changed(&pool.id);
         let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
-        ok(&KeyImportReport { added, duplicate, malformed })
+        let no_longer_accepted = self.no_longer_accepted(&pool, &data_key).await?;
+        ok(&KeyImportReport { added, duplicate, malformed, no_longer_accepted })
+    }
+
+    /// Stored keys of a pool that earlier versions took with what stood around them, masked.
+    async fn no_longer_accepted(&self, pool: &Pool, data_key: &DataKey) -> Result<Vec<String>, AdminError> {
+        if pool.keys == 0 || pool.keys > MAX_REVIEWED {
+            return Ok(Vec::new());
+        }
+        let page = Page { after: 0, limit: u32::try_from(MAX_REVIEWED).unwrap_or(u32::MAX) };
+        let (keys, _) = self.host.store().sealed_keys(&pool.id, None, page).await?;
+        let refused = keys.iter().filter(|key| {
+            let opened = data_key.open(&pool.id, &key.id, &key.sealed);
+            opened.is_ok_and(|opened| GeminiKey::parse(opened.expose()).is_err())
+        });
+        Ok(refused.map(|key| key.masked.clone()).take(MAX_SHOWN).collect())
     }
 
     pub(super) async fn update_keys(&self, reference: &str, update: KeyUpdate) -> Answer {
@@ -182,7 +202,7 @@ fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
         .and_then(|()| check_text(&entry.tag, "tag"))
         .and_then(|()| check_text(&entry.project, "project"))
         .map_err(|error| error.to_string())?;
-    GeminiKey::parse(entry.key.expose()).map_err(|error| error.to_string())
+    read_key(entry.key.expose()).map_err(|error| error.to_string())
 }
 
 fn check_text(text: &str, what: &str) -> Result<(), AdminError> {

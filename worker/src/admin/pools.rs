@@ -72,7 +72,7 @@ impl<H: AdminHost> Context<'_, H> {
         created(&PoolCreated {
             pool: self.show_pool(id.as_str()).await?,
             client_key: secret,
-            import: KeyImportReport { added, duplicate: repeated, malformed },
+            import: KeyImportReport { added, duplicate: repeated, malformed, no_longer_accepted: Vec::new() },
         })
     }
 

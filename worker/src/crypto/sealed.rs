@@ -121,7 +121,7 @@ impl DataKey {
             (Err(error), None) => return Err(error),
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| OpenError)?;
-        Ok((GeminiKey::parse(text).map_err(|_| OpenError)?, is_current))
+        Ok((GeminiKey::from_stored(text), is_current))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `poolctl key add`: one key, with what is known of it.
 
-use pool_shared::{GeminiKey, KeyImport, KeyImportEntry, Limits, Secret, Weight};
+use pool_shared::{GeminiKey, KeyImport, KeyImportEntry, Limits, Secret, Weight, read_key};
 use serde_json::json;
 
 use super::{PoolArg, report};
@@ -108,7 +108,7 @@ async fn read(ctx: &mut Ctx) -> Result<GeminiKey, CliError> {
     } else {
         super::file::first_line(ctx, "the key").await?
     };
-    GeminiKey::parse(text.expose()).map_err(|error| {
+    read_key(text.expose()).map_err(|error| {
         CliError::usage("this is not a Gemini key")
             .cause(error.to_string())
             .hint("poolctl key import takes a file of several keys")

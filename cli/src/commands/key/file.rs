@@ -53,6 +53,9 @@ pub async fn read(ctx: &mut Ctx, source: &KeySource) -> Result<KeyFile, CliError
     if file.entries.is_empty() {
         return Err(no_keys(source, &file));
     }
+    if let Some(note) = file.note {
+        ctx.out.note(&format!("{source}: {note}"));
+    }
     ctx.out.note(&found(source, &file));
     Ok(file)
 }

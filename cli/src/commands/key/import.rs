@@ -23,7 +23,9 @@ use crate::{
 
 /// Add Gemini keys from a file to a pool
 ///
-/// One key a line, or several separated by commas; a line may have columns: key,weight,tag,name.
+/// One key a line, or several separated by commas; a line may have columns: key,weight,tag,name,
+/// or those that a header names. Quotes, NAME=value, URLs with ?key= and JSON are understood; the
+/// text around a key is never stored.
 /// Keys that the pool has already are counted and left as they are, so running it again is
 /// harmless, also after Ctrl-C or a broken connection. Lines that cannot be keys are reported by
 /// number (exit code 3) and stop nothing.

@@ -43,6 +43,13 @@ fn human(report: &KeyImportReport, view: &View) -> Sheet {
     if malformed > SHOWN {
         lines.push(format!("  ... and {} more", view.count((malformed - SHOWN) as u64)));
     }
+    if !report.no_longer_accepted.is_empty() {
+        lines.push(format!(
+            "  {} stored keys that would be refused today, since they hold more than a key: {}",
+            view.bad("warning:"),
+            report.no_longer_accepted.join(", ")
+        ));
+    }
     Sheet::from(counts).text(lines.join("\n"))
 }
 
@@ -169,6 +176,7 @@ mod tests {
             added: 1,
             duplicate: 2,
             malformed: vec![MalformedEntry { line: 2, reason: "said the service".into() }],
+            ..KeyImportReport::default()
         };
         let key = "AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         add_local(&mut report, &parse_key_file(&format!("x\n{key}\n{key}\ny")));

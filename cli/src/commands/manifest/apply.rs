@@ -11,7 +11,7 @@ use pool_shared::{
 use serde_json::json;
 
 use super::{
-    plan::{self, Action, Change, Present, Step},
+    plan::{self, Action, Change, Present, Step, Unsaid},
     spec::{ClientKeySpec, Manifest},
 };
 use crate::{
@@ -161,7 +161,7 @@ async fn compare(
             None => Vec::new(),
         };
         let there = Present { pool, keys, client_keys };
-        let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune);
+        let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune, Unsaid::Stays);
         all.extend(changes);
         for note in notes {
             ctx.out.note(&note);

@@ -83,24 +83,34 @@ pub fn old_pool(pool: &Pool) -> Change {
     }
 }
 
+/// Whether what a source does not say is left as it is, or is a value as well: that of a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// A manifest.
+    Stays,
+    /// A backup.
+    IsDefault,
+}
+
 /// The changes of a pool that is there, and what to tell of those that are not made.
 pub fn changes(
     spec: &PoolSpec,
     present: &Present,
     entries: Option<&[KeyImportEntry]>,
     prune: bool,
+    unsaid: Unsaid,
 ) -> (Vec<Change>, Vec<String>) {
     let Present { pool, keys, client_keys } = present;
     let (mut changes, mut notes) = (Vec::new(), Vec::new());
     let mut add = |action, kind, detail: String, step| {
         changes.push(Change { action, kind, pool: pool.name.clone(), detail, step });
     };
-    let (update, fields) = settings(spec, pool);
+    let (update, fields) = settings(spec, pool, unsaid);
     if !fields.is_empty() {
         add(Action::Update, "pool", fields.join(", "), Step::UpdatePool(pool.id.clone(), update));
     }
     if let Some(entries) = entries {
-        let found = compare(entries, keys);
+        let found = compare(entries, keys, unsaid);
         if !found.missing.is_empty() {
             let detail = format!("{} new", found.missing.len());
             add(Action::Create, "keys", detail, Step::Import(pool.id.clone(), found.missing));
@@ -144,7 +154,7 @@ pub fn changes(
 }
 
 /// The settings that differ, as an update and in words.
-fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
+fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<String>) {
     fn differing<T: PartialEq + Clone + Serialize>(
         name: &str,
         wanted: Option<&T>,
@@ -158,8 +168,12 @@ fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
     }
     let mut fields = Vec::new();
     let settings = &pool.settings;
-    let translation = spec.translation.as_ref().filter(|wanted| settings.translation.changes_with(wanted));
-    if let Some(wanted) = translation {
+    let translation = spec.translation.clone().map(|wanted| match unsaid {
+        Unsaid::Stays => wanted,
+        Unsaid::IsDefault => settings.translation.changes_to(&wanted.into_settings()),
+    });
+    let translation = translation.filter(|wanted| settings.translation.changes_with(wanted));
+    if let Some(wanted) = &translation {
         fields.push(format!("translation {}", serde_json::to_string(wanted).unwrap_or_default()));
     }
     let update = PoolUpdate {
@@ -181,7 +195,7 @@ fn settings(spec: &PoolSpec, pool: &Pool) -> (PoolUpdate, Vec<String>) {
             &settings.pass_through,
             &mut fields,
         ),
-        translation: translation.cloned().unwrap_or_default(),
+        translation: translation.unwrap_or_default(),
     };
     (update, fields)
 }
@@ -195,7 +209,7 @@ struct Compared {
     unclear: usize,
 }
 
-fn compare(entries: &[KeyImportEntry], keys: &[Key]) -> Compared {
+fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared {
     let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
     for key in keys {
         present.entry(key.masked.as_str()).or_default().push(key);
@@ -209,7 +223,7 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key]) -> Compared {
     for (masked, entries) in &wanted {
         match (entries.as_slice(), present.get(masked.as_str()).map_or(&[][..], Vec::as_slice)) {
             ([entry], [key]) => {
-                if let Some(change) = difference(entry, key) {
+                if let Some(change) = difference(entry, key, unsaid) {
                     compared.different.push((key.id.clone(), change));
                 }
             }
@@ -226,17 +240,20 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key]) -> Compared {
     compared
 }
 
-/// What the manifest says of a key and the service has otherwise; what it does not say stays.
-fn difference(entry: &KeyImportEntry, key: &Key) -> Option<KeyChange> {
-    let text =
-        |wanted: &str, present: &str| (!wanted.is_empty() && wanted != present).then(|| wanted.to_owned());
+/// What the manifest says of a key and the service has otherwise; what a manifest does not say stays.
+fn difference(entry: &KeyImportEntry, key: &Key, unsaid: Unsaid) -> Option<KeyChange> {
+    let says = |is_default: bool| unsaid == Unsaid::IsDefault || !is_default;
+    let text = |wanted: &str, present: &str| {
+        (says(wanted.is_empty()) && wanted != present).then(|| wanted.to_owned())
+    };
     let change = KeyChange {
         enabled: None,
-        weight: Some(entry.weight).filter(|weight| *weight != Weight::default() && *weight != key.weight),
+        weight: Some(entry.weight)
+            .filter(|weight| says(*weight == Weight::default()) && *weight != key.weight),
         name: text(&entry.name, &key.name),
         tag: text(&entry.tag, &key.tag),
         project: text(&entry.project, &key.project),
-        limits: Some(entry.limits).filter(|limits| !limits.is_empty() && *limits != key.limits),
+        limits: Some(entry.limits).filter(|limits| says(limits.is_empty()) && *limits != key.limits),
     };
     (change != KeyChange::default()).then_some(change)
 }
@@ -277,7 +294,7 @@ mod tests {
     fn what_is_as_it_should_be_has_no_changes() {
         let spec = PoolSpec { enabled: Some(true), description: Some(String::new()), ..PoolSpec::default() };
         let entries = parse_key_file(&key("0001")).entries;
-        let (found, notes) = changes(&spec, &present(&["AIza…0001"]), Some(&entries), true);
+        let (found, notes) = changes(&spec, &present(&["AIza…0001"]), Some(&entries), true, Unsaid::Stays);
         assert!(found.is_empty() && notes.is_empty(), "{found:?} {notes:?}");
     }
 
@@ -287,7 +304,7 @@ mod tests {
         let text = format!("{},3\n{}\n", key("0001"), key("0002"));
         let entries = parse_key_file(&text).entries;
         let there = present(&["AIza…0001", "AIza…0003"]);
-        let (found, notes) = changes(&spec, &there, Some(&entries), false);
+        let (found, notes) = changes(&spec, &there, Some(&entries), false, Unsaid::Stays);
         assert_eq!(
             kinds(&found),
             [
@@ -297,22 +314,28 @@ mod tests {
             ]
         );
         assert_eq!(notes, ["pool prod: 1 key beyond its sources; --prune removes what is beyond"]);
-        let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true);
+        let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true, Unsaid::Stays);
         assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 that no source names")));
     }
 
     #[test]
     fn keys_that_look_alike_are_never_removed() {
         let entries = parse_key_file(&key("0001")).entries;
-        let (found, notes) =
-            changes(&PoolSpec::default(), &present(&["AIza…0001", "AIza…0001"]), Some(&entries), true);
+        let (found, notes) = changes(
+            &PoolSpec::default(),
+            &present(&["AIza…0001", "AIza…0001"]),
+            Some(&entries),
+            true,
+            Unsaid::Stays,
+        );
         assert!(found.is_empty());
         assert_eq!(notes, ["pool prod: 1 key more like keys of the file, left alone"]);
     }
 
     #[test]
     fn keys_that_the_manifest_leaves_alone_stay() {
-        let (found, notes) = changes(&PoolSpec::default(), &present(&["AIza…0001"]), None, true);
+        let (found, notes) =
+            changes(&PoolSpec::default(), &present(&["AIza…0001"]), None, true, Unsaid::Stays);
         assert!(found.is_empty() && notes.is_empty());
     }
 }

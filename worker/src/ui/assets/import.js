@@ -67,6 +67,12 @@ export function refusedLines(text, { malformed }) {
     .map((line) => lines[line - 1]).join("\n");
 }
 
+/** A report whose lines are those of what [`refusedLines`] leaves. @param {Report} report @returns {Report} */
+function renumbered(report) {
+  const lines = [...new Set(report.malformed.map(({ line }) => line))];
+  return { ...report, malformed: report.malformed.map(({ line, reason }) => ({ line: lines.indexOf(line) + 1, reason })) };
+}
+
 /** Asks for keys and adds them; what was refused stays in the box. @param {string} id the pool */
 export async function addKeys(id) {
   let changed = false;
@@ -84,7 +90,7 @@ export async function addKeys(id) {
       await sendKeys(id, entries, report);
       changed = true;
       area.value = refusedLines(area.value, report);
-      const texts = reportTexts(report).filter(Boolean);
+      const texts = reportTexts(renumbered(report)).filter(Boolean);
       // All of it is there: nothing is left to be mended.
       if (area.value === "") return say(h("div", {}, texts));
       outcome.replaceChildren(...texts);
