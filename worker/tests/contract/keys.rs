@@ -113,8 +113,7 @@ pub async fn keys_are_searched_and_filtered(world: &World) {
     let pool = world.pool(&[]).await;
     let tagged = |name: &str, tag: &str| json!({"key": gemini_key(name), "name": name, "tag": tag});
     let percent = json!({"key": gemini_key("50"), "name": "50%"});
-    let entries =
-        [tagged("Laptop-1", "one"), tagged("laptop-2", "two"), tagged("desk", "ONE"), percent];
+    let entries = [tagged("Laptop-1", "one"), tagged("laptop-2", "two"), tagged("desk", "ONE"), percent];
     import(world, &pool, &entries).await;
     for (search, expected) in [
         ("LAPTOP", vec!["Laptop-1", "laptop-2"]),
