@@ -175,7 +175,13 @@ impl World {
 struct Body(Bytes);
 
 impl IncomingBody for Body {
-    async fn read(self, limit: usize) -> Result<Bytes, IncomingBodyError> {
-        if self.0.len() > limit { Err(IncomingBodyError::TooLarge) } else { Ok(self.0) }
+    const IS_WHOLE: bool = true;
+
+    fn announced(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, IncomingBodyError> {
+        Ok(Some(std::mem::take(&mut self.0)).filter(|bytes| !bytes.is_empty()))
     }
 }

@@ -160,7 +160,7 @@ impl World {
         let step = request.plan.next("sim", &self.scene.roster, &mut isolate.runtime, now, &self.random);
         match step {
             // What others learnt arrives here as soon as it is told.
-            Step::Hear => self.next(number),
+            Step::Hear => self.schedule(ms, Event::Ask(number)),
             Step::Wait(time) => {
                 let wait = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
                 self.schedule(ms + wait, Event::Ask(number));
