@@ -50,6 +50,8 @@ pub struct AttemptPlan {
     attempts: usize,
     /// Of the current model.
     tried: Vec<usize>,
+    /// One of those, which may be tried once more when no other key is left: it is not why it failed.
+    again: Option<usize>,
     causes: Vec<Cause>,
     /// A changed request has been sent once already.
     resent: bool,
@@ -102,6 +104,7 @@ impl AttemptPlan {
             began: now,
             attempts: 0,
             tried: Vec::new(),
+            again: None,
             causes: Vec::new(),
             resent: false,
             circuit_waits: 0,
@@ -147,7 +150,14 @@ impl AttemptPlan {
                 return self.give_up(pool, roster, runtime, now);
             };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
-            let (why, unserved) = match runtime.pick(roster, &request, now, random) {
+            let pick = runtime.pick(roster, &request, now, random);
+            if matches!(pick, Pick::AllTried | Pick::AllCooling { .. } | Pick::NoneLeft)
+                && let Some(again) = self.again.take()
+            {
+                self.tried.retain(|tried| *tried != again);
+                continue;
+            }
+            let (why, unserved) = match pick {
                 Pick::Key { index, lease } => {
                     self.attempts += 1;
                     self.tried.push(index);
@@ -192,8 +202,8 @@ impl AttemptPlan {
         self.last = Some((cause, verdict.answer.clone()));
         self.reset = verdict.until.filter(|_| cause == Cause::DayQuota);
         if cause == Cause::SoftFailure {
-            // The key has nothing to do with it, so that it helps to ask the same one again.
-            self.tried.pop();
+            // The key has nothing to do with it: another one is preferred, and where there is none it is asked again.
+            self.again = self.tried.last().copied();
         }
         let ended_so = self.causes.iter().filter(|other| **other == cause).count();
         match cause.retry() {
@@ -278,6 +288,7 @@ impl AttemptPlan {
     fn fall_back(&mut self) {
         self.model += 1;
         self.tried.clear();
+        self.again = None;
         self.causes.clear();
         self.circuit_waits = 0;
     }

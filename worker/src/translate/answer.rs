@@ -22,7 +22,7 @@ use crate::openai::{
 };
 
 /// A translated answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ChatAnswer {
     /// JSON.
     pub body: Vec<u8>,
@@ -41,11 +41,12 @@ pub struct ChatAnswer {
 }
 
 /// How a delivered answer turned out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// Something was said.
     Delivered,
     /// Gemini's filters let nothing through.
+    #[default]
     Blocked,
 }
 
@@ -57,6 +58,16 @@ pub struct AnswerError {
     pub reason: SoftFailure,
     /// What it took nevertheless.
     pub usage: Usage,
+}
+
+impl SoftFailure {
+    /// Nothing came, and this is Gemini's `finishReason`.
+    pub(super) fn nothing(native_finish: Option<&str>) -> Self {
+        match native_finish {
+            None | Some("" | "STOP" | "FINISH_REASON_UNSPECIFIED") => Self::Empty,
+            Some(reason) => Self::Finish(reason.to_owned()),
+        }
+    }
 }
 
 /// What can be wrong with an answer of status 200.
@@ -84,7 +95,8 @@ impl From<&SoftFailure> for ApiError {
                 | "TOO_MANY_TOOL_CALLS"
                 | "MALFORMED_RESPONSE" => "malformed_function_call",
                 "MISSING_THOUGHT_SIGNATURE" => "missing_thought_signature",
-                _ => "unusable_response",
+                // A reason that is not known says no more than that nothing came.
+                _ => "empty_response",
             },
         };
         ApiError::server(StatusCode::BAD_GATEWAY, code, failure.to_string())
@@ -106,7 +118,20 @@ pub fn chat_response(
     context: &ResponseContext,
     envelope: &Envelope,
 ) -> Result<ChatAnswer, AnswerError> {
-    chat_responses(&[[body].as_slice()], context, envelope)
+    responses(&[[body].as_slice()], context, envelope, false)
+}
+
+/// Translates the answer of a call that goes on with another one ([`ChatAnswer::continuation`]). It may be empty: what
+/// was said before is the answer then.
+///
+/// # Errors
+/// When it holds nothing that could be delivered.
+pub fn resumed_response(
+    body: &[u8],
+    context: &ResponseContext,
+    envelope: &Envelope,
+) -> Result<ChatAnswer, AnswerError> {
+    responses(&[[body].as_slice()], context, envelope, true)
 }
 
 /// Translates the answers of several calls as one: those of a request for several choices
@@ -119,6 +144,15 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
     calls: &[C],
     context: &ResponseContext,
     envelope: &Envelope,
+) -> Result<ChatAnswer, AnswerError> {
+    responses(calls, context, envelope, false)
+}
+
+fn responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
+    calls: &[C],
+    context: &ResponseContext,
+    envelope: &Envelope,
+    resumed: bool,
 ) -> Result<ChatAnswer, AnswerError> {
     let mut ids = Ids::new(envelope.seed);
     let mut gathered: Vec<GatheredChoice<'_>> = Vec::new();
@@ -160,10 +194,12 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
     let lone = gathered.len() == 1;
     let mut choices = Vec::with_capacity(gathered.len());
     let mut unusable = None;
+    let mut refused = false;
     for (place, mut choice) in (0..).zip(gathered) {
         if numbered {
             choice.state.index = place;
         }
+        choice.state.may_be_empty |= resumed;
         if lone {
             answer.continuation = choice.state.continuation();
         }
@@ -176,14 +212,17 @@ pub fn chat_responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
                 answer.outcome = Outcome::Delivered;
                 choices.push(choice);
             }
-            Ended::Refused(choice) => choices.push(choice),
+            Ended::Refused(choice) => {
+                refused = true;
+                choices.push(choice);
+            }
             Ended::Unusable(reason, choice) => {
                 unusable = unusable.or(Some(reason));
                 choices.push(choice);
             }
         }
     }
-    if let Some(reason) = unusable.filter(|_| answer.outcome == Outcome::Blocked) {
+    if let Some(reason) = unusable.filter(|_| answer.outcome == Outcome::Blocked && !refused) {
         return Err(AnswerError { reason, usage });
     }
     let head = first.unwrap_or_default();
@@ -230,7 +269,7 @@ fn gather<'a>(
     }
     if response.candidates.is_empty() {
         let blocked = response.prompt_feedback.as_ref().and_then(block).filter(|_| !resumed);
-        gathered.push(GatheredChoice::blocked(blocked.ok_or(SoftFailure::Empty)?));
+        gathered.push(GatheredChoice::blocked(blocked.ok_or(SoftFailure::Empty)?, context));
         return Ok(());
     }
     let mut candidates = response.candidates;
@@ -242,7 +281,7 @@ fn gather<'a>(
             choice.state.resume();
             choice.add(candidate, true, context, ids);
         } else {
-            let mut choice = GatheredChoice::new(index);
+            let mut choice = GatheredChoice::new(index, context);
             choice.add(candidate, false, context, ids);
             gathered.push(choice);
         }
@@ -290,13 +329,19 @@ enum Ended<'a> {
 }
 
 impl<'a> GatheredChoice<'a> {
-    fn new(index: u32) -> Self {
+    fn new(index: u32, context: &ResponseContext) -> Self {
         let message = MessageAnswer { role: "assistant", ..MessageAnswer::default() };
-        Self { state: ChoiceState::new(index), message, sound: Vec::new(), logprobs: None, blocked: None }
+        Self {
+            state: ChoiceState::new(index, context),
+            message,
+            sound: Vec::new(),
+            logprobs: None,
+            blocked: None,
+        }
     }
 
-    fn blocked(refusal: (String, String)) -> Self {
-        Self { blocked: Some(refusal), ..Self::new(0) }
+    fn blocked(refusal: (String, String), context: &ResponseContext) -> Self {
+        Self { blocked: Some(refusal), ..Self::new(0, context) }
     }
 
     fn add(&mut self, candidate: Candidate<'a>, resumed: bool, context: &'a ResponseContext, ids: &mut Ids) {
@@ -347,7 +392,8 @@ impl<'a> GatheredChoice<'a> {
         self.message.extra_content = extra.into_content();
         let Some(ending) = self.state.ending(context) else {
             let native = self.state.native_finish.take();
-            let reason = native.clone().map_or(SoftFailure::Empty, SoftFailure::Finish);
+            let reason = SoftFailure::nothing(native.as_deref());
+            let native = native.filter(|native| native != "STOP");
             return Ended::Unusable(reason, self.choice("stop", native, None));
         };
         let refused = ending.refusal.is_some();

@@ -2,12 +2,14 @@
 //!
 //! In: Gemini's `finishReason` and what was delivered until then. Out: OpenAI's `finish_reason`, or the verdict that
 //! this answer is none. An agent that is told `stop` about nothing gives up in silence; that must not happen.
+//! The one empty `STOP` that is an answer follows results of tools: the model has nothing to add to them.
 
 use super::request::CallStyle;
 
 /// What a choice has delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Said {
+    /// Text with something visible in it.
     pub(super) text: bool,
     pub(super) calls: bool,
     /// Pictures or sound.
@@ -20,6 +22,14 @@ impl Said {
     }
 }
 
+/// Returns `true` if a reader of the text sees nothing: it is empty, or made of white space and of characters without
+/// width.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+    })
+}
+
 /// How a choice ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finish {
@@ -29,8 +39,8 @@ pub(super) enum Finish {
     Unusable,
 }
 
-/// Maps `finishReason`.
-pub(super) fn finish(native: Option<&str>, said: Said, calls: CallStyle) -> Finish {
+/// Maps `finishReason`. `may_be_empty` says whether a response without content is a whole turn.
+pub(super) fn finish(native: Option<&str>, said: Said, calls: CallStyle, may_be_empty: bool) -> Finish {
     let done = match (said.calls, calls) {
         (true, CallStyle::Function) => "function_call",
         (true, _) => "tool_calls",
@@ -38,7 +48,7 @@ pub(super) fn finish(native: Option<&str>, said: Said, calls: CallStyle) -> Fini
     };
     let told = |reason| Finish::Reason { reason, native: true };
     match native {
-        Some("STOP") => Finish::Reason { reason: done, native: false },
+        Some("STOP") if said.anything() || may_be_empty => Finish::Reason { reason: done, native: false },
         None | Some("") if said.anything() => Finish::Reason { reason: done, native: false },
         None | Some("") => Finish::Unusable,
         Some("MAX_TOKENS" | "CONTINUATION") => told("length"),
@@ -59,7 +69,7 @@ pub(super) fn finish(native: Option<&str>, said: Said, calls: CallStyle) -> Fini
         {
             told("content_filter")
         }
-        // Malformed and unexpected calls, missing signatures, and whatever Google thinks of next.
+        // `STOP` about nothing, malformed and unexpected calls, missing signatures, and reasons that are not known.
         Some(_) if said.anything() => told(done),
         Some(_) => Finish::Unusable,
     }
@@ -74,7 +84,7 @@ mod tests {
         const NOTHING: Said = Said { text: false, calls: false, media: false };
         for (native, text, call, nothing) in [
             (None, "stop", "tool_calls", "-"),
-            (Some("STOP"), "stop", "tool_calls", "stop"),
+            (Some("STOP"), "stop", "tool_calls", "-"),
             (Some("FINISH_REASON_UNSPECIFIED"), "stop*", "tool_calls*", "-"),
             (Some("MAX_TOKENS"), "length*", "length*", "length*"),
             (Some("CONTINUATION"), "length*", "length*", "length*"),
@@ -100,7 +110,7 @@ mod tests {
             (Some("MISSING_THOUGHT_SIGNATURE"), "stop*", "tool_calls*", "-"),
             (Some("SOMETHING_NEW"), "stop*", "tool_calls*", "-"),
         ] {
-            let shown = |said| match finish(native, said, CallStyle::Tools) {
+            let shown = |said| match finish(native, said, CallStyle::Tools, false) {
                 Finish::Reason { reason, native } => format!("{reason}{}", if native { "*" } else { "" }),
                 Finish::Unusable => "-".to_owned(),
             };
@@ -108,7 +118,27 @@ mod tests {
             assert_eq!(shown(Said { calls: true, ..NOTHING }), call, "{native:?} with a call");
             assert_eq!(shown(NOTHING), nothing, "{native:?} with nothing");
         }
-        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, CallStyle::Function);
+        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, CallStyle::Function, false);
         assert_eq!(legacy, Finish::Reason { reason: "function_call", native: false });
+    }
+
+    #[test]
+    fn only_a_stop_may_be_empty_and_only_where_the_turn_allows_it() {
+        let nothing = Said::default();
+        let stop = Finish::Reason { reason: "stop", native: false };
+        assert_eq!(finish(Some("STOP"), nothing, CallStyle::Tools, true), stop);
+        for native in [None, Some(""), Some("FINISH_REASON_UNSPECIFIED"), Some("MALFORMED_FUNCTION_CALL")] {
+            assert_eq!(finish(native, nothing, CallStyle::Tools, true), Finish::Unusable, "{native:?}");
+        }
+    }
+
+    #[test]
+    fn blank_is_what_nobody_sees() {
+        for blank in ["", " ", "\n\n\t", "\u{a0}\u{3000}", "\u{200b}\u{feff}\u{2060}\u{0}"] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        for text in ["0", " a", ".\n", "\u{2800}x", "🌍"] {
+            assert!(!is_blank(text), "{text:?}");
+        }
     }
 }

@@ -45,7 +45,9 @@ mod tools;
 mod usage;
 mod write;
 
-pub use answer::{AnswerError, ChatAnswer, Outcome, SoftFailure, chat_response, chat_responses};
+pub use answer::{
+    AnswerError, ChatAnswer, Outcome, SoftFailure, chat_response, chat_responses, resumed_response,
+};
 pub use capabilities::{CallLimit, Capabilities, Level, Levels, Thinking};
 pub use embeddings::{EmbeddingsPlan, embeddings_plan};
 pub use ids::{AnswerModel, Envelope};

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::arguments;
 use super::calls::SIGNATURE_SEPARATOR;
 use super::fence::{code_fence, output_fence};
-use super::finish::{self, Finish, Said};
+use super::finish::{self, Finish, Said, is_blank};
 use super::grounding::{self, PartTexts};
 use super::ids::Ids;
 use super::names::Kind;
@@ -37,6 +37,8 @@ pub(super) enum Piece<'a> {
 pub(super) struct ChoiceState {
     pub(super) index: u32,
     pub(super) said: Said,
+    /// Whether it may end with nothing said.
+    pub(super) may_be_empty: bool,
     /// Gemini's `finishReason`, the last one.
     pub(super) native_finish: Option<String>,
     /// Of the calls, to be remembered.
@@ -69,8 +71,8 @@ pub(super) struct Ending {
 }
 
 impl ChoiceState {
-    pub(super) fn new(index: u32) -> Self {
-        Self { index, ..Self::default() }
+    pub(super) fn new(index: u32, context: &ResponseContext) -> Self {
+        Self { index, may_be_empty: context.follows_results, ..Self::default() }
     }
 
     /// Takes in what a candidate says besides its parts.
@@ -155,8 +157,9 @@ impl ChoiceState {
         if part.thought {
             return Some(Piece::Thought(Fragment::Raw(text.raw())));
         }
-        self.said.text = true;
-        Some(Piece::Text(Fragment::Raw(text.raw())))
+        let fragment = Fragment::Raw(text.raw());
+        self.said.text = self.said.text || !is_blank(&fragment.text());
+        Some(Piece::Text(fragment))
     }
 
     fn own_text<'a>(&mut self, text: String) -> Option<Piece<'a>> {
@@ -244,6 +247,9 @@ impl ChoiceState {
         signature: Option<Text<'a>>,
         context: &ResponseContext,
     ) -> Option<Piece<'a>> {
+        if blob.data.is_empty() {
+            return None;
+        }
         if blob.mime_type.starts_with("audio/") {
             self.said.media = true;
             return Some(Piece::Audio(blob));
@@ -282,7 +288,7 @@ impl ChoiceState {
 
     /// How the choice ended; `None` when it holds nothing usable.
     pub(super) fn ending(&self, context: &ResponseContext) -> Option<Ending> {
-        match finish::finish(self.native_finish.as_deref(), self.said, context.calls) {
+        match finish::finish(self.native_finish.as_deref(), self.said, context.calls, self.may_be_empty) {
             Finish::Unusable => None,
             Finish::Reason { reason, native } => {
                 let told = self.native_finish.clone().filter(|_| native);

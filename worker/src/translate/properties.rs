@@ -22,6 +22,7 @@ fn texts() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "",
         " ",
+        "\n\u{200b}",
         "hello",
         "é🌍\n\"",
         "{\"a\":1}",
@@ -107,10 +108,24 @@ fn parts() -> impl Strategy<Value = Vec<Value>> {
         (prop::sample::select(vec!["f", "g"]), prop::option::of(prop::sample::select(vec!["x", "y"])))
             .prop_map(|(name, id)| json!({"functionCall": {"name": name, "id": id, "args": {"b": 1, "a": "é"}}, "thoughtSignature": "EjQKMgG+PgqFzSpLIfcv"})),
         Just(json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}})),
+        Just(json!({"inlineData": {"mimeType": "image/png", "data": ""}})),
         Just(json!({"executableCode": {"language": "PYTHON", "code": "1\n"}})),
         Just(json!({"text": "", "thoughtSignature": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="})),
     ];
     prop::collection::vec(part, 1..8)
+}
+
+/// Whether a client shows anything of a part to its user, or calls a function.
+fn is_visible(part: &Value) -> bool {
+    let text = |text: &Value| {
+        text.as_str().is_some_and(|text| !text.trim_matches(['\n', ' ', '\u{200b}']).is_empty())
+    };
+    let blob = |blob: &Value| blob["data"] != "";
+    part["thought"] != true
+        && (text(&part["text"])
+            || part.get("functionCall").is_some()
+            || part.get("inlineData").is_some_and(blob)
+            || part.get("executableCode").is_some())
 }
 
 fn streamed(wire: &[u8], cuts: &[prop::sample::Index]) -> Vec<u8> {
@@ -204,7 +219,10 @@ proptest! {
         let stream = streamed(wire.as_bytes(), &cuts);
         prop_assert!(stream == streamed(wire.as_bytes(), &[]), "cut at {:?}", cuts);
 
-        let answer = chat_response(whole.to_string().as_bytes(), &context(), &envelope()).unwrap();
+        let answer = chat_response(whole.to_string().as_bytes(), &context(), &envelope());
+        prop_assert_eq!(stream.ends_with(b"data: [DONE]\n\n"), answer.is_ok(), "{:?}", answer);
+        prop_assert_eq!(answer.is_ok(), parts.iter().any(is_visible));
+        let Ok(answer) = answer else { return Ok(()) };
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         let mut expected = answer["choices"][0]["message"].clone();
         expected["finish_reason"] = answer["choices"][0]["finish_reason"].clone();

@@ -108,6 +108,8 @@ pub struct ResponseContext {
     pub(super) include_usage: bool,
     /// Whether to go on with an answer that was cut by the limit of one call.
     pub(super) resumes: bool,
+    /// Whether the conversation ends in results of tools, to which the model may have nothing to add.
+    pub(super) follows_results: bool,
     /// How calls are delivered.
     pub(super) calls: CallStyle,
     /// Whether the answer is to be JSON.
@@ -176,6 +178,10 @@ pub fn to_gemini(
         signature_in_id: options.wishes(|pool| pool.signature_in_id),
         native_details: options.wishes(|pool| pool.native_details),
         names: Names::by(options.repairs.name_rule()),
+        follows_results: request
+            .messages()
+            .last()
+            .is_some_and(|last| matches!(&*last.role, "tool" | "function")),
         ..ResponseContext::default()
     };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;

@@ -16,6 +16,20 @@ pub(super) enum TextMember {
     Reasoning,
 }
 
+/// Events that are written and not sent yet. They count when they are.
+#[derive(Debug, Default)]
+pub(super) struct HeldEvents {
+    bytes: Vec<u8>,
+    events: u64,
+}
+
+impl HeldEvents {
+    /// How many bytes they take.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 /// Room for a delta of some words and what stands around it, in bytes.
 const USUAL_DELTA: usize = 256;
 
@@ -86,6 +100,28 @@ impl ChunkWriter {
         }
         out.push(b'}');
         self.end_delta(logprobs, out);
+    }
+
+    /// Writes a text for which the time to be sent may never come.
+    pub(super) fn hold_text(
+        &mut self,
+        index: u32,
+        text: &Fragment<'_>,
+        logprobs: Option<&LogProbs<'_>>,
+        held: &mut HeldEvents,
+    ) {
+        let before = (self.events, self.deltas);
+        self.text(index, TextMember::Content, text, logprobs, &mut held.bytes);
+        (self.events, self.deltas) = before;
+        held.events += 1;
+    }
+
+    /// Sends what was held.
+    pub(super) fn release(&mut self, held: &mut HeldEvents, out: &mut Vec<u8>) {
+        let HeldEvents { mut bytes, events } = std::mem::take(held);
+        out.append(&mut bytes);
+        self.events += events;
+        self.deltas += events;
     }
 
     pub(super) fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {

@@ -176,6 +176,7 @@ mod suite {
         retries:
             a_key_that_does_not_work_is_passed_over
             an_overloaded_model_is_asked_once_more
+            an_empty_response_is_retried_on_another_key
             a_caller_s_mistake_goes_back_at_once
             when_all_keys_are_limited_the_caller_is_told_until_when
             when_no_key_works_the_caller_is_told

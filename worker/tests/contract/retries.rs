@@ -1,9 +1,11 @@
 //! One key after another: when, how often, and what the caller is told when none does.
 
 use pool_fake_gemini::{Behaviour, FakeGemini, Scenario, Tally};
+use pool_shared::AttemptOutcome;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::events::{Event, text};
 use super::world::{World, eventually, gemini_key, prompt, send};
 
 /// The message of a chat's good answer.
@@ -56,6 +58,26 @@ pub async fn an_overloaded_model_is_asked_once_more(world: &World) {
         assert_eq!((world.tally("one").requests, world.tally("two").requests), (1, 1), "{behaviour:?}");
         assert_eq!(world.gemini.counts().total().ok, 1);
     }
+}
+
+pub async fn an_empty_response_is_retried_on_another_key(world: &World) {
+    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+    world.gemini.fail_next(1, Behaviour::Empty);
+    assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello");
+    assert_eq!((world.tally("one").requests, world.tally("two").requests), (1, 1));
+    world.gemini.fail_next(1, Behaviour::Empty);
+    let events = world.stream(&pool, "hello").await.rest().await;
+    assert_eq!((text(&events).as_str(), events.last()), ("You said: hello", Some(&Event::Done)));
+    assert_eq!((world.tally("one").requests, world.tally("two").requests), (2, 2));
+    for stream in [false, true] {
+        world.gemini.fail_next(2, Behaviour::Empty);
+        let mut body = prompt("hello");
+        body["stream"] = json!(stream);
+        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        answer.openai_error(502, Some("empty_response"));
+    }
+    let stats = world.pool_stats(&pool).await;
+    assert_eq!((stats.total.requests, stats.activity.outcomes[&AttemptOutcome::SoftFailure]), (8, 6));
 }
 
 pub async fn a_caller_s_mistake_goes_back_at_once(world: &World) {

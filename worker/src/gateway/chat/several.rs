@@ -16,7 +16,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// what goes wrong is still an ordinary HTTP error.
     pub(super) async fn several(&self, call: &Call) -> Result<Reply<H>, ApiError> {
         let answers = join_all((0..call.copies).map(|_| self.choice(call))).await;
-        let answers = answers.into_iter().collect::<Result<Vec<Answered>, ApiError>>()?;
+        let answers = without_empty(answers)?;
         let block = answers.iter().find_map(|answered| answered.answer.prompt_block.as_deref());
         let reply = match self.blocked_prompt(block) {
             Some(reply) => reply,
@@ -62,4 +62,15 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         OwnSignatures::of(self.context).remember(stream.take_signatures());
         Ok(Reply::events(EventStream::complete(self.context.host.clone(), events.into())))
     }
+}
+
+/// The choices that came. One that stayed empty does not spoil the others; where all did, or one met another error,
+/// there is no response.
+fn without_empty(answers: Vec<Result<Answered, ApiError>>) -> Result<Vec<Answered>, ApiError> {
+    let any = answers.iter().any(Result::is_ok);
+    let answers = answers.into_iter().map(|answer| match answer {
+        Err(error) if any && error.code == Some("empty_response") => Ok(Answered::empty()),
+        answer => answer,
+    });
+    answers.collect()
 }

@@ -208,6 +208,125 @@ async fn an_unusable_answer_is_asked_for_once_more_even_of_the_only_key() {
     }
 }
 
+/// What Gemini may answer with that has nothing in it for a client.
+const NOTHINGS: [&str; 10] = [
+    r#"{"candidates":[{"content":{"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":0}}"#,
+    r#"{"candidates":[{"content":{"parts":[]},"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[{"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":""},{"text":""}]},"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":" \n"},{"text":"\u200b"}]},"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":"","thoughtSignature":"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="}]},"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":""}}]},"finishReason":"STOP"}]}"#,
+    r#"{"candidates":[],"usageMetadata":{"promptTokenCount":3}}"#,
+    r#"{"candidates":[{"content":{"role":"model"}}]}"#,
+    r#"{"candidates":[{"content":{"role":"model"},"finishReason":"INTERRUPTED"}]}"#,
+];
+const THOUGHT: &str =
+    r#"{"candidates":[{"content":{"parts":[{"text":"hm","thought":true}]},"finishReason":"STOP"}]}"#;
+
+#[tokio::test]
+async fn an_empty_response_is_retried_once_on_another_key_and_then_an_error() {
+    for nothing in NOTHINGS {
+        for (first, answer, stream) in
+            [(nothing, ANSWER, ""), (event(nothing), event(ANSWER), r#","stream":true"#)]
+        {
+            let world = World::new(3, "").await;
+            world.script(&[(200, first), (200, answer)]);
+            let (reply, body) = world.chat(NEW, stream).await;
+            assert!(reply.status == StatusCode::OK && body.contains("Hello"), "{nothing}: {body}");
+            assert_ne!(world.keys()[0], world.keys()[1]);
+            world.counts(2, 1).await;
+
+            let world = World::new(3, "").await;
+            world.script(&[(200, first)]);
+            let (reply, body) = world.chat(NEW, stream).await;
+            assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{nothing}: {body}");
+            assert_eq!(json_of(&body)["error"]["code"], "empty_response", "{body}");
+            world.counts(2, 0).await;
+            assert_eq!(world.stats().await.activity.outcomes[&pool_shared::AttemptOutcome::SoftFailure], 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn thoughts_alone_are_no_response_and_a_client_that_saw_them_is_told() {
+    let world = World::new(3, "").await;
+    world.script(&[(200, THOUGHT), (200, ANSWER)]);
+    assert!(world.chat(NEW, "").await.1.contains("Hello"));
+    world.counts(2, 1).await;
+    let world = World::new(3, "").await;
+    world.script(&[(200, event(THOUGHT))]);
+    let (reply, body) = world.chat(NEW, r#","stream":true"#).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(body.contains(r#""code":"empty_response""#) && !body.contains("[DONE]"), "{body}");
+    world.counts(1, 0).await;
+}
+
+#[tokio::test]
+async fn a_turn_may_end_in_nothing_after_results_of_tools() {
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let world = World::new(3, "").await;
+    world.script(&[(200, NOTHINGS[0])]);
+    let (reply, body) = world.tool_chat(&world.pool.client_key, &call).await;
+    assert_eq!(reply.status, StatusCode::OK, "{body}");
+    let choice = &json_of(&body)["choices"][0];
+    assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!(""), &json!("stop")));
+    world.counts(1, 1).await;
+}
+
+#[tokio::test]
+async fn an_answer_cut_by_its_limit_without_text_is_no_failure() {
+    const SPENT: &str = r#"{"candidates":[{"content":{"role":"model"},"finishReason":"MAX_TOKENS"}],
+        "usageMetadata":{"promptTokenCount":3,"thoughtsTokenCount":16,"totalTokenCount":19}}"#;
+    for (body, stream) in
+        [(SPENT, ""), (event(SPENT), r#","stream":true,"stream_options":{"include_usage":true}"#)]
+    {
+        let world = World::new(3, "").await;
+        world.script(&[(200, body)]);
+        let (reply, text) = world.chat(NEW, stream).await;
+        assert_eq!(reply.status, StatusCode::OK, "{text}");
+        for sign in [r#""finish_reason":"length""#, r#""completion_tokens":16"#, r#""reasoning_tokens":16"#] {
+            assert!(text.contains(sign), "{sign}: {text}");
+        }
+        world.counts(1, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_choice_does_not_spoil_the_others() {
+    const TWO: &str = r#"{"candidates":[{"index":0,"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"},{"index":1,"finishReason":"STOP"}]}"#;
+    for (body, stream) in [(TWO, ""), (event(TWO), r#","stream":true"#)] {
+        let world = World::new(1, "").await;
+        world.script(&[(200, body)]);
+        let (reply, text) = world.chat(OLD, &format!(r#","n":2{stream}"#)).await;
+        assert_eq!(reply.status, StatusCode::OK, "{text}");
+        assert_eq!(text.matches(r#""finish_reason":"stop""#).count(), 2, "{text}");
+        world.counts(1, 1).await;
+    }
+    for stream in ["", r#","stream":true"#] {
+        let world = World::new(5, "").await;
+        world.script(&[(200, ANSWER), (200, NOTHINGS[0]), (200, NOTHINGS[0])]);
+        let (reply, text) = world.chat(NEW, &format!(r#","n":2{stream}"#)).await;
+        assert_eq!(reply.status, StatusCode::OK, "{text}");
+        assert_eq!(text.matches(r#""finish_reason":"stop""#).count(), 2, "{text}");
+        world.counts(3, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_goes_on_with_an_answer_may_add_nothing() {
+    for (first, second, stream) in
+        [(FIRST_PART, NOTHINGS[0], ""), (event(FIRST_PART), event(NOTHINGS[0]), r#","stream":true"#)]
+    {
+        let world = World::new(3, "").await;
+        world.script(&[(200, first), (200, second)]);
+        let (reply, body) = world.chat(LONG, &format!("{LONG_ANSWER}{stream}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{body}");
+        assert!(body.contains("one ") && body.contains(r#""finish_reason":"stop""#), "{body}");
+        world.counts(2, 2).await;
+    }
+}
+
 #[tokio::test]
 async fn several_choices_are_several_calls_each_with_its_own_retries() {
     let world = World::new(5, "").await;

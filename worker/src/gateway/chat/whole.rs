@@ -12,6 +12,7 @@ use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
 use crate::translate::{
     AnswerError, ChatAnswer, SoftFailure, Usage, chat_response, chat_responses, resumed_body,
+    resumed_response,
 };
 
 /// What an attempt gave.
@@ -20,6 +21,14 @@ pub(super) struct Answered {
     pub(super) bodies: Vec<Bytes>,
     /// What they say.
     pub(super) answer: ChatAnswer,
+}
+
+impl Answered {
+    /// A choice with nothing in it.
+    pub(super) fn empty() -> Self {
+        let body = Bytes::from_static(br#"{"candidates":[{"finishReason":"STOP"}]}"#);
+        Self { bodies: vec![body], answer: ChatAnswer::default() }
+    }
 }
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
@@ -37,7 +46,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             let (answer, body) = match fetched {
                 Ok(body) => {
                     record.received(now);
-                    (chat_response(&body, &call.context, &self.envelope), body)
+                    let read = if bodies.is_empty() { chat_response } else { resumed_response };
+                    (read(&body, &call.context, &self.envelope), body)
                 }
                 Err(verdict) => {
                     let verdict = record.failed(verdict, &Usage::default(), host);
@@ -59,9 +69,13 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             let token = answer.continuation.clone().filter(|_| may_go_on && self.context.calls.take(1));
             last = Some(answer);
             let Some(token) = token else {
-                record.succeeded(&usage, host);
-                let unreadable = || soft_failure(AnswerError { reason: SoftFailure::Malformed, usage });
-                return self.cut(call, bodies, last).ok_or_else(unreadable);
+                return match self.together(call, bodies, last) {
+                    Ok(answered) => {
+                        record.succeeded(&usage, host);
+                        Ok(answered)
+                    }
+                    Err(failure) => Err(record.failed(soft_failure(failure), &usage, host)),
+                };
             };
             record.one_more(&usage, now);
             next = resumed_body(&call.body, &token).into();
@@ -71,11 +85,21 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// What there is of an answer, if there is any: one that could not be gone on with tells that it was
     /// cut, and how its caller can go on.
     fn cut(&self, call: &Call, bodies: Vec<Bytes>, last: Option<ChatAnswer>) -> Option<Answered> {
-        if let [_, _, ..] = bodies.as_slice() {
-            let answer = chat_responses(&[&bodies], &call.context, &self.envelope).ok()?;
-            return Some(Answered { bodies, answer });
-        }
-        Some(Answered { bodies, answer: last? })
+        self.together(call, bodies, last).ok()
+    }
+
+    fn together(
+        &self,
+        call: &Call,
+        bodies: Vec<Bytes>,
+        last: Option<ChatAnswer>,
+    ) -> Result<Answered, AnswerError> {
+        let answer = match (bodies.as_slice(), last) {
+            ([], _) => return Err(AnswerError { reason: SoftFailure::Empty, usage: Usage::default() }),
+            ([_], Some(answer)) => answer,
+            _ => chat_responses(&[&bodies], &call.context, &self.envelope)?,
+        };
+        Ok(Answered { bodies, answer })
     }
 
     /// The reply that an answer makes.

@@ -319,4 +319,16 @@ fn an_unusable_answer_is_no_reason_to_pass_a_key_over() {
     assert_eq!((tried, answer.code), (vec![0, 0], Some("told")));
     let (tried, _) = drive(1, |_, plan| plan.refused(&verdict(Cause::Overloaded)));
     assert_eq!(tried, [0]);
+    for keys in 2..6 {
+        let (tried, _) = drive(keys, |_, plan| plan.refused(&verdict(Cause::SoftFailure)));
+        assert!(tried.len() == 2 && tried[0] != tried[1], "another key is preferred: {tried:?}");
+    }
+    let (tried, _) = drive(2, |attempt, plan| {
+        let cause = if attempt == 1 { Cause::SoftFailure } else { Cause::InvalidKey };
+        plan.refused(&verdict(cause));
+    });
+    assert!(
+        tried.len() == 3 && tried[0] == tried[2],
+        "and the same one when the other is refused: {tried:?}"
+    );
 }

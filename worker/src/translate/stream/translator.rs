@@ -17,11 +17,14 @@ use super::super::schema::Shape;
 use super::super::speech;
 use super::super::sse::Found;
 use super::super::usage::Usage;
-use super::super::write::{ChunkWriter, TextMember};
+use super::super::write::{ChunkWriter, HeldEvents, TextMember};
 use super::StreamFault;
 use crate::gemini::{Candidate, ErrorBody, GenerateResponse, UsageMetadata};
 use crate::openai::{AudioAnswer, Delta, RawText, json};
 
+/// Most bytes of events that are held back for being blank. A model that goes on with white space for ever is shown to
+/// the client, who can leave.
+const MOST_HELD: usize = 64 * 1024;
 /// Most choices that OpenAI and Gemini know; candidates beyond are no answer to any request.
 pub(super) const MOST_CHOICES: usize = 16;
 
@@ -55,6 +58,15 @@ pub(super) struct StreamedChoice {
     audio_id: Option<String>,
     /// The text so far, where it can be delivered only as a whole: JSON that is to be turned into what the caller declared.
     held: String,
+    /// Blank text at the beginning, which is not sent before something follows it.
+    blank: HeldEvents,
+}
+
+impl StreamedChoice {
+    fn new(index: u32, context: &ResponseContext) -> Self {
+        let state = ChoiceState::new(index, context);
+        Self { state, audio_id: None, held: String::new(), blank: HeldEvents::default() }
+    }
 }
 
 /// How the upstream bytes have ended.
@@ -86,8 +98,9 @@ impl Translator {
     /// Forgets what this attempt has said about the answer, but not what the client has got.
     pub(super) fn restart(&mut self) {
         for choice in &mut self.choices {
-            choice.state = ChoiceState::new(choice.state.index);
+            choice.state = ChoiceState::new(choice.state.index, &self.context);
             choice.held.clear();
+            choice.blank = HeldEvents::default();
         }
         self.latest_usage.clear();
         (self.usage, self.block, self.begun) = (None, None, false);
@@ -170,11 +183,7 @@ impl Translator {
         if known.is_some() || self.choices.len() >= MOST_CHOICES {
             return known;
         }
-        self.choices.push(StreamedChoice {
-            state: ChoiceState::new(index),
-            audio_id: None,
-            held: String::new(),
-        });
+        self.choices.push(StreamedChoice::new(index, &self.context));
         self.writer.role(index, out);
         Some(self.choices.len() - 1)
     }
@@ -187,6 +196,9 @@ impl Translator {
         let mut logprobs = logprobs(candidate.logprobs_result);
         for part in candidate.content.unwrap_or_default().parts {
             let Some(piece) = choice.state.read(part, true, &self.context, &mut self.ids) else { continue };
+            if !matches!(piece, Piece::Thought(_)) && choice.state.said.anything() {
+                self.writer.release(&mut choice.blank, out);
+            }
             let delta = match piece {
                 Piece::Text(text) if self.context.json_shape != Shape::Same => {
                     choice.held.push_str(&text.text());
@@ -195,7 +207,14 @@ impl Translator {
                 Piece::Text(text) => {
                     // They belong to the text of this frame.
                     let logprobs = logprobs.take();
-                    self.writer.text(index, TextMember::Content, &text, logprobs.as_ref(), out);
+                    if choice.state.said.anything() {
+                        self.writer.text(index, TextMember::Content, &text, logprobs.as_ref(), out);
+                    } else {
+                        self.writer.hold_text(index, &text, logprobs.as_ref(), &mut choice.blank);
+                        if choice.blank.len() > MOST_HELD {
+                            self.writer.release(&mut choice.blank, out);
+                        }
+                    }
                     continue;
                 }
                 Piece::Thought(text) => {
@@ -254,19 +273,38 @@ impl Translator {
             return Verdict::Blocked;
         }
         if self.choices.iter().any(|choice| choice.state.native_finish.is_none()) {
-            return Verdict::Cut;
+            let nothing = self
+                .choices
+                .iter()
+                .all(|choice| choice.state.native_finish.is_none() && !choice.state.said.anything());
+            // What ended without a word is empty. What ended in the middle of one was cut.
+            let empty = nothing && self.writer.deltas() == 0;
+            return if empty { Verdict::Unusable(SoftFailure::Empty) } else { Verdict::Cut };
         }
         let mut endings = Vec::with_capacity(self.choices.len());
+        let mut unusable = None;
+        let mut usable = false;
         for choice in &self.choices {
-            let native = choice.state.native_finish.clone().unwrap_or_default();
+            let native = choice.state.native_finish.as_deref();
             // Text that was to lead up to a call which never came is not to be taken for an answer.
-            let broken = native == "MALFORMED_FUNCTION_CALL" && !choice.state.said.calls;
-            match choice.state.ending(&self.context).filter(|_| !broken) {
-                Some(ending) => endings.push(ending),
-                None => return Verdict::Unusable(SoftFailure::Finish(native)),
+            let broken = native == Some("MALFORMED_FUNCTION_CALL") && !choice.state.said.calls;
+            if broken && choice.state.said.anything() {
+                return Verdict::Unusable(SoftFailure::nothing(native));
+            }
+            if let Some(ending) = choice.state.ending(&self.context) {
+                usable = true;
+                endings.push(ending);
+            } else {
+                unusable.get_or_insert_with(|| SoftFailure::nothing(native));
+                let native = choice.state.native_finish.clone().filter(|native| native != "STOP");
+                endings.push(Ending { reason: "stop", native, refusal: None });
             }
         }
-        Verdict::Ended(endings)
+        // One choice with nothing in it does not spoil the others, as in an answer that comes whole.
+        match unusable.filter(|_| !usable) {
+            Some(failure) => Verdict::Unusable(failure),
+            None => Verdict::Ended(endings),
+        }
     }
 
     pub(super) fn write_block(&mut self, out: &mut Vec<u8>) {
@@ -285,6 +323,7 @@ impl Translator {
                 let text = as_declared(text, &self.context);
                 self.writer.text(index, TextMember::Content, &text, None, out);
             }
+            self.writer.release(&mut choice.blank, out);
             if let Some(refusal) = &ending.refusal {
                 self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
             }
