@@ -79,8 +79,8 @@ pub use stats::{
 };
 pub use token::{TokenError, TokenKind};
 pub use translation::{
-    HarmBlockThreshold, HarmCategory, ImageOutput, PromptBlock, SafetySetting, SystemMessages, Thoughts,
-    TranslationSettings, TranslationUpdate, TranslationUpdateError,
+    HarmBlockThreshold, HarmCategory, ImageOutput, KeepAlive, PromptBlock, SafetySetting, SystemMessages,
+    Thoughts, TranslationSettings, TranslationUpdate, TranslationUpdateError,
 };
 
 /// The version of the admin API's paths: every route stands under `/admin/v1`.

@@ -16,7 +16,7 @@ pub struct Counters {
     pub attempts: u64,
     /// Attempts that Gemini answered and that reached their end.
     pub successes: u64,
-    /// Attempts that did not.
+    /// Attempts that failed. One whose client left before its end neither succeeded nor failed.
     pub failures: u64,
     /// Tokens of the prompts, as Gemini counted them.
     pub prompt_tokens: u64,

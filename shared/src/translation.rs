@@ -52,6 +52,8 @@ pub struct TranslationSettings {
     pub verbosity_hint: bool,
     /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
     pub native_details: bool,
+    /// Whether a stream to which there is nothing to send is kept open.
+    pub keep_alive: KeepAlive,
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
     #[serde(deserialize_with = "object::optional")]
     pub pacing: Option<Pacing>,
@@ -135,6 +137,20 @@ pub enum PromptBlock {
     Answer,
     /// 400 with the code `content_policy_violation`.
     Error,
+}
+
+/// Whether a stream to which there is nothing to send is kept open. Proxies close a connection that is silent for a
+/// minute, and models may think for several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum KeepAlive {
+    /// By a comment (`: keep-alive`) every 15 s. If the first event takes longer than that, the status is 200 before it
+    /// is known whether there will be a response, and an error is an event of the stream.
+    #[default]
+    Comments,
+    /// Not at all, for clients that read no comments. The status comes with the first event.
+    Off,
 }
 
 /// Where a system message goes that stands in the middle of a conversation.

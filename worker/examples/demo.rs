@@ -39,6 +39,7 @@ async fn main() -> Result<()> {
         admin_password: Some(Secret::new(PASSWORD)),
         trusted_proxies: TrustedProxies::default(),
         log: Log::off(),
+        upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
     })
     .await?;
     let poolctl = Poolctl::find(folder.path())?;

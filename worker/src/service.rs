@@ -17,7 +17,9 @@ use pool_shared::{Event, PoolId, Secret};
 
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
-use crate::gateway::{EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache};
+use crate::gateway::{
+    EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache, UpstreamTimeouts,
+};
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, Counted, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report,
@@ -83,6 +85,7 @@ pub struct Settings {
     ledger_shards: Shards,
     owed: Owed,
     log: Log,
+    timeouts: UpstreamTimeouts,
 }
 
 impl Settings {
@@ -104,6 +107,7 @@ impl Settings {
             ledger_shards: Shards::ONE,
             owed: Owed::default(),
             log: Log::off(),
+            timeouts: UpstreamTimeouts::default(),
         })
     }
 
@@ -132,6 +136,12 @@ impl Settings {
     #[must_use]
     pub fn with_log(self, log: Log) -> Self {
         Self { log, ..self }
+    }
+
+    /// How long Gemini may take.
+    #[must_use]
+    pub fn with_upstream_timeouts(self, timeouts: UpstreamTimeouts) -> Self {
+        Self { timeouts, ..self }
     }
 }
 
@@ -167,6 +177,7 @@ pub struct Service {
     pub(crate) egress: EgressMemory,
     pub(crate) bodies: Bodies,
     pub(crate) log: Log,
+    pub(crate) timeouts: UpstreamTimeouts,
     /// The attempts and requests that the ledger has not confirmed, those included that are in flight.
     pub(crate) owed: Owed,
     ledger_shards: Shards,
@@ -207,6 +218,7 @@ impl Service {
             egress: EgressMemory::default(),
             bodies: Bodies::default(),
             log: settings.log,
+            timeouts: settings.timeouts,
             owed: settings.owed,
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -204,12 +205,24 @@ impl Ledger for FakeLedger {
 }
 
 /// Gemini by script: one answer a call, in order; after the last one, the same again.
-#[derive(Default)]
 pub struct FakeUpstream {
     /// Whether it can be called from another place.
     pub elsewhere: AtomicBool,
-    script: Mutex<VecDeque<(u16, &'static str)>>,
+    script: Mutex<VecDeque<FakeAnswer>>,
     pub requests: Mutex<Vec<UpstreamRequest>>,
+    clock: Arc<ManualClock>,
+}
+
+/// An answer of Gemini's.
+#[derive(Clone, Default)]
+pub struct FakeAnswer {
+    pub status: u16,
+    /// How long it takes to the headers.
+    pub after: Duration,
+    /// The pieces of the body, and how long each takes to come.
+    pub pieces: Vec<(Duration, &'static [u8])>,
+    /// Whether nothing comes after them, not even the end.
+    pub endless: bool,
 }
 
 impl FakeUpstream {
@@ -219,7 +232,15 @@ impl FakeUpstream {
     }
 
     pub fn answer(&self, status: u16, body: &'static str) {
-        self.script.lock().unwrap().push_back((status, body));
+        self.answer_so(FakeAnswer {
+            status,
+            pieces: vec![(Duration::ZERO, body.as_bytes())],
+            ..FakeAnswer::default()
+        });
+    }
+
+    pub fn answer_so(&self, answer: FakeAnswer) {
+        self.script.lock().unwrap().push_back(answer);
     }
 }
 
@@ -232,20 +253,47 @@ impl Upstream for FakeUpstream {
 
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FakeBody>, UpstreamError> {
         self.requests.lock().unwrap().push(request);
-        let mut script = self.script.lock().unwrap();
-        let answer = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
-        let (status, body) = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
-        let body = FakeBody(Some(Bytes::from_static(body.as_bytes())));
-        let status = StatusCode::from_u16(status).unwrap();
+        let answer = {
+            let mut script = self.script.lock().unwrap();
+            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
+        };
+        let answer = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
+        if !answer.after.is_zero() {
+            self.clock.sleep(answer.after).await;
+        }
+        let pieces = answer.pieces.iter().map(|(after, piece)| (*after, Bytes::from_static(piece))).collect();
+        let body = FakeBody { pieces, endless: answer.endless, clock: Some(Arc::clone(&self.clock)) };
+        let status = StatusCode::from_u16(answer.status).unwrap();
         Ok(UpstreamResponse { status, content_type: Some(JSON), retry_after: None, body })
     }
 }
 
-pub struct FakeBody(Option<Bytes>);
+#[derive(Default)]
+pub struct FakeBody {
+    pieces: VecDeque<(Duration, Bytes)>,
+    endless: bool,
+    clock: Option<Arc<ManualClock>>,
+}
 
 impl UpstreamBody for FakeBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        Ok(self.0.take())
+        let Some((after, _)) = self.pieces.front() else {
+            return if self.endless { std::future::pending().await } else { Ok(None) };
+        };
+        if let Some(clock) = self.clock.as_ref().filter(|_| !after.is_zero()) {
+            let after = *after;
+            // Whoever stops waiting for a piece and waits again does not wait longer.
+            if let Some((left, _)) = self.pieces.front_mut() {
+                let end = clock.now() + after;
+                let clock = Arc::clone(clock);
+                std::future::poll_fn(move |_| {
+                    *left = end.duration_since(clock.now()).try_into().unwrap_or_default();
+                    if left.is_zero() { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
+        }
+        Ok(self.pieces.pop_front().map(|(_, piece)| piece))
     }
 }
 
@@ -283,7 +331,7 @@ impl MediaFetch for FakeInternet {
             location: page.location,
             content_type: page.content_type.map(ToOwned::to_owned),
             content_length: page.content_length,
-            body: FakeBody(Some(page.body)),
+            body: FakeBody { pieces: [(Duration::ZERO, page.body)].into(), ..FakeBody::default() },
         })
     }
 }
@@ -320,7 +368,12 @@ impl FakeHost {
                 switch: Switch::new(),
                 pauses: AtomicBool::new(false),
             },
-            upstream: FakeUpstream::default(),
+            upstream: FakeUpstream {
+                elsewhere: AtomicBool::default(),
+                script: Mutex::default(),
+                requests: Mutex::default(),
+                clock: Arc::clone(&clock),
+            },
             internet: FakeInternet::default(),
             clock,
             client_address: Mutex::default(),
@@ -384,6 +437,20 @@ impl FakeHost {
         headers: &[(&'static str, &str)],
         body: &str,
     ) -> (Reply<Self>, String) {
+        let mut reply = self.open(service, method, path, headers, body).await;
+        let text = Self::text_of(&mut reply).await;
+        (reply, text)
+    }
+
+    /// The same; the body is still to be read.
+    pub async fn open(
+        &self,
+        service: &Arc<Service>,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Reply<Self> {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let request = IncomingRequest {
             method,
@@ -397,8 +464,12 @@ impl FakeHost {
             client_address: *self.parts.client_address.lock().unwrap(),
             origin: Origin::behind_tls("pool.example"),
         };
-        let mut reply = service.handle(self, request).await;
-        let text = match &mut reply.body {
+        service.handle(self, request).await
+    }
+
+    /// The whole body of a reply.
+    pub async fn text_of(reply: &mut Reply<Self>) -> String {
+        match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             ReplyBody::Events(events) => {
                 let mut text = String::new();
@@ -414,8 +485,22 @@ impl FakeHost {
                 }
                 text
             }
-        };
-        (reply, text)
+        }
+    }
+
+    /// Does work, moving the time on by a second whenever the work waits for it. Work without an end ends the test.
+    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        for _ in 0..10_000 {
+            // What is woken by anything else than the time has had its turn.
+            for _ in 0..10 {
+                if let Poll::Ready(done) = futures_util::poll!(&mut work) {
+                    return done;
+                }
+            }
+            self.parts.clock.advance(Duration::from_secs(1));
+        }
+        panic!("no end in sight");
     }
 }
 

@@ -14,9 +14,11 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mimalloc::MiMalloc;
 use pool_shared::Secret;
+use pool_worker::gateway::UpstreamTimeouts;
 use pool_worker::host::native::{Server, ServerConfig, StartError, StderrLog, raise_open_files_limit};
 use pool_worker::log::LogLevel;
 use pool_worker::origin;
+use pool_worker::service::SetupError;
 
 /// A request is a hundred short-lived allocations: the C library's allocator costs it a tenth more.
 #[global_allocator]
@@ -54,6 +56,24 @@ struct Arguments {
     /// Which requests get a line on standard error: off, error, info or debug.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     log_level: String,
+    /// Seconds that Gemini may take to the headers of a stream: 900 unless set, 86400 at most.
+    #[arg(long, env = "UPSTREAM_HEADERS_TIMEOUT_S", value_name = "SECONDS")]
+    upstream_headers_timeout_s: Option<String>,
+    /// Seconds that Gemini may take for a whole response that is no stream: 900 unless set.
+    #[arg(long, env = "UPSTREAM_TOTAL_TIMEOUT_S", value_name = "SECONDS")]
+    upstream_total_timeout_s: Option<String>,
+    /// Seconds that a stream of Gemini may be silent: 300 unless set.
+    #[arg(long, env = "UPSTREAM_IDLE_TIMEOUT_S", value_name = "SECONDS")]
+    upstream_idle_timeout_s: Option<String>,
+}
+
+impl Arguments {
+    fn upstream_timeouts(&self) -> Result<UpstreamTimeouts, SetupError> {
+        let given =
+            [&self.upstream_headers_timeout_s, &self.upstream_total_timeout_s, &self.upstream_idle_timeout_s];
+        let given = |name| UpstreamTimeouts::NAMES.iter().zip(given).find(|(known, _)| **known == name);
+        UpstreamTimeouts::read(|name| given(name).and_then(|(_, value)| value.clone()))
+    }
 }
 
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -118,6 +138,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let allowed = arguments.gemini_allowed_hosts.as_deref();
     let gemini_base_url = origin::base_url(&arguments.gemini_base_url, allowed)?;
     let log_level = LogLevel::parse(&arguments.log_level)?;
+    let upstream_timeouts = arguments.upstream_timeouts()?;
     let log = StderrLog::start()?;
     let config = ServerConfig {
         host: arguments.host,
@@ -129,6 +150,7 @@ fn run(arguments: Arguments) -> Result<()> {
         admin_password: secret_from_environment("ADMIN_PASSWORD")?,
         trusted_proxies: arguments.trusted_proxies.parse()?,
         log: log.log(log_level),
+        upstream_timeouts,
     };
     raise_open_files_limit();
     keep_files_private();

@@ -278,6 +278,11 @@ impl AttemptRecord {
         verdict
     }
 
+    /// The client left before the end, when Gemini had said that it cost this much.
+    pub(super) fn left(mut self, usage: &Usage) {
+        self.count(AttemptOutcome::ClientLeft, usage);
+    }
+
     /// This call reached its end, and another one follows on the same key.
     pub(super) fn one_more(&mut self, usage: &Usage, now: Timestamp) {
         let account = self.account.clone();

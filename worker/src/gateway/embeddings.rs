@@ -62,7 +62,7 @@ async fn embed<H: Host>(
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone());
-        let body = fetch(host, request).await;
+        let body = fetch(host, context.service.timeouts, request).await;
         let now = host.clock().now();
         record.received(now);
         let read = match body {

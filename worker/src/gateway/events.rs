@@ -1,75 +1,160 @@
 //! A streamed answer on its way to the client.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::attempts::AttemptRecord;
 use super::chat::{Continuation, OwnSignatures, malformed_stream, soft_failure, truncated};
-use super::exchange::{IDLE_TIMEOUT, error_in_answer, next_chunk, open};
-use crate::host::{Clock, Host, Upstream, UpstreamError};
-use crate::pool::{Verdict, network_fault};
+use super::exchange::{error_in_answer, next_chunk, open};
+use super::paced::OutgoingEvents;
+use super::timeouts::UpstreamTimeouts;
+use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
+use crate::log::RequestLog;
+use crate::openai::ApiError;
+use crate::pool::{Sent, Verdict, network_fault};
+use crate::reply::{Reply, ReplyBody};
 use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
 
-/// A comment is sent when Gemini has been silent for so long: it keeps proxies from closing the
+/// A comment is sent when nothing else was for so long: it keeps proxies from closing the
 /// connection, and tells that a client has left.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The events of one answer. A host takes them with [`EventStream::next`] and sends them; dropping
-/// the stream before its end closes the connection to Gemini and counts the attempt as failed.
+/// the stream before its end closes the connection to Gemini and counts the attempt as left by the client.
 pub struct EventStream<H: Host> {
     host: H,
     ready: VecDeque<Bytes>,
-    source: Option<Source<H>>,
+    state: State<H>,
 }
 
 /// Where the events come from.
+enum State<H: Host> {
+    /// There are none left.
+    Ended,
+    /// No answer has begun. Keys and models may still change.
+    Waiting { reply: PendingReply<H>, log: RequestLog },
+    /// An answer has begun.
+    Reading(Source<H>),
+}
+
+/// A reply that is being made.
+pub(super) type PendingReply<H> = BoxedFuture<Result<Reply<H>, ApiError>>;
+
+/// How long a stream may be silent.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    pub(super) timeouts: UpstreamTimeouts,
+    /// Whether comments keep the client's connection open.
+    pub(super) keep_alive: bool,
+}
+
+/// An attempt whose answer is being read. Dropping it counts it as left by the client.
 pub(super) struct Source<H: Host> {
     body: <H::Upstream as Upstream>::Body,
     stream: Box<ChatStream>,
-    record: AttemptRecord,
+    /// `None` once the attempt is counted.
+    record: Option<AttemptRecord>,
     continuation: Option<Continuation>,
     signatures: OwnSignatures,
+    waits: Waits,
     silent_for: Duration,
+    /// What an error may repeat, until the response has begun.
+    sent: Option<Sent>,
 }
 
 impl<H: Host> EventStream<H> {
     /// A stream whose first events are ready.
-    pub(super) fn new(host: H, first: Bytes, source: Source<H>) -> Self {
-        Self { host, ready: VecDeque::from([first]), source: Some(source) }
+    pub(super) fn new(host: H, first: Bytes, mut source: Source<H>) -> Self {
+        source.sent = None;
+        Self { host, ready: VecDeque::from([first]), state: State::Reading(source) }
     }
 
     /// A stream that is complete already.
     pub(super) fn complete(host: H, events: Bytes) -> Self {
-        Self { host, ready: VecDeque::from([events]), source: None }
+        Self { host, ready: VecDeque::from([events]), state: State::Ended }
+    }
+
+    /// A stream that begins before there is anything to send: what goes wrong from now on is told by an event.
+    pub(super) fn waiting(host: H, reply: PendingReply<H>, log: RequestLog) -> Self {
+        let ready = VecDeque::from([Bytes::from_static(ChatStream::keep_alive())]);
+        Self { host, ready, state: State::Waiting { reply, log } }
     }
 
     /// The next bytes for the client, whole events; `None` at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
-        if let Some(ready) = self.ready.pop_front() {
-            return Some(ready);
-        }
-        let mut out = Vec::new();
-        while out.is_empty() {
-            let mut source = self.source.take()?;
-            match next_chunk(&self.host, &mut source.body, KEEP_ALIVE).await {
-                Err(UpstreamError::Timeout(_)) if source.silent_for + KEEP_ALIVE < IDLE_TIMEOUT => {
-                    source.silent_for += KEEP_ALIVE;
-                    out.extend_from_slice(ChatStream::keep_alive());
-                    self.source = Some(source);
-                }
-                Err(error) => source.fail(&self.host, network_fault(&error), &mut out),
-                Ok(chunk) => {
-                    source.record.received(self.host.clock().now());
-                    match chunk {
-                        None => self.source = source.end(&self.host, &mut out).await,
-                        Some(chunk) => self.source = source.push(&self.host, &chunk, &mut out),
-                    }
-                }
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                return Some(ready);
+            }
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return None,
+                State::Waiting { reply, log } => self.wait(reply, log).await,
+                State::Reading(source) => self.read(source).await,
             }
         }
-        Some(out.into())
+    }
+
+    async fn wait(&mut self, mut reply: PendingReply<H>, log: RequestLog) {
+        match self.host.clock().within(KEEP_ALIVE, Pin::new(&mut reply)).await {
+            None => {
+                self.ready.push_back(Bytes::from_static(ChatStream::keep_alive()));
+                self.state = State::Waiting { reply, log };
+            }
+            Some(Ok(reply)) => self.adopt(reply.body),
+            Some(Err(error)) => {
+                log.refused(&error);
+                self.push_error(&error);
+            }
+        }
+    }
+
+    /// Goes on with what a reply holds that came after the stream had begun.
+    fn adopt(&mut self, body: ReplyBody<H>) {
+        match body {
+            ReplyBody::Events(OutgoingEvents::Plain(events)) => *self = *events,
+            // An error as a whole document, which has no line breaks.
+            ReplyBody::Whole(document) => {
+                self.ready.push_back([b"data: ".as_slice(), &document, b"\n\n"].concat().into());
+            }
+            // A chat has no such reply.
+            ReplyBody::Events(OutgoingEvents::Paced(_)) | ReplyBody::Untouched(_) => {
+                self.push_error(&ApiError::truncated());
+            }
+        }
+    }
+
+    fn push_error(&mut self, error: &ApiError) {
+        let mut event = Vec::new();
+        error.event(&mut event);
+        self.ready.push_back(event.into());
+    }
+
+    async fn read(&mut self, mut source: Source<H>) {
+        let mut out = Vec::new();
+        let source = match source.chunk(&self.host).await {
+            None => {
+                out.extend_from_slice(ChatStream::keep_alive());
+                Some(source)
+            }
+            Some(Err(verdict)) => {
+                source.fail(&self.host, verdict, &mut out);
+                None
+            }
+            Some(Ok(chunk)) => {
+                source.received(&self.host);
+                match chunk {
+                    None => source.end(&self.host, &mut out).await,
+                    Some(chunk) => source.push(&self.host, &chunk, &mut out),
+                }
+            }
+        };
+        if !out.is_empty() {
+            self.ready.push_back(out.into());
+        }
+        self.state = source.map_or(State::Ended, State::Reading);
     }
 }
 
@@ -82,18 +167,70 @@ impl<H: Host> Source<H> {
         record: AttemptRecord,
         continuation: Option<Continuation>,
         signatures: OwnSignatures,
+        waits: Waits,
     ) -> Self {
-        Self { body, stream, record, continuation, signatures, silent_for: Duration::ZERO }
+        let record = Some(record);
+        Self { body, stream, record, continuation, signatures, waits, silent_for: Duration::ZERO, sent: None }
+    }
+
+    /// The same; an error that Gemini sends in place of a first event may repeat what was sent.
+    pub(super) fn with_sent(mut self, sent: Sent) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
+    /// What was read so far.
+    pub(super) fn stream(&mut self) -> &mut ChatStream {
+        &mut self.stream
+    }
+
+    /// The next piece of the answer, `None` within at its end; `None` when it is time for a comment.
+    async fn chunk(&mut self, host: &H) -> Option<Result<Option<Bytes>, Verdict>> {
+        let idle = self.waits.timeouts.idle;
+        let left = idle.saturating_sub(self.silent_for);
+        let wait = if self.waits.keep_alive { left.min(KEEP_ALIVE) } else { left };
+        let Some(chunk) = next_chunk(host, &mut self.body, wait).await else {
+            self.silent_for += wait;
+            let timeout = UpstreamError::Timeout { limit: idle, awaited: Awaited::More };
+            return (self.silent_for >= idle).then(|| Err(network_fault(&timeout)));
+        };
+        self.silent_for = Duration::ZERO;
+        Some(chunk.map_err(|error| network_fault(&error)))
+    }
+
+    /// The next piece of the answer, before anything of it was sent: there is no time for a comment yet.
+    pub(super) async fn early_chunk(&mut self, host: &H) -> Result<Option<Bytes>, Verdict> {
+        loop {
+            if let Some(chunk) = self.chunk(host).await {
+                return chunk;
+            }
+        }
+    }
+
+    /// A piece of the answer is there.
+    pub(super) fn received(&mut self, host: &H) {
+        if let Some(record) = &mut self.record {
+            record.received(host.clock().now());
+        }
+    }
+
+    /// Translates a piece of the answer.
+    pub(super) fn translate(&mut self, host: &H, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Verdict> {
+        let sent = self.sent.as_ref();
+        self.stream.push(chunk, out).map_err(|fault| match fault {
+            StreamFault::Upstream(error) => error_in_answer(host, &error, sent),
+            fault => malformed_stream(&fault),
+        })
     }
 
     fn push(mut self, host: &H, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
-        self.silent_for = Duration::ZERO;
-        match self.stream.push(chunk, out) {
-            Ok(()) => return Some(self),
-            Err(StreamFault::Upstream(error)) => self.fail(host, error_in_answer(host, &error, None), out),
-            Err(fault) => self.fail(host, malformed_stream(&fault), out),
+        match self.translate(host, chunk, out) {
+            Ok(()) => Some(self),
+            Err(verdict) => {
+                self.fail(host, verdict, out);
+                None
+            }
         }
-        None
     }
 
     /// Gemini has nothing more to say in this call.
@@ -101,19 +238,24 @@ impl<H: Host> Source<H> {
         let token = self.stream.continuation();
         let next = token.zip(self.continuation.as_mut()).and_then(|(token, goes_on)| goes_on.request(&token));
         let Some(next) = next else {
-            self.finish(host, out);
+            if let Err(verdict) = self.finish(host, out) {
+                // Unless the stream itself has told the client.
+                self.fail(host, verdict, out);
+            }
             return None;
         };
-        self.record.one_more(&self.stream.call_usage(), host.clock().now());
-        match open(host, next).await {
+        if let Some(record) = &mut self.record {
+            record.one_more(&self.stream.call_usage(), host.clock().now());
+        }
+        match open(host, self.waits.timeouts, next).await {
             Ok(body) => {
                 self.stream.resume();
-                self.silent_for = Duration::ZERO;
-                Some(Self { body, ..self })
+                self.body = body;
+                Some(self)
             }
             Err(verdict) => {
                 // The client has a part of the answer. It is told that it was cut, and how to go on.
-                let verdict = self.record.failed(verdict, &Usage::default(), host);
+                let verdict = self.count_failed(verdict, &Usage::default(), host);
                 self.signatures.remember(self.stream.take_signatures());
                 if !matches!(self.stream.finish(out), StreamEnd::Complete(_)) {
                     self.stream.fail(&verdict.answer, out);
@@ -123,23 +265,56 @@ impl<H: Host> Source<H> {
         }
     }
 
-    fn finish(mut self, host: &H, out: &mut Vec<u8>) {
+    /// Writes what comes at the end of a whole answer, and counts it. Any other answer is judged and not counted yet.
+    pub(super) fn finish(&mut self, host: &H, out: &mut Vec<u8>) -> Result<(), Verdict> {
         self.signatures.remember(self.stream.take_signatures());
+        let end = self.stream.finish(out);
         let usage = self.stream.call_usage();
-        match self.stream.finish(out) {
-            StreamEnd::Complete(_) => self.record.succeeded(&self.stream.call_usage(), host),
-            // The stream itself has told the client.
-            StreamEnd::Truncated => drop(self.record.failed(truncated(), &usage, host)),
-            StreamEnd::Upstream(error) => self.fail(host, error_in_answer(host, &error, None), out),
-            StreamEnd::SoftFailure(reason) => {
-                self.fail(host, soft_failure(AnswerError { reason, usage }), out);
+        match end {
+            StreamEnd::Complete(_) => {
+                self.succeeded(host);
+                Ok(())
             }
+            StreamEnd::Truncated => Err(truncated()),
+            StreamEnd::Upstream(error) => Err(error_in_answer(host, &error, self.sent.as_ref())),
+            StreamEnd::SoftFailure(reason) => Err(soft_failure(AnswerError { reason, usage })),
         }
+    }
+
+    /// Counts the attempt, which reached its end.
+    pub(super) fn succeeded(&mut self, host: &H) {
+        if let Some(record) = self.record.take() {
+            record.succeeded(&self.stream.call_usage(), host);
+        }
+    }
+
+    /// Counts the attempt, which did not reach its end, and gives the verdict back.
+    pub(super) fn failed(mut self, host: &H, verdict: Verdict) -> Verdict {
+        let usage = self.stream.call_usage();
+        self.count_failed(verdict, &usage, host)
     }
 
     /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
     fn fail(mut self, host: &H, verdict: Verdict, out: &mut Vec<u8>) {
         self.stream.fail(&verdict.answer, out);
-        drop(self.record.failed(verdict, &self.stream.call_usage(), host));
+        self.failed(host, verdict);
+    }
+
+    fn count_failed(&mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
+        match self.record.take() {
+            Some(record) => record.failed(verdict, usage, host),
+            None => verdict,
+        }
     }
 }
+
+impl<H: Host> Drop for Source<H> {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            record.left(&self.stream.call_usage());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

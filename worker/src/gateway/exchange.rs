@@ -10,18 +10,15 @@ use bytes::Bytes;
 use http::StatusCode;
 use memchr::memmem;
 
+use super::timeouts::UpstreamTimeouts;
 use crate::gemini::ErrorBody;
 use crate::host::{
-    Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+    Awaited, Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::pool::{Refusal, Sent, Verdict, classify, network_fault};
 
-/// How long Gemini may take until its headers: a long answer that is not streamed comes all at once.
-const HEADERS_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long Gemini may be silent in the middle of an answer.
-pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long an answer may take that is read as a whole: from the call to its last byte, or from its headers on.
-const WHOLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long an error's body may take: what it says is wanted, and its status says enough without.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is held in memory whole.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
@@ -30,9 +27,13 @@ const LONGEST_REFUSAL: usize = 256 * 1024;
 type Body<H> = <<H as Host>::Upstream as Upstream>::Body;
 
 /// Sends a request and waits for a success's headers.
-pub(super) async fn open<H: Host>(host: &H, request: UpstreamRequest) -> Result<Body<H>, Verdict> {
+pub(super) async fn open<H: Host>(
+    host: &H,
+    timeouts: UpstreamTimeouts,
+    request: UpstreamRequest,
+) -> Result<Body<H>, Verdict> {
     let sent = sent(&request);
-    success(host, send(host, request).await?, &sent).await
+    success(host, send(host, timeouts, request).await?, &sent).await
 }
 
 /// What an error that responds to a request may repeat.
@@ -43,16 +44,22 @@ pub(super) fn sent(request: &UpstreamRequest) -> Sent {
 /// Sends a request and waits for the headers of its answer, whatever it is.
 pub(super) async fn send<H: Host>(
     host: &H,
+    timeouts: UpstreamTimeouts,
     request: UpstreamRequest,
 ) -> Result<UpstreamResponse<Body<H>>, Verdict> {
-    let response = host.clock().within(HEADERS_TIMEOUT, pin!(host.upstream().send(request))).await;
-    let response = response.unwrap_or(Err(UpstreamError::Timeout(HEADERS_TIMEOUT)));
+    let limit = timeouts.headers;
+    let response = host.clock().within(limit, pin!(host.upstream().send(request))).await;
+    let response = response.unwrap_or(Err(UpstreamError::Timeout { limit, awaited: Awaited::Headers }));
     response.map_err(|error| network_fault(&error))
 }
 
 /// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
 /// and each limit is a timer, which is dear on Workers.
-pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result<Bytes, Verdict> {
+pub(super) async fn fetch<H: Host>(
+    host: &H,
+    timeouts: UpstreamTimeouts,
+    request: UpstreamRequest,
+) -> Result<Bytes, Verdict> {
     let sent = sent(&request);
     let answer = pin!(async {
         let response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
@@ -63,9 +70,10 @@ pub(super) async fn fetch<H: Host>(host: &H, request: UpstreamRequest) -> Result
             None => Ok(body),
         }
     });
-    match host.clock().within(WHOLE_TIMEOUT, answer).await {
+    let limit = timeouts.total;
+    match host.clock().within(limit, answer).await {
         Some(answer) => answer,
-        None => Err(network_fault(&UpstreamError::Timeout(WHOLE_TIMEOUT))),
+        None => Err(network_fault(&UpstreamError::Timeout { limit, awaited: Awaited::Response })),
     }
 }
 
@@ -98,7 +106,7 @@ pub(super) async fn refusal<H: Host>(
     sent: &Sent,
 ) -> (Verdict, Option<Bytes>) {
     let UpstreamResponse { status, retry_after, mut body, .. } = response;
-    let whole = host.clock().within(WHOLE_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
+    let whole = host.clock().within(ERROR_BODY_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
     // One that broke off is judged by its status.
     let whole = whole.and_then(Result::ok);
     let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
@@ -108,12 +116,11 @@ pub(super) async fn refusal<H: Host>(
     (classify(&refusal, now, host.random().next_u64()), whole)
 }
 
-/// The next piece of an answer, or a timeout when none comes for `idle`.
+/// The next piece of an answer; `None` within when none comes for `wait`.
 pub(super) async fn next_chunk<H: Host>(
     host: &H,
     body: &mut impl UpstreamBody,
-    idle: Duration,
-) -> Result<Option<Bytes>, UpstreamError> {
-    let chunk = host.clock().within(idle, pin!(body.chunk())).await;
-    chunk.unwrap_or(Err(UpstreamError::Timeout(idle)))
+    wait: Duration,
+) -> Option<Result<Option<Bytes>, UpstreamError>> {
+    host.clock().within(wait, pin!(body.chunk())).await
 }

@@ -26,6 +26,7 @@ mod probe;
 mod rechecks;
 mod routes;
 mod snapshots;
+mod timeouts;
 
 use std::sync::Arc;
 
@@ -34,12 +35,12 @@ use http::{Method, StatusCode};
 pub use chat::{RepairMemory, SignatureMemory};
 pub use egress::EgressMemory;
 pub use events::EventStream;
-pub use exchange::IDLE_TIMEOUT;
 pub use families::FamilyMemory;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
 pub use snapshots::SnapshotCache;
+pub use timeouts::UpstreamTimeouts;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
 #[cfg(any(test, fuzzing))]
@@ -76,6 +77,41 @@ struct Context<'a, H> {
     calls: Calls,
     /// The line that the request gets in the log.
     log: RequestLog,
+}
+
+/// A [`Context`] that borrows nothing, for work that outlives the function that began it.
+struct OwnedContext<H> {
+    service: Arc<Service>,
+    host: H,
+    pool: Arc<Snapshot>,
+    client_key: Option<TokenHash>,
+    caller: Option<Caller>,
+    calls: Calls,
+    log: RequestLog,
+}
+
+impl<H: Clone> Context<'_, H> {
+    fn to_owned(&self) -> OwnedContext<H> {
+        let Self { service, host, pool, client_key, caller, calls, log } = self;
+        OwnedContext {
+            service: Arc::clone(service),
+            host: (*host).clone(),
+            pool: Arc::clone(pool),
+            client_key: client_key.clone(),
+            caller: caller.clone(),
+            calls: calls.clone(),
+            log: log.clone(),
+        }
+    }
+}
+
+impl<H> OwnedContext<H> {
+    fn borrowed(&self) -> Context<'_, H> {
+        let Self { service, host, pool, client_key, caller, calls, log } = self;
+        let pool = Arc::clone(pool);
+        let (client_key, caller) = (client_key.clone(), caller.clone());
+        Context { service, host, pool, client_key, caller, calls: calls.clone(), log: log.clone() }
+    }
 }
 
 /// Answers a request of the data plane.
@@ -215,7 +251,7 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {
         (Err(error), _) => Err(error),
-        (Ok(()), Spending::Chat) => Box::pin(chat::answer(context, &body)).await,
+        (Ok(()), Spending::Chat) => chat::answer_kept_alive(context, body, share).await,
         (Ok(()), Spending::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
         (Ok(()), Spending::PassThrough(pass)) => Box::pin(pass.post(body)).await,
     };

@@ -12,6 +12,7 @@ use super::Context;
 use super::attempts::{Attempt, Attempts};
 use super::calls::Calls;
 use super::exchange::fetch;
+use super::timeouts::UpstreamTimeouts;
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
 use crate::log::RequestLog;
@@ -29,6 +30,12 @@ const USABLE_AGE: Duration = Duration::from_hours(24);
 const REFRESH_LEASE: Duration = Duration::from_secs(30);
 /// Pages of 1,000 models that are read at most.
 const MOST_PAGES: usize = 10;
+/// How long a page may take: it is at hand, and no model has to think about it.
+const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
+    headers: Duration::from_mins(1),
+    total: Duration::from_mins(1),
+    idle: Duration::from_mins(1),
+};
 /// Lists kept at once; a list takes some 30 KB.
 const MOST_LISTS: usize = 100;
 
@@ -264,7 +271,7 @@ async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::
         let Attempt { outbound, mut record, .. } = attempts.next().await?;
         record.not_counted();
         let request = outbound.get(path.clone());
-        match fetch(context.host, request).await {
+        match fetch(context.host, LISTING_TIMEOUTS, request).await {
             Ok(body) => {
                 record.succeeded(&Usage::default(), context.host);
                 return Ok(body);

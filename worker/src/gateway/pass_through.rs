@@ -160,7 +160,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
             }
             let request = self.request(&outbound, path, body.clone());
             let sent = sent(&request);
-            let (verdict, refused) = match send(host, request).await {
+            let (verdict, refused) = match send(host, self.context.service.timeouts, request).await {
                 Ok(response) if response.status.is_success() => {
                     record.received(host.clock().now());
                     record.succeeded(&Usage::default(), host);

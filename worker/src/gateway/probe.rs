@@ -4,7 +4,6 @@
 //! from any attempt. The request has to be one that spends: Gemini lists its models to keys that it refuses
 //! everything else. What must never happen here: a key blamed for a model that nobody has.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,10 +13,11 @@ use pool_shared::{EXAMPLE_MODEL, GeminiKey, KeyId};
 
 use super::attempts::{AttemptRecord, Outbound};
 use super::exchange::fetch;
+use super::timeouts::UpstreamTimeouts;
 use crate::gemini::{GenerateResponse, Method, ModelId};
-use crate::host::{Clock, Host, UpstreamError};
+use crate::host::{Clock, Host};
 use crate::openai::{ApiError, json};
-use crate::pool::{Cause, Cost, Snapshot, Verdict, network_fault};
+use crate::pool::{Cause, Cost, Snapshot, Verdict};
 use crate::service::{Service, lock};
 use crate::translate::Usage;
 
@@ -31,8 +31,12 @@ const USUAL_MODELS: [&str; 5] = [
 ];
 /// Models that are tried until one is known: each one too many is a further call.
 const MOST_MODELS: usize = 4;
-/// How long a probe waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a probe waits for its answer, whatever a client's request may take.
+const TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
+    headers: Duration::from_secs(20),
+    total: Duration::from_secs(20),
+    idle: Duration::from_secs(20),
+};
 const PROMPT: &str =
     r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":1}}"#;
 /// What it uses up of its key's quotas.
@@ -150,10 +154,7 @@ async fn ask<H: Host>(host: &H, outbound: Outbound, model: &ModelId) -> Result<U
     } else {
         outbound.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
     };
-    let Some(body) = host.clock().within(PATIENCE, pin!(fetch(host, request))).await else {
-        return Err(network_fault(&UpstreamError::Timeout(PATIENCE)));
-    };
-    let body = body?;
+    let body = fetch(host, TIMEOUTS, request).await?;
     // An answer is an answer, whatever stands in it; only its cost is of interest.
     let answer: Option<GenerateResponse> = json::read(&body).ok();
     let usage = answer.as_ref().and_then(|answer| answer.usage_metadata.as_ref());

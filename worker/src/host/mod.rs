@@ -40,6 +40,8 @@ mod bounds {
     impl<T: Sync + ?Sized> MaybeSync for T {}
     /// A stream of any type.
     pub type BoxedStream<T> = futures_util::stream::BoxStream<'static, T>;
+    /// A future of any type.
+    pub type BoxedFuture<T> = futures_util::future::BoxFuture<'static, T>;
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -52,9 +54,11 @@ mod bounds {
     impl<T: ?Sized> MaybeSync for T {}
     /// A stream of any type.
     pub type BoxedStream<T> = futures_util::stream::LocalBoxStream<'static, T>;
+    /// A future of any type.
+    pub type BoxedFuture<T> = futures_util::future::LocalBoxFuture<'static, T>;
 }
 
-pub use bounds::{BoxedStream, MaybeSend, MaybeSync};
+pub use bounds::{BoxedFuture, BoxedStream, MaybeSend, MaybeSync};
 
 /// Everything that a host supplies.
 pub trait Host: MaybeSend + MaybeSync + 'static {
@@ -313,8 +317,34 @@ pub enum UpstreamError {
     #[error("the connection to Gemini broke: {0}")]
     Read(String),
     /// The time allowed for it ran out.
-    #[error("Gemini did not answer within {} s", .0.as_secs())]
-    Timeout(Duration),
+    #[error("Gemini sent {awaited} within {} s", limit.as_secs())]
+    Timeout {
+        /// The time that was allowed.
+        limit: Duration,
+        /// What did not come.
+        awaited: Awaited,
+    },
+}
+
+/// What a call to Gemini waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The headers of the response.
+    Headers,
+    /// All of the response.
+    Response,
+    /// More of a response that has begun.
+    More,
+}
+
+impl std::fmt::Display for Awaited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Headers => "no response headers",
+            Self::Response => "no complete response",
+            Self::More => "nothing more of its response",
+        })
+    }
 }
 
 impl UpstreamError {

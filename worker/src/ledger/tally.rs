@@ -108,11 +108,16 @@ impl Tally {
     /// The counts as the API shows them.
     #[must_use]
     pub fn counters(&self, outcome: AttemptOutcome) -> Counters {
-        let successes = if outcome == AttemptOutcome::Ok { self.attempts } else { 0 };
+        let (successes, failures) = match outcome {
+            AttemptOutcome::Ok => (self.attempts, 0),
+            // Nothing and nobody failed.
+            AttemptOutcome::ClientLeft => (0, 0),
+            _ => (0, self.attempts),
+        };
         Counters {
             attempts: self.attempts,
             successes,
-            failures: self.attempts - successes,
+            failures,
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             cached_tokens: self.cached_tokens,

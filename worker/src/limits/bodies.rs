@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub const READ_TO_THE_END: usize = 4;
 
 /// The bodies that are being read or worked on.
 #[derive(Debug, Default)]
-pub struct Bodies(Mutex<Shares>);
+pub struct Bodies(Arc<Mutex<Shares>>);
 
 #[derive(Debug, Default)]
 struct Shares {
@@ -55,8 +55,8 @@ struct Held {
 
 /// A body's share of the budget, released when dropped.
 #[derive(Debug)]
-pub struct Share<'a> {
-    bodies: &'a Bodies,
+pub struct Share {
+    bodies: Arc<Mutex<Shares>>,
     serial: u64,
     most: usize,
     lost_after: Option<SignedDuration>,
@@ -66,13 +66,13 @@ impl Bodies {
     /// Returns an empty share of a budget of `most` bytes for large bodies. The small ones have a quarter of that
     /// as a reserve. Where the runtime may end a request without dropping its future, a share counts as lost
     /// `lost_after` its last growth.
-    pub fn share(&self, most: usize, lost_after: Option<SignedDuration>) -> Share<'_> {
+    pub fn share(&self, most: usize, lost_after: Option<SignedDuration>) -> Share {
         let serial = {
             let mut shares = lock(&self.0);
             shares.last += 1;
             shares.last
         };
-        Share { bodies: self, serial, most, lost_after }
+        Share { bodies: Arc::clone(&self.0), serial, most, lost_after }
     }
 
     /// Returns how many bytes of bodies are held now.
@@ -121,7 +121,7 @@ const fn large(length: usize) -> usize {
     if length > SMALL_BODY { length } else { 0 }
 }
 
-impl Share<'_> {
+impl Share {
     /// Makes the share `length` bytes long. Returns `false`, and changes nothing, if the budget does not allow that.
     pub fn grow(&mut self, length: usize, now: Timestamp) -> bool {
         // Until all of it is here, the body has its own time besides.
@@ -130,7 +130,7 @@ impl Share<'_> {
             now.checked_add(after.checked_add(reading)?).ok()
         });
         let held = Held { length, until };
-        let mut shares = lock(&self.bodies.0);
+        let mut shares = lock(&self.bodies);
         shares.resize(self.serial, held, self.most) || {
             shares.remove_lost(now);
             shares.resize(self.serial, held, self.most)
@@ -138,9 +138,9 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
-        lock(&self.bodies.0).remove(self.serial);
+        lock(&self.bodies).remove(self.serial);
     }
 }
 
@@ -166,7 +166,7 @@ pub async fn read<H: Host, B: IncomingBody>(
     host: &H,
     mut body: B,
     limit: usize,
-    share: &mut Share<'_>,
+    share: &mut Share,
 ) -> Result<Bytes, IncomingBodyError> {
     let mut pace = Pace::begin(host.clock());
     let announced = body.announced();
@@ -189,7 +189,7 @@ pub async fn read<H: Host, B: IncomingBody>(
     Err(refused.unwrap_or(IncomingBodyError::Broken))
 }
 
-fn refusal(length: usize, limit: usize, share: &mut Share<'_>, now: Timestamp) -> Option<IncomingBodyError> {
+fn refusal(length: usize, limit: usize, share: &mut Share, now: Timestamp) -> Option<IncomingBodyError> {
     if length > limit {
         return Some(IncomingBodyError::TooLarge);
     }

@@ -151,7 +151,7 @@ impl AttemptPlan {
             };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
             let pick = runtime.pick(roster, &request, now, random);
-            if matches!(pick, Pick::AllTried | Pick::AllCooling { .. } | Pick::NoneLeft)
+            if matches!(pick, Pick::AllTried | Pick::AllCooling { .. } | Pick::NoneLeft { .. })
                 && let Some(again) = self.again.take()
             {
                 self.tried.retain(|tried| *tried != again);

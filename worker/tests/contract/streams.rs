@@ -138,7 +138,9 @@ async fn leave(world: &World, pool: &Pool) {
         Some(world.pool_stats(pool).await.total).filter(|total| total.attempts > 0)
     })
     .await;
-    assert_eq!((counted.attempts, counted.successes, counted.failures), (1, 0, 1));
+    assert_eq!((counted.attempts, counted.successes, counted.failures), (1, 0, 0));
+    // What Gemini had counted in the pieces that came is counted here too.
+    assert!(counted.prompt_tokens > 0 && counted.completion_tokens > 0, "{counted:?}");
 }
 
 pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {

@@ -61,6 +61,7 @@ impl Host {
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
             trusted_proxies: TrustedProxies::default(),
             log: log_into(&data.join("pool-server.log")),
+            upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
         }
     }
 

@@ -11,10 +11,13 @@ mod signatures;
 mod stream;
 mod whole;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use pool_shared::PromptBlock;
+use memchr::memmem;
+use pool_shared::{KeepAlive, PromptBlock};
 
 pub use repairs::RepairMemory;
 pub use signatures::SignatureMemory;
@@ -25,10 +28,12 @@ pub(super) use whole::soft_failure;
 
 use run::Run;
 
+use super::events::{EventStream, KEEP_ALIVE, PendingReply};
 use super::media::{self, Media};
 use super::{Context, models};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
+use crate::limits::Share;
 use crate::openai::{ApiError, ChatRequest, well_formed};
 use crate::reply::Reply;
 use crate::translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
@@ -67,12 +72,48 @@ struct Call {
     context: Arc<ResponseContext>,
 }
 
-pub(super) async fn answer<H: Host + Clone>(
+/// Answers a chat. A stream to which there is nothing to send for [`KEEP_ALIVE`] begins all the same, with comments, so
+/// that no proxy closes the connection while the model thinks: what it is made of then comes behind them.
+pub(super) async fn answer_kept_alive<H: Host + Clone>(
+    context: &Context<'_, H>,
+    body: Bytes,
+    share: Share,
+) -> Result<Reply<H>, ApiError> {
+    // A timer is dear on Workers: most requests that are not to be streamed show that they are not.
+    let may_stream = keeps_alive(context) && memmem::find(&body, br#""stream""#).is_some();
+    let streams = Arc::new(AtomicBool::new(false));
+    let (owned, told) = (context.to_owned(), Arc::clone(&streams));
+    // On the heap: each caller up to the host would copy some kilobytes into its own future.
+    let mut reply: PendingReply<H> = Box::pin(async move {
+        let _share = share;
+        answer(&owned.borrowed(), &body, &told).await
+    });
+    if may_stream {
+        let clock = context.host.clock();
+        if let Some(reply) = clock.within(KEEP_ALIVE, Pin::new(&mut reply)).await {
+            return reply;
+        }
+        if streams.load(Ordering::Relaxed) {
+            let (host, log) = (context.host.clone(), context.log.clone());
+            return Ok(Reply::events(EventStream::waiting(host, reply, log)));
+        }
+    }
+    reply.await
+}
+
+fn keeps_alive<H>(context: &Context<'_, H>) -> bool {
+    context.pool.settings.translation.keep_alive == KeepAlive::Comments
+}
+
+/// `streams` is told whether the client wants a stream, once it is known that the request makes sense.
+async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
     body: &[u8],
+    streams: &AtomicBool,
 ) -> Result<Reply<H>, ApiError> {
     let body = well_formed(body);
     let request = ChatRequest::parse(&body)?;
+    streams.store(request.stream(), Ordering::Relaxed);
     let (models, suffix) = models::to_ask(context, request.model())?;
     let media = media::fetch(context, &request).await?;
     let now = context.host.clock().now();
@@ -135,6 +176,10 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     fn with_notes(&self, reply: Reply<H>, call: &Call) -> Reply<H> {
         let reply = models::with_model(reply, self.request.model(), Some(&call.model));
         with_dropped(reply, &call.dropped)
+    }
+
+    fn keeps_alive(&self) -> bool {
+        keeps_alive(self.context)
     }
 
     /// What the caller gets instead of an answer to a prompt that Gemini blocked, in a pool that wishes so.

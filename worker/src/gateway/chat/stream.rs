@@ -2,27 +2,18 @@
 
 use bytes::Bytes;
 
+use super::super::Context;
 use super::super::attempts::{Attempt, Outbound};
 use super::super::calls::Calls;
-use super::super::events::{EventStream, Source};
-use super::super::exchange::{IDLE_TIMEOUT, error_in_answer, next_chunk, open, sent};
+use super::super::events::{EventStream, Source, Waits};
+use super::super::exchange::{open, sent};
 use super::super::families;
-use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures, soft_failure};
-use crate::host::{Clock, Host, Upstream, UpstreamRequest};
+use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
+use crate::host::{Host, UpstreamRequest};
 use crate::openai::ApiError;
-use crate::pool::{Cause, Verdict, network_fault};
+use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
-use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage, resumed_body};
-
-/// How a streamed attempt began.
-enum Opened<H: Host> {
-    /// There is something to send, and more to come.
-    Streaming { body: <H::Upstream as Upstream>::Body, stream: Box<ChatStream>, first: Bytes },
-    /// It ended at once, with everything in hand.
-    Complete { events: Bytes, stream: Box<ChatStream> },
-    /// The prompt was blocked, which the pool wishes to be an error.
-    Blocked { reply: Box<Reply<H>>, usage: Usage },
-}
+use crate::translate::{ChatStream, StreamFault, Usage, resumed_body};
 
 /// What it takes to go on with an answer that the limit of one call has cut.
 pub(in crate::gateway) struct Continuation {
@@ -53,76 +44,59 @@ impl Continuation {
 }
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
-    /// Makes one attempt, up to the first event for the client.
-    pub(super) async fn stream(&self, call: &Call, mut attempt: Attempt) -> Result<Reply<H>, Verdict> {
+    /// Makes one attempt, up to the first event for the client. Until then a refusal is still an ordinary HTTP error,
+    /// and another key can be tried.
+    pub(super) async fn stream(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
+        let Context { service, calls, .. } = self.context;
         let host = self.context.host;
-        let continuation = Continuation::of(call, &attempt.outbound, &self.context.calls);
-        let opened =
-            self.first_event(call, attempt.outbound.post(call.path.clone(), call.body.clone())).await;
-        attempt.record.received(host.clock().now());
+        let Attempt { outbound, record, .. } = attempt;
+        let waits = Waits { timeouts: service.timeouts, keep_alive: self.keeps_alive() };
+        let continuation = Continuation::of(call, &outbound, calls);
+        let request = outbound.post(call.path.clone(), call.body.clone());
+        let sent = sent(&request);
+        let body = match open(host, waits.timeouts, request).await {
+            Ok(body) => body,
+            Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
+        };
+        let stream = Box::new(ChatStream::new(call.context.clone(), self.envelope.clone()));
         let signatures = OwnSignatures::of(self.context);
-        match opened {
-            Ok(Opened::Streaming { body, stream, first }) => {
-                let source = Source::new(body, stream, attempt.record, continuation, signatures);
-                Ok(Reply::events(EventStream::new(host.clone(), first, source)))
+        let mut source = Source::new(body, stream, record, continuation, signatures, waits).with_sent(sent);
+        let mut first = Vec::new();
+        loop {
+            let read = match source.early_chunk(host).await {
+                Ok(None) => return self.ended_at_once(call, source, first),
+                Ok(Some(chunk)) => source.translate(host, &chunk, &mut first),
+                Err(verdict) => Err(verdict),
+            };
+            match read {
+                Ok(()) if source.stream().delivered() => {
+                    families::observe(self.context, &call.model, source.stream().model_version());
+                    source.received(host);
+                    return Ok(Reply::events(EventStream::new(host.clone(), first.into(), source)));
+                }
+                Ok(()) => {}
+                Err(verdict) => return Err(source.failed(host, verdict)),
             }
-            Ok(Opened::Complete { events, mut stream }) => {
-                signatures.remember(stream.take_signatures());
-                attempt.record.succeeded(&stream.usage(), host);
-                Ok(Reply::events(EventStream::complete(host.clone(), events)))
-            }
-            Ok(Opened::Blocked { reply, usage }) => {
-                attempt.record.succeeded(&usage, host);
-                Ok(*reply)
-            }
-            Err((verdict, usage)) => Err(attempt.record.failed(verdict, &usage, host)),
         }
     }
 
-    /// Reads until there is something to send. Until then a refusal is still an ordinary HTTP error,
-    /// and another key can be tried.
-    async fn first_event(
+    /// The answer ended before there was anything to send, with everything in hand.
+    fn ended_at_once(
         &self,
         call: &Call,
-        request: UpstreamRequest,
-    ) -> Result<Opened<H>, (Verdict, Usage)> {
+        mut source: Source<H>,
+        mut events: Vec<u8>,
+    ) -> Result<Reply<H>, Verdict> {
         let host = self.context.host;
-        let no_usage = |verdict| (verdict, Usage::default());
-        let sent = sent(&request);
-        let mut body = open(host, request).await.map_err(no_usage)?;
-        let mut stream = Box::new(ChatStream::new(call.context.clone(), self.envelope.clone()));
-        let mut first = Vec::new();
-        loop {
-            let chunk = next_chunk(host, &mut body, IDLE_TIMEOUT)
-                .await
-                .map_err(|error| (network_fault(&error), stream.usage()))?;
-            let Some(chunk) = chunk else {
-                families::observe(self.context, &call.model, stream.model_version());
-                if let Some(reply) = self.blocked_prompt(stream.prompt_block()) {
-                    return Ok(Opened::Blocked { reply: Box::new(reply), usage: stream.usage() });
-                }
-                let end = stream.finish(&mut first);
-                let usage = stream.usage();
-                return match end {
-                    StreamEnd::Complete(_) => Ok(Opened::Complete { events: first.into(), stream }),
-                    StreamEnd::Upstream(error) => Err((error_in_answer(host, &error, Some(&sent)), usage)),
-                    StreamEnd::Truncated => Err((truncated(), usage)),
-                    StreamEnd::SoftFailure(reason) => {
-                        Err((soft_failure(AnswerError { reason, usage }), usage))
-                    }
-                };
-            };
-            match stream.push(&chunk, &mut first) {
-                Ok(()) if stream.delivered() => {
-                    families::observe(self.context, &call.model, stream.model_version());
-                    return Ok(Opened::Streaming { body, stream, first: first.into() });
-                }
-                Ok(()) => {}
-                Err(StreamFault::Upstream(error)) => {
-                    return Err((error_in_answer(host, &error, Some(&sent)), stream.usage()));
-                }
-                Err(fault) => return Err((malformed_stream(&fault), stream.usage())),
-            }
+        families::observe(self.context, &call.model, source.stream().model_version());
+        source.received(host);
+        if let Some(reply) = self.blocked_prompt(source.stream().prompt_block()) {
+            source.succeeded(host);
+            return Ok(reply);
+        }
+        match source.finish(host, &mut events) {
+            Ok(()) => Ok(Reply::events(EventStream::complete(host.clone(), events.into()))),
+            Err(verdict) => Err(source.failed(host, verdict)),
         }
     }
 }

@@ -41,7 +41,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         let mut last = None;
         let mut next = call.body.clone();
         loop {
-            let fetched = fetch(host, outbound.clone().post(call.path.clone(), next)).await;
+            let request = outbound.clone().post(call.path.clone(), next);
+            let fetched = fetch(host, self.context.service.timeouts, request).await;
             let now = host.clock().now();
             let (answer, body) = match fetched {
                 Ok(body) => {

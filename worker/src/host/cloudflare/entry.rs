@@ -22,6 +22,7 @@ use super::glue::{self, RequestHead};
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
 use super::{CloudflareHost, SystemRandom, pump};
 use crate::admin::AdminError;
+use crate::gateway::UpstreamTimeouts;
 use crate::host::{CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::limits;
 use crate::log::{Log, LogLevel};
@@ -52,10 +53,10 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
         let secret = |name| env.secret(name).ok().map(|secret| secret.to_string());
         let settings = Settings::new(secret("MASTER_KEY").as_deref(), secret("ADMIN_PASSWORD").as_deref())?;
         let settings = settings.with_previous_master_key(secret("MASTER_KEY_PREV").as_deref())?;
-        let shards = env.var("LEDGER_SHARDS").ok().map(|shards| shards.to_string());
-        let settings = settings.with_ledger_shards(shards.as_deref())?;
-        let level = env.var("LOG_LEVEL").ok().map(|level| level.to_string()).unwrap_or_default();
-        let level = LogLevel::parse(&level)?;
+        let variable = |name| env.var(name).ok().map(|value| value.to_string());
+        let settings = settings.with_ledger_shards(variable("LEDGER_SHARDS").as_deref())?;
+        let settings = settings.with_upstream_timeouts(UpstreamTimeouts::read(variable)?);
+        let level = LogLevel::parse(&variable("LOG_LEVEL").unwrap_or_default())?;
         let settings = settings.with_log(Log::new(level, |line| worker::console_log!("{line}")));
         let service = Arc::new(Service::new(settings, &SystemRandom));
         Ok(Arc::clone(cell.get_or_init(|| service)))

@@ -26,12 +26,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::NativeHost;
 use super::activity::{Activity, Running, WRITE_TIMEOUT, Watched, WatchedBody};
 use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
-use crate::gateway::IDLE_TIMEOUT;
-use crate::host::{IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use super::{HttpBody, NativeHost};
+use crate::host::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::reply::{Reply, ReplyBody};
 
 /// How long nothing is accepted when the system has no room for a connection more.
@@ -100,8 +99,9 @@ async fn connection(
         let shared = Arc::clone(&shared);
         let running = slot.activity.request(request.version() == Version::HTTP_2);
         async move {
+            let idle = shared.upstream_idle_timeout();
             let reply = shared.answer(request.map(NativeBody), client).await;
-            Ok::<_, Infallible>(respond(reply, running))
+            Ok::<_, Infallible>(respond(reply, running, idle))
         }
     });
     let builder = builder();
@@ -191,22 +191,27 @@ impl Timer {
     }
 }
 
-fn respond(reply: Reply<NativeHost>, running: Running) -> Response<WatchedBody<AnswerBody>> {
+/// `idle` is how long Gemini may be silent.
+fn respond(reply: Reply<NativeHost>, running: Running, idle: Duration) -> Response<WatchedBody<AnswerBody>> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
         ReplyBody::Events(events) => in_pieces(stream::unfold(events, async |mut events| {
             let bytes = events.next().await?;
             Some((Ok(bytes), events))
         })),
-        ReplyBody::Untouched(body) => in_pieces(stream::unfold(Some(body), async |body| {
-            let mut body = body?;
-            match timeout(IDLE_TIMEOUT, body.chunk()).await {
-                Ok(Ok(chunk)) => Some((Ok(chunk?), Some(body))),
-                // An error closes the connection, so that nobody takes a cut answer for a whole one.
-                Ok(Err(error)) => Some((Err(error), None)),
-                Err(_) => Some((Err(UpstreamError::Timeout(IDLE_TIMEOUT)), None)),
-            }
-        })),
+        ReplyBody::Untouched(body) => {
+            in_pieces(stream::unfold(Some(body), move |body: Option<HttpBody>| async move {
+                let mut body = body?;
+                match timeout(idle, body.chunk()).await {
+                    Ok(Ok(chunk)) => Some((Ok(chunk?), Some(body))),
+                    // An error closes the connection, so that nobody takes a cut answer for a whole one.
+                    Ok(Err(error)) => Some((Err(error), None)),
+                    Err(_) => {
+                        Some((Err(UpstreamError::Timeout { limit: idle, awaited: Awaited::More }), None))
+                    }
+                }
+            }))
+        }
     };
     let mut response = Response::new(WatchedBody::new(body, running));
     *response.status_mut() = reply.status;

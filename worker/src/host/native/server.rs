@@ -26,6 +26,7 @@ use super::{
     TrustedProxies, owed,
 };
 use crate::admin::is_admin_path;
+use crate::gateway::UpstreamTimeouts;
 use crate::host::IncomingRequest;
 use crate::ledger::LedgerError;
 use crate::log::Log;
@@ -63,6 +64,8 @@ pub struct ServerConfig {
     pub trusted_proxies: TrustedProxies,
     /// Where a line about each request goes.
     pub log: Log,
+    /// How long Gemini may take.
+    pub upstream_timeouts: UpstreamTimeouts,
 }
 
 /// Why a server did not start.
@@ -197,7 +200,8 @@ impl Server {
                 })
                 .map_err(named)?
                 .with_owed(owed::open(&config.data_dir).map_err(unusable)?)
-                .with_log(config.log);
+                .with_log(config.log)
+                .with_upstream_timeouts(config.upstream_timeouts);
         open_private(&file).map_err(unusable)?;
         let database = Sqlite::open(&file).map_err(|error| StartError::Database { path: file, error })?;
         let ledger = SqliteLedger::open(database.clone())?;
@@ -337,6 +341,11 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
 }
 
 impl Shared {
+    /// How long Gemini may be silent in the middle of a response.
+    pub(super) fn upstream_idle_timeout(&self) -> Duration {
+        self.service.timeouts.idle
+    }
+
     /// Answers a request that came over a connection from `client`.
     pub(super) async fn answer(
         self: Arc<Self>,

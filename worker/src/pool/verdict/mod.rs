@@ -166,7 +166,7 @@ impl Verdict {
 #[must_use]
 pub fn network_fault(fault: &UpstreamError) -> Verdict {
     let (cause, status, code) = match fault {
-        UpstreamError::Timeout(_) => (Cause::Deadline, StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        UpstreamError::Timeout { .. } => (Cause::Deadline, StatusCode::GATEWAY_TIMEOUT, "timeout"),
         UpstreamError::Connect(_) | UpstreamError::Read(_) => {
             (Cause::Network, StatusCode::BAD_GATEWAY, "upstream_unreachable")
         }

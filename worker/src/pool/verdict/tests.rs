@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::host::Awaited;
 
 /// 2026-03-07, 18:00 in California, the evening before the clocks go forward.
 const NOW: &str = "2026-03-08T02:00:00Z";
@@ -498,7 +499,10 @@ fn network_faults_blame_nobody() {
     for (fault, cause) in [
         (UpstreamError::Connect("refused".to_owned()), Cause::Network),
         (UpstreamError::Read("reset".to_owned()), Cause::Network),
-        (UpstreamError::Timeout(Duration::from_secs(9)), Cause::Deadline),
+        (
+            UpstreamError::Timeout { limit: Duration::from_secs(9), awaited: Awaited::Headers },
+            Cause::Deadline,
+        ),
     ] {
         let verdict = network_fault(&fault);
         assert_eq!((verdict.cause, verdict.until), (cause, None));
