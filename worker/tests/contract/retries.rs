@@ -77,7 +77,7 @@ pub async fn an_empty_response_is_retried_on_another_key(world: &World) {
         answer.openai_error(502, Some("empty_response"));
     }
     let stats = world.pool_stats(&pool).await;
-    assert_eq!((stats.total.requests, stats.activity.outcomes[&AttemptOutcome::SoftFailure]), (8, 6));
+    assert_eq!((stats.total.attempts, stats.activity.outcomes[&AttemptOutcome::SoftFailure]), (8, 6));
 }
 
 pub async fn a_caller_s_mistake_goes_back_at_once(world: &World) {

@@ -63,7 +63,7 @@ impl World {
         let (_, body) = self.host.send(&self.service, Method::GET, "/admin/v1/stats", &self.admin, "").await;
         let stats: pool_shared::Stats = serde_json::from_str(&body).unwrap();
         let total = stats.total;
-        assert_eq!(total.requests, stats.activity.outcomes.values().sum::<u64>());
+        assert_eq!(total.attempts, stats.activity.outcomes.values().sum::<u64>());
         stats.activity.outcomes.into_iter().collect()
     }
 }
@@ -195,7 +195,7 @@ async fn what_a_left_stream_cost_is_counted_and_is_no_failure() {
         let (_, body) =
             world.host.send(&world.service, Method::GET, "/admin/v1/stats", &world.admin, "").await;
         let total = serde_json::from_str::<pool_shared::Stats>(&body).unwrap().total;
-        assert_eq!((total.requests, total.successes, total.failures), (1, 0, 0));
+        assert_eq!((total.attempts, total.successes, total.failures), (1, 0, 0));
         assert_eq!((total.prompt_tokens, total.completion_tokens), (3, if events == 0 { 6 } else { 2 }));
     }
 }
