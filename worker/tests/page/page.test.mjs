@@ -92,14 +92,17 @@ test("a pool is made of pasted keys, used, and counted without a reload", async 
     const total = Number(await tile(page, "Requests").evaluate((node) => node.firstChild.data));
     for (const text of ["one", "two", "three"]) assert.equal((await chat(secret, text)).status, 200);
     await says(cell("Requests today"), "3");
-    await says(cell("Success"), "100%");
+    await says(cell("Failed"), "0%");
+    await says(cell("Attempts"), "3");
     await says(tile(page, "Requests"), String(total + 3));
 
     await row.getByRole("link").click();
     await page.getByRole("img", { name: "Requests by the minute" }).waitFor();
     await says(rowOf(page, "gemini-3.5-flash").first(), "3");
     await page.getByLabel("Period").selectOption("all");
-    await says(tile(page, "Success"), "100%");
+    await says(tile(page, "Failed"), "0%");
+    await says(tile(page, "Attempts"), "3");
+    await says(rowOf(page, "complete response"), "3");
   });
 });
 

@@ -10,20 +10,20 @@ const [WIDTH, HEIGHT] = [600, 120];
 
 /**
  * @param {{since: string, until: string, step: "minute" | "hour" | "day"}} window
- * @param {{at: string, requests: number, failures: number}[]} series without the steps in which nothing was counted
+ * @param {{at: string, requests: {total: number, failed: number}}[]} series without the steps in which nothing was counted
  */
 export function chart({ since, until, step }, series) {
   const [start, length] = [Date.parse(since), STEP_MS[step]];
   const steps = Math.max(1, Math.round((Date.parse(until) - start) / length));
-  const most = Math.max(1, ...series.map((point) => point.requests));
+  const most = Math.max(1, ...series.map((point) => point.requests.total));
   const wide = WIDTH / steps;
   const name = step === "minute" ? clock : dateTime;
   const bars = series.map((point) => {
     const x = Math.round((Date.parse(point.at) - start) / length) * wide;
-    const [tall, failed] = [point.requests, point.failures].map((count) => (count / most) * HEIGHT);
+    const [tall, failed] = [point.requests.total, point.requests.failed].map((count) => (count / most) * HEIGHT);
     const bar = (kind, y, height) =>
       h("rect", { class: kind, x: x.toFixed(2), y: y.toFixed(2), width: (wide * 0.8).toFixed(2), height: height.toFixed(2) });
-    const text = `${name(point.at)}: ${number(point.requests)}, ${t("failures")} ${number(point.failures)}`;
+    const text = `${name(point.at)}: ${number(point.requests.total)}, ${t("failures")} ${number(point.requests.failed)}`;
     return h("g", {}, h("title", {}, text), bar("requests", HEIGHT - tall, tall), bar("failures", HEIGHT - failed, failed));
   });
   const label = t(`chart.${step}`, { most: number(series.length === 0 ? 0 : most) });

@@ -5,20 +5,25 @@ import { number, percent } from "./format.js";
 import { t } from "./text.js";
 import { badge, tile } from "./widgets.js";
 
+/** What a pool has that nothing was counted for. */
+export const NO_REQUESTS = { total: 0, succeeded: 0, failed: 0, outcomes: {}, rates: { rpm: 0, rpm_now: 0, rpd: 0 } };
+
 /**
- * The numbers of a pool, or of all.
- * @param {any} total counters
- * @param {any} rates
+ * The numbers of a pool, or of all: requests of clients first, then the attempts that were made for them.
+ * @param {any} stats requests, total and activity
  * @param {string} [span] of what time the counters are
  */
-export const tiles = (total, rates, span = t("inAll")) =>
+export const tiles = ({ requests, total, activity: { rates } }, span = t("inAll")) =>
   h("dl", { class: "tiles" },
-    tile(t("requestsToday"), number(rates.rpd)),
-    tile(t("requestsPerMinute"), number(rates.rpm), t("now", { count: number(rates.rpm_now) })),
+    tile(t("requestsToday"), number(requests.rates.rpd)),
+    tile(t("requestsPerMinute"), number(requests.rates.rpm), t("now", { count: number(requests.rates.rpm_now) })),
+    tile(t("requests"), number(requests.total), span),
+    tile(t("failed"), percent(requests.failed, requests.total), span),
+    tile(t("attemptsPerMinute"), number(rates.rpm), t("now", { count: number(rates.rpm_now) })),
+    tile(t("attempts"), number(total.attempts), span),
+    tile(t("refused"), percent(total.failures, total.attempts), span),
     tile(t("tokensPerMinute"), number(rates.tpm), t("now", { count: number(rates.tpm_now) })),
     tile(t("tokensToday"), number(rates.tpd)),
-    tile(t("requests"), number(total.requests), span),
-    tile(t("success"), percent(total.successes, total.requests), span),
     tile(t("promptTokens"), number(total.prompt_tokens), span),
     tile(t("answerTokens"), number(total.completion_tokens), span));
 

@@ -1,14 +1,13 @@
 // All pools at a glance. In: stats, pools and health. Out: what goes through now, today and in all, pool by pool.
 
 import { get } from "./api.js";
-import { keyCounts, poolBadge, tiles } from "./counts.js";
+import { NO_REQUESTS, keyCounts, poolBadge, tiles } from "./counts.js";
 import { h } from "./dom.js";
 import { number, percent } from "./format.js";
 import { t } from "./text.js";
 import { row, table } from "./widgets.js";
 
-const NOTHING = { requests: 0, successes: 0, prompt_tokens: 0, completion_tokens: 0 };
-const QUIET = { rpm: 0, rpm_now: 0, tpm: 0, tpm_now: 0, rpd: 0, tpd: 0 };
+const NOTHING = { requests: NO_REQUESTS, attempts: 0, failures: 0, prompt_tokens: 0, completion_tokens: 0 };
 
 /** What is wrong with the service. @param {any} health */
 function trouble(health) {
@@ -34,22 +33,24 @@ export function dashboard() {
 
   function poolRow(pool) {
     const counted = stats?.pools.find((counted) => counted.pool === pool.id);
-    const [total, rates] = [counted ?? NOTHING, counted?.activity.rates ?? QUIET];
+    const { requests, attempts, failures, prompt_tokens: prompt, completion_tokens: completion } = counted ?? NOTHING;
     const name = h("a", { href: `#/pools/${encodeURIComponent(pool.id)}` }, pool.name);
     return row(pool.id, [
       [t("pool"), name, "name"],
       [t("state"), poolBadge(pool)],
       [t("keys"), keyCounts(pool.states, pool.keys)],
-      [t("requestsToday"), number(rates.rpd), "number"],
-      [t("requestsPerMinute"), number(rates.rpm), "number"],
-      [t("success"), percent(total.successes, total.requests), "number"],
-      [t("requests"), number(total.requests), "number"],
-      [t("tokens"), number(total.prompt_tokens + total.completion_tokens), "number"],
+      [t("requestsToday"), number(requests.rates.rpd), "number"],
+      [t("requestsPerMinute"), number(requests.rates.rpm), "number"],
+      [t("requests"), number(requests.total), "number"],
+      [t("failed"), percent(requests.failed, requests.total), "number"],
+      [t("attempts"), number(attempts), "number"],
+      [t("refused"), percent(failures, attempts), "number"],
+      [t("tokens"), number(prompt + completion), "number"],
     ]);
   }
 
   function poolTable() {
-    const heads = ["pool", "state", "keys", "requestsToday", "requestsPerMinute", "success", "requests", "tokens"];
+    const heads = ["pool", "state", "keys", "requestsToday", "requestsPerMinute", "requests", "failed", "attempts", "refused", "tokens"];
     const rows = pools.map(poolRow);
     if (rows.length === 0) {
       return h("p", { class: "empty" }, t("noPools"), " ", h("a", { href: "#/new" }, t("newPool")));
@@ -60,7 +61,7 @@ export function dashboard() {
   /** Their requests are in the totals, and in no row. */
   function deleted() {
     const gone = stats.pools.filter((counted) => counted.name === undefined);
-    const requests = gone.reduce((sum, counted) => sum + counted.requests, 0);
+    const requests = gone.reduce((sum, counted) => sum + counted.requests.total, 0);
     return requests > 0 && h("p", { class: "faint" }, t("deletedPools", { requests: number(requests) }));
   }
 
@@ -69,8 +70,9 @@ export function dashboard() {
     return [
       h("div", { class: "title" }, h("h1", {}, t("pools")), h("a", { class: "button primary", href: "#/new" }, t("newPool"))),
       health && trouble(health),
-      stats && tiles(stats.total, stats.activity.rates),
+      stats && tiles(stats),
       stats && stats.lost > 0 && h("p", { class: "note" }, t("lost", { count: number(stats.lost) })),
+      stats && stats.lost_requests > 0 && h("p", { class: "note" }, t("lostRequests", { count: number(stats.lost_requests) })),
       poolTable(),
       stats && deleted(),
     ];

@@ -207,7 +207,7 @@ export function keys(id, app) {
   }
 
   function keyRow(key) {
-    const counted = counts.get(key.id) ?? { requests: 0, successes: 0 };
+    const counted = counts.get(key.id) ?? { attempts: 0, successes: 0 };
     const chosen = selected.has(key.id);
     const choose = (event) => {
       if (event.target.checked) selected.add(key.id);
@@ -220,8 +220,8 @@ export function keys(id, app) {
       [t("key"), [h("code", {}, key.masked), name && [" ", h("span", { class: "names" }, name)]], "name"],
       [t("state"), stateCell(key)],
       [t("weight"), number(key.weight), "number"],
-      [t("requests"), number(counted.requests), "number"],
-      [t("success"), percent(counted.successes, counted.requests), "number"],
+      [t("attempts"), number(counted.attempts), "number"],
+      [t("success"), percent(counted.successes, counted.attempts), "number"],
       [t("lastUsed"), counted.last_used ? dateTime(counted.last_used) : "–"],
       ["", h("button", { type: "button", "aria-label": `${t("edit")} ${key.masked}`, onclick: () => edit(key) }, t("edit"))],
     ], { class: chosen ? "selected" : null });
@@ -237,7 +237,7 @@ export function keys(id, app) {
       type: "checkbox", id: "all", onchange: chooseAll,
       checked: selected.size === all, indeterminate: selected.size > 0 && selected.size < all,
     });
-    const heads = ["key", "state", "weight", "requests", "success", "lastUsed"].map((head) => t(head));
+    const heads = ["key", "state", "weight", "attempts", "success", "lastUsed"].map((head) => t(head));
     return [
       h("label", { class: "tick" }, box, t("selectAll", { count: number(all) })),
       table(t("keys"), [h("span", { class: "hidden" }, t("select")), ...heads, h("span", { class: "hidden" }, t("edit"))], list.keys.map(keyRow)),

@@ -52,23 +52,45 @@ export function overview(id, app) {
   }
 
   function models() {
-    const heads = ["model", "requests", "success", "tokens", "half", "nearlyAll"].map((head) => t(head));
+    const heads = ["model", "requests", "failed", "attempts", "refused", "tokens", "half", "nearlyAll"].map((head) => t(head));
     const rows = stats.models.map((model) => row(model.model, [
       [t("model"), model.model, "name"],
-      [t("requests"), number(model.requests), "number"],
-      [t("success"), percent(model.successes, model.requests), "number"],
+      [t("requests"), number(model.requests.total), "number"],
+      [t("failed"), percent(model.requests.failed, model.requests.total), "number"],
+      [t("attempts"), number(model.attempts), "number"],
+      [t("refused"), percent(model.failures, model.attempts), "number"],
       [t("tokens"), number(model.prompt_tokens + model.completion_tokens), "number"],
-      [t("half"), duration(model.activity.latency.total?.p50_ms), "number"],
-      [t("nearlyAll"), duration(model.activity.latency.total?.p95_ms), "number"],
+      [t("half"), duration(model.requests.latency?.p50_ms), "number"],
+      [t("nearlyAll"), duration(model.requests.latency?.p95_ms), "number"],
     ]));
     return [h("h2", {}, t("models")), rows.length > 0 ? table(t("models"), heads, rows) : h("p", { class: "empty" }, t("nothingYet"))];
   }
 
+  function clientKeys() {
+    if (stats.client_keys.length === 0) return null;
+    const heads = ["clientKey", "requests", "failed", "requestsToday"].map((head) => t(head));
+    const rows = stats.client_keys.map(({ client_key: id, name, requests }) => row(id, [
+      [t("clientKey"), name || h("code", {}, id), "name"],
+      [t("requests"), number(requests.total), "number"],
+      [t("failed"), percent(requests.failed, requests.total), "number"],
+      [t("requestsToday"), number(requests.rates.rpd), "number"],
+    ]));
+    return [h("h2", {}, t("section.client-keys")), table(t("section.client-keys"), heads, rows)];
+  }
+
+  function requestOutcomes() {
+    const counted = Object.entries(stats.requests.outcomes).sort(([, left], [, right]) => right - left);
+    if (counted.length === 0) return null;
+    const rows = counted.map(([outcome, count]) =>
+      row(outcome, [[t("outcome"), t(`request.${outcome}`)], [t("requests"), number(count), "number"]]));
+    return [h("h2", {}, t("requestOutcomes")), table(t("requestOutcomes"), [t("outcome"), t("requests")], rows)];
+  }
+
   function outcomes() {
     if (stats.outcomes.length === 0) return null;
-    const rows = stats.outcomes.map(({ outcome, requests }) =>
-      row(outcome, [[t("outcome"), t(`outcome.${outcome}`)], [t("requests"), number(requests), "number"]]));
-    return [h("h2", {}, t("outcomes")), table(t("outcomes"), [t("outcome"), t("requests")], rows)];
+    const rows = stats.outcomes.map(({ outcome, attempts }) =>
+      row(outcome, [[t("outcome"), t(`outcome.${outcome}`)], [t("attempts"), number(attempts), "number"]]));
+    return [h("h2", {}, t("outcomes")), table(t("outcomes"), [t("outcome"), t("attempts")], rows)];
   }
 
   function failures() {
@@ -90,9 +112,9 @@ export function overview(id, app) {
       settings(pool),
       h("h2", {}, t("traffic")),
       chooser(),
-      tiles(stats.total, stats.activity.rates, t(`span.${span}`)),
+      tiles(stats, t(`span.${span}`)),
       stats.window && chart(stats.window, stats.series ?? []),
-      models(), outcomes(), failures(),
+      models(), clientKeys(), requestOutcomes(), outcomes(), failures(),
     ];
   }
 
