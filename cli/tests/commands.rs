@@ -266,6 +266,9 @@ fn stats_are_cut_by_key_model_outcome_and_time() {
         let line: serde_json::Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
         assert_eq!((run.code, &line["attempts"]), (0, &json!(1)), "{run}");
     }
+    let run = poolctl.run(&["stats", "prod", "--by", "client-key", "-o", "jsonl"]);
+    let line: serde_json::Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((run.code, &line["requests"]["total"]), (0, &json!(1)), "{run}");
     let run = poolctl.run(&["stats", "prod", "--since", "24h", "--step", "hour", "-o", "json"]).json();
     assert_eq!((&run["total"]["attempts"], &run["window"]["step"]), (&json!(1), &json!("hour")));
     golden!("stats_since_wrong", poolctl.run(&["stats", "prod", "--since", "yesterday"]));

@@ -231,19 +231,28 @@ fn delete_needs_a_yes_and_goes_by_the_id_that_was_found() {
 
 #[test]
 fn stats_and_health() {
-    let counters = |requests: u64| json!({"attempts": requests, "successes": requests - 1, "failures": 1, "prompt_tokens": 10, "completion_tokens": 20});
+    let counters = |requests: u64| {
+        json!({"attempts": requests, "successes": requests - 1, "failures": 1, "prompt_tokens": 10, "completion_tokens": 20,
+        "requests": {"total": requests - 3, "succeeded": requests - 5, "failed": 2, "outcomes": {"ok": requests - 5, "server_error": 2}}})
+    };
     let with = |mut value: Value, more: Value| {
         value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         value
     };
     let server = Server::start(move |request| {
         let body = match request.path.as_str() {
-            "/admin/v1/stats" => json!({"total": counters(1_234), "lost": 2, "pools": [
+            "/admin/v1/stats" => {
+                json!({"total": counters(1_234), "requests": counters(1_234)["requests"], "lost": 2, "lost_requests": 1, "pools": [
                 with(json!({"pool": "pool-1", "name": "prod"}), counters(1_000)),
-                with(json!({"pool": "pool-2"}), counters(234))]}),
-            "/admin/v1/pools/prod/stats" => json!({"pool": "pool-1", "name": "prod", "total": counters(9),
+                with(json!({"pool": "pool-2"}), counters(234))]})
+            }
+            "/admin/v1/pools/prod/stats" => {
+                json!({"pool": "pool-1", "name": "prod", "total": counters(9), "requests": counters(9)["requests"],
+                "activity": {"outcomes": {"ok": 8, "quota": 1}, "latency": {}, "rates": {"rpm": 0, "rpm_now": 0, "tpm": 0, "tpm_now": 0, "rpd": 0, "tpd": 0}},
+                "client_keys": [{"client_key": "ck-1", "name": "ci", "requests": counters(9)["requests"]}],
                 "keys": [with(json!({"key": "key-1", "masked": "AIza…wxyz", "name": "laptop"}), counters(9))],
-                "models": [with(json!({"model": "gemini-2.5-flash"}), counters(9))]}),
+                "models": [with(json!({"model": "gemini-2.5-flash"}), counters(9))]})
+            }
             _ => json!({"status": "failing", "version": "0.1.0", "host": "native", "lost_attempts": 0,
                 "store": {"status": "ok", "kind": "sqlite"},
                 "ledger": {"status": "failing", "kind": "sqlite", "message": "disk full"}}),
@@ -259,8 +268,8 @@ fn stats_and_health() {
 
 #[test]
 fn latencies_are_shown_where_they_are_known_and_statistics_can_be_reset() {
-    let counters =
-        json!({"attempts": 2, "successes": 2, "failures": 0, "prompt_tokens": 1, "completion_tokens": 1});
+    let counters = json!({"attempts": 2, "successes": 2, "failures": 0, "prompt_tokens": 1, "completion_tokens": 1, "requests": {
+            "total": 2, "succeeded": 2, "failed": 0, "latency": {"count": 2, "p50_ms": 430.0, "p95_ms": 1_900.0, "p99_ms": 12_500.0}}});
     let activity = json!({"outcomes": {"ok": 2}, "rates": {"rpm": 0, "rpm_now": 2, "tpm": 0, "tpm_now": 1, "rpd": 2, "tpd": 1},
         "latency": {"total": {"count": 2, "p50_ms": 412.3, "p95_ms": 1_840.0, "p99_ms": 12_000.0}}});
     let with = move |mut value: Value| {
@@ -276,7 +285,7 @@ fn latencies_are_shown_where_they_are_known_and_statistics_can_be_reset() {
             let (activity, keys) = (&total["activity"], json!([]));
             Answer::Json(
                 200,
-                json!({"pool": "pool-1", "name": "prod", "total": total, "activity": activity,
+                json!({"pool": "pool-1", "name": "prod", "total": total, "activity": activity, "requests": total["requests"],
                 "keys": keys, "models": [row]}),
             )
         }

@@ -35,6 +35,10 @@ fn without_a_terminal_the_rows_are_written() {
     let document = poolctl.run(&["top", "prod", "-o", "json"]).json();
     assert_eq!(document["stats"]["total"]["attempts"], 5);
     assert_eq!(document["pool"]["models"][0]["attempts"], 5);
+    assert_eq!(
+        (&document["stats"]["requests"]["total"], &document["pool"]["requests"]["succeeded"]),
+        (&json!(5), &json!(5))
+    );
     assert_eq!(document["keys"].as_array().unwrap().len(), 3);
     let events = poolctl.run(&["top", "--view", "events", "-o", "json"]).json();
     assert_eq!(events["events"], json!([]));
@@ -46,7 +50,7 @@ fn without_a_terminal_the_rows_are_written() {
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 6, "one header, two times three keys: {csv}");
     // A key that served nothing has nothing in this column.
-    let served: u64 = rows[..3].iter().map(|row| row[column("REQS")].parse::<u64>().unwrap_or(0)).sum();
+    let served: u64 = rows[..3].iter().map(|row| row[column("ATTS")].parse::<u64>().unwrap_or(0)).sum();
     assert_eq!(served, 5);
     assert!(row_time(&rows[0][column("TIME")]) < row_time(&rows[5][column("TIME")]));
 
@@ -74,7 +78,7 @@ fn a_token_that_may_read_one_pool_s_statistics_is_enough() {
         assert!(run.code == 0 && !run.stdout.contains("other"), "{args:?}: {run}");
     }
     let document = on_call.run(&["top", "prod", "-o", "json"]).json();
-    assert_eq!(document["stats"]["total"]["requests"], 5);
+    assert_eq!(document["stats"]["total"]["attempts"], 5);
     assert_eq!(on_call.run(&["top", "other", "--once"]).code, 5);
 }
 

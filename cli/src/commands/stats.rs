@@ -2,7 +2,9 @@
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use pool_shared::{Activity, Counters, Latency, PoolStats, Quantiles, Rates, Stats, StatsStep};
+use pool_shared::{
+    Activity, Counters, Latency, PoolStats, Quantiles, Rates, RequestRates, RequestStats, Stats, StatsStep,
+};
 use serde_json::json;
 
 use super::{Confirm, PoolRef, times::moment};
@@ -12,10 +14,12 @@ use crate::{
     output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 
-/// Show what was served, by pool; with a pool by key, model, outcome or time
+/// Show what was served, by pool; with a pool by key, model, client key, outcome or time
 ///
-/// REQUESTS are attempts: calls made to Gemini. A caller's request that was tried on two keys
-/// counts two. Without --since everything counts since the service began; minutes are kept for
+/// REQUESTS are what clients sent, each counted once, also when it was refused at once; FAILED are those
+/// that ended in a server error, an exhausted quota or a truncated response. ATTEMPTS are calls made to
+/// Gemini: a request that was tried on two keys counts two; REFUSED are those that brought no complete
+/// response. P50 to P99 are latencies of requests, of keys those of attempts. Without --since everything counts since the service began; minutes are kept for
 /// 26 hours, hours for 35 days, days (from midnight in California) for 400 days.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -23,6 +27,7 @@ Examples:
   poolctl stats
   poolctl stats prod
   poolctl stats prod --by model --since 24h
+  poolctl stats prod --by client-key
   poolctl stats prod --by time --since 7d --step day -o csv
   poolctl stats prod -o json | jq '.keys[] | select(.failures > 0)'
   poolctl stats reset prod")]
@@ -51,6 +56,7 @@ pub struct Args {
 enum By {
     Key,
     Model,
+    ClientKey,
     Outcome,
     Time,
 }
@@ -107,8 +113,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         None => {
             let stats = client.stats().await?;
             ctx.out.result(&stats, |view| all(&stats, view))?;
-            if stats.lost > 0 {
-                ctx.out.warn(&format!("{} attempts were never counted", stats.lost));
+            if stats.lost > 0 || stats.lost_requests > 0 {
+                let lost = format!("{} requests, {} attempts", stats.lost_requests, stats.lost);
+                ctx.out.warn(&format!("never counted, at most: {lost}"));
             }
         }
         Some(pool) => {
@@ -139,14 +146,20 @@ async fn reset(ctx: &mut Ctx, pool: Option<PoolRef>, confirm: Confirm) -> Result
 }
 
 fn all(stats: &Stats, view: &View) -> Table {
-    let timed = stats.activity.latency.total.is_some();
-    let mut table = counting("pools", [text("POOL"), left("ID").rank(5)], timed);
+    let timed = stats.requests.latency.is_some();
+    let mut table = serving("pools", [text("POOL"), left("ID").rank(5)], timed);
     for row in &stats.pools {
         let name = row.name.clone().unwrap_or_else(|| "(deleted)".to_owned());
-        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
-        table.row([name, row.pool.to_string()].map(Cell::from).into_iter().chain(cells));
+        let names = [name, row.pool.to_string()].map(Cell::from);
+        table.row(names.into_iter().chain(served(
+            view,
+            &row.requests,
+            &row.counters,
+            Some(&row.activity),
+            timed,
+        )));
     }
-    let cells = numbers(view, &stats.total, Some(&stats.activity), timed);
+    let cells = served(view, &stats.requests, &stats.total, Some(&stats.activity), timed);
     table.row(["total", ""].map(Cell::from).into_iter().chain(cells));
     table
 }
@@ -157,83 +170,164 @@ fn one(stats: &PoolStats, by: Option<By>, view: &View) -> Sheet {
         let (since, until) = (view.time(window.since), view.time(window.until));
         sheet = sheet.text(view.heading(&format!("from {since} to {until}")));
     }
+    sheet = sheet.text(summary(stats, view));
     match by {
-        None => sheet.table(keys(stats, view)).table(models(stats, view)),
+        None => sheet.table(keys(stats, view)).table(models(stats, view)).table(client_keys(stats, view)),
         Some(By::Key) => sheet.table(keys(stats, view)),
         Some(By::Model) => sheet.table(models(stats, view)),
+        Some(By::ClientKey) => sheet.table(client_keys(stats, view)),
         Some(By::Outcome) => sheet.table(outcomes(stats, view)),
         Some(By::Time) => sheet.table(series(stats, view)),
     }
 }
 
+/// How requests ended, and beneath them attempts.
+fn summary(stats: &PoolStats, view: &View) -> String {
+    let listed = |counts: Vec<(&str, u64)>| {
+        let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let each: Vec<_> =
+            counts.into_iter().map(|(name, count)| format!("{} {name}", view.count(count))).collect();
+        if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) }
+    };
+    let requests = stats.requests.outcomes.iter().map(|(outcome, count)| (outcome.name(), *count));
+    let attempts = stats.activity.outcomes.iter().map(|(outcome, count)| (outcome.name(), *count));
+    format!(
+        "requests: {}{}\nattempts: {}{}",
+        view.count(stats.requests.total),
+        listed(requests.collect()),
+        view.count(stats.total.attempts),
+        listed(attempts.collect())
+    )
+}
+
 fn keys(stats: &PoolStats, view: &View) -> Table {
     let timed = stats.keys.iter().any(|row| row.activity.latency.total.is_some());
     let names = [left("KEY"), left("ID").rank(5), text("NAME").rank(4), left("LAST USED").rank(6).wide()];
-    let mut table = counting("keys", names, timed);
+    let mut table = trying("keys", names, timed);
     for row in &stats.keys {
         let masked = row.masked.clone().unwrap_or_else(|| "(removed)".to_owned());
         let names = [masked, row.key.to_string(), row.name.clone(), view.time_if_any(row.last_used)];
-        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
+        let cells = tried(view, &row.counters, Some(&row.activity), timed);
         table.row(names.map(Cell::from).into_iter().chain(cells));
     }
-    let cells = numbers(view, &stats.total, None, timed);
+    let cells = tried(view, &stats.total, None, timed);
     table.row(["total", "", "", ""].map(Cell::from).into_iter().chain(cells));
     table
 }
 
 fn models(stats: &PoolStats, view: &View) -> Table {
-    let timed = stats.activity.latency.total.is_some();
-    let mut table = counting("models", [left("MODEL")], timed);
+    let timed = stats.requests.latency.is_some();
+    let mut table = serving("models", [left("MODEL")], timed);
     for row in &stats.models {
-        let cells = numbers(view, &row.counters, Some(&row.activity), timed);
+        let cells = served(view, &row.requests, &row.counters, Some(&row.activity), timed);
         table.row([Cell::from(row.model.clone())].into_iter().chain(cells));
     }
     table
 }
 
+fn client_keys(stats: &PoolStats, view: &View) -> Table {
+    let numbers = ["REQUESTS", "FAILED", "RPM", "RPD"].map(right);
+    let names = [text("CLIENT KEY"), left("ID").rank(5)];
+    let mut table = Table::list("client_keys", names.into_iter().chain(numbers));
+    for row in &stats.client_keys {
+        let name = row.name.clone().unwrap_or_else(|| "(revoked)".to_owned());
+        let [requests, failed] = requested(view, &row.requests);
+        let rates = [row.requests.rates.rpm_now, row.requests.rates.rpd].map(|rate| view.count(rate).into());
+        let names = [name, row.client_key.to_string()].map(Cell::from);
+        table.row(names.into_iter().chain([requests, failed]).chain(rates));
+    }
+    table
+}
+
 fn outcomes(stats: &PoolStats, view: &View) -> Table {
-    let mut table = counting("outcomes", [left("OUTCOME")], false);
+    let mut table = trying("outcomes", [left("OUTCOME")], false);
     for row in &stats.outcomes {
-        let cells = numbers(view, &row.counters, None, false);
+        let cells = tried(view, &row.counters, None, false);
         table.row([Cell::from(row.outcome.name())].into_iter().chain(cells));
     }
     table
 }
 
 fn series(stats: &PoolStats, view: &View) -> Table {
-    let timed = stats.activity.latency.total.is_some();
-    let mut table = counting("series", [left("FROM")], timed);
+    let timed = stats.requests.latency.is_some();
+    let mut table = serving("series", [left("FROM")], timed);
     for point in &stats.series {
-        let cells = numbers(view, &point.counters, None, false).chain(latencies(&point.latency, timed));
+        let activity = Activity { latency: point.latency, ..Activity::default() };
+        let cells = served(view, &point.requests, &point.counters, Some(&activity), timed);
         table.row([Cell::from(point.at.to_string())].into_iter().chain(cells));
     }
     table
 }
 
-/// Latencies have columns of their own where some are known.
-fn counting<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
+/// A table of what clients sent and of the attempts that were made for it. Latencies have columns of their own where some
+/// are known.
+fn serving<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
+    let numbers =
+        ["REQUESTS", "FAILED", "ATTEMPTS", "REFUSED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
+    Table::list(field, names.into_iter().chain(numbers).chain(more_columns(timed)))
+}
+
+/// A table of attempts.
+fn trying<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
     let numbers = ["ATTEMPTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
+    Table::list(field, names.into_iter().chain(numbers).chain(more_columns(timed)))
+}
+
+fn more_columns(timed: bool) -> impl Iterator<Item = Column> {
     let more = ["CACHED TOKENS", "THOUGHT TOKENS", "RPM", "RPD", "TPM", "TPD"].map(|name| right(name).wide());
     let latencies = ["P50", "P95", "P99"].map(right);
     let latencies = latencies.into_iter().chain(["FIRST P50", "FIRST P95"].map(|name| right(name).wide()));
-    let latencies = latencies.take(if timed { usize::MAX } else { 0 });
-    Table::list(field, names.into_iter().chain(numbers).chain(more).chain(latencies))
+    more.into_iter().chain(latencies.take(if timed { usize::MAX } else { 0 }))
 }
 
-fn numbers(
+fn served(
+    view: &View,
+    requests: &RequestStats,
+    counters: &Counters,
+    activity: Option<&Activity>,
+    timed: bool,
+) -> impl Iterator<Item = Cell> + use<> {
+    let RequestRates { rpm_now, rpd, .. } = requests.rates;
+    let rates = activity.map(|activity| Rates { rpm_now, rpd, ..activity.rates });
+    let latency = activity.map(|activity| activity.latency).unwrap_or_default();
+    let latency = Latency { total: requests.latency, ..latency };
+    let attempts = [view.count(counters.attempts).into(), bad(view, counters.failures)];
+    let cells = requested(view, requests).into_iter().chain(attempts);
+    cells.chain(tokens(view, counters, rates)).chain(latencies(&latency, timed))
+}
+
+fn requested(view: &View, requests: &RequestStats) -> [Cell; 2] {
+    [view.count(requests.total).into(), bad(view, requests.failed)]
+}
+
+fn tried(
     view: &View,
     counters: &Counters,
     activity: Option<&Activity>,
     timed: bool,
 ) -> impl Iterator<Item = Cell> + use<> {
-    let failures = view.count(counters.failures);
-    let rate = |of: fn(&Rates) -> u64| {
-        Cell::from(activity.map(|activity| view.count(of(&activity.rates))).unwrap_or_default())
-    };
     let cells = [
         view.count(counters.attempts).into(),
         view.count(counters.successes).into(),
-        if counters.failures > 0 { Cell::Bad(failures) } else { failures.into() },
+        bad(view, counters.failures),
+    ];
+    let rates = activity.map(|activity| activity.rates);
+    let latency = activity.map(|activity| activity.latency).unwrap_or_default();
+    cells.into_iter().chain(tokens(view, counters, rates)).chain(latencies(&latency, timed))
+}
+
+fn bad(view: &View, count: u64) -> Cell {
+    let text = view.count(count);
+    if count > 0 { Cell::Bad(text) } else { text.into() }
+}
+
+/// Tokens, and the rates that belong to the row.
+fn tokens(view: &View, counters: &Counters, rates: Option<Rates>) -> [Cell; 8] {
+    let rate = |of: fn(&Rates) -> u64| {
+        Cell::from(rates.as_ref().map(|rates| view.count(of(rates))).unwrap_or_default())
+    };
+    [
         view.count(counters.prompt_tokens).into(),
         view.count(counters.completion_tokens).into(),
         view.count(counters.cached_tokens).into(),
@@ -242,9 +336,7 @@ fn numbers(
         rate(|rates| rates.rpd),
         rate(|rates| rates.tpm_now),
         rate(|rates| rates.tpd),
-    ];
-    let latency = activity.map(|activity| activity.latency).unwrap_or_default();
-    cells.into_iter().chain(latencies(&latency, timed))
+    ]
 }
 
 fn latencies(latency: &Latency, timed: bool) -> impl Iterator<Item = Cell> + use<> {

@@ -1,8 +1,8 @@
 //! The tabs' columns: the one table that says what each shows, on the screen and in a file.
 
 use pool_shared::{
-    Activity, AttemptOutcome, ClientKey, Counters, Event, KeyState, KeyStats, Limits, ModelStats, Pool,
-    PoolStatsRow, Quantiles,
+    Activity, AttemptOutcome, ClientKey, ClientKeyStats, Counters, Event, KeyState, KeyStats, Limits,
+    ModelStats, Pool, PoolStatsRow, Quantiles, RequestRates, RequestStats,
 };
 
 use super::{
@@ -31,6 +31,10 @@ pub enum Field {
     Requests,
     Failures,
     ErrorRate,
+    Attempts,
+    AttemptRate,
+    Refused,
+    RefusedRate,
     PromptTokens,
     CompletionTokens,
     P50,
@@ -92,6 +96,8 @@ pub const POOLS: &[Column] = &[
     number(Field::Rpm, "RPM", 6, 1),
     number(Field::RpmNow, "NOW", 5, 9),
     number(Field::ErrorRate, "ERR", 5, 2),
+    number(Field::AttemptRate, "ATT/M", 6, 5),
+    number(Field::RefusedRate, "REF", 5, 5),
     number(Field::P50, "P50", 6, 4),
     number(Field::P95, "P95", 6, 3),
     number(Field::P99, "P99", 6, 7),
@@ -101,7 +107,9 @@ pub const POOLS: &[Column] = &[
     number(Field::Tpd, "TPD", 6, 8),
     number(Field::Requests, "REQS", 6, 10),
     number(Field::Failures, "FAILED", 6, 10),
-    text(Field::Trend, "TREND", 20, 8),
+    number(Field::Attempts, "ATTS", 6, 10),
+    number(Field::Refused, "REFUSED", 7, 10),
+    text(Field::Trend, "TREND", 20, 6),
 ];
 
 /// Of a pool's keys.
@@ -113,8 +121,8 @@ pub const KEYS: &[Column] = &[
     number(Field::Weight, "WEIGHT", 6, 3),
     number(Field::Share, "SHARE", 5, 3),
     number(Field::Due, "DUE", 5, 3),
-    number(Field::Requests, "REQS", 6, 2),
-    number(Field::Failures, "FAILED", 6, 2),
+    number(Field::Attempts, "ATTS", 6, 2),
+    number(Field::Refused, "REFUSED", 7, 2),
     number(Field::Rpm, "RPM", 7, 4),
     number(Field::Rpd, "RPD", 8, 5),
     number(Field::Tpm, "TPM", 9, 6),
@@ -135,6 +143,8 @@ pub const MODELS: &[Column] = &[
     number(Field::Requests, "REQS", 6, 1),
     number(Field::Failures, "FAILED", 6, 2),
     number(Field::ErrorRate, "ERR", 5, 3),
+    number(Field::Attempts, "ATTS", 6, 4),
+    number(Field::RefusedRate, "REF", 5, 4),
     number(Field::Rpm, "RPM", 6, 2),
     number(Field::Rpd, "RPD", 6, 5),
     number(Field::Tpm, "TPM", 6, 5),
@@ -164,6 +174,10 @@ pub const CLIENT_KEYS: &[Column] = &[
     grows(text(Field::Name, "NAME", 16, 0)),
     text(Field::Hint, "ENDS IN", 7, 1),
     text(Field::Id, "ID", 19, 2),
+    number(Field::Requests, "REQS", 6, 2),
+    number(Field::ErrorRate, "ERR", 5, 3),
+    number(Field::Rpm, "RPM", 6, 3),
+    number(Field::Rpd, "RPD", 6, 4),
     number(Field::Created, "AGE", 7, 1),
     number(Field::Expires, "EXPIRES", 7, 1),
 ];
@@ -179,8 +193,8 @@ pub enum Record<'a> {
     Model(&'a ModelStats, f64),
     /// An event with the names of its pool and key.
     Event { event: &'a Event, pool: &'a str, key: &'a str },
-    /// A client key.
-    ClientKey(&'a ClientKey),
+    /// A client key, and what was sent with it.
+    ClientKey(&'a ClientKey, Option<&'a ClientKeyStats>),
 }
 
 impl<'a> Record<'a> {
@@ -191,17 +205,35 @@ impl<'a> Record<'a> {
             Self::Key { row, .. } => row.key.id.as_str(),
             Self::Model(model, _) => &model.model,
             Self::Event { .. } => "",
-            Self::ClientKey(key) => key.id.as_str(),
+            Self::ClientKey(key, _) => key.id.as_str(),
         }
     }
 
-    /// Counts of the span that is looked at.
+    /// What clients sent in the span that is looked at; none for a key, which serves attempts.
+    fn requests(&self) -> Option<&'a RequestStats> {
+        match self {
+            Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.requests),
+            Self::Model(model, _) => Some(&model.requests),
+            Self::ClientKey(_, stats) => stats.map(|stats| &stats.requests),
+            Self::Key { .. } | Self::Event { .. } => None,
+        }
+    }
+
+    /// Rates of requests, from where they are the most recent.
+    fn request_rates(&self) -> Option<RequestRates> {
+        match self {
+            Self::Pool(_, stats, _) => stats.map(|stats| stats.requests.rates),
+            _ => self.requests().map(|requests| requests.rates),
+        }
+    }
+
+    /// Counts of attempts in the span that is looked at.
     fn counters(&self) -> Option<&'a Counters> {
         match self {
             Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.total),
             Self::Key { stats, .. } => stats.map(|stats| &stats.counters),
             Self::Model(model, _) => Some(&model.counters),
-            Self::Event { .. } | Self::ClientKey(_) => None,
+            Self::Event { .. } | Self::ClientKey(..) => None,
         }
     }
 
@@ -211,7 +243,7 @@ impl<'a> Record<'a> {
             Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.activity),
             Self::Key { stats, .. } => stats.map(|stats| &stats.activity),
             Self::Model(model, _) => Some(&model.activity),
-            Self::Event { .. } | Self::ClientKey(_) => None,
+            Self::Event { .. } | Self::ClientKey(..) => None,
         }
     }
 
@@ -232,11 +264,34 @@ impl<'a> Record<'a> {
 
     /// The value of a field. `None` too where the row has no such field.
     pub fn value(&self, field: Field) -> Value<'a> {
-        self.counted(field).or_else(|| self.own(field)).unwrap_or(Value::None)
+        let counted = self.counted_requests(field).or_else(|| self.counted_attempts(field));
+        counted.or_else(|| self.own(field)).unwrap_or(Value::None)
     }
 
-    /// What pools, keys and models have alike.
-    fn counted(&self, field: Field) -> Option<Value<'a>> {
+    /// What pools, models and client keys count of requests.
+    fn counted_requests(&self, field: Field) -> Option<Value<'a>> {
+        let rate = |of: fn(&RequestRates) -> u64| self.request_rates().map(|rates| Value::Count(of(&rates)));
+        let requests = self.requests()?;
+        let time = |of: fn(&Quantiles) -> f64| {
+            let latency = requests.latency.as_ref();
+            Some(latency.map_or(Value::None, |quantiles| Value::Milliseconds(of(quantiles))))
+        };
+        match field {
+            Field::Requests => Some(Value::Count(requests.total)),
+            Field::Failures => Some(Value::Bad(requests.failed)),
+            Field::ErrorRate => Some(Value::Ratio(ratio(requests.failed, requests.total))),
+            Field::Rpm => rate(|rates| rates.rpm),
+            Field::RpmNow => rate(|rates| rates.rpm_now),
+            Field::Rpd => rate(|rates| rates.rpd),
+            Field::P50 => time(|quantiles| quantiles.p50_ms),
+            Field::P95 => time(|quantiles| quantiles.p95_ms),
+            Field::P99 => time(|quantiles| quantiles.p99_ms),
+            _ => None,
+        }
+    }
+
+    /// What pools, keys and models count of attempts.
+    fn counted_attempts(&self, field: Field) -> Option<Value<'a>> {
         let count = |of: fn(&Counters) -> u64| self.counters().map(|counters| Value::Count(of(counters)));
         let limited = |of: fn(&pool_shared::Rates) -> u64, limit: fn(&Limits) -> Option<u64>| {
             self.rates().map(|rates| Value::Limited(of(rates), limit(&self.limits())))
@@ -247,9 +302,10 @@ impl<'a> Record<'a> {
         let total = self.activity().and_then(|activity| activity.latency.total);
         let first_byte = self.activity().and_then(|activity| activity.latency.first_byte);
         match field {
-            Field::Requests => count(|counters| counters.attempts),
-            Field::Failures => self.counters().map(|counters| Value::Bad(counters.failures)),
-            Field::ErrorRate => {
+            Field::Attempts => count(|counters| counters.attempts),
+            Field::AttemptRate => self.rates().map(|rates| Value::Count(rates.rpm)),
+            Field::Refused => self.counters().map(|counters| Value::Bad(counters.failures)),
+            Field::RefusedRate => {
                 self.counters().map(|counters| Value::Ratio(ratio(counters.failures, counters.attempts)))
             }
             Field::PromptTokens => count(|counters| counters.prompt_tokens),
@@ -293,7 +349,7 @@ impl<'a> Record<'a> {
                 Field::Message => Some(Value::text(&event.message)),
                 _ => None,
             },
-            Self::ClientKey(key) => match field {
+            Self::ClientKey(key, _) => match field {
                 Field::Name => Some(Value::text(&key.name)),
                 Field::Hint => Some(Value::text(&key.hint)),
                 Field::Id => Some(Value::text(key.id.as_str())),

@@ -49,8 +49,8 @@ impl Recent {
         for point in &self.stats.series {
             let at = (point.at.as_second() - window.since.as_second() + 1) / step;
             if let Some(slot) = usize::try_from(at).ok().and_then(|at| trend.get_mut(at)) {
-                slot.requests += point.counters.attempts;
-                slot.failures += point.counters.failures;
+                slot.requests += point.requests.total;
+                slot.failures += point.requests.failed;
                 slot.tokens += point.counters.prompt_tokens;
             }
         }
@@ -69,7 +69,7 @@ const fn step_seconds(step: StatsStep) -> i64 {
 /// One step of a [`Recent::trend`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Point {
-    /// Attempts.
+    /// Requests.
     pub requests: u64,
     /// Those that failed.
     pub failures: u64,

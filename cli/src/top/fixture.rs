@@ -107,8 +107,13 @@ pub fn request_stats(total: u64) -> RequestStats {
         ]),
         attempts: BTreeMap::from([(0, failed), (1, total - failed)]),
         latency: Some(Quantiles { count: total - failed, p50_ms: 905.0, p95_ms: 2_300.0, p99_ms: 4_100.0 }),
-        rates: RequestRates { rpm: total / 60, rpm_now: total / 120, rpd: total * 9 },
+        rates: request_rates(total),
     }
+}
+
+/// Of requests within an hour.
+fn request_rates(total: u64) -> RequestRates {
+    RequestRates { rpm: total / 60, rpm_now: total / 120, rpd: total * 9 }
 }
 
 pub fn activity(requests: u64) -> Activity {
@@ -136,12 +141,12 @@ pub fn overview(pools: &[&str]) -> Overview {
     let row = |(name, requests): (&&str, u64)| PoolStatsRow {
         pool: pool(name).id,
         name: Some((*name).to_owned()),
-        requests: request_stats(requests * 75),
+        requests: RequestStats { rates: request_rates(requests * 3 / 4), ..request_stats(requests * 75) },
         counters: counters(requests * 100),
         activity: activity(requests),
     };
     let stats = Stats {
-        requests: request_stats(75_000),
+        requests: RequestStats { rates: request_rates(1_125), ..request_stats(75_000) },
         total: counters(100_000),
         activity: activity(1_500),
         pools: pools.iter().zip([1_200, 300]).map(row).collect(),

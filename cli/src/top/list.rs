@@ -168,8 +168,8 @@ pub struct Records<'a> {
     tab: Tab,
     data: &'a Data,
     pool: Option<&'a PoolId>,
-    /// How many requests all rows have together.
-    requests: u64,
+    /// How many attempts all rows have together.
+    attempts: u64,
     /// The pools' counts.
     counted: HashMap<&'a PoolId, &'a PoolStatsRow>,
     /// The masked keys, for events.
@@ -180,10 +180,10 @@ impl<'a> Records<'a> {
     /// The rows of a tab; those of one pool where one is chosen.
     pub fn new(tab: Tab, data: &'a Data, pool: Option<&'a PoolId>) -> Self {
         let mut records =
-            Self { tab, data, pool, requests: 0, counted: HashMap::new(), masked: HashMap::new() };
+            Self { tab, data, pool, attempts: 0, counted: HashMap::new(), masked: HashMap::new() };
         match tab {
             Tab::Keys | Tab::Models => {
-                records.requests = records.recent().map_or(0, |recent| recent.stats.total.attempts);
+                records.attempts = records.recent().map_or(0, |recent| recent.stats.total.attempts);
             }
             Tab::Events => {
                 let rows = data.keys.iter().flat_map(|keys| &keys.rows);
@@ -243,13 +243,13 @@ impl<'a> Records<'a> {
                 let keys = self.keys()?;
                 let row = keys.rows.get(place)?;
                 let stats = row.stats.and_then(|place| self.recent()?.stats.keys.get(place));
-                let share = stats.map_or(0.0, |stats| ratio(stats.counters.attempts, self.requests));
+                let share = stats.map_or(0.0, |stats| ratio(stats.counters.attempts, self.attempts));
                 let weight = if row.key.enabled { u64::from(u32::from(row.key.weight)) } else { 0 };
                 Some(Record::Key { row, stats, share, due: ratio(weight, keys.weights) })
             }
             Tab::Models => {
                 let model = self.recent()?.stats.models.get(place)?;
-                Some(Record::Model(model, ratio(model.counters.attempts, self.requests)))
+                Some(Record::Model(model, ratio(model.counters.attempts, self.attempts)))
             }
             Tab::Events => {
                 let event = self.data.events.get(place)?.as_ref();
@@ -257,7 +257,11 @@ impl<'a> Records<'a> {
                 let key = self.masked.get(&event.key).copied().unwrap_or(event.key.as_str());
                 Some(Record::Event { event, pool, key })
             }
-            Tab::ClientKeys => self.client_keys().get(place).map(Record::ClientKey),
+            Tab::ClientKeys => {
+                let key = self.client_keys().get(place)?;
+                let counted = self.recent().map_or(&[][..], |recent| &recent.stats.client_keys);
+                Some(Record::ClientKey(key, counted.iter().find(|row| row.client_key == key.id)))
+            }
         }
     }
 

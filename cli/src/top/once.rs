@@ -82,7 +82,10 @@ async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Mo
         (Tab::Models, Some(pool)) => {
             take(client, &mut model, Fetch::Focus { pool, step, keys: false }).await?;
         }
-        (Tab::ClientKeys, Some(pool)) => take(client, &mut model, Fetch::ClientKeys(pool)).await?,
+        (Tab::ClientKeys, Some(pool)) => {
+            take(client, &mut model, Fetch::ClientKeys(pool.clone())).await?;
+            take(client, &mut model, Fetch::Focus { pool, step, keys: false }).await?;
+        }
     }
     Ok(model)
 }

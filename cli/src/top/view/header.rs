@@ -1,6 +1,8 @@
 //! The lines above the list: the service and how it is heard, the figures, the tabs.
 
-use pool_shared::{HealthStatus, KeyState, StatsStep};
+use std::{collections::BTreeMap, sync::Arc};
+
+use pool_shared::{AttemptOutcome, HealthStatus, KeyState, PoolStats, StatsStep};
 use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
@@ -9,6 +11,7 @@ use ratatui::{
 };
 
 use crate::top::{
+    data::Recent,
     format::{compact, counted, milliseconds, percent, ratio, seconds},
     list::Tab,
     model::{Link, Model},
@@ -103,9 +106,9 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
     let Some(overview) = &data.overview else { return Vec::new() };
     let pool = model.pool.as_ref();
     let stats = pool.and_then(|pool| overview.stats.pools.iter().find(|row| row.pool == *pool));
-    let rates = match pool {
-        Some(_) => stats.map(|row| row.activity.rates).unwrap_or_default(),
-        None => overview.stats.activity.rates,
+    let (requests, rates) = match pool {
+        Some(_) => stats.map(|row| (row.requests.rates, row.activity.rates)).unwrap_or_default(),
+        None => (overview.stats.requests.rates, overview.stats.activity.rates),
     };
     let plain = |name, number| (name, compact(number), Tone::Plain);
     let mut parts = Vec::new();
@@ -114,28 +117,39 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
             parts.extend(part.message.clone().map(|message| (name, message, Tone::Bad)));
         }
     }
-    parts.extend([plain("RPM", rates.rpm), plain("now", rates.rpm_now)]);
     let recents: Vec<_> = match pool {
         Some(pool) => data.recent.get(pool).into_iter().collect(),
         None => data.recent.values().collect(),
     };
-    let total =
-        |of: fn(&pool_shared::Counters) -> u64| recents.iter().map(|recent| of(&recent.stats.total)).sum();
-    let (failures, requests) = (total(|counters| counters.failures), total(|counters| counters.attempts));
-    if requests > 0 {
-        let tone = if failures > 0 { Tone::Bad } else { Tone::Plain };
-        parts.push(("errors", percent(ratio(failures, requests)), tone));
+    let sum = |of: fn(&PoolStats) -> u64| recents.iter().map(|recent| of(&recent.stats)).sum::<u64>();
+    parts.push(rate(
+        "requests",
+        requests.rpm,
+        sum(|stats| stats.requests.failed),
+        sum(|stats| stats.requests.total),
+        "failed",
+    ));
+    parts.push(rate(
+        "attempts",
+        rates.rpm,
+        sum(|stats| stats.total.failures),
+        sum(|stats| stats.total.attempts),
+        "refused",
+    ));
+    for (name, lost) in [("lost", overview.stats.lost), ("lost requests", overview.stats.lost_requests)] {
+        if lost > 0 {
+            parts.push((name, compact(lost), Tone::Bad));
+        }
     }
-    let latency = model.focused().filter(|_| pool.is_some()).map(|recent| recent.stats.activity.latency);
-    if let Some(total) = latency.and_then(|latency| latency.total) {
+    let focused = model.focused().filter(|_| pool.is_some());
+    if let Some(total) = focused.and_then(|recent| recent.stats.requests.latency) {
         let times = [total.p50_ms, total.p95_ms, total.p99_ms].map(milliseconds).join("/");
         parts.push(("p50/95/99", times, Tone::Plain));
     }
-    if let Some(first) = latency.and_then(|latency| latency.first_byte) {
+    if let Some(first) = focused.and_then(|recent| recent.stats.activity.latency.first_byte) {
         let times = [first.p50_ms, first.p95_ms].map(milliseconds).join("/");
         parts.push(("first byte", times, Tone::Plain));
     }
-    parts.extend([plain("TPM", rates.tpm), plain("RPD", rates.rpd), plain("TPD", rates.tpd)]);
     let counted_pools = data.pools().iter().filter(|known| pool.is_none_or(|pool| known.id == *pool));
     for state in KeyState::ALL {
         let count = counted_pools.clone().filter_map(|pool| pool.states.get(&state)).sum::<u64>();
@@ -143,10 +157,29 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
             parts.push((state.name(), compact(count), state::tone(state)));
         }
     }
-    if overview.stats.lost > 0 {
-        parts.push(("lost", compact(overview.stats.lost), Tone::Bad));
-    }
+    parts.extend(refusals(&recents));
+    parts.extend([plain("TPM", rates.tpm), plain("RPD", requests.rpd), plain("TPD", rates.tpd)]);
     parts
+}
+
+/// `requests 240/min, 0.4% failed`: how many a minute, and how many of the span's failed.
+fn rate(name: &'static str, rpm: u64, failed: u64, all: u64, word: &str) -> (&'static str, String, Tone) {
+    let tone = if failed > 0 { Tone::Bad } else { Tone::Plain };
+    let share = if all > 0 { format!(", {} {word}", percent(ratio(failed, all))) } else { String::new() };
+    (name, format!("{}/min{share}", compact(rpm)), tone)
+}
+
+/// What kept the span's attempts from their end, the most frequent first.
+fn refusals(recents: &[&Arc<Recent>]) -> Vec<(&'static str, String, Tone)> {
+    let mut counts: BTreeMap<AttemptOutcome, u64> = BTreeMap::new();
+    for (outcome, count) in recents.iter().flat_map(|recent| &recent.stats.activity.outcomes) {
+        if *outcome != AttemptOutcome::Ok {
+            *counts.entry(*outcome).or_default() += count;
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(outcome, count)| (outcome.name(), compact(count), Tone::Fair)).collect()
 }
 
 pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {

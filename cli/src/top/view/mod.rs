@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! http://127.0.0.1:8787 › prod                    every 1s · last hour · LIVE      status
-//! RPM 120 now 34 · RPD 12k · TPM 1.2M · p50 812ms p95 2.1s · first byte 210ms      figures
+//! requests 120/min, 0.4% failed  attempts 152/min, 21% refused  p50/95/99 812ms/2.1s/3s figures
 //!  1 Pools  2 Keys  3 Models  4 Events  5 Client keys        4,998 of 5,000 rows    tabs
 //! ┌ requests ───── 120 ┐┌ failed ─────── 3 ┐┌ tokens ────── 1.2M ┐
 //! │ ▁▂▃▅▇▅▃▂▁▁▂▃▅      ││       ▁  ▁       ││ ▁▂▃▅▇▅▃▂▁▁▂▃▅      │                    charts
@@ -121,7 +121,7 @@ fn tiny(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = header::link(model);
     let mut lines = vec![styled(model, word, tone)];
     if let Some(overview) = &model.data().overview {
-        let rates = overview.stats.activity.rates;
+        let rates = overview.stats.requests.rates;
         lines.push(Line::raw(counted(overview.pools.len(), "pool")));
         lines.push(Line::raw(format!("{} requests/min", rates.rpm)));
     }
