@@ -21,8 +21,12 @@ fn help() {
     assert_eq!(poolctl.run(&[]).code, 2);
 }
 
-/// The commands' own document, which holds every help text, and what people read first.
-const DOCUMENTS: [&str; 3] = ["docs/cli.json", "../README.md", "../worker/examples/demo.rs"];
+/// Every help text, and what people read first.
+const DOCUMENTS: [&str; 3] = [
+    "src/args/snapshots/poolctl__args__tests__help_pages.snap",
+    "../README.md",
+    "../worker/examples/demo.rs",
+];
 
 #[test]
 fn examples_name_no_model_that_ends_or_that_another_one_answers() {

@@ -16,7 +16,7 @@ use crate::host::{Clock, Credential, Egress, Host, JSON, UpstreamRequest};
 use crate::ledger::{Attempt as CountedAttempt, UNKNOWN_MODEL};
 use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
-use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, Lease, Step, Verdict};
+use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, KeyState, Lease, Runtime, Step, Verdict};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::translate::Usage;
@@ -25,8 +25,11 @@ use crate::translate::Usage;
 pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
     plan: AttemptPlan,
+    cost: Cost,
     /// How many attempts there were.
     made: u32,
+    /// The key for the next attempt, if it is usable.
+    wanted: Option<KeyId>,
 }
 
 impl<'a, H: Host> Attempts<'a, H> {
@@ -42,7 +45,13 @@ impl<'a, H: Host> Attempts<'a, H> {
             affinity.hash(&mut hasher);
             hasher.finish()
         });
-        Self { context, plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()), made: 0 }
+        Self {
+            context,
+            cost,
+            plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()),
+            made: 0,
+            wanted: None,
+        }
     }
 
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
@@ -54,7 +63,11 @@ impl<'a, H: Host> Attempts<'a, H> {
             let step = {
                 let mut runtimes = lock(&service.runtimes);
                 let runtime = runtimes.of(&pool.id, now);
-                self.plan.next(&pool.name, pool.roster(), runtime, now, host.random())
+                let wanted = self.wanted.take().and_then(|key| self.take(runtime, &key, now));
+                match wanted {
+                    Some(step) => step,
+                    None => self.plan.next(&pool.name, pool.roster(), runtime, now, host.random()),
+                }
             };
             let (index, lease, model) = match step {
                 Step::Try { index, lease, model } => (index, lease, model),
@@ -117,6 +130,23 @@ impl<'a, H: Host> Attempts<'a, H> {
         }
     }
 
+    /// Takes a certain key, if it is enabled and usable for the model.
+    fn take(&mut self, runtime: &mut Runtime, key: &KeyId, now: Timestamp) -> Option<Step> {
+        let index = self.context.pool.roster().find(key)?;
+        let model = self.plan.take(index, now)?;
+        let name = self.plan.models().get(model).cloned().unwrap_or_default();
+        let is_usable = match runtime.state(key, now) {
+            Some(KeyState::Healthy) => true,
+            Some(KeyState::Cooling(models)) => models.iter().all(|(cooling, ..)| *cooling != name),
+            Some(KeyState::Standing(_)) | None => false,
+        };
+        let lease = is_usable.then(|| runtime.check(key, &name, self.cost, now)).flatten();
+        if lease.is_none() {
+            self.plan.not_sent();
+        }
+        Some(Step::Try { index, lease: lease?, model })
+    }
+
     /// Takes note of a refusal.
     pub(super) fn refused(&mut self, verdict: &Verdict) {
         let Context { service, host, .. } = self.context;
@@ -127,6 +157,12 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// Takes note of a refusal after which the request was changed.
     pub(super) fn resend(&mut self, verdict: &Verdict) {
         self.plan.resend(verdict);
+    }
+
+    /// Takes note of a refusal after which the same request goes to a certain key, if that is usable.
+    pub(super) fn resend_on(&mut self, key: KeyId, verdict: &Verdict) {
+        self.plan.resend(verdict);
+        self.wanted = Some(key);
     }
 
     /// The model of the attempt at hand cannot do what the request asks for.
@@ -173,6 +209,11 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// The key.
+    pub(super) const fn key(&self) -> &KeyId {
+        &self.key
+    }
+
     /// Tells the caller which key answered, by its id, and at which attempt.
     pub(super) fn put_on<H: Host>(&self, reply: Reply<H>) -> Reply<H> {
         reply.header("x-pool-key", self.key.as_str()).header("x-pool-attempts", &self.number.to_string())

@@ -239,6 +239,21 @@ impl AttemptPlan {
         }
     }
 
+    /// Takes a certain key for the next attempt, where there may be one: which of the models to ask.
+    pub fn take(&mut self, index: usize, now: Timestamp) -> Option<usize> {
+        let may = !self.ended
+            && self.attempts < MOST_ATTEMPTS
+            && self.model < self.models.len()
+            && self.in_time(now, Duration::ZERO)
+            && !self.tried.contains(&index);
+        if !may {
+            return None;
+        }
+        self.attempts += 1;
+        self.tried.push(index);
+        Some(self.model)
+    }
+
     /// The attempt was never made: the key could not be opened.
     pub const fn not_sent(&mut self) {
         self.attempts -= 1;

@@ -76,9 +76,6 @@ const SIGNS: &[(&[&str], Repair)] = &[
     (&["penalty is not enabled"], Repair::NoPenalties),
     (&["multiple candidates is not enabled"], Repair::OneCandidate),
     (&["ending with a model turn"], Repair::UserTurnLast),
-    (&["missing a thought_signature"], Repair::StandInSignatures),
-    (&["corrupted thought signature"], Repair::StandInSignatures),
-    (&["thought signature is not valid"], Repair::StandInSignatures),
     (&["response mime type", "unsupported"], Repair::JsonInWords),
     (&["tool use with function calling is unsupported"], Repair::NoBuiltins),
     (&["unknown name \"id\"", "function"], Repair::NoCallIds),
@@ -103,7 +100,36 @@ const SIGNS: &[(&[&str], Repair)] = &[
 /// All that Gemini says about some requests, mostly those with schemas that are too large for it.
 const SAYS_NOTHING: &str = "request contains an invalid argument.";
 
+/// What Gemini finds wrong with the thought signatures of a history.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SignatureFault {
+    /// A call has none.
+    Missing,
+    /// One was made by another model, key or project, or was changed on its way.
+    Wrong,
+}
+
+fn signature_fault(message: &str) -> Option<SignatureFault> {
+    const WRONG: [&str; 6] =
+        ["invalid", "not valid", "corrupt", "decrypt", "mismatch", "could not be verified"];
+    let names = ["thought signature", "thought_signature", "thoughtsignature"];
+    let named = names.iter().any(|name| message.contains(name));
+    if !named {
+        None
+    } else if message.contains("missing") {
+        Some(SignatureFault::Missing)
+    } else {
+        WRONG.iter().any(|word| message.contains(word)).then_some(SignatureFault::Wrong)
+    }
+}
+
 impl Repair {
+    /// Whether an error says that a signature is wrong, and not that one is missing: the key that made it may take it.
+    #[must_use]
+    pub fn is_about_wrong_signatures(message: &str) -> bool {
+        signature_fault(&message.to_ascii_lowercase()) == Some(SignatureFault::Wrong)
+    }
+
     /// What may help against an error of status 400 with this message, given what has been tried already: the first step
     /// that changes the request is to be taken. At most one re-send for each request should come of it, and more where
     /// [`Repair::may_be_followed_by`] says so.
@@ -112,7 +138,8 @@ impl Repair {
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
         let sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
         let says_nothing = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
-        let repair = thinking::repair(&message, tried).or_else(says_nothing).or_else(sign);
+        let signature = || signature_fault(&message).map(|_| Self::StandInSignatures);
+        let repair = thinking::repair(&message, tried).or_else(says_nothing).or_else(signature).or_else(sign);
         // Where another way to tell a schema does not help either, words are left.
         let then = repair.filter(|repair| repair.is_about_schemas()).map(|_| Self::SchemaInWords);
         [repair, then].into_iter().flatten().filter(move |step| !tried.contains(*step))

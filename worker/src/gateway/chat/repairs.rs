@@ -81,6 +81,14 @@ pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair
     repairs
 }
 
+/// Whether a refusal says that a thought signature is not one that this key's model has made.
+pub(super) fn is_about_signatures(verdict: &Verdict) -> bool {
+    let answer = &verdict.answer;
+    verdict.cause == Cause::Caller
+        && answer.status == StatusCode::BAD_REQUEST
+        && Repair::is_about_wrong_signatures(&answer.message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

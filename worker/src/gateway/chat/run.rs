@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pool_shared::KeyId;
 
 use super::super::attempts::{Attempt, Attempts};
 use super::super::estimate::estimated_tokens;
-use super::repairs::repairs_for;
+use super::repairs::{is_about_signatures, repairs_for};
 use super::{Call, Chat, OwnSignatures};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
@@ -21,6 +22,10 @@ pub(super) struct Run<'c, 'a, 'r, H> {
     attempts: Attempts<'a, H>,
     /// What was asked for, then what to fall back on, each translated when it is first needed.
     models: Vec<Translated>,
+    /// The key of the attempt under way.
+    key: Option<KeyId>,
+    /// The request was sent once more as it was, to the key that made its signatures.
+    sent_to_maker: bool,
     /// The changes of the request, and which model each was for.
     repaired: Vec<(usize, Repair)>,
 }
@@ -60,7 +65,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         let affinity = chat.request.affinity().filter(|_| chat.context.pool.settings.sticky);
         let names = models.iter().map(|translated| translated.model.as_str().to_owned()).collect();
         let attempts = Attempts::new(chat.context, names, affinity, cost);
-        Self { chat, attempts, models, repaired: Vec::new() }
+        Self { chat, attempts, models, key: None, sent_to_maker: false, repaired: Vec::new() }
     }
 
     /// The first model's call.
@@ -74,6 +79,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
             let mut attempt = self.attempts.next().await?;
             let call = self.models.get_mut(attempt.model).map(|model| model.call(attempt.model, self.chat));
             if let Some(Ok(call)) = call {
+                self.key = Some(attempt.mark.key().clone());
                 return Ok((attempt, call));
             }
             // The stand-in cannot do what the request asks for.
@@ -84,6 +90,11 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 
     /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
     pub(super) fn refused(&mut self, call: &Call, verdict: &Verdict) {
+        if let Some(maker) = self.maker(verdict) {
+            self.sent_to_maker = true;
+            self.attempts.resend_on(maker, verdict);
+            return;
+        }
         match self.repair(call, verdict) {
             Some(repair) => {
                 self.repaired.push((call.place, repair));
@@ -91,6 +102,15 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
             }
             None => self.attempts.refused(verdict),
         }
+    }
+
+    /// The key that made the signatures of the request, if Gemini refused them because another one sent them back.
+    fn maker(&self, verdict: &Verdict) -> Option<KeyId> {
+        if self.sent_to_maker || !is_about_signatures(verdict) {
+            return None;
+        }
+        let maker = OwnSignatures::of(self.chat.context).maker(self.chat.request)?;
+        (self.key.as_ref() != Some(&maker)).then_some(maker)
     }
 
     fn repair(&mut self, call: &Call, verdict: &Verdict) -> Option<Repair> {

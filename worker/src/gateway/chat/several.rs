@@ -23,7 +23,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             None if self.request.stream() => self.streamed(call, &answers)?,
             None => {
                 let bodies: Vec<_> = answers.iter().map(|answered| &answered.bodies).collect();
-                self.reply(chat_responses(&bodies, &call.context, &self.envelope)?)
+                self.reply(chat_responses(&bodies, &call.context, &self.envelope)?, None)
             }
         };
         Ok(self.with_notes(reply, call))

@@ -1,6 +1,7 @@
 //! The thought signatures of calls that went through here, for clients that do not send them back.
 //!
-//! In: the signatures of an answer. Out: the one of a call, when the conversation goes on. Each client
+//! In: the signatures of an answer. Out: the one of a call, when the conversation goes on, and the key that it was made
+//! with. Each client
 //! key has its own, so that no caller can use what another one's model thought. What must never happen
 //! here: more memory than is set aside, whatever comes.
 
@@ -10,9 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pool_shared::KeyId;
 
 use super::super::Context;
 use crate::host::{Clock, Host};
+use crate::openai::ChatRequest;
 use crate::service::{Service, lock};
 use crate::translate::{CallSignature, SignatureCache};
 
@@ -27,18 +30,26 @@ const LONGEST: usize = 64 * 1024;
 /// The signatures that an isolate or process remembers, the oldest first to go.
 #[derive(Debug, Default)]
 pub struct SignatureMemory {
-    entries: HashMap<Arc<str>, (Timestamp, String)>,
+    entries: HashMap<Arc<str>, Entry>,
     order: VecDeque<Arc<str>>,
     bytes: usize,
 }
 
+#[derive(Debug)]
+struct Entry {
+    at: Timestamp,
+    signature: String,
+    /// The key that the answer came from, where one is known.
+    made_by: Option<KeyId>,
+}
+
 impl SignatureMemory {
-    fn get(&self, name: &str, now: Timestamp) -> Option<String> {
-        let (at, signature) = self.entries.get(name)?;
-        (now.duration_since(*at).unsigned_abs() < KEPT_FOR).then(|| signature.clone())
+    fn get(&self, name: &str, now: Timestamp) -> Option<&Entry> {
+        let entry = self.entries.get(name)?;
+        (now.duration_since(entry.at).unsigned_abs() < KEPT_FOR).then_some(entry)
     }
 
-    fn insert(&mut self, name: &str, signature: String, now: Timestamp) {
+    fn insert(&mut self, name: &str, signature: String, made_by: Option<KeyId>, now: Timestamp) {
         if name.len() + signature.len() > LONGEST {
             return;
         }
@@ -46,7 +57,7 @@ impl SignatureMemory {
         let name: Arc<str> = name.into();
         self.bytes += name.len() + signature.len();
         self.order.push_back(Arc::clone(&name));
-        self.entries.insert(name, (now, signature));
+        self.entries.insert(name, Entry { at: now, signature, made_by });
         while self.bytes > MOST_BYTES || self.order.len() > MOST_ENTRIES {
             let Some(oldest) = self.order.front().cloned() else { return };
             self.remove(&oldest);
@@ -54,7 +65,7 @@ impl SignatureMemory {
     }
 
     fn remove(&mut self, name: &str) {
-        if let Some((_, signature)) = self.entries.remove(name) {
+        if let Some(Entry { signature, .. }) = self.entries.remove(name) {
             self.bytes -= name.len() + signature.len();
             // Nearly always the oldest; otherwise an id came twice.
             if let Some(place) = self.order.iter().position(|known| **known == *name) {
@@ -69,6 +80,7 @@ pub(in crate::gateway) struct OwnSignatures {
     service: Arc<Service>,
     owner: String,
     now: Timestamp,
+    made_by: Option<KeyId>,
 }
 
 impl OwnSignatures {
@@ -80,14 +92,33 @@ impl OwnSignatures {
                 .as_ref()
                 .map_or_else(|| context.pool.id.as_str().to_owned(), |key| key.as_str().to_owned()),
             now: context.host.clock().now(),
+            made_by: None,
         }
+    }
+
+    /// For the signatures of an answer that came from this key.
+    pub(super) fn made_by(self, key: KeyId) -> Self {
+        Self { made_by: Some(key), ..self }
+    }
+
+    /// The key that made the signature of the last call in a request, where it is known.
+    pub(super) fn maker(&self, request: &ChatRequest<'_>) -> Option<KeyId> {
+        let memory = lock(&self.service.signatures);
+        let calls =
+            request.messages().iter().rev().flat_map(|message| message.tool_calls.iter().flatten().rev());
+        let mut makers = calls.filter_map(|call| {
+            let (id, function) = (call.id.as_deref()?, call.function.as_ref()?);
+            let id = id.split("__thought__").next().unwrap_or(id);
+            memory.get(&self.name(id, &function.name), self.now)?.made_by.clone()
+        });
+        makers.next()
     }
 
     /// Remembers the signatures of an answer.
     pub(in crate::gateway) fn remember(&self, signatures: Vec<CallSignature>) {
         for CallSignature { call_id, function, signature } in signatures {
             let name = self.name(&call_id, &function);
-            lock(&self.service.signatures).insert(&name, signature, self.now);
+            lock(&self.service.signatures).insert(&name, signature, self.made_by.clone(), self.now);
         }
     }
 
@@ -105,7 +136,8 @@ impl fmt::Debug for OwnSignatures {
 
 impl SignatureCache for OwnSignatures {
     fn signature(&self, call_id: &str, function: &str) -> Option<String> {
-        lock(&self.service.signatures).get(&self.name(call_id, function), self.now)
+        let memory = lock(&self.service.signatures);
+        memory.get(&self.name(call_id, function), self.now).map(|entry| entry.signature.clone())
     }
 }
 
@@ -117,19 +149,22 @@ mod tests {
     fn it_forgets_what_is_old_and_holds_no_more_than_it_may() {
         let now = Timestamp::UNIX_EPOCH;
         let mut memory = SignatureMemory::default();
-        memory.insert("a", "one".to_owned(), now);
-        memory.insert("a", "two".to_owned(), now);
-        assert_eq!((memory.get("a", now).as_deref(), memory.bytes), (Some("two"), 4));
-        assert_eq!(memory.get("a", now + KEPT_FOR), None);
-        memory.insert("long", "x".repeat(LONGEST), now);
-        assert_eq!(memory.get("long", now), None);
+        memory.insert("a", "one".to_owned(), None, now);
+        memory.insert("a", "two".to_owned(), None, now);
+        assert_eq!(
+            (memory.get("a", now).map(|entry| entry.signature.as_str()), memory.bytes),
+            (Some("two"), 4)
+        );
+        assert!(memory.get("a", now + KEPT_FOR).is_none());
+        memory.insert("long", "x".repeat(LONGEST), None, now);
+        assert!(memory.get("long", now).is_none());
         for number in 0..MOST_ENTRIES + 5 {
-            memory.insert(&format!("call {number}"), "x".repeat(number % 3_000), now);
+            memory.insert(&format!("call {number}"), "x".repeat(number % 3_000), None, now);
             assert!(memory.bytes <= MOST_BYTES && memory.order.len() <= MOST_ENTRIES);
             assert_eq!(memory.entries.len(), memory.order.len());
         }
         let last = MOST_ENTRIES + 4;
         assert!(memory.get(&format!("call {last}"), now).is_some());
-        assert_eq!(memory.get("call 0", now), None);
+        assert!(memory.get("call 0", now).is_none());
     }
 }

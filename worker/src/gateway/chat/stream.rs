@@ -49,7 +49,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     pub(super) async fn stream(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
         let Context { service, calls, .. } = self.context;
         let host = self.context.host;
-        let Attempt { outbound, record, .. } = attempt;
+        let Attempt { outbound, record, mark, .. } = attempt;
         let waits = Waits { timeouts: service.timeouts, keep_alive: self.keeps_alive() };
         let continuation = Continuation::of(call, &outbound, calls);
         let request = outbound.post(call.path.clone(), call.body.clone());
@@ -59,7 +59,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
         };
         let stream = Box::new(ChatStream::new(call.context.clone(), self.envelope.clone()));
-        let signatures = OwnSignatures::of(self.context);
+        let signatures = OwnSignatures::of(self.context).made_by(mark.key().clone());
         let mut source = Source::new(body, stream, record, continuation, signatures, waits).with_sent(sent);
         let mut first = Vec::new();
         loop {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use pool_shared::KeyId;
 
 use super::super::attempts::Attempt;
 use super::super::exchange::fetch;
@@ -104,8 +105,10 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     }
 
     /// The reply that an answer makes.
-    pub(super) fn reply(&self, answer: ChatAnswer) -> Reply<H> {
-        OwnSignatures::of(self.context).remember(answer.signatures);
+    pub(super) fn reply(&self, answer: ChatAnswer, key: Option<&KeyId>) -> Reply<H> {
+        let own = OwnSignatures::of(self.context);
+        let own = if let Some(key) = key { own.made_by(key.clone()) } else { own };
+        own.remember(answer.signatures);
         let blocked = self.blocked_prompt(answer.prompt_block.as_deref());
         blocked.unwrap_or_else(|| Reply::json(StatusCode::OK, answer.body))
     }

@@ -302,3 +302,20 @@ fn a_name_that_another_generation_answers_is_translated_for_that_one() {
     let both = Repairs::default().with(Repair::NewerGeneration).with(Repair::OwnFamily);
     assert_eq!(both, Repairs::default().with(Repair::OwnFamily), "each takes the other back");
 }
+
+#[test]
+fn two_texts_tell_about_signatures() {
+    for (message, is_wrong) in [
+        ("Function call is missing a thought_signature in functionCall parts.", false),
+        ("Unable to process: function call `f` missing `thought_signature`.", false),
+        ("Corrupted thought signature.", true),
+        ("Invalid thought signature.", true),
+        ("Thought signature is not valid", true),
+        ("Base64 decoding failed: thoughtSignature is invalid", true),
+    ] {
+        let repairs: Vec<Repair> = Repair::for_message(message, Repairs::default()).collect();
+        assert_eq!(repairs, [Repair::StandInSignatures], "{message}");
+        assert_eq!(Repair::is_about_wrong_signatures(message), is_wrong, "{message}");
+    }
+    assert!(!Repair::is_about_wrong_signatures("Invalid API key"));
+}

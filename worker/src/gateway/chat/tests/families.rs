@@ -1,4 +1,4 @@
-//! Names that other models answer, and forms of thinking that a model does not take.
+//! Names that other models answer, forms of thinking that a model does not take, and signatures that another key made.
 
 use super::*;
 
@@ -111,4 +111,45 @@ async fn explicit_caching_is_refused_before_any_call_where_there_is_none() {
     assert!(world.sent().is_empty());
     assert_eq!(world.chat("gemini-3.8-flash", cached).await.0.status, StatusCode::OK);
     assert_eq!(world.sent()[0]["cachedContent"], "cachedContents/x");
+}
+
+#[tokio::test]
+async fn a_signature_that_is_refused_goes_to_the_key_that_made_it_and_then_gives_way() {
+    const WRONG: &str =
+        r#"{"error":{"code":400,"message":"Corrupted thought signature.","status":"INVALID_ARGUMENT"}}"#;
+    const MISSING: &str = r#"{"error":{"code":400,"message":"Function call is missing a thought_signature in functionCall parts.","status":"INVALID_ARGUMENT"}}"#;
+    const CALLED: &str = r#"{"candidates":[{"content":{"parts":[{"functionCall":{"id":"call-1","name":"f","args":{}},"thoughtSignature":"c2lnbmF0dXJlIG9mIGEgY2FsbA=="}]},"finishReason":"STOP"}]}"#;
+    const REAL: &str = "c2lnbmF0dXJlIG9mIGEgY2FsbA==";
+    const DUMMY: &str = "skip_thought_signature_validator";
+    let call = json!({"id": "call-1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    for (refusals, expected, maker_is_asked) in [
+        (&[WRONG][..], &[REAL, REAL][..], true),
+        (&[WRONG, WRONG], &[REAL, REAL, DUMMY], true),
+        (&[MISSING], &[REAL, DUMMY], false),
+    ] {
+        for first in [CALLED, event(CALLED)] {
+            let world = World::new(20, "").await;
+            world.script(&[(200, first)]);
+            for refusal in refusals {
+                world.script(&[(400, *refusal)]);
+            }
+            world.script(&[(200, ANSWER)]);
+            let stream = if first == CALLED { "" } else { r#","stream":true"# };
+            world
+                .chat(NEW, &format!(r#","tools":[{{"type":"function","function":{{"name":"f"}}}}]{stream}"#))
+                .await;
+            let (reply, body) = world.tool_chat(&world.pool.client_key, &call).await;
+            assert_eq!(reply.status, StatusCode::OK, "{body}");
+            let sent = world.sent();
+            let signatures: Vec<&Value> = sent
+                .iter()
+                .skip(1)
+                .map(|body| &body["contents"][1]["parts"][0]["thoughtSignature"])
+                .collect();
+            assert_eq!(signatures, expected);
+            let keys = world.keys();
+            assert_ne!(keys[0], keys[1], "the test needs another key than the maker");
+            assert_eq!(keys[2] == keys[0], maker_is_asked);
+        }
+    }
 }
