@@ -18,7 +18,8 @@ use pool_shared::{Event, PoolId, Secret};
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
-    EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache, UpstreamTimeouts,
+    CredentialMemory, EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache,
+    UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
@@ -172,6 +173,7 @@ pub struct Service {
     pub(crate) models: Mutex<ModelCache>,
     pub(crate) repairs: Mutex<RepairMemory>,
     pub(crate) families: Mutex<FamilyMemory>,
+    pub(crate) credentials: Mutex<CredentialMemory>,
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
@@ -214,6 +216,7 @@ impl Service {
             models: Mutex::default(),
             repairs: Mutex::default(),
             families: Mutex::default(),
+            credentials: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
             bodies: Bodies::default(),

@@ -335,6 +335,16 @@ impl AttemptRecord {
         (self.began, self.received) = (now, None);
     }
 
+    /// This call was refused for how it was sent, and is sent once more on the same key in another way.
+    pub(super) fn once_more(&mut self, now: Timestamp) {
+        let account = self.account.clone();
+        self.count(AttemptOutcome::Caller, &Usage::default());
+        if let Some(account) = account {
+            self.begin(account);
+        }
+        (self.began, self.received) = (now, None);
+    }
+
     /// The call draws on no quota, or is not made: there is nothing to count.
     pub(super) fn not_counted(&mut self) {
         if self.account.take().is_some() {

@@ -11,6 +11,7 @@ mod authenticate;
 mod callers;
 mod calls;
 mod chat;
+mod credentials;
 mod egress;
 mod embeddings;
 mod estimate;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 pub use chat::{RepairMemory, SignatureMemory};
+pub use credentials::CredentialMemory;
 pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use families::FamilyMemory;

@@ -19,7 +19,7 @@ use super::authenticate::presented_key;
 use super::estimate::estimated_tokens;
 use super::exchange::{refusal, send, sent};
 use super::routes::{Asked, Language, Passed};
-use super::{Context, models};
+use super::{Context, credentials, models};
 use crate::gemini::ModelId;
 use crate::host::{
     Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamRequest, UpstreamResponse,
@@ -27,6 +27,7 @@ use crate::host::{
 use crate::openai::ApiError;
 use crate::pool::{Cause, Cost, Verdict};
 use crate::reply::{Reply, ReplyBody};
+use crate::service::lock;
 use crate::translate::Usage;
 
 /// Query parameters that never go on: what could be a credential, and what would stand for headers or a method
@@ -159,19 +160,24 @@ impl<'a, H: Host> PassThrough<'a, H> {
                 record.not_counted();
             }
             let request = self.request(&outbound, path, body.clone());
-            let sent = sent(&request);
-            let (verdict, refused) = match send(host, self.context.service.timeouts, request).await {
-                Ok(response) if response.status.is_success() => {
+            let mut sent = self.send(request.clone()).await;
+            if let Err((_, Some(refused))) = &sent
+                && request.credential == Credential::Bearer
+                && credentials::wants_other_header(refused.status, &refused.body)
+                && self.context.calls.take(1)
+            {
+                let now = host.clock().now();
+                lock(&self.context.service.credentials).refused(&outbound.key, now);
+                record.once_more(now);
+                sent = self.send(UpstreamRequest { credential: Credential::ApiKey, ..request }).await;
+            }
+            let (verdict, refused) = match sent {
+                Ok(response) => {
                     record.received(host.clock().now());
                     record.succeeded(&Usage::default(), host);
                     return Ok(untouched(response, &mark));
                 }
-                Ok(response) => {
-                    let (status, content_type) = (response.status, response.content_type.clone());
-                    let (verdict, body) = refusal(host, response, &sent).await;
-                    (verdict, body.map(|body| Refused { status, content_type, body }))
-                }
-                Err(verdict) => (verdict, None),
+                Err(refused) => refused,
             };
             let verdict = record.failed(verdict, &Usage::default(), host);
             if let Some(refused) = refused.filter(|refused| refused.is_for_the_caller(&verdict, &outbound)) {
@@ -181,10 +187,30 @@ impl<'a, H: Host> PassThrough<'a, H> {
         }
     }
 
+    /// Sends a request, and waits for the headers of a success or for the whole of a refusal.
+    async fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, (Verdict, Option<Refused>)> {
+        let host = self.context.host;
+        let sent = sent(&request);
+        let timeouts = self.context.service.timeouts;
+        let response = send(host, timeouts, request).await.map_err(|verdict| (verdict, None))?;
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        let (status, content_type) = (response.status, response.content_type.clone());
+        let (verdict, body) = refusal(host, response, &sent).await;
+        Err((verdict, body.map(|body| Refused { status, content_type, body })))
+    }
+
     fn request(&self, outbound: &Outbound, path: &str, body: Option<Bytes>) -> UpstreamRequest {
         let (base, credential) = match self.passed.language {
             Language::Gemini => ("/v1beta", Credential::ApiKey),
-            Language::OpenAi => ("/v1beta/openai", Credential::Bearer),
+            Language::OpenAi => {
+                let now = self.context.host.clock().now();
+                ("/v1beta/openai", lock(&self.context.service.credentials).get(&outbound.key, now))
+            }
         };
         let path = format!("{base}/{path}{}", self.query);
         let request = outbound.clone().get(path);

@@ -140,3 +140,34 @@ async fn what_is_refused_here_is_refused_in_the_caller_s_language() {
     assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::FORBIDDEN, "PASS_THROUGH_OFF"));
     assert!(body.contains("poolctl pool update 'prod' --pass-through on"), "{body}");
 }
+
+#[tokio::test]
+async fn a_key_that_is_no_bearer_is_sent_once_more_in_the_other_header_and_then_at_once() {
+    const MULTIPLE: &str = r#"{"error":{"code":400,"message":"Multiple authentication credentials received. Please pass only one.","status":"INVALID_ARGUMENT"}}"#;
+    let world = World::new(1, ON).await;
+    world.script(&[(400, MULTIPLE), (200, ANSWER), (200, ANSWER), (400, MULTIPLE), (200, ANSWER)]);
+    let body = r#"{"model":"gemini-3.8-flash","messages":[]}"#;
+    let credentials = || -> Vec<Credential> {
+        world.host.parts.upstream.requests.lock().unwrap().iter().map(|request| request.credential).collect()
+    };
+    for _ in 0..2 {
+        assert_eq!(world.pass_on(Method::POST, CHAT, body).await.0.status, StatusCode::OK);
+    }
+    assert_eq!(credentials(), [Credential::Bearer, Credential::ApiKey, Credential::ApiKey]);
+    let keys: Vec<String> = world.calls().into_iter().map(|(key, _)| key).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    world.host.parts.clock.advance(std::time::Duration::from_hours(24));
+    assert_eq!(world.pass_on(Method::POST, CHAT, body).await.0.status, StatusCode::OK);
+    assert_eq!(credentials()[3..], [Credential::Bearer, Credential::ApiKey]);
+    let (_, stats) = world.host.send(&world.service, Method::GET, "/admin/v1/stats", &world.admin, "").await;
+    let stats: Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!(
+        (&stats["total"]["requests"], &stats["total"]["successes"]),
+        (&5.into(), &3.into()),
+        "{stats}"
+    );
+    let path = format!("/admin/v1/pools/{}/keys", world.pool.pool.id);
+    let (_, keys) = world.host.send(&world.service, Method::GET, &path, &world.admin, "").await;
+    let keys: Value = serde_json::from_str(&keys).unwrap();
+    assert_eq!(keys["keys"][0]["state"], "healthy", "{keys}");
+}

@@ -1,0 +1,84 @@
+//! In which header a Gemini key travels to Google's OpenAI endpoint.
+//!
+//! The endpoint takes `Authorization: Bearer`, and for some kinds of keys refuses it as a second credential. What was
+//! refused so is sent once more with the same key in `x-goog-api-key`, and keys of that kind travel so for a day. No
+//! key's state changes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use memchr::memmem;
+use pool_shared::GeminiKey;
+
+use crate::host::Credential;
+
+const TTL: Duration = Duration::from_hours(24);
+/// What the endpoint says of a key that it takes in the other header only.
+const REFUSAL: &[u8] = b"Multiple authentication credentials received";
+
+/// The kinds of keys, by how they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `AIza…`
+    Classic,
+    /// `AQ.…`
+    Auth,
+    Other,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Classic, Self::Auth, Self::Other];
+
+    fn of(key: &GeminiKey) -> Self {
+        match key.expose() {
+            text if text.starts_with("AIza") => Self::Classic,
+            text if text.starts_with("AQ.") => Self::Auth,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Which kinds of keys were refused as a bearer lately.
+#[derive(Debug, Default)]
+pub struct CredentialMemory([Option<Timestamp>; Kind::ALL.len()]);
+
+impl CredentialMemory {
+    /// Returns the header that the OpenAI endpoint takes a key in.
+    pub(super) fn get(&self, key: &GeminiKey, now: Timestamp) -> Credential {
+        let since = self.0.get(Kind::of(key) as usize).copied().flatten();
+        match since {
+            Some(since) if now.duration_since(since).unsigned_abs() < TTL => Credential::ApiKey,
+            _ => Credential::Bearer,
+        }
+    }
+
+    /// Takes note that a key was refused as a bearer.
+    pub(super) fn refused(&mut self, key: &GeminiKey, now: Timestamp) {
+        if let Some(since) = self.0.get_mut(Kind::of(key) as usize) {
+            *since = Some(now);
+        }
+    }
+}
+
+/// Whether a refusal says that the key should travel in the other header.
+pub(super) fn wants_other_header(status: http::StatusCode, body: &[u8]) -> bool {
+    status == http::StatusCode::BAD_REQUEST && memmem::find(body, REFUSAL).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_keys_is_remembered_for_a_day() {
+        let key = |text: &str| GeminiKey::parse(text).unwrap();
+        let (auth, classic) =
+            (key("AQ.Ab8RN6I-1234567890.abcdefghij"), key("AIzaSyA-1234567890_abcdefghijk"));
+        let mut memory = CredentialMemory::default();
+        let now = Timestamp::UNIX_EPOCH;
+        memory.refused(&auth, now);
+        assert_eq!(memory.get(&key("AQ.another-key-of-the-same-kind"), now), Credential::ApiKey);
+        assert_eq!(memory.get(&classic, now), Credential::Bearer);
+        assert_eq!(memory.get(&auth, now + TTL), Credential::Bearer);
+    }
+}
