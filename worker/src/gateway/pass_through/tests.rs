@@ -162,7 +162,7 @@ async fn a_key_that_is_no_bearer_is_sent_once_more_in_the_other_header_and_then_
     let (_, stats) = world.host.send(&world.service, Method::GET, "/admin/v1/stats", &world.admin, "").await;
     let stats: Value = serde_json::from_str(&stats).unwrap();
     assert_eq!(
-        (&stats["total"]["requests"], &stats["total"]["successes"]),
+        (&stats["total"]["attempts"], &stats["total"]["successes"]),
         (&5.into(), &3.into()),
         "{stats}"
     );
