@@ -160,9 +160,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             let tried = if self.request.stream() {
                 self.stream(&call, attempt).await
             } else {
-                self.whole(&call, attempt)
-                    .await
-                    .map(|answered| self.reply(answered.answer, Some(mark.key())))
+                self.whole(&call, attempt).await.map(|answered| self.reply(answered.answer, Some(mark.key())))
             };
             match tried {
                 Ok(reply) => {
