@@ -11,7 +11,8 @@ use crate::commands::manifest::Step;
 fn translation_values() -> Vec<(String, Vec<Value>)> {
     let others = json!({
         "safety_settings": [[{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]],
-        "prompt_block": ["error"], "system_messages": ["hoist"], "image_output": ["markdown"],
+        "families": [{"gemini-2.5-pro": "gemini-3.8-flash"}, {"a": "gemini-x", "b": "gemini-y"}],
+        "keep_alive": ["off"], "prompt_block": ["error"], "system_messages": ["hoist"], "image_output": ["markdown"],
         "thoughts": ["show", "hide"], "fetch_media": [true, ["example.com"]],
         "pacing": [{"by": "characters"}, {"by": "batches", "min_delay_ms": 5, "max_delay_ms": 50}],
     });
