@@ -3,6 +3,8 @@
 
 mod families;
 
+mod schemas;
+
 use http::{Method, StatusCode};
 use pool_shared::{ClientKeyCreated, Stats};
 use serde_json::{Value, json};

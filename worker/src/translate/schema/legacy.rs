@@ -406,4 +406,4 @@ fn common_kinds(one: &Value, two: &Value) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::legacy::tests::odd_schemas;
 use super::*;
 
 fn normal(schema: &Value) -> Value {
@@ -217,6 +218,112 @@ fn parameters_are_always_an_object() {
 }
 
 #[test]
+fn what_cannot_be_said_of_a_root_does_not_change_its_shape() {
+    let (a, b) = (json!({"type": "string"}), json!({"type": "integer"}));
+    let both = json!({"type": "object", "properties": {"a": a, "b": b}});
+    let with = |word: &str, branches: Value| {
+        let mut schema = both.clone();
+        schema[word] = branches;
+        schema
+    };
+    let required = |names: Value| {
+        let mut schema = both.clone();
+        schema["required"] = names;
+        schema
+    };
+    let conditions = json!([{"required": ["a"]}, {"required": ["b"]}]);
+    for (schema, expected, lossy) in [
+        (with("anyOf", conditions.clone()), both.clone(), true),
+        (with("oneOf", conditions.clone()), both.clone(), true),
+        (with("allOf", json!([{"anyOf": conditions}])), both.clone(), true),
+        (
+            with("allOf", json!([{"required": ["a"]}, {"required": ["b"]}])),
+            required(json!(["a", "b"])),
+            false,
+        ),
+        (with("anyOf", json!([{"required": ["a"]}, {"required": ["b", "a"]}])), required(json!(["a"])), true),
+        (with("anyOf", json!([{"not": {"required": ["a"]}}, {"type": "object"}])), both.clone(), true),
+        (with("anyOf", json!([{"type": "object"}, true])), both.clone(), false),
+        (
+            with("anyOf", json!([{"properties": {"c": a}}, {"required": ["a"]}])),
+            json!({"type": "object", "properties": {"a": a, "b": b, "c": a}}),
+            false,
+        ),
+        (
+            with(
+                "anyOf",
+                json!([{"type": "string"}, {"type": "object", "properties": {"c": a}, "required": ["c"]}]),
+            ),
+            json!({"type": "object", "properties": {"a": a, "b": b, "c": a}, "required": ["c"]}),
+            false,
+        ),
+        (
+            json!({"type": "object", "anyOf": [{"properties": {"a": a}}], "oneOf": [{"properties": {"b": b}}]}),
+            json!({"type": "object", "properties": {"b": b, "a": a}}),
+            true,
+        ),
+    ] {
+        let parameters = parameters(schema.clone());
+        assert_eq!((parameters.schema, parameters.lossy), (Some(expected), lossy), "{schema}");
+        assert!(!parameters.wrapped);
+    }
+    // The same below the root.
+    let nested = json!({"type": "object", "properties": {"f": with("anyOf", conditions)}});
+    assert_eq!(normal(&nested), json!({"type": "object", "properties": {"f": both}}));
+}
+
+#[test]
+fn alternatives_keep_every_variant_of_a_property() {
+    let node = json!({"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}});
+    let schema = json!({"anyOf": [
+        {"type": "object", "properties": {"kind": {"const": "a"}, "x": {"type": "string"}}, "required": ["kind", "x"]},
+        {"type": "object", "properties": {"kind": {"const": "b"}, "x": {"type": "integer"}}, "required": ["kind"]},
+        {"anyOf": [{"type": "object", "properties": {"kind": {"const": "c"}, "x": {}}}, {"$ref": "#/$defs/N"}], "required": ["kind"]},
+    ], "$defs": {"N": node}});
+    let Parameters { schema, wrapped, .. } = parameters(schema);
+    let schema = schema.unwrap();
+    assert!(!wrapped);
+    assert_eq!(
+        schema["properties"],
+        json!({"kind": {"enum": ["a", "b", "c"], "type": "string"}, "x": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+               "next": {"$ref": "#/$defs/N"}})
+    );
+}
+
+#[test]
+fn only_what_is_no_object_is_wrapped() {
+    for (schema, wrapped) in [
+        (json!({"type": "OBJECT", "properties": {"x": {"type": "STRING"}}, "required": ["x"]}), false),
+        (json!({"type": "dict", "additionalProperties": {"type": "str"}}), false),
+        (json!({"type": "object", "patternProperties": {"^a": {"type": "string"}}}), false),
+        (json!({"additionalProperties": {"type": "string"}}), false),
+        (json!({"properties": {"value": {"type": "string"}}}), false),
+        (json!({"type": "string"}), true),
+        (json!({"enum": ["a", "b"]}), true),
+        (json!({"items": {"type": "string"}}), true),
+        (json!({"anyOf": [{"type": "string"}, {"type": "object", "properties": {"a": {}}}]}), true),
+    ] {
+        let parameters = parameters(schema.clone());
+        assert_eq!(
+            parameters.schema.as_ref().map(|schema| &schema["type"]),
+            Some(&json!("object")),
+            "{schema}"
+        );
+        assert_eq!(parameters.wrapped, wrapped, "{schema}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_schema_is_told() {
+    let told = |json: &str| read(serde_json::from_str(json).unwrap()).unwrap_err();
+    assert_eq!(told(r#"{"maximum": 1e999}"#), "number out of range");
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    assert_eq!(told(&deep), "nested too deeply");
+    let raw = serde_json::from_str(r#"{"description":"cut \ud83d"}"#).unwrap();
+    assert_eq!(read(raw).unwrap()["description"], "cut \u{fffd}");
+}
+
+#[test]
 fn definitions_stand_at_the_end() {
     let node = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}});
     let schema = json!({"anyOf": [node, {"type": "null"}], "$defs": {"N": node}});
@@ -271,6 +378,17 @@ fn schemas() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A reference, or what is put together of one, may lead to `false`, which no property is.
+fn leads_to_false(schema: &Value) -> bool {
+    schema.to_string().contains("$ref") || schema.to_string().contains("\"ref\"")
+}
+
+fn assert_known_types(schema: &Value) {
+    let Value::Object(members) = schema else { return };
+    assert!(members.get("type").is_none_or(types::is_known), "{schema}");
+    dialect::visit_children(members, &mut |_, child| assert_known_types(child));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -282,6 +400,29 @@ proptest! {
         for schema in parts.chain([&schema, &once]).filter(|schema| is_settled(schema)) {
             let again = pass(schema);
             prop_assert_eq!((again.schema.to_string(), again.lossy), (schema.to_string(), false));
+        }
+    }
+
+    #[test]
+    fn any_schema_is_normalised_once_and_for_all(schema in odd_schemas()) {
+        let once = normal(&schema);
+        prop_assert_eq!(&normal(&once), &once, "{}", schema);
+        assert_known_types(&once);
+        let parameters = parameters(schema.clone());
+        if let Some(once) = parameters.schema {
+            prop_assert_eq!(&once["type"], "object");
+            prop_assert!(!["anyOf", "oneOf", "allOf", "$ref"].iter().any(|word| once.get(*word).is_some()), "{once}");
+            assert_known_types(&once);
+            let again = super::parameters(once.clone());
+            prop_assert_eq!(again.schema.as_ref(), Some(&once), "{}", schema);
+            prop_assert!(!again.wrapped);
+            // What the root says of properties is there.
+            if !parameters.wrapped {
+                for name in schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name) {
+                    let gone = matches!(schema["properties"][name], Value::Bool(false));
+                    prop_assert!(gone || leads_to_false(&schema["properties"][name]) || once["properties"].get(name).is_some(), "{name} of {schema} in {once}");
+                }
+            }
         }
     }
 
