@@ -23,8 +23,10 @@ use crate::gemini::ModelId;
 use crate::openai::{ApiError, ChatRequest};
 
 /// Repairs that change the shape of a request; the other ones only take things away.
-const RESHAPING: [Repair; 5] = [
+const RESHAPING: [Repair; 7] = [
     Repair::LegacySchemas,
+    Repair::NoBounds,
+    Repair::ShortNames,
     Repair::CallsAsText,
     Repair::InlineSystem,
     Repair::JsonInWords,

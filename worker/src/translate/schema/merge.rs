@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::alternatives;
+
 /// Adds a schema of `allOf` to the schema that it stands in. What is there already wins; properties and requirements of
 /// both count. Whether something of the part was left out.
 pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
@@ -22,7 +24,12 @@ pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
                         (None, schema) => {
                             known.insert(name, schema);
                         }
-                        (Some(Value::Object(known)), schema) => lossy |= into(known, schema),
+                        (Some(Value::Object(known)), schema) => {
+                            lossy |= into(known, schema);
+                            if alternatives::are_only_conditions(known) {
+                                lossy |= alternatives::drop_conditions(known, None);
+                            }
+                        }
                         _ => {}
                     }
                 }

@@ -46,8 +46,13 @@ impl Shape {
         if of == Self::Same { Self::Same } else { Self::List(Box::new(of)) }
     }
 
-    /// One of these.
-    pub(super) fn any_of(mut shapes: Vec<Self>) -> Self {
+    /// One of these, and of those that are one of several themselves.
+    pub(super) fn any_of(shapes: Vec<Self>) -> Self {
+        let each = |shape| match shape {
+            Self::AnyOf(shapes) => shapes,
+            shape => vec![shape],
+        };
+        let mut shapes: Vec<Self> = shapes.into_iter().flat_map(each).collect();
         if shapes.iter().all(|shape| *shape == Self::Same) {
             return Self::Same;
         }
