@@ -86,6 +86,10 @@ pub struct Key {
     /// Its Google project, where the operator knows it: the keys of one project share their quotas.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub project: String,
+    /// The billing account above its project, where the operator knows it: projects of one account share what may be
+    /// spent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub billing_account: String,
     /// Its project's quotas for each model, where the operator knows them.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -154,6 +158,9 @@ pub struct KeyImportEntry {
     /// Its Google project, where the operator knows it: the keys of one project share their quotas.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub project: String,
+    /// The billing account above its project, where the operator knows it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub billing_account: String,
     /// Its project's quotas for each model, where the operator knows them.
     #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -239,6 +246,10 @@ pub struct KeyChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub project: Option<String>,
+    /// A new billing account; an empty one leaves it to what is learnt from spend limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
+    pub billing_account: Option<String>,
     /// New limits instead of those there were.
     #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

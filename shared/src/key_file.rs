@@ -68,6 +68,7 @@ enum Column {
     Tag,
     Name,
     Project,
+    BillingAccount,
     /// Something else, which is left out.
     Other,
 }
@@ -137,6 +138,7 @@ fn column(name: &str) -> Column {
         "tag" => Column::Tag,
         "name" => Column::Name,
         "project" => Column::Project,
+        "billing_account" | "billing" => Column::BillingAccount,
         _ => Column::Other,
     }
 }
@@ -259,6 +261,7 @@ fn parse_columns(fields: &[String], columns: &[Column]) -> Result<KeyImportEntry
         tag: label(Column::Tag),
         name: label(Column::Name),
         project: label(Column::Project),
+        billing_account: label(Column::BillingAccount),
         ..entry(key)?
     })
 }
@@ -278,6 +281,7 @@ impl KeyImportEntry {
             tag: String::new(),
             name: String::new(),
             project: String::new(),
+            billing_account: String::new(),
             limits: Limits::default(),
         }
     }

@@ -100,7 +100,7 @@ pub struct KeyCondition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Why, for programs: `requests`, `tokens`, `day`, `no_quota`, `burst`, `new_users` where models
-    /// rest; `service_disabled`, `billing_disabled`, `consumer_invalid`, `service_blocked`, `referrer`,
+    /// rest; `spend` where the billing account has spent what it may in ten minutes; `service_disabled`, `billing_disabled`, `consumer_invalid`, `service_blocked`, `referrer`,
     /// `address`, `app` where the key is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -47,6 +47,7 @@ pub fn key(number: u64) -> Key {
         name: format!("key {number}"),
         tag: "team-a".to_owned(),
         project: String::new(),
+        billing_account: String::new(),
         limits: Limits { requests_per_minute: Some(15), ..Limits::default() },
         weight: Weight::default(),
         enabled: true,

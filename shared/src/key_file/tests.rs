@@ -49,6 +49,8 @@ fn a_header_is_passed_over_and_names_the_columns() {
     let entry = &file.entries[0];
     assert_eq!((entry.name.as_str(), entry.project.as_str(), entry.tag.as_str()), ("laptop", "p-1", ""));
     assert_eq!(keys(&parse_key_file(&format!("keys\n{A}\n{B}, {A}"))), [(A, 2), (B, 3)]);
+    let file = parse_key_file(&format!("key,project,Billing account\n{A},p-1,acme\n"));
+    assert_eq!((file.entries[0].project.as_str(), file.entries[0].billing_account.as_str()), ("p-1", "acme"));
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Scene {
                 .unwrap_or_default(),
             // The operator has named the projects of some keys; the others count as alone.
             project: key.project.is_multiple_of(2).then(|| project_name(key.project)),
+            billing_account: None,
             limits: Limits::default(),
         };
         let roster = Arc::new(Roster::of(1, keys.iter().map(roster_key)));

@@ -41,6 +41,9 @@ pub enum Behaviour {
     Billing,
     /// 402, the same trouble.
     PaymentRequired,
+    /// 429: the billing account has spent what it may in a rolling ten minutes. The text is a guess: Google has not
+    /// published it.
+    SpendWindow,
     /// 400 `FAILED_PRECONDITION`: no free tier in the project's country.
     FreeTierUnavailable,
     /// 400 `FAILED_PRECONDITION`: "User location is not supported."

@@ -286,6 +286,11 @@ fn of_quota(behaviour: Behaviour, asked: Asked) -> Option<Refusal> {
                            https://ai.studio/projects to manage your project and billing.";
             Refusal::error(status, "RESOURCE_EXHAUSTED", message, &[])
         }
+        Behaviour::SpendWindow => {
+            let message = "Your billing account has reached its spend limit for the last 10 minutes. Please slow down \
+                           or ask for a higher usage tier.";
+            Refusal::error(429, "RESOURCE_EXHAUSTED", message, &[])
+        }
         Behaviour::FreeTierUnavailable => {
             let message = "Gemini API free tier is not available in your country. Please enable billing on your \
                            project in Google AI Studio.";

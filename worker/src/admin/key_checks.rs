@@ -149,9 +149,12 @@ const fn verdict_of(cause: Cause) -> KeyVerdict {
         Cause::Suspended => KeyVerdict::Suspended,
         Cause::Blocked(_) => KeyVerdict::Blocked,
         Cause::Billing => KeyVerdict::Billing,
-        Cause::RequestQuota | Cause::TokenQuota | Cause::DayQuota | Cause::NoQuota | Cause::Burst => {
-            KeyVerdict::Limited
-        }
+        Cause::RequestQuota
+        | Cause::TokenQuota
+        | Cause::DayQuota
+        | Cause::NoQuota
+        | Cause::Burst
+        | Cause::SpendWindow => KeyVerdict::Limited,
         Cause::NewUsers
         | Cause::NoAccess
         | Cause::Overloaded

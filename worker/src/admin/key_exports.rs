@@ -35,6 +35,7 @@ impl<H: AdminHost> Context<'_, H> {
                 tag: key.tag,
                 name: key.name,
                 project: key.project,
+                billing_account: key.billing_account,
                 limits: key.limits,
             };
             Ok::<_, AdminError>(ExportedKey { id: key.id, enabled: key.enabled, entry })

@@ -51,8 +51,14 @@ impl<H: AdminHost> Context<'_, H> {
         for key in &stored {
             let named = Some(key.project.as_str()).filter(|project| !project.is_empty());
             let learnt = known.as_ref().and_then(|known| known.project(&key.id));
-            subjects.insert(Subject::Key(key.id.clone()));
-            subjects.extend(named.or(learnt).map(|project| Subject::Project(project.to_owned())));
+            let project = named.or(learnt).map(|project| Subject::Project(project.to_owned()));
+            let own = Subject::Key(key.id.clone());
+            let account_of = |subject| known.as_ref().and_then(|known| known.account(subject));
+            let learnt = project.as_ref().and_then(account_of).or_else(|| account_of(&own));
+            let set = Some(key.billing_account.as_str()).filter(|account| !account.is_empty());
+            subjects.extend(set.or(learnt).map(|account| Subject::Account(account.to_owned())));
+            subjects.insert(own);
+            subjects.extend(project);
         }
         if let Some(known) = known.filter(|_| stored.len() > MAX_UNKNOWN) {
             subjects.retain(|subject| known.is_about(subject));

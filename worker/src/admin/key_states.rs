@@ -15,7 +15,7 @@ use crate::gateway;
 use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::pool::{Condition, CoolingReason, Fact, Learnt, Subject};
-use crate::store::{ConfigStore, EnabledKey, StateFilter};
+use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
 
 /// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
 pub(super) struct Unwell(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
@@ -30,17 +30,17 @@ impl<H: AdminHost> Context<'_, H> {
             Err(AdminError::Ledger(_)) => return Ok(Unwell(None)),
             Err(error) => return Err(error),
         };
-        let (mut pools, mut keys, mut projects) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut pools, mut named) = (Vec::new(), KeysWanted::default());
         for (pool, facts) in facts.iter().filter(|(_, facts)| !facts.is_empty()) {
             pools.push(pool.clone());
-            facts.name_subjects(&mut keys, &mut projects);
+            facts.name_subjects(&mut named);
         }
         let mut unwell: BTreeMap<PoolId, HashMap<KeyId, KeyCondition>> = BTreeMap::new();
         if !pools.is_empty() {
-            for EnabledKey { pool, id, project } in
-                self.host.store().enabled_keys(&pools, &keys, &projects).await?
+            for EnabledKey { pool, id, project, billing_account } in
+                self.host.store().enabled_keys(&pools, &named).await?
             {
-                let condition = facts.get(&pool).and_then(|facts| facts.of(&id, &project));
+                let condition = facts.get(&pool).and_then(|facts| facts.of(&id, &project, &billing_account));
                 if let Some(condition) = condition {
                     unwell.entry(pool).or_default().insert(id, condition);
                 }
@@ -120,14 +120,22 @@ fn invalid_state() -> AdminError {
 pub(super) struct Known {
     subjects: BTreeSet<Subject>,
     projects: HashMap<KeyId, String>,
+    accounts: HashMap<Subject, String>,
 }
 
 impl Known {
     pub(super) fn new(learnt: Vec<(PoolId, Learnt)>) -> Self {
-        let mut known = Self { subjects: BTreeSet::new(), projects: HashMap::new() };
+        let mut known =
+            Self { subjects: BTreeSet::new(), projects: HashMap::new(), accounts: HashMap::new() };
         for (_, Learnt { subject, fact, .. }) in learnt {
-            if let (Subject::Key(id), Fact::Member { project }) = (&subject, fact) {
-                known.projects.insert(id.clone(), project);
+            match (&subject, fact) {
+                (Subject::Key(id), Fact::Member { project }) => {
+                    known.projects.insert(id.clone(), project);
+                }
+                (_, Fact::BillingAccount { account }) => {
+                    known.accounts.insert(subject.clone(), account);
+                }
+                _ => {}
             }
             known.subjects.insert(subject);
         }
@@ -137,6 +145,11 @@ impl Known {
     /// The project of a key, as Gemini named it.
     pub(super) fn project(&self, key: &KeyId) -> Option<&str> {
         self.projects.get(key).map(String::as_str)
+    }
+
+    /// The billing account of a key or project, as it was learnt.
+    pub(super) fn account(&self, subject: &Subject) -> Option<&str> {
+        self.accounts.get(subject).map(String::as_str)
     }
 
     /// Whether something is known of a key or project.
@@ -150,6 +163,8 @@ impl Known {
 struct Facts {
     /// The projects that Gemini named.
     projects: HashMap<KeyId, String>,
+    /// The billing accounts that were learnt.
+    accounts: HashMap<Subject, String>,
     standing: BTreeMap<Subject, (Timestamp, KeyCondition)>,
     resting: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
 }
@@ -169,7 +184,12 @@ fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<Pool
         pools.entry(pool).or_default().take_in(learnt, now);
     }
     for facts in pools.values_mut() {
-        facts.standing.retain(|_, (_, condition)| condition.state != KeyState::Healthy);
+        facts.standing.retain(|_, (_, condition)| {
+            // A spend window is over at its end, whether a request has shown it or not.
+            let is_over =
+                condition.state == KeyState::Limited && condition.until.is_some_and(|until| until <= now);
+            condition.state != KeyState::Healthy && !is_over
+        });
     }
     pools
 }
@@ -182,6 +202,9 @@ impl Facts {
                 if let Subject::Key(id) = subject {
                     self.projects.insert(id, project);
                 }
+            }
+            (Fact::BillingAccount { account }, _) => {
+                self.accounts.insert(subject, account);
             }
             (Fact::Standing { condition, message, next_check, .. }, _)
                 if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) =>
@@ -203,24 +226,36 @@ impl Facts {
 
     /// Names the keys and projects that anything is known against, and the keys that Gemini counted
     /// among such projects.
-    fn name_subjects(&self, keys: &mut BTreeSet<KeyId>, projects: &mut BTreeSet<String>) {
+    fn name_subjects(&self, wanted: &mut KeysWanted) {
+        let KeysWanted { ids, projects, accounts } = wanted;
         for subject in self.standing.keys().chain(self.resting.keys()) {
             match subject {
-                Subject::Key(id) => keys.insert(id.clone()),
+                Subject::Key(id) => ids.insert(id.clone()),
                 Subject::Project(name) => projects.insert(name.clone()),
+                Subject::Account(name) => accounts.insert(name.clone()),
                 Subject::Caller(_) | Subject::ClientKey(_) => false,
             };
         }
+        for (subject, _) in self.accounts.iter().filter(|(_, account)| accounts.contains(*account)) {
+            match subject {
+                Subject::Key(id) => ids.insert(id.clone()),
+                Subject::Project(name) => projects.insert(name.clone()),
+                _ => false,
+            };
+        }
         let members = self.projects.iter().filter(|(_, project)| projects.contains(*project));
-        keys.extend(members.map(|(id, _)| id.clone()));
+        ids.extend(members.map(|(id, _)| id.clone()));
     }
 
-    /// What is known against an enabled key. `project` is what the operator named, or nothing.
-    fn of(&self, id: &KeyId, project: &str) -> Option<KeyCondition> {
+    /// What is known against an enabled key. `project` and `account` are what the operator named, or nothing.
+    fn of(&self, id: &KeyId, project: &str, account: &str) -> Option<KeyCondition> {
         let learnt = self.projects.get(id).map_or("", String::as_str);
         let project = if project.is_empty() { learnt } else { project };
         let subjects = [Subject::Key(id.clone()), Subject::Project(project.to_owned())];
-        let standing = subjects.iter().find_map(|subject| self.standing.get(subject));
+        let learnt = subjects.iter().rev().find_map(|subject| self.accounts.get(subject));
+        let account = if account.is_empty() { learnt.map_or("", String::as_str) } else { account };
+        let account = Subject::Account(account.to_owned());
+        let standing = subjects.iter().chain([&account]).find_map(|subject| self.standing.get(subject));
         if let Some((_, condition)) = standing {
             return Some(condition.clone());
         }
@@ -252,6 +287,7 @@ fn standing(condition: Condition, message: String, next_check: Option<Timestamp>
         Condition::Leaked => (KeyState::Leaked, None),
         Condition::Suspended => (KeyState::Suspended, None),
         Condition::Billing => (KeyState::Billing, None),
+        Condition::SpendWindow => (KeyState::Limited, Some("spend".to_owned())),
         Condition::Blocked(reason) => (KeyState::Blocked, Some(name(&reason))),
     };
     let message = Some(message).filter(|message| !message.is_empty());

@@ -94,6 +94,7 @@ impl<H: AdminHost> Context<'_, H> {
         check_text(update.set.name.as_deref().unwrap_or_default(), "name")?;
         check_text(update.set.tag.as_deref().unwrap_or_default(), "tag")?;
         check_text(update.set.project.as_deref().unwrap_or_default(), "project")?;
+        check_text(update.set.billing_account.as_deref().unwrap_or_default(), "billing account")?;
         let mut change = self.change("key.update", Some(&pool.id), keys_target(&update.ids))?;
         (change.before, change.after) = self.noted(&pool.id, &update).await?;
         let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, change).await?;
@@ -163,7 +164,7 @@ impl<H: AdminHost> Context<'_, H> {
                     }
                     let id = KeyId::from_random(self.host.random().next_u64());
                     let sealed = data_key.seal(pool, &id, &key, self.host.random());
-                    let KeyImportEntry { weight, tag, name, project, limits, .. } = entry;
+                    let KeyImportEntry { weight, tag, name, project, billing_account, limits, .. } = entry;
                     let masked = key.masked();
                     sorted.keys.push(NewKey {
                         id,
@@ -174,6 +175,7 @@ impl<H: AdminHost> Context<'_, H> {
                         tag,
                         weight,
                         project,
+                        billing_account,
                         limits,
                         enabled: true,
                     });
@@ -201,6 +203,7 @@ fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
     check_text(&entry.name, "name")
         .and_then(|()| check_text(&entry.tag, "tag"))
         .and_then(|()| check_text(&entry.project, "project"))
+        .and_then(|()| check_text(&entry.billing_account, "billing account"))
         .map_err(|error| error.to_string())?;
     read_key(entry.key.expose()).map_err(|error| error.to_string())
 }

@@ -402,6 +402,7 @@ const fn outcome_of(cause: Cause) -> AttemptOutcome {
         Cause::RequestQuota
         | Cause::TokenQuota
         | Cause::DayQuota
+        | Cause::SpendWindow
         | Cause::NoQuota
         | Cause::Burst
         | Cause::NewUsers

@@ -84,6 +84,7 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
     let subject = match &learnt.subject {
         Subject::Key(id) => id.as_str(),
         Subject::Project(name) => name,
+        Subject::Account(name) => &format!("account {name}"),
         Subject::Caller(id) => id.as_str(),
         Subject::ClientKey(tag) => tag.as_str(),
     };
@@ -93,6 +94,7 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
         Fact::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
         // It outlives everything that it ends.
         Fact::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
+        Fact::BillingAccount { .. } => ("account".to_owned(), learnt.at + LASTING),
         Fact::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
         Fact::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
         // Each adds to the others, so none takes the place of another.

@@ -160,7 +160,7 @@ impl Callers {
                 self.note_use(tag.clone(), learnt.at);
             }
             (Subject::Caller(_) | Subject::ClientKey(_), _) => {}
-            (Subject::Key(_) | Subject::Project(_), _) => return false,
+            (Subject::Key(_) | Subject::Project(_) | Subject::Account(_), _) => return false,
         }
         true
     }

@@ -32,6 +32,8 @@ pub enum Subject {
     Key(KeyId),
     /// Every key of a project.
     Project(String),
+    /// Every key of a billing account.
+    Account(String),
     /// A client key that has limits, of which only what it has spent is told.
     Caller(ClientKeyId),
     /// Any client key, of which only is told that it is used.
@@ -81,6 +83,12 @@ pub enum Fact {
     /// An operator ended the cooldowns, the state and the learnt limits of the subject: what was learnt of it
     /// up to then does not hold any more.
     Cleared,
+    /// The billing account that the project, or the key whose project nobody knows, shares with others: they fell by
+    /// the same spend limit at the same time.
+    BillingAccount {
+        /// A name that is made of one of the projects.
+        account: String,
+    },
     /// The project that the key belongs to, as Gemini named it.
     Member {
         /// `projects/123`.

@@ -13,6 +13,7 @@ use super::Limits;
 use super::projects::Projects;
 use super::roster::Roster;
 use super::standing::{Condition, Standing};
+use super::verdict::Fault;
 use super::weight_tree::WeightTree;
 
 /// All keys of a pool.
@@ -23,6 +24,10 @@ pub(super) struct Members {
     /// How keys and projects stand of which Gemini said something.
     key_standings: BTreeMap<usize, Standing>,
     project_standings: BTreeMap<usize, Standing>,
+    /// By the names of billing accounts: they are few.
+    account_standings: BTreeMap<Arc<str>, Standing>,
+    /// The billing accounts of projects as far as they were learnt, and when.
+    learnt_accounts: BTreeMap<usize, (Arc<str>, Timestamp)>,
     /// When an operator last cleared what was learnt of keys and projects.
     cleared_keys: BTreeMap<usize, Timestamp>,
     cleared_projects: BTreeMap<usize, Timestamp>,
@@ -33,11 +38,29 @@ pub(super) struct Members {
     pub(super) in_flight: u32,
 }
 
+/// Whose health an upstream error speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// One key.
+    Key(usize),
+    /// The keys of a project.
+    Project(usize),
+    /// The keys of a billing account.
+    Account(Arc<str>),
+}
+
+/// Billing accounts that are remembered: names that others told may be of no key here.
+const MAX_ACCOUNTS: usize = 1_000;
+
 /// The projects that a key has left and joined.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Joined {
     pub(super) left: usize,
     pub(super) joined: usize,
+}
+
+fn recovers(standing: Option<&mut Standing>, began: Timestamp, now: Timestamp) -> bool {
+    standing.is_some_and(|standing| standing.accept(began, now))
 }
 
 /// Makes a subject healthy as of `at`, unless something was learnt of it since.
@@ -64,6 +87,7 @@ impl Members {
             projects: Projects::new(keys.len()),
             shares: WeightTree::new(keys.weights().to_vec()),
             running: vec![0; keys.len()],
+            account_standings: before.account_standings.clone(),
             ..Self::default()
         };
         for key in 0..keys.len() {
@@ -79,6 +103,9 @@ impl Members {
             }
             if let Some(standing) = known.and_then(|known| before.key_standings.get(&known)) {
                 members.key_standings.insert(key, standing.clone());
+            }
+            if let Some(account) = known_project.and_then(|project| before.learnt_accounts.get(&project)) {
+                members.learnt_accounts.insert(project, account.clone());
             }
             if let Some(at) = known_project.and_then(|project| before.cleared_projects.get(&project)) {
                 members.cleared_projects.insert(project, *at);
@@ -164,11 +191,81 @@ impl Members {
         self.project_standings.get(&project)
     }
 
-    /// When Gemini last said something of a key or of its project.
-    pub(super) fn heard_at(&self, key: usize) -> Timestamp {
+    /// The billing account of a key: as the operator named it, else as it was learnt of the key's project.
+    pub(super) fn account_of(&self, key: usize) -> Option<&Arc<str>> {
+        let learnt = || Some(&self.learnt_accounts.get(&self.project_of(key)?)?.0);
+        self.roster.keys.billing_account(key).or_else(learnt)
+    }
+
+    /// Whose health an error speaks of that came to a key.
+    pub(super) fn scope(&self, key: usize, fault: Fault) -> Scope {
+        let project = || self.project_of(key).map_or(Scope::Key(key), Scope::Project);
+        match fault {
+            Fault::Account => self.account_of(key).cloned().map_or_else(project, Scope::Account),
+            Fault::Project => project(),
+            _ => Scope::Key(key),
+        }
+    }
+
+    /// The keys in a scope.
+    pub(super) fn keys_in(&self, scope: &Scope) -> Vec<usize> {
+        match scope {
+            Scope::Key(key) => vec![*key],
+            Scope::Project(project) => self.members_of(*project).collect(),
+            Scope::Account(account) => {
+                (0..self.len()).filter(|key| self.account_of(*key) == Some(account)).collect()
+            }
+        }
+    }
+
+    /// The health of a scope, if Gemini has spoken of it.
+    pub(super) fn standing(&self, scope: &Scope) -> Option<&Standing> {
+        match scope {
+            Scope::Key(key) => self.key_standing(*key),
+            Scope::Project(project) => self.project_standing(*project),
+            Scope::Account(account) => self.account_standings.get(account),
+        }
+    }
+
+    /// The health of a scope, to be changed.
+    pub(super) fn standing_mut(&mut self, scope: &Scope) -> &mut Standing {
+        match scope {
+            Scope::Key(key) => self.key_standing_mut(*key),
+            Scope::Project(project) => self.project_standing_mut(*project),
+            Scope::Account(account) => {
+                if self.account_standings.len() >= MAX_ACCOUNTS
+                    && !self.account_standings.contains_key(account)
+                {
+                    self.account_standings.clear();
+                }
+                self.account_standings.entry(Arc::clone(account)).or_default()
+            }
+        }
+    }
+
+    /// Puts a project into a billing account, unless the operator named one for a key of it. Returns `true` if that is
+    /// new.
+    pub(super) fn learn_account(&mut self, project: usize, account: &Arc<str>, at: Timestamp) -> bool {
+        let is_set = self.members_of(project).any(|key| self.roster.keys.billing_account(key).is_some());
+        let known = self.learnt_accounts.get(&project);
+        if is_set || known.is_some_and(|(known, since)| known == account || *since > at) {
+            return false;
+        }
+        self.learnt_accounts.insert(project, (Arc::clone(account), at));
+        true
+    }
+
+    /// The health of a key, of its project and of its billing account, as far as Gemini has spoken of them.
+    pub(super) fn standings_of(&self, key: usize) -> impl Iterator<Item = &Standing> {
         let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
-        let standings = [self.key_standings.get(&key), project];
-        standings.into_iter().flatten().map(|standing| standing.heard_at).max().unwrap_or(Timestamp::MIN)
+        let account = if self.account_standings.is_empty() { None } else { self.account_of(key) };
+        let account = account.and_then(|account| self.account_standings.get(account));
+        [self.key_standings.get(&key), project, account].into_iter().flatten()
+    }
+
+    /// When Gemini last said something of a key, of its project or of its billing account.
+    pub(super) fn heard_at(&self, key: usize) -> Timestamp {
+        self.standings_of(key).map(|standing| standing.heard_at).max().unwrap_or(Timestamp::MIN)
     }
 
     /// How a key stands, to be changed.
@@ -188,6 +285,7 @@ impl Members {
 
     /// Does so with a project.
     pub(super) fn clear_project(&mut self, project: usize, at: Timestamp) {
+        self.learnt_accounts.retain(|other, (_, since)| *other != project || *since > at);
         clear(&mut self.project_standings, &mut self.cleared_projects, project, at);
     }
 
@@ -204,25 +302,31 @@ impl Members {
     pub(super) fn that_stand(&self, so: impl Fn(&Standing) -> bool) -> Vec<usize> {
         let keys = self.key_standings.iter().filter(|(_, standing)| so(standing)).map(|(key, _)| *key);
         let projects = self.project_standings.iter().filter(|(_, standing)| so(standing));
-        keys.chain(projects.filter_map(|(project, _)| self.members_of(*project).next())).collect()
+        let accounts = self.account_standings.iter().filter(|(_, standing)| so(standing));
+        let first_of =
+            |(account, _): (&Arc<str>, _)| (0..self.len()).find(|key| self.account_of(*key) == Some(account));
+        let projects = projects.filter_map(|(project, _)| self.members_of(*project).next());
+        keys.chain(projects).chain(accounts.filter_map(first_of)).collect()
     }
 
-    /// Takes in the success of an attempt on a key. Tells whether the key and its project healed by it.
-    pub(super) fn accepted(&mut self, key: usize, began: Timestamp, now: Timestamp) -> (bool, bool) {
-        let heals =
-            |standing: Option<&mut Standing>| standing.is_some_and(|standing| standing.accept(began, now));
-        let project = self.projects.of(key);
-        let project = project.and_then(|project| self.project_standings.get_mut(&project));
-        (heals(self.key_standings.get_mut(&key)), heals(project))
+    /// Takes in the success of an attempt on a key. Returns the scopes that recovered by it.
+    pub(super) fn accepted(&mut self, key: usize, began: Timestamp, now: Timestamp) -> Vec<Scope> {
+        let mut scopes = vec![Scope::Key(key)];
+        scopes.extend(self.project_of(key).map(Scope::Project));
+        scopes.extend(self.account_of(key).cloned().map(Scope::Account));
+        scopes.retain(|scope| match scope {
+            Scope::Key(key) => recovers(self.key_standings.get_mut(key), began, now),
+            Scope::Project(project) => recovers(self.project_standings.get_mut(project), began, now),
+            Scope::Account(account) => recovers(self.account_standings.get_mut(account), began, now),
+        });
+        scopes
     }
 
-    /// Until when a key cannot be used whatever the model, by its own state or by its project's, and by which.
+    /// Until when a key cannot be used whatever the model, and by which state: its own, its project's or its billing
+    /// account's.
     pub(super) fn blocked(&self, key: usize, now: Timestamp) -> Option<(Timestamp, Condition)> {
-        let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
-        let standings = [self.key_standings.get(&key), project];
-        let blocked = standings
-            .into_iter()
-            .flatten()
+        let blocked = self
+            .standings_of(key)
             .filter_map(|standing| standing.blocked_until(now).map(|until| (until, standing.condition)));
         blocked.max_by_key(|(until, _)| *until)
     }
@@ -240,6 +344,9 @@ impl Members {
         let joined = self.projects.join(key, &name.into(), limits);
         if is_nameless && let Some(standing) = self.project_standings.remove(&left) {
             self.project_standings.entry(joined).or_default().absorb(standing);
+        }
+        if is_nameless && let Some(account) = self.learnt_accounts.remove(&left) {
+            self.learnt_accounts.entry(joined).or_insert(account);
         }
         Some(Joined { left, joined })
     }

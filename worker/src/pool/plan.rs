@@ -343,6 +343,10 @@ impl AttemptPlan {
                 let model = self.models.get(self.model).map(String::as_str).unwrap_or_default();
                 let chance = runtime.next_chance(roster, model, &self.tried, now);
                 match cause {
+                    // It passes by itself.
+                    Some(Cause::SpendWindow) => {
+                        come_again(answer, at_least(MIN_RETRY_AFTER, chance, now), now)
+                    }
                     Some(cause) if Condition::from_cause(cause).is_some() => {
                         refused_keys(pool, roster, chance, now)
                     }
@@ -424,7 +428,7 @@ fn refused_keys(pool: &str, roster: &Roster, chance: Option<Timestamp>, now: Tim
     let message = format!(
         "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: trying again may help."
     );
-    let at = chance.max(now.saturating_add(MIN_RETRY_AFTER).unwrap_or(now));
+    let at = at_least(MIN_RETRY_AFTER, Some(chance), now);
     come_again(ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message), at, now)
 }
 
@@ -437,6 +441,11 @@ fn no_usable_key(pool: &str, roster: &Roster, returns: Option<Timestamp>, now: T
         Some(returns) => come_again(error, returns, now),
         None => ApiError { should_retry: Some(false), ..error },
     }
+}
+
+fn at_least(wait: Duration, at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let earliest = now.saturating_add(wait).unwrap_or(now);
+    at.map_or(earliest, |at| at.max(earliest))
 }
 
 /// Tells when to try again. SDKs are told not to where that takes longer than they wait.

@@ -14,6 +14,8 @@ pub struct Roster {
     pub version: u64,
     /// The keys.
     pub keys: KeyList,
+    /// Whether no two projects are taken to share a billing account, unless the operator says so.
+    pub separate_billing: bool,
     /// Their places in the order of their ids: made when an id is first looked for.
     by_id: OnceLock<Box<[u32]>>,
 }
@@ -27,6 +29,8 @@ pub struct RosterKey {
     pub weight: Weight,
     /// Its project, where the operator named it.
     pub project: Option<String>,
+    /// The billing account above its project, where the operator named it.
+    pub billing_account: Option<String>,
     /// The limits that the operator set for its project, for each model.
     pub limits: Limits,
 }
@@ -35,15 +39,16 @@ impl Roster {
     /// The keys of a version of the config.
     #[must_use]
     pub const fn new(version: u64, keys: KeyList) -> Self {
-        Self { version, keys, by_id: OnceLock::new() }
+        Self { version, keys, separate_billing: false, by_id: OnceLock::new() }
     }
 
     /// The same of keys that come from no store.
     pub fn of(version: u64, keys: impl IntoIterator<Item = RosterKey>) -> Self {
         let mut packed = StoredKeysBuilder::default();
-        for RosterKey { id, weight, project, limits } in keys {
+        for RosterKey { id, weight, project, billing_account, limits } in keys {
             let project = project.as_deref().unwrap_or_default();
-            packed.push(&StoredKey { id: id.as_str(), sealed: "", weight, project, limits });
+            let billing_account = billing_account.as_deref().unwrap_or_default();
+            packed.push(&StoredKey { id: id.as_str(), sealed: "", weight, project, billing_account, limits });
         }
         Self::new(version, packed.finish().list)
     }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::verdict::{BlockReason, Cause};
 
+/// How often a project without billing is checked hourly, before it is checked daily.
+const HOURLY_CHECKS: u32 = 24;
 /// How often a key in a final state is checked.
 const DAILY: Duration = Duration::from_hours(24);
 /// How long a key is not selected whose verdict rests on text alone. A probe decides sooner.
@@ -33,6 +35,8 @@ pub enum Condition {
     Suspended,
     /// Its project has to be paid for.
     Billing,
+    /// Its billing account has spent what it may in a rolling ten minutes: it comes back by itself.
+    SpendWindow,
     /// It may not use the API.
     Blocked(BlockReason),
 }
@@ -50,6 +54,7 @@ impl Condition {
             Cause::LeakedKey => Self::Leaked,
             Cause::Suspended => Self::Suspended,
             Cause::Billing => Self::Billing,
+            Cause::SpendWindow => Self::SpendWindow,
             Cause::Blocked(reason) => Self::Blocked(reason),
             _ => return None,
         })
@@ -59,7 +64,8 @@ impl Condition {
     const fn schedule(self) -> Option<(Duration, Duration)> {
         Some(match self {
             Self::Suspect => (Duration::from_mins(10), Duration::from_mins(10)),
-            Self::Billing => (Duration::from_hours(1), Duration::from_hours(6)),
+            Self::Billing => (Duration::from_hours(1), DAILY),
+            Self::SpendWindow => (Duration::from_mins(1), Duration::from_mins(10)),
             Self::Blocked(_) => (Duration::from_hours(1), Duration::from_hours(24)),
             // No state is permanent by mistake.
             Self::Suspended | Self::Invalid | Self::Leaked => (DAILY, DAILY),
@@ -99,7 +105,7 @@ impl Standing {
         match (self.condition, self.next_check) {
             (Condition::Healthy, _) => None,
             // It comes back by itself: the next refusal decides.
-            (Condition::Suspect, Some(check)) => (check > now).then_some(check),
+            (Condition::Suspect | Condition::SpendWindow, Some(check)) => (check > now).then_some(check),
             _ => Some(Timestamp::MAX),
         }
     }
@@ -125,7 +131,12 @@ impl Standing {
         message.clone_into(&mut self.message);
         self.heard_at = now;
         self.next_check = condition.schedule().map(|(first, longest)| {
-            let wait = first.saturating_mul(1 << self.checks.min(16)).min(longest);
+            let wait = match condition {
+                // A cap of the month or an account without credits: somebody may pay at any time of the first day.
+                Condition::Billing if self.checks < HOURLY_CHECKS => first,
+                Condition::Billing => longest,
+                _ => first.saturating_mul(1 << self.checks.min(16)).min(longest),
+            };
             now.saturating_add(wait).unwrap_or(Timestamp::MAX)
         });
         true
@@ -234,13 +245,29 @@ mod tests {
         let mut standing = Standing::default();
         let mut now = at(0);
         let mut hours = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..27 {
             standing.refuse(Condition::Billing, "x", now, now);
             let next = standing.next_check.unwrap();
             hours.push(next.duration_since(now).as_hours());
             now = next;
         }
-        assert_eq!(hours, [1, 2, 4, 6, 6]);
+        let expected: Vec<i64> = std::iter::repeat_n(1, 24).chain([24; 3]).collect();
+        assert_eq!(hours, expected, "hourly the first day, then daily");
+    }
+
+    #[test]
+    fn a_spend_window_lasts_from_a_minute_to_ten_and_comes_back_by_itself() {
+        let mut standing = Standing::default();
+        let mut now = at(0);
+        let mut minutes = Vec::new();
+        for _ in 0..6 {
+            standing.refuse(Condition::SpendWindow, "x", now, now);
+            let until = standing.blocked_until(now).unwrap();
+            minutes.push(until.duration_since(now).as_mins());
+            assert_eq!(standing.blocked_until(until), None);
+            now = until;
+        }
+        assert_eq!(minutes, [1, 2, 4, 8, 10, 10]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use pool_shared::{AdminTokenId, KeyId, PoolId};
 use serde::Serialize;
@@ -127,4 +129,17 @@ pub struct EnabledKey {
     pub id: KeyId,
     /// Its project; empty when the operator named none.
     pub project: String,
+    /// The billing account above it; empty when the operator named none.
+    pub billing_account: String,
+}
+
+/// Which enabled keys are wanted: those of these ids, of these projects and of these billing accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeysWanted {
+    /// Their ids.
+    pub ids: BTreeSet<KeyId>,
+    /// The names of projects.
+    pub projects: BTreeSet<String>,
+    /// The names of billing accounts.
+    pub accounts: BTreeSet<String>,
 }

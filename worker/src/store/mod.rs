@@ -14,7 +14,7 @@ mod stored_keys;
 mod traits;
 mod types;
 
-pub use ask::{AuditFilter, Change, EnabledKey, KeyFilter, LoginTry, StateFilter, TryRule};
+pub use ask::{AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginTry, StateFilter, TryRule};
 pub use stored_keys::{KeyList, StoredKey, StoredKeys, StoredKeysBuilder, Texts};
 pub use traits::{ConfigStore, PoolReader};
 pub use types::{

@@ -22,6 +22,8 @@ pub struct StoredKey<'a> {
     pub weight: Weight,
     /// Its project; empty when the operator named none.
     pub project: &'a str,
+    /// The billing account above its project; empty when the operator named none.
+    pub billing_account: &'a str,
     /// Its project's quotas, as far as the operator named them.
     pub limits: Limits,
 }
@@ -41,6 +43,7 @@ pub struct KeyList {
     ids: Texts,
     weights: Box<[u16]>,
     projects: Shared<Arc<str>>,
+    billing_accounts: Shared<Arc<str>>,
     limits: Shared<Limits>,
 }
 
@@ -87,6 +90,18 @@ impl KeyList {
         self.projects.get(place)
     }
 
+    /// The billing account above a key's project, where the operator named it.
+    #[must_use]
+    pub fn billing_account(&self, place: usize) -> Option<&Arc<str>> {
+        self.billing_accounts.get(place)
+    }
+
+    /// Whether the operator named any billing account.
+    #[must_use]
+    pub const fn has_billing_accounts(&self) -> bool {
+        !self.billing_accounts.values.is_empty()
+    }
+
     /// The limits that the operator set for a key's project, for each model.
     #[must_use]
     pub fn limits(&self, place: usize) -> Limits {
@@ -101,6 +116,7 @@ pub struct StoredKeysBuilder {
     sealed: TextsBuilder,
     weights: Vec<u16>,
     projects: Sharing<Arc<str>>,
+    billing_accounts: Sharing<Arc<str>>,
     limits: Sharing<Limits>,
 }
 
@@ -111,6 +127,8 @@ impl StoredKeysBuilder {
         self.sealed.push(key.sealed);
         self.weights.push(key.weight.get());
         self.projects.push((!key.project.is_empty()).then_some(key.project), |name| name.into());
+        let account = Some(key.billing_account).filter(|account| !account.is_empty());
+        self.billing_accounts.push(account, |name| name.into());
         self.limits.push((!key.limits.is_empty()).then_some(&key.limits), |limits| *limits);
     }
 
@@ -121,6 +139,7 @@ impl StoredKeysBuilder {
             ids: self.ids.finish(),
             weights: self.weights.into(),
             projects: self.projects.finish(),
+            billing_accounts: self.billing_accounts.finish(),
             limits: self.limits.finish(),
         };
         StoredKeys { list, sealed: self.sealed.finish() }
@@ -243,7 +262,8 @@ mod tests {
             let mut builder = StoredKeysBuilder::default();
             for (id, sealed, weight, project, number) in &keys {
                 let weight = Weight::try_from(*weight).unwrap();
-                builder.push(&StoredKey { id, sealed, weight, project, limits: limits(number) });
+                let billing_account = project;
+                builder.push(&StoredKey { id, sealed, weight, project, billing_account, limits: limits(number) });
             }
             let packed = builder.finish();
             prop_assert_eq!(packed.list.len(), keys.len());
@@ -253,6 +273,7 @@ mod tests {
                 prop_assert_eq!(packed.sealed.get(place), sealed);
                 prop_assert_eq!(u32::from(list.weight(place)), *weight);
                 prop_assert_eq!(list.project(place).map_or("", |name| name), project);
+                prop_assert_eq!(list.billing_account(place), list.project(place));
                 prop_assert_eq!(list.limits(place), limits(number));
             }
             prop_assert_eq!(packed.list.id(keys.len()), None);

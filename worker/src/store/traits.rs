@@ -3,7 +3,6 @@
 //! [`PoolReader`] is what the data plane needs, [`ConfigStore`] what the admin API needs. What must never happen behind
 //! them: half of a step.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool,
 
 use super::copy::Replica;
 use super::{
-    AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, KeyFilter, KeyPage, LoginTry,
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, KeyFilter, KeyPage, KeysWanted, LoginTry,
     NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed, Resealed, Rewrapped, SealedKey, StoreError,
     StoredAdminToken, StoredClientKey,
 };
@@ -108,12 +107,11 @@ pub trait ConfigStore: PoolReader + Replica {
         page: Page,
     ) -> impl Future<Output = Result<KeyPage, StoreError>> + MaybeSend;
 
-    /// The enabled keys of some pools that are among `ids` or belong to one of `projects`.
+    /// The enabled keys of some pools that are wanted.
     fn enabled_keys(
         &self,
         pools: &[PoolId],
-        ids: &BTreeSet<KeyId>,
-        projects: &BTreeSet<String>,
+        wanted: &KeysWanted,
     ) -> impl Future<Output = Result<Vec<EnabledKey>, StoreError>> + MaybeSend;
 
     /// A page of a pool's keys as they are stored, in the order in which they were added: those of `ids`,

@@ -185,6 +185,9 @@ pub struct NewKey {
     pub weight: Weight,
     /// Its project; empty when the operator named none.
     pub project: String,
+    /// The billing account above its project; empty when the operator named none.
+    #[serde(default)]
+    pub billing_account: String,
     /// Its project's quotas, as far as the operator named them.
     pub limits: Limits,
     /// Off means that a person took it out of use.

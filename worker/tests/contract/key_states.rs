@@ -238,6 +238,36 @@ pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
     }
 }
 
+pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
+    let ok = Behaviour::Ok;
+    let pool = world.pool(&[("a", Behaviour::SpendWindow), ("b", ok), ("c", ok)]).await;
+    let keys = world.keys(&pool).await;
+    let path = format!("/pools/{}/keys", pool.id);
+    for (name, project, account) in [("a", "p", "acme"), ("b", "q", "acme"), ("c", "r", "other")] {
+        let set = json!({"project": project, "billing_account": account});
+        let change = json!({"ids": [named(&keys, name).id], "set": set});
+        world.patch(&path, &change).await.json::<Value>(200);
+    }
+    let report = check(world, &pool, &json!({"ids": [named(&keys, "a").id]})).await;
+    assert_eq!(report.results[0].verdict, KeyVerdict::Limited, "{}", report.results[0].message);
+    let shown = list(world, &pool, "").await;
+    assert_eq!(shown.states, BTreeMap::from([(KeyState::Healthy, 1), (KeyState::Limited, 2)]));
+    for name in ["a", "b"] {
+        let key = named(&shown.keys, name);
+        assert_eq!((key.condition.reason.as_deref(), key.billing_account.as_str()), (Some("spend"), "acme"), "{name}");
+        assert!(key.condition.until.is_some());
+    }
+    assert_eq!(list(world, &pool, "search=acme").await.total, 2);
+    for _ in 0..6 {
+        assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    }
+    assert_eq!((world.tally("b").requests, world.tally("c").requests), (0, 6), "b's account has spent its share too");
+    // One key that works again shows it for all of the account.
+    world.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
+    check(world, &pool, &json!({"ids": [named(&keys, "b").id]})).await;
+    assert_eq!(list(world, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
+}
+
 pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {
     let models = json!({"name": "lone", "allowed_models": ["gone-model", MODEL]});
     let pool: Pool = world.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();

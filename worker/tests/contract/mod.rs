@@ -90,6 +90,7 @@ mod suite {
             keys_are_filtered_by_state_and_tag
             keys_are_tried_now
             an_operator_ends_whatever_was_learnt
+            a_spend_limit_holds_for_the_whole_billing_account
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:

@@ -35,6 +35,9 @@ pub struct Args {
     /// Its Google project: keys of one project share their quotas
     #[arg(long, default_value = "", hide_default_value = true)]
     project: String,
+    /// The billing account above its project: projects of one account share what may be spent
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "ACCOUNT")]
+    billing_account: String,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -82,11 +85,13 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         tag: args.tag,
         name: args.name,
         project: args.project,
+        billing_account: args.billing_account,
         limits: args.limits.get(),
     };
     if args.dry.dry_run {
         let request = json!({ "key": key.masked(), "weight": entry.weight, "tag": entry.tag,
-            "name": entry.name, "project": entry.project, "limits": entry.limits });
+            "name": entry.name, "project": entry.project,
+            "billing_account": entry.billing_account, "limits": entry.limits });
         ctx.out.would(&format!("add {key} to pool {}", pool.name), request)?;
         return Ok(Outcome::Done);
     }

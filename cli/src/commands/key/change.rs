@@ -74,7 +74,7 @@ pub struct TagArgs {
     to: String,
 }
 
-/// Change what is known of keys: weight, tag, name, project, limits
+/// Change what is known of keys: weight, tag, name, project, billing account, limits
 ///
 /// What is not named stays. Keys of one Google project share their quotas; limits that are known
 /// let the service spread requests before Gemini refuses one.
@@ -88,7 +88,7 @@ Examples:
     clap::ArgGroup::new("change")
         .required(true)
         .multiple(true)
-        .args(["weight", "to_tag", "name", "project", "rpm", "rpd", "tpm", "tpd", "no_limits"])
+        .args(["weight", "to_tag", "name", "project", "billing_account", "rpm", "rpd", "tpm", "tpd", "no_limits"])
 ))]
 pub struct SetArgs {
     #[command(flatten)]
@@ -105,6 +105,9 @@ pub struct SetArgs {
     /// A new Google project; an empty one leaves it to what Gemini's refusals tell
     #[arg(long)]
     project: Option<String>,
+    /// A new billing account above their project; an empty one leaves it to what is learnt from spend limits
+    #[arg(long, value_name = "ACCOUNT")]
+    billing_account: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
     /// Forget the limits
@@ -169,6 +172,7 @@ pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
         name: args.name,
         tag: args.to_tag,
         project: args.project,
+        billing_account: args.billing_account,
         limits: (args.no_limits || !limits.is_empty()).then_some(limits),
     };
     run(ctx, &args.select, &Action::change("change", "changed", set)).await

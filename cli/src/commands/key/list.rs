@@ -72,6 +72,7 @@ fn table(list: &KeyList, view: &View) -> Table {
             created_at,
             updated_at,
             project,
+            billing_account: _,
             limits,
         } = key;
         table.row([
@@ -107,7 +108,16 @@ pub fn state_cell(key: &Key) -> Cell {
 
 /// Why, and until when: `day, until 2026-11-04T08:00:00Z`
 pub fn why(condition: &KeyCondition, view: &View) -> String {
-    let until = condition.until.map(|until| format!("until {}", view.time(until)));
+    // A state that time alone does not end is checked again at that time.
+    let what = match condition.state {
+        KeyState::Invalid
+        | KeyState::Leaked
+        | KeyState::Suspended
+        | KeyState::Billing
+        | KeyState::Blocked => "rechecked",
+        _ => "until",
+    };
+    let until = condition.until.map(|until| format!("{what} {}", view.time(until)));
     let parts = [condition.reason.clone(), until];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -78,6 +78,7 @@ fn details(key: &Key, served: Option<&KeyStats>, view: &View) -> Table {
     pairs.extend([
         ("weight", key.weight.get().to_string().into()),
         ("project", key.project.clone().into()),
+        ("billing account", key.billing_account.clone().into()),
         ("limits", limits_text(&key.limits).into()),
         ("attempts", view.count(counters.attempts).into()),
         ("failed", view.count(counters.failures).into()),

@@ -253,6 +253,7 @@ fn difference(entry: &KeyImportEntry, key: &Key, unsaid: Unsaid) -> Option<KeyCh
         name: text(&entry.name, &key.name),
         tag: text(&entry.tag, &key.tag),
         project: text(&entry.project, &key.project),
+        billing_account: text(&entry.billing_account, &key.billing_account),
         limits: Some(entry.limits).filter(|limits| says(limits.is_empty()) && *limits != key.limits),
     };
     (change != KeyChange::default()).then_some(change)

@@ -74,6 +74,9 @@ pub struct KeysSpec {
     /// Their Google project.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub project: String,
+    /// The billing account above it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub billing_account: String,
     /// Their project's limits.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -189,6 +192,7 @@ impl KeysSpec {
             },
             tag: or(entry.tag, &self.tag),
             project: or(entry.project, &self.project),
+            billing_account: or(entry.billing_account, &self.billing_account),
             limits: if entry.limits.is_empty() { self.limits } else { entry.limits },
             ..entry
         }

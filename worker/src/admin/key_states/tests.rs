@@ -34,6 +34,8 @@ fn facts() -> Vec<Learnt> {
         learnt(one(3), None, 4, stands(Condition::Blocked(BlockReason::Referrer))),
         learnt(one(1), None, 6, stands(Condition::Healthy)),
         learnt(one(1), None, 5, stands(Condition::Billing)),
+        learnt(one(5), None, 6, Fact::BillingAccount { account: "learnt:x".to_owned() }),
+        learnt(Subject::Account("learnt:x".to_owned()), None, 7, stands(Condition::SpendWindow)),
     ]
 }
 
@@ -50,27 +52,36 @@ fn of_ledger(now: Timestamp) -> Facts {
 #[test]
 fn a_key_s_state_has_its_reason_and_its_end() {
     let facts = of_ledger(at(1_000));
-    let cooling = facts.of(&key(0), "").unwrap();
+    let cooling = facts.of(&key(0), "", "").unwrap();
     assert_eq!((cooling.state, cooling.until), (KeyState::Cooling, Some(at(1_200))));
     let models: Vec<_> =
         cooling.models.iter().map(|rest| (rest.model.as_str(), rest.reason.as_str())).collect();
     assert_eq!(models, [("a", "requests"), ("b", "burst")]);
-    assert_eq!(facts.of(&key(1), ""), None, "what was said later holds");
-    let limited = facts.of(&key(2), "projects/7").unwrap();
+    assert_eq!(facts.of(&key(1), "", ""), None, "what was said later holds");
+    let limited = facts.of(&key(2), "projects/7", "").unwrap();
     assert_eq!((limited.state, limited.reason.as_deref()), (KeyState::Limited, Some("day")));
-    let blocked = facts.of(&key(3), "projects/7").unwrap();
+    let blocked = facts.of(&key(3), "projects/7", "").unwrap();
     assert_eq!((blocked.state, blocked.reason.as_deref()), (KeyState::Blocked, Some("referrer")));
     assert_eq!((blocked.message.as_deref(), blocked.until), (Some("because"), Some(at(5_000))));
-    assert_eq!(facts.of(&key(4), "").unwrap().state, KeyState::Limited, "Gemini named its project");
-    assert_eq!(facts.of(&key(4), "other"), None, "the operator knows better");
+    assert_eq!(facts.of(&key(4), "", "").unwrap().state, KeyState::Limited, "Gemini named its project");
+    assert_eq!(facts.of(&key(4), "other", ""), None, "the operator knows better");
+    let spent = facts.of(&key(5), "", "").unwrap();
+    assert_eq!(
+        (spent.state, spent.reason.as_deref(), spent.until),
+        (KeyState::Limited, Some("spend"), Some(at(5_000)))
+    );
+    assert_eq!(facts.of(&key(5), "", "other"), None, "the operator knows better");
+    assert_eq!(facts.of(&key(1), "", "learnt:x").unwrap().state, KeyState::Limited);
+    assert_eq!(of_ledger(at(5_000)).of(&key(5), "", ""), None, "it comes back by itself");
 }
 
 #[test]
 fn the_store_is_asked_for_no_more_keys_than_can_be_unwell() {
-    let (mut keys, mut projects) = (BTreeSet::new(), BTreeSet::new());
-    of_ledger(at(1_000)).name_subjects(&mut keys, &mut projects);
-    assert_eq!(keys, BTreeSet::from([key(0), key(3), key(4)]));
-    assert_eq!(projects, BTreeSet::from(["projects/7".to_owned()]));
+    let mut wanted = KeysWanted::default();
+    of_ledger(at(1_000)).name_subjects(&mut wanted);
+    assert_eq!(wanted.ids, BTreeSet::from([key(0), key(3), key(4), key(5)]));
+    assert_eq!(wanted.projects, BTreeSet::from(["projects/7".to_owned()]));
+    assert_eq!(wanted.accounts, BTreeSet::from(["learnt:x".to_owned()]));
 }
 
 /// The pool engine decides which keys are used: what is shown has to be what it does.
@@ -80,6 +91,7 @@ fn what_is_shown_is_what_the_engine_does() {
         id: key(number),
         weight: pool_shared::Weight::default(),
         project: Some(project(number).to_owned()).filter(|project| !project.is_empty()),
+        billing_account: None,
         limits: pool_shared::Limits::default(),
     });
     for now in [1_000, 1_150, 8_000, 20_000] {
@@ -88,7 +100,7 @@ fn what_is_shown_is_what_the_engine_does() {
         runtime.absorb(&facts(), at(now));
         let facts = of_ledger(at(now));
         for number in 0..6 {
-            let shown = facts.of(&key(number), project(number));
+            let shown = facts.of(&key(number), project(number), "");
             let models = |rests: Vec<(String, Timestamp, CoolingReason)>| {
                 let mut names: Vec<_> = rests.into_iter().map(|(model, ..)| model).collect();
                 names.sort();

@@ -10,6 +10,7 @@ use crate::host::Random;
 use crate::pool::budget::{Cost, Fit};
 use crate::pool::learnt::CoolingReason;
 use crate::pool::members::Members;
+use crate::pool::standing::Condition;
 use crate::pool::verdict::part_of;
 use crate::pool::weight_tree::{below, mix};
 
@@ -200,6 +201,10 @@ impl Lane {
                 {
                     let (soonest, only_the_day) = found.unwrap_or((until, true));
                     found = Some((soonest.min(until), only_the_day && hold.reason.lasts_the_day()));
+                }
+                Block::Standing(Condition::SpendWindow) => {
+                    let (soonest, _) = found.unwrap_or((until, true));
+                    found = Some((soonest.min(until), false));
                 }
                 _ if until < Timestamp::MAX => {
                     returns = Some(returns.map_or(until, |returns| returns.min(until)));

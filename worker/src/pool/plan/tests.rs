@@ -30,6 +30,7 @@ impl Bench {
             id: KeyId::from_random(number as u64),
             weight: Weight::default(),
             project: None,
+            billing_account: None,
             limits: Limits::default(),
         };
         Self {
@@ -331,4 +332,18 @@ fn an_unusable_answer_is_no_reason_to_pass_a_key_over() {
         tried.len() == 3 && tried[0] == tried[2],
         "and the same one when the other is refused: {tried:?}"
     );
+}
+
+#[test]
+fn a_spend_limit_of_every_key_tells_how_long_to_wait_and_asks_no_other_model() {
+    let mut bench = Bench::new(2);
+    let spent = Verdict {
+        until: Some(at(45_000)),
+        answer: rate_limited("requests", "rate_limit_exceeded", "spend"),
+        ..verdict(Cause::SpendWindow)
+    };
+    let journey = bench.send(&["m", "n"], 1, |_| spent.clone());
+    assert!(journey.attempts.iter().all(|(model, _)| *model == 0));
+    assert_eq!((journey.answer.status.as_u16(), journey.answer.should_retry), (429, None));
+    assert!(journey.answer.retry_after_ms.is_some_and(|wait| wait > 40_000), "{:?}", journey.answer);
 }

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{Cost, MOST_LEARNT, Runtime, lane_of};
 use crate::pool::lane::{Hold, stagger};
 use crate::pool::learnt::{Fact, Learnt, Subject};
+use crate::pool::members::Scope;
 use crate::pool::standing::Standing;
-use crate::pool::verdict::Fault;
 
 impl Runtime {
     /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
@@ -28,13 +28,17 @@ impl Runtime {
     }
 
     fn absorb_one(&mut self, learnt: &Learnt, now: Timestamp) {
+        if let Subject::Account(account) = &learnt.subject {
+            self.absorb_of_account(account, learnt, now);
+            return;
+        }
         // A project that has no key here is nothing to this pool.
         let key = match &learnt.subject {
             Subject::Key(id) => self.members.find(id),
             Subject::Project(name) => {
                 self.members.find_project(name).and_then(|project| self.members.members_of(project).next())
             }
-            Subject::Caller(_) | Subject::ClientKey(_) => return,
+            Subject::Account(_) | Subject::Caller(_) | Subject::ClientKey(_) => return,
         };
         let (Some(key), about_project) = (key, matches!(learnt.subject, Subject::Project(_))) else {
             return;
@@ -42,17 +46,20 @@ impl Runtime {
         let is_cleared = learnt.at <= self.members.cleared_at(key, about_project);
         match (&learnt.fact, learnt.model.as_deref()) {
             (Fact::Cleared, _) => self.clear_one(key, about_project, learnt.at, now),
-            (Fact::Cooling { .. } | Fact::Limit { .. }, _) if is_cleared => {}
+            (Fact::Cooling { .. } | Fact::Limit { .. } | Fact::BillingAccount { .. }, _) if is_cleared => {}
             (Fact::Member { project }, _) => self.joins(key, project, now),
-            (Fact::Standing { condition, message, next_check, checks }, _) => {
-                let standing = Standing {
-                    condition: *condition,
-                    message: message.clone(),
-                    heard_at: learnt.at,
-                    next_check: *next_check,
-                    checks: *checks,
+            (Fact::BillingAccount { account }, _) => {
+                let Some(project) = self.members.project_of(key) else { return };
+                if self.members.learn_account(project, &account.as_str().into(), learnt.at) {
+                    self.settle_all(&Scope::Project(project), now);
+                }
+            }
+            (Fact::Standing { .. }, _) => {
+                let scope = match self.members.project_of(key) {
+                    Some(project) if about_project => Scope::Project(project),
+                    _ => Scope::Key(key),
                 };
-                self.absorb_standing(key, about_project, standing, now);
+                self.absorb_standing(&scope, learnt, now);
             }
             (Fact::Cooling { until, reason }, Some(model)) if *until > now => {
                 let hold = Hold::told(learnt.at, *until + stagger(self.salt, *until), *reason);
@@ -102,15 +109,31 @@ impl Runtime {
         }
     }
 
-    fn absorb_standing(&mut self, key: usize, about_project: bool, standing: Standing, now: Timestamp) {
-        let Some(project) = self.members.project_of(key) else { return };
-        let (own, fault) = if about_project {
-            (self.members.project_standing_mut(project), Fault::Project)
-        } else {
-            (self.members.key_standing_mut(key), Fault::Key)
+    /// What others learnt of a billing account, of which keys may be known later only.
+    fn absorb_of_account(&mut self, account: &str, learnt: &Learnt, now: Timestamp) {
+        let scope = Scope::Account(account.into());
+        match learnt.fact {
+            Fact::Cleared => {
+                let cleared = Standing { heard_at: learnt.at, ..Standing::default() };
+                if self.members.standing_mut(&scope).absorb(cleared) {
+                    self.settle_all(&scope, now);
+                }
+            }
+            _ => self.absorb_standing(&scope, learnt, now),
+        }
+    }
+
+    fn absorb_standing(&mut self, scope: &Scope, learnt: &Learnt, now: Timestamp) {
+        let Fact::Standing { condition, message, next_check, checks } = &learnt.fact else { return };
+        let standing = Standing {
+            condition: *condition,
+            message: message.clone(),
+            heard_at: learnt.at,
+            next_check: *next_check,
+            checks: *checks,
         };
-        if own.absorb(standing) {
-            self.settle_all(key, fault, now);
+        if self.members.standing_mut(scope).absorb(standing) {
+            self.settle_all(scope, now);
         }
     }
 }

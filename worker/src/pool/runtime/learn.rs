@@ -6,9 +6,14 @@ use super::{AttemptEnd, Lease, Runtime, lane_of};
 use crate::pool::circuit::OpenReason;
 use crate::pool::lane::Hold;
 use crate::pool::learnt::{CoolingReason, Fact, Subject};
-use crate::pool::members::Joined;
+use crate::pool::members::{Joined, Scope};
 use crate::pool::standing::{Condition, Standing};
-use crate::pool::verdict::{Cause, Fault, Verdict};
+use crate::pool::verdict::{Cause, Verdict};
+
+/// Projects that fall by a spend limit within this share a billing account.
+const SAME_SPEND_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
+/// Projects that are remembered for it.
+const MAX_SPENT_OUT: usize = 64;
 
 impl Runtime {
     /// Takes a lease back and learns from how its attempt ended. Returns `true` if an error changed the health of the key
@@ -37,12 +42,8 @@ impl Runtime {
                 budget.correct(lease.cost.tokens, tokens);
             }
         }
-        let (key_healed, project_healed) = self.members.accepted(key, lease.began, now);
-        if key_healed {
-            self.standing_changed(key, Fault::Key, now);
-        }
-        if project_healed {
-            self.standing_changed(key, Fault::Project, now);
+        for scope in self.members.accepted(key, lease.began, now) {
+            self.standing_changed(&scope, now);
         }
     }
 
@@ -114,44 +115,79 @@ impl Runtime {
             let standing = self.members.key_standing_mut(key);
             let changed = standing.suspect(&verdict.answer.message, lease.began, now);
             if changed {
-                self.standing_changed(key, Fault::Key, now);
+                self.standing_changed(&Scope::Key(key), now);
             }
             return changed;
         }
-        let fault = verdict.cause.fault();
-        let standing = match self.members.project_of(key) {
-            Some(project) if fault == Fault::Project => self.members.project_standing_mut(project),
-            _ => self.members.key_standing_mut(key),
-        };
+        if condition == Condition::SpendWindow {
+            self.learn_account(key, &verdict.answer.message, now);
+        }
+        let scope = self.members.scope(key, verdict.cause.fault());
+        let standing = self.members.standing_mut(&scope);
         let changed = standing.refuse(condition, &verdict.answer.message, lease.began, now);
         if changed {
-            self.standing_changed(key, fault, now);
+            if let Some(until) = verdict.until.filter(|_| condition == Condition::SpendWindow) {
+                standing.next_check = Some(until);
+            }
+            self.standing_changed(&scope, now);
         }
         changed
     }
 
-    fn standing_changed(&mut self, key: usize, fault: Fault, now: Timestamp) {
-        let standing = match self.members.project_of(key) {
-            Some(project) if fault == Fault::Project => self.members.project_standing(project),
-            _ => self.members.key_standing(key),
+    /// Two projects of which no billing account is known fall by the same spend limit within a minute: they share one.
+    fn learn_account(&mut self, key: usize, message: &str, now: Timestamp) {
+        let Some(project) = self.members.project_of(key) else { return };
+        self.spent_out.retain(|(_, at, _)| now.duration_since(*at).unsigned_abs() < SAME_SPEND_LIMIT);
+        let other = self.spent_out.iter().find(|(other, _, text)| *other != project && text == message);
+        let other = other.map(|(other, ..)| *other);
+        self.spent_out.retain(|(known, ..)| *known != project);
+        if self.members.roster().keys.billing_account(key).is_some() || self.members.roster().separate_billing
+        {
+            return;
+        }
+        if self.spent_out.len() < MAX_SPENT_OUT {
+            self.spent_out.push((project, now, message.to_owned()));
+        }
+        let other_key = other.and_then(|other| self.members.members_of(other).next());
+        let Some((other, other_key)) = other.zip(other_key) else { return };
+        let account = match self.members.account_of(other_key).or_else(|| self.members.account_of(key)) {
+            Some(known) => std::sync::Arc::clone(known),
+            None => match self.project_subject(other_key) {
+                Subject::Project(name) => format!("learnt:{name}").into(),
+                Subject::Key(id) => format!("learnt:{id}").into(),
+                _ => return,
+            },
         };
-        let Some(standing) = standing.cloned() else { return };
-        self.settle_all(key, fault, now);
-        let subject = match (fault, self.members.id(key)) {
-            (Fault::Key, Some(id)) => Subject::Key(id),
-            _ => self.project_subject(key),
+        for (project, key) in [(other, other_key), (project, key)] {
+            if self.members.learn_account(project, &account, now) {
+                let subject = self.project_subject(key);
+                self.note(subject, None, Fact::BillingAccount { account: account.to_string() }, now);
+            }
+        }
+    }
+
+    fn standing_changed(&mut self, scope: &Scope, now: Timestamp) {
+        let Some(standing) = self.members.standing(scope).cloned() else { return };
+        self.settle_all(scope, now);
+        let subject = match scope {
+            Scope::Key(key) => self.members.id(*key).map(Subject::Key),
+            Scope::Project(project) => {
+                let first = self.members.members_of(*project).next();
+                first.map(|key| self.project_subject(key))
+            }
+            Scope::Account(account) => Some(Subject::Account(account.to_string())),
         };
+        let Some(subject) = subject else { return };
         let Standing { condition, message, next_check, checks, .. } = standing;
         self.note(subject, None, Fact::Standing { condition, message, next_check, checks }, now);
     }
 
-    /// Puts a key, or all keys of its project, where they belong for every model.
-    pub(super) fn settle_all(&mut self, key: usize, fault: Fault, now: Timestamp) {
-        let project = self.members.project_of(key).filter(|_| fault == Fault::Project);
+    /// Puts the keys of a scope where they belong for every model.
+    pub(super) fn settle_all(&mut self, scope: &Scope, now: Timestamp) {
+        let keys = self.members.keys_in(scope);
         for lane in self.lanes.values_mut() {
-            match project {
-                Some(project) => lane.settle_project(&self.members, project, now),
-                None => lane.settle(&self.members, key, now),
+            for key in &keys {
+                lane.settle(&self.members, *key, now);
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct Runtime {
     unheard: Vec<Learnt>,
     spent: BTreeMap<(Subject, String), Cost>,
     callers: Callers,
+    /// The projects that fell by a spend limit in the last minute: when, and what Gemini said.
+    spent_out: Vec<(usize, Timestamp, String)>,
     /// Random bits of this isolate, so that it does not do everything when all others do.
     salt: u64,
 }
@@ -256,10 +258,10 @@ impl Runtime {
     #[must_use]
     pub fn state(&self, key: &KeyId, now: Timestamp) -> Option<KeyState> {
         let key = self.members.find(key)?;
-        let project = self.members.project_of(key)?;
-        let standings = [self.members.key_standing(key), self.members.project_standing(project)];
-        for standing in standings.into_iter().flatten() {
-            if standing.condition != Condition::Healthy {
+        for standing in self.members.standings_of(key) {
+            let is_over =
+                standing.condition == Condition::SpendWindow && standing.blocked_until(now).is_none();
+            if standing.condition != Condition::Healthy && !is_over {
                 return Some(KeyState::Standing(standing.condition));
             }
         }
@@ -326,6 +328,8 @@ impl Runtime {
         let members = Members::new(roster, &self.members);
         let before = std::mem::replace(&mut self.members, members);
         self.version = Some(roster.version);
+        // Places have moved.
+        self.spent_out.clear();
         let members = &mut self.members;
         self.leases.retain(|_, (key, _)| match members.place_of(before.roster(), *key) {
             Some(place) => {

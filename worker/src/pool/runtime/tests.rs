@@ -24,6 +24,7 @@ fn keys(weights: &[u16]) -> Vec<RosterKey> {
         id: id(number),
         weight: Weight::try_from(u32::from(*weight)).unwrap(),
         project: None,
+        billing_account: None,
         limits: Limits::default(),
     };
     weights.iter().enumerate().map(key).collect()
@@ -391,7 +392,8 @@ fn models_that_nobody_uses_make_room() {
     assert_eq!(bench.runtime.lanes.len(), MOST_LANES);
 }
 
-const CAUSES: [Cause; 21] = [
+const CAUSES: [Cause; 22] = [
+    Cause::SpendWindow,
     Cause::InvalidKey,
     Cause::LeakedKey,
     Cause::Suspended,
@@ -420,14 +422,16 @@ proptest! {
     fn only_a_verdict_on_a_key_changes_how_a_key_stands(
         ends in proptest::collection::vec((0_usize..CAUSES.len(), any::<u64>()), 1..60)
     ) {
-        let mut bench = Bench::new(roster(&[1; 8]));
+        let mut separate = roster(&[1; 8]);
+        Arc::get_mut(&mut separate).unwrap().separate_billing = true;
+        let mut bench = Bench::new(separate);
         let mut blamed = std::collections::HashSet::new();
         for (second, (cause, seed)) in (0_i64..).zip(ends) {
             bench.random = SeededRandom::new(seed);
             let Pick::Key { index, lease } = bench.try_pick(&[], None, 1, second) else { continue };
             let cause = CAUSES[cause];
             // A burst rests a key for some seconds; it is no word on the key.
-            if matches!(cause.fault(), Fault::Key | Fault::Project) || cause == Cause::Burst {
+            if matches!(cause.fault(), Fault::Key | Fault::Project | Fault::Account) || cause == Cause::Burst {
                 blamed.insert(index);
             }
             bench.runtime.finish(&lease, &AttemptEnd::Refused(&verdict(cause, second + 100)), at(second));
@@ -563,4 +567,88 @@ fn what_is_learnt_after_a_key_was_cleared_holds() {
     bench.runtime.absorb(&cleared(&[Subject::Key(id(0))], 9), at(12));
     assert!(matches!(bench.try_pick(&[], None, 1, 12), Pick::AllCooling { .. }));
     assert!(matches!(bench.try_pick(&[], None, 1, 61), Pick::Key { .. }));
+}
+
+fn in_accounts(keys_of: &[(&str, &str)]) -> Arc<Roster> {
+    let mut keys = keys(&vec![1; keys_of.len()]);
+    for (key, (project, account)) in keys.iter_mut().zip(keys_of) {
+        key.project = (!project.is_empty()).then(|| (*project).to_owned());
+        key.billing_account = (!account.is_empty()).then(|| (*account).to_owned());
+    }
+    Arc::new(Roster::of(1, keys))
+}
+
+impl Bench {
+    fn check_and_refuse(&mut self, index: usize, verdict: &Verdict, now: i64) {
+        self.runtime.meet(&Arc::clone(&self.roster), at(now));
+        let lease = self.runtime.check(&id(index), MODEL, Cost::default(), at(now)).unwrap();
+        self.runtime.finish(&lease, &AttemptEnd::Refused(verdict), at(now));
+    }
+
+    fn spend(&mut self, index: usize, now: i64) {
+        let spent = Verdict { until: None, ..verdict(Cause::SpendWindow, 0) };
+        self.check_and_refuse(index, &spent, now);
+    }
+}
+
+#[test]
+fn a_spend_limit_and_billing_hold_for_the_whole_billing_account_and_every_model() {
+    let roster = in_accounts(&[("p", "acme"), ("q", "acme"), ("r", "other"), ("s", "")]);
+    for (cause, comes_back) in [(Cause::SpendWindow, true), (Cause::Billing, false)] {
+        let mut bench = Bench::new(Arc::clone(&roster));
+        bench.check_and_refuse(0, &Verdict { until: None, ..verdict(cause, 0) }, 0);
+        assert_eq!(bench.usable(1), [2, 3], "{cause:?}");
+        let (told, mut elsewhere) = (bench.runtime.take_learnt(at(1)), Bench::new(Arc::clone(&roster)));
+        // A newcomer hears of the account before it knows the keys.
+        elsewhere.runtime.absorb(&told, at(1));
+        assert_eq!(elsewhere.usable(1), [2, 3], "{cause:?}");
+        let usable = if comes_back { vec![0, 1, 2, 3] } else { vec![2, 3] };
+        assert_eq!((bench.usable(61), elsewhere.usable(61)), (usable.clone(), usable), "{cause:?}");
+        // One key finds out for all of them.
+        let due = bench.runtime.due_rechecks(at(3_700));
+        assert_eq!(due.len(), 1, "{cause:?}");
+        let lease = bench.runtime.check(&id(1), MODEL, Cost::default(), at(3_700)).unwrap();
+        bench.succeed(&lease, 3_701);
+        assert_eq!(bench.usable(3_702), [0, 1, 2, 3], "{cause:?}");
+    }
+}
+
+#[test]
+fn the_end_that_gemini_names_of_a_spend_limit_holds() {
+    let mut bench = Bench::new(in_accounts(&[("p", "acme"), ("q", "acme")]));
+    bench.check_and_refuse(0, &verdict(Cause::SpendWindow, 500), 0);
+    let Pick::AllCooling { soonest, only_the_day_helps } = bench.try_pick(&[], None, 1, 1) else { panic!() };
+    assert_eq!((soonest, only_the_day_helps), (at(500), false));
+}
+
+#[test]
+fn projects_that_fall_by_one_spend_limit_within_a_minute_share_an_account_from_then_on() {
+    let roster = in_accounts(&[("p", ""), ("q", ""), ("r", ""), ("s", "set")]);
+    let mut bench = Bench::new(Arc::clone(&roster));
+    for (key, now) in [(0, 0), (1, 30), (2, 120), (3, 130)] {
+        bench.spend(key, now);
+    }
+    let told = bench.runtime.take_learnt(at(131));
+    let mut elsewhere = Bench::new(Arc::clone(&roster));
+    elsewhere.runtime.meet(&roster, at(131));
+    elsewhere.runtime.absorb(&told, at(131));
+    for bench in [&mut bench, &mut elsewhere] {
+        // All are back; the next refusal of p takes q with it, and neither r, which fell too late, nor s.
+        assert_eq!(bench.usable(1_000), [0, 1, 2, 3]);
+        bench.spend(0, 1_001);
+        assert_eq!(bench.usable(1_002), [2, 3]);
+    }
+    // An operator who clears a key forgets what was learnt of its account too.
+    bench
+        .runtime
+        .absorb(&cleared(&[Subject::Key(id(1)), Subject::Project("q".to_owned())], 1_003), at(1_003));
+    assert_eq!(bench.usable(1_004), [1, 2, 3]);
+    // Where accounts are kept apart, nothing is learnt.
+    let mut apart = in_accounts(&[("p", ""), ("q", "")]);
+    Arc::get_mut(&mut apart).unwrap().separate_billing = true;
+    let mut apart = Bench::new(apart);
+    apart.spend(0, 0);
+    apart.spend(1, 1);
+    apart.spend(0, 1_001);
+    assert_eq!(apart.usable(1_002), [1]);
 }

@@ -15,6 +15,8 @@ pub enum Cause {
     Blocked(BlockReason),
     /// The project has to be paid for first.
     Billing,
+    /// The billing account has spent what it may in a rolling ten minutes.
+    SpendWindow,
     /// Requests a minute or an hour.
     RequestQuota,
     /// Input tokens a minute.
@@ -90,6 +92,8 @@ pub enum Fault {
     Key,
     /// That of the key's project, for one model or for all.
     Project,
+    /// That of the billing account above the key's project; of the project alone where no account is known.
+    Account,
     /// The model's.
     Model,
     /// That of the place the call came from.
@@ -151,12 +155,10 @@ impl Cause {
         match self {
             Self::InvalidKey | Self::LeakedKey | Self::NewUsers | Self::NoAccess => Fault::Key,
             Self::Blocked(reason) => reason.fault(),
-            Self::Suspended
-            | Self::Billing
-            | Self::RequestQuota
-            | Self::TokenQuota
-            | Self::DayQuota
-            | Self::NoQuota => Fault::Project,
+            Self::Billing | Self::SpendWindow => Fault::Account,
+            Self::Suspended | Self::RequestQuota | Self::TokenQuota | Self::DayQuota | Self::NoQuota => {
+                Fault::Project
+            }
             Self::Burst | Self::Overloaded | Self::Internal | Self::Deadline | Self::SoftFailure => {
                 Fault::Model
             }
@@ -176,6 +178,7 @@ impl Cause {
             | Self::Suspended
             | Self::Blocked(_)
             | Self::Billing
+            | Self::SpendWindow
             | Self::RequestQuota
             | Self::TokenQuota
             | Self::DayQuota

@@ -225,7 +225,13 @@ fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
     let body = refusal.body;
     let violations = if body.is_error { body.violations.as_slice() } else { &[] };
     let names = |part: &str| violations.iter().any(|violation| violation.quota_id.contains(part));
-    let cause = if violations.iter().any(|violation| violation.quota_value == "0") {
+    let cause = if names("Spend") {
+        Cause::SpendWindow
+    } else if violations.is_empty()
+        && let Some(cause) = text::spend(refusal)
+    {
+        return (cause, Evidence::Text);
+    } else if violations.iter().any(|violation| violation.quota_value == "0") {
         Cause::NoQuota
     } else if names("PerDay") {
         Cause::DayQuota
@@ -307,7 +313,7 @@ fn rest(cause: Cause, evidence: Evidence, refusal: &Refusal) -> Option<(Rest, Du
         Cause::NoQuota => Some((Rest::For(DAY), DAY_JITTER)),
         Cause::NewUsers => Some((Rest::For(DAY / 2), DAY / 2)),
         Cause::RequestQuota | Cause::TokenQuota => Some((Rest::For(told.unwrap_or(usual)), JITTER)),
-        Cause::Burst => told.map(|told| (Rest::For(told), JITTER)),
+        Cause::Burst | Cause::SpendWindow => told.map(|told| (Rest::For(told), JITTER)),
         _ => None,
     }
 }
@@ -353,7 +359,7 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
         Cause::Billing if refusal.body.status == "FAILED_PRECONDITION" => {
             error(StatusCode::FORBIDDEN, INVALID_REQUEST, "billing_not_active")
         }
-        Cause::RequestQuota | Cause::TokenQuota | Cause::Burst => ApiError {
+        Cause::RequestQuota | Cause::TokenQuota | Cause::Burst | Cause::SpendWindow => ApiError {
             retry_after_ms: told_ms,
             ..error(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -127,7 +127,7 @@ fn table() -> Vec<Row> {
                 "",
             ),
             Cause::Billing,
-            Fault::Project,
+            Fault::Account,
             (403, Some("billing_not_active")),
         ),
         (
@@ -138,7 +138,7 @@ fn table() -> Vec<Row> {
             bad_key,
         ),
         (401, refusal("UNAUTHENTICATED", unauthenticated, ""), Cause::InvalidKey, Fault::Key, bad_key),
-        (402, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, no_money),
+        (402, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Account, no_money),
         (403, suspended, Cause::Suspended, Fault::Project, no_right),
         (
             403,
@@ -243,7 +243,7 @@ fn table() -> Vec<Row> {
             402,
             r#"{"error":{"code":"payment_required","message":"x"}}"#.to_owned(),
             Cause::Billing,
-            Fault::Project,
+            Fault::Account,
             no_money,
         ),
         (
@@ -345,7 +345,28 @@ fn table() -> Vec<Row> {
             Fault::Project,
             (429, Some("rate_limit_exceeded")),
         ),
-        (429, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Project, no_money),
+        (
+            429,
+            refusal("RESOURCE_EXHAUSTED", "You have reached the spend limit of the last 10 minutes.", ""),
+            Cause::SpendWindow,
+            Fault::Account,
+            (429, Some("rate_limit_exceeded")),
+        ),
+        (
+            429,
+            exhausted_by(&[violation("SpendPerTenMinutesPerBillingAccount", "10"), short()]),
+            Cause::SpendWindow,
+            Fault::Account,
+            (429, Some("rate_limit_exceeded")),
+        ),
+        (
+            429,
+            refusal("RESOURCE_EXHAUSTED", "The project has exceeded its monthly spending cap.", ""),
+            Cause::Billing,
+            Fault::Account,
+            no_money,
+        ),
+        (429, refusal("RESOURCE_EXHAUSTED", depleted, ""), Cause::Billing, Fault::Account, no_money),
         (
             429,
             refusal("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", ""),
@@ -733,4 +754,20 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_spend_limit_is_told_from_quotas_whose_text_links_to_it_and_from_a_client_s_words() {
+    let quota = "You exceeded your current quota, please check your plan. See https://ai.studio/spend for details.";
+    let quota = refusal("RESOURCE_EXHAUSTED", quota, "");
+    assert_eq!(judge(429, &quota).cause, Cause::RequestQuota);
+    let spent = refusal("RESOURCE_EXHAUSTED", "Spend-based rate limit reached.", "");
+    assert_eq!(judge(429, &spent).cause, Cause::SpendWindow);
+    let sent = r#"{"contents":[{"parts":[{"text":"what do we spend?"}]}]}"#;
+    assert_ne!(judge_response_to(sent, 429, &spent).cause, Cause::SpendWindow, "the client may have written it");
+    let with_delay = r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"90s"}"#;
+    let told = judge(429, &refusal("RESOURCE_EXHAUSTED", "Spend limit reached.", with_delay));
+    let now: Timestamp = NOW.parse().unwrap();
+    assert_eq!((told.cause, told.until), (Cause::SpendWindow, Some(now + Duration::from_secs(90))));
+    assert_eq!(judge(400, &spent).cause, Cause::Caller, "at no other status");
 }

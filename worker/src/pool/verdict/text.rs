@@ -50,6 +50,12 @@ const TEXTS: &[Row] = &[
     },
 ];
 
+/// Words of a 429 about a cap on what may be spent in a month, or about an account without credits.
+const SPEND_CAP: &[&str] = &["prepay", "credits are depleted", "spending cap", "spend cap", "monthly spend"];
+/// The beginning of a word of a 429 about what was spent in the last ten minutes. Google has not published the text,
+/// so any form of the word counts, outside of links.
+const SPEND: &str = "spend";
+
 /// How a 404 begins that is about a model.
 const NO_SUCH_MODEL: [&str; 2] = ["models/* is not found for api version", "model is not found: models/*"];
 
@@ -109,11 +115,31 @@ pub(super) fn is_quota(refusal: &Refusal) -> bool {
     QUOTA.iter().any(|text| message.starts_with(text) && is_google_s_own(refusal, text))
 }
 
+/// What a 429 is about whose text speaks of spending.
+pub(super) fn spend(refusal: &Refusal) -> Option<Cause> {
+    let message = refusal.body.message.to_ascii_lowercase();
+    let is_link = |word: &&str| word.starts_with("http") || word.contains("://");
+    let text: Vec<&str> = message.split_whitespace().filter(|word| !is_link(word)).collect();
+    let words = |word: &&str| {
+        word.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.starts_with(SPEND))
+    };
+    let (phrase, cause) = match SPEND_CAP.iter().find(|phrase| text.join(" ").contains(**phrase)) {
+        Some(phrase) => (*phrase, Cause::Billing),
+        None if text.iter().any(words) => (SPEND, Cause::SpendWindow),
+        None => return None,
+    };
+    is_google_s_own(refusal, phrase).then_some(cause)
+}
+
 /// Whether a text of a 429 is in no table: operators are told of those.
 pub(super) fn is_unknown_quota(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     let known = QUOTA.iter().chain(&BARE).any(|text| message.starts_with(text));
-    !known && !message.trim().is_empty() && refusal.body.violations.is_empty() && cause(refusal).is_none()
+    !known
+        && !message.trim().is_empty()
+        && refusal.body.violations.is_empty()
+        && cause(refusal).is_none()
+        && spend(refusal).is_none()
 }
 
 /// Whether the quota's text names a limit of zero, as in `* Quota exceeded for metric: M, limit: 0, model: X`. What

@@ -34,6 +34,7 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
         tag: String::new(),
         weight: Weight::default(),
         project: "projects/1".to_owned(),
+        billing_account: String::new(),
         limits: Limits::default(),
         enabled: true,
     };

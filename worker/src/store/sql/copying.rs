@@ -56,7 +56,8 @@ const CLIENT_KEYS: Statements = statements!(
 const KEYS: Statements = statements!(
     "keys", "pool_id, digest", "?2, ?3", "value ->> 0, value ->> 1", "pool_id",
     "pool_id", "digest" "1", "id" "2", "sealed" "3", "masked" "4", "name" "5", "tag" "6", "weight" "7",
-    "enabled" "8", "position" "9", "created_at" "10", "updated_at" "11", "project" "12", "limits" "13"
+    "enabled" "8", "position" "9", "created_at" "10", "updated_at" "11", "project" "12", "limits" "13",
+    "billing_account" "14"
 );
 const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",

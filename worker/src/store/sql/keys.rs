@@ -1,8 +1,6 @@
 //! The admin API's statements about Gemini keys. Lists of keys or ids travel as one JSON text, since
 //! D1 takes at most 100 parameters a statement.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use pool_shared::{Key, KeyChange, KeyId, PoolId};
 
@@ -10,7 +8,9 @@ use super::rows::KeyRow;
 use super::{json_text, read_rows};
 use crate::crypto::Sealed;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{BatchOutcome, EnabledKey, KeyFilter, KeyPage, NewKey, Page, Resealed, StoreError};
+use crate::store::{
+    BatchOutcome, EnabledKey, KeyFilter, KeyPage, KeysWanted, NewKey, Page, Resealed, StoreError,
+};
 
 /// What a [`KeyFilter`] selects: pool `?1`, enabled `?2`, searched text `?3`, tag `?4`, states `?5`.
 macro_rules! select_filtered {
@@ -21,6 +21,7 @@ macro_rules! select_filtered {
             " AS row FROM keys WHERE pool_id = ?1 AND (?2 IS NULL OR enabled = ?2)
                 AND (?3 IS NULL OR instr(lower(
                     id || ' ' || masked || ' ' || substr(digest, 1, 8) || ' ' || name || ' ' || tag || ' ' || project
+                        || ' ' || coalesce(billing_account, '')
                 ), ?3) > 0)
                 AND (?4 IS NULL OR tag = ?4)
                 AND (?5 IS NULL OR CASE WHEN enabled = 0 THEN ?5 ->> '$.disabled' ELSE
@@ -34,7 +35,8 @@ macro_rules! select_filtered {
 const LIST: &str = select_filtered!(
     "json_object(
         'id', id, 'masked', masked, 'fingerprint', substr(digest, 1, 8), 'name', name, 'tag', tag,
-        'project', project, 'limits', json(limits), 'weight', weight, 'enabled', enabled, 'position', position,
+        'project', project, 'billing_account', coalesce(billing_account, ''), 'limits', json(limits), 'weight', weight,
+        'enabled', enabled, 'position', position,
         'created_at', created_at, 'updated_at', updated_at
     )",
     "AND position > ?6 ORDER BY position LIMIT ?7"
@@ -45,10 +47,11 @@ const COUNT: &str = select_filtered!("json_quote(count(*))", "");
 /// `position` keeps the order of the input: milliseconds since 1970 times 1,000, plus the place in
 /// the chunk. It stays below 2^53 until the year 2255.
 const INSERT: &str = "INSERT INTO keys
-        (pool_id, digest, id, sealed, masked, name, tag, project, limits, weight, enabled, position, created_at,
-         updated_at)
+        (pool_id, digest, id, sealed, masked, name, tag, project, billing_account, limits, weight, enabled, position,
+         created_at, updated_at)
     SELECT ?1, value ->> 'digest', value ->> 'id', value ->> 'sealed', value ->> 'masked', value ->> 'name',
-        value ->> 'tag', value ->> 'project', value ->> 'limits', value ->> 'weight', value ->> 'enabled', ?3 * 1000 + key, ?3, ?3
+        value ->> 'tag', value ->> 'project', value ->> 'billing_account', value ->> 'limits',
+        value ->> 'weight', value ->> 'enabled', ?3 * 1000 + key, ?3, ?3
     FROM json_each(?2)
     WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1 AND data_key = coalesce(?4, data_key))
     ON CONFLICT DO NOTHING";
@@ -116,8 +119,8 @@ pub(super) fn sealed(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result
     Ok(Statement::new(
         "SELECT json_array(position, json_object(
             'id', id, 'digest', digest, 'sealed', sealed, 'masked', masked, 'name', name, 'tag', tag,
-            'weight', weight, 'project', project, 'limits', json(limits),
-            'enabled', json(CASE enabled WHEN 0 THEN 'false' ELSE 'true' END)
+            'weight', weight, 'project', project, 'billing_account', coalesce(billing_account, ''),
+            'limits', json(limits), 'enabled', json(CASE enabled WHEN 0 THEN 'false' ELSE 'true' END)
         )) AS row FROM keys
          WHERE pool_id = ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) AND position > ?3
          ORDER BY position LIMIT ?4",
@@ -139,22 +142,25 @@ pub(super) fn read_sealed(outcome: &Outcome, page: Page) -> Result<(Vec<NewKey>,
     Ok((rows.into_iter().map(|(_, key)| key).collect(), next))
 }
 
-pub(super) fn enabled(
-    pools: &[PoolId],
-    ids: &BTreeSet<KeyId>,
-    projects: &BTreeSet<String>,
-) -> Result<Statement, StoreError> {
+pub(super) fn enabled(pools: &[PoolId], wanted: &KeysWanted) -> Result<Statement, StoreError> {
     Ok(Statement::new(
-        "SELECT json_array(pool_id, id, project) AS row FROM keys
+        "SELECT json_array(pool_id, id, project, coalesce(billing_account, '')) AS row FROM keys
          WHERE enabled = 1 AND pool_id IN (SELECT value FROM json_each(?1))
-            AND (id IN (SELECT value FROM json_each(?2)) OR project IN (SELECT value FROM json_each(?3)))",
-        [json_text(&pools)?, json_text(ids)?, json_text(projects)?],
+            AND (id IN (SELECT value FROM json_each(?2)) OR project IN (SELECT value FROM json_each(?3))
+                OR billing_account IN (SELECT value FROM json_each(?4)))",
+        [
+            json_text(&pools)?,
+            json_text(&wanted.ids)?,
+            json_text(&wanted.projects)?,
+            json_text(&wanted.accounts)?,
+        ],
     ))
 }
 
 pub(super) fn read_enabled(outcome: &Outcome) -> Result<Vec<EnabledKey>, StoreError> {
-    let rows: Vec<(PoolId, KeyId, String)> = read_rows(outcome)?;
-    Ok(rows.into_iter().map(|(pool, id, project)| EnabledKey { pool, id, project }).collect())
+    let rows: Vec<(PoolId, KeyId, String, String)> = read_rows(outcome)?;
+    let key = |(pool, id, project, billing_account)| EnabledKey { pool, id, project, billing_account };
+    Ok(rows.into_iter().map(key).collect())
 }
 
 pub(super) fn read_page(outcomes: &[Outcome], page: Page) -> Result<KeyPage, StoreError> {
@@ -191,7 +197,7 @@ pub(super) fn update(
         "UPDATE keys SET
             enabled = coalesce(?3, enabled), weight = coalesce(?4, weight),
             name = coalesce(?5, name), tag = coalesce(?6, tag), project = coalesce(?7, project),
-            limits = coalesce(?8, limits), updated_at = ?9
+            limits = coalesce(?8, limits), billing_account = coalesce(?10, billing_account), updated_at = ?9
          WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
         [
             pool.as_str().into(),
@@ -203,6 +209,7 @@ pub(super) fn update(
             change.project.as_deref().into(),
             limits.unwrap_or(SqlValue::Null),
             now.into(),
+            change.billing_account.as_deref().into(),
         ],
     ))
 }

@@ -17,7 +17,6 @@ pub(super) mod schema;
 pub(crate) use schema::SCHEMA_VERSION;
 pub(super) mod snapshot;
 
-use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -27,8 +26,8 @@ use serde::de::DeserializeOwned;
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
-    LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed, Rewrapped,
-    SealedKey, StoreError, StoredAdminToken, StoredClientKey,
+    KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed,
+    Rewrapped, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
@@ -254,10 +253,9 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     async fn enabled_keys(
         &self,
         pools: &[PoolId],
-        ids: &BTreeSet<KeyId>,
-        projects: &BTreeSet<String>,
+        wanted: &KeysWanted,
     ) -> Result<Vec<EnabledKey>, StoreError> {
-        keys::read_enabled(&self.run_one(keys::enabled(pools, ids, projects)?).await?)
+        keys::read_enabled(&self.run_one(keys::enabled(pools, wanted)?).await?)
     }
 
     async fn sealed_keys(

@@ -51,6 +51,7 @@ const VERSION_1: &[&str] = &[
         position INTEGER NOT NULL,
         created_at INTEGER NOT NULL,
         updated_at INTEGER NOT NULL,
+        billing_account TEXT,
         PRIMARY KEY (pool_id, digest)
     ) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS admin_tokens (
@@ -121,6 +122,7 @@ const ADDED: &[&str] = &[
     "ALTER TABLE client_keys ADD COLUMN weak INTEGER",
     "ALTER TABLE admin_tokens ADD COLUMN scopes TEXT",
     "ALTER TABLE admin_tokens ADD COLUMN pool_id TEXT",
+    "ALTER TABLE keys ADD COLUMN billing_account TEXT",
 ];
 
 /// The same for columns: each by itself, since it fails where the column is.

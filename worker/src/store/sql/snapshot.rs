@@ -36,8 +36,8 @@ macro_rules! select_pool {
 macro_rules! select_keys {
     ($pool_id:literal) => {
         concat!(
-            "SELECT json_group_array(json_array(id, sealed, weight, project, json(limits))) AS row FROM (
-                SELECT id, sealed, weight, project, limits,
+            "SELECT json_group_array(json_array(id, sealed, weight, project, json(limits), coalesce(billing_account, ''))) AS row FROM (
+                SELECT id, sealed, weight, project, limits, billing_account,
                     (row_number() OVER (ORDER BY position) - 1) / 1500 AS page
                 FROM keys WHERE enabled = 1 AND pool_id = (",
             $pool_id,
@@ -46,7 +46,7 @@ macro_rules! select_keys {
     };
 }
 
-/// Id, sealed key, weight, project, limits. The texts are borrowed from the row where they have no escapes.
+/// Id, sealed key, weight, project, limits, billing account (a document of an earlier version has none). The texts are borrowed from the row where they have no escapes.
 #[derive(Deserialize)]
 struct KeyRow<'a>(
     #[serde(borrow)] Cow<'a, str>,
@@ -54,6 +54,7 @@ struct KeyRow<'a>(
     Weight,
     #[serde(borrow)] Cow<'a, str>,
     Limits,
+    #[serde(borrow, default)] Cow<'a, str>,
 );
 
 #[derive(Deserialize)]
@@ -129,8 +130,8 @@ fn read_keys(pages: &Outcome) -> Result<StoredKeys, StoreError> {
     for page in &pages.rows {
         let rows: Vec<KeyRow> =
             serde_json::from_str(page).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        for KeyRow(id, sealed, weight, project, limits) in &rows {
-            keys.push(&StoredKey { id, sealed, weight: *weight, project, limits: *limits });
+        for KeyRow(id, sealed, weight, project, limits, billing_account) in &rows {
+            keys.push(&StoredKey { id, sealed, weight: *weight, project, billing_account, limits: *limits });
         }
     }
     Ok(keys.finish())

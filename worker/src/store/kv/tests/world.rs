@@ -192,6 +192,7 @@ pub(super) fn new_pool(name: &str) -> NewPool {
         tag: "标签".to_owned(),
         weight: Weight::default(),
         project: "projects/1".to_owned(),
+        billing_account: String::new(),
         limits: Limits::default(),
         enabled: true,
     };
