@@ -19,6 +19,7 @@ use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 
 mod bounds;
 mod client_keys;
+mod clock;
 mod elsewhere;
 mod master_key;
 mod outages;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::Secret;
 use url::Url;
 
@@ -57,11 +57,16 @@ impl Random for SeededRandom {
 
 /// Time that moves when told. It wakes nobody: whoever sleeps on it, sleeps for ever, unless a test moves
 /// the time and polls again.
-pub struct ManualClock(Mutex<Timestamp>);
+pub struct ManualClock(Mutex<Timestamp>, Mutex<SignedDuration>);
 
 impl ManualClock {
     pub fn new(now: Timestamp) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new(now), Mutex::default())
+    }
+
+    /// Somebody sets the machine's clock; it shows when the host follows it.
+    pub fn set_by(&self, by: SignedDuration) {
+        *self.1.lock().unwrap() += by;
     }
 
     pub fn advance(&self, duration: Duration) {
@@ -73,6 +78,12 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap()
+    }
+
+    fn correct(&self) -> Option<SignedDuration> {
+        let by = std::mem::take(&mut *self.1.lock().unwrap());
+        *self.0.lock().unwrap() += by;
+        Some(by).filter(|by| !by.is_zero())
     }
 
     async fn sleep(&self, duration: Duration) {

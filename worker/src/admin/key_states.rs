@@ -173,9 +173,10 @@ fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<Pool
     let mut pools: BTreeMap<PoolId, Facts> = BTreeMap::new();
     let mut cleared: HashMap<(PoolId, Subject), Timestamp> = HashMap::new();
     for (pool, learnt) in learnt.iter().filter(|(_, learnt)| learnt.fact == Fact::Cleared) {
-        cleared.insert((pool.clone(), learnt.subject.clone()), learnt.at);
+        cleared.insert((pool.clone(), learnt.subject.clone()), learnt.at.min(now));
     }
     for (pool, learnt) in learnt {
+        let learnt = learnt.as_of(now).into_owned();
         let is_member = matches!(learnt.fact, Fact::Member { .. });
         let ended = cleared.get(&(pool.clone(), learnt.subject.clone()));
         if !is_member && ended.is_some_and(|ended| learnt.at <= *ended) {

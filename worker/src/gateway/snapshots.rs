@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
 use crate::crypto::TokenHash;
-use crate::pool::Snapshot;
+use crate::pool::{Snapshot, shifted};
 
 /// Past this age a snapshot is checked behind the request that found it so.
 const SOFT_AGE: Duration = Duration::from_secs(10);
@@ -163,6 +163,23 @@ impl SnapshotCache {
         if let Some(pool) = pool {
             self.forget(&pool);
         }
+    }
+
+    /// The clock was set: ages stay what they are.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        for cached in self.pools.values_mut() {
+            let times = [
+                &mut cached.checked_at,
+                &mut cached.used_at,
+                &mut cached.refreshing_until,
+                &mut cached.outage_until,
+            ];
+            times.into_iter().for_each(|time| *time = shifted(*time, by));
+        }
+        for known in self.client_keys.values_mut() {
+            known.use_told_until = shifted(known.use_told_until, by);
+        }
+        self.unknown.values_mut().for_each(|since| *since = shifted(*since, by));
     }
 
     /// The store does not know a client key.

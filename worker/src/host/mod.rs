@@ -107,6 +107,11 @@ impl<H: Host<Store: crate::store::ConfigStore>> AdminHost for H {}
 pub trait Clock: MaybeSend + MaybeSync {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// Adopts the time that the machine's clock was set to, where [`Self::now`] has gone on without a jump. Returns by
+    /// how much `now` moved by that. A host whose clock is never set has nothing to do.
+    fn correct(&self) -> Option<SignedDuration> {
+        None
+    }
     /// Resolves after `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + MaybeSend;
 

@@ -104,6 +104,13 @@ struct Unconfirmed {
     rest: Duration,
 }
 
+impl Unconfirmed {
+    /// Whether it may be taken: a lease beyond the longest was given before the clock was set back.
+    fn is_free(&self, now: Timestamp) -> bool {
+        self.leased_until <= now || self.leased_until > now + LEASE.max(LONGEST_REST)
+    }
+}
+
 impl ReportBuffer {
     /// An empty buffer.
     #[must_use]
@@ -221,7 +228,7 @@ impl ReportBuffer {
     pub fn take(&mut self, now: Timestamp) -> Option<Arc<Report>> {
         self.give_up(now);
         let known = self.known;
-        if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.leased_until <= now) {
+        if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.is_free(now)) {
             waiting.leased_until = now + LEASE;
             // Whoever was sent it before has let go of it, or else goes on with what it was given.
             Arc::make_mut(&mut waiting.report).known = known;
@@ -306,8 +313,7 @@ impl ReportBuffer {
     /// events are dropped.
     fn give_up(&mut self, now: Timestamp) {
         let too_old = |waiting: &mut Unconfirmed| {
-            now.duration_since(waiting.first_taken).unsigned_abs() >= GIVE_UP_AFTER
-                && waiting.leased_until <= now
+            now.duration_since(waiting.first_taken).unsigned_abs() >= GIVE_UP_AFTER && waiting.is_free(now)
         };
         for Unconfirmed { report, .. } in self.unconfirmed.extract_if(.., too_old) {
             let report = Arc::unwrap_or_clone(report);

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::callers::{Left, OverLimit};
-use super::{Limits, Quota, next_quota_day};
+use super::{Limits, Quota, next_quota_day, shifted};
 
 /// What a request uses up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +117,23 @@ impl Budget {
         }
         known.until = now + known.life;
         news
+    }
+
+    /// The clock was set: what was used stays in the window for as long as it would have, at most a piece longer. The
+    /// day ends when it does by the new clock.
+    pub(super) fn shift(&mut self, by: SignedDuration, now: Timestamp) {
+        let pieces = by.as_millis().div_euclid(i128::from(PIECE_SECONDS * 1_000));
+        let pieces = i64::try_from(pieces).unwrap_or_default()
+            + i64::from(by.as_millis() % i128::from(PIECE_SECONDS * 1_000) != 0);
+        let latest = piece_of(now);
+        for (number, _) in &mut self.pieces {
+            *number = number.saturating_add(pieces).min(latest);
+        }
+        for known in &mut self.learnt {
+            known.until = shifted(known.until, by);
+        }
+        self.probed_at = shifted(self.probed_at, by);
+        self.day_ends = next_quota_day(now);
     }
 
     /// Forgets the limits that upstream errors named. What was used stays counted, for the operator's limits.

@@ -14,6 +14,7 @@ use pool_shared::{ClientKeyId, ClientKeyRules, Limits, Quota};
 use super::budget::{Budget, Cost};
 use super::learnt::{Fact, Learnt, Subject};
 use super::model_rules::ModelRules;
+use super::shifted;
 use crate::crypto::{TokenHash, TokenTag};
 
 /// How often it is told of a client key that it is used.
@@ -165,6 +166,16 @@ impl Callers {
         true
     }
 
+    /// The clock was set: times move with it.
+    pub(super) fn shift(&mut self, by: SignedDuration, now: Timestamp) {
+        for caller in self.limited.values_mut() {
+            caller.budget.shift(by, now);
+            caller.used_at = shifted(caller.used_at, by);
+        }
+        self.told.values_mut().for_each(|told| *told = shifted(*told, by));
+        self.untold.iter_mut().for_each(|learnt| learnt.shift(by));
+    }
+
     /// What others are to be told.
     pub(super) fn take_untold(&mut self, now: Timestamp) -> impl Iterator<Item = Learnt> {
         let limited = self.limited.iter_mut().filter(|(_, caller)| caller.untold != Cost::default());
@@ -297,6 +308,22 @@ mod tests {
         });
         many.for_each(|hash| there.used(&hash, at(3_600)));
         assert!(there.told.len() <= MOST_CALLERS);
+    }
+
+    #[test]
+    fn a_window_is_no_longer_when_the_clock_is_set_and_no_limit_is_passed_by_it() {
+        let limits = Limits { requests_per_minute: Some(2), ..Limits::default() };
+        for hours in [-4, -24, 4, 24] {
+            let (rules, mut callers, by) = (rules(limits, &[]), Callers::default(), hours * 3_600 + 1);
+            for _ in 0..2 {
+                callers.admit(&rules, cost(1), at(0)).0.unwrap();
+            }
+            callers.shift(SignedDuration::from_secs(by), at(by + 10));
+            let over = callers.admit(&rules, cost(1), at(by + 10)).0.unwrap_err();
+            let wait = over.until.unwrap().duration_since(at(by + 10)).as_secs();
+            assert!((50..=65).contains(&wait), "{hours}: {wait}");
+            assert_eq!(callers.admit(&rules, cost(1), over.until.unwrap()).0, Ok(()));
+        }
     }
 
     proptest! {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use super::shifted;
 
 /// Each attempt weighs so much in the running rate of failures; five in a row open the circuit.
 const WEIGHT: f64 = 0.2;
@@ -98,6 +100,14 @@ impl Circuit {
         self.trips += 1;
         let since = self.open.map_or(now, |open| open.since);
         self.open = Some(Open { since, until: now + time, reason });
+    }
+
+    /// The clock was set: times move with it.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        self.last_at = shifted(self.last_at, by);
+        if let Some(open) = &mut self.open {
+            (open.since, open.until) = (shifted(open.since, by), shifted(open.until, by));
+        }
     }
 
     fn note(&mut self, failed: f64, now: Timestamp) {

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::KeyId;
 
 use super::Limits;
 use super::projects::Projects;
 use super::roster::Roster;
+use super::shifted;
 use super::standing::{Condition, Standing};
 use super::verdict::Fault;
 use super::weight_tree::WeightTree;
@@ -329,6 +330,31 @@ impl Members {
             .standings_of(key)
             .filter_map(|standing| standing.blocked_until(now).map(|until| (until, standing.condition)));
         blocked.max_by_key(|(until, _)| *until)
+    }
+
+    /// The scopes whose health is not good.
+    pub(super) fn scopes_not_healthy(&self) -> Vec<Scope> {
+        let keys = self.key_standings.iter().map(|(key, standing)| (Scope::Key(*key), standing));
+        let projects =
+            self.project_standings.iter().map(|(project, standing)| (Scope::Project(*project), standing));
+        let accounts = self
+            .account_standings
+            .iter()
+            .map(|(account, standing)| (Scope::Account(Arc::clone(account)), standing));
+        let all = keys.chain(projects).chain(accounts);
+        all.filter(|(_, standing)| !standing.is_healthy()).map(|(scope, _)| scope).collect()
+    }
+
+    /// The clock was set: times move with it.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        let standings = self.key_standings.values_mut().chain(self.project_standings.values_mut());
+        for standing in standings.chain(self.account_standings.values_mut()) {
+            standing.heard_at = shifted(standing.heard_at, by);
+            standing.next_check = standing.next_check.map(|check| shifted(check, by));
+        }
+        let cleared = self.cleared_keys.values_mut().chain(self.cleared_projects.values_mut());
+        cleared.for_each(|at| *at = shifted(*at, by));
+        self.learnt_accounts.values_mut().for_each(|(_, at)| *at = shifted(*at, by));
     }
 
     /// Puts a key into the project that Gemini named, if that is news: nothing learnt changes what the operator set.

@@ -18,6 +18,7 @@ mod quota_day;
 mod roster;
 mod runtime;
 mod runtimes;
+mod shift;
 mod snapshot;
 mod standing;
 mod verdict;
@@ -34,6 +35,7 @@ pub use quota_day::next_quota_day;
 pub use roster::{Roster, RosterKey};
 pub use runtime::{AttemptEnd, KeyState, Lease, Pick, PickRequest, Runtime};
 pub use runtimes::Runtimes;
+pub(crate) use shift::shifted;
 pub use snapshot::{Snapshot, SnapshotKey};
 pub use standing::Condition;
 pub use verdict::{

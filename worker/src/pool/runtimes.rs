@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
-use super::{Learnt, Runtime};
+use super::{Learnt, Runtime, shifted};
 
 /// How many keys all runtimes together may know: some 3 MB at 30 bytes each, 30 MB where Gemini has spoken of every key.
 const MOST_KEYS: usize = 100_000;
@@ -37,6 +37,14 @@ impl Runtimes {
             (!learnt.is_empty()).then(|| (pool.clone(), learnt))
         };
         self.0.iter_mut().filter_map(learnt).collect()
+    }
+
+    /// The clock was set: whatever lasts goes on as long as it would have.
+    pub fn shift(&mut self, by: SignedDuration, now: Timestamp) {
+        for (used_at, runtime) in self.0.values_mut() {
+            *used_at = shifted(*used_at, by);
+            runtime.shift(by, now);
+        }
     }
 
     /// The pools in which a key is to be tried again now, as far as that is known before the pool's keys

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
 
 use super::copy::Replica;
@@ -257,6 +257,13 @@ pub trait ConfigStore: PoolReader + Replica {
         &self,
         attempt: &LoginTry,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + MaybeSend;
+
+    /// The clock was set: delays of logins go on as long as they would have. A store whose clock is never set has
+    /// nothing to do.
+    fn shift_logins(&self, by: SignedDuration) -> impl Future<Output = Result<(), StoreError>> + MaybeSend {
+        let _ = by;
+        async { Ok(()) }
+    }
 
     /// The password was right: the try was no failure, nor are those before it from the same source,
     /// which is known until `known_until`.

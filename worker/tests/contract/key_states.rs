@@ -254,14 +254,22 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
     assert_eq!(shown.states, BTreeMap::from([(KeyState::Healthy, 1), (KeyState::Limited, 2)]));
     for name in ["a", "b"] {
         let key = named(&shown.keys, name);
-        assert_eq!((key.condition.reason.as_deref(), key.billing_account.as_str()), (Some("spend"), "acme"), "{name}");
+        assert_eq!(
+            (key.condition.reason.as_deref(), key.billing_account.as_str()),
+            (Some("spend"), "acme"),
+            "{name}"
+        );
         assert!(key.condition.until.is_some());
     }
     assert_eq!(list(world, &pool, "search=acme").await.total, 2);
     for _ in 0..6 {
         assert_eq!(world.chat(&pool, "hello").await.status, 200);
     }
-    assert_eq!((world.tally("b").requests, world.tally("c").requests), (0, 6), "b's account has spent its share too");
+    assert_eq!(
+        (world.tally("b").requests, world.tally("c").requests),
+        (0, 6),
+        "b's account has spent its share too"
+    );
     // One key that works again shows it for all of the account.
     world.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
     check(world, &pool, &json!({"ids": [named(&keys, "b").id]})).await;

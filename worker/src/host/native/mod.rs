@@ -13,10 +13,11 @@ mod proxy;
 mod secrets;
 mod server;
 mod sqlite;
+mod steady;
 mod upstream;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -29,9 +30,11 @@ pub use proxy::proxy_for;
 pub use secrets::{SecretFiles, SecretFilesError};
 pub use server::{Load, Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
+use steady::SteadyTime;
 pub use upstream::{HttpBody, HttpUpstream};
 
 use super::{Clock, Host, SystemRandom};
+use crate::service::lock;
 use crate::store::sql::SqlStore;
 
 /// The native host. Cloning it is cheap: everything is shared.
@@ -93,13 +96,22 @@ impl Host for NativeHost {
     }
 }
 
-/// The system's time, in whole milliseconds as on Workers and as in the store.
+/// The system's time, in whole milliseconds as on Workers and as in the store. It goes on evenly when the machine's
+/// clock is set, until [`Clock::correct`] is called.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;
 
+/// The process has one time.
+static TIME: LazyLock<Mutex<SteadyTime>> = LazyLock::new(|| Mutex::new(SteadyTime::new(Timestamp::now())));
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
+        lock(&TIME).at(STARTED.elapsed())
+    }
+
+    fn correct(&self) -> Option<SignedDuration> {
+        lock(&TIME).correct(Timestamp::now(), STARTED.elapsed())
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -315,11 +315,13 @@ async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
+    let keeping_time = tokio::spawn(keep_time(Arc::clone(&shared), stopped.clone()));
     tokio::select! {
         () = listen::serve(listener, Arc::clone(&shared), connections, stopped.clone()) => {}
         () = async { when_stopped(stopped).await; tokio::time::sleep(DRAIN_FOR).await } => {}
     }
     reporting.abort();
+    keeping_time.abort();
     shared.service.flush(&shared.host).await;
 }
 
@@ -337,6 +339,15 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
             _ = reports.tick() => shared.service.flush(&shared.host).await,
             _ = rounds.tick() => shared.service.tend(&shared.host).await,
         }
+    }
+}
+
+/// Follows the machine's clock, which may be set at any time.
+async fn keep_time(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    while stopped.has_changed().is_ok() {
+        seconds.tick().await;
+        shared.service.keep_time(&shared.host).await;
     }
 }
 

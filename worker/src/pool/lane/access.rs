@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::pool::shifted;
 
 /// How long an answer is evidence: Google takes models away.
 const LASTS: Duration = Duration::from_hours(24);
@@ -34,6 +36,11 @@ impl Access {
             *self = Self::default();
         }
         !self.keys.is_empty()
+    }
+
+    /// The clock was set: times move with it.
+    pub(in crate::pool) fn shift(&mut self, by: SignedDuration) {
+        self.last = self.last.map(|last| shifted(last, by));
     }
 
     /// Keeps the keys that still have a place.

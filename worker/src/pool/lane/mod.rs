@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::budget::Budget;
 use super::circuit::Circuit;
@@ -18,6 +18,7 @@ use super::learnt::CoolingReason;
 use super::members::Members;
 use super::standing::Condition;
 use super::weight_tree::WeightTree;
+use super::{next_quota_day, shifted};
 use access::Access;
 
 pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
@@ -26,6 +27,8 @@ pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
 const BURST_LADDER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
 /// So many keys in a row that refuse a burst mean that it is not the keys.
 const BURSTS_IN_A_ROW: usize = 3;
+/// A cooldown until a quota's reset may end so much later, to spread the load.
+const MAX_RESET_DELAY: Duration = Duration::from_mins(1);
 /// Projects whose use of the model is counted at once, some 200 bytes each.
 const MOST_BUDGETS: usize = 20_000;
 
@@ -299,6 +302,22 @@ impl Lane {
         if let Some(held) = self.key_holds.get_mut(&key) {
             held.strikes = 0;
         }
+    }
+
+    /// The clock was set: times move with it. A quota of the day is reset at midnight by the new one.
+    pub(in crate::pool) fn shift(&mut self, members: &Members, by: SignedDuration, now: Timestamp) {
+        let midnight = next_quota_day(now);
+        for hold in self.key_holds.values_mut().chain(self.project_holds.values_mut()) {
+            (hold.at, hold.until) = (shifted(hold.at, by), shifted(hold.until, by));
+            if hold.reason == CoolingReason::Day {
+                hold.until = hold.until.min(midnight.saturating_add(MAX_RESET_DELAY).unwrap_or(midnight));
+            }
+        }
+        self.budgets.values_mut().for_each(|budget| budget.shift(by, now));
+        self.circuit.shift(by);
+        self.access.shift(by);
+        self.used_at = shifted(self.used_at, by);
+        self.lay_out(members, now);
     }
 
     /// Whether a key is usable that is not among those that were tried.

@@ -22,7 +22,7 @@ impl Runtime {
         let learnt: Vec<_> = learnt.collect();
         let waiting = std::mem::take(&mut self.learnt);
         for fact in learnt {
-            self.absorb_one(fact, now);
+            self.absorb_one(&fact.as_of(now), now);
         }
         self.learnt = waiting;
     }

@@ -169,14 +169,7 @@ impl Runtime {
     fn standing_changed(&mut self, scope: &Scope, now: Timestamp) {
         let Some(standing) = self.members.standing(scope).cloned() else { return };
         self.settle_all(scope, now);
-        let subject = match scope {
-            Scope::Key(key) => self.members.id(*key).map(Subject::Key),
-            Scope::Project(project) => {
-                let first = self.members.members_of(*project).next();
-                first.map(|key| self.project_subject(key))
-            }
-            Scope::Account(account) => Some(Subject::Account(account.to_string())),
-        };
+        let subject = self.subject_of(scope);
         let Some(subject) = subject else { return };
         let Standing { condition, message, next_check, checks, .. } = standing;
         self.note(subject, None, Fact::Standing { condition, message, next_check, checks }, now);

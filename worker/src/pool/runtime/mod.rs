@@ -6,6 +6,7 @@
 
 mod absorb;
 mod learn;
+mod shift;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -652,3 +652,63 @@ fn projects_that_fall_by_one_spend_limit_within_a_minute_share_an_account_from_t
     apart.spend(0, 1_001);
     assert_eq!(apart.usable(1_002), [1]);
 }
+
+proptest! {
+    #[test]
+    fn whatever_lasts_goes_on_as_long_when_the_clock_is_set(
+        ends in proptest::collection::vec((0..CAUSES.len(), 0_usize..4, 1_i64..90), 1..12),
+        sets in proptest::collection::vec(-400_000_i64..400_000, 1..4),
+    ) {
+        let roster = in_accounts(&[("p", ""), ("p", ""), ("", "acme"), ("", "")]);
+        let (mut set, mut even) = (Bench::new(Arc::clone(&roster)), Bench::new(Arc::clone(&roster)));
+        set.runtime.meet(&roster, at(0));
+        even.runtime.meet(&roster, at(0));
+        let (mut now, mut off) = (0, 0);
+        let mut sets = sets.into_iter();
+        for (cause, key, rest) in ends {
+            now += 1;
+            let cause = CAUSES[cause];
+            for (bench, now) in [(&mut set, now + off), (&mut even, now)] {
+                let lease = bench.runtime.check(&id(key), MODEL, Cost { requests: 1, tokens: 1 }, at(now)).unwrap();
+                let refused = verdict(cause, now + rest);
+                bench.runtime.finish(&lease, &AttemptEnd::Refused(&refused), at(now));
+            }
+            if let Some(by) = sets.next() {
+                off += by;
+                set.runtime.shift(jiff::SignedDuration::from_secs(by), at(now + off));
+            }
+        }
+        for wait in [0, 1, 5, 30, 59, 60, 61, 100, 599, 600, 601, 3_600, 90_000] {
+            // Up to midnight is another time by another clock.
+            let states = |bench: &Bench, now: i64, off: i64| -> Vec<_> {
+                (0..4).map(|key| match bench.state(key, now) {
+                    KeyState::Cooling(rests) => rests
+                        .into_iter()
+                        .filter(|(.., reason)| *reason != CoolingReason::Day)
+                        .map(|(_, until, _)| until.as_second() - off)
+                        .collect(),
+                    KeyState::Standing(_) => vec![-1],
+                    KeyState::Healthy => Vec::new(),
+                }).collect()
+            };
+            prop_assert_eq!(states(&set, now + wait + off, off), states(&even, now + wait, 0), "after {} s", wait);
+        }
+    }
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_has_told_lasts_no_longer_than_gemini_said() {
+    let mut ahead = Bench::new(roster(&[1]));
+    let hours = 4 * 3_600;
+    ahead.refuse(0, &verdict(Cause::RequestQuota, hours + 30), hours);
+    let mut told = ahead.runtime.take_learnt(at(hours));
+    let mut restarted = Bench::new(roster(&[1]));
+    restarted.runtime.absorb(&told, at(0));
+    let Pick::AllCooling { soonest, .. } = restarted.try_pick(&[], None, 1, 0) else { panic!() };
+    assert!(soonest <= at(34), "{soonest}");
+    // Once the clock is right, what is told has its times.
+    ahead.runtime.shift(jiff::SignedDuration::from_secs(-hours), at(0));
+    told = ahead.runtime.take_learnt(at(0));
+    assert_eq!(told[0].fact, Fact::Cooling { until: at(30), reason: CoolingReason::Requests });
+    assert!(matches!(ahead.try_pick(&[], None, 1, 31), Pick::Key { .. }));
+}

@@ -758,13 +758,18 @@ proptest! {
 
 #[test]
 fn a_spend_limit_is_told_from_quotas_whose_text_links_to_it_and_from_a_client_s_words() {
-    let quota = "You exceeded your current quota, please check your plan. See https://ai.studio/spend for details.";
+    let quota =
+        "You exceeded your current quota, please check your plan. See https://ai.studio/spend for details.";
     let quota = refusal("RESOURCE_EXHAUSTED", quota, "");
     assert_eq!(judge(429, &quota).cause, Cause::RequestQuota);
     let spent = refusal("RESOURCE_EXHAUSTED", "Spend-based rate limit reached.", "");
     assert_eq!(judge(429, &spent).cause, Cause::SpendWindow);
     let sent = r#"{"contents":[{"parts":[{"text":"what do we spend?"}]}]}"#;
-    assert_ne!(judge_response_to(sent, 429, &spent).cause, Cause::SpendWindow, "the client may have written it");
+    assert_ne!(
+        judge_response_to(sent, 429, &spent).cause,
+        Cause::SpendWindow,
+        "the client may have written it"
+    );
     let with_delay = r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"90s"}"#;
     let told = judge(429, &refusal("RESOURCE_EXHAUSTED", "Spend limit reached.", with_delay));
     let now: Timestamp = NOW.parse().unwrap();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{json_text, read_rows};
@@ -18,13 +18,14 @@ const MOST_SOURCES: u64 = 1_000;
 /// The source that stands for all of them.
 const EVERYBODY: &str = "*";
 
-/// When the source `?1` may try again, at `?2`: its own delay, and that of all unless it is known.
+/// When the source `?1` may try again, at `?2`: its own delay, and that of all unless it is known. A try of the future
+/// was made while the clock was wrong: nobody knows how much of its delay is left.
 macro_rules! free_at {
     () => {
         "max(
-            coalesce((SELECT blocked_until FROM login_tries WHERE source = ?1), 0),
+            coalesce((SELECT blocked_until FROM login_tries WHERE source = ?1 AND last_at <= ?2), 0),
             CASE WHEN EXISTS (SELECT 1 FROM login_tries WHERE source = ?1 AND known_until > ?2) THEN 0
-            ELSE coalesce((SELECT blocked_until FROM login_tries WHERE source = '*'), 0) END
+            ELSE coalesce((SELECT blocked_until FROM login_tries WHERE source = '*' AND last_at <= ?2), 0) END
         )"
     };
 }
@@ -77,6 +78,17 @@ pub(super) fn read(outcomes: &[Outcome], now: Timestamp) -> Result<Option<Timest
     let missing = || StoreError::Corrupt("a statement gave no outcome".to_owned());
     let free_at = super::rows::timestamp(free_at.ok_or_else(missing)?)?;
     Ok((free_at > now).then_some(free_at))
+}
+
+/// Moves the times of the last tries.
+pub(super) fn shift(by: SignedDuration) -> Statement {
+    let milliseconds = u64::try_from(by.unsigned_abs().as_millis()).unwrap_or(u64::MAX);
+    let (later, earlier) = if by.is_negative() { (0, milliseconds) } else { (milliseconds, 0) };
+    Statement::new(
+        "UPDATE login_tries SET last_at = max(0, last_at + ?1 - ?2),
+            blocked_until = CASE blocked_until WHEN 0 THEN 0 ELSE max(0, blocked_until + ?1 - ?2) END",
+        [later.into(), earlier.into()],
+    )
 }
 
 pub(super) fn succeeded(source: &TokenHash, known_until: Timestamp) -> [Statement; 2] {

@@ -19,7 +19,7 @@ pub(super) mod snapshot;
 
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
 use serde::de::DeserializeOwned;
 
@@ -411,6 +411,10 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
 
     async fn try_login(&self, attempt: &LoginTry) -> Result<Option<Timestamp>, StoreError> {
         logins::read(&self.run(logins::attempt(attempt)?).await?, attempt.now)
+    }
+
+    async fn shift_logins(&self, by: SignedDuration) -> Result<(), StoreError> {
+        self.run_one(logins::shift(by)).await.map(drop)
     }
 
     async fn login_succeeded(&self, source: &TokenHash, known_until: Timestamp) -> Result<(), StoreError> {
