@@ -55,7 +55,7 @@ impl Judge {
                 (Some(place), scene.keys.get(place)?.project)
             }
             Subject::Project(name) => (None, *self.projects.get(name)?),
-            Subject::Caller(_) | Subject::ClientKey(_) => return None,
+            Subject::Account(_) | Subject::Caller(_) | Subject::ClientKey(_) => return None,
         };
         Some(match &learnt.fact {
             Fact::Cooling { until, reason } => {
@@ -73,7 +73,11 @@ impl Judge {
                 agrees(*condition, fate)
             }
             Fact::Member { project: name } => project_name(project) == *name,
-            Fact::Limit { .. } | Fact::Spent { .. } | Fact::Used | Fact::Cleared => true,
+            Fact::Limit { .. }
+            | Fact::Spent { .. }
+            | Fact::Used
+            | Fact::Cleared
+            | Fact::BillingAccount { .. } => true,
         })
     }
 
@@ -98,6 +102,6 @@ fn agrees(condition: Condition, fate: Fate) -> bool {
         Condition::Leaked => fate == Fate::Leaked,
         Condition::Suspended => fate == Fate::Suspended,
         Condition::Blocked(_) => fate == Fate::Blocked,
-        Condition::Billing => false,
+        Condition::Billing | Condition::SpendWindow => false,
     }
 }
