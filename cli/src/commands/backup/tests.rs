@@ -134,7 +134,7 @@ proptest! {
 fn keys_get_back_what_a_backup_has_at_its_default() {
     let time = "2026-11-03T12:00:00Z";
     let key: Key = serde_json::from_value(json!({"id": "key-1", "masked": "AIza…0001", "fingerprint": "",
-        "weight": 5, "name": "n", "tag": "t", "project": "p", "limits": {"requests_per_minute": 3},
+        "weight": 5, "name": "n", "tag": "t", "project": "p", "billing_account": "acme", "limits": {"requests_per_minute": 3},
         "enabled": true, "created_at": time, "updated_at": time}))
     .unwrap();
     let text = format!("AIzaSyA-{}0001", "a".repeat(27));
@@ -152,6 +152,7 @@ fn keys_get_back_what_a_backup_has_at_its_default() {
         name: Some(String::new()),
         tag: Some(String::new()),
         project: Some(String::new()),
+        billing_account: Some(String::new()),
         limits: Some(pool_shared::Limits::default()),
     };
     assert_eq!(keys[0].1, expected);
