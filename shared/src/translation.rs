@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -52,6 +54,9 @@ pub struct TranslationSettings {
     pub verbosity_hint: bool,
     /// Whether `extra_content.google` tells Gemini's `safety_ratings` and `avg_logprobs`.
     pub native_details: bool,
+    /// The least number of output tokens that is asked of Gemini: a client's smaller `max_tokens` is raised to it,
+    /// since models that think may spend that on thoughts alone. `null` means that the client's value holds.
+    pub min_output_tokens: Option<NonZeroU32>,
     /// Whether a stream to which there is nothing to send is kept open.
     pub keep_alive: KeepAlive,
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
@@ -412,6 +417,7 @@ mod tests {
             (json!({"pacing": {"max_delay_ms": 201}}), "from 1 to 200 ms"),
             (json!({"pacing": {"min_delay_ms": 0}}), "from 1 to 200 ms"),
             (json!({"pacing": {"speed": 1}}), "unknown field `speed`"),
+            (json!({"min_output_tokens": 0}), "nonzero"),
             (json!({"fetch_media": ["https://example.com"]}), "a list of at most 100 hosts"),
             (json!({"families": {"gemini-2.5-pro": "gpt-4o"}}), "at most 200 model names"),
             (json!({"families": {"a b": "gemini-3.8-flash"}}), "at most 200 model names"),

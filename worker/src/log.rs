@@ -22,6 +22,9 @@ use crate::openai::ApiError;
 use crate::service::{Service, SetupError, lock};
 use crate::translate::Usage;
 
+/// Characters of a cause that are logged at most.
+const LONGEST_CAUSE: usize = 1_000;
+
 /// Which requests are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,6 +163,20 @@ impl RequestLog {
             line.refused = Some(error.code.unwrap_or(error.kind));
             line.broke_off = line.status.is_some();
         });
+        self.cause_of(error);
+    }
+
+    /// Why the service could not do what was asked, if it is no fault of the client's.
+    pub(crate) fn cause_of(&self, error: &ApiError) {
+        if error.status.is_server_error() {
+            self.cause(error.cause.as_ref().unwrap_or(&error.message));
+        }
+    }
+
+    /// Why the service could not do what was asked.
+    pub(crate) fn cause(&self, cause: &str) {
+        let cause: String = redact_keys(cause).chars().take(LONGEST_CAUSE).collect();
+        self.note(|line| line.cause = Some(cause));
     }
 
     /// The answer's status and headers are ready.
@@ -257,6 +274,9 @@ struct Line {
     status: Option<u16>,
     /// `ok`, the error's code, or how the last attempt ended.
     class: String,
+    /// Why the service could not do what was asked: with every 5xx.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]

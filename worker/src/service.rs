@@ -18,7 +18,8 @@ use pool_shared::{Event, PoolId, Secret};
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
-    CredentialMemory, EgressMemory, FamilyMemory, ModelCache, RepairMemory, SignatureMemory, SnapshotCache,
+    CredentialMemory, EgressMemory, FamilyMemory, HintMemory, ModelCache, RepairMemory, SignatureMemory,
+    SnapshotCache,
     UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
@@ -180,6 +181,7 @@ pub struct Service {
     pub(crate) bodies: Bodies,
     pub(crate) log: Log,
     pub(crate) timeouts: UpstreamTimeouts,
+    pub(crate) hints: Mutex<HintMemory>,
     /// The attempts and requests that the ledger has not confirmed, those included that are in flight.
     pub(crate) owed: Owed,
     ledger_shards: Shards,
@@ -222,6 +224,7 @@ impl Service {
             bodies: Bodies::default(),
             log: settings.log,
             timeouts: settings.timeouts,
+            hints: Mutex::default(),
             owed: settings.owed,
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,

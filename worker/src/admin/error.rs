@@ -152,6 +152,11 @@ impl AdminError {
         self.status_and_code().1
     }
 
+    /// Whether it is no fault of the caller's: a 5xx.
+    pub(super) fn is_of_the_service(&self) -> bool {
+        self.status_and_code().0.is_server_error()
+    }
+
     fn status_and_code(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::NotSetUp(_) | Self::Unreadable(_) => {

@@ -127,6 +127,9 @@ where
         }
         Err(error) => {
             log.class(error.code().name());
+            if error.is_of_the_service() {
+                log.cause(&error.to_string());
+            }
             error.reply(request_id)
         }
     };

@@ -287,6 +287,32 @@ impl AttemptRecord {
         self.finish(&AttemptEnd::Success { tokens }, host.clock().now());
     }
 
+    /// Tells the operators, once an hour for each pool, that Gemini spent all output tokens that a client allowed on
+    /// thoughts, which are billed.
+    pub(super) fn note_spent_on_thoughts<H: Host>(&self, usage: &Usage, host: &H) {
+        let Some(Account { key, model }) = self.account.clone() else { return };
+        let now = host.clock().now();
+        if !lock(&self.service.hints).is_due(&self.pool, now) {
+            return;
+        }
+        let message = format!(
+            "A response ended at its limit of output tokens without any text: all {} were spent on thoughts, which \
+             are billed. Clients should raise max_tokens, or the pool's setting min_output_tokens can.",
+            usage.completion
+        );
+        self.service.note(Event {
+            at: now,
+            pool: self.pool.clone(),
+            key,
+            model,
+            verdict: AttemptOutcome::Ok,
+            message,
+            count: 1,
+            quota: None,
+            client_key: None,
+        });
+    }
+
     /// It did not; `usage` is what Gemini said it cost all the same. Operators are shown why, except for
     /// the caller's own mistakes, which are none of theirs and may repeat what the caller wrote. Gives
     /// the verdict back.

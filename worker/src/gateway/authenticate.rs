@@ -125,11 +125,11 @@ async fn settle<H: Host>(service: &Service, host: &H) -> Result<bool, ApiError> 
             note_store(service, host, Some(&error));
             store_unavailable(&error)
         }
-        SettleError::Setup(_) => unreadable(),
+        SettleError::Setup(error) => unreadable().because(error),
     })
 }
 
-/// The service's own fault, of which callers need not know more: an operator finds it in `GET /admin/v1/health`.
+/// The service's own fault, of which callers need not know more: an operator finds it in the log and in `GET /admin/v1/health`.
 fn unreadable() -> ApiError {
     let message =
         "The service cannot decrypt the configuration of this pool: its operator has to set it right.";
@@ -199,7 +199,7 @@ async fn refresh_from_store<H: Host>(service: &Service, host: &H, pool: &PoolId)
 }
 
 fn keep<H: Host>(service: &Service, host: &H, config: PoolConfig) -> Result<Arc<Snapshot>, ApiError> {
-    let snapshot = Snapshot::new(config, &service.vault).map_err(|_| unreadable())?;
+    let snapshot = Snapshot::new(config, &service.vault).map_err(|error| unreadable().because(error))?;
     let snapshot = Arc::new(snapshot);
     lock(&service.snapshots).insert(Arc::clone(&snapshot), host.clock().now());
     Ok(snapshot)
@@ -210,12 +210,12 @@ fn note_store<H: Host>(service: &Service, host: &H, error: Option<&StoreError>) 
     lock(&service.snapshots).note_store(trouble);
 }
 
-fn store_unavailable(_: &StoreError) -> ApiError {
-    // What the store said may name its insides; an operator finds it in `GET /admin/v1/health`.
+fn store_unavailable(error: &StoreError) -> ApiError {
+    // What the store said may name its insides; an operator finds it in the log and in `GET /admin/v1/health`.
     let message = "The pool's configuration cannot be read at the moment.";
     ApiError {
         retry_after_ms: Some(1_000),
-        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
+        ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message).because(error)
     }
 }
 

@@ -284,7 +284,11 @@ impl<H: Host> Source<H> {
     /// Counts the attempt, which reached its end.
     pub(super) fn succeeded(&mut self, host: &H) {
         if let Some(record) = self.record.take() {
-            record.succeeded(&self.stream.call_usage(), host);
+            let usage = self.stream.call_usage();
+            if self.stream.is_spent_on_thoughts() {
+                record.note_spent_on_thoughts(&usage, host);
+            }
+            record.succeeded(&usage, host);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use memchr::memmem;
+use simdutf8::basic::from_utf8;
 
 use super::timeouts::UpstreamTimeouts;
 use crate::gemini::ErrorBody;
@@ -64,7 +65,7 @@ pub(super) async fn fetch<H: Host>(
     let answer = pin!(async {
         let response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
         let mut body = success(host, response, &sent).await?;
-        let body = body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))?;
+        let body = readable(body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))?);
         match error_in(&body) {
             Some(error) => Err(error_in_answer(host, &error, Some(&sent))),
             None => Ok(body),
@@ -83,6 +84,11 @@ async fn success<H: Host>(
     sent: &Sent,
 ) -> Result<Body<H>, Verdict> {
     if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response, sent).await.0) }
+}
+
+/// A body as text. One wrong byte is no reason to throw a response away: U+FFFD stands in its place.
+fn readable(body: Bytes) -> Bytes {
+    if from_utf8(&body).is_ok() { body } else { String::from_utf8_lossy(&body).into_owned().into() }
 }
 
 /// The error object that stands in the body of a success in place of a response.
@@ -109,7 +115,7 @@ pub(super) async fn refusal<H: Host>(
     let whole = host.clock().within(ERROR_BODY_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
     // One that broke off is judged by its status.
     let whole = whole.and_then(Result::ok);
-    let body = ErrorBody::parse(whole.as_deref().unwrap_or_default());
+    let body = ErrorBody::parse(&readable(whole.clone().unwrap_or_default()));
     let now = host.clock().now();
     let retry_after = retry_after.map(|retry_after| retry_after.from(now));
     let refusal = Refusal { status, retry_after, body: &body, sent: Some(sent) };

@@ -18,6 +18,7 @@ mod estimate;
 mod events;
 mod exchange;
 mod families;
+mod hints;
 mod media;
 mod models;
 mod news;
@@ -38,6 +39,7 @@ pub use credentials::CredentialMemory;
 pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use families::FamilyMemory;
+pub use hints::HintMemory;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
@@ -142,6 +144,7 @@ where
     };
     let reply = answered.unwrap_or_else(|(error, allowed)| {
         log.class(error.code.unwrap_or(error.kind));
+        log.cause_of(&error);
         let reply = language.error(&error);
         match allowed {
             Some(method) => reply.header("allow", method.as_str()),

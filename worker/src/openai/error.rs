@@ -23,6 +23,8 @@ pub struct ApiError {
     pub retry_after_ms: Option<u64>,
     /// For `x-should-retry`, which overrides what OpenAI's SDKs would do for the status.
     pub should_retry: Option<bool>,
+    /// Why it went wrong, for the operator's log only: it may name the service's insides.
+    pub cause: Option<String>,
 }
 
 const INVALID_REQUEST: &str = "invalid_request_error";
@@ -44,7 +46,14 @@ impl ApiError {
             code,
             retry_after_ms: None,
             should_retry: None,
+            cause: None,
         }
+    }
+
+    /// The same, with a cause that is told to the log and not to the client.
+    #[must_use]
+    pub fn because(self, cause: impl ToString) -> Self {
+        Self { cause: Some(cause.to_string()), ..self }
     }
 
     /// 400 about one field (or about none in particular).

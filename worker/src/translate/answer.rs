@@ -18,7 +18,8 @@ use super::speech;
 use super::usage::Usage;
 use crate::gemini::{AnsweredBlob, Candidate, GenerateResponse, PromptFeedback};
 use crate::openai::{
-    ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, LogProbs, MessageAnswer, RawText, json,
+    ApiError, AudioAnswer, ChatCompletion, Choice, Fragment, LogProbs, MessageAnswer, RawText,
+    ToolCallAnswer, json,
 };
 
 /// A translated answer.
@@ -32,6 +33,8 @@ pub struct ChatAnswer {
     pub outcome: Outcome,
     /// What the caller may be told instead of this answer when Gemini blocked the prompt.
     pub prompt_block: Option<String>,
+    /// Whether the limit of output tokens was reached before anything was said.
+    pub spent_on_thoughts: bool,
     /// Set when the answer was cut by the limit of one call: [`super::resumed_body`] makes the body that goes on.
     pub continuation: Option<String>,
     /// Signatures of the calls in it, for [`super::SignatureCache`].
@@ -187,6 +190,7 @@ fn responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
         usage,
         outcome: Outcome::Blocked,
         prompt_block: None,
+        spent_on_thoughts: false,
         continuation: None,
         signatures: Vec::new(),
         model_version: None,
@@ -200,6 +204,7 @@ fn responses<B: AsRef<[u8]>, C: AsRef<[B]>>(
             choice.state.index = place;
         }
         choice.state.may_be_empty |= resumed;
+        answer.spent_on_thoughts |= choice.state.is_spent_on_thoughts();
         if lone {
             answer.continuation = choice.state.continuation();
         }
@@ -358,13 +363,7 @@ impl<'a> GatheredChoice<'a> {
                 None => {}
                 Some(Piece::Text(text)) => append(&mut message.content, text),
                 Some(Piece::Thought(text)) => append(&mut message.reasoning_content, text),
-                Some(Piece::Call(call)) if context.calls == CallStyle::Function => {
-                    message.function_call = call.function;
-                }
-                Some(Piece::Call(mut call)) => {
-                    call.index = None;
-                    message.tool_calls.push(call);
-                }
+                Some(Piece::Call(call)) => add_call(message, call, context),
                 Some(Piece::Image(image)) => message.images.push(image),
                 Some(Piece::Audio(blob)) => self.sound.push(blob),
             }
@@ -387,11 +386,14 @@ impl<'a> GatheredChoice<'a> {
             self.message.content =
                 self.message.content.take().map(|text| as_declared(unfenced(text), context));
         }
+        if let Some(call) = self.state.take_call(context) {
+            add_call(&mut self.message, call, context);
+        }
         let (annotations, extra) = self.state.take_rest();
         self.message.annotations = annotations;
         self.message.extra_content = extra.into_content();
         let Some(ending) = self.state.ending(context) else {
-            let native = self.state.native_finish.take();
+            let native = self.state.finish_reason().map(ToOwned::to_owned);
             let reason = SoftFailure::nothing(native.as_deref());
             let native = native.filter(|native| native != "STOP");
             return Ended::Unusable(reason, self.choice("stop", native, None));
@@ -431,6 +433,15 @@ pub(super) fn as_declared<'a>(text: Fragment<'a>, context: &ResponseContext) -> 
     match answer_to_client(&context.json_shape, &text.text()) {
         Cow::Owned(turned) => Fragment::Text(Cow::Owned(turned)),
         Cow::Borrowed(_) => text,
+    }
+}
+
+fn add_call<'a>(message: &mut MessageAnswer<'a>, mut call: ToolCallAnswer<'a>, context: &ResponseContext) {
+    if context.calls == CallStyle::Function {
+        message.function_call = call.function;
+    } else {
+        call.index = None;
+        message.tool_calls.push(call);
     }
 }
 

@@ -4,8 +4,10 @@
 //! What is wrapped or turned one way is turned back the other way, and nothing else is.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names::{Kind, Names};
@@ -57,6 +59,59 @@ fn unwrapped(args: &RawValue) -> &RawValue {
         inside: &'a RawValue,
     }
     serde_json::from_str::<Wrapped>(args.get()).map_or(args, |wrapped| wrapped.inside)
+}
+
+/// Arguments of a call of Gemini's that came in two parts. A member that both have is the later one's. `None` where they
+/// are no objects.
+pub(super) fn merged(before: Option<&RawValue>, more: &RawValue) -> Option<Box<RawValue>> {
+    let Members(mut members) = match before.filter(|before| before.get() != "null") {
+        None => Members::default(),
+        Some(before) => serde_json::from_str(before.get()).ok()?,
+    };
+    let Members(more) = serde_json::from_str(more.get()).ok()?;
+    for (name, value) in more {
+        match members.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => members.push((name, value)),
+        }
+    }
+    let mut text = String::from("{");
+    for (place, (name, value)) in members.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::to_string(name).ok()?);
+        text.push(':');
+        text.push_str(value.get());
+    }
+    text.push('}');
+    RawValue::from_string(text).ok()
+}
+
+/// The members of an object in their order, their values as they stand there: no number loses a digit.
+#[derive(Default)]
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
 }
 
 /// The text of a call to a tool of free text.

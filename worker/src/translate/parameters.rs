@@ -21,7 +21,7 @@ pub(super) fn generation_config<'r>(
     dropped: &mut Dropped,
 ) -> Result<GenerationConfig<'r>, ApiError> {
     let mut config = GenerationConfig {
-        max_output_tokens: max_output_tokens(request, capabilities, options)?,
+        max_output_tokens: max_output_tokens(request, capabilities, options, dropped)?,
         stop_sequences: stop_sequences(request)?,
         seed: request.seed.map(fold_seed),
         thinking_config: thinking::thinking_config(request, capabilities.thinking, options, dropped)?,
@@ -38,6 +38,7 @@ fn max_output_tokens(
     request: &ChatRequest<'_>,
     capabilities: &Capabilities,
     options: &TranslateOptions<'_>,
+    dropped: &mut Dropped,
 ) -> Result<Option<u64>, ApiError> {
     let (name, wanted) = match (request.max_completion_tokens, request.max_tokens) {
         (Some(newer), _) => ("max_completion_tokens", newer),
@@ -47,6 +48,12 @@ fn max_output_tokens(
     at_least(name, wanted, 1)?;
     // The wire type is a signed 32-bit number.
     let wanted = u64::try_from(wanted.0).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
+    let least = options.settings.and_then(|settings| settings.min_output_tokens);
+    let least = least.map_or(0, |least| u64::from(least.get()).min(i32::MAX.unsigned_abs().into()));
+    if wanted < least {
+        dropped.note_raised(name);
+    }
+    let wanted = wanted.max(least);
     let limit = options.output_token_limit.filter(|_| capabilities.call_limit.is_none());
     Ok(Some(limit.map_or(wanted, |limit| wanted.min(limit.max(1)))))
 }

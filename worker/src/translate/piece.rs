@@ -45,6 +45,12 @@ pub(super) struct ChoiceState {
     pub(super) signatures: Vec<CallSignature>,
     finish_message: Option<String>,
     calls: u32,
+    /// The last call, of which more may come.
+    open_call: Option<OpenCall>,
+    /// The last call is one too many for the caller.
+    is_call_skipped: bool,
+    /// A part of a call came that belongs to none.
+    is_malformed: bool,
     call_ids: Vec<String>,
     images: u32,
     /// Of the text; the last one counts.
@@ -59,6 +65,18 @@ pub(super) struct ChoiceState {
     avg_logprobs: Option<Box<RawValue>>,
     /// Kept only where sources may refer to them.
     texts: PartTexts,
+}
+
+/// A call of which more may come.
+#[derive(Debug)]
+struct OpenCall {
+    index: u32,
+    id: String,
+    /// The caller's name of the function.
+    name: String,
+    kind: Kind,
+    args: Option<Box<RawValue>>,
+    signature: Option<String>,
 }
 
 /// How a choice is told to the caller.
@@ -170,42 +188,80 @@ impl ChoiceState {
         Some(Piece::Text(Fragment::Text(Cow::Owned(text))))
     }
 
+    /// Takes in a call and hands out the one before it: of that no more can come. One without a name goes on with it.
     fn call<'a>(
         &mut self,
-        call: AnsweredCall<'a>,
-        signature: Option<Text<'a>>,
-        context: &'a ResponseContext,
+        call: AnsweredCall<'_>,
+        signature: Option<Text<'_>>,
+        context: &ResponseContext,
         ids: &mut Ids,
     ) -> Option<ToolCallAnswer<'a>> {
-        if self.calls > 0 && context.calls != CallStyle::Tools {
+        if call.name.trim().is_empty() {
+            self.go_on_with_call(call.args, signature);
             return None;
         }
+        self.is_call_skipped = self.calls > 0 && context.calls != CallStyle::Tools;
+        if self.is_call_skipped {
+            return None;
+        }
+        let before = self.take_call(context);
         let index = self.calls;
         self.calls += 1;
         self.said.calls = true;
         let id = self.call_id(call.id, ids);
-        let (name, kind) = match call.name.0 {
-            Cow::Borrowed(name) => {
-                let (name, kind) = context.names.to_client(name);
-                (Cow::Borrowed(name), kind)
-            }
-            Cow::Owned(name) => {
-                let (name, kind) = context.names.to_client(&name);
-                (Cow::Owned(name.to_owned()), kind)
-            }
+        let (name, kind) = context.names.to_client(&call.name);
+        let open = OpenCall {
+            index,
+            id,
+            name: name.to_owned(),
+            kind,
+            args: call.args.map(ToOwned::to_owned),
+            signature: None,
         };
-        let arguments = arguments::to_client(&context.names, &name, call.args);
-        if let Some(signature) = &signature {
-            let (call_id, function) = (id.clone(), name.clone().into_owned());
-            self.signatures.push(CallSignature { call_id, function, signature: signature.to_string() });
+        self.open_call = Some(open);
+        self.sign_call(signature);
+        before
+    }
+
+    /// Gemini may tell a call's arguments in several parts, of which only the first one names the function. Without
+    /// arguments, or with no call to go on with, nobody could make anything of such a part.
+    fn go_on_with_call(&mut self, args: Option<&RawValue>, signature: Option<Text<'_>>) {
+        if self.is_call_skipped {
+            return;
         }
+        let more = args.filter(|args| args.get() != "null");
+        let (Some(open), Some(more)) = (self.open_call.as_mut(), more) else {
+            self.is_malformed = true;
+            return;
+        };
+        match arguments::merged(open.args.as_deref(), more) {
+            Some(args) => open.args = Some(args),
+            None => self.is_malformed = true,
+        }
+        if open.signature.is_none() {
+            self.sign_call(signature);
+        }
+    }
+
+    fn sign_call(&mut self, signature: Option<Text<'_>>) {
+        let (Some(open), Some(signature)) = (self.open_call.as_mut(), signature) else { return };
+        let signature = signature.0.into_owned();
+        let (call_id, function) = (open.id.clone(), open.name.clone());
+        self.signatures.push(CallSignature { call_id, function, signature: signature.clone() });
+        open.signature = Some(signature);
+    }
+
+    /// The last call, once nothing more can come of it.
+    pub(super) fn take_call<'a>(&mut self, context: &ResponseContext) -> Option<ToolCallAnswer<'a>> {
+        let OpenCall { index, id, name, kind, args, signature } = self.open_call.take()?;
+        let name: Cow<'a, str> = Cow::Owned(name);
+        let arguments = arguments::to_client(&context.names, &name, args.as_deref());
         let id = match &signature {
-            Some(signature) if context.signature_in_id => {
-                format!("{id}{SIGNATURE_SEPARATOR}{}", &**signature)
-            }
+            Some(signature) if context.signature_in_id => format!("{id}{SIGNATURE_SEPARATOR}{signature}"),
             _ => id,
         };
-        let extra_content = signature.and_then(|signature| GoogleExtra::signed(signature.0).into_content());
+        let extra_content =
+            signature.and_then(|signature| GoogleExtra::signed(Cow::Owned(signature)).into_content());
         let mut answer = ToolCallAnswer {
             index: Some(index),
             id: Cow::Owned(id),
@@ -216,12 +272,21 @@ impl ChoiceState {
         };
         if kind == Kind::Custom {
             answer.r#type = "custom";
-            answer.custom =
-                Some(CustomCallAnswer { name, input: arguments::custom_input(call.args, arguments) });
+            let input = arguments::custom_input(args.as_deref(), arguments).into_owned();
+            answer.custom = Some(CustomCallAnswer { name, input: Cow::Owned(input) });
         } else {
+            let arguments = Cow::Owned(arguments.into_owned());
             answer.function = Some(FunctionCallAnswer { name, arguments });
         }
         Some(answer)
+    }
+
+    /// Gemini's `finishReason`, unless a call turned out to be none.
+    pub(super) fn finish_reason(&self) -> Option<&str> {
+        match self.native_finish.as_deref() {
+            None | Some("STOP") if self.is_malformed => Some("MALFORMED_FUNCTION_CALL"),
+            native => native,
+        }
     }
 
     /// Gemini's id, or one of ours; never one that this message has used.
@@ -275,6 +340,11 @@ impl ChoiceState {
         }))
     }
 
+    /// Whether the limit of output tokens was reached before anything was said.
+    pub(super) fn is_spent_on_thoughts(&self) -> bool {
+        self.native_finish.as_deref() == Some("MAX_TOKENS") && !self.said.anything()
+    }
+
     /// The token with which an answer goes on that was cut by the limit of one call.
     pub(super) fn continuation(&self) -> Option<String> {
         let cut = self.native_finish.as_deref() == Some("CONTINUATION");
@@ -288,10 +358,10 @@ impl ChoiceState {
 
     /// How the choice ended; `None` when it holds nothing usable.
     pub(super) fn ending(&self, context: &ResponseContext) -> Option<Ending> {
-        match finish::finish(self.native_finish.as_deref(), self.said, context.calls, self.may_be_empty) {
+        match finish::finish(self.finish_reason(), self.said, context.calls, self.may_be_empty) {
             Finish::Unusable => None,
             Finish::Reason { reason, native } => {
-                let told = self.native_finish.clone().filter(|_| native);
+                let told = self.finish_reason().map(ToOwned::to_owned).filter(|_| native);
                 let silent = reason == "content_filter" && !self.said.anything();
                 let refusal = silent.then(|| {
                     let reason = told.as_deref().unwrap_or_default();

@@ -316,6 +316,13 @@ impl Dropped {
         }
     }
 
+    /// Notes a parameter that has an effect, and another one than was asked for, because the pool wants it so.
+    pub(super) fn note_raised(&mut self, name: &str) {
+        let any = self.any;
+        self.note(name);
+        self.any = any;
+    }
+
     pub(super) fn note_if(&mut self, condition: bool, name: &str) {
         if condition {
             self.note(name);

@@ -216,6 +216,12 @@ impl ChatStream {
         self.translator.model_version.as_deref()
     }
 
+    /// Whether the limit of output tokens was reached before anything was said.
+    #[must_use]
+    pub fn is_spent_on_thoughts(&self) -> bool {
+        self.translator.choices.iter().any(|choice| choice.state.is_spent_on_thoughts())
+    }
+
     /// How many events have been written.
     #[must_use]
     pub fn chunks(&self) -> u64 {

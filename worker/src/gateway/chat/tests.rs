@@ -291,6 +291,115 @@ async fn an_answer_cut_by_its_limit_without_text_is_no_failure() {
             assert!(text.contains(sign), "{sign}: {text}");
         }
         world.counts(1, 1).await;
+        // Operators are told, and not with every response.
+        for (calls, events) in [(2, 1), (3, 2)] {
+            if events == 2 {
+                world.host.parts.clock.advance(std::time::Duration::from_hours(1));
+            }
+            world.chat(NEW, stream).await;
+            world.counts(calls, calls).await;
+            let path = "/admin/v1/events";
+            let (_, body) = world.host.send(&world.service, Method::GET, path, &world.admin, "").await;
+            assert_eq!(body.matches("all 16 were spent on thoughts").count(), events, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pool_may_raise_what_clients_allow_and_tells_them() {
+    for (name, given, sent, dropped) in [
+        ("max_tokens", 16, 2_000, Some("max_tokens")),
+        ("max_completion_tokens", 1_999, 2_000, Some("max_completion_tokens")),
+        ("max_tokens", 2_000, 2_000, None),
+        ("max_tokens", 5_000, 5_000, None),
+    ] {
+        let world = World::new(1, r#","translation":{"min_output_tokens":2000,"strict_params":true}"#).await;
+        world.script(&[(200, ANSWER)]);
+        let (reply, body) = world.chat(NEW, &format!(r#","{name}":{given}"#)).await;
+        assert_eq!(reply.status, StatusCode::OK, "{body}");
+        assert_eq!(world.sent()[0]["generationConfig"]["maxOutputTokens"], sent);
+        assert_eq!(reply.headers.get("x-pool-dropped").map(|value| value.to_str().unwrap()), dropped);
+    }
+    let world = World::new(1, "").await;
+    world.script(&[(200, ANSWER)]);
+    world.chat(NEW, r#","max_tokens":16"#).await;
+    assert_eq!(world.sent()[0]["generationConfig"]["maxOutputTokens"], 16, "off unless set");
+}
+
+#[tokio::test]
+async fn a_call_in_several_parts_is_one_and_a_part_of_none_is_no_call() {
+    let answer = |parts: &str| -> &'static str {
+        let text = format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}},"finishReason":"STOP"}}]}}"#);
+        Box::leak(text.into_boxed_str())
+    };
+    let tools = r#","tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}]"#;
+    let first = r#"{"functionCall":{"name":"f","args":{}}}"#;
+    let more = r#"{"functionCall":{"args":{"a":"x"}}}"#;
+    let big = r#"{"functionCall":{"name":"f","args":{"n":123456789012345678901,"a":"y"}}}"#;
+    let other = r#"{"functionCall":{"name":"g","args":{"b":1}}}"#;
+    for (parts, calls) in [
+        (vec![first, more], vec![("f", r#"{"a":"x"}"#)]),
+        (vec![big, more], vec![("f", r#"{"n":123456789012345678901,"a":"x"}"#)]),
+        (
+            vec![first, r#"{"text":"hm","thought":true}"#, more, other],
+            vec![("f", r#"{"a":"x"}"#), ("g", r#"{"b":1}"#)],
+        ),
+        (
+            vec![other, first, r#"{"functionCall":{"name":" ","args":{"a":1}}}"#],
+            vec![("g", r#"{"b":1}"#), ("f", r#"{"a":1}"#)],
+        ),
+        // What belongs to no call is left out, and the finish tells.
+        (vec![first, r#"{"functionCall":{}}"#], vec![("f", "{}")]),
+        (vec![more, other], vec![("g", r#"{"b":1}"#)]),
+        (vec![other, r#"{"functionCall":{"name":"","args":null}}"#], vec![("g", r#"{"b":1}"#)]),
+    ] {
+        let is_whole =
+            parts.iter().all(|part| !part.contains("{}}") || part.contains("name")) && parts[0] != more;
+        let is_whole = is_whole && !parts.iter().any(|part| part.contains("null"));
+        let whole = World::new(1, "").await;
+        whole.script(&[(200, answer(&parts.join(",")))]);
+        let (_, body) = whole.chat(NEW, tools).await;
+        let choice = &json_of(&body)["choices"][0];
+        let told = |calls: &Value| -> Vec<(String, String)> {
+            let text = |call: &Value, name: &str| call["function"][name].as_str().unwrap().to_owned();
+            calls
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|call| (text(call, "name"), text(call, "arguments")))
+                .collect()
+        };
+        let calls: Vec<_> = calls.iter().map(|(name, args)| (name.to_string(), args.to_string())).collect();
+        assert_eq!(told(&choice["message"]["tool_calls"]), calls, "{body}");
+        assert_eq!(choice["finish_reason"], "tool_calls");
+        assert_eq!(
+            choice["native_finish_reason"] == "MALFORMED_FUNCTION_CALL",
+            !is_whole,
+            "{parts:?}: {body}"
+        );
+
+        let streamed = World::new(1, "").await;
+        let frames: String = parts.iter().map(|part| format!("data: {}\n\n", answer(part))).collect();
+        streamed.script(&[(200, Box::leak(frames.into_boxed_str()))]);
+        let (_, body) = streamed.chat(NEW, &format!(r#"{tools},"stream":true"#)).await;
+        let deltas = body.split("\n\n").filter_map(|event| event.strip_prefix("data: {"));
+        let deltas = deltas.map(|event| json_of(&format!("{{{event}")));
+        let streamed: Vec<_> = deltas
+            .filter_map(|delta| delta["choices"][0]["delta"].get("tool_calls").map(&told))
+            .flatten()
+            .collect();
+        assert_eq!(streamed, calls, "{body}");
+        assert!(body.ends_with("data: [DONE]\n\n"), "{body}");
+        assert_eq!(body.contains("MALFORMED_FUNCTION_CALL"), !is_whole, "{body}");
+    }
+    // Nothing else is there: that is no response.
+    for (body, stream) in [(answer(more), ""), (event(answer(more)), r#","stream":true"#)] {
+        let world = World::new(2, "").await;
+        world.script(&[(200, body)]);
+        let (reply, text) = world.chat(NEW, &format!("{tools}{stream}")).await;
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{text}");
+        assert_eq!(json_of(&text)["error"]["code"], "malformed_function_call");
+        world.counts(2, 0).await;
     }
 }
 

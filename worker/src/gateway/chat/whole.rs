@@ -73,6 +73,9 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             let Some(token) = token else {
                 return match self.together(call, bodies, last) {
                     Ok(answered) => {
+                        if answered.answer.spent_on_thoughts {
+                            record.note_spent_on_thoughts(&usage, host);
+                        }
                         record.succeeded(&usage, host);
                         Ok(answered)
                     }

@@ -1,5 +1,6 @@
 //! Streams whose events take their time, over a scripted Gemini and a clock that moves when told.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +9,10 @@ use pool_shared::{AttemptOutcome, EventList};
 
 use super::super::tests::{ANSWER, MINUTE, World};
 use crate::host::Clock;
+use crate::log::{Log, LogLevel};
+use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
-use crate::testing::{FakeAnswer, FakeHost};
+use crate::testing::{FakeAnswer, FakeHost, Mode};
 
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 const TEXT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}],\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2,\"totalTokenCount\":5}}\n\n";
@@ -224,4 +227,61 @@ async fn a_timeout_names_the_limit_that_ran_out_and_what_was_waited_for() {
     let (reply, text) = world.host.in_time(world.chat("gemini-3.5-flash", "")).await;
     assert_eq!(reply.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(text.contains("no complete response within 900 s"), "{text}");
+}
+
+#[tokio::test]
+async fn one_wrong_byte_spoils_no_response() {
+    const WRONG: &[u8] =
+        b"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\xffb\"}]},\"finishReason\":\"STOP\"}]}";
+    const EVENT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\xffb\"}]},\"finishReason\":\"STOP\"}]}\n\n";
+    const REFUSED: &[u8] = b"{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current quota \xff\"}}";
+    let world = World::new(2, "").await;
+    world.host.parts.upstream.answer_so(answer(0, &[(0, WRONG)]));
+    let (reply, text) = world.chat("gemini-3.5-flash", "").await;
+    assert!(reply.status == StatusCode::OK && text.contains("a\u{fffd}b"), "{text}");
+    world.host.parts.upstream.clear();
+    let (text, _) = world.stream(vec![answer(0, &[(0, EVENT)])]).await.rest().await;
+    assert!(text.contains("a\u{fffd}b") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert_eq!(world.outcomes().await, [(AttemptOutcome::Ok, 2)]);
+    world.host.parts.upstream.clear();
+    world.host.parts.upstream.answer_so(FakeAnswer { status: 429, ..answer(0, &[(0, REFUSED)]) });
+    world.chat("gemini-3.5-flash", "").await;
+    let path = "/admin/v1/events";
+    let (_, text) = world.host.send(&world.service, Method::GET, path, &world.admin, "").await;
+    assert!(text.contains("exceeded your current quota"), "{text}");
+}
+
+#[tokio::test]
+async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
+    let world = World::new(1, "").await;
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&written);
+    let log = Log::new(LogLevel::Error, move |line| sink.lock().unwrap().push(line));
+    let cold = world.host.service_with_log(log);
+    world.host.parts.database.switch.set(Mode::Fails);
+    let body = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
+    for (method, path, token, body) in [
+        (Method::POST, "/v1/chat/completions", &world.pool.client_key, body),
+        (Method::GET, "/admin/v1/pools", &world.admin, ""),
+    ] {
+        let (reply, text) = world.host.send(&cold, method, path, token, body).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{text}");
+        drop(reply);
+        let lines = std::mem::take(&mut *written.lock().unwrap());
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(line.matches("the fake store fails").count(), 1, "{line}");
+        assert!(line.contains(r#""cause":""#), "{line}");
+    }
+    world.host.parts.database.switch.set(Mode::Works);
+    // Another one's words are no less a cause, and never with a key in them.
+    let key = format!("AIza{}", "Sy0-_x".repeat(6));
+    let error = ApiError::server(StatusCode::BAD_GATEWAY, "x", "told").because(format!("no use of {key}"));
+    cold.log.begin("data", "req_1", world.host.clock_now()).refused(&error);
+    assert!(written.lock().unwrap().is_empty(), "an error before the answer is no 5xx yet");
+    let line = cold.log.begin("data", "req_1", world.host.clock_now());
+    line.refused(&error);
+    line.answered(502, world.host.clock_now());
+    drop(line);
+    let lines = written.lock().unwrap();
+    assert!(lines[0].contains("no use of") && !lines[0].contains(&key), "{lines:?}");
 }

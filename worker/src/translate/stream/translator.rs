@@ -20,7 +20,7 @@ use super::super::usage::Usage;
 use super::super::write::{ChunkWriter, HeldEvents, TextMember};
 use super::StreamFault;
 use crate::gemini::{Candidate, ErrorBody, GenerateResponse, UsageMetadata};
-use crate::openai::{AudioAnswer, Delta, RawText, json};
+use crate::openai::{AudioAnswer, Delta, RawText, ToolCallAnswer, json};
 
 /// Most bytes of events that are held back for being blank. A model that goes on with white space for ever is shown to
 /// the client, who can leave.
@@ -75,6 +75,14 @@ pub(super) enum Verdict {
     Ended(Vec<Ending>),
     Unusable(SoftFailure),
     Cut,
+}
+
+fn call_delta<'a>(call: ToolCallAnswer<'a>, context: &ResponseContext) -> Delta<'a> {
+    if context.calls == CallStyle::Function {
+        Delta { function_call: call.function, ..Delta::default() }
+    } else {
+        Delta { tool_calls: Some([call]), ..Delta::default() }
+    }
 }
 
 impl Translator {
@@ -146,6 +154,9 @@ impl Translator {
     /// One frame, or the whole answer of the call for the choice `only`.
     fn frame(&mut self, data: &[u8], only: Option<u32>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         let Ok(frame) = json::read::<GenerateResponse<'_, &RawValue>>(data) else {
+            if let Cow::Owned(text) = String::from_utf8_lossy(data) {
+                return self.frame(text.as_bytes(), only, out);
+            }
             let error = ErrorBody::find(data).map(Box::new);
             return Err(error.map_or(StreamFault::Malformed, StreamFault::Upstream));
         };
@@ -221,10 +232,7 @@ impl Translator {
                     self.writer.text(index, TextMember::Reasoning, &text, None, out);
                     continue;
                 }
-                Piece::Call(call) if self.context.calls == CallStyle::Function => {
-                    Delta { function_call: call.function, ..Delta::default() }
-                }
-                Piece::Call(call) => Delta { tool_calls: Some([call]), ..Delta::default() },
+                Piece::Call(call) => call_delta(call, &self.context),
                 Piece::Image(image) => Delta { images: Some([image]), ..Delta::default() },
                 Piece::Audio(blob) => {
                     let id = choice.audio_id.get_or_insert_with(|| self.ids.next("audio_"));
@@ -285,7 +293,7 @@ impl Translator {
         let mut unusable = None;
         let mut usable = false;
         for choice in &self.choices {
-            let native = choice.state.native_finish.as_deref();
+            let native = choice.state.finish_reason();
             // Text that was to lead up to a call which never came is not to be taken for an answer.
             let broken = native == Some("MALFORMED_FUNCTION_CALL") && !choice.state.said.calls;
             if broken && choice.state.said.anything() {
@@ -296,7 +304,7 @@ impl Translator {
                 endings.push(ending);
             } else {
                 unusable.get_or_insert_with(|| SoftFailure::nothing(native));
-                let native = choice.state.native_finish.clone().filter(|native| native != "STOP");
+                let native = native.filter(|native| *native != "STOP").map(ToOwned::to_owned);
                 endings.push(Ending { reason: "stop", native, refusal: None });
             }
         }
@@ -324,6 +332,9 @@ impl Translator {
                 self.writer.text(index, TextMember::Content, &text, None, out);
             }
             self.writer.release(&mut choice.blank, out);
+            if let Some(call) = choice.state.take_call(&self.context) {
+                self.writer.delta(index, &call_delta(call, &self.context), out);
+            }
             if let Some(refusal) = &ending.refusal {
                 self.writer.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
             }
