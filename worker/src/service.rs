@@ -19,8 +19,7 @@ use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
     CredentialMemory, EgressMemory, FamilyMemory, HintMemory, ModelCache, RepairMemory, SignatureMemory,
-    SnapshotCache,
-    UpstreamTimeouts,
+    SnapshotCache, UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{

@@ -350,6 +350,11 @@ impl AttemptRecord {
         self.count(AttemptOutcome::ClientLeft, usage);
     }
 
+    /// The service ends the response before its time: the log tells, and no key is to blame.
+    pub(super) fn cut(&self, error: &ApiError) {
+        self.log.refused(error);
+    }
+
     /// This call reached its end, and another one follows on the same key.
     pub(super) fn one_more(&mut self, usage: &Usage, now: Timestamp) {
         let account = self.account.clone();

@@ -97,6 +97,21 @@ impl<H: Host> EventStream<H> {
         }
     }
 
+    /// The event that ends the stream before its time, by no fault of Gemini's or the client's.
+    pub(super) fn cut(mut self, error: &ApiError) -> Bytes {
+        match &self.state {
+            State::Ended => {}
+            State::Waiting { log, .. } => log.refused(error),
+            State::Reading(source) => {
+                if let Some(record) = &source.record {
+                    record.cut(error);
+                }
+            }
+        }
+        self.push_error(error);
+        self.ready.pop_back().unwrap_or_default()
+    }
+
     async fn wait(&mut self, mut reply: PendingReply<H>, log: RequestLog) {
         match self.host.clock().within(KEEP_ALIVE, Pin::new(&mut reply)).await {
             None => {
@@ -321,4 +336,4 @@ impl<H: Host> Drop for Source<H> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,6 +47,8 @@ pub use snapshots::SnapshotCache;
 pub use timeouts::UpstreamTimeouts;
 
 pub(crate) use authenticate::{current_snapshot, refresh};
+#[cfg(test)]
+pub(crate) use events::tests::endless_events;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {authenticate::presented_key, routes::find};
 

@@ -16,6 +16,7 @@ use pool_shared::Pacing;
 
 use super::events::EventStream;
 use crate::host::{BoxedStream, Clock, Host};
+use crate::openai::ApiError;
 use crate::translate::Pacer;
 
 /// The events of an answer, as they are to go out.
@@ -44,6 +45,20 @@ impl<H: Host + Clone> OutgoingEvents<H> {
         match self {
             Self::Plain(events) => events.next().await,
             Self::Paced(events) => events.next().await,
+        }
+    }
+}
+
+impl<H: Host> OutgoingEvents<H> {
+    /// The event that ends the stream before its time. It may come instead of events that were to go out slowly.
+    pub(crate) fn cut(self, error: &ApiError) -> Bytes {
+        match self {
+            Self::Plain(events) => events.cut(error),
+            Self::Paced(_) => {
+                let mut event = Vec::new();
+                error.event(&mut event);
+                event.into()
+            }
         }
     }
 }

@@ -285,3 +285,12 @@ async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
     let lines = written.lock().unwrap();
     assert!(lines[0].contains("no use of") && !lines[0].contains(&key), "{lines:?}");
 }
+
+/// A stream that begins and never ends.
+pub(crate) async fn endless_events(pacing: Option<pool_shared::Pacing>) -> (FakeHost, Reply<FakeHost>) {
+    let settings = pacing.map_or("", |_| r#","translation":{"pacing":{"by":"characters"}}"#);
+    let world = World::new(1, settings).await;
+    let endless = FakeAnswer { endless: true, ..answer(0, &[(0, TEXT)]) };
+    let Reading { reply, .. } = world.stream(vec![endless]).await;
+    (world.host.clone(), reply)
+}

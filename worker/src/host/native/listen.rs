@@ -30,7 +30,9 @@ use super::activity::{Activity, Running, WRITE_TIMEOUT, Watched, WatchedBody};
 use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
-use crate::host::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::gateway::OutgoingEvents;
+use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
 
 /// How long nothing is accepted when the system has no room for a connection more.
@@ -99,9 +101,9 @@ async fn connection(
         let shared = Arc::clone(&shared);
         let running = slot.activity.request(request.version() == Version::HTTP_2);
         async move {
-            let idle = shared.upstream_idle_timeout();
+            let (idle, cut) = (shared.upstream_idle_timeout(), shared.cut());
             let reply = shared.answer(request.map(NativeBody), client).await;
-            Ok::<_, Infallible>(respond(reply, running, idle))
+            Ok::<_, Infallible>(respond(reply, running, idle, cut))
         }
     });
     let builder = builder();
@@ -191,14 +193,16 @@ impl Timer {
     }
 }
 
-/// `idle` is how long Gemini may be silent.
-fn respond(reply: Reply<NativeHost>, running: Running, idle: Duration) -> Response<WatchedBody<AnswerBody>> {
+/// `idle` is how long Gemini may be silent, `cut` tells streams that they have to end.
+fn respond(
+    reply: Reply<NativeHost>,
+    running: Running,
+    idle: Duration,
+    cut: watch::Receiver<bool>,
+) -> Response<WatchedBody<AnswerBody>> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
-        ReplyBody::Events(events) => in_pieces(stream::unfold(events, async |mut events| {
-            let bytes = events.next().await?;
-            Some((Ok(bytes), events))
-        })),
+        ReplyBody::Events(events) => in_pieces(until_cut(events, cut)),
         ReplyBody::Untouched(body) => {
             in_pieces(stream::unfold(Some(body), move |body: Option<HttpBody>| async move {
                 let mut body = body?;
@@ -223,6 +227,31 @@ fn respond(reply: Reply<NativeHost>, running: Running, idle: Duration) -> Respon
     response
 }
 
+/// The events of a stream. When they have to end before their time, the client is told so.
+fn until_cut<H: Host + Clone>(
+    events: OutgoingEvents<H>,
+    cut: watch::Receiver<bool>,
+) -> impl Stream<Item = Result<Bytes, UpstreamError>> + Send + 'static {
+    stream::unfold(Some((events, cut)), async |state| {
+        let (mut events, mut cut) = state?;
+        let next = tokio::select! {
+            biased;
+            // An error means that the server is gone altogether.
+            _ = cut.wait_for(|cut| *cut) => None,
+            bytes = events.next() => Some(bytes?),
+        };
+        match next {
+            Some(bytes) => Some((Ok(bytes), Some((events, cut)))),
+            None => Some((Ok(events.cut(&shutting_down())), None)),
+        }
+    })
+}
+
+fn shutting_down() -> ApiError {
+    let message = "The service is shutting down: the response ends here. Please try again.";
+    ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
+}
+
 fn in_pieces(pieces: impl Stream<Item = Result<Bytes, UpstreamError>> + Send + 'static) -> AnswerBody {
     Either::Right(StreamBody::new(pieces.map(|piece| piece.map(Frame::data)).boxed()))
 }
@@ -245,5 +274,33 @@ impl IncomingBody for NativeBody {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::gateway::endless_events;
+
+    #[tokio::test]
+    async fn a_stream_that_has_to_end_tells_its_client() {
+        for pacing in [None, Some(pool_shared::Pacing::default())] {
+            let (host, mut reply) = endless_events(pacing).await;
+            let ReplyBody::Events(events) =
+                std::mem::replace(&mut reply.body, ReplyBody::Whole(Bytes::new()))
+            else {
+                panic!("no stream")
+            };
+            let (sender, cut) = watch::channel(false);
+            let mut pieces = pin!(until_cut(events, cut));
+            assert!(host.in_time(pieces.next()).await.unwrap().unwrap().starts_with(b"data: {"));
+            sender.send_replace(true);
+            let last = host.in_time(pieces.next()).await.unwrap().unwrap();
+            let text = std::str::from_utf8(&last).unwrap();
+            assert!(text.contains(r#""code":"shutting_down""#) && text.ends_with("\n\n"), "{text}");
+            assert!(host.in_time(pieces.next()).await.is_none());
+        }
     }
 }

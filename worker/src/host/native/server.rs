@@ -41,6 +41,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const TEND_EVERY: Duration = Duration::from_secs(30);
 /// How long running answers may take to end when the server is told to stop.
 const DRAIN_FOR: Duration = Duration::from_secs(30);
+/// How long streams have after that to tell their clients that they end.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
@@ -171,6 +173,8 @@ pub(super) struct Shared {
     service: Arc<Service>,
     host: NativeHost,
     trusted_proxies: TrustedProxies,
+    /// Whether streams have to end.
+    cut: watch::Sender<bool>,
 }
 
 impl Server {
@@ -218,7 +222,8 @@ impl Server {
             .map_err(listen_error)?;
         let service = Arc::new(Service::new(settings, &SystemRandom));
         service.verify(&host).await?;
-        let shared = Arc::new(Shared { service, host, trusted_proxies: config.trusted_proxies });
+        let cut = watch::Sender::new(false);
+        let shared = Arc::new(Shared { service, host, trusted_proxies: config.trusted_proxies, cut });
         let (stop, stopped) = watch::channel(false);
         let connections = Connections::new(connections::allowed_with(open_files_limit()));
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared), Arc::clone(&connections), stopped));
@@ -316,9 +321,15 @@ async fn serve(
 ) {
     let reporting = tokio::spawn(report_regularly(Arc::clone(&shared), stopped.clone()));
     let keeping_time = tokio::spawn(keep_time(Arc::clone(&shared), stopped.clone()));
+    let end = async {
+        when_stopped(stopped.clone()).await;
+        tokio::time::sleep(DRAIN_FOR).await;
+        shared.cut.send_replace(true);
+        tokio::time::sleep(FAREWELL_TIMEOUT).await;
+    };
     tokio::select! {
         () = listen::serve(listener, Arc::clone(&shared), connections, stopped.clone()) => {}
-        () = async { when_stopped(stopped).await; tokio::time::sleep(DRAIN_FOR).await } => {}
+        () = end => {}
     }
     reporting.abort();
     keeping_time.abort();
@@ -352,6 +363,11 @@ async fn keep_time(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
 }
 
 impl Shared {
+    /// Resolves for streams that have to end.
+    pub(super) fn cut(&self) -> watch::Receiver<bool> {
+        self.cut.subscribe()
+    }
+
     /// How long Gemini may be silent in the middle of a response.
     pub(super) fn upstream_idle_timeout(&self) -> Duration {
         self.service.timeouts.idle
