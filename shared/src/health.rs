@@ -52,6 +52,10 @@ pub struct Health {
     /// How much is sealed under which master key; present while there is a previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_key: Option<MasterKeyRows>,
+    /// Whether media of the service's own zone would be fetched past what protects it, as on Workers without the
+    /// compatibility flag `global_fetch_strictly_public`; absent where that cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_zone_reachable: Option<bool>,
     /// What was announced about models that pools name; it does not change the status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<PoolModelNotice>,

@@ -49,7 +49,7 @@ pub use client_key::{
 };
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList, EventQuota};
-pub use fetch_media::FetchMedia;
+pub use fetch_media::{FetchHosts, FetchMedia, Fetcher, Hosts};
 pub use gemini_key::{GeminiKey, GeminiKeyError, is_key_character};
 pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice, UnreadablePool};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};

@@ -62,8 +62,8 @@ pub struct TranslationSettings {
     /// How streamed text is paced; `null` means that it goes out as Gemini sends it.
     #[serde(deserialize_with = "object::optional")]
     pub pacing: Option<Pacing>,
-    /// Whether images and other media that a request names by URL are fetched for Gemini, and from which
-    /// hosts; otherwise such requests are refused with 400.
+    /// Whether images and other media that a request names by URL are fetched for Gemini or by Gemini itself, and from
+    /// which hosts; otherwise such requests are refused with 400.
     pub fetch_media: FetchMedia,
     /// Which model answers under a name, where the service should not rely on what it knows and learns:
     /// `gemini-2.5-pro` by `gemini-3.8-flash`. Requests with that name are translated for the model's family.
@@ -220,7 +220,7 @@ pub enum TranslationUpdateError {
     Pacing,
     /// An entry is no host, or there are too many.
     #[error(
-        "translation: fetch_media is true, false or a list of at most 100 hosts such as 'example.com' or '*.example.com'"
+        "translation: fetch_media is true, false, \"gemini\", a list of at most 100 hosts such as 'example.com' or '*.example.com', or such lists as {{\"gemini\": [...], \"own\": [...]}}"
     )]
     FetchMedia,
     /// A name or a family is none, or there are too many.

@@ -40,10 +40,20 @@ pub enum Denied {
 /// `2130706433` for `127.0.0.1`, as browsers do. What a name resolves to is for the host to check, by
 /// [`is_public`], when it connects.
 pub fn guard(url: &str, hosts: &FetchMedia) -> Result<Url, Denied> {
+    guard_parsed(parse(url)?, |host| hosts.allows(host))
+}
+
+/// Reads a URL that Gemini may be given to fetch. It keeps to the same rules: what is not on the public internet is no
+/// business of Google's either.
+pub fn guard_for_gemini(url: &str, hosts: &FetchMedia) -> Result<Url, Denied> {
+    guard_parsed(parse(url)?, |host| hosts.leaves_to_gemini(host))
+}
+
+fn parse(url: &str) -> Result<Url, Denied> {
     if url.len() > LONGEST_URL {
         return Err(Denied::Malformed);
     }
-    guard_parsed(Url::parse(url).map_err(|_| Denied::Malformed)?, hosts)
+    Url::parse(url).map_err(|_| Denied::Malformed)
 }
 
 /// Reads where a server redirects to, against the URL that it was asked for.
@@ -51,10 +61,10 @@ pub fn guard_redirect(from: &Url, to: &str, hosts: &FetchMedia) -> Result<Url, D
     if to.len() > LONGEST_URL {
         return Err(Denied::Malformed);
     }
-    guard_parsed(from.join(to).map_err(|_| Denied::Malformed)?, hosts)
+    guard_parsed(from.join(to).map_err(|_| Denied::Malformed)?, |host| hosts.allows(host))
 }
 
-fn guard_parsed(mut url: Url, hosts: &FetchMedia) -> Result<Url, Denied> {
+fn guard_parsed(mut url: Url, is_listed: impl Fn(&str) -> bool) -> Result<Url, Denied> {
     if url.scheme() != "https" {
         return Err(Denied::Scheme);
     }
@@ -73,7 +83,7 @@ fn guard_parsed(mut url: Url, hosts: &FetchMedia) -> Result<Url, Denied> {
     if !public {
         return Err(Denied::Private);
     }
-    if !url.host_str().is_some_and(|host| hosts.allows(host.trim_end_matches('.'))) {
+    if !url.host_str().is_some_and(|host| is_listed(host.trim_end_matches('.'))) {
         return Err(Denied::NotListed);
     }
     url.set_fragment(None);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use pool_shared::{
-    API_VERSION, ComponentHealth, Health, HealthStatus, KeyCheck, KeyId, KeyState, KeyVerdict, Pool, WhoAmI,
-    model_notices,
+    API_VERSION, ComponentHealth, FetchMedia, Fetcher, Health, HealthStatus, Hosts, KeyCheck, KeyId,
+    KeyState, KeyVerdict, Pool, WhoAmI, model_notices,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -132,10 +132,16 @@ async fn examine(
     token(&identity, now, findings);
     versions(&identity, findings);
     clock(&surroundings, now, findings);
-    match client.health().await {
-        Ok(health) => components(&health, findings),
-        Err(error) => findings.error("health", &error),
-    }
+    let own_zone_reachable = match client.health().await {
+        Ok(health) => {
+            components(&health, findings);
+            health.own_zone_reachable == Some(true)
+        }
+        Err(error) => {
+            findings.error("health", &error);
+            false
+        }
+    };
     match client.pools().await {
         Ok(list) if list.pools.is_empty() => {
             findings.warn("pools", "there are none", "poolctl pool create NAME --keys FILE");
@@ -143,6 +149,9 @@ async fn examine(
         Ok(list) => {
             for pool in &list.pools {
                 models(pool, findings);
+                if own_zone_reachable {
+                    own_zone(pool, findings);
+                }
                 examine_pool(ctx, client, pool, findings, probe).await;
             }
         }
@@ -212,6 +221,23 @@ fn components(health: &Health, findings: &mut Findings) {
     if health.lost_attempts > 0 {
         let message = format!("{} attempts were never counted", health.lost_attempts);
         findings.warn("counts", message, "the ledger was away for too long; its line above says why");
+    }
+}
+
+/// A pool that fetches media for its callers, in a Worker whose fetches reach its zone's origin.
+fn own_zone(pool: &Pool, findings: &mut Findings) {
+    let fetches = match &pool.settings.translation.fetch_media {
+        FetchMedia::Switch(on) => *on,
+        FetchMedia::From(_) => true,
+        FetchMedia::By(Fetcher::Gemini) => false,
+        FetchMedia::Each(each) => each.own != Hosts::default(),
+    };
+    if fetches {
+        findings.warn(
+            &format!("fetch_media {}", pool.name),
+            "URLs of the Worker's own zone are fetched from its origin, past Cloudflare's protection",
+            "compatibility_flags = [\"global_fetch_strictly_public\"] in wrangler.toml, then deploy",
+        );
     }
 }
 
@@ -383,6 +409,7 @@ mod tests {
                 lost_requests: 0,
                 ledger_load: None,
                 master_key: None,
+                own_zone_reachable: None,
                 models: Vec::new(),
             },
             &mut findings,
@@ -391,5 +418,25 @@ mod tests {
         let expected = [Status::Warn, Status::Fail, Status::Fail, Status::Warn, Status::Warn, Status::Fail];
         assert!(findings.0.iter().map(|check| check.status).eq(expected));
         assert!(findings.0.iter().all(|check| check.remedy.is_some()));
+    }
+
+    #[test]
+    fn a_pool_that_fetches_is_warned_of_where_the_own_zone_is_within_reach() {
+        for (setting, warned) in [
+            ("true", true),
+            (r#"["a.example"]"#, true),
+            (r#"{"gemini":true,"own":["a.example"]}"#, true),
+            (r#""gemini""#, false),
+            (r#"{"gemini":true}"#, false),
+            ("false", false),
+        ] {
+            let pool = format!(
+                r#"{{"id":"pool-1","name":"p","enabled":true,"keys":1,"enabled_keys":1,"version":1,"translation":{{"fetch_media":{setting}}},
+                    "created_at":"2026-11-03T12:00:00Z","updated_at":"2026-11-03T12:00:00Z"}}"#
+            );
+            let mut findings = Findings::default();
+            own_zone(&serde_json::from_str(&pool).unwrap(), &mut findings);
+            assert_eq!(findings.0.len(), usize::from(warned), "{setting}");
+        }
     }
 }

@@ -135,6 +135,7 @@ impl<H: AdminHost> Context<'_, H> {
             lost_requests: lost.requests,
             ledger_load: load.ok(),
             master_key: rows.filter(|_| self.service.vault.is_rotating()),
+            own_zone_reachable: self.host.own_zone_is_reachable(),
             models: self.model_notices().await,
         })
     }

@@ -1,12 +1,14 @@
-//! Fetches what a request names by URL, in pools that wish it: Gemini itself reaches only its own files and YouTube.
+//! Fetches what a request names by URL, in pools that are set so, or leaves that to Gemini.
 //!
-//! In: a parsed request. Out: what stands at its URLs, for the translation to put in; or, for the first that cannot be
-//! had, what the caller is told. What must never happen here: a fetch that the guard has not seen, more than a bounded
+//! In: a parsed request. Out: what stands at its URLs, for the translation to put in, and which URLs Gemini is given as
+//! they are; or, for the first that cannot be had, what the caller is told. What Gemini does not fetch is fetched here
+//! after all, where the pool allows that. What must never happen here: a fetch that the guard has not seen, more than a bounded
 //! number of calls or bytes, or an answer that tells the caller about networks that it cannot see itself.
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -16,9 +18,11 @@ use url::Url;
 
 use super::Context;
 use super::calls::Calls;
-use crate::fetch_guard::{Denied, guard, guard_redirect};
+use crate::fetch_guard::{Denied, guard, guard_for_gemini, guard_redirect};
 use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
+use crate::limits::Share;
 use crate::openai::{ApiError, ChatRequest};
+use crate::service::lock;
 use crate::translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
 /// Different URLs in one request.
@@ -28,23 +32,34 @@ const MOST_REDIRECTS: usize = 3;
 /// Calls for one request, redirects included. A Worker on the free plan has 50 for everything that a request does;
 /// this leaves most of them to Gemini.
 const MOST_CALLS: usize = 20;
-/// Bytes for one request: what Gemini takes inline.
-const MOST_BYTES: usize = 20 * 1024 * 1024;
 /// How long one URL may take, redirects included. All are fetched at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was fetched, by the URL in the request.
+/// What is known of the URLs in a request.
 #[derive(Debug, Default)]
-pub(super) struct Media(HashMap<String, FetchedMedia>);
+pub(super) struct Media {
+    /// What was fetched before the first attempt, by URL.
+    fetched: HashMap<String, FetchedMedia>,
+    /// What Gemini is to fetch itself.
+    left_to_gemini: Vec<RemoteMedia>,
+    /// The same, fetched here after Gemini has refused to.
+    fetched_instead: OnceLock<HashMap<String, FetchedMedia>>,
+    /// What the bytes take of the memory for bodies.
+    shares: Mutex<Vec<Share>>,
+}
 
 impl MediaSource for Media {
     fn get(&self, url: &str) -> Option<&FetchedMedia> {
-        self.0.get(url)
+        self.fetched.get(url).or_else(|| self.fetched_instead.get()?.get(url))
+    }
+
+    fn is_left_to_gemini(&self, url: &str) -> bool {
+        self.fetched_instead.get().is_none() && self.left_to_gemini.iter().any(|left| left.url == url)
     }
 }
 
-/// Fetches everything that the request names. In a pool that fetches nothing this is nothing, and then the translation
-/// refuses the URLs.
+/// Fetches everything that the request names and that is not left to Gemini. In a pool that fetches nothing this is
+/// nothing, and then the translation refuses the URLs.
 pub(super) async fn fetch<H: Host>(
     context: &Context<'_, H>,
     request: &ChatRequest<'_>,
@@ -64,14 +79,49 @@ pub(super) async fn fetch<H: Host>(
         }
         wanted.push(remote);
     }
+    let is_left = |remote: &RemoteMedia| guard_for_gemini(&remote.url, hosts).is_ok();
+    let (left_to_gemini, own) = wanted.into_iter().partition(is_left);
+    let (fetched, share) = fetch_all(context, hosts, own).await?;
+    let shares = Mutex::new(vec![share]);
+    Ok(Media { fetched, left_to_gemini, shares, ..Media::default() })
+}
+
+impl Media {
+    /// Fetches what Gemini refused to fetch. Returns `false` if there is nothing, or the pool does not allow that.
+    pub(super) async fn fetch_instead<H: Host>(&self, context: &Context<'_, H>) -> bool {
+        if self.left_to_gemini.is_empty() {
+            return false;
+        }
+        if self.fetched_instead.get().is_some() {
+            return true;
+        }
+        let hosts = &context.pool.settings.translation.fetch_media;
+        let Ok((fetched, share)) = fetch_all(context, hosts, self.left_to_gemini.clone()).await else {
+            return false;
+        };
+        lock(&self.shares).push(share);
+        self.fetched_instead.get_or_init(|| fetched);
+        true
+    }
+}
+
+async fn fetch_all<H: Host>(
+    context: &Context<'_, H>,
+    hosts: &FetchMedia,
+    wanted: Vec<RemoteMedia>,
+) -> Result<(HashMap<String, FetchedMedia>, Share), ApiError> {
     let host = context.host;
+    let share = context.service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     let spent = Spent {
         calls: AtomicUsize::default(),
         bytes: AtomicUsize::default(),
+        share: Mutex::new(share),
         request: context.calls.clone(),
     };
     let fetching = wanted.into_iter().map(|remote| fetch_one(host, hosts, remote, &spent));
-    Ok(Media(try_join_all(fetching).await?.into_iter().collect()))
+    let fetched = try_join_all(fetching).await?.into_iter().collect();
+    let share = spent.share.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((fetched, share))
 }
 
 /// What the fetches for one request have cost.
@@ -79,6 +129,7 @@ pub(super) async fn fetch<H: Host>(
 struct Spent {
     calls: AtomicUsize,
     bytes: AtomicUsize,
+    share: Mutex<Share>,
     /// What the whole request may still spend.
     request: Calls,
 }
@@ -89,9 +140,12 @@ impl Spent {
         if before < MOST_CALLS && self.request.take(1) { Ok(()) } else { Err(Fault::TooManyRedirects) }
     }
 
-    fn read(&self, bytes: usize) -> Result<(), Fault> {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) <= MOST_BYTES { Ok(()) } else { Err(Fault::TooLarge) }
+    fn read<H: Host>(&self, host: &H, bytes: usize) -> Result<(), Fault> {
+        let total = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if total > H::MEDIA_BYTES {
+            return Err(Fault::TooLarge(H::MEDIA_BYTES));
+        }
+        if lock(&self.share).grow(total, host.clock().now()) { Ok(()) } else { Err(Fault::NoRoom) }
     }
 }
 
@@ -109,8 +163,10 @@ enum Fault {
     TooManyRedirects,
     #[error("it is no image, audio, video or PDF")]
     Kind,
-    #[error("everything fetched for a request together may have {} MB", MOST_BYTES >> 20)]
-    TooLarge,
+    #[error("everything fetched for a request together may have {} MB", .0 >> 20)]
+    TooLarge(usize),
+    #[error("too many large requests are being answered at the same time")]
+    NoRoom,
     #[error("it took longer than {} s", TIMEOUT.as_secs())]
     Timeout,
 }
@@ -141,14 +197,15 @@ async fn follow<H: Host>(
         let response = host.media().get(&url).await.map_err(|_| Fault::Unreachable)?;
         match &response.location {
             Some(to) if response.status.is_redirection() => url = guard_redirect(&url, to, hosts)?,
-            _ if response.status.is_success() => return read(&url, response, spent).await,
+            _ if response.status.is_success() => return read(host, &url, response, spent).await,
             _ => return Err(Fault::Status(response.status)),
         }
     }
     Err(Fault::TooManyRedirects)
 }
 
-async fn read<B: UpstreamBody>(
+async fn read<H: Host, B: UpstreamBody>(
+    host: &H,
     url: &Url,
     response: MediaResponse<B>,
     spent: &Spent,
@@ -157,12 +214,12 @@ async fn read<B: UpstreamBody>(
     if !FetchedMedia::may_be(content_type.as_deref()) {
         return Err(Fault::Kind);
     }
-    if content_length.is_some_and(|length| length > MOST_BYTES as u64) {
-        return Err(Fault::TooLarge);
+    if content_length.is_some_and(|length| length > H::MEDIA_BYTES as u64) {
+        return Err(Fault::TooLarge(H::MEDIA_BYTES));
     }
     let mut bytes = Vec::new();
     while let Some(chunk) = body.chunk().await.map_err(|_| Fault::Unreachable)? {
-        spent.read(chunk.len())?;
+        spent.read(host, chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     FetchedMedia::new(url.path(), content_type.as_deref(), &bytes).ok_or(Fault::Kind)

@@ -78,12 +78,19 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
 
     /// How many bytes of larger bodies are worked on at once at most.
     const BODIES_AT_ONCE: usize = crate::limits::BODIES;
+    /// How many bytes are fetched for one request at most. Gemini takes 100 MB inline; Workers have memory for less.
+    const MEDIA_BYTES: usize = 20 * 1024 * 1024;
     /// When a body's share of that counts as lost: where the runtime ends a request without dropping its future, since
     /// the client left, nothing gives it back. Few answers take so long to begin.
     const BODY_LOST_AFTER: Option<SignedDuration> = Some(SignedDuration::from_mins(2));
 
     /// Which host this is: `cloudflare` or `native`.
     fn name(&self) -> &'static str;
+    /// Whether a fetch of a URL of the service's own zone goes past what protects it; `None` where there is no such zone
+    /// or nobody can tell.
+    fn own_zone_is_reachable(&self) -> Option<bool> {
+        None
+    }
     /// The config store.
     fn store(&self) -> &Self::Store;
     /// The ledger.

@@ -49,6 +49,11 @@ impl FetchedMedia {
 pub trait MediaSource: fmt::Debug {
     /// What stands at the address, if it was fetched.
     fn get(&self, url: &str) -> Option<&FetchedMedia>;
+
+    /// Whether Gemini is to fetch from the address itself.
+    fn is_left_to_gemini(&self, _url: &str) -> bool {
+        false
+    }
 }
 
 /// An address that must be fetched before the request can be translated.
@@ -263,6 +268,10 @@ fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<
 
 /// What was fetched from an address.
 fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
+    if context.fetched.is_some_and(|fetched| fetched.is_left_to_gemini(url)) {
+        let mime_type = mime::of_address(url).map(Cow::Borrowed);
+        return Ok(PartData::FileData(FileData { mime_type, file_uri: Cow::Borrowed(url) }));
+    }
     let fetched = context.fetched.and_then(|fetched| fetched.get(url));
     let fetched = fetched.ok_or_else(|| {
         invalid_url(param, "This pool does not fetch images by URL. Send the image as a data: URL.")

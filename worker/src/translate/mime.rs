@@ -198,6 +198,12 @@ pub(super) fn kind<'a>(told: Cow<'a, str>, head: &[u8], filename: Option<&str>) 
     seen.map(|seen| seen.mime).or_else(|| filename.and_then(of_name)).map(Cow::Borrowed)
 }
 
+/// The kind of something at an address, by the end of its path.
+pub(super) fn of_address(url: &str) -> Option<&'static str> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    of_name(path.rsplit('/').next().unwrap_or_default())
+}
+
 fn of_name(name: &str) -> Option<&'static str> {
     let name = name.split(['?', '#']).next().unwrap_or_default();
     let (_, extension) = name.rsplit_once('.')?;

@@ -167,7 +167,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                     run.succeeded(&call);
                     return Ok(mark.put_on(self.with_notes(reply, &call)));
                 }
-                Err(verdict) => run.refused(&call, &verdict),
+                Err(verdict) => run.refused(&call, &verdict).await,
             }
         }
     }

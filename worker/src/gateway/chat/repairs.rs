@@ -81,6 +81,17 @@ pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair
     repairs
 }
 
+/// Whether a refusal may say that Gemini did not fetch what it was given by URL. Its texts are not documented.
+pub(super) fn is_about_fetching(verdict: &Verdict) -> bool {
+    const SIGNS: [&str; 7] = ["fetch", "url", "uri", "robots", "download", "mime type", "invalid argument"];
+    let answer = &verdict.answer;
+    let message = answer.message.to_ascii_lowercase();
+    verdict.cause == Cause::Caller
+        && answer.status == StatusCode::BAD_REQUEST
+        && answer.code.is_none()
+        && SIGNS.iter().any(|sign| message.contains(sign))
+}
+
 /// Whether a refusal says that a thought signature is not one that this key's model has made.
 pub(super) fn is_about_signatures(verdict: &Verdict) -> bool {
     let answer = &verdict.answer;

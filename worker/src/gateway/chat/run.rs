@@ -7,7 +7,7 @@ use pool_shared::KeyId;
 
 use super::super::attempts::{Attempt, Attempts};
 use super::super::estimate::estimated_tokens;
-use super::repairs::{is_about_signatures, repairs_for};
+use super::repairs::{is_about_fetching, is_about_signatures, repairs_for};
 use super::{Call, Chat, OwnSignatures};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
@@ -26,6 +26,8 @@ pub(super) struct Run<'c, 'a, 'r, H> {
     key: Option<KeyId>,
     /// The request was sent once more as it was, to the key that made its signatures.
     sent_to_maker: bool,
+    /// What was left to Gemini was fetched here.
+    fetched_instead: bool,
     /// The changes of the request, and which model each was for.
     repaired: Vec<(usize, Repair)>,
 }
@@ -65,7 +67,15 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         let affinity = chat.request.affinity().filter(|_| chat.context.pool.settings.sticky);
         let names = models.iter().map(|translated| translated.model.as_str().to_owned()).collect();
         let attempts = Attempts::new(chat.context, names, affinity, cost);
-        Self { chat, attempts, models, key: None, sent_to_maker: false, repaired: Vec::new() }
+        Self {
+            chat,
+            attempts,
+            models,
+            key: None,
+            sent_to_maker: false,
+            fetched_instead: false,
+            repaired: Vec::new(),
+        }
     }
 
     /// The first model's call.
@@ -89,7 +99,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
     }
 
     /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
-    pub(super) fn refused(&mut self, call: &Call, verdict: &Verdict) {
+    pub(super) async fn refused(&mut self, call: &Call, verdict: &Verdict) {
         if let Some(maker) = self.maker(verdict) {
             self.sent_to_maker = true;
             self.attempts.resend_on(maker, verdict);
@@ -100,8 +110,22 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
                 self.repaired.push((call.place, repair));
                 self.attempts.resend(verdict);
             }
+            None if self.fetches_instead(verdict).await => {
+                self.fetched_instead = true;
+                // What stands at the URLs is now part of the request for every model.
+                for model in &mut self.models {
+                    model.call = None;
+                }
+                self.attempts.resend(verdict);
+            }
             None => self.attempts.refused(verdict),
         }
+    }
+
+    /// Whether the request can be sent with what Gemini refused to fetch.
+    async fn fetches_instead(&self, verdict: &Verdict) -> bool {
+        let may_help = !self.fetched_instead && is_about_fetching(verdict);
+        may_help && self.chat.media.fetch_instead(self.chat.context).await
     }
 
     /// The key that made the signatures of the request, if Gemini refused them because another one sent them back.

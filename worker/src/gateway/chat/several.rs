@@ -39,7 +39,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                     run.succeeded(&call);
                     return Ok(answered);
                 }
-                Err(verdict) => run.refused(&call, &verdict),
+                Err(verdict) => run.refused(&call, &verdict).await,
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gateway::tests::World;
-use crate::testing::FakePage;
+use crate::testing::{FakeHost, FakePage};
 
 const ANSWER: &str =
     r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"A cat"}]},"finishReason":"STOP"}]}"#;
@@ -160,7 +160,7 @@ async fn a_request_costs_a_bounded_number_of_calls() {
 #[tokio::test]
 async fn what_is_no_medium_or_too_large_is_refused() {
     let world = world(json!(true)).await;
-    let large = Bytes::from(vec![0; MOST_BYTES / 2 + 1]);
+    let large = Bytes::from(vec![0; FakeHost::MEDIA_BYTES / 2 + 1]);
     let image = |body| FakePage { content_type: Some("image/png"), body, ..ok() };
     world.page("https://a.example/1", image(large.clone()));
     world.page("https://a.example/2", image(large));
@@ -196,4 +196,70 @@ async fn a_server_that_never_answers_is_not_waited_for() {
     world.host.parts.clock.advance(Duration::from_millis(1));
     let message = looking.await;
     assert!(message.contains("longer than 10 s"), "{message}");
+}
+
+const CANNOT_FETCH: &str = r#"{"error":{"code":400,"message":"Cannot fetch content from the provided URL.","status":"INVALID_ARGUMENT"}}"#;
+
+impl World {
+    /// The parts of each call to Gemini.
+    fn parts(&self) -> Vec<Value> {
+        let requests = self.host.parts.upstream.requests.lock().unwrap();
+        let bodies =
+            requests.iter().map(|request| serde_json::from_slice(request.body.as_ref().unwrap()).unwrap());
+        bodies.map(|body: Value| body["contents"][0]["parts"].clone()).collect()
+    }
+}
+
+#[tokio::test]
+async fn gemini_is_given_the_urls_that_are_left_to_it() {
+    let cat = "https://a.example/cat.png?signature=x";
+    let given = json!([{"fileData": {"mimeType": "image/png", "fileUri": cat}}]);
+    let world = world(json!("gemini")).await;
+    assert_eq!(world.look_at(&[cat]).await.0, 200);
+    assert_eq!(world.parts(), [given]);
+    assert!(world.asked().is_empty(), "no bytes come through the service");
+    for url in ["http://a.example/cat.png", "https://127.0.0.1/", "https://user@a.example/"] {
+        let (status, _) = world.look_at(&[url]).await;
+        assert_eq!(status, 400, "{url}");
+    }
+    assert_eq!(world.parts().len(), 1);
+}
+
+#[tokio::test]
+async fn each_host_is_fetched_from_as_the_pool_says() {
+    let world = world(json!({"gemini": ["*.cdn.example"], "own": ["a.example"]})).await;
+    world.image("https://a.example/cat");
+    let (status, body) = world.look_at(&["https://x.cdn.example/dog", "https://a.example/cat"]).await;
+    assert_eq!(status, 200, "{body}");
+    let parts = &world.parts()[0];
+    assert_eq!(parts[0], json!({"fileData": {"fileUri": "https://x.cdn.example/dog"}}));
+    assert_eq!(parts[1]["inlineData"]["mimeType"], "image/png");
+    assert_eq!(world.look_at(&["https://b.example/cat"]).await.0, 400);
+}
+
+#[tokio::test]
+async fn what_gemini_does_not_fetch_is_fetched_here_where_that_is_allowed() {
+    let cat = "https://a.example/cat";
+    for (setting, statuses, calls) in [
+        (json!({"gemini": true, "own": true}), 200, 2),
+        (json!({"gemini": true, "own": ["b.example"]}), 400, 1),
+        (json!("gemini"), 400, 1),
+    ] {
+        let world = World::new(1, &format!(r#","translation":{{"fetch_media":{setting}}}"#)).await;
+        world.script(&[(400, CANNOT_FETCH), (200, ANSWER)]);
+        world.image(cat);
+        let (status, body) = world.look_at(&[cat]).await;
+        assert_eq!((status, world.parts().len()), (statuses, calls), "{setting}: {body}");
+        if statuses == 200 {
+            assert_eq!(world.parts()[1][0]["inlineData"]["mimeType"], "image/png");
+        }
+    }
+    // A mistake that has nothing to do with it is the caller's.
+    let world = World::new(1, r#","translation":{"fetch_media":{"gemini":true,"own":true}}"#).await;
+    world.script(&[(
+        400,
+        r#"{"error":{"code":400,"message":"Top K must be positive.","status":"INVALID_ARGUMENT"}}"#,
+    )]);
+    world.image(cat);
+    assert_eq!((world.look_at(&[cat]).await.0, world.asked().len()), (400, 0));
 }

@@ -67,6 +67,10 @@ impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
         "cloudflare"
     }
 
+    fn own_zone_is_reachable(&self) -> Option<bool> {
+        media::own_zone_is_reachable()
+    }
+
     fn store(&self) -> &Self::Store {
         &self.parts.store
     }

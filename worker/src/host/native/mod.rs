@@ -58,6 +58,7 @@ impl NativeHost {
 
 impl Host for NativeHost {
     const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;
+    const MEDIA_BYTES: usize = 100 * 1024 * 1024;
     /// Whatever ends a request drops its future.
     const BODY_LOST_AFTER: Option<SignedDuration> = None;
     type Store = SqlStore<Sqlite>;
