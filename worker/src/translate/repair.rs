@@ -112,8 +112,8 @@ enum SignatureFault {
 fn signature_fault(message: &str) -> Option<SignatureFault> {
     const WRONG: [&str; 6] =
         ["invalid", "not valid", "corrupt", "decrypt", "mismatch", "could not be verified"];
-    let names = ["thought signature", "thought_signature", "thoughtsignature"];
-    let named = names.iter().any(|name| message.contains(name));
+    let spellings = ["thought signature", "thought_signature", "thoughtsignature"];
+    let named = spellings.iter().any(|name| message.contains(name));
     if !named {
         None
     } else if message.contains("missing") {
@@ -136,10 +136,10 @@ impl Repair {
     pub fn for_message(message: &str, tried: Repairs) -> impl Iterator<Item = Self> {
         let message = message.to_ascii_lowercase();
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
-        let sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
-        let says_nothing = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
+        let by_sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
+        let wordless = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
         let signature = || signature_fault(&message).map(|_| Self::StandInSignatures);
-        let repair = thinking::repair(&message, tried).or_else(says_nothing).or_else(signature).or_else(sign);
+        let repair = thinking::repair(&message, tried).or_else(wordless).or_else(signature).or_else(by_sign);
         // Where another way to tell a schema does not help either, words are left.
         let then = repair.filter(|repair| repair.is_about_schemas()).map(|_| Self::SchemaInWords);
         [repair, then].into_iter().flatten().filter(move |step| !tried.contains(*step))
