@@ -49,8 +49,10 @@ pub enum KeyVerdict {
     Billing,
     /// The key was published somewhere, and Google knows.
     Leaked,
-    /// Nothing about the key: Gemini could not be reached, had a fault, or has none of the models that
-    /// were tried.
+    /// Nothing about the key: Gemini returned an error of its own, or has none of the models that were tried. The
+    /// message begins with the status.
+    Error,
+    /// Nothing about the key: Gemini could not be reached.
     Unreachable,
     /// The text cannot be a key: nothing was sent.
     Malformed,

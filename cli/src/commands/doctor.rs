@@ -306,7 +306,7 @@ async fn probe_pool(ctx: &Ctx, client: &Client, pool: &Pool, name: &str, finding
         if result.message.is_empty() { message.clone() } else { format!("{message}: {}", result.message) };
     match result.verdict {
         KeyVerdict::Valid => findings.pass(name, format!("{message}, {} keys in use", pool.enabled_keys)),
-        KeyVerdict::Limited | KeyVerdict::Unknown => {
+        KeyVerdict::Limited | KeyVerdict::Error | KeyVerdict::Unknown => {
             findings.warn(name, said, format!("poolctl key check '{}' --all tries the others", pool.name));
         }
         KeyVerdict::Unreachable => {

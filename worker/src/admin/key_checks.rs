@@ -16,7 +16,7 @@ use crate::gateway::{self, Probe, ProbeModels};
 use crate::gemini::redact_keys;
 use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
-use crate::pool::{Cause, Snapshot};
+use crate::pool::{Cause, Snapshot, Verdict};
 use crate::service::lock;
 use crate::store::{ConfigStore, Page, StoreError};
 
@@ -86,7 +86,7 @@ impl<H: AdminHost> Context<'_, H> {
             };
             let key = stored.swap_remove(place);
             let opened = data_key.open(&pool.id, id, &key.sealed);
-            let opened = opened.map_err(|error| (KeyVerdict::Unreachable, error.to_string()));
+            let opened = opened.map_err(|error| (KeyVerdict::Error, error.to_string()));
             candidates.push(Candidate { id: Some(key.id), masked: key.masked, key: opened });
         }
         Ok((candidates, missing))
@@ -129,9 +129,14 @@ impl<H: AdminHost> Context<'_, H> {
         let Some(refusal) = refusal else {
             return CheckedKey { model, ..checked(KeyVerdict::Valid, String::new()) };
         };
-        let verdict = verdict_of(refusal.cause);
+        let verdict = verdict_of(&refusal);
         let until = refusal.until.filter(|_| verdict == KeyVerdict::Limited);
-        CheckedKey { model, until, ..checked(verdict, redact_keys(&refusal.answer.message)) }
+        let message = redact_keys(&refusal.answer.message);
+        let message = match refusal.status.filter(|_| verdict == KeyVerdict::Error) {
+            Some(status) => format!("{}: {message}", status.as_u16()),
+            None => message,
+        };
+        CheckedKey { model, until, ..checked(verdict, message) }
     }
 }
 
@@ -141,9 +146,9 @@ fn given_candidate(secret: &Secret) -> Candidate {
     Candidate { id: None, masked, key: parsed.map_err(|error| (KeyVerdict::Malformed, error.to_string())) }
 }
 
-/// What a refusal says of the key.
-const fn verdict_of(cause: Cause) -> KeyVerdict {
-    match cause {
+/// What an error says of the key: nothing, where Gemini had a fault of its own or was not reached.
+fn verdict_of(refusal: &Verdict) -> KeyVerdict {
+    match refusal.cause {
         Cause::InvalidKey => KeyVerdict::Invalid,
         Cause::LeakedKey => KeyVerdict::Leaked,
         Cause::Suspended => KeyVerdict::Suspended,
@@ -155,16 +160,9 @@ const fn verdict_of(cause: Cause) -> KeyVerdict {
         | Cause::NoQuota
         | Cause::Burst
         | Cause::SpendWindow => KeyVerdict::Limited,
-        Cause::NewUsers
-        | Cause::NoAccess
-        | Cause::Overloaded
-        | Cause::Internal
-        | Cause::Deadline
-        | Cause::SoftFailure
-        | Cause::Location
-        | Cause::Network
-        | Cause::UnknownModel
-        | Cause::Caller
-        | Cause::Ours => KeyVerdict::Unreachable,
+        // None of the models that were tried exists.
+        Cause::UnknownModel => KeyVerdict::Error,
+        _ if refusal.status.is_some() => KeyVerdict::Error,
+        _ => KeyVerdict::Unreachable,
     }
 }

@@ -238,6 +238,15 @@ pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
     }
 }
 
+pub async fn an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached(world: &World) {
+    let pool = world.pool(&[("broken", Behaviour::Internal), ("away", Behaviour::Close)]).await;
+    let results = check_all(world, &pool).await;
+    assert_eq!(results[0].verdict, KeyVerdict::Error);
+    assert!(results[0].message.starts_with("500: An internal error"), "{}", results[0].message);
+    assert_eq!(results[1].verdict, KeyVerdict::Unreachable, "{}", results[1].message);
+    assert_eq!(list(world, &pool, "state=healthy").await.total, 2, "neither says anything of the key");
+}
+
 pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
     let ok = Behaviour::Ok;
     let pool = world.pool(&[("a", Behaviour::SpendWindow), ("b", ok), ("c", ok)]).await;

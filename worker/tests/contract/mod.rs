@@ -91,6 +91,7 @@ mod suite {
             keys_are_tried_now
             an_operator_ends_whatever_was_learnt
             a_spend_limit_holds_for_the_whole_billing_account
+            an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         client_keys:

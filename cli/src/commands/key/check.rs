@@ -135,6 +135,7 @@ pub fn name(verdict: KeyVerdict) -> &'static str {
         KeyVerdict::Blocked => "blocked",
         KeyVerdict::Billing => "billing",
         KeyVerdict::Leaked => "leaked",
+        KeyVerdict::Error => "error",
         KeyVerdict::Unreachable => "unreachable",
         KeyVerdict::Malformed => "malformed",
         KeyVerdict::Unknown => "unknown",
@@ -145,7 +146,9 @@ fn cell(verdict: KeyVerdict) -> Cell {
     let name = name(verdict).to_owned();
     match verdict {
         KeyVerdict::Valid => Cell::Good(name),
-        KeyVerdict::Limited | KeyVerdict::Unreachable | KeyVerdict::Unknown => Cell::Fair(name),
+        KeyVerdict::Limited | KeyVerdict::Error | KeyVerdict::Unreachable | KeyVerdict::Unknown => {
+            Cell::Fair(name)
+        }
         _ => Cell::Bad(name),
     }
 }

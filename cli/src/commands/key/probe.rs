@@ -42,7 +42,14 @@ pub struct Refused {
 
 /// Whether a key with this verdict is imported.
 fn keeps(verdict: KeyVerdict) -> bool {
-    matches!(verdict, KeyVerdict::Valid | KeyVerdict::Limited | KeyVerdict::Unreachable | KeyVerdict::Unknown)
+    matches!(
+        verdict,
+        KeyVerdict::Valid
+            | KeyVerdict::Limited
+            | KeyVerdict::Error
+            | KeyVerdict::Unreachable
+            | KeyVerdict::Unknown
+    )
 }
 
 /// Tries every key of the file and takes those out of it that Gemini refuses.
@@ -94,7 +101,13 @@ mod tests {
 
     #[test]
     fn a_limited_key_and_one_that_could_not_be_tried_are_kept() {
-        let kept = [KeyVerdict::Valid, KeyVerdict::Limited, KeyVerdict::Unreachable, KeyVerdict::Unknown];
+        let kept = [
+            KeyVerdict::Valid,
+            KeyVerdict::Limited,
+            KeyVerdict::Error,
+            KeyVerdict::Unreachable,
+            KeyVerdict::Unknown,
+        ];
         assert!(kept.into_iter().all(keeps));
         let refused = [
             KeyVerdict::Invalid,

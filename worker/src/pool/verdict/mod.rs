@@ -45,6 +45,8 @@ pub struct Verdict {
     pub quota: Option<EventQuota>,
     /// Details of the cause that callers of [`classify`] may need.
     pub note: Note,
+    /// The status of Gemini's response; `None` where there was none.
+    pub status: Option<StatusCode>,
 }
 
 /// What else an error tells.
@@ -111,6 +113,7 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
         answer: answer(cause, refusal),
         quota: named_quota(refusal),
         note: note(cause, refusal),
+        status: Some(refusal.status),
     }
 }
 
@@ -127,6 +130,7 @@ impl Verdict {
             answer,
             quota: None,
             note: Note::None,
+            status: None,
         }
     }
 

@@ -129,7 +129,7 @@ export function keys(id, app) {
       for (const some of chunks(ids, MOST_CHECKED)) {
         if (!bar.isConnected) break;
         for (const result of (await call("POST", path("/check"), { ids: some })).results) {
-          const kind = { valid: "good", limited: "rest", unreachable: "rest" }[result.verdict] ?? "bad";
+          const kind = { valid: "good", limited: "rest", error: "rest", unreachable: "rest" }[result.verdict] ?? "bad";
           rows.push(row(result.id, [
             [t("key"), h("code", {}, result.masked)],
             [t("verdict"), badge(kind, t(`verdict.${result.verdict}`))],

@@ -74,7 +74,7 @@ const en = {
   "reason.consumer_invalid": "project unknown", "reason.service_blocked": "API not allowed to the key", "reason.referrer": "referrer not allowed",
   "reason.address": "address not allowed", "reason.app": "app not allowed",
   "verdict.valid": "valid", "verdict.limited": "valid, quota used up", "verdict.invalid": "invalid", "verdict.suspended": "suspended", "verdict.blocked": "blocked",
-  "verdict.billing": "billing", "verdict.leaked": "leaked", "verdict.unreachable": "not known", "verdict.malformed": "no key", "verdict.unknown": "unknown",
+  "verdict.billing": "billing", "verdict.leaked": "leaked", "verdict.error": "error", "verdict.unreachable": "unreachable", "verdict.malformed": "no key", "verdict.unknown": "unknown",
 
   clientKey: "Client key", newClientKey: "New client key", noClientKeys: "There are no client keys: nobody can use the pool.",
   unnamed: "without a name", weak: "weak", ends: "Ends", ended: "ended", never: "never", none: "none", all: "all",
@@ -160,7 +160,7 @@ const zh = {
   "reason.consumer_invalid": "项目未知", "reason.service_blocked": "密钥不允许使用该 API", "reason.referrer": "来源页不允许",
   "reason.address": "地址不允许", "reason.app": "应用不允许",
   "verdict.valid": "有效", "verdict.limited": "有效，配额用尽", "verdict.invalid": "无效", "verdict.suspended": "已暂停", "verdict.blocked": "被阻止",
-  "verdict.billing": "需付费", "verdict.leaked": "已泄露", "verdict.unreachable": "无法判断", "verdict.malformed": "不是密钥", "verdict.unknown": "未知",
+  "verdict.billing": "需付费", "verdict.leaked": "已泄露", "verdict.error": "错误", "verdict.unreachable": "无法连接", "verdict.malformed": "不是密钥", "verdict.unknown": "未知",
 
   clientKey: "客户端密钥", newClientKey: "新建客户端密钥", noClientKeys: "还没有客户端密钥：无人可使用该池。",
   unnamed: "未命名", weak: "弱", ends: "到期", ended: "已到期", never: "永不", none: "无", all: "全部",
