@@ -180,11 +180,18 @@ pub struct KeyImportReport {
     /// and of pools with at most 500 keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_longer_accepted: Vec<String>,
+    /// How many of the keys other pools have too, by the other pool's name: one key's quota is shared by all its pools.
+    /// Tokens of one pool are not told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub also_in: BTreeMap<String, u64>,
 }
 
 impl KeyImportReport {
     /// Adds another chunk's report to this one.
     pub fn merge(&mut self, other: Self) {
+        for (pool, keys) in other.also_in {
+            *self.also_in.entry(pool).or_default() += keys;
+        }
         self.added += other.added;
         self.duplicate += other.duplicate;
         self.malformed.extend(other.malformed);

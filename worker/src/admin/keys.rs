@@ -71,7 +71,8 @@ impl<H: AdminHost> Context<'_, H> {
         self.changed(&pool.id);
         let duplicate = repeated + (keys.len() as u64).saturating_sub(added);
         let no_longer_accepted = self.no_longer_accepted(&pool, &data_key).await?;
-        ok(&KeyImportReport { added, duplicate, malformed, no_longer_accepted })
+        let also_in = self.keys_elsewhere(&pool.id, &keys).await?;
+        ok(&KeyImportReport { added, duplicate, malformed, no_longer_accepted, also_in })
     }
 
     /// Stored keys of a pool that earlier versions took with what stood around them, masked.
@@ -86,6 +87,19 @@ impl<H: AdminHost> Context<'_, H> {
             opened.is_ok_and(|opened| GeminiKey::parse(opened.expose()).is_err())
         });
         Ok(refused.map(|key| key.masked.clone()).take(MAX_SHOWN).collect())
+    }
+
+    /// In which other pools keys are too. Who may see one pool only is not told.
+    pub(super) async fn keys_elsewhere(
+        &self,
+        pool: &PoolId,
+        keys: &[NewKey],
+    ) -> Result<BTreeMap<String, u64>, AdminError> {
+        if keys.is_empty() || self.own_pool().is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let digests: Vec<_> = keys.iter().map(|key| &key.digest).collect();
+        Ok(self.host.store().keys_elsewhere(pool, &digests).await?.into_iter().collect())
     }
 
     pub(super) async fn update_keys(&self, reference: &str, update: KeyUpdate) -> Answer {

@@ -55,6 +55,7 @@ impl<H: AdminHost> Context<'_, H> {
             None,
         );
         let added = keys.len() as u64;
+        let also_in = self.keys_elsewhere(&id, &keys).await?;
         let pool = NewPool {
             id: id.clone(),
             name,
@@ -72,7 +73,13 @@ impl<H: AdminHost> Context<'_, H> {
         created(&PoolCreated {
             pool: self.show_pool(id.as_str()).await?,
             client_key: secret,
-            import: KeyImportReport { added, duplicate: repeated, malformed, no_longer_accepted: Vec::new() },
+            import: KeyImportReport {
+                added,
+                duplicate: repeated,
+                malformed,
+                no_longer_accepted: Vec::new(),
+                also_in,
+            },
         })
     }
 

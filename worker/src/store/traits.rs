@@ -14,7 +14,7 @@ use super::{
     NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed, Resealed, Rewrapped, SealedKey, StoreError,
     StoredAdminToken, StoredClientKey,
 };
-use crate::crypto::{Sealed, TokenHash};
+use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
 
 /// What the data plane reads.
@@ -154,6 +154,13 @@ pub trait ConfigStore: PoolReader + Replica {
         keys: &[NewKey],
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
+
+    /// How many of these keys each other pool has, by its name; pools that have none are left out.
+    fn keys_elsewhere(
+        &self,
+        pool: &PoolId,
+        digests: &[&KeyDigest],
+    ) -> impl Future<Output = Result<Vec<(String, u64)>, StoreError>> + MaybeSend;
 
     /// Makes the same change to several keys.
     fn update_keys(

@@ -219,3 +219,20 @@ pub async fn weight_zero_is_the_last_resort(world: &World) {
     }
     assert_eq!((world.tally("first").ok, world.tally("reserve").ok), (20, 11));
 }
+
+pub async fn an_import_tells_of_keys_that_are_in_other_pools_too(world: &World) {
+    let first = world.weighted_pool("first", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
+    let second = world.weighted_pool("second", &[("c", Behaviour::Ok, 1)]).await;
+    let entries = ["a", "b", "c", "d"].map(|name| json!({"key": gemini_key(name)}));
+    let report = import(world, &second, &entries).await;
+    assert_eq!((report.added, report.duplicate), (3, 1));
+    assert_eq!(report.also_in, [("first".to_owned(), 2)].into());
+    assert_eq!(import(world, &first, &entries[..1]).await.also_in, [("second".to_owned(), 1)].into());
+    // Whose token is good for one pool learns nothing of others.
+    let token = world.scoped_token(&[pool_shared::Scope::KeysImport], Some(&second)).await;
+    let path = format!("/admin/v1/pools/{}/keys/import", second.id);
+    let body = json!({"keys": entries});
+    let request = world.request(reqwest::Method::POST, &path).bearer_auth(token).json(&body);
+    let report: KeyImportReport = super::world::send(request).await.json(200);
+    assert_eq!((report.added, report.also_in.len()), (0, 0));
+}

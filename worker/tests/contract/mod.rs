@@ -79,6 +79,7 @@ mod suite {
         keys:
             an_import_reports_every_line_and_loses_none
             importing_again_adds_nothing
+            an_import_tells_of_keys_that_are_in_other_pools_too
             keys_are_listed_in_pages_in_their_order
             keys_are_searched_and_filtered
             a_batch_changes_what_is_there_and_names_what_is_missing

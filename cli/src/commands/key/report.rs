@@ -50,6 +50,11 @@ fn human(report: &KeyImportReport, view: &View) -> Sheet {
             report.no_longer_accepted.join(", ")
         ));
     }
+    for (pool, keys) in &report.also_in {
+        let (keys, verb) =
+            if *keys == 1 { ("1 key".to_owned(), "is") } else { (format!("{keys} keys"), "are") };
+        lines.push(format!("  {keys} {verb} also in pool {pool}"));
+    }
     Sheet::from(counts).text(lines.join("\n"))
 }
 

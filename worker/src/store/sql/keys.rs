@@ -6,7 +6,7 @@ use pool_shared::{Key, KeyChange, KeyId, PoolId};
 
 use super::rows::KeyRow;
 use super::{json_text, read_rows};
-use crate::crypto::Sealed;
+use crate::crypto::{KeyDigest, Sealed};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{
     BatchOutcome, EnabledKey, KeyFilter, KeyPage, KeysWanted, NewKey, Page, Resealed, StoreError,
@@ -175,6 +175,16 @@ pub(super) fn read_page(outcomes: &[Outcome], page: Page) -> Result<KeyPage, Sto
     let total = read_rows(count)?.pop().unwrap_or_default();
     let keys = rows.into_iter().map(Key::try_from).collect::<Result<_, _>>()?;
     Ok(KeyPage { keys, total, next })
+}
+
+/// Counts keys by the other pools that have them. Each is found by the primary key.
+pub(super) fn elsewhere(pool: &PoolId, digests: &[&KeyDigest]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "SELECT json_array(pools.name, count(*)) AS row FROM pools
+         JOIN keys ON keys.pool_id = pools.id AND keys.digest IN (SELECT value FROM json_each(?2))
+         WHERE pools.id <> ?1 GROUP BY pools.id ORDER BY pools.name",
+        [pool.as_str().into(), json_text(&digests)?],
+    ))
 }
 
 /// The ids that the pool does not have.

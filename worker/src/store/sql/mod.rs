@@ -29,7 +29,7 @@ use super::{
     KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed,
     Rewrapped, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
 };
-use crate::crypto::{Sealed, TokenHash};
+use crate::crypto::{KeyDigest, Sealed, TokenHash};
 use crate::host::{MaybeSend, MaybeSync};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
@@ -297,6 +297,14 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
             return Err(StoreError::Unavailable(message.to_owned()));
         }
         Ok(outcomes.first().map_or(0, |outcome| outcome.changes))
+    }
+
+    async fn keys_elsewhere(
+        &self,
+        pool: &PoolId,
+        digests: &[&KeyDigest],
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        read_rows(&self.run_one(keys::elsewhere(pool, digests)?).await?)
     }
 
     async fn update_keys(
