@@ -67,6 +67,9 @@ pub struct PoolSettings {
     /// Whether requests in Gemini's own language, and those to Google's OpenAI endpoint, are taken too, and go to
     /// Gemini as they came.
     pub pass_through: bool,
+    /// Whether no two Google projects are taken to share a billing account, unless keys are set to one. Otherwise those are
+    /// that fall by the same spend limit within a minute.
+    pub separate_billing: bool,
     /// How it translates.
     pub translation: TranslationSettings,
 }
@@ -143,6 +146,9 @@ pub struct PoolCreate {
     /// See [`PoolSettings::pass_through`].
     #[serde(default)]
     pub pass_through: bool,
+    /// See [`PoolSettings::separate_billing`].
+    #[serde(default)]
+    pub separate_billing: bool,
     /// What is not as in [`TranslationSettings::default`].
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,
@@ -197,6 +203,9 @@ pub struct PoolUpdate {
     /// Switch requests that go to Gemini as they came on or off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_through: Option<bool>,
+    /// Switch the learning of billing accounts off (`true`) or on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separate_billing: Option<bool>,
     /// Changes of the translation.
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,

@@ -42,6 +42,7 @@ impl<H: AdminHost> Context<'_, H> {
             fallbacks: create.fallbacks,
             sticky: create.sticky,
             pass_through: create.pass_through,
+            separate_billing: create.separate_billing,
             translation: create.translation.into_settings(),
         };
         check_settings(&settings.aliases, &settings.fallbacks)?;

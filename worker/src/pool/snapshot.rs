@@ -59,6 +59,8 @@ impl Snapshot {
         let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
         let callers =
             callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
+        let mut roster = Roster::new(config.version, config.keys.list);
+        roster.separate_billing = config.settings.separate_billing;
         Ok(Self {
             id: config.id,
             name: config.name,
@@ -71,7 +73,7 @@ impl Snapshot {
             callers,
             client_key_ids,
             data_key,
-            roster: Arc::new(Roster::new(config.version, config.keys.list)),
+            roster: Arc::new(roster),
             sealed: config.keys.sealed,
             opened: Mutex::default(),
         })

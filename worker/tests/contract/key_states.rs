@@ -279,6 +279,9 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
         (0, 6),
         "b's account has spent its share too"
     );
+    let set = json!({"separate_billing": true});
+    let shown: PoolShown = world.patch(&format!("/pools/{}", pool.id), &set).await.json(200);
+    assert!(shown.settings.separate_billing);
     // One key that works again shows it for all of the account.
     world.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
     check(world, &pool, &json!({"ids": [named(&keys, "b").id]})).await;

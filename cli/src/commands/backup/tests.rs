@@ -40,7 +40,7 @@ fn settings() -> impl Strategy<Value = PoolSettings> {
             let translation: serde_json::Map<_, _> =
                 fields.map(|((name, values), at)| (name.clone(), values[at].clone())).collect();
             let settings = json!({"aliases": aliases, "fallbacks": fallbacks, "sticky": sticky,
-                "pass_through": pass_through, "translation": translation});
+                "pass_through": pass_through, "separate_billing": !pass_through, "translation": translation});
             serde_json::from_value(settings).unwrap()
         },
     )
@@ -67,6 +67,7 @@ fn updated(mut pool: Pool, update: &PoolUpdate) -> Pool {
         fallbacks,
         sticky,
         pass_through,
+        separate_billing,
         translation,
     } = update.clone();
     pool.description = description.unwrap_or(pool.description);
@@ -76,6 +77,7 @@ fn updated(mut pool: Pool, update: &PoolUpdate) -> Pool {
     pool.settings.fallbacks = fallbacks.unwrap_or(pool.settings.fallbacks);
     pool.settings.sticky = sticky.unwrap_or(pool.settings.sticky);
     pool.settings.pass_through = pass_through.unwrap_or(pool.settings.pass_through);
+    pool.settings.separate_billing = separate_billing.unwrap_or(pool.settings.separate_billing);
     let mut fields = serde_json::to_value(&pool.settings.translation).unwrap();
     merge(&mut fields, serde_json::to_value(&translation).unwrap());
     pool.settings.translation = serde_json::from_value(fields).unwrap();

@@ -236,6 +236,7 @@ async fn carry_out(
                 fallbacks: spec.and_then(|spec| spec.fallbacks.clone()).unwrap_or_default(),
                 sticky: spec.and_then(|spec| spec.sticky).unwrap_or_default(),
                 pass_through: spec.and_then(|spec| spec.pass_through).unwrap_or_default(),
+                separate_billing: spec.and_then(|spec| spec.separate_billing).unwrap_or_default(),
                 translation: spec.and_then(|spec| spec.translation.clone()).unwrap_or_default(),
                 import: None,
             };

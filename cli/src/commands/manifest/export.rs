@@ -70,6 +70,7 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
             allowed_models: Some(pool.allowed_models.clone()).filter(|models| !models.is_empty()),
             sticky: Some(settings.sticky).filter(|sticky| *sticky),
             pass_through: Some(settings.pass_through).filter(|pass_through| *pass_through),
+            separate_billing: Some(settings.separate_billing).filter(|separate| *separate),
             aliases: Some(settings.aliases.clone()).filter(|aliases| !aliases.is_empty()),
             fallbacks: Some(settings.fallbacks.clone()).filter(|fallbacks| !fallbacks.is_empty()),
             translation: Some(settings.translation.changes_from_defaults())

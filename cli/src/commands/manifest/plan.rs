@@ -195,6 +195,12 @@ fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<St
             &settings.pass_through,
             &mut fields,
         ),
+        separate_billing: differing(
+            "separate_billing",
+            spec.separate_billing.as_ref(),
+            &settings.separate_billing,
+            &mut fields,
+        ),
         translation: translation.unwrap_or_default(),
     };
     (update, fields)

@@ -38,6 +38,9 @@ pub struct PoolSpec {
     /// Whether requests in Gemini's own language are taken too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_through: Option<bool>,
+    /// Whether no two projects are taken to share a billing account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separate_billing: Option<bool>,
     /// Where its keys are found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Vec<KeysSpec>>,

@@ -23,7 +23,7 @@ Examples:
     clap::ArgGroup::new("change")
         .required(true)
         .multiple(true)
-        .args(["name", "description", "allow_model", "allow_all_models", "pass_through"])
+        .args(["name", "description", "allow_model", "allow_all_models", "pass_through", "separate_billing"])
 ))]
 pub struct UpdateArgs {
     /// The pool's name or id
@@ -43,6 +43,9 @@ pub struct UpdateArgs {
     /// Whether requests in Gemini's own language are taken too, and passed on as they come
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     pass_through: Option<bool>,
+    /// Whether no two Google projects are taken to share a billing account, unless keys are set to one
+    #[arg(long, value_name = "on|off", value_parser = on_off)]
+    separate_billing: Option<bool>,
     #[command(flatten)]
     dry: DryRun,
 }
@@ -79,6 +82,7 @@ pub async fn update(ctx: &mut Ctx, args: UpdateArgs) -> Result<Outcome, CliError
         enabled: None,
         allowed_models: models.then_some(args.allow_model),
         pass_through: args.pass_through,
+        separate_billing: args.separate_billing,
         ..PoolUpdate::default()
     };
     apply(ctx, &args.pool, args.dry, &update, ["update", "updated"]).await

@@ -102,6 +102,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         fallbacks: args.fallback.into_iter().collect(),
         sticky: args.sticky,
         pass_through: args.pass_through,
+        separate_billing: false,
         translation: TranslationUpdate::default(),
         // Keys can only be tried through a pool, so with --check they come after it.
         import: if args.check { None } else { chunks(&keys.entries).next() },

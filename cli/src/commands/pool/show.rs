@@ -99,6 +99,9 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
     if settings.pass_through {
         pairs.push(("pass-through", "yes".into()));
     }
+    if settings.separate_billing {
+        pairs.push(("separate billing", "yes".into()));
+    }
     pairs.extend([
         ("keys", keys.into()),
         ("key states", states(&pool.states).into()),

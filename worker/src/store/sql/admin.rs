@@ -67,6 +67,7 @@ pub(super) fn update_pool(
     let fallbacks = change.fallbacks.as_ref().map(json_text).transpose()?;
     let sticky = change.sticky.as_ref().map(json_text).transpose()?;
     let pass_through = change.pass_through.as_ref().map(json_text).transpose()?;
+    let separate_billing = change.separate_billing.as_ref().map(json_text).transpose()?;
     let translation = json_text(&change.translation)?;
     Ok(Statement::new(
         "UPDATE pools SET
@@ -77,6 +78,7 @@ pub(super) fn update_pool(
                 '$.fallbacks', json(coalesce(?7, settings -> '$.fallbacks')),
                 '$.sticky', json(coalesce(?8, settings -> '$.sticky')),
                 '$.pass_through', json(coalesce(?9, settings -> '$.pass_through', 'false')),
+                '$.separate_billing', json(coalesce(?12, settings -> '$.separate_billing', 'false')),
                 '$.translation', json_patch(coalesce(settings -> '$.translation', '{}'), ?10)),
             version = version + 1, updated_at = ?11
          WHERE id = ?1",
@@ -92,6 +94,7 @@ pub(super) fn update_pool(
             pass_through.unwrap_or(SqlValue::Null),
             translation,
             now.into(),
+            separate_billing.unwrap_or(SqlValue::Null),
         ],
     ))
 }
