@@ -21,6 +21,7 @@ mod networks;
 pub mod openai;
 pub mod origin;
 pub mod pool;
+pub mod probes;
 pub mod reply;
 pub mod service;
 #[cfg(test)]

@@ -194,6 +194,34 @@ impl RequestLog {
     }
 }
 
+/// Notes that the client disconnected, unless it was told before how the request ended.
+pub(crate) struct UntilTold(RequestLog, bool);
+
+impl UntilTold {
+    pub(crate) const fn new(log: RequestLog) -> Self {
+        Self(log, false)
+    }
+
+    /// From here on what works for the request notes how it ended.
+    pub(crate) const fn told(&mut self) {
+        self.1 = true;
+    }
+
+    /// See [`RequestLog::refused`].
+    pub(crate) fn refused(&mut self, error: &ApiError) {
+        self.told();
+        self.0.refused(error);
+    }
+}
+
+impl Drop for UntilTold {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.client_left();
+        }
+    }
+}
+
 struct Entry {
     log: Log,
     line: Mutex<Line>,
@@ -363,7 +391,9 @@ impl Line {
             self.class = match (self.outcome.or(self.unserved), self.refused) {
                 (Some(outcome), _) => outcome.name(),
                 (None, Some(code)) => code,
-                (None, None) if self.status.is_none() => AttemptOutcome::ClientLeft.name(),
+                (None, None) if self.client_left || self.status.is_none() => {
+                    AttemptOutcome::ClientLeft.name()
+                }
                 (None, None) => "ok",
             }
             .to_owned();

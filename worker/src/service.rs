@@ -29,6 +29,7 @@ use crate::ledger::{
 use crate::limits::Bodies;
 use crate::log::Log;
 use crate::pool::Runtimes;
+use crate::probes::{Probe, Readiness};
 use crate::reply::Reply;
 use crate::store::{ConfigStore, PoolReader, StoreError};
 use crate::{admin, gateway, ui};
@@ -183,6 +184,7 @@ pub struct Service {
     pub(crate) hints: Mutex<HintMemory>,
     /// The attempts and requests that the ledger has not confirmed, those included that are in flight.
     pub(crate) owed: Owed,
+    pub(crate) readiness: Readiness,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     /// When each ledger last told what others learnt, or was asked for it.
@@ -225,6 +227,7 @@ impl Service {
             timeouts: settings.timeouts,
             hints: Mutex::default(),
             owed: settings.owed,
+            readiness: Readiness::default(),
             runtimes: Mutex::default(),
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(reports),
@@ -243,6 +246,8 @@ impl Service {
         if Self::is_page(&request.method, &request.path) {
             let held = request.headers.get("if-none-match").and_then(|held| held.to_str().ok());
             self.page(host, &request.method, &request.path, held)
+        } else if let Some(probe) = Probe::at(&request.path) {
+            self.probe(host, probe, &request.method).await
         } else if admin::is_admin_path(&request.path) {
             // On the heap, so that every other request's future is not as large as this one.
             Box::pin(self.administer(host, request)).await
@@ -505,6 +510,17 @@ impl Service {
         lock(&self.reports).values().map(ReportBuffer::waiting).sum()
     }
 
+    /// The same, pool by pool.
+    pub(crate) fn pending(&self) -> BTreeMap<PoolId, Counted> {
+        let mut pools: BTreeMap<PoolId, Counted> = BTreeMap::new();
+        for reports in lock(&self.reports).values() {
+            for (pool, counted) in reports.pending() {
+                *pools.entry(pool.clone()).or_default() += counted;
+            }
+        }
+        pools
+    }
+
     /// Every ledger.
     pub(crate) const fn ledger_shards(&self) -> Shards {
         self.ledger_shards
@@ -581,7 +597,7 @@ pub fn not_set_up<H: Host>(path: &str, error: SetupError, random: &impl Random) 
     reply.header("x-request-id", &request_id)
 }
 
-fn new_request_id(random: &impl Random) -> String {
+pub(crate) fn new_request_id(random: &impl Random) -> String {
     format!("req_{:016x}", random.next_u64())
 }
 

@@ -52,6 +52,25 @@ async fn a_pool_in_memory_outlives_its_store() {
 }
 
 #[tokio::test]
+async fn the_readiness_probe_shows_a_store_that_fails() {
+    let world = World::start().await;
+    let is = async |path: &str, status: u16| {
+        let answer = send(world.request(reqwest::Method::GET, path)).await;
+        (answer.status == status).then_some(())
+    };
+    let rename = |from: &str, to: &str| {
+        let statement = format!("ALTER TABLE secrets RENAME COLUMN {from} TO {to}");
+        in_the_store(world.data.path(), "pools", &statement);
+    };
+    is("/readyz", 200).await.unwrap();
+    rename("sealed", "broken");
+    contract::world::eventually("it is not ready", async || is("/readyz", 503).await).await;
+    is("/healthz", 200).await.unwrap();
+    rename("broken", "sealed");
+    contract::world::eventually("it is ready again", async || is("/readyz", 200).await).await;
+}
+
+#[tokio::test]
 async fn there_is_nowhere_to_migrate_to() {
     let world = World::start().await;
     let error =

@@ -63,7 +63,7 @@ fn pattern_of(path: &str) -> String {
 
 #[test]
 fn every_operation_has_a_name_of_its_own_and_a_summary() {
-    let operations = || admin::operations().into_iter().chain(data::operations());
+    let operations = || admin::operations().into_iter().chain(data::operations()).chain(admin::probes());
     let names: BTreeSet<_> = operations().map(|operation| operation.id).collect();
     assert_eq!(names.len(), operations().count());
     assert!(operations().all(|operation| !operation.summary.is_empty()));

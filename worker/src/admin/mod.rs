@@ -17,6 +17,7 @@ mod key_resets;
 mod key_states;
 mod keys;
 mod master;
+mod metrics;
 mod migration;
 mod pool_copies;
 mod pools;
@@ -53,8 +54,16 @@ use crate::store::{ConfigStore, StoredAdminToken};
 /// The document of the API (`OpenAPI` 3.1); `tests/openapi.rs` makes it.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
+/// Where Prometheus looks for metrics.
+const METRICS: &str = "/metrics";
+
 /// Whether a path belongs to the admin API.
 pub(crate) fn is_admin_path(path: &str) -> bool {
+    path == METRICS || is_below_admin(path)
+}
+
+/// Whether it is `/admin` or below it.
+pub(crate) fn is_below_admin(path: &str) -> bool {
     path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -94,13 +103,15 @@ struct Done {
     status: StatusCode,
     /// JSON, or none.
     body: Option<Vec<u8>>,
+    /// What the body is, where it is no JSON.
+    content_type: Option<&'static str>,
     /// What the answer's `Set-Cookie` says.
     cookie: Option<String>,
 }
 
 impl Done {
-    const OK: Self = Self { status: StatusCode::OK, body: None, cookie: None };
-    const NO_CONTENT: Self = Self { status: StatusCode::NO_CONTENT, body: None, cookie: None };
+    const OK: Self = Self { status: StatusCode::OK, body: None, content_type: None, cookie: None };
+    const NO_CONTENT: Self = Self { status: StatusCode::NO_CONTENT, ..Self::OK };
 }
 
 type Answer = Result<Done, AdminError>;
@@ -118,8 +129,12 @@ where
 {
     let log = service.log.begin("admin", request_id, host.clock().now());
     let reply = match answer(service, host, request, request_id, &log).await {
-        Ok(Done { status, body, cookie }) => {
+        Ok(Done { status, body, content_type, cookie }) => {
             let reply = body.map_or_else(|| Reply::empty(status), |body| Reply::json(status, body));
+            let reply = match content_type {
+                Some(content_type) => reply.header("content-type", content_type),
+                None => reply,
+            };
             match cookie {
                 Some(cookie) => reply.header("set-cookie", &cookie),
                 None => reply,
@@ -229,6 +244,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Health => self.health().await,
             Endpoint::Document => Ok(Done { body: Some(DOCUMENT.into()), ..Done::OK }),
             Endpoint::Stats => self.stats().await,
+            Endpoint::Metrics => self.metrics().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
             Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
             Endpoint::ListTokens => self.list_tokens().await,
@@ -371,7 +387,7 @@ fn foreign_cursor() -> AdminError {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(body).map_err(|error| AdminError::Internal(error.to_string()))?;
-    Ok(Done { status, body: Some(body), cookie: None })
+    Ok(Done { status, body: Some(body), ..Done::OK })
 }
 
 fn ok(body: &impl Serialize) -> Answer {

@@ -30,6 +30,8 @@ pub enum Endpoint {
     Document,
     /// Counts of all pools.
     Stats,
+    /// The same for Prometheus.
+    Metrics,
     /// A step of a copy to the other store.
     Migrate,
     /// A step of going over to a new master key.
@@ -173,6 +175,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(GET, "/admin/v1/openapi.json", Access::Token, |_| Endpoint::Document),
     route(GET, "/admin/v1/stats", READ, |_| Endpoint::Stats),
     route(POST, "/admin/v1/stats/reset", CHANGE, |_| Endpoint::ResetStats(None)),
+    own(super::METRICS, READ, |_| Endpoint::Metrics),
     own("/admin/v1/events", READ, |_| Endpoint::Events),
     own("/admin/v1/audit", CHANGE, |_| Endpoint::Audit),
     route(POST, "/admin/v1/migration", Access::Full, |_| Endpoint::Migrate),

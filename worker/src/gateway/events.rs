@@ -12,7 +12,7 @@ use super::exchange::{error_in_answer, next_chunk, open};
 use super::paced::OutgoingEvents;
 use super::timeouts::UpstreamTimeouts;
 use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
-use crate::log::RequestLog;
+use crate::log::{RequestLog, UntilTold};
 use crate::openai::ApiError;
 use crate::pool::{Sent, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
@@ -35,7 +35,7 @@ enum State<H: Host> {
     /// There are none left.
     Ended,
     /// No answer has begun. Keys and models may still change.
-    Waiting { reply: PendingReply<H>, log: RequestLog },
+    Waiting { reply: PendingReply<H>, log: UntilTold },
     /// An answer has begun.
     Reading(Source<H>),
 }
@@ -80,7 +80,7 @@ impl<H: Host> EventStream<H> {
     /// A stream that begins before there is anything to send: what goes wrong from now on is told by an event.
     pub(super) fn waiting(host: H, reply: PendingReply<H>, log: RequestLog) -> Self {
         let ready = VecDeque::from([Bytes::from_static(ChatStream::keep_alive())]);
-        Self { host, ready, state: State::Waiting { reply, log } }
+        Self { host, ready, state: State::Waiting { reply, log: UntilTold::new(log) } }
     }
 
     /// The next bytes for the client, whole events; `None` at the end.
@@ -99,7 +99,7 @@ impl<H: Host> EventStream<H> {
 
     /// The event that ends the stream before its time, by no fault of Gemini's or the client's.
     pub(super) fn cut(mut self, error: &ApiError) -> Bytes {
-        match &self.state {
+        match &mut self.state {
             State::Ended => {}
             State::Waiting { log, .. } => log.refused(error),
             State::Reading(source) => {
@@ -112,13 +112,16 @@ impl<H: Host> EventStream<H> {
         self.ready.pop_back().unwrap_or_default()
     }
 
-    async fn wait(&mut self, mut reply: PendingReply<H>, log: RequestLog) {
+    async fn wait(&mut self, mut reply: PendingReply<H>, mut log: UntilTold) {
         match self.host.clock().within(KEEP_ALIVE, Pin::new(&mut reply)).await {
             None => {
                 self.ready.push_back(Bytes::from_static(ChatStream::keep_alive()));
                 self.state = State::Waiting { reply, log };
             }
-            Some(Ok(reply)) => self.adopt(reply.body),
+            Some(Ok(reply)) => {
+                log.told();
+                self.adopt(reply.body);
+            }
             Some(Err(error)) => {
                 log.refused(&error);
                 self.push_error(&error);

@@ -188,6 +188,36 @@ fn of_model(id: String) -> Option<(Asked, Method)> {
     Some((Asked::Method(model.to_owned(), method), Method::POST))
 }
 
+/// APIs that clients ask for and that are not offered, by how their paths begin below the three prefixes.
+const NOT_OFFERED: [(&str, &str); 18] = [
+    ("messages", "Anthropic's Messages API"),
+    ("responses", "OpenAI's Responses API"),
+    ("completions", "OpenAI's legacy Completions API"),
+    ("audio", "OpenAI's Audio API"),
+    ("images", "OpenAI's Images API"),
+    ("videos", "OpenAI's Videos API"),
+    ("moderations", "OpenAI's Moderations API"),
+    ("files", "OpenAI's Files API"),
+    ("uploads", "OpenAI's Uploads API"),
+    ("batches", "OpenAI's Batch API"),
+    ("fine_tuning", "OpenAI's Fine-tuning API"),
+    ("assistants", "OpenAI's Assistants API"),
+    ("threads", "OpenAI's Assistants API"),
+    ("vector_stores", "OpenAI's Vector stores API"),
+    ("conversations", "OpenAI's Conversations API"),
+    ("realtime", "OpenAI's Realtime API"),
+    ("rerank", "A Rerank API"),
+    ("interactions", "Gemini's Interactions API"),
+];
+
+/// The API that a path without a route belongs to, where it is a known one.
+fn not_offered(path: &str) -> Option<&'static str> {
+    let below = ["/v1beta/openai/", "/v1beta/", "/v1/", "/api/", "/"].into_iter();
+    let rest = below.filter_map(|prefix| path.strip_prefix(prefix)).next()?;
+    let first = rest.split('/').next()?;
+    NOT_OFFERED.into_iter().find(|(name, _)| *name == first).map(|(_, api)| api)
+}
+
 /// The one method that a path takes; none for an unknown path.
 pub(super) fn allowed_method(path: &str) -> Option<Method> {
     at(path).map(|(_, method, _)| method)
@@ -198,7 +228,10 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str),
     match at(path) {
         Some((route, taken, pattern)) if *method == taken => Ok((route, pattern)),
         Some(_) => Err(ApiError::method_not_allowed(method.as_str(), path)),
-        None => Err(ApiError::not_found(method.as_str(), path)),
+        None => Err(match not_offered(path) {
+            Some(api) => ApiError::api_not_offered(api),
+            None => ApiError::not_found(method.as_str(), path),
+        }),
     }
 }
 
@@ -273,10 +306,43 @@ mod tests {
     }
 
     #[test]
+    fn an_api_that_is_not_offered_is_named_with_what_is() {
+        for (path, api) in [
+            ("/v1/messages", "Anthropic's Messages API"),
+            ("/v1/messages/count_tokens", "Anthropic's Messages API"),
+            ("/messages", "Anthropic's Messages API"),
+            ("/v1/responses", "OpenAI's Responses API"),
+            ("/api/responses/resp_1/cancel", "OpenAI's Responses API"),
+            ("/v1/audio/speech", "OpenAI's Audio API"),
+            ("/v1beta/interactions", "Gemini's Interactions API"),
+            ("/v1beta/openai/images/generations", "OpenAI's Images API"),
+        ] {
+            for method in [Method::POST, Method::GET] {
+                let error = find(&method, path).unwrap_err();
+                assert_eq!((error.status, error.code), (StatusCode::NOT_FOUND, Some("api_not_offered")));
+                assert!(error.message.starts_with(api), "{path}: {}", error.message);
+                assert!(error.message.contains("/v1/chat/completions"), "{path}: {}", error.message);
+            }
+        }
+        // No route is hidden by a name.
+        for pattern in ROUTES {
+            assert!(not_offered(pattern).is_none() || allowed_method(pattern).is_some(), "{pattern}");
+        }
+    }
+
+    #[test]
     fn other_paths_are_unknown() {
-        for path in
-            ["/", "/v1", "/v1/", "//v1/models", "/v1/chat", "/v1/responses", "/V1/models", "/v1/models/"]
-        {
+        for path in [
+            "/",
+            "/v1",
+            "/v1/",
+            "//v1/models",
+            "/v1/chat",
+            "/V1/models",
+            "/v1/models/",
+            "/v1/message",
+            "/v1/messagesx",
+        ] {
             assert_eq!(find(&Method::GET, path).unwrap_err().status, StatusCode::NOT_FOUND, "{path}");
         }
     }

@@ -219,8 +219,13 @@ impl ReportBuffer {
     /// What the ledger has not confirmed.
     #[must_use]
     pub fn waiting(&self) -> Counted {
-        let unconfirmed = self.unconfirmed.iter().map(|waiting| waiting.report.counted());
-        unconfirmed.chain(self.counts.values().map(Cells::counted)).sum()
+        self.pending().map(|(_, counted)| counted).sum()
+    }
+
+    /// The same, pool by pool; a pool may come several times.
+    pub fn pending(&self) -> impl Iterator<Item = (&PoolId, Counted)> {
+        let unconfirmed = self.unconfirmed.iter().flat_map(|waiting| &waiting.report.counts);
+        unconfirmed.chain(&self.counts).map(|(pool, cells)| (pool, cells.counted()))
     }
 
     /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes

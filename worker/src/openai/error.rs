@@ -142,6 +142,17 @@ impl ApiError {
         )
     }
 
+    /// 404: a route of an API that is not offered.
+    #[must_use]
+    pub fn api_not_offered(api: &str) -> Self {
+        let message = format!(
+            "{api} is not offered here. What is offered: OpenAI's chat completions (POST /v1/chat/completions), embeddings \
+             (POST /v1/embeddings) and models (GET /v1/models); in pools with pass-through also Gemini's own API under \
+             /v1beta and Google's OpenAI endpoint under /v1beta/openai."
+        );
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, Some("api_not_offered"), message)
+    }
+
     /// 405: the route exists, but not for this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {

@@ -78,7 +78,7 @@ const ASSETS: &[Asset] = assets! {
 pub(crate) fn is_page(method: &Method, path: &str) -> bool {
     let is_below =
         |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    (path == "/" && is_read(method)) || (admin::is_admin_path(path) && !is_below(pool_shared::ADMIN_PREFIX))
+    (path == "/" && is_read(method)) || (admin::is_below_admin(path) && !is_below(pool_shared::ADMIN_PREFIX))
 }
 
 /// What lies at a path.

@@ -212,9 +212,14 @@ pub async fn no_route_of_the_data_plane_opens_without_a_client_key(world: &World
 pub async fn unknown_paths_and_wrong_methods(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let ask = |method: Method, path: &str| world.request(method, path).bearer_auth(&pool.client_key);
-    for path in ["/v1", "/v1/responses", "/v1/chat", "/api/chat/completed/x", "/administration"] {
+    for path in ["/v1", "/v1/chat", "/api/chat/completed/x", "/administration"] {
         let message = send(ask(Method::GET, path)).await.openai_error(404, Some("unknown_url"));
         assert!(message.contains(path), "{message}");
+    }
+    for (path, api) in [("/v1/messages", "Messages API"), ("/v1/responses", "Responses API")] {
+        let message =
+            send(world.call(&pool, path, &json!({}))).await.openai_error(404, Some("api_not_offered"));
+        assert!(message.contains(api) && message.contains("POST /v1/chat/completions"), "{message}");
     }
     for pattern in gateway::ROUTES {
         let path = pattern.replace("{*id}", MODEL);

@@ -35,6 +35,7 @@ mod page;
 mod pass_through;
 mod pools;
 mod privacy;
+mod probes;
 mod requests;
 mod retries;
 mod sessions;
@@ -209,6 +210,9 @@ mod suite {
             a_report_writes_at_most_two_rows
             models_that_callers_think_up_are_counted_as_one
             others_hear_of_a_change_without_another_request;
+        probes:
+            probes_are_open_and_tell_nothing
+            metrics_are_those_of_the_ledger;
         requests:
             an_outage_is_as_loud_as_its_requests
             every_request_is_counted_once_however_it_ends

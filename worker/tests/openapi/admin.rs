@@ -11,6 +11,7 @@ use pool_shared::{
     SessionCreated, SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
+use pool_worker::probes::{PROBES, Probe};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -184,6 +185,25 @@ fn any_object(_: &mut SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object"})
 }
 
+fn any_text(_: &mut SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string"})
+}
+
+/// The probes, which are open.
+pub fn probes() -> Vec<Operation> {
+    let summaries = ["Whether the service answers", "Whether the store answers and the secrets fit"];
+    let one = |((path, _), (id, summary)): ((&'static str, Probe), (&str, &'static str))| {
+        let mut operation = get(path, id, summary).operation;
+        operation.tag = "probes";
+        operation.security = json!([]);
+        operation.answer = (200, "Yes.");
+        operation.also = Some((503, "No."));
+        operation.content = vec![("text/plain", any_text)];
+        operation
+    };
+    PROBES.into_iter().zip(["healthz", "readyz"].into_iter().zip(summaries)).map(one).collect()
+}
+
 /// Every operation.
 pub fn operations() -> Vec<Operation> {
     let described = [sessions(), service(), tokens(), pools(), client_keys(), keys()];
@@ -217,6 +237,15 @@ fn sessions() -> Vec<Described> {
     ]
 }
 
+/// Counts for Prometheus, whose format is text.
+fn metrics() -> Described {
+    let mut metrics = get("/metrics", "metrics", "Counts, key states and pending reports for Prometheus")
+        .details("A token that is good for one pool gets that pool's.");
+    metrics.operation.answer = (200, "Prometheus's text format.");
+    metrics.operation.content = vec![("text/plain; version=0.0.4; charset=utf-8", any_text)];
+    metrics
+}
+
 fn service() -> Vec<Described> {
     let mut document =
         get("/admin/v1/openapi.json", "getDocument", "This document").gives::<Value>("OpenAPI 3.1.");
@@ -225,6 +254,7 @@ fn service() -> Vec<Described> {
         document,
         get("/admin/v1/health", "health", "How the service is doing")
             .gives::<Health>("The service's parts; whatever their state, the status is 200."),
+        metrics(),
         get("/admin/v1/stats", "stats", "Counts of all pools").gives::<Stats>("Counts, pool by pool."),
         post("/admin/v1/stats/reset", "resetStats", "Forget the counts of all pools"),
         get("/admin/v1/events", "listEvents", "What went wrong lately")

@@ -92,6 +92,7 @@ pub fn document() -> Value {
     let mut schemas = Schemas::new();
     let mut operations = admin::operations();
     operations.extend(data::operations());
+    operations.extend(admin::probes());
     let bodies: Vec<_> =
         operations.iter().map(|operation| operation.body.map(|body| schemas.request(body))).collect();
     let mut paths: Map<String, Value> = Map::new();
@@ -127,6 +128,7 @@ pub fn document() -> Value {
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "admin", "description": "The control plane."},
+            {"name": "probes", "description": "Liveness and readiness, open to everybody."},
             {"name": "openai", "description": "The data plane, for OpenAI's clients."},
             {"name": "gemini", "description": "What goes to Gemini as it came, in pools with `pass_through`."},
         ],

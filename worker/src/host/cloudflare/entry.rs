@@ -27,6 +27,7 @@ use crate::host::{CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, 
 use crate::limits;
 use crate::log::{Log, LogLevel};
 use crate::origin::Origin;
+use crate::probes::Probe;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{FollowUp, Service, Settings, SetupError};
 use crate::store::StoreError;
@@ -84,8 +85,14 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<w
     let path = path_and_query(&head.url).0;
     let (service, choice, host) = match set_up(&env) {
         Ok(set_up) => set_up,
-        Err(error) => return Ok(not_set_up(path, error)?.into()),
+        Err(error) => {
+            let unready = Probe::at(path).map(|probe| probe_reply(&head.method, probe == Probe::Alive));
+            return Ok(unready.unwrap_or_else(|| not_set_up(path, error))?.into());
+        }
     };
+    if let Some(probe) = Probe::at(path) {
+        return Ok(without_stream(service.probe(&host, probe, &head.method).await)?.into());
+    }
     if Service::is_page(&head.method, path) {
         let tag = request.headers().get("if-none-match")?;
         return Ok(without_stream(service.page(&host, &head.method, path, tag.as_deref()))?.into());
@@ -187,6 +194,10 @@ async fn handed_over(
         Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
     }
     Ok(Ok(Request::new_with_init(url.as_str(), &init)?))
+}
+
+fn probe_reply(method: &http::Method, is_good: bool) -> worker::Result<Response> {
+    without_stream::<CloudflareHost>(Probe::reply(method, is_good))
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
