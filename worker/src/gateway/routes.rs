@@ -212,8 +212,8 @@ const NOT_OFFERED: [(&str, &str); 18] = [
 
 /// The API that a path without a route belongs to, where it is a known one.
 fn not_offered(path: &str) -> Option<&'static str> {
-    let below = ["/v1beta/openai/", "/v1beta/", "/v1/", "/api/", "/"].into_iter();
-    let rest = below.filter_map(|prefix| path.strip_prefix(prefix)).next()?;
+    let mut below = ["/v1beta/openai/", "/v1beta/", "/v1/", "/api/", "/"].into_iter();
+    let rest = below.find_map(|prefix| path.strip_prefix(prefix))?;
     let first = rest.split('/').next()?;
     NOT_OFFERED.into_iter().find(|(name, _)| *name == first).map(|(_, api)| api)
 }

@@ -62,6 +62,11 @@ impl<C: Cell> Table<C> {
         self.0.entry(id).or_default().add(tally);
     }
 
+    /// All of them.
+    pub fn iter(&self) -> std::collections::btree_map::Iter<'_, C, C::Tally> {
+        self.0.iter()
+    }
+
     fn merge(&mut self, other: Self) {
         if self.0.is_empty() {
             *self = other;
@@ -103,13 +108,12 @@ impl<C: Cell> Table<C> {
     }
 }
 
-/// All of them.
 impl<'a, C: Cell> IntoIterator for &'a Table<C> {
     type Item = (&'a C, &'a C::Tally);
     type IntoIter = std::collections::btree_map::Iter<'a, C, C::Tally>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.iter()
     }
 }
 
