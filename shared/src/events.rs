@@ -37,6 +37,9 @@ pub struct Event {
     /// The quota that Gemini named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<EventQuota>,
+    /// Whether Gemini's text about a quota is one that the service does not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_text: bool,
     /// The client key that the event is about, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_key: Option<ClientKeyId>,

@@ -99,9 +99,10 @@ pub struct KeyCondition {
     /// `blocked`: when it is tried again. Absent where no time helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Why, for programs: `requests`, `tokens`, `day`, `no_quota`, `burst`, `new_users` where models
-    /// rest; `spend` where the billing account has spent what it may in ten minutes; `service_disabled`, `billing_disabled`, `consumer_invalid`, `service_blocked`, `referrer`,
-    /// `address`, `app` where the key is blocked.
+    /// Why, for programs: `requests`, `tokens`, `day`, `no_quota`, `burst`, `new_users`, `no_access` where models
+    /// rest; `spend` where the billing account has spent what it may in ten minutes; `service_disabled`,
+    /// `billing_disabled`, `consumer_invalid`, `service_blocked`, `referrer`, `address`, `app`, `permission` where the key
+    /// is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What Gemini said, without secrets.

@@ -19,7 +19,7 @@ use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
     CredentialMemory, EgressMemory, FamilyMemory, HintMemory, ModelCache, RepairMemory, SignatureMemory,
-    SnapshotCache, UpstreamTimeouts,
+    SnapshotCache, Suspicions, UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
@@ -179,6 +179,7 @@ pub struct Service {
     pub(crate) runtimes: Mutex<Runtimes>,
     pub(crate) egress: EgressMemory,
     pub(crate) bodies: Bodies,
+    pub(crate) suspicions: Mutex<Suspicions>,
     pub(crate) log: Log,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) hints: Mutex<HintMemory>,
@@ -223,6 +224,7 @@ impl Service {
             signatures: Mutex::default(),
             egress: EgressMemory::default(),
             bodies: Bodies::default(),
+            suspicions: Mutex::default(),
             log: settings.log,
             timeouts: settings.timeouts,
             hints: Mutex::default(),

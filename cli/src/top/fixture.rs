@@ -210,6 +210,7 @@ pub fn events() -> EventList {
         message: message.to_owned(),
         count: 2,
         quota: None,
+        unknown_text: false,
         client_key: None,
     };
     let events = [

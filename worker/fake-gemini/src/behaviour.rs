@@ -36,6 +36,8 @@ pub enum Behaviour {
     BillingDisabled,
     /// 403 `CONSUMER_INVALID`: the key's project is gone.
     ConsumerInvalid,
+    /// 403 "The caller does not have permission", without a reason.
+    Permission,
 
     /// 429 "Your prepayment credits are depleted."
     Billing,
@@ -58,6 +60,10 @@ pub enum Behaviour {
     ExhaustedTokens,
     /// 429 "Resource has been exhausted (e.g. check quota)." without details.
     ExhaustedBare,
+    /// 429 with a text that no documentation has, without details.
+    ExhaustedUnknown,
+    /// 429 for requests per minute, in the body of a 200.
+    ErrorInSuccess,
 
     /// 503 `UNAVAILABLE`: high demand.
     Overloaded,
@@ -65,6 +71,8 @@ pub enum Behaviour {
     Internal,
     /// 502 with an HTML page of the front end.
     BadGatewayHtml,
+    /// 403 with the HTML page of a filter on the way to Google.
+    ForbiddenPage,
     /// 504 `DEADLINE_EXCEEDED`.
     Deadline,
 
@@ -122,6 +130,8 @@ impl Behaviour {
                 | B::IpBlocked
                 | B::BillingDisabled
                 | B::ConsumerInvalid
+                | B::Permission
+                | B::ForbiddenPage
                 | B::Location
                 | B::Internal
                 | B::BadGatewayHtml

@@ -216,6 +216,9 @@ fn of_credential(behaviour: Behaviour, asked: Asked) -> Option<Refusal> {
             let message = "Your API key was reported as leaked. Please use another API key.";
             Refusal::error(403, "PERMISSION_DENIED", message, &[])
         }
+        Behaviour::Permission => {
+            Refusal::error(403, "PERMISSION_DENIED", "The caller does not have permission", &[])
+        }
         Behaviour::ServiceDisabled => {
             let url = format!(
                 "https://console.developers.google.com/apis/api/{SERVICE}/overview?project={project}"
@@ -280,6 +283,14 @@ fn of_quota(behaviour: Behaviour, asked: Asked) -> Option<Refusal> {
         Behaviour::ExhaustedBare => {
             Refusal::error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", &[])
         }
+        Behaviour::ExhaustedUnknown => {
+            let message = "Requests of this tier are paused while capacity is rebalanced.";
+            Refusal::error(429, "RESOURCE_EXHAUSTED", message, &[])
+        }
+        Behaviour::ErrorInSuccess => {
+            let refusal = quota(asked, &[violation(QuotaKind::RequestsPerMinute, USUAL_REQUESTS_PER_MINUTE)]);
+            Refusal { status: 200, ..refusal }
+        }
         Behaviour::Billing | Behaviour::PaymentRequired => {
             let status = if behaviour == Behaviour::Billing { 429 } else { 402 };
             let message = "Your prepayment credits are depleted. Please go to AI Studio at \
@@ -318,6 +329,9 @@ fn of_service(behaviour: Behaviour, asked: Asked) -> Option<Refusal> {
             "The server encountered a temporary error and could not complete your request.<p>Please try again in 30 \
              seconds.",
         ),
+        Behaviour::ForbiddenPage => {
+            Refusal::page(403, "Forbidden", "This site is blocked by your organisation.")
+        }
         Behaviour::Deadline => {
             Refusal::error(504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete.", &[])
         }

@@ -88,6 +88,7 @@ mod tests {
             message: String::new(),
             count: 1,
             quota: None,
+            unknown_text: false,
             client_key: None,
         };
         let numbered = |(index, at)| (last - times.len() as u64 + 1 + index as u64, event(at));

@@ -11,15 +11,22 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 use super::Context;
 use super::callers::Caller;
 use super::calls::Calls;
+use super::probe::{ProbeModels, probe_member};
+use super::suspicions::Belief;
+use crate::crypto::TokenHash;
 use crate::gemini::redact_keys;
-use crate::host::{Clock, Credential, Egress, Host, JSON, UpstreamRequest};
+use crate::host::{Clock, Credential, Egress, Host, JSON, Random, UpstreamRequest};
 use crate::ledger::{Attempt as CountedAttempt, UNKNOWN_MODEL};
 use crate::log::{LoggedAttempt, RequestLog};
 use crate::openai::ApiError;
-use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, KeyState, Lease, Runtime, Step, Verdict};
+use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, KeyState, Lease, Note, Runtime, Step, Verdict};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::translate::Usage;
+
+/// What operators are told of a client key whose suspicions are not believed.
+const NOT_BELIEVED: &str = "Requests of this client key cause errors that look like verdicts on Gemini keys, and probes of \
+                            these keys disproved them. For a minute such errors are returned to the client.";
 
 /// One request's attempts.
 pub(super) struct Attempts<'a, H> {
@@ -30,6 +37,10 @@ pub(super) struct Attempts<'a, H> {
     made: u32,
     /// The key for the next attempt, if it is usable.
     wanted: Option<KeyId>,
+    /// The place of the last key that was tried, and which model it was asked for.
+    last: Option<(usize, usize)>,
+    /// A verdict on the last key that a probe has to confirm.
+    doubt: Option<Verdict>,
 }
 
 impl<'a, H: Host> Attempts<'a, H> {
@@ -45,19 +56,18 @@ impl<'a, H: Host> Attempts<'a, H> {
             affinity.hash(&mut hasher);
             hasher.finish()
         });
-        Self {
-            context,
-            cost,
-            plan: AttemptPlan::new(models, affinity, cost, context.host.clock().now()),
-            made: 0,
-            wanted: None,
-        }
+        let plan = AttemptPlan::new(models, affinity, cost, context.host.clock().now());
+        Self { context, plan, cost, made: 0, wanted: None, last: None, doubt: None }
     }
 
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        let Context { service, host, pool, caller, calls, log, .. } = self.context;
+        if let Some(doubt) = self.doubt.take() {
+            // On the heap: it happens rarely, and every request's future would be as large.
+            Box::pin(self.confirm(doubt)).await;
+        }
+        let Context { service, host, pool, caller, client_key, calls, log, .. } = self.context;
         loop {
             let now = host.clock().now();
             let step = {
@@ -88,6 +98,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 service: Arc::clone(service),
                 pool: pool.id.clone(),
                 caller: caller.clone(),
+                client_key: client_key.clone(),
                 log: log.clone(),
                 lease: Some(lease),
                 account: None,
@@ -113,6 +124,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                         message: error.to_string(),
                         count: 1,
                         quota: None,
+                        unknown_text: false,
                         client_key: None,
                     });
                     continue;
@@ -124,6 +136,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
+            self.last = Some((index, model));
             let mark = Mark { key: stored.id, number: self.made };
             let egress = service.egress.at(now);
             return Ok(Attempt { outbound: Outbound { key, egress }, model, mark, record });
@@ -152,6 +165,31 @@ impl<'a, H: Host> Attempts<'a, H> {
         let Context { service, host, .. } = self.context;
         service.egress.refused(verdict.cause, *host);
         self.plan.refused(verdict);
+        if verdict.note == Note::Doubted {
+            self.doubt = Some(verdict.clone());
+        }
+    }
+
+    /// Lets a probe with the service's own words decide about the last key: whatever the client wrote, the probe's error
+    /// does not repeat it.
+    async fn confirm(&self, doubt: Verdict) {
+        let Context { service, host, pool, client_key, calls, .. } = self.context;
+        let key = self.last.and_then(|(place, _)| pool.key(place));
+        let Some((stored, Ok(key))) = key.map(|stored| (stored.clone(), pool.open(&stored))) else { return };
+        let asked = self.last.and_then(|(_, model)| self.plan.models().get(model));
+        let models = ProbeModels::of(pool).asked_first(asked.map(String::as_str));
+        let probed = if calls.take(models.len()) {
+            probe_member(service, *host, pool, &stored.id, &key, &models).await.refusal
+        } else {
+            None
+        };
+        if doubt.is_suspicion()
+            && let Some(client_key) = client_key
+        {
+            let confirmed = probed.is_some_and(|verdict| verdict.is_about_key());
+            let now = host.clock().now();
+            lock(&service.suspicions).decided(&client_key.tag(), confirmed, now);
+        }
     }
 
     /// Takes note of a refusal after which the request was changed.
@@ -226,6 +264,8 @@ pub(super) struct AttemptRecord {
     service: Arc<Service>,
     pool: PoolId,
     caller: Option<Caller>,
+    /// Whose request it is; none for what the service does on its own.
+    client_key: Option<TokenHash>,
     log: RequestLog,
     lease: Option<Lease>,
     account: Option<Account>,
@@ -257,6 +297,7 @@ impl AttemptRecord {
             service: Arc::clone(service),
             pool: pool.clone(),
             caller: None,
+            client_key: None,
             log: RequestLog::default(),
             lease: Some(lease),
             account: None,
@@ -309,40 +350,86 @@ impl AttemptRecord {
             message,
             count: 1,
             quota: None,
+            unknown_text: false,
             client_key: None,
         });
     }
 
     /// It did not; `usage` is what Gemini said it cost all the same. Operators are shown why, except for
     /// the caller's own mistakes, which are none of theirs and may repeat what the caller wrote. Gives
-    /// the verdict back.
+    /// the verdict back, as far as it is believed.
     pub(super) fn failed<H: Host>(mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
+        let now = host.clock().now();
+        let (mut verdict, is_learnt) = self.weigh(verdict, host);
         let outcome = outcome_of(verdict.cause);
         if verdict.cause == Cause::UnknownModel
             && let Some(account) = &mut self.account
         {
             UNKNOWN_MODEL.clone_into(&mut account.model);
         }
-        if let Some(Account { key, model }) = self.account.clone()
-            && outcome != AttemptOutcome::Caller
-        {
-            let message = redact_keys(&verdict.answer.message);
-            let pool = self.pool.clone();
-            self.service.note(Event {
-                at: self.began,
-                pool,
-                key,
-                model,
-                verdict: outcome,
-                message,
-                count: 1,
-                quota: None,
-                client_key: None,
-            });
+        if outcome != AttemptOutcome::Caller {
+            self.note(outcome, redact_keys(&verdict.answer.message), &verdict);
         }
         self.count(outcome, usage);
-        self.finish(&AttemptEnd::Refused(&verdict), host.clock().now());
+        if is_learnt {
+            if self.finish(&AttemptEnd::Refused(&verdict), now) && verdict.needs_probe() {
+                verdict.note = Note::Doubted;
+            }
+        } else if let Some(lease) = self.lease.take() {
+            lock(&self.service.runtimes).of(&self.pool, now).abandon(&lease);
+        }
         verdict
+    }
+
+    /// What is believed of a verdict, and whether anything is learnt of it.
+    fn weigh<H: Host>(&self, verdict: Verdict, host: &H) -> (Verdict, bool) {
+        let now = host.clock().now();
+        if verdict.note == Note::ModelNotFound
+            && let Some(Account { key, model }) = &self.account
+        {
+            let listed = lock(&self.service.models).lists(&self.pool, model);
+            let runtime_knows =
+                lock(&self.service.runtimes).of(&self.pool, now).lacks_access(key, model, listed, now);
+            return if runtime_knows {
+                (verdict.no_access(now, host.random().next_u64()), true)
+            } else {
+                (verdict, true)
+            };
+        }
+        let Some(client_key) = self.client_key.as_ref().filter(|_| verdict.is_suspicion()) else {
+            return (verdict, true);
+        };
+        let belief = lock(&self.service.suspicions).suspect(&client_key.tag(), now);
+        match belief {
+            Belief::Believed => (verdict, true),
+            Belief::Undecided => (verdict, false),
+            Belief::NotBelieved { first } => {
+                let verdict = verdict.not_believed();
+                if first {
+                    self.note(AttemptOutcome::Caller, NOT_BELIEVED.to_owned(), &verdict);
+                }
+                (verdict, true)
+            }
+        }
+    }
+
+    /// Tells operators what became of the attempt.
+    fn note(&self, outcome: AttemptOutcome, message: String, verdict: &Verdict) {
+        let Some(Account { key, model }) = self.account.clone() else { return };
+        let pool = lock(&self.service.snapshots).get(&self.pool);
+        let client_key = self.client_key.as_ref().filter(|_| outcome == AttemptOutcome::Caller);
+        self.service.note(Event {
+            at: self.began,
+            pool: self.pool.clone(),
+            key,
+            model,
+            verdict: outcome,
+            message,
+            count: 1,
+            quota: verdict.quota.clone(),
+            unknown_text: verdict.note == Note::UnknownQuotaText,
+            client_key: client_key.and_then(|hash| pool?.client_key_id(hash).cloned()),
+        });
     }
 
     /// The client left before the end, when Gemini had said that it cost this much.
@@ -383,10 +470,9 @@ impl AttemptRecord {
         }
     }
 
-    fn finish(&mut self, end: &AttemptEnd, now: Timestamp) {
-        if let Some(lease) = self.lease.take() {
-            lock(&self.service.runtimes).of(&self.pool, now).finish(&lease, end, now);
-        }
+    fn finish(&mut self, end: &AttemptEnd, now: Timestamp) -> bool {
+        let Some(lease) = self.lease.take() else { return false };
+        lock(&self.service.runtimes).of(&self.pool, now).finish(&lease, end, now)
     }
 
     fn count(&mut self, outcome: AttemptOutcome, usage: &Usage) {

@@ -28,6 +28,7 @@ mod probe;
 mod rechecks;
 mod routes;
 mod snapshots;
+mod suspicions;
 mod timeouts;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use models::ModelCache;
 pub use paced::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
 pub use snapshots::SnapshotCache;
+pub use suspicions::Suspicions;
 pub use timeouts::UpstreamTimeouts;
 
 pub(crate) use authenticate::{current_snapshot, refresh};

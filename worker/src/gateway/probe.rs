@@ -32,11 +32,11 @@ const USUAL_MODELS: [&str; 5] = [
 /// Models that are tried until one is known: each one too many is a further call.
 const MOST_MODELS: usize = 4;
 /// How long a probe waits for its answer, whatever a client's request may take.
-const TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
-    headers: Duration::from_secs(20),
-    total: Duration::from_secs(20),
-    idle: Duration::from_secs(20),
-};
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a request waits for a probe of a key that was refused to it. Google refuses a key within 0.2 s.
+const TIMEOUT_OF_A_REQUEST: Duration = Duration::from_secs(5);
+/// Models that such a probe asks at most.
+const MOST_MODELS_OF_A_REQUEST: usize = 2;
 const PROMPT: &str =
     r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":1}}"#;
 /// What it uses up of its key's quotas.
@@ -46,6 +46,7 @@ const COST: Cost = Cost { requests: 1, tokens: 2 };
 pub(crate) struct ProbeModels {
     models: Vec<ModelId>,
     first_known: AtomicUsize,
+    timeout: Duration,
 }
 
 impl ProbeModels {
@@ -64,7 +65,24 @@ impl ProbeModels {
                 models.push(model);
             }
         }
-        Self { models, first_known: AtomicUsize::new(0) }
+        Self { models, first_known: AtomicUsize::new(0), timeout: TIMEOUT }
+    }
+
+    /// Models for a probe that a request waits for: first the model that the request asked, since some keys are refused
+    /// for some models only.
+    pub(super) fn asked_first(mut self, model: Option<&str>) -> Self {
+        if let Some(model) = model.and_then(|model| ModelId::parse(model).ok()) {
+            self.models.retain(|other| *other != model);
+            self.models.insert(0, model);
+        }
+        self.models.truncate(MOST_MODELS_OF_A_REQUEST);
+        self.timeout = TIMEOUT_OF_A_REQUEST;
+        self
+    }
+
+    /// How many calls a probe makes at most.
+    pub(super) const fn len(&self) -> usize {
+        self.models.len()
     }
 }
 
@@ -120,7 +138,9 @@ async fn probe_each<H: Host>(
     for (place, model) in models.models.iter().enumerate().skip(first) {
         let record = begin(model);
         let outbound = Outbound { key: key.clone(), egress: service.egress.at(host.clock().now()) };
-        let refusal = match (ask(host, outbound, model).await, record) {
+        let answer = ask(host, outbound, model, models.timeout).await;
+        // Nothing in an error that responds to it is a client's.
+        let refusal = match (answer.map_err(Verdict::of_own_words), record) {
             (Ok(usage), record) => {
                 if let Some(record) = record {
                     record.succeeded(&usage, host);
@@ -138,14 +158,19 @@ async fn probe_each<H: Host>(
         match cause {
             Some(Cause::UnknownModel) => drop(models.first_known.fetch_max(place + 1, Ordering::Relaxed)),
             // Closed to this key only.
-            Some(Cause::NewUsers) => {}
+            Some(Cause::NewUsers | Cause::NoAccess) => {}
             _ => break,
         }
     }
     probe
 }
 
-async fn ask<H: Host>(host: &H, outbound: Outbound, model: &ModelId) -> Result<Usage, Verdict> {
+async fn ask<H: Host>(
+    host: &H,
+    outbound: Outbound,
+    model: &ModelId,
+    timeout: Duration,
+) -> Result<Usage, Verdict> {
     let request = if model.as_str().contains("embedding") {
         let name = model.resource();
         let body =
@@ -154,7 +179,8 @@ async fn ask<H: Host>(host: &H, outbound: Outbound, model: &ModelId) -> Result<U
     } else {
         outbound.post(Method::Generate.path(model), Bytes::from_static(PROMPT.as_bytes()))
     };
-    let body = fetch(host, TIMEOUTS, request).await?;
+    let timeouts = UpstreamTimeouts { headers: timeout, total: timeout, idle: timeout };
+    let body = fetch(host, timeouts, request).await?;
     // An answer is an answer, whatever stands in it; only its cost is of interest.
     let answer: Option<GenerateResponse> = json::read(&body).ok();
     let usage = answer.as_ref().and_then(|answer| answer.usage_metadata.as_ref());

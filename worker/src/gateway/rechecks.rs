@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use pool_shared::{KeyId, PoolId};
+use pool_shared::KeyId;
 
 use super::authenticate::snapshot_of;
 use super::probe::{ProbeModels, probe_member};
@@ -16,29 +16,34 @@ use crate::service::{Service, lock};
 /// Keys tried a time, one after another: a cron run on the free plan may make 50 calls.
 const MOST_CHECKS: usize = 20;
 
-/// Tries the keys again that are due.
+/// Tries the keys again that are due: of all pools, those that may have recovered before those in a final state.
 pub(crate) async fn recheck<H: Host>(service: &Arc<Service>, host: &H) {
     let mut left = MOST_CHECKS;
     let pools = lock(&service.runtimes).due(host.clock().now());
+    let mut known = Vec::new();
     for pool in pools {
         // A store that does not answer leaves the keys due.
         let Ok(Some(snapshot)) = snapshot_of(service, host, &pool).await else { continue };
-        let models = ProbeModels::of(&snapshot);
-        for id in due(service, host, &pool, &snapshot) {
-            if left == 0 {
-                return;
+        known.push((ProbeModels::of(&snapshot), snapshot));
+    }
+    for in_final_state in [false, true] {
+        for (models, snapshot) in &known {
+            for id in due(service, host, snapshot, in_final_state) {
+                if left == 0 {
+                    return;
+                }
+                left -= 1;
+                let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(&key)) else { continue };
+                probe_member(service, host, snapshot, &id, &key, models).await;
             }
-            left -= 1;
-            let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(&key)) else { continue };
-            probe_member(service, host, &snapshot, &id, &key, &models).await;
         }
     }
 }
 
-fn due<H: Host>(service: &Service, host: &H, pool: &PoolId, snapshot: &Snapshot) -> Vec<KeyId> {
+fn due<H: Host>(service: &Service, host: &H, snapshot: &Snapshot, in_final_state: bool) -> Vec<KeyId> {
     let now = host.clock().now();
     let mut runtimes = lock(&service.runtimes);
-    let runtime = runtimes.of(pool, now);
+    let runtime = runtimes.of(&snapshot.id, now);
     runtime.meet(snapshot.roster(), now);
-    runtime.due_rechecks(now)
+    runtime.due_rechecks_of(in_final_state, now)
 }

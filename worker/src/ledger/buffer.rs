@@ -28,7 +28,7 @@ const MOST_CELLS: usize = 4_000;
 /// The most events in a report. They are there to be looked at, not to be counted.
 const MOST_EVENTS: usize = 100;
 /// The longest message of an event, in characters.
-const LONGEST_MESSAGE: usize = 300;
+const LONGEST_MESSAGE: usize = 1_000;
 /// The most of what was learnt in a report; the rest travels in the next one.
 const MOST_LEARNT: usize = 1_000;
 
@@ -74,6 +74,15 @@ impl Attempt {
         }
         tally
     }
+}
+
+/// Whether two events are about one text that the service does not know, in one pool and on one day: they are one.
+pub(super) fn is_same_unknown_text(one: &Event, other: &Event) -> bool {
+    let day = |event: &Event| Level::Day.bucket(event.at.as_second());
+    one.unknown_text
+        && other.unknown_text
+        && (&one.pool, one.verdict, &one.message) == (&other.pool, other.verdict, &other.message)
+        && day(one) == day(other)
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -165,8 +174,9 @@ impl ReportBuffer {
         }
         let room = self.events.len() < MOST_EVENTS;
         let like = self.events.iter_mut().rev().find(|other| {
-            (&other.pool, &other.key, &other.model, other.verdict, &other.message)
-                == (&event.pool, &event.key, &event.model, event.verdict, &event.message)
+            is_same_unknown_text(other, &event)
+                || (&other.pool, &other.key, &other.model, other.verdict, &other.message)
+                    == (&event.pool, &event.key, &event.model, event.verdict, &event.message)
         });
         match like {
             Some(like) => {

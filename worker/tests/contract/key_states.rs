@@ -86,11 +86,7 @@ pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
         assert_eq!((condition.state, condition.reason.as_deref()), (state, reason), "{name}");
         let rests = matches!(state, KeyState::Cooling | KeyState::Limited);
         assert_eq!(condition.models.iter().any(|rest| rest.model == MODEL), rests, "{name}");
-        assert_eq!(
-            condition.until.is_none(),
-            matches!(state, KeyState::Disabled | KeyState::Leaked),
-            "{name}"
-        );
+        assert_eq!(condition.until.is_none(), state == KeyState::Disabled, "{name}");
         let message = condition.message.as_deref().unwrap_or_default();
         assert_eq!(message.is_empty(), rests || state == KeyState::Disabled, "{name}");
         assert!(!message.contains(&gemini_key(name)), "{message}");

@@ -44,6 +44,7 @@ mod streams;
 mod tokens;
 mod translation;
 mod upgrades;
+mod verdicts;
 
 /// Makes a test of every case; a case that is not listed is reported as dead code.
 macro_rules! suite {
@@ -188,6 +189,14 @@ mod suite {
             four_attempts_are_made_and_none_on_the_same_key
             a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers
             an_upstream_that_cannot_be_reached_blames_no_key;
+        verdicts:
+            a_client_s_words_in_an_error_change_no_key
+            words_that_probes_disprove_are_believed_a_few_times_a_minute
+            a_pool_of_leaked_keys_serves_and_learns
+            a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s
+            a_model_that_one_key_lacks_is_asked_for_with_another
+            an_error_in_a_success_is_judged_as_an_error
+            events_tell_the_quota_and_unknown_texts_once;
         pass_through:
             what_goes_in_and_out_is_not_touched
             it_is_off_until_it_is_switched_on

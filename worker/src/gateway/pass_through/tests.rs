@@ -8,7 +8,8 @@ use crate::testing::FakeHost;
 const ON: &str = r#","pass_through":true,"aliases":{"mine":"gemini-3.5-flash"}"#;
 const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
 const CHAT: &str = "/v1beta/openai/chat/completions";
-const INVALID_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}"#;
+const INVALID_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[
+    {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
 
 #[test]
 fn a_query_goes_on_without_what_could_be_a_credential() {

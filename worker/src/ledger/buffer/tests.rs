@@ -55,6 +55,7 @@ fn event(key: &str) -> Event {
         message: "spent".to_owned(),
         count: 1,
         quota: None,
+        unknown_text: false,
         client_key: None,
     }
 }

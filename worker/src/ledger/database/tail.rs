@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{AppliedSequences, Cells, Counted, LearntRecord, LedgerError, News, Report, WriterId};
 use super::{LedgerSql, unreadable};
+use crate::ledger::buffer::is_same_unknown_text;
 use crate::sql::Statement;
 
 /// The events that are kept.
@@ -190,6 +191,13 @@ impl Tail {
     }
 
     fn take_in_event(&mut self, event: Event) {
+        let known = self.events.iter_mut().rev().find(|(_, known)| is_same_unknown_text(known, &event));
+        if let Some((_, known)) = known {
+            known.at = known.at.max(event.at);
+            known.count += event.count;
+            self.events_changed = true;
+            return;
+        }
         self.state.last_event += 1;
         self.events.push_back((self.state.last_event, event));
         if self.events.len() > MOST_EVENTS {

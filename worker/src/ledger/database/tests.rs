@@ -224,6 +224,7 @@ fn event(message: &str) -> Event {
         message: message.to_owned(),
         count: 1,
         quota: None,
+        unknown_text: false,
         client_key: None,
     }
 }

@@ -232,19 +232,22 @@ impl Runtime {
         self.unheard.iter().any(told) || !self.due_rechecks(now).is_empty()
     }
 
-    /// The keys that should be tried again now: one of each project, where the project is refused. Those that may have
-    /// recovered come before those in a final state.
+    /// The keys that should be tried again now: one of each project, where the project is refused.
     #[must_use]
     pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
-        let due = |finally: bool| {
-            self.members.that_stand(move |standing| {
-                standing.condition.is_final() == finally
-                    && standing.next_check.is_some_and(|check| check <= now)
-            })
-        };
-        let mut keys = due(false);
-        keys.extend(due(true));
-        keys.into_iter().filter_map(|key| self.members.id(key)).collect()
+        let mut keys = self.due_rechecks_of(false, now);
+        keys.extend(self.due_rechecks_of(true, now));
+        keys
+    }
+
+    /// Those of them that are in a final state, or those that are not.
+    #[must_use]
+    pub fn due_rechecks_of(&self, in_final_state: bool, now: Timestamp) -> Vec<KeyId> {
+        let due = self.members.that_stand(|standing| {
+            standing.condition.is_final() == in_final_state
+                && standing.next_check.is_some_and(|check| check <= now)
+        });
+        due.into_iter().filter_map(|key| self.members.id(key)).collect()
     }
 
     /// Takes in that Gemini does not find a model for a key. Returns `true` if other keys show that the model exists: it

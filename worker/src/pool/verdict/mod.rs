@@ -140,21 +140,28 @@ impl Verdict {
         Self { evidence: Evidence::Structure, ..self }
     }
 
+    /// Returns `true` if the verdict is on the health of a key or project.
+    #[must_use]
+    pub const fn is_about_key(&self) -> bool {
+        Condition::from_cause(self.cause).is_some()
+    }
+
     /// Returns `true` if the verdict is on a key or project and rests on text alone.
     #[must_use]
     pub fn is_suspicion(&self) -> bool {
-        self.evidence == Evidence::Text && Condition::from_cause(self.cause).is_some()
+        self.evidence == Evidence::Text && self.is_about_key()
     }
 
     /// Returns `true` if a probe has to confirm what the verdict says of the key.
     #[must_use]
     pub fn needs_probe(&self) -> bool {
-        self.evidence != Evidence::Structure && Condition::from_cause(self.cause).is_some()
+        self.evidence != Evidence::Structure && self.is_about_key()
     }
 
     /// Returns the verdict that the error is about the request: what it says of the key is not believed.
     #[must_use]
-    pub fn not_believed(self, status: StatusCode) -> Self {
+    pub fn not_believed(self) -> Self {
+        let status = self.status.unwrap_or(StatusCode::BAD_REQUEST);
         Self::of(Cause::Caller, ApiError::new(status, INVALID_REQUEST, None, self.answer.message))
     }
 
@@ -391,6 +398,14 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
         Cause::Deadline => error(StatusCode::GATEWAY_TIMEOUT, SERVER_ERROR, "timeout"),
         Cause::Location => {
             error(StatusCode::FORBIDDEN, INVALID_REQUEST, "unsupported_country_region_territory")
+        }
+        Cause::Network if refusal.status.is_client_error() => {
+            let message = format!(
+                "Something on the way to Gemini, such as a proxy or filter, answered with status {}: {}",
+                refusal.status.as_u16(),
+                message(refusal.status, refusal.body)
+            );
+            ApiError::new(StatusCode::BAD_GATEWAY, SERVER_ERROR, Some("upstream_error"), message)
         }
         Cause::Network | Cause::Ours => error(StatusCode::BAD_GATEWAY, SERVER_ERROR, "upstream_error"),
         Cause::Caller => caller_s_mistake(refusal),

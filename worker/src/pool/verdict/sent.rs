@@ -28,13 +28,6 @@ impl Sent {
             .into_iter()
             .any(|text| words.are_in(Letters::new(text, true)) || words.are_in(Letters::new(text, false)))
     }
-
-    /// Returns `true` if the request names a file, cached content or tuned model. These belong to a project.
-    pub(super) fn names_a_resource(&self) -> bool {
-        ["files/", "cachedContent", "cached_content", "tunedModels/"].iter().any(|name| {
-            memchr::memmem::find(&self.body, name.as_bytes()).is_some() || self.path.contains(name)
-        })
-    }
 }
 
 /// The letters and digits of a text, for a search that allocates nothing: bodies have up to 20 MB.
