@@ -174,7 +174,9 @@ impl SnapshotCache {
                 &mut cached.refreshing_until,
                 &mut cached.outage_until,
             ];
-            times.into_iter().for_each(|time| *time = shifted(*time, by));
+            for time in times {
+                *time = shifted(*time, by);
+            }
         }
         for known in self.client_keys.values_mut() {
             known.use_told_until = shifted(known.use_told_until, by);

@@ -41,6 +41,7 @@ const MAX_SDK_WAIT: Duration = Duration::from_mins(1);
 
 /// The plan of one request.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each notes something that happens once")]
 pub struct AttemptPlan {
     models: Vec<String>,
     model: usize,
