@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use pool_shared::TranslationSettings;
 use pool_worker::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest, well_formed};
-use pool_worker::pool::{Refusal, classify};
+use pool_worker::pool::{Refusal, Sent, classify};
 use pool_worker::translate::{
     AnswerModel, ChatStream, Envelope, FetchedMedia, GeminiCall, MediaSource, ModelSuffix, Repair, Repairs,
     StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,
@@ -346,7 +346,9 @@ fn stream(case: &Case, call: &GeminiCall, chunks: &[&[u8]]) -> Result<Vec<u8>, A
 
 fn judge(status: u16, body: &ErrorBody) -> ApiError {
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Refusal { status, retry_after: None, body, sent: None }, Timestamp::UNIX_EPOCH, 0).answer
+    // The cases' requests hold none of Gemini's words.
+    let sent = Some(&Sent::default());
+    classify(&Refusal { status, retry_after: None, body, sent }, Timestamp::UNIX_EPOCH, 0).answer
 }
 
 /// The data of all events; `[DONE]` as a string.
