@@ -24,6 +24,8 @@ pub struct Chat {
     pub prompt: String,
     /// Whether to take the answer piece by piece.
     pub stream: bool,
+    /// How long each silence may last.
+    pub timeout: Duration,
 }
 
 /// What is known of an answer.
@@ -101,9 +103,9 @@ impl Client {
         // The limit is for each silence, not for the whole of a long answer.
         let request = self.http.post(url).header(header::AUTHORIZATION, key).timeout(LONGEST).json(&body);
         let began = Instant::now();
-        let response = self.patiently(request.send()).await?;
+        let response = self.patiently(chat.timeout, request.send()).await?;
         if response.status() != StatusCode::OK {
-            return Err(refusal(response, self).await);
+            return Err(refusal(response, self, chat.timeout).await);
         }
         let mut chatted = described(&response);
         chatted.model.clone_from(&chat.model);
@@ -111,7 +113,7 @@ impl Client {
         if let Some(model) = model {
             model.clone_into(&mut chatted.model);
         }
-        self.read(response, began, chat.stream, &mut chatted, &mut on_text).await?;
+        self.read(response, began, chat, &mut chatted, &mut on_text).await?;
         chatted.total_ms = milliseconds(began);
         Ok(chatted)
     }
@@ -120,20 +122,25 @@ impl Client {
         &self,
         mut response: Response,
         began: Instant,
-        stream: bool,
+        chat: &Chat,
         chatted: &mut Chatted,
         on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
+        let stream = chat.stream;
         let mut pending = Vec::new();
         let mut ended = !stream;
-        while let Some(chunk) = self.patiently(response.chunk()).await? {
-            if chatted.first_byte_ms == 0 {
-                chatted.first_byte_ms = milliseconds(began).max(1);
+        while let Some(chunk) = self.patiently(chat.timeout, response.chunk()).await? {
+            if !stream {
+                note_first_byte(chatted, began);
             }
             pending.extend_from_slice(&chunk);
             while stream && let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
+                // A comment that keeps the connection open is no piece of the answer.
+                if line.starts_with("data:") {
+                    note_first_byte(chatted, began);
+                }
                 match line.trim().strip_prefix("data:").map(str::trim) {
                     Some("[DONE]") => ended = true,
                     Some(data) => take(data.as_bytes(), chatted, on_text)?,
@@ -147,15 +154,24 @@ impl Client {
         if ended { Ok(()) } else { Err(broken("the stream ended before the answer did")) }
     }
 
-    /// Waits for the other side or for Ctrl-C, and not longer than `--timeout`.
-    async fn patiently<T>(&self, exchange: impl Future<Output = reqwest::Result<T>>) -> Result<T, CliError> {
-        let limit = self.options.timeout;
+    /// Waits for the other side or for Ctrl-C, and not longer than `limit`.
+    async fn patiently<T>(
+        &self,
+        limit: Duration,
+        exchange: impl Future<Output = reqwest::Result<T>>,
+    ) -> Result<T, CliError> {
         let answered = self.interrupt.wait(tokio::time::timeout(limit, exchange)).await?;
         match answered {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.explain(ClientError::transport(&error, limit))),
             Err(_) => Err(self.explain(ClientError::Timeout(limit))),
         }
+    }
+}
+
+fn note_first_byte(chatted: &mut Chatted, began: Instant) {
+    if chatted.first_byte_ms == 0 {
+        chatted.first_byte_ms = milliseconds(began).max(1);
     }
 }
 
@@ -201,10 +217,10 @@ fn broken(why: &str) -> CliError {
 }
 
 /// What the service's OpenAI envelope says, as an error of this program.
-async fn refusal(response: Response, client: &Client) -> CliError {
+async fn refusal(response: Response, client: &Client, timeout: Duration) -> CliError {
     let status = response.status();
     let request_id = described(&response).request_id;
-    let body = client.patiently(response.bytes()).await.unwrap_or_default();
+    let body = client.patiently(timeout, response.bytes()).await.unwrap_or_default();
     let code = match status {
         StatusCode::UNAUTHORIZED => ErrorCode::Unauthorized,
         StatusCode::FORBIDDEN => ErrorCode::Forbidden,

@@ -1,6 +1,7 @@
 //! `poolctl try`: one request through a pool, as a caller would make it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pool_shared::{ClientKeyCreate, EXAMPLE_MODEL, ErrorCode, Pool, Secret, TokenKind};
 use serde_json::json;
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::{
     client::{Chat, Chatted, Client, KeyFilter},
+    config::{Setting, Source},
     ctx::Ctx,
     env,
     error::{CliError, Code, Outcome},
@@ -18,6 +20,8 @@ use crate::{
 };
 
 const PROMPT: &str = "Say hello in one short sentence.";
+/// What the service waits for Gemini unless it is set otherwise.
+const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
 /// Should nobody be left to revoke it, it dies by itself.
@@ -60,6 +64,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         model: args.model.unwrap_or_else(|| usable_model(&pool).to_owned()),
         prompt: args.prompt,
         stream: !args.no_stream,
+        timeout: timeout_of_a_chat(&ctx.settings.timeout),
     };
     let chatted = match given {
         Some(key) => talk(ctx, &client, &key, &chat).await,
@@ -78,6 +83,11 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     })?;
     report(ctx, &client, &pool, &chatted).await?;
     Ok(Outcome::Done)
+}
+
+/// `--timeout`, else as long as the service itself waits for Gemini: a model may think for minutes.
+fn timeout_of_a_chat(timeout: &Setting<Duration>) -> Duration {
+    if timeout.source == Source::Default { DEFAULT_CHAT_TIMEOUT } else { timeout.value }
 }
 
 /// A model that the pool's callers may use.
@@ -177,4 +187,18 @@ async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &Chatted) 
         ctx.out.note(format!("{name:<10}  {value}").trim_end());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chat_may_take_as_long_as_the_service_waits_unless_a_limit_is_given() {
+        let limit = Duration::from_secs(5);
+        let of = |source| timeout_of_a_chat(&Setting { value: limit, source });
+        assert_eq!(of(Source::Default), Duration::from_secs(900));
+        assert_eq!(of(Source::Flag("--timeout")), limit);
+        assert_eq!(of(Source::Environment("POOLCTL_TIMEOUT")), limit);
+    }
 }
