@@ -169,7 +169,7 @@ impl RequestLog {
     /// Why the service could not do what was asked, if it is no fault of the client's.
     pub(crate) fn cause_of(&self, error: &ApiError) {
         if error.status.is_server_error() {
-            self.cause(error.cause.as_ref().unwrap_or(&error.message));
+            self.cause(error.cause.as_deref().unwrap_or(&error.message));
         }
     }
 

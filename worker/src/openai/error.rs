@@ -24,7 +24,7 @@ pub struct ApiError {
     /// For `x-should-retry`, which overrides what OpenAI's SDKs would do for the status.
     pub should_retry: Option<bool>,
     /// Why it went wrong, for the operator's log only: it may name the service's insides.
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }
 
 const INVALID_REQUEST: &str = "invalid_request_error";
@@ -52,8 +52,8 @@ impl ApiError {
 
     /// The same, with a cause that is told to the log and not to the client.
     #[must_use]
-    pub fn because(self, cause: impl ToString) -> Self {
-        Self { cause: Some(cause.to_string()), ..self }
+    pub fn because(self, cause: impl std::fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
     }
 
     /// 400 about one field (or about none in particular).
