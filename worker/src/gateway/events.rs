@@ -1,5 +1,7 @@
 //! A streamed answer on its way to the client.
 
+#![allow(clippy::result_large_err, reason = "a verdict is made once for an attempt that failed")]
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
@@ -37,7 +39,7 @@ enum State<H: Host> {
     /// No answer has begun. Keys and models may still change.
     Waiting { reply: PendingReply<H>, log: UntilTold },
     /// An answer has begun.
-    Reading(Source<H>),
+    Reading(Box<Source<H>>),
 }
 
 /// A reply that is being made.
@@ -69,7 +71,7 @@ impl<H: Host> EventStream<H> {
     /// A stream whose first events are ready.
     pub(super) fn new(host: H, first: Bytes, mut source: Source<H>) -> Self {
         source.sent = None;
-        Self { host, ready: VecDeque::from([first]), state: State::Reading(source) }
+        Self { host, ready: VecDeque::from([first]), state: State::Reading(Box::new(source)) }
     }
 
     /// A stream that is complete already.
@@ -92,7 +94,7 @@ impl<H: Host> EventStream<H> {
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return None,
                 State::Waiting { reply, log } => self.wait(reply, log).await,
-                State::Reading(source) => self.read(source).await,
+                State::Reading(source) => self.read(*source).await,
             }
         }
     }
@@ -172,7 +174,7 @@ impl<H: Host> EventStream<H> {
         if !out.is_empty() {
             self.ready.push_back(out.into());
         }
-        self.state = source.map_or(State::Ended, State::Reading);
+        self.state = source.map_or(State::Ended, |source| State::Reading(Box::new(source)));
     }
 }
 

@@ -1,5 +1,7 @@
 //! An answer that comes piece by piece.
 
+#![allow(clippy::result_large_err, reason = "a verdict is made once for an attempt that failed")]
+
 use bytes::Bytes;
 
 use super::super::Context;
