@@ -148,7 +148,10 @@ impl World {
             method,
             path: path.to_owned(),
             query: None,
-            headers: HeaderMap::from_iter([(header::AUTHORIZATION, caller.0.clone())]),
+            headers: HeaderMap::from_iter([
+                (header::AUTHORIZATION, caller.0.clone()),
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            ]),
             body: Body(body),
             client_address: None,
             origin: Origin::behind_tls("pool.example"),

@@ -75,6 +75,9 @@ pub struct AdminToken {
     /// The only pool that it is good for; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolId>,
+    /// The token that made it; absent for a login's, and where that one was revoked and this one kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<AdminTokenId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it stops working.
@@ -108,7 +111,8 @@ pub struct AdminTokenCreate {
     /// The only pool that it is good for, by id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// How long it is good for, in seconds; 90 days when left out, at most 365 days.
+    /// How long it is good for, in seconds; 90 days when left out, at most 365 days. It ends no later than the asking
+    /// token, unless that one has all rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::TOKEN_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
@@ -124,7 +128,8 @@ pub struct AdminTokenRotate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::TOKEN_GRACE_S)))]
     pub grace_s: Option<u64>,
-    /// How long the new one is good for, in seconds; 90 days when left out, at most 365 days.
+    /// How long the new one is good for, in seconds; 90 days when left out, at most 365 days. It ends no later than the
+    /// asking token and the one that made the old one, unless those have all rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::TOKEN_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,

@@ -463,12 +463,15 @@ impl FakeHost {
         body: &str,
     ) -> Reply<Self> {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let headers = headers.iter().map(|(name, value)| (*name, *value));
+        let says_what = headers.clone().any(|(name, _)| name == "content-type");
+        let json = (!body.is_empty() && !says_what).then_some(("content-type", "application/json"));
+        let headers = json.into_iter().chain(headers);
         let request = IncomingRequest {
             method,
             path: path.to_owned(),
             query: query.map(ToOwned::to_owned),
             headers: headers
-                .iter()
                 .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
                 .collect(),
             body: FakeIncoming(Bytes::copy_from_slice(body.as_bytes())),

@@ -22,7 +22,13 @@ const KEY: &str = "AIzaSyFake-good-one-000000000000000000001";
 
 async fn login(client: &Client, url: &str, password: &str) -> Result<LoginResponse, StatusCode> {
     let body = json!({"password": password}).to_string();
-    let response = client.post(format!("{url}/admin/v1/login")).body(body).send().await.unwrap();
+    let response = client
+        .post(format!("{url}/admin/v1/login"))
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     match response.status() {
         StatusCode::OK => Ok(response.json().await.unwrap()),
         status => Err(status),

@@ -230,9 +230,11 @@ impl Client {
         self.post(&["tokens", token.as_str(), "rotate"], rotate).await
     }
 
-    /// Revokes an admin token.
-    pub async fn revoke_token(&self, token: &AdminTokenId) -> Answered<()> {
-        self.empty(Method::DELETE, &["tokens", token.as_str()]).await
+    /// Revokes an admin token, and those that it made unless they are to be kept.
+    pub async fn revoke_token(&self, token: &AdminTokenId, keep_children: bool) -> Answered<()> {
+        let keep: &[_] = if keep_children { &[("keep_children", "true".to_owned())] } else { &[] };
+        let path = ["tokens", token.as_str()];
+        self.send(Method::DELETE, &path, keep, NO_BODY).await.map(drop).map_err(|error| self.explain(error))
     }
 
     /// A page of the audit.

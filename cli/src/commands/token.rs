@@ -60,6 +60,9 @@ Examples:
         dry: DryRun,
     },
     /// Revoke an admin token: it stops working at once
+    ///
+    /// The tokens that it made, and those that these made, are revoked with it; --keep-children
+    /// keeps them.
     #[command(
         visible_alias = "rm",
         after_long_help = "\
@@ -70,6 +73,9 @@ Examples:
     Revoke {
         /// The token's id, as token list shows it
         id: String,
+        /// Let the tokens that it made go on working
+        #[arg(long)]
+        keep_children: bool,
         #[command(flatten)]
         confirm: Confirm,
     },
@@ -106,7 +112,9 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
             let rotate = AdminTokenRotate { grace_s, expires_in_s };
             self::rotate(ctx, &AdminTokenId::new(id), &rotate, to, dry).await?;
         }
-        Command::Revoke { id, confirm } => revoke(ctx, AdminTokenId::new(id), confirm).await?,
+        Command::Revoke { id, keep_children, confirm } => {
+            revoke(ctx, AdminTokenId::new(id), keep_children, confirm).await?;
+        }
     }
     Ok(Outcome::Done)
 }
@@ -125,6 +133,7 @@ fn table(tokens: &[AdminToken], view: &View) -> Table {
         left("EXPIRES").rank(2),
         left("LAST USED").rank(4),
         left("CREATED").rank(5).wide(),
+        left("MADE BY").rank(5).wide(),
     ];
     let mut table = Table::list("tokens", columns);
     for token in tokens {
@@ -138,6 +147,7 @@ fn table(tokens: &[AdminToken], view: &View) -> Table {
             view.time(token.expires_at).into(),
             last_used.into(),
             view.time(token.created_at).into(),
+            token.parent.as_ref().map(ToString::to_string).unwrap_or_default().into(),
         ]);
     }
     table
@@ -202,7 +212,7 @@ async fn show_once(
     if let Some(path) = to {
         if let Err(error) = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600) {
             // A token that nobody has would only lie about.
-            client.revoke_token(&token.id).await?;
+            client.revoke_token(&token.id, false).await?;
             return Err(CliError::file("write", &path, &error));
         }
         let result = json!({ "token": token, "file": path });
@@ -216,14 +226,37 @@ async fn show_once(
     })
 }
 
-async fn revoke(ctx: &mut Ctx, id: AdminTokenId, confirm: Confirm) -> Result<(), CliError> {
+async fn revoke(
+    ctx: &mut Ctx,
+    id: AdminTokenId,
+    keep_children: bool,
+    confirm: Confirm,
+) -> Result<(), CliError> {
     ctx.can_confirm(confirm)?;
     let client = ctx.client().await?;
-    let result = json!({ "revoked": id });
+    let made = if keep_children { Vec::new() } else { made_by(&client.tokens().await?.tokens, &id) };
+    let also = match made.len() {
+        0 => String::new(),
+        _ => format!(" and those that it made: {}", made.join(", ")),
+    };
+    let result =
+        if made.is_empty() { json!({ "revoked": id }) } else { json!({ "revoked": id, "made": made }) };
     if confirm.dry_run() {
-        return ctx.out.would(&format!("revoke admin token {id}"), result);
+        return ctx.out.would(&format!("revoke admin token {id}{also}"), result);
     }
-    ctx.confirm(confirm, &format!("Revoke admin token {id}? Whoever uses it is refused.")).await?;
-    client.revoke_token(&id).await?;
-    ctx.out.result(&result, |_| format!("revoked admin token {id}"))
+    ctx.confirm(confirm, &format!("Revoke admin token {id}{also}? Whoever uses it is refused.")).await?;
+    client.revoke_token(&id, keep_children).await?;
+    ctx.out.result(&result, |_| format!("revoked admin token {id}{also}"))
+}
+
+/// The ids of the tokens that a token made, and of those that these made.
+fn made_by(tokens: &[AdminToken], id: &AdminTokenId) -> Vec<String> {
+    let mut found: Vec<&AdminTokenId> = Vec::new();
+    while let Some(next) = tokens.iter().find(|token| {
+        let is_below = |parent: &AdminTokenId| parent == id || found.contains(&parent);
+        token.parent.as_ref().is_some_and(is_below) && !found.contains(&&token.id)
+    }) {
+        found.push(&next.id);
+    }
+    found.iter().map(ToString::to_string).collect()
 }

@@ -65,6 +65,21 @@ impl<'a> Browser<'a> {
         if is_fine { Ok(()) } else { Err(AdminError::ForeignPage) }
     }
 
+    /// Refuses a try of the password that a page of another origin can have sent, before it is counted: such a page
+    /// can send no JSON without asking first, and browsers tell where it is from.
+    pub(crate) fn check_login(&self) -> Result<(), AdminError> {
+        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        if text(FETCH_SITE).is_some_and(|site| site.trim().eq_ignore_ascii_case("cross-site")) {
+            return Err(AdminError::ForeignPage);
+        }
+        let essence = text(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default();
+        if essence.trim().eq_ignore_ascii_case("application/json") {
+            Ok(())
+        } else {
+            Err(AdminError::NotJson)
+        }
+    }
+
     fn is_plain(&self) -> bool {
         self.origin.is_some_and(Origin::is_plain_loopback)
     }
@@ -124,12 +139,13 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     pub(super) async fn delete_session(&self) -> Answer {
-        let id = &self.caller()?.id;
+        let session = self.caller()?;
+        let id = &session.id;
         if !id.as_str().starts_with(SESSION_PREFIX) {
             return Err(AdminError::Invalid("the request came with a token, not with a session".to_owned()));
         }
         let change = self.change("session.delete", None, Some(id.to_string()))?;
-        self.host.store().delete_admin_token(id, change).await?;
+        self.host.store().delete_admin_token(session, true, change).await?;
         Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Done::NO_CONTENT })
     }
 

@@ -50,6 +50,9 @@ pub enum AdminError {
     /// Something in the store does not decrypt.
     #[error(transparent)]
     Unreadable(#[from] OpenError),
+    /// A login whose body is not said to be JSON.
+    #[error("a login is JSON: send content-type: application/json")]
+    NotJson,
     /// The path or the headers are larger than the service takes.
     #[error(transparent)]
     HeadTooLarge(#[from] HeadTooLarge),
@@ -171,6 +174,7 @@ impl AdminError {
             Self::NoToken | Self::ExpiredToken | Self::WrongPassword => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
             }
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),

@@ -187,6 +187,9 @@ where
     log.route(request.method.as_str(), route.path);
     let IncomingRequest { headers, client_address, origin, body, .. } = request;
     let browser = Browser::new(&headers, origin.as_ref());
+    if route.access == Access::Open {
+        browser.check_login()?;
+    }
     let is_shown = route.access == Access::Open
         || sessions::presented_token(&headers).is_ok()
         || browser.session().is_some();
@@ -249,7 +252,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
             Endpoint::ListTokens => self.list_tokens().await,
             Endpoint::CreateToken => self.create_token(body.read().await?).await,
-            Endpoint::DeleteToken(id) => self.delete_token(&id).await,
+            Endpoint::DeleteToken(id) => self.delete_token(&id, query).await,
             Endpoint::RotateToken(id) => self.rotate_token(&id, body.read().await?).await,
             Endpoint::Audit => self.audit(query).await,
             Endpoint::CopyPool(pool) => self.copy_pool(&pool, body.read().await?).await,

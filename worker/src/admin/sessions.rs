@@ -75,9 +75,10 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     pub(super) async fn logout(&self) -> Answer {
-        let id = &self.caller()?.id;
-        let change = self.change("token.logout", None, Some(id.to_string()))?;
-        self.host.store().delete_admin_token(id, change).await?;
+        let token = self.caller()?;
+        let change = self.change("token.logout", None, Some(token.id.to_string()))?;
+        // Nobody is distrusted who logs out: what the token made goes on.
+        self.host.store().delete_admin_token(token, true, change).await?;
         NO_CONTENT
     }
 

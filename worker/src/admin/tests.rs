@@ -215,3 +215,24 @@ async fn what_admins_do_is_logged_by_route_and_without_what_they_wrote() {
         assert_eq!((line["plane"].as_str(), line["status"].as_u64()), (Some("admin"), Some(401)));
     }
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_cannot_use_up_the_tries_of_the_password() {
+    let world = World::new();
+    for (path, header, value, status) in [
+        ("/admin/v1/login", "content-type", "text/plain", 415),
+        ("/admin/v1/login", "content-type", "application/x-www-form-urlencoded", 415),
+        ("/admin/v1/login", "content-type", "text/plain; a=application/json", 415),
+        ("/admin/v1/login", "sec-fetch-site", "cross-site", 403),
+        ("/admin/v1/session", "sec-fetch-site", "cross-site", 403),
+        ("/admin/v1/session", "content-type", "text/plain", 415),
+    ] {
+        for _ in 0..20 {
+            let body = r#"{"password":"a wrong one"}"#;
+            let (reply, _) =
+                world.host.ask(&world.service, Method::POST, path, &[(header, value)], body).await;
+            assert_eq!(reply.status.as_u16(), status, "{path} {header}: {value}");
+        }
+    }
+    assert_eq!(world.log_in("198.51.100.7", PASSWORD).await.0, 200, "none of them was counted");
+}

@@ -13,7 +13,7 @@ use pool_shared::{
 
 use super::audit::fields;
 use super::routes::{Access, RouteSpec};
-use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use super::{AdminError, Answer, Context, NO_CONTENT, Query, created, ok};
 use crate::host::{AdminHost, Clock, Random};
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
@@ -77,7 +77,9 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let lifetime = lifetime(create.expires_in_s, DEFAULT_LIFETIME)?;
         check_name("a token", &create.name)?;
-        let (secret, stored) = self.new_token(create.name, lifetime, scopes, pool);
+        let (secret, mut stored) = self.new_token(create.name, lifetime, scopes, pool);
+        stored.parent = Some(asking.id.clone());
+        stored.expires_at = stored.expires_at.min(latest_end(asking));
         let after = fields([
             ("name", stored.name.as_str().into()),
             ("scopes", serde_json::to_value(&stored.scopes).unwrap_or_default()),
@@ -91,12 +93,24 @@ impl<H: AdminHost> Context<'_, H> {
         created(&AdminTokenCreated { token: shown(stored), secret })
     }
 
-    /// Revokes a token that has no more rights than the caller's. Costs two rows.
-    pub(super) async fn delete_token(&self, id: &str) -> Answer {
-        let token = self.token_within_reach(id).await?;
+    /// Revokes a token that has no more rights than the caller's, and with it those that it made, unless the request
+    /// keeps them. Costs two rows, and one for each of those.
+    pub(super) async fn delete_token(&self, id: &str, query: &Query) -> Answer {
+        let keep_children = query.parsed("keep_children")?.unwrap_or(false);
+        let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
+        let token = self.within_reach(&tokens, id)?;
+        let made: Vec<&str> = if keep_children {
+            Vec::new()
+        } else {
+            descendants(&tokens, &token.id).map(AdminTokenId::as_str).collect()
+        };
         let mut change = self.change("token.delete", None, Some(token.id.to_string()))?;
-        change.before = Some(fields([("name", token.name.into())]));
-        self.host.store().delete_admin_token(&token.id, change).await?;
+        let mut before = fields([("name", token.name.as_str().into())]);
+        if !made.is_empty() {
+            before.insert("made".to_owned(), made.into());
+        }
+        change.before = Some(before);
+        self.host.store().delete_admin_token(token, keep_children, change).await?;
         NO_CONTENT
     }
 
@@ -107,11 +121,16 @@ impl<H: AdminHost> Context<'_, H> {
             return Err(AdminError::Invalid("the old token goes on working for at most 24 hours".to_owned()));
         }
         let lifetime = lifetime(rotate.expires_in_s, DEFAULT_LIFETIME)?;
-        let old = self.token_within_reach(id).await?;
+        let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
+        let old = self.within_reach(&tokens, id)?.clone();
         if old.id.as_str().starts_with(SESSION_PREFIX) {
             return Err(AdminError::Invalid("a browser's session is not rotated: log in again".to_owned()));
         }
-        let (secret, new) = self.new_token(old.name, lifetime, old.scopes, old.pool);
+        let (secret, mut new) = self.new_token(old.name, lifetime, old.scopes, old.pool);
+        let maker = tokens.iter().find(|token| Some(&token.id) == old.parent.as_ref());
+        let ends = [Some(self.caller()?), maker].into_iter().flatten().map(latest_end);
+        new.expires_at = ends.fold(new.expires_at, Timestamp::min);
+        new.parent = old.parent;
         let mut change = self.change("token.rotate", None, Some(old.id.to_string()))?;
         change.after =
             Some(fields([("id", new.id.as_str().into()), ("expires_at", new.expires_at.to_string().into())]));
@@ -123,10 +142,13 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// A token that works and has no more rights than the caller's.
-    async fn token_within_reach(&self, id: &str) -> Result<StoredAdminToken, AdminError> {
+    fn within_reach<'t>(
+        &self,
+        tokens: &'t [StoredAdminToken],
+        id: &str,
+    ) -> Result<&'t StoredAdminToken, AdminError> {
         let asking = self.caller()?;
-        let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
-        let token = tokens.into_iter().find(|token| token.id.as_str() == id);
+        let token = tokens.iter().find(|token| token.id.as_str() == id);
         let token = token.ok_or_else(|| AdminError::UnknownToken(id.to_owned()))?;
         let covered = match &token.scopes {
             None => asking.scopes.is_none(),
@@ -157,9 +179,34 @@ impl<H: AdminHost> Context<'_, H> {
             expires_at: now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
             scopes,
             pool,
+            parent: None,
             last_used_at: None,
         };
         (TokenKind::AdminToken.generate(&random), stored)
+    }
+}
+
+/// When a token ends at the latest that another one makes or rotates: a token with less than all rights does not outlive
+/// itself by another one.
+fn latest_end(maker: &StoredAdminToken) -> Timestamp {
+    let has_all_rights = maker.scopes.is_none() && maker.pool.is_none();
+    if has_all_rights { Timestamp::MAX } else { maker.expires_at }
+}
+
+/// The tokens that a token made, and those that these made.
+fn descendants<'t>(
+    tokens: &'t [StoredAdminToken],
+    id: &AdminTokenId,
+) -> impl Iterator<Item = &'t AdminTokenId> {
+    let mut found: Vec<&AdminTokenId> = Vec::new();
+    loop {
+        let is_below = |token: &&StoredAdminToken| {
+            let parent = token.parent.as_ref();
+            parent.is_some_and(|parent| parent == id || found.contains(&parent))
+                && !found.contains(&&token.id)
+        };
+        let Some(next) = tokens.iter().find(is_below) else { return found.into_iter() };
+        found.push(&next.id);
     }
 }
 
@@ -187,8 +234,8 @@ fn has_scope(token: &StoredAdminToken, scope: Scope) -> bool {
 }
 
 fn shown(token: StoredAdminToken) -> AdminToken {
-    let StoredAdminToken { id, name, created_at, expires_at, scopes, pool, last_used_at } = token;
-    AdminToken { id, name, scopes, pool, created_at, expires_at, last_used_at }
+    let StoredAdminToken { id, name, created_at, expires_at, scopes, pool, parent, last_used_at } = token;
+    AdminToken { id, name, scopes, pool, parent, created_at, expires_at, last_used_at }
 }
 
 /// How long a new token is good for.

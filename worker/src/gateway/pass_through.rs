@@ -30,21 +30,9 @@ use crate::reply::{Reply, ReplyBody};
 use crate::service::lock;
 use crate::translate::Usage;
 
-/// Query parameters that never go on: what could be a credential, and what would stand for headers or a method
+/// Query parameters that go on. Others may be credentials, stand for headers or a method, or charge another project
 /// (<https://cloud.google.com/apis/docs/system-parameters>).
-const WITHHELD: [&str; 10] = [
-    "key",
-    "$key",
-    "access_token",
-    "bearer_token",
-    "oauth_token",
-    "$httpHeaders",
-    "$httpMethod",
-    // Whose account is charged: a project that the key may not use makes Google refuse the key.
-    "userProject",
-    "$userProject",
-    "quotaUser",
-];
+const PASSED_ON: [&str; 4] = ["alt", "pageSize", "pageToken", "fields"];
 
 /// A request that may be passed on.
 pub(super) struct PassThrough<'a, H> {
@@ -99,6 +87,17 @@ impl<'a, H: Host> PassThrough<'a, H> {
             );
         }
         let content_type = request.headers.get(CONTENT_TYPE).cloned().unwrap_or(JSON);
+        if request.method == Method::POST && !is_json(&content_type) {
+            let message =
+                "Requests under /v1beta have a body of JSON: send 'content-type: application/json'.";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(ApiError::new(
+                status,
+                "invalid_request_error",
+                Some("unsupported_media_type"),
+                message,
+            ));
+        }
         Ok(Self { context, passed, query: passed_query(request.query.as_deref()), content_type })
     }
 
@@ -268,9 +267,13 @@ fn model_in(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
 /// What of a query goes on, with its `?`.
 fn passed_query(query: Option<&str>) -> String {
     let pairs = query.unwrap_or_default().split('&');
-    let passed: Vec<&str> =
-        pairs.filter(|pair| !pair.is_empty() && !WITHHELD.contains(&&*name_of(pair))).collect();
+    let passed: Vec<&str> = pairs.filter(|pair| PASSED_ON.contains(&&*name_of(pair))).collect();
     if passed.is_empty() { String::new() } else { format!("?{}", passed.join("&")) }
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn name_of(pair: &str) -> Cow<'_, str> {

@@ -19,7 +19,7 @@ pub use envelope::error_document;
 pub use error::{ErrorBody, ErrorReason, Violation};
 pub use model_id::{Method, ModelId};
 pub use models::{Model, ModelPage};
-pub use redact::redact_keys;
+pub use redact::{begins_like_secret, redact_keys};
 pub use request::{
     Base64, Blob, CallingConfig, CallingMode, Content, FileData, FunctionCall, FunctionDeclaration,
     FunctionResponse, FunctionResponsePart, GenerateRequest, GenerationConfig, ImageConfig, MediaResolution,

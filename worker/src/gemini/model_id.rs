@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::begins_like_secret;
 use crate::openai::ApiError;
 
 /// The id of a Gemini model, without `models/` but with `tunedModels/`.
@@ -20,9 +21,15 @@ impl ModelId {
     /// Reads the model as a caller writes it; the prefixes that gateways put before a name are taken off.
     ///
     /// # Errors
-    /// 404 `model_not_found` for anything that cannot be a model's id.
+    /// 400 for what begins like a secret, 404 `model_not_found` for anything else that cannot be a model's id.
     pub fn parse(name: &str) -> Result<Self, ApiError> {
         let bare = strip_prefixes(name);
+        // A secret in the model's place is neither repeated nor counted, and never goes to Gemini.
+        let last = bare.rsplit(['/', ':']).next().unwrap_or(bare);
+        if begins_like_secret(bare) || begins_like_secret(last) {
+            let message = "'model' begins like a secret: send keys in the header 'authorization'.";
+            return Err(ApiError::invalid_value("model", message));
+        }
         let (prefix, id) = bare.strip_prefix(TUNED).map_or(("", bare), |id| (TUNED, id));
         let well_formed = id.len() <= LONGEST
             && id.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -135,5 +142,27 @@ mod tests {
             assert_eq!(error.code, Some("model_not_found"), "{name}");
         }
         assert!(ModelId::parse(&"x".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn what_begins_like_a_secret_is_no_model_and_is_not_repeated() {
+        for secret in [
+            "sk-pool-abc",
+            "padm_x",
+            "pses_x",
+            "AIzaSyA-1234",
+            "AQ.Ab8RN6",
+            "models/AIzaSyA",
+            " gemini/sk-pool-abc",
+            "tunedModels/AIzaSyA-1234",
+            "openai/padm_x",
+            "ya29.abc",
+        ] {
+            let error = ModelId::parse(secret).unwrap_err();
+            assert_eq!(error.status, http::StatusCode::BAD_REQUEST, "{secret}");
+            let name = secret.rsplit('/').next().unwrap().trim();
+            assert!(!error.message.contains(name), "{}", error.message);
+        }
+        assert!(ModelId::parse("aqua-1").is_ok());
     }
 }

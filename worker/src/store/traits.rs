@@ -247,10 +247,12 @@ pub trait ConfigStore: PoolReader + Replica {
         hash: &TokenHash,
     ) -> impl Future<Output = Result<Option<StoredAdminToken>, StoreError>> + MaybeSend;
 
-    /// Revokes an admin token. False: no such token.
+    /// Revokes an admin token and, unless they are to be kept, those that it made, and those that these made. What is
+    /// kept becomes that of whoever made the token. False: no such token.
     fn delete_admin_token(
         &self,
-        id: &AdminTokenId,
+        token: &StoredAdminToken,
+        keep_children: bool,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 

@@ -209,6 +209,8 @@ pub struct StoredAdminToken {
     pub scopes: Option<Vec<Scope>>,
     /// The only pool that it is good for.
     pub pool: Option<PoolId>,
+    /// The token that made it; none for a login's and for those whose makers are gone.
+    pub parent: Option<AdminTokenId>,
     /// When its use was last noted. Not stored with it.
     pub last_used_at: Option<Timestamp>,
 }

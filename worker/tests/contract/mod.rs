@@ -116,6 +116,7 @@ mod suite {
         tokens:
             a_token_is_shown_once_listed_and_revoked
             a_token_is_rotated_without_a_gap
+            a_token_does_not_outlive_itself_by_others
             a_token_that_makes_no_sense_is_refused
             every_route_wants_its_scope
             a_token_of_one_pool_opens_no_other

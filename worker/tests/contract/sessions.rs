@@ -43,7 +43,10 @@ pub async fn a_login_that_makes_no_sense_is_told_why(world: &World) {
         with("expires_in_s", json!(-1)),
         with("name", json!("x".repeat(101))),
     ] {
-        let answer = send(world.admin(Method::POST, "/login").body(body.clone())).await;
+        let answer = send(
+            world.admin(Method::POST, "/login").header("content-type", "application/json").body(body.clone()),
+        )
+        .await;
         let error = answer.admin_error(400, ErrorCode::InvalidRequest);
         assert!(!error.message.contains(ADMIN_PASSWORD), "{body}: {}", error.message);
     }

@@ -188,3 +188,43 @@ pub async fn nobody_gives_away_more_than_he_has(world: &World) {
     answer.admin_error(403, ErrorCode::Forbidden);
     assert_eq!(with(world, &changer, Method::POST, copy, &json!({"name": "mine"})).await.status, 201);
 }
+
+/// What a token of the scope `tokens` makes is over when that one is.
+pub async fn a_token_does_not_outlive_itself_by_others(world: &World) {
+    let maker =
+        make(world, &json!({"name": "maker", "scopes": ["tokens", "stats:read"], "expires_in_s": 3600}))
+            .await;
+    let post = async |token: &AdminTokenCreated, path: &str, body: Value| {
+        let path = format!("/admin/v1{path}");
+        with(world, token, Method::POST, &path, &body).await.json::<AdminTokenCreated>(201)
+    };
+    let child = post(&maker, "/tokens", json!({"scopes": ["tokens"]})).await;
+    let grandchild = post(&child, "/tokens", json!({"expires_in_s": 86_400})).await;
+    assert_eq!(child.token.parent.as_ref(), Some(&maker.token.id));
+    assert_eq!(grandchild.token.parent.as_ref(), Some(&child.token.id));
+    let rotate = format!("/tokens/{}/rotate", child.token.id);
+    let rotated = post(&child, &rotate, json!({"expires_in_s": 86_400})).await;
+    for token in [&child, &grandchild, &rotated] {
+        assert!(token.token.expires_at <= maker.token.expires_at, "{token:?}");
+    }
+    assert_eq!(rotated.token.parent.as_ref(), Some(&maker.token.id));
+    let list: AdminTokenList = world.get("/tokens").await.json(200);
+    let parent = |id| list.tokens.iter().find(|token| token.id == id).unwrap().parent.clone();
+    assert_eq!(parent(grandchild.token.id.clone()), Some(rotated.token.id.clone()), "what it made goes over");
+    // One that has all rights may make what lasts.
+    let lasting = make(world, &json!({"scopes": ["tokens"], "expires_in_s": 300 * 86_400})).await;
+    assert!(lasting.token.expires_at.duration_since(lasting.token.created_at).as_hours() > 299 * 24);
+
+    // Kept, a child becomes that of its maker's maker; otherwise it goes with its maker.
+    let kept = post(&lasting, "/tokens", json!({})).await;
+    world.delete(&format!("/tokens/{}?keep_children=true", lasting.token.id)).await.no_content();
+    assert_eq!(get(world, &kept, "/whoami").await.status, 200);
+    world.delete(&format!("/tokens/{}", maker.token.id)).await.no_content();
+    for token in [&maker, &child, &rotated, &grandchild] {
+        get(world, token, "/whoami").await.admin_error(401, ErrorCode::Unauthorized);
+    }
+    let audit: pool_shared::AuditList = world.get("/audit?action=token.delete").await.json(200);
+    let made = audit.entries[0].before.as_ref().unwrap()["made"].as_array().unwrap().len();
+    assert_eq!((made, audit.entries[0].count), (3, 4));
+    assert_eq!(get(world, &kept, "/whoami").await.status, 200);
+}

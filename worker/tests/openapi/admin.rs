@@ -303,7 +303,12 @@ fn tokens() -> Vec<Described> {
         delete(
             "/admin/v1/tokens/{id}",
             "deleteToken",
-            "Revoke an admin token of no more rights than the own one",
+            "Revoke an admin token of no more rights than the own one, and those that it made",
+        )
+        .query(
+            "keep_children",
+            json!({"type": "boolean"}),
+            "Whether the tokens that it made go on working.",
         ),
     ]
 }

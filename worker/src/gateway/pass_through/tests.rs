@@ -17,8 +17,15 @@ fn a_query_goes_on_without_what_could_be_a_credential() {
         (None, ""),
         (Some("alt=sse"), "?alt=sse"),
         (Some("key=x"), ""),
-        (Some("alt=sse&key=x&pageSize=5&&%6Bey=y&keys=z"), "?alt=sse&pageSize=5&keys=z"),
-        (Some("access_token=x&$httpHeaders=x-goog-api-key:y&%24httpMethod=DELETE&$alt=sse"), "?$alt=sse"),
+        (Some("alt=sse&key=x&pageSize=5&&%6Bey=y&keys=z"), "?alt=sse&pageSize=5"),
+        (Some("access_token=x&$httpHeaders=x-goog-api-key:y&%24httpMethod=DELETE&$alt=sse"), ""),
+        (
+            Some(
+                "$userProject=a&callback=f&quotaUser=u&$ct=text/plain&prettyPrint=false&upload_protocol=raw",
+            ),
+            "",
+        ),
+        (Some("pageToken=a%26b&fields=models(name)&Alt=sse"), "?pageToken=a%26b&fields=models(name)"),
     ] {
         assert_eq!(passed_query(query), passed, "{query:?}");
     }
@@ -85,19 +92,23 @@ async fn one_credential_goes_where_the_endpoint_wants_it() {
 }
 
 #[tokio::test]
-async fn a_body_goes_on_as_what_the_client_says_that_it_is() {
+async fn a_body_that_is_no_json_goes_nowhere() {
     let world = World::new(1, ON).await;
     world.script(&[(200, ANSWER)]);
     let key = world.pool.client_key.expose();
-    for content_type in [None, Some("application/x-protobuf")] {
+    for (content_type, status) in [
+        (Some("application/x-protobuf"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (Some("application/json; charset=utf-8"), StatusCode::OK),
+    ] {
         let mut headers =
             vec![("x-goog-api-key", key), ("accept", "text/html"), ("x-goog-user-project", "mine")];
         headers.extend(content_type.map(|content_type| ("content-type", content_type)));
-        world.host.ask(&world.service, Method::POST, GENERATE, &headers, "body").await;
+        let (reply, _) = world.host.ask(&world.service, Method::POST, GENERATE, &headers, "body").await;
+        assert_eq!(reply.status, status, "{content_type:?}");
     }
     let requests = world.host.parts.upstream.requests.lock().unwrap();
     let types: Vec<_> = requests.iter().map(|request| request.content_type.to_str().unwrap()).collect();
-    assert_eq!(types, ["application/json", "application/x-protobuf"]);
+    assert_eq!(types, ["application/json; charset=utf-8"]);
 }
 
 #[tokio::test]
@@ -171,4 +182,19 @@ async fn a_key_that_is_no_bearer_is_sent_once_more_in_the_other_header_and_then_
     let (_, keys) = world.host.send(&world.service, Method::GET, &path, &world.admin, "").await;
     let keys: Value = serde_json::from_str(&keys).unwrap();
     assert_eq!(keys["keys"][0]["state"], "healthy", "{keys}");
+}
+
+#[test]
+fn only_json_is_passed_on() {
+    for (content_type, passed) in [
+        ("application/json", true),
+        ("Application/JSON; charset=utf-8", true),
+        ("text/plain", false),
+        ("application/x-www-form-urlencoded", false),
+        ("application/json-patch+json", false),
+        ("multipart/related; boundary=application/json", false),
+        ("", false),
+    ] {
+        assert_eq!(is_json(&HeaderValue::from_static(content_type)), passed, "{content_type}");
+    }
 }

@@ -75,6 +75,7 @@ async fn full() -> SqlStore<Sqlite> {
         expires_at: now().at,
         scopes: None,
         pool: None,
+        parent: Some(pool_shared::AdminTokenId::new("tok-maker")),
         last_used_at: None,
     };
     store.create_admin_token(&text("token".to_owned()), &token, now()).await.unwrap();

@@ -18,7 +18,7 @@ macro_rules! select_tokens {
         concat!(
             "SELECT json_object(
                 'id', id, 'name', name, 'created_at', created_at, 'expires_at', expires_at,
-                'scopes', json(scopes), 'pool', pool_id,
+                'scopes', json(scopes), 'pool', pool_id, 'parent', parent,
                 'last_used_at', (SELECT used_at FROM admin_token_uses WHERE token_id = admin_tokens.id)
             ) AS row FROM admin_tokens ",
             $rest
@@ -45,8 +45,8 @@ pub(super) fn insert(
     old: Option<&AdminTokenId>,
 ) -> Result<Statement, StoreError> {
     Ok(Statement::new(
-        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM admin_tokens WHERE id = ?8)",
+        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id, parent)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM admin_tokens WHERE id = ?8)",
         [
             hash.as_str().into(),
             token.id.as_str().into(),
@@ -56,6 +56,7 @@ pub(super) fn insert(
             token.scopes.as_ref().map(json_text).transpose()?.unwrap_or(SqlValue::Null),
             token.pool.as_ref().map(pool_shared::PoolId::as_str).into(),
             old.map(AdminTokenId::as_str).into(),
+            token.parent.as_ref().map(AdminTokenId::as_str).into(),
         ],
     ))
 }
@@ -69,22 +70,43 @@ pub(super) fn end(id: &AdminTokenId, until: Timestamp) -> Statement {
 }
 
 /// Drops the tokens that do not work any more, and what is known of tokens that are gone.
-pub(super) fn forget_expired(now: Timestamp) -> [Statement; 2] {
+pub(super) fn forget_expired(now: Timestamp) -> [Statement; 3] {
     [
-        Statement::new("DELETE FROM admin_tokens WHERE expires_at < ?1", [now.into()]),
+        // What they made is now that of whoever made them, so that a revocation still reaches it.
         Statement::new(
-            "DELETE FROM admin_token_uses WHERE token_id NOT IN (SELECT id FROM admin_tokens)",
-            [],
+            "UPDATE admin_tokens SET parent = (SELECT made.parent FROM admin_tokens made WHERE made.id = admin_tokens.parent)
+             WHERE parent IN (SELECT id FROM admin_tokens WHERE expires_at < ?1)",
+            [now.into()],
         ),
+        Statement::new("DELETE FROM admin_tokens WHERE expires_at < ?1", [now.into()]),
+        forget_uses(),
     ]
 }
 
-pub(super) fn delete(id: &AdminTokenId) -> [Statement; 2] {
-    let parameters = [SqlValue::from(id.as_str())];
-    [
-        Statement::new("DELETE FROM admin_tokens WHERE id = ?1", parameters.clone()),
-        Statement::new("DELETE FROM admin_token_uses WHERE token_id = ?1", parameters),
-    ]
+/// Deletes a token and, unless they are to be kept, those that it made, and those that these made.
+pub(super) fn delete(id: &AdminTokenId, keep_children: bool) -> Statement {
+    let sql = if keep_children {
+        "DELETE FROM admin_tokens WHERE id = ?1"
+    } else {
+        "DELETE FROM admin_tokens WHERE id IN (
+            WITH RECURSIVE down (id) AS (
+                SELECT ?1 UNION SELECT made.id FROM admin_tokens made JOIN down ON made.parent = down.id
+            ) SELECT id FROM down)"
+    };
+    Statement::new(sql, [id.as_str().into()])
+}
+
+/// What a token made becomes that of another one.
+pub(super) fn hand_over(from: &AdminTokenId, to: Option<&AdminTokenId>) -> Statement {
+    Statement::new(
+        "UPDATE admin_tokens SET parent = ?2 WHERE parent = ?1 AND id IS NOT ?2",
+        [from.as_str().into(), to.map(AdminTokenId::as_str).into()],
+    )
+}
+
+/// Drops what is known of the use of tokens that are gone.
+pub(super) fn forget_uses() -> Statement {
+    Statement::new("DELETE FROM admin_token_uses WHERE token_id NOT IN (SELECT id FROM admin_tokens)", [])
 }
 
 /// Browsers' sessions are the tokens whose ids say so.

@@ -61,7 +61,8 @@ const KEYS: Statements = statements!(
 );
 const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",
-    "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4", "scopes" "5", "pool_id" "6"
+    "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4", "scopes" "5", "pool_id" "6",
+    "parent" "7"
 );
 
 const SECRETS: Statements = statements!("secrets", "name", "?2", "value ->> 0", "NULL", "name", "sealed" "1");

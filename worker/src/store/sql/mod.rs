@@ -399,7 +399,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         change: Change,
     ) -> Result<bool, StoreError> {
         let insert = admin_tokens::insert(hash, new, Some(old))?;
-        let mut further = vec![admin_tokens::end(old, until)];
+        let mut further = vec![admin_tokens::end(old, until), admin_tokens::hand_over(old, Some(&new.id))];
         further.extend(admin_tokens::forget_expired(change.at));
         Ok(self.change(insert, &change, further).await? > 0)
     }
@@ -408,9 +408,16 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(admin_tokens::read(&self.run_one(admin_tokens::find(hash)).await?)?.pop())
     }
 
-    async fn delete_admin_token(&self, id: &AdminTokenId, change: Change) -> Result<bool, StoreError> {
-        let [delete, forget] = admin_tokens::delete(id);
-        Ok(self.change(delete, &change, [forget]).await? > 0)
+    async fn delete_admin_token(
+        &self,
+        token: &StoredAdminToken,
+        keep_children: bool,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let delete = admin_tokens::delete(&token.id, keep_children);
+        let further =
+            [admin_tokens::hand_over(&token.id, token.parent.as_ref()), admin_tokens::forget_uses()];
+        Ok(self.change(delete, &change, further).await? > 0)
     }
 
     async fn delete_sessions(&self, change: Change) -> Result<u64, StoreError> {

@@ -129,6 +129,7 @@ pub(super) struct AdminTokenRow {
     expires_at: i64,
     scopes: Option<Vec<Scope>>,
     pool: Option<PoolId>,
+    parent: Option<AdminTokenId>,
     last_used_at: Option<i64>,
 }
 
@@ -143,6 +144,7 @@ impl TryFrom<AdminTokenRow> for StoredAdminToken {
             expires_at: timestamp(row.expires_at)?,
             scopes: row.scopes,
             pool: row.pool,
+            parent: row.parent,
             last_used_at: row.last_used_at.map(timestamp).transpose()?,
         })
     }

@@ -61,7 +61,8 @@ const VERSION_1: &[&str] = &[
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
         scopes TEXT,
-        pool_id TEXT
+        pool_id TEXT,
+        parent TEXT
     ) WITHOUT ROWID",
     // What is sealed under the master key and belongs to no pool, by name. Empty before the first rotation.
     "CREATE TABLE IF NOT EXISTS secrets (
@@ -123,6 +124,7 @@ const ADDED: &[&str] = &[
     "ALTER TABLE admin_tokens ADD COLUMN scopes TEXT",
     "ALTER TABLE admin_tokens ADD COLUMN pool_id TEXT",
     "ALTER TABLE keys ADD COLUMN billing_account TEXT",
+    "ALTER TABLE admin_tokens ADD COLUMN parent TEXT",
 ];
 
 /// The same for columns: each by itself, since it fails where the column is.
