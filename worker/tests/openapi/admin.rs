@@ -307,8 +307,8 @@ fn tokens() -> Vec<Described> {
         )
         .query(
             "keep_children",
-            json!({"type": "boolean"}),
             "Whether the tokens that it made go on working.",
+            json!({"type": "boolean"}),
         ),
     ]
 }
