@@ -14,6 +14,7 @@ fn translation_values() -> Vec<(String, Vec<Value>)> {
         "families": [{"gemini-2.5-pro": "gemini-3.8-flash"}, {"a": "gemini-x", "b": "gemini-y"}],
         "keep_alive": ["off"], "prompt_block": ["error"], "system_messages": ["hoist"], "image_output": ["markdown"],
         "thoughts": ["show", "hide"], "fetch_media": [true, ["example.com"]],
+        "min_output_tokens": [1024],
         "pacing": [{"by": "characters"}, {"by": "batches", "min_delay_ms": 5, "max_delay_ms": 50}],
     });
     let defaults = serde_json::to_value(TranslationSettings::default()).unwrap();
