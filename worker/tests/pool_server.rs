@@ -9,7 +9,10 @@
 #[path = "support/program.rs"]
 mod program;
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{LoginResponse, PoolCreated};
@@ -88,6 +91,7 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         ("ADMIN_PASSWORD", "short", "ADMIN_PASSWORD"),
         ("MASTER_KEY", "c2hvcnQ=", "MASTER_KEY"),
         ("HOST", "203.0.113.1", "cannot listen on 203.0.113.1"),
+        ("ADMIN_PASSWORD", "aaaaaaaaaaaaaaaaaaaa", "repeated"),
     ] {
         let output = command(folder.path(), &[(name, value)]).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
@@ -98,6 +102,12 @@ fn what_cannot_be_used_is_refused_with_its_name() {
 
 #[tokio::test]
 async fn a_stop_lets_a_running_answer_end() {
+    for signal in ["INT", "TERM", "HUP"] {
+        stop_in_the_middle(signal).await;
+    }
+}
+
+async fn stop_in_the_middle(signal: &'static str) {
     let folder = tempfile::tempdir().unwrap();
     let key = KeySpec::new(KEY, Behaviour::Ok);
     let scenario = Scenario { between_frames_ms: 100, ..Scenario::default() }.key(key);
@@ -122,11 +132,201 @@ async fn a_stop_lets_a_running_answer_end() {
         .unwrap();
     let mut text = String::from_utf8(answer.chunk().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(!text.contains("[DONE]"), "the stop must come in the middle");
-    let stopping = tokio::task::spawn_blocking(move || server.interrupt());
+    let stopping = tokio::task::spawn_blocking(move || server.signal(signal));
     while let Some(chunk) = answer.chunk().await.unwrap() {
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     drop((answer, client));
     assert!(stopping.await.unwrap().0.success());
+}
+
+/// A pool of one key on a server, and its client key.
+async fn new_pool(url: &str, password: &str) -> String {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let token = login(&client, url, password).await.unwrap().token;
+    let create = json!({"name": "prod", "import": {"keys": [{"key": KEY}]}}).to_string();
+    let pools = format!("{url}/admin/v1/pools");
+    let created = client.post(pools).bearer_auth(token.expose()).body(create).send().await.unwrap();
+    created.json::<PoolCreated>().await.unwrap().client_key.expose().to_owned()
+}
+
+async fn chat(url: &str, client_key: &str) -> StatusCode {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let chat = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]});
+    let chat =
+        client.post(format!("{url}/v1/chat/completions")).bearer_auth(client_key).body(chat.to_string());
+    chat.send().await.unwrap().status()
+}
+
+/// Every variable that names a proxy.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+#[tokio::test]
+async fn a_gemini_on_this_machine_is_never_called_through_a_proxy() {
+    let gemini = FakeGemini::start(Scenario::default().key(KeySpec::new(KEY, Behaviour::Ok))).await.unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://user:hush@{}", proxy.local_addr().unwrap());
+    let by_name = gemini.url().replace("127.0.0.1", "localhost");
+    for (base, no_proxy) in [(gemini.url(), ""), (&*by_name, "example.com")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = vec![
+            ("GEMINI_BASE_URL", base),
+            ("ADMIN_PASSWORD", "a password for the test"),
+            ("NO_PROXY", no_proxy),
+        ];
+        environment.extend(PROXIES.map(|name| (name, &*address)));
+        let server = Program::start(folder.path(), &environment);
+        let client_key = new_pool(&server.url, "a password for the test").await;
+        assert_eq!(chat(&server.url, &client_key).await, StatusCode::OK, "{base}");
+        assert!(!server.interrupt().1.contains("proxy"));
+    }
+    let error = proxy.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "the proxy was asked");
+}
+
+#[tokio::test]
+async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
+    for scheme in ["http", "socks5h"] {
+        let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("{scheme}://{}", proxy.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let environment = [
+            ("GEMINI_BASE_URL", "https://gemini.invalid"),
+            ("GEMINI_ALLOWED_HOSTS", "gemini.invalid"),
+            ("ADMIN_PASSWORD", "a password for the test"),
+            ("ALL_PROXY", &address),
+        ];
+        let server = Program::start(folder.path(), &environment);
+        let client_key = new_pool(&server.url, "a password for the test").await;
+        let url = server.url.clone();
+        let chatting = tokio::spawn(async move { chat(&url, &client_key).await });
+        let mut stream = proxy.accept().await.unwrap().0;
+        let mut first = [0; 3];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.unwrap();
+        // A SOCKS client offers its ways to log in.
+        assert_eq!(if scheme == "http" { first == *b"CON" } else { first[0] == 5 }, true, "{first:?}");
+        drop((stream, proxy));
+        assert!(chatting.await.unwrap().is_server_error());
+        let (_, printed) = server.interrupt();
+        assert!(printed.contains(&format!("Gemini is called through the proxy {address}")), "{printed}");
+    }
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_once_and_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Program::start(&folder.path().join("first"), &[]);
+    let port = first.url.rsplit(':').next().unwrap().to_owned();
+    let refused = |data: &str, environment: &[(&str, &str)]| {
+        let output = command(&folder.path().join(data), environment).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = refused("second", &[("PORT", &port)]);
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
+    assert!(error.contains("\nhint: ") && error.contains("PORT"), "{error}");
+
+    let error = refused("first", &[]);
+    assert!(error.contains(&format!("process {}", first.id())) && error.contains("DATA_DIR"), "{error}");
+    assert!(first.interrupt().0.success());
+
+    let data = folder.path().join("first");
+    let database = rusqlite::Connection::open(data.join("pool.db")).unwrap();
+    let newer = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL);
+        DELETE FROM schema_version; INSERT INTO schema_version VALUES (999);";
+    database.execute_batch(newer).unwrap();
+    drop(database);
+    let error = refused("first", &[]);
+    assert!(error.contains("version 999") && error.contains("pool.db"), "{error}");
+    assert!(error.contains("this program knows version"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_private_and_a_secret_that_everybody_reads_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let server = Program::start(&data, &[]);
+    assert_eq!(mode(&data), 0o700);
+    let names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(names.len() >= 7, "{names:?}");
+    for path in names {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    assert!(server.interrupt().0.success());
+
+    set("pool.db", 0o644);
+    set("ADMIN_PASSWORD", 0o640);
+    let mut program = command(&data, &[]);
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.starts_with("warning: ") && line.contains("ADMIN_PASSWORD"), "{line}");
+    assert_eq!(mode(&data.join("pool.db")), 0o600);
+
+    set("MASTER_KEY", 0o644);
+    let output = command(&data, &[]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("MASTER_KEY can be read by every user"), "{error}");
+}
+
+#[test]
+fn a_first_start_that_broke_off_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["MASTER_KEY", "ADMIN_PASSWORD", "pool.db"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let server = Program::start(folder.path(), &[]);
+    let (status, printed) = server.interrupt();
+    assert!(status.success());
+    for name in ["MASTER_KEY", "ADMIN_PASSWORD"] {
+        let path = folder.path().join(name);
+        assert!(printed.contains(&path.display().to_string()), "{printed}");
+        assert!(std::fs::metadata(path).unwrap().len() > 0);
+    }
+    let half = folder.path().join("MASTER_KEY");
+    std::fs::write(&half, "c2hvcnQ=").unwrap();
+    let output = command(folder.path(), &[]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains(&half.display().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn empty_variables_count_as_unset_and_an_address_may_stand_in_brackets() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["GEMINI_BASE_URL", "HOST", "GEMINI_ALLOWED_HOSTS", "TRUSTED_PROXIES", "LOG_LEVEL"];
+    let server = Program::start(folder.path(), &names.map(|name| (name, "")));
+    assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
+    assert!(server.interrupt().0.success());
+    let folder = tempfile::tempdir().unwrap();
+    for (host, listens, next) in [
+        ("[::1]", "http://[::1]:", "http://[::1]:"),
+        ("0.0.0.0", "http://0.0.0.0:", "http://127.0.0.1:"),
+        ("::", "http://[::]:", "http://[::1]:"),
+    ] {
+        let data = folder.path().join(host.replace(':', "_"));
+        let server = Program::start(&data, &[("HOST", host)]);
+        assert!(server.url.starts_with(listens), "{}", server.url);
+        let printed = server.interrupt().1;
+        assert!(printed.contains(&format!("poolctl login --url {next}")), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_step_fits_where_the_password_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Program::start(folder.path(), &[("ADMIN_PASSWORD", "from the environment")]);
+    let url = server.url.clone();
+    let printed = server.interrupt().1;
+    assert!(printed.contains(&format!("  poolctl login --url {url}\n")), "{printed}");
+    assert!(!printed.contains("data/ADMIN_PASSWORD"), "{printed}");
 }

@@ -7,6 +7,7 @@ mod api;
 mod chat;
 mod error;
 mod import;
+mod proxy;
 
 use std::{fmt, time::Duration};
 
@@ -23,6 +24,7 @@ pub use self::{
     chat::{Chat, Chatted},
     error::ClientError,
     import::chunks,
+    proxy::Route,
 };
 use crate::{
     config::ServiceUrl,
@@ -77,7 +79,10 @@ pub struct Client {
 impl Client {
     /// Prepares a client; nothing is sent.
     pub fn new(options: ClientOptions, interrupt: Interrupt) -> Result<Self, CliError> {
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        let is_proxied = Route::to(&options.url.admin(&[])).is_through_proxy();
+        let builder = if is_proxied { builder } else { builder.no_proxy() };
+        let http = builder
             .user_agent(concat!("poolctl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .timeout(options.timeout)

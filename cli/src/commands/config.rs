@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    client::TokenSource,
+    client::{Route, TokenSource},
     config::{ProfileName, ServiceUrl, Setting, TokenPlan},
     ctx::Ctx,
     error::{CliError, Outcome},
@@ -23,6 +23,9 @@ pub struct Args {}
 pub struct SettingsReport {
     profile: Setting<ProfileName>,
     url: Option<Setting<ServiceUrl>>,
+    /// How the service is reached, where the environment names a proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
     token: TokenReport,
     timeout_s: Setting<f64>,
     output: Setting<String>,
@@ -49,6 +52,10 @@ impl SettingsReport {
         Self {
             profile: settings.profile.clone(),
             url: settings.url.clone(),
+            proxy: settings.url.as_ref().and_then(|url| match Route::to(&url.value.admin(&[])) {
+                Route::Direct => None,
+                route => Some(route.to_string()),
+            }),
             token: TokenReport { source },
             timeout_s: Setting { value: timeout.value.as_secs_f64(), source: timeout.source.clone() },
             output: Setting { value: output.value.name(), source: output.source.clone() },
@@ -69,14 +76,15 @@ impl SettingsReport {
             Some(source) => ("[redacted]".to_owned(), source.clone()),
             None => none(),
         };
+        let proxy = self.proxy.iter().map(|proxy| ("proxy", proxy.clone(), "environment".to_owned()));
+        let head =
+            [("profile", profile.value.to_string(), profile.source.to_string()), ("url", url, url_source)];
         let rows = [
-            ("profile", profile.value.to_string(), profile.source.to_string()),
-            ("url", url, url_source),
             ("token", token, token_source),
             ("timeout", format!("{} s", timeout.value), timeout.source.to_string()),
             ("output", output.value.clone(), output.source.to_string()),
         ];
-        for (name, value, source) in rows {
+        for (name, value, source) in head.into_iter().chain(proxy).chain(rows) {
             table.row([name.into(), value.into(), source.into()]);
         }
         sheet.table(table).text(format!("config: {}", self.config))

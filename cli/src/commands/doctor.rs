@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::key::verdict_name;
 use crate::{
-    client::{Client, KeyFilter, Surroundings},
+    client::{Client, KeyFilter, Route, Surroundings},
     ctx::Ctx,
     error::{CliError, Outcome},
     output::{Cell, Sheet, Table, View, left},
@@ -102,7 +102,11 @@ async fn connect(ctx: &mut Ctx, findings: &mut Findings) -> Option<Client> {
     match ctx.client().await {
         Ok(client) => {
             let source = ctx.settings.url.as_ref().map(|url| url.source.to_string()).unwrap_or_default();
-            findings.pass("settings", format!("{} (from {source})", client.url()));
+            let route = match Route::to(&client.url().admin(&[])) {
+                Route::Direct => String::new(),
+                route => format!(", {route}"),
+            };
+            findings.pass("settings", format!("{} (from {source}){route}", client.url()));
             Some(client)
         }
         Err(error) => {

@@ -178,12 +178,13 @@ fn secret_from_environment(name: &str) -> Result<Option<Secret>> {
 
 async fn serve(config: ServerConfig) -> Result<()> {
     let data_dir = config.data_dir.clone();
+    let stopped = stop_signal()?;
     let server = Server::start(config).await?;
     for warning in server.warnings() {
         writeln!(std::io::stderr(), "warning: {warning}").ok();
     }
     greet(&server, &data_dir).context("cannot write to standard output")?;
-    stop_signal().await?;
+    stopped.await;
     writeln!(stdout(), "stopping: running answers may end").ok();
     server.shut_down().await;
     Ok(())
@@ -221,19 +222,34 @@ fn login_command(url: &str, password: Option<&Path>) -> String {
     }
 }
 
-/// Resolves at Ctrl-C, at the signal by which supervisors stop a process, or when its terminal is closed.
-async fn stop_signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
+/// A future that resolves at Ctrl-C, at the signal by which supervisors stop a process, or when its terminal is closed.
+/// They are heeded from now on.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
 
-        let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-            _ = hang_up.recv() => Ok(()),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+/// A future that resolves at Ctrl-C, or when the console is closed. They are heeded from now on.
+#[cfg(windows)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::windows::{ctrl_c, ctrl_close};
+
+    let (mut interrupt, mut close) = (ctrl_c()?, ctrl_close()?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = close.recv() => {}
+        }
+    })
 }

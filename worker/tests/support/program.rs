@@ -46,9 +46,14 @@ impl Program {
     }
 
     /// As Ctrl-C does; gives how it ended and what it printed since its first line.
-    pub fn interrupt(mut self) -> (ExitStatus, String) {
+    pub fn interrupt(self) -> (ExitStatus, String) {
+        self.signal("INT")
+    }
+
+    /// The same by another signal.
+    pub fn signal(mut self, name: &str) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
@@ -66,6 +71,19 @@ impl Drop for Program {
 /// The command that starts it, with nothing of the environment that would change it.
 pub fn command(data_dir: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool-server"));
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "TRUSTED_PROXIES",
+    ] {
+        command.env_remove(name);
+    }
     for name in
         ["HOST", "MASTER_KEY", "ADMIN_PASSWORD", "GEMINI_BASE_URL", "GEMINI_ALLOWED_HOSTS", "LOG_LEVEL"]
     {
