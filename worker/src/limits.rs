@@ -6,7 +6,7 @@
 mod bodies;
 mod structure;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 
 use crate::host::IncomingRequest;
@@ -71,6 +71,13 @@ fn size(headers: &HeaderMap) -> usize {
 #[must_use]
 pub fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a body would have to be decompressed or decoded before it is what it is.
+#[must_use]
+pub fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).into_iter();
+    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a JSON text, well formed or not, is nested too deeply to be read.

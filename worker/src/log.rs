@@ -179,6 +179,11 @@ impl RequestLog {
         self.note(|line| line.cause = Some(cause));
     }
 
+    /// It is one of many alike: written at the level `debug` only.
+    pub(crate) fn leave_out(&self) {
+        self.note(|line| line.left_out = true);
+    }
+
     /// The answer's status and headers are ready.
     pub(crate) fn answered(&self, status: u16, now: Timestamp) {
         self.note(|line| {
@@ -234,7 +239,8 @@ impl Drop for Entry {
         if let Some(counting) = line.counting.take() {
             counting.count(line);
         }
-        if self.log.level == LogLevel::Off || line.level > self.log.level {
+        let is_left_out = line.left_out && self.log.level < LogLevel::Debug;
+        if self.log.level == LogLevel::Off || line.level > self.log.level || is_left_out {
             return;
         }
         // Plain strings and numbers: serialising them cannot fail.
@@ -328,6 +334,9 @@ struct Line {
     broke_off: bool,
     #[serde(skip)]
     over_limit: bool,
+    /// One of many alike.
+    #[serde(skip)]
+    left_out: bool,
     #[serde(skip)]
     client_left: bool,
     #[serde(skip)]

@@ -18,7 +18,7 @@ use pool_shared::{Event, PoolId, Secret};
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
-    CredentialMemory, EgressMemory, FamilyMemory, HintMemory, ModelCache, RepairMemory, SignatureMemory,
+    CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, RepairMemory, SignatureMemory,
     SnapshotCache, Suspicions, UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
@@ -172,6 +172,7 @@ pub struct Service {
     pub(crate) admin_password: Secret,
     pub(crate) snapshots: Mutex<SnapshotCache>,
     pub(crate) models: Mutex<ModelCache>,
+    pub(crate) guesses: Mutex<Guesses>,
     pub(crate) repairs: Mutex<RepairMemory>,
     pub(crate) families: Mutex<FamilyMemory>,
     pub(crate) credentials: Mutex<CredentialMemory>,
@@ -218,6 +219,7 @@ impl Service {
             admin_password: settings.admin_password,
             snapshots: Mutex::default(),
             models: Mutex::default(),
+            guesses: Mutex::default(),
             repairs: Mutex::default(),
             families: Mutex::default(),
             credentials: Mutex::default(),

@@ -62,6 +62,9 @@ pub enum AdminError {
     /// The body is larger than the service takes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// The body would have to be decompressed.
+    #[error("the body of a request is taken as it is: send it without Content-Encoding")]
+    EncodedBody,
     /// Other bodies have all the memory that there is for bodies.
     #[error("too many large requests are being answered at once")]
     TooManyBodies,
@@ -180,6 +183,7 @@ impl AdminError {
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
             Self::TooManyBodies => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+            Self::EncodedBody => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, ErrorCode::InvalidRequest),
             Self::Store(StoreError::NameTaken) | Self::NoUsableKey(_) => {
                 (StatusCode::CONFLICT, ErrorCode::Conflict)

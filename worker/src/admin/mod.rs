@@ -183,6 +183,9 @@ where
     B: IncomingBody,
 {
     limits::check_head(&request)?;
+    if limits::is_encoded(&request.headers) {
+        return Err(AdminError::EncodedBody);
+    }
     let (endpoint, route) = routes::find(&request.method, &request.path)?;
     log.route(request.method.as_str(), route.path);
     let IncomingRequest { headers, client_address, origin, body, .. } = request;

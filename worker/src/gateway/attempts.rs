@@ -10,7 +10,6 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
 use super::callers::Caller;
-use super::calls::Calls;
 use super::probe::{ProbeModels, probe_member};
 use super::suspicions::Belief;
 use crate::crypto::TokenHash;
@@ -132,7 +131,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             };
             if !calls.take(1) {
                 self.plan.not_sent();
-                return Err(self.plan.last_answer(now).unwrap_or_else(Calls::used_up));
+                return Err(self.plan.last_answer(now).unwrap_or_else(|| calls.used_up()));
             }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;
@@ -480,6 +479,8 @@ impl AttemptRecord {
         let tokens = usage.prompt.saturating_add(usage.completion);
         if let Some(caller) = self.caller.as_ref().filter(|_| tokens > 0) {
             caller.spent(&self.service, &self.pool, tokens);
+        } else if let Some(caller) = self.caller.as_ref().filter(|_| outcome == AttemptOutcome::ClientLeft) {
+            caller.given_up(&self.service, &self.pool);
         }
         let (began, received) = (self.began, self.received);
         self.log.attempt(&LoggedAttempt { key: &key, model: &model, outcome, usage, began, received });

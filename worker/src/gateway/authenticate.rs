@@ -1,5 +1,6 @@
 //! From a client key to its pool. Warm, nothing here waits for the store.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use pool_shared::{PoolId, TokenKind};
 
+use super::guesses;
 use super::snapshots::Lookup;
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host, MaybeSend};
+use crate::host::{Clock, Host, IncomingRequest, MaybeSend};
+use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, SettleError, lock};
@@ -18,11 +21,30 @@ use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 /// How long the store may take to say what it knows of a pool.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Finds the pool of the client key that a request presents, and the key's hash.
-pub(super) async fn authenticate<H: Host>(
+/// Finds the pool of the client key that a request presents, and the key's hash. Unknown keys are counted by the address
+/// that they come from.
+pub(super) async fn authenticate<H: Host, B>(
+    service: &Service,
+    host: &H,
+    request: &IncomingRequest<B>,
+    log: &RequestLog,
+) -> Result<(Arc<Snapshot>, TokenHash, FollowUp), ApiError> {
+    // Apart from the body, which need not be shareable between threads.
+    let (headers, address) = (&request.headers, request.client_address);
+    let found = find(service, host, headers, address).await;
+    let is_guess =
+        |error: &ApiError| matches!(error.status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+    if found.as_ref().is_err_and(is_guess) && !lock(&service.guesses).note(address, host.clock().now()) {
+        log.leave_out();
+    }
+    found
+}
+
+async fn find<H: Host>(
     service: &Service,
     host: &H,
     headers: &HeaderMap,
+    address: Option<IpAddr>,
 ) -> Result<(Arc<Snapshot>, TokenHash, FollowUp), ApiError> {
     let client_key = presented_key(headers).ok_or_else(ApiError::unauthorized)?;
     if !TokenKind::could_be_client_key(client_key) {
@@ -40,6 +62,11 @@ pub(super) async fn authenticate<H: Host>(
         Lookup::Hard(pool) => recheck(service, host, &hash, pool).await?,
         Lookup::Unknown => return Err(ApiError::unauthorized()),
         Lookup::Missing => {
+            let is_own_form = TokenKind::ClientKey.verify(client_key).is_ok();
+            let wait = lock(&service.guesses).wait(address, is_own_form, host.clock().now());
+            if let Some(wait) = wait {
+                return Err(guesses::refusal(wait));
+            }
             let mut loaded = load(service, host, &hash).await;
             // Nobody knows the client key by this hash: its key may have been another one.
             if matches!(loaded, Ok(None)) {

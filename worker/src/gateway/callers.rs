@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use super::estimate::estimated_tokens;
+use super::estimate::{estimated_tokens, least_tokens};
 use crate::host::{Clock, Host};
 use crate::openai::ApiError;
 use crate::pool::{CallerRules, Cost, Left, OverLimit, Quota};
@@ -27,11 +27,13 @@ pub(super) struct Caller {
     pub(super) rules: Arc<CallerRules>,
     /// Tokens that this request was estimated to cost and that Gemini has not counted yet.
     estimated: Arc<AtomicU64>,
+    /// What it costs at least if nobody ever counts them.
+    least: Arc<AtomicU64>,
 }
 
 impl Caller {
     pub(super) fn new(rules: Arc<CallerRules>) -> Self {
-        Self { rules, estimated: Arc::default() }
+        Self { rules, estimated: Arc::default(), least: Arc::default() }
     }
 
     /// Refuses a caller at an address where the client key may not be used.
@@ -48,6 +50,16 @@ impl Caller {
         let estimated = self.estimated.swap(0, Ordering::Relaxed);
         if let Some(runtime) = lock(&service.runtimes).get_mut(pool) {
             runtime.callers().correct(&self.rules.id, estimated, tokens);
+        }
+    }
+}
+
+impl Caller {
+    /// Takes to account what a request costs that its client gave up before Gemini had counted anything.
+    pub(super) fn given_up(&self, service: &Service, pool: &PoolId) {
+        let tokens = self.estimated.load(Ordering::Relaxed).max(self.least.load(Ordering::Relaxed));
+        if tokens > 0 {
+            self.spent(service, pool, tokens);
         }
     }
 }
@@ -69,6 +81,7 @@ pub(super) fn admit<H: Host>(context: &Context<'_, H>, body: &[u8]) -> (Result<(
     };
     if admitted.is_ok() {
         caller.estimated.store(cost.tokens, Ordering::Relaxed);
+        caller.least.store(least_tokens(body), Ordering::Relaxed);
     } else {
         context.log.over_limit();
     }

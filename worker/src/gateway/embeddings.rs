@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use super::attempts::{Attempt, Attempts};
-use super::calls::Calls;
 use super::chat::{soft_failure, with_dropped};
 use super::estimate::estimated_tokens;
 use super::exchange::fetch;
@@ -56,7 +55,7 @@ async fn embed<H: Host>(
     // The attempt has taken the first one's call.
     if !context.calls.take(plan.batches.len().saturating_sub(1)) {
         record.not_counted();
-        let verdict = Verdict::of(Cause::Ours, Calls::used_up());
+        let verdict = Verdict::of(Cause::Ours, context.calls.used_up());
         return Err(record.failed(verdict, &Usage::default(), host));
     }
     let mut embedded = Vec::with_capacity(plan.batches.len());

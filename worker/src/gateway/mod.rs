@@ -18,6 +18,7 @@ mod estimate;
 mod events;
 mod exchange;
 mod families;
+mod guesses;
 mod hints;
 mod media;
 mod models;
@@ -33,13 +34,14 @@ mod timeouts;
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 pub use chat::{RepairMemory, SignatureMemory};
 pub use credentials::CredentialMemory;
 pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use families::FamilyMemory;
+pub use guesses::Guesses;
 pub use hints::HintMemory;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
@@ -64,7 +66,7 @@ use calls::Calls;
 use pass_through::PassThrough;
 
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::limits;
 use crate::log::RequestLog;
 use crate::openai::ApiError;
@@ -138,7 +140,8 @@ where
     }
     let log = service.log.begin("data", request_id, host.clock().now());
     let language = Language::of(&request.path);
-    let found = check_size(&request).and_then(|()| routes::find(&request.method, &request.path));
+    let checked = check_size(&request).and_then(|()| check_encoding(&request.headers));
+    let found = checked.and_then(|()| routes::find(&request.method, &request.path));
     let answered = match found {
         Err(error) => Err((error, routes::allowed_method(&request.path))),
         Ok((route, pattern)) => {
@@ -164,6 +167,16 @@ fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
         let code = Some("request_head_too_large");
         ApiError::new(too_large.status(), "invalid_request_error", code, too_large.to_string())
     })
+}
+
+/// Refuses a body that would have to be decompressed: its real length would show only then.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    if limits::is_encoded(headers) {
+        let message = "The body of a request is taken as it is: send it without Content-Encoding.";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(ApiError::new(status, "invalid_request_error", Some("unsupported_encoding"), message));
+    }
+    Ok(())
 }
 
 /// Lets a web page of any origin read an answer.
@@ -201,7 +214,7 @@ where
     if matches!(route, Route::PassThrough(_)) {
         pass_through::check_credential(&request)?;
     }
-    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request.headers).await?;
+    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request, &log).await?;
     log.pool(&pool.id);
     // Open WebUI's notice follows a chat, which is counted already.
     if route != Route::ChatCompleted {
@@ -212,7 +225,7 @@ where
     if let Some(caller) = &caller {
         caller.check_address(request.client_address)?;
     }
-    let calls = Calls::of_a_request();
+    let calls = Calls::of_a_request::<H>();
     let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
         Route::ChatCompletions => spend(&context, Spending::Chat, language, request).await?,
@@ -220,12 +233,12 @@ where
         Route::PassThrough(passed) => {
             let pass = PassThrough::new(&context, passed, &request)?;
             match request.method {
-                Method::GET => pass.get().await?,
+                Method::GET => within_limits(&context, language, pass.get()).await,
                 _ => spend(&context, Spending::PassThrough(pass), language, request).await?,
             }
         }
-        Route::Models => models::list(&context).await?,
-        Route::Model(id) => models::get(&context, &id).await?,
+        Route::Models => within_limits(&context, language, models::list(&context)).await,
+        Route::Model(id) => within_limits(&context, language, models::get(&context, &id)).await,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
     reply.follow_up.refresh = follow_up.refresh;
@@ -264,11 +277,35 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
         (Ok(()), Spending::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
         (Ok(()), Spending::PassThrough(pass)) => Box::pin(pass.post(body)).await,
     };
+    Ok(with_limits(context, language, answered, headers))
+}
+
+/// Answers a request without a body: it may call Gemini too, and so draws on the limits of its client key.
+async fn within_limits<H: Host>(
+    context: &Context<'_, H>,
+    language: Language,
+    answer: impl Future<Output = Result<Reply<H>, ApiError>> + MaybeSend,
+) -> Reply<H> {
+    let (admitted, headers) = callers::admit(context, &[]);
+    let answered = match admitted {
+        Ok(()) => answer.await,
+        Err(error) => Err(error),
+    };
+    with_limits(context, language, answered, headers)
+}
+
+/// Tells what is left of the limits, whatever the answer is.
+fn with_limits<H: Host>(
+    context: &Context<'_, H>,
+    language: Language,
+    answered: Result<Reply<H>, ApiError>,
+    headers: callers::LimitHeaders,
+) -> Reply<H> {
     let reply = answered.unwrap_or_else(|error| {
         context.log.refused(&error);
         language.error(&error)
     });
-    Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value)))
+    headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value))
 }
 
 fn unread<H>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiError {

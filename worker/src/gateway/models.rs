@@ -36,13 +36,21 @@ const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
     total: Duration::from_mins(1),
     idle: Duration::from_mins(1),
 };
+/// How long a name is known to be no model: somebody who mistypes one often asks again at once.
+const UNKNOWN_AGE: Duration = Duration::from_mins(1);
+/// Names that are known to be none at once.
+const MOST_UNKNOWN: usize = 1_000;
 /// Lists kept at once; a list takes some 30 KB.
 const MOST_LISTS: usize = 100;
 
 /// Gemini's lists of models, by pool: what a key may use depends on its project. They are kept as Gemini
 /// gives them; what the pool allows and its aliases are looked up at each request.
 #[derive(Debug, Default)]
-pub struct ModelCache(HashMap<PoolId, Listing>);
+pub struct ModelCache {
+    lists: HashMap<PoolId, Listing>,
+    /// Until when a name is known to be no model, by the pool and its version.
+    unknown: HashMap<(PoolId, u64, String), Timestamp>,
+}
 
 #[derive(Debug)]
 struct Listing {
@@ -66,7 +74,7 @@ enum Known {
 
 impl ModelCache {
     fn look_up(&mut self, pool: &Snapshot, now: Timestamp) -> Known {
-        let Some(listing) = self.0.get_mut(&pool.id) else { return Known::Missing };
+        let Some(listing) = self.lists.get_mut(&pool.id) else { return Known::Missing };
         let age = now.duration_since(listing.read_at).unsigned_abs();
         if age >= USABLE_AGE {
             return Known::Missing;
@@ -81,7 +89,7 @@ impl ModelCache {
 
     /// A model of the pool, if its list is at hand.
     fn find(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> Option<Model> {
-        let listing = self.0.get(&pool.id)?;
+        let listing = self.lists.get(&pool.id)?;
         let fresh = now.duration_since(listing.read_at).unsigned_abs() < FRESH_AGE;
         let found = listing.models.iter().find(|model| model.id == id.as_str());
         found.filter(|_| fresh && listing.version == pool.version).cloned()
@@ -89,16 +97,31 @@ impl ModelCache {
 
     /// Whether the list of a pool that is at hand has a model, be it an old list.
     pub(crate) fn lists(&self, pool: &PoolId, id: &str) -> bool {
-        self.0.get(pool).is_some_and(|listing| listing.models.iter().any(|model| model.id == id))
+        self.lists.get(pool).is_some_and(|listing| listing.models.iter().any(|model| model.id == id))
+    }
+
+    /// Whether Gemini said lately that it has no such model.
+    fn is_unknown(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> bool {
+        let name = (pool.id.clone(), pool.version, id.as_str().to_owned());
+        self.unknown.get(&name).is_some_and(|until| now < *until)
+    }
+
+    fn note_unknown(&mut self, pool: &Snapshot, id: &ModelId, now: Timestamp) {
+        if self.unknown.len() >= MOST_UNKNOWN {
+            self.unknown.retain(|_, until| now < *until);
+        }
+        if self.unknown.len() < MOST_UNKNOWN {
+            self.unknown.insert((pool.id.clone(), pool.version, id.as_str().to_owned()), now + UNKNOWN_AGE);
+        }
     }
 
     fn insert(&mut self, pool: &Snapshot, now: Timestamp, models: Arc<Vec<Model>>) {
-        if self.0.len() >= MOST_LISTS {
-            self.0.clear();
+        if self.lists.len() >= MOST_LISTS {
+            self.lists.clear();
         }
         let listing =
             Listing { models, read_at: now, version: pool.version, refreshing_until: Timestamp::MIN };
-        self.0.insert(pool.id.clone(), listing);
+        self.lists.insert(pool.id.clone(), listing);
     }
 }
 
@@ -219,11 +242,30 @@ pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<R
     let described = if let Some(described) = listed {
         described
     } else {
-        let body = read(context, format!("/v1beta/{}", model.resource())).await?;
+        check_known(context, &model)?;
+        let body = read(context, format!("/v1beta/{}", model.resource())).await;
+        let body = body.inspect_err(|error| note_unknown(context, &model, error.status))?;
         Model::parse(&body).map_err(|_| unreadable())?
     };
     let alias = Some(id).filter(|id| context.pool.settings.aliases.contains_key(*id));
     Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
+}
+
+/// Refuses a name that Gemini said lately is none of a model.
+pub(super) fn check_known<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Result<(), ApiError> {
+    let now = context.host.clock().now();
+    if lock(&context.service.models).is_unknown(&context.pool, model, now) {
+        return Err(ApiError::model_not_found(model.as_str()));
+    }
+    Ok(())
+}
+
+/// Remembers for a while that there is no such model, if that is what a status says.
+pub(super) fn note_unknown<H: Host>(context: &Context<'_, H>, model: &ModelId, status: StatusCode) {
+    if status == StatusCode::NOT_FOUND {
+        let now = context.host.clock().now();
+        lock(&context.service.models).note_unknown(&context.pool, model, now);
+    }
 }
 
 /// What Gemini offers to a key of a pool now.
@@ -232,7 +274,7 @@ pub(crate) async fn offered_models<H: Host>(
     host: &H,
     pool: Arc<Snapshot>,
 ) -> Result<Arc<Vec<Model>>, ApiError> {
-    let (calls, log) = (Calls::of_a_request(), RequestLog::default());
+    let (calls, log) = (Calls::of_a_request::<H>(), RequestLog::default());
     load(&Context { service, host, pool, client_key: None, caller: None, calls, log }).await
 }
 

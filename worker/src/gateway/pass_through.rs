@@ -101,13 +101,15 @@ impl<'a, H: Host> PassThrough<'a, H> {
         Ok(Self { context, passed, query: passed_query(request.query.as_deref()), content_type })
     }
 
-    /// Answers what costs no quota: as other reading, it is not counted.
+    /// Answers what costs no quota of a key: its attempts are not counted.
     pub(super) async fn get(&self) -> Result<Reply<H>, ApiError> {
-        let path = match &self.passed.asked {
-            Asked::Model(id) => models::allowed(self.context, self.unaliased(id))?.resource(),
-            _ => "models".to_owned(),
-        };
-        self.attempt(None, &path, None).await
+        let Asked::Model(id) = &self.passed.asked else { return self.attempt(None, "models", None).await };
+        let model = models::allowed(self.context, self.unaliased(id))?;
+        models::check_known(self.context, &model)?;
+        let answered = self.attempt(None, &model.resource(), None).await;
+        let status = answered.as_ref().map_or_else(|error| error.status, |reply| reply.status);
+        models::note_unknown(self.context, &model, status);
+        answered
     }
 
     /// Counts the request under the model that it asks for.

@@ -13,12 +13,9 @@ use crate::host::{Clock, Host};
 use crate::pool::Snapshot;
 use crate::service::{Service, lock};
 
-/// Keys tried a time, one after another: a cron run on the free plan may make 50 calls.
-const MOST_CHECKS: usize = 20;
-
 /// Tries the keys again that are due: of all pools, those that may have recovered before those in a final state.
 pub(crate) async fn recheck<H: Host>(service: &Arc<Service>, host: &H) {
-    let mut left = MOST_CHECKS;
+    let mut left = H::CHECKS_AT_A_TIME;
     let pools = lock(&service.runtimes).due(host.clock().now());
     let mut known = Vec::new();
     for pool in pools {

@@ -80,6 +80,10 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     const BODIES_AT_ONCE: usize = crate::limits::BODIES;
     /// How many bytes are fetched for one request at most. Gemini takes 100 MB inline; Workers have memory for less.
     const MEDIA_BYTES: usize = 20 * 1024 * 1024;
+    /// The most calls to other servers that a request may make: Cloudflare's free plan ends it at the 51st.
+    const CALLS_OF_A_REQUEST: u32 = 48;
+    /// The most keys that are tried again a time: a cron run on the free plan may make 50 calls.
+    const CHECKS_AT_A_TIME: usize = 20;
     /// When a body's share of that counts as lost: where the runtime ends a request without dropping its future, since
     /// the client left, nothing gives it back. Few answers take so long to begin.
     const BODY_LOST_AFTER: Option<SignedDuration> = Some(SignedDuration::from_mins(2));
@@ -392,6 +396,7 @@ pub const REQUEST_HEADERS: &[&str] = &[
     "authorization",
     "x-api-key",
     "x-goog-api-key",
+    "content-encoding",
     "content-length",
     "content-type",
     "cookie",

@@ -86,6 +86,10 @@ pub async fn a_client_key_is_kept_to_its_limits(world: &World) {
     assert!(reset.ends_with('s') && retry.parse::<u64>().unwrap() <= 65, "{reset} {retry}");
     assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset-tokens"));
     assert_eq!(world.tally("good").requests, 1, "Gemini does not hear of what is refused here");
+    for path in ["/v1/models", "/v1/models/gemini-0"] {
+        let looked_up = send(world.request(reqwest::Method::GET, path).bearer_auth(&caller.client_key)).await;
+        looked_up.openai_error(429, Some("rate_limit_exceeded"));
+    }
     assert_eq!(world.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
 
     let limits = json!({"limits": {"tokens_per_minute": 20}});

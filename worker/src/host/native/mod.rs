@@ -59,6 +59,8 @@ impl NativeHost {
 impl Host for NativeHost {
     const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;
     const MEDIA_BYTES: usize = 100 * 1024 * 1024;
+    const CALLS_OF_A_REQUEST: u32 = 1_000;
+    const CHECKS_AT_A_TIME: usize = 200;
     /// Whatever ends a request drops its future.
     const BODY_LOST_AFTER: Option<SignedDuration> = None;
     type Store = SqlStore<Sqlite>;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
+use http::{Request, StatusCode, Version};
 use pool_shared::Secret;
 use reqwest::Url;
 use tokio::net::TcpListener;
@@ -30,6 +30,7 @@ use crate::gateway::UpstreamTimeouts;
 use crate::host::IncomingRequest;
 use crate::ledger::LedgerError;
 use crate::log::Log;
+use crate::openai::ApiError;
 use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
@@ -345,12 +346,20 @@ pub(super) async fn when_stopped(mut stopped: watch::Receiver<bool>) {
 async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let mut reports = tokio::time::interval(REPORT_EVERY);
     let mut rounds = tokio::time::interval(TEND_EVERY);
-    while stopped.has_changed().is_ok() {
-        tokio::select! {
-            _ = reports.tick() => shared.service.flush(&shared.host).await,
-            _ = rounds.tick() => shared.service.tend(&shared.host).await,
+    // Neither waits for the other: many checks of keys take long.
+    let reporting = async {
+        while stopped.has_changed().is_ok() {
+            reports.tick().await;
+            shared.service.flush(&shared.host).await;
         }
-    }
+    };
+    let tending = async {
+        while stopped.has_changed().is_ok() {
+            rounds.tick().await;
+            shared.service.tend(&shared.host).await;
+        }
+    };
+    tokio::join!(reporting, tending);
 }
 
 /// Follows the machine's clock, which may be set at any time.
@@ -380,6 +389,9 @@ impl Shared {
         client: SocketAddr,
     ) -> Reply<NativeHost> {
         let (parts, body) = request.into_parts();
+        if !names_one_host(&parts) {
+            return Reply::error(&no_host());
+        }
         // Only a browser's session asks for it.
         let origin = if is_admin_path(parts.uri.path()) { origin(&parts) } else { None };
         let client_address = self.trusted_proxies.client(client.ip(), &parts.headers);
@@ -399,6 +411,17 @@ impl Shared {
         }
         reply
     }
+}
+
+/// Whether a request names the host that it is for as HTTP demands (RFC 9112, section 3.2): once, and in HTTP/1.1 always.
+fn names_one_host(request: &Parts) -> bool {
+    let hosts = request.headers.get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version != Version::HTTP_11)
+}
+
+fn no_host() -> ApiError {
+    let message = "A request needs exactly one Host header.";
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_request_error", Some("invalid_host"), message)
 }
 
 /// Under which origin a browser has sent this.
