@@ -18,8 +18,8 @@ use pool_shared::{Event, PoolId, Secret};
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
-    CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, RepairMemory, SignatureMemory,
-    SnapshotCache, Suspicions, UpstreamTimeouts,
+    CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, RepairMemory,
+    SignatureMemory, SnapshotCache, Suspicions, UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
