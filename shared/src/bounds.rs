@@ -20,7 +20,9 @@ pub const KEY_TEXT: usize = 100;
 /// The most networks that a client key can be kept to.
 pub const NETWORKS: usize = 100;
 /// The shortest client key of another system.
-pub const SHORTEST_IMPORTED: usize = 8;
+pub const SHORTEST_IMPORTED: usize = 16;
+/// The shortest one where the import says that it may be weak.
+pub const SHORTEST_WEAK: usize = 8;
 /// The longest client key of another system.
 pub const LONGEST_IMPORTED: usize = 512;
 /// The longest that a client key with an end can be good for, in seconds: ten years.

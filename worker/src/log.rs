@@ -286,6 +286,7 @@ struct Asked {
 
 /// What a line says. Times are in milliseconds since the request came.
 #[derive(Default, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own that may come in any order")]
 struct Line {
     ts: Timestamp,
     level: LogLevel,

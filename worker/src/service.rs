@@ -324,15 +324,14 @@ impl Service {
             return Ok(());
         }
         let store = host.store();
-        let stored = match store.hash_keys().await? {
-            Some(stored) => stored,
-            None => {
-                let of = self.master_key_of_data(store).await?;
-                let new = self.vault.seal_hash_keys(of, host.random());
-                store.put_hash_keys(None, &new).await?;
-                // Another instance may have been faster.
-                store.hash_keys().await?.unwrap_or(new)
-            }
+        let stored = if let Some(stored) = store.hash_keys().await? {
+            stored
+        } else {
+            let of = self.master_key_of_data(store).await?;
+            let new = self.vault.seal_hash_keys(of, host.random());
+            store.put_hash_keys(None, &new).await?;
+            // Another instance may have been faster.
+            store.hash_keys().await?.unwrap_or(new)
         };
         self.vault.settle(&stored).map(drop).map_err(other_master_key)
     }

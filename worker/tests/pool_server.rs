@@ -207,7 +207,7 @@ async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
         let mut first = [0; 3];
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.unwrap();
         // A SOCKS client offers its ways to log in.
-        assert_eq!(if scheme == "http" { first == *b"CON" } else { first[0] == 5 }, true, "{first:?}");
+        assert!(if scheme == "http" { first == *b"CON" } else { first[0] == 5 }, "{first:?}");
         drop((stream, proxy));
         assert!(chatting.await.unwrap().is_server_error());
         let (_, printed) = server.interrupt();

@@ -197,7 +197,7 @@ mod tests {
     fn a_chat_may_take_as_long_as_the_service_waits_unless_a_limit_is_given() {
         let limit = Duration::from_secs(5);
         let of = |source| timeout_of_a_chat(&Setting { value: limit, source });
-        assert_eq!(of(Source::Default), Duration::from_secs(900));
+        assert_eq!(of(Source::Default), Duration::from_mins(15));
         assert_eq!(of(Source::Flag("--timeout")), limit);
         assert_eq!(of(Source::Environment("POOLCTL_TIMEOUT")), limit);
     }

@@ -24,10 +24,6 @@ use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
-/// How long a client key of another system can be.
-const IMPORTED_LENGTHS: std::ops::RangeInclusive<usize> =
-    bounds::SHORTEST_IMPORTED..=bounds::LONGEST_IMPORTED;
-
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
@@ -116,7 +112,8 @@ impl<H: AdminHost> Context<'_, H> {
             let most = ClientKeyImport::MAX_KEYS;
             return Err(AdminError::Invalid(format!("at most {most} client keys travel in a request")));
         }
-        let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key));
+        let shortest = if import.weak { bounds::SHORTEST_WEAK } else { bounds::SHORTEST_IMPORTED };
+        let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key, shortest));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let change = self.change("client_key.import", Some(&pool.id), None)?;
         let added = self.host.store().create_client_keys(&pool.id, &keys, change).await?;
@@ -125,12 +122,19 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&ClientKeyImportReport { added, duplicate: (asked as u64).saturating_sub(added) })
     }
 
-    fn imported(&self, number: usize, imported: ImportedClientKey) -> Result<NewClientKey, AdminError> {
+    fn imported(
+        &self,
+        number: usize,
+        imported: ImportedClientKey,
+        shortest: usize,
+    ) -> Result<NewClientKey, AdminError> {
         check_name("a client key", &imported.name)?;
         let text = imported.key.expose();
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !IMPORTED_LENGTHS.contains(&text.len()) {
-            let message = format!("client key {number} is not 8 to 512 visible ASCII characters");
+        if !visible || !(shortest..=bounds::LONGEST_IMPORTED).contains(&text.len()) {
+            let longest = bounds::LONGEST_IMPORTED;
+            let message =
+                format!("client key {number} is not {shortest} to {longest} visible ASCII characters");
             return Err(AdminError::Invalid(message));
         }
         if !TokenKind::could_be_client_key(text) {

@@ -177,13 +177,14 @@ impl AdminError {
             Self::NoToken | Self::ExpiredToken | Self::WrongPassword => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
             }
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest),
+            Self::NotJson | Self::EncodedBody => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest)
+            }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
             Self::TooManyBodies => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
-            Self::EncodedBody => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, ErrorCode::InvalidRequest),
             Self::Store(StoreError::NameTaken) | Self::NoUsableKey(_) => {
                 (StatusCode::CONFLICT, ErrorCode::Conflict)

@@ -229,8 +229,11 @@ mod tests {
         Figures { counted: BTreeMap::from([(PoolId::new("pool-1"), summary)]), lost }
     }
 
+    /// A name, labels, a value.
+    type Sample = (String, Vec<(String, String)>, f64);
+
     /// Reads the format strictly: names, labels with their escapes, values; each family once and in one piece.
-    fn read(text: &str) -> Vec<(String, Vec<(String, String)>, f64)> {
+    fn read(text: &str) -> Vec<Sample> {
         let is_name = |name: &str| {
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
                 && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -276,7 +279,7 @@ mod tests {
         samples
     }
 
-    fn value(samples: &[(String, Vec<(String, String)>, f64)], name: &str, label: &str) -> f64 {
+    fn value(samples: &[Sample], name: &str, label: &str) -> f64 {
         let has =
             |labels: &[(String, String)]| label.is_empty() || labels.iter().any(|(_, value)| value == label);
         samples.iter().find(|(other, labels, _)| other == name && has(labels)).unwrap().2

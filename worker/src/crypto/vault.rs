@@ -6,7 +6,7 @@
 //! Hashes cannot be made anew, since what they are of is not kept. So the keys of the hashes outlive the master
 //! key that they were derived from: the store keeps them, encrypted under the master key, from the first request of
 //! the admin API on ([`Vault::settle`]). That row is also the check value of the master key: where it does not
-//! decrypt, MASTER_KEY is another one than before. The previous master key is only ever a second try.
+//! decrypt, `MASTER_KEY` is another one than before. The previous master key is only ever a second try.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Bytes per second that a body must arrive with beyond the grace period.
 pub const MINIMUM_RATE: usize = 64 * 1024;
 /// The idle timeout of a body: how long nothing of it may arrive.
-pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+pub const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// A body that is refused is read to its end all the same, up to so many times its limit: a client whose
 /// connection is cut while it still writes often never sees why.
 pub const READ_TO_THE_END: usize = 4;
@@ -66,6 +66,7 @@ impl Bodies {
     /// Returns an empty share of a budget of `most` bytes for large bodies. The small ones have a quarter of that
     /// as a reserve. Where the runtime may end a request without dropping its future, a share counts as lost
     /// `lost_after` its last growth.
+    #[must_use]
     pub fn share(&self, most: usize, lost_after: Option<SignedDuration>) -> Share {
         let serial = {
             let mut shares = lock(&self.0);
@@ -76,11 +77,13 @@ impl Bodies {
     }
 
     /// Returns how many bytes of bodies are held now.
+    #[must_use]
     pub fn held(&self) -> usize {
         lock(&self.0).total
     }
 
     /// Returns the most bytes that were held at the same time so far.
+    #[must_use]
     pub fn peak(&self) -> usize {
         lock(&self.0).peak
     }
@@ -112,7 +115,9 @@ impl Shares {
         let is_lost = |held: &Held| held.until.is_some_and(|until| until <= now);
         let lost: Vec<u64> =
             self.held.iter().filter(|(_, held)| is_lost(held)).map(|(serial, _)| *serial).collect();
-        lost.into_iter().for_each(|serial| self.remove(serial));
+        for serial in lost {
+            self.remove(serial);
+        }
     }
 }
 

@@ -168,7 +168,7 @@ mod tests {
         };
         assert!(!has_too_many(parts(ELEMENTS).as_bytes()));
         assert!(has_too_many(parts(ELEMENTS + 1).as_bytes()));
-        let names: Vec<String> = (0..ELEMENTS + 1).map(|number| format!("p{number}")).collect();
+        let names: Vec<String> = (0..=ELEMENTS).map(|number| format!("p{number}")).collect();
         let properties: Value = names.iter().map(|name| (name.clone(), json!({}))).collect();
         for schema in [
             json!({"required": names}),

@@ -108,6 +108,10 @@ pub async fn a_request_that_is_too_large_in_another_way(world: &World) {
     let chat = json!({"model": MODEL, "messages": many(2_049)});
     let answer = send(ask("/v1/chat/completions").json(&chat)).await;
     answer.openai_error(400, Some("array_above_max_length"));
+    // What would have to be decompressed first is not taken for JSON.
+    let encoded = |request: reqwest::RequestBuilder| request.header("content-encoding", "gzip").body("{}");
+    send(encoded(ask("/v1/chat/completions"))).await.openai_error(415, Some("unsupported_encoding"));
+    send(encoded(world.admin(Method::POST, "/pools"))).await.admin_error(415, ErrorCode::InvalidRequest);
     let long = "x".repeat(9 * 1024);
     let answer = send(ask(&format!("/v1/chat/completions?{long}"))).await;
     answer.openai_error(414, Some("request_head_too_large"));

@@ -28,13 +28,14 @@ pub async fn a_chat_is_answered(world: &World) {
 pub async fn a_system_message_is_an_instruction(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({
-        "model": MODEL,
+        "model": "gemini-2.5-flash",
         "messages": [
             {"role": "system", "content": "Answer in one line."},
             {"role": "user", "content": "first"},
             {"role": "assistant", "content": "You said: first"},
             {"role": "user", "content": [{"type": "text", "text": "second"}]},
         ],
+        // A model that heeds sampling parameters.
         "temperature": 0.5,
         "max_completion_tokens": 2,
         "stop": "END",

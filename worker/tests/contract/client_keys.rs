@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -184,6 +185,8 @@ pub async fn keys_of_another_system_go_on_working(world: &mut World) {
     let path = |pool: &Pool| format!("/pools/{}/client-keys/import", pool.id);
     let keys =
         json!({"keys": [{"key": "sk-123456", "name": "old"}, {"key": "team~secret!"}, {"key": "sk-123456"}]});
+    world.post(&path(&pool), &keys).await.admin_error(400, ErrorCode::InvalidRequest);
+    let keys = json!({"keys": keys["keys"], "weak": true});
     let report: ClientKeyImportReport = world.post(&path(&pool), &keys).await.json(200);
     assert_eq!(report, ClientKeyImportReport { added: 2, duplicate: 1 });
     // A key opens one pool.
@@ -205,6 +208,36 @@ pub async fn keys_of_another_system_go_on_working(world: &mut World) {
     assert_eq!(shown.iter().filter(|(.., weak)| *weak).count(), 2);
 }
 
+pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let guess = |number: u32| Pool { id: pool.id.clone(), client_key: format!("sk-guess-{number:08}") };
+    let mut refused = 0;
+    for number in 0..40 {
+        let answer = world.chat(&guess(number), "hello").await;
+        if answer.status == 429 {
+            assert!(!answer.header("retry-after").is_empty());
+            answer.openai_error(429, Some("too_many_unknown_keys"));
+            refused += 1;
+        } else {
+            answer.openai_error(401, Some("invalid_api_key"));
+        }
+    }
+    // Several isolates would count each for itself; there is one.
+    assert_eq!(refused, 10);
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+}
+
+pub async fn requests_without_a_body_draw_on_the_limits(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    for path in ["/v1/models", "/v1beta/models?pageToken=a", "/v1/models/gemini-2.5-flash-lite"] {
+        let (caller, _) = client_key(world, &pool, json!({"limits": {"requests_per_minute": 1}})).await;
+        let asked = async || send(world.request(Method::GET, path).bearer_auth(&caller.client_key)).await;
+        assert!(asked().await.status < 500);
+        assert_eq!(asked().await.status, 429, "{path}");
+    }
+}
+
 pub async fn client_keys_that_make_no_sense_are_refused(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
@@ -221,7 +254,7 @@ pub async fn client_keys_that_make_no_sense_are_refused(world: &World) {
     let unknown = world.patch(&format!("{path}/ck-none"), &json!({})).await;
     unknown.admin_error(404, ErrorCode::NotFound);
     for key in ["1234567", "with space", "sk-pool-short", "padm_12345", &"x".repeat(513), "ümläut-key"] {
-        let keys = json!({"keys": [{"key": "good-key"}, {"key": key}]});
+        let keys = json!({"keys": [{"key": "a-good-key-of-before"}, {"key": key}]});
         let error =
             world.post(&format!("{path}/import"), &keys).await.admin_error(400, ErrorCode::InvalidRequest);
         assert!(

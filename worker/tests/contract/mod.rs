@@ -105,6 +105,8 @@ mod suite {
             a_client_key_is_kept_to_its_networks
             a_client_key_is_changed_field_by_field
             keys_of_another_system_go_on_working
+            guessing_client_keys_slows_down_and_harms_no_known_key
+            requests_without_a_body_draw_on_the_limits
             client_keys_that_make_no_sense_are_refused
             a_client_key_is_rotated_without_a_gap
             a_client_key_stops_at_its_end;
@@ -152,6 +154,7 @@ mod suite {
             a_request_that_is_too_large_in_another_way;
         models:
             a_pool_s_models_are_listed_and_shown
+            a_name_that_is_no_model_is_asked_for_once_a_minute
             a_pool_s_allowed_models_are_kept_to
             aliases_are_models_too
             a_list_of_several_pages_is_read_to_its_end;

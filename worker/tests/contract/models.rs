@@ -36,6 +36,20 @@ pub async fn a_pool_s_models_are_listed_and_shown(world: &World) {
     assert_eq!(world.pool_stats(&pool).await.total.attempts, 0);
 }
 
+pub async fn a_name_that_is_no_model_is_asked_for_once_a_minute(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    let asked = || world.gemini.requests().iter().filter(|request| request.path.contains("gemini-0")).count();
+    for _ in 0..3 {
+        get(world, &pool, "/v1/models/gemini-0").await.openai_error(404, Some("model_not_found"));
+    }
+    assert_eq!(asked(), 1);
+    for _ in 0..3 {
+        assert_eq!(get(world, &pool, "/v1beta/models/gemini-0").await.status, 404);
+    }
+    assert_eq!(asked(), 1, "however it is asked for");
+}
+
 pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);

@@ -19,7 +19,7 @@ use super::{GEMINI_KEY, set_up, support};
 const FILES: u32 = 64;
 const CONNECTIONS: usize = 400;
 /// Longer than anything here may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const UNFINISHED: usize = 60;
 const MIB: usize = 1024 * 1024;
 

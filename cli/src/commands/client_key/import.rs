@@ -31,13 +31,17 @@ pub struct Args {
     /// File of client keys, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: KeySource,
+    /// Take keys of 8 to 15 characters too, which can be guessed
+    #[arg(long)]
+    weak: bool,
     #[command(flatten)]
     dry: DryRun,
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let text = file::text(&args.keys, file::bytes(ctx, &args.keys).await?)?;
-    let keys = parse(&text).map_err(|lines| malformed(&args.keys, &lines))?;
+    let shortest = if args.weak { bounds::SHORTEST_WEAK } else { bounds::SHORTEST_IMPORTED };
+    let keys = parse(&text, shortest).map_err(|lines| malformed(&args.keys, &lines, shortest))?;
     if keys.is_empty() {
         return Err(CliError::usage(format!("there is no client key in {}", args.keys))
             .hint("one client key per line is expected; nothing was imported"));
@@ -50,7 +54,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
     for chunk in keys.chunks(ClientKeyImport::MAX_KEYS) {
-        let import = ClientKeyImport { keys: chunk.to_vec() };
+        let import = ClientKeyImport { keys: chunk.to_vec(), weak: args.weak };
         let imported = client.import_client_keys(args.pool.as_str(), &import).await.map_err(|error| {
             match report.added + report.duplicate {
                 0 => error,
@@ -71,7 +75,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
 }
 
 /// Reads the file; the error lists the numbers of the lines that cannot be client keys.
-fn parse(text: &str) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
+fn parse(text: &str, shortest: usize) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
     let mut keys = Vec::new();
     let mut malformed = Vec::new();
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
@@ -81,7 +85,7 @@ fn parse(text: &str) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
         }
         let (key, name) = line.split_once([',', '\t']).unwrap_or((line, ""));
         let (key, name) = (key.trim(), name.trim());
-        if is_client_key(key) && name.chars().count() <= bounds::NAME {
+        if is_client_key(key, shortest) && name.chars().count() <= bounds::NAME {
             keys.push(ImportedClientKey { key: Secret::new(key), name: name.to_owned() });
         } else {
             malformed.push(number);
@@ -91,22 +95,23 @@ fn parse(text: &str) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
 }
 
 /// Returns `true` if the service takes it for a client key of another system.
-fn is_client_key(text: &str) -> bool {
+fn is_client_key(text: &str, shortest: usize) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
-        && (bounds::SHORTEST_IMPORTED..=bounds::LONGEST_IMPORTED).contains(&text.len())
+        && (shortest..=bounds::LONGEST_IMPORTED).contains(&text.len())
         && TokenKind::could_be_client_key(text)
 }
 
-fn malformed(source: &KeySource, lines: &[usize]) -> CliError {
+fn malformed(source: &KeySource, lines: &[usize], shortest: usize) -> CliError {
     let message = format!("{} of {source} cannot be client keys", counted(lines.len(), "line"));
     let error = lines
         .iter()
         .take(MAX_NAMED)
         .fold(CliError::usage(message), |error, line| error.cause(format!("line {line}")));
     error.hint(format!(
-        "a client key is {} to {} visible ASCII characters, and a name may follow a comma; nothing was imported",
-        bounds::SHORTEST_IMPORTED,
-        bounds::LONGEST_IMPORTED
+        "a client key is {shortest} to {} visible ASCII characters (from {} on with --weak), and a name may follow a \
+         comma; nothing was imported",
+        bounds::LONGEST_IMPORTED,
+        bounds::SHORTEST_WEAK
     ))
 }
 
@@ -116,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_file_has_a_key_and_perhaps_a_name_per_line() {
-        let keys =
-            parse("\u{feff}# old\n\nsk-proj-0123456789abcdef\r\n sk-1234567890abcdefgh , laptop \n").unwrap();
+        let text = "\u{feff}# old\n\nsk-proj-0123456789abcdef\r\n sk-1234567890abcdefgh , laptop \n";
+        let keys = parse(text, bounds::SHORTEST_IMPORTED).unwrap();
         let shown: Vec<_> = keys.iter().map(|key| (key.key.expose(), key.name.as_str())).collect();
         assert_eq!(shown, [("sk-proj-0123456789abcdef", ""), ("sk-1234567890abcdefgh", "laptop")]);
     }
@@ -125,6 +130,8 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_keys_are_named_by_number() {
         let text = "sk-proj-0123456789abcdef\nshort\nsk with spaces in it 1234\nsk-pool-nonsense000000000\n";
-        assert_eq!(parse(text).unwrap_err(), [2, 3, 4]);
+        assert_eq!(parse(text, bounds::SHORTEST_IMPORTED).unwrap_err(), [2, 3, 4]);
+        assert_eq!(parse("eightlet", bounds::SHORTEST_IMPORTED).unwrap_err(), [1]);
+        assert_eq!(parse("eightlet", bounds::SHORTEST_WEAK).unwrap().len(), 1);
     }
 }

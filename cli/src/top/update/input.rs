@@ -84,7 +84,7 @@ fn run(model: &mut Model, action: Action) -> Option<Command> {
         Action::Sort | Action::Reverse => sort(model, action),
         Action::Mark | Action::MarkAll | Action::Unmark => act::mark(model, action),
         Action::Enable | Action::Disable | Action::Weight | Action::Check | Action::Reset => {
-            act::ask(model, action)
+            act::ask(model, action);
         }
         Action::Span => span(model),
         Action::Pause => {

@@ -379,7 +379,8 @@ async fn a_call_in_several_parts_is_one_and_a_part_of_none_is_no_call() {
         );
 
         let streamed = World::new(1, "").await;
-        let frames: String = parts.iter().map(|part| format!("data: {}\n\n", answer(part))).collect();
+        let frames: Vec<_> = parts.iter().map(|part| format!("data: {}\n\n", answer(part))).collect();
+        let frames = frames.concat();
         streamed.script(&[(200, Box::leak(frames.into_boxed_str()))]);
         let (_, body) = streamed.chat(NEW, &format!(r#"{tools},"stream":true"#)).await;
         let deltas = body.split("\n\n").filter_map(|event| event.strip_prefix("data: {"));

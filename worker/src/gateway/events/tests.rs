@@ -49,8 +49,8 @@ impl World {
         );
         let headers = [("authorization", authorization.as_str())];
         let path = "/v1/chat/completions";
-        let reply =
-            self.host.in_time(self.host.open(&self.service, Method::POST, path, &headers, &body)).await;
+        let open = self.host.open(&self.service, Method::POST, path, &headers, &body);
+        let reply = Box::pin(self.host.in_time(open)).await;
         Reading { world: self, reply, head_s: self.since(began), began }
     }
 
@@ -169,7 +169,8 @@ async fn no_comments_where_the_pool_wants_none_and_where_no_stream_is_wanted() {
 
     let world = World::new(1, "").await;
     world.host.parts.upstream.answer_so(answer(50, &[(0, ANSWER.as_bytes())]));
-    let (reply, text) = world.host.in_time(world.chat("gemini-3.5-flash", r#","stream":false"#)).await;
+    let (reply, text) =
+        Box::pin(world.host.in_time(world.chat("gemini-3.5-flash", r#","stream":false"#))).await;
     assert!(reply.status == StatusCode::OK && text.starts_with('{'), "{text}");
 }
 
@@ -183,10 +184,10 @@ async fn a_paced_stream_is_kept_alive() {
 
 #[tokio::test]
 async fn what_a_left_stream_cost_is_counted_and_is_no_failure() {
+    // Thoughts that are not shown: the client has got nothing yet, and Gemini counts.
+    const THOUGHT: &[u8] = b"data: {\"usageMetadata\":{\"promptTokenCount\":3,\"thoughtsTokenCount\":6,\"totalTokenCount\":9}}\n\n";
     for events in [0, 2] {
         let world = World::new(1, "").await;
-        // Thoughts that are not shown: the client has got nothing yet, and Gemini counts.
-        const THOUGHT: &[u8] = b"data: {\"usageMetadata\":{\"promptTokenCount\":3,\"thoughtsTokenCount\":6,\"totalTokenCount\":9}}\n\n";
         let first = if events == 0 { THOUGHT } else { TEXT };
         let endless = FakeAnswer { endless: true, ..answer(0, &[(0, first)]) };
         let mut reading = world.stream(vec![endless]).await;
@@ -224,7 +225,7 @@ async fn a_timeout_names_the_limit_that_ran_out_and_what_was_waited_for() {
     }
     let world = World::new(1, "").await;
     world.host.parts.upstream.answer_so(answer(100_000, &[]));
-    let (reply, text) = world.host.in_time(world.chat("gemini-3.5-flash", "")).await;
+    let (reply, text) = Box::pin(world.host.in_time(world.chat("gemini-3.5-flash", ""))).await;
     assert_eq!(reply.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(text.contains("no complete response within 900 s"), "{text}");
 }

@@ -24,7 +24,7 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may stay open between requests.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take none of a response that is ready.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -64,14 +64,14 @@ struct Seen {
 fn deadline(seen: &Seen) -> Option<Duration> {
     let writing = [seen.blocked_since, seen.stalled_since].into_iter().flatten().min();
     let writing = writing.map(|since| since + WRITE_TIMEOUT);
-    let waiting = match seen.head_since {
+    let reading = match seen.head_since {
         _ if seen.requests > 0 => None,
         _ if !seen.is_used => Some(HEAD_TIMEOUT),
         // Pings and window updates are bytes too.
         Some(since) if !seen.is_http2 => Some(since + HEAD_TIMEOUT),
         _ => Some(seen.idle_since + IDLE_TIMEOUT),
     };
-    writing.into_iter().chain(waiting).min()
+    writing.into_iter().chain(reading).min()
 }
 
 impl Activity {

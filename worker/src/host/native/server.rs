@@ -212,9 +212,10 @@ impl Server {
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;
         let host = NativeHost::new(database, ledger, upstream, HttpMedia::new()?);
-        let address = match config.host.contains(':') {
-            true => format!("[{}]:{}", config.host, config.port),
-            false => format!("{}:{}", config.host, config.port),
+        let address = if config.host.contains(':') {
+            format!("[{}]:{}", config.host, config.port)
+        } else {
+            format!("{}:{}", config.host, config.port)
         };
         let listening = TcpListener::bind((config.host.as_str(), config.port)).await;
         let listen_error = |cause| StartError::Listen { address, cause };

@@ -112,15 +112,12 @@ impl<'a> Letters<'a> {
         } else {
             2
         };
-        match self.rest.get(..width).and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-            Some(text) => {
-                self.take(width);
-                text.chars().next()
-            }
-            None => {
-                self.take(1);
-                Some(' ')
-            }
+        if let Some(text) = self.rest.get(..width).and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+            self.take(width);
+            text.chars().next()
+        } else {
+            self.take(1);
+            Some(' ')
         }
     }
 }

@@ -764,9 +764,9 @@ fn a_spend_limit_is_told_from_quotas_whose_text_links_to_it_and_from_a_client_s_
     assert_eq!(judge(429, &quota).cause, Cause::RequestQuota);
     let spent = refusal("RESOURCE_EXHAUSTED", "Spend-based rate limit reached.", "");
     assert_eq!(judge(429, &spent).cause, Cause::SpendWindow);
-    let sent = r#"{"contents":[{"parts":[{"text":"what do we spend?"}]}]}"#;
+    let asked = r#"{"contents":[{"parts":[{"text":"what do we spend?"}]}]}"#;
     assert_ne!(
-        judge_response_to(sent, 429, &spent).cause,
+        judge_response_to(asked, 429, &spent).cause,
         Cause::SpendWindow,
         "the client may have written it"
     );

@@ -121,10 +121,9 @@ fn is_base64(text: &str) -> bool {
     let letters = padded.strip_suffix('=').unwrap_or(padded).as_bytes();
     // Without branches in it, the compiler looks at many letters at a time.
     let is_letter = |byte: u8| {
-        ((byte | 0x20).wrapping_sub(b'a') < 26)
-            | (byte.wrapping_sub(b'0') < 10)
-            | (byte == b'+')
-            | (byte == b'/')
+        ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
+            || (byte == b'+')
+            || (byte == b'/')
     };
     let (blocks, rest) = letters.as_chunks::<64>();
     let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_letter(*byte));
