@@ -46,7 +46,7 @@ impl Ctx {
         global: &GlobalArgs,
         env: &Env,
         argv: Vec<OsString>,
-    ) -> Result<Self, (Output, CliError)> {
+    ) -> Result<Self, Box<(Output, CliError)>> {
         let prepared = ConfigDir::find(env).and_then(|dir| {
             let config = ConfigFile::load(&dir.config())?;
             let settings = Settings::resolve(&global.overrides(), env, &config)?;
@@ -57,7 +57,7 @@ impl Ctx {
                 let credentials = Credentials::new(&dir, settings.only_store);
                 Ok(Self { out, interrupt: Interrupt::listen(), settings, dir, credentials, config, argv })
             }
-            Err(error) => Err((out, error)),
+            Err(error) => Err(Box::new((out, error))),
         }
     }
 

@@ -35,7 +35,7 @@ fn a_service_on_this_machine_is_never_reached_through_a_proxy() {
         let run = poolctl.run(&["whoami"]);
         assert_eq!(run.code, 0, "NO_PROXY={no_proxy}: {run}");
         let config = poolctl.run(&["config"]).to_string();
-        assert_eq!(config.contains("it is this machine"), no_proxy != "*", "{config}");
+        assert!(config.contains("direct"), "{config}");
         assert!(!config.contains("hush"), "{config}");
     }
     assert_eq!(

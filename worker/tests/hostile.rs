@@ -54,6 +54,7 @@ const GEMINI_KEY: &str = "AIzaSyHostile-0123456789-0123456789";
 async fn set_up(url: &str) -> Credentials {
     let client = Client::new();
     let login = client.post(format!("{url}/admin/v1/login"));
+    let login = login.header("content-type", "application/json");
     let login = login.body(json!({"password": support::ADMIN_PASSWORD}).to_string()).send().await.unwrap();
     let admin = login.json::<LoginResponse>().await.unwrap().token.expose().to_owned();
     let create = json!({"name": "prod", "import": {"keys": [{"key": GEMINI_KEY}]}}).to_string();

@@ -132,6 +132,7 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
     let server = start(&gemini, data.path());
     let client = Client::new();
     let login = client.post(format!("{}/admin/v1/login", server.url));
+    let login = login.header("content-type", "application/json");
     let login = login.body(json!({"password": support::ADMIN_PASSWORD}).to_string()).send().await.unwrap();
     let token = login.json::<LoginResponse>().await.unwrap().token.expose().to_owned();
     let admin = Admin { client, url: server.url.clone(), token };

@@ -80,7 +80,10 @@ async fn run(cli: Cli, mut out: Output, env: &Env, command_line: Vec<OsString>) 
         Some(ended) => return end(out, ended),
         None => match Ctx::new(out, &cli.global, env, command_line) {
             Ok(ctx) => ctx,
-            Err((out, error)) => return fail(out, &error),
+            Err(failed) => {
+                let (out, error) = *failed;
+                return fail(out, &error);
+            }
         },
     };
     let ended = dispatch(&mut ctx, cli.command).await;

@@ -110,8 +110,8 @@ impl Polling {
         let slot = self.slot(fetch);
         // Measured from when it was asked, so that the interval is kept.
         let usual = pause.saturating_sub(took);
-        let slow = (took * PATIENCE).saturating_sub(took).min(MAX_SLOW_PAUSE);
-        *slot = Slot { due: clock + usual.max(slow), ..Slot::default() };
+        let pause = (took * PATIENCE).saturating_sub(took).min(MAX_SLOW_PAUSE);
+        *slot = Slot { due: clock + usual.max(pause), ..Slot::default() };
     }
 
     /// Returns for how long the service has not answered the question about all pools, if one is on its way.

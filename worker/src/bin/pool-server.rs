@@ -112,7 +112,9 @@ fn main() -> ExitCode {
         Err(error) => {
             let mut text = format!("error: {}\n", in_words(&error));
             if let Some(hint) = error.downcast_ref::<StartError>().and_then(StartError::hint) {
-                text.push_str(&format!("hint: {hint}\n"));
+                text += "hint: ";
+                text += hint;
+                text.push('\n');
             }
             // Nothing is left to do when even standard error is closed.
             let _ = std::io::stderr().write_all(text.as_bytes());

@@ -437,6 +437,7 @@ impl AttemptRecord {
     }
 
     /// The service ends the response before its time: the log tells, and no key is to blame.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
     pub(super) fn cut(&self, error: &ApiError) {
         self.log.refused(error);
     }

@@ -100,6 +100,7 @@ impl<H: Host> EventStream<H> {
     }
 
     /// The event that ends the stream before its time, by no fault of Gemini's or the client's.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
     pub(super) fn cut(mut self, error: &ApiError) -> Bytes {
         match &mut self.state {
             State::Ended => {}

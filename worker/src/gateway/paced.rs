@@ -51,6 +51,7 @@ impl<H: Host + Clone> OutgoingEvents<H> {
 
 impl<H: Host> OutgoingEvents<H> {
     /// The event that ends the stream before its time. It may come instead of events that were to go out slowly.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
     pub(crate) fn cut(self, error: &ApiError) -> Bytes {
         match self {
             Self::Plain(events) => events.cut(error),

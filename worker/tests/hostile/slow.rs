@@ -136,9 +136,9 @@ async fn unfinished_bodies_hold_no_more_than_their_budget() {
         let (address, client_key) = (address.clone(), credentials.client_key.clone());
         tokio::task::spawn_blocking(move || begin_body(&address, &client_key, LENGTH))
     };
-    let begun: Vec<_> = (0..UNFINISHED).map(begin).collect();
+    let unfinished: Vec<_> = (0..UNFINISHED).map(begin).collect();
     let mut open = Vec::new();
-    for body in begun {
+    for body in unfinished {
         open.push(body.await.unwrap());
     }
     let (large, reserve) = (NativeHost::BODIES_AT_ONCE, NativeHost::BODIES_AT_ONCE / 4);

@@ -12,10 +12,10 @@ use crate::{
 /// Returns the client key of this id, or the only one of this name.
 pub async fn find(client: &Client, pool: &PoolRef, wanted: &str) -> Result<ClientKey, CliError> {
     let keys = client.client_keys(pool.as_str()).await?.client_keys;
-    choose(keys, pool, wanted)
+    choose(&keys, pool, wanted)
 }
 
-fn choose(keys: Vec<ClientKey>, pool: &PoolRef, wanted: &str) -> Result<ClientKey, CliError> {
+fn choose(keys: &[ClientKey], pool: &PoolRef, wanted: &str) -> Result<ClientKey, CliError> {
     if let Some(key) = keys.iter().find(|key| key.id.as_str() == wanted) {
         return Ok(key.clone());
     }
@@ -30,8 +30,8 @@ fn choose(keys: Vec<ClientKey>, pool: &PoolRef, wanted: &str) -> Result<ClientKe
         (None, _) => {
             let code = Code::Service(ErrorCode::NotFound);
             let missing = CliError::new(code, format!("pool {pool} has no client key {wanted}"));
-            let names = keys.iter().map(|key| key.name.as_str()).filter(|name| !name.is_empty());
-            Err(missing.hint(match nearest(wanted, names) {
+            let known = keys.iter().map(|key| key.name.as_str()).filter(|name| !name.is_empty());
+            Err(missing.hint(match nearest(wanted, known) {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("poolctl client-key list {pool}"),
             }))
@@ -62,7 +62,7 @@ mod tests {
     fn an_id_or_the_only_key_of_a_name_is_found() {
         let keys = || vec![key(1, "laptop"), key(2, "ci"), key(3, "ci"), key(4, "")];
         let pool: PoolRef = "prod".parse().unwrap();
-        let found = |wanted: &str| choose(keys(), &pool, wanted);
+        let found = |wanted: &str| choose(&keys(), &pool, wanted);
         assert_eq!(found("laptop").unwrap().id, ClientKeyId::from_random(1));
         let id = ClientKeyId::from_random(3);
         assert_eq!(found(id.as_str()).unwrap().id, id);

@@ -140,7 +140,7 @@ async fn what_is_refused_here_is_refused_in_the_caller_s_language() {
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(body.contains(r#""code":"model_not_allowed""#), "{body}");
     let (reply, body) = world.pass_on(Method::POST, "/v1beta/files", "").await;
-    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::NOT_FOUND, "UNKNOWN_URL"));
+    assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::NOT_FOUND, "API_NOT_OFFERED"));
     let (reply, body) =
         world.host.ask(&world.service, Method::POST, &format!("{GENERATE}?key=sk-pool-x"), &[], "").await;
     assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"));
