@@ -19,9 +19,9 @@ pub const NAME: usize = 100;
 pub const KEY_TEXT: usize = 100;
 /// The most networks that a client key can be kept to.
 pub const NETWORKS: usize = 100;
-/// The shortest client key of another system.
+/// The shortest client key of another system that `poolctl` imports without being asked to.
 pub const SHORTEST_IMPORTED: usize = 16;
-/// The shortest one where the import says that it may be weak.
+/// The shortest one that the service takes.
 pub const SHORTEST_WEAK: usize = 8;
 /// The longest client key of another system.
 pub const LONGEST_IMPORTED: usize = 512;

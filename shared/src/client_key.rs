@@ -130,9 +130,6 @@ pub struct ClientKeyImport {
     #[cfg_attr(feature = "schema", schemars(length(max = Self::MAX_KEYS)))]
     #[serde(deserialize_with = "object::list")]
     pub keys: Vec<ImportedClientKey>,
-    /// Whether keys of 8 to 15 characters are taken, which can be guessed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub weak: bool,
 }
 
 impl ClientKeyImport {
@@ -145,7 +142,7 @@ impl ClientKeyImport {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportedClientKey {
-    /// The key: 16 to 512 visible ASCII characters; 8 or more where the import is `weak`.
+    /// The key: 8 to 512 visible ASCII characters. `poolctl` takes fewer than 16 only with `--weak`.
     #[cfg_attr(feature = "schema", schemars(with = "String", length(min = bounds::SHORTEST_WEAK, max = bounds::LONGEST_IMPORTED), regex(pattern = patterns::VISIBLE)))]
     pub key: Secret,
     /// A name for people.

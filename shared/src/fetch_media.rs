@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds;
 #[cfg(feature = "schema")]
 use crate::bounds::patterns;
+use crate::{bounds, object};
 
 /// Who fetches what a request names by URL: `false` nobody, `true` the service, `"gemini"` Gemini itself, a list of hosts
 /// the service from these, and an object who from where.
@@ -28,7 +28,7 @@ pub enum FetchMedia {
     /// Gemini from every public host.
     By(Fetcher),
     /// Gemini from some, the service from others and from those that Gemini refuses.
-    Each(FetchHosts),
+    Each(#[serde(deserialize_with = "object::object")] FetchHosts),
 }
 
 /// Who else than the service fetches.
@@ -45,9 +45,11 @@ pub enum Fetcher {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchHosts {
-    /// Gemini.
+    /// Gemini. In an update null stands for none.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Hosts>"))]
     pub gemini: Hosts,
-    /// The service; also what Gemini refuses to fetch.
+    /// The service; also what Gemini refuses to fetch. In an update null stands for none.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Hosts>"))]
     pub own: Hosts,
 }
 
@@ -203,7 +205,7 @@ mod tests {
             assert!(!read(text).leaves_to_gemini("a.example"), "{text}");
         }
         assert!(!read(r#"{"gemini":["https://a.example"]}"#).is_possible());
-        for text in [r#""google""#, r#"{"gemni":true}"#, "1"] {
+        for text in [r#""google""#, r#"{"gemni":true}"#, "1", "[false]"] {
             let error = serde_json::from_str::<FetchMedia>(text).unwrap_err().to_string();
             assert!(error.contains("gemini"), "{text}: {error}");
         }

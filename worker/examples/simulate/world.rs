@@ -191,7 +191,11 @@ impl World {
         }
         match end {
             Ok(()) => {
-                isolate.runtime.finish(&lease, &AttemptEnd::Success { tokens: Some(request.tokens) }, now);
+                isolate.runtime.finish(
+                    &lease,
+                    &AttemptEnd::Success { tokens: Some(request.tokens), generated: true },
+                    now,
+                );
                 self.figures.by_fallback += u64::from(model > 0);
                 self.end(number, None);
             }

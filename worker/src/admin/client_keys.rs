@@ -112,8 +112,7 @@ impl<H: AdminHost> Context<'_, H> {
             let most = ClientKeyImport::MAX_KEYS;
             return Err(AdminError::Invalid(format!("at most {most} client keys travel in a request")));
         }
-        let shortest = if import.weak { bounds::SHORTEST_WEAK } else { bounds::SHORTEST_IMPORTED };
-        let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key, shortest));
+        let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let change = self.change("client_key.import", Some(&pool.id), None)?;
         let added = self.host.store().create_client_keys(&pool.id, &keys, change).await?;
@@ -122,12 +121,8 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&ClientKeyImportReport { added, duplicate: (asked as u64).saturating_sub(added) })
     }
 
-    fn imported(
-        &self,
-        number: usize,
-        imported: ImportedClientKey,
-        shortest: usize,
-    ) -> Result<NewClientKey, AdminError> {
+    fn imported(&self, number: usize, imported: ImportedClientKey) -> Result<NewClientKey, AdminError> {
+        let shortest = bounds::SHORTEST_WEAK;
         check_name("a client key", &imported.name)?;
         let text = imported.key.expose();
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());

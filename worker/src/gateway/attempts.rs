@@ -32,6 +32,8 @@ pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
     plan: AttemptPlan,
     cost: Cost,
+    /// Content is asked for.
+    generates: bool,
     /// How many attempts there were.
     made: u32,
     /// The key for the next attempt, if it is usable.
@@ -56,7 +58,13 @@ impl<'a, H: Host> Attempts<'a, H> {
             hasher.finish()
         });
         let plan = AttemptPlan::new(models, affinity, cost, context.host.clock().now());
-        Self { context, plan, cost, made: 0, wanted: None, last: None, doubt: None }
+        Self { context, plan, cost, generates: true, made: 0, wanted: None, last: None, doubt: None }
+    }
+
+    /// The same attempts, which ask for something else than content: a 404 may then say that the model lacks the method,
+    /// which is no fault of a key.
+    pub(super) fn of_another_method(self) -> Self {
+        Self { generates: false, ..self }
     }
 
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
@@ -98,6 +106,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 pool: pool.id.clone(),
                 caller: caller.clone(),
                 client_key: client_key.clone(),
+                generates: self.generates,
                 log: log.clone(),
                 lease: Some(lease),
                 account: None,
@@ -265,6 +274,8 @@ pub(super) struct AttemptRecord {
     caller: Option<Caller>,
     /// Whose request it is; none for what the service does on its own.
     client_key: Option<TokenHash>,
+    /// Content is asked for.
+    generates: bool,
     log: RequestLog,
     lease: Option<Lease>,
     account: Option<Account>,
@@ -297,6 +308,7 @@ impl AttemptRecord {
             pool: pool.clone(),
             caller: None,
             client_key: None,
+            generates: true,
             log: RequestLog::default(),
             lease: Some(lease),
             account: None,
@@ -324,7 +336,7 @@ impl AttemptRecord {
     pub(super) fn succeeded<H: Host>(mut self, usage: &Usage, host: &H) {
         self.count(AttemptOutcome::Ok, usage);
         let tokens = Some(self.tokens + usage.prompt).filter(|tokens| *tokens > 0);
-        self.finish(&AttemptEnd::Success { tokens }, host.clock().now());
+        self.finish(&AttemptEnd::Success { tokens, generated: self.generates }, host.clock().now());
     }
 
     /// Tells the operators, once an hour for each pool, that Gemini spent all output tokens that a client allowed on
@@ -383,10 +395,12 @@ impl AttemptRecord {
     /// What is believed of a verdict, and whether anything is learnt of it.
     fn weigh<H: Host>(&self, verdict: Verdict, host: &H) -> (Verdict, bool) {
         let now = host.clock().now();
+        // The same text says that a model does not exist and that it lacks the method.
         if verdict.note == Note::ModelNotFound
+            && self.generates
             && let Some(Account { key, model }) = &self.account
         {
-            let listed = lock(&self.service.models).lists(&self.pool, model);
+            let listed = lock(&self.service.models).lists_generating(&self.pool, model);
             let runtime_knows =
                 lock(&self.service.runtimes).of(&self.pool, now).lacks_access(key, model, listed, now);
             return if runtime_knows {

@@ -27,7 +27,8 @@ pub(super) async fn answer<H: Host + Clone>(
         requests: plan.inputs(),
         tokens: plan.batches.iter().map(|batch| estimated_tokens(batch)).sum(),
     };
-    let mut attempts = Attempts::new(context, vec![model.as_str().to_owned()], None, cost);
+    let mut attempts =
+        Attempts::new(context, vec![model.as_str().to_owned()], None, cost).of_another_method();
     loop {
         let attempt = attempts.next().await?;
         let mark = attempt.mark.clone();

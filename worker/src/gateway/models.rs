@@ -95,6 +95,15 @@ impl ModelCache {
         found.filter(|_| fresh && listing.version == pool.version).cloned()
     }
 
+    /// Whether the list of a pool that is at hand has a model that generates content, be it an old list.
+    pub(super) fn lists_generating(&self, pool: &PoolId, id: &str) -> bool {
+        let generates = |model: &Model| {
+            model.supported_generation_methods.iter().any(|method| method == "generateContent")
+        };
+        let listing = self.lists.get(pool);
+        listing.is_some_and(|listing| listing.models.iter().any(|model| model.id == id && generates(model)))
+    }
+
     /// Whether the list of a pool that is at hand has a model, be it an old list.
     pub(crate) fn lists(&self, pool: &PoolId, id: &str) -> bool {
         self.lists.get(pool).is_some_and(|listing| listing.models.iter().any(|model| model.id == id))
@@ -308,7 +317,7 @@ fn page_path(token: Option<&str>) -> String {
 
 /// Reads something that any key of the pool may read. It costs no quota, so it is not counted.
 async fn read<H: Host>(context: &Context<'_, H>, path: String) -> Result<bytes::Bytes, ApiError> {
-    let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default());
+    let mut attempts = Attempts::new(context, vec![String::new()], None, Cost::default()).of_another_method();
     loop {
         let Attempt { outbound, mut record, .. } = attempts.next().await?;
         record.not_counted();

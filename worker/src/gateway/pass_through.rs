@@ -154,7 +154,9 @@ impl<'a, H: Host> PassThrough<'a, H> {
             _ => Cost::default(),
         };
         let name = model.as_ref().map(|model| model.as_str().to_owned()).unwrap_or_default();
-        let mut attempts = Attempts::new(self.context, vec![name], None, cost);
+        let attempts = Attempts::new(self.context, vec![name], None, cost);
+        let mut attempts =
+            if self.passed.asked.generates() { attempts } else { attempts.of_another_method() };
         loop {
             let Attempt { outbound, mut record, mark, .. } = attempts.next().await?;
             if model.is_none() {

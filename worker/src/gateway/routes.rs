@@ -51,6 +51,16 @@ pub enum Asked {
     OfBody(&'static str),
 }
 
+impl Asked {
+    /// Whether content is asked for, as of a model that chats.
+    pub(super) fn generates(&self) -> bool {
+        matches!(
+            self,
+            Self::Method(_, "generateContent" | "streamGenerateContent") | Self::OfBody("chat/completions")
+        )
+    }
+}
+
 /// Which API a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {

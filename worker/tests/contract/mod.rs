@@ -199,6 +199,7 @@ mod suite {
             a_pool_of_leaked_keys_serves_and_learns
             a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s
             a_model_that_one_key_lacks_is_asked_for_with_another
+            a_method_that_a_model_lacks_is_no_fault_of_a_key
             an_error_in_a_success_is_judged_as_an_error
             events_tell_the_quota_and_unknown_texts_once;
         pass_through:

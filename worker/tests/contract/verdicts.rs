@@ -4,7 +4,7 @@ use pool_fake_gemini::{Behaviour, KeySpec, Scenario, Script};
 use pool_shared::{AttemptOutcome, ClientKeyList, Event, EventList, KeyState};
 use serde_json::{Value, json};
 
-use super::world::{MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
 
 const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
 
@@ -188,6 +188,35 @@ pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(world: &World)
     other["model"] = json!("gemini-3.5-flahs");
     send(world.call(&pool, "/v1/chat/completions", &other)).await.openai_error(404, Some("model_not_found"));
     assert_eq!(world.gemini.counts().total().requests, 1);
+}
+
+pub async fn a_method_that_a_model_lacks_is_no_fault_of_a_key(world: &World) {
+    let keys = [("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)];
+    let pool = world.weighted_pool("prod", &keys).await;
+    world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    let get = world.request(reqwest::Method::GET, "/v1/models").bearer_auth(&pool.client_key);
+    assert_eq!(send(get).await.status, 200, "the list of models is at hand");
+    // Both models have answered before, each in its own way.
+    let embedding = json!({"model": EMBEDDING_MODEL, "input": "x"});
+    for _ in 0..8 {
+        assert_eq!(world.chat(&pool, "hello").await.status, 200);
+        assert_eq!(world.embed(&pool, &embedding).await.status, 200);
+    }
+    let mut chat = prompt("hello");
+    chat["model"] = json!(EMBEDDING_MODEL);
+    for _ in 0..4 {
+        let answer = send(world.call(&pool, "/v1/chat/completions", &chat)).await;
+        answer.openai_error(404, Some("model_not_found"));
+        for path in [format!("{EMBEDDING_MODEL}:generateContent"), format!("{MODEL}:embedContent")] {
+            let body =
+                json!({"contents": [{"parts": [{"text": "x"}]}], "content": {"parts": [{"text": "x"}]}});
+            let answer = send(world.call(&pool, &format!("/v1beta/models/{path}"), &body)).await;
+            assert_eq!(answer.status, 404, "{path}: {}", answer.body);
+        }
+    }
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(world.embed(&pool, &embedding).await.status, 200);
+    assert!(world.keys(&pool).await.iter().all(|key| key.condition.state == KeyState::Healthy));
 }
 
 pub async fn an_error_in_a_success_is_judged_as_an_error(world: &World) {

@@ -99,7 +99,7 @@ impl Described {
             operation.errors.push(404);
         }
         if operation.body.is_some() {
-            operation.errors.push(413);
+            operation.errors.extend([413, 415]);
         }
         operation.errors.sort_unstable();
         operation.errors.dedup();
@@ -216,6 +216,7 @@ fn sessions() -> Vec<Described> {
             .takes::<Login>()
             .gives::<LoginResponse>("The token, which is shown this once.")
             .may_answer(401)
+            .may_answer(403)
             .may_answer(429),
         post("/admin/v1/logout", "logout", "Revoke the presented token"),
         post("/admin/v1/session", "createSession", "Exchange the password for a browser's session")

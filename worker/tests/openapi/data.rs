@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::document::{Envelope, Operation};
 use crate::schemas::Refer;
 
-const ERRORS: [u16; 12] = [400, 401, 403, 404, 413, 414, 429, 431, 500, 502, 503, 504];
+const ERRORS: [u16; 13] = [400, 401, 403, 404, 413, 414, 415, 429, 431, 500, 502, 503, 504];
 
 /// Every operation: those of OpenAI's API under `/v1`, under `/api` and at the root.
 pub fn operations() -> Vec<Operation> {

@@ -54,7 +54,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
     for chunk in keys.chunks(ClientKeyImport::MAX_KEYS) {
-        let import = ClientKeyImport { keys: chunk.to_vec(), weak: args.weak };
+        let import = ClientKeyImport { keys: chunk.to_vec() };
         let imported = client.import_client_keys(args.pool.as_str(), &import).await.map_err(|error| {
             match report.added + report.duplicate {
                 0 => error,

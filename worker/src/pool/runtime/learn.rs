@@ -22,7 +22,10 @@ impl Runtime {
         // One that was taken for lost is looked for by its id.
         let Some(key) = self.take_back(lease).or_else(|| self.members.find(&lease.key)) else { return false };
         match end {
-            AttemptEnd::Success { tokens } => {
+            AttemptEnd::Success { tokens, generated } => {
+                if let Some(lane) = self.lanes.get_mut(&lease.model).filter(|_| *generated) {
+                    lane.access.served(key, now);
+                }
                 self.succeeded(key, lease, *tokens, now);
                 false
             }
@@ -35,7 +38,6 @@ impl Runtime {
         if let Some(lane) = self.lanes.get_mut(&lease.model) {
             lane.circuit.success(lease.began, now);
             lane.accepted(key);
-            lane.access.served(key, now);
             if let (Some(tokens), Some(project)) = (tokens, project)
                 && let Some(budget) = lane.budgets.get_mut(&project)
             {

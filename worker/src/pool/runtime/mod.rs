@@ -118,6 +118,8 @@ pub enum AttemptEnd<'a> {
     Success {
         /// Input tokens.
         tokens: Option<u64>,
+        /// Content was generated, as every model that is told of can; not embedded, counted or listed.
+        generated: bool,
     },
     /// Gemini refused, or could not be reached.
     Refused(&'a Verdict),

@@ -89,7 +89,7 @@ impl Bench {
     }
 
     fn succeed(&mut self, lease: &Lease, now: i64) {
-        self.runtime.finish(lease, &AttemptEnd::Success { tokens: None }, at(now));
+        self.runtime.finish(lease, &AttemptEnd::Success { tokens: None, generated: true }, at(now));
     }
 
     fn state(&self, index: usize, now: i64) -> KeyState {
