@@ -301,6 +301,51 @@ fn a_backup_brings_everything_back() {
 }
 
 #[test]
+fn a_backup_brings_client_keys_back() {
+    let (service, poolctl) = prod();
+    let create = ["client-key", "create", "prod", "--name", "ci", "--rpm", "60", "--models", "gemini-*"];
+    let secret = poolctl.run(&[&create[..], &["--expires", "30d", "-o", "json"]].concat()).json();
+    let secret = secret["secret"].as_str().unwrap().to_owned();
+    poolctl.run(&["backup", "--to", "rules.json", "-q"]);
+    assert!(!std::fs::read_to_string(poolctl.path().join("rules.json")).unwrap().contains("hash"));
+    golden!("backup_client_keys", poolctl.run(&["backup", "--to", "full.json", "--client-keys"]));
+    golden!("restore_client_keys_nothing", poolctl.run(&["restore", "full.json", "--prune", "--yes"]));
+
+    poolctl.run(&["client-key", "update", "prod", "ci", "--rpm", "none", "--tpd", "5", "--models", "all"]);
+    poolctl.run(&["client-key", "create", "prod", "--name", "later", "-q"]);
+    for file in ["rules.json", "full.json"] {
+        golden!("restore_client_keys_dry_run", poolctl.run(&["restore", file, "--dry-run"]));
+    }
+    assert_eq!(poolctl.run(&["restore", "rules.json"]).code, 0);
+    let rules = poolctl.run(&["client-key", "show", "prod", "ci", "-o", "json"]).json();
+    assert_eq!(rules["limits"], json!({"requests_per_minute": 60}));
+    assert_eq!(rules["allowed_models"], json!(["gemini-*"]));
+    let pruned = poolctl.run(&["restore", "full.json", "--prune", "--yes"]);
+    golden!("restore_client_keys_prune", pruned);
+
+    poolctl.run(&["pool", "delete", "prod", "--yes"]);
+    golden!("restore_client_keys_pool", poolctl.run(&["restore", "full.json"]));
+    assert_eq!(service.chat(&secret), 503, "it works again, in a pool without Gemini keys");
+    assert_eq!(
+        poolctl.run(&["restore", "full.json", "--prune", "--dry-run", "-o", "json"]).json()["changes"],
+        json!([])
+    );
+    // The rules alone come with new secrets.
+    poolctl.run(&["client-key", "revoke", "prod", "ci", "--yes"]);
+    let restored = poolctl.run(&["restore", "rules.json", "-o", "json"]).json();
+    assert_eq!(restored["client_keys"][0]["name"], "ci");
+    let again = poolctl.run(&["restore", "rules.json", "--prune", "--dry-run", "-o", "json"]).json();
+    assert_eq!(again["changes"], json!([]));
+    assert_eq!(service.chat(&secret), 401);
+
+    let other = Service::start();
+    let elsewhere = other.poolctl();
+    std::fs::copy(poolctl.path().join("full.json"), elsewhere.path().join("full.json")).unwrap();
+    let run = elsewhere.run(&["restore", "full.json", "--dry-run"]);
+    golden!("restore_client_keys_elsewhere", run);
+}
+
+#[test]
 fn the_doctor_finds_what_is_wrong_and_says_what_helps() {
     let (service, poolctl) = prod();
     golden!("doctor", poolctl.run(&["doctor"]));

@@ -66,6 +66,12 @@ pub mod patterns {
     pub const FAMILY: &str = r"^(gemini|gemma)-[A-Za-z0-9._-]{0,121}$";
     /// Which models a list of fallbacks is for.
     pub const FALLBACK: &str = r"^(\*|(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127})$";
+    /// A client key's id.
+    pub const CLIENT_KEY_ID: &str = "^ck-[0-9a-f]{16}$";
+    /// The end of a client key.
+    pub const HINT: &str = "^[!-~]{0,4}$";
+    /// A keyed hash.
+    pub const HASH: &str = "^[0-9a-f]{64}$";
     /// Visible ASCII.
     pub const VISIBLE: &str = "^[!-~]*$";
     /// A cursor that is a number.

@@ -82,6 +82,9 @@ pub struct ClientKeyCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
+    /// When it expires, instead of a span: in the future, and at most ten years ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// How much it may ask for.
     #[serde(deserialize_with = "object::object", default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -108,6 +111,9 @@ pub struct ClientKeyUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
+    /// When it expires, instead of a span: in the future, and at most ten years ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// How much it may ask for: all four limits, those left out being none.
     #[serde(deserialize_with = "object::optional", default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

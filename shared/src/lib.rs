@@ -10,6 +10,7 @@ mod admin_token;
 mod audit;
 pub mod bounds;
 mod client_key;
+mod client_key_backup;
 mod error;
 mod events;
 mod fetch_media;
@@ -47,6 +48,7 @@ pub use client_key::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
     ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey,
 };
+pub use client_key_backup::{ClientKeyExport, HashedClientKey, HashedClientKeys, MasterKeyState};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList, EventQuota};
 pub use fetch_media::{FetchHosts, FetchMedia, Fetcher, Hosts};

@@ -2,12 +2,13 @@
 
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList,
-    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
-    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKey, ExportedKeys, Health, Key,
-    KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyId, KeyImport,
-    KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate,
-    MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId,
-    PoolList, PoolModels, PoolStats, PoolUpdate, Stats, WhoAmI,
+    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyId, ClientKeyImport,
+    ClientKeyImportReport, ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKey,
+    ExportedKeys, HashedClientKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport,
+    KeyDelete, KeyExport, KeyId, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login,
+    LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate, MigrationStep, Pool,
+    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList, PoolModels, PoolStats, PoolUpdate,
+    Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -124,6 +125,34 @@ impl Client {
         import: &ClientKeyImport,
     ) -> Answered<ClientKeyImportReport> {
         self.post(&["pools", pool, "client-keys", "import"], import).await
+    }
+
+    /// Returns which key the service hashes client keys with.
+    pub async fn master_key_state(&self) -> Answered<MasterKeyState> {
+        self.get(&["master"]).await
+    }
+
+    /// Returns a pool's client keys with their hashes.
+    pub async fn export_client_keys(&self, pool: &str) -> Answered<HashedClientKeys> {
+        self.post(&["pools", pool, "client-keys", "export"], &ClientKeyExport {}).await
+    }
+
+    /// Adds client keys by their hashes, in requests of at most [`HashedClientKeys::MAX_KEYS`].
+    pub async fn restore_client_keys(
+        &self,
+        pool: &str,
+        hashed: &HashedClientKeys,
+    ) -> Answered<ClientKeyImportReport> {
+        let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
+        for chunk in hashed.client_keys.chunks(HashedClientKeys::MAX_KEYS) {
+            let token_hash_key = hashed.token_hash_key.clone();
+            let chunk = HashedClientKeys { token_hash_key, client_keys: chunk.to_vec() };
+            let part: ClientKeyImportReport =
+                self.post(&["pools", pool, "client-keys", "restore"], &chunk).await?;
+            report.added += part.added;
+            report.duplicate += part.duplicate;
+        }
+        Ok(report)
     }
 
     /// Puts a new client key in the place of one that goes on working for a while.

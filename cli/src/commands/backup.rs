@@ -1,7 +1,10 @@
 //! `poolctl backup` and `poolctl restore`: the whole configuration in one file.
 //!
 //! A restore is an apply of what the backup says, so it can be run again and shows what it changes.
-//! Client keys cannot be in a backup: the service has only their hashes.
+//! The secrets of client keys cannot be in a backup: the service has only their hashes.
+
+mod client_keys;
+mod file;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,13 +13,15 @@ use std::{
 
 use jiff::Timestamp;
 use pool_shared::{ExportedKey, Key, KeyChange, KeyId, KeyImportEntry, Pool, PoolSettings};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::file::{Backup, FORMAT, SavedClientKey, SavedClientKeys, SavedPool};
 use super::{
     Confirm,
     key::{KeySource, bytes, can_reveal},
-    manifest::{Change, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool},
+    manifest::{
+        Change, FirstClientKeys, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool,
+    },
 };
 use crate::{
     client::{Client, KeyFilter},
@@ -26,19 +31,18 @@ use crate::{
     output::counted,
 };
 
-/// The version of the file's format.
-const FORMAT: u32 = 1;
-
 /// Write the whole configuration into a file that only you can read
 ///
-/// Pools with their settings and the names of their client keys; with --keys also the Gemini keys
-/// in clear, which needs a token with the scope keys:export and --reveal. Client keys themselves
-/// are never in it: the service has only their hashes. Counts are not part of the configuration.
+/// Pools with their settings, and their client keys with limits, models, networks and expiry. With
+/// --client-keys also the hashes of the client keys, with which they go on working after a restore
+/// to a service that has the same MASTER_KEY; with --keys also the Gemini keys in clear, which
+/// needs --reveal. Both need a token with the scope keys:export. The secrets of client keys are
+/// never in it: the service has only their hashes. Counts are not part of the configuration.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl backup --to pools-backup.json
-  poolctl backup --to full-backup.json --keys --reveal")]
+  poolctl backup --to full-backup.json --client-keys --keys --reveal")]
 pub struct BackupArgs {
     /// The file; it must not be there yet
     #[arg(long, value_name = "FILE")]
@@ -49,13 +53,18 @@ pub struct BackupArgs {
     /// Yes, write the keys in clear
     #[arg(long, requires = "keys")]
     reveal: bool,
+    /// Also the hashes of client keys
+    #[arg(long)]
+    client_keys: bool,
 }
 
 /// Make the service's pools what a backup says
 ///
-/// Missing pools are created, each with a new client key that is shown once; settings are set;
-/// missing keys are added where the backup has keys. --prune removes what the backup does not have.
-/// Running it again changes nothing.
+/// Missing pools are created; settings and the rules of client keys are set; missing keys are added
+/// where the backup has keys. Missing client keys come back by their hashes where the backup has
+/// them and the service has the same MASTER_KEY; otherwise each gets a new secret, which is shown
+/// once. What has expired since the backup does not come back. --prune removes what the backup does
+/// not have. Running it again changes nothing.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -73,28 +82,6 @@ pub struct RestoreArgs {
     confirm: Confirm,
 }
 
-/// The file.
-#[derive(Serialize, Deserialize)]
-struct Backup {
-    format: u32,
-    at: Timestamp,
-    service: String,
-    pools: Vec<SavedPool>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedPool {
-    name: String,
-    description: String,
-    enabled: bool,
-    allowed_models: Vec<String>,
-    #[serde(flatten)]
-    settings: PoolSettings,
-    client_keys: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    keys: Option<Vec<ExportedKey>>,
-}
-
 pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError> {
     if args.keys {
         can_reveal(args.reveal)?;
@@ -104,68 +91,86 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
             .hint("give another name, or move it away"));
     }
     let client = ctx.client().await?;
+    let token_hash_key =
+        if args.client_keys { Some(client.master_key_state().await?.token_hash_key) } else { None };
     let pools = client.pools().await?.pools;
     let progress = ctx.out.progress("saving pools", pools.len() as u64);
     let mut saved = Vec::new();
     for pool in pools {
-        saved.push(save(&client, pool, args.keys).await?);
+        saved.push(save(&client, pool, &args).await?);
         progress.add(1);
     }
     drop(progress);
     let keys: usize = saved.iter().filter_map(|pool| pool.keys.as_ref().map(Vec::len)).sum();
-    let backup =
-        Backup { format: FORMAT, at: Timestamp::now(), service: client.url().to_string(), pools: saved };
+    let client_keys: usize = saved.iter().map(|pool| pool.client_keys.len()).sum();
+    let backup = Backup {
+        format: FORMAT,
+        at: Timestamp::now(),
+        service: client.url().to_string(),
+        token_hash_key,
+        pools: saved,
+    };
     let text = serde_json::to_string_pretty(&backup)
         .map_err(|error| CliError::new(Code::Local, "cannot write this as JSON").cause(error.to_string()))?;
     write_file(&args.to, &text, 0o600).map_err(|error| CliError::file("write", &args.to, &error))?;
     let pools = backup.pools.len();
-    let result = json!({ "file": args.to, "pools": pools, "keys": keys });
+    let result = json!({ "file": args.to, "pools": pools, "keys": keys, "client_keys": client_keys });
     ctx.out.result(&result, |_| {
         let (pools, keys) = (counted(pools, "pool"), counted(keys, "key"));
-        format!("{pools} and {keys} written to {}, mode 600", args.to.display())
+        let client_keys = counted(client_keys, "client key");
+        let hashed = if args.client_keys { "with their hashes" } else { "without their hashes" };
+        format!("{pools}, {keys} and {client_keys} ({hashed}) written to {}, mode 600", args.to.display())
     })?;
     Ok(Outcome::Done)
 }
 
-async fn save(client: &Client, pool: Pool, with_keys: bool) -> Result<SavedPool, CliError> {
-    let client_keys = client.client_keys(pool.id.as_str()).await?.client_keys;
-    let keys = if with_keys { Some(client.export_keys(&pool.id, &[]).await?) } else { None };
+async fn save(client: &Client, pool: Pool, args: &BackupArgs) -> Result<SavedPool, CliError> {
+    let id = pool.id.as_str();
+    let client_keys: Vec<_> = if args.client_keys {
+        client.export_client_keys(id).await?.client_keys.into_iter().map(SavedClientKey::from).collect()
+    } else {
+        client.client_keys(id).await?.client_keys.into_iter().map(SavedClientKey::from).collect()
+    };
+    let keys = if args.keys { Some(client.export_keys(&pool.id, &[]).await?) } else { None };
     Ok(SavedPool {
         name: pool.name,
         description: pool.description,
         enabled: pool.enabled,
         allowed_models: pool.allowed_models,
         settings: pool.settings,
-        client_keys: client_keys.into_iter().map(|key| key.name).collect(),
+        client_keys: SavedClientKeys::Rules(client_keys),
         keys,
     })
 }
 
 pub async fn restore(ctx: &mut Ctx, args: RestoreArgs) -> Result<Outcome, CliError> {
     let text = bytes(ctx, &args.from).await?;
-    // The parser's message repeats values, and values may be keys.
-    let backup: Backup = serde_json::from_slice(&text).map_err(|error| {
-        CliError::usage(format!("{} is not a backup", args.from)).cause(format!(
-            "near line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })?;
-    if backup.format != FORMAT {
-        return Err(CliError::usage(format!(
-            "the backup has format {}, this poolctl reads {FORMAT}",
-            backup.format
-        )));
-    }
+    let backup = Backup::read(&text, &args.from)?;
     let client = ctx.client().await?;
     let manifest = manifest(&backup);
-    let planned = plan(ctx, &client, &backup, &manifest, args.prune).await?;
+    let hashes = usable_hashes(ctx, &client, &backup).await?;
+    let planned = plan(ctx, &client, &backup, &manifest, (args.prune, hashes.as_deref())).await?;
     make(ctx, &client, &manifest, &planned, Path::new(""), args.confirm).await?;
     if args.confirm.dry_run() {
         return Ok(Outcome::Done);
     }
     set_enabled(ctx, &client, &backup).await?;
     Ok(Outcome::Done)
+}
+
+/// Returns the name of the key of the backup's hashes if this service hashes with the same one.
+async fn usable_hashes(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<Option<String>, CliError> {
+    let Some(key) = &backup.token_hash_key else { return Ok(None) };
+    if client.master_key_state().await?.token_hash_key == *key {
+        return Ok(Some(key.clone()));
+    }
+    let count: usize = backup.pools.iter().map(|pool| pool.client_keys.len()).sum();
+    ctx.out.warn(&format!(
+        "the backup was made under another MASTER_KEY than this service has: the secrets of its {} do not work \
+         here, and those that are missing get new ones",
+        counted(count, "client key")
+    ));
+    Ok(None)
 }
 
 fn manifest(backup: &Backup) -> Manifest {
@@ -197,8 +202,9 @@ async fn plan(
     client: &Client,
     backup: &Backup,
     manifest: &Manifest,
-    prune: bool,
+    (prune, hashes): (bool, Option<&str>),
 ) -> Result<Vec<Change>, CliError> {
+    let now = Timestamp::now();
     let mut present: BTreeMap<_, _> =
         client.pools().await?.pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
     let mut all = Vec::new();
@@ -207,15 +213,32 @@ async fn plan(
         let entries: Option<Vec<KeyImportEntry>> =
             saved.keys.as_ref().map(|keys| keys.iter().map(|key| key.entry.clone()).collect());
         match present.remove(&saved.name) {
-            None => all.push(new_pool(&saved.name, spec, entries)),
+            None => {
+                let client_keys = match &saved.client_keys {
+                    SavedClientKeys::Names(_) => FirstClientKeys::One,
+                    SavedClientKeys::Rules(saved) => {
+                        let client_keys::Compared { hashed, new, .. } =
+                            client_keys::compare(saved, &[], hashes, now);
+                        FirstClientKeys::Saved { hashed, new }
+                    }
+                };
+                all.push(new_pool(&saved.name, spec, entries, client_keys));
+            }
             Some(pool) => {
                 let keys = match &entries {
                     Some(_) => client.keys(pool.id.as_str(), &KeyFilter::default(), None).await?.keys,
                     None => Vec::new(),
                 };
                 let there = Present { pool, keys, client_keys: Vec::new() };
-                let (found, notes) = changes(spec, &there, entries.as_deref(), prune, Unsaid::IsDefault);
+                let (found, mut notes) = changes(spec, &there, entries.as_deref(), prune, Unsaid::IsDefault);
                 all.extend(found);
+                if let SavedClientKeys::Rules(saved) = &saved.client_keys {
+                    let present = client.client_keys(there.pool.id.as_str()).await?.client_keys;
+                    let compared = client_keys::compare(saved, &present, hashes, now);
+                    let (found, note) = compared.changes(&there.pool, prune);
+                    all.extend(found);
+                    notes.extend(note);
+                }
                 for note in notes {
                     ctx.out.note(&note);
                 }

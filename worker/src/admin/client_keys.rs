@@ -56,7 +56,7 @@ impl<H: AdminHost> Context<'_, H> {
             allowed_models: create.allowed_models,
             allowed_networks: checked_networks(&create.allowed_networks)?,
         };
-        let expires_at = self.end_of(create.expires_in_s)?;
+        let expires_at = self.end_of(create.expires_in_s, create.expires_at)?;
         let id = ClientKeyId::from_random(self.host.random().next_u64());
         let (client_key, secret) = self.new_client_key(id, create.name, expires_at);
         let client_key = NewClientKey { rules, ..client_key };
@@ -79,10 +79,10 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = self.pool(reference).await?;
         check_name("a client key", update.name.as_deref().unwrap_or_default())?;
         check_models(update.allowed_models.as_deref().unwrap_or_default())?;
-        let expires_at = match update.expires_in_s {
-            None => None,
-            Some(0) => Some(None),
-            seconds => Some(self.end_of(seconds)?),
+        let expires_at = match (update.expires_in_s, update.expires_at) {
+            (None, None) => None,
+            (Some(0), None) => Some(None),
+            (seconds, at) => Some(self.end_of(seconds, at)?),
         };
         let allowed_networks = update.allowed_networks.as_deref().map(checked_networks).transpose()?;
         let before = self.client_key(&pool.id, id).await?;
@@ -162,7 +162,7 @@ impl<H: AdminHost> Context<'_, H> {
                 "the old client key goes on working for at most 30 days".to_owned(),
             ));
         }
-        let expires_at = self.end_of(rotate.expires_in_s)?;
+        let expires_at = self.end_of(rotate.expires_in_s, None)?;
         let known = self.client_key(&pool.id, id).await?;
         let new = ClientKeyId::from_random(self.host.random().next_u64());
         let (client_key, secret) = self.new_client_key(new, known.name, expires_at);
@@ -179,8 +179,25 @@ impl<H: AdminHost> Context<'_, H> {
         created(&ClientKeyCreated { client_key: shown(client_key, now), secret })
     }
 
-    fn end_of(&self, seconds: Option<u64>) -> Result<Option<Timestamp>, AdminError> {
-        let Some(seconds) = seconds else { return Ok(None) };
+    /// When a client key expires that is valid for so long, or until then.
+    fn end_of(&self, seconds: Option<u64>, at: Option<Timestamp>) -> Result<Option<Timestamp>, AdminError> {
+        let seconds = match (seconds, at) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                let message = "either expires_in_s or expires_at is given, not both";
+                return Err(AdminError::Invalid(message.to_owned()));
+            }
+            (None, Some(at)) => {
+                let now = self.host.clock().now();
+                let longest = now + Duration::from_secs(bounds::CLIENT_KEY_LIFETIME_S);
+                if at <= now || at > longest {
+                    return Err(AdminError::Invalid("expires_at lies in the next 10 years".to_owned()));
+                }
+                // As it is stored, so that what is shown is what is compared later.
+                return Ok(Timestamp::from_millisecond(at.as_millisecond()).ok());
+            }
+            (Some(seconds), None) => seconds,
+        };
         if !(1..=bounds::CLIENT_KEY_LIFETIME_S).contains(&seconds) {
             return Err(AdminError::Invalid("a client key is good for 1 second to 10 years".to_owned()));
         }
@@ -235,7 +252,7 @@ fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
 }
 
 /// Networks in their usual form; an address is a network of one.
-fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
+pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
     if networks.len() > bounds::NETWORKS {
         let message = format!("a client key can be kept to at most {} networks", bounds::NETWORKS);
         return Err(AdminError::Invalid(message));

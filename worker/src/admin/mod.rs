@@ -6,6 +6,7 @@
 
 mod audit;
 mod browser;
+mod client_key_backups;
 mod client_keys;
 mod data_keys;
 mod encryption;
@@ -252,6 +253,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::Stats => self.stats().await,
             Endpoint::Metrics => self.metrics().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
+            Endpoint::MasterKeyState => self.master_key_state(),
             Endpoint::RotateMasterKey => self.rotate_master_key(body.read().await?).await,
             Endpoint::ListTokens => self.list_tokens().await,
             Endpoint::CreateToken => self.create_token(body.read().await?).await,
@@ -278,6 +280,8 @@ impl<H: AdminHost> Context<'_, H> {
                 self.update_client_key(&pool, &id, body.read().await?).await
             }
             Endpoint::ImportClientKeys(pool) => self.import_client_keys(&pool, body.read().await?).await,
+            Endpoint::ExportClientKeys(pool) => self.export_client_keys(&pool, body.read().await?).await,
+            Endpoint::RestoreClientKeys(pool) => self.restore_client_keys(&pool, body.read().await?).await,
             Endpoint::DeleteClientKey(pool, id) => self.delete_client_key(&pool, &id).await,
             Endpoint::ListKeys(pool) => self.list_keys(&pool, query).await,
             Endpoint::UpdateKeys(pool) => self.update_keys(&pool, body.read().await?).await,

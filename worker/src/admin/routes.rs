@@ -34,6 +34,8 @@ pub enum Endpoint {
     Metrics,
     /// A step of a copy to the other store.
     Migrate,
+    /// Which key tokens are hashed with.
+    MasterKeyState,
     /// A step of going over to a new master key.
     RotateMasterKey,
     /// All pools.
@@ -60,6 +62,10 @@ pub enum Endpoint {
     UpdateClientKey(String, String),
     /// Client keys of another system.
     ImportClientKeys(String),
+    /// Client keys with their hashes.
+    ExportClientKeys(String),
+    /// Client keys by their hashes.
+    RestoreClientKeys(String),
     /// Revoke a client key.
     DeleteClientKey(String, String),
     /// A pool's keys.
@@ -179,6 +185,7 @@ pub const ROUTES: &[RouteSpec] = &[
     own("/admin/v1/events", READ, |_| Endpoint::Events),
     own("/admin/v1/audit", CHANGE, |_| Endpoint::Audit),
     route(POST, "/admin/v1/migration", Access::Full, |_| Endpoint::Migrate),
+    own("/admin/v1/master", READ, |_| Endpoint::MasterKeyState),
     route(POST, "/admin/v1/master/rotate", Access::Full, |_| Endpoint::RotateMasterKey),
     route(GET, "/admin/v1/tokens", TOKENS, |_| Endpoint::ListTokens),
     route(POST, "/admin/v1/tokens", TOKENS, |_| Endpoint::CreateToken),
@@ -199,6 +206,12 @@ pub const ROUTES: &[RouteSpec] = &[
     route(POST, "/admin/v1/pools/{pool}/client-keys", CHANGE, |names| Endpoint::CreateClientKey(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/client-keys/import", CHANGE, |names| {
         Endpoint::ImportClientKeys(pool(names))
+    }),
+    route(POST, "/admin/v1/pools/{pool}/client-keys/export", EXPORT, |names| {
+        Endpoint::ExportClientKeys(pool(names))
+    }),
+    route(POST, "/admin/v1/pools/{pool}/client-keys/restore", CHANGE, |names| {
+        Endpoint::RestoreClientKeys(pool(names))
     }),
     route(PATCH, "/admin/v1/pools/{pool}/client-keys/{id}", CHANGE, |names| {
         Endpoint::UpdateClientKey(pool(names), name(names, "id"))

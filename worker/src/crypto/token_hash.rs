@@ -62,6 +62,13 @@ impl TokenHash {
         Self(key.hash(token))
     }
 
+    /// Reads a hash that [`Self::as_str`] gave.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == HASH_DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
     /// 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -75,6 +82,8 @@ impl TokenHash {
     }
 }
 
+/// Hexadecimal digits of 256 bits.
+const HASH_DIGITS: usize = 64;
 /// Tells the tokens of one pool apart: by chance two of a thousand have the same in one of 10^13 pools.
 const TAG_DIGITS: usize = 16;
 

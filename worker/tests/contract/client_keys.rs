@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use pool_fake_gemini::Behaviour;
-use pool_shared::{ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode};
+use pool_shared::{
+    ClientKey, ClientKeyCreated, ClientKeyImportReport, ClientKeyList, ErrorCode, HashedClientKeys,
+    MasterKeyState,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -316,4 +319,45 @@ pub async fn a_client_key_stops_at_its_end(world: &World) {
         let body = json!({"expires_in_s": seconds});
         world.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
+}
+
+pub async fn client_keys_come_back_by_their_hashes(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let until = Timestamp::now() + SignedDuration::from_hours(24);
+    let rules = json!({"name": "ci", "limits": {"requests_per_day": 9}, "allowed_models": [MODEL],
+        "allowed_networks": ["127.0.0.0/8"], "expires_at": until});
+    let (caller, created) = client_key(world, &pool, rules).await;
+    assert_eq!(created.expires_at.map(Timestamp::as_millisecond), Some(until.as_millisecond()));
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let exported: HashedClientKeys = world.post(&format!("{path}/export"), &json!({})).await.json(200);
+    let state: MasterKeyState = world.get("/master").await.json(200);
+    assert_eq!((exported.client_keys.len(), &exported.token_hash_key), (2, &state.token_hash_key));
+
+    world.delete(&format!("{path}/{}", created.id)).await.no_content();
+    world.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let restore = format!("{path}/restore");
+    let report: ClientKeyImportReport = world.post(&restore, &json!(exported)).await.json(200);
+    assert_eq!((report.added, report.duplicate), (1, 1));
+    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    let list: ClientKeyList = world.get(&path).await.json(200);
+    let found = list.client_keys.iter().find(|key| key.id == created.id).unwrap();
+    assert_eq!((&found.rules, found.expires_at), (&created.rules, created.expires_at));
+    assert_eq!((&found.name, &found.hint), (&created.name, &created.hint));
+
+    let mut foreign = exported.clone();
+    foreign.token_hash_key = "0123456789abcdef".to_owned();
+    let error = world.post(&restore, &json!(foreign)).await.admin_error(400, ErrorCode::InvalidRequest);
+    assert!(error.message.contains("another MASTER_KEY"), "{}", error.message);
+    for (field, value) in [("hash", "x"), ("id", "ck-1"), ("hint", "ab cd"), ("name", "a\nb")] {
+        let mut wrong = json!(exported);
+        wrong["client_keys"][0][field] = value.into();
+        world.post(&restore, &wrong).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    let one = format!("{path}/{}", created.id);
+    for ends in [json!("2020-01-01T00:00:00Z"), json!("2099-01-01T00:00:00Z")] {
+        let ends = json!({"expires_at": ends});
+        world.patch(&one, &ends).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    let both = json!({"expires_at": until, "expires_in_s": 5});
+    world.patch(&one, &both).await.admin_error(400, ErrorCode::InvalidRequest);
 }

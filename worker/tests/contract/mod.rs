@@ -105,6 +105,7 @@ mod suite {
             a_client_key_is_kept_to_its_networks
             a_client_key_is_changed_field_by_field
             keys_of_another_system_go_on_working
+            client_keys_come_back_by_their_hashes
             guessing_client_keys_slows_down_and_harms_no_known_key
             requests_without_a_body_draw_on_the_limits
             client_keys_that_make_no_sense_are_refused

@@ -3,12 +3,12 @@
 use http::Method;
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKey,
-    ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
-    ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, Health, KeyBatchResult, KeyCheck,
-    KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate,
-    Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, Migrate, MigrationStep, Pool, PoolCopied,
-    PoolCopy, PoolCreate, PoolCreated, PoolList, PoolModels, PoolStats, PoolUpdate, SessionCreate,
-    SessionCreated, SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
+    ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyImport, ClientKeyImportReport,
+    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, HashedClientKeys, Health,
+    KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList,
+    KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState,
+    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolList, PoolModels,
+    PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
 use pool_worker::probes::{PROBES, Probe};
@@ -280,6 +280,8 @@ fn service() -> Vec<Described> {
         post("/admin/v1/migration", "migrate", "A step of copying everything to the other config store")
             .takes::<Migrate>()
             .gives::<MigrationStep>("What was done, and the cursor for the next step."),
+        get("/admin/v1/master", "masterKeyState", "Which key client keys and tokens are hashed with")
+            .gives::<MasterKeyState>("A fingerprint of it."),
         post("/admin/v1/master/rotate", "rotateMasterKey", "A step of going over to a new master key")
             .takes::<MasterKeyRotate>()
             .gives::<MasterKeyRotation>("What was done, and the cursor for the next step."),
@@ -364,6 +366,22 @@ fn client_keys() -> Vec<Described> {
         )
         .details("What begins like a secret of this service and is no client key refuses all of them.")
         .takes::<ClientKeyImport>()
+        .gives::<ClientKeyImportReport>("How many are new."),
+        post(
+            "/admin/v1/pools/{pool}/client-keys/export",
+            "exportClientKeys",
+            "Client keys with their hashes",
+        )
+        .details("Each hash is of use only to a service that hashes with the same key.")
+        .takes::<ClientKeyExport>()
+        .gives::<HashedClientKeys>("All client keys of the pool."),
+        post(
+            "/admin/v1/pools/{pool}/client-keys/restore",
+            "restoreClientKeys",
+            "Add client keys by their hashes",
+        )
+        .details("Those that are there already, in any pool, stay as they are.")
+        .takes::<HashedClientKeys>()
         .gives::<ClientKeyImportReport>("How many are new."),
         patch("/admin/v1/pools/{pool}/client-keys/{id}", "updateClientKey", "Change a client key")
             .takes::<ClientKeyUpdate>()

@@ -116,7 +116,7 @@ proptest! {
         let file = serde_json::to_string(&SavedPool {
             name: wanted.name.clone(), description: wanted.description.clone(), enabled: wanted.enabled,
             allowed_models: wanted.allowed_models.clone(), settings: wanted.settings.clone(),
-            client_keys: Vec::new(), keys: None,
+            client_keys: SavedClientKeys::Rules(Vec::new()), keys: None,
         }).unwrap();
         let spec = spec(&serde_json::from_str(&file).unwrap());
         let plan = |pool: Pool| {

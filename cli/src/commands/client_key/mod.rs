@@ -106,6 +106,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
             let create = ClientKeyCreate {
                 name,
                 expires_in_s: expires.map(|span| span.as_secs()),
+                expires_at: None,
                 limits: rules.limits(),
                 allowed_models: rules.models,
                 allowed_networks: rules.cidr,

@@ -60,6 +60,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let update = ClientKeyUpdate {
         name: args.name,
         expires_in_s: args.expires.map(|span| span.as_secs()),
+        expires_at: None,
         limits: args.rules.limits(&present.rules.limits),
         allowed_models: args.rules.models(),
         allowed_networks: args.rules.networks(),

@@ -6,13 +6,15 @@ use std::{
 };
 
 use pool_shared::{
-    ClientKeyCreate, KeyChange, KeyId, KeyImportReport, PoolCreate, PoolId, PoolUpdate, Secret,
+    ClientKeyCreate, HashedClientKeys, KeyChange, KeyId, KeyImportReport, PoolCreate, PoolId, PoolUpdate,
+    Secret,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    plan::{self, Action, Change, Present, Step, Unsaid},
-    spec::{ClientKeySpec, Manifest},
+    plan::{self, Action, Change, FirstClientKeys, Present, Step, Unsaid},
+    spec::{ClientKeySpec, Manifest, PoolSpec},
 };
 use crate::{
     client::{Client, KeyFilter, chunks},
@@ -96,6 +98,15 @@ pub async fn apply(ctx: &mut Ctx, args: ApplyArgs) -> Result<Outcome, CliError> 
     Ok(Outcome::Done)
 }
 
+/// A client key that was made and is shown once.
+#[derive(Serialize)]
+struct NewSecret {
+    pool: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    client_key: Secret,
+}
+
 /// Makes the changes and shows them; asks first when something would be removed.
 pub async fn make(
     ctx: &mut Ctx,
@@ -148,7 +159,8 @@ async fn compare(
     for (name, spec) in &manifest.pools {
         let entries = spec.entries(source.folder())?;
         let Some(pool) = present.remove(name) else {
-            all.push(plan::new_pool(name, spec, entries));
+            let client_keys = spec.client_keys.clone().map_or(FirstClientKeys::One, FirstClientKeys::Files);
+            all.push(plan::new_pool(name, spec, entries, client_keys));
             continue;
         };
         let id = pool.id.as_str();
@@ -178,16 +190,10 @@ async fn compare(
     Ok(all)
 }
 
-fn show(
-    ctx: &mut Ctx,
-    changes: &[Change],
-    applied: bool,
-    secrets: &[(String, Secret)],
-) -> Result<(), CliError> {
+fn show(ctx: &mut Ctx, changes: &[Change], applied: bool, secrets: &[NewSecret]) -> Result<(), CliError> {
     let mut document = json!({ "applied": applied, "changes": changes });
     if let Some(fields) = document.as_object_mut().filter(|_| !secrets.is_empty()) {
-        let shown = |(pool, secret): &(String, Secret)| json!({ "pool": pool, "client_key": secret });
-        fields.insert("client_keys".to_owned(), secrets.iter().map(shown).collect());
+        fields.insert("client_keys".to_owned(), json!(secrets));
     }
     ctx.out.result(&document, |view| {
         let summary = match (changes.len(), applied) {
@@ -196,9 +202,13 @@ fn show(
             (count, false) => format!("{} to make", counted(count, "change")),
         };
         let sheet = Sheet::new().table(table(changes)).text(summary);
-        secrets.iter().fold(sheet, |sheet, (pool, secret)| {
-            let title = view.heading(&format!("client key of the new pool {pool} (shown once, keep it now)"));
-            sheet.text(format!("{title}\n  {}", secret.expose()))
+        secrets.iter().fold(sheet, |sheet, NewSecret { pool, name, client_key }| {
+            let what = match name {
+                None => format!("client key of the new pool {pool}"),
+                Some(name) => format!("client key {name} of pool {pool}"),
+            };
+            let title = view.heading(&format!("{what} (shown once, keep it now)"));
+            sheet.text(format!("{title}\n  {}", client_key.expose()))
         })
     })
 }
@@ -223,34 +233,35 @@ async fn carry_out(
     manifest: &Manifest,
     change: &Change,
     folder: &Path,
-    secrets: &mut Vec<(String, Secret)>,
+    secrets: &mut Vec<NewSecret>,
 ) -> Result<(), CliError> {
     match &change.step {
         Step::CreatePool { enabled, entries, client_keys } => {
-            let spec = manifest.pools.get(&change.pool);
-            let create = PoolCreate {
-                name: change.pool.clone(),
-                description: spec.and_then(|spec| spec.description.clone()).unwrap_or_default(),
-                allowed_models: spec.and_then(|spec| spec.allowed_models.clone()).unwrap_or_default(),
-                aliases: spec.and_then(|spec| spec.aliases.clone()).unwrap_or_default(),
-                fallbacks: spec.and_then(|spec| spec.fallbacks.clone()).unwrap_or_default(),
-                sticky: spec.and_then(|spec| spec.sticky).unwrap_or_default(),
-                pass_through: spec.and_then(|spec| spec.pass_through).unwrap_or_default(),
-                separate_billing: spec.and_then(|spec| spec.separate_billing).unwrap_or_default(),
-                translation: spec.and_then(|spec| spec.translation.clone()).unwrap_or_default(),
-                import: None,
-            };
+            let create = pool_create(&change.pool, manifest.pools.get(&change.pool));
             let created = client.create_pool(&create).await?;
             let id = &created.pool.id;
+            if matches!(client_keys, FirstClientKeys::One) {
+                let pool = change.pool.clone();
+                secrets.push(NewSecret { pool, name: None, client_key: created.client_key });
+            } else {
+                // The pool came with a client key that nobody asked for.
+                for key in client.client_keys(id.as_str()).await?.client_keys {
+                    client.revoke_client_key(id.as_str(), &key.id).await?;
+                }
+            }
             match client_keys {
-                None => secrets.push((change.pool.clone(), created.client_key)),
-                Some(wanted) => {
-                    // The pool came with a client key that nobody asked for.
-                    for key in client.client_keys(id.as_str()).await?.client_keys {
-                        client.revoke_client_key(id.as_str(), &key.id).await?;
-                    }
+                FirstClientKeys::One => {}
+                FirstClientKeys::Files(wanted) => {
                     for spec in wanted {
                         create_client_key(client, id, spec, folder).await?;
+                    }
+                }
+                FirstClientKeys::Saved { hashed, new } => {
+                    if let Some(hashed) = hashed {
+                        restore_client_keys(ctx, client, &change.pool, id, hashed).await?;
+                    }
+                    for create in new {
+                        secrets.push(new_client_key(client, &change.pool, id, create).await?);
                     }
                 }
             }
@@ -265,8 +276,60 @@ async fn carry_out(
         Step::SetKeys(pool, changes) => set_keys(client, pool, changes).await?,
         Step::RemoveKeys(pool, ids) => drop(client.delete_keys(pool, ids).await?),
         Step::CreateClientKey(pool, spec) => create_client_key(client, pool, spec, folder).await?,
+        Step::NewClientKey(pool, create) => {
+            secrets.push(new_client_key(client, &change.pool, pool, create).await?);
+        }
+        Step::RestoreClientKeys(pool, hashed) => {
+            restore_client_keys(ctx, client, &change.pool, pool, hashed).await?;
+        }
+        Step::UpdateClientKey(pool, id, update) => {
+            drop(client.update_client_key(pool.as_str(), id, update).await?);
+        }
         Step::RevokeClientKey(pool, id) => client.revoke_client_key(pool.as_str(), id).await?,
         Step::DeletePool(pool) => client.delete_pool(pool).await?,
+    }
+    Ok(())
+}
+
+fn pool_create(name: &str, spec: Option<&PoolSpec>) -> PoolCreate {
+    let default = PoolSpec::default();
+    let spec = spec.unwrap_or(&default);
+    PoolCreate {
+        name: name.to_owned(),
+        description: spec.description.clone().unwrap_or_default(),
+        allowed_models: spec.allowed_models.clone().unwrap_or_default(),
+        aliases: spec.aliases.clone().unwrap_or_default(),
+        fallbacks: spec.fallbacks.clone().unwrap_or_default(),
+        sticky: spec.sticky.unwrap_or_default(),
+        pass_through: spec.pass_through.unwrap_or_default(),
+        separate_billing: spec.separate_billing.unwrap_or_default(),
+        translation: spec.translation.clone().unwrap_or_default(),
+        import: None,
+    }
+}
+
+async fn new_client_key(
+    client: &Client,
+    pool: &str,
+    id: &PoolId,
+    create: &ClientKeyCreate,
+) -> Result<NewSecret, CliError> {
+    let created = client.create_client_key(id.as_str(), create).await?;
+    let name = if create.name.is_empty() { created.client_key.id.to_string() } else { create.name.clone() };
+    Ok(NewSecret { pool: pool.to_owned(), name: Some(name), client_key: created.secret })
+}
+
+async fn restore_client_keys(
+    ctx: &mut Ctx,
+    client: &Client,
+    pool: &str,
+    id: &PoolId,
+    hashed: &HashedClientKeys,
+) -> Result<(), CliError> {
+    let report = client.restore_client_keys(id.as_str(), hashed).await?;
+    if report.duplicate > 0 {
+        let keys = counted(report.duplicate.try_into().unwrap_or(usize::MAX), "client key");
+        ctx.out.warn(&format!("pool {pool}: {keys} not restored, since a pool has the same secret already"));
     }
     Ok(())
 }

@@ -9,11 +9,9 @@ mod export;
 mod plan;
 mod spec;
 
-#[cfg(test)]
-pub use self::plan::Step;
 pub use self::{
     apply::{ApplyArgs, DiffArgs, apply, diff, make},
     export::{ExportArgs, export},
-    plan::{Change, Present, Unsaid, changes, new_pool, old_pool},
+    plan::{Action, Change, FirstClientKeys, Present, Step, Unsaid, changes, new_pool, old_pool},
     spec::{Manifest, PoolSpec},
 };

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pool_shared::{
-    ClientKey, ClientKeyId, GeminiKey, Key, KeyChange, KeyId, KeyImportEntry, Pool, PoolId, PoolUpdate,
-    Weight,
+    ClientKey, ClientKeyCreate, ClientKeyId, ClientKeyUpdate, GeminiKey, HashedClientKeys, Key, KeyChange,
+    KeyId, KeyImportEntry, Pool, PoolId, PoolUpdate, Weight,
 };
 use serde::Serialize;
 
@@ -46,14 +46,28 @@ pub struct Change {
 /// A change as calls of the service.
 #[derive(Debug)]
 pub enum Step {
-    CreatePool { enabled: bool, entries: Vec<KeyImportEntry>, client_keys: Option<Vec<ClientKeySpec>> },
+    CreatePool { enabled: bool, entries: Vec<KeyImportEntry>, client_keys: FirstClientKeys },
     UpdatePool(PoolId, PoolUpdate),
     Import(PoolId, Vec<KeyImportEntry>),
     SetKeys(PoolId, Vec<(KeyId, KeyChange)>),
     RemoveKeys(PoolId, Vec<KeyId>),
     CreateClientKey(PoolId, ClientKeySpec),
+    NewClientKey(PoolId, ClientKeyCreate),
+    RestoreClientKeys(PoolId, HashedClientKeys),
+    UpdateClientKey(PoolId, ClientKeyId, ClientKeyUpdate),
     RevokeClientKey(PoolId, ClientKeyId),
     DeletePool(PoolId),
+}
+
+/// The client keys that a new pool begins with.
+#[derive(Debug)]
+pub enum FirstClientKeys {
+    /// One of its own, whose secret is shown.
+    One,
+    /// Those of a manifest, whose secrets are written to files.
+    Files(Vec<ClientKeySpec>),
+    /// Those of a backup: by their hashes, and with new secrets that are shown.
+    Saved { hashed: Option<HashedClientKeys>, new: Vec<ClientKeyCreate> },
 }
 
 /// What the service has of one pool; lists that the manifest leaves alone are not asked for.
@@ -64,11 +78,22 @@ pub struct Present {
 }
 
 /// A pool that is not there yet.
-pub fn new_pool(name: &str, spec: &PoolSpec, entries: Option<Vec<KeyImportEntry>>) -> Change {
+pub fn new_pool(
+    name: &str,
+    spec: &PoolSpec,
+    entries: Option<Vec<KeyImportEntry>>,
+    client_keys: FirstClientKeys,
+) -> Change {
     let entries = entries.unwrap_or_default();
-    let detail = format!("with {}", counted(entries.len(), "key"));
+    let mut detail = format!("with {}", counted(entries.len(), "key"));
+    if let FirstClientKeys::Saved { hashed, new } = &client_keys {
+        let hashed = hashed.as_ref().map_or(0, |hashed| hashed.client_keys.len());
+        let with_new =
+            if new.is_empty() { String::new() } else { format!(", {} with a new secret", new.len()) };
+        detail = format!("{detail} and {}{with_new}", counted(hashed + new.len(), "client key"));
+    }
     let enabled = spec.enabled.unwrap_or(true);
-    let step = Step::CreatePool { enabled, entries, client_keys: spec.client_keys.clone() };
+    let step = Step::CreatePool { enabled, entries, client_keys };
     Change { action: Action::Create, kind: "pool", pool: name.to_owned(), detail, step }
 }
 

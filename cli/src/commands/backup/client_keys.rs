@@ -1,0 +1,174 @@
+//! What a restore makes of client keys.
+//!
+//! Pure: in go the backup's client keys and those of the service, out come the changes. A client key is known by its
+//! id. One that the backup's hash cannot bring back is taken for one of the same name, as it may have been made anew by
+//! an earlier restore.
+
+use jiff::Timestamp;
+use pool_shared::{
+    ClientKey, ClientKeyCreate, ClientKeyId, ClientKeyRules, ClientKeyUpdate, HashedClientKey,
+    HashedClientKeys, Pool,
+};
+use serde::Serialize;
+
+use super::file::SavedClientKey;
+use crate::{
+    commands::manifest::{Action, Change, Step},
+    output::counted,
+};
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Those that come back by their hashes.
+    pub hashed: Option<HashedClientKeys>,
+    /// Those that get new secrets.
+    pub new: Vec<ClientKeyCreate>,
+    /// Those that are there and differ, with what differs in words.
+    pub updated: Vec<(ClientKeyId, ClientKeyUpdate, String)>,
+    /// Those that the backup does not have.
+    pub surplus: Vec<ClientKey>,
+}
+
+/// Compares them. `hashes` names the key of the backup's hashes if they are of use to the service. What has expired
+/// counts as not there, on both sides.
+pub fn compare(
+    saved: &[SavedClientKey],
+    present: &[ClientKey],
+    hashes: Option<&str>,
+    now: Timestamp,
+) -> Compared {
+    let mut left: Vec<&ClientKey> = present.iter().collect();
+    let mut take = |is: &dyn Fn(&ClientKey) -> bool| {
+        let at = left.iter().position(|key| is(key))?;
+        Some(left.remove(at))
+    };
+    let (mut compared, mut hashed, mut unknown) = (Compared::default(), Vec::new(), Vec::new());
+    for wanted in saved.iter().filter(|key| is_alive(key.expires_at, now)) {
+        match (take(&|key| key.id == wanted.id), &wanted.hash) {
+            (Some(key), _) => compared.updated.extend(difference(wanted, key)),
+            (None, Some(hash)) if hashes.is_some() => hashed.push(with_hash(wanted, hash.clone())),
+            (None, _) => unknown.push(wanted),
+        }
+    }
+    // Of several with one name those that are alike belong together, so that a second restore changes nothing.
+    let same = |wanted: &SavedClientKey, key: &ClientKey| {
+        key.name == wanted.name && is_alive(key.expires_at, now) && difference(wanted, key).is_none()
+    };
+    unknown.retain(|wanted| take(&|key| same(wanted, key)).is_none());
+    for wanted in unknown {
+        match take(&|key| key.name == wanted.name && is_alive(key.expires_at, now)) {
+            Some(key) => compared.updated.extend(difference(wanted, key)),
+            None => compared.new.push(anew(wanted)),
+        }
+    }
+    compared.surplus = left.into_iter().filter(|key| is_alive(key.expires_at, now)).cloned().collect();
+    compared.hashed = hashes.filter(|_| !hashed.is_empty()).map(|token_hash_key| HashedClientKeys {
+        token_hash_key: token_hash_key.to_owned(),
+        client_keys: hashed,
+    });
+    compared
+}
+
+fn is_alive(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    expires_at.is_none_or(|end| end > now)
+}
+
+fn with_hash(key: &SavedClientKey, hash: pool_shared::Secret) -> HashedClientKey {
+    let ClientKeyRules { limits, allowed_models, allowed_networks } = key.rules.clone();
+    HashedClientKey {
+        id: key.id.clone(),
+        name: key.name.clone(),
+        hint: key.hint.clone(),
+        hash,
+        expires_at: key.expires_at,
+        weak: key.weak,
+        limits,
+        allowed_models,
+        allowed_networks,
+    }
+}
+
+fn anew(key: &SavedClientKey) -> ClientKeyCreate {
+    let ClientKeyRules { limits, allowed_models, allowed_networks } = key.rules.clone();
+    let (name, expires_at) = (key.name.clone(), key.expires_at);
+    ClientKeyCreate { name, expires_in_s: None, expires_at, limits, allowed_models, allowed_networks }
+}
+
+/// Returns what makes `key` what the backup says; `None` if it is.
+fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, ClientKeyUpdate, String)> {
+    fn field<T: PartialEq + Clone + Serialize>(
+        name: &str,
+        wanted: &T,
+        present: &T,
+        fields: &mut Vec<String>,
+    ) -> Option<T> {
+        let text = |value: &T| serde_json::to_string(value).unwrap_or_default();
+        (wanted != present).then(|| {
+            fields.push(format!("{name} {} -> {}", text(present), text(wanted)));
+            wanted.clone()
+        })
+    }
+    let mut fields = Vec::new();
+    // Named one by one, so that a new rule is not forgotten here.
+    let ClientKeyRules { limits, allowed_models, allowed_networks } = &wanted.rules;
+    let name = field("name", &wanted.name, &key.name, &mut fields);
+    let limits = field("limits", limits, &key.rules.limits, &mut fields);
+    let allowed_models = field("models", allowed_models, &key.rules.allowed_models, &mut fields);
+    let allowed_networks = field("networks", allowed_networks, &key.rules.allowed_networks, &mut fields);
+    let expiry = field("expires_at", &wanted.expires_at, &key.expires_at, &mut fields);
+    let update = ClientKeyUpdate {
+        name,
+        // No time at all stands for no end.
+        expires_in_s: (expiry == Some(None)).then_some(0),
+        expires_at: expiry.flatten(),
+        limits,
+        allowed_models,
+        allowed_networks,
+    };
+    (!fields.is_empty()).then(|| (key.id.clone(), update, format!("{}: {}", shown(key), fields.join(", "))))
+}
+
+fn shown(key: &ClientKey) -> String {
+    if key.name.is_empty() { key.id.to_string() } else { key.name.clone() }
+}
+
+impl Compared {
+    /// The changes of a pool that is there, and what to tell of those that are not made.
+    pub fn changes(self, pool: &Pool, prune: bool) -> (Vec<Change>, Option<String>) {
+        let mut changes = Vec::new();
+        let mut add = |action, detail: String, step| {
+            changes.push(Change { action, kind: "client_key", pool: pool.name.clone(), detail, step });
+        };
+        if let Some(hashed) = self.hashed {
+            let names: Vec<_> = hashed.client_keys.iter().map(name_of).collect();
+            let detail = format!("{}, with their secrets", names.join(", "));
+            add(Action::Create, detail, Step::RestoreClientKeys(pool.id.clone(), hashed));
+        }
+        for create in self.new {
+            let name = if create.name.is_empty() { "one without a name" } else { &create.name };
+            let detail = format!("{name}, with a new secret");
+            add(Action::Create, detail, Step::NewClientKey(pool.id.clone(), create));
+        }
+        for (id, update, detail) in self.updated {
+            add(Action::Update, detail, Step::UpdateClientKey(pool.id.clone(), id, update));
+        }
+        let surplus = self.surplus;
+        let note = (!prune && !surplus.is_empty()).then(|| {
+            let keys = counted(surplus.len(), "client key");
+            format!("pool {}: {keys} beyond the backup; --prune removes what is beyond", pool.name)
+        });
+        for key in surplus.into_iter().filter(|_| prune) {
+            let detail = format!("{} ({})", key.name, key.id);
+            add(Action::Delete, detail, Step::RevokeClientKey(pool.id.clone(), key.id));
+        }
+        (changes, note)
+    }
+}
+
+fn name_of(key: &HashedClientKey) -> &str {
+    if key.name.is_empty() { key.id.as_str() } else { &key.name }
+}
+
+#[cfg(test)]
+mod tests;
