@@ -7,7 +7,8 @@
 //! # Invariants
 //!
 //! * A request is counted once, however it ends: complete, refused, truncated, or abandoned by its client.
-//! * No secret is logged, no text that a client wrote, and no line for each chunk of a stream.
+//! * No secret is logged, and no line for each chunk of a stream.
+//! * No text that a client wrote is logged, but for what Gemini or a store repeats of it in an error of their own.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -166,6 +167,12 @@ impl RequestLog {
         self.cause_of(error);
     }
 
+    /// The response ends here, before its time, with an error event.
+    pub(crate) fn broke_off(&self, error: &ApiError, now: Timestamp) {
+        self.refused(error);
+        self.note(|line| line.ended(now));
+    }
+
     /// Why the service could not do what was asked, if it is no fault of the client's.
     pub(crate) fn cause_of(&self, error: &ApiError) {
         if error.status.is_server_error() {
@@ -212,10 +219,15 @@ impl UntilTold {
         self.1 = true;
     }
 
-    /// See [`RequestLog::refused`].
-    pub(crate) fn refused(&mut self, error: &ApiError) {
+    /// See [`RequestLog::broke_off`].
+    pub(crate) fn broke_off(&mut self, error: &ApiError, now: Timestamp) {
         self.told();
-        self.0.refused(error);
+        self.0.broke_off(error, now);
+    }
+
+    /// The log itself.
+    pub(crate) fn log(&self) -> RequestLog {
+        self.0.clone()
     }
 }
 
@@ -399,6 +411,8 @@ impl Line {
     fn settle(&mut self) {
         if self.class.is_empty() {
             self.class = match (self.outcome.or(self.unserved), self.refused) {
+                // The service ended the response: its client saw an error, and did not leave.
+                (Some(AttemptOutcome::ClientLeft), Some(code)) if self.broke_off => code,
                 (Some(outcome), _) => outcome.name(),
                 (None, Some(code)) => code,
                 (None, None) if self.client_left || self.status.is_none() => {
@@ -420,12 +434,12 @@ impl Line {
         use AttemptOutcome::{ClientLeft, Ok};
         match self.status {
             None => RequestOutcome::ClientDisconnected,
+            Some(200) if self.broke_off => RequestOutcome::Truncated,
             Some(_) if self.client_left => RequestOutcome::ClientDisconnected,
             Some(429) if self.over_limit => RequestOutcome::RateLimited,
             Some(429) => RequestOutcome::QuotaExhausted,
             Some(500..) => RequestOutcome::ServerError,
             Some(400..) => RequestOutcome::InvalidRequest,
-            Some(_) if self.broke_off => RequestOutcome::Truncated,
             Some(_) => match self.outcome {
                 None | Some(Ok) => RequestOutcome::Ok,
                 Some(ClientLeft) => RequestOutcome::ClientDisconnected,

@@ -450,10 +450,9 @@ impl AttemptRecord {
         self.count(AttemptOutcome::ClientLeft, usage);
     }
 
-    /// The service ends the response before its time: the log tells, and no key is to blame.
-    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
-    pub(super) fn cut(&self, error: &ApiError) {
-        self.log.refused(error);
+    /// The log of the request that it is made for.
+    pub(super) fn log(&self) -> RequestLog {
+        self.log.clone()
     }
 
     /// This call reached its end, and another one follows on the same key.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::attempts::AttemptRecord;
 use super::chat::{Continuation, OwnSignatures, malformed_stream, soft_failure, truncated};
@@ -85,48 +86,68 @@ impl<H: Host> EventStream<H> {
         Self { host, ready, state: State::Waiting { reply, log: UntilTold::new(log) } }
     }
 
-    /// The next bytes for the client, whole events; `None` at the end.
+    /// The next bytes for the client, whole events; `None` at the end. Whoever stops waiting for them loses nothing, so
+    /// that [`EventStream::cut`] still finds what is to be ended.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(ready) = self.ready.pop_front() {
                 return Some(ready);
             }
-            match std::mem::replace(&mut self.state, State::Ended) {
+            match &mut self.state {
                 State::Ended => return None,
-                State::Waiting { reply, log } => self.wait(reply, log).await,
-                State::Reading(source) => self.read(*source).await,
+                State::Waiting { reply, .. } => {
+                    let replied = self.host.clock().within(KEEP_ALIVE, Pin::new(reply)).await;
+                    self.waited(replied);
+                }
+                State::Reading(source) => {
+                    let mut out = Vec::new();
+                    let goes_on = source.read(&self.host, &mut out).await;
+                    if !goes_on {
+                        self.state = State::Ended;
+                    }
+                    if !out.is_empty() {
+                        self.ready.push_back(out.into());
+                    }
+                }
             }
+        }
+    }
+
+    /// The log of the request, unless the stream has ended.
+    pub(super) fn log(&self) -> RequestLog {
+        match &self.state {
+            State::Ended => RequestLog::default(),
+            State::Waiting { log, .. } => log.log(),
+            State::Reading(source) => source.record.as_ref().map(AttemptRecord::log).unwrap_or_default(),
         }
     }
 
     /// The event that ends the stream before its time, by no fault of Gemini's or the client's.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
     pub(super) fn cut(mut self, error: &ApiError) -> Bytes {
+        let now = self.host.clock().now();
         match &mut self.state {
             State::Ended => {}
-            State::Waiting { log, .. } => log.refused(error),
-            State::Reading(source) => {
-                if let Some(record) = &source.record {
-                    record.cut(error);
-                }
-            }
+            State::Waiting { log, .. } => log.broke_off(error, now),
+            State::Reading(source) => source.broke_off(error, now),
         }
         self.push_error(error);
         self.ready.pop_back().unwrap_or_default()
     }
 
-    async fn wait(&mut self, mut reply: PendingReply<H>, mut log: UntilTold) {
-        match self.host.clock().within(KEEP_ALIVE, Pin::new(&mut reply)).await {
-            None => {
-                self.ready.push_back(Bytes::from_static(ChatStream::keep_alive()));
-                self.state = State::Waiting { reply, log };
-            }
-            Some(Ok(reply)) => {
+    /// Takes in what was waited for; `None` when it is time for a comment.
+    fn waited(&mut self, replied: Option<Result<Reply<H>, ApiError>>) {
+        let Some(replied) = replied else {
+            return self.ready.push_back(Bytes::from_static(ChatStream::keep_alive()));
+        };
+        let State::Waiting { mut log, .. } = std::mem::replace(&mut self.state, State::Ended) else { return };
+        match replied {
+            Ok(reply) => {
                 log.told();
                 self.adopt(reply.body);
             }
-            Some(Err(error)) => {
-                log.refused(&error);
+            Err(error) => {
+                log.broke_off(&error, self.host.clock().now());
                 self.push_error(&error);
             }
         }
@@ -151,31 +172,6 @@ impl<H: Host> EventStream<H> {
         let mut event = Vec::new();
         error.event(&mut event);
         self.ready.push_back(event.into());
-    }
-
-    async fn read(&mut self, mut source: Source<H>) {
-        let mut out = Vec::new();
-        let source = match source.chunk(&self.host).await {
-            None => {
-                out.extend_from_slice(ChatStream::keep_alive());
-                Some(source)
-            }
-            Some(Err(verdict)) => {
-                source.fail(&self.host, verdict, &mut out);
-                None
-            }
-            Some(Ok(chunk)) => {
-                source.received(&self.host);
-                match chunk {
-                    None => source.end(&self.host, &mut out).await,
-                    Some(chunk) => source.push(&self.host, &chunk, &mut out),
-                }
-            }
-        };
-        if !out.is_empty() {
-            self.ready.push_back(out.into());
-        }
-        self.state = source.map_or(State::Ended, |source| State::Reading(Box::new(source)));
     }
 }
 
@@ -244,18 +240,27 @@ impl<H: Host> Source<H> {
         })
     }
 
-    fn push(mut self, host: &H, chunk: &[u8], out: &mut Vec<u8>) -> Option<Self> {
-        match self.translate(host, chunk, out) {
-            Ok(()) => Some(self),
-            Err(verdict) => {
-                self.fail(host, verdict, out);
-                None
+    /// Writes what comes next, a comment if nothing came. Returns `true` if the stream goes on.
+    async fn read(&mut self, host: &H, out: &mut Vec<u8>) -> bool {
+        let read = match self.chunk(host).await {
+            None => {
+                out.extend_from_slice(ChatStream::keep_alive());
+                return true;
             }
-        }
+            Some(Err(verdict)) => Err(verdict),
+            Some(Ok(chunk)) => {
+                self.received(host);
+                match chunk {
+                    None => return self.end(host, out).await,
+                    Some(chunk) => self.translate(host, &chunk, out),
+                }
+            }
+        };
+        read.map_err(|verdict| self.fail(host, verdict, out)).is_ok()
     }
 
-    /// Gemini has nothing more to say in this call.
-    async fn end(mut self, host: &H, out: &mut Vec<u8>) -> Option<Self> {
+    /// Gemini has nothing more to say in this call. Returns `true` if another call goes on with the answer.
+    async fn end(&mut self, host: &H, out: &mut Vec<u8>) -> bool {
         let token = self.stream.continuation();
         let next = token.zip(self.continuation.as_mut()).and_then(|(token, goes_on)| goes_on.request(&token));
         let Some(next) = next else {
@@ -263,7 +268,7 @@ impl<H: Host> Source<H> {
                 // Unless the stream itself has told the client.
                 self.fail(host, verdict, out);
             }
-            return None;
+            return false;
         };
         if let Some(record) = &mut self.record {
             record.one_more(&self.stream.call_usage(), host.clock().now());
@@ -272,7 +277,7 @@ impl<H: Host> Source<H> {
             Ok(body) => {
                 self.stream.resume();
                 self.body = body;
-                Some(self)
+                true
             }
             Err(verdict) => {
                 // The client has a part of the answer. It is told that it was cut, and how to go on.
@@ -281,7 +286,7 @@ impl<H: Host> Source<H> {
                 if !matches!(self.stream.finish(out), StreamEnd::Complete(_)) {
                     self.stream.fail(&verdict.answer, out);
                 }
-                None
+                false
             }
         }
     }
@@ -320,9 +325,18 @@ impl<H: Host> Source<H> {
     }
 
     /// Ends the stream with an error event: a client must never take a cut answer for a whole one.
-    fn fail(mut self, host: &H, verdict: Verdict, out: &mut Vec<u8>) {
+    fn fail(&mut self, host: &H, verdict: Verdict, out: &mut Vec<u8>) {
         self.stream.fail(&verdict.answer, out);
-        self.failed(host, verdict);
+        self.broke_off(&verdict.answer, host.clock().now());
+        let usage = self.stream.call_usage();
+        self.count_failed(verdict, &usage, host);
+    }
+
+    /// The response ends before its time.
+    fn broke_off(&self, error: &ApiError, now: Timestamp) {
+        if let Some(record) = &self.record {
+            record.log().broke_off(error, now);
+        }
     }
 
     fn count_failed(&mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {

@@ -16,6 +16,7 @@ use pool_shared::Pacing;
 
 use super::events::EventStream;
 use crate::host::{BoxedStream, Clock, Host};
+use crate::log::RequestLog;
 use crate::openai::ApiError;
 use crate::translate::Pacer;
 
@@ -55,7 +56,8 @@ impl<H: Host> OutgoingEvents<H> {
     pub(crate) fn cut(self, error: &ApiError) -> Bytes {
         match self {
             Self::Plain(events) => events.cut(error),
-            Self::Paced(_) => {
+            Self::Paced(events) => {
+                events.log.broke_off(error, events.host.clock().now());
                 let mut event = Vec::new();
                 error.event(&mut event);
                 event.into()
@@ -74,17 +76,19 @@ pub struct PacedStream<H> {
     arrived: Timestamp,
     /// How long to wait before anything else is sent.
     wait: Duration,
+    log: RequestLog,
 }
 
 impl<H: Host + Clone> PacedStream<H> {
     fn new(events: EventStream<H>, pacing: Pacing, host: H) -> Self {
+        let log = events.log();
         let source = stream::unfold(events, |mut events| async move {
             let bytes = events.next().await?;
             Some((bytes, events))
         });
         let arrived = host.clock().now();
         let (pacer, source) = (Pacer::new(pacing), Some(Box::pin(source) as BoxedStream<Bytes>));
-        Self { host, pacer, source, arrived, wait: Duration::ZERO }
+        Self { host, pacer, source, arrived, wait: Duration::ZERO, log }
     }
 
     async fn next(&mut self) -> Option<Bytes> {

@@ -1,8 +1,9 @@
 //! One request's way from key to key, and from model to model.
 //!
-//! In: picks and verdicts. Out: what to do next. At most four attempts, and one more where the request
-//! was changed; no key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a model or the network needs one. Whoever
-//! drives a plan stops asking it once the first byte has gone to the client.
+//! In: picks and verdicts. Out: what to do next. At most four attempts, and one more where the request was changed; no
+//! key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a
+//! model or the network needs one, and once for a cooldown that ends within 2 s. Whoever drives a plan stops asking it
+//! once the first event of a response has gone to the client; comments that keep a stream open are none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,6 +159,7 @@ impl AttemptPlan {
                 self.tried.retain(|tried| *tried != again);
                 continue;
             }
+            // Where every key was tried the attempts tell why.
             let (why, unserved) = match pick {
                 Pick::Key { index, lease } => {
                     self.attempts += 1;
@@ -169,7 +171,7 @@ impl AttemptPlan {
                     if self.is_last_model() && self.may_wait_for_circuit(now, wait) {
                         return Step::Wait(wait);
                     }
-                    (AttemptOutcome::Model, model_unavailable(reason, until, now))
+                    (Some(AttemptOutcome::Model), model_unavailable(reason, until, now))
                 }
                 Pick::AllCooling { .. } | Pick::NoneLeft { .. }
                     if !std::mem::replace(&mut self.heard, true) =>
@@ -180,17 +182,17 @@ impl AttemptPlan {
                     if let Some(wait) = self.wait_for_cooldown(roster, soonest, now) {
                         return Step::Wait(wait + part_of(COOLDOWN_JITTER, random.next_u64()));
                     }
-                    (AttemptOutcome::Quota, all_cooling(pool, soonest, only_the_day_helps, now))
+                    (Some(AttemptOutcome::Quota), all_cooling(pool, soonest, only_the_day_helps, now))
                 }
                 Pick::NoneLeft { returns } => {
-                    (AttemptOutcome::Key, no_usable_key(pool, roster, returns, now))
+                    (Some(AttemptOutcome::Key), no_usable_key(pool, roster, returns, now))
                 }
                 Pick::AllTried => match self.last_answer(now) {
-                    Some(answer) => (AttemptOutcome::Key, answer),
-                    None => (AttemptOutcome::Key, no_usable_key(pool, roster, None, now)),
+                    Some(answer) => (None, answer),
+                    None => (Some(AttemptOutcome::Key), no_usable_key(pool, roster, None, now)),
                 },
             };
-            self.unserved_for.get_or_insert(why);
+            self.unserved_for = self.unserved_for.or(why);
             self.unserved.get_or_insert(unserved);
             self.fall_back();
         }

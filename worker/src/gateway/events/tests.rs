@@ -287,6 +287,63 @@ async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
     assert!(lines[0].contains("no use of") && !lines[0].contains(&key), "{lines:?}");
 }
 
+impl World {
+    /// The same with a service that logs.
+    fn logging(mut self) -> (Self, Arc<Mutex<Vec<serde_json::Value>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let write = move |line: String| sink.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+        self.service = self.host.service_with_log(Log::new(LogLevel::Error, write));
+        (self, lines)
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_logged_with_its_cause_and_until_its_end() {
+    let silent = |pieces| FakeAnswer { endless: true, ..answer(0, pieces) };
+    for (script, class, cause, seconds) in [
+        (silent(&[(0, TEXT)]), "model", "nothing more of its response within 300 s", 300),
+        (answer(100_000, &[]), "model", "no response headers within 900 s", 900),
+        (answer(0, &[(0, TEXT), (7, b"data: {\"cand")]), "network", "", 7),
+    ] {
+        let (world, lines) = World::new(1, "").await.logging();
+        let (text, _) = world.stream(vec![script]).await.rest().await;
+        assert!(text.contains(r#"{"error""#), "{text}");
+        let lines = lines.lock().unwrap();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((&line["status"], &line["class"]), (&200.into(), &class.into()));
+        assert!(line["cause"].as_str().unwrap().contains(cause), "{line}");
+        assert!(line["ms"].as_i64().unwrap() / 1_000 >= seconds, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_the_service_ends_is_no_client_that_left() {
+    let endless = || FakeAnswer { endless: true, ..answer(0, &[(0, TEXT)]) };
+    let paced = r#","translation":{"pacing":{"by":"characters"}}"#;
+    for (settings, script) in
+        [("", endless()), (paced, endless()), ("", answer(50_000, &[])), (paced, answer(50_000, &[]))]
+    {
+        let (world, lines) = World::new(1, settings).await.logging();
+        let mut reading = world.stream(vec![script]).await;
+        assert!(reading.next().await.is_some());
+        let Reading { reply, .. } = reading;
+        let ReplyBody::Events(mut events) = reply.body else { panic!("no stream") };
+        // The server stops while it waits for what comes next.
+        for _ in 0..3 {
+            let _ = futures_util::poll!(std::pin::pin!(events.next()));
+        }
+        let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "ends");
+        assert!(events.cut(&error).starts_with(b"data: {\"error\""));
+        let line = lines.lock().unwrap().pop().unwrap();
+        assert_eq!((&line["class"], &line["cause"]), (&"shutting_down".into(), &"ends".into()), "{line}");
+        let (_, body) =
+            world.host.send(&world.service, Method::GET, "/admin/v1/stats", &world.admin, "").await;
+        let stats: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(stats["requests"]["outcomes"], serde_json::json!({"truncated": 1}), "{body}");
+    }
+}
+
 /// A stream that begins and never ends.
 pub(crate) async fn endless_events(pacing: Option<pool_shared::Pacing>) -> (FakeHost, Reply<FakeHost>) {
     let settings = pacing.map_or("", |_| r#","translation":{"pacing":{"by":"characters"}}"#);

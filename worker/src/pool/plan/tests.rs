@@ -15,6 +15,7 @@ struct Journey {
     attempts: Vec<(usize, usize)>,
     waits: Vec<Duration>,
     answer: ApiError,
+    unserved_for: Option<AttemptOutcome>,
 }
 
 struct Bench {
@@ -60,7 +61,10 @@ impl Bench {
                     waits.push(time);
                 }
                 Step::Hear => {}
-                Step::Answer(answer) => return Journey { attempts, waits, answer: *answer },
+                Step::Answer(answer) => {
+                    let unserved_for = plan.unserved_for();
+                    return Journey { attempts, waits, answer: *answer, unserved_for };
+                }
             }
         }
     }
@@ -178,6 +182,17 @@ fn a_pool_without_a_good_key_says_so() {
         assert_eq!((answer.code, answer.should_retry), (Some("no_usable_key"), Some(false)));
         assert!(answer.message.contains("'prod'"));
     }
+}
+
+#[test]
+fn keys_that_were_all_tried_are_not_why_a_request_failed() {
+    for keys in 1..6 {
+        let unserved_for = |cause| Bench::new(keys).send(&["m"], 1, |_| verdict(cause)).unserved_for;
+        assert_eq!(unserved_for(Cause::Network), None, "{keys} keys");
+        assert_eq!(unserved_for(Cause::Internal), None, "{keys} keys");
+    }
+    let none = Bench::new(0).send(&["m"], 1, |_| verdict(Cause::Network));
+    assert_eq!(none.unserved_for, Some(AttemptOutcome::Key));
 }
 
 #[test]
