@@ -119,7 +119,7 @@ def test_every_block_is_known():
     for block in blocks("sh"):
         assert any(part in block for part in KNOWN), f"no rule for:\n{block}"
     assert {language for language in re.findall(r"^```(\w+)$", (ROOT / "README.md").read_text(), re.MULTILINE)} == {
-        "sh", "text", "python", "js", "yaml"}
+        "sh", "text", "python", "js", "yaml", "ini"}
 
 
 def test_demo():
