@@ -14,15 +14,16 @@ pub enum KeyState {
     Healthy,
     /// It rests for some models, for a minute or so.
     Cooling,
-    /// It has used up the day's quota of some models, or has none of them.
+    /// It has used up the day's quota of some models, or has none of them, or its billing account has spent what it may in
+    /// ten minutes.
     Limited,
-    /// Gemini called it invalid once: it is tried again before that is believed.
+    /// Gemini called it invalid once, or the text of an error alone speaks against it: a recheck decides.
     Suspect,
-    /// Gemini called it invalid twice.
+    /// Gemini called it invalid twice. Rechecked daily.
     Invalid,
-    /// It was published somewhere; Google refuses it for good.
+    /// It was published somewhere: Google refuses it from then on. Rechecked daily.
     Leaked,
-    /// Its project is suspended.
+    /// Its project is suspended. Rechecked daily.
     Suspended,
     /// Its project has to be paid for.
     Billing,
@@ -95,8 +96,8 @@ pub struct KeyCondition {
     /// The state.
     #[serde(default)]
     pub state: KeyState,
-    /// `cooling`, `limited`: when the last of the models comes back. `suspect`, `suspended`, `billing`,
-    /// `blocked`: when it is tried again. Absent where no time helps.
+    /// `cooling`, `limited`: when the last of the models comes back. `suspect`, `invalid`, `leaked`,
+    /// `suspended`, `billing`, `blocked`: when it is rechecked. Absent where no time helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Why, for programs: `requests`, `tokens`, `day`, `no_quota`, `burst`, `new_users`, `no_access` where models

@@ -106,6 +106,8 @@ fn environment() -> String {
     for (name, meaning) in env::KNOWN {
         let _ = writeln!(text, "  {name:<20} {meaning}");
     }
+    text += "\nHTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name the proxy to the service (http, https, socks5).\n\
+        A service on this machine is never called through one.\n";
     text
 }
 

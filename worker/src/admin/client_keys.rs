@@ -1,4 +1,4 @@
-//! Client keys: list, create, rotate, revoke.
+//! Client keys: list, create, import, change, rotate, revoke.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -4,7 +4,8 @@
 //! key after another until an answer is there; the answer goes out translated back. In pools that wish it, other
 //! requests go out and back as they came ([`pass_through`]). What must never
 //! happen here: waiting for storage when the pool is in memory, blaming a key for what it did not do,
-//! trying again after the first byte went to the client, or naming a platform.
+//! trying again after the first event of a response went to the client (comments that keep a stream open are none), or
+//! naming a platform.
 
 mod attempts;
 mod authenticate;

@@ -1,9 +1,10 @@
 //! Requests that go to Gemini as they came, and answers that come back so.
 //!
 //! In: a request in Gemini's own language, or one to Google's OpenAI endpoint, of a pool that wishes it. Out: Gemini's
-//! answer, untouched. Of the body the model's name is read where the path has none, and nothing else; aliases work in
-//! paths, fallbacks and stickiness nowhere. Keys fail over as everywhere; each attempt is counted, its tokens are not. What must never happen
-//! here: a second credential on the way out, a byte that is changed, a retry once the answer's headers are there.
+//! answer, untouched. Of the body the model's name is read where the path has none, and of an error whether it repeats
+//! the body; of the query the parameters of an allowlist go on. Aliases work in paths, fallbacks and stickiness nowhere.
+//! Keys fail over as everywhere; limits of client keys hold; each attempt on a model is counted, its tokens are not. What
+//! must never happen here: a second credential on the way out, a byte that is changed, a retry once the answer's headers are there.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Keys that Gemini refused are tried again on a schedule, so that those that heal come back by
-//! themselves and a key that was called invalid once is not believed to be so for ever.
+//! Scheduled rechecks of keys that Gemini refused, so that those that recover come back by themselves and no state is
+//! permanent by mistake: final states are rechecked daily, after all others.
 //!
 //! In: the runtimes, which know when a key is due. Out: what Gemini said, learnt as from any attempt.
 

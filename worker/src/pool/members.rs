@@ -1,6 +1,6 @@
 //! A pool's keys with what is known of them, by the places that a roster gave them.
 //!
-//! In: rosters, and Gemini's word. Out: which keys are blocked or busy. Only what Gemini has spoken of takes room, beyond
+//! In: rosters, and what attempts and operators tell. Out: which keys are blocked or busy. Only what Gemini has spoken of takes room, beyond
 //! some bytes a key.
 
 use std::collections::BTreeMap;

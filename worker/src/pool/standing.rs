@@ -1,8 +1,8 @@
 //! How a key or project stands with Gemini, whatever the model.
 //!
-//! In: refusals and successes of attempts. Out: whether it may be used, and when it is tried again.
-//! Never here: a change without Gemini's word. (A key that a person switched off is not in the pool's
-//! snapshot at all, so nothing here can lift that.)
+//! In: refusals and successes of attempts. Out: whether it may be used, and when it is rechecked. Nothing else changes it
+//! but an operator's reset, which makes it healthy. (A key that a person switched off is not in the pool's snapshot at
+//! all, so nothing here can lift that.)
 
 use std::time::Duration;
 
@@ -25,11 +25,12 @@ pub enum Condition {
     /// Nothing is known against it.
     #[default]
     Healthy,
-    /// Called invalid once: rests, and is tried again before that is believed.
+    /// Called invalid once, which a second time has to confirm, or accused by a text alone, which a probe decides within
+    /// seconds. It is not selected meanwhile.
     Suspect,
     /// Called invalid twice.
     Invalid,
-    /// Published somewhere; Google refuses it for good.
+    /// Published somewhere: Google refuses it from then on. Rechecked daily all the same.
     Leaked,
     /// Its project is suspended.
     Suspended,

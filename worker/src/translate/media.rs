@@ -1,8 +1,8 @@
 //! Pictures, sound, films and documents of a message.
 //!
 //! In: parts as OpenAI has them: `data:` URLs, addresses, ids. Out: Gemini's `inlineData` and `fileData`. Nothing is fetched
-//! here: what is to be fetched is listed, and used if someone has fetched it. An address may never reach Gemini as if
-//! Gemini could fetch it.
+//! here: what is to be fetched is listed, and used if someone has fetched it. An address reaches Gemini only where Gemini
+//! fetches it: its own files, YouTube, and what the pool leaves to Gemini.
 
 mod data;
 mod markdown;

@@ -1,7 +1,7 @@
 //! What to do when Gemini refuses a request for a reason that this service can remove.
 //!
-//! In: the message of Gemini's error. Out: the one change with which the same request may be sent again. What a model cannot do is worth
-//! remembering; what is wrong with one request is not.
+//! In: the message of Gemini's error. Out: the changes that may help, of which the first that changes anything is made and
+//! the request sent again. What a model cannot do is worth remembering; what is wrong with one request is not.
 
 mod thinking;
 
@@ -205,7 +205,7 @@ impl Repair {
     }
 
     /// Whether the error told something about the model, and not about this one request: worth remembering for the model
-    /// for some hours.
+    /// for a day.
     #[must_use]
     pub fn is_about_model(self) -> bool {
         !matches!(

@@ -20,6 +20,8 @@ use crate::{
 const SHOWN: usize = 10;
 
 /// Put keys into use again
+///
+/// Whatever was learnt of them before (cooldowns, states, limits) ends too.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -14,7 +14,8 @@ use crate::{
 
 /// Try keys now with a smallest request each
 ///
-/// The service learns from it as from any request. Every check spends a request of the key's quota.
+/// The service learns from it as from any request, and a valid key loses every cooldown and state
+/// that was learnt of it. Every check spends a request of the key's quota.
 /// Exit code 3 when a key is neither valid nor limited: a limited key is a good one whose quota is
 /// used up.
 #[derive(clap::Args)]

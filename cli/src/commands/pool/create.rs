@@ -26,8 +26,9 @@ use crate::{
 
 /// Create a pool and get its client key
 ///
-/// The keys file holds one Gemini key a line, or several separated by commas; blank lines and lines
-/// that start with # are passed over. A line may have columns: key,weight,tag,name. Lines that
+/// The keys file is read as key import reads it: one Gemini key a line, or several separated by
+/// commas; quotes, NAME=value, URLs with ?key= and JSON are understood. Blank lines and comments are
+/// passed over. A line may have columns: key,weight,tag,name, or those of a header. Lines that
 /// cannot be keys are reported by number (exit code 3) and stop nothing. The client key is shown
 /// once: the service keeps only a hash of it.
 #[derive(clap::Args)]

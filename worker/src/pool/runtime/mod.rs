@@ -2,7 +2,7 @@
 //!
 //! Plain data: picks come in and leases go out, ends of attempts come in and what they teach goes out.
 //! It is kept by key id, so it outlives the snapshots that it is used with. What must never happen
-//! here: I/O, a look at a clock, a state changed by anything but Gemini's word.
+//! here: I/O, a look at a clock, a state changed by anything but Gemini's responses and an operator's reset.
 
 mod absorb;
 mod learn;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Why Gemini refused, or did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// The key is wrong or expired. Said twice before it is believed for good.
+    /// The key is wrong or expired. Said twice before it is believed, and rechecked daily then.
     InvalidKey,
     /// The key was published somewhere, and Google knows.
     LeakedKey,

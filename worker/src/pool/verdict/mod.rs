@@ -1,7 +1,8 @@
 //! What a refusal means: whose fault it is, how long it lasts, whether another key may do better, what
 //! the caller is told.
 //!
-//! In: an answer's status, its error body and the time. Out: a [`Verdict`]. The rules follow Google's
+//! In: an answer's status, its error body, the request that it responds to, and the time. Out: a [`Verdict`] and the
+//! [`Evidence`] that it rests on: structure first, the table of Google's own texts (`text`) last. The rules follow Google's
 //! error documentation (<https://ai.google.dev/gemini-api/docs/troubleshooting>,
 //! <https://ai.google.dev/gemini-api/docs/rate-limits>) and the bodies that Gemini really sends. What
 //! must never happen here: a key blamed for what it did not do, a secret in a message.
