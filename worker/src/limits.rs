@@ -4,6 +4,8 @@
 //! here: an allocation that a caller can make grow.
 
 mod bodies;
+#[cfg(any(target_arch = "wasm32", test))]
+mod handover;
 mod structure;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -13,6 +15,8 @@ use crate::host::IncomingRequest;
 use crate::json_text;
 
 pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, read, time_left};
+#[cfg(any(target_arch = "wasm32", test))]
+pub use handover::read_to_hand_over;
 pub use structure::{ELEMENTS, MEMBERS, has_too_many};
 
 /// The longest request body that is read: 32 MiB, room for some inline images.

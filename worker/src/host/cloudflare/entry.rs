@@ -178,17 +178,14 @@ async fn handed_over(
     let mut init = RequestInit::new();
     init.with_method(method).with_headers(outgoing_headers(&headers)?);
     let Some(limit) = wanted else { return Ok(Ok(Request::new_with_init(url.as_str(), &init)?)) };
-    let early = limits::BODY_BEFORE_THE_CALLER_IS_KNOWN;
-    let may_be_long = limit > early && body.announced().is_none_or(|length| length > early);
-    let is_refused = may_be_long && !stub.knows(&url, &headers).await?;
-    let limit = if is_refused { early } else { limit };
     let mut share = service
         .bodies
         .share(<CloudflareHost as Host>::BODIES_AT_ONCE, <CloudflareHost as Host>::BODY_LOST_AFTER);
-    match limits::read(host, body, limit, &mut share).await {
+    let is_known = async || stub.knows(&url, &headers).await;
+    match limits::read_to_hand_over(host, body, limit, &mut share, is_known).await? {
         // The object says why.
-        _ if is_refused => {}
-        Ok(body) => {
+        Ok(None) => {}
+        Ok(Some(body)) => {
             init.with_body(Some(Uint8Array::from(body.as_ref()).into()));
         }
         Err(error) => return Ok(Err(AdminError::from_body(error, limit))),
