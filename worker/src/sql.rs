@@ -63,6 +63,12 @@ impl Statement {
     pub fn new(sql: &'static str, parameters: impl Into<Vec<SqlValue>>) -> Self {
         Self { sql, parameters: parameters.into() }
     }
+
+    /// Returns `true` if it surely changes nothing.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.sql.trim_ascii_start().starts_with("SELECT")
+    }
 }
 
 /// What a statement gave.

@@ -12,7 +12,7 @@ use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::service::lock;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
-use crate::store::sql::{SCHEMA_VERSION, SqlDatabase};
+use crate::store::sql::{self, SqlDatabase};
 
 /// A SQLite file, one connection for everything: batches run one after another.
 #[derive(Clone)]
@@ -60,13 +60,7 @@ fn refuse_newer(connection: &Connection) -> Result<(), SqlError> {
     }
     let version = "SELECT coalesce(max(version), 0) FROM schema_version";
     let version: i64 = connection.query_row(version, [], |row| row.get(0)).map_err(sql_error)?;
-    if version <= SCHEMA_VERSION {
-        return Ok(());
-    }
-    Err(SqlError(format!(
-        "it has schema version {version}, and this program knows version {SCHEMA_VERSION} and earlier: use the version \
-         that wrote it, or a later one"
-    )))
+    sql::refuse_newer(version)
 }
 
 fn run_statement(connection: &Connection, statement: &Statement) -> rusqlite::Result<Outcome> {
@@ -117,7 +111,14 @@ impl SqlDatabase for Sqlite {
         let database = self.clone();
         off_the_runtime(move || {
             let connection = lock(&database.0);
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(sql_error)
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy: bool = connection.query_row(checkpoint, [], |row| row.get(0)).map_err(sql_error)?;
+            if busy {
+                let message = "another program reads the database, whose write-ahead log still holds what was \
+                               replaced: try again when it has ended";
+                return Err(SqlError(message.to_owned()));
+            }
+            Ok(())
         })
         .await
     }

@@ -14,10 +14,11 @@ pub(super) mod master;
 mod rows;
 pub(super) mod schema;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use schema::SCHEMA_VERSION;
+pub(crate) use schema::refuse_newer;
 pub(super) mod snapshot;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
@@ -70,17 +71,35 @@ pub trait SqlDatabase: MaybeSend + MaybeSync {
 /// The config store over a [`SqlDatabase`].
 pub struct SqlStore<D> {
     database: D,
+    /// Whether the tables are known to be of a version that this program knows.
+    is_checked: AtomicBool,
 }
 
 impl<D: SqlDatabase> SqlStore<D> {
     /// Wraps a database. Its tables are made when they are first missed.
     pub const fn new(database: D) -> Self {
-        Self { database }
+        Self { database, is_checked: AtomicBool::new(false) }
+    }
+
+    /// Runs a batch. The first one tells the version of the tables as well: in the same round trip, or before anything
+    /// is written.
+    async fn run(&self, mut statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
+        if self.is_checked.load(Ordering::Relaxed) {
+            return self.run_unchecked(statements).await;
+        }
+        let reads = statements.iter().all(Statement::only_reads);
+        let further = if reads { std::mem::take(&mut statements) } else { Vec::new() };
+        let first = std::iter::once(schema::version()).chain(further).collect();
+        let mut outcomes = self.run_unchecked(first).await?.into_iter();
+        let version = outcomes.next().unwrap_or_default();
+        schema::check_version(&version.rows).map_err(store_error)?;
+        self.is_checked.store(true, Ordering::Relaxed);
+        if reads { Ok(outcomes.collect()) } else { self.run_unchecked(statements).await }
     }
 
     /// Runs a batch; when it turns out that tables or columns are missing, makes them and runs it again. A
-    /// database that has them never pays for a check.
-    async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
+    /// database that has them never pays for that.
+    async fn run_unchecked(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
         match self.database.batch(statements.clone()).await {
             Err(error) if schema::is_missing(&error) => {
                 self.database.batch(schema::migrations()).await.map_err(store_error)?;
@@ -188,7 +207,8 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run_one(Statement::new("SELECT json_quote(version) AS row FROM schema_version", [])).await?;
+        let version = self.run_one(schema::version()).await?;
+        schema::check_version(&version.rows).map_err(store_error)?;
         self.database.lag().await.map_or(Ok(()), |message| Err(StoreError::Lagging(message)))
     }
 

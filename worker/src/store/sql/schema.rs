@@ -2,9 +2,8 @@
 
 use crate::sql::{SqlError, Statement};
 
-/// The version of the tables that this program makes and knows. A database of a later one is not opened natively.
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+/// The version of the tables that this program makes and knows.
+const SCHEMA_VERSION: i64 = 1;
 
 /// Makes the tables of version 1. Each statement may run on a database that has them already, so two
 /// isolates that start at once do no harm.
@@ -132,6 +131,28 @@ pub(in crate::store) fn additions() -> impl Iterator<Item = Statement> {
     ADDED.iter().map(|sql| Statement::new(sql, []))
 }
 
+/// Reads the version of the tables: a number, or `null` where the table of it is empty.
+pub(super) fn version() -> Statement {
+    Statement::new("SELECT json_quote(max(version)) AS row FROM schema_version", [])
+}
+
+/// Refuses tables of a later version, whose rows this program may misread. `rows` are those of [`version`].
+pub(super) fn check_version(rows: &[String]) -> Result<(), SqlError> {
+    let version = rows.first().and_then(|row| row.parse().ok()).unwrap_or_default();
+    refuse_newer(version)
+}
+
+/// Returns an error for tables of a later version than this program knows.
+pub(crate) fn refuse_newer(version: i64) -> Result<(), SqlError> {
+    if version <= SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(SqlError(format!(
+        "it has schema version {version}, and this program knows version {SCHEMA_VERSION} and earlier: use the version \
+         that wrote it, or a later one"
+    )))
+}
+
 /// Whether a batch failed because tables or columns are not there yet.
 pub(super) fn is_missing(error: &SqlError) -> bool {
     ["no such table", "no such column", "has no column named"].iter().any(|text| error.0.contains(text))
@@ -170,5 +191,52 @@ mod tests {
         let token = store.admin_token(&hash).await.unwrap().unwrap();
         assert_eq!((token.id.as_str(), token.scopes), ("tok-1", None));
         assert_eq!(store.hash_keys().await, Ok(None));
+    }
+
+    /// A store whose tables have a version, seen for the first time.
+    async fn store_of_version(version: i64) -> SqlStore<Sqlite> {
+        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
+        sqlite.batch(migrations()).await.unwrap();
+        let set = Statement::new("UPDATE schema_version SET version = ?1", [version.cast_unsigned().into()]);
+        sqlite.batch(vec![set]).await.unwrap();
+        SqlStore::new(sqlite)
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_later_version_is_neither_read_nor_written() {
+        let (pool, at) = (PoolId::new("pool-1"), jiff::Timestamp::UNIX_EPOCH);
+        let hash: crate::crypto::TokenHash = serde_json::from_value(serde_json::json!("hash")).unwrap();
+        for version in [2, 999, i64::MAX] {
+            let store = store_of_version(version).await;
+            let refused = [
+                store.load_by_client_key(&hash).await.map(drop),
+                store.refresh(&pool, 0).await.map(drop),
+                store.hash_keys().await.map(drop),
+                store.pools().await.map(drop),
+                store.admin_token(&hash).await.map(drop),
+                store.use_admin_token(&pool_shared::AdminTokenId::new("tok-1"), at).await,
+                store.ping().await,
+            ];
+            for result in refused {
+                let error = result.unwrap_err().to_string();
+                assert!(error.contains(&format!("schema version {version}")), "{error}");
+                assert!(error.contains("this program knows version 1"), "{error}");
+            }
+            let uses = Statement::new("SELECT json_quote(count(*)) AS row FROM admin_token_uses", []);
+            assert_eq!(store.database.batch(vec![uses]).await.unwrap()[0].rows, ["0"], "nothing was written");
+        }
+        let store = store_of_version(SCHEMA_VERSION).await;
+        assert_eq!((store.ping().await, store.hash_keys().await), (Ok(()), Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_a_later_version_changes_meanwhile_is_told_by_health() {
+        let store = store_of_version(SCHEMA_VERSION).await;
+        assert_eq!(store.hash_keys().await, Ok(None));
+        let set = Statement::new("UPDATE schema_version SET version = 2", []);
+        store.database.batch(vec![set]).await.unwrap();
+        // Instances of both versions run during a deployment.
+        assert_eq!(store.hash_keys().await, Ok(None));
+        assert!(store.ping().await.unwrap_err().to_string().contains("schema version 2"));
     }
 }
