@@ -329,6 +329,9 @@ pub enum UpstreamError {
     /// No connection, or no answer on it.
     #[error("Gemini could not be reached: {0}")]
     Connect(String),
+    /// This process may have no more files or sockets open. What the system said is for the log.
+    #[error("Gemini could not be reached: the service has no connection to spare")]
+    NoSocket(String),
     /// The connection broke in the middle of an answer.
     #[error("the connection to Gemini broke: {0}")]
     Read(String),
@@ -364,6 +367,15 @@ impl std::fmt::Display for Awaited {
 }
 
 impl UpstreamError {
+    /// What the log is told beyond the text of the error.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::NoSocket(cause) => Some(cause),
+            Self::Connect(_) | Self::Read(_) | Self::Timeout { .. } => None,
+        }
+    }
+
     fn longer_than(limit: usize) -> Self {
         Self::Read(format!("more than {limit} bytes"))
     }

@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use super::upstream::{CONNECT_TIMEOUT, HttpBody, describe};
+use super::upstream::{CONNECT_TIMEOUT, HttpBody, not_connected};
 use crate::fetch_guard::is_public;
 use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
 
@@ -44,7 +44,7 @@ impl MediaFetch for HttpMedia {
 
     async fn get(&self, url: &Url) -> Result<MediaResponse<HttpBody>, UpstreamError> {
         let response = self.client.get(url.clone()).header(ACCEPT, ACCEPTED_MEDIA).send().await;
-        let response = response.map_err(|error| UpstreamError::Connect(describe(error)))?;
+        let response = response.map_err(not_connected)?;
         let header = |name: HeaderName| response.headers().get(name)?.to_str().ok().map(ToOwned::to_owned);
         Ok(MediaResponse {
             status: response.status(),

@@ -55,7 +55,7 @@ impl Upstream for HttpUpstream {
         if let Some(body) = request.body {
             call = call.header(CONTENT_TYPE, request.content_type).body(body);
         }
-        let response = call.send().await.map_err(|error| UpstreamError::Connect(describe(error)))?;
+        let response = call.send().await.map_err(not_connected)?;
         let headers = response.headers();
         Ok(UpstreamResponse {
             status: response.status(),
@@ -82,17 +82,27 @@ impl UpstreamBody for HttpBody {
     }
 }
 
-/// The innermost cause says most ("connection refused"); the URL would say where Gemini is called.
-pub(super) fn describe(error: reqwest::Error) -> String {
+/// A call that got no response.
+pub(super) fn not_connected(error: reqwest::Error) -> UpstreamError {
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
+    let cause = innermost(&error);
+    if cause.downcast_ref::<std::io::Error>().is_some_and(is_out_of_files) {
+        return UpstreamError::NoSocket(cause.to_string());
+    }
+    UpstreamError::Connect(cause.to_string())
+}
+
+fn describe(error: reqwest::Error) -> String {
+    innermost(&error.without_url()).to_string()
+}
+
+/// The innermost cause says most ("connection refused"); the URL would say where Gemini is called.
+fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    if cause.downcast_ref::<std::io::Error>().is_some_and(is_out_of_files) {
-        return "the service has no connection to spare".to_owned();
-    }
-    cause.to_string()
+    cause
 }
 
 /// Whether this process, or the whole machine, has as many files open as it may.
@@ -100,4 +110,52 @@ fn is_out_of_files(error: &std::io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use reqwest::dns::{Name, Resolve, Resolving};
+
+    use super::*;
+
+    /// Looks no name up: the system says something instead.
+    struct System(i32);
+
+    impl Resolve for System {
+        fn resolve(&self, _: Name) -> Resolving {
+            let error = io::Error::from_raw_os_error(self.0);
+            Box::pin(std::future::ready(Err(error.into())))
+        }
+    }
+
+    async fn call(system: i32) -> UpstreamError {
+        let client = Client::builder().no_proxy().dns_resolver(Arc::new(System(system))).build().unwrap();
+        not_connected(client.get("http://gemini.invalid/secret-path").send().await.unwrap_err())
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_the_system_says_of_missing_files_reaches_the_log_and_no_client() {
+        for missing in [23, 24] {
+            let error = call(missing).await;
+            assert_eq!(
+                error.to_string(),
+                "Gemini could not be reached: the service has no connection to spare"
+            );
+            let cause = error.cause().unwrap();
+            assert!(cause.contains("os error"), "{cause}");
+            let verdict = crate::pool::network_fault(&error);
+            assert!(!verdict.answer.message.contains("os error"), "{}", verdict.answer.message);
+            assert!(verdict.answer.cause.unwrap().contains(cause));
+        }
+        // Any other cause is told to clients as well.
+        let refused = call(111).await;
+        assert!(
+            matches!(&refused, UpstreamError::Connect(text) if text.contains("os error 111")),
+            "{refused}"
+        );
+    }
 }

@@ -179,11 +179,16 @@ impl Verdict {
 pub fn network_fault(fault: &UpstreamError) -> Verdict {
     let (cause, status, code) = match fault {
         UpstreamError::Timeout { .. } => (Cause::Deadline, StatusCode::GATEWAY_TIMEOUT, "timeout"),
-        UpstreamError::Connect(_) | UpstreamError::Read(_) => {
+        UpstreamError::Connect(_) | UpstreamError::NoSocket(_) | UpstreamError::Read(_) => {
             (Cause::Network, StatusCode::BAD_GATEWAY, "upstream_unreachable")
         }
     };
-    Verdict::of(cause, ApiError::new(status, SERVER_ERROR, Some(code), fault.to_string()))
+    let error = ApiError::new(status, SERVER_ERROR, Some(code), fault.to_string());
+    let error = match fault.cause() {
+        Some(said) => error.because(format_args!("{fault}: {said}")),
+        None => error,
+    };
+    Verdict::of(cause, error)
 }
 
 fn cause_of(refusal: &Refusal) -> (Cause, Evidence) {
