@@ -10,8 +10,8 @@ use super::for_each;
 /// <https://github.com/googleapis/python-genai/issues/2170>
 const MOST_ITEMS: u128 = 960;
 
-/// Rules about sizes.
-const BOUNDS: [&str; 9] = [
+/// Rules about sizes; the value of each is a number.
+pub(super) const SIZES: [&str; 8] = [
     "minItems",
     "maxItems",
     "minLength",
@@ -20,7 +20,6 @@ const BOUNDS: [&str; 9] = [
     "maxProperties",
     "minimum",
     "maximum",
-    "pattern",
 ];
 
 /// Takes away the rules that make a schema too large for Gemini to enforce.
@@ -36,9 +35,9 @@ pub(in crate::translate) fn loosen(schema: &mut Value) {
 pub(in crate::translate) fn unbind(schema: &mut Value) -> bool {
     let mut changed = false;
     for_each(schema, &mut |schema| {
-        let found: Vec<String> = BOUNDS
-            .iter()
-            .filter_map(|rule| schema.shift_remove(*rule).map(|value| format!("{rule}: {value}")))
+        let bounds = SIZES.into_iter().chain(["pattern"]);
+        let found: Vec<String> = bounds
+            .filter_map(|rule| schema.shift_remove(rule).map(|value| format!("{rule}: {value}")))
             .collect();
         if !found.is_empty() {
             describe(schema, &found.join(", "));

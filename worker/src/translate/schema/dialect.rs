@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use super::bounds::SIZES;
 use super::types;
 
 /// Words whose value is a schema.
@@ -25,17 +26,6 @@ const SCHEMAS: [&str; 11] = [
 const LISTS: [&str; 5] = ["anyOf", "oneOf", "allOf", "prefixItems", "items"];
 /// Words whose value holds schemas by name.
 const MAPS: [&str; 5] = ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"];
-/// Words whose value is a number, which Google's encoding of 64 bits writes as a text.
-const NUMBERS: [&str; 8] = [
-    "minItems",
-    "maxItems",
-    "minLength",
-    "maxLength",
-    "minProperties",
-    "maxProperties",
-    "minimum",
-    "maximum",
-];
 
 /// Puts a schema into the words of JSON schema. Whether anything was lost.
 pub(super) fn read(schema: &mut Value) -> bool {
@@ -141,7 +131,8 @@ fn rename(members: &mut Map<String, Value>) {
 
 fn numbers(members: &mut Map<String, Value>) -> bool {
     let mut lossy = false;
-    for key in NUMBERS {
+    // Google's encoding of 64 bits writes numbers as texts.
+    for key in SIZES {
         let Some(value) = members.get_mut(key) else { continue };
         if value.is_number() {
             continue;

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::bounds::describe;
+use super::bounds::{SIZES, describe};
 use super::shape::{Shape, WHOLE};
 use super::{alternatives, merge, types};
 
@@ -20,16 +20,6 @@ const LONGEST_TOLD: usize = 1_000;
 
 /// Words of the subset that stay as they are.
 const TEXTS: [&str; 3] = ["title", "description", "pattern"];
-const NUMBERS: [&str; 8] = [
-    "minItems",
-    "maxItems",
-    "minProperties",
-    "maxProperties",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-];
 
 /// A schema in the older way.
 #[derive(Debug)]
@@ -244,7 +234,7 @@ impl Converter<'_> {
         out.insert("type".into(), kind.into());
         for (key, value) in schema {
             let kept = (TEXTS.contains(&key.as_str()) && value.is_string())
-                || (NUMBERS.contains(&key.as_str()) && value.is_number());
+                || (SIZES.contains(&key.as_str()) && value.is_number());
             if kept {
                 out.insert(key.clone(), value.clone());
             }
