@@ -7,10 +7,11 @@ mod contract;
 mod host;
 mod support;
 
-use contract::world::{Fault, Pool, SQL_FAULT, World, in_the_store, prompt, send};
+use contract::world::{Fault, Pool, SQL_FAULT, World, files_below, in_the_store, prompt, send};
 use pool_fake_gemini::Behaviour;
-use pool_shared::{ErrorCode, Health, HealthStatus};
+use pool_shared::{ErrorCode, Health, HealthStatus, KeyImportReport, MasterKeyRotation};
 use serde_json::json;
+use support::{MASTER_KEY, NEW_MASTER_KEY};
 
 /// What `GET health` calls the host, its store and its ledger.
 const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
@@ -127,4 +128,60 @@ async fn a_trusted_proxy_tells_where_its_clients_come_from() {
     }
     assert!(answers.contains(&429), "{answers:?}");
     assert_eq!(guess("203.0.113.2").await, 401);
+}
+
+/// Everything that the store holds encrypted.
+fn sealed_texts(world: &World) -> Vec<String> {
+    let database = rusqlite::Connection::open(world.data.path().join("pool.db")).unwrap();
+    let all = "SELECT sealed FROM keys UNION SELECT data_key FROM pools UNION SELECT sealed FROM secrets";
+    let mut all = database.prepare(all).unwrap();
+    all.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Calls a step of a rotation until none is left.
+async fn rotate(world: &World, mut request: serde_json::Value) {
+    for _ in 0..1_000 {
+        let step: MasterKeyRotation = world.post("/master/rotate", &request).await.json(200);
+        let Some(cursor) = step.cursor else { return };
+        request["cursor"] = json!(cursor);
+    }
+    unreachable!("a rotation ends")
+}
+
+/// How many of the texts have left something in a file, if only a piece of them.
+fn remains(world: &World, texts: &[String]) -> usize {
+    const PIECE: usize = 20;
+    let files: Vec<_> =
+        files_below(world.data.path()).iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let is_there = |piece: &[u8]| files.iter().any(|file| memchr::memmem::find(file, piece).is_some());
+    // The beginning says how it is encrypted, and is the same for many.
+    let left = |text: &&String| text.as_bytes().rchunks_exact(PIECE).take(3).any(is_there);
+    texts.iter().filter(left).count()
+}
+
+#[tokio::test]
+async fn nothing_encrypted_of_before_a_rotation_is_left_in_a_file() {
+    let mut world = World::start().await;
+    let pool = world.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
+    let second = world.weighted_pool("second", &[("other", Behaviour::Ok, 1)]).await;
+    for pool in [&pool, &second] {
+        let keys: Vec<_> =
+            (0..200).map(|number| json!({"key": format!("AIzaSyRotated-{number:026}")})).collect();
+        let import = world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": keys})).await;
+        assert_eq!(import.json::<KeyImportReport>(200).added, 200);
+    }
+    // What is deleted or replaced otherwise is no less secret.
+    let replaced = sealed_texts(&world);
+    world.delete(&format!("/pools/{}", second.id)).await.no_content();
+    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    rotate(&world, json!({})).await;
+    let before = sealed_texts(&world);
+    rotate(&world, json!({"data_keys": true})).await;
+    let now = sealed_texts(&world);
+    let old: Vec<_> = replaced.into_iter().chain(before).filter(|text| !now.contains(text)).collect();
+    assert!(old.len() > 400, "{}", old.len());
+    assert!(remains(&world, &now) > 200, "what is in use is found");
+    assert_eq!(remains(&world, &old), 0, "of {}", old.len());
+    world.stop_host().await;
+    assert_eq!(remains(&world, &old), 0);
 }

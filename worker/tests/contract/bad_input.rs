@@ -1,7 +1,7 @@
 //! Requests that cannot be understood, on both planes.
 
 use pool_fake_gemini::Behaviour;
-use pool_shared::ErrorCode;
+use pool_shared::{ErrorCode, KeyImportReport, TokenKind};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
@@ -89,6 +89,31 @@ pub async fn a_body_over_the_limit(world: &World) {
     let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
     assert_eq!(send(request.body(longest)).await.status, 200);
     assert_eq!(world.tally("good").requests, 1);
+}
+
+pub async fn a_large_body_of_an_unknown_caller(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let unknown = TokenKind::AdminToken.generate(&[7; TokenKind::RANDOM_BYTES]);
+    let import = json!({"keys": [{"key": "x".repeat(200 * 1024)}]}).to_string();
+    let in_pieces = || {
+        let pieces: Vec<_> = import.as_bytes().chunks(32 * 1024).map(<[u8]>::to_vec).collect();
+        Body::wrap_stream(futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)))
+    };
+    let path = format!("/admin/v1/pools/{}/keys/import", pool.id);
+    for body in [Body::from(import.clone()), in_pieces()] {
+        let request = world.request(Method::POST, &path).bearer_auth(unknown.expose()).body(body);
+        send(request).await.admin_error(401, ErrorCode::Unauthorized);
+    }
+    for body in [Body::from(import.clone()), in_pieces()] {
+        let request = world.request(Method::POST, &path).header("cookie", "unknown=1").body(body);
+        send(request).await.admin_error(401, ErrorCode::Unauthorized);
+    }
+    // The same of a known caller is read.
+    for body in [Body::from(import.clone()), in_pieces()] {
+        let request = world.request(Method::POST, &path).bearer_auth(&world.token).body(body);
+        let report: KeyImportReport = send(request).await.json(200);
+        assert_eq!((report.added, report.malformed.len()), (0, 1));
+    }
 }
 
 pub async fn a_request_that_is_too_large_in_another_way(world: &World) {

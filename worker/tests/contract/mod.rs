@@ -152,6 +152,7 @@ mod suite {
             a_body_that_is_no_json
             a_field_that_is_missing
             a_body_over_the_limit
+            a_large_body_of_an_unknown_caller
             a_request_that_is_too_large_in_another_way;
         models:
             a_pool_s_models_are_listed_and_shown
@@ -241,6 +242,7 @@ mod suite {
             a_store_that_fails_is_never_a_verdict_on_the_caller
             a_change_that_cannot_be_noted_is_not_made;
         upgrades:
-            what_an_earlier_version_stored_works_on;
+            what_an_earlier_version_stored_works_on
+            a_database_of_a_later_version_is_refused;
     }
 }

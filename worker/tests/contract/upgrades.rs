@@ -2,12 +2,14 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
-    ClientKeyCreated, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolList, WhoAmI,
+    ClientKeyCreated, ErrorCode, HealthStatus, KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolList,
+    WhoAmI,
 };
+use reqwest::Method;
 use serde_json::json;
 
-use super::world::{Pool, World, databases_with, eventually, gemini_key, in_the_store};
-use crate::support::{MASTER_KEY, NEW_MASTER_KEY};
+use super::world::{Pool, World, databases_with, eventually, gemini_key, in_the_store, send};
+use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 
 const CONFIG: &str = include_str!("../upgrades/1-config.sql");
 const LEDGER: &str = include_str!("../upgrades/1-ledger.sql");
@@ -100,4 +102,30 @@ pub async fn what_an_earlier_version_stored_works_on(world: &mut World) {
 
 fn pool_of(id: &str) -> Pool {
     Pool { id: id.to_owned(), client_key: String::new() }
+}
+
+pub async fn a_database_of_a_later_version_is_refused(world: &mut World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    world.stop_host().await;
+    in_the_store(world.data.path(), "schema_version", "UPDATE schema_version SET version = 999");
+    let is_named = |text: &str| {
+        assert!(
+            text.contains("schema version 999") && text.contains("this program knows version 1"),
+            "{text}"
+        );
+    };
+    if let Some(reason) = world.restart_with_other_master_key(MASTER_KEY).await {
+        return is_named(&reason);
+    }
+    for path in ["/health", "/pools"] {
+        is_named(&world.get(path).await.admin_error(503, ErrorCode::Unavailable).message);
+    }
+    let login = world.request(Method::POST, "/admin/v1/login").json(&json!({"password": ADMIN_PASSWORD}));
+    is_named(&send(login).await.admin_error(503, ErrorCode::Unavailable).message);
+    // On KV the data plane reads what was published, and no database.
+    if crate::KINDS[1] != "kv" {
+        world.chat(&pool, "hello").await.openai_error(503, Some("store_unavailable"));
+        assert_eq!(send(world.request(Method::GET, "/readyz")).await.status, 503);
+    }
+    in_the_store(world.data.path(), "schema_version", "UPDATE schema_version SET version = 1");
 }
