@@ -26,7 +26,7 @@ pub const CLIENT_KEY: &str = "POOLCTL_CLIENT_KEY";
 pub const NO_PROMPT: &str = "POOLCTL_NO_PROMPT";
 
 /// Every variable that this program looks at, and what it is for. `poolctl help environment` is made of it.
-pub const KNOWN: [(&str, &str); 12] = [
+pub const KNOWN: [(&str, &str); 14] = [
     (URL, "address of the service"),
     (TOKEN, "admin token, for CI; wins over any login"),
     (PROFILE, "profile to use"),
@@ -36,6 +36,11 @@ pub const KNOWN: [(&str, &str); 12] = [
     (CONFIG_DIR, "folder of config.toml and credentials.toml"),
     (CREDENTIALS, "where tokens are kept: keyring or file"),
     (NO_PROMPT, "never ask, as if there were no terminal"),
+    (
+        "HTTPS_PROXY",
+        "proxy to a service on another machine; so are HTTP_PROXY and ALL_PROXY, but for NO_PROXY",
+    ),
+    ("SSL_CERT_FILE", "certificates (PEM) to trust instead of the system's"),
     ("NO_COLOR", "no colour (https://no-color.org)"),
     ("CLICOLOR_FORCE", "colour also in a pipe, unless 0"),
     ("TERM", "dumb: no colour"),

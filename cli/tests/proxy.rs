@@ -12,6 +12,7 @@ mod common;
 use std::{io::Read, net::TcpListener};
 
 use common::{Poolctl, service::Service};
+use pool_fake_gemini::TlsFront;
 
 /// Every variable that names a proxy.
 const NAMES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -64,4 +65,43 @@ fn any_other_service_is_reached_through_the_proxy_and_config_says_so() {
     let run = poolctl.run(&["whoami", "--timeout", "5"]);
     assert_ne!(run.code, 0, "{run}");
     assert_eq!(asked.join().unwrap(), "CONNECT pool.invalid:443");
+}
+
+#[test]
+fn a_service_with_a_certificate_of_a_private_authority_is_trusted_by_its_file_alone() {
+    let service = Service::start();
+    let address = service.server.url().strip_prefix("http://").unwrap().to_owned();
+    let tls = service.runtime.block_on(TlsFront::before(&address)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, tls.authority()).unwrap();
+    let none = folder.path().join("none.pem");
+    std::fs::write(&none, "no certificate").unwrap();
+    let run = |file: &std::path::Path| {
+        let poolctl = Poolctl::new().env("SSL_CERT_FILE", file.to_str().unwrap());
+        poolctl.run_with(&["login", "--url", tls.url(), "--with-password"], common::service::PASSWORD)
+    };
+    assert_eq!(run(&file).code, 0, "{}", run(&file));
+    let untrusted = run(std::path::Path::new(""));
+    assert_eq!(untrusted.code, 7, "{untrusted}");
+    for missing in [none, folder.path().join("missing.pem")] {
+        let run = run(&missing);
+        assert_ne!(run.code, 0, "{run}");
+        assert!(run.to_string().contains("SSL_CERT_FILE: "), "{run}");
+    }
+}
+
+#[test]
+fn health_and_doctor_say_how_gemini_is_called() {
+    let service = Service::start();
+    let poolctl = service.poolctl();
+    for command in ["health", "doctor"] {
+        let shown = poolctl.run(&[command]).to_string();
+        assert!(shown.contains(", direct"), "{shown}");
+    }
+    let health = poolctl.run(&["health", "-o", "json"]);
+    let health: pool_shared::Health = serde_json::from_str(&health.stdout).unwrap();
+    let gemini = health.gemini.unwrap();
+    // Addresses are left out of what runs show.
+    assert_eq!((gemini.url.as_str(), gemini.proxy, gemini.ignored_proxy), ("http://SERVER", None, None));
 }

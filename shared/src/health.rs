@@ -56,6 +56,9 @@ pub struct Health {
     /// compatibility flag `global_fetch_strictly_public`; absent where that cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_zone_reachable: Option<bool>,
+    /// How Gemini is called; absent on Workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gemini: Option<GeminiRoute>,
     /// What was announced about models that pools name; it does not change the status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<PoolModelNotice>,
@@ -77,6 +80,30 @@ impl Health {
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &ComponentHealth)> {
         let always = [("store", &self.store), ("ledger", &self.ledger)];
         always.into_iter().chain(self.encryption.as_ref().map(|part| ("encryption", part)))
+    }
+}
+
+/// How the native server calls Gemini.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GeminiRoute {
+    /// The base URL.
+    pub url: String,
+    /// The proxy through which it is called, without credentials; absent if it is called directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// A proxy that the environment names and that is not used, since Gemini is on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored_proxy: Option<String>,
+}
+
+impl std::fmt::Display for GeminiRoute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.proxy, &self.ignored_proxy) {
+            (Some(proxy), _) => write!(f, "{}, through the proxy {proxy}", self.url),
+            (None, Some(proxy)) => write!(f, "{}, direct, not through {proxy}: it is this machine", self.url),
+            (None, None) => write!(f, "{}, direct", self.url),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Types of the pool service's admin API, shared by the service and `poolctl`.
 //!
 //! Everything here is plain data: what goes over the wire, the ids, the formats of tokens and
-//! of key files. There is no I/O, no clock and no randomness, so the crate builds for every target.
+//! of key files. There is no I/O, no clock and no randomness, so the crate builds for every target;
+//! `outbound`, behind a feature of its name, is for native programs.
 //! A secret only ever lives in a [`Secret`], whose `Debug` and `Display` print `[redacted]`.
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,8 @@ mod master_key;
 mod migration;
 mod model_lifecycle;
 mod object;
+#[cfg(all(feature = "outbound", not(target_arch = "wasm32")))]
+pub mod outbound;
 mod pacing;
 mod pool;
 mod pool_copy;
@@ -53,7 +56,9 @@ pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use events::{Event, EventList, EventQuota};
 pub use fetch_media::{FetchHosts, FetchMedia, Fetcher, Hosts};
 pub use gemini_key::{GeminiKey, GeminiKeyError, is_key_character};
-pub use health::{ComponentHealth, Health, HealthStatus, LedgerLoad, PoolModelNotice, UnreadablePool};
+pub use health::{
+    ComponentHealth, GeminiRoute, Health, HealthStatus, LedgerLoad, PoolModelNotice, UnreadablePool,
+};
 pub use ids::{AdminTokenId, ClientKeyId, KeyId, PoolId};
 pub use key::{
     Key, KeyBatchResult, KeyChange, KeyDelete, KeyImport, KeyImportEntry, KeyImportReport, KeyList, KeyReset,

@@ -17,6 +17,8 @@
 mod client;
 #[path = "support/native.rs"]
 mod host;
+#[path = "hostile/odd.rs"]
+mod odd;
 #[path = "support/program.rs"]
 mod program;
 #[path = "hostile/requests.rs"]

@@ -14,8 +14,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
-use pool_shared::{LoginResponse, PoolCreated};
+use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario, TlsFront};
+use pool_shared::{GeminiRoute, Health, LoginResponse, PoolCreated};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 
@@ -151,6 +151,14 @@ async fn new_pool(url: &str, password: &str) -> String {
     created.json::<PoolCreated>().await.unwrap().client_key.expose().to_owned()
 }
 
+/// How a server says that it calls Gemini.
+async fn gemini_route(url: &str) -> GeminiRoute {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let token = login(&client, url, "a password for the test").await.unwrap().token;
+    let health = client.get(format!("{url}/admin/v1/health")).bearer_auth(token.expose());
+    health.send().await.unwrap().json::<Health>().await.unwrap().gemini.unwrap()
+}
+
 async fn chat(url: &str, client_key: &str) -> StatusCode {
     let client = Client::builder().no_proxy().build().unwrap();
     let chat = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]});
@@ -181,6 +189,10 @@ async fn a_gemini_on_this_machine_is_never_called_through_a_proxy() {
         let server = Program::start(folder.path(), &environment);
         let client_key = new_pool(&server.url, "a password for the test").await;
         assert_eq!(chat(&server.url, &client_key).await, StatusCode::OK, "{base}");
+        let route = gemini_route(&server.url).await;
+        let ignored = address.replace("user:hush@", "");
+        assert_eq!((route.proxy, route.ignored_proxy), (None, Some(ignored)));
+        assert_eq!(route.url, base);
         assert!(!server.interrupt().1.contains("proxy"));
     }
     let error = proxy.accept().unwrap_err();
@@ -192,12 +204,13 @@ async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
     for scheme in ["http", "socks5h"] {
         let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("{scheme}://{}", proxy.local_addr().unwrap());
+        let with_credentials = address.replace("://", "://user:hush@");
         let folder = tempfile::tempdir().unwrap();
         let environment = [
             ("GEMINI_BASE_URL", "https://gemini.invalid"),
             ("GEMINI_ALLOWED_HOSTS", "gemini.invalid"),
             ("ADMIN_PASSWORD", "a password for the test"),
-            ("ALL_PROXY", &address),
+            ("ALL_PROXY", &with_credentials),
         ];
         let server = Program::start(folder.path(), &environment);
         let client_key = new_pool(&server.url, "a password for the test").await;
@@ -209,6 +222,8 @@ async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
         // A SOCKS client offers its ways to log in.
         assert!(if scheme == "http" { first == *b"CON" } else { first[0] == 5 }, "{first:?}");
         drop((stream, proxy));
+        let route = gemini_route(&server.url).await;
+        assert_eq!((route.proxy.as_deref(), route.ignored_proxy), (Some(address.as_str()), None));
         assert!(chatting.await.unwrap().is_server_error());
         let (_, printed) = server.interrupt();
         assert!(printed.contains(&format!("Gemini is called through the proxy {address}")), "{printed}");
@@ -329,4 +344,38 @@ async fn the_next_step_fits_where_the_password_came_from() {
     let printed = server.interrupt().1;
     assert!(printed.contains(&format!("  poolctl login --url {url}\n")), "{printed}");
     assert!(!printed.contains("data/ADMIN_PASSWORD"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_by_its_file_alone() {
+    let gemini = FakeGemini::start(Scenario::default().key(KeySpec::new(KEY, Behaviour::Ok))).await.unwrap();
+    let tls = TlsFront::before(gemini.url().strip_prefix("http://").unwrap()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, tls.authority()).unwrap();
+    let file = file.to_str().unwrap();
+    for (variable, expected) in
+        [(file, StatusCode::OK), ("", StatusCode::BAD_GATEWAY), (file, StatusCode::OK)]
+    {
+        let environment = [
+            ("GEMINI_BASE_URL", tls.url()),
+            ("ADMIN_PASSWORD", "a password for the test"),
+            ("SSL_CERT_FILE", variable),
+        ];
+        let data = tempfile::tempdir().unwrap();
+        let server = Program::start(data.path(), &environment);
+        let client_key = new_pool(&server.url, "a password for the test").await;
+        assert_eq!(chat(&server.url, &client_key).await, expected, "SSL_CERT_FILE={variable}");
+        assert!(server.interrupt().0.success());
+    }
+    std::fs::write(folder.path().join("none.pem"), "no certificate").unwrap();
+    for name in ["none.pem", "missing.pem"] {
+        let path = folder.path().join(name);
+        let environment = [("SSL_CERT_FILE", path.to_str().unwrap())];
+        let output = command(&folder.path().join("data"), &environment).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("SSL_CERT_FILE: ") && error.contains(name), "{error}");
+        assert_eq!(error.matches("SSL_CERT_FILE").count(), 1, "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! How a call fails, and what that means to a person.
 
-use std::{error::Error, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use pool_shared::{ErrorCode, ErrorDetail};
 use url::Url;
@@ -165,7 +165,7 @@ fn redirect(status: u16, location: Option<&str>, options: &ClientOptions) -> Cli
 }
 
 /// An error with everything that led to it, without the URL, which the message names already.
-pub(super) fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = error.source();
     while let Some(cause) = next {

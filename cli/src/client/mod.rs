@@ -7,12 +7,14 @@ mod api;
 mod chat;
 mod error;
 mod import;
-mod proxy;
 
 use std::{fmt, time::Duration};
 
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
-use pool_shared::Secret;
+use pool_shared::{
+    Secret,
+    outbound::{self, Route},
+};
 use reqwest::{
     Method, StatusCode,
     header::{self, HeaderValue},
@@ -24,7 +26,6 @@ pub use self::{
     chat::{Chat, Chatted},
     error::ClientError,
     import::chunks,
-    proxy::Route,
 };
 use crate::{
     config::ServiceUrl,
@@ -79,18 +80,18 @@ pub struct Client {
 impl Client {
     /// Prepares a client; nothing is sent.
     pub fn new(options: ClientOptions, interrupt: Interrupt) -> Result<Self, CliError> {
-        let builder = reqwest::Client::builder();
-        let is_proxied = Route::to(&options.url.admin(&[])).is_through_proxy();
-        let builder = if is_proxied { builder } else { builder.no_proxy() };
-        let http = builder
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("poolctl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .timeout(options.timeout)
-            .connect_timeout(options.timeout.min(CONNECT_TIMEOUT))
-            .build()
-            .map_err(|error| {
-                CliError::new(Code::Local, "cannot prepare connections").cause(error::chain(&error))
-            })?;
+            .connect_timeout(options.timeout.min(CONNECT_TIMEOUT));
+        let http = outbound::build(builder, &Route::to(&options.url.admin(&[]))).map_err(|error| {
+            let cause = match &error {
+                outbound::ClientError::Certificates(error) => error.to_string(),
+                outbound::ClientError::Library(error) => error::chain(error),
+            };
+            CliError::new(Code::Local, "cannot prepare connections").cause(cause)
+        })?;
         Ok(Self { http, options, interrupt })
     }
 

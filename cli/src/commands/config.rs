@@ -1,9 +1,10 @@
 //! `poolctl config`: what holds for this run, and where each setting came from.
 
+use pool_shared::outbound::Route;
 use serde::Serialize;
 
 use crate::{
-    client::{Route, TokenSource},
+    client::TokenSource,
     config::{ProfileName, ServiceUrl, Setting, TokenPlan},
     ctx::Ctx,
     error::{CliError, Outcome},

@@ -8,14 +8,14 @@ use std::time::Instant;
 use jiff::Timestamp;
 use pool_shared::{
     API_VERSION, ComponentHealth, FetchMedia, Fetcher, Health, HealthStatus, Hosts, KeyCheck, KeyId,
-    KeyState, KeyVerdict, Pool, WhoAmI, model_notices,
+    KeyState, KeyVerdict, Pool, WhoAmI, model_notices, outbound::Route,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::key::verdict_name;
 use crate::{
-    client::{Client, KeyFilter, Route, Surroundings},
+    client::{Client, KeyFilter, Surroundings},
     ctx::Ctx,
     error::{CliError, Outcome},
     output::{Cell, Sheet, Table, View, left},
@@ -222,6 +222,9 @@ fn components(health: &Health, findings: &mut Findings) {
             }
         }
     }
+    if let Some(route) = &health.gemini {
+        findings.pass("gemini", route.to_string());
+    }
     if health.lost_attempts > 0 {
         let message = format!("{} attempts were never counted", health.lost_attempts);
         findings.warn("counts", message, "the ledger was away for too long; its line above says why");
@@ -414,6 +417,7 @@ mod tests {
                 ledger_load: None,
                 master_key: None,
                 own_zone_reachable: None,
+                gemini: None,
                 models: Vec::new(),
             },
             &mut findings,

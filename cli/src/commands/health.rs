@@ -31,6 +31,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
             let message = message.clone().unwrap_or_default();
             table.row([name.into(), status(*part_status), kind.clone().into(), message.into()]);
         }
+        let gemini = health.gemini.as_ref().map(|route| format!("Gemini: {route}")).unwrap_or_default();
         let lost = match health.lost_attempts {
             0 => String::new(),
             lost => format!("{} attempts were never counted", view.count(lost)),
@@ -42,7 +43,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
                 format!("pool {pool}, {}: {}", notice.setting, notice.message)
             })
             .collect();
-        Sheet::from(table).text(lost).text(models.join("\n"))
+        Sheet::from(table).text(gemini).text(lost).text(models.join("\n"))
     })?;
     Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
 }

@@ -38,6 +38,7 @@ mod refusal;
 mod request;
 mod scenario;
 mod server;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use counts::{Counts, KeyModelCount, Tally, Tokens};
 pub use record::{Credential, RecordedRequest};
 pub use scenario::{Answer, KeySpec, Limits, Scenario, ScenarioError, Script, Tier};
 pub use server::Failure;
+pub use tls::{TlsError, TlsFront};
 
 use scenario::Indexed;
 use server::Server;

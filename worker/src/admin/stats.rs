@@ -136,6 +136,7 @@ impl<H: AdminHost> Context<'_, H> {
             ledger_load: load.ok(),
             master_key: rows.filter(|_| self.service.vault.is_rotating()),
             own_zone_reachable: self.host.own_zone_is_reachable(),
+            gemini: self.host.gemini_route(),
             models: self.model_notices().await,
         })
     }

@@ -195,7 +195,7 @@ async fn serve(config: ServerConfig) -> Result<()> {
 fn greet(server: &Server, data_dir: &Path) -> std::io::Result<()> {
     let mut out = stdout().lock();
     writeln!(out, "pool-server listens on {}", server.url())?;
-    if let Some(proxy) = server.gemini_proxy() {
+    if let Some(proxy) = server.gemini_route().and_then(|route| route.proxy) {
         writeln!(out, "Gemini is called through the proxy {proxy}")?;
     }
     let created = server.created_secrets();

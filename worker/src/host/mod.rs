@@ -23,7 +23,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use pool_shared::GeminiKey;
+use pool_shared::{GeminiKey, GeminiRoute};
 use url::Url;
 
 pub use random::SystemRandom;
@@ -93,6 +93,10 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Whether a fetch of a URL of the service's own zone goes past what protects it; `None` where there is no such zone
     /// or nobody can tell.
     fn own_zone_is_reachable(&self) -> Option<bool> {
+        None
+    }
+    /// How Gemini is called; `None` where a runtime decides that.
+    fn gemini_route(&self) -> Option<GeminiRoute> {
         None
     }
     /// The config store.

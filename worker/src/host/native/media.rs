@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
+use pool_shared::outbound::{self, ClientError, Route};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -19,22 +20,21 @@ pub struct HttpMedia {
 
 impl HttpMedia {
     /// Names are looked up as the system does it.
-    pub fn new() -> Result<Self, reqwest::Error> {
+    pub fn new() -> Result<Self, ClientError> {
         Self::with_names(Arc::new(SystemNames))
     }
 
     /// A proxy of the environment is not used: it would look names up itself, unguarded.
-    fn with_names(names: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
+    fn with_names(names: Arc<dyn Resolve>) -> Result<Self, ClientError> {
+        let builder = Client::builder()
             .redirect(Policy::none())
             .https_only(true)
-            .no_proxy()
             .referer(false)
             .no_gzip()
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(MEDIA_AGENT)
-            .dns_resolver(Arc::new(PublicNames(names)))
-            .build()?;
+            .dns_resolver(Arc::new(PublicNames(names)));
+        let client = outbound::build(builder, &Route::Direct)?;
         Ok(Self { client })
     }
 }

@@ -9,7 +9,6 @@ mod media;
 mod open_files;
 mod owed;
 mod proxies;
-mod proxy;
 mod secrets;
 mod server;
 mod sqlite;
@@ -20,13 +19,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use pool_shared::GeminiRoute;
 
 pub use folder::FolderError;
 pub use log::StderrLog;
 pub use media::HttpMedia;
 pub use open_files::raise_open_files_limit;
 pub use proxies::{TrustedProxies, TrustedProxiesError};
-pub use proxy::proxy_for;
 pub use secrets::{SecretFiles, SecretFilesError};
 pub use server::{Load, Server, ServerConfig, StartError};
 pub use sqlite::{Sqlite, SqliteLedger};
@@ -72,6 +71,10 @@ impl Host for NativeHost {
 
     fn name(&self) -> &'static str {
         "native"
+    }
+
+    fn gemini_route(&self) -> Option<GeminiRoute> {
+        Some(self.parts.upstream.route())
     }
 
     fn store(&self) -> &Self::Store {

@@ -10,7 +10,8 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Request, StatusCode, Version};
-use pool_shared::Secret;
+use pool_shared::outbound::ClientError;
+use pool_shared::{GeminiRoute, Secret};
 use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,14 +21,13 @@ use super::connections::{self, Connections};
 use super::folder::{DataFolder, FolderError, open_private};
 use super::listen::{self, NativeBody};
 use super::open_files::open_files_limit;
-use super::proxy::proxy_for;
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
     TrustedProxies, owed,
 };
 use crate::admin::is_admin_path;
 use crate::gateway::UpstreamTimeouts;
-use crate::host::IncomingRequest;
+use crate::host::{Host, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::log::Log;
 use crate::openai::ApiError;
@@ -107,7 +107,7 @@ pub enum StartError {
     Ledger(#[from] LedgerError),
     /// No HTTP client.
     #[error("no connection to Gemini can be set up: {0}")]
-    Upstream(#[from] reqwest::Error),
+    Upstream(#[from] ClientError),
     /// The address is taken or not one of this machine.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -146,7 +146,6 @@ pub struct Server {
     address: SocketAddr,
     created: Vec<PathBuf>,
     warnings: Vec<String>,
-    gemini_proxy: Option<String>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     shared: Arc<Shared>,
@@ -233,7 +232,6 @@ impl Server {
             address,
             created: secrets.created,
             warnings: secrets.warnings,
-            gemini_proxy: proxy_for(&config.gemini_base_url),
             stop,
             serving,
             shared,
@@ -266,10 +264,10 @@ impl Server {
         &self.warnings
     }
 
-    /// The proxy through which Gemini is called; `None` if it is called directly.
+    /// How Gemini is called.
     #[must_use]
-    pub fn gemini_proxy(&self) -> Option<&str> {
-        self.gemini_proxy.as_deref()
+    pub fn gemini_route(&self) -> Option<GeminiRoute> {
+        self.shared.host.gemini_route()
     }
 
     /// What the server has taken on.
@@ -414,14 +412,29 @@ impl Shared {
     }
 }
 
-/// Whether a request names the host that it is for as HTTP demands (RFC 9112, section 3.2): once, and in HTTP/1.1 always.
+/// Returns `true` if a request names the host that it is for as HTTP demands: once, in HTTP/1.1 always (RFC 9112, section
+/// 3.2), and in HTTP/2 not another one beside the target's (RFC 9113, section 8.3.1).
 fn names_one_host(request: &Parts) -> bool {
-    let hosts = request.headers.get_all(HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version != Version::HTTP_11)
+    let mut hosts = request.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+        (Some(host), None) => {
+            let target = request.uri.authority().filter(|_| request.version == Version::HTTP_2);
+            let is_same =
+                |target: &Authority| host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes());
+            is_host(host.as_bytes()) && target.is_none_or(is_same)
+        }
+    }
+}
+
+/// Returns `true` for a host with or without a port. An empty one stands for a target that has none.
+fn is_host(text: &[u8]) -> bool {
+    text.is_empty() || Authority::try_from(text).is_ok_and(|host| !host.as_str().contains('@'))
 }
 
 fn no_host() -> ApiError {
-    let message = "A request needs exactly one Host header.";
+    let message = "A request needs exactly one Host header, with a host and nothing else.";
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_request_error", Some("invalid_host"), message)
 }
 

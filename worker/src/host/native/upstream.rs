@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use pool_shared::GeminiRoute;
+use pool_shared::outbound::{self, ClientError, Route};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use super::proxy::with_proxy_for;
 use crate::host::{
     Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
@@ -23,15 +24,30 @@ pub struct HttpUpstream {
     base: Url,
     /// What every path begins with: that of `base` without its last slash.
     prefix: String,
+    route: Route,
 }
 
 impl HttpUpstream {
     /// Calls go to `base`, such as `https://generativelanguage.googleapis.com`.
-    pub fn new(base: &Url) -> Result<Self, reqwest::Error> {
+    pub fn new(base: &Url) -> Result<Self, ClientError> {
+        let route = Route::to(base);
         let builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT);
-        let client = with_proxy_for(builder, base).build()?;
+        let client = outbound::build(builder, &route)?;
         let prefix = base.path().trim_end_matches('/').to_owned();
-        Ok(Self { client, base: base.clone(), prefix })
+        Ok(Self { client, base: base.clone(), prefix, route })
+    }
+
+    /// How calls go there.
+    pub(super) fn route(&self) -> GeminiRoute {
+        let ignored_proxy = match &self.route {
+            Route::PastProxy(proxy) => Some(proxy.clone()),
+            Route::Direct | Route::Through(_) => None,
+        };
+        GeminiRoute {
+            url: self.base.as_str().trim_end_matches('/').to_owned(),
+            proxy: self.route.proxy().map(ToOwned::to_owned),
+            ignored_proxy,
+        }
     }
 }
 

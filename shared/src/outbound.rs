@@ -1,17 +1,23 @@
-//! The HTTP or SOCKS proxy on the way to a service, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` have it, and
-//! never for what stays on this machine: a proxy would get tokens and passwords in clear text.
+//! How a native program calls other machines: through which proxy, and which certificates it trusts.
+//!
+//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name the HTTP or SOCKS proxy, `SSL_CERT_FILE` the certificates.
+//! An empty variable counts as unset. What stays on this machine never goes through a proxy: it would get Gemini keys,
+//! tokens and passwords in clear text.
 
-use std::{
-    fmt,
-    net::{IpAddr, ToSocketAddrs},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+mod certificates;
+
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use pool_shared::stays_on_this_machine;
-use url::Url;
+use reqwest::{Client, ClientBuilder, Url};
+
+pub use certificates::CertificateFileError;
+
+use crate::stays_on_this_machine;
 
 /// How long a name may take to be looked up. One that only the proxy can look up is not this machine's.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,7 +25,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How a URL is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Directly, as nothing names a proxy for it.
+    /// Directly: the environment names no proxy for it.
     Direct,
     /// Directly, though the environment names this proxy: it stays on this machine.
     PastProxy(String),
@@ -28,7 +34,8 @@ pub enum Route {
 }
 
 impl Route {
-    /// How a URL is reached from here.
+    /// Returns how a URL is reached from here.
+    #[must_use]
     pub fn to(url: &Url) -> Self {
         let proxy = url.as_str().parse().ok().and_then(|uri| {
             let intercept = Matcher::from_system().intercept(&uri)?;
@@ -44,10 +51,35 @@ impl Route {
         }
     }
 
-    /// Whether a proxy is used.
-    pub fn is_through_proxy(&self) -> bool {
-        matches!(self, Self::Through(_))
+    /// Returns the proxy that is used; `None` if none is.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        match self {
+            Self::Through(proxy) => Some(proxy),
+            Self::Direct | Self::PastProxy(_) => None,
+        }
     }
+}
+
+/// No client can be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The certificates to trust cannot be read.
+    #[error(transparent)]
+    Certificates(#[from] CertificateFileError),
+    /// The library has refused.
+    #[error(transparent)]
+    Library(#[from] reqwest::Error),
+}
+
+/// Builds a client for URLs that are all reached by one route. It uses the proxy of the environment if, and only if, the
+/// route has one, and trusts the certificates of `SSL_CERT_FILE`, if that is set.
+///
+/// # Errors
+/// The certificates cannot be read, or the library refuses.
+pub fn build(builder: ClientBuilder, route: &Route) -> Result<Client, ClientError> {
+    let builder = if route.proxy().is_some() { builder } else { builder.no_proxy() };
+    Ok(certificates::trust(builder)?.build()?)
 }
 
 impl fmt::Display for Route {
