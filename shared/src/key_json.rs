@@ -24,7 +24,7 @@ pub(crate) fn read(text: &str) -> Vec<Found> {
     if documents.iter().any(holds_credentials) {
         return vec![Err(MalformedEntry { line: 1, reason: SERVICE_ACCOUNT.to_owned() })];
     }
-    let mut reader = Reader { text, next: HashMap::new(), found: Vec::new() };
+    let mut reader = Reader { text, next: HashMap::new(), last: (0, 1), found: Vec::new() };
     for document in &documents {
         reader.read(document, true);
     }
@@ -68,6 +68,8 @@ struct Reader<'a> {
     text: &'a str,
     /// Where to look for a key's text next, so that one that stands twice is found at both places.
     next: HashMap<String, usize>,
+    /// Where the last one was found, and the line of that place.
+    last: (usize, u64),
     found: Vec<Found>,
 }
 
@@ -118,11 +120,19 @@ impl Reader<'_> {
         self.found.push(entry.map_err(|reason| MalformedEntry { line, reason }));
     }
 
+    /// The line of a key's text. Keys come in the order of the text, so that it is gone through once.
     fn line_of(&mut self, text: &str) -> u64 {
         let quoted = Value::String(text.to_owned()).to_string();
-        let from = self.next.get(&quoted).copied().unwrap_or_default();
-        let at = self.text.get(from..).and_then(|rest| rest.find(&quoted)).map_or(0, |at| from + at);
+        let find = |from: usize| Some(from + self.text.get(from..)?.find(&quoted)?);
+        let next = self.next.get(&quoted).copied().unwrap_or_default();
+        let at = find(next.max(self.last.0)).or_else(|| find(next));
+        // One that is written with escapes is not found; it stands near the last one.
+        let Some(at) = at else { return self.last.1 };
         self.next.insert(quoted, at + 1);
-        self.text.get(..at).map_or(0, |before| before.matches('\n').count() as u64) + 1
+        let (from, line) = if at >= self.last.0 { self.last } else { (0, 1) };
+        let breaks =
+            self.text.get(from..at).unwrap_or_default().bytes().filter(|byte| *byte == b'\n').count();
+        self.last = (at, line + breaks as u64);
+        self.last.1
     }
 }

@@ -12,6 +12,8 @@ const AROUND: &[char] = &[
 ];
 /// What may follow it.
 const AFTER: &[char] = &[',', ';', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '\\'];
+/// A longer text has no key, whatever stands around it: a URL has at most a few thousand bytes.
+const MAX_TEXT: usize = 16 * 1024;
 /// How many names may stand before a value: `env: KEY=value`.
 const MAX_NAMES: usize = 3;
 
@@ -20,6 +22,9 @@ const MAX_NAMES: usize = 3;
 /// # Errors
 /// There is none, or something that cannot be taken for one; positions are those in `text`.
 pub fn read_key(text: &str) -> Result<GeminiKey, GeminiKeyError> {
+    if text.len() > MAX_TEXT {
+        return Err(GeminiKeyError::TooLong(text.chars().count()));
+    }
     let value = value_of(text);
     if is_masked(value) {
         return Err(GeminiKeyError::Masked);
@@ -78,18 +83,28 @@ fn assigned(text: &str) -> Option<&str> {
                 || is_space(character)
                 || "_.-$".contains(character)
         });
-    is_name.then(|| value.trim_start_matches(['=', ':', '>', '\u{ff1a}']))
+    // Two keys with a sign between them: the first one would be lost.
+    let is_key = is_like_googles(bare(name));
+    (is_name && !is_key).then(|| value.trim_start_matches(['=', ':', '>', '\u{ff1a}']))
+}
+
+/// Whether a text begins as Google's keys do. Decides only that it is no name.
+fn is_like_googles(text: &str) -> bool {
+    text.len() >= 20 && (text.starts_with("AIza") || text.starts_with("AQ."))
 }
 
 /// Without a comment behind it, and without what stands around it.
 fn bare(text: &str) -> &str {
     let mut text = without_comment(text);
     loop {
-        let shorter = text.trim_matches(is_space).trim_end_matches(AFTER).trim_matches(AROUND);
-        let shorter = match shorter.strip_prefix("**").and_then(|inner| inner.strip_suffix("**")) {
-            Some(inner) if !is_masked(shorter) => inner,
-            _ => shorter,
-        };
+        let mut shorter = text.trim_matches(is_space).trim_end_matches(AFTER).trim_matches(AROUND);
+        let is_bold = shorter.starts_with("**") && !shorter.starts_with("***");
+        if let Some(inner) = shorter.strip_prefix("**").and_then(|inner| inner.strip_suffix("**"))
+            && is_bold
+            && !is_masked(shorter)
+        {
+            shorter = inner;
+        }
         if shorter.len() == text.len() {
             return shorter;
         }
@@ -163,10 +178,31 @@ mod tests {
         for text in ["GEMINI_API_KEY=", "PORT=8080", "key:", ""] {
             assert!(matches!(read_key(text), Err(GeminiKeyError::TooShort(_))), "{text}");
         }
+        for (first, second) in
+            [(KEY, "AQ.Ab8RN6I-bbbbbbbbbbbbbbbbbbbb"), ("AQ.Ab8RN6I-bbbbbbbbbbbbbbbbbbbb", KEY)]
+        {
+            for between in [":", "=", " = ", "\": \"", "\u{ff1a}", "->", "/", "+"] {
+                let text = format!("{first}{between}{second}");
+                assert!(matches!(read_key(&text), Err(GeminiKeyError::Character(_))), "{text}");
+            }
+        }
         for text in
             [format!("{KEY} {KEY}"), format!("{KEY}\\n{KEY}"), format!("{KEY}\u{e9}"), format!("a@b.c:{KEY}")]
         {
             assert!(matches!(read_key(&text), Err(GeminiKeyError::Character(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_text_is_read_in_no_time() {
+        for around in ["\"\\", ",\"", "** ", "a=", "key=", "# ", "//", "\u{200b}'", "(", "bearer ", "\u{e9}"]
+        {
+            let text = format!("{}{KEY}{}", around.repeat(1_000_000), around.repeat(1_000_000));
+            assert!(matches!(read_key(&text), Err(GeminiKeyError::TooLong(_))), "{around}");
+            let text = format!("{}{KEY}{}", around.repeat(1_000), around.repeat(1_000));
+            for _ in 0..20 {
+                let _ = read_key(&text);
+            }
         }
     }
 

@@ -141,6 +141,24 @@ fn keys_of_json_have_their_line_and_labels() {
     assert_eq!(file.malformed.iter().map(|entry| entry.line).collect::<Vec<_>>(), [4, 4]);
 }
 
+#[test]
+fn a_large_file_is_read_in_no_time() {
+    let key = |number: usize| format!("AIzaSyMany-{number:028}");
+    let keys: Vec<_> = (0..20_000).map(|number| format!("  {{\"key\": \"{}\"}}", key(number))).collect();
+    let file = parse_key_file(&format!("[\n{}\n]", keys.join(",\n")));
+    assert_eq!((file.entries.len(), file.malformed.len()), (20_000, 0));
+    assert_eq!(file.entries[19_999].line, Some(20_001));
+    let long = format!("KEYS=\"{}\"", (0..20_000).map(key).collect::<Vec<_>>().join(","));
+    assert_eq!(parse_key_file(&long).entries.len(), 20_000);
+}
+
+#[test]
+fn a_key_that_is_written_with_escapes_keeps_its_neighbours_on_their_lines() {
+    let escaped = A.replacen('A', "\\u0041", 1);
+    let file = parse_key_file(&format!("[\n\"{B}\",\n\"{escaped}\",\n\"{B}x\"\n]"));
+    assert_eq!(keys(&file), [(B, 2), (A, 2), (&*format!("{B}x"), 4)]);
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_panic_and_only_keys_come_out(text in "[ -~\n\r\t,#é“…]{0,200}") {

@@ -17,8 +17,10 @@ const NAME: &str = "unreported";
 pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
     let path = folder.join(NAME);
     let mut file = open_private(&path)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    // Two numbers and a line's end; what is more was not written here.
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(100).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
     let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
     let mut next = || numbers.next().unwrap_or_default();
     let before = Counted { attempts: next(), requests: next() };
@@ -64,7 +66,9 @@ mod tests {
         assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0));
         std::fs::write(folder.path().join(NAME), "00000000000000000007\n").unwrap();
         assert_eq!(open(folder.path()).unwrap().number(), counted(7, 0), "as an earlier version wrote it");
-        std::fs::write(folder.path().join(NAME), "cut").unwrap();
-        assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0));
+        for cut in [b"cut".as_slice(), b"", b"\xff\xfe\x00\x00", b"-1 -1", &[b'9'; 10_000], &[0; 50]] {
+            std::fs::write(folder.path().join(NAME), cut).unwrap();
+            assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0), "{cut:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ const SHORTEST = 20;
 const LONGEST = 512;
 const HEAVIEST = 1_000;
 const MAX_NAMES = 3;
+const MAX_TEXT = 16 * 1024;
 
 const AROUND = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\uff02\uff07[](){}<>";
 const AFTER = ",;\uff0c\uff1b\u3001\\";
@@ -156,6 +157,7 @@ const isWeight = (/** @type {string} */ text) => /^\s*\+?[0-9]+\s*$/.test(text) 
 
 /** @param {string} text @param {object} more */
 function checked(text, more = {}) {
+  if (new TextEncoder().encode(text).length > MAX_TEXT) return { reason: "keyLong" };
   const key = valueOf(text);
   if (isMasked(key)) return { reason: "keyMasked" };
   if (!/^[A-Za-z0-9._-]*$/.test(key)) return { reason: "keyCharacter" };
@@ -186,6 +188,8 @@ function assigned(text) {
   }
   const at = text.search(/[=:\uff1a]/);
   if (at < 1 || !/^[\p{Alphabetic}\p{N}_.\-$\s\u200b-\u200f\u2060\ufeff"'`\u201c-\u201f\u2018-\u201a\u00ab\u00bb\uff02\uff07[\](){}<>]+$/u.test(text.slice(0, at))) return null;
+  // Two keys with a sign between them: the first one would be lost.
+  if (/^(AIza|AQ\.).{16}/.test(bare(text.slice(0, at)))) return null;
   return text.slice(at).replace(/^[=:>\uff1a]+/, "");
 }
 
