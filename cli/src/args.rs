@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        api, audit, backup, client_key, completions, config, doctor, events, health, help, key, login,
-        logout, man, manifest, master, migrate, pool, profile, stats, token, top, try_pool, version, whoami,
+        api, audit, backup, client_key, completions, config, doctor, events, health, help, key, limits,
+        login, logout, man, manifest, master, migrate, pool, profile, stats, token, top, try_pool, version,
+        whoami,
     },
     config::{Overrides, ProfileName, ServiceUrl, seconds},
     env::{self, Env},
@@ -70,7 +71,7 @@ pub struct GlobalArgs {
     /// The service.
     #[arg(long, global = true, value_name = "URL", help = "Address of the service [env: POOLCTL_URL]")]
     pub url: Option<ServiceUrl>,
-    /// Wait so long for an answer [default: 30]
+    /// Wait so long for a response [default: 30; for try 900, of silence]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// Allow http:// to another machine, where everybody on the way can read the secrets
@@ -116,6 +117,7 @@ pub enum Command {
     Token(token::Command),
     Try(try_pool::Args),
     Stats(stats::Args),
+    Limits(limits::Args),
     Events(events::Args),
     Top(top::Args),
     Audit(audit::Args),

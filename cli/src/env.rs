@@ -31,7 +31,7 @@ pub const KNOWN: [(&str, &str); 14] = [
     (TOKEN, "admin token, for CI; wins over any login"),
     (PROFILE, "profile to use"),
     (OUTPUT, "how results are written, as -o"),
-    (TIMEOUT, "seconds to wait for an answer"),
+    (TIMEOUT, "seconds to wait for a response, as --timeout"),
     (CLIENT_KEY, "client key (sk-pool-...) that poolctl try presents"),
     (CONFIG_DIR, "folder of config.toml and credentials.toml"),
     (CREDENTIALS, "where tokens are kept: keyring or file"),

@@ -301,6 +301,34 @@ fn a_backup_brings_everything_back() {
 }
 
 #[test]
+fn limits_are_shown_and_set() {
+    let (_service, poolctl) = prod();
+    golden!("limits_none", poolctl.run(&["limits", "prod"]));
+    poolctl.run(&["key", "check", "prod", "--all", "-q"]);
+    golden!("limits_learnt", poolctl.run(&["limits", "prod", "-o", "wide"]));
+    let set = ["limits", "prod", "--set", "gemini-3.8-flash:rpm=10,rpd=250", "--set", "*:tpm=250000"];
+    golden!("limits_dry_run", poolctl.run(&[&set[..], &["--dry-run"]].concat()));
+    golden!("limits_set", poolctl.run(&set));
+    let of_project = ["limits", "prod", "--set", "gemini-3.8-flash:rpd=1000", "--project", "projects/1"];
+    assert_eq!(poolctl.run(&of_project).code, 0);
+    golden!("limits_csv", poolctl.run(&["limits", "prod", "-o", "csv"]));
+    golden!("limits_json", poolctl.run(&["limits", "prod", "--model", "gemini-3.8-flash", "-o", "json"]));
+    assert!(poolctl.run(&["pool", "show", "prod"]).stdout.contains("gemini-3.8-flash: 10 rpm, 250 rpd; *: "));
+    poolctl.run(&["limits", "prod", "--set", "gemini-3.8-flash:rpm=none", "--unset", "*"]);
+    golden!("limits_unset", poolctl.run(&["limits", "prod", "-o", "jsonl"]));
+    let wrong = poolctl.run(&["limits", "prod", "--unset", "gemini-3.9-flash"]);
+    assert_eq!(wrong.code, 2, "{wrong}");
+    let wrong = poolctl.run(&["limits", "prod", "--set", "gemini-3.8-flash:rps=1"]);
+    assert_eq!(wrong.code, 2, "{wrong}");
+    // They are part of a backup and of an export.
+    poolctl.run(&["backup", "--to", "limits.json", "-q"]);
+    assert!(poolctl.run(&["export"]).stdout.contains("model_limits"), "{}", poolctl.run(&["export"]));
+    poolctl.run(&["limits", "prod", "--unset", "gemini-3.8-flash"]);
+    assert_eq!(poolctl.run(&["restore", "limits.json", "-o", "json"]).json()["changes"][0]["kind"], "pool");
+    assert_eq!(poolctl.run(&["restore", "limits.json", "-o", "json"]).json()["changes"], json!([]));
+}
+
+#[test]
 fn a_backup_brings_client_keys_back() {
     let (service, poolctl) = prod();
     let create = ["client-key", "create", "prod", "--name", "ci", "--rpm", "60", "--models", "gemini-*"];

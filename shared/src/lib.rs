@@ -29,6 +29,7 @@ mod loopback;
 mod master_key;
 mod migration;
 mod model_lifecycle;
+mod model_limits;
 mod object;
 #[cfg(all(feature = "outbound", not(target_arch = "wasm32")))]
 pub mod outbound;
@@ -73,6 +74,7 @@ pub use loopback::{is_loopback, stays_on_this_machine};
 pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use model_lifecycle::{EXAMPLE_MODEL, ModelNotice, answering_model, model_notice, model_notices};
+pub use model_limits::{LearntLimit, ModelLimits, PoolLimits, matches_model};
 pub use object::object;
 pub use pacing::{Pacing, PacingUnit};
 pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};

@@ -35,6 +35,28 @@ impl Quota {
         }
     }
 
+    /// As JSON has it: `requests_per_minute`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestsPerMinute => "requests_per_minute",
+            Self::RequestsPerDay => "requests_per_day",
+            Self::TokensPerMinute => "tokens_per_minute",
+            Self::TokensPerDay => "tokens_per_day",
+        }
+    }
+
+    /// As people write it: `rpm`.
+    #[must_use]
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::RequestsPerMinute => "rpm",
+            Self::RequestsPerDay => "rpd",
+            Self::TokensPerMinute => "tpm",
+            Self::TokensPerDay => "tpd",
+        }
+    }
+
     /// Whether the quota counts a day.
     #[must_use]
     pub const fn is_daily(self) -> bool {
@@ -89,6 +111,16 @@ impl Limits {
             Quota::TokensPerMinute => &mut self.tokens_per_minute,
             Quota::TokensPerDay => &mut self.tokens_per_day,
         } = Some(value);
+    }
+
+    /// Removes one limit.
+    pub const fn remove(&mut self, quota: Quota) {
+        match quota {
+            Quota::RequestsPerMinute => self.requests_per_minute = None,
+            Quota::RequestsPerDay => self.requests_per_day = None,
+            Quota::TokensPerMinute => self.tokens_per_minute = None,
+            Quota::TokensPerDay => self.tokens_per_day = None,
+        }
     }
 
     /// The known limits.

@@ -10,7 +10,8 @@ use crate::bounds;
 use crate::bounds::patterns;
 use crate::object;
 use crate::{
-    KeyImport, KeyImportReport, PoolId, Secret, StateCounts, TranslationSettings, TranslationUpdate,
+    KeyImport, KeyImportReport, ModelLimits, PoolId, Secret, StateCounts, TranslationSettings,
+    TranslationUpdate,
 };
 
 /// Why a text cannot name a pool.
@@ -70,6 +71,9 @@ pub struct PoolSettings {
     /// Whether no two Google projects are taken to share a billing account, unless keys are set to one. Otherwise those are
     /// that fall by the same spend limit within a minute.
     pub separate_billing: bool,
+    /// Limits of models, for each Google project on its own. Those of keys and those that upstream errors name hold
+    /// besides.
+    pub model_limits: Vec<ModelLimits>,
     /// How it translates.
     pub translation: TranslationSettings,
 }
@@ -149,6 +153,10 @@ pub struct PoolCreate {
     /// See [`PoolSettings::separate_billing`].
     #[serde(default)]
     pub separate_billing: bool,
+    /// See [`PoolSettings::model_limits`].
+    #[serde(deserialize_with = "object::list", default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS)))]
+    pub model_limits: Vec<ModelLimits>,
     /// What is not as in [`TranslationSettings::default`].
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,
@@ -206,6 +214,10 @@ pub struct PoolUpdate {
     /// Switch the learning of billing accounts off (`true`) or on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separate_billing: Option<bool>,
+    /// New limits of models, instead of all there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS)))]
+    pub model_limits: Option<Vec<ModelLimits>>,
     /// Changes of the translation.
     #[serde(default, skip_serializing_if = "TranslationUpdate::is_empty")]
     pub translation: TranslationUpdate,

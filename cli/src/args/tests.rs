@@ -51,6 +51,17 @@ fn the_format_is_known_before_the_rest_can_be_read() {
     assert_eq!(format_with("poolctl x -o csv", &env), Format::Csv);
 }
 
+#[test]
+fn the_help_names_the_time_limits_that_hold() {
+    let page = Cli::command().render_long_help().to_string();
+    let (usual, chat) =
+        (crate::config::DEFAULT_TIMEOUT.as_secs(), crate::commands::try_pool::DEFAULT_CHAT_TIMEOUT.as_secs());
+    assert!(page.contains(&format!("[default: {usual}; for try {chat}, of silence]")), "{page}");
+    let mut command = Cli::command();
+    let page = command.find_subcommand_mut("try").unwrap().render_long_help().to_string();
+    assert!(page.contains(&format!("that is {chat} seconds")), "{page}");
+}
+
 /// Every command with its arguments.
 fn tree(command: &clap::Command) -> Value {
     let arguments: Vec<Value> = command

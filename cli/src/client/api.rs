@@ -7,8 +7,8 @@ use pool_shared::{
     ExportedKeys, HashedClientKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport,
     KeyDelete, KeyExport, KeyId, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login,
     LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate, MigrationStep, Pool,
-    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolList, PoolModels, PoolStats, PoolUpdate,
-    Stats, WhoAmI,
+    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolLimits, PoolList, PoolModels, PoolStats,
+    PoolUpdate, Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -91,6 +91,13 @@ impl Client {
     /// What Gemini offers to the pool now.
     pub async fn pool_models(&self, pool: &str) -> Answered<PoolModels> {
         self.get(&["pools", pool, "models"]).await
+    }
+
+    /// The limits of a pool's models, learnt and set.
+    pub async fn pool_limits(&self, pool: &str, model: Option<&str>) -> Answered<PoolLimits> {
+        let query: Vec<_> = model.map(|model| ("model", model.to_owned())).into_iter().collect();
+        let path = ["pools", pool, "limits"];
+        self.call(Method::GET, &path, &query, NO_BODY).await.map_err(|error| self.explain(error))
     }
 
     /// Deletes a pool with everything in it.

@@ -180,8 +180,15 @@ fn manifest(backup: &Backup) -> Manifest {
 /// Everything that a backup says of a pool, what is at its default included.
 fn spec(pool: &SavedPool) -> PoolSpec {
     // Named one by one, so that a new setting is not forgotten here.
-    let PoolSettings { aliases, fallbacks, sticky, pass_through, separate_billing, translation } =
-        pool.settings.clone();
+    let PoolSettings {
+        aliases,
+        fallbacks,
+        sticky,
+        pass_through,
+        separate_billing,
+        model_limits,
+        translation,
+    } = pool.settings.clone();
     PoolSpec {
         description: Some(pool.description.clone()),
         enabled: Some(pool.enabled),
@@ -189,6 +196,7 @@ fn spec(pool: &SavedPool) -> PoolSpec {
         sticky: Some(sticky),
         pass_through: Some(pass_through),
         separate_billing: Some(separate_billing),
+        model_limits: Some(model_limits),
         aliases: Some(aliases),
         fallbacks: Some(fallbacks),
         translation: Some(translation.changes_from_defaults()),

@@ -15,6 +15,7 @@ mod flags;
 pub mod health;
 pub mod help;
 pub mod key;
+pub mod limits;
 pub mod login;
 pub mod logout;
 pub mod man;
@@ -107,6 +108,7 @@ async fn dispatch(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> 
         Command::Doctor(args) => doctor::run(ctx, args).await,
         Command::Backup(args) => backup::backup(ctx, args).await,
         Command::Restore(args) => backup::restore(ctx, args).await,
+        Command::Limits(args) => limits::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Top(args) => top::run(ctx, args).await,
         Command::Health(args) => health::run(ctx, args).await,

@@ -21,7 +21,7 @@ use crate::{
 
 const PROMPT: &str = "Say hello in one short sentence.";
 /// What the service waits for Gemini unless it is set otherwise.
-const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
+pub const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
 /// Should nobody be left to revoke it, it dies by itself.
@@ -32,6 +32,9 @@ const KEY_LIFE_S: u64 = 3_600;
 /// The answer goes to standard output; which key gave it, at which attempt and how fast goes to
 /// standard error. A client key is made for the request and revoked after it, unless one is given
 /// by --client-key or by the environment.
+///
+/// --timeout limits each silence, not the whole answer. Without it that is 900 seconds, as long as
+/// the service waits for Gemini unless it is set otherwise.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -12,4 +12,6 @@ mod settings;
 pub use file::{ConfigDir, loose_mode, write as write_file};
 pub use profile::{ConfigEdit, ConfigFile, Profile, ProfileName};
 pub use service_url::ServiceUrl;
+#[cfg(test)]
+pub use settings::DEFAULT_TIMEOUT;
 pub use settings::{Overrides, Setting, Settings, Source, TokenPlan, seconds};

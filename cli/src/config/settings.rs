@@ -16,7 +16,7 @@ use crate::{
     output::Format,
 };
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod keys;
 mod master;
 mod metrics;
 mod migration;
+mod model_limits;
 mod pool_copies;
 mod pools;
 mod routes;
@@ -271,6 +272,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::ShowPool(pool) => ok(&self.show_pool(&pool).await?),
             Endpoint::UpdatePool(pool) => self.update_pool(&pool, body.read().await?).await,
             Endpoint::DeletePool(pool) => self.delete_pool(&pool).await,
+            Endpoint::PoolLimits(pool) => self.pool_limits(&pool, query).await,
             Endpoint::PoolStats(pool) => self.pool_stats(&pool, query).await,
             Endpoint::ResetStats(pool) => self.reset_stats(pool.as_deref()).await,
             Endpoint::Events => self.events(query).await,

@@ -9,6 +9,7 @@ use pool_shared::{
 
 use super::audit::{difference, fields};
 use super::keys::Sorted;
+use super::model_limits::check_model_limits;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::gemini::ModelId;
 use crate::host::{AdminHost, Random};
@@ -43,9 +44,11 @@ impl<H: AdminHost> Context<'_, H> {
             sticky: create.sticky,
             pass_through: create.pass_through,
             separate_billing: create.separate_billing,
+            model_limits: create.model_limits,
             translation: create.translation.into_settings(),
         };
         check_settings(&settings.aliases, &settings.fallbacks)?;
+        check_model_limits(&settings.model_limits)?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
         let Sorted { keys, malformed, repeated } =
@@ -95,6 +98,7 @@ impl<H: AdminHost> Context<'_, H> {
             change.aliases.as_ref().unwrap_or(&BTreeMap::new()),
             change.fallbacks.as_ref().unwrap_or(&BTreeMap::new()),
         )?;
+        check_model_limits(change.model_limits.as_deref().unwrap_or_default())?;
         let mut noted = self.change("pool.update", Some(&pool.id), Some(pool.name.clone()))?;
         let [before, after] = difference(&pool, &change);
         (noted.before, noted.after) = (Some(before), Some(after));
@@ -124,16 +128,18 @@ fn check_description(description: &str) -> Result<(), AdminError> {
     Err(AdminError::Invalid(format!("a description has at most {} characters", bounds::DESCRIPTION)))
 }
 
+/// Returns `true` if a text is a model's id, or a pattern for some.
+pub(super) fn is_pattern(model: &str) -> bool {
+    !model.is_empty()
+        && model.len() <= bounds::MODEL
+        && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
+}
+
 pub(super) fn check_models(models: &[String]) -> Result<(), AdminError> {
-    let valid = |model: &String| {
-        !model.is_empty()
-            && model.len() <= bounds::MODEL
-            && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
-    };
     if models.len() > bounds::MODELS {
         return Err(AdminError::Invalid(format!("at most {} allowed models", bounds::MODELS)));
     }
-    match models.iter().position(|model| !valid(model)) {
+    match models.iter().position(|model| !is_pattern(model)) {
         None => Ok(()),
         Some(at) => Err(AdminError::Invalid(format!(
             "allowed_models[{at}] is not a model's id: letters, digits, '.', '_', '-' and '*' are allowed"

@@ -48,6 +48,8 @@ pub enum Endpoint {
     UpdatePool(String),
     /// Delete a pool.
     DeletePool(String),
+    /// The limits of a pool's models.
+    PoolLimits(String),
     /// Counts of one pool.
     PoolStats(String),
     /// Forget the counts: of one pool, or of all.
@@ -198,6 +200,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route(DELETE, "/admin/v1/pools/{pool}", CHANGE, |names| Endpoint::DeletePool(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/copy", CHANGE, |names| Endpoint::CopyPool(pool(names))),
     route(GET, "/admin/v1/pools/{pool}/models", READ, |names| Endpoint::PoolModels(pool(names))),
+    route(GET, "/admin/v1/pools/{pool}/limits", READ, |names| Endpoint::PoolLimits(pool(names))),
     route(GET, "/admin/v1/pools/{pool}/stats", READ, |names| Endpoint::PoolStats(pool(names))),
     route(POST, "/admin/v1/pools/{pool}/stats/reset", CHANGE, |names| {
         Endpoint::ResetStats(Some(pool(names)))

@@ -70,6 +70,12 @@ pub enum Fact {
         quota: Quota,
         /// How much it allows.
         value: u64,
+        /// Gemini's name of what is counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metric: Option<String>,
+        /// Gemini's name of the limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<String>,
     },
     /// What was sent since the last report, of the quotas and client keys that have a known limit.
     Spent {

@@ -1,5 +1,7 @@
 //! Which models a pool's callers may use.
 
+use pool_shared::matches_model;
+
 /// A pool's list of allowed models. An empty list allows all; `*` stands for any run of characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelRules(Vec<String>);
@@ -19,24 +21,8 @@ impl ModelRules {
     /// Whether a model may be used.
     #[must_use]
     pub fn allow(&self, model: &str) -> bool {
-        self.0.is_empty() || self.0.iter().any(|pattern| matches(pattern, model))
+        self.0.is_empty() || self.0.iter().any(|pattern| matches_model(pattern, model))
     }
-}
-
-/// Matches a pattern piece by piece: the first piece at the start, the last at the end, those between
-/// at the first place where they fit. Linear in the product of the lengths, whatever the pattern.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(first) else { return false };
-    let mut pieces = rest.split('*').peekable();
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() {
-            return text.ends_with(piece);
-        }
-        let Some(at) = text.find(piece) else { return false };
-        text = text.get(at + piece.len()..).unwrap_or_default();
-    }
-    true
 }
 
 #[cfg(test)]

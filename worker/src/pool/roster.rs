@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use pool_shared::{KeyId, Weight};
+use pool_shared::{KeyId, ModelLimits, Weight};
 
 use super::Limits;
 use crate::store::{KeyList, StoredKey, StoredKeysBuilder};
@@ -16,6 +16,8 @@ pub struct Roster {
     pub keys: KeyList,
     /// Whether no two projects are taken to share a billing account, unless the operator says so.
     pub separate_billing: bool,
+    /// The limits that the operator set for models.
+    pub model_limits: Vec<ModelLimits>,
     /// Their places in the order of their ids: made when an id is first looked for.
     by_id: OnceLock<Box<[u32]>>,
 }
@@ -39,7 +41,7 @@ impl Roster {
     /// The keys of a version of the config.
     #[must_use]
     pub const fn new(version: u64, keys: KeyList) -> Self {
-        Self { version, keys, separate_billing: false, by_id: OnceLock::new() }
+        Self { version, keys, separate_billing: false, model_limits: Vec::new(), by_id: OnceLock::new() }
     }
 
     /// The same of keys that come from no store.

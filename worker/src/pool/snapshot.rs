@@ -61,6 +61,7 @@ impl Snapshot {
             callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
         let mut roster = Roster::new(config.version, config.keys.list);
         roster.separate_billing = config.settings.separate_billing;
+        roster.model_limits.clone_from(&config.settings.model_limits);
         Ok(Self {
             id: config.id,
             name: config.name,

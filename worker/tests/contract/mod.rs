@@ -30,6 +30,7 @@ mod key_states;
 mod keys;
 mod master_key;
 mod media;
+mod model_limits;
 mod models;
 mod page;
 mod pass_through;
@@ -97,6 +98,9 @@ mod suite {
             an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
+        model_limits:
+            limits_that_errors_name_are_shown
+            limits_that_are_set_hold;
         client_keys:
             a_client_key_works_until_it_is_revoked
             a_client_key_is_kept_to_its_limits

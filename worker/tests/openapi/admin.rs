@@ -7,8 +7,9 @@ use pool_shared::{
     ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, HashedClientKeys, Health,
     KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList,
     KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState,
-    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolList, PoolModels,
-    PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked, Stats, StatsStep, WhoAmI, bounds,
+    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolLimits, PoolList,
+    PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked, Stats, StatsStep,
+    WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
 use pool_worker::probes::{PROBES, Probe};
@@ -343,6 +344,10 @@ fn pools() -> Vec<Described> {
         get("/admin/v1/pools/{pool}/models", "listPoolModels", "The models that a pool offers")
             .gives::<PoolModels>("In Google's order.")
             .may_answer(409),
+        get("/admin/v1/pools/{pool}/limits", "poolLimits", "The limits of a pool's models, learnt and set")
+            .page()
+            .query("model", "Only those that were learnt of this model.", text())
+            .gives::<PoolLimits>("Both kinds; set ones are changed with the pool."),
         get("/admin/v1/pools/{pool}/stats", "poolStats", "Counts of one pool")
             .query("since", "The beginning of the window.", time())
             .query("until", "The end of the window; now, where it is left out.", time())

@@ -35,13 +35,18 @@ fn settings() -> impl Strategy<Value = PoolSettings> {
     let choices: Vec<_> = translation.iter().map(|(_, values)| 0..values.len()).collect();
     let texts = prop::sample::select(vec![json!({}), json!({"a": "gemini-x"}), json!({"b": "gemini-y"})]);
     let lists = prop::sample::select(vec![json!({}), json!({"*": ["gemini-x"]})]);
-    (choices, texts, lists, any::<bool>(), any::<bool>()).prop_map(
-        move |(chosen, aliases, fallbacks, sticky, pass_through)| {
+    let limits = prop::sample::select(vec![
+        json!([]),
+        json!([{"model": "*", "limits": {"requests_per_day": 9}}]),
+        json!([{"model": "gemini-x", "project": "p", "limits": {"tokens_per_day": 9}}]),
+    ]);
+    (choices, texts, lists, limits, any::<bool>(), any::<bool>()).prop_map(
+        move |(chosen, aliases, fallbacks, limits, sticky, pass_through)| {
             let fields = translation.iter().zip(chosen);
             let translation: serde_json::Map<_, _> =
                 fields.map(|((name, values), at)| (name.clone(), values[at].clone())).collect();
             let settings = json!({"aliases": aliases, "fallbacks": fallbacks, "sticky": sticky,
-                "pass_through": pass_through, "separate_billing": !pass_through, "translation": translation});
+                "pass_through": pass_through, "separate_billing": !pass_through, "model_limits": limits, "translation": translation});
             serde_json::from_value(settings).unwrap()
         },
     )
@@ -69,6 +74,7 @@ fn updated(mut pool: Pool, update: &PoolUpdate) -> Pool {
         sticky,
         pass_through,
         separate_billing,
+        model_limits,
         translation,
     } = update.clone();
     pool.description = description.unwrap_or(pool.description);
@@ -79,6 +85,7 @@ fn updated(mut pool: Pool, update: &PoolUpdate) -> Pool {
     pool.settings.sticky = sticky.unwrap_or(pool.settings.sticky);
     pool.settings.pass_through = pass_through.unwrap_or(pool.settings.pass_through);
     pool.settings.separate_billing = separate_billing.unwrap_or(pool.settings.separate_billing);
+    pool.settings.model_limits = model_limits.unwrap_or(pool.settings.model_limits);
     let mut fields = serde_json::to_value(&pool.settings.translation).unwrap();
     merge(&mut fields, serde_json::to_value(&translation).unwrap());
     pool.settings.translation = serde_json::from_value(fields).unwrap();

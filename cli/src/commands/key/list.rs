@@ -1,6 +1,6 @@
 //! `poolctl key list`.
 
-use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits, Quota};
+use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits};
 
 use super::{PoolArg, select::FilterArgs};
 use crate::{
@@ -124,11 +124,9 @@ pub fn why(condition: &KeyCondition, view: &View) -> String {
 
 /// `10 rpm, 500 rpd`
 pub fn limits_text(limits: &Limits) -> String {
-    let short = |quota| match quota {
-        Quota::RequestsPerMinute => "rpm",
-        Quota::RequestsPerDay => "rpd",
-        Quota::TokensPerMinute => "tpm",
-        Quota::TokensPerDay => "tpd",
-    };
-    limits.known().map(|(quota, value)| format!("{value} {}", short(quota))).collect::<Vec<_>>().join(", ")
+    limits
+        .known()
+        .map(|(quota, value)| format!("{value} {}", quota.short_name()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

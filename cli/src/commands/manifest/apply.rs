@@ -303,6 +303,7 @@ fn pool_create(name: &str, spec: Option<&PoolSpec>) -> PoolCreate {
         sticky: spec.sticky.unwrap_or_default(),
         pass_through: spec.pass_through.unwrap_or_default(),
         separate_billing: spec.separate_billing.unwrap_or_default(),
+        model_limits: spec.model_limits.clone().unwrap_or_default(),
         translation: spec.translation.clone().unwrap_or_default(),
         import: None,
     }

@@ -71,6 +71,7 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
             sticky: Some(settings.sticky).filter(|sticky| *sticky),
             pass_through: Some(settings.pass_through).filter(|pass_through| *pass_through),
             separate_billing: Some(settings.separate_billing).filter(|separate| *separate),
+            model_limits: Some(settings.model_limits.clone()).filter(|limits| !limits.is_empty()),
             aliases: Some(settings.aliases.clone()).filter(|aliases| !aliases.is_empty()),
             fallbacks: Some(settings.fallbacks.clone()).filter(|fallbacks| !fallbacks.is_empty()),
             translation: Some(settings.translation.changes_from_defaults())

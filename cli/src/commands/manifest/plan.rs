@@ -226,6 +226,12 @@ fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<St
             &settings.separate_billing,
             &mut fields,
         ),
+        model_limits: differing(
+            "model_limits",
+            spec.model_limits.as_ref(),
+            &settings.model_limits,
+            &mut fields,
+        ),
         translation: translation.unwrap_or_default(),
     };
     (update, fields)

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pool_shared::{KeyImportEntry, Limits, TranslationUpdate, Weight, parse_key_file};
+use pool_shared::{KeyImportEntry, Limits, ModelLimits, TranslationUpdate, Weight, parse_key_file};
 use serde::{Deserialize, Serialize};
 
 use crate::{env, error::CliError};
@@ -41,6 +41,9 @@ pub struct PoolSpec {
     /// Whether no two projects are taken to share a billing account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub separate_billing: Option<bool>,
+    /// Limits of models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_limits: Option<Vec<ModelLimits>>,
     /// Where its keys are found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Vec<KeysSpec>>,

@@ -104,6 +104,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         sticky: args.sticky,
         pass_through: args.pass_through,
         separate_billing: false,
+        model_limits: Vec::new(),
         translation: TranslationUpdate::default(),
         // Keys can only be tried through a pool, so with --check they come after it.
         import: if args.check { None } else { chunks(&keys.entries).next() },

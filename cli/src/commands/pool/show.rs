@@ -99,6 +99,10 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
     if settings.pass_through {
         pairs.push(("pass-through", "yes".into()));
     }
+    if !settings.model_limits.is_empty() {
+        let limits: Vec<_> = settings.model_limits.iter().map(super::super::limits::shown).collect();
+        pairs.push(("model limits", limits.join("; ").into()));
+    }
     if settings.separate_billing {
         pairs.push(("separate billing", "yes".into()));
     }

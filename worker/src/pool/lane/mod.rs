@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use pool_shared::{Limits, ModelLimits, matches_model};
+
 use super::budget::Budget;
 use super::circuit::Circuit;
 use super::learnt::CoolingReason;
@@ -44,6 +46,8 @@ pub(in crate::pool) struct Lane {
     pub(in crate::pool) key_holds: HashMap<usize, Hold>,
     pub(in crate::pool) project_holds: HashMap<usize, Hold>,
     pub(in crate::pool) budgets: HashMap<usize, Budget>,
+    /// The limits that the operator set for this model.
+    model_limits: Vec<ModelLimits>,
     /// Projects that rest by our own count only.
     counted_out: BTreeSet<usize>,
     pub(in crate::pool) circuit: Circuit,
@@ -83,7 +87,7 @@ impl Hold {
 }
 
 impl Lane {
-    pub(in crate::pool) fn new(members: &Members, now: Timestamp) -> Self {
+    pub(in crate::pool) fn new(members: &Members, model: &str, now: Timestamp) -> Self {
         let mut lane = Self {
             regular: WeightTree::default(),
             reserve: WeightTree::default(),
@@ -92,6 +96,7 @@ impl Lane {
             key_holds: HashMap::new(),
             project_holds: HashMap::new(),
             budgets: HashMap::new(),
+            model_limits: limits_of_model(members, model),
             counted_out: BTreeSet::new(),
             circuit: Circuit::default(),
             bursting: Vec::new(),
@@ -127,7 +132,13 @@ impl Lane {
 
     /// Goes over to other members. The new place of an old key is that of the same id, and of an old project that of
     /// the first of its keys.
-    pub(in crate::pool) fn move_to(&mut self, members: &Members, before: &Members, now: Timestamp) {
+    pub(in crate::pool) fn move_to(
+        &mut self,
+        model: &str,
+        members: &Members,
+        before: &Members,
+        now: Timestamp,
+    ) {
         fn moved<T>(
             old: &mut HashMap<usize, T>,
             place: impl Fn(usize) -> Option<usize>,
@@ -139,9 +150,12 @@ impl Lane {
         self.key_holds = moved(&mut self.key_holds, key);
         self.project_holds = moved(&mut self.project_holds, project);
         self.budgets = moved(&mut self.budgets, project);
+        self.model_limits = limits_of_model(members, model);
         for (project, budget) in &mut self.budgets {
-            budget.set_limits(members.limits_of(*project));
+            budget.set_limits(set_limits(members, &self.model_limits, *project));
         }
+        // By other limits our own count may say otherwise: the next pick counts anew.
+        self.project_holds.retain(|_, hold| !hold.counted);
         self.counted_out.clear();
         self.bursting.clear();
         self.access.move_to(key);
@@ -335,7 +349,7 @@ impl Lane {
         needed: bool,
         now: Timestamp,
     ) -> Option<&mut Budget> {
-        let set = members.limits_of(project);
+        let set = set_limits(members, &self.model_limits, project);
         if !self.budgets.contains_key(&project) && (needed || !set.is_empty()) {
             if self.budgets.len() >= MOST_BUDGETS {
                 self.budgets.retain(|_, budget| !budget.is_idle(now));
@@ -346,4 +360,25 @@ impl Lane {
         }
         self.budgets.get_mut(&project)
     }
+
+    /// Takes over the operator's limits for a project whose name has become known.
+    pub(in crate::pool) fn set_limits(&mut self, members: &Members, project: usize) {
+        if let Some(budget) = self.budgets.get_mut(&project) {
+            budget.set_limits(set_limits(members, &self.model_limits, project));
+        }
+    }
+}
+
+/// The limits that the operator set for a model, of whatever project. Calls that are about no model have none.
+fn limits_of_model(members: &Members, model: &str) -> Vec<ModelLimits> {
+    let all = members.roster().model_limits.iter().filter(|_| !model.is_empty());
+    all.filter(|limits| matches_model(&limits.model, model)).cloned().collect()
+}
+
+/// The limits that the operator set for a project: its own, and those of the model.
+fn set_limits(members: &Members, model_limits: &[ModelLimits], project: usize) -> Limits {
+    let name = || members.project_name(project).map_or("", |name| &**name);
+    let holds = |limits: &&ModelLimits| limits.project.is_empty() || limits.project == name();
+    let holding = model_limits.iter().filter(holds);
+    holding.fold(members.limits_of(project), |strictest, limits| strictest.strictest(&limits.limits))
 }

@@ -69,7 +69,7 @@ impl Runtime {
                     _ => lane.hold_key(&self.members, key, hold, now),
                 }
             }
-            (Fact::Limit { quota, value }, Some(model)) => {
+            (Fact::Limit { quota, value, .. }, Some(model)) => {
                 let Some(project) = self.members.project_of(key) else { return };
                 let lane = lane_of(&mut self.lanes, &self.members, model, now);
                 if let Some(budget) = lane.budget(&self.members, project, true, now) {

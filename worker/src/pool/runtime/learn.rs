@@ -8,7 +8,7 @@ use crate::pool::lane::Hold;
 use crate::pool::learnt::{CoolingReason, Fact, Subject};
 use crate::pool::members::{Joined, Scope};
 use crate::pool::standing::{Condition, Standing};
-use crate::pool::verdict::{Cause, Verdict};
+use crate::pool::verdict::{Cause, NamedLimit, Verdict};
 
 /// Projects that fall by a spend limit within this share a billing account.
 const SAME_SPEND_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
@@ -85,6 +85,7 @@ impl Runtime {
             if alone && let Some(budget) = lane.budgets.remove(&left) {
                 lane.budgets.entry(joined).or_insert(budget);
             }
+            lane.set_limits(&self.members, joined);
             lane.settle(&self.members, key, now);
         }
         if let Some(id) = self.members.id(key) {
@@ -94,12 +95,13 @@ impl Runtime {
 
     fn learn_limits(&mut self, key: usize, lease: &Lease, verdict: &Verdict, now: Timestamp) {
         let Some(project) = self.members.project_of(key) else { return };
-        for (quota, value) in verdict.limits.known() {
+        for NamedLimit { quota, value, metric, limit } in verdict.named_limits() {
             let lane = lane_of(&mut self.lanes, &self.members, &lease.model, now);
             let budget = lane.budget(&self.members, project, true, now);
             if budget.is_some_and(|budget| budget.learn(quota, value, now)) {
                 let subject = self.project_subject(key);
-                self.note(subject, Some(&lease.model), Fact::Limit { quota, value }, now);
+                let fact = Fact::Limit { quota, value, metric, limit };
+                self.note(subject, Some(&lease.model), fact, now);
             }
         }
     }

@@ -345,8 +345,8 @@ impl Runtime {
             }
             None => false,
         });
-        for lane in self.lanes.values_mut() {
-            lane.move_to(&self.members, &before, now);
+        for (model, lane) in &mut self.lanes {
+            lane.move_to(model, &self.members, &before, now);
         }
         let unheard = std::mem::take(&mut self.unheard);
         self.absorb(&unheard, now);
@@ -413,7 +413,7 @@ fn lane_of<'a>(
         let oldest = lanes.iter().min_by_key(|(_, lane)| lane.used_at).map(|(model, _)| model.clone());
         lanes.remove(&oldest.unwrap_or_default());
     }
-    let lane = lanes.entry(model.to_owned()).or_insert_with(|| Lane::new(members, now));
+    let lane = lanes.entry(model.to_owned()).or_insert_with(|| Lane::new(members, model, now));
     lane.used_at = now;
     lane
 }

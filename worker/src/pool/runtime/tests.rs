@@ -712,3 +712,5 @@ fn what_a_clock_that_was_ahead_has_told_lasts_no_longer_than_gemini_said() {
     assert_eq!(told[0].fact, Fact::Cooling { until: at(30), reason: CoolingReason::Requests });
     assert!(matches!(ahead.try_pick(&[], None, 1, 31), Pick::Key { .. }));
 }
+
+mod model_limits;

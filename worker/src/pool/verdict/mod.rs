@@ -38,6 +38,8 @@ pub struct Verdict {
     pub until: Option<Timestamp>,
     /// The limits that the refusal names.
     pub limits: Limits,
+    /// What Gemini calls them.
+    pub limit_names: Vec<LimitNames>,
     /// The key's project (`projects/123`), where the refusal names it.
     pub project: Option<String>,
     /// What the caller is told when nothing else is tried.
@@ -48,6 +50,26 @@ pub struct Verdict {
     pub note: Note,
     /// The status of Gemini's response; `None` where there was none.
     pub status: Option<StatusCode>,
+}
+
+/// What Gemini calls the limit of a quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitNames {
+    /// The quota.
+    pub quota: Quota,
+    /// `generativelanguage.googleapis.com/generate_content_free_tier_requests`
+    pub metric: String,
+    /// `GenerateRequestsPerDayPerProjectPerModel-FreeTier`
+    pub limit: String,
+}
+
+/// A limit with what Gemini calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NamedLimit {
+    pub(super) quota: Quota,
+    pub(super) value: u64,
+    pub(super) metric: Option<String>,
+    pub(super) limit: Option<String>,
 }
 
 /// What else an error tells.
@@ -77,6 +99,8 @@ pub struct Refusal<'a> {
     pub sent: Option<&'a Sent>,
 }
 
+/// Characters of a limit's name that are kept.
+const LONGEST_NAME: usize = 200;
 const INVALID_REQUEST: &str = "invalid_request_error";
 const SERVER_ERROR: &str = "server_error";
 
@@ -104,12 +128,14 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
         };
         later(end, part_of(jitter, random))
     });
-    let limits = if cause.is_quota() { named_limits(&refusal.body.violations) } else { Limits::default() };
+    let (limits, limit_names) =
+        if cause.is_quota() { named_limits(&refusal.body.violations) } else { Default::default() };
     Verdict {
         cause,
         evidence,
         until,
         limits,
+        limit_names,
         project: named_project(refusal),
         answer: answer(cause, refusal),
         quota: named_quota(refusal),
@@ -119,6 +145,16 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
 }
 
 impl Verdict {
+    /// The limits that the error names, with what Gemini calls them.
+    pub(super) fn named_limits(&self) -> impl Iterator<Item = NamedLimit> + use<'_> {
+        self.limits.known().map(|(quota, value)| {
+            let names = self.limit_names.iter().find(|names| names.quota == quota);
+            let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+            let metric = names.and_then(|names| text(&names.metric));
+            NamedLimit { quota, value, metric, limit: names.and_then(|names| text(&names.limit)) }
+        })
+    }
+
     /// A verdict that says nothing about any key: the answer itself tells what happened.
     #[must_use]
     pub fn of(cause: Cause, answer: ApiError) -> Self {
@@ -127,6 +163,7 @@ impl Verdict {
             evidence: Evidence::Structure,
             until: None,
             limits: Limits::default(),
+            limit_names: Vec::new(),
             project: None,
             answer,
             quota: None,
@@ -299,15 +336,18 @@ fn note(cause: Cause, refusal: &Refusal) -> Note {
 
 /// The limits that a refusal names. Zero is no limit to count against: it means that the project has no
 /// such quota.
-fn named_limits(violations: &[Violation]) -> Limits {
-    let mut limits = Limits::default();
-    for violation in violations {
-        let value = violation.quota_value.parse().ok().filter(|value: &u64| *value > 0);
-        if let (Some(quota), Some(value)) = (Quota::from_id(&violation.quota_id), value) {
+fn named_limits(violations: &[Violation]) -> (Limits, Vec<LimitNames>) {
+    let (mut limits, mut names) = (Limits::default(), Vec::new());
+    for Violation { quota_id, quota_metric, quota_value, .. } in violations {
+        let value = quota_value.parse().ok().filter(|value: &u64| *value > 0);
+        if let (Some(quota), Some(value)) = (Quota::from_id(quota_id), value) {
             limits.set(quota, value);
+            names.retain(|names: &LimitNames| names.quota != quota);
+            let text = |text: &str| text.chars().take(LONGEST_NAME).collect();
+            names.push(LimitNames { quota, metric: text(quota_metric), limit: text(quota_id) });
         }
     }
-    limits
+    (limits, names)
 }
 
 enum Rest {

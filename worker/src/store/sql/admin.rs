@@ -68,6 +68,7 @@ pub(super) fn update_pool(
     let sticky = change.sticky.as_ref().map(json_text).transpose()?;
     let pass_through = change.pass_through.as_ref().map(json_text).transpose()?;
     let separate_billing = change.separate_billing.as_ref().map(json_text).transpose()?;
+    let model_limits = change.model_limits.as_ref().map(json_text).transpose()?;
     let translation = json_text(&change.translation)?;
     Ok(Statement::new(
         "UPDATE pools SET
@@ -79,6 +80,7 @@ pub(super) fn update_pool(
                 '$.sticky', json(coalesce(?8, settings -> '$.sticky')),
                 '$.pass_through', json(coalesce(?9, settings -> '$.pass_through', 'false')),
                 '$.separate_billing', json(coalesce(?12, settings -> '$.separate_billing', 'false')),
+                '$.model_limits', json(coalesce(?13, settings -> '$.model_limits', '[]')),
                 '$.translation', json_patch(coalesce(settings -> '$.translation', '{}'), ?10)),
             version = version + 1, updated_at = ?11
          WHERE id = ?1",
@@ -95,6 +97,7 @@ pub(super) fn update_pool(
             translation,
             now.into(),
             separate_billing.unwrap_or(SqlValue::Null),
+            model_limits.unwrap_or(SqlValue::Null),
         ],
     ))
 }

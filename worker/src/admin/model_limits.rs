@@ -1,0 +1,166 @@
+//! Limits of models: those that were learnt, and those that are set.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use pool_shared::{KeyId, LearntLimit, ModelLimits, PoolId, PoolLimits, bounds};
+
+use super::pools::is_pattern;
+use super::{AdminError, Answer, Context, Query, ok};
+use crate::host::AdminHost;
+use crate::pool::{Fact, Learnt, Subject};
+use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
+
+/// How many learnt limits an answer has where nothing is said.
+const DEFAULT_LIMIT: u32 = 1_000;
+
+impl<H: AdminHost> Context<'_, H> {
+    pub(super) async fn pool_limits(&self, reference: &str, query: &Query) -> Answer {
+        let limit = query.limit(DEFAULT_LIMIT)? as usize;
+        let pool = self.pool(reference).await?;
+        self.service.flush_once(self.host).await;
+        let told = self.learnt(Some(&pool.id)).await?.into_iter().map(|(_, learnt)| learnt);
+        let mut learnt = learnt_limits(told, query.get("model"));
+        let total = learnt.len() as u64;
+        learnt.truncate(limit);
+        self.mask(&pool.id, &mut learnt).await?;
+        ok(&PoolLimits { set: pool.settings.model_limits, learnt, total })
+    }
+
+    /// Adds how keys are shown. Those that are disabled or gone are known by their ids only.
+    async fn mask(&self, pool: &PoolId, learnt: &mut [LearntLimit]) -> Result<(), AdminError> {
+        let ids: HashSet<KeyId> = learnt.iter().filter_map(|limit| limit.key_id.clone()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let states = StateFilter {
+            disabled: false,
+            healthy: false,
+            chosen: ids.into_iter().collect(),
+            unwell: Vec::new(),
+        };
+        let filter = KeyFilter { states: Some(states), ..KeyFilter::default() };
+        let page = self.host.store().keys(pool, &filter, Page { after: 0, limit: bounds::PAGE }).await?;
+        let masked: HashMap<KeyId, String> = page.keys.into_iter().map(|key| (key.id, key.masked)).collect();
+        for limit in learnt {
+            limit.masked = limit.key_id.as_ref().and_then(|id| masked.get(id)).cloned();
+        }
+        Ok(())
+    }
+}
+
+/// The limits among what was learnt, the latest first. What an operator has cleared since does not count.
+fn learnt_limits(told: impl Iterator<Item = Learnt>, model: Option<&str>) -> Vec<LearntLimit> {
+    let (mut cleared, mut limits) = (BTreeMap::<Subject, Timestamp>::new(), Vec::new());
+    for Learnt { subject, model: of, at, fact } in told {
+        match (fact, of) {
+            (Fact::Cleared, _) => {
+                let last = cleared.entry(subject).or_insert(at);
+                *last = at.max(*last);
+            }
+            (Fact::Limit { quota, value, metric, limit }, Some(of))
+                if model.is_none_or(|model| model == of) =>
+            {
+                let (project, key_id) = match &subject {
+                    Subject::Project(name) => (Some(name.clone()), None),
+                    Subject::Key(id) => (None, Some(id.clone())),
+                    _ => continue,
+                };
+                let learnt = LearntLimit {
+                    model: of,
+                    quota,
+                    value,
+                    metric,
+                    limit,
+                    project,
+                    key_id,
+                    masked: None,
+                    learnt_at: at,
+                };
+                limits.push((subject, learnt));
+            }
+            _ => {}
+        }
+    }
+    limits.retain(|(subject, limit)| cleared.get(subject).is_none_or(|at| *at < limit.learnt_at));
+    let mut limits: Vec<_> = limits.into_iter().map(|(_, limit)| limit).collect();
+    limits.sort_by(|one, other| {
+        let rank = |limit: &LearntLimit| (Reverse(limit.learnt_at), limit.model.clone(), limit.quota.name());
+        rank(one).cmp(&rank(other))
+    });
+    limits
+}
+
+/// Checks limits that are to be set.
+pub(super) fn check_model_limits(limits: &[ModelLimits]) -> Result<(), AdminError> {
+    if limits.len() > bounds::MODELS {
+        return Err(AdminError::Invalid(format!("at most {} limits of models", bounds::MODELS)));
+    }
+    let mut seen = HashSet::new();
+    for (at, ModelLimits { model, project, limits }) in limits.iter().enumerate() {
+        let wrong = if !is_pattern(model) {
+            "has no model's id, nor a pattern for some"
+        } else if project.chars().count() > bounds::KEY_TEXT || project.chars().any(char::is_control) {
+            "has no valid project"
+        } else if limits.is_empty() {
+            "has no limit"
+        } else if !seen.insert((model, project)) {
+            "repeats the model and project of another entry"
+        } else {
+            continue;
+        };
+        return Err(AdminError::Invalid(format!("model_limits[{at}] {wrong}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{Limits, Quota};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn told(subject: Subject, model: &str, seconds: i64, value: u64) -> Learnt {
+        let quota = Quota::RequestsPerDay;
+        let fact = Fact::Limit { quota, value, metric: Some("requests".to_owned()), limit: None };
+        Learnt { subject, model: Some(model.to_owned()), at: at(seconds), fact }
+    }
+
+    #[test]
+    fn limits_are_the_latest_first_and_end_with_what_was_cleared() {
+        let (key, project) = (Subject::Key(KeyId::new("key-1")), Subject::Project("projects/1".to_owned()));
+        let cleared = Learnt { subject: key.clone(), model: None, at: at(5), fact: Fact::Cleared };
+        let facts =
+            [told(key.clone(), "a", 1, 250), told(project, "a", 2, 20), told(key, "b", 6, 9), cleared];
+        let seen = |model| -> Vec<_> {
+            let limits = learnt_limits(facts.iter().cloned(), model);
+            limits.into_iter().map(|limit| (limit.model, limit.value, limit.project, limit.key_id)).collect()
+        };
+        let by_project = ("a".to_owned(), 20, Some("projects/1".to_owned()), None);
+        assert_eq!(seen(None), [("b".to_owned(), 9, None, Some(KeyId::new("key-1"))), by_project.clone()]);
+        assert_eq!(seen(Some("a")), [by_project]);
+    }
+
+    #[test]
+    fn set_limits_are_checked() {
+        let limits = Limits { requests_per_day: Some(1), ..Limits::default() };
+        let entry = |model: &str, project: &str| ModelLimits {
+            model: model.to_owned(),
+            project: project.to_owned(),
+            limits,
+        };
+        assert!(check_model_limits(&[entry("gemini-*", ""), entry("gemini-*", "projects/1")]).is_ok());
+        let none = ModelLimits { limits: Limits::default(), ..entry("a", "") };
+        for wrong in
+            [vec![entry("a", ""), entry("a", "")], vec![entry("", "")], vec![entry("a b", "")], vec![none]]
+        {
+            assert!(check_model_limits(&wrong).is_err(), "{wrong:?}");
+        }
+        assert!(check_model_limits(&[entry("a", "x\ny")]).is_err());
+    }
+}
