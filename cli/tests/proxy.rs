@@ -56,15 +56,16 @@ fn any_other_service_is_reached_through_the_proxy_and_config_says_so() {
     let config = poolctl.run(&["config"]).to_string();
     assert!(config.contains("through the proxy http://SERVER"), "{config}");
     assert!(!config.contains("hush"), "{config}");
-    let asked = std::thread::spawn(move || {
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut stream = proxy.accept().unwrap().0;
         let mut request = [0; 24];
         stream.read_exact(&mut request).unwrap();
-        String::from_utf8(request.to_vec()).unwrap()
+        sender.send(String::from_utf8(request.to_vec()).unwrap())
     });
     let run = poolctl.run(&["whoami", "--timeout", "5"]);
     assert_ne!(run.code, 0, "{run}");
-    assert_eq!(asked.join().unwrap(), "CONNECT pool.invalid:443");
+    assert_eq!(asked.recv_timeout(common::DEADLINE).unwrap(), "CONNECT pool.invalid:443");
 }
 
 #[test]

@@ -220,9 +220,13 @@ pub struct FakeUpstream {
     /// Whether it can be called from another place.
     pub elsewhere: AtomicBool,
     script: Mutex<VecDeque<FakeAnswer>>,
+    /// What answers in place of the script, by the request.
+    responder: Mutex<Option<Responder>>,
     pub requests: Mutex<Vec<UpstreamRequest>>,
     clock: Arc<ManualClock>,
 }
+
+type Responder = Arc<dyn Fn(&UpstreamRequest) -> FakeAnswer + Send + Sync>;
 
 /// An answer of Gemini's.
 #[derive(Clone, Default)]
@@ -250,6 +254,11 @@ impl FakeUpstream {
         });
     }
 
+    /// Answers each request by what it is.
+    pub fn answer_by(&self, respond: impl Fn(&UpstreamRequest) -> FakeAnswer + Send + Sync + 'static) {
+        *self.responder.lock().unwrap() = Some(Arc::new(respond));
+    }
+
     pub fn answer_so(&self, answer: FakeAnswer) {
         self.script.lock().unwrap().push_back(answer);
     }
@@ -263,11 +272,13 @@ impl Upstream for FakeUpstream {
     }
 
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse<FakeBody>, UpstreamError> {
+        let responder = self.responder.lock().unwrap().clone();
+        let answered = responder.map(|respond| respond(&request));
         self.requests.lock().unwrap().push(request);
-        let answer = {
+        let answer = answered.or_else(|| {
             let mut script = self.script.lock().unwrap();
             if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
-        };
+        });
         let answer = answer.ok_or_else(|| UpstreamError::Connect("no script".to_owned()))?;
         if !answer.after.is_zero() {
             self.clock.sleep(answer.after).await;
@@ -382,6 +393,7 @@ impl FakeHost {
             upstream: FakeUpstream {
                 elsewhere: AtomicBool::default(),
                 script: Mutex::default(),
+                responder: Mutex::default(),
                 requests: Mutex::default(),
                 clock: Arc::clone(&clock),
             },

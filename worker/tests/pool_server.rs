@@ -9,19 +9,26 @@
 #[path = "support/program.rs"]
 mod program;
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario, TlsFront};
 use pool_shared::{GeminiRoute, Health, LoginResponse, PoolCreated};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 
-use program::{Program, command};
+use program::{Program, command, first_line, output_of};
 
 const KEY: &str = "AIzaSyFake-good-one-000000000000000000001";
+
+/// Longer than anything here may take.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+fn http_client() -> Client {
+    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
+}
 
 async fn login(client: &Client, url: &str, password: &str) -> Result<LoginResponse, StatusCode> {
     let body = json!({"password": password}).to_string();
@@ -42,7 +49,7 @@ async fn login(client: &Client, url: &str, password: &str) -> Result<LoginRespon
 async fn the_first_start_makes_secrets_and_a_restart_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let client = Client::new();
+    let client = http_client();
     let server = Program::start(&data, &[]);
     let password = std::fs::read_to_string(data.join("ADMIN_PASSWORD")).unwrap();
     let token = login(&client, &server.url, &password).await.unwrap().token;
@@ -75,7 +82,7 @@ async fn secrets_of_the_environment_win_and_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("ADMIN_PASSWORD", "from the environment"), ("MASTER_KEY", "")];
     let server = Program::start(folder.path(), &environment);
-    assert!(login(&Client::new(), &server.url, "from the environment").await.is_ok());
+    assert!(login(&http_client(), &server.url, "from the environment").await.is_ok());
     assert!(!folder.path().join("ADMIN_PASSWORD").exists());
     assert!(folder.path().join("MASTER_KEY").exists(), "an empty value counts as none");
 }
@@ -93,7 +100,7 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         ("HOST", "203.0.113.1", "cannot listen on 203.0.113.1"),
         ("ADMIN_PASSWORD", "aaaaaaaaaaaaaaaaaaaa", "repeated"),
     ] {
-        let output = command(folder.path(), &[(name, value)]).output().unwrap();
+        let output = output_of(&mut command(folder.path(), &[(name, value)]));
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{name}={value}");
         assert!(error.starts_with("error: ") && error.contains(expected), "{error}");
@@ -116,7 +123,7 @@ async fn stop_in_the_middle(signal: &'static str) {
         folder.path(),
         &[("GEMINI_BASE_URL", gemini.url()), ("ADMIN_PASSWORD", "a password for the test")],
     );
-    let client = Client::new();
+    let client = http_client();
     let token = login(&client, &server.url, "a password for the test").await.unwrap().token;
     let create = json!({"name": "prod", "import": {"keys": [{"key": KEY}]}}).to_string();
     let pools = format!("{}/admin/v1/pools", server.url);
@@ -143,7 +150,7 @@ async fn stop_in_the_middle(signal: &'static str) {
 
 /// A pool of one key on a server, and its client key.
 async fn new_pool(url: &str, password: &str) -> String {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = http_client();
     let token = login(&client, url, password).await.unwrap().token;
     let create = json!({"name": "prod", "import": {"keys": [{"key": KEY}]}}).to_string();
     let pools = format!("{url}/admin/v1/pools");
@@ -160,7 +167,7 @@ async fn gemini_route(url: &str) -> GeminiRoute {
 }
 
 async fn chat(url: &str, client_key: &str) -> StatusCode {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = http_client();
     let chat = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]});
     let chat =
         client.post(format!("{url}/v1/chat/completions")).bearer_auth(client_key).body(chat.to_string());
@@ -216,9 +223,13 @@ async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
         let client_key = new_pool(&server.url, "a password for the test").await;
         let url = server.url.clone();
         let chatting = tokio::spawn(async move { chat(&url, &client_key).await });
-        let mut stream = proxy.accept().await.unwrap().0;
         let mut first = [0; 3];
-        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.unwrap();
+        let asked = async {
+            let mut stream = proxy.accept().await.unwrap().0;
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.unwrap();
+            stream
+        };
+        let stream = tokio::time::timeout(DEADLINE, asked).await.expect("the proxy is asked");
         // A SOCKS client offers its ways to log in.
         assert!(if scheme == "http" { first == *b"CON" } else { first[0] == 5 }, "{first:?}");
         drop((stream, proxy));
@@ -236,7 +247,7 @@ fn what_keeps_it_from_starting_is_said_once_and_with_a_remedy() {
     let first = Program::start(&folder.path().join("first"), &[]);
     let port = first.url.rsplit(':').next().unwrap().to_owned();
     let refused = |data: &str, environment: &[(&str, &str)]| {
-        let output = command(&folder.path().join(data), environment).output().unwrap();
+        let output = output_of(&mut command(&folder.path().join(data), environment));
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
@@ -281,15 +292,14 @@ fn files_are_private_and_a_secret_that_everybody_reads_is_refused() {
     set("ADMIN_PASSWORD", 0o640);
     let mut program = command(&data, &[]);
     let mut child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let line = first_line(child.stderr.take().unwrap());
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(line.starts_with("warning: ") && line.contains("ADMIN_PASSWORD"), "{line}");
     assert_eq!(mode(&data.join("pool.db")), 0o600);
 
     set("MASTER_KEY", 0o644);
-    let output = command(&data, &[]).output().unwrap();
+    let output = output_of(&mut command(&data, &[]));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("MASTER_KEY can be read by every user"), "{error}");
 }
@@ -310,7 +320,7 @@ fn a_first_start_that_broke_off_is_gone_on_with() {
     }
     let half = folder.path().join("MASTER_KEY");
     std::fs::write(&half, "c2hvcnQ=").unwrap();
-    let output = command(folder.path(), &[]).output().unwrap();
+    let output = output_of(&mut command(folder.path(), &[]));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains(&half.display().to_string()), "{error}");
 }
@@ -322,6 +332,18 @@ async fn empty_variables_count_as_unset_and_an_address_may_stand_in_brackets() {
     let server = Program::start(folder.path(), &names.map(|name| (name, "")));
     assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
     assert!(server.interrupt().0.success());
+    // The usual port may be taken, which is told then; the usual folder is where the program is started.
+    let mut command = command(folder.path(), &[("PORT", ""), ("DATA_DIR", "")]);
+    command.current_dir(folder.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = first_line(child.stdout.take().unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if line.is_empty() {
+        line = first_line(child.stderr.take().unwrap());
+    }
+    assert!(line.contains("127.0.0.1:8787"), "{line}");
+    assert!(folder.path().join("data").join("MASTER_KEY").exists());
     let folder = tempfile::tempdir().unwrap();
     for (host, listens, next) in [
         ("[::1]", "http://[::1]:", "http://[::1]:"),

@@ -25,6 +25,8 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+/// Longer than any wait here takes.
+const DEADLINE: Duration = Duration::from_mins(2);
 const GEMINI_KEY: &str = "AIzaSySudden-0123456789-0123456789";
 /// Conversations at a time.
 const CALLERS: u64 = 6;
@@ -118,10 +120,13 @@ fn start(gemini: &FakeGemini, data: &Path) -> Program {
     Program::start(data, &environment)
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let reached = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("never reached: {what}"));
 }
 
 #[tokio::test]
@@ -130,7 +135,7 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
     let gemini = FakeGemini::start(scenario).await.unwrap();
     let data = tempfile::tempdir().unwrap();
     let server = start(&gemini, data.path());
-    let client = Client::new();
+    let client = Client::builder().timeout(DEADLINE).build().unwrap();
     let login = client.post(format!("{}/admin/v1/login", server.url));
     let login = login.header("content-type", "application/json");
     let login = login.body(json!({"password": support::ADMIN_PASSWORD}).to_string()).send().await.unwrap();
@@ -153,11 +158,12 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
         })
         .collect();
     let answered = |count: u64| answers.load(Ordering::Relaxed) >= count;
-    until(|| answered(ANSWERS) && changes.load(Ordering::Relaxed) >= CHANGES as u64).await;
+    until("answers and changes", || answered(ANSWERS) && changes.load(Ordering::Relaxed) >= CHANGES as u64)
+        .await;
     // Whoever asks for counts gets all that there are: what is lost later is what came after.
     let counted = admin.get::<Stats>("/stats").await.total.attempts;
     assert!(counted >= ANSWERS);
-    until(|| answered(ANSWERS + 20)).await;
+    until("more answers", || answered(ANSWERS + 20)).await;
     // One attempt that surely runs when the end comes.
     let mut stream = admin.chat(&prod, &prompt(true)).send().await.unwrap();
     assert!(stream.chunk().await.unwrap().is_some());

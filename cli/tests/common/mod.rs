@@ -13,11 +13,15 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, mpsc},
+    time::Duration,
 };
 
 use pool_shared::TokenKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// Long enough for any machine; only a test that fails waits for so long.
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A well-formed admin token.
 pub fn token() -> String {
@@ -101,7 +105,7 @@ impl Server {
     }
 
     pub fn wait_for_a_request(&self) {
-        self.arrived.recv().unwrap();
+        self.arrived.recv_timeout(DEADLINE).expect("a request");
     }
 }
 

@@ -188,7 +188,15 @@ async fn serve(config: ServerConfig) -> Result<()> {
     greet(&server, &data_dir).context("cannot write to standard output")?;
     stopped.await;
     writeln!(stdout(), "stopping: running answers may end").ok();
-    server.shut_down().await;
+    let load = server.shut_down().await;
+    writeln!(
+        stdout(),
+        "at most {} of {} connections were open and {} bytes of request bodies held at the same time",
+        load.most_connections,
+        load.allowed_connections,
+        load.most_body_bytes
+    )
+    .ok();
     Ok(())
 }
 

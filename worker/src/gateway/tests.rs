@@ -1,5 +1,7 @@
 //! The data plane over a scripted Gemini: what a request costs, and what refusals leave behind.
 
+mod echoes;
+
 use std::sync::Arc;
 use std::time::Duration;
 

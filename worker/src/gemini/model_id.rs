@@ -95,6 +95,9 @@ impl Method {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     #[test]
@@ -164,5 +167,19 @@ mod tests {
             assert!(!error.message.contains(name), "{}", error.message);
         }
         assert!(ModelId::parse("aqua-1").is_ok());
+    }
+
+    proptest! {
+        /// Behind whatever prefix: what begins like a secret is refused, and none of it is told.
+        #[test]
+        fn nothing_that_begins_like_a_secret_is_a_model(
+            before in select(vec!["", "models/", "/models/", "google/", "gemini/", "openai/", "tunedModels/", " "]),
+            prefix in select(vec!["sk-pool-", "padm_", "pses_", "AIza", "AQ.", "ya29.", "GOCSPX-"]),
+            rest in "[A-Za-z0-9_-]{4,60}",
+        ) {
+            let error = ModelId::parse(&format!("{before}{prefix}{rest}")).unwrap_err();
+            prop_assert_eq!(error.status, http::StatusCode::BAD_REQUEST);
+            prop_assert!(!error.message.contains(&format!("{prefix}{rest}")), "{}", error.message);
+        }
     }
 }

@@ -4,12 +4,19 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than any start and any end takes, the 30 s included that running responses have when it is stopped.
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A running `pool-server`; killed when dropped.
 pub struct Program {
     child: Child,
-    output: BufReader<ChildStdout>,
+    /// What it prints, line by line.
+    output: Receiver<String>,
     /// `http://127.0.0.1:PORT`
     pub url: String,
 }
@@ -23,15 +30,14 @@ impl Program {
     /// Runs a command that starts it.
     pub fn run(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("pool-server listens on ")
-            .unwrap_or_else(|| panic!("{line}"))
-            .to_owned();
-        Self { child, output, url }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut program = Self { child, output, url: String::new() };
+        let line = program.output.recv_timeout(DEADLINE).unwrap_or_default();
+        let url = line.trim().strip_prefix("pool-server listens on ");
+        program.url = url.unwrap_or_else(|| panic!("it printed {line:?} and not its address")).to_owned();
+        program
     }
 
     /// Its process id.
@@ -52,11 +58,25 @@ impl Program {
 
     /// The same by another signal.
     pub fn signal(mut self, name: &str) -> (ExitStatus, String) {
+        let deadline = Instant::now() + DEADLINE;
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
         let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => rest = rest + &line + "\n",
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("{name} does not end it; it printed {rest:?}"),
+            }
+        }
+        // Its output has ended, and so will it.
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, rest);
+            }
+            assert!(Instant::now() < deadline, "{name} does not end it");
+            thread::yield_now();
+        }
     }
 }
 
@@ -66,6 +86,29 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The first line that a program prints; empty if it prints none in time.
+pub fn first_line(printed: impl Read + Send + 'static) -> String {
+    let (sender, first) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = BufReader::new(printed).read_line(&mut line);
+        sender.send(line)
+    });
+    first.recv_timeout(DEADLINE).unwrap_or_default()
+}
+
+/// Runs a command that ends by itself.
+pub fn output_of(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    ended.recv_timeout(DEADLINE).map(Result::unwrap).unwrap_or_else(|_| {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+        panic!("it does not end");
+    })
 }
 
 /// The command that starts it, with nothing of the environment that would change it.

@@ -1,4 +1,5 @@
 use http::{Method, StatusCode};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::tests::{ANSWER, MINUTE, World};
@@ -28,6 +29,35 @@ fn a_query_goes_on_without_what_could_be_a_credential() {
         (Some("pageToken=a%26b&fields=models(name)&Alt=sse"), "?pageToken=a%26b&fields=models(name)"),
     ] {
         assert_eq!(passed_query(query), passed, "{query:?}");
+    }
+}
+
+proptest! {
+    /// Whatever a client writes: of a query nothing goes on but pairs of the four names, as they were written.
+    #[test]
+    fn nothing_of_a_query_goes_on_but_what_is_named(
+        pairs in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just("alt".to_owned()), Just("pageSize".to_owned()), Just("pageToken".to_owned()),
+                    Just("fields".to_owned()), Just("%61lt".to_owned()), Just("$alt".to_owned()),
+                    Just("key".to_owned()), Just("ALT".to_owned()), "[$%a-zA-Z0-9._-]{0,12}",
+                ],
+                "[=%a-zA-Z0-9?;$ ]{0,12}",
+            ),
+            0..8,
+        )
+    ) {
+        let written: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let passed = passed_query(Some(&written.join("&")));
+        let passed: Vec<&str> = passed.strip_prefix('?').unwrap_or_default().split_terminator('&').collect();
+        let named = |pair: &&&String| {
+            let name = pair.split('=').next().unwrap_or_default();
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            ["alt", "pageSize", "pageToken", "fields"].contains(&name.as_ref())
+        };
+        let expected: Vec<&String> = written.iter().filter(|pair| named(&pair)).collect();
+        prop_assert_eq!(passed, expected);
     }
 }
 

@@ -291,11 +291,12 @@ impl Server {
     }
 
     /// Takes no new connections, lets running answers end (for at most 30 s), and sends what was
-    /// counted to the ledger.
-    pub async fn shut_down(self) {
+    /// counted to the ledger. Returns what the server had taken on until then.
+    pub async fn shut_down(mut self) -> Load {
         // The receiver lives as long as the task that is awaited next.
         let _ = self.stop.send(true);
-        let _ = self.serving.await;
+        let _ = (&mut self.serving).await;
+        self.load()
     }
 }
 

@@ -622,6 +622,18 @@ fn a_text_is_evidence_only_at_its_own_status() {
     {
         assert!(Condition::from_cause(judge(status, &body(name)).cause).is_none(), "{status}");
     }
+    // Nor is it where it stands elsewhere than at the beginning, even if nobody knows where the words come from.
+    for (status, name, words) in [
+        (400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
+        (400, "FAILED_PRECONDITION", "Gemini API free tier is not available in your country."),
+        (404, "NOT_FOUND", "This model models/x is no longer available to new users."),
+    ] {
+        assert_eq!(judge(status, &refusal(name, words, "")).evidence, Evidence::Text, "{words}");
+        for before in ["Invalid value at 'x': ", "* ", "> ", "The tool said that your "] {
+            let verdict = judge(status, &refusal(name, &format!("{before}{words}"), ""));
+            assert!(Condition::from_cause(verdict.cause).is_none() && verdict.until.is_none(), "{words}");
+        }
+    }
     // The status alone speaks against the key; that it is leaked, nobody said.
     let verdict = judge_response_to("Your API key was reported as leaked", 403, &body("PERMISSION_DENIED"));
     assert_eq!(verdict.cause, Cause::Blocked(BlockReason::Permission));
