@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario, TlsFront};
+use pool_fake_gemini::{Answer, Behaviour, FakeGemini, KeySpec, Scenario, TlsFront};
 use pool_shared::{GeminiRoute, Health, LoginResponse, PoolCreated};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
@@ -24,7 +24,7 @@ use program::{Program, command, first_line, output_of};
 const KEY: &str = "AIzaSyFake-good-one-000000000000000000001";
 
 /// Longer than anything here may take.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 fn http_client() -> Client {
     Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
@@ -145,6 +145,27 @@ async fn stop_in_the_middle(signal: &'static str) {
     }
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     drop((answer, client));
+    assert!(stopping.await.unwrap().0.success());
+}
+
+/// It takes the 30 s that responses have to end when the program is stopped.
+#[tokio::test]
+async fn a_stop_ends_a_response_without_an_end_by_an_error_event() {
+    let folder = tempfile::tempdir().unwrap();
+    // More than anybody here waits for.
+    let answer = Answer { frames: 10_000, text: Some("word ".repeat(10_000)), thought_tokens: 0 };
+    let scenario = Scenario { between_frames_ms: 100, answer, ..Scenario::with_keys([KEY]) };
+    let gemini = FakeGemini::start(scenario).await.unwrap();
+    let environment = [("GEMINI_BASE_URL", gemini.url()), ("ADMIN_PASSWORD", "a password for the test")];
+    let server = Program::start(folder.path(), &environment);
+    let client_key = new_pool(&server.url, "a password for the test").await;
+    let chat = json!({"model": "gemini-3.5-flash", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let chat = http_client().post(format!("{}/v1/chat/completions", server.url)).body(chat.to_string());
+    let mut answer = chat.bearer_auth(&client_key).send().await.unwrap();
+    assert!(answer.chunk().await.unwrap().is_some());
+    let stopping = tokio::task::spawn_blocking(move || server.interrupt());
+    let rest = answer.text().await.unwrap();
+    assert!(rest.contains(r#""code":"shutting_down""#) && !rest.contains("[DONE]"), "{rest}");
     assert!(stopping.await.unwrap().0.success());
 }
 

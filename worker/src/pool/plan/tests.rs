@@ -168,11 +168,24 @@ fn the_last_attempt_goes_to_a_model_that_may_have_room() {
 
 #[test]
 fn when_only_the_day_helps_no_sdk_is_to_try_again() {
-    let mut bench = Bench::new(1);
-    let answer = bench.send(&["m"], 1, |_| verdict(Cause::DayQuota)).answer;
-    assert_eq!((answer.code, answer.should_retry), (Some("insufficient_quota"), Some(false)));
-    assert_eq!(answer.retry_after_ms, Some(50_000 - 100), "the reset with its jitter");
-    assert!(answer.message.ends_with("The quota is reset at 2027-01-15T08:00:50Z."), "{}", answer.message);
+    // Also where the attempts end before it is seen that every key is used up.
+    for keys in [1, 2, 4_u8] {
+        let mut bench = Bench::new(keys.into());
+        let used_up = || Verdict {
+            answer: ApiError { should_retry: Some(false), ..verdict(Cause::DayQuota).answer },
+            ..verdict(Cause::DayQuota)
+        };
+        let answer = bench.send(&["m"], 1, |_| used_up()).answer;
+        let code = if keys < 4 { "insufficient_quota" } else { "told" };
+        assert_eq!((answer.code, answer.should_retry), (Some(code), Some(false)), "{keys}");
+        let left = 50_000 - 100 * u64::from(keys);
+        assert_eq!(answer.retry_after_ms, Some(left), "{keys}: the reset with its jitter");
+        assert!(
+            answer.message.ends_with("The quota is reset at 2027-01-15T08:00:50Z."),
+            "{}",
+            answer.message
+        );
+    }
 }
 
 #[test]
@@ -238,29 +251,32 @@ fn a_pool_of_dead_keys_and_a_good_one_lets_sdks_find_the_good_one() {
 
 #[test]
 fn a_short_cooldown_is_waited_for_once_and_a_longer_one_is_told() {
-    for (cooldown, waits) in [(200, 1), (1_000, 1), (1_900, 1), (2_500, 0)] {
+    /// Two keys, which come back so much later.
+    fn in_cooldown(cooldowns: [i64; 2]) -> Bench {
         let mut bench = Bench::new(2);
-        let rests = |bench: &Bench| Verdict {
-            until: Some(at(bench.now + 100 + cooldown)),
-            ..verdict(Cause::RequestQuota)
-        };
-        for _ in 0..2 {
-            let refusal = rests(&bench);
+        for cooldown in cooldowns {
+            let refusal = Verdict { until: Some(at(100 + cooldown)), ..verdict(Cause::RequestQuota) };
             let (runtime, roster) = (&mut bench.runtime, Arc::clone(&bench.roster));
             let request = PickRequest { model: "m", tried: &[], affinity: None, cost: Cost::default() };
-            let Pick::Key { lease, .. } = runtime.pick(&roster, &request, at(bench.now), &bench.random)
-            else {
+            let Pick::Key { lease, .. } = runtime.pick(&roster, &request, at(0), &bench.random) else {
                 panic!("a key is left")
             };
-            runtime.finish(&lease, &AttemptEnd::Refused(&refusal), at(bench.now + 100));
+            runtime.finish(&lease, &AttemptEnd::Refused(&refusal), at(100));
         }
-        bench.now += 100;
+        bench.now = 100;
+        bench
+    }
+    for (cooldown, waits) in [(200, 1), (1_000, 1), (1_900, 1), (2_500, 0)] {
+        let mut bench = in_cooldown([cooldown; 2]);
         let journey = bench.send(&["m"], 1, |_| verdict(Cause::Caller));
         let expected = if waits == 1 { "told" } else { "rate_limit_exceeded" };
         assert_eq!((journey.waits.len(), journey.answer.code), (waits, Some(expected)), "{cooldown}");
         assert!(journey.waits.iter().all(|wait| *wait <= MAX_COOLDOWN_WAIT + COOLDOWN_JITTER));
     }
-    // Once: whatever is in cooldown again after that is told.
+    // Once: the other key is not waited for as well.
+    let journey = in_cooldown([300, 1_500]).send(&["m"], 1, |_| verdict(Cause::RequestQuota));
+    assert_eq!((journey.attempts.len(), journey.waits.len()), (1, 1));
+    assert_eq!(journey.answer.code, Some("rate_limit_exceeded"));
     let mut bench = Bench::new(1);
     let journey = bench.send(&["m"], 1, |_| Verdict { until: None, ..verdict(Cause::Burst) });
     assert_eq!((journey.attempts.len(), journey.waits.len()), (1, 0), "the only key was tried");
