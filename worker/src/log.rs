@@ -11,7 +11,7 @@
 //! * No text that a client wrote is logged, but for what Gemini or a store repeats of it in an error of their own.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, KeyId, PoolId, RequestOutcome};
@@ -59,18 +59,25 @@ impl LogLevel {
 pub struct Log {
     level: LogLevel,
     write: Arc<dyn Fn(String) + Send + Sync>,
+    /// When the service began to end what had no response yet.
+    stopped_at: Arc<OnceLock<Timestamp>>,
 }
 
 impl Log {
     /// Lines of this level go to `write`, which must not wait and adds the end of the line.
     pub fn new(level: LogLevel, write: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { level, write: Arc::new(write) }
+        Self { level, write: Arc::new(write), stopped_at: Arc::default() }
     }
 
     /// No lines.
     #[must_use]
     pub fn off() -> Self {
         Self::new(LogLevel::Off, drop)
+    }
+
+    /// From here on a request without a response is ended by the service, not by its client.
+    pub fn stop(&self, now: Timestamp) {
+        self.stopped_at.get_or_init(|| now);
     }
 
     /// Begins the line of a request.
@@ -247,6 +254,9 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(stopped_at) = self.log.stopped_at.get().filter(|_| line.status.is_none()) {
+            line.shut_down(*stopped_at);
+        }
         line.settle();
         if let Some(counting) = line.counting.take() {
             counting.count(line);
@@ -407,14 +417,21 @@ impl Line {
         self.model = Some(model);
     }
 
+    /// The service has ended the request at its stop.
+    fn shut_down(&mut self, at: Timestamp) {
+        let error = ApiError::shutting_down();
+        (self.status, self.refused) = (Some(error.status.as_u16()), error.code);
+        self.cause.get_or_insert(error.message);
+        self.ended(at);
+    }
+
     /// Decides what the line amounts to.
     fn settle(&mut self) {
         if self.class.is_empty() {
             self.class = match (self.outcome.or(self.unserved), self.refused) {
-                // The service ended the response: its client saw an error, and did not leave.
-                (Some(AttemptOutcome::ClientLeft), Some(code)) if self.broke_off => code,
+                // The client saw an error, and did not leave: the service ended the attempt.
+                (Some(AttemptOutcome::ClientLeft) | None, Some(code)) => code,
                 (Some(outcome), _) => outcome.name(),
-                (None, Some(code)) => code,
                 (None, None) if self.client_left || self.status.is_none() => {
                     AttemptOutcome::ClientLeft.name()
                 }
@@ -473,6 +490,24 @@ mod tests {
         let usage = Usage { prompt: 3, completion: 2, ..Usage::default() };
         let (key, received) = (KeyId::new("key-1"), Some((at(20), at(90))));
         request.attempt(&LoggedAttempt { key: &key, model, outcome, usage: &usage, began: at(5), received });
+    }
+
+    #[test]
+    fn what_has_no_response_when_the_service_stops_was_not_left_by_its_client() {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        for (stops, class, status) in
+            [(false, "client_left", Value::Null), (true, "shutting_down", 503.into())]
+        {
+            let written = lines(LogLevel::Info, |request| {
+                request.route("POST", "/v1/chat/completions");
+                attempt(request, AttemptOutcome::ClientLeft, "gemini-3.5-flash");
+                if stops {
+                    request.0.as_ref().unwrap().log.stop(at(30_000));
+                }
+            });
+            assert_eq!((&written[0]["class"], &written[0]["status"]), (&class.into(), &status));
+            assert_eq!(written[0]["ms"], if stops { 30_000 } else { 90 });
+        }
     }
 
     #[test]

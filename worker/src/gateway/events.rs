@@ -87,7 +87,7 @@ impl<H: Host> EventStream<H> {
     }
 
     /// The next bytes for the client, whole events; `None` at the end. Whoever stops waiting for them loses nothing, so
-    /// that [`EventStream::cut`] still finds what is to be ended.
+    /// that `cut` still finds what is to be ended.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(ready) = self.ready.pop_front() {

@@ -200,6 +200,12 @@ pub(crate) fn not_set_up<H: Host>(path: &str, error: &SetupError) -> Reply<H> {
     )))
 }
 
+/// The response to a request that has none yet when the service stops.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host stops"))]
+pub(crate) fn shutting_down<H: Host>(language: Language) -> Reply<H> {
+    readable_by_pages(language.error(&ApiError::shutting_down()))
+}
+
 async fn answer<H, B>(
     service: &Arc<Service>,
     host: &H,

@@ -72,7 +72,7 @@ pub enum Language {
 
 impl Language {
     /// What is spoken at a path, whether there is a route or not.
-    pub(super) fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &str) -> Self {
         let below =
             |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if below("/v1beta") && !below("/v1beta/openai") { Self::Gemini } else { Self::OpenAi }

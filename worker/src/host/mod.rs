@@ -385,7 +385,7 @@ impl UpstreamError {
     }
 }
 
-/// A request from a client, as a host hands it to [`crate::gateway::Service`].
+/// A request from a client, as a host hands it to [`crate::service::Service`].
 pub struct IncomingRequest<B> {
     /// Its method.
     pub method: Method,

@@ -189,6 +189,14 @@ impl ApiError {
         Self::server(StatusCode::BAD_GATEWAY, "upstream_stream_truncated", message)
     }
 
+    /// 503, or an event: the service stops before the response is there, or whole.
+    #[must_use]
+    pub fn shutting_down() -> Self {
+        let message = "The service is shutting down: the response ends here. Please try again.";
+        let error = Self::server(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message);
+        Self { retry_after_ms: Some(1_000), ..error }
+    }
+
     /// The response body.
     #[must_use]
     pub fn body(&self) -> Vec<u8> {

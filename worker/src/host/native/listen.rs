@@ -30,7 +30,7 @@ use super::activity::{Activity, Running, WRITE_TIMEOUT, Watched, WatchedBody};
 use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
-use crate::gateway::OutgoingEvents;
+use crate::gateway::{Language, OutgoingEvents, shutting_down};
 use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
@@ -102,7 +102,9 @@ async fn connection(
         let running = slot.activity.request(request.version() == Version::HTTP_2);
         async move {
             let (idle, cut) = (shared.upstream_idle_timeout(), shared.cut());
-            let reply = shared.answer(request.map(NativeBody), client).await;
+            let language = Language::of(request.uri().path());
+            let answered = pin!(shared.answer(request.map(NativeBody), client));
+            let reply = unless_cut(answered, cut.clone(), language).await;
             Ok::<_, Infallible>(respond(reply, running, idle, cut))
         }
     });
@@ -227,6 +229,20 @@ fn respond(
     response
 }
 
+/// A request's reply, or an error where the server does not wait for it any longer.
+async fn unless_cut<H: Host>(
+    answered: impl Future<Output = Reply<H>>,
+    mut cut: watch::Receiver<bool>,
+    language: Language,
+) -> Reply<H> {
+    tokio::select! {
+        biased;
+        reply = answered => reply,
+        // An error means that the server is gone altogether.
+        _ = cut.wait_for(|cut| *cut) => shutting_down(language),
+    }
+}
+
 /// The events of a stream. When they have to end before their time, the client is told so.
 fn until_cut<H: Host + Clone>(
     events: OutgoingEvents<H>,
@@ -242,14 +258,9 @@ fn until_cut<H: Host + Clone>(
         };
         match next {
             Some(bytes) => Some((Ok(bytes), Some((events, cut)))),
-            None => Some((Ok(events.cut(&shutting_down())), None)),
+            None => Some((Ok(events.cut(&ApiError::shutting_down())), None)),
         }
     })
-}
-
-fn shutting_down() -> ApiError {
-    let message = "The service is shutting down: the response ends here. Please try again.";
-    ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
 }
 
 fn in_pieces(pieces: impl Stream<Item = Result<Bytes, UpstreamError>> + Send + 'static) -> AnswerBody {
@@ -301,6 +312,27 @@ mod tests {
             let text = std::str::from_utf8(&last).unwrap();
             assert!(text.contains(r#""code":"shutting_down""#) && text.ends_with("\n\n"), "{text}");
             assert!(host.in_time(pieces.next()).await.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_response_is_told_that_the_server_stops() {
+        for (path, sign) in [
+            ("/v1/chat/completions", r#""code":"shutting_down""#),
+            ("/v1beta/models/m:generateContent", r#""status":"UNAVAILABLE""#),
+        ] {
+            let (sender, cut) = watch::channel(false);
+            let hanging = std::future::pending::<Reply<crate::testing::FakeHost>>();
+            let mut reply = pin!(unless_cut(hanging, cut, Language::of(path)));
+            assert!(futures_util::poll!(&mut reply).is_pending());
+            sender.send_replace(true);
+            let reply = reply.await;
+            assert_eq!(
+                (reply.status, reply.headers.contains_key("retry-after")),
+                (StatusCode::SERVICE_UNAVAILABLE, true)
+            );
+            let ReplyBody::Whole(body) = reply.body else { panic!("no document") };
+            assert!(std::str::from_utf8(&body).unwrap().contains(sign), "{body:?}");
         }
     }
 }

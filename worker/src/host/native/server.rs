@@ -27,7 +27,7 @@ use super::{
 };
 use crate::admin::is_admin_path;
 use crate::gateway::UpstreamTimeouts;
-use crate::host::{Host, IncomingRequest};
+use crate::host::{Clock, Host, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::log::Log;
 use crate::openai::ApiError;
@@ -42,7 +42,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const TEND_EVERY: Duration = Duration::from_secs(30);
 /// How long running answers may take to end when the server is told to stop.
 const DRAIN_FOR: Duration = Duration::from_secs(30);
-/// How long streams have after that to tell their clients that they end.
+/// How long responses have after that to tell their clients that they end.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a server is set up.
@@ -325,6 +325,7 @@ async fn serve(
     let end = async {
         when_stopped(stopped.clone()).await;
         tokio::time::sleep(DRAIN_FOR).await;
+        shared.service.log.stop(shared.host.clock().now());
         shared.cut.send_replace(true);
         tokio::time::sleep(FAREWELL_TIMEOUT).await;
     };
@@ -372,7 +373,7 @@ async fn keep_time(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
 }
 
 impl Shared {
-    /// Resolves for streams that have to end.
+    /// Resolves for responses that have to end.
     pub(super) fn cut(&self) -> watch::Receiver<bool> {
         self.cut.subscribe()
     }
