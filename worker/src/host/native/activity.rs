@@ -26,6 +26,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take none of a response that is ready.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Fewer bytes on HTTP/2 are pings, acknowledgements and window updates, no part of a response.
+const MIN_PROGRESS: usize = 1_024;
+
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -106,10 +109,10 @@ impl Activity {
         deadline(&self.seen()).map(|after| self.opened + after)
     }
 
-    /// Since when no request has been running; `None` while one is.
+    /// Since when no request has been running; `None` while one is, or while its response has not gone out.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let seen = self.seen();
-        (seen.requests == 0).then(|| self.opened + seen.idle_since)
+        (seen.requests == 0 && seen.blocked_since.is_none()).then(|| self.opened + seen.idle_since)
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -151,12 +154,25 @@ impl Activity {
         }
     }
 
-    fn has_written(&self, done: bool) {
+    /// Notes how many bytes the client took; `None` if it took none. A response that is at hand ends before its bytes have
+    /// gone out: the connection is idle only after the last of them.
+    fn has_written(&self, length: Option<usize>) {
         let blocked = self.blocked_since.load(Ordering::Relaxed);
-        if done && blocked > 0 {
+        let Some(length) = length else {
+            if blocked == 0 {
+                self.blocked_since.store(self.now(), Ordering::Relaxed);
+            }
+            return;
+        };
+        if blocked > 0 {
             self.blocked_since.store(0, Ordering::Relaxed);
-        } else if !done && blocked == 0 {
-            self.blocked_since.store(self.now(), Ordering::Relaxed);
+        }
+        let is_progress = !self.is_http2() || length >= MIN_PROGRESS;
+        if is_progress && self.requests.load(Ordering::Relaxed) == 0 {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+            if blocked > 0 {
+                self.freed.notify_one();
+            }
         }
     }
 }
@@ -202,7 +218,9 @@ pub(super) struct WatchedBody<B> {
 }
 
 impl<B> WatchedBody<B> {
+    /// A client whose window is closed from the beginning takes nothing: hyper does not even ask for the first piece.
     pub(super) fn new(body: B, running: Running) -> Self {
+        running.note(true);
         Self { body, running }
     }
 }
@@ -245,7 +263,10 @@ impl<S> Watched<S> {
     }
 
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.activity.has_written(polled.is_ready());
+        self.activity.has_written(match &polled {
+            Poll::Ready(written) => Some(*written.as_ref().unwrap_or(&0)),
+            Poll::Pending => None,
+        });
         polled
     }
 }
@@ -334,9 +355,9 @@ mod tests {
         assert_eq!((left(), activity.waiting_since()), (None, None));
         tokio::time::advance(s(500)).await;
         activity.has_read();
-        activity.has_written(false);
+        activity.has_written(None);
         assert_eq!(left(), Some(s(560)));
-        activity.has_written(true);
+        activity.has_written(Some(1));
         assert_eq!(left(), None);
         drop(running);
         assert_eq!(left(), Some(s(575)));
@@ -345,5 +366,54 @@ mod tests {
         assert_eq!(left(), Some(s(585)));
         drop(activity.request(true));
         assert_eq!(left(), Some(s(645)), "570 s and 75");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_only_when_the_last_byte_of_its_response_has_gone_out() {
+        for is_http2 in [false, true] {
+            let activity = Arc::new(Activity::new(Arc::default()));
+            let opened = Instant::now();
+            let left = || activity.deadline().map(|at| at.duration_since(opened));
+            // All of a long response is buffered, and taken slowly.
+            drop(activity.request(is_http2));
+            for _ in 0..10 {
+                activity.has_written(None);
+                tokio::time::advance(s(50)).await;
+                assert_eq!(activity.waiting_since(), None, "it makes no room");
+                activity.has_written(Some(16 * 1024));
+            }
+            assert_eq!(left(), Some(s(575)));
+            assert_eq!(activity.waiting_since(), Some(opened + s(500)));
+            // Nothing of it is taken any more.
+            activity.has_written(None);
+            tokio::time::advance(s(30)).await;
+            assert_eq!(left(), Some(s(560)));
+        }
+        let activity = Arc::new(Activity::new(Arc::default()));
+        drop(activity.request(true));
+        tokio::time::advance(s(70)).await;
+        activity.has_written(Some(17));
+        assert_eq!(activity.deadline().unwrap(), Instant::now() + s(5), "the response to a ping");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_never_opens_ends_the_connection() {
+        let activity = Arc::new(Activity::new(Arc::default()));
+        let body = http_body_util::Full::new(Bytes::from_static(b"response"));
+        let mut response = WatchedBody::new(body, activity.request(true));
+        assert_eq!(activity.deadline(), Some(Instant::now() + WRITE_TIMEOUT));
+        tokio::time::advance(s(30)).await;
+        let piece = std::future::poll_fn(|context| Pin::new(&mut response).poll_frame(context)).await;
+        assert!(piece.unwrap().is_ok());
+        assert_eq!(activity.deadline(), Some(Instant::now() + WRITE_TIMEOUT));
+        // A stream that has no piece yet waits for Gemini, not for its client.
+        let endless =
+            http_body_util::StreamBody::new(futures_util::stream::pending::<io::Result<Frame<Bytes>>>());
+        drop(response);
+        let mut response = WatchedBody::new(endless, activity.request(true));
+        let polled =
+            std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut response).poll_frame(context))).await;
+        assert!(polled.is_pending());
+        assert_eq!(activity.deadline(), None);
     }
 }

@@ -32,11 +32,14 @@ use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
 use crate::gateway::{Language, OutgoingEvents, shutting_down};
 use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::limits;
 use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const REST: Duration = Duration::from_millis(100);
+/// How much of a head is kept before it is whole: the longest headers, path and query, and what stands between them.
+const MAX_HEAD: usize = limits::HEADERS + 2 * limits::PATH + 16 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 /// Streams that a client has reset and that still take memory, before its connection ends.
@@ -151,6 +154,7 @@ async fn connection(
 /// HTTP/1.1 has no timers of hyper's: its time for a head would run between requests too.
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
