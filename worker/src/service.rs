@@ -95,6 +95,8 @@ impl Settings {
     pub fn new(master_key: Option<&str>, admin_password: Option<&str>) -> Result<Self, SetupError> {
         let master_key = master_key.ok_or(SetupError::MissingSecret("MASTER_KEY"))?;
         let admin_password = admin_password.ok_or(SetupError::MissingSecret("ADMIN_PASSWORD"))?;
+        // A file or a shell may have left a line's end, which nobody types.
+        let admin_password = admin_password.trim();
         if admin_password.chars().count() < MIN_PASSWORD_LENGTH {
             return Err(SetupError::WeakPassword);
         }
@@ -115,7 +117,7 @@ impl Settings {
 
     /// The master key before this one, while not everything is sealed under the new one.
     pub fn with_previous_master_key(self, key: Option<&str>) -> Result<Self, SetupError> {
-        let key = key.filter(|key| !key.is_empty());
+        let key = key.filter(|key| !key.trim().is_empty());
         let previous_master_key = key.map(|key| parse_master_key("MASTER_KEY_PREV", key)).transpose()?;
         Ok(Self { previous_master_key, ..self })
     }
@@ -191,6 +193,8 @@ pub struct Service {
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     /// When each ledger last told what others learnt, or was asked for it.
     heard: Mutex<BTreeMap<Shard, Timestamp>>,
+    /// Since when each ledger takes no reports, and why.
+    report_trouble: Mutex<BTreeMap<Shard, (Timestamp, String)>>,
     writer: WriterId,
     last_serial: AtomicU64,
 }
@@ -236,6 +240,7 @@ impl Service {
             ledger_shards: settings.ledger_shards,
             reports: Mutex::new(reports),
             heard: Mutex::default(),
+            report_trouble: Mutex::default(),
             writer,
             last_serial: AtomicU64::new(0),
         }
@@ -429,6 +434,8 @@ impl Service {
             by
         };
         lock(&self.snapshots).shift(moved);
+        lock(&self.guesses).shift(moved);
+        lock(&self.reports).values_mut().for_each(|reports| reports.shift(moved));
         lock(&self.heard).clear();
         // Delays of logins stand in the store; where it fails now, they end early or late by that much.
         let _ = host.store().shift_logins(moved).await;
@@ -458,13 +465,19 @@ impl Service {
         let sequence = report.sequence;
         let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
         let now = host.clock().now();
-        if let Ok(LedgerReply::Counted(news)) = reply {
+        if let Ok(LedgerReply::Counted(news)) = &reply {
             let settled = self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
             self.owed.settle(settled.unwrap_or_default());
-            self.absorb(&news, now);
+            self.absorb(news, now);
             lock(&self.heard).insert(shard, now);
+            lock(&self.report_trouble).remove(&shard);
             return Ok(());
         }
+        let message = match reply {
+            Err(error) => error.to_string(),
+            Ok(_) => "the ledger sent something else than what was asked for".to_owned(),
+        };
+        lock(&self.report_trouble).entry(shard).or_insert((now, String::new())).1 = message;
         let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
         Err(rest.unwrap_or_default())
     }
@@ -580,6 +593,11 @@ impl Service {
     /// Makes this isolate or process read a pool anew before its next use.
     pub(crate) fn forget_pool(&self, pool: &PoolId) {
         lock(&self.snapshots).forget(pool);
+    }
+
+    /// Since when a ledger has taken no report, and what it says.
+    pub(crate) fn report_trouble(&self) -> Option<(Timestamp, String)> {
+        lock(&self.report_trouble).values().min().cloned()
     }
 
     /// When the config store was last found not to answer, and what it said.

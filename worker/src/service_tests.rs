@@ -236,6 +236,24 @@ async fn health_tells_of_a_failing_ledger_and_of_what_waits() {
 }
 
 #[tokio::test]
+async fn health_tells_of_a_ledger_that_answers_and_takes_no_reports() {
+    let world = World::new().await;
+    world.service.flush(&world.host).await;
+    world.chat().await;
+    let ledger = &world.host.parts.ledger.switch;
+    ledger.set(Mode::Fails);
+    world.service.flush_once(&world.host).await;
+    ledger.set(Mode::Works);
+    let health = world.health().await;
+    assert_eq!((health.status, health.ledger.status), (HealthStatus::Degraded, HealthStatus::Degraded));
+    let message = health.ledger.message.unwrap();
+    assert!(message.starts_with("takes no reports since ") && message.contains("1 requests"), "{message}");
+    world.wait(1);
+    world.service.flush(&world.host).await;
+    assert_eq!(world.health().await.status, HealthStatus::Ok);
+}
+
+#[tokio::test]
 async fn what_one_isolate_learnt_another_one_heeds_after_its_next_report() {
     let world = World::new().await;
     let elsewhere = world.host.service();

@@ -102,19 +102,22 @@ impl<H: AdminHost> Context<'_, H> {
         let load = self.ledger_load().await;
         let lost = self.service.lost();
         let waiting = self.service.waiting();
-        let ledger = match &load {
-            Err(error) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
-            Err(error) => {
-                let Counted { attempts, requests } = waiting;
-                let pending = format!("{requests} requests and {attempts} attempts are pending in memory");
-                (HealthStatus::Failing, Some(format!("{error}; {pending}")))
+        let Counted { attempts, requests } = waiting;
+        let pending = format!("{requests} requests and {attempts} attempts are pending in memory");
+        let ledger = match (&load, self.service.report_trouble()) {
+            (Err(error), _) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
+            (Err(error), _) => (HealthStatus::Failing, Some(format!("{error}; {pending}"))),
+            // It answers questions, and takes nothing in, such as on a full disk.
+            (Ok(_), Some((since, message))) if !waiting.is_zero() => {
+                let message = format!("takes no reports since {since}: {message}; {pending}");
+                (HealthStatus::Degraded, Some(message))
             }
-            Ok(_) if !lost.is_zero() => {
+            (Ok(_), _) if !lost.is_zero() => {
                 let Counted { attempts, requests } = lost;
                 let message = format!("{requests} requests and {attempts} attempts were not counted");
                 (HealthStatus::Degraded, Some(message))
             }
-            Ok(_) => (HealthStatus::Ok, None),
+            (Ok(_), _) => (HealthStatus::Ok, None),
         };
         let encryption = self.verify_encryption().await;
         let (encryption, unreadable, rows) = match encryption {

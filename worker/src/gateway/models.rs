@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
 use super::Context;
@@ -80,7 +80,8 @@ impl ModelCache {
             return Known::Missing;
         }
         let models = Arc::clone(&listing.models);
-        if (age < FRESH_AGE && listing.version == pool.version) || listing.refreshing_until > now {
+        let is_refreshing = is_within(listing.refreshing_until, REFRESH_LEASE, now);
+        if (age < FRESH_AGE && listing.version == pool.version) || is_refreshing {
             return Known::Fresh(models);
         }
         listing.refreshing_until = now + REFRESH_LEASE;
@@ -112,12 +113,12 @@ impl ModelCache {
     /// Whether Gemini said lately that it has no such model.
     fn is_unknown(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> bool {
         let name = (pool.id.clone(), pool.version, id.as_str().to_owned());
-        self.unknown.get(&name).is_some_and(|until| now < *until)
+        self.unknown.get(&name).is_some_and(|until| is_within(*until, UNKNOWN_AGE, now))
     }
 
     fn note_unknown(&mut self, pool: &Snapshot, id: &ModelId, now: Timestamp) {
         if self.unknown.len() >= MOST_UNKNOWN {
-            self.unknown.retain(|_, until| now < *until);
+            self.unknown.retain(|_, until| is_within(*until, UNKNOWN_AGE, now));
         }
         if self.unknown.len() < MOST_UNKNOWN {
             self.unknown.insert((pool.id.clone(), pool.version, id.as_str().to_owned()), now + UNKNOWN_AGE);
@@ -132,6 +133,12 @@ impl ModelCache {
             Listing { models, read_at: now, version: pool.version, refreshing_until: Timestamp::MIN };
         self.lists.insert(pool.id.clone(), listing);
     }
+}
+
+/// Whether a time that was `length` away when it was set is still to come. If it is further away now, the clock went back.
+fn is_within(until: Timestamp, length: Duration, now: Timestamp) -> bool {
+    let left = until.duration_since(now);
+    left.is_positive() && left <= SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX)
 }
 
 impl<H> Context<'_, H> {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AttemptOutcome, Event, KeyId, PoolId};
 
 use super::{CellId, Cells, Counted, LearntRecord, Level, Report, Request, RequestCellId, Tally, WriterId};
+use crate::pool::shifted;
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
 /// its request has ended, and the last try needs some of them.
@@ -224,6 +225,14 @@ impl ReportBuffer {
     #[must_use]
     pub const fn given_up(&self) -> Counted {
         self.given_up
+    }
+
+    /// Moves with the clock: no report is given up before its time, or sent again later.
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
+        for waiting in &mut self.unconfirmed {
+            waiting.first_taken = shifted(waiting.first_taken, by);
+            waiting.leased_until = shifted(waiting.leased_until, by);
+        }
     }
 
     /// What the ledger has not confirmed.

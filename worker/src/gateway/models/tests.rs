@@ -42,6 +42,17 @@ impl World {
     }
 }
 
+#[test]
+fn no_time_is_further_away_than_when_it_was_set() {
+    let at = |seconds| Timestamp::from_second(seconds).unwrap();
+    let until = at(1_000_060);
+    for (now, expected) in
+        [(1_000_000, true), (1_000_059, true), (1_000_060, false), (999_999, false), (0, false)]
+    {
+        assert_eq!(is_within(until, UNKNOWN_AGE, at(now)), expected, "{now}");
+    }
+}
+
 #[tokio::test]
 async fn a_list_is_kept_for_an_hour_and_then_read_behind_a_request() {
     let world = World::new(1, "").await;

@@ -128,6 +128,21 @@ fn what_is_given_up_is_counted_and_told() {
 }
 
 #[test]
+fn a_report_is_not_given_up_when_the_clock_is_set() {
+    for hours in [-4_i64, 4] {
+        let mut buffer = buffer_with(&["key-1"]);
+        let report = buffer.take(at(0)).unwrap();
+        buffer.failed(1, at(0));
+        let by = SignedDuration::from_hours(hours);
+        buffer.shift(by);
+        let (begin, rest) = (at(0) + by, SignedDuration::try_from(FIRST_REST).unwrap());
+        assert_eq!(buffer.take(begin), None, "{hours}: it waits as long as before");
+        assert_eq!(buffer.take(begin + rest), Some(report), "{hours}: and is sent again unchanged");
+        assert_eq!(buffer.given_up(), counted(0, 0), "{hours}");
+    }
+}
+
+#[test]
 fn what_a_process_before_lost_is_told() {
     let mut buffer = buffer_with(&["key-1"]);
     buffer.add_lost(counted(7, 5));
