@@ -14,7 +14,7 @@ pub fn stays_on_this_machine(host: &str, look_up: impl FnOnce(&str) -> Vec<IpAdd
     match address(host) {
         // The unspecified address is taken for this machine by every system.
         Some(address) => is_loopback_address(address) || address.to_canonical().is_unspecified(),
-        None => is_localhost(host) || look_up(host).into_iter().any(is_loopback_address),
+        None => is_localhost(host) || is_custom(host) || look_up(host).into_iter().any(is_loopback_address),
     }
 }
 
@@ -27,6 +27,14 @@ fn address(host: &str) -> Option<IpAddr> {
 
 fn is_loopback_address(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+/// Names that hosts files of Unix systems give to this machine, whether this system's does or not.
+fn is_custom(name: &str) -> bool {
+    let names =
+        ["ip6-localhost", "ip6-loopback", "localhost6", "localhost.localdomain", "localhost6.localdomain6"];
+    let name = name.strip_suffix('.').unwrap_or(name);
+    names.iter().any(|custom| name.eq_ignore_ascii_case(custom))
 }
 
 /// RFC 6761, section 6.3.
@@ -54,7 +62,7 @@ mod tests {
         ] {
             assert!(is_loopback(host) && stays_on_this_machine(host, nowhere), "{host}");
         }
-        for host in ["0.0.0.0", "[::]"] {
+        for host in ["0.0.0.0", "[::]", "ip6-localhost", "localhost.localdomain", "LOCALHOST6."] {
             assert!(!is_loopback(host) && stays_on_this_machine(host, nowhere), "{host}");
         }
         for host in ["10.0.0.1", "[fe80::1]", "localhost.example", "notlocalhost", "example.com", ""] {

@@ -81,6 +81,8 @@ fn key_texts() -> Value {
         format!("“{a}”，{b}、{c}；"),
         format!("Authorization: Bearer {a}\nalice:{b}\nKEY={c}@"),
         format!("\u{200b}{a}\u{a0}\n<{b}>\n{c}\\"),
+        format!("{a}:{b}\n{a}={c}\n\"{b}\": \"{c}\"\nK={}{a}", "(".repeat(20_000)),
+        format!("[\n\"{b}\",\n\"{}\",\n\"{c}\"]", a.replacen('A', "\\u0041", 1)),
     ];
     texts
         .iter()

@@ -80,7 +80,8 @@ async fn the_first_start_makes_secrets_and_a_restart_keeps_everything() {
 #[tokio::test]
 async fn secrets_of_the_environment_win_and_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
-    let environment = [("ADMIN_PASSWORD", "from the environment"), ("MASTER_KEY", "")];
+    let environment =
+        [("ADMIN_PASSWORD", "from the environment\r\n"), ("MASTER_KEY", " "), ("MASTER_KEY_PREV", " ")];
     let server = Program::start(folder.path(), &environment);
     assert!(login(&http_client(), &server.url, "from the environment").await.is_ok());
     assert!(!folder.path().join("ADMIN_PASSWORD").exists());
@@ -338,6 +339,14 @@ fn a_first_start_that_broke_off_is_gone_on_with() {
         let path = folder.path().join(name);
         assert!(printed.contains(&path.display().to_string()), "{printed}");
         assert!(std::fs::metadata(path).unwrap().len() > 0);
+    }
+    // What is of no use in place of the folder's other files is told by its name.
+    for name in ["unreported", "pool.db", "pool-server.lock", "MASTER_KEY"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        let output = command(folder.path(), &[("MASTER_KEY_PREV", " ")]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(&folder.path().join(name).display().to_string()), "{name}: {error}");
     }
     let half = folder.path().join("MASTER_KEY");
     std::fs::write(&half, "c2hvcnQ=").unwrap();

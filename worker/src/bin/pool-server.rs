@@ -171,7 +171,7 @@ fn keep_files_private() {
 /// An empty value counts as none, as it does in files that set the environment.
 fn secret_from_environment(name: &str) -> Result<Option<Secret>> {
     match std::env::var(name) {
-        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(Secret::new(value))),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => bail!("{name} is not UTF-8"),

@@ -10,13 +10,13 @@ use std::path::Path;
 use super::folder::open_private;
 use crate::ledger::{Counted, Owed};
 
-const NAME: &str = "unreported";
+/// The file, in the data folder.
+pub(super) const NAME: &str = "unreported";
 
 /// Opens the file, or makes it: what is owed from before, and who keeps the bound from now on. What cannot be read
 /// counts as nothing.
-pub(super) fn open(folder: &Path) -> std::io::Result<Owed> {
-    let path = folder.join(NAME);
-    let mut file = open_private(&path)?;
+pub(super) fn open(path: &Path) -> std::io::Result<Owed> {
+    let mut file = open_private(path)?;
     // Two numbers and a line's end; what is more was not written here.
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(100).read_to_end(&mut bytes)?;
@@ -53,22 +53,23 @@ mod tests {
     #[test]
     fn the_numbers_outlive_whoever_wrote_them() {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
         let counted = |attempts, requests| Counted { attempts, requests };
-        let owed = open(folder.path()).unwrap();
+        let owed = open(&path).unwrap();
         assert_eq!(owed.number(), counted(0, 0));
         (0..12).for_each(|_| owed.begin());
         (0..20).for_each(|_| owed.begin_request());
         owed.settle(counted(3, 0));
         drop(owed);
-        let owed = open(folder.path()).unwrap();
+        let owed = open(&path).unwrap();
         assert_eq!(owed.number(), counted(10, 21), "9 and 20, and at most an eighth of it");
         owed.settle(counted(20, 30));
-        assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0));
-        std::fs::write(folder.path().join(NAME), "00000000000000000007\n").unwrap();
-        assert_eq!(open(folder.path()).unwrap().number(), counted(7, 0), "as an earlier version wrote it");
+        assert_eq!(open(&path).unwrap().number(), counted(0, 0));
+        std::fs::write(&path, "00000000000000000007\n").unwrap();
+        assert_eq!(open(&path).unwrap().number(), counted(7, 0), "as an earlier version wrote it");
         for cut in [b"cut".as_slice(), b"", b"\xff\xfe\x00\x00", b"-1 -1", &[b'9'; 10_000], &[0; 50]] {
-            std::fs::write(folder.path().join(NAME), cut).unwrap();
-            assert_eq!(open(folder.path()).unwrap().number(), counted(0, 0), "{cut:?}");
+            std::fs::write(&path, cut).unwrap();
+            assert_eq!(open(&path).unwrap().number(), counted(0, 0), "{cut:?}");
         }
     }
 }

@@ -195,7 +195,9 @@ impl Server {
             config.admin_password,
         )?;
         let named = |error| in_file(error, given, &config.data_dir);
-        let unusable = |cause| FolderError::Unusable { path: config.data_dir.clone(), cause };
+        let unusable = |path: &Path, cause| FolderError::Unusable { path: path.to_owned(), cause };
+        let unreported = config.data_dir.join(owed::NAME);
+        let owed = owed::open(&unreported).map_err(|cause| unusable(&unreported, cause))?;
         let settings =
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))
                 .and_then(|settings| {
@@ -203,10 +205,10 @@ impl Server {
                         .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))
                 })
                 .map_err(named)?
-                .with_owed(owed::open(&config.data_dir).map_err(unusable)?)
+                .with_owed(owed)
                 .with_log(config.log)
                 .with_upstream_timeouts(config.upstream_timeouts);
-        open_private(&file).map_err(unusable)?;
+        open_private(&file).map_err(|cause| unusable(&file, cause))?;
         let database = Sqlite::open(&file).map_err(|error| StartError::Database { path: file, error })?;
         let ledger = SqliteLedger::open(database.clone())?;
         let upstream = HttpUpstream::new(&config.gemini_base_url)?;

@@ -189,7 +189,8 @@ function assigned(text) {
   const at = text.search(/[=:\uff1a]/);
   if (at < 1 || !/^[\p{Alphabetic}\p{N}_.\-$\s\u200b-\u200f\u2060\ufeff"'`\u201c-\u201f\u2018-\u201a\u00ab\u00bb\uff02\uff07[\](){}<>]+$/u.test(text.slice(0, at))) return null;
   // Two keys with a sign between them: the first one would be lost.
-  if (/^(AIza|AQ\.).{16}/.test(bare(text.slice(0, at)))) return null;
+  const name = bare(text.slice(0, at));
+  if (name.length >= 20 && /^(AIza|AQ\.)/.test(name)) return null;
   return text.slice(at).replace(/^[=:>\uff1a]+/, "");
 }
 
@@ -218,11 +219,18 @@ function readJson(text) {
   }
   if (documents.some(holdsCredentials)) return [{ line: 1, reason: "keyServiceAccount" }];
   const [found, next] = [[], new Map()];
+  let last = 0;
   const lineOf = (/** @type {string} */ key) => {
     const quoted = JSON.stringify(key);
-    const at = Math.max(text.indexOf(quoted, next.get(quoted) ?? 0), 0);
-    next.set(quoted, at + 1);
-    return text.slice(0, at).split("\n").length;
+    const from = next.get(quoted) ?? 0;
+    const ahead = text.indexOf(quoted, Math.max(from, last));
+    const at = ahead < 0 ? text.indexOf(quoted, from) : ahead;
+    if (at >= 0) {
+      next.set(quoted, at + 1);
+      last = at;
+    }
+    // One that is written with escapes is not found; it stands near the last one.
+    return text.slice(0, last).split("\n").length;
   };
   const push = (/** @type {string} */ key, /** @type {any} */ { weight, tag, name, project }) => {
     const line = lineOf(key);
