@@ -327,7 +327,7 @@ pub struct GenerationConfig<'a> {
     pub response_schema: Option<Box<RawValue>>,
     /// `TEXT`, `IMAGE`, `AUDIO`
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub response_modalities: Vec<Cow<'a, str>>,
+    pub response_modalities: Vec<&'static str>,
     /// The voice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speech_config: Option<SpeechConfig<'a>>,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 use super::messages::{Scope, content_part, plain_text};
-use super::{arguments, results, signatures};
+use super::{arguments, results, signatures, words};
 use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
 use crate::openai::{ApiError, CalledFunction, ContentPart, Message, MessageContent, Text, ToolCall, said};
 use pairing::{By, pair};
@@ -203,7 +203,7 @@ pub(super) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<
             Ok(raw) => arguments::to_gemini(names, call.name, raw),
             Err(input) => results::custom_input(input),
         };
-        let id = call.id.filter(|_| capabilities.call_ids).map(Cow::Borrowed);
+        let id = call.id.filter(|_| capabilities.call_ids).map(words::call_id);
         let data = PartData::FunctionCall(FunctionCall { id, name: names.to_gemini(call.name), args });
         let kept = scope.keeps_signatures().then(|| signatures::of_call(call, options.signatures));
         let mut thought_signature = kept.flatten();
@@ -242,7 +242,7 @@ pub(super) fn result_parts<'r>(
                 _ => media.push(part),
             }
         }
-        let id = call.id.filter(|_| scope.capabilities.call_ids).map(Cow::Borrowed);
+        let id = call.id.filter(|_| scope.capabilities.call_ids).map(words::call_id);
         let name = scope.names.to_gemini(call.name);
         parts.push(
             PartData::FunctionResponse(FunctionResponse { id, name, response, parts: own_parts }).into(),

@@ -11,6 +11,7 @@ use super::answer::{AnswerError, SoftFailure};
 use super::parameters::{at_least, at_most};
 use super::request::Dropped;
 use super::usage::Usage;
+use super::words;
 use crate::gemini::{
     BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, ModelId, Vector,
 };
@@ -58,7 +59,8 @@ pub fn embeddings_plan(request: &EmbeddingsRequest<'_>, model: &ModelId) -> Resu
     // The second generation has no task types; it answers 400 to them.
     let second_generation = model.as_str().starts_with("gemini-embedding-2");
     dropped.note_if(second_generation && task_type.is_some(), "task_type");
-    let task_type = task_type.filter(|_| !second_generation);
+    let task_type = task_type.filter(|text| !second_generation && !text.trim().is_empty());
+    let task_type = task_type.map(|text| words::task_type("task_type", text)).transpose()?;
     let title = request.title.as_deref();
     dropped.note_if(second_generation && title.is_some(), "title");
     let title = title.filter(|_| !second_generation);

@@ -2,7 +2,10 @@
 //!
 //! In: Gemini's `finishReason` and what was delivered until then. Out: OpenAI's `finish_reason`, or the verdict that
 //! this answer is none. An agent that is told `stop` about nothing gives up in silence; that must not happen.
-//! The one empty `STOP` that is an answer follows results of tools: the model has nothing to add to them.
+//! Two empty `STOP`s are answers. One follows results of tools: the model has nothing to add to them. The other is cut by
+//! a stop sequence of the request at its first token. Gemini does not tell which of its `STOP`s those are, so the request
+//! is sent once more, and what is empty again is believed: a failure of Gemini's that passes costs an attempt, and a
+//! client that stops at once gets its empty text.
 
 use super::request::CallStyle;
 

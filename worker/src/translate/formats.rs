@@ -12,8 +12,9 @@ use super::capabilities::Capabilities;
 use super::repair::{Repair, Repairs};
 use super::request::{AudioFormat, Dropped, ResponseContext};
 use super::schema::{self, Richness};
+use super::words;
 use crate::gemini::{GenerationConfig, ImageConfig, PrebuiltVoice, SpeechConfig, VoiceConfig};
-use crate::openai::{ApiError, ChatRequest, ResponseFormat};
+use crate::openai::{self, ApiError, ChatRequest, ResponseFormat, Text, said};
 
 const JSON: &str = "application/json";
 
@@ -179,26 +180,39 @@ pub(super) fn modalities<'r>(
         return cannot("images");
     }
     if capabilities.speech {
-        config.response_modalities = vec!["AUDIO".into()];
+        config.response_modalities = vec!["AUDIO"];
         speech(request, config, context)?;
     } else if capabilities.images && (wants("image") || request.modalities.is_none()) {
-        config.response_modalities = vec!["TEXT".into(), "IMAGE".into()];
+        config.response_modalities = vec!["TEXT", "IMAGE"];
     }
     if let Some(own) = request.google().find_map(|google| google.response_modalities.as_ref()) {
-        config.response_modalities = own.iter().map(|modality| Cow::Borrowed(&**modality)).collect();
+        let param = "extra_body.google.response_modalities";
+        config.response_modalities = own.iter().map(|own| words::modality(param, own)).collect::<Result<_, _>>()?;
     }
     if let Some(raw) = request.google().find_map(|google| google.speech_config) {
+        let raw = words::settings("extra_body.google.speech_config", raw)?;
         config.speech_config = Some(SpeechConfig::Raw(raw));
     }
     let image = request
         .image_config
         .as_ref()
         .or_else(|| request.google().find_map(|google| google.image_config.as_ref()));
-    config.image_config = image.map(|image| ImageConfig {
-        aspect_ratio: image.aspect_ratio.as_deref(),
-        image_size: image.image_size.as_deref(),
-    });
+    config.image_config = image.map(image_config).transpose()?.flatten();
     Ok(())
+}
+
+fn image_config<'r>(image: &'r openai::ImageConfig<'_>) -> Result<Option<ImageConfig<'r>>, ApiError> {
+    let said = |text: &'r Option<Text<'_>>| said(text.as_ref());
+    let aspect_ratio = said(&image.aspect_ratio)
+        .map(|text| words::aspect_ratio("image_config.aspect_ratio", text))
+        .transpose()?
+        .flatten();
+    let image_size = said(&image.image_size)
+        .map(|text| words::image_size("image_config.image_size", text))
+        .transpose()?
+        .flatten();
+    let says_anything = aspect_ratio.is_some() || image_size.is_some();
+    Ok(says_anything.then_some(ImageConfig { aspect_ratio, image_size }))
 }
 
 fn speech<'r>(
@@ -218,7 +232,8 @@ fn speech<'r>(
             return Err(ApiError::unsupported_value("audio.format", message));
         }
     };
-    if let Some(voice) = audio.voice.as_deref() {
+    if let Some(voice) = said(audio.voice.as_ref()) {
+        let voice = words::voice("audio.voice", voice.trim())?;
         let native =
             VOICES.iter().find(|(name, _)| voice.eq_ignore_ascii_case(name)).map(|(_, native)| *native);
         let voice_name = native.map_or_else(|| capitalised(voice), Cow::Borrowed);

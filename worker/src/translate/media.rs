@@ -12,8 +12,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 
 use super::mime;
+use super::words;
 use crate::gemini::{Base64, Blob, FileData, MediaResolution, Part, PartData};
 use crate::openai::{
     ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr,
@@ -119,7 +121,7 @@ pub(super) struct MediaContext<'c> {
 struct Url<'r> {
     address: &'r str,
     detail: Option<&'r str>,
-    video_metadata: Option<&'r serde_json::value::RawValue>,
+    video_metadata: Option<&'r RawValue>,
 }
 
 fn url_of<'r>(part: &'r ContentPart<'_>) -> Option<(&'static str, Url<'r>)> {
@@ -155,7 +157,7 @@ pub(super) fn media_part<'r>(
             let data = url_data(url.address, &format!("{param}.{kind}.url"), context)?;
             return Ok(Some(Part {
                 media_resolution: url.detail.filter(|_| context.resolutions).and_then(resolution),
-                video_metadata: url.video_metadata,
+                video_metadata: video_metadata(url.video_metadata, param)?,
                 ..data.into()
             }));
         }
@@ -169,13 +171,17 @@ pub(super) fn media_part<'r>(
         "file" => {
             let file = part.file.as_ref().ok_or_else(|| ApiError::missing(&format!("{param}.file")))?;
             return Ok(Some(Part {
-                video_metadata: file.video_metadata,
+                video_metadata: video_metadata(file.video_metadata, param)?,
                 ..document(file, param, context)?.into()
             }));
         }
         _ => return Ok(None),
     };
     Ok(Some(data.into()))
+}
+
+fn video_metadata<'r>(raw: Option<&'r RawValue>, param: &str) -> Result<Option<&'r RawValue>, ApiError> {
+    raw.map(|raw| words::settings(&format!("{param}.video_metadata"), raw)).transpose()
 }
 
 /// A picture that an assistant made.
@@ -209,7 +215,7 @@ fn classify(url: &str) -> Location<'_> {
         .find(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     match scheme.and_then(|scheme| url.get(scheme.len()..)) {
         None | Some("") => Location::Nonsense,
-        Some(rest) if is_youtube(rest) => Location::Known(Cow::Borrowed(url)),
+        Some(rest) if is_youtube(rest) && words::is_uri(url) => Location::Known(Cow::Borrowed(url)),
         Some(_) => Location::Remote,
     }
 }
@@ -223,7 +229,7 @@ fn stored_file(id: &str) -> Option<Cow<'_, str>> {
     }
     let path = id.strip_prefix(FILES)?;
     let (_, file) = path.split_once("/files/")?;
-    is_id(file).then_some(Cow::Borrowed(id))
+    (is_id(file) && words::is_uri(id)).then_some(Cow::Borrowed(id))
 }
 
 fn is_youtube(rest: &str) -> bool {
@@ -269,6 +275,9 @@ fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<
 /// What was fetched from an address.
 fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
     if context.fetched.is_some_and(|fetched| fetched.is_left_to_gemini(url)) {
+        if !words::is_uri(url) {
+            return Err(invalid_url(param, "Invalid URL: expected no blanks, quotes or characters beyond ASCII."));
+        }
         let mime_type = mime::of_address(url).map(Cow::Borrowed);
         return Ok(PartData::FileData(FileData { mime_type, file_uri: Cow::Borrowed(url) }));
     }

@@ -43,6 +43,7 @@ mod switches;
 mod thinking;
 mod tools;
 mod usage;
+mod words;
 mod write;
 
 pub use answer::{

@@ -90,7 +90,7 @@ pub(super) struct Ending {
 
 impl ChoiceState {
     pub(super) fn new(index: u32, context: &ResponseContext) -> Self {
-        Self { index, may_be_empty: context.follows_results, ..Self::default() }
+        Self { index, may_be_empty: context.follows_results || context.accepts_empty, ..Self::default() }
     }
 
     /// Takes in what a candidate says besides its parts.

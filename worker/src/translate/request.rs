@@ -17,7 +17,7 @@ use super::repair::{Repair, Repairs};
 use super::schema::Shape;
 use super::signatures::SignatureCache;
 use super::suffix::ModelSuffix;
-use super::{formats, messages, parameters, tools};
+use super::{formats, messages, parameters, tools, words};
 use crate::gemini::{GenerateRequest, Method, ModelId, RequestSettings};
 use crate::openai::{ApiError, ChatRequest};
 
@@ -110,6 +110,10 @@ pub struct ResponseContext {
     pub(super) resumes: bool,
     /// Whether the conversation ends in results of tools, to which the model may have nothing to add.
     pub(super) follows_results: bool,
+    /// Whether the request has stop sequences, of which one may be the first thing that the model writes.
+    pub(super) stops: bool,
+    /// Whether a response without content is a whole turn.
+    pub(super) accepts_empty: bool,
     /// How calls are delivered.
     pub(super) calls: CallStyle,
     /// Whether the answer is to be JSON.
@@ -135,6 +139,13 @@ impl ResponseContext {
     #[must_use]
     pub fn resumes(&self) -> bool {
         self.resumes
+    }
+
+    /// Returns the context of the request's next attempt after an empty response: what a stop sequence can explain is
+    /// taken for a whole turn when it comes again. Returns `None` if nothing explains it, or the context is that already.
+    #[must_use]
+    pub fn accepting_empty(&self) -> Option<Self> {
+        (self.stops && !self.accepts_empty).then(|| Self { accepts_empty: true, ..self.clone() })
     }
 }
 
@@ -185,6 +196,7 @@ pub fn to_gemini(
         ..ResponseContext::default()
     };
     let mut config = parameters::generation_config(request, &capabilities, options, &mut dropped)?;
+    context.stops = !config.stop_sequences.is_empty();
     let choices = parameters::choices(request)?;
     let copies = if capabilities.candidates { 1 } else { choices };
     if copies > 1 && !options.several_calls {
@@ -209,7 +221,7 @@ pub fn to_gemini(
         &mut dropped,
     )?;
     formats::modalities(request, &capabilities, &mut config, &mut context)?;
-    config.media_resolution = media_resolution(request, &capabilities, options);
+    config.media_resolution = media_resolution(request, &capabilities, options)?;
     let scope = Scope { capabilities: &capabilities, options, names: &context.names };
     let mut conversation = messages::conversation(request, scope, &mut dropped)?;
     conversation.instruct(parameters::verbosity_hint(request, options), &capabilities);
@@ -223,13 +235,13 @@ pub fn to_gemini(
         settings: RequestSettings {
             tools: tools.all,
             tool_config: tools.config,
-            safety_settings: safety_settings(request, options),
+            safety_settings: safety_settings(request, options)?,
             generation_config: config,
             cached_content,
             service_tier: parameters::service_tier(request)?,
             store: request.google().find_map(|google| google.store),
-            labels: request.google().find_map(|google| google.labels),
-            continuation_token: request.google().find_map(|google| google.continuation_token.as_deref()),
+            labels: labels(request)?,
+            continuation_token: continuation_token(request)?,
         },
     };
     // A vector that grows step by step takes up to thrice the room of a large body, and wasm never gives room back.
@@ -254,32 +266,47 @@ fn cached_content<'r>(
         );
         return Err(ApiError::unsupported_value("extra_body.google.cached_content", message));
     }
-    Ok(name)
+    name.map(|name| words::resource("extra_body.google.cached_content", name)).transpose()
+}
+
+fn labels<'r>(request: &'r ChatRequest<'_>) -> Result<Option<&'r RawValue>, ApiError> {
+    let labels = request.google().find_map(|google| google.labels);
+    labels.map(|labels| words::settings("extra_body.google.labels", labels)).transpose()
+}
+
+fn continuation_token<'r>(request: &'r ChatRequest<'_>) -> Result<Option<&'r str>, ApiError> {
+    let token = request.google().find_map(|google| google.continuation_token.as_deref());
+    token.map(|token| words::token("extra_body.google.continuation_token", token)).transpose()
 }
 
 fn media_resolution<'r>(
     request: &'r ChatRequest<'_>,
     capabilities: &Capabilities,
     options: &TranslateOptions<'_>,
-) -> Option<Cow<'r, str>> {
+) -> Result<Option<Cow<'r, str>>, ApiError> {
     if options.repairs.contains(Repair::NoMediaResolution) {
-        return None;
+        return Ok(None);
     }
     let own = request.google().find_map(|google| google.media_resolution.as_deref());
-    let common = || if capabilities.modern { None } else { media::common_resolution(request) };
-    own.or_else(common).map(Cow::Borrowed)
+    if let Some(own) = own {
+        let own = words::media_resolution("extra_body.google.media_resolution", own)?;
+        return Ok(Some(Cow::Owned(own)));
+    }
+    let common = if capabilities.modern { None } else { media::common_resolution(request) };
+    Ok(common.map(Cow::Borrowed))
 }
 
 /// The caller's settings, else the pool's, else Gemini's own.
 fn safety_settings<'r>(
     request: &'r ChatRequest<'_>,
     options: &TranslateOptions<'_>,
-) -> Option<Cow<'r, RawValue>> {
-    let own = request.google().find_map(|google| google.safety_settings).map(Cow::Borrowed);
-    own.or_else(|| {
-        let settings = &options.settings?.safety_settings;
-        if settings.is_empty() { None } else { to_raw_value(settings).ok().map(Cow::Owned) }
-    })
+) -> Result<Option<Cow<'r, RawValue>>, ApiError> {
+    if let Some(own) = request.google().find_map(|google| google.safety_settings) {
+        return words::safety("extra_body.google.safety_settings", own).map(|own| Some(Cow::Borrowed(own)));
+    }
+    let settings = options.settings.map(|settings| &settings.safety_settings);
+    let settings = settings.filter(|settings| !settings.is_empty());
+    Ok(settings.and_then(|settings| to_raw_value(settings).ok()).map(Cow::Owned))
 }
 
 fn include_usage(request: &ChatRequest<'_>) -> Result<bool, ApiError> {

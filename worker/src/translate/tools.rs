@@ -17,7 +17,7 @@ use super::names::Kind;
 use super::repair::{Repair, Repairs};
 use super::request::{CallStyle, Dropped, ResponseContext, TranslateOptions};
 use super::schema::Richness;
-use super::{formats, results, schema};
+use super::{formats, results, schema, words};
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
 use crate::openai::{self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition};
 
@@ -64,7 +64,8 @@ pub(super) fn tools<'r>(
     }
     let google = request.google().filter_map(|google| google.tools.as_deref());
     for raw in google.flatten() {
-        builtins.tools.push(("extra_body.google.tools", Tool::Raw(raw)));
+        let name = "extra_body.google.tools";
+        builtins.tools.push((name, Tool::Raw(words::settings(name, raw)?)));
     }
     let older = functions.tell_schemas(formats::richness(request, options.repairs), context, dropped);
     let choice = choice(request)?;
@@ -78,7 +79,7 @@ pub(super) fn tools<'r>(
     context.grounded = !builtins.tools.is_empty();
     let raw_config = request.google().find_map(|google| google.tool_config);
     let config = match raw_config {
-        Some(raw) => Some(ToolConfig::Raw(raw)),
+        Some(raw) => Some(ToolConfig::Raw(words::settings("extra_body.google.tool_config", raw)?)),
         None => config(
             choice.unwrap_or(Choice::Auto),
             &mut functions,
@@ -164,7 +165,10 @@ fn read_tool<'r>(
         }
         (Some("custom"), _, None) => Err(ApiError::missing(&format!("tools[{index}].custom"))),
         (Some(kind), ..) => builtin_by_type(kind, index, tool, builtins),
-        (None, None, _) => native_builtins(index, tool, builtins),
+        (None, None, _) => match native_builtins(index, tool, builtins)? {
+            true => Ok(()),
+            false => Err(ApiError::missing(&format!("tools[{index}].type"))),
+        },
     }
 }
 
@@ -181,13 +185,14 @@ fn builtin_by_type<'r>(
         "url_context" => ("url_context", Tool::UrlContext(empty())),
         "google_maps" => ("google_maps", Tool::GoogleMaps(empty())),
         _ => {
-            return native_builtins(index, tool, builtins).map_err(|_| {
-                let shown: String = kind.chars().take(40).collect();
-                let message = format!(
-                    "Invalid value: '{shown}'. Supported values are: 'function', 'custom', 'web_search' and 'code_interpreter'."
-                );
-                ApiError::invalid_value(&format!("tools[{index}].type"), message)
-            });
+            if native_builtins(index, tool, builtins)? {
+                return Ok(());
+            }
+            let shown: String = kind.chars().take(40).collect();
+            let message = format!(
+                "Invalid value: '{shown}'. Supported values are: 'function', 'custom', 'web_search' and 'code_interpreter'."
+            );
+            return Err(ApiError::invalid_value(&format!("tools[{index}].type"), message));
         }
     };
     builtins.add(name, tool);
@@ -197,11 +202,12 @@ fn builtin_by_type<'r>(
 /// One of Gemini's own tools: the name of its loss, the caller's settings, and what is made of them.
 type Form<'r> = (&'static str, Option<&'r RawValue>, fn(Cow<'r, RawValue>) -> Tool<'r>);
 
+/// Adds Gemini's own tools that stand in a tool under their own names. Returns `false` if there are none.
 fn native_builtins<'r>(
     index: usize,
     tool: &'r openai::Tool<'_>,
     builtins: &mut Builtins<'r>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let mut found = false;
     let forms: [Form<'r>; 6] = [
         ("web_search", tool.google_search, Tool::GoogleSearch),
@@ -214,10 +220,11 @@ fn native_builtins<'r>(
     for (name, raw, form) in forms {
         if let Some(raw) = raw {
             found = true;
+            let raw = words::settings(&format!("tools[{index}].{name}"), raw)?;
             builtins.add(name, form(Cow::Borrowed(raw)));
         }
     }
-    if found { Ok(()) } else { Err(ApiError::missing(&format!("tools[{index}].type"))) }
+    Ok(found)
 }
 
 impl<'r> Functions<'r> {

@@ -12,7 +12,7 @@ use super::{Call, Chat, OwnSignatures};
 use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
 use crate::openai::ApiError;
-use crate::pool::{Cost, Verdict};
+use crate::pool::{Cause, Cost, Verdict};
 use crate::service::lock;
 use crate::translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
@@ -28,6 +28,8 @@ pub(super) struct Run<'c, 'a, 'r, H> {
     sent_to_maker: bool,
     /// What was left to Gemini was fetched here.
     fetched_instead: bool,
+    /// A response was empty.
+    was_empty: bool,
     /// The changes of the request, and which model each was for.
     repaired: Vec<(usize, Repair)>,
 }
@@ -74,6 +76,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
             key: None,
             sent_to_maker: false,
             fetched_instead: false,
+            was_empty: false,
             repaired: Vec::new(),
         }
     }
@@ -90,7 +93,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
             let call = self.models.get_mut(attempt.model).map(|model| model.call(attempt.model, self.chat));
             if let Some(Ok(call)) = call {
                 self.key = Some(attempt.mark.key().clone());
-                return Ok((attempt, call));
+                return Ok((attempt, self.judged_leniently(call)));
             }
             // The stand-in cannot do what the request asks for.
             attempt.record.not_counted();
@@ -98,8 +101,18 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         }
     }
 
+    /// The call as it is judged from now on: where a response was empty and a stop sequence of the request can be why,
+    /// another empty one is a whole turn.
+    fn judged_leniently(&self, call: Arc<Call>) -> Arc<Call> {
+        match call.context.accepting_empty().filter(|_| self.was_empty) {
+            Some(context) => Arc::new(Call { context: context.into(), ..(*call).clone() }),
+            None => call,
+        }
+    }
+
     /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
     pub(super) async fn refused(&mut self, call: &Call, verdict: &Verdict) {
+        self.was_empty |= verdict.cause == Cause::SoftFailure && verdict.answer.code == Some("empty_response");
         if let Some(maker) = self.maker(verdict) {
             self.sent_to_maker = true;
             self.attempts.resend_on(maker, verdict);

@@ -1,5 +1,7 @@
 //! Several choices of a model that gives only one for each call.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 
 use super::whole::Answered;
@@ -8,7 +10,7 @@ use crate::gateway::events::EventStream;
 use crate::host::Host;
 use crate::openai::ApiError;
 use crate::reply::Reply;
-use crate::translate::{ChatStream, StreamEnd, StreamFault, chat_responses};
+use crate::translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its
@@ -17,13 +19,15 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     pub(super) async fn several(&self, call: &Call) -> Result<Reply<H>, ApiError> {
         let answers = join_all((0..call.copies).map(|_| self.choice(call))).await;
         let answers = without_empty(answers)?;
+        // Each was judged on its own.
+        let context = call.context.accepting_empty().map_or_else(|| Arc::clone(&call.context), Arc::new);
         let block = answers.iter().find_map(|answered| answered.answer.prompt_block.as_deref());
         let reply = match self.blocked_prompt(block) {
             Some(reply) => reply,
-            None if self.request.stream() => self.streamed(call, &answers)?,
+            None if self.request.stream() => self.streamed(context, &answers)?,
             None => {
                 let bodies: Vec<_> = answers.iter().map(|answered| &answered.bodies).collect();
-                self.reply(chat_responses(&bodies, &call.context, &self.envelope)?, None)
+                self.reply(chat_responses(&bodies, &context, &self.envelope)?, None)
             }
         };
         Ok(self.with_notes(reply, call))
@@ -44,8 +48,12 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    fn streamed(&self, call: &Call, answers: &[Answered]) -> Result<Reply<H>, ApiError> {
-        let mut stream = ChatStream::new(call.context.clone(), self.envelope.clone());
+    fn streamed(
+        &self,
+        context: Arc<ResponseContext>,
+        answers: &[Answered],
+    ) -> Result<Reply<H>, ApiError> {
+        let mut stream = ChatStream::new(context, self.envelope.clone());
         let mut events = Vec::new();
         for (index, answered) in (0..).zip(answers) {
             for body in &answered.bodies {

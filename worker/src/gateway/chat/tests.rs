@@ -265,6 +265,49 @@ async fn thoughts_alone_are_no_response_and_a_client_that_saw_them_is_told() {
 }
 
 #[tokio::test]
+async fn what_a_stop_sequence_cuts_at_its_first_token_is_an_answer_the_second_time() {
+    for stops in [r#","stop":"END""#, r#","stop":["a","END"]"#] {
+        for (stream, answer) in [("", NOTHINGS[0]), (r#","stream":true"#, event(NOTHINGS[0]))] {
+            let extra = format!("{stops}{stream}");
+            let world = World::new(3, "").await;
+            world.script(&[(200, answer)]);
+            let (reply, body) = world.chat(NEW, &extra).await;
+            assert_eq!(reply.status, StatusCode::OK, "{body}");
+            assert!(body.contains(r#""finish_reason":"stop""#) && !body.contains("error"), "{body}");
+            world.counts(2, 1).await;
+
+            // Gemini's own failures stay failures.
+            for nothing in [NOTHINGS[7], NOTHINGS[8], NOTHINGS[9]] {
+                let nothing = if stream.is_empty() { nothing } else { event(nothing) };
+                let world = World::new(3, "").await;
+                world.script(&[(200, nothing)]);
+                let (_, body) = world.chat(NEW, &extra).await;
+                assert_eq!(json_of(&body)["error"]["code"], "empty_response", "{body}");
+                world.counts(2, 0).await;
+            }
+        }
+        let stream = format!(r#"{stops},"stream":true"#);
+        let world = World::new(3, "").await;
+        world.script(&[(200, event(THOUGHT))]);
+        let (_, body) = world.chat(NEW, &stream).await;
+        assert!(body.contains(r#""finish_reason":"stop""#) && body.contains("[DONE]"), "{body}");
+        world.counts(1, 1).await;
+        for stream in ["", r#","stream":true"#] {
+            let world = World::new(5, "").await;
+            world.script(&[(200, NOTHINGS[0])]);
+            let (reply, body) = world.chat(NEW, &format!(r#"{stops},"n":2{stream}"#)).await;
+            assert_eq!(reply.status, StatusCode::OK, "{body}");
+            assert_eq!(body.matches(r#""finish_reason":"stop""#).count(), 2, "{body}");
+            world.counts(4, 2).await;
+        }
+    }
+    // Blank sequences are none.
+    let world = World::new(3, "").await;
+    world.script(&[(200, NOTHINGS[0])]);
+    assert_eq!(world.chat(NEW, r#","stop":[""]"#).await.0.status, StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
 async fn a_turn_may_end_in_nothing_after_results_of_tools() {
     let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let world = World::new(3, "").await;

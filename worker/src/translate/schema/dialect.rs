@@ -7,6 +7,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::bounds::SIZES;
 use super::types;
+use crate::translate::words::is_word;
 
 /// Words whose value is a schema.
 const SCHEMAS: [&str; 11] = [
@@ -36,6 +37,7 @@ pub(super) fn read(schema: &mut Value) -> bool {
     let mut lossy = types::read(members);
     lossy |= numbers(members);
     lossy |= choices(members);
+    formats(members);
     for (key, value) in members.iter_mut() {
         let key = key.as_str();
         match value {
@@ -148,6 +150,24 @@ fn numbers(members: &mut Map<String, Value>) -> bool {
     lossy
 }
 
+/// Words that name a format. What is none of those, such as `YYYY-MM-DD HH:mm`, is for the model to read.
+const FORMATS: [&str; 3] = ["format", "contentEncoding", "contentMediaType"];
+
+fn formats(members: &mut Map<String, Value>) {
+    for key in FORMATS {
+        let text = members.get(key).and_then(Value::as_str).filter(|text| !is_word(text));
+        let Some(text) = text.map(|text| text.trim().to_owned()) else { continue };
+        members.shift_remove(key);
+        if text.is_empty() {
+            continue;
+        }
+        let before = members.get("description").and_then(Value::as_str).unwrap_or_default();
+        let space = if before.is_empty() { "" } else { " " };
+        let description = format!("{before}{space}({key}: {text})");
+        members.insert("description".into(), description.into());
+    }
+}
+
 /// `enum` and `const`: of `null`, which Gemini does not document as a member, the type says that it is allowed.
 fn choices(members: &mut Map<String, Value>) -> bool {
     if members.get("const").is_some_and(Value::is_null) {
@@ -209,6 +229,18 @@ mod tests {
             false,
         );
         assert_reads(json!({"type": "TYPE_UNSPECIFIED"}), &json!({}), false);
+    }
+
+    #[test]
+    fn a_format_in_words_is_described() {
+        assert_reads(
+            json!({"type": "string", "format": "YYYY-MM-DD HH:mm", "description": "When."}),
+            &json!({"type": "string", "description": "When. (format: YYYY-MM-DD HH:mm)"}),
+            false,
+        );
+        assert_reads(json!({"type": "string", "format": " "}), &json!({"type": "string"}), false);
+        let known = json!({"type": "string", "format": "date-time", "contentMediaType": "text/x.a+b"});
+        assert_reads(known.clone(), &known, false);
     }
 
     #[test]

@@ -276,9 +276,13 @@ impl Translator {
         self.block.as_ref().filter(|_| nothing).map(|(refusal, _)| refusal.as_str())
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&mut self) -> Verdict {
         if self.blocked().is_some() {
             return Verdict::Blocked;
+        }
+        // The client has seen thoughts, so there is no second attempt: a stop sequence is what explains the silence.
+        if self.context.stops && self.writer.deltas() > 0 {
+            self.choices.iter_mut().for_each(|choice| choice.state.may_be_empty = true);
         }
         if self.choices.iter().any(|choice| choice.state.native_finish.is_none()) {
             let nothing = self
