@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS [TARGET...]]: looks for bytes that break what worker/src/fuzz.rs and worker/src/translate/fuzz.rs claim, so long for each
-# target (60 seconds). `make fuzz` calls it.
+# fuzz.sh [SECONDS [TARGET...]]: looks for bytes that break what worker/src/fuzz.rs, worker/src/translate/fuzz.rs and
+# worker/src/pool/verdict/fuzz.rs claim, so long for each target (60 seconds). `make fuzz` calls it.
 #
 # An input that breaks something is kept in worker/fuzz/artifacts/TARGET: put it into worker/fuzz/corpus/TARGET, where
 # `cargo test` plays it. New inputs that only reach more code stay under target/fuzz, and the next run starts with them.
@@ -11,7 +11,7 @@ need c++ 'libFuzzer is written in C++'
 seconds="${1:-60}"
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(token route headers json body_bounds request schema stream)
+[ ${#targets[@]} -gt 0 ] || targets=(token route headers json body_bounds request schema stream verdict)
 
 PATH="$("$root/.ci/cargo-tool.sh" cargo-fuzz 0.13.1):$PATH"
 export CARGO_TARGET_DIR="$root/target/fuzz"

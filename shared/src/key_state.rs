@@ -1,9 +1,12 @@
 //! How a key stands with Gemini, as the admin API shows it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::AttemptOutcome;
 
 /// How a key stands, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,6 +115,49 @@ pub struct KeyCondition {
     /// The models that it rests for, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<RestingModel>,
+    /// `healthy`: that every recent attempt failed, though Gemini has not rejected the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+}
+
+/// Attempts of a key in this hour and the one before it, none of which succeeded. Attempts that failed for the request,
+/// or whose client disconnected, are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Failing {
+    /// Attempts that failed.
+    pub failed: u64,
+    /// All attempts that say something about the key.
+    pub attempts: u64,
+    /// The most frequent outcome.
+    pub outcome: AttemptOutcome,
+}
+
+impl Failing {
+    /// Fewer failed attempts may be chance.
+    pub const MIN_ATTEMPTS: u64 = 5;
+
+    /// Returns the note that attempts call for, counted by outcome; `None` where one succeeded or there are few.
+    #[must_use]
+    pub fn of(outcomes: &BTreeMap<AttemptOutcome, u64>) -> Option<Self> {
+        if outcomes.get(&AttemptOutcome::Ok).is_some_and(|succeeded| *succeeded > 0) {
+            return None;
+        }
+        let says_nothing = |outcome: &AttemptOutcome| {
+            matches!(outcome, AttemptOutcome::Ok | AttemptOutcome::ClientLeft | AttemptOutcome::Caller)
+        };
+        let failed = || outcomes.iter().filter(|(outcome, _)| !says_nothing(outcome));
+        let attempts: u64 = failed().map(|(_, count)| *count).sum();
+        let (outcome, _) = failed().max_by_key(|(_, count)| **count)?;
+        (attempts >= Self::MIN_ATTEMPTS).then_some(Self { failed: attempts, attempts, outcome: *outcome })
+    }
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Self { failed, attempts, outcome } = self;
+        write!(formatter, "failing ({failed} of {attempts}: {})", outcome.name())
+    }
 }
 
 impl KeyCondition {
@@ -140,6 +186,24 @@ pub type StateCounts = BTreeMap<KeyState, u64>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_failing_when_no_attempt_of_several_succeeded() {
+        use AttemptOutcome::{Caller, ClientLeft, Internal, Network, Ok};
+        let of = |outcomes: &[(AttemptOutcome, u64)]| Failing::of(&outcomes.iter().copied().collect());
+        let failing = of(&[(Internal, 11), (Network, 3), (Caller, 50), (ClientLeft, 2)]).unwrap();
+        assert_eq!(failing.to_string(), "failing (14 of 14: internal)");
+        for outcomes in [
+            &[(Internal, 14), (Ok, 1)][..],
+            &[(Internal, 4)],
+            &[(Caller, 20)],
+            &[(ClientLeft, 20)],
+            &[],
+        ] {
+            assert_eq!(of(outcomes), None, "{outcomes:?}");
+        }
+        assert!(of(&[(Internal, 5), (Ok, 0)]).is_some());
+    }
 
     #[test]
     fn names_are_those_of_the_wire() {

@@ -67,7 +67,7 @@ pub use key::{
 };
 pub use key_check::{CheckedKey, ExportedKey, ExportedKeys, KeyCheck, KeyCheckReport, KeyExport, KeyVerdict};
 pub use key_file::{KeyFile, parse_key_file};
-pub use key_state::{KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
+pub use key_state::{Failing, KeyCondition, KeyState, KeyStateError, RestingModel, StateCounts};
 pub use key_text::read_key;
 pub use limits::{Limits, Quota};
 pub use loopback::{is_loopback, stays_on_this_machine};

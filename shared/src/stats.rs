@@ -64,8 +64,10 @@ pub enum AttemptOutcome {
     Key,
     /// A quota of the key's project is used up.
     Quota,
-    /// The model is overloaded, or Gemini has a fault of its own.
+    /// The model is overloaded, or did not answer in time.
     Model,
+    /// Gemini failed with an error of its own.
+    Internal,
     /// Gemini does not serve the place that the call came from.
     Egress,
     /// The network, or Google's front end.
@@ -88,9 +90,28 @@ impl AttemptOutcome {
             Self::Key => "key",
             Self::Quota => "quota",
             Self::Model => "model",
+            Self::Internal => "internal",
             Self::Egress => "egress",
             Self::Network => "network",
             Self::SoftFailure => "soft_failure",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The words that people read: the same in `poolctl` and on the page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientLeft => "client disconnected",
+            Self::Caller => "invalid request",
+            Self::Key => "key rejected",
+            Self::Quota => "quota exceeded",
+            Self::Model => "model overloaded",
+            Self::Internal => "internal error",
+            Self::Egress => "region not supported",
+            Self::Network => "network error",
+            Self::SoftFailure => "empty response",
             Self::Unknown => "unknown",
         }
     }

@@ -28,7 +28,7 @@ use crate::ledger::{
 };
 use crate::limits::Bodies;
 use crate::log::Log;
-use crate::pool::Runtimes;
+use crate::pool::{Runtimes, SameKeys};
 use crate::probes::{Probe, Readiness};
 use crate::reply::Reply;
 use crate::store::{ConfigStore, PoolReader, StoreError};
@@ -183,6 +183,7 @@ pub struct Service {
     pub(crate) egress: EgressMemory,
     pub(crate) bodies: Bodies,
     pub(crate) suspicions: Mutex<Suspicions>,
+    pub(crate) same_keys: Mutex<SameKeys>,
     pub(crate) log: Log,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) hints: Mutex<HintMemory>,
@@ -231,6 +232,7 @@ impl Service {
             egress: EgressMemory::default(),
             bodies: Bodies::default(),
             suspicions: Mutex::default(),
+            same_keys: Mutex::default(),
             log: settings.log,
             timeouts: settings.timeouts,
             hints: Mutex::default(),

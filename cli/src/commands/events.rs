@@ -98,11 +98,14 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
 
 /// Only a refused key asks for somebody to look at it.
 fn cell(verdict: AttemptOutcome) -> Cell {
-    let name = verdict.name().to_owned();
+    let name = verdict.label().to_owned();
     match verdict {
         AttemptOutcome::Ok => Cell::Good(name),
         AttemptOutcome::Key => Cell::Bad(name),
-        AttemptOutcome::Quota | AttemptOutcome::Model | AttemptOutcome::Egress => Cell::Fair(name),
+        AttemptOutcome::Quota
+        | AttemptOutcome::Model
+        | AttemptOutcome::Internal
+        | AttemptOutcome::Egress => Cell::Fair(name),
         _ => Cell::Plain(name),
     }
 }

@@ -164,7 +164,7 @@ pub const EVENTS: &[Column] = &[
     text(Field::Pool, "POOL", 10, 4),
     text(Field::Key, "KEY", 10, 2),
     text(Field::Model, "MODEL", 20, 3),
-    text(Field::Verdict, "VERDICT", 12, 1),
+    text(Field::Verdict, "VERDICT", 20, 1),
     number(Field::Count, "COUNT", 5, 3),
     grows(text(Field::Message, "MESSAGE", 16, 1)),
 ];
@@ -344,7 +344,7 @@ impl<'a> Record<'a> {
                 Field::Pool => Some(Value::text(pool)),
                 Field::Key => Some(Value::text(key)),
                 Field::Model => Some(Value::text(&event.model)),
-                Field::Verdict => Some(Value::Text(event.verdict.name().into(), verdict_tone(event.verdict))),
+                Field::Verdict => Some(Value::Text(event.verdict.label().into(), verdict_tone(event.verdict))),
                 Field::Count => Some(Value::Count(event.count)),
                 Field::Message => Some(Value::text(&event.message)),
                 _ => None,
@@ -398,7 +398,10 @@ const fn verdict_tone(verdict: AttemptOutcome) -> Tone {
     match verdict {
         AttemptOutcome::Ok => Tone::Good,
         AttemptOutcome::Key => Tone::Bad,
-        AttemptOutcome::Quota | AttemptOutcome::Model | AttemptOutcome::Egress => Tone::Fair,
+        AttemptOutcome::Quota
+        | AttemptOutcome::Model
+        | AttemptOutcome::Internal
+        | AttemptOutcome::Egress => Tone::Fair,
         _ => Tone::Plain,
     }
 }

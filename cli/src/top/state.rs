@@ -18,6 +18,9 @@ pub fn state_of(key: &Key, stats: Option<&KeyStats>) -> KeyCondition {
 /// `cooling 42s`: the word and how much longer, counted down on the screen.
 pub fn shown(condition: &KeyCondition, now: Timestamp) -> String {
     let name = condition.state.name();
+    if condition.failing.is_some() {
+        return format!("{name}, failing");
+    }
     match condition.until {
         Some(until) if until > now => format!("{name} {}", seconds(until.as_second() - now.as_second())),
         _ => name.to_owned(),
@@ -26,7 +29,9 @@ pub fn shown(condition: &KeyCondition, now: Timestamp) -> String {
 
 /// Why: what Gemini said, else the models that it rests for.
 pub fn reason(condition: &KeyCondition) -> String {
+    let failing = condition.failing.map(|failing| failing.to_string());
     let mut parts: Vec<&str> = Vec::new();
+    parts.extend(failing.as_deref());
     parts.extend(condition.reason.as_deref());
     parts.extend(condition.message.as_deref());
     let models: Vec<_> = condition.models.iter().map(|resting| resting.model.as_str()).collect();
@@ -38,8 +43,9 @@ pub fn reason(condition: &KeyCondition) -> String {
 }
 
 /// How a state is coloured.
-pub const fn tone(state: KeyState) -> Tone {
-    match state {
+pub const fn tone(condition: &KeyCondition) -> Tone {
+    match condition.state {
+        KeyState::Healthy if condition.failing.is_some() => Tone::Fair,
         KeyState::Healthy => Tone::Good,
         KeyState::Cooling | KeyState::Limited | KeyState::Suspect => Tone::Fair,
         KeyState::Invalid
@@ -52,19 +58,20 @@ pub const fn tone(state: KeyState) -> Tone {
 }
 
 /// The more somebody should look at it, the larger.
-pub const fn rank(state: KeyState) -> u8 {
-    match state {
+pub const fn rank(condition: &KeyCondition) -> u8 {
+    match condition.state {
         KeyState::Removed => 0,
         KeyState::Unknown => 1,
         KeyState::Disabled => 2,
+        KeyState::Healthy if condition.failing.is_some() => 6,
         KeyState::Healthy => 3,
         KeyState::Cooling => 4,
         KeyState::Limited => 5,
-        KeyState::Suspect => 6,
-        KeyState::Billing => 7,
-        KeyState::Blocked => 8,
-        KeyState::Suspended => 9,
-        KeyState::Invalid => 10,
-        KeyState::Leaked => 11,
+        KeyState::Suspect => 7,
+        KeyState::Billing => 8,
+        KeyState::Blocked => 9,
+        KeyState::Suspended => 10,
+        KeyState::Invalid => 11,
+        KeyState::Leaked => 12,
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Value<'a> {
             Self::Until(at) if *at <= now => (Cow::Borrowed("over"), Tone::Muted),
             Self::Until(at) => plain(ago(now, *at)),
             Self::State(condition) => {
-                (Cow::Owned(state::shown(condition, now)), state::tone(condition.state))
+                (Cow::Owned(state::shown(condition, now)), state::tone(condition))
             }
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Value<'a> {
         Some(match self {
             Self::None => return None,
             Self::Text(text, _) => Key::Text(text.to_lowercase()),
-            Self::State(condition) => Key::State(state::rank(condition.state), condition.until),
+            Self::State(condition) => Key::State(state::rank(condition), condition.until),
             Self::At(at) | Self::Until(at) => Key::At(*at),
             // Bits of numbers that are not negative are in the order of the numbers.
             Self::Ratio(number) | Self::Milliseconds(number) => Key::Number(number.max(0.0).to_bits()),

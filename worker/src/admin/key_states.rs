@@ -292,7 +292,7 @@ fn standing(condition: Condition, message: String, next_check: Option<Timestamp>
         Condition::Blocked(reason) => (KeyState::Blocked, Some(name(&reason))),
     };
     let message = Some(message).filter(|message| !message.is_empty());
-    KeyCondition { state, until: next_check, reason, message, models: Vec::new() }
+    KeyCondition { state, until: next_check, reason, message, ..KeyCondition::default() }
 }
 
 fn resting(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCondition> {
@@ -310,6 +310,7 @@ fn resting(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCon
         reason: Some(name(reason)),
         message: None,
         models: rows.collect(),
+        failing: None,
     })
 }
 

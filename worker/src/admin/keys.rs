@@ -54,6 +54,7 @@ impl<H: AdminHost> Context<'_, H> {
         for key in &mut page.keys {
             unwell.complete(&pool.id, key);
         }
+        self.note_failing(&pool.id, page.keys.iter_mut().collect()).await?;
         let next_cursor = page.next.map(|position| position.to_string());
         ok(&KeyList { keys: page.keys, total: page.total, states: unwell.count(&pool), next_cursor })
     }

@@ -12,6 +12,7 @@ mod data_keys;
 mod encryption;
 mod error;
 mod events;
+mod failing;
 mod key_checks;
 mod key_exports;
 mod key_resets;

@@ -71,6 +71,7 @@ impl<H: AdminHost> Context<'_, H> {
         for key in keys.values_mut() {
             unwell.complete(&pool.id, key);
         }
+        self.note_failing(&pool.id, keys.values_mut().collect()).await?;
         let client_keys = self.host.store().client_keys(&pool.id).await?;
         let client_keys =
             client_keys.into_iter().map(|stored| (stored.client_key.id, stored.client_key.name));

@@ -138,6 +138,10 @@ impl<'a, H: Host> Attempts<'a, H> {
                     continue;
                 }
             };
+            if cools_elsewhere(service, (&pool.id, &stored.id), &key, &model_id, now) {
+                self.plan.not_sent();
+                continue;
+            }
             if !calls.take(1) {
                 self.plan.not_sent();
                 return Err(self.plan.last_answer(now).unwrap_or_else(|| calls.used_up()));
@@ -525,6 +529,19 @@ impl Drop for AttemptRecord {
     }
 }
 
+/// Takes over the cooldown that the same Gemini key has for a model in another pool. Returns `true` if it has one.
+fn cools_elsewhere(
+    service: &Service,
+    (pool, id): (&PoolId, &KeyId),
+    key: &GeminiKey,
+    model: &str,
+    now: Timestamp,
+) -> bool {
+    let place = (pool.clone(), id.clone());
+    let others = lock(&service.same_keys).others(&place, || service.vault.key_digest(key));
+    !others.is_empty() && lock(&service.runtimes).adopt(&place, &others, model, now)
+}
+
 /// Under which outcome a refusal is counted.
 const fn outcome_of(cause: Cause) -> AttemptOutcome {
     match cause {
@@ -539,7 +556,8 @@ const fn outcome_of(cause: Cause) -> AttemptOutcome {
         | Cause::Burst
         | Cause::NewUsers
         | Cause::NoAccess => AttemptOutcome::Quota,
-        Cause::Overloaded | Cause::Internal | Cause::Deadline => AttemptOutcome::Model,
+        Cause::Overloaded | Cause::Deadline => AttemptOutcome::Model,
+        Cause::Internal => AttemptOutcome::Internal,
         Cause::SoftFailure => AttemptOutcome::SoftFailure,
         Cause::Location => AttemptOutcome::Egress,
         Cause::Network => AttemptOutcome::Network,

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use pool_shared::{EXAMPLE_MODEL, GeminiKey, KeyId};
 
 use super::attempts::{AttemptRecord, Outbound};
 use super::exchange::fetch;
 use super::timeouts::UpstreamTimeouts;
 use crate::gemini::{GenerateResponse, Method, ModelId};
-use crate::host::{Clock, Host};
+use crate::host::{Clock, Host, Random};
 use crate::openai::{ApiError, json};
-use crate::pool::{Cause, Cost, Snapshot, Verdict};
+use crate::pool::{AttemptEnd, BlockReason, Cause, Cost, Lease, Snapshot, Verdict};
 use crate::service::{Service, lock};
 use crate::translate::Usage;
 
@@ -101,7 +102,7 @@ pub(crate) async fn probe<H: Host>(
     key: &GeminiKey,
     models: &ProbeModels,
 ) -> Probe {
-    probe_each(service, host, key, models, |_| None).await
+    probe_each(service, host, key, models, None).await
 }
 
 /// Probes a key of a pool. Each call is counted as an attempt, and what Gemini says is learnt.
@@ -113,17 +114,41 @@ pub(crate) async fn probe_member<H: Host>(
     key: &GeminiKey,
     models: &ProbeModels,
 ) -> Probe {
-    let begin = |model: &ModelId| {
+    probe_each(service, host, key, models, Some(Member { service, pool, id })).await
+}
+
+/// A key of a pool.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    service: &'a Arc<Service>,
+    pool: &'a Snapshot,
+    id: &'a KeyId,
+}
+
+impl Member<'_> {
+    fn begin<H: Host>(self, host: &H, model: &ModelId) -> Option<AttemptRecord> {
+        let Self { service, pool, id } = self;
         let now = host.clock().now();
-        let lease = {
-            let mut runtimes = lock(&service.runtimes);
-            let runtime = runtimes.of(&pool.id, now);
-            runtime.meet(pool.roster(), now);
-            runtime.check(id, model.as_str(), COST, now)
-        };
-        Some(AttemptRecord::of_key(service, &pool.id, lease?, id, model.as_str(), now))
-    };
-    probe_each(service, host, key, models, begin).await
+        let lease = self.lease(model, COST, now)?;
+        Some(AttemptRecord::of_key(service, &pool.id, lease, id, model.as_str(), now))
+    }
+
+    fn lease(self, model: &ModelId, cost: Cost, now: Timestamp) -> Option<Lease> {
+        let mut runtimes = lock(&self.service.runtimes);
+        let runtime = runtimes.of(&self.pool.id, now);
+        runtime.meet(self.pool.roster(), now);
+        runtime.check(self.id, model.as_str(), cost, now)
+    }
+
+    /// Excludes the key for one model.
+    fn lacks<H: Host>(self, host: &H, model: &ModelId, verdict: Verdict) {
+        let now = host.clock().now();
+        let verdict = verdict.no_access(now, host.random().next_u64());
+        if let Some(lease) = self.lease(model, Cost::default(), now) {
+            let end = AttemptEnd::Refused(&verdict);
+            lock(&self.service.runtimes).of(&self.pool.id, now).finish(&lease, &end, now);
+        }
+    }
 }
 
 async fn probe_each<H: Host>(
@@ -131,12 +156,13 @@ async fn probe_each<H: Host>(
     host: &H,
     key: &GeminiKey,
     models: &ProbeModels,
-    begin: impl Fn(&ModelId) -> Option<AttemptRecord>,
+    member: Option<Member<'_>>,
 ) -> Probe {
     let first = models.first_known.load(Ordering::Relaxed);
     let mut probe = Probe { model: None, refusal: Some(no_model()) };
+    let mut denied: Option<(ModelId, Verdict)> = None;
     for (place, model) in models.models.iter().enumerate().skip(first) {
-        let record = begin(model);
+        let record = member.and_then(|member| member.begin(host, model));
         let outbound = Outbound { key: key.clone(), egress: service.egress.at(host.clock().now()) };
         let answer = ask(host, outbound, model, models.timeout).await;
         // Nothing in an error that responds to it is a client's.
@@ -159,10 +185,26 @@ async fn probe_each<H: Host>(
             Some(Cause::UnknownModel) => drop(models.first_known.fetch_max(place + 1, Ordering::Relaxed)),
             // Closed to this key only.
             Some(Cause::NewUsers | Cause::NoAccess) => {}
+            // Of the key, or of this model for the key: another model tells.
+            Some(Cause::Blocked(BlockReason::Permission)) if denied.is_none() => {
+                denied = probe.refusal.clone().map(|verdict| (model.clone(), verdict));
+            }
             _ => break,
         }
     }
-    probe
+    match (denied, &probe.refusal) {
+        (Some((model, verdict)), None) => {
+            if let Some(member) = member {
+                member.lacks(host, &model, verdict);
+            }
+            probe
+        }
+        // No model was there to tell.
+        (Some((model, verdict)), Some(last)) if !last.is_about_key() => {
+            Probe { model: Some(model), refusal: Some(verdict) }
+        }
+        _ => probe,
+    }
 }
 
 async fn ask<H: Host>(

@@ -19,7 +19,7 @@ pub struct ErrorBody {
     pub message: String,
     /// Every `google.rpc.ErrorInfo`.
     pub reasons: Vec<ErrorReason>,
-    /// `projects/123`, where an `ErrorInfo` names the project.
+    /// `projects/123`, where an `ErrorInfo` of Google's names the project.
     pub consumer: Option<String>,
     /// Every violation of every `google.rpc.QuotaFailure`.
     pub violations: Vec<Violation>,
@@ -100,6 +100,14 @@ const STATUS_NAMES: [(&str, u16, &str); 34] = [
     ("deadline_exceeded", 504, "DEADLINE_EXCEEDED"),
 ];
 
+impl ErrorReason {
+    /// Returns `true` if the reason is Google's: other services have names of their own.
+    #[must_use]
+    pub fn is_google(&self) -> bool {
+        of_google(&self.domain)
+    }
+}
+
 impl ErrorBody {
     /// Reads an error: an object, an array of one, HTML, a piece of either, or nothing.
     #[must_use]
@@ -170,7 +178,8 @@ impl ErrorBody {
         if kind.ends_with("google.rpc.ErrorInfo") {
             let field = |name| redact_keys(&word(detail.get(name)).unwrap_or_default());
             self.reasons.push(ErrorReason { domain: field("domain"), reason: field("reason") });
-            let consumer = detail.get("metadata").and_then(|metadata| word(metadata.get("consumer")));
+            let metadata = detail.get("metadata").filter(|_| of_google(&field("domain")));
+            let consumer = metadata.and_then(|metadata| word(metadata.get("consumer")));
             self.consumer = self.consumer.take().or(consumer.map(|consumer| redact_keys(&consumer)));
         } else if kind.ends_with("google.rpc.QuotaFailure") {
             let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
@@ -193,6 +202,11 @@ impl ErrorBody {
             self.field_violations = true;
         }
     }
+}
+
+/// Returns `true` if an `ErrorInfo` of this domain is Google's.
+fn of_google(domain: &str) -> bool {
+    domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com")
 }
 
 /// The error's object, out of the array that some endpoints wrap it in.

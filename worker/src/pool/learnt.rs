@@ -123,6 +123,12 @@ pub enum CoolingReason {
 }
 
 impl CoolingReason {
+    /// Returns `true` if the reason is a quota of the key's project.
+    #[must_use]
+    pub const fn is_quota(self) -> bool {
+        matches!(self, Self::Requests | Self::Tokens | Self::Day | Self::NoQuota)
+    }
+
     /// Whether waiting some minutes is of no use.
     #[must_use]
     pub const fn lasts_the_day(self) -> bool {

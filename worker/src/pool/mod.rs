@@ -18,6 +18,7 @@ mod quota_day;
 mod roster;
 mod runtime;
 mod runtimes;
+mod same_keys;
 mod shift;
 mod snapshot;
 mod standing;
@@ -35,9 +36,12 @@ pub use quota_day::next_quota_day;
 pub use roster::{Roster, RosterKey};
 pub use runtime::{AttemptEnd, KeyState, Lease, Pick, PickRequest, Runtime};
 pub use runtimes::Runtimes;
+pub use same_keys::{PoolKey, SameKeys};
 pub(crate) use shift::shifted;
 pub use snapshot::{Snapshot, SnapshotKey};
 pub use standing::Condition;
+#[cfg(any(test, fuzzing))]
+pub use verdict::fuzz;
 pub use verdict::{
     BlockReason, Cause, Evidence, Fault, Note, Refusal, Retry, Sent, Verdict, classify, network_fault,
 };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
-use super::{Learnt, Runtime, shifted};
+use super::{Learnt, PoolKey, Runtime, shifted};
 
 /// How many keys all runtimes together may know: some 3 MB at 30 bytes each, 30 MB where Gemini has spoken of every key.
 const MOST_KEYS: usize = 100_000;
@@ -28,6 +28,15 @@ impl Runtimes {
     /// The runtime of a pool, if there is one.
     pub fn get_mut(&mut self, pool: &PoolId) -> Option<&mut Runtime> {
         self.0.get_mut(pool).map(|(_, runtime)| runtime)
+    }
+
+    /// Takes a cooldown over that the same key has in another pool: its project and that project's quotas are the same.
+    /// Returns `true` if there is one.
+    pub fn adopt(&mut self, key: &PoolKey, others: &[PoolKey], model: &str, now: Timestamp) -> bool {
+        let cooldown = |(pool, key): &PoolKey| self.0.get(pool)?.1.quota_cooldown(key, model, now);
+        let longest = others.iter().filter_map(cooldown).max_by_key(|cooldown| cooldown.until);
+        let (pool, key) = key;
+        longest.is_some_and(|cooldown| self.of(pool, now).adopt(key, model, cooldown, now))
     }
 
     /// What was learnt in all pools since the last call.

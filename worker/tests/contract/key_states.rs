@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
-    CheckedKey, ErrorCode, Key, KeyCheckReport, KeyList, KeyState, KeyVerdict, Pool as PoolShown, PoolList,
+    AttemptOutcome, CheckedKey, ErrorCode, Key, KeyCheckReport, KeyList, KeyState, KeyVerdict, Pool as PoolShown, PoolList,
 };
 use serde_json::{Value, json};
 
@@ -282,6 +283,65 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
     world.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
     check(world, &pool, &json!({"ids": [named(&keys, "b").id]})).await;
     assert_eq!(list(world, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
+}
+
+pub async fn a_healthy_key_whose_attempts_all_fail_says_so(world: &World) {
+    let pool = world.weighted_pool("failing", &[("broken", Behaviour::Internal, 1)]).await;
+    let answers = join_all((0..6).map(|_| world.chat(&pool, "hello"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 500));
+    let key = eventually("the note", async || {
+        world.keys(&pool).await.into_iter().find(|key| key.condition.failing.is_some())
+    })
+    .await;
+    let failing = key.condition.failing.unwrap();
+    assert_eq!((key.condition.state, failing.outcome), (KeyState::Healthy, AttemptOutcome::Internal));
+    assert!(failing.failed >= 5 && failing.failed == failing.attempts, "{failing}");
+    let stats = world.pool_stats(&pool).await;
+    assert!(stats.keys[0].condition.failing.is_some());
+    let checked = check(world, &pool, &json!({"ids": [key.id]})).await.results.remove(0);
+    assert_eq!(checked.verdict, KeyVerdict::Error);
+    assert!(checked.message.starts_with("500: "), "{}", checked.message);
+    // One success ends it.
+    world.gemini.set_behaviour(&gemini_key("broken"), Behaviour::Ok).unwrap();
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    eventually("the end of the note", async || {
+        world.keys(&pool).await[0].condition.failing.is_none().then_some(())
+    })
+    .await;
+}
+
+pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(world: &World) {
+    let keys = [("shared", Behaviour::ExhaustedDay, 1)];
+    let first = world.weighted_pool("first", &keys).await;
+    let second = world.weighted_pool("second", &keys).await;
+    let other = world.weighted_pool("other", &[("shared", Behaviour::ExhaustedDay, 1), ("own", Behaviour::Ok, 0)]).await;
+    assert_eq!(world.chat(&first, "hello").await.status, 429);
+    world.gemini.reset();
+    let refused = world.chat(&second, "hello").await;
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.body.contains("quota of the day"), "{}", refused.body);
+    assert_eq!(world.gemini.counts().total().requests, 0, "the first pool has learnt it");
+    assert_eq!(world.chat(&other, "hello").await.status, 200, "other keys of a pool are its own");
+    assert_eq!(world.gemini.counts().total().requests, 1);
+    for pool in [&second, &other] {
+        eventually("the state in each pool", async || {
+            let keys = world.keys(pool).await;
+            (named(&keys, "shared").condition.state == KeyState::Limited).then_some(())
+        })
+        .await;
+    }
+    // Another model's quotas are others, and what an operator ends in a pool stays ended there.
+    let mut flash_lite = prompt("hello");
+    flash_lite["model"] = json!("gemini-3.5-flash-lite");
+    world.gemini.set_behaviour(&gemini_key("shared"), Behaviour::Ok).unwrap();
+    assert_eq!(send(world.call(&second, "/v1/chat/completions", &flash_lite)).await.status, 200);
+    let ids: Vec<_> = world.keys(&second).await.into_iter().map(|key| key.id).collect();
+    let _: Value = world.post(&format!("/pools/{}/keys/reset", second.id), &json!({"ids": ids})).await.json(200);
+    eventually("the end of the cooldown", async || {
+        (world.chat(&second, "hello").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(world.chat(&first, "hello").await.status, 429);
 }
 
 pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {

@@ -96,6 +96,8 @@ mod suite {
             an_operator_ends_whatever_was_learnt
             a_spend_limit_holds_for_the_whole_billing_account
             an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached
+            a_healthy_key_whose_attempts_all_fail_says_so
+            a_quota_of_a_key_holds_for_the_same_key_in_another_pool
             candidates_are_tried_and_nothing_is_kept
             a_check_that_makes_no_sense_is_refused;
         model_limits:
@@ -205,6 +207,7 @@ mod suite {
             a_pool_of_leaked_keys_serves_and_learns
             a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s
             a_model_that_one_key_lacks_is_asked_for_with_another
+            a_403_for_one_model_excludes_the_key_for_that_model_only
             a_method_that_a_model_lacks_is_no_fault_of_a_key
             an_error_in_a_success_is_judged_as_an_error
             events_tell_the_quota_and_unknown_texts_once;

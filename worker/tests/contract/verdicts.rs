@@ -157,6 +157,28 @@ pub async fn a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s(world: &World
     assert_eq!(states(world, &files).await, [KeyState::Healthy; 2]);
 }
 
+pub async fn a_403_for_one_model_excludes_the_key_for_that_model_only(world: &World) {
+    let scenario = Scenario::default()
+        .key(KeySpec::new(gemini_key("denied"), Behaviour::Ok).model(MODEL, Behaviour::Permission))
+        .key(KeySpec::new(gemini_key("with"), Behaviour::Ok));
+    let pool = world.weighted_pool("prod", &[("denied", Behaviour::Ok, 1), ("with", Behaviour::Ok, 0)]).await;
+    world.gemini.set_scenario(scenario).unwrap();
+    assert_eq!(world.chat(&pool, "hello").await.status, 200, "the next key is tried");
+    world.gemini.reset();
+    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(world.gemini.counts().total().requests, 1, "the key is passed over for the model");
+    let seen = eventually("the model's exclusion", async || {
+        world.keys(&pool).await.into_iter().find(|key| key.condition.state != KeyState::Healthy)
+    })
+    .await;
+    assert_eq!((seen.name.as_str(), seen.condition.reason.as_deref()), ("denied", Some("no_access")));
+    assert_eq!(seen.condition.models.len(), 1);
+    let mut other = prompt("hello");
+    other["model"] = json!("gemini-3.5-flash-lite");
+    let answer = send(world.call(&pool, "/v1/chat/completions", &other)).await;
+    assert_eq!((answer.status, answer.header("x-pool-key")), (200, seen.id.as_str()), "others are answered by it");
+}
+
 pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(world: &World) {
     let scenario = Scenario::default()
         .key(KeySpec::new(gemini_key("without"), Behaviour::Ok).model(MODEL, Behaviour::NotFound))

@@ -99,6 +99,7 @@ pub fn state_cell(key: &Key) -> Cell {
     match key.condition.state {
         // A service that does not tell knows at least what a person did.
         KeyState::Unknown => state(key.enabled),
+        KeyState::Healthy if key.condition.failing.is_some() => Cell::Fair(name),
         KeyState::Healthy => Cell::Good(name),
         KeyState::Cooling | KeyState::Limited | KeyState::Suspect => Cell::Fair(name),
         KeyState::Disabled | KeyState::Removed => Cell::Plain(name),
@@ -106,7 +107,7 @@ pub fn state_cell(key: &Key) -> Cell {
     }
 }
 
-/// Why, and until when: `day, until 2026-11-04T08:00:00Z`
+/// Why, and until when: `day, until 2026-11-04T08:00:00Z`; of a healthy key `failing (14 of 14: internal)`.
 pub fn why(condition: &KeyCondition, view: &View) -> String {
     // A state that time alone does not end is checked again at that time.
     let what = match condition.state {
@@ -118,7 +119,8 @@ pub fn why(condition: &KeyCondition, view: &View) -> String {
         _ => "until",
     };
     let until = condition.until.map(|until| format!("{what} {}", view.time(until)));
-    let parts = [condition.reason.clone(), until];
+    let failing = condition.failing.map(|failing| failing.to_string());
+    let parts = [condition.reason.clone(), until, failing];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use pool_shared::{AttemptOutcome, HealthStatus, KeyState, PoolStats, StatsStep};
+use pool_shared::{AttemptOutcome, HealthStatus, KeyCondition, KeyState, PoolStats, StatsStep};
 use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
@@ -154,7 +154,7 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
     for state in KeyState::ALL {
         let count = counted_pools.clone().filter_map(|pool| pool.states.get(&state)).sum::<u64>();
         if count > 0 {
-            parts.push((state.name(), compact(count), state::tone(state)));
+            parts.push((state.name(), compact(count), state::tone(&KeyCondition::of(state))));
         }
     }
     parts.extend(refusals(&recents));

@@ -187,6 +187,14 @@ impl Lane {
             .max_by_key(|(until, _)| *until)
     }
 
+    /// The longest hold of a key or of its project that a quota is the reason of.
+    pub(in crate::pool) fn quota_hold(&self, members: &Members, key: usize, now: Timestamp) -> Option<Hold> {
+        let project = members.project_of(key).and_then(|project| self.project_holds.get(&project));
+        let holds = [self.key_holds.get(&key), project].into_iter().flatten();
+        let told = holds.filter(|hold| hold.until > now && !hold.counted && hold.reason.is_quota());
+        told.max_by_key(|hold| hold.until).copied()
+    }
+
     /// Puts a key where it belongs after something about it changed.
     pub(in crate::pool) fn settle(&mut self, members: &Members, key: usize, now: Timestamp) {
         self.exhausted = None;

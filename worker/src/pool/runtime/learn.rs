@@ -1,6 +1,7 @@
 //! What the end of an attempt teaches.
 
 use jiff::Timestamp;
+use pool_shared::KeyId;
 
 use super::{AttemptEnd, Lease, Runtime, lane_of};
 use crate::pool::circuit::OpenReason;
@@ -223,6 +224,50 @@ impl Runtime {
         }
         let fact = Fact::Cooling { until: hold.until, reason: hold.reason };
         self.note(Subject::Key(lease.key.clone()), Some(&lease.model), fact, now);
+    }
+}
+
+/// A cooldown for a quota of a project.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pool) struct QuotaCooldown {
+    at: Timestamp,
+    pub(in crate::pool) until: Timestamp,
+    reason: CoolingReason,
+}
+
+impl Runtime {
+    /// Returns the cooldown that Gemini's quotas have put a key into for a model.
+    pub(in crate::pool) fn quota_cooldown(
+        &self,
+        key: &KeyId,
+        model: &str,
+        now: Timestamp,
+    ) -> Option<QuotaCooldown> {
+        let key = self.members.find(key)?;
+        let hold = self.lanes.get(model)?.quota_hold(&self.members, key, now)?;
+        Some(QuotaCooldown { at: hold.at, until: hold.until, reason: hold.reason })
+    }
+
+    /// Takes over a cooldown that the same key has in another pool. Returns `false` if an operator has ended it here.
+    pub(in crate::pool) fn adopt(
+        &mut self,
+        key: &KeyId,
+        model: &str,
+        cooldown: QuotaCooldown,
+        now: Timestamp,
+    ) -> bool {
+        let QuotaCooldown { at, until, reason } = cooldown;
+        let Some(place) = self.members.find(key) else { return false };
+        let Some(project) = self.members.project_of(place) else { return false };
+        let cleared_at = self.members.cleared_at(place, true).max(self.members.cleared_at(place, false));
+        if at <= cleared_at {
+            return false;
+        }
+        let lane = lane_of(&mut self.lanes, &self.members, model, now);
+        lane.hold_project(&self.members, project, Hold::told(at, until, reason), now);
+        let subject = self.project_subject(place);
+        self.note(subject, Some(model), Fact::Cooling { until, reason }, now);
+        true
     }
 }
 

@@ -8,6 +8,8 @@
 //! must never happen here: a key blamed for what it did not do, a secret in a message.
 
 mod cause;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod sent;
 mod text;
 
@@ -136,7 +138,7 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
         until,
         limits,
         limit_names,
-        project: named_project(refusal),
+        project: named_project(cause, refusal),
         answer: answer(cause, refusal),
         quota: named_quota(refusal),
         note: note(cause, refusal),
@@ -237,11 +239,16 @@ fn cause_of(refusal: &Refusal) -> (Cause, Evidence) {
     }
     let body = refusal.body;
     let cause = match refusal.status.as_u16() {
-        401 if body.is_google() => Cause::InvalidKey,
+        // Without a reason the status is all there is, and a probe decides.
+        401 if body.status_name() == "UNAUTHENTICATED" && body.is_google() => {
+            return (Cause::InvalidKey, Evidence::Status);
+        }
         402 if body.is_google() => Cause::Billing,
         403 if body.is_google() && text::names_a_resource(refusal) => Cause::Caller,
-        403 if body.is_google() => return (Cause::Blocked(BlockReason::Permission), Evidence::Status),
-        // A page of a proxy or filter on the way to Google.
+        403 if body.status_name() == "PERMISSION_DENIED" && body.is_google() => {
+            return (Cause::Blocked(BlockReason::Permission), Evidence::Status);
+        }
+        // A page of a proxy or filter on the way to Google, or a status under another name than Google gives it.
         401 | 402 | 403 | 407 => Cause::Network,
         404 if body.is_error => Cause::UnknownModel,
         // A page instead of an error: the path leads nowhere.
@@ -261,9 +268,7 @@ fn from_reason(refusal: &Refusal) -> Option<Cause> {
     if !refusal.body.is_error || !refusal.status.is_client_error() {
         return None;
     }
-    let of_google =
-        |domain: &str| domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com");
-    let reasons = refusal.body.reasons.iter().filter(|info| of_google(&info.domain));
+    let reasons = refusal.body.reasons.iter().filter(|info| info.is_google());
     reasons.map(|info| info.reason.as_str()).find_map(|reason| match reason {
         "API_KEY_INVALID" | "ACCESS_TOKEN_TYPE_UNSUPPORTED" => Some(Cause::InvalidKey),
         "CONSUMER_SUSPENDED" => Some(Cause::Suspended),
@@ -303,8 +308,12 @@ fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
     (cause, Evidence::Structure)
 }
 
-/// The project that an error names. It is Google's word only beside a status that is about keys or quotas.
-fn named_project(refusal: &Refusal) -> Option<String> {
+/// The project that an error names, where the error is about keys or quotas: others may name the project of something
+/// that the request asks for.
+fn named_project(cause: Cause, refusal: &Refusal) -> Option<String> {
+    if !matches!(cause.fault(), Fault::Key | Fault::Project | Fault::Account) {
+        return None;
+    }
     let consumer = refusal.body.consumer.as_deref()?;
     let number = consumer.strip_prefix("projects/")?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());

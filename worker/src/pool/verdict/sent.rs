@@ -19,6 +19,11 @@ impl Sent {
         Self { path: path.into(), body }
     }
 
+    /// Returns `true` if the path contains this text.
+    pub(super) fn is_for(&self, text: &str) -> bool {
+        self.path.contains(text)
+    }
+
     /// Returns `true` if the request contains these words. Case, punctuation and the usual escapes (JSON, URL) are
     /// ignored, since an error may quote with other ones.
     #[must_use]

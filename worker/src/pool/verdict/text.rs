@@ -70,6 +70,8 @@ const OTHER_PROJECT: [&str; 3] =
     ["you do not have permission to access", "cachedcontent not found", "permission denied on cachedcontent"];
 /// Names of such resources.
 const RESOURCES: [&str; 3] = ["files/", "cachedcontents/", "tunedmodels/"];
+/// Paths under which a project's own resources stand: a 403 without a reason may mean those.
+const PATHS: [&str; 5] = ["/files/", "/cachedContents/", "/tunedModels/", "/fileSearchStores/", "/corpora/"];
 
 /// The cause that the text alone tells.
 pub(super) fn cause(refusal: &Refusal) -> Option<Cause> {
@@ -106,7 +108,8 @@ pub(super) fn names_a_model(refusal: &Refusal) -> bool {
 pub(super) fn names_a_resource(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     OTHER_PROJECT.iter().any(|text| message.starts_with(text))
-        || RESOURCES.iter().any(|name| message.contains(name))
+        || RESOURCES.iter().any(|name| names(&message, name))
+        || refusal.sent.is_some_and(|sent| PATHS.iter().any(|path| sent.is_for(path)))
 }
 
 /// Whether a 429 has a quota's text.
@@ -155,6 +158,11 @@ pub(super) fn says_limit_zero(message: &str) -> bool {
     })
 }
 
+/// Whether a text has a name that no letter stands before: `profiles/` names no file.
+fn names(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| !text.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric)))
+}
+
 /// Whether a text begins with a pattern, in which `*` stands for one word.
 fn begins(text: &str, pattern: &str) -> bool {
     let mut rest = text;
@@ -189,6 +197,12 @@ mod tests {
             assert_eq!(says_limit_zero(&format!("Quota exceeded for metric: a.b/c, {end}")), zero, "{end}");
             assert!(!says_limit_zero(end), "{end}");
         }
+    }
+
+    #[test]
+    fn a_resource_is_named_by_its_whole_name() {
+        assert!(names("the file files/abc is not yours", "files/") && names("files/a", "files/"));
+        assert!(!names("no access to profiles/a", "files/") && !names("", "files/"));
     }
 
     #[test]

@@ -197,9 +197,12 @@ export function keys(id, app) {
   }
 
   function stateCell(key) {
-    const why = [key.reason && t(`reason.${key.reason}`), key.until && fromNow(key.until)].filter(Boolean).join(", ");
+    const failing = key.failing && t("failing", {
+      failed: number(key.failing.failed), attempts: number(key.failing.attempts), outcome: t(`outcome.${key.failing.outcome}`),
+    });
+    const why = [failing, key.reason && t(`reason.${key.reason}`), key.until && fromNow(key.until)].filter(Boolean).join(", ");
     return [
-      badge(KINDS[key.state] ?? "bad", t(`state.${key.state}`)),
+      badge(failing ? "rest" : KINDS[key.state] ?? "bad", t(`state.${key.state}`)),
       why && [" ", h("span", { class: "faint" }, why)],
       key.models && h("div", { class: "faint" }, key.models.map(({ model }) => model).join(", ")),
       key.message && h("div", { class: "faint" }, key.message),
