@@ -152,12 +152,13 @@ pub async fn keys_fail_over_in_either_language(world: &World) {
             [("native", GENERATE, contents("hello")), ("openai", CHAT, messages("hello"))]
         {
             world.gemini.reset();
-            let keys = [("bad", behaviour, 1), ("good", Behaviour::Ok, 0)];
+            let bad = format!("bad-{language}-{number}");
+            let keys = [(bad.as_str(), behaviour, 1), ("good", Behaviour::Ok, 0)];
             let pool = world.weighted_pool(&format!("{language} {number}"), &keys).await;
             switch(world, &pool, true).await;
             let answer = post(world, &pool, path, &body).await;
             assert_eq!((said(&answer).as_str(), answer.header("x-pool-attempts")), ("You said: hello", "2"));
-            assert_eq!((world.tally("bad").requests, world.tally("good").ok), (1, 1), "{behaviour:?}");
+            assert_eq!((world.tally(&bad).requests, world.tally("good").ok), (1, 1), "{behaviour:?}");
         }
     }
 }
