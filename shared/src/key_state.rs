@@ -193,13 +193,9 @@ mod tests {
         let of = |outcomes: &[(AttemptOutcome, u64)]| Failing::of(&outcomes.iter().copied().collect());
         let failing = of(&[(Internal, 11), (Network, 3), (Caller, 50), (ClientLeft, 2)]).unwrap();
         assert_eq!(failing.to_string(), "failing (14 of 14: internal)");
-        for outcomes in [
-            &[(Internal, 14), (Ok, 1)][..],
-            &[(Internal, 4)],
-            &[(Caller, 20)],
-            &[(ClientLeft, 20)],
-            &[],
-        ] {
+        for outcomes in
+            [&[(Internal, 14), (Ok, 1)][..], &[(Internal, 4)], &[(Caller, 20)], &[(ClientLeft, 20)], &[]]
+        {
             assert_eq!(of(outcomes), None, "{outcomes:?}");
         }
         assert!(of(&[(Internal, 5), (Ok, 0)]).is_some());

@@ -102,10 +102,9 @@ fn cell(verdict: AttemptOutcome) -> Cell {
     match verdict {
         AttemptOutcome::Ok => Cell::Good(name),
         AttemptOutcome::Key => Cell::Bad(name),
-        AttemptOutcome::Quota
-        | AttemptOutcome::Model
-        | AttemptOutcome::Internal
-        | AttemptOutcome::Egress => Cell::Fair(name),
+        AttemptOutcome::Quota | AttemptOutcome::Model | AttemptOutcome::Internal | AttemptOutcome::Egress => {
+            Cell::Fair(name)
+        }
         _ => Cell::Plain(name),
     }
 }

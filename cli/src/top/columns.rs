@@ -344,7 +344,9 @@ impl<'a> Record<'a> {
                 Field::Pool => Some(Value::text(pool)),
                 Field::Key => Some(Value::text(key)),
                 Field::Model => Some(Value::text(&event.model)),
-                Field::Verdict => Some(Value::Text(event.verdict.label().into(), verdict_tone(event.verdict))),
+                Field::Verdict => {
+                    Some(Value::Text(event.verdict.label().into(), verdict_tone(event.verdict)))
+                }
                 Field::Count => Some(Value::Count(event.count)),
                 Field::Message => Some(Value::text(&event.message)),
                 _ => None,
@@ -398,10 +400,9 @@ const fn verdict_tone(verdict: AttemptOutcome) -> Tone {
     match verdict {
         AttemptOutcome::Ok => Tone::Good,
         AttemptOutcome::Key => Tone::Bad,
-        AttemptOutcome::Quota
-        | AttemptOutcome::Model
-        | AttemptOutcome::Internal
-        | AttemptOutcome::Egress => Tone::Fair,
+        AttemptOutcome::Quota | AttemptOutcome::Model | AttemptOutcome::Internal | AttemptOutcome::Egress => {
+            Tone::Fair
+        }
         _ => Tone::Plain,
     }
 }

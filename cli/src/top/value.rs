@@ -74,9 +74,7 @@ impl<'a> Value<'a> {
             Self::At(at) => plain(ago(*at, now)),
             Self::Until(at) if *at <= now => (Cow::Borrowed("over"), Tone::Muted),
             Self::Until(at) => plain(ago(now, *at)),
-            Self::State(condition) => {
-                (Cow::Owned(state::shown(condition, now)), state::tone(condition))
-            }
+            Self::State(condition) => (Cow::Owned(state::shown(condition, now)), state::tone(condition)),
         }
     }
 

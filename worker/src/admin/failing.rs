@@ -14,7 +14,11 @@ use crate::ledger::{LedgerReply, LedgerRequest, Level, PoolActivity};
 
 impl<H: AdminHost> Context<'_, H> {
     /// Notes which of a pool's healthy keys are failing. Without an answer of the ledger, none is noted.
-    pub(super) async fn note_failing(&self, pool: &PoolId, mut keys: Vec<&mut Key>) -> Result<(), AdminError> {
+    pub(super) async fn note_failing(
+        &self,
+        pool: &PoolId,
+        mut keys: Vec<&mut Key>,
+    ) -> Result<(), AdminError> {
         keys.retain(|key| key.condition.state == KeyState::Healthy);
         let window = recent_hours(self.host.clock().now());
         if keys.is_empty() || window.is_none() {

@@ -187,7 +187,8 @@ pub(super) fn modalities<'r>(
     }
     if let Some(own) = request.google().find_map(|google| google.response_modalities.as_ref()) {
         let param = "extra_body.google.response_modalities";
-        config.response_modalities = own.iter().map(|own| words::modality(param, own)).collect::<Result<_, _>>()?;
+        config.response_modalities =
+            own.iter().map(|own| words::modality(param, own)).collect::<Result<_, _>>()?;
     }
     if let Some(raw) = request.google().find_map(|google| google.speech_config) {
         let raw = words::settings("extra_body.google.speech_config", raw)?;

@@ -276,7 +276,10 @@ fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<
 fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
     if context.fetched.is_some_and(|fetched| fetched.is_left_to_gemini(url)) {
         if !words::is_uri(url) {
-            return Err(invalid_url(param, "Invalid URL: expected no blanks, quotes or characters beyond ASCII."));
+            return Err(invalid_url(
+                param,
+                "Invalid URL: expected no blanks, quotes or characters beyond ASCII.",
+            ));
         }
         let mime_type = mime::of_address(url).map(Cow::Borrowed);
         return Ok(PartData::FileData(FileData { mime_type, file_uri: Cow::Borrowed(url) }));

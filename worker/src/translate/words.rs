@@ -161,7 +161,8 @@ pub(super) fn settings<'r>(param: &str, raw: &'r RawValue) -> Result<&'r RawValu
 /// `safetySettings`: a list of categories with their thresholds.
 pub(super) fn safety<'r>(param: &str, raw: &'r RawValue) -> Result<&'r RawValue, ApiError> {
     let is_category = |text: &str| {
-        text.starts_with("HARM_CATEGORY_") && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        text.starts_with("HARM_CATEGORY_")
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
     let is_setting = |setting: &Value| {
         let text = |name: &str| setting.get(name).and_then(Value::as_str);
@@ -173,7 +174,11 @@ pub(super) fn safety<'r>(param: &str, raw: &'r RawValue) -> Result<&'r RawValue,
         Value::Array(list) => list.iter().all(is_setting) && are_settings(value),
         _ => value.is_null(),
     });
-    if are_known { Ok(raw) } else { Err(invalid(param, "a list of Gemini's categories, each with its threshold")) }
+    if are_known {
+        Ok(raw)
+    } else {
+        Err(invalid(param, "a list of Gemini's categories, each with its threshold"))
+    }
 }
 
 fn are_settings(value: &Value) -> bool {
@@ -181,7 +186,9 @@ fn are_settings(value: &Value) -> bool {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
         Value::String(text) => text.is_empty() || is_word(text),
         Value::Array(items) => items.iter().all(are_settings),
-        Value::Object(members) => members.iter().all(|(name, value)| is_word(name) && is_setting(name, value)),
+        Value::Object(members) => {
+            members.iter().all(|(name, value)| is_word(name) && is_setting(name, value))
+        }
     }
 }
 
@@ -208,9 +215,10 @@ fn is_schema(value: &Value) -> bool {
     let Value::Object(members) = value else { return true };
     members.iter().all(|(name, value)| match (name.as_str(), value) {
         ("type" | "format" | "contentEncoding" | "contentMediaType", value) => are_settings(value),
-        ("properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas", Value::Object(named)) => {
-            named.values().all(is_schema)
-        }
+        (
+            "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
+            Value::Object(named),
+        ) => named.values().all(is_schema),
         ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(schemas)) => {
             schemas.iter().all(is_schema)
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
-    AttemptOutcome, CheckedKey, ErrorCode, Key, KeyCheckReport, KeyList, KeyState, KeyVerdict, Pool as PoolShown, PoolList,
+    AttemptOutcome, CheckedKey, ErrorCode, Key, KeyCheckReport, KeyList, KeyState, KeyVerdict,
+    Pool as PoolShown, PoolList,
 };
 use serde_json::{Value, json};
 
@@ -314,7 +315,9 @@ pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(world: &Wor
     let keys = [("shared", Behaviour::ExhaustedDay, 1)];
     let first = world.weighted_pool("first", &keys).await;
     let second = world.weighted_pool("second", &keys).await;
-    let other = world.weighted_pool("other", &[("shared", Behaviour::ExhaustedDay, 1), ("own", Behaviour::Ok, 0)]).await;
+    let other = world
+        .weighted_pool("other", &[("shared", Behaviour::ExhaustedDay, 1), ("own", Behaviour::Ok, 0)])
+        .await;
     assert_eq!(world.chat(&first, "hello").await.status, 429);
     world.gemini.reset();
     let refused = world.chat(&second, "hello").await;
@@ -336,7 +339,8 @@ pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(world: &Wor
     world.gemini.set_behaviour(&gemini_key("shared"), Behaviour::Ok).unwrap();
     assert_eq!(send(world.call(&second, "/v1/chat/completions", &flash_lite)).await.status, 200);
     let ids: Vec<_> = world.keys(&second).await.into_iter().map(|key| key.id).collect();
-    let _: Value = world.post(&format!("/pools/{}/keys/reset", second.id), &json!({"ids": ids})).await.json(200);
+    let _: Value =
+        world.post(&format!("/pools/{}/keys/reset", second.id), &json!({"ids": ids})).await.json(200);
     eventually("the end of the cooldown", async || {
         (world.chat(&second, "hello").await.status == 200).then_some(())
     })

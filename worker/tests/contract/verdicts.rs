@@ -176,7 +176,11 @@ pub async fn a_403_for_one_model_excludes_the_key_for_that_model_only(world: &Wo
     let mut other = prompt("hello");
     other["model"] = json!("gemini-3.5-flash-lite");
     let answer = send(world.call(&pool, "/v1/chat/completions", &other)).await;
-    assert_eq!((answer.status, answer.header("x-pool-key")), (200, seen.id.as_str()), "others are answered by it");
+    assert_eq!(
+        (answer.status, answer.header("x-pool-key")),
+        (200, seen.id.as_str()),
+        "others are answered by it"
+    );
 }
 
 pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(world: &World) {

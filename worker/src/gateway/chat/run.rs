@@ -112,7 +112,8 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 
     /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
     pub(super) async fn refused(&mut self, call: &Call, verdict: &Verdict) {
-        self.was_empty |= verdict.cause == Cause::SoftFailure && verdict.answer.code == Some("empty_response");
+        self.was_empty |=
+            verdict.cause == Cause::SoftFailure && verdict.answer.code == Some("empty_response");
         if let Some(maker) = self.maker(verdict) {
             self.sent_to_maker = true;
             self.attempts.resend_on(maker, verdict);

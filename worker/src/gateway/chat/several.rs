@@ -48,11 +48,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    fn streamed(
-        &self,
-        context: Arc<ResponseContext>,
-        answers: &[Answered],
-    ) -> Result<Reply<H>, ApiError> {
+    fn streamed(&self, context: Arc<ResponseContext>, answers: &[Answered]) -> Result<Reply<H>, ApiError> {
         let mut stream = ChatStream::new(context, self.envelope.clone());
         let mut events = Vec::new();
         for (index, answered) in (0..).zip(answers) {

@@ -148,20 +148,24 @@ impl Case {
         let is_said = |detail: &Value| {
             let text = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let domain = text("domain");
-            let of_google = domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com");
+            let of_google =
+                domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com");
             of_google && REASONS.contains(&(text("reason").as_str(), verdict.cause))
         };
         let by_reason = details().filter(|detail| of_kind(detail, "google.rpc.ErrorInfo")).any(is_said);
-        let by_quota = details().filter(|detail| of_kind(detail, "google.rpc.QuotaFailure")).any(|detail| {
-            verdict.cause == Cause::SpendWindow && detail.to_string().contains("Spend")
-        });
+        let by_quota = details()
+            .filter(|detail| of_kind(detail, "google.rpc.QuotaFailure"))
+            .any(|detail| verdict.cause == Cause::SpendWindow && detail.to_string().contains("Spend"));
         let by_status = match (status.as_u16(), body.status_name()) {
             (401, "UNAUTHENTICATED") => verdict.cause == Cause::InvalidKey,
             (403, "PERMISSION_DENIED") => verdict.cause == Cause::Blocked(BlockReason::Permission),
             (402, name) => verdict.cause == Cause::Billing && !name.is_empty(),
             _ => false,
         };
-        assert!(status.is_client_error() && (by_reason || by_quota || by_status), "{verdict:?} by {document}");
+        assert!(
+            status.is_client_error() && (by_reason || by_quota || by_status),
+            "{verdict:?} by {document}"
+        );
         let is_confirmed = by_reason || by_quota || verdict.cause == Cause::Billing;
         assert!(is_confirmed || verdict.needs_probe(), "no probe confirms {verdict:?}");
     }

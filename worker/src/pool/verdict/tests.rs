@@ -486,25 +486,36 @@ fn projects_are_learnt_and_a_key_in_their_place_is_not() {
 
 #[test]
 fn a_project_is_learnt_only_from_google_and_beside_a_verdict_on_keys_or_quotas() {
-    for (status, name) in [(400, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (500, "INTERNAL"), (503, "UNAVAILABLE")] {
+    for (status, name) in
+        [(400, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (500, "INTERNAL"), (503, "UNAVAILABLE")]
+    {
         let body = refusal(name, "x", &info("SOMETHING_ELSE"));
         assert_eq!(judge(status, &body).project, None, "{status}");
     }
     let other = refusal("PERMISSION_DENIED", "x", &info("SERVICE_DISABLED"));
-    let foreign = other.replace("\"domain\":\"googleapis.com\"", "\"domain\":\"googleapis.com.evil.example\"");
+    let foreign =
+        other.replace("\"domain\":\"googleapis.com\"", "\"domain\":\"googleapis.com.evil.example\"");
     let verdict = judge(403, &foreign);
     assert_eq!((verdict.project.as_deref(), verdict.evidence), (None, Evidence::Status), "{foreign}");
 }
 
 #[test]
 fn a_status_under_another_name_is_no_verdict_on_a_key() {
-    for (status, name) in [(401, "INVALID_ARGUMENT"), (403, "NOT_FOUND"), (401, "PERMISSION_DENIED"), (403, "Permission_Denied")]
-    {
+    for (status, name) in [
+        (401, "INVALID_ARGUMENT"),
+        (403, "NOT_FOUND"),
+        (401, "PERMISSION_DENIED"),
+        (403, "Permission_Denied"),
+    ] {
         let verdict = judge(status, &refusal(name, "x", ""));
         assert!(!verdict.is_about_key(), "{status} {name}: {:?}", verdict.cause);
     }
-    for (status, name) in [(401, "UNAUTHENTICATED"), (401, "authentication"), (403, "PERMISSION_DENIED"), (403, "permission_denied")]
-    {
+    for (status, name) in [
+        (401, "UNAUTHENTICATED"),
+        (401, "authentication"),
+        (403, "PERMISSION_DENIED"),
+        (403, "permission_denied"),
+    ] {
         let verdict = judge(status, &refusal(name, "x", ""));
         assert!(verdict.is_about_key() && verdict.needs_probe(), "{status} {name}: {verdict:?}");
     }
@@ -512,14 +523,16 @@ fn a_status_under_another_name_is_no_verdict_on_a_key() {
 
 #[test]
 fn a_403_for_a_resource_of_a_project_is_the_request_s() {
-    let body = ErrorBody::parse(refusal("PERMISSION_DENIED", "The caller does not have permission", "").as_bytes());
+    let body =
+        ErrorBody::parse(refusal("PERMISSION_DENIED", "The caller does not have permission", "").as_bytes());
     for (path, cause) in [
         ("/v1beta/tunedModels/mine:generateContent", Cause::Caller),
         ("/v1beta/files/abc", Cause::Caller),
         ("/v1beta/models/m:generateContent", Cause::Blocked(BlockReason::Permission)),
     ] {
         let sent = Sent::new(path, bytes::Bytes::new());
-        let refusal = Refusal { status: StatusCode::FORBIDDEN, retry_after: None, body: &body, sent: Some(&sent) };
+        let refusal =
+            Refusal { status: StatusCode::FORBIDDEN, retry_after: None, body: &body, sent: Some(&sent) };
         assert_eq!(classify(&refusal, NOW.parse().unwrap(), 0).cause, cause, "{path}");
     }
 }

@@ -160,7 +160,8 @@ pub(super) fn says_limit_zero(message: &str) -> bool {
 
 /// Whether a text has a name that no letter stands before: `profiles/` names no file.
 fn names(text: &str, name: &str) -> bool {
-    text.match_indices(name).any(|(at, _)| !text.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric)))
+    text.match_indices(name)
+        .any(|(at, _)| !text.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric)))
 }
 
 /// Whether a text begins with a pattern, in which `*` stands for one word.

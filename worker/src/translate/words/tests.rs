@@ -174,7 +174,9 @@ fn words_that_gemini_has_in_another_case_are_written_as_it_has_them() {
 
 #[test]
 fn names_of_settings_are_words_too() {
-    for place in ["/google/labels", "/google/tool_config", "/google/speech_config/voiceConfig", "/google/tools/0"] {
+    for place in
+        ["/google/labels", "/google/tool_config", "/google/speech_config/voiceConfig", "/google/tools/0"]
+    {
         let mut request = base();
         put(&mut request, place, json!({"api key expired": {"a": 1}}));
         let error = translated(&request, MODELS[0]).unwrap_err();
