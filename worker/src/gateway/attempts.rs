@@ -40,8 +40,8 @@ pub(super) struct Attempts<'a, H> {
     wanted: Option<KeyId>,
     /// The place of the last key that was tried, and which model it was asked for.
     last: Option<(usize, usize)>,
-    /// A verdict on the last key that a probe has to confirm.
-    doubt: Option<Verdict>,
+    /// The verdict on the last key is one that a probe has to confirm.
+    doubt: bool,
 }
 
 impl<'a, H: Host> Attempts<'a, H> {
@@ -58,7 +58,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             hasher.finish()
         });
         let plan = AttemptPlan::new(models, affinity, cost, context.host.clock().now());
-        Self { context, plan, cost, generates: true, made: 0, wanted: None, last: None, doubt: None }
+        Self { context, plan, cost, generates: true, made: 0, wanted: None, last: None, doubt: false }
     }
 
     /// The same attempts, which ask for something else than content: a 404 may then say that the model lacks the method,
@@ -70,9 +70,9 @@ impl<'a, H: Host> Attempts<'a, H> {
     /// The next key to try, and the record under which the attempt is counted; or what the caller is
     /// told when there is none.
     pub(super) async fn next(&mut self) -> Result<Attempt, ApiError> {
-        if let Some(doubt) = self.doubt.take() {
+        if std::mem::take(&mut self.doubt) {
             // On the heap: it happens rarely, and every request's future would be as large.
-            Box::pin(self.confirm(doubt)).await;
+            Box::pin(self.confirm()).await;
         }
         let Context { service, host, pool, caller, client_key, calls, log, .. } = self.context;
         loop {
@@ -177,28 +177,26 @@ impl<'a, H: Host> Attempts<'a, H> {
         let Context { service, host, .. } = self.context;
         service.egress.refused(verdict.cause, *host);
         self.plan.refused(verdict);
-        if verdict.note == Note::Doubted {
-            self.doubt = Some(verdict.clone());
-        }
+        self.doubt = verdict.note == Note::Doubted;
     }
 
     /// Lets a probe with the service's own words decide about the last key: whatever the client wrote, the probe's error
     /// does not repeat it.
-    async fn confirm(&self, doubt: Verdict) {
+    async fn confirm(&self) {
         let Context { service, host, pool, client_key, calls, .. } = self.context;
         let key = self.last.and_then(|(place, _)| pool.key(place));
         let Some((stored, Ok(key))) = key.map(|stored| (stored.clone(), pool.open(&stored))) else { return };
         let asked = self.last.and_then(|(_, model)| self.plan.models().get(model));
         let models = ProbeModels::of(pool).asked_first(asked.map(String::as_str));
-        let probed = if calls.take(models.len()) {
-            probe_member(service, *host, pool, &stored.id, &key, &models).await.refusal
+        let probe = if calls.take(models.len()) {
+            Some(probe_member(service, *host, pool, &stored.id, &key, &models).await)
         } else {
             None
         };
-        if doubt.is_suspicion()
-            && let Some(client_key) = client_key
-        {
-            let confirmed = probed.is_some_and(|verdict| verdict.is_about_key());
+        if let Some(client_key) = client_key {
+            let confirmed = probe.is_some_and(|probe| {
+                probe.is_denied_a_model || probe.refusal.is_some_and(|verdict| verdict.is_about_key())
+            });
             let now = host.clock().now();
             lock(&service.suspicions).decided(&client_key.tag(), confirmed, now);
         }
@@ -413,7 +411,7 @@ impl AttemptRecord {
                 (verdict, true)
             };
         }
-        let Some(client_key) = self.client_key.as_ref().filter(|_| verdict.is_suspicion()) else {
+        let Some(client_key) = self.client_key.as_ref().filter(|_| verdict.needs_probe()) else {
             return (verdict, true);
         };
         let belief = lock(&self.service.suspicions).suspect(&client_key.tag(), now);

@@ -34,6 +34,8 @@ use crate::translate::Usage;
 /// Query parameters that go on. Others may be credentials, stand for headers or a method, or charge another project
 /// (<https://cloud.google.com/apis/docs/system-parameters>).
 const PASSED_ON: [&str; 4] = ["alt", "pageSize", "pageToken", "fields"];
+/// Values of `alt` with which errors come in JSON, so that what they say of keys can be read.
+const READABLE: [&str; 3] = ["json", "sse", "media"];
 
 /// A request that may be passed on.
 pub(super) struct PassThrough<'a, H> {
@@ -272,13 +274,19 @@ fn model_in(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
 /// What of a query goes on, with its `?`.
 fn passed_query(query: Option<&str>) -> String {
     let pairs = query.unwrap_or_default().split('&');
-    let passed: Vec<&str> = pairs.filter(|pair| PASSED_ON.contains(&&*name_of(pair))).collect();
+    let passed: Vec<&str> =
+        pairs.filter(|pair| PASSED_ON.contains(&&*name_of(pair)) && is_readable(pair)).collect();
     if passed.is_empty() { String::new() } else { format!("?{}", passed.join("&")) }
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn is_readable(pair: &str) -> bool {
+    let value = percent_decode_str(pair.split_once('=').map_or("", |(_, value)| value)).decode_utf8_lossy();
+    name_of(pair) != "alt" || READABLE.contains(&&*value)
 }
 
 fn name_of(pair: &str) -> Cow<'_, str> {

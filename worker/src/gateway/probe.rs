@@ -93,6 +93,8 @@ pub(crate) struct Probe {
     pub(crate) model: Option<ModelId>,
     /// Why it refused, if it did.
     pub(crate) refusal: Option<Verdict>,
+    /// One model was refused to the key, and another one was not.
+    pub(crate) is_denied_a_model: bool,
 }
 
 /// Probes a key that belongs to no pool: nothing is learnt or counted.
@@ -159,7 +161,7 @@ async fn probe_each<H: Host>(
     member: Option<Member<'_>>,
 ) -> Probe {
     let first = models.first_known.load(Ordering::Relaxed);
-    let mut probe = Probe { model: None, refusal: Some(no_model()) };
+    let mut probe = Probe { model: None, refusal: Some(no_model()), is_denied_a_model: false };
     let mut denied: Option<(ModelId, Verdict)> = None;
     for (place, model) in models.models.iter().enumerate().skip(first) {
         let record = member.and_then(|member| member.begin(host, model));
@@ -180,7 +182,7 @@ async fn probe_each<H: Host>(
         if let Some(cause) = cause {
             service.egress.refused(cause, host);
         }
-        probe = Probe { model: Some(model.clone()), refusal };
+        probe = Probe { model: Some(model.clone()), refusal, is_denied_a_model: false };
         match cause {
             Some(Cause::UnknownModel) => drop(models.first_known.fetch_max(place + 1, Ordering::Relaxed)),
             // Closed to this key only.
@@ -197,11 +199,11 @@ async fn probe_each<H: Host>(
             if let Some(member) = member {
                 member.lacks(host, &model, verdict);
             }
-            probe
+            Probe { is_denied_a_model: true, ..probe }
         }
         // No model was there to tell.
         (Some((model, verdict)), Some(last)) if !last.is_about_key() => {
-            Probe { model: Some(model), refusal: Some(verdict) }
+            Probe { model: Some(model), refusal: Some(verdict), is_denied_a_model: false }
         }
         _ => probe,
     }

@@ -16,7 +16,7 @@ const HOURLY_CHECKS: u32 = 24;
 /// How often a key in a final state is checked.
 const DAILY: Duration = Duration::from_hours(24);
 /// How long a key is not selected whose verdict rests on text alone. A probe decides sooner.
-const SUSPICION: Duration = Duration::from_secs(8);
+pub(super) const SUSPICION: Duration = Duration::from_secs(8);
 
 /// How a key or project stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

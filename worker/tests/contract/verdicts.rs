@@ -66,17 +66,23 @@ pub async fn a_client_s_words_in_an_error_change_no_key(world: &World) {
 }
 
 pub async fn words_that_probes_disprove_are_believed_a_few_times_a_minute(world: &World) {
-    let names = ["a", "b", "c", "d", "e", "f"];
-    let pool = world.pool(&names.map(|name| (name, Behaviour::Ok))).await;
     // Words that are not the client's, though its request has caused them.
-    let leaked = error(403, "PERMISSION_DENIED", "Your API key was reported as leaked.", &json!([]));
-    answer(world, &names, "cause it", 403, leaked);
+    disproved(world, "leaked", "Your API key was reported as leaked.").await;
+    // As Gemini answers a request with a film that is private.
+    disproved(world, "permission", "The caller does not have permission").await;
+}
+
+/// Requests cause a 403 of a text which probes of the keys disprove.
+async fn disproved(world: &World, name: &str, text: &str) {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let pool = world.weighted_pool(name, &names.map(|name| (name, Behaviour::Ok, 1))).await;
+    answer(world, &names, "cause it", 403, error(403, "PERMISSION_DENIED", text, &json!([])));
     let refused = world.chat(&pool, "cause it").await;
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert_eq!(states(world, &pool).await, [KeyState::Healthy; 6], "the probes disproved it");
     world.gemini.reset();
     let message = world.chat(&pool, "cause it").await.openai_error(403, None);
-    assert!(message.contains("leaked"), "{message}");
+    assert!(message.contains(text), "{message}");
     assert_eq!(world.gemini.counts().total().requests, 1, "it is the client's");
     assert_eq!(world.chat(&pool, "hello").await.status, 200);
     assert_eq!(states(world, &pool).await, [KeyState::Healthy; 6]);

@@ -18,6 +18,7 @@ fn a_query_goes_on_without_what_could_be_a_credential() {
         (None, ""),
         (Some("alt=sse"), "?alt=sse"),
         (Some("key=x"), ""),
+        (Some("alt=proto&alt&%61lt=media&alt=json;x&alt=%6Ason"), "?%61lt=media&alt=%6Ason"),
         (Some("alt=sse&key=x&pageSize=5&&%6Bey=y&keys=z"), "?alt=sse&pageSize=5"),
         (Some("access_token=x&$httpHeaders=x-goog-api-key:y&%24httpMethod=DELETE&$alt=sse"), ""),
         (

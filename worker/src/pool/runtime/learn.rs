@@ -8,7 +8,7 @@ use crate::pool::circuit::OpenReason;
 use crate::pool::lane::Hold;
 use crate::pool::learnt::{CoolingReason, Fact, Subject};
 use crate::pool::members::{Joined, Scope};
-use crate::pool::standing::{Condition, Standing};
+use crate::pool::standing::{Condition, SUSPICION, Standing};
 use crate::pool::verdict::{Cause, NamedLimit, Verdict};
 
 /// Projects that fall by a spend limit within this share a billing account.
@@ -133,6 +133,10 @@ impl Runtime {
         if changed {
             if let Some(until) = verdict.until.filter(|_| condition == Condition::SpendWindow) {
                 standing.next_check = Some(until);
+            }
+            // The request's own probe decides, unless its client leaves before or has seen a part of the response.
+            if verdict.needs_probe() {
+                standing.next_check = now.checked_add(SUSPICION).ok();
             }
             self.standing_changed(&scope, now);
         }

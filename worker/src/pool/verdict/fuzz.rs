@@ -191,6 +191,8 @@ fn check_effect(verdict: &Verdict, now: Timestamp) {
             assert!(verdict.is_about_key(), "{state:?} after {verdict:?}");
             if verdict.evidence == Evidence::Text {
                 assert_eq!(*condition, Condition::Suspect);
+            }
+            if verdict.needs_probe() {
                 assert!(runtime.has_due_rechecks(now.saturating_add(SUSPICION).unwrap()));
             }
         }
