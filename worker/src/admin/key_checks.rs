@@ -121,7 +121,7 @@ impl<H: AdminHost> Context<'_, H> {
             Err((verdict, message)) => return checked(*verdict, message.clone()),
         };
         let member = candidate.id.as_ref().filter(|id| pool.find_key(id).is_some());
-        let Probe { model, refusal } = match member {
+        let Probe { model, refusal, .. } = match member {
             Some(id) => gateway::probe_member(service, host, pool, id, key, models).await,
             None => gateway::probe(service, host, key, models).await,
         };
