@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::compat::{self, Piece};
 use crate::counts::Tokens;
+use crate::family::Family;
 use crate::request::{Generate, count_words};
 use crate::scenario::Answer;
 
@@ -22,6 +23,8 @@ pub(crate) enum Speech {
     MalformedFunctionCall,
     /// No candidate: the prompt was blocked.
     PromptBlocked,
+    /// A finish reason `MAX_TOKENS` alone: thoughts took all of them.
+    Spent,
 }
 
 /// How an answer is written down.
@@ -52,8 +55,15 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
+    /// `model` is the one that answers, whatever name was asked for.
     pub(crate) fn new(id: String, model: &str, request: &Generate, wanted: &Answer, speech: Speech) -> Self {
-        let mut finish_reason = "STOP";
+        let most = request.max_output_tokens();
+        let thoughts = wanted.thought_tokens.max(Family::of(model).first_thoughts());
+        let thought_tokens =
+            if speech == Speech::Text { most.map_or(thoughts, |most| thoughts.min(most)) } else { 0 };
+        let left = most.map(|most| most - thought_tokens.min(most));
+        let speech = if thought_tokens > 0 && left == Some(0) { Speech::Spent } else { speech };
+        let mut finish_reason = if speech == Speech::Spent { "MAX_TOKENS" } else { "STOP" };
         let mut text = match (speech, &wanted.text) {
             (Speech::Text, Some(text)) => text.clone(),
             (Speech::Text, None) => format!("You said: {}", request.last_user_text()),
@@ -62,9 +72,9 @@ impl Chat {
         if speech == Speech::MalformedFunctionCall {
             finish_reason = "MALFORMED_FUNCTION_CALL";
         }
-        if let Some(most) = request.max_output_tokens().filter(|most| *most < count_words(&text)) {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            text = text.split_whitespace().take(most).collect::<Vec<_>>().join(" ");
+        if let Some(left) = left.filter(|left| *left < count_words(&text)) {
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            text = text.split_whitespace().take(left).collect::<Vec<_>>().join(" ");
             finish_reason = "MAX_TOKENS";
         }
         Self {
@@ -74,7 +84,7 @@ impl Chat {
             text,
             finish_reason,
             prompt_tokens: request.prompt_tokens(),
-            thought_tokens: if speech == Speech::Text { wanted.thought_tokens } else { 0 },
+            thought_tokens,
             frames: wanted.frames.max(1),
             shape: Shape::Whole,
         }
@@ -284,7 +294,7 @@ mod tests {
 
     #[test]
     fn frames_make_up_the_whole() {
-        let wanted = Answer { frames: 4, thought_tokens: 2, ..Answer::default() };
+        let wanted = Answer { frames: 4, thought_tokens: 1, ..Answer::default() };
         let whole = json(&chat("héllo 🌍 now", &wanted, Speech::Text).whole(true));
         let frames: Vec<Value> =
             chat("héllo 🌍 now", &wanted, Speech::Text).into_frames().map(|f| json(&f)).collect();
@@ -300,7 +310,7 @@ mod tests {
         assert_eq!(frames[4]["usageMetadata"], whole["usageMetadata"]);
         assert_eq!(whole["usageMetadata"]["promptTokenCount"], 3);
         assert_eq!(whole["usageMetadata"]["candidatesTokenCount"], 5);
-        assert_eq!(whole["usageMetadata"]["totalTokenCount"], 10);
+        assert_eq!(whole["usageMetadata"]["totalTokenCount"], 9);
         let counts: Vec<u64> =
             frames.iter().map(|f| f["usageMetadata"]["candidatesTokenCount"].as_u64().unwrap()).collect();
         assert_eq!(counts, [2, 2, 3, 5, 5], "words begun so far");
@@ -311,6 +321,24 @@ mod tests {
         let written = chat("one two three four five six", &Answer::default(), Speech::Text).whole(true);
         assert_eq!(json(&written)["candidates"][0]["finishReason"], "MAX_TOKENS");
         assert_eq!(written.tokens, Tokens { prompt: 6, completion: 6 });
+    }
+
+    #[test]
+    fn thoughts_count_among_the_most_tokens_and_may_take_them_all() {
+        let wanted = |thought_tokens| Answer { thought_tokens, ..Answer::default() };
+        let some = chat("one two three four five six", &wanted(4), Speech::Text).whole(true);
+        assert_eq!(json(&some)["candidates"][0]["content"]["parts"][0]["text"], "You said:");
+        assert_eq!(some.tokens, Tokens { prompt: 6, completion: 6 });
+        for spent in [
+            chat("hi", &wanted(9), Speech::Text).whole(true),
+            chat("hi", &wanted(9), Speech::Text).into_frames().next().unwrap(),
+        ] {
+            let (tokens, spent) = (spent.tokens, json(&spent));
+            assert_eq!(tokens, Tokens { prompt: 1, completion: 6 });
+            assert_eq!(spent["candidates"][0]["finishReason"], "MAX_TOKENS");
+            assert!(spent["candidates"][0]["content"].get("parts").is_none());
+            assert_eq!(spent["usageMetadata"]["thoughtsTokenCount"], 6);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::catalogue;
 use crate::compat;
 use crate::counts::{Attempt, Tokens};
 use crate::embedding;
+use crate::family::Family;
 use crate::playback::{Ending, Framing, Playback, Source};
 use crate::quota::Cost;
 use crate::record::Received;
@@ -165,6 +166,8 @@ impl<'a> Exchange<'a> {
     fn chat(&self, generate: &str, body: &str, shape: Shape) -> Result<Reply<'a>, Refusal> {
         let request: Generate = request::parse(generate)?;
         request.check()?;
+        let answering = self.scenario.answering(self.call.model);
+        Family::of(answering).check(self.call.model, &request)?;
         self.admit(Cost { requests: 1, input_tokens: request.prompt_tokens() })?;
         if let Some(script) = self.script(body) {
             return Ok(Reply::Script(script));
@@ -177,7 +180,7 @@ impl<'a> Exchange<'a> {
             _ => Speech::Text,
         };
         let id = self.server.next_id();
-        let chat = Chat::new(id, self.call.model, &request, &self.scenario.scenario.answer, speech);
+        let chat = Chat::new(id, answering, &request, &self.scenario.scenario.answer, speech);
         let chat = chat.shaped(shape);
         if matches!(shape, Shape::Frames | Shape::Chunk) {
             let ending = match kind {
@@ -212,6 +215,13 @@ impl<'a> Exchange<'a> {
     }
 
     fn admit(&self, cost: Cost) -> Result<(), Refusal> {
+        if let Some(account) = self.scenario.account(self.project) {
+            let now_ms = self.server.clock.unix_ms();
+            if !self.server.spending.admit(account, cost.input_tokens, now_ms) {
+                let refused = refusal::of(Behaviour::SpendWindow, self.asked());
+                return refused.map_or(Ok(()), Err);
+            }
+        }
         let Some(limits) = self.scenario.limits(self.project, self.call.model) else {
             return Ok(());
         };

@@ -30,6 +30,7 @@ mod control;
 mod counts;
 mod embedding;
 mod exchange;
+mod family;
 mod listen;
 mod playback;
 mod quota;
@@ -38,6 +39,7 @@ mod refusal;
 mod request;
 mod scenario;
 mod server;
+mod spending;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,7 +52,7 @@ pub use behaviour::{Behaviour, Treatment};
 pub use clock::FakeClock;
 pub use counts::{Counts, KeyModelCount, Tally, Tokens};
 pub use record::{Credential, RecordedRequest};
-pub use scenario::{Answer, KeySpec, Limits, Scenario, ScenarioError, Script, Tier};
+pub use scenario::{Account, Answer, KeySpec, Limits, Scenario, ScenarioError, Script, Tier};
 pub use server::Failure;
 pub use tls::{TlsError, TlsFront};
 

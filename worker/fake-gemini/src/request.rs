@@ -79,11 +79,31 @@ struct GenerationConfig {
     #[serde(alias = "media_resolution")]
     media_resolution: Option<IgnoredAny>,
     #[serde(alias = "thinking_config")]
-    thinking_config: Option<IgnoredAny>,
+    thinking_config: Option<ThinkingConfig>,
     #[serde(alias = "image_config")]
     image_config: Option<IgnoredAny>,
     #[serde(alias = "enable_enhanced_civic_answers")]
     enable_enhanced_civic_answers: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "some fields are there so that their names are known")]
+struct ThinkingConfig {
+    #[serde(alias = "thinking_level")]
+    thinking_level: Option<String>,
+    #[serde(alias = "thinking_budget")]
+    thinking_budget: Option<i64>,
+    #[serde(alias = "include_thoughts")]
+    include_thoughts: Option<bool>,
+}
+
+/// What matters of a call; the rest of it is the caller's.
+#[derive(Deserialize)]
+struct FunctionCall<'a> {
+    id: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -108,8 +128,8 @@ struct Part<'a> {
     inline_data: Option<IgnoredAny>,
     #[serde(alias = "file_data")]
     file_data: Option<IgnoredAny>,
-    #[serde(alias = "function_call")]
-    function_call: Option<IgnoredAny>,
+    #[serde(borrow, alias = "function_call")]
+    function_call: Option<FunctionCall<'a>>,
     #[serde(alias = "function_response")]
     function_response: Option<IgnoredAny>,
     #[serde(alias = "executable_code")]
@@ -136,6 +156,10 @@ impl Content<'_> {
             part.text.as_deref().map_or(0, count_words) + if media { MEDIA_TOKENS } else { 0 }
         };
         self.parts.iter().map(tokens).sum()
+    }
+
+    fn is_of_model(&self) -> bool {
+        self.role.as_deref() == Some("model")
     }
 
     /// All its text.
@@ -183,6 +207,54 @@ impl Generate<'_> {
 
     pub(crate) fn max_output_tokens(&self) -> Option<u64> {
         self.generation_config.as_ref().and_then(|config| config.max_output_tokens)
+    }
+
+    /// The level and the budget of thinking that are asked for.
+    pub(crate) fn thinking(&self) -> (Option<&str>, Option<i64>) {
+        let config = self.generation_config.as_ref().and_then(|config| config.thinking_config.as_ref());
+        config.map_or((None, None), |config| (config.thinking_level.as_deref(), config.thinking_budget))
+    }
+
+    pub(crate) fn has_penalty(&self) -> bool {
+        let config = self.generation_config.as_ref();
+        config.is_some_and(|config| {
+            [config.presence_penalty, config.frequency_penalty]
+                .into_iter()
+                .flatten()
+                .any(|penalty| penalty != 0.0)
+        })
+    }
+
+    pub(crate) const fn has_cached_content(&self) -> bool {
+        self.cached_content.is_some()
+    }
+
+    pub(crate) fn ends_with_model(&self) -> bool {
+        self.contents.last().is_some_and(Content::is_of_model)
+    }
+
+    /// The place (counted from 1) and the name of a call of the current turn that should carry a signature: the first
+    /// one of each content of the model, after what the user said last.
+    pub(crate) fn unsigned_call(&self) -> Option<(usize, &str)> {
+        let said = |content: &Content| {
+            !content.is_of_model() && content.parts.iter().any(|part| part.text.is_some())
+        };
+        let turn = self.contents.iter().rposition(said)?;
+        self.contents.iter().enumerate().skip(turn).filter(|(_, content)| content.is_of_model()).find_map(
+            |(place, content)| {
+                let part = content.parts.iter().find(|part| part.function_call.is_some())?;
+                let call = part.function_call.as_ref().filter(|_| part.thought_signature.is_none())?;
+                Some((place + 1, &*call.name))
+            },
+        )
+    }
+
+    /// The content and part of a call that has an id.
+    pub(crate) fn call_with_id(&self) -> Option<(usize, usize)> {
+        let has_id = |part: &Part| part.function_call.as_ref().is_some_and(|call| call.id.is_some());
+        let place =
+            |(content, parts): (usize, &Content)| Some((content, parts.parts.iter().position(has_id)?));
+        self.contents.iter().enumerate().find_map(place)
     }
 }
 

@@ -3,12 +3,15 @@
 //! In: a TOML or JSON document, or values built by a test. Out: the same, checked and indexed. Never here: anything
 //! that changes while requests run, except the uses left of a script.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::behaviour::{Behaviour, Treatment};
+
+mod indexed;
+
+pub(crate) use indexed::Indexed;
 
 /// A whole scenario. Every field has a default; [`Scenario::default`] offers the models and knows no key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +33,16 @@ pub struct Scenario {
     pub answer: Answer,
     /// Models that treat every key in some way, by id.
     pub model_behaviour: BTreeMap<String, Treatment>,
+    /// Models that answer under the name of another one, by that name. They name themselves as `modelVersion`, and refuse
+    /// what their own family does not take.
+    pub routes: BTreeMap<String, String>,
+    /// Whether Google's OpenAI endpoint takes auth keys (`AQ.…`) as bearers. Otherwise it says that it got several
+    /// credentials, and takes them in `x-goog-api-key`.
+    pub auth_keys_as_bearer: bool,
     /// The keys.
     pub keys: Vec<KeySpec>,
+    /// Billing accounts.
+    pub accounts: Vec<Account>,
     /// Quotas. The first entry that fits a project and a model holds; those that name the project are tried first.
     pub limits: Vec<Limits>,
     /// Exact answers.
@@ -46,9 +57,20 @@ impl Default for Scenario {
                 "gemini-3.6-flash",
                 "gemini-3.5-flash",
                 "gemini-3.5-flash-lite",
+                "gemini-3.1-flash-lite",
                 "gemini-3.1-pro-preview",
+                "gemini-4-hydrogen",
+                "gemini-4-neon",
+                "gemini-4-argon",
+                "gemini-4-carbon",
                 "gemini-2.5-pro",
                 "gemini-2.5-flash",
+                "gemini-2.5-flash-lite",
+                "gemini-3.1-flash-image",
+                "gemini-3-pro-image",
+                "gemini-3.1-flash-lite-image",
+                "gemini-3.8-flash-tts",
+                "gemini-3.8-flash-lite-tts",
                 "gemini-embedding-2",
                 "gemini-embedding-001",
             ]
@@ -61,7 +83,10 @@ impl Default for Scenario {
             embedding_usage: true,
             answer: Answer::default(),
             model_behaviour: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            auth_keys_as_bearer: false,
             keys: Vec::new(),
+            accounts: Vec::new(),
             limits: Vec::new(),
             scripts: Vec::new(),
         }
@@ -113,6 +138,20 @@ impl Scenario {
         self
     }
 
+    /// Lets another model answer under a name.
+    #[must_use]
+    pub fn route(mut self, name: &str, answering: &str) -> Self {
+        self.routes.insert(name.to_owned(), answering.to_owned());
+        self
+    }
+
+    /// Adds a billing account.
+    #[must_use]
+    pub fn account(mut self, account: Account) -> Self {
+        self.accounts.push(account);
+        self
+    }
+
     /// Refuses what could only be a mistake of the writer.
     pub(crate) fn check(&self) -> Result<(), ScenarioError> {
         let mut seen = std::collections::HashSet::new();
@@ -129,6 +168,7 @@ impl Scenario {
             .iter()
             .flat_map(|spec| spec.model_behaviour.keys())
             .chain(self.model_behaviour.keys())
+            .chain(self.routes.keys())
             .chain(self.limits.iter().filter_map(|limits| limits.model.as_ref()))
             .chain(self.scripts.iter().filter_map(|script| script.model.as_ref()));
         for model in named {
@@ -194,6 +234,17 @@ impl KeySpec {
         self.model_behaviour.insert(model.to_owned(), treatment.into());
         self
     }
+}
+
+/// A billing account, above several projects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// The numbers of its projects.
+    pub projects: Vec<String>,
+    /// What all of them together may spend in a rolling ten minutes, in input tokens: money is not played. Once that much
+    /// is spent, whatever is asked for is refused until some of it is ten minutes old.
+    pub input_tokens_per_ten_minutes: u64,
 }
 
 /// Quotas of the projects and models that it names; a missing name fits all, a missing number is no limit.
@@ -306,61 +357,6 @@ impl Script {
             None if event => "text/event-stream",
             None => "application/json; charset=UTF-8",
         }
-    }
-}
-
-/// A scenario with its indexes, as requests use it.
-#[derive(Debug)]
-pub(crate) struct Indexed {
-    pub scenario: Scenario,
-    keys: HashMap<String, usize>,
-    limits: HashMap<String, Vec<usize>>,
-    common_limits: Vec<usize>,
-    uses_left: Vec<AtomicU32>,
-}
-
-impl Indexed {
-    pub(crate) fn new(scenario: Scenario) -> Self {
-        let keys = scenario.keys.iter().enumerate();
-        let keys = keys.map(|(index, spec)| (spec.key.clone(), index)).collect();
-        let mut limits: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut common_limits = Vec::new();
-        for (index, entry) in scenario.limits.iter().enumerate() {
-            match &entry.project {
-                Some(project) => limits.entry(project.clone()).or_default().push(index),
-                None => common_limits.push(index),
-            }
-        }
-        let uses_left = scenario.scripts.iter();
-        let uses_left = uses_left.map(|script| AtomicU32::new(script.times.unwrap_or(0))).collect();
-        Self { scenario, keys, limits, common_limits, uses_left }
-    }
-
-    pub(crate) fn key(&self, key: &str) -> Option<&KeySpec> {
-        self.keys.get(key).and_then(|index| self.scenario.keys.get(*index))
-    }
-
-    pub(crate) fn offers(&self, model: &str) -> bool {
-        self.scenario.models.iter().any(|offered| offered == model)
-    }
-
-    pub(crate) fn limits(&self, project: &str, model: &str) -> Option<&Limits> {
-        let own = self.limits.get(project).into_iter().flatten();
-        own.chain(&self.common_limits)
-            .filter_map(|index| self.scenario.limits.get(*index))
-            .find(|entry| entry.model.as_deref().is_none_or(|named| named == model))
-    }
-
-    /// The first script that fits, used up by one.
-    pub(crate) fn script(&self, model: &str, header: Option<&str>, body: &str) -> Option<&Script> {
-        self.scenario.scripts.iter().zip(&self.uses_left).find_map(|(script, uses_left)| {
-            let fits = script.model.as_deref().is_none_or(|named| named == model)
-                && script.header.as_deref().is_none_or(|named| header == Some(named))
-                && script.marker.as_deref().is_none_or(|marker| body.contains(marker));
-            let take =
-                || uses_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-            (fits && (script.times.is_none() || take().is_ok())).then_some(script)
-        })
     }
 }
 

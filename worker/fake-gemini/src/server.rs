@@ -23,6 +23,10 @@ use crate::quota::Quotas;
 use crate::record::{Credential, Received, Record};
 use crate::refusal::{self, Refusal};
 use crate::scenario::{Indexed, KeySpec};
+use crate::spending::Spending;
+
+/// How auth keys begin, which are bound to a service account.
+const AUTH_KEY: &str = "AQ.";
 
 /// Requests to come that fail whatever their key deserves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,7 @@ pub(crate) struct Server {
     scenario: RwLock<Arc<Indexed>>,
     pub clock: FakeClock,
     pub quotas: Quotas,
+    pub spending: Spending,
     pub counters: Counters,
     pub record: Record,
     failures: Mutex<VecDeque<Failure>>,
@@ -92,6 +97,7 @@ impl Server {
             scenario: RwLock::new(Arc::new(scenario)),
             clock: FakeClock::default(),
             quotas: Quotas::default(),
+            spending: Spending::default(),
             counters: Counters::default(),
             record: Record::default(),
             failures: Mutex::default(),
@@ -121,6 +127,7 @@ impl Server {
         self.counters.clear();
         self.record.clear();
         self.quotas.clear();
+        self.spending.clear();
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -128,7 +135,7 @@ impl Server {
     pub(crate) async fn answer(&self, call: Call<'_>, received: Received) -> Response<Body> {
         let scenario = self.scenario();
         self.record.keep(&received, scenario.scenario.record);
-        let (key, parameters) = match identify(&received, call) {
+        let (key, parameters) = match identify(&received, call, scenario.scenario.auth_keys_as_bearer) {
             Ok(identified) => identified,
             Err(refusal) => {
                 self.counters.unauthenticated();
@@ -199,7 +206,11 @@ impl Server {
 }
 
 /// The key of a request that has exactly one, and the rest of its query.
-fn identify(received: &Received, call: Call) -> Result<(String, Parameters), Refusal> {
+fn identify(
+    received: &Received,
+    call: Call,
+    auth_keys_as_bearer: bool,
+) -> Result<(String, Parameters), Refusal> {
     let credential = match received.credentials()[..] {
         [] => return Err(refusal::unregistered()),
         [one] => one,
@@ -213,13 +224,12 @@ fn identify(received: &Received, call: Call) -> Result<(String, Parameters), Ref
             let value = String::from_utf8_lossy(value.map_or(&[], HeaderValue::as_bytes)).into_owned();
             value.strip_prefix("Bearer ").unwrap_or_default().to_owned()
         }
+        // What some say of auth keys there: the endpoint adds a header to what it takes from the caller.
+        Credential::Header if call.compat && !auth_keys_as_bearer => header_key(received),
         _ if call.compat => {
             return Err(Refusal::invalid_argument("Missing or invalid Authorization header."));
         }
-        Credential::Header => {
-            let value = received.headers.get("x-goog-api-key");
-            String::from_utf8_lossy(value.map_or(&[], HeaderValue::as_bytes)).into_owned()
-        }
+        Credential::Header => header_key(received),
         Credential::Query => parameters.key.take().unwrap_or_default(),
         // The native API takes OAuth tokens there, of which this service has none.
         Credential::Authorization => return Err(refusal::unauthenticated(call.method)),
@@ -227,7 +237,16 @@ fn identify(received: &Received, call: Call) -> Result<(String, Parameters), Ref
     if key.is_empty() {
         return Err(refusal::unregistered());
     }
+    let as_bearer = call.compat && credential == Credential::Authorization;
+    if as_bearer && key.starts_with(AUTH_KEY) && !auth_keys_as_bearer {
+        return Err(refusal::several_credentials());
+    }
     Ok((key, parameters))
+}
+
+fn header_key(received: &Received) -> String {
+    let value = received.headers.get("x-goog-api-key");
+    String::from_utf8_lossy(value.map_or(&[], HeaderValue::as_bytes)).into_owned()
 }
 
 /// The key's project, or a number of its own made from the key.

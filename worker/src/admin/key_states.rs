@@ -186,9 +186,9 @@ fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<Pool
     }
     for facts in pools.values_mut() {
         facts.standing.retain(|_, (_, condition)| {
-            // A spend window is over at its end, whether a request has shown it or not.
-            let is_over =
-                condition.state == KeyState::Limited && condition.until.is_some_and(|until| until <= now);
+            // A spend window and a suspicion are over at their end, whether a request has shown it or not.
+            let comes_back = matches!(condition.state, KeyState::Limited | KeyState::Suspect);
+            let is_over = comes_back && condition.until.is_some_and(|until| until <= now);
             condition.state != KeyState::Healthy && !is_over
         });
     }

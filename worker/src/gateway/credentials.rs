@@ -1,8 +1,8 @@
 //! In which header a Gemini key travels to Google's OpenAI endpoint.
 //!
 //! The endpoint takes `Authorization: Bearer`, and for some kinds of keys refuses it as a second credential. What was
-//! refused so is sent once more with the same key in `x-goog-api-key`, and keys of that kind travel so for a day. No
-//! key's state changes.
+//! refused so is sent once more with the same key in `x-goog-api-key`, and keys of that kind travel so for a day, or
+//! until the endpoint refuses that header. No key's state changes.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::host::Credential;
 
 const TTL: Duration = Duration::from_hours(24);
 /// What the endpoint says of a key that it takes in the other header only.
-const REFUSAL: &[u8] = b"Multiple authentication credentials received";
+const REFUSALS: [&[u8]; 2] =
+    [b"Multiple authentication credentials received", b"Missing or invalid Authorization header"];
 
 /// The kinds of keys, by how they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,17 +53,26 @@ impl CredentialMemory {
         }
     }
 
-    /// Takes note that a key was refused as a bearer.
-    pub(super) fn refused(&mut self, key: &GeminiKey, now: Timestamp) {
+    /// Takes note of the header that helped where the endpoint refused the other one.
+    pub(super) fn prefer(&mut self, key: &GeminiKey, credential: Credential, now: Timestamp) {
         if let Some(since) = self.0.get_mut(Kind::of(key) as usize) {
-            *since = Some(now);
+            *since = (credential == Credential::ApiKey).then_some(now);
         }
     }
 }
 
 /// Whether a refusal says that the key should travel in the other header.
 pub(super) fn wants_other_header(status: http::StatusCode, body: &[u8]) -> bool {
-    status == http::StatusCode::BAD_REQUEST && memmem::find(body, REFUSAL).is_some()
+    let says = |text: &&[u8]| memmem::find(body, text).is_some();
+    status == http::StatusCode::BAD_REQUEST && REFUSALS.iter().any(says)
+}
+
+/// The header that the endpoint did not get the key in.
+pub(super) const fn other(credential: Credential) -> Credential {
+    match credential {
+        Credential::ApiKey => Credential::Bearer,
+        Credential::Bearer => Credential::ApiKey,
+    }
 }
 
 #[cfg(test)]
@@ -76,9 +86,11 @@ mod tests {
             (key("AQ.Ab8RN6I-1234567890.abcdefghij"), key("AIzaSyA-1234567890_abcdefghijk"));
         let mut memory = CredentialMemory::default();
         let now = Timestamp::UNIX_EPOCH;
-        memory.refused(&auth, now);
+        memory.prefer(&auth, Credential::ApiKey, now);
         assert_eq!(memory.get(&key("AQ.another-key-of-the-same-kind"), now), Credential::ApiKey);
         assert_eq!(memory.get(&classic, now), Credential::Bearer);
         assert_eq!(memory.get(&auth, now + TTL), Credential::Bearer);
+        memory.prefer(&auth, Credential::Bearer, now);
+        assert_eq!(memory.get(&auth, now), Credential::Bearer);
     }
 }

@@ -167,15 +167,15 @@ impl<'a, H: Host> PassThrough<'a, H> {
             }
             let request = self.request(&outbound, path, body.clone());
             let mut sent = self.send(request.clone()).await;
-            if let Err((_, Some(refused))) = &sent
-                && request.credential == Credential::Bearer
-                && credentials::wants_other_header(refused.status, &refused.body)
-                && self.context.calls.take(1)
-            {
-                let now = host.clock().now();
-                lock(&self.context.service.credentials).refused(&outbound.key, now);
-                record.once_more(now);
-                sent = self.send(UpstreamRequest { credential: Credential::ApiKey, ..request }).await;
+            if self.wants_other_header(&sent) && self.context.calls.take(1) {
+                record.once_more(host.clock().now());
+                let credential = credentials::other(request.credential);
+                sent = self.send(UpstreamRequest { credential, ..request }).await;
+                // What is refused in either header says nothing about this one.
+                if !self.wants_other_header(&sent) {
+                    let now = host.clock().now();
+                    lock(&self.context.service.credentials).prefer(&outbound.key, credential, now);
+                }
             }
             let (verdict, refused) = match sent {
                 Ok(response) => {
@@ -191,6 +191,13 @@ impl<'a, H: Host> PassThrough<'a, H> {
             }
             attempts.refused(&verdict);
         }
+    }
+
+    /// Whether Google's OpenAI endpoint may take the key in the other header.
+    fn wants_other_header<T>(&self, sent: &Result<T, (Verdict, Option<Refused>)>) -> bool {
+        let Err((_, Some(refused))) = sent else { return false };
+        self.passed.language == Language::OpenAi
+            && credentials::wants_other_header(refused.status, &refused.body)
     }
 
     /// Sends a request, and waits for the headers of a success or for the whole of a refusal.

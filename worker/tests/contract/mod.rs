@@ -19,6 +19,7 @@ pub mod world;
 
 mod audit;
 mod bad_input;
+mod billing;
 mod chat;
 mod client_keys;
 mod copies;
@@ -26,6 +27,7 @@ mod counting;
 mod doors;
 mod embeddings;
 mod failures;
+mod families;
 mod key_states;
 mod keys;
 mod master_key;
@@ -172,6 +174,18 @@ mod suite {
             a_chat_is_answered
             a_system_message_is_an_instruction
             open_webui_s_notice_is_taken;
+        families:
+            an_effort_reaches_each_family_as_it_takes_it
+            a_level_that_a_model_lacks_gives_way_to_the_next
+            a_routed_name_is_asked_as_what_answers
+            a_refusal_of_another_family_is_healed_in_both_directions
+            explicit_caches_are_refused_where_there_are_none
+            thoughts_that_use_up_a_response_are_told_and_not_retried;
+        billing:
+            a_spent_account_rests_for_every_model_and_project
+            projects_that_fall_together_are_learnt_to_share_an_account
+            a_project_without_an_account_rests_alone
+            missing_credits_are_the_accounts_and_end_with_it;
         embeddings:
             texts_become_vectors_in_both_formats
             many_texts_travel_in_batches
@@ -216,6 +230,7 @@ mod suite {
             it_is_off_until_it_is_switched_on
             keys_fail_over_in_either_language
             a_caller_s_mistake_is_told_in_gemini_s_own_words
+            a_key_that_is_refused_as_a_bearer_goes_in_the_other_header
             what_the_service_refuses_is_told_in_the_caller_s_language
             models_are_listed_as_gemini_does
             attempts_are_counted_and_tokens_are_not

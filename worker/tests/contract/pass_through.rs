@@ -1,7 +1,7 @@
 //! Requests that go to Gemini as they came.
 
 use pool_fake_gemini::{Behaviour, Credential, Scenario, Script};
-use pool_shared::{Counters, PoolStats};
+use pool_shared::{Counters, KeyState, PoolCreated, PoolStats};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -196,6 +196,40 @@ pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(world: &World) {
     let answer = post(world, &pool, GENERATE, &contents("hello")).await;
     assert_eq!((answer.status, answer.header("content-type")), (413, "text/html; charset=UTF-8"));
     assert!(answer.body.contains("413"), "{}", answer.body);
+}
+
+pub async fn a_key_that_is_refused_as_a_bearer_goes_in_the_other_header(world: &World) {
+    let auth_key = "AQ.Ab8RN6I-contract-1234567890";
+    let body = json!({"name": "prod", "import": {"keys": [{"key": auth_key}]}});
+    let pool = Pool::from(world.post("/pools", &body).await.json::<PoolCreated>(201));
+    switch(world, &pool, true).await;
+    let play = |auth_keys_as_bearer| {
+        let scenario = Scenario { auth_keys_as_bearer, ..Scenario::with_keys([auth_key]) };
+        world.gemini.set_scenario(scenario).unwrap();
+    };
+    let credentials = || -> Vec<Credential> {
+        world.gemini.requests().into_iter().flat_map(|request| request.credentials).collect()
+    };
+    let (bearer, header) = (Credential::Authorization, Credential::Header);
+    play(false);
+    for _ in 0..2 {
+        let answer = post(world, &pool, CHAT, &messages("hello")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    assert_eq!(get(world, &pool, "/v1beta/openai/models").await.status, 200);
+    assert_eq!(credentials(), [bearer, header, header, header], "the second request knows it");
+    // Once the endpoint takes them as bearers only, that is found out too.
+    play(true);
+    world.gemini.reset();
+    for _ in 0..2 {
+        let answer = post(world, &pool, CHAT, &messages("hello")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    assert_eq!(credentials(), [header, bearer, bearer]);
+    let keys = world.keys(&pool).await;
+    assert_eq!(keys[0].condition.state, KeyState::Healthy);
+    // The native API takes them in its own header, whatever the other endpoint does.
+    assert_eq!(post(world, &pool, GENERATE, &contents("hello")).await.status, 200);
 }
 
 pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(world: &World) {

@@ -128,6 +128,9 @@ impl Runtime {
             self.learn_account(key, &verdict.answer.message, now);
         }
         let scope = self.members.scope(key, verdict.cause.fault());
+        if scope != Scope::Key(key) {
+            self.suspicion_ends(key, lease, now);
+        }
         let standing = self.members.standing_mut(&scope);
         let changed = standing.refuse(condition, &verdict.answer.message, lease.began, now);
         if changed {
@@ -141,6 +144,14 @@ impl Runtime {
             self.standing_changed(&scope, now);
         }
         changed
+    }
+
+    /// What was suspected of the key itself turned out to be its project's or its billing account's.
+    fn suspicion_ends(&mut self, key: usize, lease: &Lease, now: Timestamp) {
+        let standing = self.members.key_standing_mut(key);
+        if standing.condition == Condition::Suspect && standing.accept(lease.began, now) {
+            self.standing_changed(&Scope::Key(key), now);
+        }
     }
 
     /// Two projects of which no billing account is known fall by the same spend limit within a minute: they share one.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::gemini::ErrorBody;
 use crate::openai::ApiError;
-use crate::pool::verdict::{BlockReason, Cause, Fault, Refusal, classify};
+use crate::pool::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
 use crate::pool::{Limits, RosterKey};
 use crate::testing::SeededRandom;
 
@@ -610,6 +610,22 @@ fn a_spend_limit_and_billing_hold_for_the_whole_billing_account_and_every_model(
         let lease = bench.runtime.check(&id(1), MODEL, Cost::default(), at(3_700)).unwrap();
         bench.succeed(&lease, 3_701);
         assert_eq!(bench.usable(3_702), [0, 1, 2, 3], "{cause:?}");
+    }
+}
+
+#[test]
+fn a_suspicion_of_a_key_ends_when_the_project_or_account_is_to_blame() {
+    for cause in [Cause::SpendWindow, Cause::Billing, Cause::Suspended] {
+        let mut bench = Bench::new(in_accounts(&[("p", "acme"), ("p", "acme")]));
+        let said = Verdict { evidence: Evidence::Text, ..verdict(cause, 0) };
+        bench.check_and_refuse(0, &said, 0);
+        assert_eq!(bench.usable(1), [1], "{cause:?}: the key alone is suspect");
+        bench.check_and_refuse(0, &Verdict { until: None, ..verdict(cause, 0) }, 0);
+        assert_eq!(bench.usable(1), Vec::<usize>::new(), "{cause:?}");
+        let told = bench.runtime.take_learnt(at(1));
+        let last = told.iter().rev().find(|learnt| learnt.subject == Subject::Key(id(0))).unwrap();
+        let healthy = matches!(last.fact, Fact::Standing { condition: Condition::Healthy, .. });
+        assert!(healthy, "{cause:?}: {last:?}");
     }
 }
 
