@@ -4,7 +4,7 @@ import base64
 import json
 import random
 
-MODEL = "gemini-3.5-flash"
+MODEL = "gemini-3.8-flash"
 CHAT = "/v1/chat/completions"
 GEMINI_CHAT = f"/v1beta/models/{MODEL}:generateContent"
 GEMINI_STREAM = f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"

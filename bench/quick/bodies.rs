@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// The model of every request.
-pub const MODEL: &str = "gemini-3.5-flash";
+pub const MODEL: &str = "gemini-3.8-flash";
 
 /// Text as people and models write it: some of it needs escapes, some is not ASCII.
 #[must_use]

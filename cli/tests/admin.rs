@@ -221,12 +221,12 @@ fn client_keys_of_another_system_are_imported() {
 #[test]
 fn a_pool_is_copied() {
     let (service, poolctl) = prod();
-    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash"]);
+    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.8-flash"]);
     golden!("pool_copy", poolctl.run(&["pool", "copy", "prod", "empty"]));
     let copied = poolctl.run(&["pool", "copy", "prod", "staging", "--keys", "-o", "json"]).json();
     assert_eq!(
         (&copied["copied"], &copied["pool"]["aliases"]["gpt-4o"]),
-        (&json!(4), &json!("gemini-3.5-flash"))
+        (&json!(4), &json!("gemini-3.8-flash"))
     );
     assert_eq!(service.chat(copied["client_key"].as_str().unwrap()), 200);
     golden!("pool_copy_taken", poolctl.run(&["pool", "copy", "prod", "staging"]));
@@ -270,7 +270,7 @@ fn keys_leave_only_when_they_are_meant_to() {
 #[test]
 fn a_backup_brings_everything_back() {
     let (service, poolctl) = prod();
-    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.5-flash", "--sticky", "on"]);
+    poolctl.run(&["pool", "models", "prod", "--alias", "gpt-4o=gemini-3.8-flash", "--sticky", "on"]);
     poolctl.run(&["pool", "update", "prod", "--pass-through", "on"]);
     poolctl.run(&["key", "set", "prod", "--search", "0001", "--weight", "7", "--project", "p-1", "--yes"]);
     poolctl.run(&["key", "disable", "prod", "--search", "0002", "--yes"]);

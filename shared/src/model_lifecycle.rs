@@ -150,7 +150,7 @@ pub fn model_notices(allowed_models: &[String], settings: &PoolSettings) -> Vec<
 /// The name without what gateways put before it and, where a pool heeds that, without the wishes behind it.
 fn bare(name: &str, suffixes: bool) -> &str {
     let mut bare = name.trim();
-    for prefix in ["/", "models/", "google/", "gemini/"] {
+    for prefix in ["/", "models/", "google/", "gemini/", "openai/", "publishers/google/models/"] {
         bare = bare.strip_prefix(prefix).unwrap_or(bare);
     }
     if !suffixes {
@@ -224,6 +224,15 @@ mod tests {
             ("gemini-2.5-flash", "from 2026-12-01 on (not confirmed"),
         ] {
             assert!(model_notice(model).unwrap().contains(sign), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_known_whatever_gateways_put_before_it() {
+        for name in
+            ["models/x", "/models/x", "google/x", "gemini/x", "openai/x", "publishers/google/models/x", " x "]
+        {
+            assert_eq!(bare(name, false), "x", "{name}");
         }
     }
 

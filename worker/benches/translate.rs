@@ -31,7 +31,7 @@ fn conversation(length: usize) -> Vec<u8> {
     let roles = ["user", "assistant"].into_iter().cycle();
     let messages: Vec<Value> =
         roles.take(length.div_ceil(1024)).map(|role| json!({"role": role, "content": turn})).collect();
-    json!({"model": "gemini-3.5-flash", "temperature": 0.5, "messages": messages}).to_string().into_bytes()
+    json!({"model": "gemini-3.8-flash", "temperature": 0.5, "messages": messages}).to_string().into_bytes()
 }
 
 /// An agent's conversation: twenty functions, and a call with its result in every turn.
@@ -56,7 +56,7 @@ fn agent(length: usize) -> Vec<u8> {
         messages
             .push(json!({"role": "tool", "tool_call_id": id, "content": json!({"text": text}).to_string()}));
     }
-    json!({"model": "gemini-3.5-flash", "tools": tools, "messages": messages}).to_string().into_bytes()
+    json!({"model": "gemini-3.8-flash", "tools": tools, "messages": messages}).to_string().into_bytes()
 }
 
 fn translate(body: &[u8]) -> GeminiCall {
@@ -66,7 +66,7 @@ fn translate(body: &[u8]) -> GeminiCall {
 }
 
 fn envelope() -> Envelope {
-    Envelope { seed: 1, created_s: 1, model: AnswerModel::Requested("gemini-3.5-flash".to_owned()) }
+    Envelope { seed: 1, created_s: 1, model: AnswerModel::Requested("gemini-3.8-flash".to_owned()) }
 }
 
 #[divan::bench(args = SIZES)]
@@ -86,7 +86,7 @@ fn request_of_a_picture(bencher: Bencher<'_, '_>, length: usize) {
     let url = format!("data:image/png;base64,{}", "iVBORw0K".repeat(length / 8));
     let content =
         json!([{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]);
-    let body = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": content}]});
+    let body = json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": content}]});
     let body = body.to_string().into_bytes();
     bencher.counter(BytesCount::of_slice(&body)).bench(|| translate(black_box(&body)));
 }

@@ -19,7 +19,8 @@ pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, re
 pub use handover::read_to_hand_over;
 pub use structure::{ELEMENTS, MEMBERS, has_too_many};
 
-/// The longest request body that is read: 32 MiB, room for some inline images.
+/// The longest request body of the admin API, and where a host has little memory of the data plane too: 32 MiB, room for
+/// some inline images.
 pub const BODY: usize = 32 * 1024 * 1024;
 /// The longest body of a request whose caller is not known yet.
 pub const BODY_OF_A_STRANGER: usize = 16 * 1024;

@@ -517,12 +517,12 @@ mod tests {
             request.pool(&PoolId::new("pool-1"));
             let stream = request.clone();
             request.answered(200, Timestamp::from_millisecond(21).unwrap());
-            attempt(&stream, AttemptOutcome::Ok, "gemini-3.5-flash");
+            attempt(&stream, AttemptOutcome::Ok, "gemini-3.8-flash");
         });
         let expected = serde_json::json!({
             "ts": "1970-01-01T00:00:00Z", "level": "info", "plane": "data", "request_id": "req_1",
             "method": "POST", "route": "/v1/chat/completions", "pool": "pool-1", "key": "key-1",
-            "model": "gemini-3.5-flash", "status": 200, "class": "ok", "attempts": 1, "first_ms": 20,
+            "model": "gemini-3.8-flash", "status": 200, "class": "ok", "attempts": 1, "first_ms": 20,
             "ms": 90, "prompt_tokens": 3, "completion_tokens": 2,
         });
         assert_eq!(written, [expected]);

@@ -18,7 +18,7 @@ use pool_shared::{Event, PoolId, Secret};
 use crate::admin::AdminError;
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
-    CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, RepairMemory,
+    CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, ModelPages, RepairMemory,
     SignatureMemory, SnapshotCache, Suspicions, UpstreamTimeouts,
 };
 use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
@@ -177,6 +177,7 @@ pub struct Service {
     pub(crate) guesses: Mutex<Guesses>,
     pub(crate) repairs: Mutex<RepairMemory>,
     pub(crate) families: Mutex<FamilyMemory>,
+    pub(crate) model_pages: Mutex<ModelPages>,
     pub(crate) credentials: Mutex<CredentialMemory>,
     pub(crate) signatures: Mutex<SignatureMemory>,
     pub(crate) runtimes: Mutex<Runtimes>,
@@ -227,6 +228,7 @@ impl Service {
             guesses: Mutex::default(),
             repairs: Mutex::default(),
             families: Mutex::default(),
+            model_pages: Mutex::default(),
             credentials: Mutex::default(),
             signatures: Mutex::default(),
             egress: EgressMemory::default(),

@@ -26,9 +26,9 @@ mod outages;
 
 /// Another one than [`MASTER_KEY`].
 const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-const CHAT: &str = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
+const CHAT: &str = r#"{"model":"gemini-3.8-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
-    "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.5-flash"}"#;
+    "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-3.8-flash"}"#;
 const USED_UP: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED",
     "details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
         {"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue":"50"}]}]}}"#;

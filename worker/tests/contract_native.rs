@@ -53,6 +53,31 @@ async fn a_pool_in_memory_outlives_its_store() {
 }
 
 #[tokio::test]
+async fn inline_media_of_100_mib_reach_gemini() {
+    let world = World::start().await;
+    let pool = world.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
+    let open = world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    assert_eq!(open.status, 200, "{}", open.body);
+    // The beginning of a picture, and 100 MiB in all.
+    let picture = ["iVBORw0KGgo", &"A".repeat(139_810_136 - 13), "=="].concat();
+    let url = format!("data:image/png;base64,{picture}");
+    let asked = json!({"model": contract::world::MODEL, "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "what is it"}, {"type": "image_url", "image_url": {"url": url}}]}]});
+    let native = json!({"contents": [{"role": "user", "parts": [
+        {"text": "what is it"}, {"inlineData": {"mimeType": "image/png", "data": picture}}]}]});
+    for (path, body) in [
+        ("/v1/chat/completions".to_owned(), asked),
+        (format!("/v1beta/models/{}:generateContent", contract::world::MODEL), native),
+    ] {
+        world.gemini.reset();
+        let answer = send(world.call(&pool, &path, &body)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        let got = &world.gemini.requests()[0].body;
+        assert!(got.len() > picture.len() && got.contains("AAAA=="), "{path}: {}", got.len());
+    }
+}
+
+#[tokio::test]
 async fn the_readiness_probe_shows_a_store_that_fails() {
     let world = World::start().await;
     let is = async |path: &str, status: u16| {

@@ -160,7 +160,7 @@ async fn bad_requests_harm_nobody() {
 
     // Nobody's state was harmed, and good requests work as before.
     let client = http_client();
-    let chat = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "hello"}]});
+    let chat = json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": "hello"}]});
     let chat = client.post(format!("{}/v1/chat/completions", server.url)).body(chat.to_string());
     assert_eq!(chat.bearer_auth(&credentials.client_key).send().await.unwrap().status(), StatusCode::OK);
     let pools = client.get(format!("{}/admin/v1/pools", server.url)).bearer_auth(&credentials.admin);

@@ -130,7 +130,7 @@ async fn stop_in_the_middle(signal: &'static str) {
     let pools = format!("{}/admin/v1/pools", server.url);
     let created = client.post(pools).bearer_auth(token.expose()).body(create).send().await.unwrap();
     let created: PoolCreated = created.json().await.unwrap();
-    let chat = json!({"model": "gemini-3.5-flash", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let chat = json!({"model": "gemini-3.8-flash", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
     let mut answer = client
         .post(format!("{}/v1/chat/completions", server.url))
         .bearer_auth(created.client_key.expose())
@@ -190,7 +190,7 @@ async fn gemini_route(url: &str) -> GeminiRoute {
 
 async fn chat(url: &str, client_key: &str) -> StatusCode {
     let client = http_client();
-    let chat = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]});
+    let chat = json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": "Hello"}]});
     let chat =
         client.post(format!("{url}/v1/chat/completions")).bearer_auth(client_key).body(chat.to_string());
     chat.send().await.unwrap().status()

@@ -65,7 +65,7 @@ impl Admin {
 }
 
 fn prompt(stream: bool) -> Value {
-    json!({"model": "gemini-3.5-flash", "stream": stream, "messages": [{"role": "user", "content": "hello"}]})
+    json!({"model": "gemini-3.8-flash", "stream": stream, "messages": [{"role": "user", "content": "hello"}]})
 }
 
 /// What was confirmed: a pool by its name, how many keys it has, and the client keys of it.

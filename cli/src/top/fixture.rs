@@ -66,7 +66,7 @@ pub fn keys() -> Vec<Key> {
         reason: Some("requests".to_owned()),
         message: None,
         models: vec![RestingModel {
-            model: "gemini-3.5-flash".to_owned(),
+            model: "gemini-3.8-flash".to_owned(),
             until: at(42),
             reason: "requests".to_owned(),
         }],
@@ -194,7 +194,7 @@ pub fn pool_stats(name: &str, keys: &[Key]) -> PoolStats {
         activity: activity(1_200),
         outcomes: Vec::new(),
         keys: keys.iter().enumerate().map(key_row).collect(),
-        models: [("gemini-3.5-flash", 900), ("gemini-2.5-pro", 300)].into_iter().map(model).collect(),
+        models: [("gemini-3.8-flash", 900), ("gemini-2.5-pro", 300)].into_iter().map(model).collect(),
         client_keys: Vec::new(),
         series: series.collect(),
     }
@@ -205,7 +205,7 @@ pub fn events() -> EventList {
         at: at(seconds),
         pool: pool("prod").id,
         key: key(number).id,
-        model: "gemini-3.5-flash".to_owned(),
+        model: "gemini-3.8-flash".to_owned(),
         verdict,
         message: message.to_owned(),
         count: 2,

@@ -285,7 +285,7 @@ mod tests {
             "generationConfig": {"maxOutputTokens": 6}})
         .to_string();
         let request: Generate = crate::request::parse(&body).unwrap();
-        Chat::new("r1".into(), "gemini-3.5-flash", &request, wanted, speech)
+        Chat::new("r1".into(), "gemini-3.8-flash", &request, wanted, speech)
     }
 
     fn json(written: &Written) -> Value {

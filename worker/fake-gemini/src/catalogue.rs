@@ -48,7 +48,7 @@ pub(crate) fn describe(model: &str) -> Value {
     entry
 }
 
-/// `Gemini 3.5 Flash` for `gemini-3.5-flash`.
+/// `Gemini 3.8 Flash` for `gemini-3.8-flash`.
 fn display_name(model: &str) -> String {
     let words = model.split('-').map(|word| {
         let mut letters = word.chars();
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_model_has_its_kind_of_methods() {
-        assert!(supports("gemini-3.5-flash", "streamGenerateContent"));
-        assert!(!supports("gemini-3.5-flash", "embedContent"));
+        assert!(supports("gemini-3.8-flash", "streamGenerateContent"));
+        assert!(!supports("gemini-3.8-flash", "embedContent"));
         assert!(supports("gemini-embedding-2", "batchEmbedContents"));
         assert!(!supports("gemini-embedding-2", "generateContent"));
-        assert_eq!(describe("gemini-3.5-flash")["displayName"], "Gemini 3.5 Flash");
+        assert_eq!(describe("gemini-3.8-flash")["displayName"], "Gemini 3.8 Flash");
     }
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const GOOD: &str = "AIza-good";
-const MODEL: &str = "gemini-3.5-flash";
+const MODEL: &str = "gemini-3.8-flash";
 
 fn prompt(text: &str) -> Value {
     json!({"contents": [{"role": "user", "parts": [{"text": text}]}]})
@@ -29,12 +29,12 @@ async fn post(gemini: &FakeGemini, key: &str, call: &str, body: &Value) -> reqwe
 }
 
 async fn generate(gemini: &FakeGemini, key: &str) -> (StatusCode, Value) {
-    let response = post(gemini, key, "gemini-3.5-flash:generateContent", &prompt("hi there")).await.unwrap();
+    let response = post(gemini, key, "gemini-3.8-flash:generateContent", &prompt("hi there")).await.unwrap();
     (response.status(), response.json().await.unwrap())
 }
 
 async fn stream(gemini: &FakeGemini, key: &str) -> Response {
-    post(gemini, key, "gemini-3.5-flash:streamGenerateContent?alt=sse", &prompt("hi there")).await.unwrap()
+    post(gemini, key, "gemini-3.8-flash:streamGenerateContent?alt=sse", &prompt("hi there")).await.unwrap()
 }
 
 /// Counts once nothing is in flight: the server notices a client that left a moment after it has gone.
@@ -96,7 +96,7 @@ async fn models_are_listed_for_keys_without_quota() {
     };
     let page: Value = get("?pageSize=5", "used-up").await.json().await.unwrap();
     assert_eq!(page["models"].as_array().unwrap().len(), 5);
-    assert_eq!(get("/gemini-3.5-flash", "used-up").await.status(), 200);
+    assert_eq!(get("/gemini-3.8-flash", "used-up").await.status(), 200);
     assert_eq!(get("/gemini-9", "used-up").await.status(), 404);
     assert_eq!(get("", "gone").await.status(), 403);
     assert_eq!(generate(&gemini, "used-up").await.0, 429);
@@ -114,16 +114,16 @@ async fn mistakes_of_the_caller_are_refused() {
         let body = if body.is_array() { body[0].clone() } else { body };
         (status, body["error"]["message"].as_str().unwrap().to_owned())
     };
-    let (status, told) = message("gemini-3.5-flash:generateContent", "{oops").await;
+    let (status, told) = message("gemini-3.8-flash:generateContent", "{oops").await;
     assert!(status == 400 && told.starts_with("Invalid JSON payload received. "), "{told}");
-    let (status, told) = message("gemini-3.5-flash:streamGenerateContent", "{}").await;
+    let (status, told) = message("gemini-3.8-flash:streamGenerateContent", "{}").await;
     assert!(status == 400 && told.contains("contents is not specified"), "{told}");
     let (status, told) = message("gemini-9:generateContent", "{}").await;
     assert!(
         status == 404 && told.starts_with("models/gemini-9 is not found for API version v1beta"),
         "{told}"
     );
-    let (status, told) = message("gemini-3.5-flash:embedContent", "{}").await;
+    let (status, told) = message("gemini-3.8-flash:embedContent", "{}").await;
     assert!(status == 404 && told.contains("not supported for embedContent"), "{told}");
     let nowhere = Client::new().get(format!("{}/v1/nothing", gemini.url())).send().await.unwrap();
     assert_eq!(nowhere.status(), 404);
@@ -189,10 +189,10 @@ async fn connections_break_where_they_should() {
     };
     assert!(error.is_body() || error.is_decode(), "{error:?}");
     assert_eq!(String::from_utf8(read).unwrap().matches("\r\n\r\n").count(), 2);
-    let half = post(&gemini, "cut", "gemini-3.5-flash:generateContent", &prompt("hi")).await.unwrap();
+    let half = post(&gemini, "cut", "gemini-3.8-flash:generateContent", &prompt("hi")).await.unwrap();
     assert_eq!(half.status(), 200);
     assert!(half.bytes().await.is_err());
-    let closed = post(&gemini, "close", "gemini-3.5-flash:generateContent", &prompt("hi")).await;
+    let closed = post(&gemini, "close", "gemini-3.8-flash:generateContent", &prompt("hi")).await;
     assert!(closed.unwrap_err().is_request());
     assert_eq!((gemini.counts().key("cut").cut, gemini.counts().key("close").cut), (2, 1));
 }
@@ -249,7 +249,7 @@ async fn scripts_are_played_byte_for_byte() {
         ..Script::default()
     };
     let gemini = FakeGemini::start(Scenario::with_keys([GOOD]).script(array).script(script)).await.unwrap();
-    let call = "gemini-3.5-flash:streamGenerateContent?alt=sse";
+    let call = "gemini-3.8-flash:streamGenerateContent?alt=sse";
     let played = post(&gemini, GOOD, call, &prompt("the golden one")).await.unwrap();
     assert_eq!(played.headers()["content-type"], "text/event-stream");
     assert_eq!(played.text().await.unwrap(), events.concat());

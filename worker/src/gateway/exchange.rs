@@ -21,7 +21,7 @@ use crate::pool::{Refusal, Sent, Verdict, classify, network_fault};
 /// How long an error's body may take: what it says is wanted, and its status says enough without.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is held in memory whole.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
 const LONGEST_REFUSAL: usize = 256 * 1024;
 
@@ -92,7 +92,7 @@ fn readable(body: Bytes) -> Bytes {
 }
 
 /// The error object that stands in the body of a success in place of a response.
-fn error_in(body: &[u8]) -> Option<ErrorBody> {
+pub(super) fn error_in(body: &[u8]) -> Option<ErrorBody> {
     // Nearly no response has the word as a name, which is found faster than the JSON is read.
     memmem::find(body, b"\"error\"").and_then(|_| ErrorBody::find(body)).filter(|error| error.is_error)
 }

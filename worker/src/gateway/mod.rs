@@ -22,6 +22,7 @@ mod families;
 mod guesses;
 mod hints;
 mod media;
+mod model_pages;
 mod models;
 mod news;
 mod paced;
@@ -44,6 +45,7 @@ pub use events::EventStream;
 pub use families::FamilyMemory;
 pub use guesses::Guesses;
 pub use hints::HintMemory;
+pub use model_pages::ModelPages;
 pub use models::ModelCache;
 pub use paced::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
@@ -273,7 +275,7 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     let Context { service, host, .. } = context;
     let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     // Held until the answer has begun.
-    let body = limits::read(*host, request.body, limits::BODY, &mut share)
+    let body = limits::read(*host, request.body, H::BODY_BYTES, &mut share)
         .await
         .map_err(|error| unread(context, error))?;
     let (admitted, headers) = callers::admit(context, &body);
@@ -315,9 +317,9 @@ fn with_limits<H: Host>(
     headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value))
 }
 
-fn unread<H>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiError {
+fn unread<H: Host>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiError {
     match error {
-        IncomingBodyError::TooLarge => ApiError::body_too_large(limits::BODY),
+        IncomingBodyError::TooLarge => ApiError::body_too_large(H::BODY_BYTES),
         IncomingBodyError::NoRoom => too_many_large_bodies(),
         IncomingBodyError::TooSlow => too_slow(),
         IncomingBodyError::Broken => {

@@ -12,6 +12,7 @@ use super::Context;
 use super::attempts::{Attempt, Attempts};
 use super::calls::Calls;
 use super::exchange::fetch;
+use super::model_pages::ModelPageText;
 use super::timeouts::UpstreamTimeouts;
 use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
@@ -31,7 +32,7 @@ const REFRESH_LEASE: Duration = Duration::from_secs(30);
 /// Pages of 1,000 models that are read at most.
 const MOST_PAGES: usize = 10;
 /// How long a page may take: it is at hand, and no model has to think about it.
-const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
+pub(super) const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
     headers: Duration::from_mins(1),
     total: Duration::from_mins(1),
     idle: Duration::from_mins(1),
@@ -298,8 +299,11 @@ async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiE
     let mut models = Vec::new();
     let mut token = None;
     for _ in 0..MOST_PAGES {
-        let page =
-            ModelPage::parse(&read(context, page_path(token.as_deref())).await?).map_err(|_| unreadable())?;
+        let path = page_path(token.as_deref());
+        let body = read(context, path.clone()).await?;
+        let page = ModelPage::parse(&body).map_err(|_| unreadable())?;
+        // Whoever asks for it in Gemini's own language gets it as it is.
+        keep_page(context, path, ModelPageText { body: body.clone(), content_type: None });
         models.extend(page.models);
         token = page.next_page_token;
         if token.is_none() {
@@ -310,6 +314,18 @@ async fn load<H: Host>(context: &Context<'_, H>) -> Result<Arc<Vec<Model>>, ApiE
     let now = context.host.clock().now();
     lock(&context.service.models).insert(&context.pool, now, Arc::clone(&models));
     Ok(models)
+}
+
+/// Keeps what Gemini answered to a path about models, for whoever asks for it in the same way.
+pub(super) fn keep_page<H: Host>(context: &Context<'_, H>, path: String, page: ModelPageText) {
+    let (pool, now) = (&context.pool, context.host.clock().now());
+    lock(&context.service.model_pages).keep((&pool.id, pool.version), path, page, now);
+}
+
+/// What Gemini lately answered to a path about models.
+pub(super) fn known_page<H: Host>(context: &Context<'_, H>, path: &str) -> Option<ModelPageText> {
+    let (pool, now) = (&context.pool, context.host.clock().now());
+    lock(&context.service.model_pages).get((&pool.id, pool.version), path, now)
 }
 
 fn page_path(token: Option<&str>) -> String {

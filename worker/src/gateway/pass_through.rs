@@ -7,6 +7,7 @@
 //! must never happen here: a second credential on the way out, a byte that is changed, a retry once the answer's headers are there.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -18,15 +19,17 @@ use serde::Deserialize;
 use super::attempts::{Attempt, Attempts, Mark, Outbound};
 use super::authenticate::presented_key;
 use super::estimate::estimated_tokens;
-use super::exchange::{refusal, send, sent};
+use super::exchange::{LONGEST_ANSWER, error_in, refusal, send, sent};
+use super::model_pages::ModelPageText;
 use super::routes::{Asked, Language, Passed};
 use super::{Context, credentials, models};
 use crate::gemini::ModelId;
 use crate::host::{
-    Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamRequest, UpstreamResponse,
+    Awaited, Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
+    UpstreamRequest, UpstreamResponse,
 };
 use crate::openai::ApiError;
-use crate::pool::{Cause, Cost, Verdict};
+use crate::pool::{Cause, Cost, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::lock;
 use crate::translate::Usage;
@@ -106,13 +109,41 @@ impl<'a, H: Host> PassThrough<'a, H> {
 
     /// Answers what costs no quota of a key: its attempts are not counted.
     pub(super) async fn get(&self) -> Result<Reply<H>, ApiError> {
-        let Asked::Model(id) = &self.passed.asked else { return self.attempt(None, "models", None).await };
+        let Asked::Model(id) = &self.passed.asked else { return self.read("models").await };
         let model = models::allowed(self.context, self.unaliased(id))?;
         models::check_known(self.context, &model)?;
-        let answered = self.attempt(None, &model.resource(), None).await;
+        let answered = self.read(&model.resource()).await;
         let status = answered.as_ref().map_or_else(|error| error.status, |reply| reply.status);
         models::note_unknown(self.context, &model, status);
         answered
+    }
+
+    /// Reads something about models, from memory where it was asked for lately.
+    async fn read(&self, resource: &str) -> Result<Reply<H>, ApiError> {
+        let (host, path) = (self.context.host, self.path(resource));
+        if let Some(page) = models::known_page(self.context, &path) {
+            return Ok(as_it_came(Reply::json(StatusCode::OK, page.body), page.content_type));
+        }
+        let mut reply = self.attempt(None, resource, None).await?;
+        let ReplyBody::Untouched(body) = &mut reply.body else { return Ok(reply) };
+        let limit = models::LISTING_TIMEOUTS.total;
+        let whole = host.clock().within(limit, pin!(body.whole(LONGEST_ANSWER))).await;
+        let timeout = UpstreamError::Timeout { limit, awaited: Awaited::Response };
+        let body = whole.unwrap_or(Err(timeout)).map_err(|fault| network_fault(&fault).answer)?;
+        if error_in(&body).is_none() {
+            let content_type = reply.headers.get(CONTENT_TYPE).cloned();
+            models::keep_page(self.context, path, ModelPageText { body: body.clone(), content_type });
+        }
+        Ok(Reply { body: ReplyBody::Whole(body), ..reply })
+    }
+
+    /// The path and query that Gemini is asked for.
+    fn path(&self, resource: &str) -> String {
+        let base = match self.passed.language {
+            Language::Gemini => "/v1beta",
+            Language::OpenAi => "/v1beta/openai",
+        };
+        format!("{base}/{resource}{}", self.query)
     }
 
     /// Counts the request under the model that it asks for.
@@ -218,15 +249,14 @@ impl<'a, H: Host> PassThrough<'a, H> {
     }
 
     fn request(&self, outbound: &Outbound, path: &str, body: Option<Bytes>) -> UpstreamRequest {
-        let (base, credential) = match self.passed.language {
-            Language::Gemini => ("/v1beta", Credential::ApiKey),
+        let credential = match self.passed.language {
+            Language::Gemini => Credential::ApiKey,
             Language::OpenAi => {
                 let now = self.context.host.clock().now();
-                ("/v1beta/openai", lock(&self.context.service.credentials).get(&outbound.key, now))
+                lock(&self.context.service.credentials).get(&outbound.key, now)
             }
         };
-        let path = format!("{base}/{path}{}", self.query);
-        let request = outbound.clone().get(path);
+        let request = outbound.clone().get(self.path(path));
         let method = if body.is_some() { Method::POST } else { Method::GET };
         UpstreamRequest { method, credential, body, content_type: self.content_type.clone(), ..request }
     }
@@ -255,12 +285,16 @@ impl Refused {
 
 /// Gemini's answer, its body unread.
 fn untouched<H: Host>(response: UpstreamResponse<<H::Upstream as Upstream>::Body>, mark: &Mark) -> Reply<H> {
-    let mut reply = Reply { body: ReplyBody::Untouched(response.body), ..Reply::empty(response.status) };
-    if let Some(content_type) = response.content_type {
+    let reply = Reply { body: ReplyBody::Untouched(response.body), ..Reply::empty(response.status) };
+    mark.put_on(as_it_came(reply, response.content_type))
+}
+
+/// Adds the headers of what is Gemini's own.
+fn as_it_came<H: Host>(mut reply: Reply<H>, content_type: Option<HeaderValue>) -> Reply<H> {
+    if let Some(content_type) = content_type {
         reply.headers.insert(CONTENT_TYPE, content_type);
     }
-    let reply = reply.header("cache-control", "no-store, no-transform").header("x-accel-buffering", "no");
-    mark.put_on(reply)
+    reply.header("cache-control", "no-store, no-transform").header("x-accel-buffering", "no")
 }
 
 /// The model that a body names. One that names two is refused, as nobody can know which of them Gemini would take.

@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn every_pattern_is_found_with_its_own_method_only() {
         for pattern in ROUTES {
-            let path = pattern.replace("{*id}", "gemini-3.5-flash");
+            let path = pattern.replace("{*id}", "gemini-3.8-flash");
             let (right, wrong) = match allowed_method(&path).unwrap() {
                 Method::GET => (Method::GET, Method::POST),
                 _ => (Method::POST, Method::GET),
@@ -266,9 +266,9 @@ mod tests {
 
     #[test]
     fn a_model_id_may_hold_slashes_and_be_encoded() {
-        let (route, pattern) = find(&Method::GET, "/v1/models/models%2Fgemini-3.5-flash").unwrap();
+        let (route, pattern) = find(&Method::GET, "/v1/models/models%2Fgemini-3.8-flash").unwrap();
         assert_eq!(pattern, "/v1/models/{*id}");
-        assert_eq!(route, Route::Model("models/gemini-3.5-flash".to_owned()));
+        assert_eq!(route, Route::Model("models/gemini-3.8-flash".to_owned()));
         let (route, _) = find(&Method::GET, "/models/models/x").unwrap();
         assert_eq!(route, Route::Model("models/x".to_owned()));
     }
@@ -276,18 +276,18 @@ mod tests {
     #[test]
     fn a_method_of_a_model_stands_behind_its_colon() {
         for path in
-            ["/v1beta/models/gemini-3.5-flash:countTokens", "/v1beta/models/gemini-3.5-flash%3AcountTokens"]
+            ["/v1beta/models/gemini-3.8-flash:countTokens", "/v1beta/models/gemini-3.8-flash%3AcountTokens"]
         {
             let (route, pattern) = find(&Method::POST, path).unwrap();
             assert_eq!(pattern, "/v1beta/models/{*id}");
-            let asked = Asked::Method("gemini-3.5-flash".to_owned(), "countTokens");
+            let asked = Asked::Method("gemini-3.8-flash".to_owned(), "countTokens");
             assert_eq!(route, Route::PassThrough(Passed { language: Language::Gemini, asked }));
             assert_eq!(find(&Method::GET, path).unwrap_err().status, StatusCode::METHOD_NOT_ALLOWED);
         }
         for path in [
-            "/v1beta/models/gemini-3.5-flash:batchGenerateContent",
-            "/v1beta/models/gemini-3.5-flash:generatecontent",
-            "/v1beta/models/gemini-3.5-flash:",
+            "/v1beta/models/gemini-3.8-flash:batchGenerateContent",
+            "/v1beta/models/gemini-3.8-flash:generatecontent",
+            "/v1beta/models/gemini-3.8-flash:",
             "/v1beta/files",
             "/v1beta/cachedContents",
             "/v1beta/openai",

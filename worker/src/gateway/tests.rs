@@ -81,10 +81,10 @@ async fn four_attempts_cost_five_subrequests_cold_and_four_warm() {
     let world = World::new(10, "").await;
     world.script(&[(429, MINUTE), (429, MINUTE), (429, MINUTE), (200, ANSWER), (429, MINUTE)]);
     let before = world.host.store_calls();
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::OK);
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::OK);
     assert_eq!((world.host.store_calls() - before, world.calls().len()), (1, 4));
     assert_eq!(distinct_keys(&world.calls()), 4);
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!((world.host.store_calls() - before, world.calls().len()), (1, 8));
 }
 
@@ -92,30 +92,30 @@ async fn four_attempts_cost_five_subrequests_cold_and_four_warm() {
 async fn a_resting_pool_answers_without_asking_gemini_until_the_first_key_returns() {
     let world = World::new(2, "").await;
     world.script(&[(429, MINUTE), (429, MINUTE), (200, ANSWER)]);
-    let (reply, body) = world.chat("gemini-3.5-flash", "").await;
+    let (reply, body) = world.chat("gemini-3.8-flash", "").await;
     assert!(body.contains("rate_limit_exceeded"), "{body}");
     assert!(matches!(reply.headers["retry-after"].to_str(), Ok("20" | "21")));
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(world.calls().len(), 2);
     world.host.parts.clock.advance(Duration::from_secs(21));
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::OK);
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn what_is_learnt_outlives_the_snapshot() {
     let world = World::new(1, "").await;
     world.script(&[(429, MINUTE), (200, ANSWER)]);
-    world.chat("gemini-3.5-flash", "").await;
+    world.chat("gemini-3.8-flash", "").await;
     let path = format!("/admin/v1/pools/{}", world.pool.pool.id);
     let change = r#"{"description":"changed"}"#;
     world.host.send(&world.service, Method::PATCH, &path, &world.admin, change).await;
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(world.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn a_used_up_model_is_stood_in_for_and_the_caller_is_told() {
-    let settings = r#","aliases":{"gpt-4o":"gemini-3.5-flash"},"fallbacks":{"gemini-3.5-flash":["gemini-3.5-flash-lite"]}"#;
+    let settings = r#","aliases":{"gpt-4o":"gemini-3.8-flash"},"fallbacks":{"gemini-3.8-flash":["gemini-3.5-flash-lite"]}"#;
     let world = World::new(1, settings).await;
     world.script(&[(429, MINUTE), (200, ANSWER)]);
     let (reply, body) = world.chat("gpt-4o", "").await;
@@ -128,7 +128,7 @@ async fn a_used_up_model_is_stood_in_for_and_the_caller_is_told() {
     assert_eq!(
         paths,
         [
-            "/v1beta/models/gemini-3.5-flash:generateContent",
+            "/v1beta/models/gemini-3.8-flash:generateContent",
             "/v1beta/models/gemini-3.5-flash-lite:generateContent"
         ]
     );
@@ -141,7 +141,7 @@ async fn sticky_pools_send_a_conversation_to_one_key() {
     let world = World::new(20, r#","sticky":true"#).await;
     world.script(&[(200, ANSWER)]);
     for _ in 0..10 {
-        world.chat("gemini-3.5-flash", r#","prompt_cache_key":"conversation""#).await;
+        world.chat("gemini-3.8-flash", r#","prompt_cache_key":"conversation""#).await;
     }
     assert_eq!(distinct_keys(&world.calls()), 1);
 }
@@ -151,7 +151,7 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
     for (status, body, told) in [(200, MALFORMED, 502), (400, LOCATION, 403)] {
         let world = World::new(5, "").await;
         world.script(&[(status, body)]);
-        let (reply, text) = world.chat("gemini-3.5-flash", "").await;
+        let (reply, text) = world.chat("gemini-3.8-flash", "").await;
         assert_eq!((reply.status.as_u16(), world.calls().len()), (told, 2), "{text}");
         let learnt =
             lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
@@ -166,10 +166,10 @@ async fn a_refused_place_is_gone_around_for_ten_minutes() {
     let world = World::new(3, "").await;
     world.host.parts.upstream.elsewhere.store(true, std::sync::atomic::Ordering::SeqCst);
     world.script(&[(400, LOCATION), (200, ANSWER)]);
-    assert_eq!(world.chat("gemini-3.5-flash", "").await.0.status, StatusCode::OK);
-    world.chat("gemini-3.5-flash", "").await;
+    assert_eq!(world.chat("gemini-3.8-flash", "").await.0.status, StatusCode::OK);
+    world.chat("gemini-3.8-flash", "").await;
     world.host.parts.clock.advance(Duration::from_mins(10));
-    world.chat("gemini-3.5-flash", "").await;
+    world.chat("gemini-3.8-flash", "").await;
     let requests = world.host.parts.upstream.requests.lock().unwrap();
     let places: Vec<Egress> = requests.iter().map(|request| request.egress).collect();
     assert_eq!(places, [Egress::Here, Egress::Elsewhere, Egress::Elsewhere, Egress::Here]);
@@ -179,8 +179,8 @@ async fn a_refused_place_is_gone_around_for_ten_minutes() {
 async fn the_refusal_of_one_stream_cools_the_key_for_the_next() {
     let world = World::new(2, "").await;
     world.script(&[(429, MINUTE), (200, "data: {}\n\n")]);
-    world.chat("gemini-3.5-flash", r#","stream":true"#).await;
-    world.chat("gemini-3.5-flash", r#","stream":true"#).await;
+    world.chat("gemini-3.8-flash", r#","stream":true"#).await;
+    world.chat("gemini-3.8-flash", r#","stream":true"#).await;
     let calls = world.calls();
     assert!(calls.iter().skip(1).all(|(key, _)| *key != calls[0].0), "{calls:?}");
 }

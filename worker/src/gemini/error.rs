@@ -51,7 +51,7 @@ pub struct Violation {
     pub quota_metric: String,
     /// `10`; `0` means that the model has no such tier.
     pub quota_value: String,
-    /// `gemini-3.5-flash`
+    /// `gemini-3.8-flash`
     pub model: String,
 }
 

@@ -103,15 +103,15 @@ mod tests {
     #[test]
     fn prefixes_of_gateways_are_taken_off() {
         for name in [
-            "gemini-3.5-flash",
-            "models/gemini-3.5-flash",
-            "/models/gemini-3.5-flash",
-            "google/gemini-3.5-flash",
-            "gemini/gemini-3.5-flash",
-            "openai/gemini-3.5-flash",
-            "publishers/google/models/gemini-3.5-flash",
+            "gemini-3.8-flash",
+            "models/gemini-3.8-flash",
+            "/models/gemini-3.8-flash",
+            "google/gemini-3.8-flash",
+            "gemini/gemini-3.8-flash",
+            "openai/gemini-3.8-flash",
+            "publishers/google/models/gemini-3.8-flash",
         ] {
-            assert_eq!(ModelId::parse(name).unwrap().as_str(), "gemini-3.5-flash", "{name}");
+            assert_eq!(ModelId::parse(name).unwrap().as_str(), "gemini-3.8-flash", "{name}");
         }
         assert_eq!(ModelId::parse("tunedModels/mine-1").unwrap().resource(), "tunedModels/mine-1");
         assert_eq!(

@@ -76,6 +76,8 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Randomness.
     type Random: Random;
 
+    /// The longest request body of the data plane.
+    const BODY_BYTES: usize = crate::limits::BODY;
     /// How many bytes of larger bodies are worked on at once at most.
     const BODIES_AT_ONCE: usize = crate::limits::BODIES;
     /// How many bytes are fetched for one request at most. Gemini takes 100 MB inline; Workers have memory for less.

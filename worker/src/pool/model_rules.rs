@@ -35,13 +35,13 @@ mod tests {
 
     #[test]
     fn an_empty_list_allows_everything() {
-        assert!(rules(&[]).allow("gemini-3.5-flash"));
+        assert!(rules(&[]).allow("gemini-3.8-flash"));
     }
 
     #[test]
     fn names_are_exact_and_stars_stand_for_anything() {
         let rules = rules(&["gemini-2.5-pro", "gemini-*-flash", "*embedding*", "a*a"]);
-        for model in ["gemini-2.5-pro", "gemini-3.5-flash", "gemini-embedding-001", "embedding", "aa"] {
+        for model in ["gemini-2.5-pro", "gemini-3.8-flash", "gemini-embedding-001", "embedding", "aa"] {
             assert!(rules.allow(model), "{model}");
         }
         for model in ["gemini-2.5", "gemini-2.5-pro-x", "gemini-3.5-flash-lite", "x-gemini-1-flash", "a"] {

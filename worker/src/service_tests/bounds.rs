@@ -74,7 +74,7 @@ async fn media_and_several_choices_and_their_retries_stay_within_the_calls_of_a_
     upstream.clear();
     upstream.answer(400, BAD_KEY);
     let body =
-        json!({"model": "gemini-3.5-flash", "n": 8, "messages": [{"role": "user", "content": content}]});
+        json!({"model": "gemini-3.8-flash", "n": 8, "messages": [{"role": "user", "content": content}]});
     let before = world.host.store_calls();
     let (status, answer) = world.ask("/v1/chat/completions", &body).await;
     assert!(status.is_server_error(), "{answer}");

@@ -239,6 +239,8 @@ const IMAGE: Capabilities = Capabilities { images: true, json: false, ..OLD };
 const IMAGE_3: Capabilities = Capabilities { images: true, json: false, thinking: ENDS_ONLY, ..G3 };
 
 const TABLE: &[Row] = &[
+    row("gemini-4", "-tts", Capabilities { explicit_cache: false, ..SPEECH }),
+    row("gemini-4", "-image", Capabilities { explicit_cache: false, ..IMAGE_3 }),
     row("gemini-", "-tts", SPEECH),
     row("gemini-2", "-image", IMAGE),
     row("gemini-3.1-", "-image", Capabilities { thinking: OUTERMOST, ..IMAGE_3 }),
@@ -259,11 +261,11 @@ const TABLE: &[Row] = &[
     row("gemini-3.5-", "", G3),
     row("gemini-3.6-", "", G3_6),
     row("gemini-3", "", G3_8),
-    // `gemini-flash-latest` and its kin point to whatever is newest, but are no long-answer models yet.
-    row("gemini-", "-latest", G3_8),
     row("gemini-4-hydrogen", "", G4_XHIGH),
     row("gemini-4-neon", "", G4_XHIGH),
     row("gemini-4", "", G4),
+    // `gemini-flash-latest` and its kin point to whatever is newest, but are no long-answer models yet.
+    row("gemini-", "-latest", G3_8),
     row("gemini-", "", NEWER),
 ];
 
@@ -321,6 +323,12 @@ mod tests {
             ("gemini-4-xenon", G4),
             ("gemini-5-pro", NEWER),
             ("gemini-flash-latest", G3_8),
+            ("gemini-pro-latest", G3_8),
+            ("gemini-4-hydrogen-latest", G4_XHIGH),
+            ("gemini-4-argon-latest", G4),
+            ("gemini-2.5-flash-latest", G2_5_FLASH),
+            ("gemini-4-neon-image", Capabilities { explicit_cache: false, ..IMAGE_3 }),
+            ("gemini-4-hydrogen-tts", Capabilities { explicit_cache: false, ..SPEECH }),
             ("gemini-3-pro-image", IMAGE_3),
             ("tunedModels/gemini-2.0-mine", OLD),
             ("learnlm-9", OLD),

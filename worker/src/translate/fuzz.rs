@@ -179,7 +179,7 @@ fn check_events((text, complete): &(String, bool)) {
 pub(super) fn context() -> ResponseContext {
     let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search"}]}"#;
     let request = ChatRequest::parse(body).unwrap();
-    let model = ModelId::parse("gemini-3.5-flash").unwrap();
+    let model = ModelId::parse("gemini-3.8-flash").unwrap();
     to_gemini(&request, &model, &TranslateOptions::default()).unwrap().context
 }
 

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn ids_are_bare_and_aliases_come_last() {
         let page = ModelPage::parse(
-            br#"{"models":[{"name":"models/gemini-3.5-flash","displayName":"Flash","inputTokenLimit":1048576,
+            br#"{"models":[{"name":"models/gemini-3.8-flash","displayName":"Flash","inputTokenLimit":1048576,
                 "outputTokenLimit":65536,"supportedGenerationMethods":["generateContent"],"thinking":true,"new":{}},
                 {"name":"models/aqa","supportedGenerationMethods":["generateAnswer"]}],"nextPageToken":""}"#,
         )
@@ -96,10 +96,10 @@ mod tests {
         assert_eq!(page.next_page_token, None);
         let usable = page.models.iter().filter(|model| model.is_usable());
         let aliases =
-            [("gpt-4o".to_owned(), "gemini-3.5-flash".to_owned()), ("x".to_owned(), "gone".to_owned())];
+            [("gpt-4o".to_owned(), "gemini-3.8-flash".to_owned()), ("x".to_owned(), "gone".to_owned())];
         let list: serde_json::Value = serde_json::from_slice(&models_list(usable, &aliases)).unwrap();
         let expected = serde_json::json!({"object": "list", "data": [
-            {"id": "gemini-3.5-flash", "object": "model", "created": CREATED, "owned_by": "google", "display_name": "Flash",
+            {"id": "gemini-3.8-flash", "object": "model", "created": CREATED, "owned_by": "google", "display_name": "Flash",
              "context_length": 1_048_576, "max_output_tokens": 65_536, "supported_generation_methods": ["generateContent"],
              "thinking": true},
             {"id": "gpt-4o", "object": "model", "created": CREATED, "owned_by": "proxy", "display_name": "Flash",

@@ -9,13 +9,14 @@ use super::*;
 use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
 
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "gemma-3-27b-it",
     "gemini-2.0-flash",
     "gemini-2.5-flash",
     "gemini-3.5-flash",
     "gemini-3.8-flash",
     "gemini-4-argon",
+    "gemini-4-hydrogen",
 ];
 
 fn texts() -> impl Strategy<Value = String> {

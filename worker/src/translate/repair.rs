@@ -139,10 +139,12 @@ impl Repair {
         let by_sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
         let wordless = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
         let signature = || signature_fault(&message).map(|_| Self::StandInSignatures);
-        let repair = thinking::repair(&message, tried).or_else(wordless).or_else(signature).or_else(by_sign);
+        let thinking = thinking::repairs(&message, tried);
+        let otherwise = || wordless().or_else(signature).or_else(by_sign);
+        let repair = if thinking.is_empty() { otherwise() } else { None };
         // Where another way to tell a schema does not help either, words are left.
         let then = repair.filter(|repair| repair.is_about_schemas()).map(|_| Self::SchemaInWords);
-        [repair, then].into_iter().flatten().filter(move |step| !tried.contains(*step))
+        thinking.into_iter().chain(repair).chain(then).filter(move |step| !tried.contains(*step))
     }
 
     /// Whether it changes how schemas are told.

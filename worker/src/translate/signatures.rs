@@ -134,7 +134,7 @@ mod tests {
             json!({"id": "known"}),
             json!({"id": format!("known__thought__{STAND_IN}"), "extra_content": {"google": {"thought_signature": REAL}}}),
         ] {
-            assert_eq!(sent("gemini-3.5-flash", &call), REAL, "{call}");
+            assert_eq!(sent("gemini-3.8-flash", &call), REAL, "{call}");
             assert_eq!(sent("gemini-2.5-flash", &call), REAL, "{call}");
             assert_eq!(sent("gemini-2.0-flash", &call), Value::Null, "{call}");
         }
@@ -148,10 +148,10 @@ mod tests {
             json!({"extra_content": {"google": {"thought_signature": "not base64 at all, really!"}}}),
             json!({"extra_content": "odd", "provider_specific_fields": 5, "thought_signature": {}}),
         ] {
-            assert_eq!(sent("gemini-3.5-flash", &call), STAND_IN, "{call}");
+            assert_eq!(sent("gemini-3.8-flash", &call), STAND_IN, "{call}");
             assert_eq!(sent("gemini-2.5-flash", &call), Value::Null, "{call}");
         }
         let other = json!({"thought_signature": OTHER_STAND_IN});
-        assert_eq!(sent("gemini-3.5-flash", &other), OTHER_STAND_IN);
+        assert_eq!(sent("gemini-3.8-flash", &other), OTHER_STAND_IN);
     }
 }

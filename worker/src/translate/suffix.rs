@@ -59,7 +59,7 @@ mod tests {
             ("gemini-2.5-flash:search", "gemini-2.5-flash", true),
             ("gemini-2.5-flash-nothinking", "gemini-2.5-flash", true),
             ("gemini-2.5-flash-thinking-512:online", "gemini-2.5-flash", true),
-            ("gemini-3.5-flash-thinking-high", "gemini-3.5-flash", true),
+            ("gemini-3.8-flash-thinking-high", "gemini-3.8-flash", true),
             ("gemini-2.0-flash-thinking-exp", "gemini-2.0-flash-thinking-exp", false),
             ("gemini-2.0-flash-thinking-exp-1219", "gemini-2.0-flash-thinking-exp-1219", false),
             ("gemini-2.0-flash-thinking-", "gemini-2.0-flash-thinking-", false),
@@ -76,10 +76,10 @@ mod tests {
         let none = json!({});
         assert_eq!(thinking("gemini-2.5-flash-thinking-512", &none)["thinkingBudget"], 512);
         assert_eq!(thinking("gemini-2.5-flash-nothinking", &none)["thinkingBudget"], 0);
-        assert_eq!(thinking("gemini-3.5-flash-thinking-low", &none)["thinkingLevel"], "low");
+        assert_eq!(thinking("gemini-3.8-flash-thinking-low", &none)["thinkingLevel"], "low");
         let effort = json!({"reasoning_effort": "high"});
         assert_eq!(thinking("gemini-2.5-flash-nothinking", &effort)["thinkingBudget"], 24_576);
-        assert_eq!(sent("gemini-3.5-flash:online", &none)["tools"], json!([{"googleSearch": {}}]));
-        assert_eq!(sent("gemini-3.5-flash", &none).get("tools"), None);
+        assert_eq!(sent("gemini-3.8-flash:online", &none)["tools"], json!([{"googleSearch": {}}]));
+        assert_eq!(sent("gemini-3.8-flash", &none).get("tools"), None);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::gemini::ModelId;
 use crate::openai::{ApiError, ChatRequest};
 
-const MODEL: &str = "gemini-3.5-flash";
+const MODEL: &str = "gemini-3.8-flash";
 
 fn call(extra: &Value, settings: &Value) -> Result<GeminiCall, ApiError> {
     let update: TranslationUpdate = serde_json::from_value(settings.clone()).unwrap();

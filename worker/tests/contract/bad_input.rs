@@ -6,9 +6,10 @@ use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
 use super::world::{EMBEDDING_MODEL, MODEL, World, send};
+use crate::host::BODY_LIMIT;
 
-/// What the service promises to take, and no more.
-const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// What the admin API promises to take, and no more.
+const ADMIN_BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 pub async fn a_body_that_is_no_json(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
@@ -66,20 +67,20 @@ pub async fn a_field_that_is_missing(world: &World) {
 
 pub async fn a_body_over_the_limit(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let too_long = vec![b' '; BODY_LIMIT + 1];
     // In one piece with its length announced, and in pieces without.
-    let whole = || Body::from(too_long.clone());
-    let pieces = || {
-        let pieces: Vec<_> =
-            too_long.chunks(1 << 20).map(|piece| std::io::Result::Ok(piece.to_vec())).collect();
+    let whole = |limit: usize| Body::from(vec![b' '; limit + 1]);
+    let pieces = |limit: usize| {
+        let full = std::iter::repeat_n(1 << 20, limit >> 20);
+        let lengths = full.chain([limit % (1 << 20) + 1]);
+        let pieces = lengths.map(|length: usize| std::io::Result::Ok(vec![b' '; length]));
         Body::wrap_stream(futures_util::stream::iter(pieces))
     };
-    for body in [whole(), pieces()] {
+    for body in [whole(BODY_LIMIT), pieces(BODY_LIMIT)] {
         let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
         let message = send(request.body(body)).await.openai_error(413, Some("request_too_large"));
         assert!(message.contains(&BODY_LIMIT.to_string()), "{message}");
     }
-    for body in [whole(), pieces()] {
+    for body in [whole(ADMIN_BODY_LIMIT), pieces(ADMIN_BODY_LIMIT)] {
         let answer = send(world.admin(Method::POST, "/pools").body(body)).await;
         answer.admin_error(413, ErrorCode::TooLarge);
     }

@@ -99,12 +99,15 @@ pub async fn exported_keys_are_what_was_imported(world: &World) {
 
 pub async fn a_pool_s_models_are_what_gemini_offers(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let settings = json!({"allowed_models": ["gemini-3.5-*"], "aliases": {"gpt-4o": MODEL, "best": MODEL}});
+    let settings = json!({"allowed_models": ["gemini-3.8-*"], "aliases": {"gpt-4o": MODEL, "best": MODEL}});
     world.patch(&format!("/pools/{}", pool.id), &settings).await;
     let offered: PoolModels = world.get(&format!("/pools/{}/models", pool.id)).await.json(200);
     let allowed: BTreeSet<_> =
         offered.models.iter().filter(|model| model.allowed).map(|model| model.id.as_str()).collect();
-    assert_eq!(allowed, BTreeSet::from(["gemini-3.5-flash", "gemini-3.5-flash-lite"]));
+    assert_eq!(
+        allowed,
+        BTreeSet::from(["gemini-3.8-flash", "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts"])
+    );
     assert!(offered.models.len() > 2, "the others are shown too");
     let model = offered.models.iter().find(|model| model.id == MODEL).unwrap();
     assert_eq!(model.aliases, ["best", "gpt-4o"]);

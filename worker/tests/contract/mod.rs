@@ -233,6 +233,7 @@ mod suite {
             a_key_that_is_refused_as_a_bearer_goes_in_the_other_header
             what_the_service_refuses_is_told_in_the_caller_s_language
             models_are_listed_as_gemini_does
+            a_list_of_models_is_read_once_an_hour
             attempts_are_counted_and_tokens_are_not
             an_answer_that_breaks_off_is_not_made_whole
             a_client_that_leaves_ends_the_upstream_call;

@@ -56,12 +56,15 @@ pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
     let everything: Value = get(world, &pool, "/v1/models").await.json(200);
     assert!(ids(&everything).len() > 3);
     world
-        .patch(&path, &json!({"allowed_models": ["gemini-3.5-*", "gemini-embedding-001"]}))
+        .patch(&path, &json!({"allowed_models": ["gemini-3.8-*", "gemini-embedding-001"]}))
         .await
         .json::<PoolShown>(200);
 
     let list: Value = get(world, &pool, "/v1/models").await.json(200);
-    assert_eq!(ids(&list), ["gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-embedding-001"]);
+    assert_eq!(
+        ids(&list),
+        [MODEL, "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gemini-embedding-001"]
+    );
     assert_eq!(world.chat(&pool, "hello").await.status, 200);
     let mut refused = prompt("hello");
     refused["model"] = json!("gemini-2.5-pro");
@@ -82,16 +85,16 @@ pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
 
 pub async fn aliases_are_models_too(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let settings = json!({"aliases": {"gpt-4o": MODEL, "vendor/old": "gemini-2.5-pro"}, "allowed_models": ["gemini-3.5-*"]});
+    let settings = json!({"aliases": {"gpt-4o": MODEL, "vendor/old": "gemini-2.5-pro"}, "allowed_models": ["gemini-3.8-*"]});
     world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
     let list: Value = get(world, &pool, "/v1/models").await.json(200);
-    assert_eq!(ids(&list), ["gemini-3.5-flash", "gemini-3.5-flash-lite", "gpt-4o"]);
+    assert_eq!(ids(&list), [MODEL, "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gpt-4o"]);
     let alias: Value = get(world, &pool, "/v1/models/gpt-4o").await.json(200);
     assert_eq!((alias["id"].as_str(), alias["owned_by"].as_str()), (Some("gpt-4o"), Some("proxy")));
-    assert_eq!(list["data"][2], alias);
+    assert_eq!(list["data"][3], alias);
     get(world, &pool, "/v1/models/vendor%2Fold").await.openai_error(403, Some("model_not_allowed"));
     get(world, &pool, "/v1/models/gpt-4").await.openai_error(403, Some("model_not_allowed"));
-    get(world, &pool, "/v1/models/models%2Fgemini-3.5-nonesuch")
+    get(world, &pool, "/v1/models/models%2Fgemini-3.8-nonesuch")
         .await
         .openai_error(404, Some("model_not_found"));
 }

@@ -9,8 +9,8 @@ use super::answer::Answer;
 use super::client_keys::client_key;
 use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, send};
 
-const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
-const STREAM: &str = "/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse";
+const GENERATE: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
+const STREAM: &str = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse";
 const CHAT: &str = "/v1beta/openai/chat/completions";
 
 /// A pool that passes requests on.
@@ -68,11 +68,11 @@ pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
         ),
         (
             CHAT,
-            " {\"unknown\" : [1.0, {\"model\": 1}],\"\\u006dodel\": \"models\\/gemini-3.5-flash\", \"messages\":[{\"role\":\"user\",\"content\":\"plain\"}]}\n\n",
+            " {\"unknown\" : [1.0, {\"model\": 1}],\"\\u006dodel\": \"models\\/gemini-3.8-flash\", \"messages\":[{\"role\":\"user\",\"content\":\"plain\"}]}\n\n",
         ),
         (
             CHAT,
-            "{\"stream\":true ,\"messages\":[{\"role\":\"user\",\"content\":\"streamed\"}],\"model\":\"gemini-3.5-flash\"}",
+            "{\"stream\":true ,\"messages\":[{\"role\":\"user\",\"content\":\"streamed\"}],\"model\":\"gemini-3.8-flash\"}",
         ),
     ];
     let plain = ["{ \"odd\" : 1.0,\n\n \"odd\":[] , \"text\": \"\\u00e4 \u{1F642}\"}\n\t"];
@@ -289,6 +289,46 @@ pub async fn models_are_listed_as_gemini_does(world: &World) {
     assert_eq!(body(post(world, &pool, &path, &contents("two words")).await)["totalTokens"], 2);
     // None of it draws on a quota.
     assert_eq!(world.pool_stats(&pool).await.total, Counters::default());
+}
+
+pub async fn a_list_of_models_is_read_once_an_hour(world: &World) {
+    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+    let calls = || world.gemini.requests().len();
+    for (path, expected) in [
+        ("/v1beta/models", 1),
+        ("/v1beta/models?pageSize=2", 2),
+        ("/v1beta/models?pageSize=2&pageToken=from-2", 3),
+        ("/v1beta/openai/models", 4),
+        (&format!("/v1beta/models/{MODEL}"), 5),
+        ("/v1/models", 6),
+        // The service's own list is Gemini's page of a thousand.
+        ("/v1beta/models?pageSize=1000", 6),
+    ] {
+        let first = get(world, &pool, path).await;
+        assert_eq!((first.status, calls()), (200, expected), "{path}: {}", first.body);
+        let again = get(world, &pool, path).await;
+        assert_eq!((again.status, calls()), (200, expected), "{path}");
+        assert_eq!(
+            (&first.body, first.header("cache-control")),
+            (&again.body, again.header("cache-control"))
+        );
+        let is_json = |answer: &Answer| answer.header("content-type").starts_with("application/json");
+        assert!(is_json(&first) && is_json(&again), "{path}");
+    }
+    // What is no success is not kept, and a changed pool asks anew.
+    for _ in 0..2 {
+        assert_eq!(get(world, &pool, "/v1beta/models?pageSize=many").await.status, 400);
+    }
+    assert_eq!(calls(), 8);
+    switch(world, &pool, false).await;
+    get(world, &pool, "/v1beta/models").await.gemini_error(403, "PERMISSION_DENIED", "PASS_THROUGH_OFF");
+    switch(world, &pool, true).await;
+    assert_eq!((get(world, &pool, "/v1beta/models").await.status, calls()), (200, 9));
+    // Of a model that the client key may not use nothing is told.
+    let few = json!({"allowed_models": ["gemini-2.5-*"]});
+    let (few, _) = client_key(world, &pool, few).await;
+    let refused = get(world, &few, &format!("/v1beta/models/{MODEL}")).await;
+    refused.gemini_error(403, "PERMISSION_DENIED", "MODEL_NOT_ALLOWED");
 }
 
 pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {

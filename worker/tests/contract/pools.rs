@@ -183,7 +183,7 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
         (&of_pool, json!({"name": "renamed"})),
         (&of_pool, json!({"description": "what for"})),
         (&of_pool, json!({"allowed_models": ["gemini-*"]})),
-        (&of_pool, json!({"aliases": {"gpt": "gemini-3.5-flash"}})),
+        (&of_pool, json!({"aliases": {"gpt": "gemini-3.8-flash"}})),
         (&of_pool, json!({"fallbacks": {"*": ["gemini-2.5-flash"]}})),
         (&of_pool, json!({"sticky": true})),
         (&of_pool, json!({"pass_through": true})),
@@ -201,7 +201,7 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
     let after: Pool = world.get(&of_pool).await.json(200);
     assert_eq!((after.name.as_str(), after.description.as_str()), ("renamed", "what for"));
     assert_eq!(after.allowed_models, ["gemini-*"]);
-    assert_eq!(after.settings.aliases["gpt"], "gemini-3.5-flash");
+    assert_eq!(after.settings.aliases["gpt"], "gemini-3.8-flash");
     assert_eq!(after.settings.fallbacks["*"], ["gemini-2.5-flash"]);
     assert!(after.settings.sticky && after.settings.pass_through);
     let translation = after.settings.translation;

@@ -186,7 +186,7 @@ pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(w
     answer.openai_error(503, Some("overloaded"));
     assert!(!answer.header("retry-after").is_empty());
     let fallbacks =
-        json!({"fallbacks": {"*": ["gemini-3.5-flash-lite"]}, "aliases": {"gpt-4o": "gemini-3.5-flash"}});
+        json!({"fallbacks": {"*": ["gemini-3.5-flash-lite"]}, "aliases": {"gpt-4o": "gemini-3.8-flash"}});
     world.patch(&format!("/pools/{}", pool.id), &fallbacks).await;
     world.gemini.reset();
     world.gemini.fail_next(3, Behaviour::Overloaded);

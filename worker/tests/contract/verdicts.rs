@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
 
-const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
+const GENERATE: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 
 async fn states(world: &World, pool: &Pool) -> Vec<KeyState> {
     world.keys(pool).await.into_iter().map(|key| key.condition.state).collect()
@@ -217,7 +217,7 @@ pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(world: &World)
     other["model"] = json!("gemini-3.5-flash-lite");
     assert_eq!(send(world.call(&pool, "/v1/chat/completions", &other)).await.status, 200);
     world.gemini.reset();
-    other["model"] = json!("gemini-3.5-flahs");
+    other["model"] = json!("gemini-3.8-flahs");
     send(world.call(&pool, "/v1/chat/completions", &other)).await.openai_error(404, Some("model_not_found"));
     assert_eq!(world.gemini.counts().total().requests, 1);
 }

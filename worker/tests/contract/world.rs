@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pool_fake_gemini::{Answer as GeminiAnswer, Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{
-    ADMIN_PREFIX, AdminTokenCreated, Key, KeyList, LoginResponse, PoolCreated, PoolStats, Scope,
+    ADMIN_PREFIX, AdminTokenCreated, EXAMPLE_MODEL, Key, KeyList, LoginResponse, PoolCreated, PoolStats,
+    Scope,
 };
 use reqwest::{Client, Method, RequestBuilder};
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ use crate::host::Host;
 use crate::support::ADMIN_PASSWORD;
 
 /// A model that every world's Gemini has.
-pub const MODEL: &str = "gemini-3.5-flash";
+pub const MODEL: &str = EXAMPLE_MODEL;
 /// One that embeds.
 pub const EMBEDDING_MODEL: &str = "gemini-embedding-001";
 

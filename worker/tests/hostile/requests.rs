@@ -250,9 +250,9 @@ fn bad_json(rng: &mut Rng) -> Value {
         4 => json!({"name": CANARY, "scopes": wrong, "expires_in_s": wrong, "pool": CANARY}),
         5 => json!({"limits": wrong, "allowed_networks": [CANARY], "grace_s": wrong}),
         6 => json!({"model": "hush-do-not-log-me", "messages": wrong}),
-        7 => json!({"model": "gemini-3.5-flash", "messages": [{"role": CANARY, "content": wrong}]}),
+        7 => json!({"model": "gemini-3.8-flash", "messages": [{"role": CANARY, "content": wrong}]}),
         8 => {
-            json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": [{"type": CANARY}]}], "tools": wrong})
+            json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": [{"type": CANARY}]}], "tools": wrong})
         }
         _ => json!({"model": "gemini-embedding-001", "input": {"x": wrong}}),
     };

@@ -37,7 +37,7 @@ fn with_files(files: u32, command: &Command) -> Command {
 }
 
 fn hello() -> String {
-    json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "hello"}]}).to_string()
+    json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": "hello"}]}).to_string()
 }
 
 async fn chat(url: &str, client_key: &str) -> StatusCode {
@@ -213,7 +213,7 @@ async fn bodies_of_many_small_things_are_refused_before_they_are_parsed() {
     let members: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
     let members = members.join(",");
     let body = |content: &str, more: &str| {
-        format!(r#"{{"model":"gemini-3.5-flash","messages":[{{"role":"user","content":{content}}}]{more}}}"#)
+        format!(r#"{{"model":"gemini-3.8-flash","messages":[{{"role":"user","content":{content}}}]{more}}}"#)
     };
     let tool = |schema: &str| {
         let tool = format!(r#"{{"type":"function","function":{{"name":"f","parameters":{schema}}}}}"#);

@@ -110,7 +110,7 @@ export async function createPool(page, name, keys, more = {}) {
 }
 
 /** Asks a pool's model something, as a client would. */
-export async function chat(secret, text, model = "gemini-3.5-flash") {
+export async function chat(secret, text, model = "gemini-3.8-flash") {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },

@@ -98,7 +98,7 @@ test("a pool is made of pasted keys, used, and counted without a reload", async 
 
     await row.getByRole("link").click();
     await page.getByRole("img", { name: "Requests by the minute" }).waitFor();
-    await says(rowOf(page, "gemini-3.5-flash").first(), "3");
+    await says(rowOf(page, "gemini-3.8-flash").first(), "3");
     await page.getByLabel("Period").selectOption("all");
     await says(tile(page, "Failed"), "0%");
     await says(tile(page, "Attempts"), "3");
@@ -118,9 +118,9 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     assert.equal(await dialog.getByLabel("Description").inputValue(), "changed");
     await fill(dialog, { Name: "after" });
     await press(dialog, "Ask Gemini which models there are");
-    await press(dialog, "+ gemini-3.5-flash");
+    await press(dialog, "+ gemini-3.8-flash");
     await dialog.getByText("More settings").click();
-    await fill(dialog, { Aliases: "gpt-4o = gemini-3.5-flash", Fallbacks: "* = gemini-2.5-flash, gemini-3.5-flash" });
+    await fill(dialog, { Aliases: "gpt-4o = gemini-3.8-flash", Fallbacks: "* = gemini-2.5-flash, gemini-3.8-flash" });
     await dialog.getByLabel("Sticky").check();
     await dialog.getByLabel("Pass-through").check();
     const translation = dialog.getByLabel("Translation");
@@ -128,8 +128,8 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     await press(dialog, "Save");
     await page.getByRole("heading", { level: 1, name: "after" }).waitFor();
     await section(page, "Overview");
-    await see(page, "gpt-4o → gemini-3.5-flash");
-    await see(page, "* → gemini-2.5-flash, gemini-3.5-flash");
+    await see(page, "gpt-4o → gemini-3.8-flash");
+    await see(page, "* → gemini-2.5-flash, gemini-3.8-flash");
     assert.equal((await chat(secret, "hello", "gpt-4o")).status, 200);
     assert.equal((await chat(secret, "hello", "gemini-2.5-pro")).status, 403);
     assert.equal((await fetch(`${url}/v1beta/models`, { headers: { "x-goog-api-key": secret } })).status, 200);
@@ -268,7 +268,7 @@ test("client keys are made, changed, replaced and revoked", async () => {
     const dialog = page.getByRole("dialog");
     await fill(dialog, {
       Name: "laptop", "Ends after days": "30", "requests / min": "60", "tokens / day": "5000",
-      "Allowed models": "gemini-3.5-*", Networks: "nowhere",
+      "Allowed models": "gemini-3.8-*", Networks: "nowhere",
     });
     await press(dialog, "Create");
     await see(dialog, "'nowhere' is no network such as 192.0.2.0/24");
@@ -276,7 +276,7 @@ test("client keys are made, changed, replaced and revoked", async () => {
     await press(dialog, "Create");
     const first = await dialog.locator("code").textContent();
     await press(dialog, "Close");
-    for (const text of ["60 requests / min", "5,000 tokens / day", "gemini-3.5-*", "127.0.0.0/8"]) await says(rowOf(page, "laptop"), text);
+    for (const text of ["60 requests / min", "5,000 tokens / day", "gemini-3.8-*", "127.0.0.0/8"]) await says(rowOf(page, "laptop"), text);
 
     await press(page, `Edit laptop (…${first.slice(-4)})`);
     await fill(dialog, { Name: "desktop", "requests / min": "" });
@@ -332,7 +332,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     await fill(dialog, { Fallbacks: `${HOSTILE} = x` });
     await press(dialog, "Save");
     await see(dialog, "fallbacks: a list belongs to");
-    await fill(dialog, { Fallbacks: "", Aliases: `${HOSTILE} = gemini-3.5-flash`, Translation: HOSTILE });
+    await fill(dialog, { Fallbacks: "", Aliases: `${HOSTILE} = gemini-3.8-flash`, Translation: HOSTILE });
     await press(dialog, "Save");
     await see(dialog, "The translation is not a JSON object.");
     await fill(dialog, { Translation: JSON.stringify({ [HOSTILE]: HOSTILE }) });
@@ -342,7 +342,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     await press(dialog, "Save");
     await dialog.waitFor({ state: "detached" });
     await section(page, "Overview");
-    await see(page, `${HOSTILE} → gemini-3.5-flash`);
+    await see(page, `${HOSTILE} → gemini-3.8-flash`);
 
     await section(page, "Client keys");
     await press(page, "New client key");

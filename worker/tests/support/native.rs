@@ -10,6 +10,10 @@ use pool_worker::log::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
+/// The longest body of a request of the data plane: 100 MiB in base64, and 2 MiB.
+#[allow(dead_code, reason = "not every suite sends so much")]
+pub const BODY_LIMIT: usize = 139_810_136 + 2 * 1024 * 1024;
+
 /// A running server. Dropped, it stops without sending what it had still to report.
 pub struct Host(Server);
 

@@ -16,6 +16,10 @@ use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 /// Never dropped; it ends when the end of this process closes its input.
 static LAUNCHER: LazyLock<Arc<Launcher>> = LazyLock::new(|| Arc::new(Launcher::start()));
 
+/// The longest body of a request of the data plane.
+#[allow(dead_code, reason = "not every suite sends so much")]
+pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
 /// A running Worker, in a runtime of its own. Dropped, it is told to end and waited for.
 pub struct Host {
     url: String,

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::MASTER_KEY;
 
+/// The longest body of a request of the data plane.
+#[allow(dead_code, reason = "not every suite sends so much")]
+pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
 /// A running Worker.
 pub struct Host(workerd::Host);
 

@@ -11,7 +11,7 @@
 //! └────────────────────┘└──────────────────┘└────────────────────┘
 //!   KEY        NAME      STATE           REQS▼  FAILED ...                           titles
 //!   AIza…0001  first     cooling 42s       120       3 ...                           rows
-//! AIza…0001: cooling for 42s: requests: gemini-3.5-flash                             detail
+//! AIza…0001: cooling for 42s: requests: gemini-3.8-flash                             detail
 //!  ? help  q quit  / filter  space mark  e enable  d disable                         footer
 //! ```
 //!

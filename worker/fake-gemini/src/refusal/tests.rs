@@ -6,7 +6,7 @@ use super::*;
 const ASKED: Asked = Asked {
     key: "AQ.fake-key",
     project: "42",
-    model: "gemini-3.5-flash",
+    model: "gemini-3.8-flash",
     method: "generateContent",
     tier: Tier::Free,
     // 8.617 s before the minute turns.
@@ -27,10 +27,10 @@ fn a_minutes_quota_names_limit_and_delay() {
     let violation = &error["details"][1]["violations"][0];
     assert_eq!(violation["quotaId"], "GenerateRequestsPerMinutePerProjectPerModel-FreeTier");
     assert_eq!(violation["quotaValue"], "10");
-    assert_eq!(violation["quotaDimensions"]["model"], "gemini-3.5-flash");
+    assert_eq!(violation["quotaDimensions"]["model"], "gemini-3.8-flash");
     assert_eq!(error["details"][2]["retryDelay"], "8s");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("limit: 10, model: gemini-3.5-flash\nPlease retry in 8.617s."), "{message}");
+    assert!(message.contains("limit: 10, model: gemini-3.8-flash\nPlease retry in 8.617s."), "{message}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const BLOCKED: &str = r#"{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},
 const PENALTY: &str = r#","presence_penalty":1"#;
 /// A model that knows penalties and several candidates.
 const OLD: &str = "gemini-2.0-flash";
-const NEW: &str = "gemini-3.5-flash";
+const NEW: &str = "gemini-3.8-flash";
 /// A model whose answers may take several calls.
 const LONG: &str = "gemini-4-argon";
 const LONG_ANSWER: &str = r#","max_tokens":100000"#;
@@ -646,10 +646,10 @@ async fn a_blocked_prompt_is_an_answer_or_an_error() {
 
 #[tokio::test]
 async fn an_alias_is_the_name_that_is_shown() {
-    const VERSIONED: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}],"modelVersion":"gemini-3.5-flash-001"}"#;
-    let world = World::new(1, r#","aliases":{"gpt-4o":"gemini-3.5-flash"}"#).await;
+    const VERSIONED: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}],"modelVersion":"gemini-3.8-flash-001"}"#;
+    let world = World::new(1, r#","aliases":{"gpt-4o":"gemini-3.8-flash"}"#).await;
     world.script(&[(200, VERSIONED)]);
-    for (name, shown) in [("gpt-4o", "gpt-4o"), (NEW, "gemini-3.5-flash-001")] {
+    for (name, shown) in [("gpt-4o", "gpt-4o"), (NEW, "gemini-3.8-flash-001")] {
         let (_, body) = world.chat(name, "").await;
         assert_eq!(json_of(&body)["model"], shown);
     }
@@ -659,12 +659,12 @@ async fn an_alias_is_the_name_that_is_shown() {
 async fn a_model_s_name_may_ask_for_more_where_the_pool_heeds_it() {
     let world = World::new(1, "").await;
     world.script(&[(200, ANSWER)]);
-    assert_eq!(world.chat("gemini-3.5-flash:online", "").await.0.status, StatusCode::NOT_FOUND);
-    let settings = r#","translation":{"model_suffixes":true},"allowed_models":["gemini-3.5-flash"],
-        "aliases":{"quick":"gemini-3.5-flash-nothinking"}"#;
+    assert_eq!(world.chat("gemini-3.8-flash:online", "").await.0.status, StatusCode::NOT_FOUND);
+    let settings = r#","translation":{"model_suffixes":true},"allowed_models":["gemini-3.8-flash"],
+        "aliases":{"quick":"gemini-3.8-flash-nothinking"}"#;
     let world = World::new(1, settings).await;
     world.script(&[(200, ANSWER)]);
-    let (reply, body) = world.chat("gemini-3.5-flash-thinking-low:online", "").await;
+    let (reply, body) = world.chat("gemini-3.8-flash-thinking-low:online", "").await;
     assert_eq!(reply.status, StatusCode::OK, "{body}");
     assert_eq!(world.sent()[0]["tools"], json!([{"googleSearch": {}}]));
     assert_eq!(world.sent()[0]["generationConfig"]["thinkingConfig"]["thinkingLevel"], "low");

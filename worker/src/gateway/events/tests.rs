@@ -45,7 +45,7 @@ impl World {
         let began = self.host.clock_now();
         let authorization = format!("Bearer {}", self.pool.client_key.expose());
         let body = format!(
-            r#"{{"model":"gemini-3.5-flash","messages":[{{"role":"user","content":"hi"}}],"stream":true{more}}}"#
+            r#"{{"model":"gemini-3.8-flash","messages":[{{"role":"user","content":"hi"}}],"stream":true{more}}}"#
         );
         let headers = [("authorization", authorization.as_str())];
         let path = "/v1/chat/completions";
@@ -170,7 +170,7 @@ async fn no_comments_where_the_pool_wants_none_and_where_no_stream_is_wanted() {
     let world = World::new(1, "").await;
     world.host.parts.upstream.answer_so(answer(50, &[(0, ANSWER.as_bytes())]));
     let (reply, text) =
-        Box::pin(world.host.in_time(world.chat("gemini-3.5-flash", r#","stream":false"#))).await;
+        Box::pin(world.host.in_time(world.chat("gemini-3.8-flash", r#","stream":false"#))).await;
     assert!(reply.status == StatusCode::OK && text.starts_with('{'), "{text}");
 }
 
@@ -225,7 +225,7 @@ async fn a_timeout_names_the_limit_that_ran_out_and_what_was_waited_for() {
     }
     let world = World::new(1, "").await;
     world.host.parts.upstream.answer_so(answer(100_000, &[]));
-    let (reply, text) = Box::pin(world.host.in_time(world.chat("gemini-3.5-flash", ""))).await;
+    let (reply, text) = Box::pin(world.host.in_time(world.chat("gemini-3.8-flash", ""))).await;
     assert_eq!(reply.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(text.contains("no complete response within 900 s"), "{text}");
 }
@@ -238,7 +238,7 @@ async fn one_wrong_byte_spoils_no_response() {
     const REFUSED: &[u8] = b"{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\",\"message\":\"You exceeded your current quota \xff\"}}";
     let world = World::new(2, "").await;
     world.host.parts.upstream.answer_so(answer(0, &[(0, WRONG)]));
-    let (reply, text) = world.chat("gemini-3.5-flash", "").await;
+    let (reply, text) = world.chat("gemini-3.8-flash", "").await;
     assert!(reply.status == StatusCode::OK && text.contains("a\u{fffd}b"), "{text}");
     world.host.parts.upstream.clear();
     let (text, _) = world.stream(vec![answer(0, &[(0, EVENT)])]).await.rest().await;
@@ -246,7 +246,7 @@ async fn one_wrong_byte_spoils_no_response() {
     assert_eq!(world.outcomes().await, [(AttemptOutcome::Ok, 2)]);
     world.host.parts.upstream.clear();
     world.host.parts.upstream.answer_so(FakeAnswer { status: 429, ..answer(0, &[(0, REFUSED)]) });
-    world.chat("gemini-3.5-flash", "").await;
+    world.chat("gemini-3.8-flash", "").await;
     let path = "/admin/v1/events";
     let (_, text) = world.host.send(&world.service, Method::GET, path, &world.admin, "").await;
     assert!(text.contains("exceeded your current quota"), "{text}");
@@ -260,7 +260,7 @@ async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
     let log = Log::new(LogLevel::Error, move |line| sink.lock().unwrap().push(line));
     let cold = world.host.service_with_log(log);
     world.host.parts.database.switch.set(Mode::Fails);
-    let body = r#"{"model":"gemini-3.5-flash","messages":[{"role":"user","content":"hi"}]}"#;
+    let body = r#"{"model":"gemini-3.8-flash","messages":[{"role":"user","content":"hi"}]}"#;
     for (method, path, token, body) in [
         (Method::POST, "/v1/chat/completions", &world.pool.client_key, body),
         (Method::GET, "/admin/v1/pools", &world.admin, ""),

@@ -43,7 +43,7 @@ impl World {
     async fn look_at(&self, urls: &[&str]) -> (u16, Value) {
         let image = |url: &&str| json!({"type": "image_url", "image_url": {"url": url}});
         let content: Vec<Value> = urls.iter().map(image).collect();
-        let body = json!({"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": content}]});
+        let body = json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": content}]});
         let key = &self.pool.client_key;
         let (reply, answer) =
             self.host.send(&self.service, Method::POST, "/v1/chat/completions", key, &body.to_string()).await;

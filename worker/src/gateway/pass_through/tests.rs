@@ -6,8 +6,8 @@ use super::super::tests::{ANSWER, MINUTE, World};
 use super::*;
 use crate::testing::FakeHost;
 
-const ON: &str = r#","pass_through":true,"aliases":{"mine":"gemini-3.5-flash"}"#;
-const GENERATE: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
+const ON: &str = r#","pass_through":true,"aliases":{"mine":"gemini-3.8-flash"}"#;
+const GENERATE: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 const CHAT: &str = "/v1beta/openai/chat/completions";
 const INVALID_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[
     {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
@@ -104,7 +104,7 @@ async fn one_credential_goes_where_the_endpoint_wants_it() {
     let world = World::new(1, ON).await;
     world.script(&[(200, ANSWER)]);
     world.pass_on(Method::POST, &format!("{GENERATE}?key=x&alt=sse"), "odd").await;
-    world.pass_on(Method::POST, CHAT, r#"{"model":"models/gemini-3.5-flash"}"#).await;
+    world.pass_on(Method::POST, CHAT, r#"{"model":"models/gemini-3.8-flash"}"#).await;
     world.pass_on(Method::POST, "/v1beta/models/mine:countTokens", "").await;
     world.pass_on(Method::GET, "/v1beta/openai/models/mine", "").await;
     let requests = world.host.parts.upstream.requests.lock().unwrap();
@@ -116,12 +116,12 @@ async fn one_credential_goes_where_the_endpoint_wants_it() {
         sent,
         [
             (
-                "/v1beta/models/gemini-3.5-flash:generateContent?alt=sse",
+                "/v1beta/models/gemini-3.8-flash:generateContent?alt=sse",
                 Credential::ApiKey,
                 Some(&b"odd"[..])
             ),
-            (CHAT, Credential::Bearer, Some(&br#"{"model":"models/gemini-3.5-flash"}"#[..])),
-            ("/v1beta/models/gemini-3.5-flash:countTokens", Credential::ApiKey, Some(&b""[..])),
+            (CHAT, Credential::Bearer, Some(&br#"{"model":"models/gemini-3.8-flash"}"#[..])),
+            ("/v1beta/models/gemini-3.8-flash:countTokens", Credential::ApiKey, Some(&b""[..])),
             ("/v1beta/openai/models/mine", Credential::Bearer, None),
         ]
     );
@@ -168,7 +168,7 @@ async fn refusals_of_a_key_are_not_the_caller_s() {
 
 #[tokio::test]
 async fn what_is_refused_here_is_refused_in_the_caller_s_language() {
-    let world = World::new(1, r#","pass_through":true,"allowed_models":["gemini-3.5-*"]"#).await;
+    let world = World::new(1, r#","pass_through":true,"allowed_models":["gemini-3.8-*"]"#).await;
     let forbidden = "/v1beta/models/gemini-2.5-pro:generateContent";
     let (reply, body) = world.pass_on(Method::POST, forbidden, "{}").await;
     assert_eq!((reply.status, reason(&body).as_str()), (StatusCode::FORBIDDEN, "MODEL_NOT_ALLOWED"));

@@ -56,6 +56,8 @@ impl NativeHost {
 }
 
 impl Host for NativeHost {
+    /// As much as Gemini takes inline, in base64, and 2 MiB of words.
+    const BODY_BYTES: usize = Self::MEDIA_BYTES.div_ceil(3) * 4 + 2 * 1024 * 1024;
     const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;
     const MEDIA_BYTES: usize = 100 * 1024 * 1024;
     const CALLS_OF_A_REQUEST: u32 = 1_000;

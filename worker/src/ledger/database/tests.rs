@@ -181,7 +181,7 @@ fn attempt(name: &str, key: &str, began: Timestamp) -> Attempt {
     Attempt {
         pool: pool(name),
         key: KeyId::new(key),
-        model: "gemini-3.5-flash".to_owned(),
+        model: "gemini-3.8-flash".to_owned(),
         outcome: AttemptOutcome::Ok,
         began,
         took: Some((Duration::from_millis(200), Duration::from_secs(2))),
@@ -196,7 +196,7 @@ fn request(name: &str, client_key: &str, began: Timestamp) -> Request {
     Request {
         pool: pool(name),
         client_key: Some(ClientKeyId::new(client_key)),
-        model: "gemini-3.5-flash".to_owned(),
+        model: "gemini-3.8-flash".to_owned(),
         outcome: RequestOutcome::Ok,
         began,
         took: Duration::from_secs(3),
@@ -297,7 +297,7 @@ fn latencies_and_rates_are_shown() {
     let of_client_key = activity.client_keys[&ClientKeyId::new("ck-k")].stats();
     assert_eq!((of_client_key.outcomes, of_client_key.rates), (requests.outcomes, requests.rates));
     assert_eq!(of_client_key.latency, None, "beyond minutes it is kept for all together");
-    assert_eq!(activity.models["gemini-3.5-flash"].request_stats().total, 6);
+    assert_eq!(activity.models["gemini-3.8-flash"].request_stats().total, 6);
     let window = StatsWindow { since: world.now - 3 * minute, until: world.now, step: StatsStep::Minute };
     let recent = world.activity("a", Some(window));
     assert_eq!(recent.keys[&KeyId::new("k")].activity().latency.total.unwrap().count, 3);

@@ -284,7 +284,9 @@ fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
     let body = refusal.body;
     let violations = if body.is_error { body.violations.as_slice() } else { &[] };
     let names = |part: &str| violations.iter().any(|violation| violation.quota_id.contains(part));
-    let cause = if names("Spend") {
+    let cause = if names("Spend") && (names("Month") || names("Cap")) {
+        Cause::Billing
+    } else if names("Spend") {
         Cause::SpendWindow
     } else if violations.is_empty()
         && let Some(cause) = text::spend(refusal)

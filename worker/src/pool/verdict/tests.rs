@@ -18,7 +18,7 @@ fn judge_response_to(sent: &str, status: u16, body: &str) -> Verdict {
     let body = ErrorBody::parse(body.as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
     let sent =
-        Sent::new("/v1beta/models/gemini-3.5-flash:generateContent", sent.to_owned().into_bytes().into());
+        Sent::new("/v1beta/models/gemini-3.8-flash:generateContent", sent.to_owned().into_bytes().into());
     let refusal = Refusal { status, retry_after: None, body: &body, sent: Some(&sent) };
     classify(&refusal, NOW.parse().unwrap(), 0)
 }
@@ -46,7 +46,7 @@ fn delay(delay: &str) -> String {
 
 const QUOTA: &str = "You exceeded your current quota, please check your plan and billing details. * Quota exceeded \
                      for metric: generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 10, \
-                     model: gemini-3.5-flash";
+                     model: gemini-3.8-flash";
 
 fn exhausted_by(details: &[String]) -> String {
     refusal("RESOURCE_EXHAUSTED", QUOTA, &details.join(","))
@@ -819,6 +819,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn spending_is_recognised_in_other_words() {
+    for (message, cause) in [
+        ("The rate of spend of your billing account is too high. Slow down.", Cause::SpendWindow),
+        ("SPEND_LIMIT_EXCEEDED: $10 in 10 minutes", Cause::SpendWindow),
+        ("Spending limit of tier 1 ($10 per 10 minutes) reached.", Cause::SpendWindow),
+        ("Your project may not spend more this month.", Cause::Billing),
+        ("The monthly spending limit of your project is reached.", Cause::Billing),
+        ("Project spend-cap reached.", Cause::Billing),
+        ("Your pre-paid balance is used up.", Cause::Billing),
+        ("Prepaid credits are exhausted, add funds.", Cause::Billing),
+        ("You are out of credits.", Cause::Billing),
+        ("You exceeded your current quota. Raise your spend limit to get more.", Cause::RequestQuota),
+        ("Requests are slowed down for a while.", Cause::Burst),
+    ] {
+        assert_eq!(judge(429, &refusal("RESOURCE_EXHAUSTED", message, "")).cause, cause, "{message}");
+    }
+    let short = r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"20s"}"#.to_owned();
+    let cap = exhausted_by(&[violation("SpendCapPerMonthPerProject", "250"), short]);
+    assert_eq!(judge(429, &cap).cause, Cause::Billing);
 }
 
 #[test]

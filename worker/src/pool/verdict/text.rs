@@ -51,7 +51,19 @@ const TEXTS: &[Row] = &[
 ];
 
 /// Words of a 429 about a cap on what may be spent in a month, or about an account without credits.
-const SPEND_CAP: &[&str] = &["prepay", "credits are depleted", "spending cap", "spend cap", "monthly spend"];
+const SPEND_CAP: &[&str] = &[
+    "prepay",
+    "prepaid",
+    "pre paid",
+    "credits are depleted",
+    "out of credits",
+    "credit balance",
+    "spending cap",
+    "spend cap",
+    "monthly spend",
+];
+/// The beginning of a word that makes a limit of spending one that no wait heals.
+const MONTH: &str = "month";
 /// The beginning of a word of a 429 about what was spent in the last ten minutes. Google has not published the text,
 /// so any form of the word counts, outside of links.
 const SPEND: &str = "spend";
@@ -122,13 +134,19 @@ pub(super) fn is_quota(refusal: &Refusal) -> bool {
 pub(super) fn spend(refusal: &Refusal) -> Option<Cause> {
     let message = refusal.body.message.to_ascii_lowercase();
     let is_link = |word: &&str| word.starts_with("http") || word.contains("://");
-    let text: Vec<&str> = message.split_whitespace().filter(|word| !is_link(word)).collect();
-    let words = |word: &&str| {
-        word.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.starts_with(SPEND))
-    };
-    let (phrase, cause) = match SPEND_CAP.iter().find(|phrase| text.join(" ").contains(**phrase)) {
+    // What follows a quota's first sentence is advice.
+    let about_quota = QUOTA.iter().any(|text| message.starts_with(text));
+    let told = message.split(". ").next().filter(|_| about_quota).unwrap_or(&message);
+    // Whichever way a word is hyphenated.
+    let words = told.split_whitespace().filter(|word| !is_link(word));
+    let words = words.flat_map(|word| word.split(|letter: char| !letter.is_alphanumeric()));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let has = |beginning: &str| words.iter().any(|word| word.starts_with(beginning));
+    let text = words.join(" ");
+    let (phrase, cause) = match SPEND_CAP.iter().find(|phrase| text.contains(**phrase)) {
         Some(phrase) => (*phrase, Cause::Billing),
-        None if text.iter().any(words) => (SPEND, Cause::SpendWindow),
+        None if has(SPEND) && has(MONTH) => (SPEND, Cause::Billing),
+        None if has(SPEND) => (SPEND, Cause::SpendWindow),
         None => return None,
     };
     is_google_s_own(refusal, phrase).then_some(cause)

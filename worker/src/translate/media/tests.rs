@@ -18,7 +18,7 @@ fn parts(model: &str, parts: &Value) -> Value {
 }
 
 fn refused(part: &Value) -> (String, &'static str) {
-    let error = translate("gemini-3.5-flash", &json!([part]), &TranslateOptions::default()).unwrap_err();
+    let error = translate("gemini-3.8-flash", &json!([part]), &TranslateOptions::default()).unwrap_err();
     (error.param.unwrap_or_default(), error.code.unwrap_or_default())
 }
 
@@ -36,13 +36,13 @@ fn data_urls_of_every_dialect() {
         ("data:image/svg+xml,%3Csvg%3E", "image/svg+xml", "PHN2Zz4="),
     ] {
         assert_eq!(
-            parts("gemini-3.5-flash", &json!([image(url)])),
+            parts("gemini-3.8-flash", &json!([image(url)])),
             json!([{"inlineData": {"mimeType": mime, "data": data}}]),
             "{url}"
         );
     }
     let bare = json!([{"type": "image_url", "image_url": "data:image/png;base64,AAAA"}]);
-    assert_eq!(parts("gemini-3.5-flash", &bare)[0]["inlineData"]["data"], "AAAA");
+    assert_eq!(parts("gemini-3.8-flash", &bare)[0]["inlineData"]["data"], "AAAA");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn addresses_that_gemini_knows() {
         "https://generativelanguage.googleapis.com/v1beta/files/abc-1",
     ] {
         assert_eq!(
-            parts("gemini-3.5-flash", &json!([image(url)])),
+            parts("gemini-3.8-flash", &json!([image(url)])),
             json!([{"fileData": {"fileUri": url}}]),
             "{url}"
         );
@@ -93,7 +93,7 @@ fn what_gemini_cannot_reach_is_refused_unless_fetched() {
     let media = FetchedMedia::new(url, Some("application/octet-stream"), b"\x89PNG").unwrap();
     let fetched = Fetched(HashMap::from([(url.to_owned(), media)]));
     let options = TranslateOptions { media: Some(&fetched), ..TranslateOptions::default() };
-    let body = translate("gemini-3.5-flash", &json!([image(url)]), &options).unwrap();
+    let body = translate("gemini-3.8-flash", &json!([image(url)]), &options).unwrap();
     assert_eq!(
         body["contents"][0]["parts"],
         json!([{"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}])
@@ -107,7 +107,7 @@ fn an_address_in_what_the_assistant_drew_is_one_too() {
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
         {"type": "image_url", "image_url": {"url": "https://x/cat.png"}},
     ]});
-    let body = json!({"model": "gemini-3.5-flash", "messages": [message]}).to_string();
+    let body = json!({"model": "gemini-3.8-flash", "messages": [message]}).to_string();
     let request = ChatRequest::parse(body.as_bytes()).unwrap();
     let place = "messages[0].images[1].image_url.url".to_owned();
     assert_eq!(
@@ -149,7 +149,7 @@ fn sound_and_documents() {
         ),
     ] {
         assert_eq!(
-            parts("gemini-3.5-flash", &json!([part])),
+            parts("gemini-3.8-flash", &json!([part])),
             json!([{"inlineData": {"mimeType": mime, "data": data}}]),
             "{part}"
         );
@@ -181,7 +181,7 @@ fn resolution_of_each_or_of_all() {
     assert_eq!(common(&["low", "low"]), "MEDIA_RESOLUTION_LOW");
     assert_eq!(common(&["low", "high"]), Value::Null);
     assert_eq!(common(&["high", "auto"]), Value::Null);
-    let modern = parts("gemini-3.5-flash", &all(&["low", "original", "auto"]));
+    let modern = parts("gemini-3.8-flash", &all(&["low", "original", "auto"]));
     assert_eq!(modern[0]["mediaResolution"]["level"], "MEDIA_RESOLUTION_LOW");
     assert_eq!(modern[1]["mediaResolution"]["level"], "MEDIA_RESOLUTION_ULTRA_HIGH");
     assert!(modern[2].get("mediaResolution").is_none());
@@ -235,7 +235,7 @@ fn a_kind_that_is_none_is_replaced_by_what_the_bytes_say() {
         ["png", "", "application/octet-stream", "image/*", "undefined", "null", "image/", "*/*", "Png"]
     {
         let url = format!("data:{told};base64,{}", head("png"));
-        let sent = parts("gemini-3.5-flash", &json!([image(&url)]));
+        let sent = parts("gemini-3.8-flash", &json!([image(&url)]));
         assert_eq!(sent[0]["inlineData"]["mimeType"], "image/png", "{told}");
         let unknown = format!("data:{told};base64,{}", head("unknown"));
         assert_eq!(
@@ -254,7 +254,7 @@ fn a_kind_that_is_none_is_replaced_by_what_the_bytes_say() {
         ("video/mp4", "m4a", "video/mp4"),
     ] {
         let url = format!("data:{told};base64,{}", head(bytes));
-        let sent = parts("gemini-3.5-flash", &json!([image(&url)]));
+        let sent = parts("gemini-3.8-flash", &json!([image(&url)]));
         assert_eq!(sent[0]["inlineData"]["mimeType"], expected, "{told} {bytes}");
     }
 }
@@ -275,7 +275,7 @@ fn sound_in_every_spelling_of_its_format() {
         (json!(""), head("unknown"), "audio/wav"),
         (json!("mp3"), format!("data:audio/undefined;base64,{}", head("unknown")), "audio/mpeg"),
     ] {
-        let sent = parts("gemini-3.5-flash", &sound(&data, format.clone()));
+        let sent = parts("gemini-3.8-flash", &sound(&data, format.clone()));
         assert_eq!(sent[0]["inlineData"]["mimeType"], expected, "{format} {data}");
     }
 }
@@ -293,7 +293,7 @@ fn documents_of_every_kind() {
         ("", "notes", STANDARD.encode("Grüße"), "text/plain"),
     ] {
         let file = json!([{"type": "file", "file": {"file_data": format!("data:{told};base64,{data}"), "filename": filename}}]);
-        let sent = parts("gemini-3.5-flash", &file);
+        let sent = parts("gemini-3.8-flash", &file);
         assert_eq!(sent[0]["inlineData"]["mimeType"], expected, "{told} {filename}");
     }
     let unknown = json!({"type": "file", "file": {"file_data": head("unknown"), "filename": "x"}});
@@ -340,7 +340,7 @@ fn what_is_no_base64_never_goes_on_as_such() {
         assert_eq!(remote, [RemoteMedia { param: place, url: address.to_owned() }]);
     }
     let stored = parts(
-        "gemini-3.5-flash",
+        "gemini-3.8-flash",
         &json!([file("https://generativelanguage.googleapis.com/v1beta/files/abc")]),
     );
     assert_eq!(
@@ -348,7 +348,7 @@ fn what_is_no_base64_never_goes_on_as_such() {
         "https://generativelanguage.googleapis.com/v1beta/files/abc"
     );
     for prefix in ["data:application/pdf;base64,", "DATA:;base64,data:application/pdf;base64,"] {
-        let sent = parts("gemini-3.5-flash", &json!([file(&format!("{prefix}{}", head("pdf")))]));
+        let sent = parts("gemini-3.8-flash", &json!([file(&format!("{prefix}{}", head("pdf")))]));
         assert_eq!(
             sent[0]["inlineData"],
             json!({"mimeType": "application/pdf", "data": head("pdf")}),
@@ -356,5 +356,5 @@ fn what_is_no_base64_never_goes_on_as_such() {
         );
     }
     let sound = json!([{"type": "audio_url", "audio_url": {"url": format!("data:audio/mpeg;base64,{}", head("mp3"))}}]);
-    assert_eq!(parts("gemini-3.5-flash", &sound)[0]["inlineData"]["mimeType"], "audio/mpeg");
+    assert_eq!(parts("gemini-3.8-flash", &sound)[0]["inlineData"]["mimeType"], "audio/mpeg");
 }

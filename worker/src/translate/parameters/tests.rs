@@ -25,11 +25,11 @@ fn tiers() {
         ("fast", json!("priority")),
         ("scale", json!(null)),
     ] {
-        let sent = body("gemini-3.5-flash", &json!({"service_tier": tier}));
+        let sent = body("gemini-3.8-flash", &json!({"service_tier": tier}));
         assert_eq!(sent.get("serviceTier").cloned().unwrap_or_default(), expected, "{tier}");
     }
     let error =
-        call("gemini-3.5-flash", &json!({"service_tier": "gold"}), &TranslateOptions::default()).unwrap_err();
+        call("gemini-3.8-flash", &json!({"service_tier": "gold"}), &TranslateOptions::default()).unwrap_err();
     assert_eq!((error.param.as_deref(), error.code), (Some("service_tier"), Some("invalid_value")));
 }
 
@@ -41,12 +41,12 @@ fn limits_of_the_answer() {
         body["generationConfig"]["maxOutputTokens"].as_u64()
     };
     let huge = json!({"max_tokens": 1_000_000_000_000_u64});
-    assert_eq!(sent("gemini-3.5-flash", &huge, &limited), Some(65_536));
-    assert_eq!(sent("gemini-3.5-flash", &huge, &TranslateOptions::default()), Some(2_147_483_647));
+    assert_eq!(sent("gemini-3.8-flash", &huge, &limited), Some(65_536));
+    assert_eq!(sent("gemini-3.8-flash", &huge, &TranslateOptions::default()), Some(2_147_483_647));
     // A budget for several calls is no matter of one call's limit.
     assert_eq!(sent("gemini-4-argon", &json!({"max_tokens": 100_000}), &limited), Some(100_000));
     assert_eq!(
-        sent("gemini-3.5-flash", &json!({"max_tokens": 5, "max_completion_tokens": 7.0}), &limited),
+        sent("gemini-3.8-flash", &json!({"max_tokens": 5, "max_completion_tokens": 7.0}), &limited),
         Some(7)
     );
     let resumes = |extra: &Value| call("gemini-4-argon", extra, &limited).unwrap().context.resumes();
@@ -69,7 +69,7 @@ fn seeds_are_folded_and_stay_repeatable() {
         (json!(2_147_483_648_u64), 0),
         (json!(u64::MAX), 2_147_483_647),
     ] {
-        assert_eq!(body("gemini-3.5-flash", &json!({"seed": seed}))["generationConfig"]["seed"], expected);
+        assert_eq!(body("gemini-3.8-flash", &json!({"seed": seed}))["generationConfig"]["seed"], expected);
     }
 }
 
@@ -88,17 +88,17 @@ fn ranges() {
         (json!({"reasoning_effort": "extreme"}), "reasoning_effort", "invalid_value"),
         (json!({"max_completion_tokens": 1.5}), "max_completion_tokens", "invalid_type"),
     ] {
-        let error = call("gemini-3.5-flash", &extra, &TranslateOptions::default()).unwrap_err();
+        let error = call("gemini-3.8-flash", &extra, &TranslateOptions::default()).unwrap_err();
         assert_eq!((error.param.as_deref(), error.code), (Some(param), Some(code)), "{extra}");
     }
     let error =
-        call("gemini-3.5-flash", &json!({"stream_options": {}}), &TranslateOptions::default()).unwrap_err();
+        call("gemini-3.8-flash", &json!({"stream_options": {}}), &TranslateOptions::default()).unwrap_err();
     assert_eq!((error.param.as_deref(), error.code), (Some("stream_options"), None));
     assert_eq!(
         body("gemini-2.0-flash", &json!({"presence_penalty": 2}))["generationConfig"]["presencePenalty"],
         1.999
     );
-    assert!(body("gemini-3.5-flash", &json!({"stop": ""})).get("generationConfig").is_none());
+    assert!(body("gemini-3.8-flash", &json!({"stop": ""})).get("generationConfig").is_none());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn names_of_what_is_dropped_are_safe_in_a_header() {
     for number in 0..100 {
         extra[format!("field_{number}")] = json!(1);
     }
-    let dropped = call("gemini-3.5-flash", &extra, &TranslateOptions::default()).unwrap().dropped;
+    let dropped = call("gemini-3.8-flash", &extra, &TranslateOptions::default()).unwrap().dropped;
     assert_eq!(dropped.len(), 32);
     assert_eq!(dropped[..2], ["ok_1", "field_0"]);
     let verbose = call(

@@ -245,10 +245,37 @@ fn every_refusal_of_thinking_leads_to_the_next_legal_form() {
             none,
             Repair::ThinkingUnsaid,
         ),
+        ("XHIGH is not a supported thinking level for this model.", none, Repair::NoXHighThinking),
+        ("Unknown thinking level 'xhigh'.", none, Repair::NoXHighThinking),
+        (
+            "Invalid thinking level: xhigh. Supported values are: low, medium, high.",
+            none,
+            Repair::NoXHighThinking,
+        ),
+        (
+            "Thinking budget is not supported for this model. Please use thinking_level (low, medium, high) instead.",
+            none,
+            Repair::ThinkingByLevel,
+        ),
+        (
+            "Thinking level is not supported for this model. Please use thinking_budget instead.",
+            none,
+            Repair::ThinkingByBudget,
+        ),
+        // Those that are left out of what is taken may be meant: the first that changes the request is.
+        (
+            "The thinking level is invalid. It must be one of low, medium, high.",
+            none,
+            Repair::NoXHighThinking,
+        ),
     ] {
         assert_eq!(Repair::for_message(message, tried).next(), Some(expected), "{message}");
         assert!(expected.is_about_model(), "{message}");
     }
+    let listed = "The thinking level is invalid. It must be one of low, high.";
+    let steps: Vec<Repair> = Repair::for_message(listed, none).collect();
+    let levels = [Repair::NoXHighThinking, Repair::NoMediumThinking, Repair::NoMinimalThinking];
+    assert_eq!(steps, [&levels[..], &[Repair::ThinkingByBudget]].concat());
     assert_eq!(Repair::for_message("You asked about a thinking level.", none).next(), None);
 }
 

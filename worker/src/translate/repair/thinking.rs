@@ -9,8 +9,12 @@ use super::{Repair, Repairs};
 /// What an unknown model with budgets takes.
 const ANY_BUDGET: Thinking = Thinking::Budget { min: 128, max: 24_576, off: true };
 /// What the messages say of something that a model does not take.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 12] = [
     "not supported",
+    "not a supported",
+    "not a valid",
+    "not valid",
+    "unknown",
     "unsupported",
     "not support",
     "not enabled",
@@ -20,27 +24,71 @@ const REFUSALS: [&str; 8] = [
     "cannot find field",
 ];
 
-/// What may help against a message, in lower case, about thinking.
-pub(super) fn repair(message: &str, tried: Repairs) -> Option<Repair> {
+/// What begins a list of what is accepted instead of what was refused.
+const ADVICE: [&str; 12] = [
+    "supported value",
+    "supported level",
+    "supported thinking level",
+    "supports",
+    "valid value",
+    "valid level",
+    "allowed",
+    "available",
+    "one of",
+    "must be",
+    "please",
+    "instead",
+];
+
+/// What may help against a message, in lower case, about thinking: the first step that changes the request.
+pub(super) fn repairs(message: &str, tried: Repairs) -> Vec<Repair> {
     let text = message.replace('_', " ");
-    let refused = REFUSALS.iter().any(|refusal| text.contains(refusal));
-    let after = |names: [&str; 2]| names.iter().find_map(|name| Some(text.split_once(name)?.1));
-    if let Some(rest) = after(["thinking level", "thinkinglevel"]).filter(|_| refused) {
-        return Some(named_level(rest).map_or_else(|| by_budget(tried), |level| without(level, tried)));
+    if !REFUSALS.iter().any(|refusal| text.contains(refusal)) {
+        return Vec::new();
     }
-    if let Some(rest) = after(["thinking budget", "thinkingbudget"]).filter(|_| refused) {
-        return Some(without_budget(rest, tried));
+    let around = |names: [&str; 2]| {
+        let found = names.iter().filter_map(|name| Some((text.find(name)?, name.len())));
+        found.min().and_then(|(at, length)| Some((at, text.get(..at)?, text.get(at + length..)?)))
+    };
+    let level = around(["thinking level", "thinkinglevel"]);
+    let budget = around(["thinking budget", "thinkingbudget"]);
+    match (level, budget) {
+        // What is named second is advice.
+        (Some((at, before, after)), other) if other.is_none_or(|(budget, ..)| at < budget) => {
+            without_level(before, after, tried)
+        }
+        (_, Some((_, _, after))) => vec![without_budget(after, tried)],
+        _ => {
+            let about_all = [
+                "thinking is ",
+                "thinking mode is ",
+                "support thinking",
+                "thinking config",
+                "thinkingconfig",
+            ];
+            let unsaid = about_all.iter().any(|sign| text.contains(sign));
+            unsaid.then_some(Repair::ThinkingUnsaid).into_iter().collect()
+        }
     }
-    let about_all =
-        ["thinking is ", "thinking mode is ", "support thinking", "thinking config", "thinkingconfig"];
-    let unsaid = refused && about_all.iter().any(|sign| text.contains(sign));
-    unsaid.then_some(Repair::ThinkingUnsaid)
 }
 
-/// The level that a message names first.
-fn named_level(text: &str) -> Option<Level> {
-    let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
-    words.find_map(|word| Level::ALL.into_iter().find(|level| level.as_str() == word))
+/// The levels that a text names.
+fn levels_in(text: &str) -> impl Iterator<Item = Level> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.filter_map(|word| Level::ALL.into_iter().find(|level| level.as_str() == word))
+}
+
+/// The forms that may follow a refused level, given what the message says before and after that word: it names the level,
+/// or those that the model takes, or none.
+fn without_level(before: &str, after: &str, tried: Repairs) -> Vec<Repair> {
+    let advice = ADVICE.iter().filter_map(|sign| after.find(sign)).min().unwrap_or(after.len());
+    let (said, advised) = after.split_at(advice);
+    if let Some(level) = levels_in(said).next().or_else(|| levels_in(before).last()) {
+        return vec![without(level, tried)];
+    }
+    let taken: Vec<Level> = levels_in(advised).collect();
+    let refused = Level::ALL.into_iter().rev().filter(|level| !taken.is_empty() && !taken.contains(level));
+    refused.map(refusal_of).filter(|repair| !tried.contains(*repair)).chain([by_budget(tried)]).collect()
 }
 
 const fn refusal_of(level: Level) -> Repair {

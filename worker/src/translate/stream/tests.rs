@@ -10,7 +10,7 @@ fn context(extra: &str) -> ResponseContext {
     let body =
         format!(r#"{{"model":"m","stream":true,"messages":[{{"role":"user","content":"x"}}]{extra}}}"#);
     let request = ChatRequest::parse(body.as_bytes()).unwrap();
-    let model = ModelId::parse("gemini-3.5-flash").unwrap();
+    let model = ModelId::parse("gemini-3.8-flash").unwrap();
     to_gemini(&request, &model, &TranslateOptions::default()).unwrap().context
 }
 

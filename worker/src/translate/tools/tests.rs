@@ -14,7 +14,7 @@ fn translate(model: &str, extra: &Value) -> Result<(Value, Vec<String>), ApiErro
 }
 
 fn refused(extra: &Value) -> (String, &'static str) {
-    let error = translate("gemini-3.5-flash", extra).unwrap_err();
+    let error = translate("gemini-3.8-flash", extra).unwrap_err();
     assert_eq!(error.status, 400);
     (error.param.unwrap_or_default(), error.code.unwrap_or_default())
 }
@@ -55,7 +55,7 @@ fn every_choice_on_old_and_new_models() {
         ),
     ] {
         let extra = json!({"tools": both, "tool_choice": choice});
-        for (model, expected) in [("gemini-3.5-flash", new), ("gemini-2.5-flash", old)] {
+        for (model, expected) in [("gemini-3.8-flash", new), ("gemini-2.5-flash", old)] {
             assert_eq!(config(model, &extra)["functionCallingConfig"], expected, "{choice} on {model}");
         }
     }
@@ -71,14 +71,14 @@ fn strict_functions_are_validated_where_that_exists() {
     let mut strict = function("f");
     strict["function"]["strict"] = json!(true);
     let extra = json!({"tools": [strict]});
-    assert_eq!(config("gemini-3.5-flash", &extra)["functionCallingConfig"]["mode"], "VALIDATED");
+    assert_eq!(config("gemini-3.8-flash", &extra)["functionCallingConfig"]["mode"], "VALIDATED");
     assert_eq!(config("gemini-2.5-flash", &extra), json!(null));
 }
 
 #[test]
 fn forerunners_of_tools() {
     let extra = json!({"functions": [{"name": "f", "description": "d"}], "function_call": {"name": "f"}});
-    let (body, _) = translate("gemini-3.5-flash", &extra).unwrap();
+    let (body, _) = translate("gemini-3.8-flash", &extra).unwrap();
     assert_eq!(body["tools"], json!([{"functionDeclarations": [{"name": "f", "description": "d"}]}]));
     assert_eq!(
         body["toolConfig"]["functionCallingConfig"],
@@ -129,7 +129,7 @@ fn functions_without_arguments_have_no_parameters() {
     ] {
         let extra =
             json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]});
-        let (body, _) = translate("gemini-3.5-flash", &extra).unwrap();
+        let (body, _) = translate("gemini-3.8-flash", &extra).unwrap();
         assert_eq!(body["tools"][0]["functionDeclarations"], json!([{"name": "f"}]), "{parameters}");
     }
 }
@@ -139,7 +139,7 @@ fn custom_tools_are_functions_of_one_text() {
     let format = json!({"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: x"}});
     let extra = json!({"tools": [{"type": "custom", "custom": {"name": "patch", "description": "d", "format": format}}],
                        "tool_choice": {"type": "custom", "custom": {"name": "patch"}}});
-    let (body, _) = translate("gemini-3.5-flash", &extra).unwrap();
+    let (body, _) = translate("gemini-3.8-flash", &extra).unwrap();
     let declared = &body["tools"][0]["functionDeclarations"][0];
     assert_eq!(declared["parametersJsonSchema"]["required"], json!(["input"]));
     let described = &declared["parametersJsonSchema"]["properties"]["input"]["description"];
@@ -172,5 +172,5 @@ fn what_is_refused() {
         let (param, code) = refused(&extra);
         assert_eq!((param.as_str(), code), expected);
     }
-    assert!(translate("gemini-3.5-flash", &json!({"tools": [], "tool_choice": "auto"})).is_ok());
+    assert!(translate("gemini-3.8-flash", &json!({"tools": [], "tool_choice": "auto"})).is_ok());
 }

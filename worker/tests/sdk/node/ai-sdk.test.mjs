@@ -12,7 +12,7 @@ const provider = (apiKey) =>
   createOpenAICompatible({ name: "pool", baseURL, apiKey, includeUsage: true, supportsStructuredOutputs: true });
 const pool = provider(clientKey);
 const failing = provider(failingKey);
-const common = { model: pool("gemini-3.5-flash"), maxRetries: 0 };
+const common = { model: pool("gemini-3.8-flash"), maxRetries: 0 };
 
 function assertAnswer({ text, reasoningText, finishReason, usage }) {
   assert.equal(text, "Héllo 🌍");

@@ -60,7 +60,7 @@ for (const { name, whole, streamed, answer } of CASES) {
 test("there are cases", () => assert.ok(CASES.length > 40));
 
 const parsing = (form) => ({
-  model: "gemini-3.5-flash",
+  model: "gemini-3.8-flash",
   messages: user(marker("06", form)),
   response_format: zodResponseFormat(Person, "person"),
 });

@@ -8,7 +8,7 @@ import pytest
 from google import genai
 from google.genai import errors, types
 
-CHAT_MODEL = "gemini-3.5-flash"
+CHAT_MODEL = "gemini-3.8-flash"
 EMBEDDING_MODEL = "gemini-embedding-001"
 
 

@@ -114,7 +114,7 @@ def test_there_are_cases() -> None:
 
 def test_parse(client: openai.OpenAI) -> None:
     completion = client.chat.completions.parse(
-        model="gemini-3.5-flash",
+        model="gemini-3.8-flash",
         messages=[{"role": "user", "content": marker("06", "whole")}],
         response_format=Person,
     )
@@ -124,7 +124,7 @@ def test_parse(client: openai.OpenAI) -> None:
 
 def test_parse_streamed(client: openai.OpenAI) -> None:
     with client.chat.completions.stream(
-        model="gemini-3.5-flash",
+        model="gemini-3.8-flash",
         messages=[{"role": "user", "content": marker("06", "streamed")}],
         response_format=Person,
     ) as stream:

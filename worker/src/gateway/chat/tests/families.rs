@@ -7,6 +7,8 @@ const NO_LEVEL: &str = r#"{"error":{"code":400,"message":"Thinking level is not 
 const NO_MEDIUM: &str = r#"{"error":{"code":400,"message":"Thinking level MEDIUM is not supported for this model. Please retry with other thinking level.","status":"INVALID_ARGUMENT"}}"#;
 const BY_3_8: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],"modelVersion":"gemini-3.8-flash"}"#;
 const BY_2_5: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],"modelVersion":"gemini-2.5-pro"}"#;
+/// A name that another model answers since October 2026, as Google documents.
+const DOCUMENTED: &str = "gemini-3.5-flash";
 const PRO: &str = "gemini-2.5-pro";
 const ROBOTICS: &str = "gemini-robotics-er-1.5-preview";
 const LOW: &str = r#","reasoning_effort":"low","temperature":0.5"#;
@@ -58,9 +60,9 @@ async fn a_documented_route_holds_from_its_day_and_what_answers_wins_over_it() {
     let world = World::new(1, "").await;
     world.script(&[(200, early), (200, ANSWER)]);
     let warm = r#","temperature":0.5"#;
-    let (reply, _) = world.chat(NEW, warm).await;
+    let (reply, _) = world.chat(DOCUMENTED, warm).await;
     assert_eq!(reply.headers["x-pool-dropped"], "temperature", "3.6 ignores it");
-    let (reply, _) = world.chat(NEW, warm).await;
+    let (reply, _) = world.chat(DOCUMENTED, warm).await;
     assert!(!reply.headers.contains_key("x-pool-dropped"), "3.5 does not");
     assert_eq!(world.sent()[1]["generationConfig"]["temperature"], 0.5);
 }
