@@ -14,26 +14,19 @@ const FIRST_THOUGHTS: u64 = 32;
 pub(crate) struct Family {
     /// The levels of thinking; empty where it is steered by budget only.
     levels: &'static [&'static str],
-    budget: bool,
+    /// Older than 3.6: takes budgets of thinking, and a last turn that is the model's.
+    older: bool,
     /// Whether calls have ids and have to carry signatures.
     signs: bool,
-    /// Whether the last turn may be the model's.
-    model_turn_last: bool,
     explicit_cache: bool,
     /// Tokens of thought before the first word, where a request lets it think at all.
     first_thoughts: u64,
 }
 
-const OLD: Family = Family {
-    levels: &[],
-    budget: true,
-    signs: false,
-    model_turn_last: true,
-    explicit_cache: true,
-    first_thoughts: 0,
-};
+const OLD: Family =
+    Family { levels: &[], older: true, signs: false, explicit_cache: true, first_thoughts: 0 };
 const G3: Family = Family { levels: &["minimal", "low", "medium", "high"], signs: true, ..OLD };
-const G3_6: Family = Family { budget: false, model_turn_last: false, ..G3 };
+const G3_6: Family = Family { older: false, ..G3 };
 const G3_8: Family = Family { levels: &["low", "medium", "high"], ..G3_6 };
 const G4: Family = Family { explicit_cache: false, first_thoughts: FIRST_THOUGHTS, ..G3_8 };
 const G4_XHIGH: Family = Family { levels: &["low", "medium", "high", "xhigh"], ..G4 };
@@ -72,7 +65,7 @@ impl Family {
             let message = format!("Explicit caching is not supported for models/{model}.");
             return Err(Refusal::invalid_argument(&message));
         }
-        if !self.model_turn_last && request.ends_with_model() {
+        if !self.older && request.ends_with_model() {
             return Err(Refusal::invalid_argument("Requests ending with a model turn are not supported."));
         }
         if self.signs {
@@ -109,7 +102,7 @@ impl Family {
                 ));
             }
         }
-        if budget.is_some() && !self.budget {
+        if budget.is_some() && !self.older {
             return refused("Thinking budget is not supported for this model.");
         }
         Ok(())
