@@ -160,7 +160,7 @@ async fn a_stop_ends_a_response_without_an_end_by_an_error_event() {
     let environment = [("GEMINI_BASE_URL", gemini.url()), ("ADMIN_PASSWORD", "a password for the test")];
     let server = Program::start(folder.path(), &environment);
     let client_key = new_pool(&server.url, "a password for the test").await;
-    let chat = json!({"model": "gemini-3.5-flash", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let chat = json!({"model": "gemini-3.8-flash", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
     let chat = http_client().post(format!("{}/v1/chat/completions", server.url)).body(chat.to_string());
     let mut answer = chat.bearer_auth(&client_key).send().await.unwrap();
     assert!(answer.chunk().await.unwrap().is_some());

@@ -14,7 +14,7 @@ use crate::pool::KeyState;
 use crate::service::lock;
 use crate::testing::FakeAnswer;
 
-const MODEL: &str = "gemini-3.5-flash";
+const MODEL: &str = "gemini-3.8-flash";
 
 /// What Google writes about keys, projects and quotas, with the status and the status name that it uses for it.
 const WORDS: [(&str, u16, &str); 16] = [

@@ -107,12 +107,12 @@ fn what_is_refused_is_gone_the_second_time() {
     assert_eq!((turns(&[]), turns(&[Repair::UserTurnLast])), (2, 3));
 
     let system = json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}]});
-    let inline = body("gemini-3.5-flash", &system, &[Repair::InlineSystem]);
+    let inline = body("gemini-3.8-flash", &system, &[Repair::InlineSystem]);
     assert_eq!(inline, json!({"contents": [{"role": "user", "parts": [{"text": "s\n\nx"}]}]}));
 
     let url = json!({"url": "data:image/png;base64,AAAA", "detail": "low"});
     let image = json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]});
-    for model in ["gemini-3.5-flash", "gemini-2.5-flash"] {
+    for model in ["gemini-3.8-flash", "gemini-2.5-flash"] {
         assert!(body(model, &image, &[]).to_string().contains("MEDIA_RESOLUTION_LOW"));
         assert!(!body(model, &image, &[Repair::NoMediaResolution]).to_string().contains("ediaResolution"));
     }
@@ -130,14 +130,14 @@ fn history() -> Value {
 
 #[test]
 fn histories_that_were_refused() {
-    let stood_in = body("gemini-3.5-flash", &history(), &[Repair::StandInSignatures]);
+    let stood_in = body("gemini-3.8-flash", &history(), &[Repair::StandInSignatures]);
     let parts = &stood_in["contents"][1]["parts"];
     assert!(parts[0].get("thoughtSignature").is_none());
     assert_eq!(parts[1]["thoughtSignature"], "skip_thought_signature_validator");
     assert!(parts[2].get("thoughtSignature").is_none());
-    let without_ids = body("gemini-3.5-flash", &history(), &[Repair::NoCallIds]).to_string();
+    let without_ids = body("gemini-3.8-flash", &history(), &[Repair::NoCallIds]).to_string();
     assert!(!without_ids.contains("\"id\""));
-    let as_text = body("gemini-3.5-flash", &history(), &[Repair::CallsAsText]);
+    let as_text = body("gemini-3.8-flash", &history(), &[Repair::CallsAsText]);
     assert_eq!(
         as_text["contents"].as_array().unwrap()[1..],
         [
@@ -155,7 +155,7 @@ fn schemas_that_were_refused() {
     let tool = json!({"type": "function", "function": {"name": "f", "strict": true, "parameters": schema}});
     let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
     let extra = json!({"tools": [tool], "response_format": format});
-    let legacy = body("gemini-3.5-flash", &extra, &[Repair::LegacySchemas]);
+    let legacy = body("gemini-3.8-flash", &extra, &[Repair::LegacySchemas]);
     let declared = &legacy["tools"][0]["functionDeclarations"][0];
     let expected =
         json!({"type": "object", "properties": {"k": {"type": "string", "enum": ["a"], "nullable": true}}});
@@ -163,24 +163,24 @@ fn schemas_that_were_refused() {
     assert!(legacy["generationConfig"].get("responseJsonSchema").is_none());
     assert_eq!(legacy["generationConfig"]["responseSchema"]["title"], "n");
 
-    let words = body("gemini-3.5-flash", &extra, &[Repair::LegacySchemas, Repair::SchemaInWords]);
+    let words = body("gemini-3.8-flash", &extra, &[Repair::LegacySchemas, Repair::SchemaInWords]);
     assert_eq!(words["generationConfig"], json!({"responseMimeType": "application/json"}));
     let told = words["systemInstruction"]["parts"][0]["text"].as_str().unwrap();
     assert!(told.starts_with("Respond only with JSON matching this schema: {\"title\":\"n\""), "{told}");
 
     assert_eq!(
-        body("gemini-3.5-flash", &extra, &[])["toolConfig"]["functionCallingConfig"]["mode"],
+        body("gemini-3.8-flash", &extra, &[])["toolConfig"]["functionCallingConfig"]["mode"],
         "VALIDATED"
     );
-    let loose = body("gemini-3.5-flash", &extra, &[Repair::LooseCalling]);
+    let loose = body("gemini-3.8-flash", &extra, &[Repair::LooseCalling]);
     assert!(loose.get("toolConfig").is_none());
     assert!(!loose["tools"].to_string().contains("enum"));
 
-    let words = body("gemini-3.5-flash", &extra, &[Repair::JsonInWords]);
+    let words = body("gemini-3.8-flash", &extra, &[Repair::JsonInWords]);
     assert!(words.get("generationConfig").is_none() && words["systemInstruction"].is_object());
     let search = json!({"tools": [tool, {"type": "web_search"}]});
     assert_eq!(
-        body("gemini-3.5-flash", &search, &[Repair::NoBuiltins])["tools"].as_array().unwrap().len(),
+        body("gemini-3.8-flash", &search, &[Repair::NoBuiltins])["tools"].as_array().unwrap().len(),
         1
     );
 }
