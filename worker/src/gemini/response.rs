@@ -3,7 +3,10 @@
 //! Every member may be absent; a default for each costs less than one for all of a struct. Texts and results stay as JSON until someone needs to look inside, so that a stream's
 //! text goes from frame to frame untouched.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::openai::{RawText, Text};
@@ -13,7 +16,7 @@ use crate::openai::{RawText, Text};
 #[serde(rename_all = "camelCase")]
 pub struct GenerateResponse<'a, U = UsageMetadata<'a>> {
     /// Mostly one; none when the prompt was blocked.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "list")]
     pub candidates: Vec<Candidate<'a>>,
     /// Why there is no candidate.
     #[serde(borrow)]
@@ -73,7 +76,7 @@ pub struct Candidate<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub struct AnsweredContent<'a> {
     /// In order.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "list")]
     pub parts: Vec<AnswerPart<'a>>,
 }
 
@@ -85,7 +88,7 @@ pub struct AnswerPart<'a> {
     #[serde(borrow)]
     pub text: Option<RawText<'a>>,
     /// Whether it is a thought.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub thought: bool,
     /// To be sent back with the part.
     #[serde(borrow)]
@@ -119,8 +122,8 @@ pub struct AnsweredCall<'a> {
     /// Newer models name their calls.
     #[serde(borrow)]
     pub id: Option<Text<'a>>,
-    /// The function.
-    #[serde(borrow, default)]
+    /// The function; empty where the part goes on with the call before it.
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub name: Text<'a>,
     /// A JSON object.
     #[serde(borrow)]
@@ -132,10 +135,10 @@ pub struct AnsweredCall<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct AnsweredBlob<'a> {
     /// `image/png`
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub mime_type: Text<'a>,
     /// Standard base64.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub data: Text<'a>,
 }
 
@@ -144,7 +147,7 @@ pub struct AnsweredBlob<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct AnsweredFile<'a> {
     /// Where it is.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub file_uri: Text<'a>,
 }
 
@@ -165,16 +168,22 @@ pub struct PromptFeedback<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct UsageMetadata<'a> {
     /// Tokens in, cached ones included.
+    #[serde(default, deserialize_with = "count")]
     pub prompt_token_count: Option<u64>,
     /// Of those, from the cache.
+    #[serde(default, deserialize_with = "count")]
     pub cached_content_token_count: Option<u64>,
     /// Tokens out, thoughts excluded (but see [`crate::translate::Usage`]).
+    #[serde(default, deserialize_with = "count")]
     pub candidates_token_count: Option<u64>,
     /// Thoughts.
+    #[serde(default, deserialize_with = "count")]
     pub thoughts_token_count: Option<u64>,
     /// Tokens in that came from Gemini's own tools.
+    #[serde(default, deserialize_with = "count")]
     pub tool_use_prompt_token_count: Option<u64>,
     /// All.
+    #[serde(default, deserialize_with = "count")]
     pub total_token_count: Option<u64>,
     /// Kinds of tokens in.
     #[serde(borrow)]
@@ -192,9 +201,59 @@ pub struct UsageMetadata<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ModalityCount<'a> {
     /// `TEXT`, `IMAGE`, `AUDIO`, `VIDEO`, `DOCUMENT`
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub modality: Text<'a>,
     /// How many.
-    #[serde(default)]
-    pub token_count: u64,
+    #[serde(default, deserialize_with = "count")]
+    pub token_count: Option<u64>,
+}
+
+/// `null` is what is absent.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A list, or `null`; of its elements those that are not `null`.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.into_iter().flatten().flatten().collect())
+}
+
+/// A number of tokens. What is none counts as absent: no answer is worth losing for a figure.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct CountVisitor;
+
+    impl Visitor<'_> for CountVisitor {
+        type Value = Option<u64>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+            formatter.write_str("a number")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Option<u64>, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Option<u64>, E> {
+            Ok(Some(value))
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Option<u64>, E> {
+            Ok(u64::try_from(value).ok())
+        }
+
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<Option<u64>, E> {
+            // Saturates; what is below zero is none.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Ok((value >= 0.0).then_some(value as u64))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Option<u64>, E> {
+            Ok(value.parse().ok())
+        }
+    }
+
+    deserializer.deserialize_any(CountVisitor)
 }

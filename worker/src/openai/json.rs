@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use simdutf8::basic::from_utf8;
 
 pub(super) use parse::read_inside;
-pub use parse::{parse, read, well_formed};
+pub use parse::{BYTE_ORDER_MARK, parse, read, well_formed};
 
 use super::Fragment;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::json::{NameOr, Text};
+use super::json::{NameOr, Text, read_inside};
 use super::{AllowedTools, ChatRequest, CustomDefinition, FunctionDefinition, Tool, ToolChoice};
 
 /// A text where there is one; what is no string counts as absent. For members that mean something in some objects only,
@@ -13,6 +13,18 @@ pub(super) fn text_or_nothing<'de: 'a, 'a, D: Deserializer<'de>>(
 ) -> Result<Option<Text<'a>>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// An id, which some clients write as a number.
+pub(super) fn text_or_number<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Text<'a>>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    let Some(raw) = raw else { return Ok(None) };
+    if raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Ok(Some(Text(raw.get().into())));
+    }
+    read_inside(raw)
 }
 
 /// The text, unless it says nothing: some clients send `""` where others send `null`.
@@ -45,6 +57,15 @@ impl ChatRequest<'_> {
         ] {
             text.take_if(|text| text.trim().is_empty());
         }
+        let reasoning = self.reasoning.iter_mut().map(|reasoning| &mut reasoning.effort);
+        let thinking = self.thinking.iter_mut().map(|thinking| &mut thinking.r#type);
+        let levels = google.thinking_config.iter_mut().map(|thinking| &mut thinking.thinking_level);
+        let audio = self.audio.iter_mut().flat_map(|audio| [&mut audio.voice, &mut audio.format]);
+        let images = self.image_config.iter_mut().chain(&mut google.image_config);
+        let images = images.flat_map(|image| [&mut image.aspect_ratio, &mut image.image_size]);
+        for text in reasoning.chain(thinking).chain(levels).chain(audio).chain(images) {
+            text.take_if(|text| text.trim().is_empty());
+        }
         self.tool_choice.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
         self.function_call.take_if(|choice| matches!(choice, NameOr::Name(word) if word.trim().is_empty()));
     }
@@ -54,13 +75,17 @@ impl Tool<'_> {
     /// Puts the flat form, as the Responses API has it, into the nested one.
     fn nest(&mut self) {
         self.r#type.take_if(|kind| kind.trim().is_empty());
+        if let Some(function) = &mut self.function {
+            function.parameters = function.parameters.or(function.input_schema);
+        }
         let kind = self.r#type.as_deref();
         let Some(name) = &self.name else { return };
         if matches!(kind, Some("function") | None) && self.function.is_none() && self.custom.is_none() {
             self.function = Some(FunctionDefinition {
                 name: name.clone(),
                 description: self.description.clone(),
-                parameters: self.parameters,
+                parameters: self.parameters.or(self.input_schema),
+                input_schema: None,
                 strict: self.strict.map(|strict| strict.get() == "true"),
             });
         } else if kind == Some("custom") && self.custom.is_none() {
@@ -111,6 +136,17 @@ mod tests {
             let tools = request.tools.unwrap();
             assert_eq!(&*tools[0].custom.as_ref().unwrap().name, "c");
         });
+        for tool in [
+            r#"{"name":"f","input_schema":{"type":"object"}}"#,
+            r#"{"type":"function","name":"f","inputSchema":{"type":"object"}}"#,
+            r#"{"type":"function","function":{"name":"f","input_schema":{"type":"object"}}}"#,
+        ] {
+            parse(&format!(r#""tools":[{tool}]"#), |request| {
+                let tools = request.tools.unwrap();
+                let parameters = tools[0].function.as_ref().unwrap().parameters;
+                assert_eq!(parameters.unwrap().get(), r#"{"type":"object"}"#, "{tool}");
+            });
+        }
         // What stands in the nested form wins, and a search with a name stays one.
         parse(
             r#""tools":[{"type":"function","name":"x","function":{"name":"f"}},{"type":"web_search","name":5}]"#,
@@ -142,6 +178,19 @@ mod tests {
                 assert_eq!(request.affinity(), None);
             });
         }
+        parse(
+            r#""reasoning":{"effort":""},"thinking":{"type":" "},"audio":{"voice":"","format":""},"image_config":{"aspect_ratio":""},"google":{"thinking_config":{"thinking_level":""},"image_config":{"image_size":" "}}"#,
+            |request| {
+                assert!(request.reasoning.as_ref().unwrap().effort.is_none());
+                assert!(request.thinking.as_ref().unwrap().r#type.is_none());
+                let audio = request.audio.as_ref().unwrap();
+                assert!(audio.voice.is_none() && audio.format.is_none());
+                assert!(request.image_config.as_ref().unwrap().aspect_ratio.is_none());
+                let google = request.google.as_ref().unwrap();
+                assert!(google.thinking_config.as_ref().unwrap().thinking_level.is_none());
+                assert!(google.image_config.as_ref().unwrap().image_size.is_none());
+            },
+        );
         parse(r#""prompt_cache_key":"","user":"u""#, |request| assert_eq!(request.affinity(), Some("u")));
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::json::{Integer, NameOr, OneOrMany, RawText, Text, read_inside};
-use super::lenient::text_or_nothing;
+use super::lenient::{text_or_nothing, text_or_number};
 use super::{CalledFunction, ToolCall};
 
 /// What a message says.
@@ -53,7 +53,7 @@ pub struct Message<'a> {
     #[serde(borrow, default)]
     pub function_call: Option<CalledFunction<'a>>,
     /// Which call a tool message answers.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_number")]
     pub tool_call_id: Option<Text<'a>>,
     /// Pictures that an assistant made.
     #[serde(borrow, default)]
@@ -99,6 +99,21 @@ pub struct ContentPart<'a> {
     /// For `tool_use`.
     #[serde(borrow, default)]
     pub input: Option<&'a RawValue>,
+    /// Other vendors' name of the call's id, beside which `id` is that of the part.
+    #[serde(
+        borrow,
+        default,
+        alias = "toolCallId",
+        alias = "tool_call_id",
+        deserialize_with = "text_or_nothing"
+    )]
+    pub call_id: Option<Text<'a>>,
+    /// Other vendors' name of the function.
+    #[serde(borrow, default, rename = "toolName", alias = "tool_name", deserialize_with = "text_or_nothing")]
+    pub tool_name: Option<Text<'a>>,
+    /// Other vendors' name of `input`.
+    #[serde(borrow, default, alias = "arguments")]
+    pub args: Option<&'a RawValue>,
 }
 
 /// A picture or film by URL, often a `data:` one.

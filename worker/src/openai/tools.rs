@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::Text;
-use super::lenient::text_or_nothing;
+use super::lenient::{text_or_nothing, text_or_number};
 
 /// One entry of `tools`: OpenAI's forms, or one of Gemini's own tools as Gemini names it.
 #[derive(Debug, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Tool<'a> {
     /// The flat form's JSON schema.
     #[serde(borrow, default)]
     pub parameters: Option<&'a RawValue>,
+    /// Anthropic's name of the flat form's schema.
+    #[serde(borrow, default, alias = "inputSchema")]
+    pub input_schema: Option<&'a RawValue>,
     /// The flat form's `strict`.
     #[serde(borrow, default)]
     pub strict: Option<&'a RawValue>,
@@ -65,6 +68,9 @@ pub struct FunctionDefinition<'a> {
     /// JSON schema of its arguments.
     #[serde(borrow, default)]
     pub parameters: Option<&'a RawValue>,
+    /// Anthropic's name of it, under which it counts where the other one is absent.
+    #[serde(borrow, default, alias = "inputSchema")]
+    pub input_schema: Option<&'a RawValue>,
     /// Whether the arguments must follow the schema exactly.
     #[serde(default)]
     pub strict: Option<bool>,
@@ -133,7 +139,7 @@ pub struct AllowedTools<'a> {
 #[derive(Debug, Deserialize)]
 pub struct ToolCall<'a> {
     /// What the tool's message refers to.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_number")]
     pub id: Option<Text<'a>>,
     /// `function` or `custom`.
     #[serde(borrow, default)]

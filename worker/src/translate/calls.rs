@@ -159,7 +159,7 @@ fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
     }
     let told = calls.len();
     if let Some(MessageContent::Many(parts)) = &message.content {
-        for part in parts.iter().filter(|part| &*part.r#type == "tool_use") {
+        for part in parts.iter().filter(|part| is_kept_call(&part.r#type)) {
             let Some(call) = kept_call(part) else { continue };
             // Some clients keep a call in both places.
             let same = |known: &Call<'_>| {
@@ -170,18 +170,25 @@ fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
             }
         }
     }
-    if let Some(function) = message.function_call.as_ref().filter(|_| calls.is_empty()) {
+    let function = message.function_call.as_ref().filter(|function| !function.name.trim().is_empty());
+    if let Some(function) = function.filter(|_| calls.is_empty()) {
         let args = CallArgs::Function(function);
         calls.push(Call { id: None, name: &function.name, args, source: None, id_signature: None });
     }
     calls
 }
 
-/// A call in Anthropic's form, among the parts of a message.
+/// Whether a part of this kind is a call, as Anthropic, LangChain, the AI SDK and the Responses API write them.
+pub(super) fn is_kept_call(kind: &str) -> bool {
+    matches!(kind, "tool_use" | "tool_call" | "tool-call" | "function_call")
+}
+
+/// A call among the parts of a message.
 fn kept_call<'r>(part: &'r ContentPart<'_>) -> Option<Call<'r>> {
-    let name = said(part.name.as_ref())?;
-    let (id, id_signature) = read_id(part.id.as_ref());
-    Some(Call { id, name, args: CallArgs::Raw(part.input), source: None, id_signature })
+    let name = said(part.name.as_ref()).or(said(part.tool_name.as_ref()))?;
+    let id = part.call_id.as_ref().filter(|id| said(Some(id)).is_some());
+    let (id, id_signature) = read_id(id.or(part.id.as_ref()));
+    Some(Call { id, name, args: CallArgs::Raw(part.input.or(part.args)), source: None, id_signature })
 }
 
 /// The id of a call, if it has one, and the signature that `LiteLLM` appended.

@@ -18,7 +18,7 @@ use super::mime;
 use super::words;
 use crate::gemini::{Base64, Blob, FileData, MediaResolution, Part, PartData};
 use crate::openai::{
-    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr,
+    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, NameOr, said,
 };
 use data::{Inline, NoBase64};
 pub(super) use markdown::markdown_parts;
@@ -97,8 +97,8 @@ fn address<'r>(part: &'r ContentPart<'_>) -> Option<(String, &'r str)> {
         return Some((format!("{kind}.url"), url.address));
     }
     match &*part.r#type {
-        "input_audio" => Some(("input_audio.data".to_owned(), &part.input_audio.as_ref()?.data)),
-        "file" => Some(("file.file_data".to_owned(), part.file.as_ref()?.file_data.as_deref()?)),
+        "input_audio" => Some(("input_audio.data".to_owned(), trimmed(&part.input_audio.as_ref()?.data))),
+        "file" => Some(("file.file_data".to_owned(), trimmed(said(part.file.as_ref()?.file_data.as_ref())?))),
         _ => None,
     }
 }
@@ -136,11 +136,18 @@ fn url_of<'r>(part: &'r ContentPart<'_>) -> Option<(&'static str, Url<'r>)> {
 
 fn read_url<'r>(url: &'r NameOr<'_, ImageUrl<'_>>) -> Url<'r> {
     match url {
-        NameOr::Name(url) => Url { address: url, detail: None, video_metadata: None },
-        NameOr::Object(url) => {
-            Url { address: &url.url, detail: url.detail.as_deref(), video_metadata: url.video_metadata }
-        }
+        NameOr::Name(url) => Url { address: trimmed(url), detail: None, video_metadata: None },
+        NameOr::Object(url) => Url {
+            address: trimmed(&url.url),
+            detail: url.detail.as_deref(),
+            video_metadata: url.video_metadata,
+        },
     }
+}
+
+/// Without the white space and the byte order mark that clients leave around what they have read from a file.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}')
 }
 
 /// The part as Gemini's; `None` if it is of a kind that is no medium. `param` is its place in the request.
@@ -265,10 +272,16 @@ fn url_data<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<
         }
         Location::Known(file_uri) => Ok(PartData::FileData(FileData { mime_type: None, file_uri })),
         Location::Remote => fetched(url, param, context),
-        Location::Nonsense => Err(invalid_url(
-            param,
-            "Invalid URL: expected a data: URL, an http(s) URL or a file of the Gemini Files API.",
-        )),
+        Location::Nonsense => {
+            // Base64 without the prefix, if the bytes are those of something known.
+            let bare = Inline::of_text(url).ok().and_then(|inline| inline.blob(None));
+            bare.map(PartData::InlineData).ok_or_else(|| {
+                invalid_url(
+                    param,
+                    "Invalid URL: expected a data: URL, an http(s) URL or a file of the Gemini Files API.",
+                )
+            })
+        }
     }
 }
 
@@ -344,17 +357,20 @@ fn sound<'r>(
     context: MediaContext<'r>,
 ) -> Result<PartData<'r>, ApiError> {
     let place = format!("{param}.input_audio.data");
-    if let Some(data) = address_data(&audio.data, &place, context) {
+    let text = trimmed(&audio.data);
+    if let Some(data) = address_data(text, &place, context) {
         return data;
     }
-    let inline = Inline::of_text(&audio.data).map_err(|NoBase64| no_base64(&place))?;
+    let inline = Inline::of_text(text).map_err(|NoBase64| no_base64(&place))?;
     let format = audio.format.as_deref().filter(|format| !format.trim().is_empty());
     let beside =
         Some(inline.told()).filter(|told| !mime::is_known(told)).and(format).map(mime::of_audio_format);
     let is_told = mime::is_known(inline.told()) || format.is_some();
     // What is not told and not seen is what most clients record.
     let usual = (!is_told).then_some("a.wav");
-    let blob = inline.with_kind(beside).blob(usual).ok_or_else(|| {
+    let inline = inline.with_kind(beside);
+    let only_seen = !mime::is_known(inline.told());
+    let blob = inline.blob(usual).ok_or_else(|| {
         let param = format!("{param}.input_audio.format");
         let message = format!(
             "Invalid value for '{param}'. Supported values are: 'wav', 'mp3', 'aiff', 'flac', 'ogg', 'opus', 'aac', \
@@ -362,7 +378,9 @@ fn sound<'r>(
         );
         ApiError::invalid_value(&param, message)
     })?;
-    Ok(PartData::InlineData(blob))
+    let as_sound = mime::as_sound(&blob.mime_type).filter(|_| only_seen);
+    let mime_type = as_sound.map_or(blob.mime_type, Cow::Borrowed);
+    Ok(PartData::InlineData(Blob { mime_type, data: blob.data }))
 }
 
 fn document<'r>(
@@ -370,14 +388,14 @@ fn document<'r>(
     param: &str,
     context: MediaContext<'r>,
 ) -> Result<PartData<'r>, ApiError> {
-    if let Some(data) = file.file_data.as_deref() {
+    if let Some(data) = said(file.file_data.as_ref()).map(trimmed) {
         let place = format!("{param}.file.file_data");
         if let Some(data) = address_data(data, &place, context) {
             return data;
         }
         let inline = Inline::of_text(data).map_err(|NoBase64| no_base64(&place))?;
         let inline = inline.with_kind(file.format.as_deref().map(mime::canonical));
-        let blob = inline.document(file.filename.as_deref()).ok_or_else(|| {
+        let blob = inline.document(said(file.filename.as_ref()).map(str::trim)).ok_or_else(|| {
             let message = format!(
                 "Invalid value for '{place}': neither its type, nor its first bytes, nor 'filename' tell what it is."
             );
@@ -385,7 +403,10 @@ fn document<'r>(
         })?;
         return Ok(PartData::InlineData(blob));
     }
-    let Some(id) = file.file_id.as_deref() else {
+    let Some(id) = said(file.file_id.as_ref()).map(trimmed) else {
+        if file.file_data.is_some() {
+            return Err(no_base64(&format!("{param}.file.file_data")));
+        }
         return Err(ApiError::missing(&format!("{param}.file.file_data")));
     };
     if let Location::Known(file_uri) = classify(id) {

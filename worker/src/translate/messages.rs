@@ -195,12 +195,14 @@ fn assistant_parts<'r>(
         Some(MessageContent::One(text)) => media::markdown_parts(*text),
         Some(MessageContent::Many(_)) => content_parts(index, message, |place, part| match &*part.r#type {
             // Already among the calls.
-            "tool_use" => Ok(None),
-            kind if is_reasoning(kind) => {
+            kind if calls::is_kept_call(kind) => Ok(None),
+            kind if is_said(kind) => content_part(index, place, part, scope),
+            // What clients of other vendors keep: reasoning, which Gemini has no use for, since its own is in the
+            // signatures, searches of their own, marks between steps. No conversation is to end for it.
+            kind => {
                 dropped.note(&format!("messages.content.{kind}"));
                 Ok(None)
             }
-            _ => content_part(index, place, part, scope),
         })?,
     };
     parts.extend(message.refusal.and_then(text_part));
@@ -220,12 +222,10 @@ fn assistant_parts<'r>(
     Ok(parts)
 }
 
-/// What clients of other vendors keep of the model's reasoning. Gemini has no use for it: its own is in the signatures.
-fn is_reasoning(kind: &str) -> bool {
-    let kind = kind.strip_prefix("redacted_").unwrap_or(kind);
-    ["reasoning", "thinking", "thought", "thoughts"].iter().any(|word| {
-        kind.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-']))
-    })
+/// Whether a part of this kind is something that an assistant said or showed.
+fn is_said(kind: &str) -> bool {
+    matches!(kind, "text" | "input_text" | "output_text" | "refusal" | "file" | "input_audio")
+        || matches!(kind, "image_url" | "video_url" | "audio_url")
 }
 
 fn text_part<'r>(text: impl Into<Fragment<'r>>) -> Option<Part<'r>> {
@@ -318,3 +318,6 @@ fn repair(contents: &mut Vec<Content<'_>>, capabilities: &Capabilities) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,14 +62,21 @@ const ALIASES: &[(&str, &str)] = &[
     ("application/vnd.ms-asf", "video/wmv"),
     ("application/xhtml+xml", "text/html"),
     ("application/xml", "text/xml"),
+    ("audio/3gpp", "audio/mp4"),
     ("audio/adts", "audio/aac"),
+    ("audio/vnd.dlna.adts", "audio/aac"),
     ("audio/aif", "audio/aiff"),
     ("audio/aifc", "audio/aiff"),
     ("audio/aacp", "audio/aac"),
     ("audio/l16", "audio/pcm"),
     ("audio/m4a", "audio/mp4"),
     ("audio/m4b", "audio/mp4"),
+    ("audio/mp2", "audio/mpeg"),
     ("audio/mp3", "audio/mpeg"),
+    ("audio/mp4a", "audio/mp4"),
+    ("audio/mp4a-latm", "audio/mp4"),
+    ("audio/mpeg4", "audio/mp4"),
+    ("audio/mpeg4-generic", "audio/mp4"),
     ("audio/mpeg3", "audio/mpeg"),
     ("audio/mpeg-3", "audio/mpeg"),
     ("audio/mpg", "audio/mpeg"),
@@ -187,13 +194,29 @@ pub(super) fn of_audio_format(format: &str) -> Cow<'_, str> {
     Cow::Owned(canonical(&format!("audio/{format}")).into_owned())
 }
 
+/// What sound in a file of this kind is called.
+pub(super) fn as_sound(mime: &str) -> Option<&'static str> {
+    match mime {
+        "video/webm" => Some("audio/webm"),
+        "video/mp4" | "video/quicktime" | "video/3gpp" => Some("audio/mp4"),
+        _ => None,
+    }
+}
+
 /// The kind of something, given what is told of it, its first bytes, and the name of its file.
 pub(super) fn kind<'a>(told: Cow<'a, str>, head: &[u8], filename: Option<&str>) -> Option<Cow<'a, str>> {
     let seen = bytes::kind(head);
     if is_known(&told) {
         let family = |mime: &str| mime.split('/').next().map(ToOwned::to_owned);
-        let better = seen.filter(|seen| seen.is_clear && family(seen.mime) == family(&told));
-        return Some(better.map_or(told, |seen| Cow::Borrowed(seen.mime)));
+        // Sound alone stands in the same files as films do.
+        let in_family = |mime: &'static str| {
+            let as_sound = as_sound(mime).filter(|_| told.starts_with("audio/"));
+            as_sound.or(Some(mime)).filter(|mime| family(mime) == family(&told))
+        };
+        // What may begin so is believed where what is told would surely begin otherwise.
+        let better = seen.filter(|seen| seen.is_clear || bytes::is_marked(&told));
+        let better = better.and_then(|seen| in_family(seen.mime));
+        return Some(better.map_or(told, Cow::Borrowed));
     }
     seen.map(|seen| seen.mime).or_else(|| filename.and_then(of_name)).map(Cow::Borrowed)
 }
@@ -250,6 +273,13 @@ mod tests {
             ("https://x/a.png", Some("image/png"), b"\xff\xd8\xff\xe0", Some("image/jpeg")),
             ("https://x/a", Some("image/*"), b"GIF89a", Some("image/gif")),
             ("https://x/a", Some("image/x-unheard-of"), b"?", None),
+            ("https://x/a", Some("audio/wav"), b"ID3\x03", Some("audio/mpeg")),
+            ("https://x/a", Some("audio/aac"), b"ID3\x03", Some("audio/aac")),
+            ("https://x/a", Some("audio/wav"), b"\x1a\x45\xdf\xa3", Some("audio/webm")),
+            ("https://x/a", Some("audio/webm"), b"\x1a\x45\xdf\xa3", Some("audio/webm")),
+            ("https://x/a", Some("audio/mpeg"), b"\0\0\0\x18ftypisom", Some("audio/mp4")),
+            ("https://x/a", Some("image/png"), b"\0\0\0\x18ftypisom", Some("image/png")),
+            ("https://x/a", Some("image/png"), b"<svg ", Some("image/svg+xml")),
         ] {
             assert_eq!(of_fetched(url, told, bytes).as_deref(), expected, "{url} {told:?}");
         }

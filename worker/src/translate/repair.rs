@@ -80,6 +80,10 @@ const SIGNS: &[(&[&str], Repair)] = &[
     (&["tool use with function calling is unsupported"], Repair::NoBuiltins),
     (&["unknown name \"id\"", "function"], Repair::NoCallIds),
     (&["too many states"], Repair::LooseCalling),
+    (&["constraint", " too "], Repair::LooseCalling),
+    (&["schema", "too complex"], Repair::LooseCalling),
+    (&["schema", "too large"], Repair::LooseCalling),
+    (&["schema", "too many"], Repair::LooseCalling),
     (&["developer instruction is not enabled"], Repair::InlineSystem),
     (&["system instruction is not enabled"], Repair::InlineSystem),
     (&["media_resolution"], Repair::NoMediaResolution),
@@ -98,7 +102,7 @@ const SIGNS: &[(&[&str], Repair)] = &[
 ];
 
 /// All that Gemini says about some requests, mostly those with schemas that are too large for it.
-const SAYS_NOTHING: &str = "request contains an invalid argument.";
+const SAYS_NOTHING: &str = "request contains an invalid argument";
 
 /// What Gemini finds wrong with the thought signatures of a history.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,7 +141,8 @@ impl Repair {
         let message = message.to_ascii_lowercase();
         let fits = |signs: &[&str]| signs.iter().all(|sign| message.contains(sign));
         let by_sign = || SIGNS.iter().find(|(signs, _)| fits(signs)).map(|(_, repair)| *repair);
-        let wordless = || (message.trim() == SAYS_NOTHING).then_some(Self::NoBounds);
+        let bare = message.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let wordless = || (bare == SAYS_NOTHING).then_some(Self::NoBounds);
         let signature = || signature_fault(&message).map(|_| Self::StandInSignatures);
         let thinking = thinking::repairs(&message, tried);
         let otherwise = || wordless().or_else(signature).or_else(by_sign);

@@ -6,6 +6,8 @@
 
 use memchr::memchr2;
 
+use crate::openai::json::BYTE_ORDER_MARK;
+
 /// The longest event that is taken: a picture of the largest size fits several times.
 const LONGEST_EVENT: usize = 64 << 20;
 /// What is kept of what is no event.
@@ -25,6 +27,8 @@ pub(super) struct EventSplitter {
     has_data: bool,
     /// The last byte was CR: an LF that follows belongs to it.
     after_cr: bool,
+    /// A line has come: no mark of the byte order can follow.
+    has_begun: bool,
     stray: Vec<u8>,
 }
 
@@ -114,6 +118,8 @@ impl EventSplitter {
     }
 
     fn read_line(&mut self, line: &[u8]) -> Result<Line, TooLong> {
+        let may_be_marked = !std::mem::replace(&mut self.has_begun, true);
+        let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| may_be_marked).unwrap_or(line);
         if line.is_empty() {
             return Ok(if self.has_data { Line::Event } else { Line::Nothing });
         }
@@ -182,9 +188,16 @@ mod tests {
             ];
             let stream = lines.join(newline);
             let expected = vec!["{\"é\":1}".to_owned(), "two\nlines".to_owned(), "last".to_owned()];
-            for cut in 0..=stream.len() {
-                let (head, tail) = stream.as_bytes().split_at(cut);
-                assert_eq!(split(&[head, tail]), (expected.clone(), String::new()), "{newline:?} at {cut}");
+            for stream in [stream.clone(), format!("\u{feff}{stream}"), format!("\u{feff}{newline}{stream}")]
+            {
+                for cut in 0..=stream.len() {
+                    let (head, tail) = stream.as_bytes().split_at(cut);
+                    assert_eq!(
+                        split(&[head, tail]),
+                        (expected.clone(), String::new()),
+                        "{newline:?} at {cut}"
+                    );
+                }
             }
             let single: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
             assert_eq!(split(&single).0, expected);

@@ -37,7 +37,7 @@ impl Kinds {
     fn of(counts: &[ModalityCount<'_>]) -> Self {
         let mut kinds = Self::default();
         for count in counts {
-            let tokens = u32::try_from(count.token_count).unwrap_or(u32::MAX);
+            let tokens = u32::try_from(count.token_count.unwrap_or(0)).unwrap_or(u32::MAX);
             match &*count.modality {
                 "TEXT" => kinds.text = kinds.text.saturating_add(tokens),
                 "IMAGE" => kinds.image = kinds.image.saturating_add(tokens),

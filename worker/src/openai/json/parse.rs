@@ -14,6 +14,9 @@ use crate::json_text;
 use crate::limits;
 use crate::openai::ApiError;
 
+/// What some programs write at the beginning of a text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a JSON document, which is UTF-8 (RFC 8259, section 8.1). In a text whose characters are checked already, serde
 /// does not check each string again.
 ///
@@ -21,6 +24,7 @@ use crate::openai::ApiError;
 /// As [`serde_json::from_str`]; bytes that are no text are no JSON. All that reads large types reads text: for bytes,
 /// serde's code for each of them would stand in the Worker a second time.
 pub fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> serde_json::Result<T> {
+    let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     from_utf8(document).map_err(|_| de::Error::custom("not UTF-8")).and_then(serde_json::from_str)
 }
 
@@ -67,6 +71,8 @@ pub fn well_formed(body: &[u8]) -> Cow<'_, [u8]> {
 /// 400 `json_too_deep`; 400 `request_too_large`; 400 without a code when the body is no JSON; 400 `invalid_type` or `missing_required_parameter`, with the path of the
 /// field as `param`, when it has the wrong shape.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    // Some clients of Windows begin with it; RFC 8259, section 8.1, lets a reader ignore it.
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if limits::is_too_deep(body) {
         let message = format!("The JSON body is nested more than {} levels deep.", limits::JSON_DEPTH);
         return Err(ApiError::invalid(None, "json_too_deep", message));

@@ -19,6 +19,9 @@ pub(super) enum By {
     Place,
 }
 
+/// How many calls with one id are looked through for a name.
+const MOST_TWINS: usize = 64;
+
 /// A call: its site, and its place in there.
 type Place = (usize, usize);
 
@@ -39,8 +42,8 @@ struct Pairing<'r> {
     by_id: HashMap<&'r str, Vec<(usize, VecDeque<Place>)>>,
 }
 
-/// Finds the call of every result: first by id (the n-th result with an id answers the n-th call with it), in the nearest
-/// turn before it; what is left by the name of its function and then by its place, among the calls of the turn before it
+/// Finds the call of every result: first by id (the n-th result with an id answers the n-th call with it, or the n-th to
+/// the function that the result names), in the nearest turn before it; what is left by the name of its function and then by its place, among the calls of the turn before it
 /// that no result has answered.
 pub(super) fn pair<'r>(messages: &'r [Message<'r>]) -> (Vec<CallSite<'r>>, Vec<Option<By>>) {
     let mut pairing = Pairing { matched: vec![None; messages.len()], ..Pairing::default() };
@@ -52,8 +55,9 @@ pub(super) fn pair<'r>(messages: &'r [Message<'r>]) -> (Vec<CallSite<'r>>, Vec<O
             "assistant" => goes_on |= pairing.add_calls(index, message, goes_on),
             "tool" | "function" => {
                 goes_on = false;
-                let place =
-                    said(message.tool_call_id.as_ref()).and_then(|id| pairing.next_with(split_id(id).0));
+                let name = said(message.name.as_ref());
+                let place = said(message.tool_call_id.as_ref())
+                    .and_then(|id| pairing.next_with(split_id(id).0, name));
                 match (place, pairing.turns.len().checked_sub(1)) {
                     (Some(place), _) => pairing.answer(place, index, By::Id),
                     (None, Some(turn)) => open.push((index, turn)),
@@ -105,12 +109,20 @@ impl<'r> Pairing<'r> {
         true
     }
 
-    /// The next call with this id, of the nearest turn that has one.
-    fn next_with(&mut self, id: &str) -> Option<Place> {
+    /// The next call with this id, of the nearest turn that has one; of those to different functions the next one to the
+    /// function that the result names.
+    fn next_with(&mut self, id: &str, name: Option<&str>) -> Option<Place> {
+        let sites = &self.sites;
+        let is_named = |(site, slot): &Place| {
+            let call = sites.get(*site).and_then(|site| site.calls.get(*slot));
+            call.is_some_and(|call| Some(call.name) == name)
+        };
         let turns = self.by_id.get_mut(id)?;
         loop {
             let (_, places) = turns.last_mut()?;
-            match places.pop_front() {
+            let twins = places.iter().take(MOST_TWINS);
+            let named = twins.enumerate().find(|(_, place)| is_named(place)).map(|(at, _)| at);
+            match places.remove(named.unwrap_or(0)) {
                 Some(place) => return Some(place),
                 None => turns.pop(),
             };

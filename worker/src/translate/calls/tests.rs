@@ -59,6 +59,13 @@ fn one_id_may_stand_for_several_calls() {
         let messages = json!([two, result(Some(id), None), result(Some(id), None), result(Some(id), None)]);
         assert_eq!(matched(&messages), [vec![Some(1), Some(2)]], "{id}");
     }
+    // Where results name their functions, that tells more than their order.
+    let two = calls(&[("x", "f"), ("x", "g"), ("x", "f")]);
+    let named = |name| result(Some("x"), Some(name));
+    let messages = json!([two, named("g"), named("f"), named("f")]);
+    assert_eq!(matched(&messages), [vec![Some(2), Some(1), Some(3)]]);
+    let messages = json!([two, named("odd"), result(Some("x"), None), named("g")]);
+    assert_eq!(matched(&messages), [vec![Some(1), Some(2), Some(3)]]);
     let mixed = calls(&[("x", "f"), ("y", "g"), ("x", "h")]);
     let messages = json!([mixed, result(Some("x"), None), result(Some("x"), None), result(Some("y"), None)]);
     assert_eq!(matched(&messages), [vec![Some(1), Some(3), Some(2)]]);
@@ -72,6 +79,40 @@ fn calls_among_the_parts_count_once() {
         json!([{"type": "text", "text": "x"}, part("a", "f"), part("b", "g"), {"type": "tool_use", "id": 5}]);
     let messages = json!([message, result(Some("b"), None), result(Some("a"), None)]);
     assert_eq!(matched(&messages), [vec![Some(2), Some(1)]]);
+}
+
+#[test]
+fn calls_are_found_as_other_vendors_keep_them() {
+    for part in [
+        json!({"type": "tool_call", "id": "a", "name": "f", "args": {"x": 1}}),
+        json!({"type": "tool-call", "toolCallId": "a", "toolName": "f", "input": {"x": 1}}),
+        json!({"type": "tool-call", "toolCallId": "a", "toolName": "f", "args": {"x": 1}}),
+        json!({"type": "function_call", "id": "fc_1", "call_id": "a", "name": "f", "arguments": "{\"x\":1}"}),
+        json!({"type": "tool_use", "id": "a", "name": "f", "input": "{\"x\":1}"}),
+    ] {
+        let text = json!([{"role": "assistant", "content": [part]}, result(Some("a"), None)]).to_string();
+        let messages: Vec<Message<'_>> = serde_json::from_str(&text).unwrap();
+        let history = History::of(&messages);
+        let site = history.site(0).unwrap();
+        let call = &site.calls[0];
+        assert_eq!((call.id, call.name, &site.results[..]), (Some("a"), "f", &[Some(1)][..]), "{part}");
+        let args = results::arguments(call.args.raw().unwrap());
+        assert_eq!(args.get().replace(' ', ""), r#"{"x":1}"#, "{part}");
+    }
+    // One without a name is no call.
+    let messages =
+        json!([{"role": "assistant", "content": "x", "function_call": {"name": "", "arguments": ""}}]);
+    assert_eq!(matched(&messages), Vec::<Vec<Option<usize>>>::new());
+}
+
+#[test]
+fn an_id_may_be_a_number() {
+    let messages = json!([
+        {"role": "assistant", "tool_calls": [{"id": 1, "function": {"name": "f"}}, {"id": 2, "function": {"name": "g"}}]},
+        {"role": "tool", "tool_call_id": 2, "content": "x"}, {"role": "tool", "tool_call_id": "1", "content": "x"}]);
+    assert_eq!(matched(&messages), [vec![Some(2), Some(1)]]);
+    let odd = json!([{"role": "tool", "tool_call_id": {}, "content": "x"}]).to_string();
+    assert!(serde_json::from_str::<Vec<Message<'_>>>(&odd).is_err());
 }
 
 mod any_ids {

@@ -48,7 +48,19 @@ impl<'a> Inline<'a> {
             return inline;
         }
         let data = standard_base64(text);
-        if is_base64(data.as_str()) { Ok(Self { told: Cow::Borrowed(""), data }) } else { Err(NoBase64) }
+        let letters = data.as_str().trim_end_matches('=');
+        if !is_base64(letters) {
+            return Err(NoBase64);
+        }
+        let missing = letters.len().wrapping_neg() % 4;
+        let padding = data.as_str().len() - letters.len();
+        // Google does without padding, but not with a wrong one.
+        let data = if padding == 0 || padding == missing {
+            data
+        } else {
+            Base64::new(format!("{letters}{}", "=".repeat(missing)))
+        };
+        Ok(Self { told: Cow::Borrowed(""), data })
     }
 
     /// The kind as the client tells it with the bytes; empty if it does not.
@@ -97,7 +109,12 @@ fn split(url: &str) -> Option<(Cow<'_, str>, &str, bool)> {
     let (head, payload) = rest.split_once(',')?;
     let is_mark = |attribute: &str| attribute.trim().eq_ignore_ascii_case("base64");
     let kind = head.split(';').next().filter(|kind| !is_mark(kind)).unwrap_or_default();
-    Some((mime::canonical(kind), payload, head.split(';').any(is_mark)))
+    // Some write a comma where a semicolon belongs.
+    let marked_late = || payload.split_once(',').filter(|(attributes, _)| attributes.split(';').any(is_mark));
+    let is_base64 = head.split(';').any(is_mark);
+    let late = if is_base64 { None } else { marked_late() };
+    let (payload, is_base64) = late.map_or((payload, is_base64), |(_, payload)| (payload, true));
+    Some((mime::canonical(kind), payload, is_base64))
 }
 
 /// Base64 of any dialect, in the standard one.
@@ -116,9 +133,9 @@ fn standard_base64(data: &str) -> Base64<'_> {
     Base64::new(standard.collect::<String>())
 }
 
-fn is_base64(text: &str) -> bool {
-    let padded = text.strip_suffix('=').unwrap_or(text);
-    let letters = padded.strip_suffix('=').unwrap_or(padded).as_bytes();
+/// Whether it is base64 without its padding.
+fn is_base64(letters: &str) -> bool {
+    let letters = letters.as_bytes();
     // Without branches in it, the compiler looks at many letters at a time.
     let is_letter = |byte: u8| {
         ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
@@ -141,6 +158,11 @@ mod tests {
         for text in ["AAAA", "AA", "AAA=", "AA==", "ab+/", "AA AA", "_-8=", "AA%2BA"] {
             assert!(Inline::of_text(text).is_ok(), "{text}");
         }
+        for (text, padded) in [("AA", "AA"), ("AAA==", "AAA="), ("AAAA==", "AAAA"), ("AA=====", "AA==")] {
+            assert_eq!(Inline::of_text(text).unwrap().data.as_str(), padded);
+        }
+        let late = Inline::of_url("data:image/jpeg,base64,AAAA").unwrap().unwrap();
+        assert_eq!((late.told(), late.data.as_str()), ("image/jpeg", "AAAA"));
         for text in
             ["", "=", "A", "AAAAA", "https://a.example/b", "AA=A", "AAA.", "é", "data:,", "hello world!"]
         {

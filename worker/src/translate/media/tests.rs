@@ -249,7 +249,9 @@ fn a_kind_that_is_none_is_replaced_by_what_the_bytes_say() {
         ("image/png", "jpeg", "image/jpeg"),
         ("image/jpeg", "png", "image/png"),
         ("audio/mpeg", "wav", "audio/wav"),
-        ("audio/wav", "mp3", "audio/wav"),
+        ("audio/wav", "mp3", "audio/mpeg"),
+        ("audio/aac", "mp3", "audio/aac"),
+        ("audio/wav", "m4a", "audio/mp4"),
         ("image/png", "unknown", "image/png"),
         ("video/mp4", "m4a", "video/mp4"),
     ] {
@@ -298,6 +300,59 @@ fn documents_of_every_kind() {
     }
     let unknown = json!({"type": "file", "file": {"file_data": head("unknown"), "filename": "x"}});
     assert_eq!(refused(&unknown), ("messages[0].content[0].file.file_data".to_owned(), "invalid_value"));
+}
+
+#[test]
+fn what_clients_leave_around_it_does_no_harm() {
+    let png = head("png");
+    for url in [
+        format!(" data:image/png;base64,{png}\n"),
+        format!("\u{feff}data:image/png;base64,{png}"),
+        format!("data:image/png,base64,{png}"),
+        format!("data:image/png;base64,{}====", png.trim_end_matches('=')),
+        png.clone(),
+    ] {
+        let sent = parts("gemini-3.5-flash", &json!([image(&url)]));
+        let padded = format!(
+            "{}{}",
+            png.trim_end_matches('='),
+            "=".repeat(png.len() - png.trim_end_matches('=').len())
+        );
+        assert_eq!(sent, json!([{"inlineData": {"mimeType": "image/png", "data": padded}}]), "{url}");
+    }
+    let address = json!([{"type": "file", "file": {"file_data": " https://example.com/a.pdf "}}]);
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": address}]}).to_string();
+    let remote = remote_media(&ChatRequest::parse(body.as_bytes()).unwrap());
+    assert_eq!(remote[0].url, "https://example.com/a.pdf");
+    // An empty text says no more than none at all.
+    for file in [
+        json!({"file_data": "", "file_id": "files/abc"}),
+        json!({"file_data": null, "file_id": " files/abc ", "filename": "", "format": ""}),
+    ] {
+        let sent = parts("gemini-3.5-flash", &json!([{"type": "file", "file": file}]));
+        assert!(sent[0]["fileData"]["fileUri"].as_str().unwrap().ends_with("/files/abc"), "{file}");
+    }
+}
+
+#[test]
+fn sound_is_sound_in_whatever_file() {
+    let webm = STANDARD.encode(b"\x1a\x45\xdf\xa3abcdefgh");
+    let film = STANDARD.encode(b"\0\0\0\x18ftypisom\0\0");
+    for (data, format, expected) in [
+        (&webm, "wav", "audio/webm"),
+        (&webm, "unheard-of", "audio/webm"),
+        (&webm, "", "audio/webm"),
+        (&film, "mp3", "audio/mp4"),
+        (&film, "", "audio/mp4"),
+        (&film, "mp4", "audio/mp4"),
+        (&head("mp3"), "wav", "audio/mpeg"),
+        (&head("unknown"), "mp4a-latm", "audio/mp4"),
+        (&head("unknown"), "mp2", "audio/mpeg"),
+    ] {
+        let part = json!([{"type": "input_audio", "input_audio": {"data": data, "format": format}}]);
+        let sent = parts("gemini-3.5-flash", &part);
+        assert_eq!(sent[0]["inlineData"]["mimeType"], expected, "{format}");
+    }
 }
 
 #[test]

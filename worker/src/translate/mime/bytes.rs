@@ -57,6 +57,13 @@ const BRANDS: &[(&[u8], &str)] = &[
     (b"3g", "video/3gpp"),
 ];
 
+/// Whether everything of this kind begins in a way that is clear.
+pub(super) fn is_marked(mime: &str) -> bool {
+    let chunked = CHUNKED.iter().map(|(_, _, mime)| mime);
+    let tables = [CLEAR, BRANDS].into_iter().flatten().map(|(_, mime)| mime);
+    tables.chain(chunked).any(|marked| *marked == mime)
+}
+
 pub(super) fn kind(head: &[u8]) -> Option<Seen> {
     let seen = |mime, is_clear| Seen { mime, is_clear };
     let kind = head.get(8..12);

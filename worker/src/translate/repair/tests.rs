@@ -49,6 +49,15 @@ fn every_message_that_can_be_helped() {
             Repair::LegacySchemas,
         ),
         ("Request contains an invalid argument.", Repair::NoBounds),
+        ("* Request contains an invalid argument", Repair::NoBounds),
+        ("The specified schema produces a constraint that is too tall for serving.", Repair::LooseCalling),
+        ("Constraint has too much branching for serving.", Repair::LooseCalling),
+        ("The schema is too complex.", Repair::LooseCalling),
+        ("Budget 0 is invalid. This model only works in thinking mode.", Repair::ThinkingStaysOn),
+        (
+            "Unable to submit request because Thinking_config.include_thoughts is only enabled when thinking is enabled.",
+            Repair::ThinkingUnsaid,
+        ),
         (
             "Invalid function name. Must start with a letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.) or dashes (-), with a maximum length of 64.",
             Repair::ShortNames,

@@ -9,7 +9,7 @@ use super::{Repair, Repairs};
 /// What an unknown model with budgets takes.
 const ANY_BUDGET: Thinking = Thinking::Budget { min: 128, max: 24_576, off: true };
 /// What the messages say of something that a model does not take.
-const REFUSALS: [&str; 12] = [
+const REFUSALS: [&str; 13] = [
     "not supported",
     "not a supported",
     "not a valid",
@@ -18,6 +18,7 @@ const REFUSALS: [&str; 12] = [
     "unsupported",
     "not support",
     "not enabled",
+    "only enabled",
     "not available",
     "not allowed",
     "invalid",
@@ -58,6 +59,9 @@ pub(super) fn repairs(message: &str, tried: Repairs) -> Vec<Repair> {
             without_level(before, after, tried)
         }
         (_, Some((_, _, after))) => vec![without_budget(after, tried)],
+        _ if text.contains("only works in thinking mode") && !tried.contains(Repair::ThinkingStaysOn) => {
+            vec![Repair::ThinkingStaysOn]
+        }
         _ => {
             let about_all = [
                 "thinking is ",

@@ -3,6 +3,8 @@
 //! In: a schema as it came. Out: the same in the words of JSON schema. Whether a word had to be replaced by a nearer one or
 //! left out is told, unless it is one of Google's.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::bounds::SIZES;
@@ -34,7 +36,12 @@ pub(super) fn read(schema: &mut Value) -> bool {
     rename(members);
     // Some clients write down every member that there could be.
     members.retain(|key, value| !value.is_null() || matches!(key.as_str(), "const" | "default" | "example"));
-    let mut lossy = types::read(members);
+    let leads_nowhere = members.get("$ref").and_then(Value::as_str).is_some_and(|to| to.trim().is_empty());
+    if leads_nowhere {
+        members.shift_remove("$ref");
+    }
+    gather_required(members);
+    let mut lossy = types::read(members) | leads_nowhere;
     lossy |= numbers(members);
     lossy |= choices(members);
     formats(members);
@@ -84,6 +91,8 @@ fn canonical(key: &str, value: &Value) -> Option<&'static str> {
         "additional_properties" => "additionalProperties",
         "defs" if value.is_object() => "$defs",
         "ref" if value.as_str().is_some_and(|text| text.starts_with('#')) => "$ref",
+        // Where nothing extends a schema, they lead where a plain one leads.
+        "$dynamicRef" | "$recursiveRef" if value.is_string() => "$ref",
         _ => return None,
     })
 }
@@ -168,6 +177,74 @@ fn formats(members: &mut Map<String, Value>) {
     }
 }
 
+/// The third draft's way: each property tells whether it is required.
+fn gather_required(members: &mut Map<String, Value>) {
+    let Some(Value::Object(properties)) = members.get_mut("properties") else { return };
+    let mut names: Vec<Value> = Vec::new();
+    for (name, property) in properties {
+        let Value::Object(property) = property else { continue };
+        if let Some(Value::Bool(required)) = property.get("required") {
+            names.extend(required.then(|| Value::from(name.as_str())));
+            property.shift_remove("required");
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    match members.get_mut("required") {
+        Some(Value::Array(known)) => known.extend(names),
+        _ => {
+            members.insert("required".into(), names.into());
+        }
+    }
+}
+
+/// Choices as values of the type that they are said to have, as far as they are written as texts or should be: Google's
+/// dialect knows no others than texts.
+pub(super) fn type_choices(members: &mut Map<String, Value>) {
+    let kind = members.get("type").filter(|_| members.contains_key("enum")).cloned();
+    let Some(Value::Array(choices)) = members.get_mut("enum") else { return };
+    let kind = match &kind {
+        Some(Value::Array(kinds)) => match kinds.as_slice() {
+            [kind, null] | [null, kind] if null == "null" => kind.as_str(),
+            [kind] => kind.as_str(),
+            _ => None,
+        },
+        kind => kind.as_ref().and_then(Value::as_str),
+    };
+    for choice in &mut *choices {
+        let as_typed = match (kind, &*choice) {
+            (Some("string"), Value::Number(_) | Value::Bool(_)) => Some(choice.to_string().into()),
+            (Some("integer" | "number" | "boolean"), Value::String(text)) => {
+                let read = serde_json::from_str::<Value>(text.trim()).ok();
+                read.filter(|read| match types::of_value(read) {
+                    "integer" => kind != Some("boolean"),
+                    found => kind == Some(found),
+                })
+            }
+            _ => None,
+        };
+        if let Some(as_typed) = as_typed {
+            *choice = as_typed;
+        }
+    }
+    drop_twins(choices);
+}
+
+/// Leaves out what stands in a list twice: Gemini refuses it.
+pub(super) fn drop_twins(list: &mut Vec<Value>) {
+    if has_twins(list) {
+        let mut seen = HashSet::new();
+        list.retain(|value| seen.insert(value.clone()));
+    }
+}
+
+/// Whether something stands in a list twice.
+pub(super) fn has_twins(list: &[Value]) -> bool {
+    let mut seen = HashSet::new();
+    !list.iter().all(|value| seen.insert(value))
+}
+
 /// `enum` and `const`: of `null`, which Gemini does not document as a member, the type says that it is allowed.
 fn choices(members: &mut Map<String, Value>) -> bool {
     if members.get("const").is_some_and(Value::is_null) {
@@ -177,6 +254,7 @@ fn choices(members: &mut Map<String, Value>) -> bool {
             members.insert("type".into(), "null".into());
         }
     }
+    type_choices(members);
     let Some(choices) = members.get_mut("enum") else { return false };
     let Value::Array(choices) = choices else {
         members.shift_remove("enum");

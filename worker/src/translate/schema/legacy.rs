@@ -4,11 +4,14 @@
 //! In: a normalised schema. Out: the nearest that the subset can say, and how to turn back what a model writes by it where
 //! that is not what the caller declared.
 
+mod kinds;
+
 use serde_json::{Map, Value, json};
 
 use super::bounds::{SIZES, describe};
 use super::shape::{Shape, WHOLE};
 use super::{alternatives, merge, types};
+use kinds::{common_kinds, kinds};
 
 /// How often a recursive definition is put in place of itself.
 const DEEPEST_RECURSION: usize = 3;
@@ -87,6 +90,8 @@ impl Converter<'_> {
             return self.alternatives(schema, branches);
         }
         let kinds = kinds(schema);
+        // Anything at all has to be written as a text there.
+        self.lossy |= !schema.contains_key("type") && !schema.contains_key("enum") && kinds == ["string"];
         let nullable = kinds.contains(&"null") && kinds.len() > 1;
         let kinds: Vec<&str> = kinds.into_iter().filter(|kind| !nullable || *kind != "null").collect();
         let (mut out, shape) = match kinds.as_slice() {
@@ -216,7 +221,7 @@ impl Converter<'_> {
         for kind in kinds {
             let (mut branch, shape) = self.of_kind(schema, kind);
             if shape != Shape::Text {
-                branch.shift_remove("description");
+                only_own_words(&mut branch, schema);
             }
             if !converted.contains(&(branch.clone(), shape.clone())) {
                 converted.push((branch, shape));
@@ -281,7 +286,10 @@ impl Converter<'_> {
             }
             return;
         }
-        let told: Vec<String> = choices.take(MOST_TOLD).map(ToString::to_string).collect();
+        let mut told: Vec<String> = choices.take(MOST_TOLD + 1).map(ToString::to_string).collect();
+        if let Some(one_more) = told.get_mut(MOST_TOLD) {
+            "…".clone_into(one_more);
+        }
         let told = told.join(", ");
         self.lossy = true;
         if !told.is_empty() && told.len() <= LONGEST_TOLD {
@@ -301,7 +309,7 @@ impl Converter<'_> {
                 converted.push(items);
             }
         }
-        self.lossy |= converted.len() > 1;
+        self.lossy |= converted.len() != 1;
         let (items, shape) = match converted.len() {
             0 => any(),
             1 => converted.pop().unwrap_or_default(),
@@ -353,45 +361,13 @@ fn count(value: &Value, nodes: &mut usize) {
     }
 }
 
-/// The types that a schema allows, as it says or as its other words imply.
-fn kinds(schema: &Map<String, Value>) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::Array(kinds)) => return kinds.iter().filter_map(Value::as_str).collect(),
-        Some(Value::String(kind)) => return vec![kind],
-        _ => {}
-    }
-    if alternatives::is_object(schema) {
-        return vec!["object"];
-    }
-    if schema.contains_key("items") || schema.contains_key("prefixItems") {
-        return vec!["array"];
-    }
-    let mut kinds = Vec::new();
-    for choice in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
-        let kind = types::of_value(choice);
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    if kinds.is_empty() { vec!["string"] } else { kinds }
-}
-
-/// The types that both allow.
-fn common_kinds(one: &Value, two: &Value) -> Option<Value> {
-    let list = |kind: &Value| match kind {
-        Value::Array(kinds) => kinds.clone(),
-        kind => vec![kind.clone()],
-    };
-    let (one, two) = (list(one), list(two));
-    let among = |kind: &Value, kinds: &[Value]| {
-        kinds.contains(kind) || (kind == "integer" && kinds.iter().any(|kind| kind == "number"))
-    };
-    let mut common: Vec<Value> = one.iter().filter(|kind| among(kind, &two)).cloned().collect();
-    common.extend(two.iter().filter(|kind| !one.contains(kind) && among(kind, &one)).cloned());
-    match common.as_slice() {
-        [] => None,
-        [kind] => Some(kind.clone()),
-        _ => Some(common.into()),
+/// Takes away of a branch's description what stands beside all branches.
+fn only_own_words(branch: &mut Map<String, Value>, schema: &Map<String, Value>) {
+    let common = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let told = branch.shift_remove("description");
+    let own = told.as_ref().and_then(Value::as_str).and_then(|told| told.strip_prefix(common));
+    if let Some(own) = own.map(str::trim).filter(|own| !own.is_empty()) {
+        branch.insert("description".into(), own.into());
     }
 }
 

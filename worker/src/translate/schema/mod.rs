@@ -7,6 +7,7 @@ mod alternatives;
 mod bounds;
 mod dialect;
 mod legacy;
+mod members;
 mod merge;
 mod normaliser;
 mod refs;
@@ -57,11 +58,14 @@ const MOST_PASSES: usize = 4;
 /// # Errors
 /// In words for the caller: what is wrong with it.
 pub(super) fn read(raw: &RawValue) -> Result<Value, String> {
-    serde_json::from_str(&json_text::well_formed_text(raw.get())).map_err(|error| {
+    let schema: Value = serde_json::from_str(&json_text::well_formed_text(raw.get())).map_err(|error| {
         let words = error.to_string();
         let what = words.rsplit_once(" at line ").map_or(words.as_str(), |(what, _)| what);
         if what.contains("recursion limit") { "nested too deeply".to_owned() } else { what.to_owned() }
-    })
+    })?;
+    // Some clients send the schema as a text.
+    let inside = schema.as_str().and_then(|text| serde_json::from_str(text).ok());
+    Ok(inside.filter(Value::is_object).unwrap_or(schema))
 }
 
 /// Normalises the schema of an answer.
@@ -94,7 +98,10 @@ pub(super) fn normalise(mut schema: Value) -> Normalised {
 
 /// Normalises the schema of a function's parameters, which must be an object.
 pub(super) fn parameters(schema: Value) -> Parameters {
+    let says_nothing = schema.is_null() || schema.is_boolean() || schema.as_str().is_some_and(str::is_empty);
+    let is_nonsense = !schema.is_object() && !says_nothing;
     let Normalised { mut schema, mut lossy } = normalise(schema);
+    lossy |= is_nonsense;
     let merged = schema.as_object_mut().is_some_and(|root| {
         let definitions = root.get("$defs").cloned();
         alternatives::merge_into_root(root, definitions.as_ref())
@@ -126,6 +133,8 @@ pub(super) fn parameters(schema: Value) -> Parameters {
         return Parameters { schema: None, wrapped: false, lossy };
     }
     if let Some(kind) = root.get_mut("type") {
+        let kinds = kind.as_array().into_iter().flatten();
+        lossy |= kinds.into_iter().any(|kind| kind != "object" && kind != "null");
         *kind = "object".into();
     } else {
         root.shift_insert(0, "type".into(), "object".into());

@@ -2,12 +2,11 @@
 //!
 //! In: a schema. Out: the same in words that Gemini knows. References are put in place where that ends, and within bounds.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value, json};
 
+use super::members::{exclusive_limits, nullable, tidy};
 use super::refs::{self, Reference, References};
-use super::{Normalised, alternatives, merge, types};
+use super::{Normalised, alternatives, dialect, merge, types};
 
 /// From so many nodes on, references stay references.
 const MOST_NODES: usize = 5_000;
@@ -44,7 +43,29 @@ pub(super) fn is_noise(key: &str) -> bool {
             | "definitions"
             | "$defs"
             | "components"
+            | "$schema"
+            | "$id"
+            | "$anchor"
+            | "$dynamicAnchor"
+            | "$recursiveAnchor"
+            | "$vocabulary"
     ) || key.starts_with("x-")
+}
+
+/// Conditions that Gemini does not know, whatever it is told of them.
+pub(super) fn is_condition(key: &str) -> bool {
+    matches!(
+        key,
+        "not"
+            | "if"
+            | "then"
+            | "else"
+            | "dependentSchemas"
+            | "dependentRequired"
+            | "dependencies"
+            | "minContains"
+            | "maxContains"
+    )
 }
 
 /// Whether the value is a schema itself.
@@ -53,10 +74,6 @@ pub(super) fn holds_schema(key: &str) -> bool {
         key,
         "items"
             | "additionalProperties"
-            | "not"
-            | "if"
-            | "then"
-            | "else"
             | "contains"
             | "propertyNames"
             | "unevaluatedItems"
@@ -72,10 +89,6 @@ impl<'s> Normaliser<'s> {
             && root.get("$ref").is_some()
         {
             root = self.one_level(reference, schema, 0);
-        }
-        if let Value::Object(root) = &mut root {
-            root.shift_remove("$schema");
-            root.shift_remove("$id");
         }
         root
     }
@@ -166,6 +179,7 @@ impl<'s> Normaliser<'s> {
             self.lossy |= alternatives::drop_conditions(out, written);
         }
         tidy(out);
+        dialect::type_choices(out);
     }
 
     fn members(&mut self, schema: &'s Map<String, Value>, depth: usize) -> Map<String, Value> {
@@ -174,10 +188,16 @@ impl<'s> Normaliser<'s> {
             match key.as_str() {
                 "$ref" | "allOf" => {}
                 key if is_noise(key) => {}
+                // A property may itself be named so, but that is not where this looks.
+                key if is_condition(key) => self.lossy = true,
                 "oneOf" if schema.contains_key("anyOf") => {}
-                "oneOf" | "anyOf" => {
-                    out.insert("anyOf".into(), self.alternatives(value, depth));
-                }
+                "oneOf" | "anyOf" => match self.alternatives(value, depth) {
+                    // Nothing at all would fit.
+                    branches if branches.is_empty() => self.lossy = true,
+                    branches => {
+                        out.insert("anyOf".into(), branches.into());
+                    }
+                },
                 "const" => {
                     out.insert("enum".into(), json!([value]));
                     if !schema.contains_key("type") {
@@ -191,7 +211,7 @@ impl<'s> Normaliser<'s> {
                 "prefixItems" => {
                     out.insert(key.clone(), self.list(value, depth));
                 }
-                "properties" | "patternProperties" | "dependentSchemas" => {
+                "properties" | "patternProperties" => {
                     out.insert(key.clone(), self.properties(value, depth));
                 }
                 key if holds_schema(key) => {
@@ -212,10 +232,38 @@ impl<'s> Normaliser<'s> {
             }
         }
         if let Some(more) = schema.get("oneOf").filter(|_| schema.contains_key("anyOf")) {
-            let more = json!({ "anyOf": self.alternatives(more, depth) });
-            self.lossy |= merge::into(&mut out, more);
+            let more = self.alternatives(more, depth);
+            if !more.is_empty() {
+                self.lossy |= merge::into(&mut out, json!({ "anyOf": more }));
+            }
         }
+        self.conditional_properties(schema, &mut out, depth);
         out
+    }
+
+    /// What an object may have under conditions is known to the model all the same, required of it or not.
+    fn conditional_properties(
+        &mut self,
+        schema: &'s Map<String, Value>,
+        out: &mut Map<String, Value>,
+        depth: usize,
+    ) {
+        if out.get("type").is_some_and(|kind| kind != "object" && !kind.is_array()) {
+            return;
+        }
+        let own = ["then", "else"].into_iter().filter_map(|word| schema.get(word));
+        let named = ["dependentSchemas", "dependencies"].into_iter();
+        let named = named.filter_map(|word| schema.get(word)?.as_object()).flat_map(Map::values);
+        for part in own.chain(named).filter(|part| part.is_object()) {
+            let Value::Object(mut part) = self.schema(part, depth + 1) else { continue };
+            let Some(Value::Object(properties)) = part.shift_remove("properties") else { continue };
+            let known = out.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(known) = known {
+                for (name, property) in properties {
+                    known.entry(name).or_insert(property);
+                }
+            }
+        }
     }
 
     /// One element of `allOf`. It is to be merged, so that a reference cannot stay one.
@@ -245,7 +293,7 @@ impl<'s> Normaliser<'s> {
         json!({})
     }
 
-    fn alternatives(&mut self, value: &'s Value, depth: usize) -> Value {
+    fn alternatives(&mut self, value: &'s Value, depth: usize) -> Vec<Value> {
         let mut branches = Vec::new();
         for branch in value.as_array().into_iter().flatten() {
             match self.schema(branch, depth + 1) {
@@ -254,7 +302,7 @@ impl<'s> Normaliser<'s> {
                 branch => branches.push(branch),
             }
         }
-        Value::Array(branches)
+        branches
     }
 
     fn list(&mut self, value: &'s Value, depth: usize) -> Value {
@@ -306,79 +354,4 @@ impl<'s> Normaliser<'s> {
 fn described(schema: &Map<String, Value>) -> Map<String, Value> {
     let kept = schema.iter().filter(|(key, _)| matches!(key.as_str(), "description" | "default"));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-/// Gemini knows no exclusive limits: among whole numbers the next one is meant, among others the difference is none.
-fn exclusive_limits(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
-    let whole = schema.get("type").is_some_and(|kind| kind == "integer");
-    for (exclusive, inclusive, step) in
-        [("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)]
-    {
-        let limit = match schema.get(exclusive) {
-            // The fourth draft's way: a flag beside the limit.
-            Some(Value::Bool(true)) => schema.get(inclusive),
-            Some(limit @ Value::Number(_)) => Some(limit),
-            _ => None,
-        };
-        let Some(limit) = limit else { continue };
-        let limit = match limit.as_i64().filter(|_| whole) {
-            Some(number) => json!(number.saturating_add(step)),
-            None => limit.clone(),
-        };
-        let (old, new) = (out.get(inclusive).and_then(Value::as_f64), limit.as_f64());
-        let narrower = match (old, new) {
-            (Some(old), Some(new)) => {
-                if step > 0 {
-                    new > old
-                } else {
-                    new < old
-                }
-            }
-            _ => true,
-        };
-        if narrower {
-            out.insert(inclusive.into(), limit);
-        }
-    }
-}
-
-/// `OpenAPI`'s `nullable`, in the words of JSON schema.
-fn nullable(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
-    if schema.get("nullable") != Some(&Value::Bool(true)) {
-        return;
-    }
-    if let Some(kind) = out.get_mut("type") {
-        match kind {
-            Value::String(name) if name != "null" => *kind = json!([name, "null"]),
-            Value::Array(kinds) if !kinds.iter().any(|kind| kind == "null") => kinds.push("null".into()),
-            _ => {}
-        }
-    } else if let Some(Value::Array(branches)) = out.get_mut("anyOf") {
-        let null = json!({"type": "null"});
-        if !branches.contains(&null) {
-            branches.push(null);
-        }
-    }
-}
-
-/// Nothing can be required that is not there.
-fn tidy(schema: &mut Map<String, Value>) {
-    let names: HashSet<String> = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|names| names.keys().cloned())
-        .collect();
-    let emptied = match schema.get_mut("required") {
-        None => false,
-        Some(Value::Array(required)) => {
-            let before = required.len();
-            required.retain(|name| name.as_str().is_some_and(|name| names.contains(name)));
-            required.is_empty() && before > 0
-        }
-        Some(_) => true,
-    };
-    if emptied {
-        schema.shift_remove("required");
-    }
 }

@@ -82,7 +82,9 @@ impl<'s> Walk<'s> {
             named(root, &mut String::new(), &mut names);
             names
         });
-        names.get(reference).cloned()
+        // A name may be relative to another one.
+        let last = || reference.trim_end_matches('#').rsplit('/').next().filter(|last| !last.is_empty());
+        names.get(reference).or_else(|| names.get(last()?)).cloned()
     }
 }
 
@@ -103,6 +105,10 @@ fn named(value: &Value, path: &mut String, names: &mut HashMap<String, String>) 
             for (key, mark) in [("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#")] {
                 if let Some(name) = members.get(key).and_then(Value::as_str) {
                     names.entry(format!("{mark}{name}")).or_insert_with(|| path.clone());
+                    let last = name.rsplit('/').next().filter(|last| mark.is_empty() && !last.is_empty());
+                    if let Some(last) = last.filter(|last| *last != name) {
+                        names.entry(last.to_owned()).or_insert_with(|| path.clone());
+                    }
                 }
             }
         }

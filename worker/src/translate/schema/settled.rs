@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 
 use super::alternatives;
-use super::normaliser::{holds_schema, is_noise};
+use super::dialect::has_twins;
+use super::normaliser::{holds_schema, is_condition, is_noise};
 
 /// See the module. When in doubt it is false.
 pub(super) fn is_settled(schema: &Value) -> bool {
@@ -23,20 +24,23 @@ fn is_settled_member(schema: &Map<String, Value>, key: &str, value: &Value) -> b
     // `true` and `false` do not stay among alternatives and properties.
     let object = |schema: &Value| schema.is_object() && is_settled(schema);
     match key {
-        "$schema" | "$id" | "$ref" | "allOf" | "oneOf" | "const" | "exclusiveMinimum"
-        | "exclusiveMaximum" => false,
-        "anyOf" => value.as_array().is_some_and(|branches| branches.iter().all(object)),
+        "$ref" | "allOf" | "oneOf" | "const" | "exclusiveMinimum" | "exclusiveMaximum" => false,
+        "anyOf" => {
+            value.as_array().is_some_and(|branches| !branches.is_empty() && branches.iter().all(object))
+        }
         "prefixItems" => value.as_array().is_some_and(|items| items.iter().all(is_settled)),
-        "properties" | "patternProperties" | "dependentSchemas" => {
+        "properties" | "patternProperties" => {
             value.as_object().is_some_and(|members| members.values().all(object))
         }
         "required" => {
             let properties = schema.get("properties").and_then(Value::as_object);
             let is_there = |name: &Value| Some(properties?.contains_key(name.as_str()?));
-            value.as_array().is_some_and(|names| names.iter().all(|name| is_there(name) == Some(true)))
+            value.as_array().is_some_and(|names| {
+                names.iter().all(|name| is_there(name) == Some(true)) && !has_twins(names)
+            })
         }
         key if holds_schema(key) => is_settled(value),
-        key => !is_noise(key) && !mentions_reference(value),
+        key => !is_noise(key) && !is_condition(key) && !mentions_reference(value),
     }
 }
 

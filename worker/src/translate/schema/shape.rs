@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json_text;
 use crate::openai::Text;
+use crate::translate::fence::without_fence;
 
 /// The one member of parameters that stand as one text.
 pub(super) const WHOLE: &str = "json";
@@ -204,17 +205,33 @@ fn json_in(text: &str) -> Option<Box<RawValue>> {
 }
 
 fn object_in(text: &str) -> Option<Box<RawValue>> {
-    json_in(text).filter(|inside| inside.get().starts_with('{'))
+    let inside = json_in(text).or_else(|| {
+        let inside: Text<'_> = text.starts_with('"').then(|| read(text))??;
+        // Nothing said is an object without members.
+        let inside = without_fence(&inside).trim();
+        raw(if inside.is_empty() {
+            "{}".to_owned()
+        } else {
+            json_text::well_formed_text(inside).into_owned()
+        })
+    });
+    inside.filter(|inside| inside.get().starts_with('{'))
 }
 
 fn scalar_in(text: &str, kind: &str) -> Option<Box<RawValue>> {
-    let inside =
-        json_in(text).or_else(|| raw("null".to_owned()).filter(|_| kind == "null" && text == "\"\""))?;
+    let inside = json_in(text).or_else(|| {
+        match (kind, text.trim_matches('"').trim().to_ascii_lowercase().as_str()) {
+            ("null", "" | "none") => raw("null".to_owned()),
+            // As Python writes them.
+            ("boolean", word @ ("true" | "false")) => raw(word.to_owned()),
+            _ => None,
+        }
+    })?;
     let value: serde_json::Value = read(inside.get())?;
     let fits = match kind {
         "null" => value.is_null(),
         "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
+        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         _ => value.is_number(),
     };
     fits.then_some(inside)

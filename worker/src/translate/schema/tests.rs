@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use super::legacy::tests::odd_schemas;
 use super::*;
 
+mod written;
+
 fn normal(schema: &Value) -> Value {
     normalise(schema.clone()).schema
 }

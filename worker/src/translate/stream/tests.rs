@@ -272,3 +272,55 @@ fn choices_have_an_end() {
     stream.push(frame(&json!({"candidates": candidates})).as_bytes(), &mut out).unwrap();
     assert_eq!(deltas(&out).len(), MOST_CHOICES);
 }
+
+#[test]
+fn events_that_say_nothing_are_no_faults() {
+    let nothing =
+        ["data:\n\n", "data: \r\n\r\n", "data: null\n\n", "data: [DONE] \n\n", "event: ping\ndata:\n\n"];
+    for nothing in nothing {
+        let mut stream = stream("");
+        let mut out = Vec::new();
+        let wire = format!("\u{feff}{nothing}{}{nothing}{}", frame(&says("x")), frame(&finished("STOP")));
+        stream.push(wire.as_bytes(), &mut out).unwrap();
+        assert_eq!(stream.finish(&mut out), StreamEnd::Complete(Outcome::Delivered), "{nothing:?}");
+        assert!(is_done(&out) && deltas(&out)[1]["content"] == "x", "{nothing:?}");
+    }
+}
+
+#[test]
+fn null_is_what_is_absent() {
+    let call = |args: Value| json!({"functionCall": {"name": null, "id": null, "args": args}, "thought": null, "text": null});
+    let frames = [
+        json!({"candidates": null, "usageMetadata": null}),
+        json!({"candidates": [{"content": {"parts": null, "role": null}, "finishReason": null}]}),
+        json!({"candidates": [null, {"content": {"parts": [null, {"functionCall": {"name": "f", "args": null}}]}}]}),
+        json!({"candidates": [{"content": {"parts": [call(json!({"a": "x"}))]}}]}),
+        json!({"candidates": [{"content": null, "finishReason": "STOP"}],
+               "usageMetadata": {"promptTokenCount": "3", "candidatesTokenCount": 2.0, "thoughtsTokenCount": null,
+                                 "totalTokenCount": {}, "promptTokensDetails": [{"modality": null, "tokenCount": null}]}}),
+    ];
+    let mut stream = stream("");
+    let mut out = Vec::new();
+    for value in &frames[..4] {
+        stream.push(frame(value).as_bytes(), &mut out).unwrap();
+    }
+    let mut last = frames[4].clone();
+    last["usageMetadata"]["totalTokenCount"] = json!(5);
+    stream.push(frame(&last).as_bytes(), &mut out).unwrap();
+    assert_eq!(stream.finish(&mut out), StreamEnd::Complete(Outcome::Delivered));
+    let call = deltas(&out)[1]["tool_calls"][0]["function"].clone();
+    assert_eq!(call, json!({"name": "f", "arguments": "{\"a\":\"x\"}"}));
+    assert_eq!((stream.usage().prompt, stream.usage().completion), (3, 2));
+}
+
+#[test]
+fn one_wrong_byte_costs_one_character() {
+    let mut stream = stream("");
+    let mut out = Vec::new();
+    stream
+        .push(b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\xff\xc3b\"}]}}]}\n\n", &mut out)
+        .unwrap();
+    stream.push(frame(&finished("STOP")).as_bytes(), &mut out).unwrap();
+    assert_eq!(stream.finish(&mut out), StreamEnd::Complete(Outcome::Delivered));
+    assert_eq!(deltas(&out)[1]["content"], "a\u{fffd}\u{fffd}b");
+}

@@ -139,7 +139,8 @@ impl Translator {
 
     pub(super) fn read(&mut self, found: &Found<'_>, out: &mut Vec<u8>) -> Result<(), StreamFault> {
         match *found {
-            Found::Event(b"[DONE]") => Ok(()),
+            // An event that says nothing is no more than a comment.
+            Found::Event(data) if matches!(data.trim_ascii(), b"" | b"[DONE]" | b"null") => Ok(()),
             Found::Event(data) => self.frame(data, None, out),
             Found::Stray(stray) => {
                 let may_be_whole = matches!(stray.trim_ascii_end().last(), Some(b'}' | b']'));

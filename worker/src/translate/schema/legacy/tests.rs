@@ -62,7 +62,17 @@ fn a_type_matters_more_than_its_choices() {
         ),
         (
             json!({"enum": ["a", 1]}),
-            json!({"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer"}]}),
+            json!({"anyOf": [{"type": "string", "enum": ["a"]},
+                             {"type": "integer", "description": "(one of: 1)"}]}),
+        ),
+        (
+            json!({"type": ["integer", "string"], "enum": [1, "a"], "description": "Half."}),
+            json!({"description": "Half.",
+                   "anyOf": [{"type": "integer", "description": "(one of: 1)"}, {"type": "string", "enum": ["a"]}]}),
+        ),
+        (
+            json!({"type": "INTEGER", "format": "enum", "enum": ["1", "2"]}),
+            json!({"type": "integer", "description": "(one of: 1, 2)"}),
         ),
     ] {
         assert_legacy(&schema, &expected);
