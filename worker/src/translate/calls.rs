@@ -178,7 +178,7 @@ fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
     calls
 }
 
-/// Whether a part of this kind is a call, as Anthropic, LangChain, the AI SDK and the Responses API write them.
+/// Whether a part of this kind is a call, as Anthropic, `LangChain`, the AI SDK and the Responses API write them.
 pub(super) fn is_kept_call(kind: &str) -> bool {
     matches!(kind, "tool_use" | "tool_call" | "tool-call" | "function_call")
 }

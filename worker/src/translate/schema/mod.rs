@@ -133,8 +133,8 @@ pub(super) fn parameters(schema: Value) -> Parameters {
         return Parameters { schema: None, wrapped: false, lossy };
     }
     if let Some(kind) = root.get_mut("type") {
-        let kinds = kind.as_array().into_iter().flatten();
-        lossy |= kinds.into_iter().any(|kind| kind != "object" && kind != "null");
+        let mut kinds = kind.as_array().into_iter().flatten();
+        lossy |= kinds.any(|kind| kind != "object" && kind != "null");
         *kind = "object".into();
     } else {
         root.shift_insert(0, "type".into(), "object".into());
