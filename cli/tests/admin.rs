@@ -99,6 +99,15 @@ fn tokens_have_the_rights_that_they_were_given() {
     let created = poolctl.run(&create).json();
     golden!("token_list", poolctl.run(&["token", "list"]));
 
+    // Who made it is told.
+    let maker = poolctl.run(&["whoami", "-o", "json"]).json()["identity"]["id"].clone();
+    let listed = poolctl.run(&["token", "list", "-o", "json"]).json();
+    let own = listed["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "ci").unwrap();
+    assert_eq!(own["parent"], maker);
+    let wide = poolctl.run(&["token", "list", "-o", "csv"]).stdout;
+    let maker = maker.as_str().unwrap();
+    assert!(wide.lines().any(|line| line.contains("ci") && line.contains(maker)), "{wide}");
+
     let limited = with_token(&service, &created["secret"]);
     assert_eq!(limited.run(&["stats", "prod"]).code, 0);
     limited.file("keys.txt", gemini_key(1));
@@ -216,6 +225,13 @@ fn client_keys_of_another_system_are_imported() {
     let run = poolctl.run(&["client-key", "import", "prod", "--keys", "bad.txt"]);
     assert!(run.code == 2 && run.stderr.contains("line 2"), "{run}");
     assert_eq!(service.chat("sk-of-another-system-3"), 401, "nothing was imported");
+    poolctl.file("weak.txt", "sk-easy-to-try\n");
+    let import = ["client-key", "import", "prod", "--keys", "weak.txt"];
+    let run = poolctl.run(&import);
+    assert!(run.code == 2 && run.stderr.contains("--weak"), "{run}");
+    assert_eq!(service.chat("sk-easy-to-try"), 401);
+    assert_eq!(poolctl.run(&[&import[..], &["--weak"]].concat()).code, 0);
+    assert_eq!(service.chat("sk-easy-to-try"), 200);
 }
 
 #[test]

@@ -537,6 +537,8 @@ impl Host for FakeHost {
     type Media = FakeInternet;
     type Clock = ManualClock;
     type Random = SeededRandom;
+    /// Another number than any host's.
+    const CHECKS_AT_A_TIME: usize = 7;
 
     fn name(&self) -> &'static str {
         "fake"

@@ -88,10 +88,22 @@ async fn secrets_of_the_environment_win_and_are_not_written() {
     assert!(folder.path().join("MASTER_KEY").exists(), "an empty value counts as none");
 }
 
+/// Whether a message has a part twice, as where an error repeats its cause.
+fn says_something_twice(message: &str) -> bool {
+    let mut parts: Vec<_> = message.split([':', '\n']).map(str::trim).filter(|part| part.len() > 3).collect();
+    let count = parts.len();
+    parts.sort_unstable();
+    parts.dedup();
+    parts.len() < count
+}
+
 #[test]
 fn what_cannot_be_used_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "no folder").unwrap();
     for (name, value, expected) in [
+        ("DATA_DIR", file.to_str().unwrap(), "os error"),
         ("GEMINI_BASE_URL", "ftp://example.com", "GEMINI_BASE_URL"),
         ("GEMINI_BASE_URL", "https://example.com/?key=x", "GEMINI_BASE_URL"),
         ("GEMINI_BASE_URL", "https://example.com", "GEMINI_ALLOWED_HOSTS"),
@@ -105,6 +117,7 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{name}={value}");
         assert!(error.starts_with("error: ") && error.contains(expected), "{error}");
+        assert!(!says_something_twice(&error), "{error}");
     }
 }
 
@@ -290,6 +303,24 @@ fn what_keeps_it_from_starting_is_said_once_and_with_a_remedy() {
     let error = refused("first", &[]);
     assert!(error.contains("version 999") && error.contains("pool.db"), "{error}");
     assert!(error.contains("this program knows version"), "{error}");
+}
+
+#[test]
+fn another_master_key_than_before_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = ["A", "B"].map(|letter| letter.repeat(43) + "=");
+    let [own, other] = keys.each_ref().map(|key| key.replace("B=", "A="));
+    let environment = |key| [("ADMIN_PASSWORD", "a password for the test"), ("MASTER_KEY", key)];
+    assert!(Program::start(folder.path(), &environment(&own)).interrupt().0.success());
+    let output = output_of(&mut command(folder.path(), &environment(&other)));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("MASTER_KEY is not the key that this store was encrypted with"), "{error}");
+    // Neither as the previous one of a third.
+    let third = "C".repeat(42) + "A=";
+    let both = [("MASTER_KEY", &*third), ("MASTER_KEY_PREV", &*other)];
+    assert_eq!(output_of(&mut command(folder.path(), &both)).status.code(), Some(1));
+    assert!(Program::start(folder.path(), &environment(&own)).interrupt().0.success(), "nothing is harmed");
 }
 
 #[cfg(unix)]

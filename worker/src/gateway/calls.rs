@@ -37,3 +37,28 @@ impl Calls {
         ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "too_many_calls", message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeHost;
+
+    #[test]
+    fn the_host_says_how_many_there_are() {
+        fn all_of<H: Host>() {
+            let calls = Calls::of_a_request::<H>();
+            let most = usize::try_from(H::CALLS_OF_A_REQUEST).unwrap();
+            assert!(calls.take(most - 1) && calls.take(1) && !calls.take(1), "{}", calls.used_up().message);
+            assert!(calls.used_up().message.contains(&format!("more than {most} calls")));
+        }
+        all_of::<FakeHost>();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            use crate::host::native::NativeHost;
+
+            all_of::<NativeHost>();
+            // What a Worker may is no bound of the native host's.
+            const { assert!(NativeHost::CALLS_OF_A_REQUEST > 48 && NativeHost::CHECKS_AT_A_TIME > 20) };
+        }
+    }
+}

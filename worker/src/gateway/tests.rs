@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
-use crate::host::Egress;
+use crate::host::{Egress, Host};
 use crate::pool::Fact;
 use crate::reply::Reply;
 use crate::service::{Service, lock};
@@ -22,6 +22,8 @@ pub(super) const MINUTE: &str = r#"{"error":{"code":429,"message":"You exceeded 
     {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[
         {"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier","quotaValue":"10"}]},
     {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"20s"}]}}"#;
+const INVALID_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[
+    {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
 const LOCATION: &str = r#"{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}"#;
 
 /// A service over fakes, with a pool.
@@ -183,4 +185,20 @@ async fn the_refusal_of_one_stream_cools_the_key_for_the_next() {
     world.chat("gemini-3.8-flash", r#","stream":true"#).await;
     let calls = world.calls();
     assert!(calls.iter().skip(1).all(|(key, _)| *key != calls[0].0), "{calls:?}");
+}
+
+#[tokio::test]
+async fn the_host_says_how_many_keys_are_rechecked_at_a_time() {
+    let world = World::new(12, "").await;
+    world.script(&[(400, INVALID_KEY)]);
+    for _ in 0..3 {
+        world.chat("gemini-3.5-flash", "").await;
+    }
+    assert_eq!(distinct_keys(&world.calls()), 12);
+    world.host.parts.clock.advance(Duration::from_mins(11));
+    for checked in [FakeHost::CHECKS_AT_A_TIME, 12 - FakeHost::CHECKS_AT_A_TIME, 0] {
+        world.host.parts.upstream.requests.lock().unwrap().clear();
+        crate::gateway::recheck(&world.service, &world.host).await;
+        assert_eq!(world.calls().len(), checked);
+    }
 }

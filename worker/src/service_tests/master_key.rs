@@ -218,6 +218,16 @@ async fn another_master_key_is_the_service_s_fault_and_stores_nothing() {
     assert!(error.contains("MASTER_KEY is not the key that this store was encrypted with"), "{error}");
     assert_eq!(world.chat_on(&other).await.0.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(world.post_on(&other, "/pools", r#"{"name":"new"}"#).await.is_none());
+    // Who has the password is told by health what is wrong.
+    let login = json!({"password": PASSWORD}).to_string();
+    let nobody = Secret::new("nobody");
+    let (_, body) = world.host.send(&other, Method::POST, "/admin/v1/login", &nobody, &login).await;
+    let token = serde_json::from_str::<LoginResponse>(&body).unwrap().token;
+    let (_, body) = world.host.send(&other, Method::GET, "/admin/v1/health", &token, "").await;
+    let health: Health = serde_json::from_str(&body).unwrap();
+    let encryption = health.encryption.unwrap();
+    assert_eq!((health.status, encryption.status), (HealthStatus::Failing, HealthStatus::Failing));
+    assert!(encryption.message.unwrap().starts_with("MASTER_KEY is not the key that this store"), "{body}");
     assert_eq!(world.run("SELECT json_quote(name) AS row FROM pools").await, ["\"prod\""]);
     world.service.verify(&world.host).await.unwrap();
     assert_eq!(world.chat().await, StatusCode::OK);

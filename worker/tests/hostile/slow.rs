@@ -23,10 +23,10 @@ const ALLOWED: usize = 22;
 const UNFINISHED: usize = 60;
 const MIB: usize = 1024 * 1024;
 
-/// The same command with so many file descriptors, beyond which it cannot raise its limit.
-fn with_files(files: u32, command: &Command) -> Command {
+/// The same command with other limits of file descriptors.
+fn with_files(limit: &str, command: &Command) -> Command {
     let mut limited = Command::new("sh");
-    limited.args(["-c", &format!("ulimit -n {files} && exec \"$0\"")]).arg(command.get_program());
+    limited.args(["-c", &format!("ulimit {limit} && exec \"$0\"")]).arg(command.get_program());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => limited.env(name, value),
@@ -65,7 +65,7 @@ async fn slow_and_silent_connections_keep_nobody_out() {
         ("ADMIN_PASSWORD", support::ADMIN_PASSWORD),
         ("LOG_LEVEL", "off"),
     ];
-    let server = Program::run(&mut with_files(FILES, &command(folder.path(), &environment)));
+    let server = Program::run(&mut with_files(&format!("-n {FILES}"), &command(folder.path(), &environment)));
     let credentials = set_up(&server.url).await;
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
     let mut slow: Vec<TcpStream> = Vec::new();
@@ -79,9 +79,10 @@ async fn slow_and_silent_connections_keep_nobody_out() {
         slow.push(stream);
     }
     // These take all the room that there is, and may stay open for longer than any chat here waits.
+    let busy = address.clone();
     let idle = tokio::task::spawn_blocking(move || {
         let used = |_| {
-            let mut connection = Connection::open_for(&address, DEADLINE);
+            let mut connection = Connection::open_for(&busy, DEADLINE);
             connection.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
             assert_eq!(connection.read_answer(false), Some(200));
             connection
@@ -92,6 +93,8 @@ async fn slow_and_silent_connections_keep_nobody_out() {
     for _ in 0..3 {
         assert_eq!(chat(&server.url, &credentials.client_key).await, StatusCode::OK);
     }
+    // The last of them would have room: their time ends them.
+    slow.extend((0..3).map(|_| TcpStream::connect(&address).unwrap()));
     let began = Instant::now();
     while !slow.is_empty() {
         assert!(began.elapsed() < DEADLINE, "{} connections are still open", slow.len());
@@ -104,6 +107,44 @@ async fn slow_and_silent_connections_keep_nobody_out() {
     assert!(ended.success());
     let (most, allowed, _) = said_load(&printed);
     assert_eq!((most, allowed), (ALLOWED, ALLOWED), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_limit_of_open_files_is_raised_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("ADMIN_PASSWORD", support::ADMIN_PASSWORD), ("LOG_LEVEL", "off")];
+    let soft = &format!("-S -n {FILES}");
+    let server = Program::run(&mut with_files(soft, &command(folder.path(), &environment)));
+    let (_, allowed, _) = said_load(&server.interrupt().1);
+    assert!(allowed > ALLOWED, "{allowed}");
+}
+
+/// The first frame that the server sends on a connection of HTTP/2 (RFC 9113, section 6.5).
+fn settings_of_http2(address: &str) -> Vec<(u16, u32)> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4, "SETTINGS: {head:?}");
+    let mut settings = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut settings).unwrap();
+    let setting = |entry: &[u8]| {
+        let value = u32::from_be_bytes(entry[2..].try_into().unwrap());
+        (u16::from_be_bytes([entry[0], entry[1]]), value)
+    };
+    settings.chunks_exact(6).map(setting).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_of_http2_may_have_100_requests_at_a_time() {
+    let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Host::start(gemini.url(), folder.path()).await;
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    let settings = tokio::task::spawn_blocking(move || settings_of_http2(&address)).await.unwrap();
+    assert!(settings.contains(&(3, 100)), "SETTINGS_MAX_CONCURRENT_STREAMS: {settings:?}");
+    server.stop().await;
 }
 
 async fn until(server: &Host, what: &str, holds: impl Fn(&Load) -> bool) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use pool_shared::{AttemptOutcome, EventList};
+use pool_shared::{AttemptOutcome, ClientKeyCreated, EventList};
 
 use super::super::tests::{ANSWER, MINUTE, World};
 use crate::host::Clock;
@@ -201,6 +201,44 @@ async fn what_a_left_stream_cost_is_counted_and_is_no_failure() {
         let total = serde_json::from_str::<pool_shared::Stats>(&body).unwrap().total;
         assert_eq!((total.attempts, total.successes, total.failures), (1, 0, 0));
         assert_eq!((total.prompt_tokens, total.completion_tokens), (3, if events == 0 { 6 } else { 2 }));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_draws_on_the_limit_what_may_have_been_read_of_it() {
+    const UNCOUNTED: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}]}\n\n";
+    // An image is estimated at some hundred tokens, whatever its length.
+    let data = "A".repeat(800_000);
+    let image = format!(
+        r#","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,iVBORw0KGgoA{data}"}}}}]}}]"#
+    );
+    for (is_given_up, first, status) in [(false, TEXT, 200), (true, TEXT, 200), (true, UNCOUNTED, 429)] {
+        let mut world = World::new(1, "").await;
+        let path = format!("/admin/v1/pools/{}/client-keys", world.pool.pool.id);
+        let create = r#"{"limits":{"tokens_per_minute":10000}}"#;
+        let (_, created) = world.host.send(&world.service, Method::POST, &path, &world.admin, create).await;
+        world.pool.client_key = serde_json::from_str::<ClientKeyCreated>(&created).unwrap().secret;
+        let answered = FakeAnswer {
+            endless: is_given_up,
+            ..answer(0, &[(0, first), (0, END)][..=usize::from(!is_given_up)])
+        };
+        world.host.parts.upstream.answer_so(answered);
+        let authorization = format!("Bearer {}", world.pool.client_key.expose());
+        let headers = [("authorization", authorization.as_str())];
+        let body = format!(r#"{{"model":"gemini-3.5-flash","stream":true{image}}}"#);
+        let open = world.host.open(&world.service, Method::POST, "/v1/chat/completions", &headers, &body);
+        let reply = Box::pin(world.host.in_time(open)).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let mut reading = Reading { world: &world, reply, head_s: 0, began: world.host.clock_now() };
+        assert!(reading.next().await.is_some());
+        if !is_given_up {
+            while reading.next().await.is_some() {}
+        }
+        drop(reading);
+        world.host.parts.upstream.clear();
+        world.script(&[(200, ANSWER)]);
+        let (reply, text) = world.chat("gemini-3.5-flash", "").await;
+        assert_eq!(reply.status.as_u16(), status, "given up: {is_given_up}: {text}");
     }
 }
 
