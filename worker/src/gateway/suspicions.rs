@@ -1,4 +1,4 @@
-//! Suspicions against keys that rest on an error's text alone, counted per client key.
+//! Suspicions against keys that rest on an error's text, or on a status without a known reason, counted per client key.
 //!
 //! A probe decides each of them. A client key whose requests cause suspicions that its probes disprove is not believed
 //! any more for a while: its errors are returned to it as its own. So a client that makes Gemini write words about
