@@ -23,6 +23,8 @@ use crate::service::lock;
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may stay open between requests.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a connection is open before it is closed for another one because no request has come.
+pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(200);
 /// How long a client may take none of a response that is ready.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -47,6 +49,7 @@ pub(super) struct Activity {
     last_stream: AtomicU64,
     /// Wakes the connection to be closed for another one.
     evicted: Notify,
+    is_evicted: AtomicBool,
     /// Wakes whoever waits for a connection that may be evicted.
     freed: Arc<Notify>,
 }
@@ -90,6 +93,7 @@ impl Activity {
             stalled: Mutex::default(),
             last_stream: AtomicU64::new(0),
             evicted: Notify::new(),
+            is_evicted: AtomicBool::new(false),
             freed,
         }
     }
@@ -109,19 +113,28 @@ impl Activity {
         deadline(&self.seen()).map(|after| self.opened + after)
     }
 
-    /// Since when no request has been running; `None` while one is, or while its response has not gone out.
+    /// Since when no request has been running; `None` while one is, while its response has not gone out, and where the
+    /// first one may still be on its way.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let seen = self.seen();
-        (seen.requests == 0 && seen.blocked_since.is_none()).then(|| self.opened + seen.idle_since)
+        let is_new = !seen.is_used && self.opened.elapsed() < FIRST_REQUEST_GRACE;
+        let is_waiting = seen.requests == 0 && seen.blocked_since.is_none() && !is_new;
+        is_waiting.then(|| self.opened + seen.idle_since)
     }
 
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Has the connection closed, to make room for another one.
+    /// Has the connection closed as soon as no request runs, to make room for another one.
     pub(super) fn evict(&self) {
+        self.is_evicted.store(true, Ordering::Relaxed);
         self.evicted.notify_one();
+    }
+
+    /// Whether the connection is to be closed.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Relaxed)
     }
 
     /// Resolves when the connection is to make room.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::activity::Activity;
+use super::activity::{Activity, FIRST_REQUEST_GRACE};
 use crate::service::lock;
 
 /// Descriptors for everything that is no connection: standard streams, the listener, the runtime, the database, the lock.
@@ -52,11 +52,12 @@ impl Connections {
         self.most
     }
 
-    /// Resolves when there is room for one more. If necessary, the connection makes room that has been without a request
-    /// for longest.
+    /// Resolves when there is room for one more. If necessary, the connection is closed that has been without a request for
+    /// longest. It counts until it is closed: its request may come in before.
     pub(super) async fn room(&self) {
         while !self.make_room() {
-            self.freed.notified().await;
+            // A new connection may have become old enough meanwhile.
+            let _ = tokio::time::timeout(FIRST_REQUEST_GRACE, self.freed.notified()).await;
         }
     }
 
@@ -72,16 +73,20 @@ impl Connections {
     }
 
     fn make_room(&self) -> bool {
-        let mut open = lock(&self.open);
+        let open = lock(&self.open);
         if open.by_number.len() < self.most {
             return true;
         }
-        let waiting = |(number, activity): (&u64, &Arc<Activity>)| Some((activity.waiting_since()?, *number));
-        let Some((_, number)) = open.by_number.iter().filter_map(waiting).min() else { return false };
-        if let Some(activity) = open.by_number.remove(&number) {
+        let waiting = |activity: &Arc<Activity>| Some((activity.waiting_since()?, Arc::clone(activity)));
+        let waiting: Vec<_> = open.by_number.values().filter_map(waiting).collect();
+        if waiting.iter().any(|(_, activity)| activity.is_evicted()) {
+            // It is about to be closed.
+            return false;
+        }
+        if let Some((_, activity)) = waiting.iter().min_by_key(|(since, _)| *since) {
             activity.evict();
         }
-        true
+        false
     }
 }
 
@@ -127,21 +132,41 @@ mod tests {
         let [silent, idle, busy] = slots.try_into().unwrap();
         drop(idle.activity.request(false));
         let running = busy.activity.request(false);
-        connections.room().await;
-        silent.activity.evicted().await;
+        let close = async |slot: Slot| {
+            slot.activity.evicted().await;
+            drop(slot);
+        };
+        tokio::join!(connections.room(), close(silent));
         let later = connections.open();
         let other = later.activity.request(false);
-        connections.room().await;
-        idle.activity.evicted().await;
+        tokio::join!(connections.room(), close(idle));
         let last = connections.open();
-        let _third = last.activity.request(false);
+        let third = last.activity.request(false);
         assert_eq!(connections.counts(), (3, 3));
         // Everybody works: the next one waits until somebody has ended.
         assert!(tokio::time::timeout(second, connections.room()).await.is_err());
         drop((running, other));
-        connections.room().await;
-        busy.activity.evicted().await;
-        drop((silent, idle, busy, later));
-        assert_eq!(connections.counts().0, 1);
+        tokio::join!(connections.room(), close(busy));
+        drop((later, third, last));
+        assert_eq!(connections.counts().0, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_counts_whose_request_comes_when_it_is_to_be_closed() {
+        let connections = Connections::new(2);
+        let (first, second) = (connections.open(), connections.open());
+        let _busy = second.activity.request(false);
+        let second_long = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second_long, connections.room()).await.is_err());
+        // It was told, and has a request by now.
+        let running = first.activity.request(false);
+        assert!(tokio::time::timeout(second_long, connections.room()).await.is_err());
+        assert_eq!(connections.counts(), (2, 2));
+        drop(running);
+        let close = async {
+            first.activity.evicted().await;
+            drop(first);
+        };
+        tokio::join!(connections.room(), close);
     }
 }

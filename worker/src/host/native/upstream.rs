@@ -10,6 +10,8 @@ use pool_shared::outbound::{self, ClientError, Route};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
+use super::connections::allowed_with;
+use super::open_files::open_files_limit;
 use crate::host::{
     Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
@@ -31,7 +33,11 @@ impl HttpUpstream {
     /// Calls go to `base`, such as `https://generativelanguage.googleapis.com`.
     pub fn new(base: &Url) -> Result<Self, ClientError> {
         let route = Route::to(base);
-        let builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT);
+        // There are never more calls than connections of clients, but for the checks of keys.
+        let builder = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(allowed_with(open_files_limit()));
         let client = outbound::build(builder, &route)?;
         let prefix = base.path().trim_end_matches('/').to_owned();
         Ok(Self { client, base: base.clone(), prefix, route })
