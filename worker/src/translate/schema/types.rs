@@ -156,10 +156,13 @@ fn nearest(word: &str) -> Vec<&'static str> {
         .iter()
         .find_map(|start| word.strip_prefix(start))
         .and_then(|inside| inside.strip_suffix([']', '>']));
-    let parts = optional.unwrap_or(word).split(|c| c == '|' || (c == ',' && optional.is_some()));
-    for part in parts.map(str::trim) {
+    let listed = optional.unwrap_or(word).replace(" or ", "|");
+    // What is in brackets speaks of elements.
+    let in_list = optional.is_some() || !listed.contains(['[', '<', '(']);
+    let parts = listed.split(|c| c == '|' || (matches!(c, ',' | '/') && in_list));
+    for part in parts.map(|part| part.trim().trim_end_matches('!')) {
         let (part, nullable) = part.strip_suffix('?').map_or((part, false), |part| (part, true));
-        let base = part.split(['[', '<', '(']).next().unwrap_or_default().trim();
+        let base = part.split(['[', '<', '(', ' ']).next().unwrap_or_default();
         let kind = if part.ends_with("[]") {
             Some("array")
         } else {
@@ -205,6 +208,13 @@ mod tests {
             (json!("Optional[int]"), json!(["integer", "null"]), true),
             (json!("string | null"), json!(["string", "null"]), true),
             (json!("int?"), json!(["integer", "null"]), true),
+            (json!("string, null"), json!(["string", "null"]), true),
+            (json!("number or string"), json!(["number", "string"]), true),
+            (json!("string/null"), json!(["string", "null"]), true),
+            (json!("String!"), json!("string"), true),
+            (json!("array of strings"), json!("array"), true),
+            (json!("Record<string, any>"), json!("object"), true),
+            (json!("Union[str, int]"), json!(["string", "integer"]), true),
             (json!(["float", "any"]), json!("number"), true),
             (json!(""), Value::Null, true),
             (json!("any"), Value::Null, true),
