@@ -164,7 +164,7 @@ pub const EVENTS: &[Column] = &[
     text(Field::Pool, "POOL", 10, 4),
     text(Field::Key, "KEY", 10, 2),
     text(Field::Model, "MODEL", 20, 3),
-    text(Field::Verdict, "VERDICT", 20, 1),
+    text(Field::Verdict, "VERDICT", 15, 1),
     number(Field::Count, "COUNT", 5, 3),
     grows(text(Field::Message, "MESSAGE", 16, 1)),
 ];

@@ -70,6 +70,7 @@ pub fn keys() -> Vec<Key> {
             until: at(42),
             reason: "requests".to_owned(),
         }],
+        failing: None,
     };
     keys[2].condition = KeyCondition {
         message: Some("API key not valid. Please pass a valid API key.".to_owned()),

@@ -75,3 +75,23 @@ pub const fn rank(condition: &KeyCondition) -> u8 {
         KeyState::Leaked => 12,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{AttemptOutcome, Failing};
+
+    use super::*;
+
+    #[test]
+    fn a_failing_key_is_told_from_healthy_ones_and_stands_before_them() {
+        let failing = Failing { failed: 14, attempts: 14, outcome: AttemptOutcome::Internal };
+        let condition = KeyCondition { failing: Some(failing), ..KeyCondition::of(KeyState::Healthy) };
+        assert_eq!(shown(&condition, Timestamp::UNIX_EPOCH), "healthy, failing");
+        assert_eq!(reason(&condition), "failing (14 of 14: internal)");
+        let rank_of = |state| rank(&KeyCondition::of(state));
+        assert!(
+            rank(&condition) > rank_of(KeyState::Limited) && rank(&condition) < rank_of(KeyState::Suspect)
+        );
+        assert_eq!((tone(&condition), tone(&KeyCondition::of(KeyState::Healthy))), (Tone::Fair, Tone::Good));
+    }
+}

@@ -165,10 +165,10 @@ fn read_tool<'r>(
         }
         (Some("custom"), _, None) => Err(ApiError::missing(&format!("tools[{index}].custom"))),
         (Some(kind), ..) => builtin_by_type(kind, index, tool, builtins),
-        (None, None, _) => match native_builtins(index, tool, builtins)? {
-            true => Ok(()),
-            false => Err(ApiError::missing(&format!("tools[{index}].type"))),
-        },
+        (None, None, _) => {
+            let found = native_builtins(index, tool, builtins)?;
+            if found { Ok(()) } else { Err(ApiError::missing(&format!("tools[{index}].type"))) }
+        }
     }
 }
 
