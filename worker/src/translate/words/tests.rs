@@ -90,23 +90,20 @@ fn base() -> Value {
 fn put(document: &mut Value, pointer: &str, value: Value) {
     let mut place = document;
     for step in pointer.split('/').skip(1) {
-        place = match step.parse::<usize>() {
-            Ok(index) => {
-                if !place.is_array() {
-                    *place = json!([]);
-                }
-                let list = place.as_array_mut().unwrap();
-                while list.len() <= index {
-                    list.push(json!({}));
-                }
-                &mut list[index]
+        place = if let Ok(index) = step.parse::<usize>() {
+            if !place.is_array() {
+                *place = json!([]);
             }
-            Err(_) => {
-                if !place.is_object() {
-                    *place = json!({});
-                }
-                place.as_object_mut().unwrap().entry(step).or_insert(Value::Null)
+            let list = place.as_array_mut().unwrap();
+            while list.len() <= index {
+                list.push(json!({}));
             }
+            &mut list[index]
+        } else {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            place.as_object_mut().unwrap().entry(step).or_insert(Value::Null)
         };
     }
     *place = value;
