@@ -210,10 +210,10 @@ impl Error {
 /// All strings of a JSON document, as they are read.
 fn strings(value: &Value, into: &mut String) {
     match value {
-        Value::String(text) => *into += &format!("\n{text}"),
+        Value::String(text) => into.extend(["\n", text]),
         Value::Array(items) => items.iter().for_each(|item| strings(item, into)),
         Value::Object(members) => members.iter().for_each(|(name, value)| {
-            *into += &format!("\n{name}");
+            into.extend(["\n", name]);
             strings(value, into);
         }),
         _ => {}
@@ -232,7 +232,8 @@ async fn states_after(
     let (own, of_client) = (error.clone(), text.to_owned());
     world.host.parts.upstream.answer_by(move |request| own.of(request, &of_client, words, repeats));
     let (method, path, body) = asked.request(text);
-    world.host.in_time(world.host.send(&world.service, method, &path, &world.pool.client_key, &body)).await;
+    let sent = world.host.send(&world.service, method, &path, &world.pool.client_key, &body);
+    Box::pin(world.host.in_time(sent)).await;
     let id = &world.pool.pool.id;
     let keys = format!("/admin/v1/pools/{id}/keys");
     let (_, keys) = world.host.send(&world.service, Method::GET, &keys, &world.admin, "").await;
@@ -246,7 +247,8 @@ async fn states_after(
         .map(|key| match runtime.state(&key.id, now) {
             // Their ends are spread at random.
             Some(KeyState::Cooling(models)) => {
-                models.iter().map(|(model, _, reason)| format!("{model} {reason:?}")).collect()
+                let models: Vec<_> = models.iter().map(|(model, _, reason)| (model, reason)).collect();
+                format!("{models:?}")
             }
             state => format!("{state:?}"),
         })
@@ -282,8 +284,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             for asked in ASKED {
-                let told = states_after(asked, &text, words, &error, true).await;
-                let plain = states_after(asked, &text, words, &error, false).await;
+                let told = Box::pin(states_after(asked, &text, words, &error, true)).await;
+                let plain = Box::pin(states_after(asked, &text, words, &error, false)).await;
                 prop_assert_eq!(told, plain, "{:?} {:?}", asked, text);
             }
             Ok(())
