@@ -191,16 +191,17 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     distances.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
 }
 
+/// A word as a POSIX shell takes it.
+pub fn quoted(word: &str) -> String {
+    // A word with a NUL in it never came through a shell.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
+}
+
 /// The command that was typed, ready to be pasted, with the confirmation in it.
 fn command_with_yes(argv: &[OsString]) -> String {
     let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
-    let quoted = words.map(|word| match shlex::try_quote(&word) {
-        Ok(quoted) => quoted.into_owned(),
-        // A word with a NUL in it never came through a shell.
-        Err(_) => word.clone().into_owned(),
-    });
     std::iter::once("poolctl".to_owned())
-        .chain(quoted)
+        .chain(words.map(|word| quoted(&word)))
         .chain(["--yes".to_owned()])
         .collect::<Vec<_>>()
         .join(" ")

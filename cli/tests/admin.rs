@@ -317,6 +317,22 @@ fn a_backup_brings_everything_back() {
 }
 
 #[test]
+fn a_token_of_one_pool_sees_that_pool_and_is_told_of_no_other() {
+    let (service, poolctl) = prod();
+    poolctl.run(&["pool", "create", "other", "-q"]);
+    let create = ["token", "create", "oncall", "--scope", "stats:read", "--pool", "prod", "-o", "json"];
+    let oncall = with_token(&service, &poolctl.run(&create).json()["secret"]);
+    for command in [&["stats"][..], &["events"], &["limits", "prod"], &["stats", "prod"], &["top", "--once"]]
+    {
+        assert_eq!(oncall.run(command).code, 0, "{command:?}: {}", oncall.run(command));
+    }
+    assert!(oncall.run(&["stats", "-o", "json"]).json()["keys"].is_array());
+    for command in [["events", "other"], ["stats", "other"], ["limits", "other"]] {
+        assert_eq!(oncall.run(&command).code, 4, "{command:?}: {}", oncall.run(&command));
+    }
+}
+
+#[test]
 fn limits_are_shown_and_set() {
     let (_service, poolctl) = prod();
     golden!("limits_none", poolctl.run(&["limits", "prod"]));

@@ -139,7 +139,7 @@ fn one_request_is_tried_and_its_key_goes_again() {
     golden!("try_refused", poolctl.run(&["try", "prod"]));
     assert_eq!(poolctl.run(&["try", "prd"]).code, 5);
     let events = poolctl.run(&["events", "prod", "-o", "csv"]);
-    assert!(events.stdout.starts_with("time,pool,key,model,verdict,count,message\n"), "{events}");
+    assert!(events.stdout.starts_with("time,pool,key,model,verdict,count,quota,message,metric,"), "{events}");
     assert!(events.stdout.contains(",key,"), "{events}");
     assert_eq!(poolctl.run(&["events", "nothing"]).code, 5);
 }

@@ -57,6 +57,15 @@ impl KeyState {
         Self::Disabled,
     ];
 
+    /// Returns `true` if it lasts until a recheck succeeds, for which [`KeyCondition::until`] is the time.
+    #[must_use]
+    pub const fn is_rechecked(self) -> bool {
+        matches!(
+            self,
+            Self::Suspect | Self::Invalid | Self::Leaked | Self::Suspended | Self::Billing | Self::Blocked
+        )
+    }
+
     /// The name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {

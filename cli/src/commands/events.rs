@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool_shared::{AttemptOutcome, Event, EventList};
+use pool_shared::{AttemptOutcome, Event, EventList, EventQuota, Quota};
 
 use super::PoolRef;
 use crate::{
@@ -75,14 +75,24 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
         left("MODEL").rank(4),
         left("VERDICT"),
         right("COUNT").rank(2),
+        left("QUOTA").rank(4),
         text("MESSAGE"),
+        left("METRIC").wide(),
+        left("LIMIT").wide(),
+        right("VALUE").wide(),
+        left("QUOTA MODEL").wide(),
+        right("RETRY MS").wide(),
+        left("UNKNOWN TEXT").wide(),
+        left("CLIENT KEY").wide(),
     ];
     let mut table = Table::list("events", columns);
     if !header {
         table = table.without_header();
     }
     for event in &list.events {
-        let Event { at, pool, key, model, verdict, message, count, .. } = event;
+        let Event { at, pool, key, model, verdict, message, count, quota, unknown_text, client_key } = event;
+        let EventQuota { metric, limit, value, model: quota_model, retry_after_ms } =
+            quota.clone().unwrap_or_default();
         table.row([
             view.time(*at).into(),
             pool.to_string().into(),
@@ -90,10 +100,26 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
             model.clone().into(),
             cell(*verdict),
             view.count(*count).into(),
+            quota.as_ref().map(quota_text).unwrap_or_default().into(),
             message.clone().into(),
+            metric.unwrap_or_default().into(),
+            limit.unwrap_or_default().into(),
+            value.unwrap_or_default().into(),
+            quota_model.unwrap_or_default().into(),
+            retry_after_ms.map(|retry| retry.to_string()).unwrap_or_default().into(),
+            if *unknown_text { "yes" } else { "" }.into(),
+            client_key.as_ref().map(ToString::to_string).unwrap_or_default().into(),
         ]);
     }
     table
+}
+
+/// `250 rpd`; what is counted in no known way has Gemini's name of it.
+pub fn quota_text(quota: &EventQuota) -> String {
+    let EventQuota { metric, limit, value, .. } = quota;
+    let known = limit.as_deref().and_then(Quota::from_id).map(Quota::short_name);
+    let name = known.or(limit.as_deref()).or(metric.as_deref());
+    [value.as_deref(), name].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Only a refused key asks for somebody to look at it.
@@ -106,5 +132,58 @@ fn cell(verdict: AttemptOutcome) -> Cell {
             Cell::Fair(name)
         }
         _ => Cell::Plain(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_shared::{ClientKeyId, KeyId, PoolId};
+
+    use super::*;
+
+    fn list() -> EventList {
+        let event = |quota: EventQuota, unknown_text, client_key: Option<&str>| Event {
+            at: "2026-11-03T12:00:00Z".parse().unwrap(),
+            pool: PoolId::new("pool-1"),
+            key: KeyId::new("key-1"),
+            model: "gemini-x".to_owned(),
+            verdict: AttemptOutcome::Quota,
+            message: "exceeded".to_owned(),
+            count: 2,
+            quota: Some(quota).filter(|quota| *quota != EventQuota::default()),
+            unknown_text,
+            client_key: client_key.map(ClientKeyId::new),
+        };
+        let quota = EventQuota {
+            metric: Some("generativelanguage.googleapis.com/requests".to_owned()),
+            limit: Some("GenerateRequestsPerDayPerProjectPerModel-FreeTier".to_owned()),
+            value: Some("250".to_owned()),
+            model: Some("gemini-3.8-flash".to_owned()),
+            retry_after_ms: Some(31_500),
+        };
+        let events = vec![event(quota, false, None), event(EventQuota::default(), true, Some("ck-1"))];
+        EventList { events, cursor: "2".to_owned() }
+    }
+
+    #[test]
+    fn a_quota_is_shown_in_short_and_in_full() {
+        let shown = table(&list(), true, &View::new(false, false)).render(&View::new(false, false));
+        assert!(shown.contains("250 rpd") && !shown.contains("FreeTier"), "{shown}");
+        let wide = View::new(false, false).wide();
+        let shown = table(&list(), true, &wide).render(&wide);
+        for part in ["googleapis.com/requests", "-FreeTier", "gemini-3.8-flash", "31500", "yes", "ck-1"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_quota_without_a_known_name_has_gemini_s() {
+        let quota = |limit: Option<&str>, value: Option<&str>| {
+            let (limit, value) = (limit.map(str::to_owned), value.map(str::to_owned));
+            quota_text(&EventQuota { metric: Some("m".to_owned()), limit, value, ..EventQuota::default() })
+        };
+        assert_eq!(quota(Some("ConcurrentSessions"), Some("3")), "3 ConcurrentSessions");
+        assert_eq!(quota(None, Some("3")), "3 m");
+        assert_eq!(quota(Some("InputTokensPerModelPerMinute"), None), "tpm");
     }
 }

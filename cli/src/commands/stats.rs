@@ -3,14 +3,15 @@
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use pool_shared::{
-    Activity, Counters, Latency, PoolStats, Quantiles, Rates, RequestRates, RequestStats, Stats, StatsStep,
+    Activity, Counters, ErrorCode, Latency, PoolStats, Quantiles, Rates, RequestRates, RequestStats, Stats,
+    StatsStep,
 };
 use serde_json::json;
 
 use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
-    error::{CliError, Outcome},
+    error::{CliError, Code, Outcome},
     output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 
@@ -109,20 +110,26 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         return reset(ctx, pool, confirm).await;
     }
     let client = ctx.client().await?;
-    match &args.pool {
-        None => {
-            let stats = client.stats().await?;
-            ctx.out.result(&stats, |view| all(&stats, view))?;
-            if stats.lost > 0 || stats.lost_requests > 0 {
-                let lost = format!("{} requests, {} attempts", stats.lost_requests, stats.lost);
-                ctx.out.warn(&format!("never counted, at most: {lost}"));
+    let pool = match &args.pool {
+        Some(pool) => pool.as_str().to_owned(),
+        None => match client.stats().await {
+            Ok(stats) => {
+                ctx.out.result(&stats, |view| all(&stats, view))?;
+                if stats.lost > 0 || stats.lost_requests > 0 {
+                    let lost = format!("{} requests, {} attempts", stats.lost_requests, stats.lost);
+                    ctx.out.warn(&format!("never counted, at most: {lost}"));
+                }
+                return Ok(Outcome::Done);
             }
-        }
-        Some(pool) => {
-            let stats = client.pool_stats(pool.as_str(), &args.window()).await?;
-            ctx.out.result(&stats, |view| one(&stats, args.by, view))?;
-        }
-    }
+            // A token of one pool is not shown all of them.
+            Err(error) if error.code() == Code::Service(ErrorCode::Forbidden) => {
+                client.whoami().await?.pool.ok_or(error)?.to_string()
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let stats = client.pool_stats(&pool, &args.window()).await?;
+    ctx.out.result(&stats, |view| one(&stats, args.by, view))?;
     Ok(Outcome::Done)
 }
 

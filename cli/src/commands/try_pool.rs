@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{Chat, Chatted, Client, KeyFilter},
     config::{Setting, Source},
-    ctx::Ctx,
+    ctx::{Ctx, quoted},
     env,
     error::{CliError, Code, Outcome},
     output::View,
@@ -73,19 +73,26 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         Some(key) => talk(ctx, &client, &key, &chat).await,
         None => with_own_key(ctx, &client, &pool, &chat).await,
     };
-    let chatted = chatted.map_err(|error| {
-        let name = &pool.name;
-        match error.code() {
-            Code::Service(ErrorCode::Unauthorized) => {
-                error.hint(format!("poolctl client-key create '{name}'"))
-            }
-            Code::Service(ErrorCode::Forbidden) => error.hint(format!("poolctl pool show '{name}'")),
-            Code::Service(_) => error.hint(format!("poolctl events '{name}' shows what Gemini said")),
-            _ => error,
-        }
+    let chatted = chatted.map_err(|error| match error.code() {
+        Code::Service(code) => error.hint(what_helps(&pool, code)),
+        _ => error,
     })?;
     report(ctx, &client, &pool, &chatted).await?;
     Ok(Outcome::Done)
+}
+
+/// A command that shows or mends why a request failed.
+fn what_helps(pool: &Pool, code: ErrorCode) -> String {
+    let name = quoted(&pool.name);
+    match code {
+        ErrorCode::Unauthorized => format!("poolctl client-key create {name}"),
+        _ if !pool.enabled => format!("poolctl pool enable {name}"),
+        ErrorCode::Forbidden => format!("poolctl pool show {name}"),
+        ErrorCode::NotFound => format!("poolctl pool models {name} --live"),
+        _ if pool.keys == 0 => format!("poolctl key import {name} --keys FILE"),
+        _ if pool.enabled_keys == 0 => format!("poolctl key enable {name} --disabled"),
+        _ => format!("poolctl events {name} shows what Gemini said"),
+    }
 }
 
 /// `--timeout`, else as long as the service itself waits for Gemini: a model may think for minutes.
@@ -203,5 +210,31 @@ mod tests {
         assert_eq!(of(Source::Default), Duration::from_mins(15));
         assert_eq!(of(Source::Flag("--timeout")), limit);
         assert_eq!(of(Source::Environment("POOLCTL_TIMEOUT")), limit);
+    }
+
+    fn pool(name: &str, enabled: bool, keys: u64, enabled_keys: u64) -> Pool {
+        let time = "2026-11-03T12:00:00Z";
+        serde_json::from_value(json!({"id": "pool-1", "name": name, "enabled": enabled, "keys": keys,
+            "enabled_keys": enabled_keys, "version": 1, "created_at": time, "updated_at": time}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_hint_is_a_command_that_helps_and_works_as_printed() {
+        let help = |pool: &Pool, code| what_helps(pool, code);
+        let full = pool("prod", true, 2, 1);
+        assert_eq!(help(&full, ErrorCode::NotFound), "poolctl pool models prod --live");
+        assert_eq!(help(&full, ErrorCode::Unavailable), "poolctl events prod shows what Gemini said");
+        let empty = pool("it's 100%", true, 0, 0);
+        assert_eq!(help(&empty, ErrorCode::Unavailable), "poolctl key import \"it's 100%\" --keys FILE");
+        assert_eq!(
+            help(&pool("a b", true, 2, 0), ErrorCode::Unavailable),
+            "poolctl key enable 'a b' --disabled"
+        );
+        assert_eq!(help(&pool("prod", false, 2, 2), ErrorCode::Forbidden), "poolctl pool enable prod");
+        assert_eq!(
+            help(&pool("prod", false, 2, 2), ErrorCode::Unauthorized),
+            "poolctl client-key create prod"
+        );
     }
 }

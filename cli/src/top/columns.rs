@@ -5,6 +5,8 @@ use pool_shared::{
     ModelStats, Pool, PoolStatsRow, Quantiles, RequestRates, RequestStats,
 };
 
+use crate::commands::events::quota_text;
+
 use super::{
     data::{KeyRow, Recent},
     format::ratio,
@@ -54,6 +56,12 @@ pub enum Field {
     Verdict,
     Count,
     Message,
+    Quota,
+    Metric,
+    Limit,
+    Retry,
+    UnknownText,
+    ClientKey,
     Hint,
     Created,
     Expires,
@@ -166,6 +174,12 @@ pub const EVENTS: &[Column] = &[
     text(Field::Model, "MODEL", 20, 3),
     text(Field::Verdict, "VERDICT", 15, 1),
     number(Field::Count, "COUNT", 5, 3),
+    text(Field::Quota, "QUOTA", 9, 5),
+    number(Field::Retry, "RETRY", 6, 8),
+    text(Field::ClientKey, "CLIENT KEY", 19, 9),
+    text(Field::UnknownText, "TEXT", 7, 10),
+    text(Field::Metric, "METRIC", 40, 11),
+    text(Field::Limit, "LIMIT", 40, 11),
     grows(text(Field::Message, "MESSAGE", 16, 1)),
 ];
 
@@ -349,7 +363,7 @@ impl<'a> Record<'a> {
                 }
                 Field::Count => Some(Value::Count(event.count)),
                 Field::Message => Some(Value::text(&event.message)),
-                _ => None,
+                _ => event_field(event, field),
             },
             Self::ClientKey(key, _) => match field {
                 Field::Name => Some(Value::text(&key.name)),
@@ -376,6 +390,22 @@ fn pool_field<'a>(pool: &'a Pool, recent: Option<&Recent>, field: Field) -> Opti
         Field::Id => Value::text(pool.id.as_str()),
         Field::Message => Value::text(&pool.description),
         Field::Trend => Value::Trend(recent?.trend().iter().map(|point| point.requests).collect()),
+        _ => return None,
+    })
+}
+
+/// What Gemini's error says of a quota, and whom an event is about beside the key.
+fn event_field(event: &Event, field: Field) -> Option<Value<'_>> {
+    let quota = event.quota.as_ref();
+    Some(match field {
+        Field::Quota => Value::text(quota_text(quota?)),
+        Field::Metric => Value::text(quota?.metric.as_deref()?),
+        Field::Limit => Value::text(quota?.limit.as_deref()?),
+        // Whole milliseconds of days are exact.
+        #[allow(clippy::cast_precision_loss, reason = "far less than 2^52 milliseconds")]
+        Field::Retry => Value::Milliseconds(quota?.retry_after_ms? as f64),
+        Field::UnknownText => Value::Text(event.unknown_text.then_some("unknown")?.into(), Tone::Fair),
+        Field::ClientKey => Value::text(event.client_key.as_ref()?.as_str()),
         _ => return None,
     })
 }

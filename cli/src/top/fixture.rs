@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::{
-    Activity, AttemptOutcome, ClientKey, ClientKeyId, Counters, Event, EventList, Key, KeyCondition, KeyId,
-    KeyState, KeyStats, Latency, Limits, ModelStats, Pool, PoolStats, PoolStatsRow, Quantiles, Rates,
-    RequestOutcome, RequestRates, RequestStats, RestingModel, SeriesPoint, Stats, StatsStep, StatsWindow,
-    Weight,
+    Activity, AttemptOutcome, ClientKey, ClientKeyId, Counters, Event, EventList, EventQuota, Key,
+    KeyCondition, KeyId, KeyState, KeyStats, Latency, Limits, ModelStats, Pool, PoolStats, PoolStatsRow,
+    Quantiles, Rates, RequestOutcome, RequestRates, RequestStats, RestingModel, SeriesPoint, Stats,
+    StatsStep, StatsWindow, Weight,
 };
 use ratatui::layout::Size;
 use serde_json::json;
@@ -210,7 +210,13 @@ pub fn events() -> EventList {
         verdict,
         message: message.to_owned(),
         count: 2,
-        quota: None,
+        quota: (verdict == AttemptOutcome::Quota).then(|| EventQuota {
+            metric: Some("generativelanguage.googleapis.com/generate_content_free_tier_requests".to_owned()),
+            limit: Some("GenerateRequestsPerDayPerProjectPerModel-FreeTier".to_owned()),
+            value: Some("250".to_owned()),
+            model: None,
+            retry_after_ms: Some(31_000),
+        }),
         unknown_text: false,
         client_key: None,
     };

@@ -48,6 +48,17 @@ pub fn seconds(seconds: i64) -> String {
     }
 }
 
+/// `42s`, `3m`, `5h`, `3d`.
+pub fn coarse(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// `0%`, `0.4%`, `12%`; what is not nothing does not look like nothing.
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;

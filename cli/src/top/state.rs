@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use pool_shared::{Key, KeyCondition, KeyState, KeyStats};
 
-use super::{format::seconds, theme::Tone};
+use super::{
+    format::{coarse, seconds},
+    theme::Tone,
+};
 
 /// How the service says that a key stands: in its counts, which are asked more often, else in its row.
 pub fn state_of(key: &Key, stats: Option<&KeyStats>) -> KeyCondition {
@@ -15,15 +18,19 @@ pub fn state_of(key: &Key, stats: Option<&KeyStats>) -> KeyCondition {
     told.filter(|told| told.state != KeyState::Disabled).unwrap_or(&key.condition).clone()
 }
 
-/// `cooling 42s`: the word and how much longer, counted down on the screen.
+/// `cooling 42s`, `billing (rechecked 42m)`: the word and how much longer, counted down on the screen.
 pub fn shown(condition: &KeyCondition, now: Timestamp) -> String {
     let name = condition.state.name();
     if condition.failing.is_some() {
         return format!("{name}, failing");
     }
-    match condition.until {
-        Some(until) if until > now => format!("{name} {}", seconds(until.as_second() - now.as_second())),
-        _ => name.to_owned(),
+    let left = condition.until.filter(|until| *until > now);
+    match left.map(|until| until.as_second() - now.as_second()) {
+        Some(left) if condition.state.is_rechecked() => format!("{name} (rechecked {})", coarse(left)),
+        Some(left) => format!("{name} {}", seconds(left)),
+        // The recheck is due, and comes with the next one of the service's rounds.
+        None if condition.state.is_rechecked() && condition.until.is_some() => format!("{name} (rechecked)"),
+        None => name.to_owned(),
     }
 }
 
@@ -93,5 +100,21 @@ mod tests {
             rank(&condition) > rank_of(KeyState::Limited) && rank(&condition) < rank_of(KeyState::Suspect)
         );
         assert_eq!((tone(&condition), tone(&KeyCondition::of(KeyState::Healthy))), (Tone::Fair, Tone::Good));
+    }
+
+    #[test]
+    fn no_state_that_is_rechecked_looks_final() {
+        let now: Timestamp = "2026-11-03T12:00:00Z".parse().unwrap();
+        let of = |state, seconds: i64| {
+            let until = Timestamp::from_second(now.as_second() + seconds).ok();
+            shown(&KeyCondition { until, ..KeyCondition::of(state) }, now)
+        };
+        assert_eq!(of(KeyState::Billing, 42 * 60), "billing (rechecked 42m)");
+        assert_eq!(of(KeyState::Billing, -5), "billing (rechecked)");
+        assert_eq!(of(KeyState::Cooling, 42), "cooling 42s");
+        assert_eq!(of(KeyState::Cooling, -1), "cooling");
+        for state in KeyState::ALL.into_iter().filter(|state| state.is_rechecked()) {
+            assert!(of(state, 60).contains("(rechecked 1m"), "{}", of(state, 60));
+        }
     }
 }

@@ -22,8 +22,8 @@ const KEPT_DAYS: i64 = 400;
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn audit(&self, query: &Query) -> Answer {
         let limit = query.limit(DEFAULT_PAGE)?;
-        let pool = match (self.own_pool(), query.get("pool")) {
-            (Some(own), _) => Some(own.clone()),
+        let pool = match (self.own_pool_of(query).await?, query.get("pool")) {
+            (Some(own), _) => Some(own),
             (None, None) => None,
             // What was done to a pool that is gone is found by its id.
             (None, Some(reference)) => {

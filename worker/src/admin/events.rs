@@ -22,8 +22,8 @@ struct Given {
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn events(&self, query: &Query) -> Answer {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
-        let pool = match (self.own_pool(), query.get("pool")) {
-            (Some(own), _) => Some(own.clone()),
+        let pool = match (self.own_pool_of(query).await?, query.get("pool")) {
+            (Some(own), _) => Some(own),
             (None, Some(reference)) => Some(self.pool(reference).await?.id),
             (None, None) => None,
         };

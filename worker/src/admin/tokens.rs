@@ -54,6 +54,19 @@ impl<H: AdminHost> Context<'_, H> {
         self.token.as_ref()?.pool.as_ref()
     }
 
+    /// The only pool that the caller is shown, where the token is good for one. Another pool in the query is refused, so
+    /// that no list looks empty which is not.
+    pub(super) async fn own_pool_of(&self, query: &Query) -> Result<Option<PoolId>, AdminError> {
+        let Some(own) = self.own_pool() else { return Ok(None) };
+        if let Some(reference) = query.get("pool")
+            && reference != own.as_str()
+            && self.host.store().pool(reference).await?.is_none_or(|pool| pool.id != *own)
+        {
+            return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
+        }
+        Ok(Some(own.clone()))
+    }
+
     /// Refuses a caller whose token lacks a scope that only some requests of a route need.
     pub(super) fn require(&self, scope: Scope) -> Result<(), AdminError> {
         if self.token.as_ref().is_some_and(|token| has_scope(token, scope)) {

@@ -149,8 +149,21 @@ pub async fn a_token_of_one_pool_opens_no_other(world: &World) {
     }
     let pools = get(world, &token, "/pools").await.json::<PoolList>(200).pools;
     assert_eq!(pools.iter().map(|pool| pool.name.as_str()).collect::<Vec<_>>(), ["own"]);
-    for path in ["/pools/own", &format!("/pools/{}/keys", own.id), "/events?pool=other", "/audit?pool=other"]
-    {
+    // A list of another pool is refused: an empty one would look as if nothing was there.
+    for list in ["events", "audit"] {
+        for pool in ["other", &other.id, "none"] {
+            let answer = get(world, &token, &format!("/{list}?pool={pool}")).await;
+            answer.admin_error(403, ErrorCode::Forbidden);
+        }
+    }
+    for path in [
+        "/pools/own",
+        &format!("/pools/{}/keys", own.id),
+        "/events",
+        "/audit",
+        "/events?pool=own",
+        &format!("/audit?pool={}", own.id),
+    ] {
         let answer = get(world, &token, path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(!answer.body.contains(&other.id), "{path}: {}", answer.body);

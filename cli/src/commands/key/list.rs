@@ -110,14 +110,7 @@ pub fn state_cell(key: &Key) -> Cell {
 /// Why, and until when: `day, until 2026-11-04T08:00:00Z`; of a healthy key `failing (14 of 14: internal)`.
 pub fn why(condition: &KeyCondition, view: &View) -> String {
     // A state that time alone does not end is checked again at that time.
-    let what = match condition.state {
-        KeyState::Invalid
-        | KeyState::Leaked
-        | KeyState::Suspended
-        | KeyState::Billing
-        | KeyState::Blocked => "rechecked",
-        _ => "until",
-    };
+    let what = if condition.state.is_rechecked() { "rechecked" } else { "until" };
     let until = condition.until.map(|until| format!("{what} {}", view.time(until)));
     let failing = condition.failing.map(|failing| failing.to_string());
     let parts = [condition.reason.clone(), until, failing];

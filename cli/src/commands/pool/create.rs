@@ -19,7 +19,7 @@ use crate::{
         },
         try_pool::usable_model,
     },
-    ctx::Ctx,
+    ctx::{Ctx, quoted},
     error::{CliError, Code, Outcome},
     output::{Sheet, View, counted},
 };
@@ -114,7 +114,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {
         Code::Timeout => {
-            error.hint(format!("it may exist all the same: poolctl pool show '{}'", create.name))
+            error.hint(format!("it may exist all the same: poolctl pool show {}", quoted(&create.name)))
         }
         _ => error,
     })?;
@@ -129,7 +129,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     filled.map_err(|error| {
         let name = &created.pool.name;
-        error.hint(format!("the pool exists; poolctl key import '{name}' --keys FILE adds what is missing"))
+        error.hint(format!(
+            "the pool exists; poolctl key import {} --keys FILE adds what is missing",
+            quoted(name)
+        ))
     })?;
     let refused = probed.is_some_and(|probed| !probed.refused.is_empty());
     Ok(if refused { Outcome::Partial } else { report::outcome(&created.import) })

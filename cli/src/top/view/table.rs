@@ -20,6 +20,8 @@ use crate::top::{
 /// In front of the first column: the mark.
 const MARGIN: u16 = 2;
 const GAP: u16 = 1;
+/// `suspended (rechecked 23h)`
+const WIDEST_STATE: u16 = 25;
 
 /// A column and where it is.
 struct Placed {
@@ -28,10 +30,14 @@ struct Placed {
     width: u16,
 }
 
-/// Leaves out the columns that matter least until the rest fits, and gives what room is left to one.
-fn placed(columns: &'static [Column], width: u16) -> Vec<Placed> {
-    let mut kept: Vec<_> = columns.iter().collect();
-    let needed = |kept: &[&Column]| kept.iter().map(|column| column.width + GAP).sum::<u16>() + MARGIN;
+/// Leaves out the columns that matter least until the rest fits, and gives what room is left to one. States have the
+/// room that those in view need.
+fn placed(model: &Model, width: u16) -> Vec<Placed> {
+    let state = widest_state(model).min(WIDEST_STATE);
+    let width_of =
+        |column: &Column| if column.field == Field::State { column.width.max(state) } else { column.width };
+    let mut kept: Vec<_> = model.tab.columns().iter().collect();
+    let needed = |kept: &[&Column]| kept.iter().map(|column| width_of(column) + GAP).sum::<u16>() + MARGIN;
     while kept.len() > 1 && needed(&kept) > width {
         let last = kept.iter().enumerate().max_by_key(|(place, column)| (column.rank, *place));
         let Some((place, _)) = last else { break };
@@ -42,22 +48,34 @@ fn placed(columns: &'static [Column], width: u16) -> Vec<Placed> {
     kept.into_iter()
         .map(|column| {
             let more = if column.grows { std::mem::take(&mut spare) } else { 0 };
-            let placed = Placed { column, x, width: column.width + more };
+            let placed = Placed { column, x, width: width_of(column) + more };
             x += placed.width + GAP;
             placed
         })
         .collect()
 }
 
+/// How much room the states of the rows in view need.
+fn widest_state(model: &Model) -> u16 {
+    let (list, records) = (model.list(), model.records());
+    let in_view = list.rows.iter().skip(list.top).take(usize::from(model.size.height));
+    let widths = in_view.filter_map(|row| {
+        let value = records.get(*row)?.value(Field::State);
+        let width = Line::raw(value.shown(model.now).0.into_owned()).width();
+        u16::try_from(width).ok()
+    });
+    widths.max().unwrap_or_default()
+}
+
 /// The column at a place on the screen.
 pub fn column_at(model: &Model, at: Position) -> Option<&'static Column> {
-    let mut columns = placed(model.tab.columns(), model.size.width).into_iter();
+    let mut columns = placed(model, model.size.width).into_iter();
     columns.find(|placed| at.x < placed.x + placed.width + GAP).map(|placed| placed.column)
 }
 
 pub fn titles(model: &Model, area: Rect, buffer: &mut Buffer) {
     let style = model.options.theme.style(Tone::Heading);
-    for Placed { column, x, width } in placed(model.tab.columns(), area.width) {
+    for Placed { column, x, width } in placed(model, area.width) {
         write(&title(column, model.list().sort), column.right, Rect { x, width, ..area }, style, buffer);
     }
 }
@@ -71,7 +89,7 @@ pub fn rows(model: &Model, area: Rect, buffer: &mut Buffer) {
         Paragraph::new(text).style(theme.style(tone)).wrap(Wrap { trim: false }).render(middle, buffer);
         return;
     }
-    let columns = placed(model.tab.columns(), area.width);
+    let columns = placed(model, area.width);
     let records = model.records();
     let in_view = list.rows.iter().enumerate().skip(list.top);
     for ((place, row), y) in in_view.zip(area.y..area.bottom()) {
@@ -101,7 +119,16 @@ pub fn detail(model: &Model, area: Rect, buffer: &mut Buffer) {
     let Some(record) = model.list().current(&model.records()) else { return };
     let fields: &[Field] = match model.tab {
         Tab::Keys => &[Field::Key, Field::Name, Field::Tag, Field::Project, Field::State, Field::Reason],
-        Tab::Events => &[Field::Key, Field::Model, Field::Verdict, Field::Message],
+        Tab::Events => &[
+            Field::Key,
+            Field::Model,
+            Field::Verdict,
+            Field::Quota,
+            Field::Retry,
+            Field::ClientKey,
+            Field::UnknownText,
+            Field::Message,
+        ],
         Tab::Pools => &[Field::Name, Field::Id, Field::Message],
         Tab::Models | Tab::ClientKeys => return,
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent};
+use pool_shared::{KeyCondition, KeyState};
 use ratatui::{Terminal, backend::TestBackend, style::Style};
 
 use super::view;
@@ -200,5 +201,19 @@ fn colours_say_what_words_say() {
             .collect();
         insta::assert_snapshot!(format!("theme_{name}"), lines.join("\n"));
         assert_eq!(model.tab, Tab::Keys);
+    }
+}
+
+#[test]
+fn a_state_that_is_rechecked_has_room_to_say_so() {
+    for width in [60, 80, 120, 200] {
+        let mut model = fixture::model(width, 20);
+        press(&mut model, "\n");
+        let mut keys = fixture::keys();
+        let until = Some(fixture::at(42 * 60));
+        keys[0].condition = KeyCondition { until, ..KeyCondition::of(KeyState::Billing) };
+        fixture::tell_keys(&mut model, keys);
+        let screen = drawn(&model).backend().to_string();
+        assert!(screen.contains("billing (rechecked 42m)"), "{width}: {screen}");
     }
 }

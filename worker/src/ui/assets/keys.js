@@ -10,6 +10,8 @@ import { ask, attempt, badge, copyButton, dialog, field, numberInput, problem, r
 
 const PAGE = 100;
 const STATES = ["healthy", "cooling", "limited", "suspect", "invalid", "leaked", "suspended", "billing", "blocked", "disabled"];
+/** States that last until a recheck succeeds. */
+const RECHECKED = ["suspect", "invalid", "leaked", "suspended", "billing", "blocked"];
 /** Counts of the keys are asked for less often than their states: they are long where there are many keys. */
 const COUNTS_EVERY_MS = 60_000;
 /** Keys in one request. */
@@ -200,7 +202,9 @@ export function keys(id, app) {
     const failing = key.failing && t("failing", {
       failed: number(key.failing.failed), attempts: number(key.failing.attempts), outcome: t(`outcome.${key.failing.outcome}`),
     });
-    const why = [failing, key.reason && t(`reason.${key.reason}`), key.until && fromNow(key.until)].filter(Boolean).join(", ");
+    const isRechecked = RECHECKED.includes(key.state);
+    const end = key.until && (isRechecked ? t("rechecked", { time: fromNow(key.until) }) : fromNow(key.until));
+    const why = [failing, key.reason && t(`reason.${key.reason}`), end].filter(Boolean).join(isRechecked ? " " : ", ");
     return [
       badge(failing ? "rest" : KINDS[key.state] ?? "bad", t(`state.${key.state}`)),
       why && [" ", h("span", { class: "faint" }, why)],
