@@ -160,6 +160,59 @@ fn changes_are_audited() {
 }
 
 #[test]
+fn a_change_that_changes_nothing_says_so() {
+    let (_service, poolctl) = prod();
+    let one = ["--search", &gemini_key(1)[35..], "--yes"];
+    let told = |args: &[&str]| {
+        let run = poolctl.run(args);
+        assert_eq!(run.code, 0, "{run}");
+        run.stdout.trim().to_owned()
+    };
+    for (command, first, again) in [
+        ("disable", "disabled 1 key of pool prod", "1 key already disabled"),
+        ("enable", "enabled 1 key of pool prod", "1 key already enabled"),
+    ] {
+        let args = [&["key", command, "prod"], &one[..]].concat();
+        assert_eq!((told(&args).as_str(), told(&args).as_str()), (first, again));
+    }
+    told(&[&["key", "disable", "prod"], &one[..]].concat());
+    let mixed = told(&["key", "disable", "prod", "--all", "--yes"]);
+    assert_eq!(mixed, "disabled 3 keys of pool prod, 1 key already disabled");
+    for (args, first, again) in [
+        (
+            &["key", "weight", "prod", "--all", "--yes", "--to", "3"][..],
+            "weight 3 set on",
+            "4 keys already of weight 3",
+        ),
+        (&["key", "tag", "prod", "--all", "--yes", "--to", "x"], "tagged", "4 keys already tagged so"),
+        (&["key", "set", "prod", "--all", "--yes", "--rpm", "5"], "changed", "4 keys already so"),
+        (&["pool", "disable", "prod"], "disabled pool prod", ") already disabled"),
+        (&["pool", "update", "prod", "--description", "d"], "updated pool prod", ") already updated"),
+    ] {
+        let (one, two) = (told(args), told(args));
+        assert!(one.starts_with(first) && two.ends_with(again), "{one}: {two}");
+    }
+    let list = poolctl.run(&["audit", "--pool", "prod", "-o", "json"]).json();
+    let times = list["entries"].as_array().unwrap().iter().map(|entry| entry["times"].as_u64().unwrap());
+    assert_eq!(times.sum::<u64>(), 10, "{list}");
+}
+
+#[test]
+fn a_trial_leaves_one_entry_in_the_audit_and_no_client_key() {
+    let (_service, poolctl) = prod();
+    let entries = || {
+        let list = poolctl.run(&["audit", "-o", "json"]).json();
+        list["entries"].as_array().unwrap().clone()
+    };
+    let before = entries().len();
+    let run = poolctl.run(&["try", "prod"]);
+    assert_eq!(run.code, 0, "{run}");
+    let after = entries();
+    assert_eq!((after.len(), after[0]["action"].as_str()), (before + 1, Some("pool.try")));
+    assert!(!poolctl.run(&["client-key", "list", "prod"]).stdout.contains("poolctl try"));
+}
+
+#[test]
 fn a_client_key_is_rotated() {
     let (service, poolctl) = prod();
     let created = poolctl.run(&["client-key", "create", "prod", "--name", "web", "-o", "json"]).json();

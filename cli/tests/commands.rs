@@ -175,6 +175,56 @@ fn events_are_followed_until_ctrl_c() {
     golden!("events_followed", run);
 }
 
+/// Waits for the service while it is away, and asks for what follows the last entry that it wrote.
+#[cfg(unix)]
+#[test]
+fn the_audit_is_followed_without_loss_or_repetition() {
+    use common::{Answer, Server, error};
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let server = Server::start(move |request| {
+        let entry = |id: u64| {
+            json!({"id": id, "at": "2026-11-03T12:00:00Z", "actor": "tok-1", "actor_name": "ci", "action": "key.update",
+                "request_id": "req_1", "count": 1, "times": id})
+        };
+        let page = |ids: &[u64]| {
+            let entries: Vec<_> = ids.iter().map(|id| entry(*id)).collect();
+            Answer::Json(200, json!({"entries": entries}))
+        };
+        match request.path.split_once("after=").map(|(_, after)| after) {
+            None => page(&[4]),
+            Some("4") => page(&[5, 7]),
+            Some("7") if !failed.swap(true, std::sync::atomic::Ordering::Relaxed) => {
+                error(503, "unavailable", "the config store does not answer", None)
+            }
+            Some("7") => page(&[8]),
+            Some(_) => page(&[]),
+        }
+    });
+    let poolctl = Poolctl::with_token(&server);
+    let child = poolctl.spawn(&["audit", "--follow", "--interval", "0.1", "-o", "jsonl"]);
+    for _question in 0..5 {
+        server.wait_for_a_request();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let run = poolctl.finish(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130, "{run}");
+    let ids: Vec<u64> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids, [5, 7, 8], "{run}");
+    // Where a former run ended, another one begins.
+    let child = poolctl.spawn(&["audit", "--follow", "--after", "7", "--interval", "0.1", "-o", "jsonl"]);
+    for _question in 0..2 {
+        server.wait_for_a_request();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let run = poolctl.finish(child.wait_with_output().unwrap());
+    assert_eq!(run.stdout.lines().count(), 1, "{run}");
+    assert_eq!(poolctl.run(&["audit", "--after", "7"]).code, 2);
+}
+
 #[test]
 fn pools_follow_a_file() {
     let (_service, poolctl) = prod();

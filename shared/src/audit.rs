@@ -12,8 +12,14 @@ use crate::{AdminTokenId, PoolId};
 pub struct AuditEntry {
     /// Its number: later changes have greater ones.
     pub id: u64,
-    /// When.
+    /// When; of several equal actions within a minute, the first.
     pub at: Timestamp,
+    /// When it was done last; absent for what was done once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+    /// How many equal actions within a minute this stands for.
+    #[serde(default = "once")]
+    pub times: u64,
     /// Whose token it was.
     pub actor: AdminTokenId,
     /// The token's name then.
@@ -27,9 +33,9 @@ pub struct AuditEntry {
     /// What it was done to: a pool's name, the id of a client key or of a token; absent for several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The request's id, also in its answer's `x-request-id`.
+    /// The request's id, also in its answer's `x-request-id`; of several equal actions, the first one's.
     pub request_id: String,
-    /// How many things were added, changed or removed.
+    /// How many things were added, changed or removed, in all of its actions.
     pub count: u64,
     /// What the changed fields were; absent where nothing was there, or several different things.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +45,28 @@ pub struct AuditEntry {
     pub after: Option<Map<String, Value>>,
 }
 
-/// A page of the audit, the latest change first.
+const fn once() -> u64 {
+    1
+}
+
+/// The audit lost entries before their time: a token, or what it made, changed more in a pool than is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AuditLoss {
+    /// In which pool; absent for changes that are about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolId>,
+    /// Whose entry was dropped last.
+    pub actor: AdminTokenId,
+    /// Its name then.
+    pub actor_name: String,
+    /// How many entries were dropped.
+    pub entries: u64,
+    /// The time of the youngest of them: from then on nothing is missing.
+    pub until: Timestamp,
+}
+
+/// A page of the audit, the latest change first; with `after`, the earliest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditList {

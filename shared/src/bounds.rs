@@ -1,7 +1,8 @@
 //! How long texts, lists and times of the admin API may be: what the service enforces, and what the document of
 //! the API says.
 //!
-//! Texts are measured in characters. A control character is one of Unicode's category `Cc`.
+//! Texts are measured in characters. A control character is one of Unicode's category `Cc`; which ones are invisible, says
+//! [`is_visible`](crate::is_visible).
 
 /// The longest name of a pool.
 pub const POOL_NAME: usize = 64;
@@ -27,6 +28,8 @@ pub const SHORTEST_WEAK: usize = 8;
 pub const LONGEST_IMPORTED: usize = 512;
 /// The longest that a client key with an end can be good for, in seconds: ten years.
 pub const CLIENT_KEY_LIFETIME_S: u64 = 3_650 * DAY_S;
+/// The longest that a client key for a trial is valid, in seconds: ten minutes, which begins a request.
+pub const TRIAL_S: u64 = 600;
 /// The longest that a rotated client key goes on working, in seconds: 30 days.
 pub const GRACE_S: u64 = 30 * DAY_S;
 /// The longest that an admin token can be good for, in seconds: 365 days.
@@ -51,11 +54,19 @@ const DAY_S: u64 = 24 * 60 * 60;
 /// What the bounds above leave open, as regular expressions of ECMA-262 for the document of the API.
 #[cfg(feature = "schema")]
 pub mod patterns {
-    /// No control character.
-    pub const PRINTABLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-    /// A pool's name: no control character, no `/`, and not only white space.
-    pub const POOL_NAME: &str =
-        r"^[^/\u0000-\u001f\u007f-\u009f]*[^/\s\u0000-\u001f\u007f-\u009f][^/\u0000-\u001f\u007f-\u009f]*$";
+    /// What no name holds, as in a class of characters: control characters and invisible ones, see
+    /// [`is_visible`](crate::is_visible).
+    macro_rules! hidden {
+        () => {
+            "\\u0000-\\u001f\\u007f-\\u009f\
+             \\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890-\\u0891\\u08e2\\u115f-\\u1160\\u17b4-\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}"
+        };
+    }
+
+    /// No control or invisible character.
+    pub const PRINTABLE: &str = concat!("^[^", hidden!(), "]*$");
+    /// A pool's name: no control or invisible character, no `/`, and not only white space.
+    pub const POOL_NAME: &str = concat!("^[^/", hidden!(), "]*[^/\\s", hidden!(), "][^/", hidden!(), "]*$");
     /// What no pool is called, though it has the form of a name: an id, and what a URL's path swallows.
     pub const NO_POOL_NAME: &str = r"^\s*(pool-|\.{1,2}\s*$)";
     /// A pattern for models.

@@ -96,6 +96,10 @@ pub struct ClientKeyCreate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::NETWORKS), inner(regex(pattern = patterns::network()))))]
     pub allowed_networks: Vec<String>,
+    /// It is for a trial of the pool: it is valid for ten minutes at most and cannot be changed or rotated. The
+    /// audit has one entry for it, also when it is revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trial: bool,
 }
 
 /// `PATCH pools/{id}/client-keys/{id}`: what is left out stays as it is. The answer is a [`ClientKey`].
@@ -182,6 +186,18 @@ pub struct ClientKeyRotate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
+}
+
+/// The answer to `PATCH pools/{id}/client-keys/{id}`: the client key as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ClientKeyUpdated {
+    /// The client key.
+    #[serde(flatten)]
+    pub client_key: ClientKey,
+    /// The fields that were changed; none where all of them were already so. Absent where the service is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
 }
 
 /// The answer to `POST pools/{id}/client-keys`: the only time that the secret is shown.

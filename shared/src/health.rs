@@ -1,8 +1,10 @@
 //! `GET health`: does the service have what it needs?
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{MasterKeyRows, ModelNotice, PoolId};
+use crate::{AuditLoss, MasterKeyRows, ModelNotice, PoolId};
 
 /// How the service or a part of it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,13 @@ pub struct Health {
     /// How Gemini is called; absent on Workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gemini: Option<GeminiRoute>,
+    /// A proxy on the service's machine or in its network that passes requests on and is not trusted: all of its clients share
+    /// its address. It does not change the status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untrusted_proxy: Option<IpAddr>,
+    /// Where the audit lost entries before their 400 days; it does not change the status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit_lost: Vec<AuditLoss>,
     /// What was announced about models that pools name; it does not change the status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<PoolModelNotice>,

@@ -289,8 +289,35 @@ pub struct KeyBatchResult {
     pub pool: PoolId,
     /// Keys that were changed or removed.
     pub changed: u64,
+    /// Keys that were already so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchanged: u64,
+    /// Of those, keys whose cooldowns or states were ended, since they were enabled.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recovered: u64,
     /// Ids that the pool does not have.
     pub missing: Vec<KeyId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl KeyBatchResult {
+    /// Nothing was done yet.
+    #[must_use]
+    pub const fn none(pool: PoolId) -> Self {
+        Self { pool, changed: 0, unchanged: 0, recovered: 0, missing: Vec::new() }
+    }
+
+    /// Adds what another batch did to keys of the same pool.
+    pub fn merge(&mut self, other: Self) {
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.recovered += other.recovered;
+        self.missing.extend(other.missing);
+    }
 }
 
 #[cfg(test)]

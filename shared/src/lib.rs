@@ -30,6 +30,7 @@ mod master_key;
 mod migration;
 mod model_lifecycle;
 mod model_limits;
+mod names;
 mod object;
 #[cfg(all(feature = "outbound", not(target_arch = "wasm32")))]
 pub mod outbound;
@@ -47,10 +48,10 @@ mod translation;
 pub use admin_token::{
     AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, Scope, ScopeError,
 };
-pub use audit::{AuditEntry, AuditList};
+pub use audit::{AuditEntry, AuditList, AuditLoss};
 pub use client_key::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
-    ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey,
+    ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ClientKeyUpdated, ImportedClientKey,
 };
 pub use client_key_backup::{ClientKeyExport, HashedClientKey, HashedClientKeys, MasterKeyState};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
@@ -75,9 +76,12 @@ pub use master_key::{MasterKeyRotate, MasterKeyRotation, MasterKeyRows};
 pub use migration::{Migrate, MigratedTable, MigrationReport, MigrationStep, StoreKind};
 pub use model_lifecycle::{EXAMPLE_MODEL, ModelNotice, answering_model, model_notice, model_notices};
 pub use model_limits::{LearntLimit, ModelLimits, PoolLimits, matches_model};
+pub use names::{is_visible, name_key};
 pub use object::object;
 pub use pacing::{Pacing, PacingUnit};
-pub use pool::{Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, pool_name};
+pub use pool::{
+    Pool, PoolCreate, PoolCreated, PoolList, PoolNameError, PoolSettings, PoolUpdate, PoolUpdated, pool_name,
+};
 pub use pool_copy::{PoolCopied, PoolCopy, PoolModel, PoolModels};
 pub use secret::Secret;
 pub use session::{Login, LoginResponse, SessionCreate, SessionCreated, SessionsRevoked, WhoAmI};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds;
 #[cfg(feature = "schema")]
 use crate::bounds::patterns;
+use crate::names::is_visible;
 use crate::object;
 use crate::{
     KeyImport, KeyImportReport, ModelLimits, PoolId, Secret, StateCounts, TranslationSettings,
@@ -23,8 +24,8 @@ pub enum PoolNameError {
     /// Longer than 64 characters.
     #[error("a pool's name has at most {} characters", bounds::POOL_NAME)]
     TooLong,
-    /// A control character or a slash.
-    #[error("a pool's name holds no control characters and no '/'")]
+    /// A control or invisible character, or a slash.
+    #[error("a pool's name holds no control or invisible characters and no '/'")]
     Character,
     /// It would vanish from a URL's path and name another route.
     #[error("a pool's name is not '.' or '..'")]
@@ -41,7 +42,7 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
         Err(PoolNameError::Empty)
     } else if text.chars().count() > bounds::POOL_NAME {
         Err(PoolNameError::TooLong)
-    } else if text.chars().any(|character| character.is_control() || character == '/') {
+    } else if text.chars().any(|character| !is_visible(character) || character == '/') {
         Err(PoolNameError::Character)
     } else if matches!(name, "." | "..") {
         Err(PoolNameError::Dots)
@@ -223,6 +224,18 @@ pub struct PoolUpdate {
     pub translation: TranslationUpdate,
 }
 
+/// The answer to `PATCH pools/{id}`: the pool as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PoolUpdated {
+    /// The pool.
+    #[serde(flatten)]
+    pub pool: Pool,
+    /// The fields that were changed; none where all of them were already so. Absent where the service is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,7 +245,9 @@ mod tests {
         assert_eq!(pool_name("  生产 prod "), Ok("生产 prod"));
         assert_eq!(pool_name(" \t"), Err(PoolNameError::Empty));
         assert_eq!(pool_name(&"x".repeat(65)), Err(PoolNameError::TooLong));
-        assert_eq!(pool_name("a/b"), Err(PoolNameError::Character));
+        for name in ["a/b", "q\u{200b}", "\u{feff}q", "q\u{202e}", "a\u{ad}b", "\u{3164}"] {
+            assert_eq!(pool_name(name), Err(PoolNameError::Character), "{name:?}");
+        }
         assert_eq!((pool_name(".."), pool_name("...")), (Err(PoolNameError::Dots), Ok("...")));
         assert_eq!(pool_name("pool-1"), Err(PoolNameError::LooksLikeId));
     }

@@ -80,6 +80,13 @@ impl Log {
         self.stopped_at.get_or_init(|| now);
     }
 
+    /// Writes a line about something that belongs to no request, unless nothing is to be written.
+    pub(crate) fn warn(&self, message: &str, now: Timestamp) {
+        if self.level != LogLevel::Off {
+            (self.write)(serde_json::json!({"ts": now, "level": "warn", "message": message}).to_string());
+        }
+    }
+
     /// Begins the line of a request.
     pub(crate) fn begin(&self, plane: &'static str, request_id: &str, now: Timestamp) -> RequestLog {
         let line = Line { ts: now, plane, request_id: request_id.to_owned(), ..Line::default() };

@@ -15,7 +15,7 @@ use http::Method;
 use jiff::Timestamp;
 use pool_shared::{Event, PoolId, Secret};
 
-use crate::admin::AdminError;
+use crate::admin::{AdminError, ChangeRates};
 use crate::crypto::{MasterKey, MasterKeyError, OpenError, SealedUnder, UnderMasterKey, Vault};
 use crate::gateway::{
     CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, ModelPages, RepairMemory,
@@ -185,6 +185,7 @@ pub struct Service {
     pub(crate) bodies: Bodies,
     pub(crate) suspicions: Mutex<Suspicions>,
     pub(crate) same_keys: Mutex<SameKeys>,
+    pub(crate) change_rates: Mutex<ChangeRates>,
     pub(crate) log: Log,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) hints: Mutex<HintMemory>,
@@ -235,6 +236,7 @@ impl Service {
             bodies: Bodies::default(),
             suspicions: Mutex::default(),
             same_keys: Mutex::default(),
+            change_rates: Mutex::default(),
             log: settings.log,
             timeouts: settings.timeouts,
             hints: Mutex::default(),

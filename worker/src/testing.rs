@@ -544,6 +544,10 @@ impl Host for FakeHost {
         "fake"
     }
 
+    fn nfkc(text: &str) -> String {
+        crate::host::native::NativeHost::nfkc(text)
+    }
+
     fn store(&self) -> &Self::Store {
         &self.parts.store
     }

@@ -462,3 +462,28 @@ async fn a_private_authority_is_trusted_by_its_file_alone() {
         assert_eq!(error.matches("SSL_CERT_FILE").count(), 1, "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = "an admin password";
+    let log = folder.path().join("log");
+    let mut command = command(&folder.path().join("data"), &[("ADMIN_PASSWORD", password)]);
+    let server = Program::run(command.stderr(std::fs::File::create(&log).unwrap()));
+    let client = Client::new();
+    let token = login(&client, &server.url, password).await.unwrap().token;
+    let proxy = async || {
+        let request = client.get(format!("{}/admin/v1/health", server.url)).bearer_auth(token.expose());
+        let health: pool_shared::Health = request.send().await.unwrap().json().await.unwrap();
+        health.untrusted_proxy.map(|address| address.to_string())
+    };
+    assert_eq!(proxy().await, None);
+    for header in ["x-forwarded-for", "forwarded", "x-forwarded-for"] {
+        let request = client.get(format!("{}/v1/models", server.url)).header(header, "192.0.2.7");
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(proxy().await.as_deref(), Some("127.0.0.1"));
+    server.interrupt();
+    let written = std::fs::read_to_string(log).unwrap();
+    assert_eq!(written.matches("TRUSTED_PROXIES").count(), 1, "{written}");
+}

@@ -2,13 +2,13 @@
 
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList,
-    ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyId, ClientKeyImport,
-    ClientKeyImportReport, ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKey,
-    ExportedKeys, HashedClientKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport,
-    KeyDelete, KeyExport, KeyId, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login,
-    LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate, MigrationStep, Pool,
-    PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolLimits, PoolList, PoolModels, PoolStats,
-    PoolUpdate, Stats, WhoAmI,
+    ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
+    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, ClientKeyUpdated, EventList, ExportedKey, ExportedKeys,
+    HashedClientKeys, Health, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete, KeyExport,
+    KeyId, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, Login, LoginResponse,
+    MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy,
+    PoolCreate, PoolCreated, PoolId, PoolLimits, PoolList, PoolModels, PoolStats, PoolUpdate, PoolUpdated,
+    Stats, WhoAmI,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Changes the fields that the update names.
-    pub async fn update_pool(&self, pool: &str, update: &PoolUpdate) -> Answered<Pool> {
+    pub async fn update_pool(&self, pool: &str, update: &PoolUpdate) -> Answered<PoolUpdated> {
         self.patch(&["pools", pool], update).await
     }
 
@@ -121,7 +121,7 @@ impl Client {
         pool: &str,
         key: &ClientKeyId,
         update: &ClientKeyUpdate,
-    ) -> Answered<ClientKey> {
+    ) -> Answered<ClientKeyUpdated> {
         self.patch(&["pools", pool, "client-keys", key.as_str()], update).await
     }
 
@@ -298,37 +298,30 @@ impl Client {
         ids: &[KeyId],
         set: &KeyChange,
     ) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult { pool: pool.clone(), changed: 0, missing: Vec::new() };
+        let mut result = KeyBatchResult::none(pool.clone());
         for ids in ids.chunks(KeyUpdate::MAX_IDS) {
             let update = KeyUpdate { ids: ids.to_vec(), set: set.clone() };
-            let part: KeyBatchResult = self.patch(&["pools", pool.as_str(), "keys"], &update).await?;
-            result.changed += part.changed;
-            result.missing.extend(part.missing);
+            result.merge(self.patch(&["pools", pool.as_str(), "keys"], &update).await?);
         }
         Ok(result)
     }
 
     /// Removes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn delete_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult { pool: pool.clone(), changed: 0, missing: Vec::new() };
+        let mut result = KeyBatchResult::none(pool.clone());
         for ids in ids.chunks(KeyUpdate::MAX_IDS) {
             let delete = KeyDelete { ids: ids.to_vec() };
-            let part: KeyBatchResult =
-                self.post(&["pools", pool.as_str(), "keys", "delete"], &delete).await?;
-            result.changed += part.changed;
-            result.missing.extend(part.missing);
+            result.merge(self.post(&["pools", pool.as_str(), "keys", "delete"], &delete).await?);
         }
         Ok(result)
     }
 
     /// Forgets what was learnt of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult { pool: pool.clone(), changed: 0, missing: Vec::new() };
+        let mut result = KeyBatchResult::none(pool.clone());
         for ids in ids.chunks(KeyUpdate::MAX_IDS) {
             let reset = KeyReset { ids: ids.to_vec() };
-            let part: KeyBatchResult = self.post(&["pools", pool.as_str(), "keys", "reset"], &reset).await?;
-            result.changed += part.changed;
-            result.missing.extend(part.missing);
+            result.merge(self.post(&["pools", pool.as_str(), "keys", "reset"], &reset).await?);
         }
         Ok(result)
     }

@@ -1,27 +1,39 @@
 //! `poolctl audit`: who changed what.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use pool_shared::{AuditEntry, AuditList};
+use pool_shared::{AuditEntry, AuditList, ErrorCode};
 use serde_json::{Map, Value};
 
 use super::{PoolRef, times::moment};
 use crate::{
+    client::Client,
+    config::seconds,
     ctx::Ctx,
-    error::{CliError, Outcome},
+    error::{CliError, Code, Outcome},
     output::{Table, View, left, right, text},
 };
 
 /// Entries a request.
 const PAGE: u64 = 500;
 
+type Filter = Vec<(&'static str, String)>;
+
 /// Show who changed what, the latest first
+///
+/// Equal actions of one token within a minute are one entry that counts them. --follow writes the
+/// changes in their order, the earliest first, until Ctrl-C: each once, when it is final, which takes
+/// 90 seconds. After an interruption, --after with the id of the last entry continues where it ended.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl audit
   poolctl audit --pool prod --since 7d
   poolctl audit --action key.export -o csv
-  poolctl audit --actor tok-00c0ffee00c0ffee -o jsonl --limit 1000")]
+  poolctl audit --actor tok-00c0ffee00c0ffee -o jsonl --limit 1000
+  poolctl audit --follow --since 24h -o jsonl >> audit.jsonl
+  poolctl audit --follow --after \"$(tail -n 1 audit.jsonl | jq .id)\" -o jsonl >> audit.jsonl")]
 pub struct Args {
     /// Only changes of this pool
     #[arg(long, value_name = "POOL")]
@@ -36,19 +48,31 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
     /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "follow")]
     limit: u64,
+    /// Write changes as they become final; without --since or --after, those from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Continue after the entry with this id
+    #[arg(long, value_name = "ID", requires = "follow")]
+    after: Option<u64>,
+    /// How often to look for new ones
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, requires = "follow")]
+    interval: Duration,
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     let filter = [
-        ("pool", args.pool.map(|pool| pool.to_string())),
-        ("actor", args.actor),
-        ("action", args.action),
+        ("pool", args.pool.as_ref().map(ToString::to_string)),
+        ("actor", args.actor.clone()),
+        ("action", args.action.clone()),
         ("since", args.since.map(|since| since.to_string())),
     ];
-    let filter: Vec<_> = filter.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let filter: Filter = filter.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    if args.follow {
+        return follow(ctx, &client, &args, &filter).await;
+    }
     let mut list = AuditList { entries: Vec::new(), next_cursor: None };
     loop {
         let missing = args.limit - list.entries.len() as u64;
@@ -66,11 +90,60 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if list.entries.is_empty() {
         ctx.out.note("no changes to show");
     }
-    ctx.out.result(&list, |view| table(&list.entries, view))?;
+    ctx.out.result(&list, |view| table(&list.entries, true, view))?;
     Ok(Outcome::Done)
 }
 
-fn table(entries: &[AuditEntry], view: &View) -> Table {
+/// Writes entries until the user ends it. The id of the last one is all that is kept.
+async fn follow(ctx: &mut Ctx, client: &Client, args: &Args, filter: &Filter) -> Result<Outcome, CliError> {
+    let mut after = match (args.after, args.since) {
+        (Some(id), _) => id,
+        (None, Some(_)) => 0,
+        (None, None) => newest(client).await?,
+    };
+    // The header stands above the first entries, whenever they come.
+    let mut header = true;
+    loop {
+        let mut query = filter.clone();
+        query.extend([("limit", PAGE.to_string()), ("after", after.to_string())]);
+        let list = match client.audit(&query).await {
+            Ok(list) => list,
+            // Whoever collects changes goes on once the service is back.
+            Err(error) if is_transient(&error) => {
+                ctx.out.warn(&format!("{error}"));
+                ctx.interrupt.wait(tokio::time::sleep(args.interval)).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let is_full = list.entries.len() as u64 >= PAGE;
+        if let Some(last) = list.entries.last() {
+            after = last.id;
+            ctx.out.result(&list, |view| table(&list.entries, header, view))?;
+            header = false;
+        }
+        if !is_full {
+            ctx.interrupt.wait(tokio::time::sleep(args.interval)).await?;
+        }
+    }
+}
+
+/// The id of the latest entry, whatever is filtered; 0 where there is none.
+async fn newest(client: &Client) -> Result<u64, CliError> {
+    let list = client.audit(&[("limit", "1".to_owned())]).await?;
+    Ok(list.entries.first().map_or(0, |entry| entry.id))
+}
+
+fn is_transient(error: &CliError) -> bool {
+    matches!(
+        error.code(),
+        Code::Unreachable
+            | Code::Timeout
+            | Code::Service(ErrorCode::Unavailable | ErrorCode::RateLimited | ErrorCode::Internal)
+    )
+}
+
+fn table(entries: &[AuditEntry], header: bool, view: &View) -> Table {
     let columns = [
         right("ID").wide(),
         left("TIME"),
@@ -84,6 +157,9 @@ fn table(entries: &[AuditEntry], view: &View) -> Table {
         left("REQUEST").wide(),
     ];
     let mut table = Table::list("entries", columns);
+    if !header {
+        table = table.without_header();
+    }
     for entry in entries {
         table.row([
             entry.id.to_string().into(),
@@ -94,11 +170,20 @@ fn table(entries: &[AuditEntry], view: &View) -> Table {
             entry.pool.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             entry.target.clone().unwrap_or_default().into(),
             view.count(entry.count).into(),
-            change(entry.before.as_ref(), entry.after.as_ref()).into(),
+            told(entry).into(),
             entry.request_id.clone().into(),
         ]);
     }
     table
+}
+
+/// What was changed, and how often it was done.
+fn told(entry: &AuditEntry) -> String {
+    let change = change(entry.before.as_ref(), entry.after.as_ref());
+    if entry.times < 2 {
+        return change;
+    }
+    format!("{change} ({} times)", entry.times).trim_start().to_owned()
 }
 
 /// `enabled true -> false`

@@ -229,6 +229,20 @@ fn components(health: &Health, findings: &mut Findings) {
         let message = format!("{} attempts were never counted", health.lost_attempts);
         findings.warn("counts", message, "the ledger was away for too long; its line above says why");
     }
+    if let Some(proxy) = health.untrusted_proxy {
+        findings.warn(
+            "proxy",
+            format!("requests come from {proxy} with forwarding headers, which are ignored: its clients share its address"),
+            format!("if it is your proxy, start the server with TRUSTED_PROXIES={proxy}"),
+        );
+    }
+    for loss in &health.audit_lost {
+        findings.warn(
+            "audit",
+            super::health::audit_lost(loss),
+            "see what changes so much, and keep a copy: poolctl audit --follow -o jsonl >> audit.jsonl",
+        );
+    }
 }
 
 /// A pool that fetches media for its callers, in a Worker whose fetches reach its zone's origin.
@@ -363,6 +377,8 @@ fn sheet(checks: &[Check], view: &View) -> Sheet {
 
 #[cfg(test)]
 mod tests {
+    use pool_shared::{AdminTokenId, AuditLoss};
+
     use super::*;
 
     fn status(findings: &Findings) -> Status {
@@ -418,12 +434,29 @@ mod tests {
                 master_key: None,
                 own_zone_reachable: None,
                 gemini: None,
+                untrusted_proxy: Some([127, 0, 0, 1].into()),
+                audit_lost: vec![AuditLoss {
+                    pool: None,
+                    actor: AdminTokenId::new("tok-1"),
+                    actor_name: "ci".into(),
+                    entries: 2,
+                    until: now,
+                }],
                 models: Vec::new(),
             },
             &mut findings,
         );
         findings.error("settings", &CliError::usage("broken"));
-        let expected = [Status::Warn, Status::Fail, Status::Fail, Status::Warn, Status::Warn, Status::Fail];
+        let expected = [
+            Status::Warn,
+            Status::Fail,
+            Status::Fail,
+            Status::Warn,
+            Status::Warn,
+            Status::Warn,
+            Status::Warn,
+            Status::Fail,
+        ];
         assert!(findings.0.iter().map(|check| check.status).eq(expected));
         assert!(findings.0.iter().all(|check| check.remedy.is_some()));
     }

@@ -1,6 +1,6 @@
 //! `poolctl health`.
 
-use pool_shared::{ComponentHealth, HealthStatus, PoolModelNotice};
+use pool_shared::{AuditLoss, ComponentHealth, HealthStatus, PoolModelNotice};
 
 use crate::{
     ctx::Ctx,
@@ -43,9 +43,23 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
                 format!("pool {pool}, {}: {}", notice.setting, notice.message)
             })
             .collect();
-        Sheet::from(table).text(gemini).text(lost).text(models.join("\n"))
+        let audit: Vec<String> = health.audit_lost.iter().map(audit_lost).collect();
+        let proxy = health.untrusted_proxy.map(|proxy| {
+            format!("{proxy} passes requests on and is not trusted: all of its clients share its address (TRUSTED_PROXIES)")
+        });
+        Sheet::from(table).text(gemini).text(lost).text(proxy.unwrap_or_default()).text(audit.join("\n")).text(models.join("\n"))
     })?;
     Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
+}
+
+/// Entries of the audit that went before their time.
+pub fn audit_lost(loss: &AuditLoss) -> String {
+    let AuditLoss { pool, actor, actor_name, entries, until } = loss;
+    let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+    let place = pool.as_ref().map(|pool| format!(" in pool {pool}")).unwrap_or_default();
+    format!(
+        "the audit dropped {entries} before their time: token {actor_name} ({actor}){place}, the youngest of {until}"
+    )
 }
 
 /// A part's state.

@@ -24,8 +24,6 @@ const PROMPT: &str = "Say hello in one short sentence.";
 pub const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
 /// What the client key is called that exists for the one request.
 const KEY_NAME: &str = "poolctl try";
-/// Should nobody be left to revoke it, it dies by itself.
-const KEY_LIFE_S: u64 = 3_600;
 
 /// Send one request through a pool and watch the answer come
 ///
@@ -126,11 +124,7 @@ async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) 
     let created = client
         .create_client_key(
             pool.id.as_str(),
-            &ClientKeyCreate {
-                name: KEY_NAME.into(),
-                expires_in_s: Some(KEY_LIFE_S),
-                ..ClientKeyCreate::default()
-            },
+            &ClientKeyCreate { name: KEY_NAME.into(), trial: true, ..ClientKeyCreate::default() },
         )
         .await?;
     let chatted = talk(ctx, client, &created.secret, chat).await;

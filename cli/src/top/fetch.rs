@@ -49,12 +49,18 @@ async fn overview(client: &Client) -> Result<Overview, CliError> {
 pub async fn act(client: &Client, target: &Target, change: Change) -> Result<String, CliError> {
     match target {
         Target::Pools(ids) => {
+            let mut switched = 0;
             for id in ids {
                 let update = PoolUpdate { enabled: Some(change == Change::Enable), ..PoolUpdate::default() };
-                client.update_pool(id.as_str(), &update).await?;
+                let changed = client.update_pool(id.as_str(), &update).await?.changed;
+                switched += usize::from(changed.is_none_or(|fields| !fields.is_empty()));
             }
             let state = if change == Change::Enable { "on" } else { "off" };
-            Ok(format!("switched {} {state}", counted(ids.len(), "pool")))
+            let already = match ids.len() - switched {
+                0 => String::new(),
+                unchanged => format!(", {} already {state}", counted(unchanged, "pool")),
+            };
+            Ok(format!("switched {} {state}{already}", counted(switched, "pool")))
         }
         Target::Keys { pool, ids } => {
             let set = match change {
@@ -70,7 +76,14 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
             };
             let result = client.update_keys(pool, ids, &set).await?;
             let changed = usize::try_from(result.changed).unwrap_or(usize::MAX);
-            Ok(format!("changed {}{}", counted(changed, "key"), gone(&result.missing)))
+            let already = match result.unchanged {
+                0 => String::new(),
+                unchanged => format!(
+                    ", {} already so",
+                    counted(usize::try_from(unchanged).unwrap_or(usize::MAX), "key")
+                ),
+            };
+            Ok(format!("changed {}{already}{}", counted(changed, "key"), gone(&result.missing)))
         }
     }
 }

@@ -4,13 +4,14 @@
 //! secret in a note.
 
 use jiff::Timestamp;
-use pool_shared::{AuditList, KeyId, PoolId};
+use pool_shared::{AuditList, AuditLoss, KeyId, PoolId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::host::{AdminHost, Clock};
-use crate::store::{AuditFilter, Change, ConfigStore, StoredAdminToken};
+use crate::service::lock;
+use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAdminToken};
 
 /// Entries a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
@@ -31,9 +32,17 @@ impl<H: AdminHost> Context<'_, H> {
                 Some(pool.map_or_else(|| PoolId::new(reference), |pool| pool.id))
             }
         };
-        let kept_since = self.host.clock().now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        let now = self.host.clock().now();
+        let kept_since = now - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        let from = match (query.cursor("cursor")?, query.cursor("after")?) {
+            (Some(_), Some(_)) => {
+                return Err(AdminError::Invalid("'cursor' and 'after' exclude each other".to_owned()));
+            }
+            (_, Some(id)) => AuditCursor::After(id),
+            (id, None) => AuditCursor::Before(id.unwrap_or(u64::from(u32::MAX))),
+        };
         let filter = AuditFilter {
-            before: query.cursor("cursor")?.unwrap_or(u64::from(u32::MAX)),
+            from,
             since: query.parsed::<Timestamp>("since")?.map_or(kept_since, |since| since.max(kept_since)),
             pool,
             actor: query.get("actor").map(ToOwned::to_owned),
@@ -41,20 +50,44 @@ impl<H: AdminHost> Context<'_, H> {
             limit: limit + 1,
         };
         let mut entries = self.host.store().audit(&filter).await?;
+        if matches!(from, AuditCursor::After(_)) {
+            // Whoever goes on after the last of these must miss nothing: what may still grow waits, and so does what
+            // follows it.
+            let settled = store::settled(now);
+            let final_ones = entries.iter().take_while(|entry| entry.at < settled).count();
+            entries.truncate(final_ones.min(limit as usize));
+            return ok(&AuditList { entries, next_cursor: None });
+        }
         let more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
         let next_cursor = entries.last().filter(|_| more).map(|entry| entry.id.to_string());
         ok(&AuditList { entries, next_cursor })
     }
 
-    /// A change by the caller, to be completed with what was before and what is after it.
+    /// Where the audit lost entries before their time, as far as the caller may see it.
+    pub(super) async fn audit_lost(&self) -> Vec<AuditLoss> {
+        let since = self.host.clock().now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        // The store's own health says why it does not answer.
+        let mut lost = self.host.store().audit_losses(since).await.unwrap_or_default();
+        if let Some(own) = self.own_pool() {
+            lost.retain(|loss| loss.pool.as_ref() == Some(own));
+        }
+        lost
+    }
+
+    /// A change by the caller, to be completed with what was before and what is after it. Fails when the caller has made
+    /// too many in the last minute.
     pub(super) fn change(
         &self,
         action: &'static str,
         pool: Option<&PoolId>,
         target: Option<String>,
     ) -> Result<Change, AdminError> {
-        Ok(self.change_by(self.caller()?, action, pool, target))
+        let caller = self.caller()?;
+        lock(&self.service.change_rates)
+            .admit(caller.budget(), self.host.clock().now())
+            .map_err(AdminError::TooManyChanges)?;
+        Ok(self.change_by(caller, action, pool, target))
     }
 
     pub(super) fn change_by(
@@ -68,12 +101,14 @@ impl<H: AdminHost> Context<'_, H> {
             at: self.host.clock().now(),
             actor: actor.id.clone(),
             actor_name: actor.name.clone(),
+            budget: actor.budget().clone(),
             action,
             pool: pool.cloned(),
             target,
             request_id: self.request_id.to_owned(),
             before: None,
             after: None,
+            is_noted: false,
         }
     }
 }

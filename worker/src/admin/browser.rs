@@ -144,7 +144,7 @@ impl<H: AdminHost> Context<'_, H> {
         if !id.as_str().starts_with(SESSION_PREFIX) {
             return Err(AdminError::Invalid("the request came with a token, not with a session".to_owned()));
         }
-        let change = self.change("session.delete", None, Some(id.to_string()))?;
+        let change = self.change_by(session, "session.delete", None, Some(id.to_string()));
         self.host.store().delete_admin_token(session, true, change).await?;
         Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Done::NO_CONTENT })
     }

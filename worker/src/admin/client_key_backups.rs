@@ -15,7 +15,7 @@ use super::tokens::check_name;
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::TokenHash;
 use crate::host::AdminHost;
-use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
+use crate::store::{ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
 
 /// Hashed to get the fingerprint of the key of the hashes. No client key has a blank in it.
 const FINGERPRINT_OF: &str = "token hash key";
@@ -34,7 +34,9 @@ impl<H: AdminHost> Context<'_, H> {
     /// Noted in the audit before anything is shown.
     pub(super) async fn export_client_keys(&self, reference: &str, _: ClientKeyExport) -> Answer {
         let pool = self.pool(reference).await?;
-        let stored = self.host.store().client_keys(&pool.id).await?;
+        let mut stored = self.host.store().client_keys(&pool.id).await?;
+        // Those of trials end before anybody could restore them.
+        stored.retain(|stored| !stored.client_key.id.as_str().starts_with(TRIAL_PREFIX));
         let change = self.change("client_key.export", Some(&pool.id), None)?;
         self.host.store().note(change, stored.len() as u64).await?;
         let client_keys = stored.into_iter().map(exported).collect();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::{
     ClientKey, ClientKeyCreate, ClientKeyCreated, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
-    ClientKeyList, ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ImportedClientKey, PoolId, Secret,
-    TokenKind, bounds,
+    ClientKeyList, ClientKeyRotate, ClientKeyRules, ClientKeyUpdate, ClientKeyUpdated, ImportedClientKey,
+    PoolId, Secret, TokenKind, bounds,
 };
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ use crate::host::{AdminHost, Clock, Random};
 use crate::networks;
 use crate::pool::{Fact, Subject};
 use crate::service::lock;
-use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey};
+use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
@@ -56,11 +56,18 @@ impl<H: AdminHost> Context<'_, H> {
             allowed_models: create.allowed_models,
             allowed_networks: checked_networks(&create.allowed_networks)?,
         };
-        let expires_at = self.end_of(create.expires_in_s, create.expires_at)?;
-        let id = ClientKeyId::from_random(self.host.random().next_u64());
+        let mut expires_at = self.end_of(create.expires_in_s, create.expires_at)?;
+        if create.trial {
+            let latest = self.host.clock().now() + Duration::from_secs(bounds::TRIAL_S);
+            expires_at = Some(expires_at.map_or(latest, |end| end.min(latest)));
+        }
+        let (action, id) = match (create.trial, self.host.random().next_u64()) {
+            (false, bits) => ("client_key.create", ClientKeyId::from_random(bits)),
+            (true, bits) => ("pool.try", ClientKeyId::new(format!("{TRIAL_PREFIX}{bits:016x}"))),
+        };
         let (client_key, secret) = self.new_client_key(id, create.name, expires_at);
         let client_key = NewClientKey { rules, ..client_key };
-        let mut change = self.change("client_key.create", Some(&pool.id), Some(client_key.id.to_string()))?;
+        let mut change = self.change(action, Some(&pool.id), Some(client_key.id.to_string()))?;
         change.after = Some(noted(&client_key));
         let now = change.at;
         self.host.store().create_client_keys(&pool.id, std::slice::from_ref(&client_key), change).await?;
@@ -77,6 +84,7 @@ impl<H: AdminHost> Context<'_, H> {
         update: ClientKeyUpdate,
     ) -> Answer {
         let pool = self.pool(reference).await?;
+        refuse_trial(id)?;
         check_name("a client key", update.name.as_deref().unwrap_or_default())?;
         check_models(update.allowed_models.as_deref().unwrap_or_default())?;
         let expires_at = match (update.expires_in_s, update.expires_at) {
@@ -86,21 +94,25 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let allowed_networks = update.allowed_networks.as_deref().map(checked_networks).transpose()?;
         let before = self.client_key(&pool.id, id).await?;
-        let mut change = self.change("client_key.update", Some(&pool.id), Some(id.to_owned()))?;
-        let [was, becomes] = difference(&before, &update);
-        (change.before, change.after) = (Some(was), Some(becomes));
         let update = ClientKeyChange {
-            name: update.name,
-            expires_at,
-            limits: update.limits,
-            allowed_models: update.allowed_models,
-            allowed_networks,
+            name: update.name.filter(|name| *name != before.name),
+            expires_at: expires_at.filter(|end| *end != before.expires_at),
+            limits: update.limits.filter(|limits| *limits != before.rules.limits),
+            allowed_models: update.allowed_models.filter(|models| *models != before.rules.allowed_models),
+            allowed_networks: allowed_networks.filter(|networks| *networks != before.rules.allowed_networks),
         };
+        let [was, becomes] = difference(&fields_of(&before), &changed_fields(&update));
+        let changed: Vec<_> = becomes.keys().cloned().collect();
+        if changed.is_empty() {
+            return ok(&ClientKeyUpdated { client_key: before, changed: Some(changed) });
+        }
+        let mut change = self.change("client_key.update", Some(&pool.id), Some(id.to_owned()))?;
+        (change.before, change.after) = (Some(was), Some(becomes));
         if !self.host.store().update_client_key(&pool.id, &before.id, &update, change).await? {
             return Err(AdminError::UnknownClientKey(id.to_owned()));
         }
         self.changed(&pool.id);
-        ok(&self.client_key(&pool.id, id).await?)
+        ok(&ClientKeyUpdated { client_key: self.client_key(&pool.id, id).await?, changed: Some(changed) })
     }
 
     /// Takes over keys that callers have from another system. What does not look like a key refuses all of
@@ -155,6 +167,7 @@ impl<H: AdminHost> Context<'_, H> {
         rotate: ClientKeyRotate,
     ) -> Answer {
         let pool = self.pool(reference).await?;
+        refuse_trial(id)?;
         let old = ClientKeyId::new(id);
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
         if grace.as_secs() > bounds::GRACE_S {
@@ -207,7 +220,8 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn delete_client_key(&self, reference: &str, id: &str) -> Answer {
         let pool = self.pool(reference).await?;
         let id = ClientKeyId::new(id);
-        let change = self.change("client_key.delete", Some(&pool.id), Some(id.to_string()))?;
+        let mut change = self.change("client_key.delete", Some(&pool.id), Some(id.to_string()))?;
+        change.is_noted = is_trial(id.as_str());
         if !self.host.store().delete_client_key(&pool.id, &id, change).await? {
             return Err(AdminError::UnknownClientKey(id.to_string()));
         }
@@ -246,6 +260,19 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
+/// Whether an id is that of a client key for a trial.
+fn is_trial(id: &str) -> bool {
+    id.starts_with(TRIAL_PREFIX)
+}
+
+/// A trial's client key ends by itself soon.
+fn refuse_trial(id: &str) -> Result<(), AdminError> {
+    if is_trial(id) {
+        return Err(AdminError::Invalid("a trial's client key is neither changed nor rotated".to_owned()));
+    }
+    Ok(())
+}
+
 fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
     let NewClientKey { id, name, hint, expires_at, rules, weak, .. } = client_key;
     ClientKey { id, name, hint, created_at, expires_at, last_used_at: None, weak, rules }
@@ -265,6 +292,31 @@ pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, Admin
         Ok(network.trunc().to_string())
     };
     networks.iter().map(parse).collect()
+}
+
+/// The fields that an update can name, all of them.
+fn fields_of(client_key: &ClientKey) -> Map<String, Value> {
+    let ClientKey { name, expires_at, rules, .. } = client_key;
+    changed_fields(&ClientKeyChange {
+        name: Some(name.clone()),
+        expires_at: Some(*expires_at),
+        limits: Some(rules.limits),
+        allowed_models: Some(rules.allowed_models.clone()),
+        allowed_networks: Some(rules.allowed_networks.clone()),
+    })
+}
+
+/// The fields that an update changes.
+fn changed_fields(update: &ClientKeyChange) -> Map<String, Value> {
+    let ClientKeyChange { name, expires_at, limits, allowed_models, allowed_networks } = update;
+    let fields = [
+        ("name", name.as_ref().map(|name| Value::from(name.as_str()))),
+        ("expires_at", expires_at.map(|end| end.map(|end| end.to_string()).into())),
+        ("limits", limits.as_ref().and_then(|limits| serde_json::to_value(limits).ok())),
+        ("allowed_models", allowed_models.clone().map(Value::from)),
+        ("allowed_networks", allowed_networks.clone().map(Value::from)),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 fn noted(client_key: &NewClientKey) -> Map<String, Value> {

@@ -44,6 +44,9 @@ pub enum AdminError {
     /// Too early for another try of the password.
     #[error("too many failed logins: try again in {} s", seconds(*.0))]
     TooManyLogins(Duration),
+    /// The token has made too many changes.
+    #[error("too many changes with this token in the last minute: try again in {} s", seconds(*.0))]
+    TooManyChanges(Duration),
     /// A browser's session, used from a page of another origin, or login from one.
     #[error("not from this service's own page")]
     ForeignPage,
@@ -181,7 +184,9 @@ impl AdminError {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest)
             }
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
+            Self::TooManyLogins(_) | Self::TooManyChanges(_) | Self::Store(StoreError::TooManyChanges) => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited)
+            }
             Self::HeadTooLarge(too_large) => (too_large.status(), ErrorCode::TooLarge),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),
             Self::TooManyBodies => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
@@ -229,8 +234,11 @@ impl AdminError {
         let reply = Reply::json(status, serde_json::to_vec(&ErrorBody { error }).unwrap_or_default());
         match self {
             Self::MethodNotAllowed { allowed, .. } => reply.header("allow", &allowed),
-            Self::TooManyLogins(wait) => reply.header("retry-after", &seconds(wait).to_string()),
+            Self::TooManyLogins(wait) | Self::TooManyChanges(wait) => {
+                reply.header("retry-after", &seconds(wait).to_string())
+            }
             Self::TooManyBodies => reply.header("retry-after", "1"),
+            Self::Store(StoreError::TooManyChanges) => reply.header("retry-after", "30"),
             _ => reply,
         }
     }

@@ -29,14 +29,13 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn reset_keys(&self, reference: &str, reset: KeyReset) -> Answer {
         let pool = self.pool(reference).await?;
         check_ids(&reset.ids)?;
+        let change = self.change("key.reset", Some(&pool.id), keys_target(&reset.ids))?;
         let found = self.clear(&pool.id, &reset.ids).await?;
         let missing: Vec<_> = reset.ids.iter().filter(|id| !found.contains(*id)).cloned().collect();
         let changed = found.len() as u64;
-        if changed > 0 {
-            let change = self.change("key.reset", Some(&pool.id), keys_target(&reset.ids))?;
-            self.host.store().note(change, changed).await?;
-        }
-        ok(&KeyBatchResult { pool: pool.id, changed, missing })
+        // An instance may hold what nobody else knows, so each reset of a key counts as a change.
+        self.host.store().note(change, changed).await?;
+        ok(&KeyBatchResult { changed, missing, ..KeyBatchResult::none(pool.id) })
     }
 
     /// Ends what was learnt of keys and their projects. Returns the ids that the pool has.

@@ -62,6 +62,12 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 impl Unwell {
+    /// Whether a key is enabled and not healthy. Where nobody knows, it may be.
+    pub(super) fn is_unwell(&self, pool: &PoolId, key: &KeyId) -> bool {
+        let Some(pools) = &self.0 else { return true };
+        pools.get(pool).is_some_and(|keys| keys.contains_key(key))
+    }
+
     /// Completes a key.
     pub(super) fn complete(&self, pool: &PoolId, key: &mut Key) {
         key.condition = match &self.0 {

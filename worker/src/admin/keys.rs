@@ -1,10 +1,10 @@
 //! The Gemini keys of a pool: list, import, change, remove.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use pool_shared::{
-    GeminiKey, KeyBatchResult, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport, KeyList,
-    KeyUpdate, MalformedEntry, Pool, PoolId, bounds, read_key,
+    GeminiKey, KeyBatchResult, KeyChange, KeyDelete, KeyId, KeyImport, KeyImportEntry, KeyImportReport,
+    KeyList, KeyUpdate, MalformedEntry, Pool, PoolId, bounds, is_visible, read_key,
 };
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::crypto::{DataKey, Sealed};
 use crate::host::{AdminHost, Random};
-use crate::store::{ConfigStore, KeyFilter, NewKey, Page};
+use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
@@ -110,37 +110,63 @@ impl<H: AdminHost> Context<'_, H> {
         check_text(update.set.tag.as_deref().unwrap_or_default(), "tag")?;
         check_text(update.set.project.as_deref().unwrap_or_default(), "project")?;
         check_text(update.set.billing_account.as_deref().unwrap_or_default(), "billing account")?;
-        let mut change = self.change("key.update", Some(&pool.id), keys_target(&update.ids))?;
-        (change.before, change.after) = self.noted(&pool.id, &update).await?;
-        let outcome = self.host.store().update_keys(&pool.id, &update.ids, &update.set, change).await?;
-        if update.set.enabled == Some(true) {
-            self.clear(&pool.id, &update.ids).await?;
+        let page = Page { after: 0, limit: u32::try_from(update.ids.len()).unwrap_or(u32::MAX) };
+        let (keys, _) = self.host.store().sealed_keys(&pool.id, Some(&update.ids), page).await?;
+        let found: HashSet<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
+        let missing = update.ids.iter().filter(|id| !found.contains(*id)).cloned().collect();
+        let others: Vec<_> =
+            keys.into_iter().filter(|key| !difference(key, &update.set)[1].is_empty()).collect();
+        let changed = self.change_keys(&pool.id, &others, &update.set).await?;
+        let recovered = if update.set.enabled == Some(true) {
+            self.recover_keys(&pool.id, &update.ids, &others).await?
+        } else {
+            0
+        };
+        let unchanged = (found.len() as u64).saturating_sub(changed);
+        ok(&KeyBatchResult { pool: pool.id, changed, unchanged, recovered, missing })
+    }
+
+    /// Changes keys of which each is to become different. Returns how many did.
+    async fn change_keys(&self, pool: &PoolId, keys: &[NewKey], set: &KeyChange) -> Result<u64, AdminError> {
+        if keys.is_empty() {
+            return Ok(0);
         }
-        self.changed(&pool.id);
-        ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
+        let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
+        let mut change = self.change("key.update", Some(pool), keys_target(&ids))?;
+        (change.before, change.after) = noted(keys, set);
+        let outcome = self.host.store().update_keys(pool, &ids, set, change).await?;
+        self.changed(pool);
+        Ok(outcome.changed)
+    }
+
+    /// Ends what was learnt of keys that an operator enabled. Of those that were enabled before, it notes the ones whose
+    /// state that changes, as a reset, and returns how many they are.
+    async fn recover_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        enabled: &[NewKey],
+    ) -> Result<u64, AdminError> {
+        let unwell = self.unwell(Some(pool)).await?;
+        let is_unwell = |id: &KeyId| unwell.is_unwell(pool, id) && enabled.iter().all(|key| key.id != *id);
+        let recovered: BTreeSet<_> = ids.iter().filter(|id| is_unwell(id)).cloned().collect();
+        if !recovered.is_empty() {
+            let recovered: Vec<_> = recovered.iter().cloned().collect();
+            let change = self.change("key.reset", Some(pool), keys_target(&recovered))?;
+            self.host.store().note(change, recovered.len() as u64).await?;
+        }
+        self.clear(pool, ids).await?;
+        Ok(recovered.len() as u64)
     }
 
     pub(super) async fn delete_keys(&self, reference: &str, delete: KeyDelete) -> Answer {
         let pool = self.pool(reference).await?;
         check_ids(&delete.ids)?;
         let change = self.change("key.delete", Some(&pool.id), keys_target(&delete.ids))?;
-        let outcome = self.host.store().delete_keys(&pool.id, &delete.ids, change).await?;
+        let BatchOutcome { changed, missing } =
+            self.host.store().delete_keys(&pool.id, &delete.ids, change).await?;
         self.changed(&pool.id);
-        ok(&KeyBatchResult { pool: pool.id, changed: outcome.changed, missing: outcome.missing })
-    }
-
-    /// What a change of keys makes of them, and what they were before: of several, how many had which values.
-    async fn noted(&self, pool: &PoolId, update: &KeyUpdate) -> Result<(Noted, Noted), AdminError> {
-        let page = Page { after: 0, limit: u32::try_from(update.ids.len()).unwrap_or(u32::MAX) };
-        let (keys, _) = self.host.store().sealed_keys(pool, Some(&update.ids), page).await?;
-        // Only the fields that a change can name are taken over: nothing sealed.
-        if let [key] = keys.as_slice() {
-            let [before, after] = difference(key, &update.set);
-            return Ok((Some(before), Some(after)));
-        }
-        let [_, after] = difference(&(), &update.set);
-        let befores = keys.iter().map(|key| difference(key, &update.set)[0].clone());
-        Ok((Some(values_of(befores)), Some(after)))
+        ok(&KeyBatchResult { changed, missing, ..KeyBatchResult::none(pool.id) })
     }
 
     /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
@@ -201,6 +227,18 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
+/// What a change of keys makes of them, and what they were before: of several, how many had which values.
+fn noted(keys: &[NewKey], set: &KeyChange) -> (Noted, Noted) {
+    // Only the fields that a change can name are taken over: nothing sealed.
+    if let [key] = keys {
+        let [before, after] = difference(key, set);
+        return (Some(before), Some(after));
+    }
+    let [_, after] = difference(&(), set);
+    let befores = keys.iter().map(|key| difference(key, set)[0].clone());
+    (Some(values_of(befores)), Some(after))
+}
+
 /// The different values of each field, each with how many have it; what goes beyond [`MOST_VALUES`] is counted only.
 fn values_of(maps: impl Iterator<Item = Map<String, Value>>) -> Map<String, Value> {
     let mut fields: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
@@ -224,9 +262,9 @@ fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
 }
 
 fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
-    if text.chars().count() > bounds::KEY_TEXT || text.chars().any(char::is_control) {
+    if text.chars().count() > bounds::KEY_TEXT || !text.chars().all(is_visible) {
         return Err(AdminError::Invalid(format!(
-            "a key's {what} has at most {} characters, none of control",
+            "a key's {what} has at most {} characters, none of control or invisible",
             bounds::KEY_TEXT
         )));
     }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod browser;
+mod change_rates;
 mod client_key_backups;
 mod client_keys;
 mod data_keys;
@@ -44,6 +45,7 @@ pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
 pub(crate) use browser::Browser;
+pub(crate) use change_rates::ChangeRates;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {routes::find, sessions::presented_token};
 
@@ -413,6 +415,8 @@ fn created(body: &impl Serialize) -> Answer {
 
 const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod doors_tests;
 #[cfg(test)]

@@ -38,6 +38,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> Answer {
+        let name_key = self.free_name(&name, None).await?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
         let (keys, next) =
@@ -53,6 +54,7 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = NewPool {
             id: id.clone(),
             name,
+            name_key,
             description: source.description.clone(),
             allowed_models: source.allowed_models.clone(),
             settings: source.settings.clone(),

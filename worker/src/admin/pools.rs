@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pool_shared::{
     ClientKeyId, KeyImportReport, Pool, PoolCreate, PoolCreated, PoolId, PoolList, PoolSettings, PoolUpdate,
-    bounds, pool_name,
+    PoolUpdated, TranslationUpdate, bounds, is_visible, name_key, pool_name,
 };
 
 use super::audit::{difference, fields};
@@ -13,7 +13,7 @@ use super::model_limits::check_model_limits;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::gemini::ModelId;
 use crate::host::{AdminHost, Random};
-use crate::store::{ConfigStore, NewPool};
+use crate::store::{ConfigStore, NewPool, StoreError};
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
@@ -36,6 +36,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn create_pool(&self, create: PoolCreate) -> Answer {
         let name = checked_name(&create.name)?;
+        let name_key = self.free_name(&name, None).await?;
         check_description(&create.description)?;
         check_models(&create.allowed_models)?;
         let settings = PoolSettings {
@@ -63,6 +64,7 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = NewPool {
             id: id.clone(),
             name,
+            name_key,
             description: create.description,
             allowed_models: create.allowed_models,
             settings,
@@ -99,12 +101,41 @@ impl<H: AdminHost> Context<'_, H> {
             change.fallbacks.as_ref().unwrap_or(&BTreeMap::new()),
         )?;
         check_model_limits(change.model_limits.as_deref().unwrap_or_default())?;
-        let mut noted = self.change("pool.update", Some(&pool.id), Some(pool.name.clone()))?;
+        if !pool.settings.translation.changes_with(&change.translation) {
+            change.translation = TranslationUpdate::default();
+        }
         let [before, after] = difference(&pool, &change);
-        (noted.before, noted.after) = (Some(before), Some(after));
-        self.host.store().update_pool(&pool.id, &change, noted).await?;
-        self.changed(&pool.id);
-        ok(&self.show_pool(pool.id.as_str()).await?)
+        let changed: Vec<_> = after.keys().cloned().collect();
+        if !changed.is_empty() {
+            let name_key = match &change.name {
+                Some(name) if *name != pool.name => Some(self.new_name(name, &pool).await?),
+                _ => None,
+            };
+            let mut noted = self.change("pool.update", Some(&pool.id), Some(pool.name.clone()))?;
+            (noted.before, noted.after) = (Some(before), Some(after));
+            self.host.store().update_pool(&pool.id, &change, name_key.as_deref(), noted).await?;
+            self.changed(&pool.id);
+        }
+        ok(&PoolUpdated { pool: self.show_pool(pool.id.as_str()).await?, changed: Some(changed) })
+    }
+
+    /// What a pool's new name is told apart by. Names are those of all pools: to learn which are taken would tell a token of
+    /// one pool of the others.
+    async fn new_name(&self, name: &str, pool: &Pool) -> Result<String, AdminError> {
+        if let Some(own) = self.own_pool() {
+            let message = format!("the token is good for {own} only, and a name is unique among all pools");
+            return Err(AdminError::Forbidden(message));
+        }
+        self.free_name(name, Some(&pool.id)).await
+    }
+
+    /// What a name is told apart by. Fails when another pool's looks like it: the store sees that too, but not of pools
+    /// that an earlier version named.
+    pub(super) async fn free_name(&self, name: &str, own: Option<&PoolId>) -> Result<String, AdminError> {
+        let key = name_key(name, H::nfkc);
+        let pools = self.host.store().pools().await?;
+        let is_taken = |pool: &Pool| Some(&pool.id) != own && name_key(&pool.name, H::nfkc) == key;
+        if pools.iter().any(is_taken) { Err(StoreError::NameTaken.into()) } else { Ok(key) }
     }
 
     pub(super) async fn delete_pool(&self, reference: &str) -> Answer {
@@ -160,7 +191,7 @@ fn check_settings(
     }
     for (alias, model) in aliases {
         // An alias is what callers write, so it may look like any vendor's name.
-        if alias.is_empty() || alias.chars().count() > bounds::MODEL || alias.chars().any(char::is_control) {
+        if alias.is_empty() || alias.chars().count() > bounds::MODEL || !alias.chars().all(is_visible) {
             return invalid(format!("aliases: a name has 1 to {} printable characters", bounds::MODEL));
         }
         if !is_model(model) {

@@ -76,7 +76,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn logout(&self) -> Answer {
         let token = self.caller()?;
-        let change = self.change("token.logout", None, Some(token.id.to_string()))?;
+        let change = self.change_by(token, "token.logout", None, Some(token.id.to_string()));
         // Nobody is distrusted who logs out: what the token made goes on.
         self.host.store().delete_admin_token(token, true, change).await?;
         NO_CONTENT

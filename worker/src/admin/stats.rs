@@ -141,6 +141,8 @@ impl<H: AdminHost> Context<'_, H> {
             master_key: rows.filter(|_| self.service.vault.is_rotating()),
             own_zone_reachable: self.host.own_zone_is_reachable(),
             gemini: self.host.gemini_route(),
+            untrusted_proxy: self.host.untrusted_proxy().filter(|_| self.own_pool().is_none()),
+            audit_lost: self.audit_lost().await,
             models: self.model_notices().await,
         })
     }

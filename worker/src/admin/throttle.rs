@@ -58,12 +58,14 @@ impl<H: AdminHost> Context<'_, H> {
             at: now,
             actor: AdminTokenId::new("nobody"),
             actor_name: String::new(),
+            budget: AdminTokenId::new("nobody"),
             action: "login.failed",
             pool: None,
             target: source.as_str().get(..8).map(ToOwned::to_owned),
             request_id: self.request_id.to_owned(),
             before: None,
             after: None,
+            is_noted: false,
         };
         let _ = self.host.store().note_failed_login(change).await;
     }

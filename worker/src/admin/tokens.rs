@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::{
     AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, PoolId,
-    Scope, Secret, TokenKind, bounds,
+    Scope, Secret, TokenKind, bounds, is_visible,
 };
 
 use super::audit::fields;
@@ -92,6 +92,7 @@ impl<H: AdminHost> Context<'_, H> {
         check_name("a token", &create.name)?;
         let (secret, mut stored) = self.new_token(create.name, lifetime, scopes, pool);
         stored.parent = Some(asking.id.clone());
+        stored.budget = (!asking.has_all_rights()).then(|| asking.budget().clone());
         stored.expires_at = stored.expires_at.min(latest_end(asking));
         let after = fields([
             ("name", stored.name.as_str().into()),
@@ -143,6 +144,7 @@ impl<H: AdminHost> Context<'_, H> {
         let maker = tokens.iter().find(|token| Some(&token.id) == old.parent.as_ref());
         let ends = [Some(self.caller()?), maker].into_iter().flatten().map(latest_end);
         new.expires_at = ends.fold(new.expires_at, Timestamp::min);
+        new.budget = Some(old.budget.unwrap_or_else(|| old.id.clone()));
         new.parent = old.parent;
         let mut change = self.change("token.rotate", None, Some(old.id.to_string()))?;
         change.after =
@@ -193,6 +195,7 @@ impl<H: AdminHost> Context<'_, H> {
             scopes,
             pool,
             parent: None,
+            budget: None,
             last_used_at: None,
         };
         (TokenKind::AdminToken.generate(&random), stored)
@@ -202,8 +205,7 @@ impl<H: AdminHost> Context<'_, H> {
 /// When a token ends at the latest that another one makes or rotates: a token with less than all rights does not outlive
 /// itself by another one.
 fn latest_end(maker: &StoredAdminToken) -> Timestamp {
-    let has_all_rights = maker.scopes.is_none() && maker.pool.is_none();
-    if has_all_rights { Timestamp::MAX } else { maker.expires_at }
+    if maker.has_all_rights() { Timestamp::MAX } else { maker.expires_at }
 }
 
 /// The tokens that a token made, and those that these made.
@@ -247,7 +249,7 @@ fn has_scope(token: &StoredAdminToken, scope: Scope) -> bool {
 }
 
 fn shown(token: StoredAdminToken) -> AdminToken {
-    let StoredAdminToken { id, name, created_at, expires_at, scopes, pool, parent, last_used_at } = token;
+    let StoredAdminToken { id, name, created_at, expires_at, scopes, pool, parent, last_used_at, .. } = token;
     AdminToken { id, name, scopes, pool, parent, created_at, expires_at, last_used_at }
 }
 
@@ -262,8 +264,9 @@ pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Durati
 
 /// Checks the name that people give to `what`, a token or a client key.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), AdminError> {
-    if name.chars().count() > bounds::NAME || name.chars().any(char::is_control) {
-        let message = format!("{what}'s name has at most {} characters, none of control", bounds::NAME);
+    if name.chars().count() > bounds::NAME || !name.chars().all(is_visible) {
+        let message =
+            format!("{what}'s name has at most {} characters, none of control or invisible", bounds::NAME);
         return Err(AdminError::Invalid(message));
     }
     Ok(())

@@ -101,6 +101,13 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     fn gemini_route(&self) -> Option<GeminiRoute> {
         None
     }
+    /// A proxy nearby that passes requests on and is not trusted to tell from whom, if one was seen. It stands for all of its
+    /// clients then, in limits and in lists of networks.
+    fn untrusted_proxy(&self) -> Option<IpAddr> {
+        None
+    }
+    /// A text in Unicode's normalisation form KC.
+    fn nfkc(text: &str) -> String;
     /// The config store.
     fn store(&self) -> &Self::Store;
     /// The ledger.

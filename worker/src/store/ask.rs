@@ -21,6 +21,8 @@ pub struct Change {
     pub actor: AdminTokenId,
     /// The token's name.
     pub actor_name: String,
+    /// The token with which it shares its budget of changes.
+    pub budget: AdminTokenId,
     /// What is done: `pool.update`.
     pub action: &'static str,
     /// In which pool.
@@ -33,6 +35,8 @@ pub struct Change {
     pub before: Option<Map<String, Value>>,
     /// What they become.
     pub after: Option<Map<String, Value>>,
+    /// An entry that there is tells of it: it gets none of its own.
+    pub is_noted: bool,
 }
 
 #[cfg(test)]
@@ -43,12 +47,14 @@ impl Change {
             at,
             actor: AdminTokenId::new("tok-test"),
             actor_name: "test".to_owned(),
+            budget: AdminTokenId::new("tok-test"),
             action: "test",
             pool: None,
             target: None,
             request_id: "req_test".to_owned(),
             before: None,
             after: None,
+            is_noted: false,
         }
     }
 }
@@ -77,11 +83,20 @@ pub struct TryRule {
     pub longest: Duration,
 }
 
+/// From where to list the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditCursor {
+    /// Entries with smaller ids, the greatest first.
+    Before(u64),
+    /// Entries with greater ids, the smallest first.
+    After(u64),
+}
+
 /// Which entries of the audit to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those with smaller numbers.
-    pub before: u64,
+    /// From where on.
+    pub from: AuditCursor,
     /// Only those that are not older.
     pub since: Timestamp,
     /// Only those of this pool.

@@ -14,10 +14,14 @@ mod stored_keys;
 mod traits;
 mod types;
 
-pub use ask::{AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginTry, StateFilter, TryRule};
+pub use ask::{
+    AuditCursor, AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginTry, StateFilter, TryRule,
+};
+pub(crate) use sql::settled;
 pub use stored_keys::{KeyList, StoredKey, StoredKeys, StoredKeysBuilder, Texts};
 pub use traits::{ConfigStore, PoolReader};
 pub use types::{
     BatchOutcome, ClientKeyChange, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed,
     Resealed, Rewrapped, SESSION_PREFIX, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
+    TRIAL_PREFIX,
 };

@@ -6,7 +6,9 @@
 use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
-use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
+use pool_shared::{
+    AdminTokenId, AuditEntry, AuditLoss, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate,
+};
 
 use super::copy::Replica;
 use super::{
@@ -84,11 +86,12 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Changes the fields that `update` names. False: no such pool.
+    /// Changes the fields that `update` names; what tells a new name apart goes with it. False: no such pool.
     fn update_pool(
         &self,
         pool: &PoolId,
         update: &PoolUpdate,
+        name_key: Option<&str>,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
@@ -162,7 +165,7 @@ pub trait ConfigStore: PoolReader + Replica {
         digests: &[&KeyDigest],
     ) -> impl Future<Output = Result<Vec<(String, u64)>, StoreError>> + MaybeSend;
 
-    /// Makes the same change to several keys.
+    /// Makes the same change to several keys, and counts those that it makes different.
     fn update_keys(
         &self,
         pool: &PoolId,
@@ -301,9 +304,15 @@ pub trait ConfigStore: PoolReader + Replica {
     /// Notes a wrong password in the audit, unless so many were noted lately that they would fill it.
     fn note_failed_login(&self, change: Change) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// A page of the audit, the latest change first.
+    /// A page of the audit: the latest change first, or what follows an entry.
     fn audit(
         &self,
         filter: &AuditFilter,
     ) -> impl Future<Output = Result<Vec<AuditEntry>, StoreError>> + MaybeSend;
+
+    /// Where the audit lost entries before their time that are not older.
+    fn audit_losses(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<AuditLoss>, StoreError>> + MaybeSend;
 }

@@ -26,6 +26,10 @@ pub enum StoreError {
     /// The pool's name is taken.
     #[error("a pool of that name exists already")]
     NameTaken,
+    /// So many changes were made in a pool with a token, or with those that it made, that the audit takes no more of them
+    /// for some seconds. Nothing was changed.
+    #[error("too many changes in the last minute")]
+    TooManyChanges,
     /// Everything is stored, but the data plane does not see all of it yet.
     #[error("{0}")]
     Lagging(String),
@@ -76,6 +80,8 @@ pub struct NewPool {
     pub id: PoolId,
     /// Its name, checked.
     pub name: String,
+    /// What tells its name apart from others, see [`pool_shared::name_key`].
+    pub name_key: String,
     /// What it is for.
     pub description: String,
     /// The models that callers may use.
@@ -211,9 +217,29 @@ pub struct StoredAdminToken {
     pub pool: Option<PoolId>,
     /// The token that made it; none for a login's and for those whose makers are gone.
     pub parent: Option<AdminTokenId>,
+    /// The token with which it shares its budget of changes; none for its own. Whoever has less than all rights gets no
+    /// further budget by making or rotating tokens.
+    pub budget: Option<AdminTokenId>,
     /// When its use was last noted. Not stored with it.
     pub last_used_at: Option<Timestamp>,
 }
+
+impl StoredAdminToken {
+    /// The token whose budget of changes it uses.
+    #[must_use]
+    pub fn budget(&self) -> &AdminTokenId {
+        self.budget.as_ref().unwrap_or(&self.id)
+    }
+
+    /// Whether it may do everything.
+    #[must_use]
+    pub fn has_all_rights(&self) -> bool {
+        self.scopes.is_none() && self.pool.is_none()
+    }
+}
+
+/// What the id of a client key for a trial starts with. Its making is noted as a trial, and its end is not noted.
+pub const TRIAL_PREFIX: &str = "ck-try-";
 
 /// What the id of a browser's session starts with. Otherwise it is an admin token like any other.
 pub const SESSION_PREFIX: &str = "ses-";

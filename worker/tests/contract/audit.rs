@@ -2,11 +2,11 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
-    AdminTokenCreated, AuditEntry, AuditList, ClientKeyCreated, ErrorCode, PoolCopied, WhoAmI,
+    AdminTokenCreated, AuditEntry, AuditList, ClientKeyCreated, ErrorCode, KeyBatchResult, PoolCopied, WhoAmI,
 };
 use serde_json::json;
 
-use super::world::{World, gemini_key};
+use super::world::{Pool, World, gemini_key};
 use crate::support::ADMIN_PASSWORD;
 
 async fn list(world: &World, query: &str) -> AuditList {
@@ -102,6 +102,110 @@ pub async fn a_change_of_several_keys_notes_what_they_were(world: &World) {
     assert_eq!(entry.count, 3);
     assert_eq!(json!(entry.before), json!({"tag": {"": 3}, "weight": {"3": 2}}));
     assert_eq!(json!(entry.after), json!({"weight": 5, "tag": "new", "enabled": true}));
+}
+
+pub async fn a_change_that_changes_nothing_says_so_and_is_not_noted(world: &World) {
+    let pool = world.weighted_pool("prod", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
+    let path = format!("/pools/{}", pool.id);
+    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+    let created: ClientKeyCreated = world.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
+    let client_key = format!("{path}/client-keys/{}", created.client_key.id);
+    let keys = format!("{path}/keys");
+    let set = |set: serde_json::Value| json!({"ids": ids, "set": set});
+    let rules = json!({"limits": {"requests_per_minute": 3}, "allowed_models": ["a*"], "allowed_networks": ["192.0.2.1"]});
+    let translation = json!({"translation": {"strict_params": true, "pacing": {"by": "characters"}}});
+    for (path, body) in [
+        (&keys, set(json!({"enabled": false}))),
+        (&keys, set(json!({"enabled": true}))),
+        (&keys, set(json!({"weight": 7}))),
+        (&keys, set(json!({"tag": "x", "name": "y", "project": "p", "billing_account": "b"}))),
+        (&keys, set(json!({"limits": {"requests_per_minute": 5}}))),
+        (&keys, set(json!({"limits": {}}))),
+        (&path, json!({"name": " live "})),
+        (&path, json!({"description": "d", "enabled": false, "allowed_models": ["gemini-*"]})),
+        (&path, json!({"aliases": {"gpt": "gemini-3.8-flash"}, "fallbacks": {"*": ["gemini-3.8-flash"]}})),
+        (&path, json!({"sticky": true, "pass_through": true, "separate_billing": true})),
+        (&path, translation),
+        (&path, json!({"translation": {"strict_params": null}})),
+        (&client_key, json!({"name": "laptop"})),
+        (&client_key, rules),
+        (&client_key, json!({"expires_in_s": 3_600})),
+        (&client_key, json!({"expires_in_s": 0})),
+    ] {
+        let is_done = |answer: &serde_json::Value| match &answer["changed"] {
+            serde_json::Value::Array(fields) => !fields.is_empty(),
+            changed => changed.as_u64() > Some(0),
+        };
+        let answer = world.patch(path, &body).await.json(200);
+        assert!(is_done(&answer), "{body}: {answer}");
+        let (noted, before) = (list(world, "").await, world.get(&path_of(&pool.id)).await.json(200));
+        if body == json!({"expires_in_s": 3_600}) {
+            continue;
+        }
+        let answer: serde_json::Value = world.patch(path, &body).await.json(200);
+        assert!(!is_done(&answer), "{body}: {answer}");
+        assert!(path != &keys || answer["unchanged"] == 2 && answer["recovered"].is_null(), "{answer}");
+        assert_eq!(list(world, "").await, noted, "{body}");
+        let after: pool_shared::Pool = world.get(&path_of(&pool.id)).await.json(200);
+        let before: pool_shared::Pool = before;
+        assert_eq!((after.version, after.updated_at), (before.version, before.updated_at), "{body}");
+    }
+    // Of several keys only those count, and are noted, that become different.
+    world.patch(&keys, &json!({"ids": ids[..1], "set": {"weight": 9}})).await;
+    let answer: KeyBatchResult = world.patch(&keys, &set(json!({"weight": 9, "tag": "x"}))).await.json(200);
+    assert_eq!((answer.changed, answer.unchanged), (1, 1));
+    let entry = list(world, "action=key.update&limit=1").await.entries.remove(0);
+    assert_eq!((entry.count, entry.target.as_deref()), (1, Some(ids[1].as_str())));
+    assert_eq!(json!([entry.before, entry.after]), json!([{"weight": 7}, {"weight": 9}]));
+}
+
+fn path_of(pool: &str) -> String {
+    format!("/pools/{pool}")
+}
+
+pub async fn a_trial_is_one_entry(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let path = format!("/pools/{}/client-keys", pool.id);
+    let before = list(world, "").await.entries.len();
+    let trial = json!({"trial": true, "name": "trial", "expires_in_s": 31_536_000});
+    let created: ClientKeyCreated = world.post(&path, &trial).await.json(201);
+    let key = &created.client_key;
+    let end = key.expires_at.unwrap().duration_since(key.created_at).as_secs();
+    assert!((1..=600).contains(&end), "{end}");
+    let trying = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
+    assert_eq!(world.chat(&trying, "hello").await.status, 200);
+    let path = format!("{path}/{}", key.id);
+    // Its end is fixed.
+    world.patch(&path, &json!({"expires_in_s": 0})).await.admin_error(400, ErrorCode::InvalidRequest);
+    let answer = world.post(&format!("{path}/rotate"), &json!({})).await;
+    answer.admin_error(400, ErrorCode::InvalidRequest);
+    world.delete(&path).await.no_content();
+    assert_eq!(world.chat(&trying, "hello").await.status, 401);
+    let entries = list(world, "").await.entries;
+    assert_eq!(entries.len(), before + 1);
+    assert_eq!(
+        (entries[0].action.as_str(), entries[0].target.as_deref()),
+        ("pool.try", Some(key.id.as_str()))
+    );
+}
+
+pub async fn equal_actions_are_one_entry(world: &World) {
+    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    for _ in 0..3 {
+        world
+            .post(&format!("/pools/{}/keys/export", pool.id), &json!({}))
+            .await
+            .json::<serde_json::Value>(200);
+    }
+    let exports = list(world, "action=key.export").await.entries;
+    // A minute may end in between.
+    assert!(exports.len() <= 2, "{exports:?}");
+    assert_eq!(exports.iter().map(|entry| entry.times).sum::<u64>(), 3);
+    assert_eq!(exports.iter().map(|entry| entry.count).sum::<u64>(), 3);
+    for query in ["after=x", "after=1&cursor=1"] {
+        world.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
+    }
+    assert_eq!(list(world, "after=0").await.entries, [], "nothing is final yet");
 }
 
 pub async fn the_audit_is_filtered_and_paged(world: &World) {

@@ -213,7 +213,17 @@ pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
             Way::Check => drop(check(world, &pool, &json!({"ids": ids})).await),
             Way::Enable => {
                 let set = json!({"ids": ids, "set": {"enabled": true}});
-                world.patch(&path, &set).await.json::<Value>(200);
+                let unwell = ids.len() as u64 - list(world, &pool, "state=healthy").await.total;
+                let result: pool_shared::KeyBatchResult = world.patch(&path, &set).await.json(200);
+                assert_eq!((result.changed, result.unchanged, result.recovered), (0, 6, unwell));
+                let audit = format!("/audit?action=key&pool={}", pool.id);
+                let noted: pool_shared::AuditList = world.get(&audit).await.json(200);
+                assert_eq!(noted.entries.len(), 1);
+                assert_eq!((noted.entries[0].action.as_str(), noted.entries[0].count), ("key.reset", unwell));
+                // Now there is nothing to end, and nothing to note.
+                let result: pool_shared::KeyBatchResult = world.patch(&path, &set).await.json(200);
+                assert_eq!((result.unchanged, result.recovered), (6, 0));
+                assert_eq!(world.get(&audit).await.json::<pool_shared::AuditList>(200), noted);
             }
             Way::Reset => {
                 let mut asked = ids.clone();

@@ -76,6 +76,8 @@ mod suite {
             a_change_touches_only_what_it_names
             edits_at_the_same_time_all_survive
             a_taken_name_is_refused
+            names_that_look_alike_are_one_name
+            a_token_of_one_pool_learns_no_name_of_another
             an_unknown_pool_is_answered_with_the_nearest_name
             a_deleted_pool_is_closed_at_once
             a_pool_that_is_off_refuses_its_callers
@@ -135,6 +137,9 @@ mod suite {
         audit:
             every_change_is_noted_and_nothing_else
             a_change_of_several_keys_notes_what_they_were
+            a_change_that_changes_nothing_says_so_and_is_not_noted
+            a_trial_is_one_entry
+            equal_actions_are_one_entry
             the_audit_is_filtered_and_paged;
         copies:
             a_copy_has_all_but_the_client_keys

@@ -210,3 +210,70 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
     assert_eq!((key.name.as_str(), key.tag.as_str(), key.weight.get()), ("laptop", "team-b", 7));
     assert!(!key.enabled);
 }
+
+pub async fn names_that_look_alike_are_one_name(world: &World) {
+    let straße = create(world, &json!({"name": "Straße 1"})).await.pool;
+    let other = create(world, &json!({"name": "other"})).await.pool;
+    let path = format!("/pools/{}", other.id);
+    for name in ["Straße 1", "STRASSE 1", "straße\u{a0}１", " strasse  1 ", "Ｓtraße 1"] {
+        for answer in [
+            world.post("/pools", &json!({"name": name})).await,
+            world.patch(&path, &json!({"name": name})).await,
+            world.post(&format!("{path}/copy"), &json!({"name": name})).await,
+        ] {
+            answer.admin_error(409, ErrorCode::Conflict);
+        }
+    }
+    for name in [
+        "q\u{200b}",
+        "q\u{ad}",
+        "\u{feff}q",
+        "q\u{202e}",
+        "q\u{2066}",
+        "q\u{3164}",
+        "q\u{fe0f}",
+        "q\u{2028}r",
+    ] {
+        for answer in [
+            world.post("/pools", &json!({"name": name})).await,
+            world.patch(&path, &json!({"name": name})).await,
+            world.post("/tokens", &json!({"name": name})).await,
+            world.post(&format!("{path}/client-keys"), &json!({"name": name})).await,
+        ] {
+            answer.admin_error(400, ErrorCode::InvalidRequest);
+        }
+        for field in ["name", "tag", "project", "billing_account"] {
+            let change = json!({"ids": ["key-1"], "set": {field: name}});
+            world.patch(&format!("{path}/keys"), &change).await.admin_error(400, ErrorCode::InvalidRequest);
+            let keys = json!({"keys": [{"key": gemini_key("a"), field: name}]});
+            let report = world.post(&format!("{path}/keys/import"), &keys).await;
+            assert_eq!(report.json::<pool_shared::KeyImportReport>(200).malformed.len(), 1, "{field}");
+        }
+    }
+    // Its own name may be spelt otherwise, and given up.
+    let path = format!("/pools/{}", straße.id);
+    for name in ["STRASSE 1", "avenue"] {
+        assert_eq!(world.patch(&path, &json!({"name": name})).await.json::<Pool>(200).name, name);
+    }
+    create(world, &json!({"name": "straße 1"})).await;
+}
+
+pub async fn a_token_of_one_pool_learns_no_name_of_another(world: &World) {
+    let own = create(world, &json!({"name": "own"})).await.pool;
+    create(world, &json!({"name": "secret project"})).await;
+    let body = json!({"name": "ci", "scopes": ["pools"], "pool": own.id});
+    let token: pool_shared::AdminTokenCreated = world.post("/tokens", &body).await.json(201);
+    let path = format!("/admin/v1/pools/{}", own.id);
+    let mut answers = Vec::new();
+    for name in ["secret project", "Secret Project", "free"] {
+        let request = world.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
+        let answer = send(request.json(&json!({"name": name}))).await;
+        assert!(!answer.body.contains("exists"), "{}", answer.body);
+        answers.push(answer.admin_error(403, ErrorCode::Forbidden).message);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    // Everything else of its pool is its to change, its own name included in a whole document of it.
+    let request = world.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
+    let update = json!({"name": "own", "description": "mine"});
+    assert_eq!(send(request.json(&update)).await.json::<Pool>(200).description, "mine");
+}

@@ -2,14 +2,14 @@
 
 use http::Method;
 use pool_shared::{
-    AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKey,
-    ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyImport, ClientKeyImportReport,
-    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, EventList, ExportedKeys, HashedClientKeys, Health,
+    AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKeyCreate,
+    ClientKeyCreated, ClientKeyExport, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
+    ClientKeyRotate, ClientKeyUpdate, ClientKeyUpdated, EventList, ExportedKeys, HashedClientKeys, Health,
     KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList,
     KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState,
     Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolLimits, PoolList,
-    PoolModels, PoolStats, PoolUpdate, SessionCreate, SessionCreated, SessionsRevoked, Stats, StatsStep,
-    WhoAmI, bounds,
+    PoolModels, PoolStats, PoolUpdate, PoolUpdated, SessionCreate, SessionCreated, SessionsRevoked, Stats,
+    StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
 use pool_worker::probes::{PROBES, Probe};
@@ -92,6 +92,10 @@ impl Described {
         match access {
             Access::Open => {}
             Access::Token | Access::Full | Access::Scoped(_) => operation.errors.extend([401, 403]),
+        }
+        let changes = method != Method::GET && matches!(access, Access::Full | Access::Scoped(_));
+        if changes && !path.ends_with("/keys/check") {
+            operation.errors.push(429);
         }
         if access == Access::Full {
             add(&mut operation.details, "Needs a token with all rights.");
@@ -273,11 +277,21 @@ fn service() -> Vec<Described> {
         get("/admin/v1/audit", "listAudit", "Who changed what")
             .page()
             .cursor("`next_cursor` of the page before.")
+            .details(
+                "Equal actions of a token within a minute are one entry, which counts them and is final 90 seconds after \
+                 its time.",
+            )
+            .query(
+                "after",
+                "An entry's id: only final entries after it, in their order. The last one's id leads to the next ones, so \
+                 that none is missed or seen twice. Excludes `cursor`.",
+                json!({"type": "string", "pattern": bounds::patterns::CURSOR}),
+            )
             .query("since", "Nothing before this time.", time())
             .query("pool", "Only changes of this pool, by its id or name.", text())
             .query("actor", "Only changes by the token of this id.", text())
             .query("action", "Only changes of this kind, such as `pool.update`.", text())
-            .gives::<AuditList>("The latest change first."),
+            .gives::<AuditList>("The latest change first; with `after` the earliest first."),
         post("/admin/v1/migration", "migrate", "A step of copying everything to the other config store")
             .takes::<Migrate>()
             .gives::<MigrationStep>("What was done, and the cursor for the next step."),
@@ -328,7 +342,7 @@ fn pools() -> Vec<Described> {
         get("/admin/v1/pools/{pool}", "showPool", "One pool").gives::<Pool>("The pool."),
         patch("/admin/v1/pools/{pool}", "updatePool", "Change a pool")
             .takes::<PoolUpdate>()
-            .gives::<Pool>("The pool as it is now.")
+            .gives::<PoolUpdated>("The pool as it is now, and which fields were changed.")
             .may_answer(409),
         delete("/admin/v1/pools/{pool}", "deletePool", "Delete a pool, its keys and its client keys"),
         post(
@@ -390,7 +404,7 @@ fn client_keys() -> Vec<Described> {
         .gives::<ClientKeyImportReport>("How many are new."),
         patch("/admin/v1/pools/{pool}/client-keys/{id}", "updateClientKey", "Change a client key")
             .takes::<ClientKeyUpdate>()
-            .gives::<ClientKey>("The client key as it is now."),
+            .gives::<ClientKeyUpdated>("The client key as it is now, and which fields were changed."),
         delete("/admin/v1/pools/{pool}/client-keys/{id}", "deleteClientKey", "Revoke a client key"),
         post(
             "/admin/v1/pools/{pool}/client-keys/{id}/rotate",

@@ -73,7 +73,10 @@ fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static
         (413, _) => ("The body is larger than the service takes.", &[]),
         (414, _) => ("The path or the query is longer than the service takes.", &[]),
         (415, _) => ("The body is compressed, or is not the JSON that is wanted.", &[]),
-        (429, Envelope::Admin) => ("Too many tries of the password.", &["retry-after"]),
+        (429, Envelope::Admin) => (
+            "Too many tries of the password, or too many changes with the token in the last minute.",
+            &["retry-after"],
+        ),
         (429, _) => ("A limit of the client key or a quota of the pool's keys is used up.", &["retry-after"]),
         (431, _) => ("The headers are longer than the service takes.", &[]),
         (500, _) => ("A fault of the service itself, or of Gemini.", &[]),

@@ -104,6 +104,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Import(args) => import::run(ctx, args).await,
         Command::Create { pool, name, expires, rules, dry } => {
             let create = ClientKeyCreate {
+                trial: false,
                 name,
                 expires_in_s: expires.map(|span| span.as_secs()),
                 expires_at: None,

@@ -71,7 +71,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         return Ok(Outcome::Done);
     }
     let updated = client.update_client_key(args.pool.as_str(), id, &update).await?;
-    ctx.out.result(&updated, |view| show::details(&updated, view))?;
+    if updated.changed.as_ref().is_some_and(Vec::is_empty) {
+        ctx.out.note(&format!("client key {id} is already so"));
+    }
+    ctx.out.result(&updated, |view| show::details(&updated.client_key, view))?;
     Ok(Outcome::Done)
 }
 

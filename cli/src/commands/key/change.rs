@@ -147,23 +147,28 @@ pub struct RemoveArgs {
 
 pub async fn enable(ctx: &mut Ctx, args: EnableArgs) -> Result<Outcome, CliError> {
     let set = KeyChange { enabled: Some(true), ..KeyChange::default() };
-    run(ctx, &args.select, &Action::change("enable", "enabled", set)).await
+    run(ctx, &args.select, &Action::change("enable", "enabled", "already enabled", set)).await
 }
 
 pub async fn disable(ctx: &mut Ctx, args: DisableArgs) -> Result<Outcome, CliError> {
     let set = KeyChange { enabled: Some(false), ..KeyChange::default() };
-    run(ctx, &args.select, &Action::change("disable", "disabled", set)).await
+    run(ctx, &args.select, &Action::change("disable", "disabled", "already disabled", set)).await
 }
 
 pub async fn weight(ctx: &mut Ctx, args: WeightArgs) -> Result<Outcome, CliError> {
     let (weight, set) = (args.to.get(), KeyChange { weight: Some(args.to), ..KeyChange::default() });
-    let action = Action::change(format!("set weight {weight} on"), format!("weight {weight} set on"), set);
+    let action = Action::change(
+        &format!("set weight {weight} on"),
+        &format!("weight {weight} set on"),
+        &format!("already of weight {weight}"),
+        set,
+    );
     run(ctx, &args.select, &action).await
 }
 
 pub async fn tag(ctx: &mut Ctx, args: TagArgs) -> Result<Outcome, CliError> {
     let set = KeyChange { tag: Some(args.to), ..KeyChange::default() };
-    run(ctx, &args.select, &Action::change("tag", "tagged", set)).await
+    run(ctx, &args.select, &Action::change("tag", "tagged", "already tagged so", set)).await
 }
 
 pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
@@ -177,16 +182,15 @@ pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
         billing_account: args.billing_account,
         limits: (args.no_limits || !limits.is_empty()).then_some(limits),
     };
-    run(ctx, &args.select, &Action::change("change", "changed", set)).await
+    run(ctx, &args.select, &Action::change("change", "changed", "already so", set)).await
 }
 
 pub async fn remove(ctx: &mut Ctx, args: RemoveArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, &Action { verb: "remove".into(), done: "removed".into(), work: Work::Remove })
-        .await
+    run(ctx, &args.select, &Action::other("remove", "removed", Work::Remove)).await
 }
 
 pub async fn reset(ctx: &mut Ctx, args: ResetArgs) -> Result<Outcome, CliError> {
-    run(ctx, &args.select, &Action { verb: "reset".into(), done: "reset".into(), work: Work::Reset }).await
+    run(ctx, &args.select, &Action::other("reset", "reset", Work::Reset)).await
 }
 
 /// What is done to the keys.
@@ -195,6 +199,8 @@ struct Action {
     verb: String,
     /// "disabled"
     done: String,
+    /// "already disabled"
+    already: String,
     work: Work,
 }
 
@@ -208,8 +214,27 @@ enum Work {
 }
 
 impl Action {
-    fn change(verb: impl Into<String>, done: impl Into<String>, set: KeyChange) -> Self {
-        Self { verb: verb.into(), done: done.into(), work: Work::Set(set) }
+    fn change(verb: &str, done: &str, already: &str, set: KeyChange) -> Self {
+        Self { verb: verb.into(), done: done.into(), already: already.into(), work: Work::Set(set) }
+    }
+
+    fn other(verb: &str, done: &str, work: Work) -> Self {
+        Self { verb: verb.into(), done: done.into(), already: "unchanged".into(), work }
+    }
+
+    /// "disabled 3 keys of pool prod, 1 key already disabled"
+    fn told(&self, result: &KeyBatchResult, pool: &Pool) -> String {
+        let mut parts = Vec::new();
+        if result.changed > 0 || result.unchanged == 0 {
+            parts.push(describe(&self.done, result.changed, pool));
+        }
+        if result.unchanged > 0 {
+            parts.push(format!("{} {}", counted(result.unchanged), self.already));
+        }
+        if result.recovered > 0 {
+            parts.push(format!("cooldown or state of {} reset", counted(result.recovered)));
+        }
+        parts.join(", ")
     }
 
     async fn apply(&self, client: &Client, pool: &Pool, ids: &[KeyId]) -> Result<KeyBatchResult, CliError> {
@@ -223,8 +248,12 @@ impl Action {
 
 /// "disable 3 keys of pool prod"
 fn describe(verb: &str, count: u64, pool: &Pool) -> String {
-    let keys = if count == 1 { "key" } else { "keys" };
-    format!("{verb} {count} {keys} of pool {}", pool.name)
+    format!("{verb} {} of pool {}", counted(count), pool.name)
+}
+
+/// "3 keys"
+fn counted(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "key" } else { "keys" })
 }
 
 /// Named keys are changed at once; removing them, or changing whatever a filter lets through, is
@@ -263,7 +292,7 @@ async fn run(ctx: &mut Ctx, args: &SelectArgs, action: &Action) -> Result<Outcom
         ctx.confirm(args.confirm, &format!("Really {what}?")).await?;
     }
     let result = action.apply(&client, &pool, &ids).await?;
-    ctx.out.result(&result, |view| human(&describe(&action.done, result.changed, &pool), &result, view))?;
+    ctx.out.result(&result, |view| human(&action.told(&result, &pool), &result, view))?;
     Ok(if result.missing.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 

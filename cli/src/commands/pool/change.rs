@@ -1,6 +1,6 @@
 //! `poolctl pool update`, `enable` and `disable`.
 
-use pool_shared::{Pool, PoolUpdate};
+use pool_shared::{PoolUpdate, PoolUpdated};
 
 use serde_json::json;
 
@@ -111,7 +111,14 @@ async fn apply(
         ctx.out.would(&format!("{verb} pool {} ({})", pool.name, pool.id), json!(update))?;
         return Ok(Outcome::Done);
     }
-    let pool: Pool = client.update_pool(pool.as_str(), update).await?;
-    ctx.out.result(&pool, |_| format!("{done} pool {} ({})", pool.name, pool.id))?;
+    let updated: PoolUpdated = client.update_pool(pool.as_str(), update).await?;
+    let PoolUpdated { pool, changed } = &updated;
+    ctx.out.result(&updated, |_| {
+        if changed.as_ref().is_some_and(Vec::is_empty) {
+            format!("pool {} ({}) already {done}", pool.name, pool.id)
+        } else {
+            format!("{done} pool {} ({})", pool.name, pool.id)
+        }
+    })?;
     Ok(Outcome::Done)
 }

@@ -132,7 +132,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         ctx.out.would(&format!("change the models of pool {}", pool.name), json!(update))?;
         return Ok(Outcome::Done);
     } else {
-        client.update_pool(pool.id.as_str(), &update).await?
+        client.update_pool(pool.id.as_str(), &update).await?.pool
     };
     show(ctx, &shown)
 }

@@ -59,7 +59,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         ctx.out.would(&format!("change the translation of pool {}", pool.name), json!(update))?;
         return Ok(Outcome::Done);
     }
-    show(ctx, &client.update_pool(pool.id.as_str(), &update).await?)
+    show(ctx, &client.update_pool(pool.id.as_str(), &update).await?.pool)
 }
 
 fn show(ctx: &mut Ctx, pool: &Pool) -> Result<Outcome, CliError> {

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use worker::js_sys::Date;
+use worker::js_sys::{Date, JsString};
 use worker::{Delay, Env};
 
 use super::{Clock, Host, SystemRandom};
@@ -69,6 +69,10 @@ impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
 
     fn own_zone_is_reachable(&self) -> Option<bool> {
         media::own_zone_is_reachable()
+    }
+
+    fn nfkc(text: &str) -> String {
+        JsString::from(text).normalize("NFKC").into()
     }
 
     fn store(&self) -> &Self::Store {

@@ -15,7 +15,8 @@ mod sqlite;
 mod steady;
 mod upstream;
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -33,6 +34,8 @@ use steady::SteadyTime;
 pub use upstream::{HttpBody, HttpUpstream};
 
 use super::{Clock, Host, SystemRandom};
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::service::lock;
 use crate::store::sql::SqlStore;
 
@@ -47,11 +50,19 @@ struct Parts {
     ledger: SqliteLedger,
     upstream: HttpUpstream,
     media: HttpMedia,
+    /// The first proxy nearby that passed requests on and is not trusted.
+    untrusted_proxy: OnceLock<IpAddr>,
 }
 
 impl NativeHost {
     fn new(database: Sqlite, ledger: SqliteLedger, upstream: HttpUpstream, media: HttpMedia) -> Self {
-        Self { parts: Arc::new(Parts { store: SqlStore::new(database), ledger, upstream, media }) }
+        let store = SqlStore::new(database);
+        Self { parts: Arc::new(Parts { store, ledger, upstream, media, untrusted_proxy: OnceLock::new() }) }
+    }
+
+    /// Notes a proxy that is not trusted. Returns `true` if it is the first one.
+    fn note_untrusted_proxy(&self, proxy: IpAddr) -> bool {
+        self.parts.untrusted_proxy.set(proxy).is_ok()
     }
 }
 
@@ -77,6 +88,14 @@ impl Host for NativeHost {
 
     fn gemini_route(&self) -> Option<GeminiRoute> {
         Some(self.parts.upstream.route())
+    }
+
+    fn nfkc(text: &str) -> String {
+        text.nfkc().collect()
+    }
+
+    fn untrusted_proxy(&self) -> Option<IpAddr> {
+        self.parts.untrusted_proxy.get().copied()
     }
 
     fn store(&self) -> &Self::Store {

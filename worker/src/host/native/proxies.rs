@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use crate::host::CLIENT_ADDRESS;
 use crate::networks;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -34,7 +35,27 @@ impl FromStr for TrustedProxies {
     }
 }
 
+/// Headers by which a proxy tells whom it passes on.
+const FORWARDING: [HeaderName; 8] = [
+    X_FORWARDED_FOR,
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static(CLIENT_ADDRESS),
+];
+
 impl TrustedProxies {
+    /// The peer, if it looks like a proxy of the operator's that is not trusted: it is on this machine or in a private
+    /// network and passes others' requests on. All its clients then share its address.
+    pub(super) fn untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        let passes_on = || FORWARDING.iter().any(|name| headers.contains_key(name));
+        (is_near(peer) && !self.trusts(peer) && passes_on()).then_some(peer)
+    }
+
     /// Who a request is from: the last one on its way that is no trusted proxy. `X-Forwarded-For` and `Forwarded` are
     /// believed as far as trusted proxies wrote them. `None`: they contradict each other, or name somebody by something
     /// else than an address. A proxy appends to one of the two and passes on the other as the client wrote it, so that
@@ -62,6 +83,20 @@ impl TrustedProxies {
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Whether an address is of this machine or of a private network: RFC 1918, RFC 6598, RFC 4193, or link-local.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let is_shared = first == 100 && second & 0b1100_0000 == 64;
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
     }
 }
 
@@ -98,6 +133,36 @@ mod tests {
             |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
         let headers = headers.iter().map(header).collect();
         trusted.client(peer.parse().unwrap(), &headers).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn a_proxy_nearby_that_is_not_trusted_is_noticed() {
+        let trusted: TrustedProxies = "10.0.0.0/8".parse().unwrap();
+        let noticed = |peer: &str, header: &'static str| {
+            let headers =
+                [(HeaderName::from_static(header), "192.0.2.7".parse().unwrap())].into_iter().collect();
+            trusted.untrusted(peer.parse().unwrap(), &headers).map(|address| address.to_string())
+        };
+        for header in ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "x-forwarded-proto"] {
+            for (peer, expected) in [
+                ("127.0.0.1", Some("127.0.0.1")),
+                ("::1", Some("::1")),
+                ("::ffff:172.17.0.1", Some("172.17.0.1")),
+                ("192.168.1.1", Some("192.168.1.1")),
+                ("100.64.0.1", Some("100.64.0.1")),
+                ("169.254.1.1", Some("169.254.1.1")),
+                ("fd00::1", Some("fd00::1")),
+                ("fe80::1", Some("fe80::1")),
+                // It is trusted, or anybody.
+                ("10.0.0.1", None),
+                ("192.0.2.1", None),
+                ("100.128.0.1", None),
+                ("2001:db8::1", None),
+            ] {
+                assert_eq!(noticed(peer, header).as_deref(), expected, "{peer} {header}");
+            }
+        }
+        assert_eq!(noticed("127.0.0.1", "user-agent"), None);
     }
 
     #[test]

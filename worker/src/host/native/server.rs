@@ -398,6 +398,15 @@ impl Shared {
         // Only a browser's session asks for it.
         let origin = if is_admin_path(parts.uri.path()) { origin(&parts) } else { None };
         let client_address = self.trusted_proxies.client(client.ip(), &parts.headers);
+        if let Some(proxy) = self.trusted_proxies.untrusted(client.ip(), &parts.headers)
+            && self.host.note_untrusted_proxy(proxy)
+        {
+            let message = format!(
+                "requests come from {proxy} with forwarding headers, which are ignored: all of its clients share its \
+                 address; if it is your proxy, name it in TRUSTED_PROXIES"
+            );
+            self.service.log.warn(&message, self.host.clock().now());
+        }
         let request = IncomingRequest {
             method: parts.method,
             path: parts.uri.path().to_owned(),

@@ -41,6 +41,7 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
     let pool = NewPool {
         id: PoolId::new(id),
         name: name.to_owned(),
+        name_key: name.to_owned(),
         description: String::new(),
         allowed_models: vec!["gemini-*".to_owned()],
         settings: PoolSettings {
@@ -76,6 +77,7 @@ async fn full() -> SqlStore<Sqlite> {
         scopes: None,
         pool: None,
         parent: Some(pool_shared::AdminTokenId::new("tok-maker")),
+        budget: Some(pool_shared::AdminTokenId::new("tok-budget")),
         last_used_at: None,
     };
     store.create_admin_token(&text("token".to_owned()), &token, now()).await.unwrap();
@@ -184,7 +186,7 @@ async fn an_edit_in_the_middle_of_a_copy_is_noticed_and_taken_along_by_the_next(
         copy.step(&ReadOnly(&source), &target).await.unwrap();
     }
     let change = PoolUpdate { description: Some("new".to_owned()), ..PoolUpdate::default() };
-    source.update_pool(&PoolId::new("pool-a"), &change, now()).await.unwrap();
+    source.update_pool(&PoolId::new("pool-a"), &change, change.name.as_deref(), now()).await.unwrap();
     while copy.phase != Phase::Done {
         copy.step(&ReadOnly(&source), &target).await.unwrap();
     }
@@ -216,7 +218,7 @@ async fn a_copy_takes_every_column_of_every_table() {
     let tables = sqlite.batch(vec![Statement::new(tables, [])]).await.unwrap().remove(0).rows;
     assert_eq!(
         tables,
-        [(Table::ALL.len() + 4).to_string()],
-        "all but the audit, uses, login tries and schema_version are copied"
+        [(Table::ALL.len() + 5).to_string()],
+        "all but the audit and what it dropped, uses, login tries and schema_version are copied"
     );
 }

@@ -134,10 +134,11 @@ pub(super) fn pool_of(hash: &str) -> Statement {
     Statement::new("SELECT json_quote(pool_id) AS row FROM client_keys WHERE hash = ?1", [hash.into()])
 }
 
-/// How many other pools have a name.
-pub(super) fn namesakes(name: &str, id: &str) -> Statement {
+/// How many other pools have the name of a pool's row, or one that is not told apart from it.
+pub(super) fn namesakes(row: &str) -> Statement {
     Statement::new(
-        "SELECT json_quote(count(*)) AS row FROM pools WHERE name = ?1 AND id <> ?2",
-        [name.into(), id.into()],
+        "SELECT json_quote(count(*)) AS row FROM pools
+         WHERE (name = ?1 ->> 1 OR name_key = ?1 ->> 10) AND id <> ?1 ->> 0",
+        [row.into()],
     )
 }

@@ -85,8 +85,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
             };
             self.run(outbox::set_up()).await?;
             for addition in schema::additions() {
-                // It fails where the column is there.
-                let _ = self.database.batch(vec![addition]).await;
+                // It fails where it was made before.
+                let _ = self.database.batch(addition).await;
             }
             if self.one::<u8>(outbox::is_restored()).await? != Some(1) {
                 self.restore().await?;
@@ -268,10 +268,9 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         let mut rows = document::read_rows(&text).map_err(unreadable)?;
         let head = text.lines().next().unwrap_or_default();
         let pool = document::read_head(head).map_err(unreadable)?;
-        let namesakes: Option<u64> = self.one(outbox::namesakes(&pool.name, pool.id.as_str())).await?;
         // A rename that KV does not show yet: better a pool with a strange name than none.
         let renamed = match rows.get(&Table::Pools).map(Vec::as_slice) {
-            Some([row]) if namesakes != Some(0) => {
+            Some([row]) if self.one::<u64>(outbox::namesakes(row.get())).await? != Some(0) => {
                 Some(renamed(row, &format!("{} ({})", pool.name, pool.id))?)
             }
             _ => None,
@@ -308,6 +307,10 @@ fn renamed(row: &RawValue, name: &str) -> Result<Box<RawValue>, StoreError> {
     let mut values: Vec<serde_json::Value> = serde_json::from_str(row.get()).map_err(corrupt)?;
     if let Some(value) = values.get_mut(1) {
         *value = name.into();
+    }
+    // What tells the name apart, which belongs to the other pool.
+    if let Some(value) = values.get_mut(10) {
+        *value = serde_json::Value::Null;
     }
     serde_json::value::to_raw_value(&values).map_err(corrupt)
 }

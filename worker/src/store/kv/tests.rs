@@ -168,7 +168,7 @@ impl Kv for SlowKv {
     async fn put(&self, name: &str, text: &str, version: u64) -> Result<(), KvError> {
         if name.starts_with(POOL_PREFIX) && !text.contains("changed meanwhile") {
             let change = PoolUpdate { name: Some("changed meanwhile".to_owned()), ..PoolUpdate::default() };
-            self.store.update_pool(&self.pool, &change, now()).await.unwrap();
+            self.store.update_pool(&self.pool, &change, None, now()).await.unwrap();
         }
         self.inner.put(name, text, version).await
     }

@@ -43,8 +43,8 @@ pub(super) fn data_key(pool: &PoolId) -> Statement {
 pub(super) fn insert_pool(pool: &NewPool, now: Timestamp) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "INSERT INTO pools
-            (id, name, description, enabled, allowed_models, settings, data_key, version, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, 1, ?7, ?7)",
+            (id, name, description, enabled, allowed_models, settings, data_key, version, created_at, updated_at, name_key)
+         VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, 1, ?7, ?7, ?8)",
         [
             pool.id.as_str().into(),
             pool.name.as_str().into(),
@@ -53,6 +53,7 @@ pub(super) fn insert_pool(pool: &NewPool, now: Timestamp) -> Result<Statement, S
             json_text(&pool.settings)?,
             pool.data_key.as_str().into(),
             now.into(),
+            pool.name_key.as_str().into(),
         ],
     ))
 }
@@ -60,6 +61,7 @@ pub(super) fn insert_pool(pool: &NewPool, now: Timestamp) -> Result<Statement, S
 pub(super) fn update_pool(
     pool: &PoolId,
     change: &PoolUpdate,
+    name_key: Option<&str>,
     now: Timestamp,
 ) -> Result<Statement, StoreError> {
     let allowed_models = change.allowed_models.as_ref().map(json_text).transpose()?;
@@ -72,7 +74,7 @@ pub(super) fn update_pool(
     let translation = json_text(&change.translation)?;
     Ok(Statement::new(
         "UPDATE pools SET
-            name = coalesce(?2, name), description = coalesce(?3, description),
+            name = coalesce(?2, name), name_key = coalesce(?14, name_key), description = coalesce(?3, description),
             enabled = coalesce(?4, enabled), allowed_models = coalesce(?5, allowed_models),
             settings = json_set(settings,
                 '$.aliases', json(coalesce(?6, settings -> '$.aliases')),
@@ -98,6 +100,7 @@ pub(super) fn update_pool(
             now.into(),
             separate_billing.unwrap_or(SqlValue::Null),
             model_limits.unwrap_or(SqlValue::Null),
+            name_key.into(),
         ],
     ))
 }

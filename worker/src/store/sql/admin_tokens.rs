@@ -18,7 +18,7 @@ macro_rules! select_tokens {
         concat!(
             "SELECT json_object(
                 'id', id, 'name', name, 'created_at', created_at, 'expires_at', expires_at,
-                'scopes', json(scopes), 'pool', pool_id, 'parent', parent,
+                'scopes', json(scopes), 'pool', pool_id, 'parent', parent, 'budget', budget,
                 'last_used_at', (SELECT used_at FROM admin_token_uses WHERE token_id = admin_tokens.id)
             ) AS row FROM admin_tokens ",
             $rest
@@ -45,8 +45,8 @@ pub(super) fn insert(
     old: Option<&AdminTokenId>,
 ) -> Result<Statement, StoreError> {
     Ok(Statement::new(
-        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id, parent)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM admin_tokens WHERE id = ?8)",
+        "INSERT INTO admin_tokens (hash, id, name, created_at, expires_at, scopes, pool_id, parent, budget)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?10 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM admin_tokens WHERE id = ?8)",
         [
             hash.as_str().into(),
             token.id.as_str().into(),
@@ -57,6 +57,7 @@ pub(super) fn insert(
             token.pool.as_ref().map(pool_shared::PoolId::as_str).into(),
             old.map(AdminTokenId::as_str).into(),
             token.parent.as_ref().map(AdminTokenId::as_str).into(),
+            token.budget.as_ref().map(AdminTokenId::as_str).into(),
         ],
     ))
 }

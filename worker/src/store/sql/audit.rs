@@ -1,93 +1,158 @@
 //! The audit's statements: append, prune, list.
 //!
-//! The table is only ever appended to, one row a change. It is bounded where it grows: each entry takes
-//! the ten oldest ones along that are past their time, in the same transaction, so that no job has to come
-//! by, least of all in a Durable Object. Entries past their time are never shown.
+//! The table is only ever appended to, one row a change and its place in an index. It is bounded where it grows, in the
+//! transaction of a change, so that no job has to come by, least of all in a Durable Object: by age, and by a number of
+//! entries for each part, which is what one token and those that it made did in one pool. So nobody can push out what
+//! others did. Equal actions within a minute are one entry that counts them.
+//!
+//! # Invariants
+//!
+//! - An entry older than [`SETTLED_AFTER`] does not change any more.
+//! - The numbers are those of the triggers in [`schema`](super::schema), which hold them against mistakes here.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_shared::{AdminTokenId, AuditEntry, PoolId};
+use pool_shared::{AdminTokenId, AuditEntry, AuditLoss, PoolId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::rows::timestamp;
 use super::{json_text, read_rows};
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{AuditFilter, Change, StoreError};
+use crate::store::{AuditCursor, AuditFilter, Change, StoreError};
 
 /// How long an entry is kept.
 const KEPT: Duration = Duration::from_hours(24 * 400);
 
+/// Entries of a part that are kept: some 3 MB.
+const MAX_ENTRIES: u32 = 10_000;
+
+/// Age from which on an entry is final: equal actions join it for 60 s by the clock of who makes them, and a change may be
+/// on its way to the store for some seconds.
+const SETTLED_AFTER: Duration = Duration::from_secs(90);
+
+/// What shares a bound: the changes of one pool by one token and by those that it made.
+fn part(change: &Change) -> String {
+    format!("{} {}", change.pool.as_ref().map_or("", PoolId::as_str), change.budget)
+}
+
+/// An `INSERT` of an entry, or of its counts into an equal one of the last 60 s. No more than 600 entries of a part are
+/// made in that time. `count` and `condition` are expressions.
+macro_rules! append {
+    ($count:literal, $condition:literal) => {
+        concat!(
+            "WITH equal (id) AS (
+                SELECT id FROM audit
+                WHERE part = ?10 AND place > (SELECT max(place) FROM audit WHERE part = ?10) - 600
+                    AND at > ?1 - 60000 AND (SELECT at FROM audit ORDER BY id DESC LIMIT 1) < at + 60000
+                    AND (actor, actor_name, action, target, before, after) IS (?2, ?3, ?4, ?6, ?8, ?9)
+                ORDER BY place DESC LIMIT 1)
+            INSERT INTO audit (id, at, actor, actor_name, action, pool_id, target, request_id, before, after, count, part,
+                place)
+            SELECT (SELECT id FROM equal), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ", $count, ", ?10,
+                coalesce((SELECT max(place) FROM audit WHERE part = ?10), 0) + 1
+            WHERE ", $condition, "
+            ON CONFLICT (id) DO UPDATE SET count = count + excluded.count, times = times + 1,
+                last_at = max(coalesce(last_at, at), excluded.at)"
+        )
+    };
+}
+
 /// Appends an entry for the statement before this one, unless that changed nothing; or for so many things.
-/// Then drops old entries.
-pub(super) fn note(change: &Change, count: Option<u64>) -> Result<[Statement; 2], StoreError> {
+/// Then drops what is beyond the bounds.
+pub(super) fn note(change: &Change, count: Option<u64>) -> Result<Vec<Statement>, StoreError> {
+    let mut parameters = parameters(change)?;
+    parameters.push(count.into());
+    let note =
+        Statement::new(append!("coalesce(?11, changes())", "coalesce(?11, changes()) > 0"), parameters);
+    Ok([note].into_iter().chain(prune(change)).collect())
+}
+
+/// Appends an entry for a wrong password, unless ten of them are of the last hour: strangers cannot fill the audit.
+pub(super) fn note_failed_login(change: &Change) -> Result<Vec<Statement>, StoreError> {
+    let note = Statement::new(
+        append!(
+            "1",
+            "EXISTS (SELECT 1 FROM equal) OR 10 > (
+                SELECT count(*) FROM (SELECT at FROM audit WHERE part = ?10 ORDER BY place DESC LIMIT 10)
+                WHERE at > ?1 - 3600000)"
+        ),
+        parameters(change)?,
+    );
+    Ok([note].into_iter().chain(prune(change)).collect())
+}
+
+fn parameters(change: &Change) -> Result<Vec<SqlValue>, StoreError> {
     let details = |details: &Option<Map<String, Value>>| {
         Ok::<_, StoreError>(details.as_ref().map(json_text).transpose()?.unwrap_or(SqlValue::Null))
     };
-    let note = Statement::new(
-        "INSERT INTO audit (at, actor, actor_name, action, pool_id, target, request_id, before, after, count)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, coalesce(?10, changes())
-         WHERE coalesce(?10, changes()) > 0",
-        [
-            change.at.into(),
-            change.actor.as_str().into(),
-            change.actor_name.as_str().into(),
-            change.action.into(),
-            change.pool.as_ref().map(PoolId::as_str).into(),
-            change.target.as_deref().into(),
-            change.request_id.as_str().into(),
-            details(&change.before)?,
-            details(&change.after)?,
-            count.into(),
-        ],
-    );
-    // 100,000 entries of some 300 bytes.
-    let prune = Statement::new(
-        "DELETE FROM audit WHERE id IN (
-            SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT 10)
-            WHERE at < ?1 OR id <= (SELECT max(id) FROM audit) - 100000)",
-        [oldest(change.at).into()],
-    );
-    Ok([note, prune])
+    Ok(vec![
+        change.at.into(),
+        change.actor.as_str().into(),
+        change.actor_name.as_str().into(),
+        change.action.into(),
+        change.pool.as_ref().map(PoolId::as_str).into(),
+        change.target.as_deref().into(),
+        change.request_id.as_str().into(),
+        details(&change.before)?,
+        details(&change.after)?,
+        part(change).as_str().into(),
+    ])
 }
 
-/// Appends an entry for a wrong password, unless ten of them are among the latest entries of the last hour: in the time
-/// that entries are kept, strangers cannot add as many as there are places.
-pub(super) fn note_failed_login(change: &Change) -> Statement {
-    Statement::new(
-        "INSERT INTO audit (at, actor, actor_name, action, target, request_id, count)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, 1 WHERE 10 > (
-            SELECT count(*) FROM (SELECT action, at FROM audit ORDER BY id DESC LIMIT 20)
-            WHERE action = ?4 AND at > ?1 - 3600000)",
-        [
-            change.at.into(),
-            change.actor.as_str().into(),
-            change.actor_name.as_str().into(),
-            change.action.into(),
-            change.target.as_deref().into(),
-            change.request_id.as_str().into(),
-        ],
-    )
+/// Drops the entry that is one too many of its part, ten entries that are past their time, and what is known of dropped
+/// ones that would be past it too.
+fn prune(change: &Change) -> [Statement; 3] {
+    let oldest = oldest(change.at);
+    [
+        Statement::new(
+            "DELETE FROM audit WHERE part = ?1 AND place <= (SELECT max(place) FROM audit WHERE part = ?1) - ?2",
+            [part(change).as_str().into(), u64::from(MAX_ENTRIES).into()],
+        ),
+        Statement::new(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT 10) WHERE at < ?1)",
+            [oldest.into()],
+        ),
+        Statement::new("DELETE FROM audit_dropped WHERE at < ?1", [oldest.into()]),
+    ]
 }
 
 fn oldest(now: Timestamp) -> Timestamp {
     now.saturating_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
 
+/// The last moment of which all entries are final.
+pub(crate) fn settled(now: Timestamp) -> Timestamp {
+    now.saturating_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN)
+}
+
+/// Columns and conditions of a list, and its order.
+macro_rules! select_entries {
+    ($rest:literal) => {
+        concat!(
+            "SELECT json_object(
+                'id', id, 'at', at, 'last_at', last_at, 'times', times, 'actor', actor, 'actor_name', actor_name,
+                'action', action, 'pool', pool_id, 'target', target, 'request_id', request_id, 'count', count,
+                'before', json(before), 'after', json(after)
+            ) AS row FROM audit
+            WHERE coalesce(last_at, at) >= ?2 AND (?3 IS NULL OR pool_id = ?3)
+                AND (?4 IS NULL OR actor = ?4 OR actor_name = ?4)
+                AND (?5 IS NULL OR action = ?5 OR substr(action, 1, length(?5) + 1) = ?5 || '.') ",
+            $rest
+        )
+    };
+}
+
 pub(super) fn list(filter: &AuditFilter) -> Statement {
+    let (sql, id) = match filter.from {
+        AuditCursor::Before(id) => (select_entries!("AND id < ?1 ORDER BY id DESC LIMIT ?6"), id),
+        AuditCursor::After(id) => (select_entries!("AND id > ?1 ORDER BY id LIMIT ?6"), id),
+    };
     Statement::new(
-        "SELECT json_object(
-            'id', id, 'at', at, 'actor', actor, 'actor_name', actor_name, 'action', action, 'pool', pool_id,
-            'target', target, 'request_id', request_id, 'count', count, 'before', json(before),
-            'after', json(after)
-        ) AS row FROM audit
-         WHERE id < ?1 AND at >= ?2 AND (?3 IS NULL OR pool_id = ?3)
-            AND (?4 IS NULL OR actor = ?4 OR actor_name = ?4)
-            AND (?5 IS NULL OR action = ?5 OR substr(action, 1, length(?5) + 1) = ?5 || '.')
-         ORDER BY id DESC LIMIT ?6",
+        sql,
         [
-            filter.before.into(),
+            id.into(),
             filter.since.into(),
             filter.pool.as_ref().map(PoolId::as_str).into(),
             filter.actor.as_deref().into(),
@@ -97,10 +162,21 @@ pub(super) fn list(filter: &AuditFilter) -> Statement {
     )
 }
 
+/// Where entries went before their time that are not older.
+pub(super) fn losses(since: Timestamp) -> Statement {
+    Statement::new(
+        "SELECT json_object('pool', pool_id, 'actor', actor, 'actor_name', actor_name, 'entries', entries, 'until', at)
+            AS row FROM audit_dropped WHERE at >= ?1 ORDER BY at DESC LIMIT 100",
+        [since.into()],
+    )
+}
+
 #[derive(Deserialize)]
 struct AuditRow {
     id: u64,
     at: i64,
+    last_at: Option<i64>,
+    times: u64,
     actor: AdminTokenId,
     actor_name: String,
     action: String,
@@ -117,6 +193,8 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<AuditEntry>, StoreError> {
         Ok(AuditEntry {
             id: row.id,
             at: timestamp(row.at)?,
+            last_at: row.last_at.map(timestamp).transpose()?,
+            times: row.times,
             actor: row.actor,
             actor_name: row.actor_name,
             action: row.action,
@@ -131,72 +209,27 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<AuditEntry>, StoreError> {
     read_rows(outcome)?.into_iter().map(entry).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::host::native::Sqlite;
-    use crate::store::ConfigStore;
-    use crate::store::sql::{SqlDatabase, SqlStore};
-
-    async fn ids(store: &SqlStore<Sqlite>) -> Vec<u64> {
-        let (since, before) = (Timestamp::from_second(0).unwrap(), 1 << 40);
-        let filter = AuditFilter { before, since, pool: None, actor: None, action: None, limit: 1_000 };
-        store.audit(&filter).await.unwrap().into_iter().map(|entry| entry.id).collect()
-    }
-
-    #[tokio::test]
-    async fn the_audit_is_bounded_where_it_grows() {
-        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
-        let store = SqlStore::new(sqlite.clone());
-        let then = Timestamp::from_second(1_800_000_000).unwrap();
-        let note = async |at, count| store.note(Change::of_a_test(at), count).await.unwrap();
-        for _ in 0..25 {
-            note(then, 1).await;
-        }
-        note(then, 0).await;
-        assert_eq!(ids(&store).await.len(), 25, "what changed nothing is not noted");
-        let later = then + KEPT + Duration::from_secs(1);
-        for left in [16, 7, 3, 4] {
-            note(later, 1).await;
-            assert_eq!(ids(&store).await.len(), left, "each takes ten old ones along");
-        }
-        let grown = "INSERT INTO audit SELECT 200000, at, actor, actor_name, action, pool_id, target, request_id, count, before, after
-            FROM audit ORDER BY id DESC LIMIT 1";
-        sqlite.batch(vec![Statement::new(grown, [])]).await.unwrap();
-        note(later, 1).await;
-        assert_eq!(ids(&store).await, [200_001, 200_000], "and so does what is too far behind");
-    }
-
-    #[tokio::test]
-    async fn the_audit_is_only_ever_appended_to() {
-        let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
-        let store = SqlStore::new(sqlite.clone());
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        for _ in 0..3 {
-            store.note(Change::of_a_test(now), 1).await.unwrap();
-        }
-        for sql in
-            ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1"]
-        {
-            let error = sqlite.batch(vec![Statement::new(sql, [])]).await.unwrap_err();
-            assert!(error.0.contains("the audit is append-only"), "{error}");
-        }
-        assert_eq!(ids(&store).await.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn wrong_passwords_cannot_fill_the_audit() {
-        let store = SqlStore::new(Sqlite::open(Path::new(":memory:")).unwrap());
-        let mut now = Timestamp::from_second(1_800_000_000).unwrap();
-        // Each round is half an hour and a minute after the one before.
-        for left in [10, 10, 20] {
-            for _ in 0..50 {
-                store.note_failed_login(Change::of_a_test(now)).await.unwrap();
-            }
-            assert_eq!(ids(&store).await.len(), left);
-            now += Duration::from_mins(31);
-        }
-    }
+#[derive(Deserialize)]
+struct LossRow {
+    pool: Option<PoolId>,
+    actor: AdminTokenId,
+    actor_name: String,
+    entries: u64,
+    until: i64,
 }
+
+pub(super) fn read_losses(outcome: &Outcome) -> Result<Vec<AuditLoss>, StoreError> {
+    let loss = |row: LossRow| {
+        Ok(AuditLoss {
+            pool: row.pool,
+            actor: row.actor,
+            actor_name: row.actor_name,
+            entries: row.entries,
+            until: timestamp(row.until)?,
+        })
+    };
+    read_rows(outcome)?.into_iter().map(loss).collect()
+}
+
+#[cfg(test)]
+mod tests;

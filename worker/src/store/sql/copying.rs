@@ -46,7 +46,7 @@ macro_rules! statements {
 const POOLS: Statements = statements!(
     "pools", "id", "?2", "value ->> 0", "id",
     "id", "name" "1", "description" "2", "enabled" "3", "allowed_models" "4", "data_key" "5", "version" "6",
-    "created_at" "7", "updated_at" "8", "settings" "9"
+    "created_at" "7", "updated_at" "8", "settings" "9", "name_key" "10"
 );
 const CLIENT_KEYS: Statements = statements!(
     "client_keys", "hash", "?2", "value ->> 0", "pool_id",
@@ -62,7 +62,7 @@ const KEYS: Statements = statements!(
 const ADMIN_TOKENS: Statements = statements!(
     "admin_tokens", "hash", "?2", "value ->> 0", "NULL",
     "hash", "id" "1", "name" "2", "created_at" "3", "expires_at" "4", "scopes" "5", "pool_id" "6",
-    "parent" "7"
+    "parent" "7", "budget" "8"
 );
 
 const SECRETS: Statements = statements!("secrets", "name", "?2", "value ->> 0", "NULL", "name", "sealed" "1");
@@ -70,7 +70,8 @@ const SECRETS: Statements = statements!("secrets", "name", "?2", "value ->> 0", 
 /// Names are unique: whoever else has the name of a row that comes in, by a rename that is still to be
 /// copied or because the source has no such pool, makes way and comes in again if the source has it.
 const MAKE_WAY: &str = "DELETE FROM pools WHERE EXISTS (
-    SELECT 1 FROM json_each(?1) WHERE value ->> 1 = pools.name AND value ->> 0 <> pools.id)";
+    SELECT 1 FROM json_each(?1)
+    WHERE (value ->> 1 = pools.name OR value ->> 10 = pools.name_key) AND value ->> 0 <> pools.id)";
 
 const fn of(table: Table) -> Statements {
     match table {

@@ -196,6 +196,7 @@ pub(super) fn missing(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreEr
     ))
 }
 
+/// Changes those of the keys that become different by it.
 pub(super) fn update(
     pool: &PoolId,
     ids: &[KeyId],
@@ -208,7 +209,10 @@ pub(super) fn update(
             enabled = coalesce(?3, enabled), weight = coalesce(?4, weight),
             name = coalesce(?5, name), tag = coalesce(?6, tag), project = coalesce(?7, project),
             limits = coalesce(?8, limits), billing_account = coalesce(?10, billing_account), updated_at = ?9
-         WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
+         WHERE pool_id = ?1 AND id IN (SELECT value FROM json_each(?2))
+            AND (enabled, weight, name, tag, project, json(limits), coalesce(billing_account, '')) IS NOT
+                (coalesce(?3, enabled), coalesce(?4, weight), coalesce(?5, name), coalesce(?6, tag),
+                 coalesce(?7, project), json(coalesce(?8, limits)), coalesce(?10, billing_account, ''))",
         [
             pool.as_str().into(),
             json_text(&ids)?,

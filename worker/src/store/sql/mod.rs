@@ -16,12 +16,15 @@ pub(super) mod schema;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use schema::refuse_newer;
 pub(super) mod snapshot;
+pub(crate) use audit::settled;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use pool_shared::{AdminTokenId, AuditEntry, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate};
+use pool_shared::{
+    AdminTokenId, AuditEntry, AuditLoss, ClientKeyId, KeyChange, KeyId, Pool, PoolId, PoolUpdate,
+};
 use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
@@ -104,8 +107,8 @@ impl<D: SqlDatabase> SqlStore<D> {
             Err(error) if schema::is_missing(&error) => {
                 self.database.batch(schema::migrations()).await.map_err(store_error)?;
                 for addition in schema::additions() {
-                    // It fails where the column is there.
-                    let _ = self.database.batch(vec![addition]).await;
+                    // It fails where it was made before.
+                    let _ = self.database.batch(addition).await;
                 }
                 self.database.batch(statements).await.map_err(store_error)
             }
@@ -122,7 +125,9 @@ impl<D: SqlDatabase> SqlStore<D> {
         further: impl IntoIterator<Item = Statement> + MaybeSend,
     ) -> Result<u64, StoreError> {
         let mut statements = vec![statement];
-        statements.extend(audit::note(change, None)?);
+        if !change.is_noted {
+            statements.extend(audit::note(change, None)?);
+        }
         statements.extend(further);
         Ok(self.run(statements).await?.first().map_or(0, |outcome| outcome.changes))
     }
@@ -148,6 +153,8 @@ impl<D: SqlDatabase> SqlStore<D> {
 pub(super) fn store_error(error: SqlError) -> StoreError {
     if error.0.contains("UNIQUE constraint failed: pools.name") {
         StoreError::NameTaken
+    } else if error.0.contains("too many changes for the audit") {
+        StoreError::TooManyChanges
     } else {
         StoreError::Unavailable(error.0)
     }
@@ -252,9 +259,10 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         &self,
         pool: &PoolId,
         update: &PoolUpdate,
+        name_key: Option<&str>,
         change: Change,
     ) -> Result<bool, StoreError> {
-        self.change(admin::update_pool(pool, update, change.at)?, &change, [])
+        self.change(admin::update_pool(pool, update, name_key, change.at)?, &change, [])
             .await
             .map(|changed| changed > 0)
     }
@@ -465,14 +473,18 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
     }
 
     async fn note(&self, change: Change, count: u64) -> Result<(), StoreError> {
-        self.run(audit::note(&change, Some(count))?.into()).await.map(drop)
+        self.run(audit::note(&change, Some(count))?).await.map(drop)
     }
 
     async fn note_failed_login(&self, change: Change) -> Result<(), StoreError> {
-        self.run_one(audit::note_failed_login(&change)).await.map(drop)
+        self.run(audit::note_failed_login(&change)?).await.map(drop)
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
         audit::read(&self.run_one(audit::list(filter)).await?)
+    }
+
+    async fn audit_losses(&self, since: Timestamp) -> Result<Vec<AuditLoss>, StoreError> {
+        audit::read_losses(&self.run_one(audit::losses(since)).await?)
     }
 }

@@ -130,6 +130,7 @@ pub(super) struct AdminTokenRow {
     scopes: Option<Vec<Scope>>,
     pool: Option<PoolId>,
     parent: Option<AdminTokenId>,
+    budget: Option<AdminTokenId>,
     last_used_at: Option<i64>,
 }
 
@@ -145,6 +146,7 @@ impl TryFrom<AdminTokenRow> for StoredAdminToken {
             scopes: row.scopes,
             pool: row.pool,
             parent: row.parent,
+            budget: row.budget,
             last_used_at: row.last_used_at.map(timestamp).transpose()?,
         })
     }

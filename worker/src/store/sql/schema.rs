@@ -61,7 +61,8 @@ const VERSION_1: &[&str] = &[
         expires_at INTEGER NOT NULL,
         scopes TEXT,
         pool_id TEXT,
-        parent TEXT
+        parent TEXT,
+        budget TEXT
     ) WITHOUT ROWID",
     // What is sealed under the master key and belongs to no pool, by name. Empty before the first rotation.
     "CREATE TABLE IF NOT EXISTS secrets (
@@ -81,7 +82,8 @@ const VERSION_1: &[&str] = &[
         blocked_until INTEGER NOT NULL,
         known_until INTEGER NOT NULL
     ) WITHOUT ROWID",
-    // The newest entry is never dropped, so its numbers only grow. No index: a change writes one row here.
+    // As the first version had it: [`AUDIT`] brings it up to date. The newest entry is never dropped, so its numbers only
+    // grow.
     "CREATE TABLE IF NOT EXISTS audit (
         id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -95,17 +97,6 @@ const VERSION_1: &[&str] = &[
         before TEXT,
         after TEXT
     )",
-    // Neither a hole in the service nor a slip of the operator's hand rewrites it. What is past its time may go: 400
-    // days, or 100,000 entries.
-    "CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit BEGIN
-        SELECT raise(ABORT, 'the audit is append-only');
-    END",
-    "CREATE TRIGGER IF NOT EXISTS audit_is_not_cut BEFORE DELETE ON audit
-    WHEN OLD.at >= (SELECT at FROM audit ORDER BY id DESC LIMIT 1) - 34560000000
-        AND OLD.id > (SELECT max(id) FROM audit) - 100000
-    BEGIN
-        SELECT raise(ABORT, 'the audit is append-only');
-    END",
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
     "INSERT INTO schema_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
 ];
@@ -124,11 +115,78 @@ const ADDED: &[&str] = &[
     "ALTER TABLE admin_tokens ADD COLUMN pool_id TEXT",
     "ALTER TABLE keys ADD COLUMN billing_account TEXT",
     "ALTER TABLE admin_tokens ADD COLUMN parent TEXT",
+    "ALTER TABLE admin_tokens ADD COLUMN budget TEXT",
 ];
 
-/// The same for columns: each by itself, since it fails where the column is.
-pub(in crate::store) fn additions() -> impl Iterator<Item = Statement> {
-    ADDED.iter().map(|sql| Statement::new(sql, []))
+/// The audit's bounds, made in one transaction with the columns that they need: a database has all of this or nothing.
+///
+/// `part` says which entries share a bound: those of one pool and one token, with what that token made. `place` counts the
+/// entries of a part. Entries of the first version have neither; only their age bounds them.
+///
+/// The triggers hold against a hole in the service and a slip of the operator's hand. The numbers are those of
+/// [`audit`](super::audit): 400 days, 10,000 entries of a part, 60 s in which equal actions are one entry, 600 entries of
+/// a part in that time.
+const AUDIT: &[&str] = &[
+    "ALTER TABLE audit ADD COLUMN part TEXT",
+    "ALTER TABLE audit ADD COLUMN place INTEGER",
+    "ALTER TABLE audit ADD COLUMN times INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE audit ADD COLUMN last_at INTEGER",
+    "CREATE INDEX audit_by_part ON audit (part, place)",
+    // From which part younger entries went than 400 days: how many, and the time of the youngest.
+    "CREATE TABLE IF NOT EXISTS audit_dropped (
+        part TEXT PRIMARY KEY,
+        pool_id TEXT,
+        actor TEXT NOT NULL,
+        actor_name TEXT NOT NULL,
+        entries INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) WITHOUT ROWID",
+    "DROP TRIGGER IF EXISTS audit_is_not_changed",
+    "DROP TRIGGER IF EXISTS audit_is_not_cut",
+    // Only an equal action within 60 s of the entry, while no later one is 60 s younger, may be added to its counts.
+    "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    WHEN (NEW.id, NEW.at, NEW.actor, NEW.actor_name, NEW.action, NEW.pool_id, NEW.target, NEW.request_id, NEW.before,
+            NEW.after, NEW.part, NEW.place)
+        IS NOT (OLD.id, OLD.at, OLD.actor, OLD.actor_name, OLD.action, OLD.pool_id, OLD.target, OLD.request_id, OLD.before,
+            OLD.after, OLD.part, OLD.place)
+        OR NEW.times IS NOT OLD.times + 1 OR NEW.count <= OLD.count
+        OR coalesce(NEW.last_at NOT BETWEEN coalesce(OLD.last_at, OLD.at) AND OLD.at + 59999, 1)
+        OR (SELECT at FROM audit ORDER BY id DESC LIMIT 1) >= OLD.at + 60000
+    BEGIN
+        SELECT raise(ABORT, 'the audit is append-only');
+    END",
+    "CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
+    WHEN OLD.at >= (SELECT at FROM audit ORDER BY id DESC LIMIT 1) - 34560000000
+        AND (OLD.part IS NULL OR OLD.place > (SELECT max(place) FROM audit WHERE part = OLD.part) - 10000)
+    BEGIN
+        SELECT raise(ABORT, 'the audit is append-only');
+    END",
+    "CREATE TRIGGER audit_is_not_flooded BEFORE INSERT ON audit
+    WHEN EXISTS (
+        SELECT 1 FROM audit WHERE part = NEW.part AND place = NEW.place - 600 AND at > NEW.at - 60000)
+    BEGIN
+        SELECT raise(ABORT, 'too many changes for the audit');
+    END",
+    "CREATE TRIGGER audit_notes_what_goes AFTER DELETE ON audit
+    WHEN OLD.part IS NOT NULL AND OLD.at >= (SELECT at FROM audit ORDER BY id DESC LIMIT 1) - 34560000000
+    BEGIN
+        INSERT INTO audit_dropped (part, pool_id, actor, actor_name, entries, at)
+            VALUES (OLD.part, OLD.pool_id, OLD.actor, OLD.actor_name, 1, OLD.at)
+            ON CONFLICT (part) DO UPDATE SET entries = entries + 1, at = max(at, excluded.at),
+                actor = excluded.actor, actor_name = excluded.actor_name;
+    END",
+];
+
+/// What tells names apart, and that no two pools have the same. Pools that an earlier version named have none.
+const NAME_KEYS: &[&str] = &[
+    "ALTER TABLE pools ADD COLUMN name_key TEXT",
+    "CREATE UNIQUE INDEX pools_by_name_key ON pools (name_key)",
+];
+
+/// What tables of an earlier time lack, each addition a transaction of its own: it fails where it was made before.
+pub(in crate::store) fn additions() -> impl Iterator<Item = Vec<Statement>> {
+    let batch = |sql: &[&'static str]| sql.iter().map(|sql| Statement::new(*sql, [])).collect();
+    ADDED.chunks(1).chain([AUDIT, NAME_KEYS]).map(batch)
 }
 
 /// Reads the version of the tables: a number, or `null` where the table of it is empty.

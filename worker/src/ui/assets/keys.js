@@ -58,7 +58,8 @@ export function keys(id, app) {
 
   /** Does something to the selected keys, and shows what became of them. */
   async function changed(result) {
-    say(t("keysChanged", { count: number(result.changed) }));
+    const unchanged = result.unchanged ? ` ${t("keysUnchanged", { count: number(result.unchanged) })}` : "";
+    say(t("keysChanged", { count: number(result.changed) }) + unchanged);
     await app.refresh();
   }
 

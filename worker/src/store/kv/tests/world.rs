@@ -149,7 +149,7 @@ impl World {
 
     pub(super) async fn rename(&self, pool: &PoolId, name: &str) {
         let change = PoolUpdate { name: Some(name.to_owned()), ..PoolUpdate::default() };
-        assert!(self.store.update_pool(pool, &change, now()).await.unwrap());
+        assert!(self.store.update_pool(pool, &change, Some(name), now()).await.unwrap());
     }
 
     pub(super) async fn publish(&self) -> Result<(), StoreError> {
@@ -199,6 +199,7 @@ pub(super) fn new_pool(name: &str) -> NewPool {
     NewPool {
         id: PoolId::new(format!("pool-{name}")),
         name: name.to_owned(),
+        name_key: name.to_owned(),
         description: "what for".to_owned(),
         allowed_models: vec!["gemini-*".to_owned()],
         settings: PoolSettings {
