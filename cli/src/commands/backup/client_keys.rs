@@ -92,7 +92,15 @@ fn with_hash(key: &SavedClientKey, hash: pool_shared::Secret) -> HashedClientKey
 fn anew(key: &SavedClientKey) -> ClientKeyCreate {
     let ClientKeyRules { limits, allowed_models, allowed_networks } = key.rules.clone();
     let (name, expires_at) = (key.name.clone(), key.expires_at);
-    ClientKeyCreate { name, expires_in_s: None, expires_at, limits, allowed_models, allowed_networks }
+    ClientKeyCreate {
+        name,
+        expires_in_s: None,
+        expires_at,
+        limits,
+        allowed_models,
+        allowed_networks,
+        trial: false,
+    }
 }
 
 /// Returns what makes `key` what the backup says; `None` if it is.

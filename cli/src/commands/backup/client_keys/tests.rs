@@ -85,8 +85,15 @@ fn restored(mut present: Vec<ClientKey>, compared: Compared, prune: bool) -> Vec
         });
     }
     for (number, create) in (100..).zip(compared.new) {
-        let ClientKeyCreate { name, expires_in_s, expires_at, limits, allowed_models, allowed_networks } =
-            create;
+        let ClientKeyCreate {
+            name,
+            expires_in_s,
+            expires_at,
+            limits,
+            allowed_models,
+            allowed_networks,
+            trial: _,
+        } = create;
         assert_eq!(expires_in_s, None);
         present.push(ClientKey {
             id: ClientKeyId::from_random(number),
