@@ -191,6 +191,7 @@ mod tests {
             ("https://", Denied::Malformed),
             ("https://1.2.3.4.5/", Denied::Malformed),
             ("https://bücher.example/", Denied::Malformed),
+            ("https://Bücher.example/", Denied::Malformed),
             ("https://１２７.0.0.1/", Denied::Malformed),
             ("https://127。0。0。1/", Denied::Malformed),
             ("https://user@example.com/", Denied::Credentials),

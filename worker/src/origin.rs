@@ -58,6 +58,11 @@ impl Origin {
     /// an admin's session travels no other way.
     #[must_use]
     pub fn behind_tls(host: &str) -> Option<Self> {
+        // Browsers send a `Host` in this form: no user, no path, no escape, names in Punycode.
+        let is_host = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
+        if !host.bytes().all(is_host) {
+            return None;
+        }
         let at = |scheme| Url::parse(&format!("{scheme}://{host}")).ok().map(Self);
         at("http").filter(Self::is_plain_loopback).or_else(|| at("https"))
     }
@@ -139,6 +144,11 @@ mod tests {
             let own = Origin::behind_tls(host).unwrap();
             assert!(own.is_plain_loopback() && own.is(&format!("http://{host}")), "{host}");
         }
-        assert_eq!(Origin::behind_tls("not a host"), None);
+        assert!(Origin::behind_tls("Pool.Example").unwrap().is("https://pool.example"));
+        for host in
+            ["not a host", "user@pool.example", "pool.example/x", "Pool%e2.example", "Po\u{f6}l.example", ""]
+        {
+            assert_eq!(Origin::behind_tls(host), None, "{host}");
+        }
     }
 }
