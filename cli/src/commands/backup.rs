@@ -38,6 +38,7 @@ use crate::{
 /// to a service that has the same MASTER_KEY; with --keys also the Gemini keys in clear, which
 /// needs --reveal. Both need a token with the scope keys:export. The secrets of client keys are
 /// never in it: the service has only their hashes. Counts are not part of the configuration.
+#[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -65,6 +66,7 @@ pub struct BackupArgs {
 /// them and the service has the same MASTER_KEY; otherwise each gets a new secret, which is shown
 /// once. What has expired since the backup does not come back. --prune removes what the backup does
 /// not have. Running it again changes nothing.
+#[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -43,11 +43,11 @@ pub fn compare(
         let at = left.iter().position(|key| is(key))?;
         Some(left.remove(at))
     };
-    let (mut compared, mut hashed, mut unknown) = (Compared::default(), Vec::new(), Vec::new());
+    let (mut compared, mut known, mut unknown) = (Compared::default(), Vec::new(), Vec::new());
     for wanted in saved.iter().filter(|key| is_alive(key.expires_at, now)) {
         match (take(&|key| key.id == wanted.id), &wanted.hash) {
             (Some(key), _) => compared.updated.extend(difference(wanted, key)),
-            (None, Some(hash)) if hashes.is_some() => hashed.push(with_hash(wanted, hash.clone())),
+            (None, Some(hash)) if hashes.is_some() => known.push(with_hash(wanted, hash.clone())),
             (None, _) => unknown.push(wanted),
         }
     }
@@ -63,9 +63,9 @@ pub fn compare(
         }
     }
     compared.surplus = left.into_iter().filter(|key| is_alive(key.expires_at, now)).cloned().collect();
-    compared.hashed = hashes.filter(|_| !hashed.is_empty()).map(|token_hash_key| HashedClientKeys {
+    compared.hashed = hashes.filter(|_| !known.is_empty()).map(|token_hash_key| HashedClientKeys {
         token_hash_key: token_hash_key.to_owned(),
-        client_keys: hashed,
+        client_keys: known,
     });
     compared
 }
