@@ -185,7 +185,7 @@ const NAME_KEYS: &[&str] = &[
 
 /// What tables of an earlier time lack, each addition a transaction of its own: it fails where it was made before.
 pub(in crate::store) fn additions() -> impl Iterator<Item = Vec<Statement>> {
-    let batch = |sql: &[&'static str]| sql.iter().map(|sql| Statement::new(*sql, [])).collect();
+    let batch = |sql: &[&'static str]| sql.iter().map(|sql| Statement::new(sql, [])).collect();
     ADDED.chunks(1).chain([AUDIT, NAME_KEYS]).map(batch)
 }
 
