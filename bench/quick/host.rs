@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use pool_worker::host::native::Sqlite;
+use pool_worker::host::native::{NativeHost, Sqlite};
 use pool_worker::host::{
     Clock, Host, MediaFetch, MediaResponse, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
     UpstreamResponse,
@@ -102,6 +102,10 @@ impl Host for BenchHost {
 
     fn name(&self) -> &'static str {
         "bench"
+    }
+
+    fn nfkc(text: &str) -> String {
+        NativeHost::nfkc(text)
     }
 
     fn store(&self) -> &Self::Store {

@@ -80,7 +80,7 @@ async fn nobody_pushes_out_what_others_did() {
         [("pool-b".to_owned(), "tok-a".to_owned()), ("pool-a".to_owned(), "tok-b".to_owned())],
         "one of its own made room"
     );
-    let lost = store.audit_losses(later - KEPT).await.unwrap();
+    let losses = store.audit_losses(later - KEPT).await.unwrap();
     let loss = AuditLoss {
         pool: Some(PoolId::new("pool-a")),
         actor: AdminTokenId::new("tok-a"),
@@ -88,7 +88,7 @@ async fn nobody_pushes_out_what_others_did() {
         entries: 1,
         until: start(),
     };
-    assert_eq!(lost, [loss]);
+    assert_eq!(losses, [loss]);
     let long_after = start() + KEPT + Duration::from_secs(1);
     assert_eq!(store.audit_losses(oldest(long_after)).await, Ok(Vec::new()), "it would be gone anyway");
     // What a token made counts as that token.
@@ -210,7 +210,7 @@ async fn entries_of_an_earlier_version_stay_until_their_time() {
         END",
         "INSERT INTO audit VALUES (7, 1800000000000, 'tok-a', 'test', 'test', NULL, '0', 'req_test', 1, NULL, NULL)",
     ];
-    sqlite.batch(earlier.iter().map(|sql| Statement::new(*sql, [])).collect()).await.unwrap();
+    sqlite.batch(earlier.iter().map(|sql| Statement::new(sql, [])).collect()).await.unwrap();
     let store = SqlStore::new(sqlite.clone());
     for number in [1, 1, 2] {
         store.note(change(start(), "pool-a", "tok-a", number), 1).await.unwrap();
