@@ -345,7 +345,7 @@ pub async fn client_keys_come_back_by_their_hashes(world: &World) {
     assert_eq!((&found.name, &found.hint), (&created.name, &created.hint));
 
     let mut foreign = exported.clone();
-    foreign.token_hash_key = "0123456789abcdef".to_owned();
+    "0123456789abcdef".clone_into(&mut foreign.token_hash_key);
     let error = world.post(&restore, &json!(foreign)).await.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.contains("another MASTER_KEY"), "{}", error.message);
     for (field, value) in [("hash", "x"), ("id", "ck-1"), ("hint", "ab cd"), ("name", "a\nb")] {
