@@ -299,7 +299,10 @@ pub struct KeyBatchResult {
     pub missing: Vec<KeyId>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference, and on wasm32 it is larger than one"
+)]
 const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
