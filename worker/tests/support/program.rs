@@ -36,7 +36,7 @@ impl Program {
         let mut program = Self { child, output, url: String::new() };
         let line = program.output.recv_timeout(DEADLINE).unwrap_or_default();
         let url = line.trim().strip_prefix("pool-server listens on ");
-        program.url = url.unwrap_or_else(|| panic!("it printed {line:?} and not its address")).to_owned();
+        url.unwrap_or_else(|| panic!("it printed {line:?} and not its address")).clone_into(&mut program.url);
         program
     }
 
@@ -105,10 +105,11 @@ pub fn output_of(command: &mut Command) -> Output {
     let id = child.id().to_string();
     let (sender, ended) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    ended.recv_timeout(DEADLINE).map(Result::unwrap).unwrap_or_else(|_| {
+    let ended = ended.recv_timeout(DEADLINE);
+    if ended.is_err() {
         let _ = Command::new("kill").args(["-KILL", &id]).status();
-        panic!("it does not end");
-    })
+    }
+    ended.unwrap().unwrap()
 }
 
 /// The command that starts it, with nothing of the environment that would change it.
