@@ -81,6 +81,7 @@ impl Log {
     }
 
     /// Writes a line about something that belongs to no request, unless nothing is to be written.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host warns of proxies"))]
     pub(crate) fn warn(&self, message: &str, now: Timestamp) {
         if self.level != LogLevel::Off {
             (self.write)(serde_json::json!({"ts": now, "level": "warn", "message": message}).to_string());
