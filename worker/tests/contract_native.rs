@@ -1,6 +1,10 @@
 //! The contract suite against `pool-server`, and what only that host promises.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helper functions")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy.toml allows it in tests, but not in helpers"
+)]
 
 mod contract;
 #[path = "support/native.rs"]

@@ -94,7 +94,9 @@ async fn a_head_without_an_end_is_refused_at_the_longest_one() {
     let statuses = tokio::task::spawn_blocking(move || {
         let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: {}", "y".repeat(SENT));
         let mut connections: Vec<_> = (0..20).map(|_| Connection::open(&address)).collect();
-        connections.iter_mut().for_each(|connection| connection.write(head.as_bytes()));
+        for connection in &mut connections {
+            connection.write(head.as_bytes());
+        }
         connections.iter_mut().map(|connection| connection.read_answer(false)).collect::<Vec<_>>()
     });
     assert_eq!(statuses.await.unwrap(), [Some(431); 20]);
