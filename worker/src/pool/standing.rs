@@ -165,8 +165,13 @@ impl Standing {
         if self.condition == Condition::Healthy || began <= self.heard_at {
             return false;
         }
-        *self = Self { heard_at: now, ..Self::default() };
+        self.recover(now);
         true
+    }
+
+    /// Makes it healthy.
+    pub(super) fn recover(&mut self, now: Timestamp) {
+        *self = Self { heard_at: now, ..Self::default() };
     }
 
     /// Takes in what another isolate heard. True: it was news.

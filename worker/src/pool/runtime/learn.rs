@@ -184,6 +184,12 @@ impl Runtime {
                 self.note(subject, None, Fact::BillingAccount { account: account.to_string() }, now);
             }
         }
+        // What was taken for the other project's own limit is the account's, and ends with it.
+        let standing = self.members.project_standing_mut(other);
+        if standing.condition == Condition::SpendWindow {
+            standing.recover(now);
+            self.standing_changed(&Scope::Project(other), now);
+        }
     }
 
     fn standing_changed(&mut self, scope: &Scope, now: Timestamp) {

@@ -654,6 +654,16 @@ fn projects_that_fall_by_one_spend_limit_within_a_minute_share_an_account_from_t
         bench.spend(0, 1_001);
         assert_eq!(bench.usable(1_002), [2, 3]);
     }
+    // One that is seen to work shows that the account has something left, whichever fell first.
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut bench = Bench::new(Arc::clone(&roster));
+        bench.spend(first, 0);
+        bench.spend(second, 1);
+        assert_eq!(bench.usable(2), [2, 3]);
+        let lease = bench.runtime.check(&id(second), MODEL, Cost::default(), at(3)).unwrap();
+        bench.succeed(&lease, 4);
+        assert_eq!(bench.usable(5), [0, 1, 2, 3]);
+    }
     // An operator who clears a key forgets what was learnt of its account too.
     bench
         .runtime
