@@ -168,13 +168,20 @@ impl Repair {
         let has_budget = matches!(row.thinking, Thinking::Budget { .. });
         match self {
             Self::ThinkingByLevel | Self::UserTurnLast | Self::StandInSignatures
-                if !row.modern && has_budget =>
+                if !row.modern && has_budget && !own.modern =>
             {
                 Self::NewerGeneration
             }
             Self::ThinkingByBudget | Self::NoCallIds if row.modern && !own.modern => Self::OwnFamily,
+            // What the name says would not have been refused: another model answered it before, and does so no more.
+            repair if own.modern && repair.is_made_in(own) && !repair.is_made_in(row) => Self::OwnFamily,
             repair => repair,
         }
+    }
+
+    /// Whether the change is one of capabilities that these have already.
+    fn is_made_in(self, capabilities: &Capabilities) -> bool {
+        Repairs::default().with(self).apply(*capabilities) == *capabilities
     }
 
     /// Whether another change may follow this one in one request: schemas are refused in one way after the other, and

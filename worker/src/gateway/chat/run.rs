@@ -153,8 +153,10 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
 
     fn repair(&mut self, call: &Call, verdict: &Verdict) -> Option<Repair> {
         let last = self.repaired.last().map(|(_, repair)| *repair);
-        for repair in repairs_for(verdict, call.repairs, last) {
-            let repair = repair.widened(&call.capabilities, &Capabilities::of_name(call.model.as_str()));
+        let own = Capabilities::of_name(call.model.as_str());
+        let repairs = repairs_for(verdict, call.repairs, last).into_iter();
+        // What is wider comes first; where the request knew that already, what was refused is left.
+        for repair in repairs.flat_map(|repair| [repair.widened(&call.capabilities, &own), repair]) {
             let translated = self.models.get_mut(call.place)?;
             let repairs = call.repairs.with(repair);
             let mut changed = Translated { model: call.model.clone(), repairs, call: None };

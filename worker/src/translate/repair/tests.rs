@@ -324,6 +324,14 @@ fn a_name_that_another_generation_answers_is_translated_for_that_one() {
         assert_eq!(repair.widened(&new, &old), Repair::OwnFamily, "{repair:?}");
         assert_eq!(repair.widened(&new, &new), repair, "{repair:?}");
     }
+    // A name that was answered by an older model, and is no more.
+    for row in ["gemini-2.5-pro", "gemini-3.5-flash"].map(Capabilities::of_name) {
+        assert_eq!(Repair::UserTurnLast.widened(&row, &new), Repair::OwnFamily);
+        assert_eq!(Repair::InlineSystem.widened(&row, &new), Repair::InlineSystem);
+    }
+    let minimal = Repair::NoMinimalThinking;
+    assert_eq!(minimal.widened(&Capabilities::of_name("gemini-3.6-flash"), &new), Repair::OwnFamily);
+    assert_eq!(minimal.widened(&new, &Capabilities::of_name("gemini-3.5-flash")), minimal);
     let mut request = history();
     request
         .as_object_mut()
