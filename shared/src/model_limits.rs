@@ -22,8 +22,9 @@ pub struct ModelLimits {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub project: String,
-    /// The limits.
+    /// The limits; at least one.
     #[serde(deserialize_with = "object::object")]
+    #[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{"required": ["requests_per_minute"], "properties": {"requests_per_minute": {"type": "integer"}}}, {"required": ["requests_per_day"], "properties": {"requests_per_day": {"type": "integer"}}}, {"required": ["tokens_per_minute"], "properties": {"tokens_per_minute": {"type": "integer"}}}, {"required": ["tokens_per_day"], "properties": {"tokens_per_day": {"type": "integer"}}}])))]
     pub limits: Limits,
 }
 
