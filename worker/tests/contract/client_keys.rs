@@ -325,7 +325,7 @@ pub async fn client_keys_come_back_by_their_hashes(world: &World) {
     let pool = world.pool(&[("good", Behaviour::Ok)]).await;
     let until = Timestamp::now() + SignedDuration::from_hours(24);
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 9}, "allowed_models": [MODEL],
-        "allowed_networks": ["127.0.0.0/8"], "expires_at": until});
+        "allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"], "expires_at": until});
     let (caller, created) = client_key(world, &pool, rules).await;
     assert_eq!(created.expires_at.map(Timestamp::as_millisecond), Some(until.as_millisecond()));
     let path = format!("/pools/{}/client-keys", pool.id);
@@ -338,7 +338,8 @@ pub async fn client_keys_come_back_by_their_hashes(world: &World) {
     let restore = format!("{path}/restore");
     let report: ClientKeyImportReport = world.post(&restore, &json!(exported)).await.json(200);
     assert_eq!((report.added, report.duplicate), (1, 1));
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    let call = world.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
     let list: ClientKeyList = world.get(&path).await.json(200);
     let found = list.client_keys.iter().find(|key| key.id == created.id).unwrap();
     assert_eq!((&found.rules, found.expires_at), (&created.rules, created.expires_at));

@@ -177,9 +177,10 @@ pub async fn what_is_moved_to_another_row_does_not_open(world: &mut World) {
         let swapped = swap(table, column, row, other);
         change_store(world, &format!("{back}{swapped}")).await;
         back = swapped;
-        // On KV the callers see it once it is published.
-        world.patch(&format!("/pools/{}", one.id), &json!({"description": column})).await;
-        world.patch(&format!("/pools/{}", two.id), &json!({"description": column})).await;
+        // On KV the callers see it once it is published, which a change does.
+        let change = json!({"description": format!("{column} of {other}")});
+        world.patch(&format!("/pools/{}", one.id), &change).await;
+        world.patch(&format!("/pools/{}", two.id), &change).await;
         for pool in pools {
             world.chat(pool, "hello").await.openai_error(503, Some(code));
             if column == "sealed" {
