@@ -298,32 +298,23 @@ impl Client {
         ids: &[KeyId],
         set: &KeyChange,
     ) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult::none(pool.clone());
-        for ids in ids.chunks(KeyUpdate::MAX_IDS) {
-            let update = KeyUpdate { ids: ids.to_vec(), set: set.clone() };
-            result.merge(self.patch(&["pools", pool.as_str(), "keys"], &update).await?);
-        }
-        Ok(result)
+        let update = async |ids| {
+            let update = KeyUpdate { ids, set: set.clone() };
+            self.patch(&["pools", pool.as_str(), "keys"], &update).await
+        };
+        in_batches(pool, ids, update).await
     }
 
     /// Removes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn delete_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult::none(pool.clone());
-        for ids in ids.chunks(KeyUpdate::MAX_IDS) {
-            let delete = KeyDelete { ids: ids.to_vec() };
-            result.merge(self.post(&["pools", pool.as_str(), "keys", "delete"], &delete).await?);
-        }
-        Ok(result)
+        let path = ["pools", pool.as_str(), "keys", "delete"];
+        in_batches(pool, ids, async |ids| self.post(&path, &KeyDelete { ids }).await).await
     }
 
     /// Forgets what was learnt of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
-        let mut result = KeyBatchResult::none(pool.clone());
-        for ids in ids.chunks(KeyUpdate::MAX_IDS) {
-            let reset = KeyReset { ids: ids.to_vec() };
-            result.merge(self.post(&["pools", pool.as_str(), "keys", "reset"], &reset).await?);
-        }
-        Ok(result)
+        let path = ["pools", pool.as_str(), "keys", "reset"];
+        in_batches(pool, ids, async |ids| self.post(&path, &KeyReset { ids }).await).await
     }
 
     /// What every pool has served.
@@ -409,4 +400,17 @@ fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'sta
         ("cursor", cursor.map(str::to_owned)),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Does something to keys, in requests of at most [`KeyUpdate::MAX_IDS`], and returns what all of them did.
+async fn in_batches(
+    pool: &PoolId,
+    ids: &[KeyId],
+    call: impl AsyncFn(Vec<KeyId>) -> Answered<KeyBatchResult>,
+) -> Answered<KeyBatchResult> {
+    let mut result = KeyBatchResult::none(pool.clone());
+    for ids in ids.chunks(KeyUpdate::MAX_IDS) {
+        result.merge(call(ids.to_vec()).await?);
+    }
+    Ok(result)
 }

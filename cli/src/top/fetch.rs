@@ -70,20 +70,16 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
                 Change::Check => return check(client, pool, ids).await,
                 Change::Reset => {
                     let result = client.reset_keys(pool, ids).await?;
-                    let reset = usize::try_from(result.changed).unwrap_or(usize::MAX);
-                    return Ok(format!("reset {}{}", counted(reset, "key"), gone(&result.missing)));
+                    let reset = counted(result.changed, "key");
+                    return Ok(format!("reset {reset}{}", gone(&result.missing)));
                 }
             };
             let result = client.update_keys(pool, ids, &set).await?;
-            let changed = usize::try_from(result.changed).unwrap_or(usize::MAX);
             let already = match result.unchanged {
                 0 => String::new(),
-                unchanged => format!(
-                    ", {} already so",
-                    counted(usize::try_from(unchanged).unwrap_or(usize::MAX), "key")
-                ),
+                unchanged => format!(", {} already so", counted(unchanged, "key")),
             };
-            Ok(format!("changed {}{already}{}", counted(changed, "key"), gone(&result.missing)))
+            Ok(format!("changed {}{already}{}", counted(result.changed, "key"), gone(&result.missing)))
         }
     }
 }

@@ -22,8 +22,9 @@ pub fn compact(number: u64) -> String {
 }
 
 /// `1 row`, `2 rows`, `5.0k rows`.
-pub fn counted(number: usize, noun: &str) -> String {
-    format!("{} {noun}{}", compact(number as u64), if number == 1 { "" } else { "s" })
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{} {noun}{}", compact(number), if number == 1 { "" } else { "s" })
 }
 
 /// `812ms`, `2.1s`, `43s`, `2m05s`.

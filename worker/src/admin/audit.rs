@@ -33,7 +33,7 @@ impl<H: AdminHost> Context<'_, H> {
             }
         };
         let now = self.host.clock().now();
-        let kept_since = now - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        let kept_since = kept_since(now);
         let from = match (query.cursor("cursor")?, query.cursor("after")?) {
             (Some(_), Some(_)) => {
                 return Err(AdminError::Invalid("'cursor' and 'after' exclude each other".to_owned()));
@@ -66,7 +66,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Where the audit lost entries before their time, as far as the caller may see it.
     pub(super) async fn audit_lost(&self) -> Vec<AuditLoss> {
-        let since = self.host.clock().now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
+        let since = kept_since(self.host.clock().now());
         // The store's own health says why it does not answer.
         let mut lost = self.host.store().audit_losses(since).await.unwrap_or_default();
         if let Some(own) = self.own_pool() {
@@ -111,6 +111,11 @@ impl<H: AdminHost> Context<'_, H> {
             is_noted: false,
         }
     }
+}
+
+/// From when on entries are shown.
+fn kept_since(now: Timestamp) -> Timestamp {
+    now - jiff::SignedDuration::from_hours(24 * KEPT_DAYS)
 }
 
 /// Fields of a note.

@@ -1,27 +1,16 @@
 //! The audit in simulated time: who may add how much to it, and how it is followed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
 
+use super::tests::World;
 use crate::host::Clock;
-use crate::service::Service;
-use crate::testing::{FakeHost, PASSWORD};
-
-struct World {
-    host: FakeHost,
-    service: Arc<Service>,
-}
+use crate::testing::PASSWORD;
 
 impl World {
-    fn new() -> Self {
-        let host = FakeHost::new();
-        Self { service: host.service(), host }
-    }
-
-    fn wait(&self, milliseconds: u64) {
+    fn wait_ms(&self, milliseconds: u64) {
         self.host.parts.clock.advance(Duration::from_millis(milliseconds));
     }
 
@@ -73,12 +62,12 @@ async fn a_token_and_those_that_it_made_change_600_things_a_minute() {
     let own = json!({"name": "team", "scopes": ["pools", "tokens"]});
     let (team, other) = (world.token(&owner, own).await, world.token(&owner, json!({"pool": pool})).await);
     let child = world.token(&team, json!({"name": "child"})).await;
-    world.wait(60_000);
+    world.wait_ms(60_000);
     for number in 0..300 {
         assert_eq!(world.describe(&team, &pool, &number.to_string()).await, (200, None));
         assert_eq!(world.describe(&child, &pool, &format!("{number} too")).await, (200, None));
     }
-    world.wait(20_500);
+    world.wait_ms(20_500);
     for token in [&team, &child] {
         assert_eq!(world.describe(token, &pool, "more").await, (429, Some(40)));
     }
@@ -90,7 +79,7 @@ async fn a_token_and_those_that_it_made_change_600_things_a_minute() {
     assert_eq!(world.describe(&owner, &pool, "by the owner").await.0, 200);
     let (status, ..) = world.ask(&child, Method::POST, "/logout", &Value::Null).await;
     assert_eq!(status, 204);
-    world.wait(39_500);
+    world.wait_ms(39_500);
     assert_eq!(world.describe(&team, &pool, "again").await, (200, None));
 }
 
@@ -116,7 +105,7 @@ async fn the_service_itself_limits_changes_that_several_instances_make() {
     let world = World::new();
     let owner = world.owner().await;
     let pool = world.pool(&owner, "prod").await;
-    world.wait(60_000);
+    world.wait_ms(60_000);
     let elsewhere = World { service: world.host.service(), host: world.host.clone() };
     for number in 0..300 {
         assert_eq!(world.describe(&owner, &pool, &number.to_string()).await.0, 200);
@@ -141,7 +130,7 @@ async fn whoever_follows_the_audit_sees_each_entry_once_and_as_it_stays() {
         if !end && random.u8(..) < 200 {
             assert_eq!(world.describe(&owner, &pool, text).await.0, 200);
         }
-        world.wait(if end { 20_000 } else { random.u64(..4_000) });
+        world.wait_ms(if end { 20_000 } else { random.u64(..4_000) });
         if random.u8(..) < 100 || end {
             let page = world.audit(&owner, &format!("after={after}&limit={}", random.u32(1..5))).await;
             after = page.last().map_or(after, |last| last["id"].as_u64().unwrap());
@@ -167,16 +156,16 @@ async fn an_entry_is_followed_once_it_is_final() {
     let world = World::new();
     let owner = world.owner().await;
     let pool = world.pool(&owner, "prod").await;
-    world.wait(50_000);
+    world.wait_ms(50_000);
     world.describe(&owner, &pool, "later").await;
-    world.wait(39_000);
+    world.wait_ms(39_000);
     assert_eq!(world.audit(&owner, "after=0").await.len(), 0);
-    world.wait(2_000);
+    world.wait_ms(2_000);
     let actions = async || -> Vec<Value> {
         world.audit(&owner, "after=0").await.iter().map(|entry| entry["action"].clone()).collect()
     };
     assert_eq!(actions().await, ["token.login", "pool.create"]);
-    world.wait(60_000);
+    world.wait_ms(60_000);
     assert_eq!(actions().await, ["token.login", "pool.create", "pool.update"]);
     let since = world.host.parts.clock.now() - jiff::SignedDuration::from_secs(110);
     assert_eq!(world.audit(&owner, &format!("after=0&since={since}")).await.len(), 1);

@@ -9,13 +9,13 @@ use pool_shared::{
     MasterKeyState, Secret,
 };
 
-use super::client_keys::checked_networks;
+use super::client_keys::{checked_networks, is_trial};
 use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, ok};
-use crate::crypto::TokenHash;
+use crate::crypto::{TokenHash, is_lower_hex};
 use crate::host::AdminHost;
-use crate::store::{ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
+use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
 
 /// Hashed to get the fingerprint of the key of the hashes. No client key has a blank in it.
 const FINGERPRINT_OF: &str = "token hash key";
@@ -36,7 +36,7 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = self.pool(reference).await?;
         let mut stored = self.host.store().client_keys(&pool.id).await?;
         // Those of trials end before anybody could restore them.
-        stored.retain(|stored| !stored.client_key.id.as_str().starts_with(TRIAL_PREFIX));
+        stored.retain(|stored| !is_trial(stored.client_key.id.as_str()));
         let change = self.change("client_key.export", Some(&pool.id), None)?;
         self.host.store().note(change, stored.len() as u64).await?;
         let client_keys = stored.into_iter().map(exported).collect();
@@ -82,9 +82,7 @@ fn restored(number: usize, key: HashedClientKey) -> Result<NewClientKey, AdminEr
     let invalid = |what: &str| AdminError::Invalid(format!("client key {number} has no valid {what}"));
     let HashedClientKey { id, name, hint, hash, expires_at, weak, limits, allowed_models, allowed_networks } =
         key;
-    let is_id = |digits: &str| {
-        digits.len() == ID_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let is_id = |digits: &str| is_lower_hex(digits, ID_DIGITS);
     if !id.as_str().strip_prefix(pool_shared::ClientKeyId::PREFIX).is_some_and(is_id) {
         return Err(invalid("id"));
     }

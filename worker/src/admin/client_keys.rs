@@ -261,7 +261,7 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 /// Whether an id is that of a client key for a trial.
-fn is_trial(id: &str) -> bool {
+pub(super) fn is_trial(id: &str) -> bool {
     id.starts_with(TRIAL_PREFIX)
 }
 

@@ -17,13 +17,14 @@ use crate::testing::{FakeHost, PASSWORD};
 
 const OWN_PAGE: [(&str, &str); 2] = [("origin", "https://pool.example"), ("sec-fetch-site", "same-origin")];
 
-struct World {
-    host: FakeHost,
-    service: Arc<Service>,
+/// A service in simulated time.
+pub(super) struct World {
+    pub(super) host: FakeHost,
+    pub(super) service: Arc<Service>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let host = FakeHost::new();
         Self { service: host.service(), host }
     }

@@ -15,6 +15,7 @@ mod vault;
 
 pub use master_key::{MasterKey, MasterKeyError};
 pub use sealed::{DataKey, OpenError, Sealed};
+pub(crate) use token_hash::is_lower_hex;
 pub use token_hash::{KeyDigest, TokenHash, TokenTag};
 pub use vault::{SealedUnder, UnderMasterKey, Vault};
 

@@ -65,8 +65,7 @@ impl TokenHash {
     /// Reads a hash that [`Self::as_str`] gave.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == HASH_DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+        is_lower_hex(text, HASH_DIGITS).then(|| Self(text.to_owned()))
     }
 
     /// 64 hexadecimal digits.
@@ -80,6 +79,11 @@ impl TokenHash {
     pub fn tag(&self) -> TokenTag {
         TokenTag(self.0.chars().take(TAG_DIGITS).collect())
     }
+}
+
+/// Returns `true` for a number of lower-case hexadecimal digits.
+pub(crate) fn is_lower_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Hexadecimal digits of 256 bits.

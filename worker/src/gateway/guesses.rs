@@ -71,9 +71,7 @@ impl Guesses {
         window.count = window.count.saturating_add(1);
         window.count <= LOGGED || window.count.is_multiple_of(SAMPLE)
     }
-}
 
-impl Guesses {
     /// Moves with the clock.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         for window in self.0.values_mut() {

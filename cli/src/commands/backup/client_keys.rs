@@ -134,11 +134,13 @@ fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, 
         allowed_models,
         allowed_networks,
     };
-    (!fields.is_empty()).then(|| (key.id.clone(), update, format!("{}: {}", shown(key), fields.join(", "))))
+    let shown = name_or_id(&key.name, &key.id);
+    (!fields.is_empty()).then(|| (key.id.clone(), update, format!("{shown}: {}", fields.join(", "))))
 }
 
-fn shown(key: &ClientKey) -> String {
-    if key.name.is_empty() { key.id.to_string() } else { key.name.clone() }
+/// The name, or where there is none, the id.
+fn name_or_id<'k>(name: &'k str, id: &'k ClientKeyId) -> &'k str {
+    if name.is_empty() { id.as_str() } else { name }
 }
 
 impl Compared {
@@ -149,7 +151,8 @@ impl Compared {
             changes.push(Change { action, kind: "client_key", pool: pool.name.clone(), detail, step });
         };
         if let Some(hashed) = self.hashed {
-            let names: Vec<_> = hashed.client_keys.iter().map(name_of).collect();
+            let names = hashed.client_keys.iter().map(|key| name_or_id(&key.name, &key.id));
+            let names: Vec<_> = names.collect();
             let detail = format!("{}, with their secrets", names.join(", "));
             add(Action::Create, detail, Step::RestoreClientKeys(pool.id.clone(), hashed));
         }
@@ -172,10 +175,6 @@ impl Compared {
         }
         (changes, note)
     }
-}
-
-fn name_of(key: &HashedClientKey) -> &str {
-    if key.name.is_empty() { key.id.as_str() } else { &key.name }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     client::{Client, KeyFilter},
     ctx::Ctx,
     error::{CliError, Outcome},
-    output::View,
+    output::{View, counted},
 };
 
 /// So many keys are named before a change, and so many missing ids after it.
@@ -229,10 +229,10 @@ impl Action {
             parts.push(describe(&self.done, result.changed, pool));
         }
         if result.unchanged > 0 {
-            parts.push(format!("{} {}", counted(result.unchanged), self.already));
+            parts.push(format!("{} {}", counted(result.unchanged, "key"), self.already));
         }
         if result.recovered > 0 {
-            parts.push(format!("cooldown or state of {} reset", counted(result.recovered)));
+            parts.push(format!("cooldown or state of {} reset", counted(result.recovered, "key")));
         }
         parts.join(", ")
     }
@@ -248,12 +248,7 @@ impl Action {
 
 /// "disable 3 keys of pool prod"
 fn describe(verb: &str, count: u64, pool: &Pool) -> String {
-    format!("{verb} {} of pool {}", counted(count), pool.name)
-}
-
-/// "3 keys"
-fn counted(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "key" } else { "keys" })
+    format!("{verb} {} of pool {}", counted(count, "key"), pool.name)
 }
 
 /// Named keys are changed at once; removing them, or changing whatever a filter lets through, is

@@ -329,7 +329,7 @@ async fn restore_client_keys(
 ) -> Result<(), CliError> {
     let report = client.restore_client_keys(id.as_str(), hashed).await?;
     if report.duplicate > 0 {
-        let keys = counted(report.duplicate.try_into().unwrap_or(usize::MAX), "client key");
+        let keys = counted(report.duplicate, "client key");
         ctx.out.warn(&format!("pool {pool}: {keys} not restored, since a pool has the same secret already"));
     }
     Ok(())

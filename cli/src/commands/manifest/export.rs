@@ -84,7 +84,7 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
         })?;
         // The comment stands right below the pool's own header, above its aliases.
         let (header, rest) = entry.split_once("]\n").unwrap_or((&entry, ""));
-        let keys = counted(pool.keys.try_into().unwrap_or(usize::MAX), "key");
+        let keys = counted(pool.keys, "key");
         let keys = format!("# it has {keys}: keys = [{{ file = \"keys.txt\" }}]");
         let _ = write!(text, "\n{header}]\n{keys}\n{rest}");
     }

@@ -103,7 +103,7 @@ pub fn old_pool(pool: &Pool) -> Change {
         action: Action::Delete,
         kind: "pool",
         pool: pool.name.clone(),
-        detail: format!("with {}", counted(pool.keys.try_into().unwrap_or(usize::MAX), "key")),
+        detail: format!("with {}", counted(pool.keys, "key")),
         step: Step::DeletePool(pool.id.clone()),
     }
 }

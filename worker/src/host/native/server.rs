@@ -398,7 +398,8 @@ impl Shared {
         // Only a browser's session asks for it.
         let origin = if is_admin_path(parts.uri.path()) { origin(&parts) } else { None };
         let client_address = self.trusted_proxies.client(client.ip(), &parts.headers);
-        if let Some(proxy) = self.trusted_proxies.untrusted(client.ip(), &parts.headers)
+        if self.host.untrusted_proxy().is_none()
+            && let Some(proxy) = self.trusted_proxies.untrusted(client.ip(), &parts.headers)
             && self.host.note_untrusted_proxy(proxy)
         {
             let message = format!(

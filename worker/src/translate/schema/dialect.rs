@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Number, Value, json};
 
-use super::bounds::SIZES;
+use super::bounds::{SIZES, describe};
 use super::types;
 use crate::translate::words::is_word;
 
@@ -170,10 +170,7 @@ fn formats(members: &mut Map<String, Value>) {
         if text.is_empty() {
             continue;
         }
-        let before = members.get("description").and_then(Value::as_str).unwrap_or_default();
-        let space = if before.is_empty() { "" } else { " " };
-        let description = format!("{before}{space}({key}: {text})");
-        members.insert("description".into(), description.into());
+        describe(members, &format!("{key}: {text}"));
     }
 }
 

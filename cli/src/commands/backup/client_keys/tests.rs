@@ -61,18 +61,7 @@ fn saved(key: &ClientKey, hashed: bool) -> SavedClientKey {
 /// What the service makes of it.
 fn restored(mut present: Vec<ClientKey>, compared: Compared, prune: bool) -> Vec<ClientKey> {
     for key in compared.hashed.into_iter().flat_map(|hashed| hashed.client_keys) {
-        let HashedClientKey {
-            id,
-            name,
-            hint,
-            expires_at,
-            weak,
-            limits,
-            allowed_models,
-            allowed_networks,
-            ..
-        } = key;
-        let rules = ClientKeyRules { limits, allowed_models, allowed_networks };
+        let SavedClientKey { id, name, hint, expires_at, weak, rules, hash: _ } = SavedClientKey::from(key);
         present.push(ClientKey {
             id,
             name,
