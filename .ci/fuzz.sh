@@ -20,8 +20,9 @@ cd "$root/worker"
 for target in "${targets[@]}"; do
   say "Fuzzing $target for $seconds s"
   mkdir -p "$CARGO_TARGET_DIR/corpus/$target"
-  # Without a sanitizer the stock compiler does, and the code has no unsafe parts for one to watch.
-  cargo fuzz run --sanitizer none --debug-assertions "$target" \
+  # Without a sanitizer the stock compiler does, and the code has no unsafe parts for one to watch. `--release` leaves the
+  # assertions to the profile in worker/fuzz/Cargo.toml.
+  cargo fuzz run --sanitizer none --release "$target" \
     "$CARGO_TARGET_DIR/corpus/$target" "fuzz/corpus/$target" -- \
     -dict="fuzz/dictionaries/$target.dict" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
     -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0
