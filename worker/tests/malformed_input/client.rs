@@ -1,11 +1,11 @@
-//! As little of an HTTP client as can send what no client would.
+//! Minimal HTTP/1.1 client that can send malformed bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes: what runs into it was never answered.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Deadline of a response; a request that reaches it was never answered.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection, and what was read of it.
 pub struct Connection {
@@ -15,14 +15,14 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: &str) -> Self {
-        Self::open_for(address, PATIENCE)
+        Self::open_for(address, READ_TIMEOUT)
     }
 
-    /// One on which each answer may take so long.
-    pub fn open_for(address: &str, patience: Duration) -> Self {
+    /// Opens a connection with another read and write timeout.
+    pub fn open_for(address: &str, timeout: Duration) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(patience)).unwrap();
-        stream.set_write_timeout(Some(patience)).unwrap();
+        stream.set_read_timeout(Some(timeout)).unwrap();
+        stream.set_write_timeout(Some(timeout)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream), over: false }
     }

@@ -1,4 +1,4 @@
-//! What `SECURITY.md` says of tests is so: each that it names is there.
+//! Check of `SECURITY.md`: every test that it names exists in the file that it names.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,12 +9,12 @@
 use std::fs;
 use std::path::Path;
 
-/// What stands between backquotes.
+/// Returns the texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A source by the name that the page gives it.
+/// Reads a source file by the name that the document uses.
 fn source(name: &str) -> String {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths = [crate_root.join(name), crate_root.join("..").join(name)];
@@ -28,7 +28,7 @@ fn is_test(name: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_the_page_names_is_there() {
+fn every_test_that_the_document_names_exists() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md")).unwrap();
     let (mut file, mut found) = (None, 0);
     for name in quoted(&page) {

@@ -1,5 +1,7 @@
-//! The native program killed in the middle of its work: what was confirmed is there after the next start, and what was
-//! not counted any more is counted as lost.
+//! Crash test of the native server: SIGKILL under load, then a restart.
+//!
+//! Every confirmed change must be there after the restart, and every request and attempt that was
+//! not counted must be counted as lost.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,16 +27,16 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Longer than any wait here takes.
+/// Deadline of every wait in this file.
 const DEADLINE: Duration = Duration::from_mins(2);
 const GEMINI_KEY: &str = "AIzaSySudden-0123456789-0123456789";
-/// Conversations at a time.
-const CALLERS: u64 = 6;
-/// Answers and changes of the config that there are at least before the end comes.
+/// Concurrent clients.
+const CLIENTS: u64 = 6;
+/// Minimum number of responses and of config changes before the kill.
 const ANSWERS: u64 = 200;
 const CHANGES: usize = 20;
 
-/// Who talks to the program.
+/// Client of the admin API and of one pool.
 #[derive(Clone)]
 struct Admin {
     client: Client,
@@ -52,13 +54,13 @@ impl Admin {
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// A change; none when it was not confirmed.
+    /// Sends a change; `None` if it was not confirmed.
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Option<T> {
         let answer = self.request(Method::POST, path).json(body).send().await.ok()?;
         answer.error_for_status().unwrap().json().await.ok()
     }
 
-    /// A chat with a client key, or any other body.
+    /// A chat request with a client key and any body.
     fn chat(&self, client_key: &str, body: &Value) -> RequestBuilder {
         self.client.post(format!("{}/v1/chat/completions", self.url)).bearer_auth(client_key).json(body)
     }
@@ -68,20 +70,20 @@ fn prompt(stream: bool) -> Value {
     json!({"model": "gemini-3.8-flash", "stream": stream, "messages": [{"role": "user", "content": "hello"}]})
 }
 
-/// What was confirmed: a pool by its name, how many keys it has, and the client keys of it.
+/// A confirmed pool: its name, number of keys and client keys.
 struct Confirmed {
     pool: String,
     keys: u64,
     client_keys: Vec<String>,
 }
 
-/// Changes the config until nobody answers.
-async fn change(admin: &Admin, lane: u64, changes: &AtomicU64) -> Vec<Confirmed> {
+/// Changes the config until the server stops responding.
+async fn change(admin: &Admin, task: u64, changes: &AtomicU64) -> Vec<Confirmed> {
     let mut confirmed = Vec::new();
     for number in 0_u64.. {
-        let pool = format!("pool {lane} {number}");
+        let pool = format!("pool {task} {number}");
         let key =
-            |which: u64| json!({"keys": [{"key": format!("AIzaSy-{lane}-{number}-{which}-0123456789")}]});
+            |which: u64| json!({"keys": [{"key": format!("AIzaSy-{task}-{number}-{which}-0123456789")}]});
         let create = json!({"name": pool, "import": key(0)});
         let Some(created) = admin.post::<PoolCreated>("/pools", &create).await else { break };
         let id = created.pool.id;
@@ -99,7 +101,7 @@ async fn change(admin: &Admin, lane: u64, changes: &AtomicU64) -> Vec<Confirmed>
     confirmed
 }
 
-/// Asks until nobody answers.
+/// Sends chats until the server stops responding.
 async fn call(admin: &Admin, client_key: &str, answers: &AtomicU64) {
     while let Ok(answer) = admin.chat(client_key, &prompt(false)).send().await {
         assert_eq!(answer.status(), StatusCode::OK);
@@ -145,35 +147,35 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
     let prod = admin.post::<PoolCreated>("/pools", &create).await.unwrap().client_key.expose().to_owned();
 
     let (answers, changes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let callers: Vec<_> = (0..CALLERS)
+    let chats: Vec<_> = (0..CLIENTS)
         .map(|_| {
             let (admin, prod, answers) = (admin.clone(), prod.clone(), Arc::clone(&answers));
             tokio::spawn(async move { call(&admin, &prod, &answers).await })
         })
         .collect();
-    let lanes: Vec<_> = (0..2)
-        .map(|lane| {
+    let tasks: Vec<_> = (0..2)
+        .map(|task| {
             let (admin, changes) = (admin.clone(), Arc::clone(&changes));
-            tokio::spawn(async move { change(&admin, lane, &changes).await })
+            tokio::spawn(async move { change(&admin, task, &changes).await })
         })
         .collect();
     let answered = |count: u64| answers.load(Ordering::Relaxed) >= count;
     until("answers and changes", || answered(ANSWERS) && changes.load(Ordering::Relaxed) >= CHANGES as u64)
         .await;
-    // Whoever asks for counts gets all that there are: what is lost later is what came after.
+    // Statistics include everything up to now, so only later attempts can be lost.
     let counted = admin.get::<Stats>("/stats").await.total.attempts;
     assert!(counted >= ANSWERS);
     until("more answers", || answered(ANSWERS + 20)).await;
-    // One attempt that surely runs when the end comes.
+    // One attempt that is certainly in flight when the server is killed.
     let mut stream = admin.chat(&prod, &prompt(true)).send().await.unwrap();
     assert!(stream.chunk().await.unwrap().is_some());
     server.kill();
-    for caller in callers {
-        caller.await.unwrap();
+    for chat in chats {
+        chat.await.unwrap();
     }
     let mut confirmed = Vec::new();
-    for lane in lanes {
-        confirmed.extend(lane.await.unwrap());
+    for task in tasks {
+        confirmed.extend(task.await.unwrap());
     }
     assert!(confirmed.len() >= CHANGES / 3);
 
@@ -198,14 +200,14 @@ async fn a_kill_loses_no_change_and_no_count_in_silence() {
     assert!(lost_requests >= 1, "the one whose stream was open");
     assert!((counted..=reached_gemini).contains(&total.attempts), "{counted} {total:?} {reached_gemini}");
     assert!(total.attempts + lost >= reached_gemini, "{total:?} and {lost} lost of {reached_gemini}");
-    // What is kept for the next start is at most an eighth above what was not counted, and never more than 64.
-    let not_counted = reached_gemini + CALLERS - counted;
+    // The in-flight count on disk is at most an eighth above the real one, and never more than 64.
+    let not_counted = reached_gemini + CLIENTS - counted;
     let highest = not_counted + (not_counted / 8).min(64);
     assert!((1..=highest).contains(&lost), "{lost} lost of {reached_gemini}");
     let health: Health = admin.get("/health").await;
     assert_eq!((health.lost_attempts, health.status), (lost, HealthStatus::Degraded));
 
-    // It was told once: the next start has nothing to tell.
+    // Lost attempts are reported once: the next start reports none.
     drop((stream, admin.client.clone()));
     assert!(server.interrupt().0.success());
     let server = start(&gemini, data.path());

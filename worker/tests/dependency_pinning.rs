@@ -1,4 +1,5 @@
-//! What builds, tests and checks this repository is pinned: a change of somebody else's is a change here first.
+//! Check that everything the build downloads is pinned by version and hash, so that an upstream
+//! release changes nothing here without a commit.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Requests that HTTP forbids, or that clients hardly ever send.
+//! Single requests that HTTP forbids or that clients rarely send.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use super::GEMINI_KEY;
 use super::client::Connection;
 use super::host::Host;
 
-/// Longer than any answer here takes.
+/// Deadline of a response.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Sends bytes; the first line that comes back.

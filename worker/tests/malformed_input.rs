@@ -1,11 +1,12 @@
-//! 100,000 bad requests through the running native program: it answers each or closes the connection, never by a fault
-//! of its own, holds no more connections and bytes of bodies than it allows itself, and logs nothing of what was sent. By
-//! how much its memory grows is printed: that is the allocator's matter too, and decides nothing.
+//! Fuzz test of the native server over real sockets: 100,000 malformed requests.
 //!
-//! Clients that begin and do not go on are in [`slow`].
+//! The server must answer each request with a status below 500 or close the connection. It must
+//! stay within its own limits of connections and buffered body bytes, and log nothing of what was
+//! sent. Memory growth is printed only, because it also depends on the allocator.
 //!
-//! The requests come from a fixed seed. Most are well framed and wrong in another way; those travel several at a time on
-//! connections that stay. The others are no HTTP, or none that has an end, and get a connection each.
+//! The requests come from a fixed seed. Most are well framed and invalid in another way; they are
+//! pipelined on keep-alive connections. The others are not HTTP, or have no end, and use one
+//! connection each. Slow and silent clients are in [`slow`], unusual but valid requests in [`odd`].
 
 #![allow(
     clippy::unwrap_used,
@@ -14,17 +15,17 @@
     reason = "clippy.toml allows them in tests, but not in a test's own helper functions"
 )]
 
-#[path = "hostile/client.rs"]
+#[path = "malformed_input/client.rs"]
 mod client;
 #[path = "support/native.rs"]
 mod host;
-#[path = "hostile/odd.rs"]
+#[path = "malformed_input/odd.rs"]
 mod odd;
 #[path = "support/program.rs"]
 mod program;
-#[path = "hostile/requests.rs"]
+#[path = "malformed_input/requests.rs"]
 mod requests;
-#[path = "hostile/slow.rs"]
+#[path = "malformed_input/slow.rs"]
 mod slow;
 mod support;
 
@@ -46,13 +47,13 @@ use client::Connection;
 use requests::{CANARY, Credentials, Maker};
 
 const REQUESTS: u64 = 100_000;
-/// Connections at a time.
-const AT_ONCE: u64 = 8;
-/// The most that go out before the first answer is read.
-const LONGEST_BATCH: u64 = 16;
-/// One in so many is badly framed.
+/// Concurrent connections.
+const CONCURRENCY: u64 = 8;
+/// Maximum number of requests that are sent before the first response is read.
+const MAX_BATCH: u64 = 16;
+/// One request in this many is badly framed.
 const BADLY_FRAMED: u64 = 10;
-/// Longer than anything here may take.
+/// Deadline of every wait in this file.
 const DEADLINE: Duration = Duration::from_mins(1);
 const GEMINI_KEY: &str = "AIzaSyHostile-0123456789-0123456789";
 
@@ -60,7 +61,7 @@ fn http_client() -> Client {
     Client::builder().timeout(DEADLINE).build().unwrap()
 }
 
-/// What the program said when it was stopped: the most open connections, how many it allows, the most bytes of bodies.
+/// Parses the line printed at shutdown: peak connections, their limit, peak bytes of bodies.
 fn said_load(printed: &str) -> (usize, usize, usize) {
     let line = printed.lines().find(|line| line.contains("connections were open")).unwrap();
     let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
@@ -84,10 +85,10 @@ async fn set_up(url: &str) -> Credentials {
 /// Sends half of the requests.
 fn send_half(half: u64, address: &str, credentials: &Credentials) {
     thread::scope(|scope| {
-        for lane in 0..AT_ONCE {
+        for connection in 0..CONCURRENCY {
             scope.spawn(move || {
-                let mut rng = Rng::with_seed(half * AT_ONCE + lane);
-                send(REQUESTS / 2 / AT_ONCE, address, &Maker { credentials }, &mut rng);
+                let mut rng = Rng::with_seed(half * CONCURRENCY + connection);
+                send(REQUESTS / 2 / CONCURRENCY, address, &Maker { credentials }, &mut rng);
             });
         }
     });
@@ -105,7 +106,7 @@ fn send(count: u64, address: &str, maker: &Maker<'_>, rng: &mut Rng) {
             continue;
         }
         let batch: Vec<_> =
-            (0..rng.u64(1..=LONGEST_BATCH.min(left))).map(|_| maker.well_framed(rng)).collect();
+            (0..rng.u64(1..=MAX_BATCH.min(left))).map(|_| maker.well_framed(rng)).collect();
         left -= batch.len() as u64;
         let mut open = connection.take().unwrap_or_else(|| Connection::open(address));
         for request in &batch {
@@ -125,7 +126,7 @@ fn judge(request: &[u8], mut statuses: impl Iterator<Item = u16>) {
     }
 }
 
-/// How much memory a process has, where the system tells.
+/// Returns the resident memory of a process, on systems with `/proc`.
 fn resident(id: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     Some(status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().to_owned())
@@ -158,7 +159,7 @@ async fn bad_requests_harm_nobody() {
     };
     eprintln!("memory after each half: {halves:?}");
 
-    // Nobody's state was harmed, and good requests work as before.
+    // No state was damaged, and valid requests still succeed.
     let client = http_client();
     let chat = json!({"model": "gemini-3.8-flash", "messages": [{"role": "user", "content": "hello"}]});
     let chat = client.post(format!("{}/v1/chat/completions", server.url)).body(chat.to_string());

@@ -1,4 +1,4 @@
-//! Clients that begin and do not go on: connections without a request, bodies without an end.
+//! Slow clients: connections without a request, and bodies that never end.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ use super::{DEADLINE, GEMINI_KEY, http_client, said_load, set_up, support};
 
 const FILES: u32 = 64;
 const CONNECTIONS: usize = 400;
-/// Connections that the program allows with so many descriptors.
+/// Connections that the server accepts with [`FILES`] descriptors.
 const ALLOWED: usize = 22;
 const UNFINISHED: usize = 60;
 const MIB: usize = 1024 * 1024;
@@ -202,7 +202,7 @@ async fn unfinished_bodies_hold_no_more_than_their_budget() {
     assert!(server.load().most_body_bytes <= large + reserve, "{:?}", server.load());
     // Small requests have their reserve meanwhile.
     assert_eq!(chat(&server.url(), &credentials.client_key).await, StatusCode::OK);
-    // Whoever did not fit is told so when his body has ended.
+    // A body that did not fit is rejected when it has ended.
     let refused = open.iter_mut().filter_map(|stream| {
         stream.write_all(b"0\r\n\r\n").ok()?;
         let mut line = [0; 12];
