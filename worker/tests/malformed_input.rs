@@ -105,8 +105,7 @@ fn send(count: u64, address: &str, maker: &Maker<'_>, rng: &mut Rng) {
             judge(&bytes, statuses.into_iter());
             continue;
         }
-        let batch: Vec<_> =
-            (0..rng.u64(1..=MAX_BATCH.min(left))).map(|_| maker.well_framed(rng)).collect();
+        let batch: Vec<_> = (0..rng.u64(1..=MAX_BATCH.min(left))).map(|_| maker.well_framed(rng)).collect();
         left -= batch.len() as u64;
         let mut open = connection.take().unwrap_or_else(|| Connection::open(address));
         for request in &batch {
