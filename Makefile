@@ -14,7 +14,7 @@ bundle_sources := $(shell find shared worker/src -path worker/src/host/native -p
 cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
 
 # Crates without I/O, clock or randomness; their tests take seconds.
-pure_crates := pool-shared pool-translate pool-engine
+pure_crates := pool-shared
 # One README test may not take longer; pytest prints every stack and ends.
 pytest_deadline := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
