@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, KeyId, PoolId, RequestOutcome};
 use serde::Serialize;
 
-use crate::gemini::{ModelId, redact_keys};
 use crate::ledger::{Request, UNKNOWN_MODEL};
-use crate::openai::ApiError;
 use crate::service::{Service, SetupError, lock};
-use crate::translate::Usage;
+use pool_translate::Usage;
+use pool_translate::gemini::{ModelId, redact_keys};
+use pool_translate::openai::ApiError;
 
 /// Characters of a cause that are logged at most.
 const LONGEST_CAUSE: usize = 1_000;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::gateway::{EventStream, OutgoingEvents};
-use crate::gemini;
 use crate::host::{Host, Upstream};
-use crate::openai::ApiError;
 use crate::service::FollowUp;
+use pool_translate::gemini;
+use pool_translate::openai::ApiError;
 
 /// An answer.
 pub struct Reply<H: Host> {

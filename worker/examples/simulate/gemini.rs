@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use pool_worker::gemini::ErrorBody;
+use pool_translate::gemini::ErrorBody;
 use pool_worker::host::UpstreamError;
 use pool_worker::pool::{Limits, Refusal, Sent, Verdict, classify, network_fault, next_quota_day};
 use serde_json::{Value, json};

@@ -13,12 +13,12 @@ use pool_shared::{
 
 use super::{AdminError, Answer, Context, ok};
 use crate::gateway::{self, Probe, ProbeModels};
-use crate::gemini::redact_keys;
 use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::pool::{Cause, Snapshot, Verdict};
 use crate::service::lock;
 use crate::store::{ConfigStore, Page, StoreError};
+use pool_translate::gemini::redact_keys;
 
 /// Calls at once: a Worker has six connections.
 const AT_ONCE: usize = 5;

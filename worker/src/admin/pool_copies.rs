@@ -113,7 +113,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn pool_models(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
-        let unavailable = |error: crate::openai::ApiError| StoreError::Unavailable(error.message);
+        let unavailable = |error: pool_translate::openai::ApiError| StoreError::Unavailable(error.message);
         let snapshot =
             gateway::current_snapshot(self.service, self.host, &pool.id).await.map_err(unavailable)?;
         let snapshot = snapshot

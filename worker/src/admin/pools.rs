@@ -11,9 +11,9 @@ use super::audit::{difference, fields};
 use super::keys::Sorted;
 use super::model_limits::check_model_limits;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
-use crate::gemini::ModelId;
 use crate::host::{AdminHost, Random};
 use crate::store::{ConfigStore, NewPool, StoreError};
+use pool_translate::gemini::ModelId;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {

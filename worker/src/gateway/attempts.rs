@@ -13,15 +13,15 @@ use super::callers::Caller;
 use super::probe::{ProbeModels, probe_member};
 use super::suspicions::Belief;
 use crate::crypto::TokenHash;
-use crate::gemini::redact_keys;
 use crate::host::{Clock, Credential, Egress, Host, JSON, Random, UpstreamRequest};
 use crate::ledger::{Attempt as CountedAttempt, UNKNOWN_MODEL};
 use crate::log::{LoggedAttempt, RequestLog};
-use crate::openai::ApiError;
 use crate::pool::{AttemptEnd, AttemptPlan, Cause, Cost, KeyState, Lease, Note, Runtime, Step, Verdict};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
-use crate::translate::Usage;
+use pool_translate::Usage;
+use pool_translate::gemini::redact_keys;
+use pool_translate::openai::ApiError;
 
 /// What operators are told of a client key whose suspicions are not believed.
 const NOT_BELIEVED: &str = "Requests of this client key cause errors that look like verdicts on Gemini keys, and probes of \

@@ -13,10 +13,10 @@ use super::snapshots::Lookup;
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingRequest, MaybeSend};
 use crate::log::RequestLog;
-use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::service::{FollowUp, Service, SettleError, lock};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
+use pool_translate::openai::ApiError;
 
 /// How long the store may take to say what it knows of a pool.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);

@@ -14,9 +14,9 @@ use pool_shared::PoolId;
 use super::Context;
 use super::estimate::{estimated_tokens, least_tokens};
 use crate::host::{Clock, Host};
-use crate::openai::ApiError;
 use crate::pool::{CallerRules, Cost, Left, OverLimit, Quota};
 use crate::service::{Service, lock};
+use pool_translate::openai::ApiError;
 
 /// Whoever has to wait longer is told not to try again by himself.
 const LONGEST_RETRY: std::time::Duration = std::time::Duration::from_mins(1);

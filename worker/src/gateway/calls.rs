@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use http::StatusCode;
 
 use crate::host::Host;
-use crate::openai::ApiError;
+use pool_translate::openai::ApiError;
 
 /// What is left of a request's calls.
 #[derive(Clone, Debug)]

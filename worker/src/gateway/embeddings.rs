@@ -7,12 +7,13 @@ use super::chat::{soft_failure, with_dropped};
 use super::estimate::estimated_tokens;
 use super::exchange::fetch;
 use super::{Context, models};
-use crate::gemini::{Method, ModelId};
 use crate::host::{Clock, Host};
-use crate::openai::{ApiError, EmbeddingsRequest, well_formed};
 use crate::pool::{Cause, Cost, Verdict};
 use crate::reply::Reply;
-use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
+use pool_translate::gemini::{Method, ModelId};
+use pool_translate::json::well_formed;
+use pool_translate::openai::{ApiError, EmbeddingsRequest};
+use pool_translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
 pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,

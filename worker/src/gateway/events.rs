@@ -16,10 +16,10 @@ use super::paced::OutgoingEvents;
 use super::timeouts::UpstreamTimeouts;
 use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
 use crate::log::{RequestLog, UntilTold};
-use crate::openai::ApiError;
 use crate::pool::{Sent, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
-use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
+use pool_translate::openai::ApiError;
+use pool_translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
 
 /// A comment is sent when nothing else was for so long: it keeps proxies from closing the
 /// connection, and tells that a client has left.

@@ -12,11 +12,11 @@ use memchr::memmem;
 use simdutf8::basic::from_utf8;
 
 use super::timeouts::UpstreamTimeouts;
-use crate::gemini::ErrorBody;
 use crate::host::{
     Awaited, Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::pool::{Refusal, Sent, Verdict, classify, network_fault};
+use pool_translate::gemini::ErrorBody;
 
 /// How long an error's body may take: what it says is wanted, and its status says enough without.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
 use crate::service::lock;
-use crate::translate::Capabilities;
+use pool_translate::Capabilities;
+use pool_translate::gemini::ModelId;
 
 const TTL: Duration = Duration::from_hours(24);
 /// Names remembered at the same time, of all pools; an entry takes some 200 bytes.

@@ -21,9 +21,9 @@ use super::calls::Calls;
 use crate::fetch_guard::{Denied, guard, guard_for_gemini, guard_redirect};
 use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
 use crate::limits::Share;
-use crate::openai::{ApiError, ChatRequest};
 use crate::service::lock;
-use crate::translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
+use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
 /// Different URLs in one request.
 const MOST_MEDIA: usize = 8;

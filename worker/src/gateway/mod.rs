@@ -72,10 +72,10 @@ use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::limits;
 use crate::log::RequestLog;
-use crate::openai::ApiError;
 use crate::pool::Snapshot;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, SetupError};
+use pool_translate::openai::ApiError;
 
 /// One authenticated request on its way through the data plane.
 struct Context<'a, H> {

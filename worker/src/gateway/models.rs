@@ -14,14 +14,14 @@ use super::calls::Calls;
 use super::exchange::fetch;
 use super::model_pages::ModelPageText;
 use super::timeouts::UpstreamTimeouts;
-use crate::gemini::{Model, ModelId, ModelPage};
 use crate::host::{Clock, Host};
 use crate::log::RequestLog;
-use crate::openai::ApiError;
 use crate::pool::{Cost, Snapshot};
 use crate::reply::Reply;
 use crate::service::{Service, lock};
-use crate::translate::{ModelSuffix, Usage, model_get, models_list};
+use pool_translate::gemini::{Model, ModelId, ModelPage};
+use pool_translate::openai::ApiError;
+use pool_translate::{ModelSuffix, Usage, model_get, models_list};
 
 /// How long a pool's list of models is taken for new. New models appear weekly, not hourly.
 const FRESH_AGE: Duration = Duration::from_hours(1);

@@ -17,8 +17,8 @@ use pool_shared::Pacing;
 use super::events::EventStream;
 use crate::host::{BoxedStream, Clock, Host};
 use crate::log::RequestLog;
-use crate::openai::ApiError;
-use crate::translate::Pacer;
+use pool_translate::Pacer;
+use pool_translate::openai::ApiError;
 
 /// The events of an answer, as they are to go out.
 pub enum OutgoingEvents<H: Host> {

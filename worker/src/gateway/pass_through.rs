@@ -23,16 +23,16 @@ use super::exchange::{LONGEST_ANSWER, error_in, refusal, send, sent};
 use super::model_pages::ModelPageText;
 use super::routes::{Asked, Language, Passed};
 use super::{Context, credentials, models};
-use crate::gemini::ModelId;
 use crate::host::{
     Awaited, Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
     UpstreamRequest, UpstreamResponse,
 };
-use crate::openai::ApiError;
 use crate::pool::{Cause, Cost, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::lock;
-use crate::translate::Usage;
+use pool_translate::Usage;
+use pool_translate::gemini::ModelId;
+use pool_translate::openai::ApiError;
 
 /// Query parameters that go on. Others may be credentials, stand for headers or a method, or charge another project
 /// (<https://cloud.google.com/apis/docs/system-parameters>).

@@ -15,12 +15,13 @@ use pool_shared::{EXAMPLE_MODEL, GeminiKey, KeyId};
 use super::attempts::{AttemptRecord, Outbound};
 use super::exchange::fetch;
 use super::timeouts::UpstreamTimeouts;
-use crate::gemini::{GenerateResponse, Method, ModelId};
 use crate::host::{Clock, Host, Random};
-use crate::openai::{ApiError, json};
 use crate::pool::{AttemptEnd, BlockReason, Cause, Cost, Lease, Snapshot, Verdict};
 use crate::service::{Service, lock};
-use crate::translate::Usage;
+use pool_translate::Usage;
+use pool_translate::gemini::{GenerateResponse, Method, ModelId};
+use pool_translate::json;
+use pool_translate::openai::ApiError;
 
 /// Models that cost little. Google takes models away, so there are several; `-latest` names stay.
 const USUAL_MODELS: [&str; 5] = [

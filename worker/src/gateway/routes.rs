@@ -9,8 +9,8 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::host::Host;
-use crate::openai::ApiError;
 use crate::reply::Reply;
+use pool_translate::openai::ApiError;
 
 /// What a path and a method ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,12 +31,13 @@ use run::Run;
 use super::events::{EventStream, KEEP_ALIVE, PendingReply};
 use super::media::{self, Media};
 use super::{Context, models};
-use crate::gemini::ModelId;
 use crate::host::{Clock, Host, Random};
 use crate::limits::Share;
-use crate::openai::{ApiError, ChatRequest, well_formed};
 use crate::reply::Reply;
-use crate::translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
+use pool_translate::gemini::ModelId;
+use pool_translate::json::well_formed;
+use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
 /// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
 const MOST_CONTINUATIONS: usize = 40;

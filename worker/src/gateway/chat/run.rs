@@ -9,12 +9,12 @@ use super::super::attempts::{Attempt, Attempts};
 use super::super::estimate::estimated_tokens;
 use super::repairs::{is_about_fetching, is_about_signatures, repairs_for};
 use super::{Call, Chat, OwnSignatures};
-use crate::gemini::ModelId;
 use crate::host::{Clock, Host};
-use crate::openai::ApiError;
 use crate::pool::{Cause, Cost, Verdict};
 use crate::service::lock;
-use crate::translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
+use pool_translate::gemini::ModelId;
+use pool_translate::openai::ApiError;
+use pool_translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
 /// See the module.
 pub(super) struct Run<'c, 'a, 'r, H> {

@@ -8,9 +8,9 @@ use super::whole::Answered;
 use super::{Call, Chat, OwnSignatures, Run};
 use crate::gateway::events::EventStream;
 use crate::host::Host;
-use crate::openai::ApiError;
 use crate::reply::Reply;
-use crate::translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
+use pool_translate::openai::ApiError;
+use pool_translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its

@@ -15,9 +15,9 @@ use pool_shared::KeyId;
 
 use super::super::Context;
 use crate::host::{Clock, Host};
-use crate::openai::ChatRequest;
 use crate::service::{Service, lock};
-use crate::translate::{CallSignature, SignatureCache};
+use pool_translate::openai::ChatRequest;
+use pool_translate::{CallSignature, SignatureCache};
 
 /// How long a conversation may rest.
 const KEPT_FOR: Duration = Duration::from_hours(24);

@@ -12,10 +12,10 @@ use super::super::exchange::{open, sent};
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Host, UpstreamRequest};
-use crate::openai::ApiError;
 use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
-use crate::translate::{ChatStream, StreamFault, Usage, resumed_body};
+use pool_translate::openai::ApiError;
+use pool_translate::{ChatStream, StreamFault, Usage, resumed_body};
 
 /// What it takes to go on with an answer that the limit of one call has cut.
 pub(in crate::gateway) struct Continuation {

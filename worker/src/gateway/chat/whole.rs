@@ -11,7 +11,7 @@ use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Clock, Host};
 use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
-use crate::translate::{
+use pool_translate::{
     AnswerError, ChatAnswer, SoftFailure, Usage, chat_response, chat_responses, resumed_body,
     resumed_response,
 };

@@ -10,9 +10,9 @@ use pool_shared::{AttemptOutcome, ClientKeyCreated, EventList};
 use super::super::tests::{ANSWER, MINUTE, World};
 use crate::host::Clock;
 use crate::log::{Log, LogLevel};
-use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
 use crate::testing::{FakeAnswer, FakeHost, Mode};
+use pool_translate::openai::ApiError;
 
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 const TEXT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}],\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2,\"totalTokenCount\":5}}\n\n";

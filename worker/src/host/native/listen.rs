@@ -33,8 +33,8 @@ use super::{HttpBody, NativeHost};
 use crate::gateway::{Language, OutgoingEvents, shutting_down};
 use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::limits;
-use crate::openai::ApiError;
 use crate::reply::{Reply, ReplyBody};
+use pool_translate::openai::ApiError;
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const REST: Duration = Duration::from_millis(100);

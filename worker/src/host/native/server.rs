@@ -30,11 +30,11 @@ use crate::gateway::UpstreamTimeouts;
 use crate::host::{Clock, Host, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::log::Log;
-use crate::openai::ApiError;
 use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
 use crate::sql::SqlError;
+use pool_translate::openai::ApiError;
 
 /// How often what was counted goes to the ledger.
 const REPORT_EVERY: Duration = Duration::from_secs(1);

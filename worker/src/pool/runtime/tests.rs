@@ -3,11 +3,11 @@ use pool_shared::Weight;
 use proptest::prelude::*;
 
 use super::*;
-use crate::gemini::ErrorBody;
-use crate::openai::ApiError;
 use crate::pool::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
 use crate::pool::{Limits, RosterKey};
 use crate::testing::SeededRandom;
+use pool_translate::gemini::ErrorBody;
+use pool_translate::openai::ApiError;
 
 const MODEL: &str = "m";
 

@@ -28,8 +28,8 @@ use pool_shared::{KeyId, Weight};
 use serde_json::Value;
 
 use super::{BlockReason, Cause, Evidence, Refusal, Sent, Verdict, classify};
-use crate::gemini::ErrorBody;
 use crate::pool::{AttemptEnd, Condition, Cost, KeyState, Limits, Roster, RosterKey, Runtime};
+use pool_translate::gemini::ErrorBody;
 
 /// The statuses that a body is judged at which comes without one.
 const STATUSES: [u16; 10] = [200, 400, 401, 402, 403, 404, 407, 429, 500, 503];
@@ -207,7 +207,7 @@ fn check_effect(verdict: &Verdict, now: Timestamp) {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::fuzz::replay;
+    use pool_translate::fuzz::replay;
 
     #[test]
     fn every_kept_error() {

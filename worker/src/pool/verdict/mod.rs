@@ -24,9 +24,9 @@ pub use sent::Sent;
 use pool_shared::EventQuota;
 
 use super::{Condition, Limits, Quota, next_quota_day};
-use crate::gemini::{ErrorBody, Violation, redact_keys};
 use crate::host::UpstreamError;
-use crate::openai::ApiError;
+use pool_translate::gemini::{ErrorBody, Violation, redact_keys};
+use pool_translate::openai::ApiError;
 
 /// What is to be done about a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
