@@ -7,14 +7,14 @@ SHELL := bash
 
 # The Worker's bundle is rebuilt when one of these is newer. Folders are listed too, because a
 # deleted file changes only its folder. Files of the native host alone are left out.
-bundle_sources := $(shell find shared worker/src worker/translate -path worker/src/host/native -prune -o \
+bundle_sources := $(shell find shared worker/src worker/engine worker/translate -path worker/src/host/native -prune -o \
 	-path worker/src/bin -prune -o -print) \
 	Cargo.toml Cargo.lock worker/Cargo.toml worker/package-lock.json docs/openapi.json .ci/bundle.sh .ci/esbuild.sh
 
 cargo_deny := "$$(.ci/cargo-tool.sh cargo-deny 0.20.2)/cargo-deny" --locked --log-level error
 
 # Crates without I/O, clock or randomness; their tests take seconds.
-pure_crates := pool-shared pool-translate
+pure_crates := pool-shared pool-translate pool-engine
 # One README test may not take longer; pytest prints every stack and ends.
 pytest_deadline := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 

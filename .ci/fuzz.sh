@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fuzz.sh [SECONDS [TARGET...]]: looks for bytes that break what worker/src/fuzz.rs, worker/translate/src/fuzz.rs and
-# worker/src/pool/verdict/fuzz.rs claim, so long for each target (60 seconds). `make fuzz` calls it.
+# worker/engine/src/verdict/fuzz.rs claim, so long for each target (60 seconds). `make fuzz` calls it.
 #
 # An input that breaks something is kept in worker/fuzz/artifacts/TARGET: put it into worker/fuzz/corpus/TARGET, where
 # `cargo test` plays it. New inputs that only reach more code stay under target/fuzz, and the next run starts with them.

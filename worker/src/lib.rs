@@ -1,7 +1,7 @@
 //! The pool service: many Gemini API keys behind isolated, OpenAI-compatible pools.
 //!
 //! Everything outside [`host`] is the same on Cloudflare Workers and natively. A request flows one
-//! way: [`host`] -> [`service`] -> [`gateway`] (or [`admin`]) -> `pool_translate` -> [`pool`] -> host.
+//! way: [`host`] -> [`service`] -> [`gateway`] (or [`admin`]) -> `pool_translate` -> `pool_engine` -> host.
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
@@ -17,7 +17,7 @@ pub mod limits;
 pub mod log;
 mod networks;
 pub mod origin;
-pub mod pool;
+pub mod pools;
 pub mod probes;
 pub mod reply;
 pub mod service;

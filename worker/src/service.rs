@@ -28,11 +28,11 @@ use crate::ledger::{
 };
 use crate::limits::Bodies;
 use crate::log::Log;
-use crate::pool::{Runtimes, SameKeys};
 use crate::probes::{Probe, Readiness};
 use crate::reply::Reply;
 use crate::store::{ConfigStore, PoolReader, StoreError};
 use crate::{admin, gateway, ui};
+use pool_engine::{Runtimes, SameKeys};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
 pub const MIN_PASSWORD_LENGTH: usize = 15;

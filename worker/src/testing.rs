@@ -17,8 +17,8 @@ use url::Url;
 
 use crate::host::native::Sqlite;
 use crate::host::{
-    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Random,
-    Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Upstream,
+    UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
@@ -32,28 +32,7 @@ use crate::store::sql::{SqlDatabase, SqlStore};
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A reproducible generator (`SplitMix64`).
-pub struct SeededRandom(Mutex<u64>);
-
-impl SeededRandom {
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(seed))
-    }
-}
-
-impl Random for SeededRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let mut state = self.0.lock().unwrap();
-            *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut value = *state;
-            value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            value ^= value >> 31;
-            chunk.copy_from_slice(&value.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
+pub use pool_engine::SeededRandom;
 
 /// Time that moves when told. It wakes nobody: whoever sleeps on it, sleeps for ever, unless a test moves
 /// the time and polls again.

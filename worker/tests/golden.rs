@@ -17,6 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use jiff::Timestamp;
+use pool_engine::{Refusal, Sent, classify};
 use pool_shared::TranslationSettings;
 use pool_translate::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_translate::json::well_formed;
@@ -26,7 +27,6 @@ use pool_translate::{
     StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,
     models_list, resumed_body, to_gemini,
 };
-use pool_worker::pool::{Refusal, Sent, classify};
 use serde_json::Value;
 
 /// When a case happens that does not say.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use pool_worker::pool::{Condition, CoolingReason, Fact, KeyState, Learnt, Runtime, Subject};
+use pool_engine::{Condition, CoolingReason, Fact, KeyState, Learnt, Runtime, Subject};
 
 use crate::gemini::Gemini;
 use crate::ledger::Reporter;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
+use pool_engine::{Limits, Roster, RosterKey};
 use pool_shared::KeyId;
 use pool_worker::host::Random;
-use pool_worker::pool::{Limits, Roster, RosterKey};
 
 pub const KEYS: usize = 1_000;
 pub const PROJECTS: usize = 300;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::mem;
 use std::time::Duration;
 
-use pool_worker::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
+use pool_engine::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
 
 use crate::gemini::{Call, Gemini};
 use crate::isolate::{Isolate, Judge};
@@ -42,7 +42,7 @@ enum Event {
     Ask(u64),
     Ended(u64, Result<(), Box<Verdict>>),
     Report(usize),
-    Heard(usize, std::rc::Rc<Vec<pool_worker::pool::Learnt>>),
+    Heard(usize, std::rc::Rc<Vec<pool_engine::Learnt>>),
 }
 
 struct Request {

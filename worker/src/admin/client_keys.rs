@@ -18,9 +18,9 @@ use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::crypto::TokenTag;
 use crate::host::{AdminHost, Clock, Random};
 use crate::networks;
-use crate::pool::{Fact, Subject};
 use crate::service::lock;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
+use pool_engine::{Fact, Subject};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);

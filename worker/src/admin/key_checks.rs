@@ -15,9 +15,10 @@ use super::{AdminError, Answer, Context, ok};
 use crate::gateway::{self, Probe, ProbeModels};
 use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
-use crate::pool::{Cause, Snapshot, Verdict};
+use crate::pools::Snapshot;
 use crate::service::lock;
 use crate::store::{ConfigStore, Page, StoreError};
+use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::redact_keys;
 
 /// Calls at once: a Worker has six connections.

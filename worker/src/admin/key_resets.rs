@@ -17,8 +17,8 @@ use super::keys::check_ids;
 use super::{AdminError, Answer, Context, ok};
 use crate::gateway;
 use crate::host::{AdminHost, Clock};
-use crate::pool::Subject;
 use crate::store::{ConfigStore, Page};
+use pool_engine::Subject;
 
 /// Up to so many keys are cleared whether anything is known of them or not: an instance may have learnt something that
 /// it has not reported yet. Of more keys, only those of which the ledger knows something, since each is a record of

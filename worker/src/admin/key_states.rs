@@ -14,8 +14,8 @@ use super::{AdminError, Context, Query};
 use crate::gateway;
 use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
-use crate::pool::{Condition, CoolingReason, Fact, Learnt, Subject};
 use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
+use pool_engine::{Condition, CoolingReason, Fact, Learnt, Subject};
 
 /// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
 pub(super) struct Unwell(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);

@@ -9,8 +9,8 @@ use pool_shared::{KeyId, LearntLimit, ModelLimits, PoolId, PoolLimits, bounds};
 use super::pools::is_pattern;
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::host::AdminHost;
-use crate::pool::{Fact, Learnt, Subject};
 use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
+use pool_engine::{Fact, Learnt, Subject};
 
 /// How many learnt limits an answer has where nothing is said.
 const DEFAULT_LIMIT: u32 = 1_000;

@@ -13,7 +13,7 @@ use super::snapshots::Lookup;
 use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingRequest, MaybeSend};
 use crate::log::RequestLog;
-use crate::pool::Snapshot;
+use crate::pools::Snapshot;
 use crate::service::{FollowUp, Service, SettleError, lock};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 use pool_translate::openai::ApiError;

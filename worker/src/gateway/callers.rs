@@ -14,8 +14,8 @@ use pool_shared::PoolId;
 use super::Context;
 use super::estimate::{estimated_tokens, least_tokens};
 use crate::host::{Clock, Host};
-use crate::pool::{CallerRules, Cost, Left, OverLimit, Quota};
 use crate::service::{Service, lock};
+use pool_engine::{CallerRules, Cost, Left, OverLimit, Quota};
 use pool_translate::openai::ApiError;
 
 /// Whoever has to wait longer is told not to try again by himself.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::host::{Clock, Egress, Host, Upstream};
-use crate::pool::Cause;
 use crate::service::lock;
+use pool_engine::Cause;
 
 /// How long calls go the longer way after a refusal. An isolate stays where it is, but an address that
 /// was taken for one of another country is put right some time.

@@ -16,8 +16,8 @@ use super::paced::OutgoingEvents;
 use super::timeouts::UpstreamTimeouts;
 use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
 use crate::log::{RequestLog, UntilTold};
-use crate::pool::{Sent, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
+use pool_engine::{Sent, Verdict, network_fault};
 use pool_translate::openai::ApiError;
 use pool_translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
 

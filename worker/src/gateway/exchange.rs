@@ -15,7 +15,7 @@ use super::timeouts::UpstreamTimeouts;
 use crate::host::{
     Awaited, Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
-use crate::pool::{Refusal, Sent, Verdict, classify, network_fault};
+use pool_engine::{Refusal, Sent, Verdict, classify, network_fault};
 use pool_translate::gemini::ErrorBody;
 
 /// How long an error's body may take: what it says is wanted, and its status says enough without.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::pool::shifted;
+use pool_engine::shifted;
 use pool_translate::openai::ApiError;
 
 const WINDOW: Duration = Duration::from_mins(1);

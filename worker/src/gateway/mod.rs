@@ -72,7 +72,7 @@ use crate::crypto::TokenHash;
 use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::limits;
 use crate::log::RequestLog;
-use crate::pool::Snapshot;
+use crate::pools::Snapshot;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, SetupError};
 use pool_translate::openai::ApiError;

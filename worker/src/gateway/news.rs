@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use crate::ledger::{LearntRecord, Opaque};
-use crate::pool::{Fact, Learnt, Subject};
 use crate::service::{Service, lock};
+use pool_engine::{Fact, Learnt, Subject};
 
 /// A limit, and a key that nobody tries again by itself, are told to newcomers for so long.
 const LASTING: Duration = Duration::from_hours(24 * 7);

@@ -27,9 +27,9 @@ use crate::host::{
     Awaited, Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
     UpstreamRequest, UpstreamResponse,
 };
-use crate::pool::{Cause, Cost, Verdict, network_fault};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::lock;
+use pool_engine::{Cause, Cost, Verdict, network_fault};
 use pool_translate::Usage;
 use pool_translate::gemini::ModelId;
 use pool_translate::openai::ApiError;

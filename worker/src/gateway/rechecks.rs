@@ -10,7 +10,7 @@ use pool_shared::KeyId;
 use super::authenticate::snapshot_of;
 use super::probe::{ProbeModels, probe_member};
 use crate::host::{Clock, Host};
-use crate::pool::Snapshot;
+use crate::pools::Snapshot;
 use crate::service::{Service, lock};
 
 /// Tries the keys again that are due: of all pools, those that may have recovered before those in a final state.

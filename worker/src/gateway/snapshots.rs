@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
 use crate::crypto::TokenHash;
-use crate::pool::{Snapshot, shifted};
+use crate::pools::Snapshot;
+use pool_engine::shifted;
 
 /// Past this age a snapshot is checked behind the request that found it so.
 const SOFT_AGE: Duration = Duration::from_secs(10);

@@ -9,10 +9,10 @@ use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
 use crate::host::{Egress, Host};
-use crate::pool::Fact;
 use crate::reply::Reply;
 use crate::service::{Service, lock};
 use crate::testing::{FakeHost, PASSWORD};
+use pool_engine::Fact;
 
 pub(super) const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5}}"#;

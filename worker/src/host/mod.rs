@@ -26,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::{GeminiKey, GeminiRoute};
 use url::Url;
 
+pub use pool_engine::{Awaited, Random, UpstreamError};
 pub use random::SystemRandom;
 
 use crate::origin::Origin;
@@ -74,7 +75,7 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Time.
     type Clock: Clock;
     /// Randomness.
-    type Random: Random;
+    type Random: Random + MaybeSend + MaybeSync;
 
     /// The longest request body of the data plane.
     const BODY_BYTES: usize = crate::limits::BODY;
@@ -152,19 +153,6 @@ pub trait Clock: MaybeSend + MaybeSync {
                 Either::Right(_) => None,
             }
         }
-    }
-}
-
-/// Randomness that is good enough for keys.
-pub trait Random: MaybeSend + MaybeSync {
-    /// Fills `bytes` with random bytes.
-    fn fill(&self, bytes: &mut [u8]);
-
-    /// 64 random bits.
-    fn next_u64(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
     }
 }
 
@@ -334,64 +322,6 @@ pub fn retry_after(header: Option<&str>) -> Option<RetryAfter> {
     let since_epoch = date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
     let seconds = i64::try_from(since_epoch.as_secs()).ok()?;
     Timestamp::from_second(seconds).ok().map(RetryAfter::At)
-}
-
-/// Gemini could not be reached or the connection broke. Never blames a key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UpstreamError {
-    /// No connection, or no answer on it.
-    #[error("Gemini could not be reached: {0}")]
-    Connect(String),
-    /// This process may have no more files or sockets open. What the system said is for the log.
-    #[error("Gemini could not be reached: the service has no connection to spare")]
-    NoSocket(String),
-    /// The connection broke in the middle of an answer.
-    #[error("the connection to Gemini broke: {0}")]
-    Read(String),
-    /// The time allowed for it ran out.
-    #[error("Gemini sent {awaited} within {} s", limit.as_secs())]
-    Timeout {
-        /// The time that was allowed.
-        limit: Duration,
-        /// What did not come.
-        awaited: Awaited,
-    },
-}
-
-/// What a call to Gemini waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// The headers of the response.
-    Headers,
-    /// All of the response.
-    Response,
-    /// More of a response that has begun.
-    More,
-}
-
-impl std::fmt::Display for Awaited {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Headers => "no response headers",
-            Self::Response => "no complete response",
-            Self::More => "nothing more of its response",
-        })
-    }
-}
-
-impl UpstreamError {
-    /// What the log is told beyond the text of the error.
-    #[must_use]
-    pub fn cause(&self) -> Option<&str> {
-        match self {
-            Self::NoSocket(cause) => Some(cause),
-            Self::Connect(_) | Self::Read(_) | Self::Timeout { .. } => None,
-        }
-    }
-
-    fn longer_than(limit: usize) -> Self {
-        Self::Read(format!("more than {limit} bytes"))
-    }
 }
 
 /// A request from a client, as a host hands it to [`crate::service::Service`].

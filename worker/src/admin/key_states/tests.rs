@@ -1,5 +1,5 @@
 use super::*;
-use crate::pool::{BlockReason, Roster, RosterKey, Runtime};
+use pool_engine::{BlockReason, Roster, RosterKey, Runtime};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -107,12 +107,12 @@ fn what_is_shown_is_what_the_engine_does() {
                 names
             };
             match runtime.state(&key(number), at(now)).unwrap() {
-                crate::pool::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
-                crate::pool::KeyState::Standing(condition) => {
+                pool_engine::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
+                pool_engine::KeyState::Standing(condition) => {
                     let expected = standing(condition, String::new(), None).state;
                     assert_eq!(shown.unwrap().state, expected, "{number} at {now}");
                 }
-                crate::pool::KeyState::Cooling(rests) => {
+                pool_engine::KeyState::Cooling(rests) => {
                     let shown = shown.unwrap().models.into_iter().map(|rest| rest.model);
                     assert_eq!(shown.collect::<Vec<_>>(), models(rests), "{number} at {now}");
                 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
-use crate::pool::{Cause, Verdict};
+use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::ModelId;
 use pool_translate::{Repair, Repairs};
 

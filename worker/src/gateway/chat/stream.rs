@@ -12,8 +12,8 @@ use super::super::exchange::{open, sent};
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Host, UpstreamRequest};
-use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
+use pool_engine::{Cause, Verdict};
 use pool_translate::openai::ApiError;
 use pool_translate::{ChatStream, StreamFault, Usage, resumed_body};
 

@@ -64,7 +64,7 @@ impl World {
         let now = crate::host::Clock::now(&*self.host.parts.clock);
         let learnt = lock(&self.service.runtimes).of(&self.pool.pool.id, now).take_learnt(now);
         assert!(
-            learnt.iter().all(|learnt| matches!(learnt.fact, crate::pool::Fact::Spent { .. })),
+            learnt.iter().all(|learnt| matches!(learnt.fact, pool_engine::Fact::Spent { .. })),
             "{learnt:?}"
         );
     }

@@ -9,8 +9,8 @@ use super::super::exchange::fetch;
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
 use crate::host::{Clock, Host};
-use crate::pool::{Cause, Verdict};
 use crate::reply::Reply;
+use pool_engine::{Cause, Verdict};
 use pool_translate::{
     AnswerError, ChatAnswer, SoftFailure, Usage, chat_response, chat_responses, resumed_body,
     resumed_response,

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::host::{Clock, Host, UpstreamRequest};
-use crate::pool::KeyState;
 use crate::service::lock;
 use crate::testing::FakeAnswer;
+use pool_engine::KeyState;
 
 const MODEL: &str = "gemini-3.8-flash";
 

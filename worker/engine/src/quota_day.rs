@@ -1,13 +1,14 @@
-//! When a day of Gemini's quotas ends.
+//! The quota reset: midnight Pacific Time.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-/// Requests per day turn at midnight here (<https://ai.google.dev/gemini-api/docs/rate-limits>). The
-/// zone is compiled in: Workers have no time zone database.
-const QUOTA_ZONE: TimeZone = jiff::tz::get!("America/Los_Angeles");
+/// Gemini's daily quotas reset at midnight in this time zone
+/// (<https://ai.google.dev/gemini-api/docs/rate-limits>). It is compiled in, because Workers have no
+/// time zone database.
+pub const QUOTA_ZONE: TimeZone = jiff::tz::get!("America/Los_Angeles");
 
-/// The next midnight in California after `now`: 23, 24 or 25 hours after the last one.
+/// Returns the next quota reset after `now`: 23, 24 or 25 hours after the previous one.
 #[must_use]
 pub fn next_quota_day(now: Timestamp) -> Timestamp {
     let tomorrow = now.to_zoned(QUOTA_ZONE).date().checked_add(1.day());

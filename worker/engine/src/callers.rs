@@ -15,7 +15,7 @@ use super::budget::{Budget, Cost};
 use super::learnt::{Fact, Learnt, Subject};
 use super::model_rules::ModelRules;
 use super::shifted;
-use crate::crypto::{TokenHash, TokenTag};
+use crate::ids::{TokenHash, TokenTag};
 
 /// How often it is told of a client key that it is used.
 const USE_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -262,7 +262,7 @@ mod tests {
         let limits = Limits { requests_per_day: Some(1), ..Limits::default() };
         let (rules, mut callers) = (rules(limits, &[]), Callers::default());
         assert_eq!(callers.admit(&rules, cost(1), at(0)).0, Ok(()));
-        let midnight = crate::pool::next_quota_day(at(0));
+        let midnight = crate::next_quota_day(at(0));
         let refused = callers.admit(&rules, cost(1), at(600)).0.unwrap_err();
         assert_eq!((refused.quota, refused.until), (Quota::RequestsPerDay, Some(midnight)));
         assert_eq!(callers.admit(&rules, cost(1), midnight).0, Ok(()));

@@ -28,7 +28,7 @@ use pool_shared::{KeyId, Weight};
 use serde_json::Value;
 
 use super::{BlockReason, Cause, Evidence, Refusal, Sent, Verdict, classify};
-use crate::pool::{AttemptEnd, Condition, Cost, KeyState, Limits, Roster, RosterKey, Runtime};
+use crate::{AttemptEnd, Condition, Cost, KeyState, Limits, Roster, RosterKey, Runtime};
 use pool_translate::gemini::ErrorBody;
 
 /// The statuses that a body is judged at which comes without one.

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Runtime;
-use crate::pool::learnt::{Fact, Subject};
-use crate::pool::members::Scope;
-use crate::pool::shifted;
-use crate::pool::standing::{Condition, Standing};
+use crate::learnt::{Fact, Subject};
+use crate::members::Scope;
+use crate::shifted;
+use crate::standing::{Condition, Standing};
 
 impl Runtime {
     /// The clock was set by so much, and it is `now`. Cooldowns, windows and delays last as long as they would have, and
@@ -68,7 +68,7 @@ impl Runtime {
 
 impl Standing {
     /// Whether it is of no use to tell others of it.
-    pub(in crate::pool) fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.condition == Condition::Healthy
     }
 }

@@ -8,7 +8,7 @@
 //! must never happen here: a key blamed for what it did not do, a secret in a message.
 
 mod cause;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 mod sent;
 mod text;
@@ -24,7 +24,7 @@ pub use sent::Sent;
 use pool_shared::EventQuota;
 
 use super::{Condition, Limits, Quota, next_quota_day};
-use crate::host::UpstreamError;
+use crate::upstream_error::UpstreamError;
 use pool_translate::gemini::{ErrorBody, Violation, redact_keys};
 use pool_translate::openai::ApiError;
 

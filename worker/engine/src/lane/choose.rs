@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use pool_shared::Quota;
 
 use super::{Block, Hold, Lane};
-use crate::host::Random;
-use crate::pool::budget::{Cost, Fit};
-use crate::pool::learnt::CoolingReason;
-use crate::pool::members::Members;
-use crate::pool::standing::Condition;
-use crate::pool::verdict::part_of;
-use crate::pool::weight_tree::{below, mix};
+use crate::budget::{Cost, Fit};
+use crate::learnt::CoolingReason;
+use crate::members::Members;
+use crate::random::Random;
+use crate::standing::Condition;
+use crate::verdict::part_of;
+use crate::weight_tree::{below, mix};
 
 /// Keys that are looked at for a request that sticks to one.
 const STICKY_PROBES: u64 = 8;
@@ -23,7 +23,7 @@ const LONGEST_STAGGER: Duration = Duration::from_secs(3);
 
 /// Why no key can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum Exhausted {
+pub(crate) enum Exhausted {
     /// Those that are not lost rest, the first of them until `soonest`.
     Cooling { soonest: Timestamp, only_the_day_helps: bool },
     /// Some are usable, but were tried already.
@@ -35,24 +35,24 @@ pub(in crate::pool) enum Exhausted {
 
 /// What to choose for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pool) struct Choice<'a> {
-    pub(in crate::pool) tried: &'a [usize],
-    pub(in crate::pool) affinity: Option<u64>,
-    pub(in crate::pool) cost: Cost,
+pub(crate) struct Choice<'a> {
+    pub(crate) tried: &'a [usize],
+    pub(crate) affinity: Option<u64>,
+    pub(crate) cost: Cost,
     /// Random bits of this isolate.
-    pub(in crate::pool) salt: u64,
-    pub(in crate::pool) now: Timestamp,
+    pub(crate) salt: u64,
+    pub(crate) now: Timestamp,
 }
 
 /// How much later than the others an isolate takes up what is free again. If all came at once, they would
 /// use it up before they hear of each other.
-pub(in crate::pool) fn stagger(salt: u64, until: Timestamp) -> Duration {
+pub(crate) fn stagger(salt: u64, until: Timestamp) -> Duration {
     part_of(LONGEST_STAGGER, mix(salt ^ until.as_millisecond().unsigned_abs()))
 }
 
 impl Lane {
     /// Chooses a key.
-    pub(in crate::pool) fn choose(
+    pub(crate) fn choose(
         &mut self,
         members: &Members,
         choice: &Choice,
@@ -186,7 +186,7 @@ impl Lane {
     }
 
     /// Looks at every key, and remembers what came of it until the first of them returns.
-    pub(in crate::pool) fn exhausted(&mut self, members: &Members, now: Timestamp) -> Exhausted {
+    pub(crate) fn exhausted(&mut self, members: &Members, now: Timestamp) -> Exhausted {
         if let Some((until, exhausted)) = self.exhausted
             && until > now
         {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::host::Awaited;
+use crate::Awaited;
 
 /// 2026-03-07, 18:00 in California, the evening before the clocks go forward.
 const NOW: &str = "2026-03-08T02:00:00Z";

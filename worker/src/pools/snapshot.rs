@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use pool_shared::{ClientKeyId, GeminiKey, KeyId, PoolId, PoolSettings};
 
-use super::{CallerRules, ModelRules, Roster};
+use pool_engine::{CallerRules, ModelRules, Roster, Texts};
+
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
 use crate::service::lock;
-use crate::store::{PoolConfig, Texts};
+use crate::store::PoolConfig;
 
 /// Opened keys that are kept, some 80 bytes each. A larger pool opens a key anew now and then, which costs some
 /// microseconds.
@@ -131,7 +132,7 @@ impl Snapshot {
         &self.roster
     }
 
-    /// The key at a place that [`super::Runtime::pick`] gave.
+    /// The key at a place that [`pool_engine::Runtime::pick`] gave.
     #[must_use]
     pub fn key(&self, place: usize) -> Option<SnapshotKey> {
         Some(SnapshotKey { id: self.roster.keys.id(place)?, place })

@@ -3,9 +3,9 @@ use pool_shared::Weight;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pool::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
-use crate::pool::{Limits, RosterKey};
-use crate::testing::SeededRandom;
+use crate::random::SeededRandom;
+use crate::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
+use crate::{Limits, RosterKey};
 use pool_translate::gemini::ErrorBody;
 use pool_translate::openai::ApiError;
 
@@ -493,7 +493,7 @@ fn a_real_refusal_goes_all_the_way() {
     let mut bench = Bench::new(roster(&[1]));
     bench.refuse(0, &classify(&refusal, at(0), 0), 0);
     let Pick::AllCooling { soonest, only_the_day_helps } = bench.try_pick(&[], None, 1, 3) else { panic!() };
-    assert_eq!((soonest, only_the_day_helps), (crate::pool::next_quota_day(at(0)), true));
+    assert_eq!((soonest, only_the_day_helps), (crate::next_quota_day(at(0)), true));
 }
 
 /// Everything that can be learnt of keys 0 and 1, which share a project, by one instance.

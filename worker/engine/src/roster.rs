@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use pool_shared::{KeyId, ModelLimits, Weight};
 
 use super::Limits;
-use crate::store::{KeyList, StoredKey, StoredKeysBuilder};
+use super::key_list::{KeyList, KeyListBuilder, ListedKey};
 
 /// A pool's enabled keys, without their secrets, in the order in which a pick names them.
 #[derive(Debug, Default)]
@@ -46,13 +46,13 @@ impl Roster {
 
     /// The same of keys that come from no store.
     pub fn of(version: u64, keys: impl IntoIterator<Item = RosterKey>) -> Self {
-        let mut packed = StoredKeysBuilder::default();
+        let mut packed = KeyListBuilder::default();
         for RosterKey { id, weight, project, billing_account, limits } in keys {
             let project = project.as_deref().unwrap_or_default();
             let billing_account = billing_account.as_deref().unwrap_or_default();
-            packed.push(&StoredKey { id: id.as_str(), sealed: "", weight, project, billing_account, limits });
+            packed.push(&ListedKey { id: id.as_str(), weight, project, billing_account, limits });
         }
-        Self::new(version, packed.finish().list)
+        Self::new(version, packed.finish())
     }
 
     /// The place of a key.

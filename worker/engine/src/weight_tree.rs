@@ -1,6 +1,6 @@
 //! Weighted random choice among many keys whose weights change all the time.
 
-use crate::host::Random;
+use crate::random::Random;
 
 /// A Fenwick tree over weights: setting one weight and finding the key at a point of their sum both
 /// take O(log n), so that 20,000 keys cost little more than 10.

@@ -15,7 +15,7 @@ use pool_shared::AttemptOutcome;
 use super::circuit::OpenReason;
 use super::verdict::{Cause, Retry, Verdict, part_of};
 use super::{Condition, Cost, Lease, Pick, PickRequest, Roster, Runtime};
-use crate::host::Random;
+use crate::random::Random;
 use pool_translate::openai::ApiError;
 
 /// Two more than one bad key and one limited key need, and far below the 50 calls that a request may

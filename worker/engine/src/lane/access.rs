@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::pool::shifted;
+use crate::shifted;
 
 /// How long an answer is evidence: Google takes models away.
 const LASTS: Duration = Duration::from_hours(24);
@@ -14,14 +14,14 @@ const MAX_KEYS: usize = 1_024;
 
 /// The keys that a model has answered.
 #[derive(Debug, Default)]
-pub(in crate::pool) struct Access {
+pub(crate) struct Access {
     keys: HashSet<usize>,
     last: Option<Timestamp>,
 }
 
 impl Access {
     /// Notes that the model answered a key.
-    pub(in crate::pool) fn served(&mut self, key: usize, now: Timestamp) {
+    pub(crate) fn served(&mut self, key: usize, now: Timestamp) {
         self.last = Some(now);
         if self.keys.len() < MAX_KEYS {
             self.keys.insert(key);
@@ -30,7 +30,7 @@ impl Access {
 
     /// Returns `true` if another key shows that the model exists, for which `key` does not find it. A key that the model
     /// has answered before shows that it was taken away: then nothing is evidence any more.
-    pub(in crate::pool) fn exists_without(&mut self, key: usize, now: Timestamp) -> bool {
+    pub(crate) fn exists_without(&mut self, key: usize, now: Timestamp) -> bool {
         let is_fresh = self.last.is_some_and(|last| now.duration_since(last).unsigned_abs() < LASTS);
         if !is_fresh || self.keys.contains(&key) {
             *self = Self::default();
@@ -39,12 +39,12 @@ impl Access {
     }
 
     /// The clock was set: times move with it.
-    pub(in crate::pool) fn shift(&mut self, by: SignedDuration) {
+    pub(crate) fn shift(&mut self, by: SignedDuration) {
         self.last = self.last.map(|last| shifted(last, by));
     }
 
     /// Keeps the keys that still have a place.
-    pub(in crate::pool) fn move_to(&mut self, place: impl Fn(usize) -> Option<usize>) {
+    pub(crate) fn move_to(&mut self, place: impl Fn(usize) -> Option<usize>) {
         self.keys = self.keys.drain().filter_map(place).collect();
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use pool_shared::{KeyId, PoolId};
 
-use crate::crypto::KeyDigest;
+use crate::ids::KeyDigest;
 
 /// Keys that are remembered; some 200 bytes each.
 const MAX_KEYS: usize = 50_000;

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use pool_shared::KeyId;
 
 use super::{AttemptEnd, Lease, Runtime, lane_of};
-use crate::pool::circuit::OpenReason;
-use crate::pool::lane::Hold;
-use crate::pool::learnt::{CoolingReason, Fact, Subject};
-use crate::pool::members::{Joined, Scope};
-use crate::pool::standing::{Condition, SUSPICION, Standing};
-use crate::pool::verdict::{Cause, NamedLimit, Verdict};
+use crate::circuit::OpenReason;
+use crate::lane::Hold;
+use crate::learnt::{CoolingReason, Fact, Subject};
+use crate::members::{Joined, Scope};
+use crate::standing::{Condition, SUSPICION, Standing};
+use crate::verdict::{Cause, NamedLimit, Verdict};
 
 /// Projects that fall by a spend limit within this share a billing account.
 const SAME_SPEND_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
@@ -250,27 +250,22 @@ impl Runtime {
 
 /// A cooldown for a quota of a project.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pool) struct QuotaCooldown {
+pub(crate) struct QuotaCooldown {
     at: Timestamp,
-    pub(in crate::pool) until: Timestamp,
+    pub(crate) until: Timestamp,
     reason: CoolingReason,
 }
 
 impl Runtime {
     /// Returns the cooldown that Gemini's quotas have put a key into for a model.
-    pub(in crate::pool) fn quota_cooldown(
-        &self,
-        key: &KeyId,
-        model: &str,
-        now: Timestamp,
-    ) -> Option<QuotaCooldown> {
+    pub(crate) fn quota_cooldown(&self, key: &KeyId, model: &str, now: Timestamp) -> Option<QuotaCooldown> {
         let key = self.members.find(key)?;
         let hold = self.lanes.get(model)?.quota_hold(&self.members, key, now)?;
         Some(QuotaCooldown { at: hold.at, until: hold.until, reason: hold.reason })
     }
 
     /// Takes over a cooldown that the same key has in another pool. Returns `false` if an operator has ended it here.
-    pub(in crate::pool) fn adopt(
+    pub(crate) fn adopt(
         &mut self,
         key: &KeyId,
         model: &str,

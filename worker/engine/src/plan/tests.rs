@@ -2,8 +2,8 @@ use jiff::Timestamp;
 use pool_shared::{KeyId, Weight};
 
 use super::*;
-use crate::pool::{AttemptEnd, Limits, RosterKey};
-use crate::testing::SeededRandom;
+use crate::random::SeededRandom;
+use crate::{AttemptEnd, Limits, RosterKey};
 
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()

@@ -24,7 +24,7 @@ use super::members::Members;
 use super::roster::Roster;
 use super::standing::Condition;
 use super::verdict::Verdict;
-use crate::host::Random;
+use crate::random::Random;
 
 /// Models that a pool keeps cooldowns and counts for; the one that was not used for longest makes room
 /// for a new one. At 6 bytes a key and model, 12 where a key has the weight 0.

@@ -8,7 +8,7 @@ use pool_shared::{ClientKeyId, KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Quota};
-use crate::crypto::TokenTag;
+use crate::ids::TokenTag;
 
 /// One thing learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

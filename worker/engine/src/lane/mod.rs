@@ -23,7 +23,7 @@ use super::weight_tree::WeightTree;
 use super::{next_quota_day, shifted};
 use access::Access;
 
-pub(in crate::pool) use choose::{Choice, Exhausted, stagger};
+pub(crate) use choose::{Choice, Exhausted, stagger};
 
 /// How long a key rests after the first, second and each further burst.
 const BURST_LADDER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
@@ -36,43 +36,43 @@ const MOST_BUDGETS: usize = 20_000;
 
 /// The keys of a pool for one model.
 #[derive(Debug)]
-pub(in crate::pool) struct Lane {
+pub(crate) struct Lane {
     regular: WeightTree,
     /// Keys of weight 0, chosen evenly when no other is left.
     reserve: WeightTree,
     returns: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// When each resting key returns, as it stands in `returns`; older entries there count for nothing.
     queued: HashMap<usize, Timestamp>,
-    pub(in crate::pool) key_holds: HashMap<usize, Hold>,
-    pub(in crate::pool) project_holds: HashMap<usize, Hold>,
-    pub(in crate::pool) budgets: HashMap<usize, Budget>,
+    pub(crate) key_holds: HashMap<usize, Hold>,
+    pub(crate) project_holds: HashMap<usize, Hold>,
+    pub(crate) budgets: HashMap<usize, Budget>,
     /// The limits that the operator set for this model.
     model_limits: Vec<ModelLimits>,
     /// Projects that rest by our own count only.
     counted_out: BTreeSet<usize>,
-    pub(in crate::pool) circuit: Circuit,
+    pub(crate) circuit: Circuit,
     bursting: Vec<usize>,
     /// Which keys the model has answered.
-    pub(in crate::pool) access: Access,
+    pub(crate) access: Access,
     exhausted: Option<(Timestamp, Exhausted)>,
-    pub(in crate::pool) used_at: Timestamp,
+    pub(crate) used_at: Timestamp,
 }
 
 /// A key or project rests for this model.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pool) struct Hold {
+pub(crate) struct Hold {
     /// When it was learnt.
-    pub(in crate::pool) at: Timestamp,
-    pub(in crate::pool) until: Timestamp,
-    pub(in crate::pool) reason: CoolingReason,
+    pub(crate) at: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) reason: CoolingReason,
     /// Whether it rests by our own count, without Gemini's word.
-    pub(in crate::pool) counted: bool,
+    pub(crate) counted: bool,
     strikes: usize,
 }
 
 /// Why a key cannot be used.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pool) enum Block {
+pub(crate) enum Block {
     /// Its state, or that of its project, whatever the model.
     Standing(Condition),
     /// A cooldown for this model.
@@ -81,13 +81,13 @@ pub(in crate::pool) enum Block {
 
 impl Hold {
     /// Gemini said so.
-    pub(in crate::pool) const fn told(at: Timestamp, until: Timestamp, reason: CoolingReason) -> Self {
+    pub(crate) const fn told(at: Timestamp, until: Timestamp, reason: CoolingReason) -> Self {
         Self { at, until, reason, counted: false, strikes: 0 }
     }
 }
 
 impl Lane {
-    pub(in crate::pool) fn new(members: &Members, model: &str, now: Timestamp) -> Self {
+    pub(crate) fn new(members: &Members, model: &str, now: Timestamp) -> Self {
         let mut lane = Self {
             regular: WeightTree::default(),
             reserve: WeightTree::default(),
@@ -132,13 +132,7 @@ impl Lane {
 
     /// Goes over to other members. The new place of an old key is that of the same id, and of an old project that of
     /// the first of its keys.
-    pub(in crate::pool) fn move_to(
-        &mut self,
-        model: &str,
-        members: &Members,
-        before: &Members,
-        now: Timestamp,
-    ) {
+    pub(crate) fn move_to(&mut self, model: &str, members: &Members, before: &Members, now: Timestamp) {
         fn moved<T>(
             old: &mut HashMap<usize, T>,
             place: impl Fn(usize) -> Option<usize>,
@@ -163,13 +157,13 @@ impl Lane {
     }
 
     /// Whether Gemini has told anything about the model here, so that it is one.
-    pub(in crate::pool) fn was_heard_of(&self) -> bool {
+    pub(crate) fn was_heard_of(&self) -> bool {
         let mut holds = self.key_holds.values().chain(self.project_holds.values());
         self.circuit.was_heard_of() || holds.any(|hold| !hold.counted)
     }
 
     /// Until when a key cannot be used, and why: `None` if it can.
-    pub(in crate::pool) fn blocked(
+    pub(crate) fn blocked(
         &self,
         members: &Members,
         key: usize,
@@ -188,7 +182,7 @@ impl Lane {
     }
 
     /// The longest hold of a key or of its project that a quota is the reason of.
-    pub(in crate::pool) fn quota_hold(&self, members: &Members, key: usize, now: Timestamp) -> Option<Hold> {
+    pub(crate) fn quota_hold(&self, members: &Members, key: usize, now: Timestamp) -> Option<Hold> {
         let project = members.project_of(key).and_then(|project| self.project_holds.get(&project));
         let holds = [self.key_holds.get(&key), project].into_iter().flatten();
         let told = holds.filter(|hold| hold.until > now && !hold.counted && hold.reason.is_quota());
@@ -196,13 +190,13 @@ impl Lane {
     }
 
     /// Puts a key where it belongs after something about it changed.
-    pub(in crate::pool) fn settle(&mut self, members: &Members, key: usize, now: Timestamp) {
+    pub(crate) fn settle(&mut self, members: &Members, key: usize, now: Timestamp) {
         self.exhausted = None;
         self.place(members, key, now);
     }
 
     /// Does so with all keys of a project.
-    pub(in crate::pool) fn settle_project(&mut self, members: &Members, project: usize, now: Timestamp) {
+    pub(crate) fn settle_project(&mut self, members: &Members, project: usize, now: Timestamp) {
         for key in members.members_of(project) {
             self.settle(members, key, now);
         }
@@ -225,7 +219,7 @@ impl Lane {
     }
 
     /// Lets those return whose time has come.
-    pub(in crate::pool) fn bring_back(&mut self, members: &Members, now: Timestamp) {
+    pub(crate) fn bring_back(&mut self, members: &Members, now: Timestamp) {
         while let Some(Reverse((until, key))) = self.returns.peek().copied()
             && until <= now
         {
@@ -238,13 +232,7 @@ impl Lane {
     }
 
     /// Lets a project rest, if it does not rest longer already.
-    pub(in crate::pool) fn hold_project(
-        &mut self,
-        members: &Members,
-        project: usize,
-        hold: Hold,
-        now: Timestamp,
-    ) {
+    pub(crate) fn hold_project(&mut self, members: &Members, project: usize, hold: Hold, now: Timestamp) {
         let before = self.project_holds.get(&project);
         if before.is_some_and(|before| before.until >= hold.until && !before.counted) {
             return;
@@ -257,7 +245,7 @@ impl Lane {
     }
 
     /// Lets a key rest, if it does not rest longer already.
-    pub(in crate::pool) fn hold_key(&mut self, members: &Members, key: usize, hold: Hold, now: Timestamp) {
+    pub(crate) fn hold_key(&mut self, members: &Members, key: usize, hold: Hold, now: Timestamp) {
         if self.key_holds.get(&key).is_some_and(|held| held.until >= hold.until) {
             return;
         }
@@ -267,7 +255,7 @@ impl Lane {
 
     /// A key was refused for a burst: it rests for some seconds, longer each time. True: so many in a
     /// row were refused that it is not the keys.
-    pub(in crate::pool) fn burst(
+    pub(crate) fn burst(
         &mut self,
         members: &Members,
         key: usize,
@@ -291,26 +279,14 @@ impl Lane {
     }
 
     /// Ends a key's cooldown that was learnt up to `at`, and puts the key where it belongs now.
-    pub(in crate::pool) fn clear_key(
-        &mut self,
-        members: &Members,
-        key: usize,
-        at: Timestamp,
-        now: Timestamp,
-    ) {
+    pub(crate) fn clear_key(&mut self, members: &Members, key: usize, at: Timestamp, now: Timestamp) {
         self.key_holds.retain(|held, hold| *held != key || hold.at > at);
         self.bursting.retain(|bursting| *bursting != key);
         self.settle(members, key, now);
     }
 
     /// Does so with a project, and forgets the limits that upstream errors named.
-    pub(in crate::pool) fn clear_project(
-        &mut self,
-        members: &Members,
-        project: usize,
-        at: Timestamp,
-        now: Timestamp,
-    ) {
+    pub(crate) fn clear_project(&mut self, members: &Members, project: usize, at: Timestamp, now: Timestamp) {
         self.project_holds.retain(|held, hold| *held != project || hold.at > at);
         if let Some(budget) = self.budgets.get_mut(&project) {
             budget.forget_learnt();
@@ -319,7 +295,7 @@ impl Lane {
     }
 
     /// A key was accepted.
-    pub(in crate::pool) fn accepted(&mut self, key: usize) {
+    pub(crate) fn accepted(&mut self, key: usize) {
         self.bursting.clear();
         if let Some(held) = self.key_holds.get_mut(&key) {
             held.strikes = 0;
@@ -327,7 +303,7 @@ impl Lane {
     }
 
     /// The clock was set: times move with it. A quota of the day is reset at midnight by the new one.
-    pub(in crate::pool) fn shift(&mut self, members: &Members, by: SignedDuration, now: Timestamp) {
+    pub(crate) fn shift(&mut self, members: &Members, by: SignedDuration, now: Timestamp) {
         let midnight = next_quota_day(now);
         for hold in self.key_holds.values_mut().chain(self.project_holds.values_mut()) {
             (hold.at, hold.until) = (shifted(hold.at, by), shifted(hold.until, by));
@@ -343,14 +319,14 @@ impl Lane {
     }
 
     /// Whether a key is usable that is not among those that were tried.
-    pub(in crate::pool) fn has_untried(&self, tried: &[usize]) -> bool {
+    pub(crate) fn has_untried(&self, tried: &[usize]) -> bool {
         let weight = |key: usize| self.regular.weight(key) + self.reserve.weight(key);
         let tried: u32 = tried.iter().map(|key| u32::from(weight(*key))).sum();
         self.regular.total() + self.reserve.total() > tried
     }
 
     /// The count of a project's use, made where one is needed.
-    pub(in crate::pool) fn budget(
+    pub(crate) fn budget(
         &mut self,
         members: &Members,
         project: usize,
@@ -370,7 +346,7 @@ impl Lane {
     }
 
     /// Takes over the operator's limits for a project whose name has become known.
-    pub(in crate::pool) fn set_limits(&mut self, members: &Members, project: usize) {
+    pub(crate) fn set_limits(&mut self, members: &Members, project: usize) {
         if let Some(budget) = self.budgets.get_mut(&project) {
             budget.set_limits(set_limits(members, &self.model_limits, project));
         }

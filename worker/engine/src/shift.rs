@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Fact, Learnt};
 
 /// A time that moves with the clock. What lies before or after all time stays there.
-pub(crate) fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
+pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
     if time == Timestamp::MIN || time == Timestamp::MAX {
         return time;
     }
@@ -21,7 +21,7 @@ pub(crate) fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
 impl Learnt {
     /// The fact as this instance has to take it at `now`. One of the future was told by a clock that was ahead: it lasts
     /// as long from now on as it did from then on.
-    pub(crate) fn as_of(&self, now: Timestamp) -> Cow<'_, Self> {
+    pub fn as_of(&self, now: Timestamp) -> Cow<'_, Self> {
         let ahead = self.at.duration_since(now);
         if !ahead.is_positive() {
             return Cow::Borrowed(self);
@@ -47,7 +47,7 @@ mod tests {
     use pool_shared::KeyId;
 
     use super::*;
-    use crate::pool::{CoolingReason, Subject};
+    use crate::{CoolingReason, Subject};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{Cost, MOST_LEARNT, Runtime, lane_of};
-use crate::pool::lane::{Hold, stagger};
-use crate::pool::learnt::{Fact, Learnt, Subject};
-use crate::pool::members::Scope;
-use crate::pool::standing::Standing;
+use crate::lane::{Hold, stagger};
+use crate::learnt::{Fact, Learnt, Subject};
+use crate::members::Scope;
+use crate::standing::Standing;
 
 impl Runtime {
     /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
