@@ -13,7 +13,7 @@ pub trait Random {
     }
 }
 
-/// A reproducible generator for tests (SplitMix64).
+/// A reproducible generator for tests (`SplitMix64`).
 #[cfg(any(test, feature = "test-support"))]
 #[derive(Debug)]
 pub struct SeededRandom(std::sync::atomic::AtomicU64);

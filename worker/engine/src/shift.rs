@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Fact, Learnt};
 
 /// A time that moves with the clock. What lies before or after all time stays there.
+#[must_use]
 pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
     if time == Timestamp::MIN || time == Timestamp::MAX {
         return time;
@@ -21,6 +22,7 @@ pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
 impl Learnt {
     /// The fact as this instance has to take it at `now`. One of the future was told by a clock that was ahead: it lasts
     /// as long from now on as it did from then on.
+    #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Cow<'_, Self> {
         let ahead = self.at.duration_since(now);
         if !ahead.is_positive() {
