@@ -10,16 +10,14 @@ mod handover;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 
-use crate::host::IncomingRequest;
+use crate::platform::IncomingRequest;
 
 pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, read, time_left};
 #[cfg(any(target_arch = "wasm32", test))]
 pub use handover::read_to_hand_over;
 pub use pool_translate::json::bounds::{JSON_DEPTH, MAX_ELEMENTS, MAX_MEMBERS, has_too_many, is_too_deep};
 
-/// The longest request body of the admin API, and where a host has little memory of the data plane too: 32 MiB, room for
-/// some inline images.
-pub const BODY: usize = 32 * 1024 * 1024;
+pub use crate::platform::MAX_BODY as BODY;
 /// The longest body of a request whose caller is not known yet.
 pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
 /// How much of a body a Worker reads that hands it on, before whoever holds the tokens has said that it knows the caller.

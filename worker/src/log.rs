@@ -18,7 +18,8 @@ use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, KeyId, PoolId, Requ
 use serde::Serialize;
 
 use crate::ledger::{Request, UNKNOWN_MODEL};
-use crate::service::{Service, SetupError, lock};
+use crate::platform::lock;
+use crate::service::{Service, SetupError};
 use pool_translate::Usage;
 use pool_translate::gemini::{ModelId, redact_keys};
 use pool_translate::openai::ApiError;

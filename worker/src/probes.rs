@@ -9,9 +9,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
-use crate::host::{Clock, Host};
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
 use crate::reply::Reply;
-use crate::service::{Service, lock, new_request_id};
+use crate::service::{Service, new_request_id};
 use crate::store::PoolReader;
 
 /// A probe.

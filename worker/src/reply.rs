@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::gateway::{EventStream, OutgoingEvents};
-use crate::host::{Host, Upstream};
+use crate::platform::Upstream;
+use crate::ports::Host;
 use crate::service::FollowUp;
 use pool_translate::gemini;
 use pool_translate::openai::ApiError;

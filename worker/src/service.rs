@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -21,13 +21,14 @@ use crate::gateway::{
     CredentialMemory, EgressMemory, FamilyMemory, Guesses, HintMemory, ModelCache, ModelPages, RepairMemory,
     SignatureMemory, SnapshotCache, Suspicions, UpstreamTimeouts,
 };
-use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest, Random};
 use crate::ledger::{
     Attempt, Counted, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report,
     ReportBuffer, Request, Shard, Shards, WriterId,
 };
 use crate::limits::Bodies;
 use crate::log::Log;
+use crate::platform::{Clock, IncomingBody, IncomingRequest, Random, lock};
+use crate::ports::{AdminHost, Host};
 use crate::probes::{Probe, Readiness};
 use crate::reply::Reply;
 use crate::store::{ConfigStore, PoolReader, StoreError};
@@ -633,12 +634,6 @@ pub(crate) fn new_request_id(random: &impl Random) -> String {
 pub fn refused<H: Host>(error: AdminError, random: &impl Random) -> Reply<H> {
     let request_id = new_request_id(random);
     admin::refused(error, &request_id).header("x-request-id", &request_id)
-}
-
-/// Locks isolate-wide state. A panic while it was held cannot have left it half changed in a way that
-/// matters: everything in it is a cache or a count.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

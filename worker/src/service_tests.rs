@@ -11,8 +11,8 @@ use pool_shared::{
     StatsStep,
 };
 
-use crate::host::Clock;
 use crate::ledger::Counted;
+use crate::platform::Clock;
 use crate::reply::Reply;
 use crate::service::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};

@@ -16,14 +16,15 @@ use pool_shared::Secret;
 use url::Url;
 
 use crate::host::native::Sqlite;
-use crate::host::{
-    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Upstream,
-    UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
-};
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::log::Log;
 use crate::origin::Origin;
+use crate::platform::Platform;
+use crate::platform::{
+    Clock, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Upstream,
+    UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+};
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, Settings};
 use crate::sql::{Outcome, SqlError, Statement};
@@ -509,7 +510,7 @@ impl FakeHost {
     }
 }
 
-impl Host for FakeHost {
+impl Platform for FakeHost {
     type Store = SqlStore<Arc<FakeDatabase>>;
     type Ledger = FakeLedger;
     type Upstream = FakeUpstream;

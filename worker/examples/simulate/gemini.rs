@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_engine::{Limits, Refusal, Sent, Verdict, classify, network_fault, next_quota_day};
 use pool_translate::gemini::ErrorBody;
-use pool_worker::host::UpstreamError;
+use pool_worker::platform::UpstreamError;
 use serde_json::{Value, json};
 
 use crate::scene::{Fate, KEYS, PROJECTS, Scene, Seeded, Storm, model_name, project_name};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use pool_engine::{Limits, Roster, RosterKey};
 use pool_shared::KeyId;
-use pool_worker::host::Random;
+use pool_worker::platform::Random;
 
 pub const KEYS: usize = 1_000;
 pub const PROJECTS: usize = 300;

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::host::{AdminHost, Clock};
-use crate::service::lock;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::AdminHost;
 use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAdminToken};
 
 /// Entries a page when the request does not say.

@@ -13,8 +13,9 @@ use pool_shared::{AdminTokenId, SessionCreate, SessionCreated, SessionsRevoked, 
 
 use super::{AdminError, Answer, Context, Done, created, ok};
 use crate::crypto::TokenHash;
-use crate::host::{AdminHost, Clock, Random};
 use crate::origin::Origin;
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::service::Service;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 

@@ -14,7 +14,7 @@ use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::TokenHash;
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
 
 /// Hashed to get the fingerprint of the key of the hashes. No client key has a blank in it.

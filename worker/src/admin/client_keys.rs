@@ -16,9 +16,10 @@ use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
 use crate::crypto::TokenTag;
-use crate::host::{AdminHost, Clock, Random};
 use crate::networks;
-use crate::service::lock;
+use crate::platform::lock;
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
 use pool_engine::{Fact, Subject};
 

@@ -10,7 +10,7 @@ use pool_shared::{MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::{OpenError, Sealed};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Resealed, Rewrapped};
 
 /// Gemini keys in a step.

@@ -8,7 +8,7 @@ use pool_shared::{ComponentHealth, HealthStatus, MasterKeyRows, PoolId, Unreadab
 
 use super::{AdminError, Context};
 use crate::crypto::{DataKey, OpenError, SealedUnder, UnderMasterKey};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader};
 
 /// Pools whose data keys are read at once.

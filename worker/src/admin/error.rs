@@ -6,9 +6,10 @@ use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::crypto::OpenError;
-use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::limits::HeadTooLarge;
+use crate::platform::IncomingBodyError;
+use crate::ports::Host;
 use crate::reply::Reply;
 use crate::service::{SettleError, SetupError};
 use crate::store::StoreError;

@@ -6,8 +6,8 @@ use pool_shared::{Event, EventList};
 
 use super::stats::unexpected;
 use super::{AdminError, Answer, Context, Query, ok, position};
-use crate::host::AdminHost;
 use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::ports::AdminHost;
 
 /// How many events an answer has where nothing is said.
 const DEFAULT_LIMIT: u32 = 100;

@@ -13,10 +13,11 @@ use pool_shared::{
 
 use super::{AdminError, Answer, Context, ok};
 use crate::gateway::{self, Probe, ProbeModels};
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::platform::Clock;
+use crate::platform::lock;
 use crate::pools::Snapshot;
-use crate::service::lock;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page, StoreError};
 use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::redact_keys;

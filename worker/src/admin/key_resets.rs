@@ -16,7 +16,8 @@ use super::key_states::Known;
 use super::keys::check_ids;
 use super::{AdminError, Answer, Context, ok};
 use crate::gateway;
-use crate::host::{AdminHost, Clock};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
 use pool_engine::Subject;
 

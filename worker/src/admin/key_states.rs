@@ -12,8 +12,9 @@ use super::migration::name;
 use super::stats::unexpected;
 use super::{AdminError, Context, Query};
 use crate::gateway;
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
 use pool_engine::{Condition, CoolingReason, Fact, Learnt, Subject};
 

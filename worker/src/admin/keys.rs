@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::crypto::{DataKey, Sealed};
-use crate::host::{AdminHost, Random};
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say.

@@ -7,7 +7,7 @@ use pool_shared::{MasterKeyRotate, MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::UnderMasterKey;
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader, Rewrapped};
 
 /// Pools in a step: on KV each is a document to publish, and a request may ask other services for only so much.

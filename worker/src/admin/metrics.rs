@@ -12,8 +12,8 @@ use pool_shared::{Pool, PoolId, Quantiles};
 
 use super::stats::unexpected;
 use super::{AdminError, Answer, Context, Done};
-use crate::host::AdminHost;
 use crate::ledger::{Counted, LedgerReply, LedgerRequest, Summary};
+use crate::ports::AdminHost;
 use crate::store::ConfigStore;
 
 /// The `content-type` of the format.

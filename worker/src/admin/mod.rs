@@ -49,9 +49,10 @@ pub(crate) use change_rates::ChangeRates;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {routes::find, sessions::presented_token};
 
-use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
 use crate::log::RequestLog;
+use crate::platform::{Clock, IncomingBody, IncomingRequest};
+use crate::ports::{AdminHost, Host};
 use crate::reply::Reply;
 use crate::service::{Service, SettleError};
 use crate::store::{ConfigStore, StoredAdminToken};

@@ -8,7 +8,7 @@ use pool_shared::{KeyId, LearntLimit, ModelLimits, PoolId, PoolLimits, bounds};
 
 use super::pools::is_pattern;
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
 use pool_engine::{Fact, Learnt, Subject};
 

@@ -9,7 +9,8 @@ use super::pools::checked_name;
 use super::{AdminError, Answer, Context, created, foreign_cursor, ok, position};
 use crate::crypto::DataKey;
 use crate::gateway;
-use crate::host::{AdminHost, Random};
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewKey, NewPool, Page, StoreError};
 
 /// Keys that one request copies: each is opened and sealed anew, in the 10 ms of CPU that a request has on

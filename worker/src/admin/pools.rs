@@ -11,7 +11,8 @@ use super::audit::{difference, fields};
 use super::keys::Sorted;
 use super::model_limits::check_model_limits;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
-use crate::host::{AdminHost, Random};
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewPool, StoreError};
 use pool_translate::gemini::ModelId;
 

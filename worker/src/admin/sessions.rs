@@ -8,7 +8,8 @@ use pool_shared::{API_VERSION, Login, LoginResponse, TokenKind, WhoAmI};
 use super::tokens::{check_name, lifetime};
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
-use crate::host::{AdminHost, Clock};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::service::Service;
 use crate::store::{ConfigStore, StoredAdminToken};
 

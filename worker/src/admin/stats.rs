@@ -13,10 +13,11 @@ use pool_shared::{
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{
     Counted, Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, RequestSummary, Summary,
 };
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::copy::Replica;
 use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 

@@ -16,7 +16,8 @@ use pool_shared::AdminTokenId;
 
 use super::{AdminError, Context};
 use crate::crypto::TokenHash;
-use crate::host::{AdminHost, Clock};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{Change, ConfigStore, LoginTry, TryRule};
 
 /// For one address: five tries, then 2 s, 4 s, …

@@ -14,7 +14,8 @@ use pool_shared::{
 use super::audit::fields;
 use super::routes::{Access, RouteSpec};
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, created, ok};
-use crate::host::{AdminHost, Clock, Random};
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
 /// How long a token is good for when nothing is said.

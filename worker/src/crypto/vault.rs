@@ -18,7 +18,7 @@ use super::master_key::{KEY_LENGTH, MasterKey};
 use super::sealed::{Cipher, DataKey, OpenError, Sealed};
 use super::token_hash::HashKey;
 use super::{KeyDigest, TokenHash};
-use crate::host::Random;
+use crate::platform::Random;
 
 /// The sub-keys of the master keys, ready for use. Made once an isolate or process.
 pub struct Vault {

@@ -11,10 +11,12 @@ use pool_shared::{PoolId, TokenKind};
 use super::guesses;
 use super::snapshots::Lookup;
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host, IncomingRequest, MaybeSend};
 use crate::log::RequestLog;
+use crate::platform::lock;
+use crate::platform::{Clock, IncomingRequest, MaybeSend};
 use crate::pools::Snapshot;
-use crate::service::{FollowUp, Service, SettleError, lock};
+use crate::ports::Host;
+use crate::service::{FollowUp, Service, SettleError};
 use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 use pool_translate::openai::ApiError;
 

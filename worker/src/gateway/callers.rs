@@ -13,8 +13,10 @@ use pool_shared::PoolId;
 
 use super::Context;
 use super::estimate::{estimated_tokens, least_tokens};
-use crate::host::{Clock, Host};
-use crate::service::{Service, lock};
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use crate::service::Service;
 use pool_engine::{CallerRules, Cost, Left, OverLimit, Quota};
 use pool_translate::openai::ApiError;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::StatusCode;
 
-use crate::host::Host;
+use crate::ports::Host;
 use pool_translate::openai::ApiError;
 
 /// What is left of a request's calls.
@@ -55,6 +55,7 @@ mod tests {
         #[cfg(not(target_arch = "wasm32"))]
         {
             use crate::host::native::NativeHost;
+            use crate::platform::Platform as _;
 
             all_of::<NativeHost>();
             // What a Worker may is no bound of the native host's.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::host::{Clock, Egress, Host, Upstream};
-use crate::service::lock;
+use crate::platform::lock;
+use crate::platform::{Clock, Egress, Upstream};
+use crate::ports::Host;
 use pool_engine::Cause;
 
 /// How long calls go the longer way after a refusal. An isolate stays where it is, but an address that

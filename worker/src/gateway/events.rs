@@ -14,8 +14,9 @@ use super::chat::{Continuation, OwnSignatures, malformed_stream, soft_failure, t
 use super::exchange::{error_in_answer, next_chunk, open};
 use super::paced::OutgoingEvents;
 use super::timeouts::UpstreamTimeouts;
-use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
 use crate::log::{RequestLog, UntilTold};
+use crate::platform::{Awaited, BoxedFuture, Clock, Upstream, UpstreamError};
+use crate::ports::Host;
 use crate::reply::{Reply, ReplyBody};
 use pool_engine::{Sent, Verdict, network_fault};
 use pool_translate::openai::ApiError;

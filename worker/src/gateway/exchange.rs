@@ -12,9 +12,11 @@ use memchr::memmem;
 use simdutf8::basic::from_utf8;
 
 use super::timeouts::UpstreamTimeouts;
-use crate::host::{
-    Awaited, Clock, Host, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+use crate::platform::{
+    Awaited, Clock, Platform, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
+    UpstreamResponse,
 };
+use crate::ports::Host;
 use pool_engine::{Refusal, Sent, Verdict, classify, network_fault};
 use pool_translate::gemini::ErrorBody;
 
@@ -25,7 +27,7 @@ pub(super) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
 const LONGEST_REFUSAL: usize = 256 * 1024;
 
-type Body<H> = <<H as Host>::Upstream as Upstream>::Body;
+type Body<H> = <<H as Platform>::Upstream as Upstream>::Body;
 
 /// Sends a request and waits for a success's headers.
 pub(super) async fn open<H: Host>(

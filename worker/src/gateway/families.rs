@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use crate::host::{Clock, Host};
-use crate::service::lock;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
 use pool_translate::Capabilities;
 use pool_translate::gemini::ModelId;
 

@@ -19,9 +19,10 @@ use url::Url;
 use super::Context;
 use super::calls::Calls;
 use crate::fetch_guard::{Denied, guard, guard_for_gemini, guard_redirect};
-use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
 use crate::limits::Share;
-use crate::service::lock;
+use crate::platform::lock;
+use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
+use crate::ports::Host;
 use pool_translate::openai::{ApiError, ChatRequest};
 use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 

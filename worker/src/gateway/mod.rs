@@ -69,10 +69,11 @@ use calls::Calls;
 use pass_through::PassThrough;
 
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::limits;
 use crate::log::RequestLog;
+use crate::platform::{Clock, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::pools::Snapshot;
+use crate::ports::Host;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{Service, SetupError};
 use pool_translate::openai::ApiError;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use crate::ledger::{LearntRecord, Opaque};
-use crate::service::{Service, lock};
+use crate::platform::lock;
+use crate::service::Service;
 use pool_engine::{Fact, Learnt, Subject};
 
 /// A limit, and a key that nobody tries again by itself, are told to newcomers for so long.

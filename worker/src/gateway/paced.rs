@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use pool_shared::Pacing;
 
 use super::events::EventStream;
-use crate::host::{BoxedStream, Clock, Host};
 use crate::log::RequestLog;
+use crate::platform::{BoxedStream, Clock};
+use crate::ports::Host;
 use pool_translate::Pacer;
 use pool_translate::openai::ApiError;
 

@@ -23,12 +23,13 @@ use super::exchange::{LONGEST_ANSWER, error_in, refusal, send, sent};
 use super::model_pages::ModelPageText;
 use super::routes::{Asked, Language, Passed};
 use super::{Context, credentials, models};
-use crate::host::{
-    Awaited, Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
+use crate::platform::lock;
+use crate::platform::{
+    Awaited, Clock, Credential, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
     UpstreamRequest, UpstreamResponse,
 };
+use crate::ports::Host;
 use crate::reply::{Reply, ReplyBody};
-use crate::service::lock;
 use pool_engine::{Cause, Cost, Verdict, network_fault};
 use pool_translate::Usage;
 use pool_translate::gemini::ModelId;

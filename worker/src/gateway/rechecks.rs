@@ -9,9 +9,11 @@ use pool_shared::KeyId;
 
 use super::authenticate::snapshot_of;
 use super::probe::{ProbeModels, probe_member};
-use crate::host::{Clock, Host};
+use crate::platform::Clock;
+use crate::platform::lock;
 use crate::pools::Snapshot;
-use crate::service::{Service, lock};
+use crate::ports::Host;
+use crate::service::Service;
 
 /// Tries the keys again that are due: of all pools, those that may have recovered before those in a final state.
 pub(crate) async fn recheck<H: Host>(service: &Arc<Service>, host: &H) {

@@ -8,7 +8,7 @@ use http::Method;
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 
-use crate::host::Host;
+use crate::ports::Host;
 use crate::reply::Reply;
 use pool_translate::openai::ApiError;
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
-use crate::host::{Egress, Host};
+use crate::platform::Egress;
+use crate::platform::Platform;
+use crate::platform::lock;
 use crate::reply::Reply;
-use crate::service::{Service, lock};
+use crate::service::Service;
 use crate::testing::{FakeHost, PASSWORD};
 use pool_engine::Fact;
 
@@ -156,7 +158,7 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
         let (reply, text) = world.chat("gemini-3.8-flash", "").await;
         assert_eq!((reply.status.as_u16(), world.calls().len()), (told, 2), "{text}");
         let learnt =
-            lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
+            lock(&world.service.runtimes).take_learnt(crate::platform::Clock::now(&*world.host.parts.clock));
         let mut of_keys =
             learnt.iter().flat_map(|(_, facts)| facts).filter(|learnt| learnt.fact != Fact::Used);
         assert_eq!(of_keys.next(), None);

@@ -9,7 +9,7 @@ use pool_shared::{ClientKeyId, GeminiKey, KeyId, PoolId, PoolSettings};
 use pool_engine::{CallerRules, ModelRules, Roster, Texts};
 
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
-use crate::service::lock;
+use crate::platform::lock;
 use crate::store::PoolConfig;
 
 /// Opened keys that are kept, some 80 bytes each. A larger pool opens a key anew now and then, which costs some

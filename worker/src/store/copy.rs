@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 
 /// Rows in a step: at the greatest length of a row (some 2 kB) a step stays within the 2 MB that D1
 /// takes as one value.

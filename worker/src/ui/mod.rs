@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 
 use crate::admin::{self, AdminError};
-use crate::host::Host;
+use crate::ports::Host;
 use crate::reply::{Reply, ReplyBody};
 
 /// Where the page lies.

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pool_fake_gemini::{FakeGemini, Scenario};
-use pool_worker::host::Host as _;
 use pool_worker::host::native::{Load, NativeHost};
+use pool_worker::platform::Platform as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

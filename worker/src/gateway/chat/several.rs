@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::whole::Answered;
 use super::{Call, Chat, OwnSignatures, Run};
 use crate::gateway::events::EventStream;
-use crate::host::Host;
+use crate::ports::Host;
 use crate::reply::Reply;
 use pool_translate::openai::ApiError;
 use pool_translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};

@@ -14,8 +14,10 @@ use jiff::Timestamp;
 use pool_shared::KeyId;
 
 use super::super::Context;
-use crate::host::{Clock, Host};
-use crate::service::{Service, lock};
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use crate::service::Service;
 use pool_translate::openai::ChatRequest;
 use pool_translate::{CallSignature, SignatureCache};
 

@@ -8,7 +8,8 @@ use super::super::attempts::Attempt;
 use super::super::exchange::fetch;
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
-use crate::host::{Clock, Host};
+use crate::platform::Clock;
+use crate::ports::Host;
 use crate::reply::Reply;
 use pool_engine::{Cause, Verdict};
 use pool_translate::{

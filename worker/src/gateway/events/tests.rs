@@ -8,8 +8,8 @@ use http::{Method, StatusCode};
 use pool_shared::{AttemptOutcome, ClientKeyCreated, EventList};
 
 use super::super::tests::{ANSWER, MINUTE, World};
-use crate::host::Clock;
 use crate::log::{Log, LogLevel};
+use crate::platform::Clock;
 use crate::reply::{Reply, ReplyBody};
 use crate::testing::{FakeAnswer, FakeHost, Mode};
 use pool_translate::openai::ApiError;

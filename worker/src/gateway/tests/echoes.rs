@@ -9,8 +9,9 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::World;
-use crate::host::{Clock, Host, UpstreamRequest};
-use crate::service::lock;
+use crate::platform::Platform;
+use crate::platform::lock;
+use crate::platform::{Clock, UpstreamRequest};
 use crate::testing::FakeAnswer;
 use pool_engine::KeyState;
 

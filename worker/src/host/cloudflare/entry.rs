@@ -23,10 +23,12 @@ use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
 use super::{CloudflareHost, SystemRandom, pump};
 use crate::admin::AdminError;
 use crate::gateway::UpstreamTimeouts;
-use crate::host::{CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
 use crate::limits;
 use crate::log::{Log, LogLevel};
 use crate::origin::Origin;
+use crate::platform::Platform;
+use crate::platform::{CLIENT_ADDRESS, Clock, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::ports::Host;
 use crate::probes::Probe;
 use crate::reply::{Reply, ReplyBody};
 use crate::service::{FollowUp, Service, Settings, SetupError};
@@ -180,7 +182,7 @@ async fn handed_over(
     let Some(limit) = wanted else { return Ok(Ok(Request::new_with_init(url.as_str(), &init)?)) };
     let mut share = service
         .bodies
-        .share(<CloudflareHost as Host>::BODIES_AT_ONCE, <CloudflareHost as Host>::BODY_LOST_AFTER);
+        .share(<CloudflareHost as Platform>::BODIES_AT_ONCE, <CloudflareHost as Platform>::BODY_LOST_AFTER);
     let is_known = async || stub.knows(&url, &headers).await;
     match limits::read_to_hand_over(host, body, limit, &mut share, is_known).await? {
         // The object says why.

@@ -11,7 +11,7 @@ use worker::js_sys::{Array, Uint8Array};
 use worker::wasm_bindgen::JsValue;
 use worker::web_sys::{AbortSignal, ReadableStream, Request, Response};
 
-use crate::host::{Credential, REQUEST_HEADERS, UpstreamRequest};
+use crate::platform::{Credential, REQUEST_HEADERS, UpstreamRequest};
 
 #[wasm_bindgen(module = "/src/host/cloudflare/glue.js")]
 extern "C" {

@@ -23,7 +23,8 @@ use jiff::Timestamp;
 use worker::js_sys::{Date, JsString};
 use worker::{Delay, Env};
 
-use super::{Clock, Host, SystemRandom};
+use super::SystemRandom;
+use crate::platform::{Clock, Platform};
 use crate::service::SetupError;
 use crate::store::PoolReader;
 use ledger::LedgerStub;
@@ -55,7 +56,7 @@ impl<S> Clone for CloudflareHost<S> {
     }
 }
 
-impl<S: PoolReader + 'static> Host for CloudflareHost<S> {
+impl<S: PoolReader + 'static> Platform for CloudflareHost<S> {
     type Store = S;
     type Ledger = LedgerStub;
     type Upstream = FetchUpstream;

@@ -11,10 +11,10 @@ use worker::{AbortController, Env, Request, web_sys};
 use super::egress::EgressStub;
 use super::glue::{self, AnswerHead};
 use super::inbox::Inbox;
-use crate::host::{
+use crate::origin::{self, GEMINI};
+use crate::platform::{
     Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, read_whole, retry_after,
 };
-use crate::origin::{self, GEMINI};
 use crate::service::SetupError;
 
 /// Gemini over the runtime's `fetch`: from here, or through an object that is somewhere else.

@@ -31,8 +31,9 @@ use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
 use crate::gateway::{Language, OutgoingEvents, shutting_down};
-use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::limits;
+use crate::platform::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::ports::Host;
 use crate::reply::{Reply, ReplyBody};
 use pool_translate::openai::ApiError;
 

@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 
 use super::upstream::{CONNECT_TIMEOUT, HttpBody, not_connected};
 use crate::fetch_guard::is_public;
-use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
+use crate::platform::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
 
 /// Media over HTTPS.
 pub struct HttpMedia {

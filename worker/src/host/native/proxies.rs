@@ -10,8 +10,8 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
-use crate::host::CLIENT_ADDRESS;
 use crate::networks;
+use crate::platform::CLIENT_ADDRESS;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

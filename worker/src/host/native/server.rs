@@ -27,10 +27,11 @@ use super::{
 };
 use crate::admin::is_admin_path;
 use crate::gateway::UpstreamTimeouts;
-use crate::host::{Clock, Host, IncomingRequest};
 use crate::ledger::LedgerError;
 use crate::log::Log;
 use crate::origin::Origin;
+use crate::platform::Platform;
+use crate::platform::{Clock, IncomingRequest};
 use crate::reply::Reply;
 use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
 use crate::sql::SqlError;

@@ -12,7 +12,7 @@ use reqwest::{Client, Url};
 
 use super::connections::allowed_with;
 use super::open_files::open_files_limit;
-use crate::host::{
+use crate::platform::{
     Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
 
