@@ -47,17 +47,17 @@ def build():
 
 
 class Output:
-    """Follows libtest's output: which tests run, which have finished, which have failed."""
+    """Follows libtest's output: which tests run, which have passed, which have failed."""
 
     def __init__(self):
         self.running = {}
-        self.finished = set()
+        self.passed = set()
         self.failed = set()
         self.slow = {}
         self.ended = False
         self._line = ""
         self._current = None
-        self._lists_failures = False
+        self._listed = None
 
     def feed(self, text):
         """Takes a piece of output in."""
@@ -73,19 +73,21 @@ class Output:
             self.running.setdefault(slow[1], time.monotonic() - _NOTICE_S)
         elif line.startswith("test result: "):
             self.ended = True
+            self.failed |= self._listed or set()
+            self.passed -= self.failed
         elif line == "failures:":
-            self._lists_failures = True
-            self.failed.clear()
-        elif self._lists_failures and (failed := _FAILED.match(line)):
-            self.failed.add(failed[1])
+            # Twice: before the outputs of the failed tests, then before their names.
+            self._listed = set()
+        elif self._listed is not None and (failed := _FAILED.match(line)):
+            self._listed.add(failed[1])
         else:
             started = _STARTED.match(line)
             name = started[1] if started else self._current
-            if name and _FINISHED.search(line):
-                self._finish(name)
+            if name and (finished := _FINISHED.search(line)):
+                self._finish(name, finished[1] == "FAILED")
 
-    def _finish(self, name):
-        self.finished.add(name)
+    def _finish(self, name, has_failed):
+        (self.failed if has_failed else self.passed).add(name)
         self._current = None
         seconds = time.monotonic() - self.running.pop(name, time.monotonic())
         if seconds > _NOTICE_S:
@@ -144,27 +146,30 @@ def run_target(target, suite, ignored, report):
     threads = [f"--test-threads={suite['threads'] or os.cpu_count()}"]
     options = threads + (["--ignored"] if ignored else [])
     names, left = None, None
-    failed = {}
+    passed, failed = set(), {}
     while left is None or left:
         output, overdue = run_once(program, folder, suite["timeout"],
                                    options + (["--exact", *sorted(left)] if left else []))
-        report["tests"] += len(output.finished) + len(overdue)
+        passed |= output.passed
         report["slow"] += [(f"{label} {name}", seconds) for name, seconds in output.slow.items()]
         failed |= {name: "failed" for name in output.failed}
         failed |= {name: f"killed after {suite['timeout']} s" for name in overdue}
         if output.ended:
             break
-        # The others ran beside one that was killed, or would have come after it.
+        # The others ran beside the one that was killed, or would have come after it. Failed ones are
+        # among them: libtest prints their output only at its end.
         names = names or names_of(program, folder)
-        left = (left or names) - output.finished - set(failed)
+        left = (left or names) - output.passed - overdue
         if not overdue:
-            failed |= {name: "crashed" for name in output.running or left}
-            left -= set(failed)
+            crashed = set(output.running) or left
+            failed |= {name: "crashed" for name in crashed}
+            left -= crashed
+    report["tests"] += len(passed | set(failed))
     for name, why in sorted(failed.items()):
         for attempt in range(suite["retries"]):
             print(f"==> {label} {name} {why}; running it again", flush=True)
             output, overdue = run_once(program, folder, suite["timeout"], [*options, "--exact", name])
-            if output.ended and not output.failed and name in output.finished:
+            if output.ended and name in output.passed:
                 report["flaky"].append(f"{label} {name}: {why}, then passed in run {attempt + 2}")
                 break
         else:
