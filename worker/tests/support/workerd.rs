@@ -1,4 +1,4 @@
-//! The built Worker in workerd, with a local D1 database and Durable Object, through
+//! Workers host: the built Worker in workerd with local D1 and Durable Objects, run by
 //! `tests/workerd/serve.mjs`.
 
 use std::collections::HashMap;
@@ -20,8 +20,8 @@ const LAUNCH_TIMEOUT: Duration = Duration::from_mins(2);
 /// takes to start. Never dropped; it ends when this process ends and closes its standard input.
 static LAUNCHER: LazyLock<Arc<Launcher>> = LazyLock::new(|| Arc::new(Launcher::start()));
 
-/// The longest body of a request of the data plane.
-#[allow(dead_code, reason = "not every suite sends so much")]
+/// Maximum body of a data plane request.
+#[allow(dead_code, reason = "not every suite sends large bodies")]
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A running Worker in a runtime of its own. Dropping it ends the runtime and waits for that.
@@ -53,7 +53,7 @@ impl Host {
         Self::start_with(deployment, data).await
     }
 
-    /// Starts it with another master key than that of its data: a Worker always starts.
+    /// Starts it with a master key that may differ from that of its data; a Worker always starts.
     #[allow(dead_code, reason = "not every suite that uses this host needs it")]
     pub async fn try_start_with_master_key(
         gemini_url: &str,
@@ -78,7 +78,7 @@ impl Host {
         })
     }
 
-    /// Starts a deployment; what the runtime logs goes to a file in `data`.
+    /// Starts a deployment; the runtime's log goes to a file in `data`.
     pub async fn start_with(deployment: Value, data: &Path) -> Self {
         let log = data.join("workerd.log");
         tokio::task::spawn_blocking(move || Self::launch(&LAUNCHER, deployment, log)).await.unwrap()
@@ -124,7 +124,7 @@ impl Host {
         own.find_map(|status| field(&status, "VmHWM:")).map(|kilobytes| kilobytes * 1024)
     }
 
-    /// Ends it; its state stays.
+    /// Stops it; its state stays.
     pub async fn stop(self) {
         tokio::task::spawn_blocking(move || drop(self)).await.unwrap();
     }
