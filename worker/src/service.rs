@@ -33,7 +33,7 @@ use crate::probes::{Probe, Readiness};
 use crate::reply::Reply;
 use crate::store::{ConfigStore, PoolReader, StoreError};
 use crate::{admin, gateway, ui};
-use pool_engine::{Runtimes, SameKeys};
+use pool_engine::{PoolStates, SameKeys};
 
 /// The shortest `ADMIN_PASSWORD` that is accepted.
 pub const MIN_PASSWORD_LENGTH: usize = 15;
@@ -181,7 +181,7 @@ pub struct Service {
     pub(crate) model_pages: Mutex<ModelPages>,
     pub(crate) credentials: Mutex<CredentialMemory>,
     pub(crate) signatures: Mutex<SignatureMemory>,
-    pub(crate) runtimes: Mutex<Runtimes>,
+    pub(crate) runtimes: Mutex<PoolStates>,
     pub(crate) egress: EgressMemory,
     pub(crate) bodies: Bodies,
     pub(crate) suspicions: Mutex<Suspicions>,

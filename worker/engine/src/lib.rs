@@ -1,54 +1,53 @@
 //! The pool engine: key selection, key health, quotas, retries and error classification.
 //!
 //! Callers pass in a pool's configured keys, the time, random numbers and Gemini's responses.
-//! [`classify`] turns an error response into a [`Verdict`], [`Runtime`] keeps what was observed and
-//! selects keys, [`AttemptPlan`] is the retry policy of one request. Nothing here does I/O, reads a
+//! [`classify`] turns an error response into a [`Verdict`], [`PoolState`] keeps what was observed and
+//! selects keys, [`RetryPlan`] is the retry policy of one request. Nothing here does I/O, reads a
 //! clock, or knows HTTP beyond status codes and Gemini's error bodies.
 
 #![forbid(unsafe_code)]
 
-mod budget;
-mod callers;
-mod circuit;
+mod circuit_breaker;
+mod health;
 mod ids;
 mod key_list;
-mod lane;
-mod learnt;
-mod members;
+mod key_set;
+mod key_table;
 mod model_rules;
-mod plan;
+mod observation;
+mod pool_states;
 mod projects;
-mod quota_day;
+mod quota;
 mod random;
-mod roster;
-mod runtime;
-mod runtimes;
+mod rate_limiter;
+mod retry;
 mod same_keys;
+mod selector;
 mod shift;
-mod standing;
+mod state;
 mod upstream_error;
 mod verdict;
 mod weight_tree;
 
-pub use budget::Cost;
-pub use callers::{CallerRules, Callers, Left, OverLimit};
-pub use circuit::OpenReason;
+pub use circuit_breaker::OpenReason;
+pub use health::HealthState;
 pub use ids::{KeyDigest, TokenHash, TokenTag, is_lower_hex};
 pub use key_list::{KeyList, KeyListBuilder, ListedKey, Texts, TextsBuilder};
-pub use learnt::{CoolingReason, Fact, Learnt, Subject};
+pub use key_set::{KeySet, KeySetEntry};
 pub use model_rules::ModelRules;
-pub use plan::{AttemptPlan, Step};
+pub use observation::{CoolingReason, Observation, ObservationKind, Subject};
 pub use pool_shared::{Limits, Quota};
-pub use quota_day::{QUOTA_ZONE, next_quota_day};
+pub use pool_states::PoolStates;
+pub use quota::Cost;
+pub use quota::{QUOTA_ZONE, next_quota_day};
 pub use random::Random;
 #[cfg(any(test, feature = "test-support"))]
 pub use random::SeededRandom;
-pub use roster::{Roster, RosterKey};
-pub use runtime::{AttemptEnd, KeyState, Lease, Pick, PickRequest, Runtime};
-pub use runtimes::Runtimes;
+pub use rate_limiter::{ClientLimits, Left, OverLimit, RateLimiter};
+pub use retry::{RetryPlan, Step};
 pub use same_keys::{PoolKey, SameKeys};
 pub use shift::shifted;
-pub use standing::Condition;
+pub use state::{AttemptEnd, KeyState, Lease, Pick, PickRequest, PoolState};
 pub use upstream_error::{Awaited, UpstreamError};
 #[cfg(any(test, feature = "test-support"))]
 pub use verdict::fuzz;

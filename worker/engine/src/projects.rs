@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Limits;
-use super::roster::Roster;
+use super::key_set::KeySet;
 
 /// The projects of a pool's keys, by numbers. Those below the number of keys are nameless: the project of the key at
 /// that place, until it joins another one.
@@ -53,15 +53,15 @@ impl Projects {
     }
 
     /// The limits that the operator set for a project.
-    pub(super) fn limits(&self, project: usize, roster: &Roster) -> Limits {
+    pub(super) fn limits(&self, project: usize, key_set: &KeySet) -> Limits {
         match self.named(project) {
             Some(named) => named.limits.as_deref().copied().unwrap_or_default(),
-            None => roster.keys.limits(project),
+            None => key_set.keys.limits(project),
         }
     }
 
     /// The keys of a project.
-    pub(super) fn members(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
+    pub(super) fn table(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
         let last = match self.named(project) {
             Some(named) => named.last.map(|last| last as usize),
             None => Some(project).filter(|key| self.of(*key) == Some(project)),
@@ -97,7 +97,7 @@ impl Projects {
     /// Takes a key out of the ring of a named project.
     fn leave(&mut self, key: usize) {
         let Some(left) = self.of(key).filter(|project| self.named(*project).is_some()) else { return };
-        let Some(before) = self.members(left).find(|other| self.next_is(*other, key)) else { return };
+        let Some(before) = self.table(left).find(|other| self.next_is(*other, key)) else { return };
         let last = u32::try_from(before).ok().filter(|_| before != key);
         let next = self.next.get(key).copied().unwrap_or_default();
         if let Some(last) = last {
@@ -153,7 +153,7 @@ mod tests {
         fn it_agrees_with_plain_lists(
             joins in proptest::collection::vec((0..KEYS, 0_usize..4, 0_u64..3), 0..40),
         ) {
-            let (mut projects, roster) = (Projects::new(KEYS), Roster::default());
+            let (mut projects, key_set) = (Projects::new(KEYS), KeySet::default());
             let mut plain: Vec<Vec<usize>> = vec![Vec::new(); 4];
             let mut limits: Vec<Limits> = vec![Limits::default(); 4];
             for (key, name, limit) in joins {
@@ -176,15 +176,15 @@ mod tests {
                     prop_assert!(keys.is_empty());
                     continue;
                 };
-                prop_assert_eq!(&projects.members(project).collect::<Vec<_>>(), keys);
-                prop_assert_eq!(projects.limits(project, &roster), limits[name]);
+                prop_assert_eq!(&projects.table(project).collect::<Vec<_>>(), keys);
+                prop_assert_eq!(projects.limits(project, &key_set), limits[name]);
                 prop_assert!(keys.iter().all(|key| projects.of(*key) == Some(project)));
             }
             for key in 0..KEYS {
                 let alone = !plain.iter().any(|keys| keys.contains(&key));
                 prop_assert_eq!(projects.of(key) == Some(key), alone);
                 let own: Vec<usize> = if alone { vec![key] } else { Vec::new() };
-                prop_assert_eq!(projects.members(key).collect::<Vec<_>>(), own);
+                prop_assert_eq!(projects.table(key).collect::<Vec<_>>(), own);
                 prop_assert_eq!(projects.name(key), None);
             }
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Fact, Learnt};
+use super::{Observation, ObservationKind};
 
 /// A time that moves with the clock. What lies before or after all time stays there.
 #[must_use]
@@ -19,7 +19,7 @@ pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(end)
 }
 
-impl Learnt {
+impl Observation {
     /// The fact as this instance has to take it at `now`. One of the future was told by a clock that was ahead: it lasts
     /// as long from now on as it did from then on.
     #[must_use]
@@ -28,17 +28,19 @@ impl Learnt {
         if !ahead.is_positive() {
             return Cow::Borrowed(self);
         }
-        let mut learnt = self.clone();
-        learnt.shift(-ahead);
-        Cow::Owned(learnt)
+        let mut observation = self.clone();
+        observation.shift(-ahead);
+        Cow::Owned(observation)
     }
 
     /// Moves with the clock.
     pub(super) fn shift(&mut self, by: SignedDuration) {
         self.at = shifted(self.at, by);
         match &mut self.fact {
-            Fact::Cooling { until, .. } => *until = shifted(*until, by),
-            Fact::Standing { next_check: Some(next_check), .. } => *next_check = shifted(*next_check, by),
+            ObservationKind::Cooling { until, .. } => *until = shifted(*until, by),
+            ObservationKind::Health { next_check: Some(next_check), .. } => {
+                *next_check = shifted(*next_check, by)
+            }
             _ => {}
         }
     }
@@ -57,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_fact_of_the_future_lasts_no_longer_than_it_was_told_to() {
-        let told = |seconds: i64| Learnt {
+        let told = |seconds: i64| Observation {
             subject: Subject::Key(KeyId::new("key")),
             model: Some("m".to_owned()),
             at: at(seconds),
-            fact: Fact::Cooling { until: at(seconds + 30), reason: CoolingReason::Requests },
+            fact: ObservationKind::Cooling { until: at(seconds + 30), reason: CoolingReason::Requests },
         };
         for hours in [1, 24, 24 * 365 * 1_000] {
             assert_eq!(*told(hours * 3_600).as_of(at(0)), told(0));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::mem;
 use std::time::Duration;
 
-use pool_engine::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
+use pool_engine::{AttemptEnd, Cost, Lease, RetryPlan, Step, Verdict};
 
 use crate::gemini::{Call, Gemini};
 use crate::isolate::{Isolate, Judge};
@@ -42,13 +42,13 @@ enum Event {
     Ask(u64),
     Ended(u64, Result<(), Box<Verdict>>),
     Report(usize),
-    Heard(usize, std::rc::Rc<Vec<pool_engine::Learnt>>),
+    Heard(usize, std::rc::Rc<Vec<pool_engine::Observation>>),
 }
 
 struct Request {
     isolate: usize,
     models: Vec<usize>,
-    plan: AttemptPlan,
+    plan: RetryPlan,
     tokens: u64,
     servable: bool,
     attempts: usize,
@@ -117,7 +117,7 @@ impl World {
             Event::Heard(isolate, learnt) => {
                 let now = self.scene.at(ms);
                 if let Some(isolate) = self.isolates.get_mut(isolate) {
-                    isolate.runtime.absorb(&learnt, now);
+                    isolate.runtime.merge(&learnt, now);
                 }
             }
         }
@@ -139,7 +139,7 @@ impl World {
         let affinity = self.random.chance(0.2).then(|| self.random.below(500) as u64);
         let names = models.iter().copied().map(model_name).collect();
         let cost = Cost { requests: 1, tokens };
-        let plan = AttemptPlan::new(names, affinity, cost, self.scene.at(ms));
+        let plan = RetryPlan::new(names, affinity, cost, self.scene.at(ms));
         self.figures.requests += 1;
         let number = self.figures.requests;
         self.requests
@@ -237,7 +237,7 @@ impl World {
         let now = self.scene.at(ms);
         let Some(reporting) = self.isolates.get_mut(isolate) else { return };
         reporting.reporter.send(&mut self.ledger, now, &self.random);
-        let learnt = std::rc::Rc::new(reporting.runtime.take_learnt(now));
+        let learnt = std::rc::Rc::new(reporting.runtime.drain_observations(now));
         self.judge.hear(&self.scene, &self.gemini, &learnt);
         for other in (0..ISOLATES).filter(|other| *other != isolate) {
             self.schedule(ms + REPORT_TAKES_MS, Event::Heard(other, std::rc::Rc::clone(&learnt)));

@@ -21,7 +21,7 @@ use crate::platform::lock;
 use crate::platform::{Clock, Random};
 use crate::ports::AdminHost;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
-use pool_engine::{Fact, Subject};
+use pool_engine::{ObservationKind, Subject};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
@@ -42,7 +42,7 @@ impl<H: AdminHost> Context<'_, H> {
     async fn client_keys_used(&self, pool: &PoolId) -> Result<HashMap<TokenTag, Timestamp>, AdminError> {
         let told = self.learnt(Some(pool)).await?.into_iter();
         let used = told.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
-            (Subject::ClientKey(tag), Fact::Used) => Some((tag, learnt.at)),
+            (Subject::ClientKey(tag), ObservationKind::Used) => Some((tag, learnt.at)),
             _ => None,
         });
         Ok(used.collect())

@@ -98,7 +98,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// makes a difference.
     async fn hear_of(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
         let now = self.host.clock().now();
-        lock(&self.service.runtimes).of(&pool.id, now).meet(snapshot.roster(), now);
+        lock(&self.service.runtimes).of(&pool.id, now).register_keys(snapshot.roster(), now);
         let request = LedgerRequest::Learnt { prefix: gateway::prefix_of(&pool.id) };
         for reply in self.ask_ledgers_of(Some(&pool.id), &request).await? {
             if let LedgerReply::Learnt(records) = reply {

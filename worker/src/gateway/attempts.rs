@@ -20,7 +20,7 @@ use crate::platform::{Clock, Credential, Egress, JSON, Random, UpstreamRequest};
 use crate::ports::Host;
 use crate::reply::Reply;
 use crate::service::Service;
-use pool_engine::{AttemptEnd, AttemptPlan, Cause, Cost, KeyState, Lease, Note, Runtime, Step, Verdict};
+use pool_engine::{AttemptEnd, Cause, Cost, KeyState, Lease, Note, PoolState, RetryPlan, Step, Verdict};
 use pool_translate::Usage;
 use pool_translate::gemini::redact_keys;
 use pool_translate::openai::ApiError;
@@ -32,7 +32,7 @@ const NOT_BELIEVED: &str = "Requests of this client key cause errors that look l
 /// One request's attempts.
 pub(super) struct Attempts<'a, H> {
     context: &'a Context<'a, H>,
-    plan: AttemptPlan,
+    plan: RetryPlan,
     cost: Cost,
     /// Content is asked for.
     generates: bool,
@@ -59,7 +59,7 @@ impl<'a, H: Host> Attempts<'a, H> {
             affinity.hash(&mut hasher);
             hasher.finish()
         });
-        let plan = AttemptPlan::new(models, affinity, cost, context.host.clock().now());
+        let plan = RetryPlan::new(models, affinity, cost, context.host.clock().now());
         Self { context, plan, cost, generates: true, made: 0, wanted: None, last: None, doubt: false }
     }
 
@@ -158,14 +158,14 @@ impl<'a, H: Host> Attempts<'a, H> {
     }
 
     /// Takes a certain key, if it is enabled and usable for the model.
-    fn take(&mut self, runtime: &mut Runtime, key: &KeyId, now: Timestamp) -> Option<Step> {
+    fn take(&mut self, runtime: &mut PoolState, key: &KeyId, now: Timestamp) -> Option<Step> {
         let index = self.context.pool.roster().find(key)?;
         let model = self.plan.take(index, now)?;
         let name = self.plan.models().get(model).cloned().unwrap_or_default();
         let is_usable = match runtime.state(key, now) {
             Some(KeyState::Healthy) => true,
             Some(KeyState::Cooling(models)) => models.iter().all(|(cooling, ..)| *cooling != name),
-            Some(KeyState::Standing(_)) | None => false,
+            Some(KeyState::Unhealthy(_)) | None => false,
         };
         let lease = is_usable.then(|| runtime.check(key, &name, self.cost, now)).flatten();
         if lease.is_none() {

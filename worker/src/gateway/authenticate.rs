@@ -94,7 +94,7 @@ async fn find<H: Host>(
     }
     if pool.enabled && !is_use_told {
         let now = host.clock().now();
-        lock(&service.runtimes).of(&pool.id, now).callers().used(&hash, now);
+        lock(&service.runtimes).of(&pool.id, now).rate_limiter().used(&hash, now);
         lock(&service.snapshots).use_told(&hash, now);
     }
     Ok((pool, hash, follow_up))

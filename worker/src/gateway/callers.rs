@@ -17,7 +17,7 @@ use crate::platform::Clock;
 use crate::platform::lock;
 use crate::ports::Host;
 use crate::service::Service;
-use pool_engine::{CallerRules, Cost, Left, OverLimit, Quota};
+use pool_engine::{ClientLimits, Cost, Left, OverLimit, Quota};
 use pool_translate::openai::ApiError;
 
 /// Whoever has to wait longer is told not to try again by himself.
@@ -26,7 +26,7 @@ const LONGEST_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
 /// A caller whose client key may not do everything.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    pub(super) rules: Arc<CallerRules>,
+    pub(super) rules: Arc<ClientLimits>,
     /// Tokens that this request was estimated to cost and that Gemini has not counted yet.
     estimated: Arc<AtomicU64>,
     /// What it costs at least if nobody ever counts them.
@@ -34,7 +34,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(rules: Arc<CallerRules>) -> Self {
+    pub(super) fn new(rules: Arc<ClientLimits>) -> Self {
         Self { rules, estimated: Arc::default(), least: Arc::default() }
     }
 
@@ -51,7 +51,7 @@ impl Caller {
     pub(super) fn spent(&self, service: &Service, pool: &PoolId, tokens: u64) {
         let estimated = self.estimated.swap(0, Ordering::Relaxed);
         if let Some(runtime) = lock(&service.runtimes).get_mut(pool) {
-            runtime.callers().correct(&self.rules.id, estimated, tokens);
+            runtime.rate_limiter().correct(&self.rules.id, estimated, tokens);
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn admit<H: Host>(context: &Context<'_, H>, body: &[u8]) -> (Result<(
     let cost = Cost { requests: 1, tokens: estimated_tokens(body) };
     let (admitted, left) = {
         let mut runtimes = lock(&context.service.runtimes);
-        runtimes.of(&context.pool.id, now).callers().admit(&caller.rules, cost, now)
+        runtimes.of(&context.pool.id, now).rate_limiter().admit(&caller.rules, cost, now)
     };
     if admitted.is_ok() {
         caller.estimated.store(cost.tokens, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use serde_json::value::to_raw_value;
 use crate::ledger::{LearntRecord, Opaque};
 use crate::platform::lock;
 use crate::service::Service;
-use pool_engine::{Fact, Learnt, Subject};
+use pool_engine::{Observation, ObservationKind, Subject};
 
 /// A limit, and a key that nobody tries again by itself, are told to newcomers for so long.
 const LASTING: Duration = Duration::from_hours(24 * 7);
@@ -28,12 +28,12 @@ const SPENT_COUNTS_FOR: Duration = Duration::from_mins(2);
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
     pool: PoolId,
-    learnt: Learnt,
+    learnt: Observation,
 }
 
 /// Puts what was learnt here into the next report.
 pub(crate) fn tell(service: &Service, now: Timestamp) {
-    let learnt = lock(&service.runtimes).take_learnt(now);
+    let learnt = lock(&service.runtimes).drain_observations(now);
     for (pool, facts) in learnt {
         for learnt in facts {
             if let Some(record) = record_of(pool.clone(), learnt, &service.new_serial()) {
@@ -46,9 +46,9 @@ pub(crate) fn tell(service: &Service, now: Timestamp) {
 /// An operator ended what was learnt of keys and projects: that holds here at once, and elsewhere with the news that
 /// others are told next.
 pub(crate) fn clear(service: &Service, pool: &PoolId, subjects: Vec<Subject>, now: Timestamp) {
-    let cleared = |subject| Learnt { subject, model: None, at: now, fact: Fact::Cleared };
-    let cleared: Vec<Learnt> = subjects.into_iter().map(cleared).collect();
-    lock(&service.runtimes).of(pool, now).absorb(&cleared, now);
+    let cleared = |subject| Observation { subject, model: None, at: now, fact: ObservationKind::Cleared };
+    let cleared: Vec<Observation> = subjects.into_iter().map(cleared).collect();
+    lock(&service.runtimes).of(pool, now).merge(&cleared, now);
     for learnt in cleared {
         if let Some(record) = record_of(pool.clone(), learnt, &service.new_serial()) {
             service.learn(pool, record);
@@ -58,18 +58,18 @@ pub(crate) fn clear(service: &Service, pool: &PoolId, subjects: Vec<Subject>, no
 
 /// Takes in what others learnt.
 pub(crate) fn hear(service: &Service, records: &[LearntRecord], now: Timestamp) {
-    let mut by_pool: BTreeMap<PoolId, Vec<Learnt>> = BTreeMap::new();
+    let mut by_pool: BTreeMap<PoolId, Vec<Observation>> = BTreeMap::new();
     for (pool, learnt) in told(records) {
         by_pool.entry(pool).or_default().push(learnt);
     }
     let mut runtimes = lock(&service.runtimes);
     for (pool, learnt) in by_pool {
-        runtimes.of(&pool, now).absorb(&learnt, now);
+        runtimes.of(&pool, now).merge(&learnt, now);
     }
 }
 
 /// What records tell. One that another version of the service wrote may not be readable: it is left out.
-pub(crate) fn told(records: &[LearntRecord]) -> impl Iterator<Item = (PoolId, Learnt)> {
+pub(crate) fn told(records: &[LearntRecord]) -> impl Iterator<Item = (PoolId, Observation)> {
     records.iter().filter_map(|record| {
         let Told { pool, learnt } = serde_json::from_str(record.body.0.get()).ok()?;
         Some((pool, learnt))
@@ -81,7 +81,7 @@ pub(crate) fn prefix_of(pool: &PoolId) -> String {
     format!("{pool}|")
 }
 
-fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord> {
+fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<LearntRecord> {
     let subject = match &learnt.subject {
         Subject::Key(id) => id.as_str(),
         Subject::Project(name) => name,
@@ -90,16 +90,16 @@ fn record_of(pool: PoolId, learnt: Learnt, serial: &str) -> Option<LearntRecord>
         Subject::ClientKey(tag) => tag.as_str(),
     };
     let (kind, until) = match &learnt.fact {
-        Fact::Cooling { until, .. } => ("cooling".to_owned(), *until),
-        Fact::Standing { .. } => ("standing".to_owned(), learnt.at + LASTING),
-        Fact::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
+        ObservationKind::Cooling { until, .. } => ("cooling".to_owned(), *until),
+        ObservationKind::Health { .. } => ("standing".to_owned(), learnt.at + LASTING),
+        ObservationKind::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
         // It outlives everything that it ends.
-        Fact::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
-        Fact::BillingAccount { .. } => ("account".to_owned(), learnt.at + LASTING),
-        Fact::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
-        Fact::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
+        ObservationKind::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
+        ObservationKind::BillingAccount { .. } => ("account".to_owned(), learnt.at + LASTING),
+        ObservationKind::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
+        ObservationKind::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
         // Each adds to the others, so none takes the place of another.
-        Fact::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
+        ObservationKind::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
     };
     let id = format!("{}{subject}|{}|{kind}", prefix_of(&pool), learnt.model.as_deref().unwrap_or_default());
     let body = to_raw_value(&Told { pool, learnt }).ok()?;

@@ -142,7 +142,7 @@ impl Member<'_> {
     fn lease(self, model: &ModelId, cost: Cost, now: Timestamp) -> Option<Lease> {
         let mut runtimes = lock(&self.service.runtimes);
         let runtime = runtimes.of(&self.pool.id, now);
-        runtime.meet(self.pool.roster(), now);
+        runtime.register_keys(self.pool.roster(), now);
         runtime.check(self.id, model.as_str(), cost, now)
     }
 

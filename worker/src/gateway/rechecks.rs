@@ -43,6 +43,6 @@ fn due<H: Host>(service: &Service, host: &H, snapshot: &Snapshot, in_final_state
     let now = host.clock().now();
     let mut runtimes = lock(&service.runtimes);
     let runtime = runtimes.of(&snapshot.id, now);
-    runtime.meet(snapshot.roster(), now);
+    runtime.register_keys(snapshot.roster(), now);
     runtime.due_rechecks_of(in_final_state, now)
 }

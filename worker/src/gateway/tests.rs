@@ -14,7 +14,7 @@ use crate::platform::lock;
 use crate::reply::Reply;
 use crate::service::Service;
 use crate::testing::{FakeHost, PASSWORD};
-use pool_engine::Fact;
+use pool_engine::ObservationKind;
 
 pub(super) const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5}}"#;
@@ -157,10 +157,10 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
         world.script(&[(status, body)]);
         let (reply, text) = world.chat("gemini-3.8-flash", "").await;
         assert_eq!((reply.status.as_u16(), world.calls().len()), (told, 2), "{text}");
-        let learnt =
-            lock(&world.service.runtimes).take_learnt(crate::platform::Clock::now(&*world.host.parts.clock));
+        let learnt = lock(&world.service.runtimes)
+            .drain_observations(crate::platform::Clock::now(&*world.host.parts.clock));
         let mut of_keys =
-            learnt.iter().flat_map(|(_, facts)| facts).filter(|learnt| learnt.fact != Fact::Used);
+            learnt.iter().flat_map(|(_, facts)| facts).filter(|learnt| learnt.fact != ObservationKind::Used);
         assert_eq!(of_keys.next(), None);
     }
 }

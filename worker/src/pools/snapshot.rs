@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use pool_shared::{ClientKeyId, GeminiKey, KeyId, PoolId, PoolSettings};
 
-use pool_engine::{CallerRules, ModelRules, Roster, Texts};
+use pool_engine::{ClientLimits, KeySet, ModelRules, Texts};
 
 use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
 use crate::platform::lock;
@@ -33,10 +33,10 @@ pub struct Snapshot {
     pub version: u64,
     client_keys: Vec<TokenHash>,
     expiries: HashMap<TokenHash, Timestamp>,
-    callers: HashMap<TokenHash, Arc<CallerRules>>,
+    callers: HashMap<TokenHash, Arc<ClientLimits>>,
     client_key_ids: HashMap<TokenHash, ClientKeyId>,
     data_key: DataKey,
-    roster: Arc<Roster>,
+    roster: Arc<KeySet>,
     /// In the order of the roster. Sealed until they are picked, since opening 10,000 at once would take more than the
     /// 10 ms of CPU that a request has on the free plan.
     sealed: Texts,
@@ -59,8 +59,8 @@ impl Snapshot {
         let client_key_ids = config.rules.iter().map(|(hash, (id, _))| (hash.clone(), id.clone())).collect();
         let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
         let callers =
-            callers.map(|(hash, (id, rules))| (hash, Arc::new(CallerRules::new(id, rules)))).collect();
-        let mut roster = Roster::new(config.version, config.keys.list);
+            callers.map(|(hash, (id, rules))| (hash, Arc::new(ClientLimits::new(id, rules)))).collect();
+        let mut roster = KeySet::new(config.version, config.keys.list);
         roster.separate_billing = config.settings.separate_billing;
         roster.model_limits.clone_from(&config.settings.model_limits);
         Ok(Self {
@@ -95,7 +95,7 @@ impl Snapshot {
 
     /// What a client key of the pool may do; none where it may do everything.
     #[must_use]
-    pub fn caller(&self, client_key: &TokenHash) -> Option<Arc<CallerRules>> {
+    pub fn caller(&self, client_key: &TokenHash) -> Option<Arc<ClientLimits>> {
         self.callers.get(client_key).cloned()
     }
 
@@ -128,11 +128,11 @@ impl Snapshot {
 
     /// Its keys without their secrets, for choosing.
     #[must_use]
-    pub const fn roster(&self) -> &Arc<Roster> {
+    pub const fn roster(&self) -> &Arc<KeySet> {
         &self.roster
     }
 
-    /// The key at a place that [`pool_engine::Runtime::pick`] gave.
+    /// The key at a place that [`pool_engine::PoolState::pick`] gave.
     #[must_use]
     pub fn key(&self, place: usize) -> Option<SnapshotKey> {
         Some(SnapshotKey { id: self.roster.keys.id(place)?, place })

@@ -28,13 +28,13 @@ use pool_shared::{KeyId, Weight};
 use serde_json::Value;
 
 use super::{BlockReason, Cause, Evidence, Refusal, Sent, Verdict, classify};
-use crate::{AttemptEnd, Condition, Cost, KeyState, Limits, Roster, RosterKey, Runtime};
+use crate::{AttemptEnd, Cost, HealthState, KeySet, KeySetEntry, KeyState, Limits, PoolState};
 use pool_translate::gemini::ErrorBody;
 
 /// The statuses that a body is judged at which comes without one.
 const STATUSES: [u16; 10] = [200, 400, 401, 402, 403, 404, 407, 429, 500, 503];
 const LONGEST: Duration = Duration::from_hours(48);
-const SUSPICION: Duration = Duration::from_secs(8);
+const SUSPECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Reasons of `ErrorInfo` and what they say.
 const REASONS: [(&str, Cause); 11] = [
@@ -132,7 +132,7 @@ impl Case {
 
     /// What says more of a key or project than a suspicion is structure, as another reader of the body finds it.
     fn check_structure(&self, status: StatusCode, body: &ErrorBody, verdict: &Verdict) {
-        if Condition::from_cause(verdict.cause).is_none() || verdict.evidence == Evidence::Text {
+        if HealthState::from_cause(verdict.cause).is_none() || verdict.evidence == Evidence::Text {
             return;
         }
         let document: Value = serde_json::from_slice(&self.body).unwrap();
@@ -174,26 +174,26 @@ impl Case {
 /// What a verdict does to a key that was healthy.
 fn check_effect(verdict: &Verdict, now: Timestamp) {
     let id = KeyId::from_random(1);
-    let key = RosterKey {
+    let key = KeySetEntry {
         id: id.clone(),
         weight: Weight::try_from(1).unwrap(),
         project: None,
         billing_account: None,
         limits: Limits::default(),
     };
-    let mut runtime = Runtime::default();
-    runtime.meet(&Arc::new(Roster::of(1, [key])), now);
-    let lease = runtime.check(&id, "m", Cost { requests: 1, tokens: 1 }, now).unwrap();
-    runtime.finish(&lease, &AttemptEnd::Refused(verdict), now);
-    let state = runtime.state(&id, now).unwrap();
+    let mut pool = PoolState::default();
+    pool.register_keys(&Arc::new(KeySet::of(1, [key])), now);
+    let lease = pool.check(&id, "m", Cost { requests: 1, tokens: 1 }, now).unwrap();
+    pool.finish(&lease, &AttemptEnd::Refused(verdict), now);
+    let state = pool.state(&id, now).unwrap();
     match &state {
-        KeyState::Standing(condition) => {
+        KeyState::Unhealthy(state) => {
             assert!(verdict.is_about_key(), "{state:?} after {verdict:?}");
             if verdict.evidence == Evidence::Text {
-                assert_eq!(*condition, Condition::Suspect);
+                assert_eq!(*state, HealthState::Suspect);
             }
             if verdict.needs_probe() {
-                assert!(runtime.has_due_rechecks(now.saturating_add(SUSPICION).unwrap()));
+                assert!(pool.has_due_rechecks(now.saturating_add(SUSPECT_TIMEOUT).unwrap()));
             }
         }
         KeyState::Cooling(models) => {

@@ -23,7 +23,7 @@ pub use sent::Sent;
 
 use pool_shared::EventQuota;
 
-use super::{Condition, Limits, Quota, next_quota_day};
+use super::{HealthState, Limits, Quota, next_quota_day};
 use crate::upstream_error::UpstreamError;
 use pool_translate::gemini::{ErrorBody, Violation, redact_keys};
 use pool_translate::openai::ApiError;
@@ -102,7 +102,7 @@ pub struct Refusal<'a> {
 }
 
 /// Characters of a limit's name that are kept.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 const INVALID_REQUEST: &str = "invalid_request_error";
 const SERVER_ERROR: &str = "server_error";
 
@@ -114,7 +114,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// No refusal is believed for longer than this, whatever it says.
 const LONGEST: Duration = Duration::from_hours(24);
 /// A delay that only the text names counts for no longer than this.
-const LONGEST_BY_TEXT: Duration = Duration::from_mins(10);
+const MAX_COOLDOWN_BY_TEXT: Duration = Duration::from_mins(10);
 /// Keys come back one after another: at once would be a burst.
 const JITTER: Duration = Duration::from_secs(1);
 const DAY_JITTER: Duration = Duration::from_mins(1);
@@ -125,8 +125,8 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
     let (cause, evidence) = cause_of(refusal);
     let until = rest(cause, evidence, refusal).map(|(until, jitter)| {
         let end = match until {
-            Rest::For(time) => later(now, time.min(LONGEST)),
-            Rest::UntilNextDay => next_quota_day(now),
+            CooldownLength::For(time) => later(now, time.min(LONGEST)),
+            CooldownLength::UntilNextDay => next_quota_day(now),
         };
         later(end, part_of(jitter, random))
     });
@@ -183,7 +183,7 @@ impl Verdict {
     /// Returns `true` if the verdict is on the health of a key or project.
     #[must_use]
     pub const fn is_about_key(&self) -> bool {
-        Condition::from_cause(self.cause).is_some()
+        HealthState::from_cause(self.cause).is_some()
     }
 
     /// Returns `true` if the verdict is on a key or project and rests on text alone.
@@ -331,7 +331,7 @@ fn named_quota(refusal: &Refusal) -> Option<EventQuota> {
         limit: text(&violation.quota_id),
         value: text(&violation.quota_value),
         model: text(&violation.model),
-        retry_after_ms: told_delay(refusal).map(milliseconds),
+        retry_after_ms: retry_delay(refusal).map(milliseconds),
     })
 }
 
@@ -354,46 +354,46 @@ fn named_limits(violations: &[Violation]) -> (Limits, Vec<LimitNames>) {
         if let (Some(quota), Some(value)) = (Quota::from_id(quota_id), value) {
             limits.set(quota, value);
             names.retain(|names: &LimitNames| names.quota != quota);
-            let text = |text: &str| text.chars().take(LONGEST_NAME).collect();
+            let text = |text: &str| text.chars().take(MAX_NAME_CHARS).collect();
             names.push(LimitNames { quota, metric: text(quota_metric), limit: text(quota_id) });
         }
     }
     (limits, names)
 }
 
-enum Rest {
+enum CooldownLength {
     For(Duration),
     UntilNextDay,
 }
 
 /// How long the key or its project rests for the model, and how far the end is spread.
-fn rest(cause: Cause, evidence: Evidence, refusal: &Refusal) -> Option<(Rest, Duration)> {
-    let told = told_delay(refusal);
+fn rest(cause: Cause, evidence: Evidence, refusal: &Refusal) -> Option<(CooldownLength, Duration)> {
+    let told = retry_delay(refusal);
     let hourly = refusal.body.violations.iter().any(|violation| violation.quota_id.contains("PerHour"));
     let usual = if hourly { HOUR } else { MINUTE };
     match cause {
         // Words alone never exclude for long.
         Cause::NoQuota if evidence == Evidence::Text => {
-            Some((Rest::For(told.unwrap_or(usual).clamp(usual, LONGEST_BY_TEXT)), JITTER))
+            Some((CooldownLength::For(told.unwrap_or(usual).clamp(usual, MAX_COOLDOWN_BY_TEXT)), JITTER))
         }
         // The day's quota beats the short delay that Gemini sends along with it.
-        Cause::DayQuota => Some((Rest::UntilNextDay, DAY_JITTER)),
-        Cause::NoQuota => Some((Rest::For(DAY), DAY_JITTER)),
-        Cause::NewUsers => Some((Rest::For(DAY / 2), DAY / 2)),
-        Cause::RequestQuota | Cause::TokenQuota => Some((Rest::For(told.unwrap_or(usual)), JITTER)),
-        Cause::Burst | Cause::SpendWindow => told.map(|told| (Rest::For(told), JITTER)),
+        Cause::DayQuota => Some((CooldownLength::UntilNextDay, DAY_JITTER)),
+        Cause::NoQuota => Some((CooldownLength::For(DAY), DAY_JITTER)),
+        Cause::NewUsers => Some((CooldownLength::For(DAY / 2), DAY / 2)),
+        Cause::RequestQuota | Cause::TokenQuota => Some((CooldownLength::For(told.unwrap_or(usual)), JITTER)),
+        Cause::Burst | Cause::SpendWindow => told.map(|told| (CooldownLength::For(told), JITTER)),
         _ => None,
     }
 }
 
 /// How long to wait: the longest of what `RetryInfo`, the header and the text say. The text refines a delay that the
 /// others give in whole seconds; alone it counts for minutes at most, and only where it is Google's.
-fn told_delay(refusal: &Refusal) -> Option<Duration> {
+fn retry_delay(refusal: &Refusal) -> Option<Duration> {
     let firm = refusal.body.retry_delay_ms.map(Duration::from_millis).max(refusal.retry_after);
     let text = refusal.body.retry_text_ms.map(Duration::from_millis);
     match (firm, text) {
         (Some(firm), Some(text)) => Some(text.clamp(firm, firm.saturating_add(Duration::from_secs(1)))),
-        (None, Some(text)) if text::is_quota(refusal) => Some(text.min(LONGEST_BY_TEXT)),
+        (None, Some(text)) if text::is_quota(refusal) => Some(text.min(MAX_COOLDOWN_BY_TEXT)),
         (firm, _) => firm,
     }
 }
@@ -416,7 +416,7 @@ fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
     let error = |status: StatusCode, kind, code| {
         ApiError::new(status, kind, Some(code), message(refusal.status, refusal.body))
     };
-    let told_ms = told_delay(refusal).map(milliseconds);
+    let told_ms = retry_delay(refusal).map(milliseconds);
     match cause {
         // What OpenAI would say of a key like this. No caller is told so of a key that is not its own:
         // the attempt plan says in its place that the pool has no usable key.

@@ -626,8 +626,8 @@ const STATUSES: [(u16, &str); 18] = [
 ];
 
 /// What a verdict does to keys and projects, and for how long.
-fn effect(verdict: &Verdict) -> (Option<Condition>, Option<Timestamp>, Limits, Option<&str>) {
-    (Condition::from_cause(verdict.cause), verdict.until, verdict.limits, verdict.project.as_deref())
+fn effect(verdict: &Verdict) -> (Option<HealthState>, Option<Timestamp>, Limits, Option<&str>) {
+    (HealthState::from_cause(verdict.cause), verdict.until, verdict.limits, verdict.project.as_deref())
 }
 
 /// An error with a status, a message, and the same text wherever a detail is for people.
@@ -673,7 +673,7 @@ fn a_text_is_evidence_only_at_its_own_status() {
     for (status, name) in
         [(400, "INVALID_ARGUMENT"), (404, "NOT_FOUND"), (500, "INTERNAL"), (429, "RESOURCE_EXHAUSTED")]
     {
-        assert!(Condition::from_cause(judge(status, &body(name)).cause).is_none(), "{status}");
+        assert!(HealthState::from_cause(judge(status, &body(name)).cause).is_none(), "{status}");
     }
     // Nor is it where it stands elsewhere than at the beginning, even if nobody knows where the words come from.
     for (status, name, words) in [
@@ -684,7 +684,7 @@ fn a_text_is_evidence_only_at_its_own_status() {
         assert_eq!(judge(status, &refusal(name, words, "")).evidence, Evidence::Text, "{words}");
         for before in ["Invalid value at 'x': ", "* ", "> ", "The tool said that your "] {
             let verdict = judge(status, &refusal(name, &format!("{before}{words}"), ""));
-            assert!(Condition::from_cause(verdict.cause).is_none() && verdict.until.is_none(), "{words}");
+            assert!(HealthState::from_cause(verdict.cause).is_none() && verdict.until.is_none(), "{words}");
         }
     }
     // The status alone speaks against the key; that it is leaked, nobody said.
@@ -799,7 +799,7 @@ proptest! {
             prop_assert_eq!(effect(&told), effect(&plain), "{} {}", status.0, message);
             prop_assert!(!told.is_suspicion());
             let page = judge_response_to(&written, status.0, &message);
-            prop_assert!(Condition::from_cause(page.cause).is_none() && page.until.is_none());
+            prop_assert!(HealthState::from_cause(page.cause).is_none() && page.until.is_none());
         }
     }
 

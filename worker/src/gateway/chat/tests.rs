@@ -62,9 +62,9 @@ impl World {
         let total = self.stats().await.total;
         assert_eq!((total.attempts, total.successes, total.failures), (calls, successes, calls - successes));
         let now = crate::platform::Clock::now(&*self.host.parts.clock);
-        let learnt = lock(&self.service.runtimes).of(&self.pool.pool.id, now).take_learnt(now);
+        let learnt = lock(&self.service.runtimes).of(&self.pool.pool.id, now).drain_observations(now);
         assert!(
-            learnt.iter().all(|learnt| matches!(learnt.fact, pool_engine::Fact::Spent { .. })),
+            learnt.iter().all(|learnt| matches!(learnt.fact, pool_engine::ObservationKind::Spent { .. })),
             "{learnt:?}"
         );
     }

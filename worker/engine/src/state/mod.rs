@@ -4,8 +4,8 @@
 //! It is kept by key id, so it outlives the snapshots that it is used with. What must never happen
 //! here: I/O, a look at a clock, a state changed by anything but Gemini's responses and an operator's reset.
 
-mod absorb;
-mod learn;
+mod merge;
+mod observe;
 mod shift;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,39 +15,39 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::KeyId;
 
-use super::budget::Cost;
-use super::callers::Callers;
-use super::circuit::OpenReason;
-use super::lane::{Block, Choice, Exhausted, Lane};
-use super::learnt::{CoolingReason, Fact, Learnt, Subject};
-use super::members::Members;
-use super::roster::Roster;
-use super::standing::Condition;
+use super::circuit_breaker::OpenReason;
+use super::health::HealthState;
+use super::key_set::KeySet;
+use super::key_table::KeyTable;
+use super::observation::{CoolingReason, Observation, ObservationKind, Subject};
+use super::quota::Cost;
+use super::rate_limiter::RateLimiter;
+use super::selector::{Block, Exhausted, ModelSelector, Selection};
 use super::verdict::Verdict;
 use crate::random::Random;
 
 /// Models that a pool keeps cooldowns and counts for; the one that was not used for longest makes room
 /// for a new one. At 6 bytes a key and model, 12 where a key has the weight 0.
-const MOST_LANES: usize = 32;
+const MAX_SELECTORS: usize = 32;
 /// An attempt that has not ended after so long was lost with its request.
-const LEASE_LIFE: Duration = Duration::from_mins(10);
+const LEASE_TTL: Duration = Duration::from_mins(10);
 /// Facts that wait for a report; beyond them the oldest are dropped, and others find out by themselves.
-const MOST_LEARNT: usize = 4_096;
+const MAX_OBSERVATIONS: usize = 4_096;
 
 /// One pool's keys, as they stand.
 #[derive(Debug, Default)]
-pub struct Runtime {
+pub struct PoolState {
     version: Option<u64>,
-    members: Members,
-    lanes: HashMap<String, Lane>,
+    table: KeyTable,
+    selectors: HashMap<String, ModelSelector>,
     /// The key's place and the beginning of each running attempt.
     leases: BTreeMap<u64, (usize, Timestamp)>,
     last_serial: u64,
-    learnt: Vec<Learnt>,
+    observations: Vec<Observation>,
     /// What others told before the keys were known.
-    unheard: Vec<Learnt>,
+    deferred: Vec<Observation>,
     spent: BTreeMap<(Subject, String), Cost>,
-    callers: Callers,
+    rate_limiter: RateLimiter,
     /// The projects that fell by a spend limit in the last minute: when, and what Gemini said.
     spent_out: Vec<(usize, Timestamp, String)>,
     /// Random bits of this isolate, so that it does not do everything when all others do.
@@ -74,7 +74,7 @@ pub enum Pick {
     Key {
         /// Its place in the roster.
         index: usize,
-        /// To be given back to [`Runtime::finish`].
+        /// To be given back to [`PoolState::finish`].
         lease: Lease,
     },
     /// The model keeps failing: no attempt before `until`.
@@ -89,7 +89,7 @@ pub enum Pick {
         /// When the first of them returns.
         soonest: Timestamp,
         /// Whether all of them have used up the day's quota.
-        only_the_day_helps: bool,
+        all_until_reset: bool,
     },
     /// Every usable key was tried.
     AllTried,
@@ -129,18 +129,18 @@ pub enum AttemptEnd<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// It, or its project, is refused whatever the model.
-    Standing(Condition),
+    Unhealthy(HealthState),
     /// It rests for these models.
     Cooling(Vec<(String, Timestamp, CoolingReason)>),
     /// Nothing is known against it.
     Healthy,
 }
 
-impl Runtime {
+impl PoolState {
     /// Chooses a key of the roster for an attempt.
     pub fn pick(
         &mut self,
-        roster: &Arc<Roster>,
+        key_set: &Arc<KeySet>,
         request: &PickRequest,
         now: Timestamp,
         random: &impl Random,
@@ -148,38 +148,38 @@ impl Runtime {
         if self.salt == 0 {
             self.salt = random.next_u64();
         }
-        self.go_over_to(roster, now);
-        self.forget_lost_leases(now);
-        let older = self.version != Some(roster.version);
-        let mut tried = self.places(roster, request.tried, older);
-        let lane = lane_of(&mut self.lanes, &self.members, request.model, now);
-        lane.bring_back(&self.members, now);
-        if let Err((until, reason)) = lane.circuit.check(now) {
+        self.adopt_key_set(key_set, now);
+        self.expire_leases(now);
+        let older = self.version != Some(key_set.version);
+        let mut tried = self.places(key_set, request.tried, older);
+        let selector = selector_of(&mut self.selectors, &self.table, request.model, now);
+        selector.release_expired(&self.table, now);
+        if let Err((until, reason)) = selector.circuit.check(now) {
             return Pick::Open { until, reason };
         }
         loop {
-            let choice = Choice {
+            let selection = Selection {
                 tried: &tried,
                 affinity: request.affinity,
                 cost: request.cost,
                 salt: self.salt,
                 now,
             };
-            let key = match lane.choose(&self.members, &choice, random) {
+            let key = match selector.select(&self.table, &selection, random) {
                 Ok(key) => key,
                 Err(Exhausted::Tried) => return Pick::AllTried,
                 Err(Exhausted::Lost { returns }) => return Pick::NoneLeft { returns },
-                Err(Exhausted::Cooling { soonest, only_the_day_helps }) => {
-                    return Pick::AllCooling { soonest, only_the_day_helps };
+                Err(Exhausted::Cooling { soonest, all_until_reset }) => {
+                    return Pick::AllCooling { soonest, all_until_reset };
                 }
             };
-            let index = if older { self.members.id(key).and_then(|id| roster.find(&id)) } else { Some(key) };
+            let index = if older { self.table.id(key).and_then(|id| key_set.find(&id)) } else { Some(key) };
             // A key that this request's roster does not have yet is passed over.
             let Some(index) = index else {
                 tried.push(key);
                 continue;
             };
-            lane.circuit.attempt(now);
+            selector.circuit.attempt(now);
             return match self.lease(key, request.model, request.cost, now) {
                 Some(lease) => Pick::Key { index, lease },
                 None => Pick::NoneLeft { returns: None },
@@ -191,18 +191,18 @@ impl Runtime {
     /// one, `None` if no time is known.
     pub fn next_chance(
         &mut self,
-        roster: &Arc<Roster>,
+        key_set: &Arc<KeySet>,
         model: &str,
         tried: &[usize],
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let tried = self.places(roster, tried, self.version != Some(roster.version));
-        let lane = self.lanes.get_mut(model)?;
-        lane.bring_back(&self.members, now);
-        if lane.has_untried(&tried) {
+        let tried = self.places(key_set, tried, self.version != Some(key_set.version));
+        let selector = self.selectors.get_mut(model)?;
+        selector.release_expired(&self.table, now);
+        if selector.has_untried(&tried) {
             return Some(now);
         }
-        match lane.exhausted(&self.members, now) {
+        match selector.exhausted(&self.table, now) {
             Exhausted::Cooling { soonest, .. } => Some(soonest),
             Exhausted::Lost { returns } => returns,
             Exhausted::Tried => None,
@@ -214,24 +214,24 @@ impl Runtime {
     /// What is sent on it has to be a call that spends: Gemini lists its models to keys that it refuses
     /// everything else, and a success heals.
     pub fn check(&mut self, key: &KeyId, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
-        let place = self.members.find(key)?;
+        let place = self.table.find(key)?;
         let lease = self.lease(place, model, cost, now)?;
         // Whoever asks has heard everything so far, also where the clock stands still meanwhile.
-        let heard_at = self.members.heard_at(place);
-        let after = heard_at.checked_add(Duration::from_nanos(1)).unwrap_or(heard_at);
+        let observed_at = self.table.observed_at(place);
+        let after = observed_at.checked_add(Duration::from_nanos(1)).unwrap_or(observed_at);
         Some(Lease { began: now.max(after), ..lease })
     }
 
     /// Makes the pool's keys known, as [`Self::pick`] does.
-    pub fn meet(&mut self, roster: &Arc<Roster>, now: Timestamp) {
-        self.go_over_to(roster, now);
+    pub fn register_keys(&mut self, key_set: &Arc<KeySet>, now: Timestamp) {
+        self.adopt_key_set(key_set, now);
     }
 
     /// Whether a key should be tried again now, or may have to be as soon as the keys are known.
     #[must_use]
     pub fn has_due_rechecks(&self, now: Timestamp) -> bool {
-        let told = |learnt: &Learnt| matches!(learnt.fact, Fact::Standing { next_check: Some(check), .. } if check <= now);
-        self.unheard.iter().any(told) || !self.due_rechecks(now).is_empty()
+        let told = |observation: &Observation| matches!(observation.fact, ObservationKind::Health { next_check: Some(check), .. } if check <= now);
+        self.deferred.iter().any(told) || !self.due_rechecks(now).is_empty()
     }
 
     /// The keys that should be tried again now: one of each project, where the project is refused.
@@ -245,37 +245,37 @@ impl Runtime {
     /// Those of them that are in a final state, or those that are not.
     #[must_use]
     pub fn due_rechecks_of(&self, in_final_state: bool, now: Timestamp) -> Vec<KeyId> {
-        let due = self.members.that_stand(|standing| {
-            standing.condition.is_final() == in_final_state
-                && standing.next_check.is_some_and(|check| check <= now)
+        let due = self.table.filter_by_health(|health| {
+            health.state.is_final() == in_final_state && health.next_check.is_some_and(|check| check <= now)
         });
-        due.into_iter().filter_map(|key| self.members.id(key)).collect()
+        due.into_iter().filter_map(|key| self.table.id(key)).collect()
     }
 
     /// Takes in that Gemini does not find a model for a key. Returns `true` if other keys show that the model exists: it
     /// is `listed`, or has answered another key lately.
     pub fn lacks_access(&mut self, key: &KeyId, model: &str, listed: bool, now: Timestamp) -> bool {
-        let Some(key) = self.members.find(key) else { return false };
-        let lane = self.lanes.get_mut(model);
-        lane.is_some_and(|lane| lane.access.exists_without(key, now)) || listed
+        let Some(key) = self.table.find(key) else { return false };
+        let selector = self.selectors.get_mut(model);
+        selector.is_some_and(|selector| selector.access.exists_without(key, now)) || listed
     }
 
     /// How a key stands; `None` if the pool does not have it.
     #[must_use]
     pub fn state(&self, key: &KeyId, now: Timestamp) -> Option<KeyState> {
-        let key = self.members.find(key)?;
-        for standing in self.members.standings_of(key) {
-            let is_over =
-                standing.condition == Condition::SpendWindow && standing.blocked_until(now).is_none();
-            if standing.condition != Condition::Healthy && !is_over {
-                return Some(KeyState::Standing(standing.condition));
+        let key = self.table.find(key)?;
+        for health in self.table.health_of(key) {
+            let is_over = health.state == HealthState::SpendWindow && health.blocked_until(now).is_none();
+            if health.state != HealthState::Healthy && !is_over {
+                return Some(KeyState::Unhealthy(health.state));
             }
         }
         let cooling: Vec<_> = self
-            .lanes
+            .selectors
             .iter()
-            .filter_map(|(model, lane)| match lane.blocked(&self.members, key, now)? {
-                (until, Block::Hold(hold)) if !hold.counted => Some((model.clone(), until, hold.reason)),
+            .filter_map(|(model, selector)| match selector.blocked(&self.table, key, now)? {
+                (until, Block::Cooldown(cooldown)) if !cooldown.counted => {
+                    Some((model.clone(), until, cooldown.reason))
+                }
                 _ => None,
             })
             .collect();
@@ -285,137 +285,139 @@ impl Runtime {
     /// Whether Gemini has told anything about a model, here or elsewhere, so that it is one.
     #[must_use]
     pub fn knows_model(&self, model: &str) -> bool {
-        self.lanes.get(model).is_some_and(Lane::was_heard_of)
+        self.selectors.get(model).is_some_and(ModelSelector::has_evidence)
     }
 
     /// What was learnt since the last call, for a report.
     #[must_use]
-    pub fn take_learnt(&mut self, now: Timestamp) -> Vec<Learnt> {
-        let mut learnt = std::mem::take(&mut self.learnt);
+    pub fn drain_observations(&mut self, now: Timestamp) -> Vec<Observation> {
+        let mut observations = std::mem::take(&mut self.observations);
         let spent = std::mem::take(&mut self.spent);
-        learnt.extend(self.callers.take_untold(now));
-        learnt.extend(spent.into_iter().map(|((subject, model), cost)| Learnt {
+        observations.extend(self.rate_limiter.drain_unreported(now));
+        observations.extend(spent.into_iter().map(|((subject, model), cost)| Observation {
             subject,
             model: Some(model),
             at: now,
-            fact: Fact::Spent { requests: cost.requests, tokens: cost.tokens },
+            fact: ObservationKind::Spent { requests: cost.requests, tokens: cost.tokens },
         }));
-        learnt
+        observations
     }
 
     /// Takes a lease back whose attempt came to no end that says anything.
     pub fn abandon(&mut self, lease: &Lease) {
-        self.take_back(lease);
+        self.release(lease);
     }
 
     /// Takes a lease back. Gives the place of its key, unless the lease was taken for lost or its key is gone.
-    fn take_back(&mut self, lease: &Lease) -> Option<usize> {
+    fn release(&mut self, lease: &Lease) -> Option<usize> {
         let (key, _) = self.leases.remove(&lease.serial)?;
-        self.members.attempt_ended(key);
+        self.table.attempt_ended(key);
         Some(key)
     }
 
     /// What the pool's client keys have used.
-    pub const fn callers(&mut self) -> &mut Callers {
-        &mut self.callers
+    pub const fn rate_limiter(&mut self) -> &mut RateLimiter {
+        &mut self.rate_limiter
     }
 
     /// How many keys it knows.
     #[must_use]
     pub fn key_count(&self) -> usize {
-        self.members.len()
+        self.table.len()
     }
 
     /// Takes on a newer roster. What is known of keys that it still has is kept.
-    fn go_over_to(&mut self, roster: &Arc<Roster>, now: Timestamp) {
-        if self.version.is_some_and(|version| version >= roster.version) {
+    fn adopt_key_set(&mut self, key_set: &Arc<KeySet>, now: Timestamp) {
+        if self.version.is_some_and(|version| version >= key_set.version) {
             return;
         }
-        let members = Members::new(roster, &self.members);
-        let before = std::mem::replace(&mut self.members, members);
-        self.version = Some(roster.version);
+        let table = KeyTable::new(key_set, &self.table);
+        let before = std::mem::replace(&mut self.table, table);
+        self.version = Some(key_set.version);
         // Places have moved.
         self.spent_out.clear();
-        let members = &mut self.members;
-        self.leases.retain(|_, (key, _)| match members.place_of(before.roster(), *key) {
+        let table = &mut self.table;
+        self.leases.retain(|_, (key, _)| match table.place_of(before.key_set(), *key) {
             Some(place) => {
                 *key = place;
-                members.attempt_began(place);
+                table.attempt_began(place);
                 true
             }
             None => false,
         });
-        for (model, lane) in &mut self.lanes {
-            lane.move_to(model, &self.members, &before, now);
+        for (model, selector) in &mut self.selectors {
+            selector.move_to(model, &self.table, &before, now);
         }
-        let unheard = std::mem::take(&mut self.unheard);
-        self.absorb(&unheard, now);
+        let deferred = std::mem::take(&mut self.deferred);
+        self.merge(&deferred, now);
     }
 
     /// The places here of keys that a roster, older or the same, has at the given places.
-    fn places(&self, roster: &Roster, tried: &[usize], older: bool) -> Vec<usize> {
+    fn places(&self, key_set: &KeySet, tried: &[usize], older: bool) -> Vec<usize> {
         if !older {
             return tried.to_vec();
         }
-        tried.iter().filter_map(|index| self.members.place_of(roster, *index)).collect()
+        tried.iter().filter_map(|index| self.table.place_of(key_set, *index)).collect()
     }
 
     fn lease(&mut self, key: usize, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
-        let id = self.members.id(key)?;
-        if let Some(project) = self.members.project_of(key)
-            && let Some(budget) = self.lanes.get_mut(model).and_then(|lane| lane.budgets.get_mut(&project))
+        let id = self.table.id(key)?;
+        if let Some(project) = self.table.project_of(key)
+            && let Some(tracker) =
+                self.selectors.get_mut(model).and_then(|selector| selector.trackers.get_mut(&project))
         {
-            budget.spend(cost, now);
+            tracker.spend(cost, now);
             let subject = self.project_subject(key);
             self.spent.entry((subject, model.to_owned())).or_default().add(cost);
         }
         self.last_serial += 1;
-        self.members.attempt_began(key);
+        self.table.attempt_began(key);
         self.leases.insert(self.last_serial, (key, now));
         Some(Lease { serial: self.last_serial, key: id, model: model.to_owned(), began: now, cost })
     }
 
     /// A request that was cut off by the runtime never gives its lease back.
-    fn forget_lost_leases(&mut self, now: Timestamp) {
+    fn expire_leases(&mut self, now: Timestamp) {
         while let Some(first) = self.leases.first_entry()
-            && now.duration_since(first.get().1).unsigned_abs() > LEASE_LIFE
+            && now.duration_since(first.get().1).unsigned_abs() > LEASE_TTL
         {
             let (key, _) = first.remove();
-            self.members.attempt_ended(key);
+            self.table.attempt_ended(key);
         }
     }
 
     /// Under which name others know the project of a key.
     fn project_subject(&self, key: usize) -> Subject {
-        let project = self.members.project_of(key);
-        match project.and_then(|project| self.members.project_name(project)) {
+        let project = self.table.project_of(key);
+        match project.and_then(|project| self.table.project_name(project)) {
             Some(name) => Subject::Project(name.to_string()),
-            None => Subject::Key(self.members.id(key).unwrap_or_else(|| KeyId::new(""))),
+            None => Subject::Key(self.table.id(key).unwrap_or_else(|| KeyId::new(""))),
         }
     }
 
-    fn note(&mut self, subject: Subject, model: Option<&str>, fact: Fact, now: Timestamp) {
-        if self.learnt.len() >= MOST_LEARNT {
-            self.learnt.drain(..MOST_LEARNT / 2);
+    fn record(&mut self, subject: Subject, model: Option<&str>, fact: ObservationKind, now: Timestamp) {
+        if self.observations.len() >= MAX_OBSERVATIONS {
+            self.observations.drain(..MAX_OBSERVATIONS / 2);
         }
-        self.learnt.push(Learnt { subject, model: model.map(ToOwned::to_owned), at: now, fact });
+        self.observations.push(Observation { subject, model: model.map(ToOwned::to_owned), at: now, fact });
     }
 }
 
 /// The lane of a model, made where there is none.
-fn lane_of<'a>(
-    lanes: &'a mut HashMap<String, Lane>,
-    members: &Members,
+fn selector_of<'a>(
+    selectors: &'a mut HashMap<String, ModelSelector>,
+    table: &KeyTable,
     model: &str,
     now: Timestamp,
-) -> &'a mut Lane {
-    if !lanes.contains_key(model) && lanes.len() >= MOST_LANES {
-        let oldest = lanes.iter().min_by_key(|(_, lane)| lane.used_at).map(|(model, _)| model.clone());
-        lanes.remove(&oldest.unwrap_or_default());
+) -> &'a mut ModelSelector {
+    if !selectors.contains_key(model) && selectors.len() >= MAX_SELECTORS {
+        let oldest =
+            selectors.iter().min_by_key(|(_, selector)| selector.used_at).map(|(model, _)| model.clone());
+        selectors.remove(&oldest.unwrap_or_default());
     }
-    let lane = lanes.entry(model.to_owned()).or_insert_with(|| Lane::new(members, model, now));
-    lane.used_at = now;
-    lane
+    let selector = selectors.entry(model.to_owned()).or_insert_with(|| ModelSelector::new(table, model, now));
+    selector.used_at = now;
+    selector
 }
 
 #[cfg(test)]

@@ -12,24 +12,24 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::AttemptOutcome;
 
-use super::circuit::OpenReason;
+use super::circuit_breaker::OpenReason;
 use super::verdict::{Cause, Retry, Verdict, part_of};
-use super::{Condition, Cost, Lease, Pick, PickRequest, Roster, Runtime};
+use super::{Cost, HealthState, KeySet, Lease, Pick, PickRequest, PoolState};
 use crate::random::Random;
 use pool_translate::openai::ApiError;
 
 /// Two more than one bad key and one limited key need, and far below the 50 calls that a request may
 /// make on Cloudflare's free plan.
-const MOST_ATTEMPTS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 /// Nothing further is tried when a request has taken this long.
-const DEADLINE: Duration = Duration::from_mins(1);
+const MAX_RETRY_TIME: Duration = Duration::from_mins(1);
 /// Pauses grow from the first to the second.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(4);
 /// How often a request waits for a model that is left alone at the moment.
-const MOST_CIRCUIT_WAITS: usize = 2;
+const MAX_CIRCUIT_WAITS: usize = 2;
 /// A prompt that exceeds a project's tokens a minute is tried on so many projects.
-const MOST_TOO_LARGE: usize = 2;
+const MAX_TOO_LARGE: usize = 2;
 
 /// How long a request waits, once, for keys that are all in cooldown.
 const MAX_COOLDOWN_WAIT: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ const MAX_SDK_WAIT: Duration = Duration::from_mins(1);
 /// The plan of one request.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each notes something that happens once")]
-pub struct AttemptPlan {
+pub struct RetryPlan {
     models: Vec<String>,
     model: usize,
     affinity: Option<u64>,
@@ -94,7 +94,7 @@ pub enum Step {
     Answer(Box<ApiError>),
 }
 
-impl AttemptPlan {
+impl RetryPlan {
     /// A plan for a request: the model that was asked for, then those to fall back on.
     #[must_use]
     pub const fn new(models: Vec<String>, affinity: Option<u64>, cost: Cost, now: Timestamp) -> Self {
@@ -132,8 +132,8 @@ impl AttemptPlan {
     pub fn next(
         &mut self,
         pool: &str,
-        roster: &Arc<Roster>,
-        runtime: &mut Runtime,
+        key_set: &Arc<KeySet>,
+        state: &mut PoolState,
         now: Timestamp,
         random: &impl Random,
     ) -> Step {
@@ -145,14 +145,14 @@ impl AttemptPlan {
             self.ended = true;
         }
         loop {
-            if self.ended || self.attempts >= MOST_ATTEMPTS || !self.in_time(now, Duration::ZERO) {
-                return self.give_up(pool, roster, runtime, now);
+            if self.ended || self.attempts >= MAX_ATTEMPTS || !self.in_time(now, Duration::ZERO) {
+                return self.give_up(pool, key_set, state, now);
             }
             let Some(model) = self.models.get(self.model) else {
-                return self.give_up(pool, roster, runtime, now);
+                return self.give_up(pool, key_set, state, now);
             };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
-            let pick = runtime.pick(roster, &request, now, random);
+            let pick = state.pick(key_set, &request, now, random);
             if matches!(pick, Pick::AllTried | Pick::AllCooling { .. } | Pick::NoneLeft { .. })
                 && let Some(again) = self.again.take()
             {
@@ -178,18 +178,18 @@ impl AttemptPlan {
                 {
                     return Step::Hear;
                 }
-                Pick::AllCooling { soonest, only_the_day_helps } => {
-                    if let Some(wait) = self.wait_for_cooldown(roster, soonest, now) {
+                Pick::AllCooling { soonest, all_until_reset } => {
+                    if let Some(wait) = self.wait_for_cooldown(key_set, soonest, now) {
                         return Step::Wait(wait + part_of(COOLDOWN_JITTER, random.next_u64()));
                     }
-                    (Some(AttemptOutcome::Quota), all_cooling(pool, soonest, only_the_day_helps, now))
+                    (Some(AttemptOutcome::Quota), all_cooling(pool, soonest, all_until_reset, now))
                 }
                 Pick::NoneLeft { returns } => {
-                    (Some(AttemptOutcome::Key), no_usable_key(pool, roster, returns, now))
+                    (Some(AttemptOutcome::Key), no_usable_key(pool, key_set, returns, now))
                 }
                 Pick::AllTried => match self.last_answer(now) {
                     Some(answer) => (None, answer),
-                    None => (Some(AttemptOutcome::Key), no_usable_key(pool, roster, None, now)),
+                    None => (Some(AttemptOutcome::Key), no_usable_key(pool, key_set, None, now)),
                 },
             };
             self.unserved_for = self.unserved_for.or(why);
@@ -211,13 +211,13 @@ impl AttemptPlan {
         let ended_so = self.causes.iter().filter(|other| **other == cause).count();
         match cause.retry() {
             Retry::Stop => self.ended = true,
-            Retry::AnotherKey if self.never_fits(verdict) && ended_so >= MOST_TOO_LARGE => {
+            Retry::AnotherKey if self.never_fits(verdict) && ended_so >= MAX_TOO_LARGE => {
                 // A smaller prompt may work; the same one never will.
                 self.last = Some((cause, ApiError { should_retry: Some(false), ..verdict.answer.clone() }));
                 (self.never_fitted, self.ended) = (true, true);
             }
             // The last attempt is better spent on a model that may have room.
-            Retry::AnotherKey if self.attempts + 1 == MOST_ATTEMPTS => {
+            Retry::AnotherKey if self.attempts + 1 == MAX_ATTEMPTS => {
                 self.try_to_fall_back(verdict);
             }
             Retry::AtMost { attempts, .. } if ended_so >= attempts => {
@@ -225,7 +225,7 @@ impl AttemptPlan {
             }
             Retry::AtMost { at_once, .. } if ended_so > at_once => {
                 let doubled = u32::try_from(ended_so - at_once - 1).unwrap_or_default().min(8);
-                self.pause = Some(FIRST_PAUSE.saturating_mul(1 << doubled).min(LONGEST_PAUSE));
+                self.pause = Some(MIN_BACKOFF.saturating_mul(1 << doubled).min(MAX_BACKOFF));
             }
             Retry::AnotherKey | Retry::AtMost { .. } => {}
         }
@@ -245,7 +245,7 @@ impl AttemptPlan {
     /// Takes a certain key for the next attempt, where there may be one: which of the models to ask.
     pub fn take(&mut self, index: usize, now: Timestamp) -> Option<usize> {
         let may = !self.ended
-            && self.attempts < MOST_ATTEMPTS
+            && self.attempts < MAX_ATTEMPTS
             && self.model < self.models.len()
             && self.in_time(now, Duration::ZERO)
             && !self.tried.contains(&index);
@@ -312,30 +312,35 @@ impl AttemptPlan {
     }
 
     fn in_time(&self, now: Timestamp, wait: Duration) -> bool {
-        now.duration_since(self.began).unsigned_abs() + wait < DEADLINE
+        now.duration_since(self.began).unsigned_abs() + wait < MAX_RETRY_TIME
     }
 
     /// How long to wait until a key that was not tried may be back, where that is soon.
-    fn wait_for_cooldown(&mut self, roster: &Roster, soonest: Timestamp, now: Timestamp) -> Option<Duration> {
+    fn wait_for_cooldown(
+        &mut self,
+        key_set: &KeySet,
+        soonest: Timestamp,
+        now: Timestamp,
+    ) -> Option<Duration> {
         let wait = soonest.duration_since(now).unsigned_abs();
         let may = !self.waited_for_cooldown
             && wait <= MAX_COOLDOWN_WAIT
             && self.is_last_model()
-            && self.tried.len() < roster.keys.len()
+            && self.tried.len() < key_set.keys.len()
             && self.in_time(now, wait + COOLDOWN_JITTER);
         self.waited_for_cooldown |= may;
         may.then_some(wait)
     }
 
     fn may_wait_for_circuit(&mut self, now: Timestamp, wait: Duration) -> bool {
-        let may = self.circuit_waits < MOST_CIRCUIT_WAITS && wait <= LONGEST_PAUSE && self.in_time(now, wait);
+        let may = self.circuit_waits < MAX_CIRCUIT_WAITS && wait <= MAX_BACKOFF && self.in_time(now, wait);
         self.circuit_waits += usize::from(may);
         may
     }
 
     /// The last thing that can be said. What the model that was asked for lacked tells more than what
     /// its stand-ins did, and a refused key tells least.
-    fn give_up(&mut self, pool: &str, roster: &Arc<Roster>, runtime: &mut Runtime, now: Timestamp) -> Step {
+    fn give_up(&mut self, pool: &str, key_set: &Arc<KeySet>, state: &mut PoolState, now: Timestamp) -> Step {
         let cause = self.last.as_ref().map(|(cause, _)| *cause);
         let decisive = cause.is_some_and(|cause| cause.retry() == Retry::Stop) || self.never_fitted;
         let last = self.last_answer(now);
@@ -344,14 +349,14 @@ impl AttemptPlan {
             (_, Some(unserved)) => unserved,
             (Some(answer), None) => {
                 let model = self.models.get(self.model).map(String::as_str).unwrap_or_default();
-                let chance = runtime.next_chance(roster, model, &self.tried, now);
+                let chance = state.next_chance(key_set, model, &self.tried, now);
                 match cause {
                     // It passes by itself.
                     Some(Cause::SpendWindow) => {
                         come_again(answer, at_least(MIN_RETRY_AFTER, chance, now), now)
                     }
-                    Some(cause) if Condition::from_cause(cause).is_some() => {
-                        refused_keys(pool, roster, chance, now)
+                    Some(cause) if HealthState::from_cause(cause).is_some() => {
+                        refused_keys(pool, key_set, chance, now)
                     }
                     // Other keys have room: the same request may be answered by one of them.
                     Some(cause) if cause.retry() == Retry::AnotherKey && chance == Some(now) => ApiError {
@@ -373,7 +378,7 @@ impl AttemptPlan {
 }
 
 fn wait_until(until: Timestamp, now: Timestamp, random: &impl Random) -> Duration {
-    until.duration_since(now).unsigned_abs() + part_of(FIRST_PAUSE / 2, random.next_u64())
+    until.duration_since(now).unsigned_abs() + part_of(MIN_BACKOFF / 2, random.next_u64())
 }
 
 fn milliseconds_until(until: Timestamp, now: Timestamp) -> Option<u64> {
@@ -401,9 +406,9 @@ fn model_unavailable(reason: OpenReason, until: Timestamp, now: Timestamp) -> Ap
     }
 }
 
-fn all_cooling(pool: &str, soonest: Timestamp, only_the_day_helps: bool, now: Timestamp) -> ApiError {
+fn all_cooling(pool: &str, soonest: Timestamp, all_until_reset: bool, now: Timestamp) -> ApiError {
     let retry_after_ms = milliseconds_until(soonest, now);
-    if only_the_day_helps {
+    if all_until_reset {
         let message =
             format!("Every key of the pool '{pool}' has used up its quota of the day for this model.");
         let error = rate_limited("insufficient_quota", "insufficient_quota", message);
@@ -426,8 +431,8 @@ fn until_reset(error: ApiError, reset: Timestamp, now: Timestamp) -> ApiError {
 }
 
 /// Keys were tried and refused, and that was all that the request could try.
-fn refused_keys(pool: &str, roster: &Roster, chance: Option<Timestamp>, now: Timestamp) -> ApiError {
-    let Some(chance) = chance else { return no_usable_key(pool, roster, None, now) };
+fn refused_keys(pool: &str, key_set: &KeySet, chance: Option<Timestamp>, now: Timestamp) -> ApiError {
+    let Some(chance) = chance else { return no_usable_key(pool, key_set, None, now) };
     let message = format!(
         "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: trying again may help."
     );
@@ -436,8 +441,8 @@ fn refused_keys(pool: &str, roster: &Roster, chance: Option<Timestamp>, now: Tim
 }
 
 /// The caller did nothing wrong: the operator has to add keys, unless some come back by themselves.
-fn no_usable_key(pool: &str, roster: &Roster, returns: Option<Timestamp>, now: Timestamp) -> ApiError {
-    let why = if roster.keys.is_empty() { "has no enabled key" } else { "has no key that Gemini accepts" };
+fn no_usable_key(pool: &str, key_set: &KeySet, returns: Option<Timestamp>, now: Timestamp) -> ApiError {
+    let why = if key_set.keys.is_empty() { "has no enabled key" } else { "has no key that Gemini accepts" };
     let message = format!("The pool '{pool}' {why}.");
     let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message);
     match returns {

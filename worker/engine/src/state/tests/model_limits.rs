@@ -9,17 +9,17 @@ fn limits(model: &str, project: &str, requests_per_minute: u64) -> ModelLimits {
     ModelLimits { model: model.to_owned(), project: project.to_owned(), limits }
 }
 
-fn with_limits(version: u64, projects: &[&str], model_limits: Vec<ModelLimits>) -> Arc<Roster> {
-    let mut roster = in_projects(projects);
-    let changed = Arc::get_mut(&mut roster).unwrap();
+fn with_limits(version: u64, projects: &[&str], model_limits: Vec<ModelLimits>) -> Arc<KeySet> {
+    let mut key_set = in_projects(projects);
+    let changed = Arc::get_mut(&mut key_set).unwrap();
     (changed.version, changed.model_limits) = (version, model_limits);
-    roster
+    key_set
 }
 
 impl Bench {
     /// Sends requests until no key is left, and counts them by key.
     fn sent_until_full(&mut self, now: i64) -> Vec<usize> {
-        let mut counts = vec![0; self.roster.keys.len()];
+        let mut counts = vec![0; self.key_set.keys.len()];
         for _ in 0..1_000 {
             let Pick::Key { index, lease } = self.try_pick(&[], None, 1, now) else { return counts };
             counts[index] += 1;
@@ -56,11 +56,11 @@ fn limits_that_change_hold_at_once_and_count_what_was_sent() {
         let (_, lease) = bench.pick(&[], 0);
         bench.succeed(&lease, 0);
     }
-    bench.roster = with_limits(2, &["p"], vec![limits("m", "", 4)]);
+    bench.key_set = with_limits(2, &["p"], vec![limits("m", "", 4)]);
     assert!(bench.sent_until_full(1)[0] <= PROBE);
-    bench.roster = with_limits(3, &["p"], vec![limits("m", "", 4)]);
+    bench.key_set = with_limits(3, &["p"], vec![limits("m", "", 4)]);
     assert_eq!(bench.sent_until_full(2)[0], 0, "another version with the same limits frees nothing");
-    bench.roster = with_limits(4, &["p"], Vec::new());
+    bench.key_set = with_limits(4, &["p"], Vec::new());
     assert_eq!(bench.usable(3), [0], "a cooldown by count ends with its limit");
 }
 
@@ -71,6 +71,6 @@ fn a_project_whose_name_becomes_known_takes_its_own_limits() {
     let (_, lease) = bench.pick(&[], 0);
     let named =
         Verdict { project: Some("projects/7".to_owned()), until: None, ..verdict(Cause::Overloaded, 0) };
-    bench.runtime.finish(&lease, &AttemptEnd::Refused(&named), at(0));
+    bench.state.finish(&lease, &AttemptEnd::Refused(&named), at(0));
     assert!((1..=1 + PROBE).contains(&bench.sent_until_full(1)[0]));
 }

@@ -11,20 +11,20 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::{ClientKeyId, ClientKeyRules, Limits, Quota};
 
-use super::budget::{Budget, Cost};
-use super::learnt::{Fact, Learnt, Subject};
 use super::model_rules::ModelRules;
+use super::observation::{Observation, ObservationKind, Subject};
+use super::quota::{Cost, QuotaTracker};
 use super::shifted;
 use crate::ids::{TokenHash, TokenTag};
 
 /// How often it is told of a client key that it is used.
-const USE_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(1);
+const LAST_USED_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 /// Client keys that are counted for at once; those that were not used for longest make room.
-const MOST_CALLERS: usize = 4_096;
+const MAX_CLIENTS: usize = 4_096;
 
 /// What a client key may do, ready for use.
 #[derive(Clone, Debug)]
-pub struct CallerRules {
+pub struct ClientLimits {
     /// Whose rules they are.
     pub id: ClientKeyId,
     /// How much it may ask for.
@@ -35,7 +35,7 @@ pub struct CallerRules {
     networks: Option<Vec<IpNet>>,
 }
 
-impl CallerRules {
+impl ClientLimits {
     /// Takes the rules as stored.
     #[must_use]
     pub fn new(id: ClientKeyId, rules: ClientKeyRules) -> Self {
@@ -83,66 +83,66 @@ pub struct OverLimit {
 
 /// What the client keys of a pool have used, and when.
 #[derive(Debug, Default)]
-pub struct Callers {
-    limited: HashMap<ClientKeyId, Caller>,
+pub struct RateLimiter {
+    limited: HashMap<ClientKeyId, Client>,
     /// When it was last told of a client key, here or elsewhere, that it is used.
     told: HashMap<TokenTag, Timestamp>,
-    untold: Vec<Learnt>,
+    unreported: Vec<Observation>,
 }
 
 #[derive(Debug)]
-struct Caller {
-    budget: Budget,
+struct Client {
+    tracker: QuotaTracker,
     /// What others have not been told yet.
-    untold: Cost,
+    unreported: Cost,
     used_at: Timestamp,
 }
 
-impl Callers {
+impl RateLimiter {
     /// Lets a request in, or does not, and tells what is left of each limit then.
     pub fn admit(
         &mut self,
-        rules: &CallerRules,
+        rules: &ClientLimits,
         cost: Cost,
         now: Timestamp,
     ) -> (Result<(), OverLimit>, Vec<Left>) {
-        let caller = self.of(&rules.id, now);
-        caller.budget.set_limits(rules.limits);
-        caller.used_at = now;
-        let over = caller.budget.over_limit(cost, now);
+        let client = self.of(&rules.id, now);
+        client.tracker.set_limits(rules.limits);
+        client.used_at = now;
+        let over = client.tracker.exceeded_limit(cost, now);
         if over.is_none() {
-            caller.budget.spend(cost, now);
+            client.tracker.spend(cost, now);
             // The tokens are told when Gemini has counted them.
-            caller.untold.add(Cost { tokens: 0, ..cost });
+            client.unreported.add(Cost { tokens: 0, ..cost });
         }
-        (over.map_or(Ok(()), Err), caller.budget.left(now))
+        (over.map_or(Ok(()), Err), client.tracker.left(now))
     }
 
     /// Puts right what a request was estimated to cost, now that Gemini has counted its tokens.
-    pub fn correct(&mut self, caller: &ClientKeyId, estimated: u64, counted: u64) {
-        if let Some(caller) = self.limited.get_mut(caller) {
-            caller.budget.correct(estimated, counted);
-            caller.untold.add(Cost { requests: 0, tokens: counted });
+    pub fn correct(&mut self, client: &ClientKeyId, estimated: u64, counted: u64) {
+        if let Some(client) = self.limited.get_mut(client) {
+            client.tracker.correct(estimated, counted);
+            client.unreported.add(Cost { requests: 0, tokens: counted });
         }
     }
 
     /// A client key is used, which is told once an hour.
     pub fn used(&mut self, client_key: &TokenHash, now: Timestamp) {
         let tag = client_key.tag();
-        if self.told.get(&tag).is_some_and(|told| now < *told + USE_TOLD_EVERY) {
+        if self.told.get(&tag).is_some_and(|told| now < *told + LAST_USED_INTERVAL) {
             return;
         }
-        self.untold.push(Learnt {
+        self.unreported.push(Observation {
             subject: Subject::ClientKey(tag.clone()),
             model: None,
             at: now,
-            fact: Fact::Used,
+            fact: ObservationKind::Used,
         });
         self.note_use(tag, now);
     }
 
     fn note_use(&mut self, tag: TokenTag, at: Timestamp) {
-        if self.told.len() >= MOST_CALLERS {
+        if self.told.len() >= MAX_CLIENTS {
             // Rather told twice than kept for ever.
             self.told.clear();
         }
@@ -151,14 +151,14 @@ impl Callers {
     }
 
     /// Takes in what others told. False: it is not about a client key.
-    pub(super) fn absorb(&mut self, learnt: &Learnt, now: Timestamp) -> bool {
-        match (&learnt.subject, &learnt.fact) {
-            (Subject::Caller(id), Fact::Spent { requests, tokens }) => {
+    pub(super) fn merge(&mut self, observation: &Observation, now: Timestamp) -> bool {
+        match (&observation.subject, &observation.fact) {
+            (Subject::Caller(id), ObservationKind::Spent { requests, tokens }) => {
                 let cost = Cost { requests: *requests, tokens: *tokens };
-                self.of(id, now).budget.spend_elsewhere(cost, learnt.at, now);
+                self.of(id, now).tracker.record_remote(cost, observation.at, now);
             }
-            (Subject::ClientKey(tag), Fact::Used) if now < learnt.at + USE_TOLD_EVERY => {
-                self.note_use(tag.clone(), learnt.at);
+            (Subject::ClientKey(tag), ObservationKind::Used) if now < observation.at + LAST_USED_INTERVAL => {
+                self.note_use(tag.clone(), observation.at);
             }
             (Subject::Caller(_) | Subject::ClientKey(_), _) => {}
             (Subject::Key(_) | Subject::Project(_) | Subject::Account(_), _) => return false,
@@ -168,33 +168,36 @@ impl Callers {
 
     /// The clock was set: times move with it.
     pub(super) fn shift(&mut self, by: SignedDuration, now: Timestamp) {
-        for caller in self.limited.values_mut() {
-            caller.budget.shift(by, now);
-            caller.used_at = shifted(caller.used_at, by);
+        for client in self.limited.values_mut() {
+            client.tracker.shift(by, now);
+            client.used_at = shifted(client.used_at, by);
         }
         self.told.values_mut().for_each(|told| *told = shifted(*told, by));
-        self.untold.iter_mut().for_each(|learnt| learnt.shift(by));
+        self.unreported.iter_mut().for_each(|observation| observation.shift(by));
     }
 
     /// What others are to be told.
-    pub(super) fn take_untold(&mut self, now: Timestamp) -> impl Iterator<Item = Learnt> {
-        let limited = self.limited.iter_mut().filter(|(_, caller)| caller.untold != Cost::default());
-        let spent = limited.map(move |(id, caller)| {
-            let Cost { requests, tokens } = std::mem::take(&mut caller.untold);
+    pub(super) fn drain_unreported(&mut self, now: Timestamp) -> impl Iterator<Item = Observation> {
+        let limited = self.limited.iter_mut().filter(|(_, client)| client.unreported != Cost::default());
+        let spent = limited.map(move |(id, client)| {
+            let Cost { requests, tokens } = std::mem::take(&mut client.unreported);
             let subject = Subject::Caller(id.clone());
-            Learnt { subject, model: None, at: now, fact: Fact::Spent { requests, tokens } }
+            Observation { subject, model: None, at: now, fact: ObservationKind::Spent { requests, tokens } }
         });
-        spent.chain(self.untold.drain(..))
+        spent.chain(self.unreported.drain(..))
     }
 
-    fn of(&mut self, id: &ClientKeyId, now: Timestamp) -> &mut Caller {
-        if !self.limited.contains_key(id) && self.limited.len() >= MOST_CALLERS {
+    fn of(&mut self, id: &ClientKeyId, now: Timestamp) -> &mut Client {
+        if !self.limited.contains_key(id) && self.limited.len() >= MAX_CLIENTS {
             let oldest =
-                self.limited.iter().min_by_key(|(_, caller)| caller.used_at).map(|(id, _)| id.clone());
+                self.limited.iter().min_by_key(|(_, client)| client.used_at).map(|(id, _)| id.clone());
             oldest.and_then(|oldest| self.limited.remove(&oldest));
         }
-        let new =
-            || Caller { budget: Budget::new(Limits::default(), now), untold: Cost::default(), used_at: now };
+        let new = || Client {
+            tracker: QuotaTracker::new(Limits::default(), now),
+            unreported: Cost::default(),
+            used_at: now,
+        };
         self.limited.entry(id.clone()).or_insert_with(new)
     }
 }
@@ -209,9 +212,9 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn rules(limits: Limits, networks: &[&str]) -> CallerRules {
+    fn rules(limits: Limits, networks: &[&str]) -> ClientLimits {
         let allowed_networks = networks.iter().map(ToString::to_string).collect();
-        CallerRules::new(
+        ClientLimits::new(
             ClientKeyId::new("ck-1"),
             ClientKeyRules { limits, allowed_networks, ..ClientKeyRules::default() },
         )
@@ -240,44 +243,45 @@ mod tests {
     fn a_limit_refuses_until_something_is_free_and_tells_what_is_left() {
         let limits =
             Limits { requests_per_minute: Some(2), tokens_per_minute: Some(1_000), ..Limits::default() };
-        let (rules, mut callers) = (rules(limits, &[]), Callers::default());
-        let (admitted, left) = callers.admit(&rules, cost(600), at(0));
+        let (rules, mut rate_limiter) = (rules(limits, &[]), RateLimiter::default());
+        let (admitted, left) = rate_limiter.admit(&rules, cost(600), at(0));
         assert_eq!(admitted, Ok(()));
         assert_eq!(left.iter().map(|left| left.remaining).collect::<Vec<_>>(), [1, 400]);
         assert_eq!(left[0].resets_at, at(65));
         let over = |quota, limit, until| Err(OverLimit { quota, limit, until });
         let tokens = over(Quota::TokensPerMinute, 1_000, Some(at(65)));
-        assert_eq!(callers.admit(&rules, cost(500), at(30)).0, tokens);
+        assert_eq!(rate_limiter.admit(&rules, cost(500), at(30)).0, tokens);
         let never = over(Quota::TokensPerMinute, 1_000, None);
-        assert_eq!(callers.admit(&rules, cost(1_001), at(30)).0, never);
-        callers.correct(&rules.id, 600, 100);
-        assert_eq!(callers.admit(&rules, cost(500), at(30)).0, Ok(()));
+        assert_eq!(rate_limiter.admit(&rules, cost(1_001), at(30)).0, never);
+        rate_limiter.correct(&rules.id, 600, 100);
+        assert_eq!(rate_limiter.admit(&rules, cost(500), at(30)).0, Ok(()));
         let requests = over(Quota::RequestsPerMinute, 2, Some(at(65)));
-        assert_eq!(callers.admit(&rules, cost(1), at(31)).0, requests);
-        assert_eq!(callers.admit(&rules, cost(1), at(65)).0, Ok(()));
+        assert_eq!(rate_limiter.admit(&rules, cost(1), at(31)).0, requests);
+        assert_eq!(rate_limiter.admit(&rules, cost(1), at(65)).0, Ok(()));
     }
 
     #[test]
     fn a_day_ends_at_midnight_in_california() {
         let limits = Limits { requests_per_day: Some(1), ..Limits::default() };
-        let (rules, mut callers) = (rules(limits, &[]), Callers::default());
-        assert_eq!(callers.admit(&rules, cost(1), at(0)).0, Ok(()));
+        let (rules, mut rate_limiter) = (rules(limits, &[]), RateLimiter::default());
+        assert_eq!(rate_limiter.admit(&rules, cost(1), at(0)).0, Ok(()));
         let midnight = crate::next_quota_day(at(0));
-        let refused = callers.admit(&rules, cost(1), at(600)).0.unwrap_err();
+        let refused = rate_limiter.admit(&rules, cost(1), at(600)).0.unwrap_err();
         assert_eq!((refused.quota, refused.until), (Quota::RequestsPerDay, Some(midnight)));
-        assert_eq!(callers.admit(&rules, cost(1), midnight).0, Ok(()));
+        assert_eq!(rate_limiter.admit(&rules, cost(1), midnight).0, Ok(()));
     }
 
     #[test]
     fn what_one_tells_counts_for_the_other() {
         let limits = Limits { requests_per_minute: Some(2), tokens_per_day: Some(100), ..Limits::default() };
-        let (rules, mut here, mut there) = (rules(limits, &[]), Callers::default(), Callers::default());
+        let (rules, mut here, mut there) =
+            (rules(limits, &[]), RateLimiter::default(), RateLimiter::default());
         here.admit(&rules, cost(10), at(0)).0.unwrap();
         here.correct(&rules.id, 10, 95);
-        let told: Vec<_> = here.take_untold(at(1)).collect();
-        assert_eq!(told[0].fact, Fact::Spent { requests: 1, tokens: 95 });
-        assert_eq!(here.take_untold(at(1)).count(), 0);
-        assert!(there.absorb(&told[0], at(2)));
+        let told: Vec<_> = here.drain_unreported(at(1)).collect();
+        assert_eq!(told[0].fact, ObservationKind::Spent { requests: 1, tokens: 95 });
+        assert_eq!(here.drain_unreported(at(1)).count(), 0);
+        assert!(there.merge(&told[0], at(2)));
         let refused = there.admit(&rules, cost(10), at(2)).0.unwrap_err();
         assert_eq!(refused.quota, Quota::TokensPerDay);
         assert_eq!(there.admit(&rules, cost(5), at(2)).0, Ok(()));
@@ -290,39 +294,41 @@ mod tests {
             let hash: TokenHash = serde_json::from_value(name.repeat(10).into()).unwrap();
             hash
         });
-        let (mut here, mut there) = (Callers::default(), Callers::default());
-        let told = |callers: &mut Callers, now| callers.take_untold(at(now)).collect::<Vec<_>>();
+        let (mut here, mut there) = (RateLimiter::default(), RateLimiter::default());
+        let told =
+            |rate_limiter: &mut RateLimiter, now| rate_limiter.drain_unreported(at(now)).collect::<Vec<_>>();
         here.used(&one, at(0));
         here.used(&one, at(3_599));
-        let news = told(&mut here, 3_599);
-        assert_eq!((news.len(), news[0].at, &news[0].fact), (1, at(0), &Fact::Used));
-        assert!(there.absorb(&news[0], at(5)));
+        let changed = told(&mut here, 3_599);
+        assert_eq!((changed.len(), changed[0].at, &changed[0].fact), (1, at(0), &ObservationKind::Used));
+        assert!(there.merge(&changed[0], at(5)));
         there.used(&one, at(3_599));
         assert_eq!(told(&mut there, 3_599), []);
         there.used(&other, at(3_599));
         there.used(&one, at(3_600));
         assert_eq!(told(&mut there, 3_600).len(), 2);
-        let many = (0..=MOST_CALLERS).map(|number| {
+        let many = (0..=MAX_CLIENTS).map(|number| {
             let hash: TokenHash = serde_json::from_value(format!("{number:032}").into()).unwrap();
             hash
         });
         many.for_each(|hash| there.used(&hash, at(3_600)));
-        assert!(there.told.len() <= MOST_CALLERS);
+        assert!(there.told.len() <= MAX_CLIENTS);
     }
 
     #[test]
     fn a_window_is_no_longer_when_the_clock_is_set_and_no_limit_is_passed_by_it() {
         let limits = Limits { requests_per_minute: Some(2), ..Limits::default() };
         for hours in [-4, -24, 4, 24] {
-            let (rules, mut callers, by) = (rules(limits, &[]), Callers::default(), hours * 3_600 + 1);
+            let (rules, mut rate_limiter, by) =
+                (rules(limits, &[]), RateLimiter::default(), hours * 3_600 + 1);
             for _ in 0..2 {
-                callers.admit(&rules, cost(1), at(0)).0.unwrap();
+                rate_limiter.admit(&rules, cost(1), at(0)).0.unwrap();
             }
-            callers.shift(SignedDuration::from_secs(by), at(by + 10));
-            let over = callers.admit(&rules, cost(1), at(by + 10)).0.unwrap_err();
+            rate_limiter.shift(SignedDuration::from_secs(by), at(by + 10));
+            let over = rate_limiter.admit(&rules, cost(1), at(by + 10)).0.unwrap_err();
             let wait = over.until.unwrap().duration_since(at(by + 10)).as_secs();
             assert!((50..=65).contains(&wait), "{hours}: {wait}");
-            assert_eq!(callers.admit(&rules, cost(1), over.until.unwrap()).0, Ok(()));
+            assert_eq!(rate_limiter.admit(&rules, cost(1), over.until.unwrap()).0, Ok(()));
         }
     }
 
@@ -332,11 +338,11 @@ mod tests {
             gaps in proptest::collection::vec(0_i64..20, 1..200), limit in 1_u64..8
         ) {
             let limits = Limits { requests_per_minute: Some(limit), ..Limits::default() };
-            let (rules, mut callers, mut now) = (rules(limits, &[]), Callers::default(), at(0));
+            let (rules, mut rate_limiter, mut now) = (rules(limits, &[]), RateLimiter::default(), at(0));
             let mut admitted: Vec<Timestamp> = Vec::new();
             for gap in gaps {
                 now += jiff::SignedDuration::from_secs(gap);
-                match callers.admit(&rules, cost(1), now).0 {
+                match rate_limiter.admit(&rules, cost(1), now).0 {
                     Ok(()) => admitted.push(now),
                     Err(over) => prop_assert!(over.until.is_some_and(|until| until > now)),
                 }

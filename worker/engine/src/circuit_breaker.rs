@@ -15,7 +15,7 @@ const AFTER_PROBE: f64 = 0.4;
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(16);
 /// While it is open, one attempt goes through in such a time.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// What happened longer ago says nothing any more.
 const MEMORY: Duration = Duration::from_mins(1);
 
@@ -30,7 +30,7 @@ pub enum OpenReason {
 
 /// The circuit of one model.
 #[derive(Clone, Debug)]
-pub(super) struct Circuit {
+pub(super) struct CircuitBreaker {
     failure_rate: f64,
     last_at: Timestamp,
     open: Option<Open>,
@@ -44,13 +44,13 @@ struct Open {
     reason: OpenReason,
 }
 
-impl Default for Circuit {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self { failure_rate: 0.0, last_at: Timestamp::MIN, open: None, trips: 0 }
     }
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// Whether an attempt may be made now; else, when the next one may, and why it waits.
     pub(super) fn check(&self, now: Timestamp) -> Result<(), (Timestamp, OpenReason)> {
         match self.open {
@@ -62,12 +62,12 @@ impl Circuit {
     /// An attempt is made. While the circuit is open it is a probe, and the next one has to wait.
     pub(super) fn attempt(&mut self, now: Timestamp) {
         if let Some(open) = &mut self.open {
-            open.until = now + PROBE_EVERY;
+            open.until = now + PROBE_INTERVAL;
         }
     }
 
     /// Whether an attempt was ever answered by the model, or failed for its sake.
-    pub(super) fn was_heard_of(&self) -> bool {
+    pub(super) fn has_evidence(&self) -> bool {
         self.last_at > Timestamp::MIN
     }
 
@@ -128,8 +128,8 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn opened(now: Timestamp) -> Circuit {
-        let mut circuit = Circuit::default();
+    fn opened(now: Timestamp) -> CircuitBreaker {
+        let mut circuit = CircuitBreaker::default();
         let mut failures = 0;
         while circuit.check(now).is_ok() {
             circuit.failure(now, now);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_model_that_mostly_answers_stays_in_use() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         for second in 0..100 {
             circuit.failure(at(second), at(second));
             circuit.success(at(second), at(second));

@@ -9,7 +9,7 @@ use super::key_list::{KeyList, KeyListBuilder, ListedKey};
 
 /// A pool's enabled keys, without their secrets, in the order in which a pick names them.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct KeySet {
     /// Moves with every change of the pool's config.
     pub version: u64,
     /// The keys.
@@ -22,9 +22,9 @@ pub struct Roster {
     by_id: OnceLock<Box<[u32]>>,
 }
 
-/// One key of a [`Roster`], as those write it who have no store.
+/// One key of a [`KeySet`], as those write it who have no store.
 #[derive(Clone, Debug)]
-pub struct RosterKey {
+pub struct KeySetEntry {
     /// Its id.
     pub id: KeyId,
     /// Its share of the traffic.
@@ -37,7 +37,7 @@ pub struct RosterKey {
     pub limits: Limits,
 }
 
-impl Roster {
+impl KeySet {
     /// The keys of a version of the config.
     #[must_use]
     pub const fn new(version: u64, keys: KeyList) -> Self {
@@ -45,9 +45,9 @@ impl Roster {
     }
 
     /// The same of keys that come from no store.
-    pub fn of(version: u64, keys: impl IntoIterator<Item = RosterKey>) -> Self {
+    pub fn of(version: u64, keys: impl IntoIterator<Item = KeySetEntry>) -> Self {
         let mut packed = KeyListBuilder::default();
-        for RosterKey { id, weight, project, billing_account, limits } in keys {
+        for KeySetEntry { id, weight, project, billing_account, limits } in keys {
             let project = project.as_deref().unwrap_or_default();
             let billing_account = billing_account.as_deref().unwrap_or_default();
             packed.push(&ListedKey { id: id.as_str(), weight, project, billing_account, limits });

@@ -1,18 +1,18 @@
 //! What one isolate or process has learnt from Gemini's answers and tells the others.
 //!
-//! A [`Learnt`] travels in reports to the ledger and from there to whoever serves the same pool. It
+//! A [`Observation`] travels in reports to the ledger and from there to whoever serves the same pool. It
 //! holds no secret: keys are named by their ids, messages are redacted.
 
 use jiff::Timestamp;
 use pool_shared::{ClientKeyId, KeyId};
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Quota};
+use super::{HealthState, Quota};
 use crate::ids::TokenTag;
 
 /// One thing learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Learnt {
+pub struct Observation {
     /// Whom it is about.
     pub subject: Subject,
     /// The model it holds for; absent for all.
@@ -21,7 +21,7 @@ pub struct Learnt {
     /// When it was learnt. Of two facts of a kind about one subject, the later one holds.
     pub at: Timestamp,
     /// What it is.
-    pub fact: Fact,
+    pub fact: ObservationKind,
 }
 
 /// Whom a fact is about.
@@ -43,7 +43,7 @@ pub enum Subject {
 /// What can be learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fact {
+pub enum ObservationKind {
     /// Gemini refuses for a while.
     Cooling {
         /// When it ends.
@@ -52,9 +52,11 @@ pub enum Fact {
         reason: CoolingReason,
     },
     /// Gemini refuses until somebody does something about it, or accepts again.
-    Standing {
+    #[serde(rename = "standing")]
+    Health {
         /// How it stands.
-        condition: Condition,
+        #[serde(rename = "condition")]
+        state: HealthState,
         /// What Gemini said, without secrets.
         message: String,
         /// When it is tried again; absent for never.
@@ -131,7 +133,7 @@ impl CoolingReason {
 
     /// Whether waiting some minutes is of no use.
     #[must_use]
-    pub const fn lasts_the_day(self) -> bool {
+    pub const fn lasts_until_reset(self) -> bool {
         matches!(self, Self::Day | Self::NoQuota)
     }
 }

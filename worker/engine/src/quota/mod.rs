@@ -3,13 +3,17 @@
 //! In: what is about to be sent, and the limits that refusals named or an operator set. Out: whether it
 //! fits. The minute slides, so that whatever window Gemini counts by, the limit holds in it.
 
+mod day;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::callers::{Left, OverLimit};
-use super::{Limits, Quota, next_quota_day, shifted};
+use super::rate_limiter::{Left, OverLimit};
+use super::{Limits, Quota, shifted};
+
+pub use day::{QUOTA_ZONE, next_quota_day};
 
 /// What a request uses up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,24 +48,24 @@ pub(super) enum Fit {
 }
 
 /// The minute is counted in pieces of this length: 13 of them cover at least 60 s.
-const PIECE_SECONDS: i64 = 5;
-const PIECES: i64 = 13;
+const BUCKET_SECONDS: i64 = 5;
+const BUCKETS: i64 = 13;
 /// A limit that no refusal has named for so long is forgotten, since it may have been raised; finding
 /// out costs a refusal. One that was confirmed lives twice as long, up to a day.
-const LIMIT_LIFE: Duration = Duration::from_hours(1);
+const LIMIT_TTL: Duration = Duration::from_hours(1);
 /// So does one that came in the place of a higher one, which then holds again.
-const LOWERED_LIFE: Duration = Duration::from_mins(10);
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
+const LOWERED_TTL: Duration = Duration::from_mins(10);
+const MAX_TTL: Duration = Duration::from_hours(24);
 /// How often a project is tried although it seems used up, when nothing else is left: the count may be
 /// too strict.
-const PROBE_EVERY: Duration = Duration::from_mins(5);
+const PROBE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// What a project has used of a model.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(super) struct QuotaTracker {
     set: Limits,
-    learnt: Vec<LearntLimit>,
-    pieces: VecDeque<(i64, Cost)>,
+    observed: Vec<ObservedLimit>,
+    buckets: VecDeque<(i64, Cost)>,
     minute: Cost,
     day: Cost,
     day_ends: Timestamp,
@@ -70,7 +74,7 @@ pub(super) struct Budget {
 
 /// A limit that refusals named.
 #[derive(Clone, Copy, Debug)]
-struct LearntLimit {
+struct ObservedLimit {
     quota: Quota,
     value: u64,
     life: Duration,
@@ -79,13 +83,13 @@ struct LearntLimit {
     before: Option<(u64, Duration)>,
 }
 
-impl Budget {
+impl QuotaTracker {
     /// Nothing used; `set` are the operator's limits.
     pub(super) fn new(set: Limits, now: Timestamp) -> Self {
         Self {
             set,
-            learnt: Vec::new(),
-            pieces: VecDeque::new(),
+            observed: Vec::new(),
+            buckets: VecDeque::new(),
             minute: Cost::default(),
             day: Cost::default(),
             day_ends: next_quota_day(now),
@@ -99,37 +103,37 @@ impl Budget {
     }
 
     /// Takes in a limit that Gemini named. True: it was not known.
-    pub(super) fn learn(&mut self, quota: Quota, value: u64, now: Timestamp) -> bool {
-        self.forget_old_limits(now);
-        let Some(known) = self.learnt.iter_mut().find(|known| known.quota == quota) else {
-            let life = if quota.is_daily() { LONGEST_LIFE } else { LIMIT_LIFE };
-            self.learnt.push(LearntLimit { quota, value, life, until: now + life, before: None });
+    pub(super) fn observe_limit(&mut self, quota: Quota, value: u64, now: Timestamp) -> bool {
+        self.expire_limits(now);
+        let Some(known) = self.observed.iter_mut().find(|known| known.quota == quota) else {
+            let life = if quota.is_daily() { MAX_TTL } else { LIMIT_TTL };
+            self.observed.push(ObservedLimit { quota, value, life, until: now + life, before: None });
             return true;
         };
-        let news = known.value != value;
+        let changed = known.value != value;
         if value < known.value {
             let before = known.before.unwrap_or((known.value, known.life));
-            *known = LearntLimit { value, life: LOWERED_LIFE, before: Some(before), ..*known };
+            *known = ObservedLimit { value, life: LOWERED_TTL, before: Some(before), ..*known };
         } else {
-            known.life = known.life.saturating_mul(2).min(LONGEST_LIFE);
+            known.life = known.life.saturating_mul(2).min(MAX_TTL);
             known.value = value;
             known.before = known.before.filter(|(before, _)| *before > value);
         }
         known.until = now + known.life;
-        news
+        changed
     }
 
     /// The clock was set: what was used stays in the window for as long as it would have, at most a piece longer. The
     /// day ends when it does by the new clock.
     pub(super) fn shift(&mut self, by: SignedDuration, now: Timestamp) {
-        let pieces = by.as_millis().div_euclid(i128::from(PIECE_SECONDS * 1_000));
-        let pieces = i64::try_from(pieces).unwrap_or_default()
-            + i64::from(by.as_millis() % i128::from(PIECE_SECONDS * 1_000) != 0);
-        let latest = piece_of(now);
-        for (number, _) in &mut self.pieces {
-            *number = number.saturating_add(pieces).min(latest);
+        let buckets = by.as_millis().div_euclid(i128::from(BUCKET_SECONDS * 1_000));
+        let buckets = i64::try_from(buckets).unwrap_or_default()
+            + i64::from(by.as_millis() % i128::from(BUCKET_SECONDS * 1_000) != 0);
+        let latest = bucket_of(now);
+        for (number, _) in &mut self.buckets {
+            *number = number.saturating_add(buckets).min(latest);
         }
-        for known in &mut self.learnt {
+        for known in &mut self.observed {
             known.until = shifted(known.until, by);
         }
         self.probed_at = shifted(self.probed_at, by);
@@ -137,16 +141,16 @@ impl Budget {
     }
 
     /// Forgets the limits that upstream errors named. What was used stays counted, for the operator's limits.
-    pub(super) fn forget_learnt(&mut self) {
-        self.learnt.clear();
+    pub(super) fn forget_observed(&mut self) {
+        self.observed.clear();
     }
 
-    fn forget_old_limits(&mut self, now: Timestamp) {
-        self.learnt.retain_mut(|known| {
+    fn expire_limits(&mut self, now: Timestamp) {
+        self.observed.retain_mut(|known| {
             if known.until <= now
                 && let Some((value, life)) = known.before
             {
-                *known = LearntLimit { value, life, until: now + life, before: None, ..*known };
+                *known = ObservedLimit { value, life, until: now + life, before: None, ..*known };
             }
             known.until > now
         });
@@ -154,12 +158,12 @@ impl Budget {
 
     /// Whether there is nothing left to count for.
     pub(super) fn is_idle(&self, now: Timestamp) -> bool {
-        self.set.is_empty() && self.learnt.iter().all(|known| known.until <= now)
+        self.set.is_empty() && self.observed.iter().all(|known| known.until <= now)
     }
 
     /// Whether `cost` fits into every known limit.
     pub(super) fn fit(&mut self, cost: Cost, now: Timestamp) -> Fit {
-        self.turn(now);
+        self.advance(now);
         let mut fit = Fit::Yes;
         for (quota, limit) in self.limits(now).known() {
             let (used, needed) = self.used(quota, cost);
@@ -181,8 +185,8 @@ impl Budget {
     }
 
     /// The limit that `cost` goes beyond, the one that holds longest first; none when it fits into all.
-    pub(super) fn over_limit(&mut self, cost: Cost, now: Timestamp) -> Option<OverLimit> {
-        self.turn(now);
+    pub(super) fn exceeded_limit(&mut self, cost: Cost, now: Timestamp) -> Option<OverLimit> {
+        self.advance(now);
         let over = self.limits(now).known().filter_map(|(quota, limit)| {
             let (used, needed) = self.used(quota, cost);
             if used.saturating_add(needed) <= limit {
@@ -196,13 +200,13 @@ impl Budget {
 
     /// What is left of each known limit.
     pub(super) fn left(&mut self, now: Timestamp) -> Vec<Left> {
-        self.turn(now);
+        self.advance(now);
         let left = self.limits(now).known().map(|(quota, limit)| {
             let (used, _) = self.used(quota, Cost::default());
             let resets_at = match (used, quota.is_daily()) {
                 (0, _) => now,
                 (_, true) => self.day_ends,
-                (_, false) => end_of_piece(self.last_piece()),
+                (_, false) => end_of_bucket(self.last_bucket()),
             };
             Left { quota, limit, remaining: limit.saturating_sub(used), resets_at }
         });
@@ -221,27 +225,27 @@ impl Budget {
 
     /// Counts what is sent at `now`.
     pub(super) fn spend(&mut self, cost: Cost, now: Timestamp) {
-        self.turn(now);
+        self.advance(now);
         self.count(cost, now, now);
     }
 
     /// Puts right what an attempt was estimated to cost, now that Gemini has counted its tokens.
     pub(super) fn correct(&mut self, estimated: u64, counted: u64) {
-        let Some((_, piece)) = self.pieces.back_mut() else { return };
-        for cost in [piece, &mut self.minute, &mut self.day] {
+        let Some((_, bucket)) = self.buckets.back_mut() else { return };
+        for cost in [bucket, &mut self.minute, &mut self.day] {
             cost.tokens = cost.tokens.saturating_add(counted).saturating_sub(estimated);
         }
     }
 
     /// Counts what another isolate sent at `at`.
-    pub(super) fn spend_elsewhere(&mut self, cost: Cost, at: Timestamp, now: Timestamp) {
-        self.turn(now);
+    pub(super) fn record_remote(&mut self, cost: Cost, at: Timestamp, now: Timestamp) {
+        self.advance(now);
         self.count(cost, at.min(now), now);
     }
 
     /// Whether a project that seems used up is tried all the same, once.
     pub(super) fn probe(&mut self, now: Timestamp) -> bool {
-        let due = now.duration_since(self.probed_at).unsigned_abs() >= PROBE_EVERY;
+        let due = now.duration_since(self.probed_at).unsigned_abs() >= PROBE_INTERVAL;
         if due {
             self.probed_at = now;
         }
@@ -249,43 +253,43 @@ impl Budget {
     }
 
     fn limits(&mut self, now: Timestamp) -> Limits {
-        self.forget_old_limits(now);
-        let mut learnt = Limits::default();
-        for known in &self.learnt {
-            learnt.set(known.quota, known.value);
+        self.expire_limits(now);
+        let mut observed = Limits::default();
+        for known in &self.observed {
+            observed.set(known.quota, known.value);
         }
-        self.set.strictest(&learnt)
+        self.set.strictest(&observed)
     }
 
     fn count(&mut self, cost: Cost, at: Timestamp, now: Timestamp) {
-        if next_day_holds(self.day_ends, at) {
+        if is_same_day(self.day_ends, at) {
             self.day.add(cost);
         }
-        let piece = piece_of(at);
-        if piece <= piece_of(now) - PIECES {
+        let bucket = bucket_of(at);
+        if bucket <= bucket_of(now) - BUCKETS {
             return;
         }
         self.minute.add(cost);
-        match self.pieces.iter_mut().rev().find(|(number, _)| *number <= piece) {
-            Some((number, used)) if *number == piece => used.add(cost),
+        match self.buckets.iter_mut().rev().find(|(number, _)| *number <= bucket) {
+            Some((number, used)) if *number == bucket => used.add(cost),
             // Use that is told late may belong before what is there already: the next piece is near enough.
-            Some(_) => self.pieces.push_back((piece.max(self.last_piece()), cost)),
-            None => self.pieces.push_front((piece, cost)),
+            Some(_) => self.buckets.push_back((bucket.max(self.last_bucket()), cost)),
+            None => self.buckets.push_front((bucket, cost)),
         }
     }
 
-    fn last_piece(&self) -> i64 {
-        self.pieces.back().map_or(i64::MIN, |(number, _)| *number)
+    fn last_bucket(&self) -> i64 {
+        self.buckets.back().map_or(i64::MIN, |(number, _)| *number)
     }
 
     /// Forgets what is older than the windows.
-    fn turn(&mut self, now: Timestamp) {
-        let oldest = piece_of(now) - PIECES;
-        while let Some((number, used)) = self.pieces.front().copied()
+    fn advance(&mut self, now: Timestamp) {
+        let oldest = bucket_of(now) - BUCKETS;
+        while let Some((number, used)) = self.buckets.front().copied()
             && number <= oldest
         {
             self.minute.subtract(used);
-            self.pieces.pop_front();
+            self.buckets.pop_front();
         }
         if now >= self.day_ends {
             self.day = Cost::default();
@@ -294,23 +298,23 @@ impl Budget {
     }
 
     fn minute_frees(&self, now: Timestamp) -> Timestamp {
-        let oldest = self.pieces.front().map_or(piece_of(now), |(number, _)| *number);
-        end_of_piece(oldest)
+        let oldest = self.buckets.front().map_or(bucket_of(now), |(number, _)| *number);
+        end_of_bucket(oldest)
     }
 }
 
 /// When what was used in a piece does not count for the minute any more.
-fn end_of_piece(piece: i64) -> Timestamp {
-    Timestamp::from_second(piece.saturating_add(PIECES).saturating_mul(PIECE_SECONDS))
+fn end_of_bucket(bucket: i64) -> Timestamp {
+    Timestamp::from_second(bucket.saturating_add(BUCKETS).saturating_mul(BUCKET_SECONDS))
         .unwrap_or(Timestamp::MAX)
 }
 
-fn piece_of(time: Timestamp) -> i64 {
-    time.as_second().div_euclid(PIECE_SECONDS)
+fn bucket_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(BUCKET_SECONDS)
 }
 
 /// Whether `at` lies in the day that ends at `day_ends`. No day is longer than 25 hours.
-fn next_day_holds(day_ends: Timestamp, at: Timestamp) -> bool {
+fn is_same_day(day_ends: Timestamp, at: Timestamp) -> bool {
     at < day_ends && (day_ends.duration_since(at).as_hours() < 23 || next_quota_day(at) == day_ends)
 }
 
@@ -326,63 +330,63 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn budget(quota: Quota, value: u64) -> Budget {
-        let mut budget = Budget::new(Limits::default(), at(0));
-        budget.learn(quota, value, at(0));
-        budget
+    fn tracker(quota: Quota, value: u64) -> QuotaTracker {
+        let mut tracker = QuotaTracker::new(Limits::default(), at(0));
+        tracker.observe_limit(quota, value, at(0));
+        tracker
     }
 
     #[test]
     fn a_full_minute_frees_as_its_oldest_use_leaves_it() {
-        let mut budget = budget(Quota::RequestsPerMinute, 2);
-        budget.spend(ONE, at(0));
-        budget.spend(ONE, at(30));
-        assert_eq!(budget.fit(ONE, at(59)), Fit::Full(at(65), Quota::RequestsPerMinute));
-        assert_eq!(budget.fit(ONE, at(65)), Fit::Yes);
-        budget.spend(ONE, at(65));
-        assert_eq!(budget.fit(ONE, at(66)), Fit::Full(at(95), Quota::RequestsPerMinute));
+        let mut tracker = tracker(Quota::RequestsPerMinute, 2);
+        tracker.spend(ONE, at(0));
+        tracker.spend(ONE, at(30));
+        assert_eq!(tracker.fit(ONE, at(59)), Fit::Full(at(65), Quota::RequestsPerMinute));
+        assert_eq!(tracker.fit(ONE, at(65)), Fit::Yes);
+        tracker.spend(ONE, at(65));
+        assert_eq!(tracker.fit(ONE, at(66)), Fit::Full(at(95), Quota::RequestsPerMinute));
     }
 
     #[test]
     fn a_full_day_frees_at_midnight() {
-        let mut budget = budget(Quota::RequestsPerDay, 1);
-        budget.spend(ONE, at(0));
+        let mut tracker = tracker(Quota::RequestsPerDay, 1);
+        tracker.spend(ONE, at(0));
         let midnight = next_quota_day(at(0));
-        assert_eq!(budget.fit(ONE, at(600)), Fit::Full(midnight, Quota::RequestsPerDay));
-        assert_eq!(budget.fit(ONE, midnight), Fit::Yes);
+        assert_eq!(tracker.fit(ONE, at(600)), Fit::Full(midnight, Quota::RequestsPerDay));
+        assert_eq!(tracker.fit(ONE, midnight), Fit::Yes);
     }
 
     #[test]
     fn a_large_request_is_passed_over_while_small_ones_fit() {
-        let mut budget = budget(Quota::TokensPerMinute, 1_000);
+        let mut tracker = tracker(Quota::TokensPerMinute, 1_000);
         let large = Cost { requests: 1, tokens: 1_200 };
-        assert_eq!(budget.fit(large, at(0)), Fit::TooLarge);
-        budget.spend(ONE, at(0));
-        assert_eq!((budget.fit(ONE, at(1)), budget.fit(large, at(1))), (Fit::Yes, Fit::TooLarge));
-        budget.spend(Cost { requests: 1, tokens: 850 }, at(1));
-        assert!(matches!(budget.fit(ONE, at(1)), Fit::Full(_, Quota::TokensPerMinute)));
+        assert_eq!(tracker.fit(large, at(0)), Fit::TooLarge);
+        tracker.spend(ONE, at(0));
+        assert_eq!((tracker.fit(ONE, at(1)), tracker.fit(large, at(1))), (Fit::Yes, Fit::TooLarge));
+        tracker.spend(Cost { requests: 1, tokens: 850 }, at(1));
+        assert!(matches!(tracker.fit(ONE, at(1)), Fit::Full(_, Quota::TokensPerMinute)));
     }
 
     #[test]
     fn the_stricter_limit_counts_and_an_old_one_is_forgotten() {
         let set = Limits { requests_per_minute: Some(5), ..Limits::default() };
-        let mut budget = Budget::new(set, at(0));
-        budget.learn(Quota::RequestsPerMinute, 1, at(0));
-        budget.spend(ONE, at(0));
-        assert!(matches!(budget.fit(ONE, at(1)), Fit::Full(..)));
+        let mut tracker = QuotaTracker::new(set, at(0));
+        tracker.observe_limit(Quota::RequestsPerMinute, 1, at(0));
+        tracker.spend(ONE, at(0));
+        assert!(matches!(tracker.fit(ONE, at(1)), Fit::Full(..)));
         let later = at(61 * 60);
-        budget.spend(ONE, later);
-        assert_eq!(budget.fit(ONE, later), Fit::Yes);
-        assert!(!budget.is_idle(later));
+        tracker.spend(ONE, later);
+        assert_eq!(tracker.fit(ONE, later), Fit::Yes);
+        assert!(!tracker.is_idle(later));
     }
 
     #[test]
     fn what_others_sent_counts_where_it_belongs() {
-        let mut budget = budget(Quota::RequestsPerMinute, 1);
-        budget.spend_elsewhere(ONE, at(-100), at(0));
-        assert_eq!(budget.fit(ONE, at(0)), Fit::Yes, "too long ago");
-        budget.spend_elsewhere(ONE, at(-10), at(0));
-        assert_eq!(budget.fit(ONE, at(0)), Fit::Full(at(55), Quota::RequestsPerMinute));
+        let mut tracker = tracker(Quota::RequestsPerMinute, 1);
+        tracker.record_remote(ONE, at(-100), at(0));
+        assert_eq!(tracker.fit(ONE, at(0)), Fit::Yes, "too long ago");
+        tracker.record_remote(ONE, at(-10), at(0));
+        assert_eq!(tracker.fit(ONE, at(0)), Fit::Full(at(55), Quota::RequestsPerMinute));
     }
 
     proptest! {
@@ -390,21 +394,21 @@ mod tests {
         fn no_window_of_a_minute_ever_holds_more_than_the_limit(
             gaps in proptest::collection::vec(0_i64..20_000, 1..200), limit in 1_u64..8
         ) {
-            let mut budget = budget(Quota::RequestsPerMinute, limit);
+            let mut tracker = tracker(Quota::RequestsPerMinute, limit);
             let mut now = at(0);
             let mut sent: Vec<Timestamp> = Vec::new();
             for gap in gaps {
                 now += Duration::from_millis(gap.unsigned_abs());
-                match budget.fit(ONE, now) {
+                match tracker.fit(ONE, now) {
                     Fit::Yes => {
-                        budget.spend(ONE, now);
+                        tracker.spend(ONE, now);
                         sent.push(now);
                         let recent = sent.iter().filter(|at| now.duration_since(**at).as_secs() < 60).count();
                         prop_assert!(recent as u64 <= limit);
                     }
                     Fit::Full(until, _) => {
                         prop_assert!(until > now && until.duration_since(now).as_secs() <= 65);
-                        prop_assert_eq!(budget.clone().fit(ONE, until), Fit::Yes);
+                        prop_assert_eq!(tracker.clone().fit(ONE, until), Fit::Yes);
                     }
                     Fit::TooLarge => prop_assert!(false, "one request fits into any limit"),
                 }

@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use super::verdict::{BlockReason, Cause};
 
 /// How often a project without billing is checked hourly, before it is checked daily.
-const HOURLY_CHECKS: u32 = 24;
+const MAX_HOURLY_CHECKS: u32 = 24;
 /// How often a key in a final state is checked.
 const DAILY: Duration = Duration::from_hours(24);
 /// How long a key is not selected whose verdict rests on text alone. A probe decides sooner.
-pub(super) const SUSPICION: Duration = Duration::from_secs(8);
+pub(super) const SUSPECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How a key or project stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Condition {
+pub enum HealthState {
     /// Nothing is known against it.
     #[default]
     Healthy,
@@ -42,7 +42,7 @@ pub enum Condition {
     Blocked(BlockReason),
 }
 
-impl Condition {
+impl HealthState {
     /// Returns `true` for states that only an operator or Google can end: they are rechecked after all others.
     pub(super) const fn is_final(self) -> bool {
         matches!(self, Self::Invalid | Self::Leaked | Self::Suspended)
@@ -75,67 +75,67 @@ impl Condition {
     }
 }
 
-/// A [`Condition`] with its history.
+/// A [`HealthState`] with its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) condition: Condition,
+pub(super) struct KeyHealth {
+    pub(super) state: HealthState,
     /// What Gemini said, redacted.
     pub(super) message: String,
     /// When Gemini last said something that counted.
-    pub(super) heard_at: Timestamp,
+    pub(super) observed_at: Timestamp,
     pub(super) next_check: Option<Timestamp>,
     /// How often it was tried again in vain.
     pub(super) checks: u32,
 }
 
-impl Default for Standing {
+impl Default for KeyHealth {
     fn default() -> Self {
         Self {
-            condition: Condition::Healthy,
+            state: HealthState::Healthy,
             message: String::new(),
-            heard_at: Timestamp::MIN,
+            observed_at: Timestamp::MIN,
             next_check: None,
             checks: 0,
         }
     }
 }
 
-impl Standing {
+impl KeyHealth {
     /// Until when it cannot be used: `None` if it can, [`Timestamp::MAX`] if no time helps.
     pub(super) fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
-        match (self.condition, self.next_check) {
-            (Condition::Healthy, _) => None,
+        match (self.state, self.next_check) {
+            (HealthState::Healthy, _) => None,
             // It comes back by itself: the next refusal decides.
-            (Condition::Suspect | Condition::SpendWindow, Some(check)) => (check > now).then_some(check),
+            (HealthState::Suspect | HealthState::SpendWindow, Some(check)) => (check > now).then_some(check),
             _ => Some(Timestamp::MAX),
         }
     }
 
     /// Takes in a refusal of an attempt that began at `began`. An attempt that was under way when
     /// Gemini last spoke says nothing new. True: something changed.
-    pub(super) fn refuse(
+    pub(super) fn apply_error(
         &mut self,
-        said: Condition,
+        said: HealthState,
         message: &str,
         began: Timestamp,
         now: Timestamp,
     ) -> bool {
-        if began <= self.heard_at {
+        if began <= self.observed_at {
             return false;
         }
-        let condition = match (self.condition, said) {
-            (Condition::Suspect | Condition::Invalid, Condition::Suspect) => Condition::Invalid,
+        let state = match (self.state, said) {
+            (HealthState::Suspect | HealthState::Invalid, HealthState::Suspect) => HealthState::Invalid,
             _ => said,
         };
-        self.checks = if condition == self.condition { self.checks.saturating_add(1) } else { 0 };
-        self.condition = condition;
+        self.checks = if state == self.state { self.checks.saturating_add(1) } else { 0 };
+        self.state = state;
         message.clone_into(&mut self.message);
-        self.heard_at = now;
-        self.next_check = condition.schedule().map(|(first, longest)| {
-            let wait = match condition {
+        self.observed_at = now;
+        self.next_check = state.schedule().map(|(first, longest)| {
+            let wait = match state {
                 // A cap of the month or an account without credits: somebody may pay at any time of the first day.
-                Condition::Billing if self.checks < HOURLY_CHECKS => first,
-                Condition::Billing => longest,
+                HealthState::Billing if self.checks < MAX_HOURLY_CHECKS => first,
+                HealthState::Billing => longest,
                 _ => first.saturating_mul(1 << self.checks.min(16)).min(longest),
             };
             now.saturating_add(wait).unwrap_or(Timestamp::MAX)
@@ -146,23 +146,23 @@ impl Standing {
     /// Makes a healthy key suspect for some seconds, for an error whose text alone speaks against it. It never says more
     /// of a key that is suspect or worse already. Returns `true` if something changed.
     pub(super) fn suspect(&mut self, message: &str, began: Timestamp, now: Timestamp) -> bool {
-        let expired = self.condition == Condition::Suspect && self.blocked_until(now).is_none();
-        if began <= self.heard_at || !(self.condition == Condition::Healthy || expired) {
+        let expired = self.state == HealthState::Suspect && self.blocked_until(now).is_none();
+        if began <= self.observed_at || !(self.state == HealthState::Healthy || expired) {
             return false;
         }
         *self = Self {
-            condition: Condition::Suspect,
+            state: HealthState::Suspect,
             message: message.to_owned(),
-            heard_at: now,
-            next_check: now.checked_add(SUSPICION).ok(),
+            observed_at: now,
+            next_check: now.checked_add(SUSPECT_TIMEOUT).ok(),
             checks: 0,
         };
         true
     }
 
     /// Takes in a success of an attempt that began at `began`. True: it healed.
-    pub(super) fn accept(&mut self, began: Timestamp, now: Timestamp) -> bool {
-        if self.condition == Condition::Healthy || began <= self.heard_at {
+    pub(super) fn apply_success(&mut self, began: Timestamp, now: Timestamp) -> bool {
+        if self.state == HealthState::Healthy || began <= self.observed_at {
             return false;
         }
         self.recover(now);
@@ -171,16 +171,16 @@ impl Standing {
 
     /// Makes it healthy.
     pub(super) fn recover(&mut self, now: Timestamp) {
-        *self = Self { heard_at: now, ..Self::default() };
+        *self = Self { observed_at: now, ..Self::default() };
     }
 
     /// Takes in what another isolate heard. True: it was news.
-    pub(super) fn absorb(&mut self, other: Self) -> bool {
-        let news = other.heard_at > self.heard_at;
-        if news {
+    pub(super) fn merge(&mut self, other: Self) -> bool {
+        let changed = other.observed_at > self.observed_at;
+        if changed {
             *self = other;
         }
-        news
+        changed
     }
 }
 
@@ -194,44 +194,44 @@ mod tests {
 
     #[test]
     fn an_invalid_verdict_needs_a_second_one_from_a_later_attempt() {
-        let mut standing = Standing::default();
-        assert!(standing.refuse(Condition::Suspect, "x", at(0), at(1)));
-        assert!(!standing.refuse(Condition::Suspect, "x", at(0), at(2)), "it was under way already");
-        assert_eq!(standing.condition, Condition::Suspect);
-        assert_eq!(standing.blocked_until(at(2)), Some(at(601)));
-        assert_eq!(standing.blocked_until(at(601)), None);
-        assert!(standing.refuse(Condition::Suspect, "x", at(601), at(602)));
-        assert_eq!((standing.condition, standing.next_check), (Condition::Invalid, Some(at(602 + 86_400))));
-        assert_eq!(standing.blocked_until(at(1_000_000)), Some(Timestamp::MAX));
+        let mut health = KeyHealth::default();
+        assert!(health.apply_error(HealthState::Suspect, "x", at(0), at(1)));
+        assert!(!health.apply_error(HealthState::Suspect, "x", at(0), at(2)), "it was under way already");
+        assert_eq!(health.state, HealthState::Suspect);
+        assert_eq!(health.blocked_until(at(2)), Some(at(601)));
+        assert_eq!(health.blocked_until(at(601)), None);
+        assert!(health.apply_error(HealthState::Suspect, "x", at(601), at(602)));
+        assert_eq!((health.state, health.next_check), (HealthState::Invalid, Some(at(602 + 86_400))));
+        assert_eq!(health.blocked_until(at(1_000_000)), Some(Timestamp::MAX));
     }
 
     #[test]
     fn a_suspicion_lasts_for_seconds_and_no_number_of_them_convicts() {
-        let mut standing = Standing::default();
+        let mut health = KeyHealth::default();
         let mut now = 0;
         for _ in 0..10 {
-            assert!(standing.suspect("x", at(now), at(now + 1)));
-            assert!(!standing.suspect("x", at(now + 2), at(now + 3)), "it is suspect already");
-            assert_eq!(standing.condition, Condition::Suspect);
-            assert_eq!(standing.blocked_until(at(now + 9)), None);
+            assert!(health.suspect("x", at(now), at(now + 1)));
+            assert!(!health.suspect("x", at(now + 2), at(now + 3)), "it is suspect already");
+            assert_eq!(health.state, HealthState::Suspect);
+            assert_eq!(health.blocked_until(at(now + 9)), None);
             now += 10;
         }
         // What the probe says is believed.
-        assert!(standing.refuse(Condition::Leaked, "x", at(now), at(now)));
-        assert!(!standing.suspect("x", at(now + 1), at(now + 1)));
-        assert_eq!(standing.condition, Condition::Leaked);
-        assert!(standing.accept(at(now + 86_400), at(now + 86_401)));
+        assert!(health.apply_error(HealthState::Leaked, "x", at(now), at(now)));
+        assert!(!health.suspect("x", at(now + 1), at(now + 1)));
+        assert_eq!(health.state, HealthState::Leaked);
+        assert!(health.apply_success(at(now + 86_400), at(now + 86_401)));
     }
 
     #[test]
     fn final_states_are_checked_daily() {
-        for condition in [Condition::Leaked, Condition::Suspended] {
-            let mut standing = Standing::default();
+        for state in [HealthState::Leaked, HealthState::Suspended] {
+            let mut health = KeyHealth::default();
             let mut now = at(0);
             for _ in 0..5 {
-                standing.refuse(condition, "x", now, now);
-                let next = standing.next_check.unwrap();
-                assert_eq!(next.duration_since(now).as_hours(), 24, "{condition:?}");
+                health.apply_error(state, "x", now, now);
+                let next = health.next_check.unwrap();
+                assert_eq!(next.duration_since(now).as_hours(), 24, "{state:?}");
                 now = next;
             }
         }
@@ -239,21 +239,21 @@ mod tests {
 
     #[test]
     fn a_later_success_heals_and_an_earlier_one_does_not() {
-        let mut standing = Standing::default();
-        standing.refuse(Condition::Billing, "x", at(0), at(10));
-        assert!(!standing.accept(at(5), at(20)));
-        assert!(standing.accept(at(15), at(20)));
-        assert_eq!(standing.blocked_until(at(20)), None);
+        let mut health = KeyHealth::default();
+        health.apply_error(HealthState::Billing, "x", at(0), at(10));
+        assert!(!health.apply_success(at(5), at(20)));
+        assert!(health.apply_success(at(15), at(20)));
+        assert_eq!(health.blocked_until(at(20)), None);
     }
 
     #[test]
     fn checks_in_vain_come_ever_later() {
-        let mut standing = Standing::default();
+        let mut health = KeyHealth::default();
         let mut now = at(0);
         let mut hours = Vec::new();
         for _ in 0..27 {
-            standing.refuse(Condition::Billing, "x", now, now);
-            let next = standing.next_check.unwrap();
+            health.apply_error(HealthState::Billing, "x", now, now);
+            let next = health.next_check.unwrap();
             hours.push(next.duration_since(now).as_hours());
             now = next;
         }
@@ -263,14 +263,14 @@ mod tests {
 
     #[test]
     fn a_spend_window_lasts_from_a_minute_to_ten_and_comes_back_by_itself() {
-        let mut standing = Standing::default();
+        let mut health = KeyHealth::default();
         let mut now = at(0);
         let mut minutes = Vec::new();
         for _ in 0..6 {
-            standing.refuse(Condition::SpendWindow, "x", now, now);
-            let until = standing.blocked_until(now).unwrap();
+            health.apply_error(HealthState::SpendWindow, "x", now, now);
+            let until = health.blocked_until(now).unwrap();
             minutes.push(until.duration_since(now).as_mins());
-            assert_eq!(standing.blocked_until(until), None);
+            assert_eq!(health.blocked_until(until), None);
             now = until;
         }
         assert_eq!(minutes, [1, 2, 4, 8, 10, 10]);
@@ -278,10 +278,10 @@ mod tests {
 
     #[test]
     fn of_two_reports_the_later_holds() {
-        let mut standing = Standing::default();
-        standing.refuse(Condition::Leaked, "x", at(5), at(6));
-        assert!(!standing.absorb(Standing { heard_at: at(5), ..Standing::default() }));
-        assert!(standing.absorb(Standing { heard_at: at(7), ..Standing::default() }));
-        assert_eq!(standing.condition, Condition::Healthy);
+        let mut health = KeyHealth::default();
+        health.apply_error(HealthState::Leaked, "x", at(5), at(6));
+        assert!(!health.merge(KeyHealth { observed_at: at(5), ..KeyHealth::default() }));
+        assert!(health.merge(KeyHealth { observed_at: at(7), ..KeyHealth::default() }));
+        assert_eq!(health.state, HealthState::Healthy);
     }
 }

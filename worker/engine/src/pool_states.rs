@@ -5,29 +5,29 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
-use super::{Learnt, PoolKey, Runtime, shifted};
+use super::{Observation, PoolKey, PoolState, shifted};
 
 /// How many keys all runtimes together may know: some 3 MB at 30 bytes each, 30 MB where Gemini has spoken of every key.
-const MOST_KEYS: usize = 100_000;
+const MAX_KEYS: usize = 100_000;
 
-/// [`Runtime`]s by pool. What is dropped for want of room is learnt again.
+/// [`PoolState`]s by pool. What is dropped for want of room is learnt again.
 #[derive(Debug, Default)]
-pub struct Runtimes(HashMap<PoolId, (Timestamp, Runtime)>);
+pub struct PoolStates(HashMap<PoolId, (Timestamp, PoolState)>);
 
-impl Runtimes {
+impl PoolStates {
     /// The runtime of a pool, made where there is none.
-    pub fn of(&mut self, pool: &PoolId, now: Timestamp) -> &mut Runtime {
+    pub fn of(&mut self, pool: &PoolId, now: Timestamp) -> &mut PoolState {
         if !self.0.contains_key(pool) {
-            self.make_room();
+            self.evict();
         }
-        let (used_at, runtime) = self.0.entry(pool.clone()).or_default();
+        let (used_at, state) = self.0.entry(pool.clone()).or_default();
         *used_at = now;
-        runtime
+        state
     }
 
     /// The runtime of a pool, if there is one.
-    pub fn get_mut(&mut self, pool: &PoolId) -> Option<&mut Runtime> {
-        self.0.get_mut(pool).map(|(_, runtime)| runtime)
+    pub fn get_mut(&mut self, pool: &PoolId) -> Option<&mut PoolState> {
+        self.0.get_mut(pool).map(|(_, state)| state)
     }
 
     /// Takes a cooldown over that the same key has in another pool: its project and that project's quotas are the same.
@@ -40,19 +40,19 @@ impl Runtimes {
     }
 
     /// What was learnt in all pools since the last call.
-    pub fn take_learnt(&mut self, now: Timestamp) -> Vec<(PoolId, Vec<Learnt>)> {
-        let learnt = |(pool, (_, runtime)): (&PoolId, &mut (Timestamp, Runtime))| {
-            let learnt = runtime.take_learnt(now);
-            (!learnt.is_empty()).then(|| (pool.clone(), learnt))
+    pub fn drain_observations(&mut self, now: Timestamp) -> Vec<(PoolId, Vec<Observation>)> {
+        let drain = |(pool, (_, state)): (&PoolId, &mut (Timestamp, PoolState))| {
+            let observations = state.drain_observations(now);
+            (!observations.is_empty()).then(|| (pool.clone(), observations))
         };
-        self.0.iter_mut().filter_map(learnt).collect()
+        self.0.iter_mut().filter_map(drain).collect()
     }
 
     /// The clock was set: whatever lasts goes on as long as it would have.
     pub fn shift(&mut self, by: SignedDuration, now: Timestamp) {
-        for (used_at, runtime) in self.0.values_mut() {
+        for (used_at, state) in self.0.values_mut() {
             *used_at = shifted(*used_at, by);
-            runtime.shift(by, now);
+            state.shift(by, now);
         }
     }
 
@@ -60,13 +60,13 @@ impl Runtimes {
     /// are.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<PoolId> {
-        let due = self.0.iter().filter(|(_, (_, runtime))| runtime.has_due_rechecks(now));
+        let due = self.0.iter().filter(|(_, (_, state))| state.has_due_rechecks(now));
         due.map(|(pool, _)| pool.clone()).collect()
     }
 
-    fn make_room(&mut self) {
-        let mut keys: usize = self.0.values().map(|(_, runtime)| runtime.key_count()).sum();
-        while keys > MOST_KEYS {
+    fn evict(&mut self) {
+        let mut keys: usize = self.0.values().map(|(_, state)| state.key_count()).sum();
+        while keys > MAX_KEYS {
             let oldest = self.0.iter().min_by_key(|(_, (used_at, _))| *used_at).map(|(pool, _)| pool.clone());
             let Some((_, dropped)) = oldest.and_then(|pool| self.0.remove(&pool)) else { return };
             keys -= dropped.key_count();

@@ -3,7 +3,7 @@ use pool_shared::{KeyId, Weight};
 
 use super::*;
 use crate::random::SeededRandom;
-use crate::{AttemptEnd, Limits, RosterKey};
+use crate::{AttemptEnd, KeySetEntry, Limits};
 
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
@@ -19,15 +19,15 @@ struct Journey {
 }
 
 struct Bench {
-    runtime: Runtime,
-    roster: Arc<Roster>,
+    state: PoolState,
+    key_set: Arc<KeySet>,
     random: SeededRandom,
     now: i64,
 }
 
 impl Bench {
     fn new(keys: usize) -> Self {
-        let key = |number: usize| RosterKey {
+        let key = |number: usize| KeySetEntry {
             id: KeyId::from_random(number as u64),
             weight: Weight::default(),
             project: None,
@@ -35,8 +35,8 @@ impl Bench {
             limits: Limits::default(),
         };
         Self {
-            runtime: Runtime::default(),
-            roster: Arc::new(Roster::of(1, (0..keys).map(key))),
+            state: PoolState::default(),
+            key_set: Arc::new(KeySet::of(1, (0..keys).map(key))),
             random: SeededRandom::new(3),
             now: 0,
         }
@@ -45,15 +45,15 @@ impl Bench {
     /// Sends a request of `tokens` tokens, whose attempts fail as told.
     fn send(&mut self, models: &[&str], tokens: u64, mut fail: impl FnMut(usize) -> Verdict) -> Journey {
         let models = models.iter().map(ToString::to_string).collect();
-        let mut plan = AttemptPlan::new(models, None, Cost { requests: 1, tokens }, at(self.now));
+        let mut plan = RetryPlan::new(models, None, Cost { requests: 1, tokens }, at(self.now));
         let (mut attempts, mut waits) = (Vec::new(), Vec::new());
         loop {
-            match plan.next("prod", &self.roster, &mut self.runtime, at(self.now), &self.random) {
+            match plan.next("prod", &self.key_set, &mut self.state, at(self.now), &self.random) {
                 Step::Try { index, lease, model } => {
                     attempts.push((model, index));
                     let verdict = fail(model);
                     self.now += 100;
-                    self.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), at(self.now));
+                    self.state.finish(&lease, &AttemptEnd::Refused(&verdict), at(self.now));
                     plan.refused(&verdict);
                 }
                 Step::Wait(time) => {
@@ -117,12 +117,12 @@ fn only_the_model_and_the_network_are_given_time() {
 #[test]
 fn a_request_that_took_too_long_is_not_tried_again() {
     let mut bench = Bench::new(10);
-    let plan = &mut AttemptPlan::new(vec!["m".to_owned()], None, Cost::default(), at(0));
-    let Bench { runtime, roster, random, .. } = &mut bench;
-    let Step::Try { lease, .. } = plan.next("prod", roster, runtime, at(0), random) else { panic!() };
-    runtime.abandon(&lease);
+    let plan = &mut RetryPlan::new(vec!["m".to_owned()], None, Cost::default(), at(0));
+    let Bench { state, key_set, random, .. } = &mut bench;
+    let Step::Try { lease, .. } = plan.next("prod", key_set, state, at(0), random) else { panic!() };
+    state.abandon(&lease);
     plan.refused(&verdict(Cause::Internal));
-    let Step::Answer(answer) = plan.next("prod", roster, runtime, at(59_900), random) else { panic!() };
+    let Step::Answer(answer) = plan.next("prod", key_set, state, at(59_900), random) else { panic!() };
     assert_eq!(answer.code, Some("told"));
 }
 
@@ -256,12 +256,12 @@ fn a_short_cooldown_is_waited_for_once_and_a_longer_one_is_told() {
         let mut bench = Bench::new(2);
         for cooldown in cooldowns {
             let refusal = Verdict { until: Some(at(100 + cooldown)), ..verdict(Cause::RequestQuota) };
-            let (runtime, roster) = (&mut bench.runtime, Arc::clone(&bench.roster));
+            let (state, key_set) = (&mut bench.state, Arc::clone(&bench.key_set));
             let request = PickRequest { model: "m", tried: &[], affinity: None, cost: Cost::default() };
-            let Pick::Key { lease, .. } = runtime.pick(&roster, &request, at(0), &bench.random) else {
+            let Pick::Key { lease, .. } = state.pick(&key_set, &request, at(0), &bench.random) else {
                 panic!("a key is left")
             };
-            runtime.finish(&lease, &AttemptEnd::Refused(&refusal), at(100));
+            state.finish(&lease, &AttemptEnd::Refused(&refusal), at(100));
         }
         bench.now = 100;
         bench
@@ -295,30 +295,30 @@ fn a_prompt_that_never_fits_is_tried_on_two_projects() {
 #[test]
 fn an_attempt_that_was_not_made_does_not_count() {
     let mut bench = Bench::new(10);
-    let plan = &mut AttemptPlan::new(vec!["m".to_owned(), "n".to_owned()], None, Cost::default(), at(0));
-    let Bench { runtime, roster, random, .. } = &mut bench;
+    let plan = &mut RetryPlan::new(vec!["m".to_owned(), "n".to_owned()], None, Cost::default(), at(0));
+    let Bench { state, key_set, random, .. } = &mut bench;
     for _ in 0..9 {
-        let Step::Try { lease, model: 0, .. } = plan.next("prod", roster, runtime, at(0), random) else {
+        let Step::Try { lease, model: 0, .. } = plan.next("prod", key_set, state, at(0), random) else {
             panic!()
         };
-        runtime.abandon(&lease);
+        state.abandon(&lease);
         plan.not_sent();
     }
-    let Step::Try { lease, .. } = plan.next("prod", roster, runtime, at(0), random) else { panic!() };
-    runtime.abandon(&lease);
+    let Step::Try { lease, .. } = plan.next("prod", key_set, state, at(0), random) else { panic!() };
+    state.abandon(&lease);
     plan.skip_model();
-    assert!(matches!(plan.next("prod", roster, runtime, at(0), random), Step::Try { model: 1, .. }));
+    assert!(matches!(plan.next("prod", key_set, state, at(0), random), Step::Try { model: 1, .. }));
 }
 
 /// Sends a request to a pool of `keys` keys, on whose attempts `end` decides: it takes note of each in the plan.
-fn drive(keys: usize, mut end: impl FnMut(usize, &mut AttemptPlan)) -> (Vec<usize>, ApiError) {
+fn drive(keys: usize, mut end: impl FnMut(usize, &mut RetryPlan)) -> (Vec<usize>, ApiError) {
     let mut bench = Bench::new(keys);
-    let mut plan = AttemptPlan::new(vec!["m".to_owned()], None, Cost { requests: 1, tokens: 1 }, at(0));
+    let mut plan = RetryPlan::new(vec!["m".to_owned()], None, Cost { requests: 1, tokens: 1 }, at(0));
     let mut tried = Vec::new();
     loop {
-        match plan.next("prod", &bench.roster, &mut bench.runtime, at(bench.now), &bench.random) {
+        match plan.next("prod", &bench.key_set, &mut bench.state, at(bench.now), &bench.random) {
             Step::Try { index, lease, .. } => {
-                bench.runtime.abandon(&lease);
+                bench.state.abandon(&lease);
                 tried.push(index);
                 end(tried.len(), &mut plan);
             }

@@ -5,27 +5,27 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::Quota;
 
-use super::{Block, Hold, Lane};
-use crate::budget::{Cost, Fit};
-use crate::learnt::CoolingReason;
-use crate::members::Members;
+use super::{Block, Cooldown, ModelSelector};
+use crate::health::HealthState;
+use crate::key_table::KeyTable;
+use crate::observation::CoolingReason;
+use crate::quota::{Cost, Fit};
 use crate::random::Random;
-use crate::standing::Condition;
 use crate::verdict::part_of;
 use crate::weight_tree::{below, mix};
 
 /// Keys that are looked at for a request that sticks to one.
-const STICKY_PROBES: u64 = 8;
+const MAX_AFFINITY_PROBES: u64 = 8;
 /// Keys that are passed over for a request that is too large for what is left of their quota.
-const MOST_TOO_LARGE: usize = 32;
+const MAX_TOO_LARGE: usize = 32;
 /// A report and its answer take less than this.
-const LONGEST_STAGGER: Duration = Duration::from_secs(3);
+const MAX_RECOVERY_JITTER: Duration = Duration::from_secs(3);
 
 /// Why no key can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
     /// Those that are not lost rest, the first of them until `soonest`.
-    Cooling { soonest: Timestamp, only_the_day_helps: bool },
+    Cooling { soonest: Timestamp, all_until_reset: bool },
     /// Some are usable, but were tried already.
     Tried,
     /// None is usable, and those that come back by themselves do not do so in the course of a cooldown: the first of
@@ -35,7 +35,7 @@ pub(crate) enum Exhausted {
 
 /// What to choose for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Choice<'a> {
+pub(crate) struct Selection<'a> {
     pub(crate) tried: &'a [usize],
     pub(crate) affinity: Option<u64>,
     pub(crate) cost: Cost,
@@ -46,59 +46,59 @@ pub(crate) struct Choice<'a> {
 
 /// How much later than the others an isolate takes up what is free again. If all came at once, they would
 /// use it up before they hear of each other.
-pub(crate) fn stagger(salt: u64, until: Timestamp) -> Duration {
-    part_of(LONGEST_STAGGER, mix(salt ^ until.as_millisecond().unsigned_abs()))
+pub(crate) fn recovery_jitter(salt: u64, until: Timestamp) -> Duration {
+    part_of(MAX_RECOVERY_JITTER, mix(salt ^ until.as_millisecond().unsigned_abs()))
 }
 
-impl Lane {
+impl ModelSelector {
     /// Chooses a key.
-    pub(crate) fn choose(
+    pub(crate) fn select(
         &mut self,
-        members: &Members,
-        choice: &Choice,
+        table: &KeyTable,
+        selection: &Selection,
         random: &impl Random,
     ) -> Result<usize, Exhausted> {
-        for key in choice.tried {
-            self.set_aside(*key);
+        for key in selection.tried {
+            self.exclude(*key);
         }
         let mut too_large = Vec::new();
-        let chosen = self.search(members, choice, &mut too_large, random);
-        for key in choice.tried.iter().chain(&too_large) {
-            self.place(members, *key, choice.now);
+        let chosen = self.search(table, selection, &mut too_large, random);
+        for key in selection.tried.iter().chain(&too_large) {
+            self.place(table, *key, selection.now);
         }
-        match chosen.or_else(|| self.counted_out_key(members, choice)) {
+        match chosen.or_else(|| self.counted_out_key(table, selection)) {
             Some(key) => Ok(key),
             None if self.regular.total() + self.reserve.total() > 0 => Err(Exhausted::Tried),
-            None => Err(self.exhausted(members, choice.now)),
+            None => Err(self.exhausted(table, selection.now)),
         }
     }
 
     fn search(
         &mut self,
-        members: &Members,
-        choice: &Choice,
+        table: &KeyTable,
+        selection: &Selection,
         too_large: &mut Vec<usize>,
         random: &impl Random,
     ) -> Option<usize> {
-        let mut sticky = choice.affinity.map(|affinity| (affinity, 0..STICKY_PROBES));
+        let mut sticky = selection.affinity.map(|affinity| (affinity, 0..MAX_AFFINITY_PROBES));
         loop {
             let stuck = sticky.as_mut().and_then(|(affinity, probes)| {
-                probes.find_map(|probe| self.sticky_key(members, *affinity, probe))
+                probes.find_map(|probe| self.affinity_key(table, *affinity, probe))
             });
             // Every round takes a key out of the trees, so there are only so many.
-            let Some(key) = stuck.or_else(|| self.draw(members, random)) else {
+            let Some(key) = stuck.or_else(|| self.draw(table, random)) else {
                 return too_large.first().copied();
             };
-            match self.fit(members, key, choice) {
+            match self.fit(table, key, selection) {
                 Fit::Yes => return Some(key),
                 Fit::Full(until, quota) => {
-                    let until = until + stagger(choice.salt, until);
-                    self.hold_by_count(members, key, until, quota, choice.now);
+                    let until = until + recovery_jitter(selection.salt, until);
+                    self.cool_down_by_count(table, key, until, quota, selection.now);
                 }
                 Fit::TooLarge => {
                     too_large.push(key);
-                    self.set_aside(key);
-                    if too_large.len() >= MOST_TOO_LARGE {
+                    self.exclude(key);
+                    if too_large.len() >= MAX_TOO_LARGE {
                         return Some(key);
                     }
                 }
@@ -106,15 +106,15 @@ impl Lane {
         }
     }
 
-    fn fit(&mut self, members: &Members, key: usize, choice: &Choice) -> Fit {
-        let Some(project) = members.project_of(key) else { return Fit::Yes };
-        self.budget(members, project, false, choice.now)
-            .map_or(Fit::Yes, |budget| budget.fit(choice.cost, choice.now))
+    fn fit(&mut self, table: &KeyTable, key: usize, selection: &Selection) -> Fit {
+        let Some(project) = table.project_of(key) else { return Fit::Yes };
+        self.tracker(table, project, false, selection.now)
+            .map_or(Fit::Yes, |tracker| tracker.fit(selection.cost, selection.now))
     }
 
-    fn hold_by_count(
+    fn cool_down_by_count(
         &mut self,
-        members: &Members,
+        table: &KeyTable,
         key: usize,
         until: Timestamp,
         quota: Quota,
@@ -125,11 +125,11 @@ impl Lane {
             Quota::RequestsPerMinute => CoolingReason::Requests,
             Quota::TokensPerMinute => CoolingReason::Tokens,
         };
-        if let Some(project) = members.project_of(key) {
-            self.hold_project(
-                members,
+        if let Some(project) = table.project_of(key) {
+            self.cool_down_project(
+                table,
                 project,
-                Hold { at: now, until, reason, counted: true, strikes: 0 },
+                Cooldown { at: now, until, reason, counted: true, strikes: 0 },
                 now,
             );
         }
@@ -137,13 +137,13 @@ impl Lane {
 
     /// A draw by weight. A key that already carries more than twice its share of the running attempts
     /// stands against a second draw, so that a slow key does not gather ever more of them.
-    fn draw(&self, members: &Members, random: &impl Random) -> Option<usize> {
+    fn draw(&self, table: &KeyTable, random: &impl Random) -> Option<usize> {
         let tree = if self.regular.total() > 0 { &self.regular } else { &self.reserve };
-        let load = |key: usize| (u64::from(members.running(key)), u64::from(tree.weight(key)));
+        let load = |key: usize| (u64::from(table.running(key)), u64::from(tree.weight(key)));
         let first = tree.draw(random)?;
         let (running, weight) = load(first);
         let total = u64::from(tree.total());
-        if running * total <= 2 * weight * u64::from(members.in_flight) + 2 * total {
+        if running * total <= 2 * weight * u64::from(table.in_flight) + 2 * total {
             return Some(first);
         }
         let second = tree.draw(random)?;
@@ -153,31 +153,31 @@ impl Lane {
 
     /// The key that a sticky request prefers in the given place, if it is usable. The same request
     /// prefers the same keys in the same order as long as the pool's keys stay the same.
-    fn sticky_key(&self, members: &Members, affinity: u64, probe: u64) -> Option<usize> {
+    fn affinity_key(&self, table: &KeyTable, affinity: u64, probe: u64) -> Option<usize> {
         let bits = mix(affinity.wrapping_add(probe.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-        let key = members.shares.at(below(bits, members.shares.total()))?;
+        let key = table.shares.at(below(bits, table.shares.total()))?;
         (self.regular.weight(key) > 0).then_some(key)
     }
 
-    fn set_aside(&mut self, key: usize) {
+    fn exclude(&mut self, key: usize) {
         self.regular.set(key, 0);
         self.reserve.set(key, 0);
     }
 
     /// When nothing else is left: a key that rests by our own count only. The count may be too strict,
     /// so each project is tried now and then.
-    fn counted_out_key(&mut self, members: &Members, choice: &Choice) -> Option<usize> {
+    fn counted_out_key(&mut self, table: &KeyTable, selection: &Selection) -> Option<usize> {
         while let Some(project) = self.counted_out.pop_first() {
-            let hold = self.project_holds.get(&project);
-            let counted = hold.is_some_and(|hold| hold.counted && hold.until > choice.now);
+            let cooldown = self.project_cooldowns.get(&project);
+            let counted = cooldown.is_some_and(|cooldown| cooldown.counted && cooldown.until > selection.now);
             let usable = |key: &usize| {
-                !choice.tried.contains(key)
-                    && members.blocked(*key, choice.now).is_none()
-                    && self.key_holds.get(key).is_none_or(|hold| hold.until <= choice.now)
+                !selection.tried.contains(key)
+                    && table.blocked(*key, selection.now).is_none()
+                    && self.key_cooldowns.get(key).is_none_or(|cooldown| cooldown.until <= selection.now)
             };
-            let key = members.members_of(project).find(usable).filter(|_| counted);
+            let key = table.keys_of_project(project).find(usable).filter(|_| counted);
             if let Some(key) = key
-                && self.budgets.get_mut(&project).is_some_and(|budget| budget.probe(choice.now))
+                && self.trackers.get_mut(&project).is_some_and(|tracker| tracker.probe(selection.now))
             {
                 return Some(key);
             }
@@ -186,7 +186,7 @@ impl Lane {
     }
 
     /// Looks at every key, and remembers what came of it until the first of them returns.
-    pub(crate) fn exhausted(&mut self, members: &Members, now: Timestamp) -> Exhausted {
+    pub(crate) fn exhausted(&mut self, table: &KeyTable, now: Timestamp) -> Exhausted {
         if let Some((until, exhausted)) = self.exhausted
             && until > now
         {
@@ -194,15 +194,15 @@ impl Lane {
         }
         let mut found: Option<(Timestamp, bool)> = None;
         let mut returns: Option<Timestamp> = None;
-        for (until, block) in (0..members.len()).filter_map(|key| self.blocked(members, key, now)) {
+        for (until, block) in (0..table.len()).filter_map(|key| self.blocked(table, key, now)) {
             match block {
-                Block::Hold(hold)
-                    if !matches!(hold.reason, CoolingReason::NewUsers | CoolingReason::NoAccess) =>
+                Block::Cooldown(cooldown)
+                    if !matches!(cooldown.reason, CoolingReason::NewUsers | CoolingReason::NoAccess) =>
                 {
-                    let (soonest, only_the_day) = found.unwrap_or((until, true));
-                    found = Some((soonest.min(until), only_the_day && hold.reason.lasts_the_day()));
+                    let (soonest, all_daily) = found.unwrap_or((until, true));
+                    found = Some((soonest.min(until), all_daily && cooldown.reason.lasts_until_reset()));
                 }
-                Block::Standing(Condition::SpendWindow) => {
+                Block::Health(HealthState::SpendWindow) => {
                     let (soonest, _) = found.unwrap_or((until, true));
                     found = Some((soonest.min(until), false));
                 }
@@ -212,8 +212,8 @@ impl Lane {
                 _ => {}
             }
         }
-        let exhausted = found.map_or(Exhausted::Lost { returns }, |(soonest, only_the_day_helps)| {
-            Exhausted::Cooling { soonest, only_the_day_helps }
+        let exhausted = found.map_or(Exhausted::Lost { returns }, |(soonest, all_until_reset)| {
+            Exhausted::Cooling { soonest, all_until_reset }
         });
         self.exhausted = Some((self.returns.peek().map_or(Timestamp::MAX, |next| next.0.0), exhausted));
         exhausted

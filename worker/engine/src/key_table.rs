@@ -10,25 +10,25 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::KeyId;
 
 use super::Limits;
+use super::health::{HealthState, KeyHealth};
+use super::key_set::KeySet;
 use super::projects::Projects;
-use super::roster::Roster;
 use super::shifted;
-use super::standing::{Condition, Standing};
 use super::verdict::Fault;
 use super::weight_tree::WeightTree;
 
 /// All keys of a pool.
 #[derive(Debug, Default)]
-pub(super) struct Members {
-    roster: Arc<Roster>,
+pub(super) struct KeyTable {
+    key_set: Arc<KeySet>,
     projects: Projects,
     /// How keys and projects stand of which Gemini said something.
-    key_standings: BTreeMap<usize, Standing>,
-    project_standings: BTreeMap<usize, Standing>,
+    key_health: BTreeMap<usize, KeyHealth>,
+    project_health: BTreeMap<usize, KeyHealth>,
     /// By the names of billing accounts: they are few.
-    account_standings: BTreeMap<Arc<str>, Standing>,
+    account_health: BTreeMap<Arc<str>, KeyHealth>,
     /// The billing accounts of projects as far as they were learnt, and when.
-    learnt_accounts: BTreeMap<usize, (Arc<str>, Timestamp)>,
+    observed_accounts: BTreeMap<usize, (Arc<str>, Timestamp)>,
     /// When an operator last cleared what was learnt of keys and projects.
     cleared_keys: BTreeMap<usize, Timestamp>,
     cleared_projects: BTreeMap<usize, Timestamp>,
@@ -55,82 +55,82 @@ const MAX_ACCOUNTS: usize = 1_000;
 
 /// The projects that a key has left and joined.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Joined {
+pub(super) struct ProjectChange {
     pub(super) left: usize,
     pub(super) joined: usize,
 }
 
-fn recovers(standing: Option<&mut Standing>, began: Timestamp, now: Timestamp) -> bool {
-    standing.is_some_and(|standing| standing.accept(began, now))
+fn recovers(health: Option<&mut KeyHealth>, began: Timestamp, now: Timestamp) -> bool {
+    health.is_some_and(|health| health.apply_success(began, now))
 }
 
 /// Makes a subject healthy as of `at`, unless something was learnt of it since.
 fn clear(
-    standings: &mut BTreeMap<usize, Standing>,
+    health: &mut BTreeMap<usize, KeyHealth>,
     cleared: &mut BTreeMap<usize, Timestamp>,
     subject: usize,
     at: Timestamp,
 ) {
     let last = cleared.entry(subject).or_insert(at);
     *last = at.max(*last);
-    let standing = standings.entry(subject).or_default();
-    if standing.heard_at <= at {
-        *standing = Standing { heard_at: at, ..Standing::default() };
+    let health = health.entry(subject).or_default();
+    if health.observed_at <= at {
+        *health = KeyHealth { observed_at: at, ..KeyHealth::default() };
     }
 }
 
-impl Members {
+impl KeyTable {
     /// Lays out a roster, keeping what `before` knew of its keys.
-    pub(super) fn new(roster: &Arc<Roster>, before: &Self) -> Self {
-        let keys = &roster.keys;
-        let mut members = Self {
-            roster: Arc::clone(roster),
+    pub(super) fn new(key_set: &Arc<KeySet>, before: &Self) -> Self {
+        let keys = &key_set.keys;
+        let mut table = Self {
+            key_set: Arc::clone(key_set),
             projects: Projects::new(keys.len()),
             shares: WeightTree::new(keys.weights().to_vec()),
             running: vec![0; keys.len()],
-            account_standings: before.account_standings.clone(),
+            account_health: before.account_health.clone(),
             ..Self::default()
         };
         for key in 0..keys.len() {
-            let known = before.place_of(roster, key);
+            let known = before.place_of(key_set, key);
             let known_project = known.and_then(|known| before.projects.of(known));
-            let learnt = known_project.and_then(|project| before.projects.name(project));
-            let project = match keys.project(key).or(learnt) {
-                Some(name) => members.projects.join(key, name, keys.limits(key)),
+            let observed = known_project.and_then(|project| before.projects.name(project));
+            let project = match keys.project(key).or(observed) {
+                Some(name) => table.projects.join(key, name, keys.limits(key)),
                 None => key,
             };
-            if let Some(standing) = known_project.and_then(|project| before.project_standings.get(&project)) {
-                members.project_standings.entry(project).or_default().absorb(standing.clone());
+            if let Some(health) = known_project.and_then(|project| before.project_health.get(&project)) {
+                table.project_health.entry(project).or_default().merge(health.clone());
             }
-            if let Some(standing) = known.and_then(|known| before.key_standings.get(&known)) {
-                members.key_standings.insert(key, standing.clone());
+            if let Some(health) = known.and_then(|known| before.key_health.get(&known)) {
+                table.key_health.insert(key, health.clone());
             }
-            if let Some(account) = known_project.and_then(|project| before.learnt_accounts.get(&project)) {
-                members.learnt_accounts.insert(project, account.clone());
+            if let Some(account) = known_project.and_then(|project| before.observed_accounts.get(&project)) {
+                table.observed_accounts.insert(project, account.clone());
             }
             if let Some(at) = known_project.and_then(|project| before.cleared_projects.get(&project)) {
-                members.cleared_projects.insert(project, *at);
+                table.cleared_projects.insert(project, *at);
             }
             if let Some(at) = known.and_then(|known| before.cleared_keys.get(&known)) {
-                members.cleared_keys.insert(key, *at);
+                table.cleared_keys.insert(key, *at);
             }
         }
-        members
+        table
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.roster.keys.len()
+        self.key_set.keys.len()
     }
 
     /// The place of a key.
     pub(super) fn find(&self, id: &KeyId) -> Option<usize> {
-        self.roster.find(id)
+        self.key_set.find(id)
     }
 
     /// The place here of a key of another roster: mostly the same one.
-    pub(super) fn place_of(&self, roster: &Roster, key: usize) -> Option<usize> {
-        let (own, other) = (&self.roster.keys, &roster.keys);
+    pub(super) fn place_of(&self, key_set: &KeySet, key: usize) -> Option<usize> {
+        let (own, other) = (&self.key_set.keys, &key_set.keys);
         if key < own.len() && own.id_text(key) == other.id_text(key) {
             return Some(key);
         }
@@ -138,18 +138,18 @@ impl Members {
     }
 
     /// The keys as the config has them.
-    pub(super) const fn roster(&self) -> &Arc<Roster> {
-        &self.roster
+    pub(super) const fn key_set(&self) -> &Arc<KeySet> {
+        &self.key_set
     }
 
     /// A key's id.
     pub(super) fn id(&self, key: usize) -> Option<KeyId> {
-        self.roster.keys.id(key)
+        self.key_set.keys.id(key)
     }
 
     /// A key's share of the traffic.
     pub(super) fn weight(&self, key: usize) -> u16 {
-        self.roster.keys.weight(key)
+        self.key_set.keys.weight(key)
     }
 
     /// Running attempts on a key.
@@ -174,28 +174,28 @@ impl Members {
 
     /// The limits that the operator set for a project.
     pub(super) fn limits_of(&self, project: usize) -> Limits {
-        self.projects.limits(project, &self.roster)
+        self.projects.limits(project, &self.key_set)
     }
 
     /// The keys of a project.
-    pub(super) fn members_of(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
-        self.projects.members(project)
+    pub(super) fn keys_of_project(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
+        self.projects.table(project)
     }
 
     /// How a key stands, if Gemini has spoken of it.
-    pub(super) fn key_standing(&self, key: usize) -> Option<&Standing> {
-        self.key_standings.get(&key)
+    pub(super) fn key_health(&self, key: usize) -> Option<&KeyHealth> {
+        self.key_health.get(&key)
     }
 
     /// How a project stands, if Gemini has spoken of it.
-    pub(super) fn project_standing(&self, project: usize) -> Option<&Standing> {
-        self.project_standings.get(&project)
+    pub(super) fn project_health(&self, project: usize) -> Option<&KeyHealth> {
+        self.project_health.get(&project)
     }
 
     /// The billing account of a key: as the operator named it, else as it was learnt of the key's project.
     pub(super) fn account_of(&self, key: usize) -> Option<&Arc<str>> {
-        let learnt = || Some(&self.learnt_accounts.get(&self.project_of(key)?)?.0);
-        self.roster.keys.billing_account(key).or_else(learnt)
+        let observed = || Some(&self.observed_accounts.get(&self.project_of(key)?)?.0);
+        self.key_set.keys.billing_account(key).or_else(observed)
     }
 
     /// Whose health an error speaks of that came to a key.
@@ -212,7 +212,7 @@ impl Members {
     pub(super) fn keys_in(&self, scope: &Scope) -> Vec<usize> {
         match scope {
             Scope::Key(key) => vec![*key],
-            Scope::Project(project) => self.members_of(*project).collect(),
+            Scope::Project(project) => self.keys_of_project(*project).collect(),
             Scope::Account(account) => {
                 (0..self.len()).filter(|key| self.account_of(*key) == Some(account)).collect()
             }
@@ -220,74 +220,73 @@ impl Members {
     }
 
     /// The health of a scope, if Gemini has spoken of it.
-    pub(super) fn standing(&self, scope: &Scope) -> Option<&Standing> {
+    pub(super) fn health(&self, scope: &Scope) -> Option<&KeyHealth> {
         match scope {
-            Scope::Key(key) => self.key_standing(*key),
-            Scope::Project(project) => self.project_standing(*project),
-            Scope::Account(account) => self.account_standings.get(account),
+            Scope::Key(key) => self.key_health(*key),
+            Scope::Project(project) => self.project_health(*project),
+            Scope::Account(account) => self.account_health.get(account),
         }
     }
 
     /// The health of a scope, to be changed.
-    pub(super) fn standing_mut(&mut self, scope: &Scope) -> &mut Standing {
+    pub(super) fn health_mut(&mut self, scope: &Scope) -> &mut KeyHealth {
         match scope {
-            Scope::Key(key) => self.key_standing_mut(*key),
-            Scope::Project(project) => self.project_standing_mut(*project),
+            Scope::Key(key) => self.key_health_mut(*key),
+            Scope::Project(project) => self.project_health_mut(*project),
             Scope::Account(account) => {
-                if self.account_standings.len() >= MAX_ACCOUNTS
-                    && !self.account_standings.contains_key(account)
-                {
-                    self.account_standings.clear();
+                if self.account_health.len() >= MAX_ACCOUNTS && !self.account_health.contains_key(account) {
+                    self.account_health.clear();
                 }
-                self.account_standings.entry(Arc::clone(account)).or_default()
+                self.account_health.entry(Arc::clone(account)).or_default()
             }
         }
     }
 
     /// Puts a project into a billing account, unless the operator named one for a key of it. Returns `true` if that is
     /// new.
-    pub(super) fn learn_account(&mut self, project: usize, account: &Arc<str>, at: Timestamp) -> bool {
-        let is_set = self.members_of(project).any(|key| self.roster.keys.billing_account(key).is_some());
-        let known = self.learnt_accounts.get(&project);
+    pub(super) fn record_account(&mut self, project: usize, account: &Arc<str>, at: Timestamp) -> bool {
+        let is_set =
+            self.keys_of_project(project).any(|key| self.key_set.keys.billing_account(key).is_some());
+        let known = self.observed_accounts.get(&project);
         if is_set || known.is_some_and(|(known, since)| known == account || *since > at) {
             return false;
         }
-        self.learnt_accounts.insert(project, (Arc::clone(account), at));
+        self.observed_accounts.insert(project, (Arc::clone(account), at));
         true
     }
 
     /// The health of a key, of its project and of its billing account, as far as Gemini has spoken of them.
-    pub(super) fn standings_of(&self, key: usize) -> impl Iterator<Item = &Standing> {
-        let project = self.projects.of(key).and_then(|project| self.project_standings.get(&project));
-        let account = if self.account_standings.is_empty() { None } else { self.account_of(key) };
-        let account = account.and_then(|account| self.account_standings.get(account));
-        [self.key_standings.get(&key), project, account].into_iter().flatten()
+    pub(super) fn health_of(&self, key: usize) -> impl Iterator<Item = &KeyHealth> {
+        let project = self.projects.of(key).and_then(|project| self.project_health.get(&project));
+        let account = if self.account_health.is_empty() { None } else { self.account_of(key) };
+        let account = account.and_then(|account| self.account_health.get(account));
+        [self.key_health.get(&key), project, account].into_iter().flatten()
     }
 
     /// When Gemini last said something of a key, of its project or of its billing account.
-    pub(super) fn heard_at(&self, key: usize) -> Timestamp {
-        self.standings_of(key).map(|standing| standing.heard_at).max().unwrap_or(Timestamp::MIN)
+    pub(super) fn observed_at(&self, key: usize) -> Timestamp {
+        self.health_of(key).map(|health| health.observed_at).max().unwrap_or(Timestamp::MIN)
     }
 
     /// How a key stands, to be changed.
-    pub(super) fn key_standing_mut(&mut self, key: usize) -> &mut Standing {
-        self.key_standings.entry(key).or_default()
+    pub(super) fn key_health_mut(&mut self, key: usize) -> &mut KeyHealth {
+        self.key_health.entry(key).or_default()
     }
 
     /// How a project stands, to be changed.
-    pub(super) fn project_standing_mut(&mut self, project: usize) -> &mut Standing {
-        self.project_standings.entry(project).or_default()
+    pub(super) fn project_health_mut(&mut self, project: usize) -> &mut KeyHealth {
+        self.project_health.entry(project).or_default()
     }
 
     /// An operator cleared what was learnt of a key up to `at`: it is healthy.
     pub(super) fn clear_key(&mut self, key: usize, at: Timestamp) {
-        clear(&mut self.key_standings, &mut self.cleared_keys, key, at);
+        clear(&mut self.key_health, &mut self.cleared_keys, key, at);
     }
 
     /// Does so with a project.
     pub(super) fn clear_project(&mut self, project: usize, at: Timestamp) {
-        self.learnt_accounts.retain(|other, (_, since)| *other != project || *since > at);
-        clear(&mut self.project_standings, &mut self.cleared_projects, project, at);
+        self.observed_accounts.retain(|other, (_, since)| *other != project || *since > at);
+        clear(&mut self.project_health, &mut self.cleared_projects, project, at);
     }
 
     /// Up to when what was learnt of a key, or of its project, does not hold any more.
@@ -300,13 +299,13 @@ impl Members {
     }
 
     /// The keys, and the first keys of the projects, of whose standings this is true.
-    pub(super) fn that_stand(&self, so: impl Fn(&Standing) -> bool) -> Vec<usize> {
-        let keys = self.key_standings.iter().filter(|(_, standing)| so(standing)).map(|(key, _)| *key);
-        let projects = self.project_standings.iter().filter(|(_, standing)| so(standing));
-        let accounts = self.account_standings.iter().filter(|(_, standing)| so(standing));
+    pub(super) fn filter_by_health(&self, so: impl Fn(&KeyHealth) -> bool) -> Vec<usize> {
+        let keys = self.key_health.iter().filter(|(_, health)| so(health)).map(|(key, _)| *key);
+        let projects = self.project_health.iter().filter(|(_, health)| so(health));
+        let accounts = self.account_health.iter().filter(|(_, health)| so(health));
         let first_of =
             |(account, _): (&Arc<str>, _)| (0..self.len()).find(|key| self.account_of(*key) == Some(account));
-        let projects = projects.filter_map(|(project, _)| self.members_of(*project).next());
+        let projects = projects.filter_map(|(project, _)| self.keys_of_project(*project).next());
         keys.chain(projects).chain(accounts.filter_map(first_of)).collect()
     }
 
@@ -316,50 +315,47 @@ impl Members {
         scopes.extend(self.project_of(key).map(Scope::Project));
         scopes.extend(self.account_of(key).cloned().map(Scope::Account));
         scopes.retain(|scope| match scope {
-            Scope::Key(key) => recovers(self.key_standings.get_mut(key), began, now),
-            Scope::Project(project) => recovers(self.project_standings.get_mut(project), began, now),
-            Scope::Account(account) => recovers(self.account_standings.get_mut(account), began, now),
+            Scope::Key(key) => recovers(self.key_health.get_mut(key), began, now),
+            Scope::Project(project) => recovers(self.project_health.get_mut(project), began, now),
+            Scope::Account(account) => recovers(self.account_health.get_mut(account), began, now),
         });
         scopes
     }
 
     /// Until when a key cannot be used whatever the model, and by which state: its own, its project's or its billing
     /// account's.
-    pub(super) fn blocked(&self, key: usize, now: Timestamp) -> Option<(Timestamp, Condition)> {
+    pub(super) fn blocked(&self, key: usize, now: Timestamp) -> Option<(Timestamp, HealthState)> {
         let blocked = self
-            .standings_of(key)
-            .filter_map(|standing| standing.blocked_until(now).map(|until| (until, standing.condition)));
+            .health_of(key)
+            .filter_map(|health| health.blocked_until(now).map(|until| (until, health.state)));
         blocked.max_by_key(|(until, _)| *until)
     }
 
     /// The scopes whose health is not good.
-    pub(super) fn scopes_not_healthy(&self) -> Vec<Scope> {
-        let keys = self.key_standings.iter().map(|(key, standing)| (Scope::Key(*key), standing));
-        let projects =
-            self.project_standings.iter().map(|(project, standing)| (Scope::Project(*project), standing));
-        let accounts = self
-            .account_standings
-            .iter()
-            .map(|(account, standing)| (Scope::Account(Arc::clone(account)), standing));
+    pub(super) fn unhealthy_scopes(&self) -> Vec<Scope> {
+        let keys = self.key_health.iter().map(|(key, health)| (Scope::Key(*key), health));
+        let projects = self.project_health.iter().map(|(project, health)| (Scope::Project(*project), health));
+        let accounts =
+            self.account_health.iter().map(|(account, health)| (Scope::Account(Arc::clone(account)), health));
         let all = keys.chain(projects).chain(accounts);
-        all.filter(|(_, standing)| !standing.is_healthy()).map(|(scope, _)| scope).collect()
+        all.filter(|(_, health)| !health.is_healthy()).map(|(scope, _)| scope).collect()
     }
 
     /// The clock was set: times move with it.
     pub(super) fn shift(&mut self, by: SignedDuration) {
-        let standings = self.key_standings.values_mut().chain(self.project_standings.values_mut());
-        for standing in standings.chain(self.account_standings.values_mut()) {
-            standing.heard_at = shifted(standing.heard_at, by);
-            standing.next_check = standing.next_check.map(|check| shifted(check, by));
+        let health = self.key_health.values_mut().chain(self.project_health.values_mut());
+        for health in health.chain(self.account_health.values_mut()) {
+            health.observed_at = shifted(health.observed_at, by);
+            health.next_check = health.next_check.map(|check| shifted(check, by));
         }
         let cleared = self.cleared_keys.values_mut().chain(self.cleared_projects.values_mut());
         cleared.for_each(|at| *at = shifted(*at, by));
-        self.learnt_accounts.values_mut().for_each(|(_, at)| *at = shifted(*at, by));
+        self.observed_accounts.values_mut().for_each(|(_, at)| *at = shifted(*at, by));
     }
 
     /// Puts a key into the project that Gemini named, if that is news: nothing learnt changes what the operator set.
-    pub(super) fn join(&mut self, key: usize, name: &str) -> Option<Joined> {
-        let left = self.projects.of(key).filter(|_| self.roster.keys.project(key).is_none())?;
+    pub(super) fn join(&mut self, key: usize, name: &str) -> Option<ProjectChange> {
+        let left = self.projects.of(key).filter(|_| self.key_set.keys.project(key).is_none())?;
         let left_name = self.projects.name(left);
         if left_name.is_some_and(|left| **left == *name) {
             return None;
@@ -368,13 +364,13 @@ impl Members {
         let is_nameless = left_name.is_none();
         let limits = if is_nameless { self.limits_of(left) } else { Limits::default() };
         let joined = self.projects.join(key, &name.into(), limits);
-        if is_nameless && let Some(standing) = self.project_standings.remove(&left) {
-            self.project_standings.entry(joined).or_default().absorb(standing);
+        if is_nameless && let Some(health) = self.project_health.remove(&left) {
+            self.project_health.entry(joined).or_default().merge(health);
         }
-        if is_nameless && let Some(account) = self.learnt_accounts.remove(&left) {
-            self.learnt_accounts.entry(joined).or_insert(account);
+        if is_nameless && let Some(account) = self.observed_accounts.remove(&left) {
+            self.observed_accounts.entry(joined).or_insert(account);
         }
-        Some(Joined { left, joined })
+        Some(ProjectChange { left, joined })
     }
 
     /// Counts a running attempt.
