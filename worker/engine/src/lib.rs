@@ -44,7 +44,7 @@ pub use random::Random;
 #[cfg(any(test, feature = "test-support"))]
 pub use random::SeededRandom;
 pub use rate_limiter::{ClientLimits, Left, OverLimit, RateLimiter};
-pub use retry::{RetryPlan, Step};
+pub use retry::{Exhausted, ExhaustionReason, RetryAdvice, RetryPlan, Step};
 pub use same_keys::{PoolKey, SameKeys};
 pub use shift::shifted;
 pub use state::{AttemptEnd, KeyState, Lease, Pick, PickRequest, PoolState};

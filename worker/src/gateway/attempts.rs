@@ -10,6 +10,7 @@ use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
 
 use super::Context;
 use super::callers::Caller;
+use super::errors;
 use super::probe::{ProbeModels, probe_member};
 use super::suspicions::Belief;
 use crate::crypto::TokenHash;
@@ -85,7 +86,7 @@ impl<'a, H: Host> Attempts<'a, H> {
                 let wanted = self.wanted.take().and_then(|key| self.take(runtime, &key, now));
                 match wanted {
                     Some(step) => step,
-                    None => self.plan.next(&pool.name, pool.roster(), runtime, now, host.random()),
+                    None => self.plan.next(pool.roster(), runtime, now, host.random()),
                 }
             };
             let (index, lease, model) = match step {
@@ -98,9 +99,9 @@ impl<'a, H: Host> Attempts<'a, H> {
                     service.hear_of(*host, &pool.id).await;
                     continue;
                 }
-                Step::Answer(answer) => {
+                Step::GiveUp(exhausted) => {
                     log.unserved(self.plan.unserved_for());
-                    return Err(*answer);
+                    return Err(errors::exhausted(*exhausted, &pool.name));
                 }
             };
             let mut record = AttemptRecord {
@@ -146,7 +147,9 @@ impl<'a, H: Host> Attempts<'a, H> {
             }
             if !calls.take(1) {
                 self.plan.not_sent();
-                return Err(self.plan.last_answer(now).unwrap_or_else(|| calls.used_up()));
+                let last = self.plan.take_last_error(now);
+                let error = last.map(|last| errors::exhausted(last, &pool.name));
+                return Err(error.unwrap_or_else(|| calls.used_up()));
             }
             record.begin(Account { key: stored.id.clone(), model: model_id });
             self.made += 1;

@@ -15,6 +15,7 @@ mod chat;
 mod credentials;
 mod egress;
 mod embeddings;
+mod errors;
 mod estimate;
 mod events;
 mod exchange;

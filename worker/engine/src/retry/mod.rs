@@ -5,18 +5,20 @@
 //! model or the network needs one, and once for a cooldown that ends within 2 s. Whoever drives a plan stops asking it
 //! once the first event of a response has gone to the client; comments that keep a stream open are none.
 
+mod exhausted;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::AttemptOutcome;
 
-use super::circuit_breaker::OpenReason;
 use super::verdict::{Cause, Retry, Verdict, part_of};
 use super::{Cost, HealthState, KeySet, Lease, Pick, PickRequest, PoolState};
 use crate::random::Random;
 use pool_translate::openai::ApiError;
+
+pub use exhausted::{Exhausted, ExhaustionReason, RetryAdvice};
 
 /// Two more than one bad key and one limited key need, and far below the 50 calls that a request may
 /// make on Cloudflare's free plan.
@@ -35,10 +37,8 @@ const MAX_TOO_LARGE: usize = 2;
 const MAX_COOLDOWN_WAIT: Duration = Duration::from_secs(2);
 /// Requests that wait for the same key come back one after another within this.
 const COOLDOWN_JITTER: Duration = Duration::from_millis(100);
-/// The wait that a client is told when keys are usable that its request did not get to.
+/// The shortest wait before a client's retry where other keys are usable.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// SDKs do not wait longer than this before they retry, so they are told not to.
-const MAX_SDK_WAIT: Duration = Duration::from_mins(1);
 
 /// The plan of one request.
 #[derive(Debug)]
@@ -60,11 +60,12 @@ pub struct RetryPlan {
     circuit_waits: usize,
     waited_for_cooldown: bool,
     pause: Option<Duration>,
-    /// What the caller is told when nothing more can be tried.
-    last: Option<(Cause, ApiError)>,
+    /// The error of the last attempt, and whether a client's retry can help at all.
+    last: Option<(Cause, ApiError, RetryAdvice)>,
     /// When the quota of the day is reset that the last attempt found used up.
     reset: Option<Timestamp>,
-    unserved: Option<ApiError>,
+    /// Why the first model could not be used.
+    unserved: Option<Exhausted>,
     /// What others learnt was asked for already.
     heard: bool,
     /// The request alone exceeds what a project may send in a minute.
@@ -90,8 +91,8 @@ pub enum Step {
     Wait(Duration),
     /// No key can be selected by what is known here: hear what others have learnt, then ask again.
     Hear,
-    /// Tell the caller this.
-    Answer(Box<ApiError>),
+    /// Make no further attempt: the request ends with this.
+    GiveUp(Box<Exhausted>),
 }
 
 impl RetryPlan {
@@ -131,7 +132,6 @@ impl RetryPlan {
     /// What to do now.
     pub fn next(
         &mut self,
-        pool: &str,
         key_set: &Arc<KeySet>,
         state: &mut PoolState,
         now: Timestamp,
@@ -146,10 +146,10 @@ impl RetryPlan {
         }
         loop {
             if self.ended || self.attempts >= MAX_ATTEMPTS || !self.in_time(now, Duration::ZERO) {
-                return self.give_up(pool, key_set, state, now);
+                return self.give_up(key_set, state, now);
             }
             let Some(model) = self.models.get(self.model) else {
-                return self.give_up(pool, key_set, state, now);
+                return self.give_up(key_set, state, now);
             };
             let request = PickRequest { model, tried: &self.tried, affinity: self.affinity, cost: self.cost };
             let pick = state.pick(key_set, &request, now, random);
@@ -171,7 +171,7 @@ impl RetryPlan {
                     if self.is_last_model() && self.may_wait_for_circuit(now, wait) {
                         return Step::Wait(wait);
                     }
-                    (Some(AttemptOutcome::Model), model_unavailable(reason, until, now))
+                    (Some(AttemptOutcome::Model), ExhaustionReason::ModelUnavailable { reason, until })
                 }
                 Pick::AllCooling { .. } | Pick::NoneLeft { .. }
                     if !std::mem::replace(&mut self.heard, true) =>
@@ -182,18 +182,16 @@ impl RetryPlan {
                     if let Some(wait) = self.wait_for_cooldown(key_set, soonest, now) {
                         return Step::Wait(wait + part_of(COOLDOWN_JITTER, random.next_u64()));
                     }
-                    (Some(AttemptOutcome::Quota), all_cooling(pool, soonest, all_until_reset, now))
+                    (Some(AttemptOutcome::Quota), ExhaustionReason::AllCooling { soonest, all_until_reset })
                 }
-                Pick::NoneLeft { returns } => {
-                    (Some(AttemptOutcome::Key), no_usable_key(pool, key_set, returns, now))
-                }
-                Pick::AllTried => match self.last_answer(now) {
-                    Some(answer) => (None, answer),
-                    None => (Some(AttemptOutcome::Key), no_usable_key(pool, key_set, None, now)),
+                Pick::NoneLeft { returns } => (Some(AttemptOutcome::Key), no_usable_key(key_set, returns)),
+                Pick::AllTried => match self.take_last() {
+                    Some(last) => (None, last),
+                    None => (Some(AttemptOutcome::Key), no_usable_key(key_set, None)),
                 },
             };
             self.unserved_for = self.unserved_for.or(why);
-            self.unserved.get_or_insert(unserved);
+            self.unserved.get_or_insert(Exhausted { reason: unserved, at: now });
             self.fall_back();
         }
     }
@@ -202,7 +200,7 @@ impl RetryPlan {
     pub fn refused(&mut self, verdict: &Verdict) {
         let cause = verdict.cause;
         self.causes.push(cause);
-        self.last = Some((cause, verdict.answer.clone()));
+        self.last = Some((cause, verdict.answer.clone(), RetryAdvice::AsReported));
         self.reset = verdict.until.filter(|_| cause == Cause::DayQuota);
         if cause == Cause::SoftFailure {
             // The key has nothing to do with it: another one is preferred, and where there is none it is asked again.
@@ -213,7 +211,7 @@ impl RetryPlan {
             Retry::Stop => self.ended = true,
             Retry::AnotherKey if self.never_fits(verdict) && ended_so >= MAX_TOO_LARGE => {
                 // A smaller prompt may work; the same one never will.
-                self.last = Some((cause, ApiError { should_retry: Some(false), ..verdict.answer.clone() }));
+                self.last = Some((cause, verdict.answer.clone(), RetryAdvice::Never));
                 (self.never_fitted, self.ended) = (true, true);
             }
             // The last attempt is better spent on a model that may have room.
@@ -235,7 +233,7 @@ impl RetryPlan {
     /// key over. The first such attempt is one more than the most.
     pub fn resend(&mut self, verdict: &Verdict) {
         self.causes.push(verdict.cause);
-        self.last = Some((verdict.cause, verdict.answer.clone()));
+        self.last = Some((verdict.cause, verdict.answer.clone(), RetryAdvice::AsReported));
         self.tried.pop();
         if !std::mem::replace(&mut self.resent, true) {
             self.attempts -= 1;
@@ -262,13 +260,14 @@ impl RetryPlan {
         self.attempts -= 1;
     }
 
-    /// What the caller was to be told after the last refusal, if there was one.
-    pub fn last_answer(&mut self, now: Timestamp) -> Option<ApiError> {
-        let (_, answer) = self.last.take()?;
-        Some(match self.reset {
-            Some(reset) => until_reset(answer, reset, now),
-            None => answer,
-        })
+    /// Takes the error of the last attempt, if there was one.
+    pub fn take_last_error(&mut self, now: Timestamp) -> Option<Exhausted> {
+        self.take_last().map(|reason| Exhausted { reason, at: now })
+    }
+
+    fn take_last(&mut self) -> Option<ExhaustionReason> {
+        let (_, error, advice) = self.last.take()?;
+        Some(ExhaustionReason::Failed { error, reset: self.reset, advice })
     }
 
     /// What kept an attempt from being made, if anything did: the model's circuit breaker, used-up quotas, or keys that
@@ -297,7 +296,10 @@ impl RetryPlan {
     fn try_to_fall_back(&mut self, verdict: &Verdict) -> bool {
         let helps = verdict.cause.another_model_helps() && !self.is_last_model();
         if helps {
-            self.unserved.get_or_insert(verdict.answer.clone());
+            let error = verdict.answer.clone();
+            let reason = ExhaustionReason::Failed { error, reset: None, advice: RetryAdvice::AsReported };
+            // No wait is counted from this time: the error is returned as it is.
+            self.unserved.get_or_insert(Exhausted { reason, at: self.began });
             self.fall_back();
         }
         helps
@@ -338,129 +340,51 @@ impl RetryPlan {
         may
     }
 
-    /// The last thing that can be said. What the model that was asked for lacked tells more than what
-    /// its stand-ins did, and a refused key tells least.
-    fn give_up(&mut self, pool: &str, key_set: &Arc<KeySet>, state: &mut PoolState, now: Timestamp) -> Step {
-        let cause = self.last.as_ref().map(|(cause, _)| *cause);
+    /// Returns why the request ends. What kept the requested model from being used explains more than the errors of
+    /// its fallback models, and the error of a rejected key explains least.
+    fn give_up(&mut self, key_set: &Arc<KeySet>, state: &mut PoolState, now: Timestamp) -> Step {
+        let cause = self.last.as_ref().map(|(cause, ..)| *cause);
         let decisive = cause.is_some_and(|cause| cause.retry() == Retry::Stop) || self.never_fitted;
-        let last = self.last_answer(now);
-        let answer = match (last, self.unserved.take()) {
-            (Some(answer), _) if decisive => answer,
-            (_, Some(unserved)) => unserved,
-            (Some(answer), None) => {
+        let reason = match (self.take_last(), self.unserved.take()) {
+            (Some(last), _) if decisive => last,
+            (_, Some(unserved)) => return Step::GiveUp(Box::new(unserved)),
+            (Some(last), None) => {
                 let model = self.models.get(self.model).map(String::as_str).unwrap_or_default();
                 let chance = state.next_chance(key_set, model, &self.tried, now);
                 match cause {
-                    // It passes by itself.
+                    // The limit ends by itself.
                     Some(Cause::SpendWindow) => {
-                        come_again(answer, at_least(MIN_RETRY_AFTER, chance, now), now)
+                        last.with_advice(RetryAdvice::At(at_least(MIN_RETRY_AFTER, chance, now)))
                     }
-                    Some(cause) if HealthState::from_cause(cause).is_some() => {
-                        refused_keys(pool, key_set, chance, now)
-                    }
-                    // Other keys have room: the same request may be answered by one of them.
-                    Some(cause) if cause.retry() == Retry::AnotherKey && chance == Some(now) => ApiError {
-                        retry_after_ms: milliseconds(MIN_RETRY_AFTER),
-                        should_retry: None,
-                        ..answer
+                    Some(cause) if HealthState::from_cause(cause).is_some() => match chance {
+                        Some(chance) => {
+                            let retry_at = at_least(MIN_RETRY_AFTER, Some(chance), now);
+                            ExhaustionReason::KeysRefused { retry_at }
+                        }
+                        None => no_usable_key(key_set, None),
                     },
-                    _ => answer,
+                    // Other keys are usable: a retry may succeed on one of them.
+                    Some(cause) if cause.retry() == Retry::AnotherKey && chance == Some(now) => {
+                        last.with_advice(RetryAdvice::At(at_least(MIN_RETRY_AFTER, None, now)))
+                    }
+                    _ => last,
                 }
             }
-            (None, None) => ApiError::server(
-                StatusCode::GATEWAY_TIMEOUT,
-                "timeout",
-                "The request took too long to be tried on a key.",
-            ),
+            (None, None) => ExhaustionReason::Timeout,
         };
-        Step::Answer(Box::new(answer))
+        Step::GiveUp(Box::new(Exhausted { reason, at: now }))
     }
+}
+
+const fn no_usable_key(key_set: &KeySet, returns: Option<Timestamp>) -> ExhaustionReason {
+    ExhaustionReason::NoUsableKey { has_keys: !key_set.keys.is_empty(), returns }
 }
 
 fn wait_until(until: Timestamp, now: Timestamp, random: &impl Random) -> Duration {
     until.duration_since(now).unsigned_abs() + part_of(MIN_BACKOFF / 2, random.next_u64())
 }
 
-fn milliseconds_until(until: Timestamp, now: Timestamp) -> Option<u64> {
-    milliseconds(until.duration_since(now).try_into().unwrap_or_default())
-}
-
-fn milliseconds(time: Duration) -> Option<u64> {
-    time.as_millis().try_into().ok()
-}
-
-fn model_unavailable(reason: OpenReason, until: Timestamp, now: Timestamp) -> ApiError {
-    let retry_after_ms = milliseconds_until(until, now);
-    match reason {
-        OpenReason::Overload => {
-            let message = "The model is overloaded. Please try again later.";
-            ApiError {
-                retry_after_ms,
-                ..ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
-            }
-        }
-        OpenReason::Burst => {
-            let message = "Gemini takes no more requests for this model at the moment.";
-            ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }
-        }
-    }
-}
-
-fn all_cooling(pool: &str, soonest: Timestamp, all_until_reset: bool, now: Timestamp) -> ApiError {
-    let retry_after_ms = milliseconds_until(soonest, now);
-    if all_until_reset {
-        let message =
-            format!("Every key of the pool '{pool}' has used up its quota of the day for this model.");
-        let error = rate_limited("insufficient_quota", "insufficient_quota", message);
-        // The time is told, and no program should wait for it.
-        return until_reset(ApiError { should_retry: Some(false), ..error }, soonest, now);
-    }
-    let message = format!("Every key of the pool '{pool}' has reached its rate limit for this model.");
-    ApiError { retry_after_ms, ..rate_limited("requests", "rate_limit_exceeded", message) }
-}
-
-fn rate_limited(kind: &'static str, code: &'static str, message: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, Some(code), message)
-}
-
-/// Adds when a quota of the day is reset.
-fn until_reset(error: ApiError, reset: Timestamp, now: Timestamp) -> ApiError {
-    let at = Timestamp::from_second(reset.as_second()).unwrap_or(reset);
-    let message = format!("{} The quota is reset at {at}.", error.message.trim_end());
-    ApiError { retry_after_ms: milliseconds_until(reset, now), message, ..error }
-}
-
-/// Keys were tried and refused, and that was all that the request could try.
-fn refused_keys(pool: &str, key_set: &KeySet, chance: Option<Timestamp>, now: Timestamp) -> ApiError {
-    let Some(chance) = chance else { return no_usable_key(pool, key_set, None, now) };
-    let message = format!(
-        "Gemini refused the keys of the pool '{pool}' that were tried. They are out of use now: trying again may help."
-    );
-    let at = at_least(MIN_RETRY_AFTER, Some(chance), now);
-    come_again(ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message), at, now)
-}
-
-/// The caller did nothing wrong: the operator has to add keys, unless some come back by themselves.
-fn no_usable_key(pool: &str, key_set: &KeySet, returns: Option<Timestamp>, now: Timestamp) -> ApiError {
-    let why = if key_set.keys.is_empty() { "has no enabled key" } else { "has no key that Gemini accepts" };
-    let message = format!("The pool '{pool}' {why}.");
-    let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "no_usable_key", message);
-    match returns {
-        Some(returns) => come_again(error, returns, now),
-        None => ApiError { should_retry: Some(false), ..error },
-    }
-}
-
 fn at_least(wait: Duration, at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let earliest = now.saturating_add(wait).unwrap_or(now);
     at.map_or(earliest, |at| at.max(earliest))
 }
-
-/// Tells when to try again. SDKs are told not to where that takes longer than they wait.
-fn come_again(error: ApiError, at: Timestamp, now: Timestamp) -> ApiError {
-    let is_long = at.duration_since(now).unsigned_abs() > MAX_SDK_WAIT;
-    ApiError { retry_after_ms: milliseconds_until(at, now), should_retry: is_long.then_some(false), ..error }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,17 @@
-use jiff::Timestamp;
-use pool_shared::{KeyId, Weight};
+//! Requests that end without a response: how often and how long they are retried, and their error responses.
+
+use std::sync::Arc;
+
+use pool_engine::{
+    AttemptEnd, Cause, Cost, KeySet, KeySetEntry, Limits, Pick, PickRequest, PoolState, RetryPlan,
+    SeededRandom, Step, Verdict,
+};
+use pool_shared::{AttemptOutcome, KeyId, Weight};
 
 use super::*;
-use crate::random::SeededRandom;
-use crate::{AttemptEnd, KeySetEntry, Limits};
+
+/// How long a request waits for a cooldown, with the jitter of the wait.
+const MAX_COOLDOWN_WAIT: Duration = Duration::from_millis(2_100);
 
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_800_000_000_000 + milliseconds).unwrap()
@@ -48,7 +56,7 @@ impl Bench {
         let mut plan = RetryPlan::new(models, None, Cost { requests: 1, tokens }, at(self.now));
         let (mut attempts, mut waits) = (Vec::new(), Vec::new());
         loop {
-            match plan.next("prod", &self.key_set, &mut self.state, at(self.now), &self.random) {
+            match plan.next(&self.key_set, &mut self.state, at(self.now), &self.random) {
                 Step::Try { index, lease, model } => {
                     attempts.push((model, index));
                     let verdict = fail(model);
@@ -61,9 +69,9 @@ impl Bench {
                     waits.push(time);
                 }
                 Step::Hear => {}
-                Step::Answer(answer) => {
+                Step::GiveUp(answer) => {
                     let unserved_for = plan.unserved_for();
-                    return Journey { attempts, waits, answer: *answer, unserved_for };
+                    return Journey { attempts, waits, answer: exhausted(*answer, "prod"), unserved_for };
                 }
             }
         }
@@ -119,10 +127,11 @@ fn a_request_that_took_too_long_is_not_tried_again() {
     let mut bench = Bench::new(10);
     let plan = &mut RetryPlan::new(vec!["m".to_owned()], None, Cost::default(), at(0));
     let Bench { state, key_set, random, .. } = &mut bench;
-    let Step::Try { lease, .. } = plan.next("prod", key_set, state, at(0), random) else { panic!() };
+    let Step::Try { lease, .. } = plan.next(key_set, state, at(0), random) else { panic!() };
     state.abandon(&lease);
     plan.refused(&verdict(Cause::Internal));
-    let Step::Answer(answer) = plan.next("prod", key_set, state, at(59_900), random) else { panic!() };
+    let Step::GiveUp(answer) = plan.next(key_set, state, at(59_900), random) else { panic!() };
+    let answer = exhausted(*answer, "prod");
     assert_eq!(answer.code, Some("told"));
 }
 
@@ -271,7 +280,7 @@ fn a_short_cooldown_is_waited_for_once_and_a_longer_one_is_told() {
         let journey = bench.send(&["m"], 1, |_| verdict(Cause::Caller));
         let expected = if waits == 1 { "told" } else { "rate_limit_exceeded" };
         assert_eq!((journey.waits.len(), journey.answer.code), (waits, Some(expected)), "{cooldown}");
-        assert!(journey.waits.iter().all(|wait| *wait <= MAX_COOLDOWN_WAIT + COOLDOWN_JITTER));
+        assert!(journey.waits.iter().all(|wait| *wait <= MAX_COOLDOWN_WAIT));
     }
     // Once: the other key is not waited for as well.
     let journey = in_cooldown([300, 1_500]).send(&["m"], 1, |_| verdict(Cause::RequestQuota));
@@ -298,16 +307,14 @@ fn an_attempt_that_was_not_made_does_not_count() {
     let plan = &mut RetryPlan::new(vec!["m".to_owned(), "n".to_owned()], None, Cost::default(), at(0));
     let Bench { state, key_set, random, .. } = &mut bench;
     for _ in 0..9 {
-        let Step::Try { lease, model: 0, .. } = plan.next("prod", key_set, state, at(0), random) else {
-            panic!()
-        };
+        let Step::Try { lease, model: 0, .. } = plan.next(key_set, state, at(0), random) else { panic!() };
         state.abandon(&lease);
         plan.not_sent();
     }
-    let Step::Try { lease, .. } = plan.next("prod", key_set, state, at(0), random) else { panic!() };
+    let Step::Try { lease, .. } = plan.next(key_set, state, at(0), random) else { panic!() };
     state.abandon(&lease);
     plan.skip_model();
-    assert!(matches!(plan.next("prod", key_set, state, at(0), random), Step::Try { model: 1, .. }));
+    assert!(matches!(plan.next(key_set, state, at(0), random), Step::Try { model: 1, .. }));
 }
 
 /// Sends a request to a pool of `keys` keys, on whose attempts `end` decides: it takes note of each in the plan.
@@ -316,7 +323,7 @@ fn drive(keys: usize, mut end: impl FnMut(usize, &mut RetryPlan)) -> (Vec<usize>
     let mut plan = RetryPlan::new(vec!["m".to_owned()], None, Cost { requests: 1, tokens: 1 }, at(0));
     let mut tried = Vec::new();
     loop {
-        match plan.next("prod", &bench.key_set, &mut bench.state, at(bench.now), &bench.random) {
+        match plan.next(&bench.key_set, &mut bench.state, at(bench.now), &bench.random) {
             Step::Try { index, lease, .. } => {
                 bench.state.abandon(&lease);
                 tried.push(index);
@@ -324,7 +331,7 @@ fn drive(keys: usize, mut end: impl FnMut(usize, &mut RetryPlan)) -> (Vec<usize>
             }
             Step::Wait(time) => bench.now += i64::try_from(time.as_millis()).unwrap() + 1,
             Step::Hear => {}
-            Step::Answer(answer) => return (tried, *answer),
+            Step::GiveUp(answer) => return (tried, exhausted(*answer, "prod")),
         }
     }
 }
