@@ -247,7 +247,7 @@ impl ModelSelector {
 
     /// Lets a key rest, if it does not rest longer already.
     pub(crate) fn cool_down_key(&mut self, table: &KeyTable, key: usize, cooldown: Cooldown, now: Timestamp) {
-        if self.key_cooldowns.get(&key).is_some_and(|cooldown| cooldown.until >= cooldown.until) {
+        if self.key_cooldowns.get(&key).is_some_and(|current| current.until >= cooldown.until) {
             return;
         }
         self.key_cooldowns.insert(key, cooldown);

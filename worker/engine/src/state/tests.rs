@@ -109,6 +109,18 @@ impl Bench {
 }
 
 #[test]
+fn a_longer_cooldown_of_a_key_replaces_a_shorter_one_and_not_the_other_way_round() {
+    let mut bench = Bench::new(key_set(&[1; 10]));
+    bench.state.register_keys(&Arc::clone(&bench.key_set), at(0));
+    for (until, expected) in [(100, 100), (300, 300), (200, 300)] {
+        let lease = bench.state.check(&id(0), MODEL, Cost::default(), at(1)).unwrap();
+        bench.state.finish(&lease, &AttemptEnd::Refused(&verdict(Cause::NewUsers, until)), at(2));
+        let cooling = vec![(MODEL.to_owned(), at(expected), CoolingReason::NewUsers)];
+        assert_eq!(bench.state.state(&id(0), at(3)), Some(KeyState::Cooling(cooling)), "{until}");
+    }
+}
+
+#[test]
 fn shares_follow_the_weights_within_chance() {
     let weights = [1_u16, 2, 3, 0, 10, 4];
     let total: u16 = weights.iter().sum();
