@@ -1,4 +1,4 @@
-//! Leaves a model alone that keeps failing.
+//! The circuit breaker of a model: closed, open, or half-open with one probe at a time.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::shifted;
 
-/// Each attempt weighs so much in the running rate of failures; five in a row open the circuit.
+/// The weight of an attempt in the moving average of failures; five failures in a row open the circuit.
 const WEIGHT: f64 = 0.2;
 const OPENS_ABOVE: f64 = 0.65;
 /// After a success of a probe: two or three failures more open it again.
@@ -14,9 +14,9 @@ const AFTER_PROBE: f64 = 0.4;
 /// How long it stays open at first, and at most.
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(16);
-/// While it is open, one attempt goes through in such a time.
+/// While it is open, one probe is allowed per interval.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// What happened longer ago says nothing any more.
+/// The failure rate is reset after this time without an attempt.
 const MEMORY: Duration = Duration::from_mins(1);
 
 /// Why a circuit is open.
@@ -24,7 +24,7 @@ const MEMORY: Duration = Duration::from_mins(1);
 pub enum OpenReason {
     /// The model is overloaded, or Gemini has a fault.
     Overload,
-    /// Key after key was refused for a burst: it is the model or the egress, not the keys.
+    /// Bursts on several keys in a row: the model or the egress is the reason, not the keys.
     Burst,
 }
 

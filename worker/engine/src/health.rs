@@ -1,8 +1,11 @@
-//! How a key or project stands with Gemini, whatever the model.
+//! Key health: the model-independent state of a key, project or billing account.
 //!
-//! In: refusals and successes of attempts. Out: whether it may be used, and when it is rechecked. Nothing else changes it
-//! but an operator's reset, which makes it healthy. (A key that a person switched off is not in the pool's snapshot at
-//! all, so nothing here can lift that.)
+//! It decides whether a key may be used and when it is rechecked. A disabled key is not in the pool's
+//! snapshot, so nothing here can enable it.
+//!
+//! # Invariants
+//!
+//! - Only upstream errors, successes and an operator's reset change the state.
 
 use std::time::Duration;
 
@@ -18,25 +21,25 @@ const DAILY: Duration = Duration::from_hours(24);
 /// How long a key is not selected whose verdict rests on text alone. A probe decides sooner.
 pub(super) const SUSPECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How a key or project stands.
+/// The state of a key, project or billing account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
-    /// Nothing is known against it.
+    /// No error is known.
     #[default]
     Healthy,
-    /// Called invalid once, which a second time has to confirm, or accused by a text alone, which a probe decides within
-    /// seconds. It is not selected meanwhile.
+    /// Reported invalid once, which a second error has to confirm, or suspected by an error text, which a probe
+    /// decides within seconds. It is not selected meanwhile.
     Suspect,
-    /// Called invalid twice.
+    /// Reported invalid twice.
     Invalid,
-    /// Published somewhere: Google refuses it from then on. Rechecked daily all the same.
+    /// Published somewhere: Google rejects it permanently. Rechecked daily nevertheless.
     Leaked,
     /// Its project is suspended.
     Suspended,
     /// Its project has to be paid for.
     Billing,
-    /// Its billing account has spent what it may in a rolling ten minutes: it comes back by itself.
+    /// Its billing account reached its spend limit for a rolling ten minutes. It recovers without a check.
     SpendWindow,
     /// It may not use the API.
     Blocked(BlockReason),
@@ -48,7 +51,7 @@ impl HealthState {
         matches!(self, Self::Invalid | Self::Leaked | Self::Suspended)
     }
 
-    /// What a refusal says of the key or project as such.
+    /// Returns the health state that a cause implies; `None` if it is not about the key or project.
     pub(super) const fn from_cause(cause: Cause) -> Option<Self> {
         Some(match cause {
             Cause::InvalidKey => Self::Suspect,
@@ -61,7 +64,7 @@ impl HealthState {
         })
     }
 
-    /// After how long it is tried again for the first time, and the longest time between two tries.
+    /// Returns the first and the longest interval between rechecks.
     const fn schedule(self) -> Option<(Duration, Duration)> {
         Some(match self {
             Self::Suspect => (Duration::from_mins(10), Duration::from_mins(10)),
@@ -79,12 +82,12 @@ impl HealthState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyHealth {
     pub(super) state: HealthState,
-    /// What Gemini said, redacted.
+    /// Gemini's error message, redacted.
     pub(super) message: String,
-    /// When Gemini last said something that counted.
+    /// When an error or success last changed the state.
     pub(super) observed_at: Timestamp,
     pub(super) next_check: Option<Timestamp>,
-    /// How often it was tried again in vain.
+    /// The number of failed rechecks.
     pub(super) checks: u32,
 }
 
@@ -101,18 +104,18 @@ impl Default for KeyHealth {
 }
 
 impl KeyHealth {
-    /// Until when it cannot be used: `None` if it can, [`Timestamp::MAX`] if no time helps.
+    /// Returns until when it cannot be used: `None` if it can, [`Timestamp::MAX`] if only a check can end it.
     pub(super) fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
         match (self.state, self.next_check) {
             (HealthState::Healthy, _) => None,
-            // It comes back by itself: the next refusal decides.
+            // It is selected again without a check: the next attempt decides.
             (HealthState::Suspect | HealthState::SpendWindow, Some(check)) => (check > now).then_some(check),
             _ => Some(Timestamp::MAX),
         }
     }
 
-    /// Takes in a refusal of an attempt that began at `began`. An attempt that was under way when
-    /// Gemini last spoke says nothing new. True: something changed.
+    /// Applies an error of an attempt that began at `began`. An attempt that was running at the last observation
+    /// says nothing new. Returns `true` if the state changed.
     pub(super) fn apply_error(
         &mut self,
         said: HealthState,
@@ -133,7 +136,7 @@ impl KeyHealth {
         self.observed_at = now;
         self.next_check = state.schedule().map(|(first, longest)| {
             let wait = match state {
-                // A cap of the month or an account without credits: somebody may pay at any time of the first day.
+                // A monthly cap or an account without credits: the operator may pay at any time of the first day.
                 HealthState::Billing if self.checks < MAX_HOURLY_CHECKS => first,
                 HealthState::Billing => longest,
                 _ => first.saturating_mul(1 << self.checks.min(16)).min(longest),
@@ -143,8 +146,8 @@ impl KeyHealth {
         true
     }
 
-    /// Makes a healthy key suspect for some seconds, for an error whose text alone speaks against it. It never says more
-    /// of a key that is suspect or worse already. Returns `true` if something changed.
+    /// Makes a healthy key suspect for some seconds, for an error whose text is the only evidence. It does not change
+    /// a key that is suspect or worse already. Returns `true` if the state changed.
     pub(super) fn suspect(&mut self, message: &str, began: Timestamp, now: Timestamp) -> bool {
         let expired = self.state == HealthState::Suspect && self.blocked_until(now).is_none();
         if began <= self.observed_at || !(self.state == HealthState::Healthy || expired) {
@@ -160,7 +163,7 @@ impl KeyHealth {
         true
     }
 
-    /// Takes in a success of an attempt that began at `began`. True: it healed.
+    /// Applies a success of an attempt that began at `began`. Returns `true` if the key recovered.
     pub(super) fn apply_success(&mut self, began: Timestamp, now: Timestamp) -> bool {
         if self.state == HealthState::Healthy || began <= self.observed_at {
             return false;
@@ -174,7 +177,7 @@ impl KeyHealth {
         *self = Self { observed_at: now, ..Self::default() };
     }
 
-    /// Takes in what another isolate heard. True: it was news.
+    /// Merges the observation of another instance. Returns `true` if it is newer.
     pub(super) fn merge(&mut self, other: Self) -> bool {
         let changed = other.observed_at > self.observed_at;
         if changed {

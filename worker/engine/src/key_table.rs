@@ -1,7 +1,6 @@
-//! A pool's keys with what is known of them, by the places that a roster gave them.
+//! The table of a pool's keys with their health, projects and running attempts, by their places in the key set.
 //!
-//! In: rosters, and what attempts and operators tell. Out: which keys are blocked or busy. Only what Gemini has spoken of takes room, beyond
-//! some bytes a key.
+//! A key takes some bytes; only keys and projects with an error take more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,14 +21,14 @@ use super::weight_tree::WeightTree;
 pub(super) struct KeyTable {
     key_set: Arc<KeySet>,
     projects: Projects,
-    /// How keys and projects stand of which Gemini said something.
+    /// The health of keys and projects about which Gemini returned an error.
     key_health: BTreeMap<usize, KeyHealth>,
     project_health: BTreeMap<usize, KeyHealth>,
     /// By the names of billing accounts: they are few.
     account_health: BTreeMap<Arc<str>, KeyHealth>,
-    /// The billing accounts of projects as far as they were learnt, and when.
+    /// The observed billing accounts of projects, and when they were observed.
     observed_accounts: BTreeMap<usize, (Arc<str>, Timestamp)>,
-    /// When an operator last cleared what was learnt of keys and projects.
+    /// When an operator last reset keys and projects.
     cleared_keys: BTreeMap<usize, Timestamp>,
     cleared_projects: BTreeMap<usize, Timestamp>,
     /// The weights of all keys, usable or not: the ground that sticky choices are made on.
@@ -39,7 +38,7 @@ pub(super) struct KeyTable {
     pub(super) in_flight: u32,
 }
 
-/// Whose health an upstream error speaks of.
+/// Whose health an upstream error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// One key.
@@ -50,7 +49,7 @@ pub(super) enum Scope {
     Account(Arc<str>),
 }
 
-/// Billing accounts that are remembered: names that others told may be of no key here.
+/// Billing accounts that are kept: names from other instances may belong to no key here.
 const MAX_ACCOUNTS: usize = 1_000;
 
 /// The projects that a key has left and joined.
@@ -64,7 +63,7 @@ fn recovers(health: Option<&mut KeyHealth>, began: Timestamp, now: Timestamp) ->
     health.is_some_and(|health| health.apply_success(began, now))
 }
 
-/// Makes a subject healthy as of `at`, unless something was learnt of it since.
+/// Makes a subject healthy as of `at`, unless something was observed since.
 fn clear(
     health: &mut BTreeMap<usize, KeyHealth>,
     cleared: &mut BTreeMap<usize, Timestamp>,
@@ -80,7 +79,7 @@ fn clear(
 }
 
 impl KeyTable {
-    /// Lays out a roster, keeping what `before` knew of its keys.
+    /// Builds the table of a key set, keeping the state that `before` had of its keys.
     pub(super) fn new(key_set: &Arc<KeySet>, before: &Self) -> Self {
         let keys = &key_set.keys;
         let mut table = Self {
@@ -128,7 +127,7 @@ impl KeyTable {
         self.key_set.find(id)
     }
 
-    /// The place here of a key of another roster: mostly the same one.
+    /// Returns the place here of a key of another key set.
     pub(super) fn place_of(&self, key_set: &KeySet, key: usize) -> Option<usize> {
         let (own, other) = (&self.key_set.keys, &key_set.keys);
         if key < own.len() && own.id_text(key) == other.id_text(key) {
@@ -167,7 +166,7 @@ impl KeyTable {
         self.projects.of(key)
     }
 
-    /// A project's name; none when nobody knows it.
+    /// Returns a project's name; `None` if it is unknown.
     pub(super) fn project_name(&self, project: usize) -> Option<&Arc<str>> {
         self.projects.name(project)
     }
@@ -182,23 +181,23 @@ impl KeyTable {
         self.projects.table(project)
     }
 
-    /// How a key stands, if Gemini has spoken of it.
+    /// Returns the health of a key, if an error was observed.
     pub(super) fn key_health(&self, key: usize) -> Option<&KeyHealth> {
         self.key_health.get(&key)
     }
 
-    /// How a project stands, if Gemini has spoken of it.
+    /// Returns the health of a project, if an error was observed.
     pub(super) fn project_health(&self, project: usize) -> Option<&KeyHealth> {
         self.project_health.get(&project)
     }
 
-    /// The billing account of a key: as the operator named it, else as it was learnt of the key's project.
+    /// Returns the billing account of a key: the operator's, else the observed one of its project.
     pub(super) fn account_of(&self, key: usize) -> Option<&Arc<str>> {
         let observed = || Some(&self.observed_accounts.get(&self.project_of(key)?)?.0);
         self.key_set.keys.billing_account(key).or_else(observed)
     }
 
-    /// Whose health an error speaks of that came to a key.
+    /// Returns whose health an error on a key is about.
     pub(super) fn scope(&self, key: usize, fault: Fault) -> Scope {
         let project = || self.project_of(key).map_or(Scope::Key(key), Scope::Project);
         match fault {
@@ -219,7 +218,7 @@ impl KeyTable {
         }
     }
 
-    /// The health of a scope, if Gemini has spoken of it.
+    /// Returns the health of a scope, if an error was observed.
     pub(super) fn health(&self, scope: &Scope) -> Option<&KeyHealth> {
         match scope {
             Scope::Key(key) => self.key_health(*key),
@@ -228,7 +227,7 @@ impl KeyTable {
         }
     }
 
-    /// The health of a scope, to be changed.
+    /// Returns the health of a scope, to change it.
     pub(super) fn health_mut(&mut self, scope: &Scope) -> &mut KeyHealth {
         match scope {
             Scope::Key(key) => self.key_health_mut(*key),
@@ -255,7 +254,7 @@ impl KeyTable {
         true
     }
 
-    /// The health of a key, of its project and of its billing account, as far as Gemini has spoken of them.
+    /// Returns the observed health of a key, of its project and of its billing account.
     pub(super) fn health_of(&self, key: usize) -> impl Iterator<Item = &KeyHealth> {
         let project = self.projects.of(key).and_then(|project| self.project_health.get(&project));
         let account = if self.account_health.is_empty() { None } else { self.account_of(key) };
@@ -263,33 +262,33 @@ impl KeyTable {
         [self.key_health.get(&key), project, account].into_iter().flatten()
     }
 
-    /// When Gemini last said something of a key, of its project or of its billing account.
+    /// Returns when the health of a key, of its project or of its billing account was last observed.
     pub(super) fn observed_at(&self, key: usize) -> Timestamp {
         self.health_of(key).map(|health| health.observed_at).max().unwrap_or(Timestamp::MIN)
     }
 
-    /// How a key stands, to be changed.
+    /// Returns the health of a key, to change it.
     pub(super) fn key_health_mut(&mut self, key: usize) -> &mut KeyHealth {
         self.key_health.entry(key).or_default()
     }
 
-    /// How a project stands, to be changed.
+    /// Returns the health of a project, to change it.
     pub(super) fn project_health_mut(&mut self, project: usize) -> &mut KeyHealth {
         self.project_health.entry(project).or_default()
     }
 
-    /// An operator cleared what was learnt of a key up to `at`: it is healthy.
+    /// Resets a key: what was observed of it up to `at` no longer counts.
     pub(super) fn clear_key(&mut self, key: usize, at: Timestamp) {
         clear(&mut self.key_health, &mut self.cleared_keys, key, at);
     }
 
-    /// Does so with a project.
+    /// Resets a project.
     pub(super) fn clear_project(&mut self, project: usize, at: Timestamp) {
         self.observed_accounts.retain(|other, (_, since)| *other != project || *since > at);
         clear(&mut self.project_health, &mut self.cleared_projects, project, at);
     }
 
-    /// Up to when what was learnt of a key, or of its project, does not hold any more.
+    /// Returns when a key, or its project, was last reset.
     pub(super) fn cleared_at(&self, key: usize, about_project: bool) -> Timestamp {
         let at = match self.project_of(key) {
             Some(project) if about_project => self.cleared_projects.get(&project),
@@ -298,7 +297,7 @@ impl KeyTable {
         at.copied().unwrap_or(Timestamp::MIN)
     }
 
-    /// The keys, and the first keys of the projects, of whose standings this is true.
+    /// Returns the keys, and the first keys of projects and accounts, whose health satisfies a condition.
     pub(super) fn filter_by_health(&self, so: impl Fn(&KeyHealth) -> bool) -> Vec<usize> {
         let keys = self.key_health.iter().filter(|(_, health)| so(health)).map(|(key, _)| *key);
         let projects = self.project_health.iter().filter(|(_, health)| so(health));
@@ -331,7 +330,7 @@ impl KeyTable {
         blocked.max_by_key(|(until, _)| *until)
     }
 
-    /// The scopes whose health is not good.
+    /// Returns the unhealthy scopes.
     pub(super) fn unhealthy_scopes(&self) -> Vec<Scope> {
         let keys = self.key_health.iter().map(|(key, health)| (Scope::Key(*key), health));
         let projects = self.project_health.iter().map(|(project, health)| (Scope::Project(*project), health));

@@ -1,7 +1,7 @@
-//! What one isolate or process has learnt from Gemini's answers and tells the others.
+//! Observations: facts about keys and projects that instances share.
 //!
-//! A [`Observation`] travels in reports to the ledger and from there to whoever serves the same pool. It
-//! holds no secret: keys are named by their ids, messages are redacted.
+//! An [`Observation`] is sent in reports to the ledger, and from there to the other instances that serve the
+//! pool. It holds no secret: keys are named by their ids, messages are redacted.
 
 use jiff::Timestamp;
 use pool_shared::{ClientKeyId, KeyId};
@@ -10,59 +10,59 @@ use serde::{Deserialize, Serialize};
 use super::{HealthState, Quota};
 use crate::ids::TokenTag;
 
-/// One thing learnt.
+/// A fact about a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Whom it is about.
+    /// The subject.
     pub subject: Subject,
     /// The model it holds for; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// When it was learnt. Of two facts of a kind about one subject, the later one holds.
+    /// When it was observed. Of two facts of a kind about one subject, the later one counts.
     pub at: Timestamp,
-    /// What it is.
+    /// The fact.
     pub fact: ObservationKind,
 }
 
-/// Whom a fact is about.
+/// The subject of an observation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
-    /// One key, and its project as long as nobody knows its name.
+    /// One key, and its project while the name of that is unknown.
     Key(KeyId),
     /// Every key of a project.
     Project(String),
     /// Every key of a billing account.
     Account(String),
-    /// A client key that has limits, of which only what it has spent is told.
+    /// A client key with limits, for its use.
     Caller(ClientKeyId),
-    /// Any client key, of which only is told that it is used.
+    /// Any client key, for the fact that it is used.
     ClientKey(TokenTag),
 }
 
-/// What can be learnt.
+/// The kinds of facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObservationKind {
-    /// Gemini refuses for a while.
+    /// A cooldown.
     Cooling {
         /// When it ends.
         until: Timestamp,
         /// Why.
         reason: CoolingReason,
     },
-    /// Gemini refuses until somebody does something about it, or accepts again.
+    /// The health of the subject, for all models.
     #[serde(rename = "standing")]
     Health {
-        /// How it stands.
+        /// The state.
         #[serde(rename = "condition")]
         state: HealthState,
-        /// What Gemini said, without secrets.
+        /// Gemini's error message, without secrets.
         message: String,
-        /// When it is tried again; absent for never.
+        /// When it is rechecked; absent for never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_check: Option<Timestamp>,
-        /// How often it was tried again in vain.
+        /// The number of failed rechecks.
         #[serde(default)]
         checks: u32,
     },
@@ -104,7 +104,7 @@ pub enum ObservationKind {
     },
 }
 
-/// Why a key or project rests.
+/// Why a key or project is in a cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CoolingReason {
@@ -116,7 +116,7 @@ pub enum CoolingReason {
     Day,
     /// The project has no quota of this model at all.
     NoQuota,
-    /// Too much at once, without a named quota.
+    /// Too many requests in a short time, without a named quota.
     Burst,
     /// The model is closed to new users and the key's project is one.
     NewUsers,
@@ -131,7 +131,7 @@ impl CoolingReason {
         matches!(self, Self::Requests | Self::Tokens | Self::Day | Self::NoQuota)
     }
 
-    /// Whether waiting some minutes is of no use.
+    /// Returns `true` if the cooldown lasts until a quota reset.
     #[must_use]
     pub const fn lasts_until_reset(self) -> bool {
         matches!(self, Self::Day | Self::NoQuota)

@@ -1,4 +1,4 @@
-//! The runtimes of all pools that an isolate or process serves.
+//! The states of all pools that an instance serves.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use super::{Observation, PoolKey, PoolState, shifted};
 /// How many keys all runtimes together may know: some 3 MB at 30 bytes each, 30 MB where Gemini has spoken of every key.
 const MAX_KEYS: usize = 100_000;
 
-/// [`PoolState`]s by pool. What is dropped for want of room is learnt again.
+/// [`PoolState`]s by pool. The least recently used ones are evicted and observed again.
 #[derive(Debug, Default)]
 pub struct PoolStates(HashMap<PoolId, (Timestamp, PoolState)>);
 
 impl PoolStates {
-    /// The runtime of a pool, made where there is none.
+    /// Returns the state of a pool, which is created if there is none.
     pub fn of(&mut self, pool: &PoolId, now: Timestamp) -> &mut PoolState {
         if !self.0.contains_key(pool) {
             self.evict();
@@ -25,7 +25,7 @@ impl PoolStates {
         state
     }
 
-    /// The runtime of a pool, if there is one.
+    /// Returns the state of a pool, if there is one.
     pub fn get_mut(&mut self, pool: &PoolId) -> Option<&mut PoolState> {
         self.0.get_mut(pool).map(|(_, state)| state)
     }
@@ -39,7 +39,7 @@ impl PoolStates {
         longest.is_some_and(|cooldown| self.of(pool, now).adopt(key, model, cooldown, now))
     }
 
-    /// What was learnt in all pools since the last call.
+    /// Returns the observations of all pools since the last call.
     pub fn drain_observations(&mut self, now: Timestamp) -> Vec<(PoolId, Vec<Observation>)> {
         let drain = |(pool, (_, state)): (&PoolId, &mut (Timestamp, PoolState))| {
             let observations = state.drain_observations(now);
@@ -48,7 +48,7 @@ impl PoolStates {
         self.0.iter_mut().filter_map(drain).collect()
     }
 
-    /// The clock was set: whatever lasts goes on as long as it would have.
+    /// Adjusts all times after the clock was set: cooldowns keep their remaining length.
     pub fn shift(&mut self, by: SignedDuration, now: Timestamp) {
         for (used_at, state) in self.0.values_mut() {
             *used_at = shifted(*used_at, by);

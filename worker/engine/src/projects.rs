@@ -31,7 +31,7 @@ struct Named {
 }
 
 impl Projects {
-    /// Nameless ones for so many keys.
+    /// Returns unnamed projects for this many keys.
     pub(super) fn new(keys: usize) -> Self {
         let numbers: Vec<u32> = (0..).take(keys).collect();
         Self { next: numbers.clone(), numbers, ..Self::default() }
@@ -47,7 +47,7 @@ impl Projects {
         self.by_name.get(name).map(|project| *project as usize)
     }
 
-    /// A project's name; none when nobody knows it.
+    /// Returns a project's name; `None` if it is unknown.
     pub(super) fn name(&self, project: usize) -> Option<&Arc<str>> {
         self.named(project).map(|named| &named.name)
     }

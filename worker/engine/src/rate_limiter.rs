@@ -1,8 +1,7 @@
-//! What client keys may do, and how much of their limits they have used.
+//! The rate limiter of client keys: sliding windows, merged across instances.
 //!
-//! In: the rules of a client key, and what it asks for. Out: whether that fits, and what is left. Counted as
-//! the budgets of projects are: exactly here, and as far as others have told, elsewhere. What must never happen
-//! here: a look at a clock, any number of client keys taking room.
+//! Use is counted as for the quotas of projects: exactly in this instance, and as far as other instances
+//! have reported it. The number of client keys that are kept is bounded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,9 +16,9 @@ use super::quota::{Cost, QuotaTracker};
 use super::shifted;
 use crate::ids::{TokenHash, TokenTag};
 
-/// How often it is told of a client key that it is used.
+/// Minimum interval between two observations that a client key is used.
 const LAST_USED_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
-/// Client keys that are counted for at once; those that were not used for longest make room.
+/// Client keys with counts; the least recently used one is evicted.
 const MAX_CLIENTS: usize = 4_096;
 
 /// What a client key may do, ready for use.
@@ -40,7 +39,7 @@ impl ClientLimits {
     #[must_use]
     pub fn new(id: ClientKeyId, rules: ClientKeyRules) -> Self {
         let ClientKeyRules { limits, allowed_models, allowed_networks } = rules;
-        // What cannot be read admits nobody, where dropping the whole list would admit everybody.
+        // An unreadable network admits no client; dropping the whole list would admit every client.
         let networks = allowed_networks.iter().filter_map(|network| network.parse().ok()).collect();
         let networks = (!allowed_networks.is_empty()).then_some(networks);
         Self { id, limits, models: ModelRules::new(allowed_models), networks }
@@ -77,7 +76,7 @@ pub struct OverLimit {
     pub quota: Quota,
     /// How much it allows.
     pub limit: u64,
-    /// When to ask again; none when the request alone is beyond the limit.
+    /// When a retry fits; `None` if the request alone exceeds the limit.
     pub until: Option<Timestamp>,
 }
 
@@ -85,7 +84,7 @@ pub struct OverLimit {
 #[derive(Debug, Default)]
 pub struct RateLimiter {
     limited: HashMap<ClientKeyId, Client>,
-    /// When it was last told of a client key, here or elsewhere, that it is used.
+    /// When the use of a client key was last published, here or by another instance.
     told: HashMap<TokenTag, Timestamp>,
     unreported: Vec<Observation>,
 }
@@ -93,13 +92,13 @@ pub struct RateLimiter {
 #[derive(Debug)]
 struct Client {
     tracker: QuotaTracker,
-    /// What others have not been told yet.
+    /// Use that was not reported yet.
     unreported: Cost,
     used_at: Timestamp,
 }
 
 impl RateLimiter {
-    /// Lets a request in, or does not, and tells what is left of each limit then.
+    /// Admits or rejects a request, and returns what is left of each limit.
     pub fn admit(
         &mut self,
         rules: &ClientLimits,
@@ -112,13 +111,13 @@ impl RateLimiter {
         let over = client.tracker.exceeded_limit(cost, now);
         if over.is_none() {
             client.tracker.spend(cost, now);
-            // The tokens are told when Gemini has counted them.
+            // Tokens are reported after Gemini has counted them.
             client.unreported.add(Cost { tokens: 0, ..cost });
         }
         (over.map_or(Ok(()), Err), client.tracker.left(now))
     }
 
-    /// Puts right what a request was estimated to cost, now that Gemini has counted its tokens.
+    /// Replaces a request's estimated tokens with Gemini's count.
     pub fn correct(&mut self, client: &ClientKeyId, estimated: u64, counted: u64) {
         if let Some(client) = self.limited.get_mut(client) {
             client.tracker.correct(estimated, counted);
@@ -126,7 +125,7 @@ impl RateLimiter {
         }
     }
 
-    /// A client key is used, which is told once an hour.
+    /// Records that a client key is used; published once an hour.
     pub fn used(&mut self, client_key: &TokenHash, now: Timestamp) {
         let tag = client_key.tag();
         if self.told.get(&tag).is_some_and(|told| now < *told + LAST_USED_INTERVAL) {
@@ -143,14 +142,14 @@ impl RateLimiter {
 
     fn note_use(&mut self, tag: TokenTag, at: Timestamp) {
         if self.told.len() >= MAX_CLIENTS {
-            // Rather told twice than kept for ever.
+            // A duplicate observation is cheaper than unbounded memory.
             self.told.clear();
         }
         let told = self.told.entry(tag).or_insert(at);
         *told = (*told).max(at);
     }
 
-    /// Takes in what others told. False: it is not about a client key.
+    /// Merges an observation of another instance. Returns `false` if it is not about a client key.
     pub(super) fn merge(&mut self, observation: &Observation, now: Timestamp) -> bool {
         match (&observation.subject, &observation.fact) {
             (Subject::Caller(id), ObservationKind::Spent { requests, tokens }) => {
@@ -176,7 +175,7 @@ impl RateLimiter {
         self.unreported.iter_mut().for_each(|observation| observation.shift(by));
     }
 
-    /// What others are to be told.
+    /// Returns the observations that were not reported yet.
     pub(super) fn drain_unreported(&mut self, now: Timestamp) -> impl Iterator<Item = Observation> {
         let limited = self.limited.iter_mut().filter(|(_, client)| client.unreported != Cost::default());
         let spent = limited.map(move |(id, client)| {

@@ -1,7 +1,7 @@
 //! What a clock that is set does to times that are kept: each moves with it, so that what is left of a cooldown, a
 //! window or a delay stays what it is.
 //!
-//! Other instances and an earlier process may have had another clock: what they learnt in the future was learnt now.
+//! Other instances and an earlier process may have had another clock: what they observed in the future was observed now.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ impl Observation {
         match &mut self.fact {
             ObservationKind::Cooling { until, .. } => *until = shifted(*until, by),
             ObservationKind::Health { next_check: Some(next_check), .. } => {
-                *next_check = shifted(*next_check, by)
+                *next_check = shifted(*next_check, by);
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! Keeps count of what a project has used of a model, where a limit is known.
+//! The quota tracker: counts what a project has used of a model, where a limit is known.
 //!
-//! In: what is about to be sent, and the limits that refusals named or an operator set. Out: whether it
-//! fits. The minute slides, so that whatever window Gemini counts by, the limit holds in it.
+//! Limits come from upstream errors and from the operator. The minute is a sliding window in buckets, so
+//! that a limit holds whatever window Gemini uses. The day ends at the quota reset.
 
 mod day;
 
@@ -47,17 +47,17 @@ pub(super) enum Fit {
     TooLarge,
 }
 
-/// The minute is counted in pieces of this length: 13 of them cover at least 60 s.
+/// The sliding window of a minute has buckets of this length: 13 of them cover at least 60 s.
 const BUCKET_SECONDS: i64 = 5;
 const BUCKETS: i64 = 13;
-/// A limit that no refusal has named for so long is forgotten, since it may have been raised; finding
-/// out costs a refusal. One that was confirmed lives twice as long, up to a day.
+/// A limit that no error has named for this time is forgotten, since it may have been raised; finding
+/// out costs one error. A confirmed limit lives twice as long, up to a day.
 const LIMIT_TTL: Duration = Duration::from_hours(1);
-/// So does one that came in the place of a higher one, which then holds again.
+/// The TTL of a limit that replaced a higher one, which then applies again.
 const LOWERED_TTL: Duration = Duration::from_mins(10);
 const MAX_TTL: Duration = Duration::from_hours(24);
-/// How often a project is tried although it seems used up, when nothing else is left: the count may be
-/// too strict.
+/// Minimum interval between attempts on a project that is exhausted by our count: the count may be too
+/// strict.
 const PROBE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// What a project has used of a model.
@@ -72,7 +72,7 @@ pub(super) struct QuotaTracker {
     probed_at: Timestamp,
 }
 
-/// A limit that refusals named.
+/// A limit that upstream errors named.
 #[derive(Clone, Copy, Debug)]
 struct ObservedLimit {
     quota: Quota,
@@ -102,7 +102,7 @@ impl QuotaTracker {
         self.set = set;
     }
 
-    /// Takes in a limit that Gemini named. True: it was not known.
+    /// Records a limit that Gemini named. Returns `true` if it is new.
     pub(super) fn observe_limit(&mut self, quota: Quota, value: u64, now: Timestamp) -> bool {
         self.expire_limits(now);
         let Some(known) = self.observed.iter_mut().find(|known| known.quota == quota) else {
@@ -123,8 +123,8 @@ impl QuotaTracker {
         changed
     }
 
-    /// The clock was set: what was used stays in the window for as long as it would have, at most a piece longer. The
-    /// day ends when it does by the new clock.
+    /// Moves the windows after the clock was set. Use stays in the window for as long as it would have, at most a
+    /// bucket longer. The day ends by the new clock.
     pub(super) fn shift(&mut self, by: SignedDuration, now: Timestamp) {
         let buckets = by.as_millis().div_euclid(i128::from(BUCKET_SECONDS * 1_000));
         let buckets = i64::try_from(buckets).unwrap_or_default()
@@ -156,7 +156,7 @@ impl QuotaTracker {
         });
     }
 
-    /// Whether there is nothing left to count for.
+    /// Returns `true` if no limit is known.
     pub(super) fn is_idle(&self, now: Timestamp) -> bool {
         self.set.is_empty() && self.observed.iter().all(|known| known.until <= now)
     }
@@ -184,7 +184,7 @@ impl QuotaTracker {
         fit
     }
 
-    /// The limit that `cost` goes beyond, the one that holds longest first; none when it fits into all.
+    /// Returns the limit that `cost` exceeds, the longest-lasting one of several; `None` if it fits all.
     pub(super) fn exceeded_limit(&mut self, cost: Cost, now: Timestamp) -> Option<OverLimit> {
         self.advance(now);
         let over = self.limits(now).known().filter_map(|(quota, limit)| {
@@ -198,7 +198,7 @@ impl QuotaTracker {
         over.max_by_key(|over| over.until.unwrap_or(Timestamp::MAX))
     }
 
-    /// What is left of each known limit.
+    /// Returns what is left of each known limit.
     pub(super) fn left(&mut self, now: Timestamp) -> Vec<Left> {
         self.advance(now);
         let left = self.limits(now).known().map(|(quota, limit)| {
@@ -229,7 +229,7 @@ impl QuotaTracker {
         self.count(cost, now, now);
     }
 
-    /// Puts right what an attempt was estimated to cost, now that Gemini has counted its tokens.
+    /// Replaces an attempt's estimated tokens with Gemini's count.
     pub(super) fn correct(&mut self, estimated: u64, counted: u64) {
         let Some((_, bucket)) = self.buckets.back_mut() else { return };
         for cost in [bucket, &mut self.minute, &mut self.day] {
@@ -237,13 +237,13 @@ impl QuotaTracker {
         }
     }
 
-    /// Counts what another isolate sent at `at`.
+    /// Counts what another instance sent at `at`.
     pub(super) fn record_remote(&mut self, cost: Cost, at: Timestamp, now: Timestamp) {
         self.advance(now);
         self.count(cost, at.min(now), now);
     }
 
-    /// Whether a project that seems used up is tried all the same, once.
+    /// Returns `true` if an exhausted project may be tried once now.
     pub(super) fn probe(&mut self, now: Timestamp) -> bool {
         let due = now.duration_since(self.probed_at).unsigned_abs() >= PROBE_INTERVAL;
         if due {
@@ -272,7 +272,7 @@ impl QuotaTracker {
         self.minute.add(cost);
         match self.buckets.iter_mut().rev().find(|(number, _)| *number <= bucket) {
             Some((number, used)) if *number == bucket => used.add(cost),
-            // Use that is told late may belong before what is there already: the next piece is near enough.
+            // Use that is reported late may belong to an earlier bucket: the next bucket is near enough.
             Some(_) => self.buckets.push_back((bucket.max(self.last_bucket()), cost)),
             None => self.buckets.push_front((bucket, cost)),
         }
@@ -282,7 +282,7 @@ impl QuotaTracker {
         self.buckets.back().map_or(i64::MIN, |(number, _)| *number)
     }
 
-    /// Forgets what is older than the windows.
+    /// Removes what is older than the windows.
     fn advance(&mut self, now: Timestamp) {
         let oldest = bucket_of(now) - BUCKETS;
         while let Some((number, used)) = self.buckets.front().copied()
@@ -303,7 +303,7 @@ impl QuotaTracker {
     }
 }
 
-/// When what was used in a piece does not count for the minute any more.
+/// Returns when a bucket leaves the sliding window.
 fn end_of_bucket(bucket: i64) -> Timestamp {
     Timestamp::from_second(bucket.saturating_add(BUCKETS).saturating_mul(BUCKET_SECONDS))
         .unwrap_or(Timestamp::MAX)

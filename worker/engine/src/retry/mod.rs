@@ -1,4 +1,4 @@
-//! One request's way from key to key, and from model to model.
+//! The retry policy of one request: failover between keys and fallback models, with backoff.
 //!
 //! In: picks and verdicts. Out: what to do next. At most four attempts, and one more where the request was changed; no
 //! key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a
@@ -23,14 +23,14 @@ pub use exhausted::{Exhausted, ExhaustionReason, RetryAdvice};
 /// Two more than one bad key and one limited key need, and far below the 50 calls that a request may
 /// make on Cloudflare's free plan.
 const MAX_ATTEMPTS: usize = 4;
-/// Nothing further is tried when a request has taken this long.
+/// No further attempt is made when a request has taken this long.
 const MAX_RETRY_TIME: Duration = Duration::from_mins(1);
-/// Pauses grow from the first to the second.
+/// The backoff grows from the first to the second.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(4);
-/// How often a request waits for a model that is left alone at the moment.
+/// How often a request waits for an open circuit breaker.
 const MAX_CIRCUIT_WAITS: usize = 2;
-/// A prompt that exceeds a project's tokens a minute is tried on so many projects.
+/// The number of projects on which a prompt is tried that exceeds a project's tokens per minute.
 const MAX_TOO_LARGE: usize = 2;
 
 /// How long a request waits, once, for keys that are all in cooldown.
@@ -40,7 +40,7 @@ const COOLDOWN_JITTER: Duration = Duration::from_millis(100);
 /// The shortest wait before a client's retry where other keys are usable.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The plan of one request.
+/// The retry policy of one request, with its attempts so far.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each notes something that happens once")]
 pub struct RetryPlan {
@@ -66,7 +66,7 @@ pub struct RetryPlan {
     reset: Option<Timestamp>,
     /// Why the first model could not be used.
     unserved: Option<Exhausted>,
-    /// What others learnt was asked for already.
+    /// The observations of other instances were fetched already.
     heard: bool,
     /// The request alone exceeds what a project may send in a minute.
     never_fitted: bool,
@@ -78,25 +78,26 @@ pub struct RetryPlan {
 /// What to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Try a key.
+    /// Make an attempt with a key.
     Try {
-        /// Its place in the roster.
+        /// Its place in the key set.
         index: usize,
         /// Its lease.
         lease: Lease,
-        /// Which of the plan's models to ask.
+        /// Which of the request's models to use.
         model: usize,
     },
-    /// Wait, then ask again.
+    /// Wait, then call [`RetryPlan::next`] again.
     Wait(Duration),
-    /// No key can be selected by what is known here: hear what others have learnt, then ask again.
+    /// No key can be selected by what is known here: fetch the observations of other instances, then call
+    /// [`RetryPlan::next`] again.
     Hear,
     /// Make no further attempt: the request ends with this.
     GiveUp(Box<Exhausted>),
 }
 
 impl RetryPlan {
-    /// A plan for a request: the model that was asked for, then those to fall back on.
+    /// Returns the policy of a request for a model, with its fallback models.
     #[must_use]
     pub const fn new(models: Vec<String>, affinity: Option<u64>, cost: Cost, now: Timestamp) -> Self {
         Self {
@@ -292,7 +293,7 @@ impl RetryPlan {
         self.model + 1 >= self.models.len()
     }
 
-    /// Goes on to the next model if there is one and it may do better. False: it does not.
+    /// Switches to the next model if there is one and it may succeed. Returns `false` otherwise.
     fn try_to_fall_back(&mut self, verdict: &Verdict) -> bool {
         let helps = verdict.cause.another_model_helps() && !self.is_last_model();
         if helps {

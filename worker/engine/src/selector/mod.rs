@@ -25,47 +25,47 @@ use access::Access;
 
 pub(crate) use select::{Exhausted, Selection, recovery_jitter};
 
-/// How long a key rests after the first, second and each further burst.
+/// Cooldowns after the first, second and each further burst.
 const BURST_LADDER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
-/// So many keys in a row that refuse a burst mean that it is not the keys.
+/// After bursts on this many keys in a row, the keys are not the reason.
 const BURSTS_IN_A_ROW: usize = 3;
-/// A cooldown until a quota's reset may end so much later, to spread the load.
+/// Maximum jitter of a cooldown until a quota reset.
 const MAX_RESET_DELAY: Duration = Duration::from_mins(1);
-/// Projects whose use of the model is counted at once, some 200 bytes each.
+/// Projects whose use of the model is counted, about 200 bytes each.
 const MAX_TRACKERS: usize = 20_000;
 
 /// The keys of a pool for one model.
 #[derive(Debug)]
 pub(crate) struct ModelSelector {
     regular: WeightTree,
-    /// Keys of weight 0, chosen evenly when no other is left.
+    /// Reserve keys (weight 0), selected evenly when no other key is available.
     reserve: WeightTree,
     returns: BinaryHeap<Reverse<(Timestamp, usize)>>,
-    /// When each resting key returns, as it stands in `returns`; older entries there count for nothing.
+    /// The end of the cooldown of each key, as queued in `returns`; older entries there are stale.
     queued: HashMap<usize, Timestamp>,
     pub(crate) key_cooldowns: HashMap<usize, Cooldown>,
     pub(crate) project_cooldowns: HashMap<usize, Cooldown>,
     pub(crate) trackers: HashMap<usize, QuotaTracker>,
     /// The limits that the operator set for this model.
     model_limits: Vec<ModelLimits>,
-    /// Projects that rest by our own count only.
+    /// Projects in cooldown by our own count only.
     counted_out: BTreeSet<usize>,
     pub(crate) circuit: CircuitBreaker,
     bursting: Vec<usize>,
-    /// Which keys the model has answered.
+    /// The keys with which the model has responded.
     pub(crate) access: Access,
     exhausted: Option<(Timestamp, Exhausted)>,
     pub(crate) used_at: Timestamp,
 }
 
-/// A key or project rests for this model.
+/// A cooldown of a key or project for this model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cooldown {
-    /// When it was learnt.
+    /// When it was observed.
     pub(crate) at: Timestamp,
     pub(crate) until: Timestamp,
     pub(crate) reason: CoolingReason,
-    /// Whether it rests by our own count, without Gemini's word.
+    /// Whether our own count is the only reason, not an error of Gemini.
     pub(crate) counted: bool,
     strikes: usize,
 }
@@ -80,7 +80,7 @@ pub(crate) enum Block {
 }
 
 impl Cooldown {
-    /// Gemini said so.
+    /// Returns a cooldown that an error of Gemini causes.
     pub(crate) const fn reported(at: Timestamp, until: Timestamp, reason: CoolingReason) -> Self {
         Self { at, until, reason, counted: false, strikes: 0 }
     }
@@ -108,7 +108,7 @@ impl ModelSelector {
         selector
     }
 
-    /// Builds the trees anew, for other members.
+    /// Rebuilds the trees for another key table.
     fn rebuild(&mut self, table: &KeyTable, now: Timestamp) {
         self.returns.clear();
         self.queued.clear();
@@ -130,7 +130,7 @@ impl ModelSelector {
         self.exhausted = None;
     }
 
-    /// Goes over to other members. The new place of an old key is that of the same id, and of an old project that of
+    /// Moves to another key table. The new place of an old key is that of the same id, and of an old project that of
     /// the first of its keys.
     pub(crate) fn move_to(&mut self, model: &str, table: &KeyTable, before: &KeyTable, now: Timestamp) {
         fn moved<T>(
@@ -156,13 +156,13 @@ impl ModelSelector {
         self.rebuild(table, now);
     }
 
-    /// Whether Gemini has told anything about the model here, so that it is one.
+    /// Returns `true` if a response of Gemini has shown that the model exists.
     pub(crate) fn has_evidence(&self) -> bool {
         let mut cooldowns = self.key_cooldowns.values().chain(self.project_cooldowns.values());
         self.circuit.has_evidence() || cooldowns.any(|cooldown| !cooldown.counted)
     }
 
-    /// Until when a key cannot be used, and why: `None` if it can.
+    /// Returns until when a key cannot be used, and why; `None` if it can.
     pub(crate) fn blocked(&self, table: &KeyTable, key: usize, now: Timestamp) -> Option<(Timestamp, Block)> {
         let health = table.blocked(key, now).map(|(until, state)| (until, Block::Health(state)));
         let project = table.project_of(key).and_then(|project| self.project_cooldowns.get(&project));
@@ -184,7 +184,7 @@ impl ModelSelector {
         told.max_by_key(|cooldown| cooldown.until).copied()
     }
 
-    /// Puts a key where it belongs after something about it changed.
+    /// Updates the index of a key after a change of its state.
     pub(crate) fn reindex(&mut self, table: &KeyTable, key: usize, now: Timestamp) {
         self.exhausted = None;
         self.place(table, key, now);
@@ -204,7 +204,7 @@ impl ModelSelector {
         self.reserve.set(key, u16::from(usable && weight == 0));
     }
 
-    /// Notes when a resting key returns. False: it does not rest.
+    /// Queues the end of a cooldown. Returns `false` if the key is usable now.
     fn queue(&mut self, table: &KeyTable, key: usize, now: Timestamp) -> bool {
         let Some((until, _)) = self.blocked(table, key, now) else { return false };
         if until < Timestamp::MAX && self.queued.insert(key, until) != Some(until) {
@@ -213,7 +213,7 @@ impl ModelSelector {
         true
     }
 
-    /// Lets those return whose time has come.
+    /// Releases the keys whose cooldown has expired.
     pub(crate) fn release_expired(&mut self, table: &KeyTable, now: Timestamp) {
         while let Some(Reverse((until, key))) = self.returns.peek().copied()
             && until <= now
@@ -226,7 +226,7 @@ impl ModelSelector {
         }
     }
 
-    /// Lets a project rest, if it does not rest longer already.
+    /// Puts a project into a cooldown, unless it is in a longer one.
     pub(crate) fn cool_down_project(
         &mut self,
         table: &KeyTable,
@@ -245,7 +245,7 @@ impl ModelSelector {
         self.reindex_project(table, project, now);
     }
 
-    /// Lets a key rest, if it does not rest longer already.
+    /// Puts a key into a cooldown, unless it is in a longer one.
     pub(crate) fn cool_down_key(&mut self, table: &KeyTable, key: usize, cooldown: Cooldown, now: Timestamp) {
         if self.key_cooldowns.get(&key).is_some_and(|current| current.until >= cooldown.until) {
             return;
@@ -254,8 +254,8 @@ impl ModelSelector {
         self.reindex(table, key, now);
     }
 
-    /// A key was refused for a burst: it rests for some seconds, longer each time. True: so many in a
-    /// row were refused that it is not the keys.
+    /// Puts a key into a cooldown of some seconds after a burst, longer each time. Returns `true` beside it
+    /// if bursts on several keys in a row show that the keys are not the reason.
     pub(crate) fn burst(
         &mut self,
         table: &KeyTable,
@@ -279,14 +279,14 @@ impl ModelSelector {
         (cooldown, in_a_row)
     }
 
-    /// Ends a key's cooldown that was learnt up to `at`, and puts the key where it belongs now.
+    /// Ends a cooldown of a key that was observed up to `at`.
     pub(crate) fn clear_key(&mut self, table: &KeyTable, key: usize, at: Timestamp, now: Timestamp) {
         self.key_cooldowns.retain(|other, cooldown| *other != key || cooldown.at > at);
         self.bursting.retain(|bursting| *bursting != key);
         self.reindex(table, key, now);
     }
 
-    /// Does so with a project, and forgets the limits that upstream errors named.
+    /// Ends a cooldown of a project, and forgets the limits that upstream errors named.
     pub(crate) fn clear_project(&mut self, table: &KeyTable, project: usize, at: Timestamp, now: Timestamp) {
         self.project_cooldowns.retain(|other, cooldown| *other != project || cooldown.at > at);
         if let Some(tracker) = self.trackers.get_mut(&project) {
@@ -295,7 +295,7 @@ impl ModelSelector {
         self.reindex_project(table, project, now);
     }
 
-    /// A key was accepted.
+    /// Records a success of a key.
     pub(crate) fn accepted(&mut self, key: usize) {
         self.bursting.clear();
         if let Some(cooldown) = self.key_cooldowns.get_mut(&key) {
@@ -320,7 +320,7 @@ impl ModelSelector {
         self.rebuild(table, now);
     }
 
-    /// Whether a key is usable that is not among those that were tried.
+    /// Returns `true` if a key is usable that was not tried yet.
     pub(crate) fn has_untried(&self, tried: &[usize]) -> bool {
         let weight = |key: usize| self.regular.weight(key) + self.reserve.weight(key);
         let tried: u32 = tried.iter().map(|key| u32::from(weight(*key))).sum();

@@ -1,4 +1,4 @@
-//! Which of the usable keys it is to be.
+//! Key selection: weighted random with session affinity, lowest tier first.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::random::Random;
 use crate::verdict::part_of;
 use crate::weight_tree::{below, mix};
 
-/// Keys that are looked at for a request that sticks to one.
+/// Keys that are tried in turn for a request with session affinity.
 const MAX_AFFINITY_PROBES: u64 = 8;
-/// Keys that are passed over for a request that is too large for what is left of their quota.
+/// Keys that are skipped for a request that exceeds what is left of their quota.
 const MAX_TOO_LARGE: usize = 32;
-/// A report and its answer take less than this.
+/// Maximum recovery jitter: a report and its response take less.
 const MAX_RECOVERY_JITTER: Duration = Duration::from_secs(3);
 
-/// Why no key can be chosen.
+/// Why no key can be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
-    /// Those that are not lost rest, the first of them until `soonest`.
+    /// The usable keys are in cooldowns, the first of them until `soonest`.
     Cooling { soonest: Timestamp, all_until_reset: bool },
     /// Some are usable, but were tried already.
     Tried,
@@ -33,7 +33,7 @@ pub(crate) enum Exhausted {
     Lost { returns: Option<Timestamp> },
 }
 
-/// What to choose for.
+/// What a key is selected for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Selection<'a> {
     pub(crate) tried: &'a [usize],
@@ -44,14 +44,14 @@ pub(crate) struct Selection<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// How much later than the others an isolate takes up what is free again. If all came at once, they would
-/// use it up before they hear of each other.
+/// Returns the jitter after which this instance uses a recovered quota. Without it all instances would
+/// use up the quota before they receive each other's observations.
 pub(crate) fn recovery_jitter(salt: u64, until: Timestamp) -> Duration {
     part_of(MAX_RECOVERY_JITTER, mix(salt ^ until.as_millisecond().unsigned_abs()))
 }
 
 impl ModelSelector {
-    /// Chooses a key.
+    /// Selects a key.
     pub(crate) fn select(
         &mut self,
         table: &KeyTable,
@@ -85,7 +85,7 @@ impl ModelSelector {
             let stuck = sticky.as_mut().and_then(|(affinity, probes)| {
                 probes.find_map(|probe| self.affinity_key(table, *affinity, probe))
             });
-            // Every round takes a key out of the trees, so there are only so many.
+            // Every round removes a key from the trees, so the loop ends.
             let Some(key) = stuck.or_else(|| self.draw(table, random)) else {
                 return too_large.first().copied();
             };
@@ -135,8 +135,8 @@ impl ModelSelector {
         }
     }
 
-    /// A draw by weight. A key that already carries more than twice its share of the running attempts
-    /// stands against a second draw, so that a slow key does not gather ever more of them.
+    /// Draws a key by weight. A key with more than twice its share of the running attempts is compared with
+    /// a second draw, so that a slow key does not accumulate attempts.
     fn draw(&self, table: &KeyTable, random: &impl Random) -> Option<usize> {
         let tree = if self.regular.total() > 0 { &self.regular } else { &self.reserve };
         let load = |key: usize| (u64::from(table.running(key)), u64::from(tree.weight(key)));
@@ -164,8 +164,8 @@ impl ModelSelector {
         self.reserve.set(key, 0);
     }
 
-    /// When nothing else is left: a key that rests by our own count only. The count may be too strict,
-    /// so each project is tried now and then.
+    /// Returns a key that is in a cooldown by our own count only, for when no other is available. The count may
+    /// be too strict, so each project is tried from time to time.
     fn counted_out_key(&mut self, table: &KeyTable, selection: &Selection) -> Option<usize> {
         while let Some(project) = self.counted_out.pop_first() {
             let cooldown = self.project_cooldowns.get(&project);
@@ -185,7 +185,7 @@ impl ModelSelector {
         None
     }
 
-    /// Looks at every key, and remembers what came of it until the first of them returns.
+    /// Returns why no key is available. The result is cached until the first cooldown ends.
     pub(crate) fn exhausted(&mut self, table: &KeyTable, now: Timestamp) -> Exhausted {
         if let Some((until, exhausted)) = self.exhausted
             && until > now

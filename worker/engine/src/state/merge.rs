@@ -1,4 +1,4 @@
-//! What other isolates have learnt.
+//! Merges the observations of other instances.
 
 use jiff::Timestamp;
 
@@ -9,8 +9,8 @@ use crate::observation::{Observation, ObservationKind, Subject};
 use crate::selector::{Cooldown, recovery_jitter};
 
 impl PoolState {
-    /// Takes in what others learnt. Nothing of it is passed on: they told the ledger themselves.
-    /// Before the pool's keys are known it waits until they are.
+    /// Merges observations of other instances. They are not published again: their authors reported them.
+    /// Before the pool's keys are known they are deferred.
     pub fn merge(&mut self, observations: &[Observation], now: Timestamp) {
         let rate_limiter = &mut self.rate_limiter;
         let observations = observations.iter().filter(|one| !rate_limiter.merge(one, now));
@@ -72,7 +72,7 @@ impl PoolState {
                 let selector = selector_of(&mut self.selectors, &self.table, model, now);
                 match self.table.project_of(key) {
                     Some(project) if about_project => {
-                        selector.cool_down_project(&self.table, project, cooldown, now)
+                        selector.cool_down_project(&self.table, project, cooldown, now);
                     }
                     _ => selector.cool_down_key(&self.table, key, cooldown, now),
                 }
@@ -103,7 +103,7 @@ impl PoolState {
         }
     }
 
-    /// Ends what was learnt up to `at` of a key or of its project. A nameless project is its only key's.
+    /// Clears what was observed up to `at` of a key or of its project. A nameless project is its only key's.
     fn clear_one(&mut self, key: usize, about_project: bool, at: Timestamp, now: Timestamp) {
         let project = self.table.project_of(key);
         let project = project.filter(|project| about_project || self.table.project_name(*project).is_none());
@@ -123,7 +123,7 @@ impl PoolState {
         }
     }
 
-    /// What others learnt of a billing account, of which keys may be known later only.
+    /// Merges an observation of a billing account, whose keys may become known later.
     fn merge_account(&mut self, account: &str, observation: &Observation, now: Timestamp) {
         let scope = Scope::Account(account.into());
         match observation.fact {

@@ -1,12 +1,18 @@
-//! What an isolate or process knows of one pool's keys while it runs.
+//! The state of one pool's keys in an instance: health, cooldowns, quotas and running attempts.
 //!
-//! Plain data: picks come in and leases go out, ends of attempts come in and what they teach goes out.
-//! It is kept by key id, so it outlives the snapshots that it is used with. What must never happen
-//! here: I/O, a look at a clock, a state changed by anything but Gemini's responses and an operator's reset.
+//! [`PoolState::pick`] selects a key and returns a lease, [`PoolState::finish`] takes the lease back with
+//! the result of the attempt, and [`PoolState::drain_observations`] returns what other instances need to
+//! know. The state is kept by key id, so it outlives the snapshots that it is used with.
+//!
+//! # Invariants
+//!
+//! - Only Gemini's responses and an operator's reset change the state of a key.
+//! - No I/O, no clock: the time is a parameter.
 
 mod merge;
 mod observe;
 mod shift;
+mod types;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,26 +21,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::KeyId;
 
-use super::circuit_breaker::OpenReason;
 use super::health::HealthState;
 use super::key_set::KeySet;
 use super::key_table::KeyTable;
-use super::observation::{CoolingReason, Observation, ObservationKind, Subject};
+use super::observation::{Observation, ObservationKind, Subject};
 use super::quota::Cost;
 use super::rate_limiter::RateLimiter;
 use super::selector::{Block, Exhausted, ModelSelector, Selection};
-use super::verdict::Verdict;
 use crate::random::Random;
 
-/// Models that a pool keeps cooldowns and counts for; the one that was not used for longest makes room
-/// for a new one. At 6 bytes a key and model, 12 where a key has the weight 0.
+pub use types::{AttemptEnd, KeyState, Lease, Pick, PickRequest};
+
+/// Models that a pool keeps cooldowns and counts for; the least recently used one is evicted. At 6 bytes a key and model, 12 where a key has the weight 0.
 const MAX_SELECTORS: usize = 32;
-/// An attempt that has not ended after so long was lost with its request.
+/// An attempt that has not ended after this time was lost with its request.
 const LEASE_TTL: Duration = Duration::from_mins(10);
-/// Facts that wait for a report; beyond them the oldest are dropped, and others find out by themselves.
+/// Observations that wait for a report. The oldest are dropped; other instances then observe them themselves.
 const MAX_OBSERVATIONS: usize = 4_096;
 
-/// One pool's keys, as they stand.
+/// The state of one pool's keys.
 #[derive(Debug, Default)]
 pub struct PoolState {
     version: Option<u64>,
@@ -44,100 +49,18 @@ pub struct PoolState {
     leases: BTreeMap<u64, (usize, Timestamp)>,
     last_serial: u64,
     observations: Vec<Observation>,
-    /// What others told before the keys were known.
+    /// Observations of other instances that arrived before the keys were known.
     deferred: Vec<Observation>,
     spent: BTreeMap<(Subject, String), Cost>,
     rate_limiter: RateLimiter,
     /// The projects that fell by a spend limit in the last minute: when, and what Gemini said.
     spent_out: Vec<(usize, Timestamp, String)>,
-    /// Random bits of this isolate, so that it does not do everything when all others do.
+    /// Random bits of this instance, for the jitter of recovery.
     salt: u64,
 }
 
-/// What a key is wanted for.
-#[derive(Clone, Copy, Debug)]
-pub struct PickRequest<'a> {
-    /// The model; empty for calls that draw on no model's quota.
-    pub model: &'a str,
-    /// The places in the roster of the keys that were tried already.
-    pub tried: &'a [usize],
-    /// Requests with the same number go to the same key while that is usable.
-    pub affinity: Option<u64>,
-    /// What it will use up.
-    pub cost: Cost,
-}
-
-/// What became of a wish for a key.
-#[derive(Debug)]
-pub enum Pick {
-    /// Use this one.
-    Key {
-        /// Its place in the roster.
-        index: usize,
-        /// To be given back to [`PoolState::finish`].
-        lease: Lease,
-    },
-    /// The model keeps failing: no attempt before `until`.
-    Open {
-        /// When the next attempt may be made.
-        until: Timestamp,
-        /// Why.
-        reason: OpenReason,
-    },
-    /// Every key that is not lost rests.
-    AllCooling {
-        /// When the first of them returns.
-        soonest: Timestamp,
-        /// Whether all of them have used up the day's quota.
-        all_until_reset: bool,
-    },
-    /// Every usable key was tried.
-    AllTried,
-    /// No key is usable or in a cooldown.
-    NoneLeft {
-        /// When the first of those comes back that come back by themselves.
-        returns: Option<Timestamp>,
-    },
-}
-
-/// A running attempt on a key.
-#[derive(Debug)]
-#[must_use = "an attempt that never ends counts against its key for ten minutes"]
-pub struct Lease {
-    serial: u64,
-    key: KeyId,
-    model: String,
-    began: Timestamp,
-    cost: Cost,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug)]
-pub enum AttemptEnd<'a> {
-    /// Gemini answered; it counted so many input tokens, if it said so.
-    Success {
-        /// Input tokens.
-        tokens: Option<u64>,
-        /// Content was generated, as every model that is told of can; not embedded, counted or listed.
-        generated: bool,
-    },
-    /// Gemini refused, or could not be reached.
-    Refused(&'a Verdict),
-}
-
-/// How a key stands, the worst first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It, or its project, is refused whatever the model.
-    Unhealthy(HealthState),
-    /// It rests for these models.
-    Cooling(Vec<(String, Timestamp, CoolingReason)>),
-    /// Nothing is known against it.
-    Healthy,
-}
-
 impl PoolState {
-    /// Chooses a key of the roster for an attempt.
+    /// Selects a key of the key set for an attempt.
     pub fn pick(
         &mut self,
         key_set: &Arc<KeySet>,
@@ -174,7 +97,7 @@ impl PoolState {
                 }
             };
             let index = if older { self.table.id(key).and_then(|id| key_set.find(&id)) } else { Some(key) };
-            // A key that this request's roster does not have yet is passed over.
+            // A key that this request's key set does not have yet is skipped.
             let Some(index) = index else {
                 tried.push(key);
                 continue;
@@ -211,12 +134,12 @@ impl PoolState {
 
     /// A lease for trying one certain key, in use or not; `None` if the pool does not have it any more.
     ///
-    /// What is sent on it has to be a call that spends: Gemini lists its models to keys that it refuses
-    /// everything else, and a success heals.
+    /// It has to be used for a request that counts against a quota: Gemini lists models also for keys that it
+    /// rejects otherwise, and a success makes a key healthy.
     pub fn check(&mut self, key: &KeyId, model: &str, cost: Cost, now: Timestamp) -> Option<Lease> {
         let place = self.table.find(key)?;
         let lease = self.lease(place, model, cost, now)?;
-        // Whoever asks has heard everything so far, also where the clock stands still meanwhile.
+        // The check begins after every earlier observation, also where the clock does not advance.
         let observed_at = self.table.observed_at(place);
         let after = observed_at.checked_add(Duration::from_nanos(1)).unwrap_or(observed_at);
         Some(Lease { began: now.max(after), ..lease })
@@ -234,7 +157,7 @@ impl PoolState {
         self.deferred.iter().any(told) || !self.due_rechecks(now).is_empty()
     }
 
-    /// The keys that should be tried again now: one of each project, where the project is refused.
+    /// Returns the keys that are due for a recheck: one of each project where the project is unhealthy.
     #[must_use]
     pub fn due_rechecks(&self, now: Timestamp) -> Vec<KeyId> {
         let mut keys = self.due_rechecks_of(false, now);
@@ -259,7 +182,7 @@ impl PoolState {
         selector.is_some_and(|selector| selector.access.exists_without(key, now)) || listed
     }
 
-    /// How a key stands; `None` if the pool does not have it.
+    /// Returns the state of a key; `None` if the pool does not have it.
     #[must_use]
     pub fn state(&self, key: &KeyId, now: Timestamp) -> Option<KeyState> {
         let key = self.table.find(key)?;
@@ -282,13 +205,13 @@ impl PoolState {
         Some(if cooling.is_empty() { KeyState::Healthy } else { KeyState::Cooling(cooling) })
     }
 
-    /// Whether Gemini has told anything about a model, here or elsewhere, so that it is one.
+    /// Returns `true` if a response of Gemini, here or at another instance, has shown that a model exists.
     #[must_use]
     pub fn knows_model(&self, model: &str) -> bool {
         self.selectors.get(model).is_some_and(ModelSelector::has_evidence)
     }
 
-    /// What was learnt since the last call, for a report.
+    /// Returns the observations since the last call, for a report.
     #[must_use]
     pub fn drain_observations(&mut self, now: Timestamp) -> Vec<Observation> {
         let mut observations = std::mem::take(&mut self.observations);
@@ -326,7 +249,7 @@ impl PoolState {
         self.table.len()
     }
 
-    /// Takes on a newer roster. What is known of keys that it still has is kept.
+    /// Adopts a newer key set. The state of keys that it still has is kept.
     fn adopt_key_set(&mut self, key_set: &Arc<KeySet>, now: Timestamp) {
         if self.version.is_some_and(|version| version >= key_set.version) {
             return;
@@ -352,7 +275,7 @@ impl PoolState {
         self.merge(&deferred, now);
     }
 
-    /// The places here of keys that a roster, older or the same, has at the given places.
+    /// Returns the places here of keys that a key set, older or the same, has at the given places.
     fn places(&self, key_set: &KeySet, tried: &[usize], older: bool) -> Vec<usize> {
         if !older {
             return tried.to_vec();
@@ -403,7 +326,7 @@ impl PoolState {
     }
 }
 
-/// The lane of a model, made where there is none.
+/// Returns the selector of a model, which is created if there is none.
 fn selector_of<'a>(
     selectors: &'a mut HashMap<String, ModelSelector>,
     table: &KeyTable,

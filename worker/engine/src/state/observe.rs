@@ -1,4 +1,4 @@
-//! What the end of an attempt teaches.
+//! Applies the results of attempts to the state of the pool.
 
 use jiff::Timestamp;
 use pool_shared::KeyId;
@@ -17,10 +17,10 @@ const SAME_SPEND_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
 const MAX_SPENT_OUT: usize = 64;
 
 impl PoolState {
-    /// Takes a lease back and learns from how its attempt ended. Returns `true` if an error changed the health of the key
+    /// Takes a lease back and applies the result of its attempt. Returns `true` if an error changed the health of the key
     /// or of its project.
     pub fn finish(&mut self, lease: &Lease, end: &AttemptEnd, now: Timestamp) -> bool {
-        // One that was taken for lost is looked for by its id.
+        // An expired lease is looked up by the id of its key.
         let Some(key) = self.release(lease).or_else(|| self.table.find(&lease.key)) else { return false };
         match end {
             AttemptEnd::Success { tokens, generated } => {
@@ -77,7 +77,7 @@ impl PoolState {
         false
     }
 
-    /// Notes that Gemini named the key's project.
+    /// Records that Gemini named the key's project.
     pub(super) fn change_project(&mut self, key: usize, name: &str, now: Timestamp) {
         let Some(ProjectChange { left, joined }) = self.table.join(key, name) else { return };
         let alone = self.table.keys_of_project(left).next().is_none();
@@ -109,7 +109,7 @@ impl PoolState {
         }
     }
 
-    /// Gemini spoke about the key or project as such. Returns `true` if that changed something.
+    /// Applies an error about the health of the key or project. Returns `true` if that changed something.
     fn apply_health_error(
         &mut self,
         key: usize,
@@ -148,7 +148,7 @@ impl PoolState {
         changed
     }
 
-    /// What was suspected of the key itself turned out to be its project's or its billing account's.
+    /// Ends the suspicion of a key whose error turned out to be about its project or billing account.
     fn end_suspicion(&mut self, key: usize, lease: &Lease, now: Timestamp) {
         let health = self.table.key_health_mut(key);
         if health.state == HealthState::Suspect && health.apply_success(lease.began, now) {
@@ -207,7 +207,7 @@ impl PoolState {
         self.record(subject, None, ObservationKind::Health { state, message, next_check, checks }, now);
     }
 
-    /// Puts the keys of a scope where they belong for every model.
+    /// Updates the index of every model for the keys of a scope.
     pub(super) fn reindex_all(&mut self, scope: &Scope, now: Timestamp) {
         let keys = self.table.keys_in(scope);
         for selector in self.selectors.values_mut() {
@@ -298,7 +298,7 @@ impl PoolState {
     }
 }
 
-/// Whether a refusal for tokens names a limit that the request alone exceeds.
+/// Returns `true` if an error about tokens names a limit that the request alone exceeds.
 fn never_fits(lease: &Lease, verdict: &Verdict) -> bool {
     verdict.limits.tokens_per_minute.is_some_and(|limit| lease.cost.tokens > limit)
 }

@@ -1,4 +1,4 @@
-//! What happens when the clock is set.
+//! Adjusts the state of a pool after a clock change.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,8 +9,8 @@ use crate::observation::{ObservationKind, Subject};
 use crate::shifted;
 
 impl PoolState {
-    /// The clock was set by so much, and it is `now`. Cooldowns, windows and delays last as long as they would have, and
-    /// others are told of them anew: the ledger holds the times of the wrong clock.
+    /// Adjusts all times after the clock was set by `by` to `now`. Cooldowns, windows and delays keep their remaining
+    /// length. They are published again, because the ledger holds the times of the wrong clock.
     pub fn shift(&mut self, by: SignedDuration, now: Timestamp) {
         for (_, began) in self.leases.values_mut() {
             *began = shifted(*began, by);
@@ -64,7 +64,7 @@ impl PoolState {
         }
     }
 
-    /// Under which name others know a scope.
+    /// Returns the subject under which other instances know a scope.
     pub(super) fn subject_of(&self, scope: &Scope) -> Option<Subject> {
         match scope {
             Scope::Key(key) => self.table.id(*key).map(Subject::Key),
@@ -78,7 +78,7 @@ impl PoolState {
 }
 
 impl KeyHealth {
-    /// Whether it is of no use to tell others of it.
+    /// Returns `true` if the state is healthy, so that it need not be published.
     pub(crate) fn is_healthy(&self) -> bool {
         self.state == HealthState::Healthy
     }

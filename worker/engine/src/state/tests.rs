@@ -3,7 +3,10 @@ use pool_shared::Weight;
 use proptest::prelude::*;
 
 use super::*;
+use crate::circuit_breaker::OpenReason;
+use crate::observation::CoolingReason;
 use crate::random::SeededRandom;
+use crate::verdict::Verdict;
 use crate::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
 use crate::{KeySetEntry, Limits};
 use pool_translate::gemini::ErrorBody;

@@ -1,8 +1,8 @@
-//! The rows of the table: why Gemini refused, and what follows from it.
+//! The causes of upstream errors, and what follows from each.
 
 use serde::{Deserialize, Serialize};
 
-/// Why Gemini refused, or did not answer.
+/// The cause of an upstream error or of a missing response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The key is wrong or expired. Said twice before it is believed, and rechecked daily then.
@@ -69,11 +69,11 @@ pub enum BlockReason {
     Address,
     /// The key is restricted to certain apps.
     App,
-    /// Any other refusal of permission.
+    /// Any other error of permission.
     Permission,
 }
 
-/// What a verdict rests on. Only structure convicts a key: text may be the client's own.
+/// The evidence of a verdict. Only structure marks a key: text may be the client's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
     /// Fields that only Google writes: `ErrorInfo.reason`, the quotas of `QuotaFailure`, the HTTP status with its name.
@@ -85,7 +85,7 @@ pub enum Evidence {
     Text,
 }
 
-/// Whose fault it is.
+/// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The key's.
@@ -111,9 +111,9 @@ pub enum Fault {
 pub enum Retry {
     /// No: the answer would be the same.
     Stop,
-    /// Yes, at once.
+    /// Yes, without a pause.
     AnotherKey,
-    /// Yes, until so many attempts have ended this way.
+    /// Yes, up to a number of attempts that end with this cause.
     AtMost {
         /// Attempts, the first included.
         attempts: usize,

@@ -1,5 +1,4 @@
-//! What a refusal means: whose fault it is, how long it lasts, whether another key may do better, what
-//! the caller is told.
+//! The classification of upstream errors.
 //!
 //! In: an answer's status, its error body, the request that it responds to, and the time. Out: a [`Verdict`] and the
 //! [`Evidence`] that it rests on: structure first, the table of Google's own texts (`text`) last. The rules follow Google's
@@ -8,8 +7,10 @@
 //! must never happen here: a key blamed for what it did not do, a secret in a message.
 
 mod cause;
+mod cooldown;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+mod response;
 mod sent;
 mod text;
 
@@ -21,6 +22,9 @@ use jiff::Timestamp;
 pub use cause::{BlockReason, Cause, Evidence, Fault, Retry};
 pub use sent::Sent;
 
+use cooldown::{CooldownLength, cooldown_for, retry_delay};
+use response::{INVALID_REQUEST, SERVER_ERROR, response};
+
 use pool_shared::EventQuota;
 
 use super::{HealthState, Limits, Quota, next_quota_day};
@@ -28,23 +32,23 @@ use crate::upstream_error::UpstreamError;
 use pool_translate::gemini::{ErrorBody, Violation, redact_keys};
 use pool_translate::openai::ApiError;
 
-/// What is to be done about a refusal.
+/// The classification of an upstream error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why Gemini refused.
+    /// The cause.
     pub cause: Cause,
-    /// What the cause rests on.
+    /// The evidence of the cause.
     pub evidence: Evidence,
-    /// How long the key or its project rests for this model; `None` where nothing rests, or where a
-    /// schedule of its own decides.
+    /// The end of the cooldown of the key or its project for this model; `None` where there is none, or
+    /// where a schedule of its own decides.
     pub until: Option<Timestamp>,
-    /// The limits that the refusal names.
+    /// The limits that the error names.
     pub limits: Limits,
     /// What Gemini calls them.
     pub limit_names: Vec<LimitNames>,
-    /// The key's project (`projects/123`), where the refusal names it.
+    /// The key's project (`projects/123`), where the error names it.
     pub project: Option<String>,
-    /// What the caller is told when nothing else is tried.
+    /// The error response for the client when no other attempt is made.
     pub answer: ApiError,
     /// The first quota that the error names.
     pub quota: Option<EventQuota>,
@@ -103,27 +107,17 @@ pub struct Refusal<'a> {
 
 /// Characters of a limit's name that are kept.
 const MAX_NAME_CHARS: usize = 200;
-const INVALID_REQUEST: &str = "invalid_request_error";
-const SERVER_ERROR: &str = "server_error";
 
-/// How long a quota of a minute lasts when Gemini does not say.
-const MINUTE: Duration = Duration::from_mins(1);
-const HOUR: Duration = Duration::from_hours(1);
-/// A project without any quota for a model, or too new for it, is tried again after so long.
+/// The cooldown of a project without any quota for a model, or too new for it.
 const DAY: Duration = Duration::from_hours(24);
-/// No refusal is believed for longer than this, whatever it says.
+/// Maximum cooldown, whatever the error says.
 const LONGEST: Duration = Duration::from_hours(24);
-/// A delay that only the text names counts for no longer than this.
-const MAX_COOLDOWN_BY_TEXT: Duration = Duration::from_mins(10);
-/// Keys come back one after another: at once would be a burst.
-const JITTER: Duration = Duration::from_secs(1);
-const DAY_JITTER: Duration = Duration::from_mins(1);
 
-/// Judges a refusal. `random` spreads the ends of cooldowns.
+/// Classifies an upstream error. `random` is the jitter of the cooldown.
 #[must_use]
 pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
     let (cause, evidence) = cause_of(refusal);
-    let until = rest(cause, evidence, refusal).map(|(until, jitter)| {
+    let until = cooldown_for(cause, evidence, refusal).map(|(until, jitter)| {
         let end = match until {
             CooldownLength::For(time) => later(now, time.min(LONGEST)),
             CooldownLength::UntilNextDay => next_quota_day(now),
@@ -139,7 +133,7 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
         limits,
         limit_names,
         project: named_project(cause, refusal),
-        answer: answer(cause, refusal),
+        answer: response(cause, refusal),
         quota: named_quota(refusal),
         note: note(cause, refusal),
         status: Some(refusal.status),
@@ -213,7 +207,7 @@ impl Verdict {
     }
 }
 
-/// Judges a call that never got an answer, or lost it on the way.
+/// Classifies a network fault: no response, or a truncated one.
 #[must_use]
 pub fn network_fault(fault: &UpstreamError) -> Verdict {
     let (cause, status, code) = match fault {
@@ -345,8 +339,8 @@ fn note(cause: Cause, refusal: &Refusal) -> Note {
     }
 }
 
-/// The limits that a refusal names. Zero is no limit to count against: it means that the project has no
-/// such quota.
+/// Returns the limits that an error names. Zero is no limit to count against: it means that the project has
+/// no such quota.
 fn named_limits(violations: &[Violation]) -> (Limits, Vec<LimitNames>) {
     let (mut limits, mut names) = (Limits::default(), Vec::new());
     for Violation { quota_id, quota_metric, quota_value, .. } in violations {
@@ -361,43 +355,6 @@ fn named_limits(violations: &[Violation]) -> (Limits, Vec<LimitNames>) {
     (limits, names)
 }
 
-enum CooldownLength {
-    For(Duration),
-    UntilNextDay,
-}
-
-/// How long the key or its project rests for the model, and how far the end is spread.
-fn rest(cause: Cause, evidence: Evidence, refusal: &Refusal) -> Option<(CooldownLength, Duration)> {
-    let told = retry_delay(refusal);
-    let hourly = refusal.body.violations.iter().any(|violation| violation.quota_id.contains("PerHour"));
-    let usual = if hourly { HOUR } else { MINUTE };
-    match cause {
-        // Words alone never exclude for long.
-        Cause::NoQuota if evidence == Evidence::Text => {
-            Some((CooldownLength::For(told.unwrap_or(usual).clamp(usual, MAX_COOLDOWN_BY_TEXT)), JITTER))
-        }
-        // The day's quota beats the short delay that Gemini sends along with it.
-        Cause::DayQuota => Some((CooldownLength::UntilNextDay, DAY_JITTER)),
-        Cause::NoQuota => Some((CooldownLength::For(DAY), DAY_JITTER)),
-        Cause::NewUsers => Some((CooldownLength::For(DAY / 2), DAY / 2)),
-        Cause::RequestQuota | Cause::TokenQuota => Some((CooldownLength::For(told.unwrap_or(usual)), JITTER)),
-        Cause::Burst | Cause::SpendWindow => told.map(|told| (CooldownLength::For(told), JITTER)),
-        _ => None,
-    }
-}
-
-/// How long to wait: the longest of what `RetryInfo`, the header and the text say. The text refines a delay that the
-/// others give in whole seconds; alone it counts for minutes at most, and only where it is Google's.
-fn retry_delay(refusal: &Refusal) -> Option<Duration> {
-    let firm = refusal.body.retry_delay_ms.map(Duration::from_millis).max(refusal.retry_after);
-    let text = refusal.body.retry_text_ms.map(Duration::from_millis);
-    match (firm, text) {
-        (Some(firm), Some(text)) => Some(text.clamp(firm, firm.saturating_add(Duration::from_secs(1)))),
-        (None, Some(text)) if text::is_quota(refusal) => Some(text.min(MAX_COOLDOWN_BY_TEXT)),
-        (firm, _) => firm,
-    }
-}
-
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -410,89 +367,6 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 pub(super) fn part_of(whole: Duration, random: u64) -> Duration {
     let nanoseconds = (whole.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(nanoseconds.try_into().unwrap_or(u64::MAX))
-}
-
-fn answer(cause: Cause, refusal: &Refusal) -> ApiError {
-    let error = |status: StatusCode, kind, code| {
-        ApiError::new(status, kind, Some(code), message(refusal.status, refusal.body))
-    };
-    let told_ms = retry_delay(refusal).map(milliseconds);
-    match cause {
-        // What OpenAI would say of a key like this. No caller is told so of a key that is not its own:
-        // the attempt plan says in its place that the pool has no usable key.
-        Cause::InvalidKey => error(StatusCode::UNAUTHORIZED, INVALID_REQUEST, "invalid_api_key"),
-        Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) => {
-            error(StatusCode::FORBIDDEN, INVALID_REQUEST, "permission_denied")
-        }
-        Cause::Billing if refusal.body.status == "FAILED_PRECONDITION" => {
-            error(StatusCode::FORBIDDEN, INVALID_REQUEST, "billing_not_active")
-        }
-        Cause::RequestQuota | Cause::TokenQuota | Cause::Burst | Cause::SpendWindow => ApiError {
-            retry_after_ms: told_ms,
-            ..error(
-                StatusCode::TOO_MANY_REQUESTS,
-                if cause == Cause::TokenQuota { "tokens" } else { "requests" },
-                "rate_limit_exceeded",
-            )
-        },
-        // Only the day's turn or a person helps, so SDKs are told not to try again.
-        Cause::DayQuota | Cause::NoQuota | Cause::Billing => ApiError {
-            should_retry: Some(false),
-            ..error(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota")
-        },
-        Cause::NewUsers | Cause::NoAccess | Cause::UnknownModel => ApiError {
-            param: Some("model".to_owned()),
-            ..error(StatusCode::NOT_FOUND, INVALID_REQUEST, "model_not_found")
-        },
-        Cause::Overloaded => ApiError {
-            // The overload of a model passes in seconds; OpenAI's SDKs honour this wait.
-            retry_after_ms: told_ms.or(Some(2_000)),
-            ..error(StatusCode::SERVICE_UNAVAILABLE, SERVER_ERROR, "overloaded")
-        },
-        Cause::Internal | Cause::SoftFailure => {
-            error(StatusCode::INTERNAL_SERVER_ERROR, SERVER_ERROR, "internal_error")
-        }
-        Cause::Deadline => error(StatusCode::GATEWAY_TIMEOUT, SERVER_ERROR, "timeout"),
-        Cause::Location => {
-            error(StatusCode::FORBIDDEN, INVALID_REQUEST, "unsupported_country_region_territory")
-        }
-        Cause::Network if refusal.status.is_client_error() => {
-            let message = format!(
-                "Something on the way to Gemini, such as a proxy or filter, answered with status {}: {}",
-                refusal.status.as_u16(),
-                message(refusal.status, refusal.body)
-            );
-            ApiError::new(StatusCode::BAD_GATEWAY, SERVER_ERROR, Some("upstream_error"), message)
-        }
-        Cause::Network | Cause::Ours => error(StatusCode::BAD_GATEWAY, SERVER_ERROR, "upstream_error"),
-        Cause::Caller => caller_s_mistake(refusal),
-    }
-}
-
-fn caller_s_mistake(refusal: &Refusal) -> ApiError {
-    let Refusal { status, body, .. } = *refusal;
-    let text = message(status, body);
-    if body.message.contains("token count") && body.message.contains("exceeds the maximum") {
-        let error = ApiError::new(status, INVALID_REQUEST, Some("context_length_exceeded"), text);
-        return ApiError { param: Some("messages".to_owned()), ..error };
-    }
-    let code = if status == StatusCode::PAYLOAD_TOO_LARGE {
-        Some("request_too_large")
-    } else if body.message.contains("only supported in the Interactions API") {
-        // What has a code is not sent again, changed.
-        Some("interactions_api_only")
-    } else {
-        None
-    };
-    ApiError::new(status, INVALID_REQUEST, code, text)
-}
-
-fn message(status: StatusCode, body: &ErrorBody) -> String {
-    if body.message.is_empty() {
-        format!("Gemini answered with status {} and no message.", status.as_u16())
-    } else {
-        body.message.clone()
-    }
 }
 
 #[cfg(test)]
