@@ -352,7 +352,7 @@ impl KeyTable {
         self.observed_accounts.values_mut().for_each(|(_, at)| *at = shifted(*at, by));
     }
 
-    /// Puts a key into the project that Gemini named, if that is news: nothing learnt changes what the operator set.
+    /// Moves a key into the project that Gemini named, if that is new. The operator's settings take precedence.
     pub(super) fn join(&mut self, key: usize, name: &str) -> Option<ProjectChange> {
         let left = self.projects.of(key).filter(|_| self.key_set.keys.project(key).is_none())?;
         let left_name = self.projects.name(left);

@@ -88,11 +88,11 @@ pub enum ObservationKind {
     },
     /// It was used.
     Used,
-    /// An operator ended the cooldowns, the state and the learnt limits of the subject: what was learnt of it
+    /// An operator reset the cooldowns, the state and the observed limits of the subject: what was observed
     /// up to then does not hold any more.
     Cleared,
-    /// The billing account that the project, or the key whose project nobody knows, shares with others: they fell by
-    /// the same spend limit at the same time.
+    /// The billing account that the project, or the key of an unknown project, shares with others: they reached
+    /// the same spend limit in the same minute.
     BillingAccount {
         /// A name that is made of one of the projects.
         account: String,

@@ -1,8 +1,11 @@
-//! Which keys of a pool share a project, and so their quotas.
+//! The projects of a pool's keys: keys of one project share its quotas.
 //!
-//! In: the projects that the operator named, and those that Gemini names. Out: the project of a key, the keys of a
-//! project. A key of which nobody knows the project is alone in a nameless one, which takes no room. What must never
-//! happen here: a key in two projects or in none.
+//! Projects are named by the operator or by Gemini. A key whose project is unknown has an unnamed one of
+//! its own, which takes no room.
+//!
+//! # Invariants
+//!
+//! - A key belongs to exactly one project.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 impl Observation {
-    /// The fact as this instance has to take it at `now`. One of the future was told by a clock that was ahead: it lasts
+    /// Returns the observation as of `now`. One from the future comes from a clock that was ahead: it lasts
     /// as long from now on as it did from then on.
     #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Cow<'_, Self> {

@@ -1,9 +1,15 @@
 //! The retry policy of one request: failover between keys and fallback models, with backoff.
 //!
-//! In: picks and verdicts. Out: what to do next. At most four attempts, and one more where the request was changed; no
-//! key twice for one model unless it did what it was asked; no further attempt past a deadline; a pause only where a
-//! model or the network needs one, and once for a cooldown that ends within 2 s. Whoever drives a plan stops asking it
-//! once the first event of a response has gone to the client; comments that keep a stream open are none.
+//! The caller drives a [`RetryPlan`]: [`RetryPlan::next`] returns the next [`Step`], and
+//! [`RetryPlan::refused`] records an error. A caller stops once the first event of a response has been
+//! sent to the client; keep-alive comments do not count as such.
+//!
+//! # Invariants
+//!
+//! - At most four attempts, and one more where the request was changed.
+//! - No key is used twice for one model, unless the key was not why the attempt failed.
+//! - No attempt begins after the time limit.
+//! - A pause only for an overloaded model, for the network, and once for a cooldown that ends within 2 s.
 
 mod exhausted;
 

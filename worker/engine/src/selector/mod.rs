@@ -1,7 +1,7 @@
-//! The choice among a pool's keys for one model.
+//! Key selection for one model.
 //!
-//! A key is in the trees as long as it is usable for the model; it leaves them on a cooldown and comes
-//! back from a heap ordered by time. So a choice never looks at a key that rests, and costs O(log n).
+//! A key is in the trees while it is usable for the model. A cooldown removes it, and a heap ordered by
+//! time returns it. So a selection never visits a key in cooldown, and costs O(log n).
 
 mod access;
 mod select;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{Cause, DAY, Evidence, Refusal, text};
 
-/// How long a quota of a minute lasts when Gemini does not say.
+/// The cooldown for a quota per minute when Gemini names no delay.
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// A delay that only the text names counts for no longer than this.
 const MAX_COOLDOWN_BY_TEXT: Duration = Duration::from_mins(10);
-/// Keys come back one after another: at once would be a burst.
+/// Jitter, so that the keys of a pool do not recover in the same moment, which would be a burst.
 const JITTER: Duration = Duration::from_secs(1);
 const DAY_JITTER: Duration = Duration::from_mins(1);
 
@@ -19,7 +19,7 @@ pub(super) enum CooldownLength {
     UntilNextDay,
 }
 
-/// How long the key or its project rests for the model, and how far the end is spread.
+/// Returns the cooldown of the key or its project for the model, and its maximum jitter.
 pub(super) fn cooldown_for(
     cause: Cause,
     evidence: Evidence,

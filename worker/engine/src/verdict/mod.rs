@@ -1,10 +1,15 @@
 //! The classification of upstream errors.
 //!
-//! In: an answer's status, its error body, the request that it responds to, and the time. Out: a [`Verdict`] and the
-//! [`Evidence`] that it rests on: structure first, the table of Google's own texts (`text`) last. The rules follow Google's
-//! error documentation (<https://ai.google.dev/gemini-api/docs/troubleshooting>,
-//! <https://ai.google.dev/gemini-api/docs/rate-limits>) and the bodies that Gemini really sends. What
-//! must never happen here: a key blamed for what it did not do, a secret in a message.
+//! [`classify`] turns the status and body of an error response into a [`Verdict`]: the cause, the
+//! [`Evidence`] for it, the length of the cooldown and the limits that Gemini names. Structured fields
+//! decide first, the table of Google's own texts (`text`) last. The rules follow Google's documentation
+//! (<https://ai.google.dev/gemini-api/docs/troubleshooting>,
+//! <https://ai.google.dev/gemini-api/docs/rate-limits>) and recorded responses of Gemini.
+//!
+//! # Invariants
+//!
+//! - A key is marked only for its own errors.
+//! - No message contains a secret.
 
 mod cause;
 mod cooldown;
@@ -180,7 +185,7 @@ impl Verdict {
         HealthState::from_cause(self.cause).is_some()
     }
 
-    /// Returns `true` if the verdict is on a key or project and rests on text alone.
+    /// Returns `true` if the verdict is on a key or project and text is its only evidence.
     #[must_use]
     pub fn is_suspicion(&self) -> bool {
         self.evidence == Evidence::Text && self.is_about_key()

@@ -17,8 +17,8 @@ pub(super) fn response(cause: Cause, refusal: &Refusal) -> ApiError {
     };
     let told_ms = retry_delay(refusal).map(milliseconds);
     match cause {
-        // What OpenAI would say of a key like this. No caller is told so of a key that is not its own:
-        // the attempt plan says in its place that the pool has no usable key.
+        // OpenAI's error for such a key. A client never gets it for a key that is not its own:
+        // the retry policy returns in its place that the pool has no usable key.
         Cause::InvalidKey => error(StatusCode::UNAUTHORIZED, INVALID_REQUEST, "invalid_api_key"),
         Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) => {
             error(StatusCode::FORBIDDEN, INVALID_REQUEST, "permission_denied")
@@ -34,7 +34,7 @@ pub(super) fn response(cause: Cause, refusal: &Refusal) -> ApiError {
                 "rate_limit_exceeded",
             )
         },
-        // Only the day's turn or a person helps, so SDKs are told not to try again.
+        // Only the quota reset or the operator helps, so SDKs are advised against a retry.
         Cause::DayQuota | Cause::NoQuota | Cause::Billing => ApiError {
             should_retry: Some(false),
             ..error(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota")

@@ -62,7 +62,7 @@ const SPEND_CAP: &[&str] = &[
     "spend cap",
     "monthly spend",
 ];
-/// The beginning of a word that makes a limit of spending one that no wait heals.
+/// The beginning of a word that marks a spend limit which does not end by itself.
 const MONTH: &str = "month";
 /// The beginning of a word of a 429 about what was spent in the last ten minutes. Google has not published the text,
 /// so any form of the word counts, outside of links.
@@ -116,7 +116,7 @@ pub(super) fn names_a_model(refusal: &Refusal) -> bool {
 }
 
 /// Whether a 403 is about a file, cached content or tuned model. Those belong to a project, so that other keys have
-/// no access either: the client is told.
+/// no access either: the error goes to the client.
 pub(super) fn names_a_resource(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     OTHER_PROJECT.iter().any(|text| message.starts_with(text))
@@ -152,7 +152,7 @@ pub(super) fn spend(refusal: &Refusal) -> Option<Cause> {
     is_google_s_own(refusal, phrase).then_some(cause)
 }
 
-/// Whether a text of a 429 is in no table: operators are told of those.
+/// Returns `true` if the text of a 429 is in no table: such texts are reported to operators.
 pub(super) fn is_unknown_quota(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     let known = QUOTA.iter().chain(&BARE).any(|text| message.starts_with(text));
