@@ -8,9 +8,7 @@ use std::ffi::OsString;
 use pool_shared::Secret;
 
 use crate::{
-    args::GlobalArgs,
     client::{Client, ClientOptions, TokenSource},
-    commands::Confirm,
     config::{
         ConfigDir, ConfigFile, ProfileName, ServiceUrl, Setting, Settings, Source, TokenPlan,
         credentials::{CredentialId, Credentials, StoreKind},
@@ -18,6 +16,7 @@ use crate::{
     },
     env::Env,
     error::{CliError, Code},
+    flags::{Confirm, GlobalArgs},
     interrupt::Interrupt,
     output::{Output, prompt},
 };

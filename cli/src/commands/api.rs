@@ -7,10 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{DryRun, key::file::KeySource};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::DryRun,
+    input::{self, KeySource},
 };
 
 /// Call the admin API as it is, with the profile's token
@@ -90,7 +91,7 @@ fn split(text: &str) -> Result<(Vec<String>, Pairs), CliError> {
 
 async fn document(ctx: &mut Ctx, input: OsString) -> Result<Value, CliError> {
     let source = KeySource::from(input);
-    let bytes = super::key::file::bytes(ctx, &source).await?;
+    let bytes = input::bytes(ctx, &source).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| CliError::usage(format!("{source} is not JSON")).cause(error.to_string()))
 }

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use pool_shared::{AuditEntry, AuditList, ErrorCode};
 use serde_json::{Map, Value};
 
-use super::{PoolRef, times::moment};
 use crate::{
     client::Client,
     config::seconds,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{PoolRef, times::moment},
     output::{Table, View, left, right, text},
 };
 

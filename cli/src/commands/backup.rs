@@ -17,8 +17,7 @@ use serde_json::json;
 
 use self::file::{Backup, FORMAT, SavedClientKey, SavedClientKeys, SavedPool};
 use super::{
-    Confirm,
-    key::{KeySource, bytes, can_reveal},
+    key::can_reveal,
     manifest::{
         Change, FirstClientKeys, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool,
     },
@@ -28,6 +27,8 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::Confirm,
+    input::{KeySource, bytes},
     output::counted,
 };
 

@@ -13,11 +13,11 @@ use pool_shared::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::key::verdict_name;
 use crate::{
     client::{Client, KeyFilter, Surroundings},
     ctx::Ctx,
     error::{CliError, Outcome},
+    key_check::verdict_name,
     output::{Cell, Sheet, Table, View, left},
 };
 

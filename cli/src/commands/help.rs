@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory;
-
 use crate::{
-    args::Cli,
     ctx::nearest,
     env,
     error::{CliError, Exit, Outcome},
@@ -66,21 +63,20 @@ pub struct Args {
     words: Vec<String>,
 }
 
-pub fn run(out: &mut Output, args: &Args) -> Result<Outcome, CliError> {
+pub fn run(out: &mut Output, args: &Args, cli: clap::Command) -> Result<Outcome, CliError> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let text = match words.as_slice() {
         ["environment"] => environment(),
         ["exit-codes"] => exit_codes(),
         ["formats"] => FORMATS.to_owned(),
         ["selection"] => SELECTION.to_owned(),
-        words => page(words)?,
+        words => page(words, cli)?,
     };
     out.raw(text.trim_end())?;
     Ok(Outcome::Done)
 }
 
-fn page(words: &[&str]) -> Result<String, CliError> {
-    let mut command = Cli::command();
+fn page(words: &[&str], mut command: clap::Command) -> Result<String, CliError> {
     command.build();
     let mut found = &mut command;
     for word in words {

@@ -3,12 +3,12 @@
 use pool_shared::{Login, Secret};
 use serde_json::json;
 
-use super::key::file::first_line;
 use crate::{
     config::{ConfigEdit, Profile, credentials::CredentialId},
     ctx::Ctx,
     env,
     error::{CliError, Outcome},
+    input::first_line,
     output::{Table, prompt},
 };
 

@@ -4,11 +4,11 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Confirm, DryRun};
 use crate::{
     config::{ConfigEdit, Profile, ProfileName, ServiceUrl, credentials::CredentialId},
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{Confirm, DryRun},
     output::{Cell, Table, left, text},
 };
 

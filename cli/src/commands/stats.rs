@@ -8,10 +8,10 @@ use pool_shared::{
 };
 use serde_json::json;
 
-use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{Confirm, PoolRef, times::moment},
     output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 

@@ -6,12 +6,12 @@ use clap::Subcommand;
 use pool_shared::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenRotate, Scope};
 use serde_json::json;
 
-use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
     client::Client,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{Confirm, DryRun, PoolRef, times::span},
     output::{Table, View, left, text},
 };
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::PoolRef;
 use crate::{
     config::seconds,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::PoolRef,
     top::{Tab, Theme, keymap, model::Options, once, runtime, terminal},
 };
 

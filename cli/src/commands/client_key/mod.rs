@@ -13,10 +13,10 @@ use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate};
 use serde_json::json;
 
 use self::{find::find, rules::Rules};
-use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{Confirm, DryRun, PoolRef, times::span},
 };
 
 /// Manage client keys (sk-pool-...), the credentials of a pool's clients

@@ -3,7 +3,7 @@
 use clap::Args;
 use pool_shared::{ClientKeyRules, Limits};
 
-use crate::commands::key::list::limits_text;
+use crate::describe::limits_text;
 
 /// What a client key may do; everything that its pool may, where nothing is said.
 #[derive(Args)]

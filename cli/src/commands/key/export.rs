@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use pool_shared::ExportedKey;
 use serde_json::json;
 
-use super::{PoolArg, select};
+use super::select;
 use crate::{
-    commands::PoolRef,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{PoolArg, PoolRef},
     output::counted,
 };
 

@@ -10,9 +10,9 @@ use pool_shared::{KeyId, KeyState};
 
 use crate::{
     client::KeyFilter,
-    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Code},
+    flags::{Confirm, PoolRef},
 };
 
 /// Part of a pool's keys.

@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     client::{Client, KeyFilter, chunks},
-    commands::Confirm,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::Confirm,
     output::{Cell, Sheet, Table, View, counted, left, text},
 };
 

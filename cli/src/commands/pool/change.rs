@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{create::pool_name, models::on_off};
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
 };
 
 /// Change a pool's name, description, models or languages; what is not named stays

@@ -10,17 +10,16 @@ use super::{
 };
 use crate::{
     client::{Client, chunks},
-    commands::{
-        DryRun,
-        key::{
-            file::{self, KeySource},
-            probe::{Probed, probe},
-            report::{self, LineReport},
-        },
-        try_pool::usable_model,
-    },
+    commands::test_pool::usable_model,
     ctx::{Ctx, quoted},
     error::{CliError, Code, Outcome},
+    flags::DryRun,
+    input::KeySource,
+    key_import::{
+        file,
+        probe::probe,
+        report::{self, LineReport, Probed},
+    },
     output::{Sheet, View, counted},
 };
 

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::show::{aliases, allowed, fallbacks};
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Cell, Sheet, Table, View, left, right, text},
 };
 

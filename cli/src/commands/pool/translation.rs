@@ -4,9 +4,9 @@ use pool_shared::{Pool, PoolUpdate, TranslationUpdate};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Cell, Table, left},
 };
 

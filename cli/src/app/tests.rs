@@ -1,12 +1,13 @@
 //! The command tree is a contract: what changes of it shows in review, in `docs/cli.json` and the
 //! snapshots of help, man page and completions.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::seconds;
 
 #[test]
 fn the_tree_is_sound() {
@@ -54,11 +55,13 @@ fn the_format_is_known_before_the_rest_can_be_read() {
 #[test]
 fn the_help_names_the_time_limits_that_hold() {
     let page = Cli::command().render_long_help().to_string();
-    let (usual, chat) =
-        (crate::config::DEFAULT_TIMEOUT.as_secs(), crate::commands::try_pool::DEFAULT_CHAT_TIMEOUT.as_secs());
+    let (usual, chat) = (
+        crate::config::DEFAULT_TIMEOUT.as_secs(),
+        crate::commands::test_pool::DEFAULT_CHAT_TIMEOUT.as_secs(),
+    );
     assert!(page.contains(&format!("[default: {usual}; for try {chat}, of silence]")), "{page}");
     let mut command = Cli::command();
-    let page = command.find_subcommand_mut("try").unwrap().render_long_help().to_string();
+    let page = command.find_subcommand_mut("test").unwrap().render_long_help().to_string();
     assert!(page.contains(&format!("that is {chat} seconds")), "{page}");
 }
 

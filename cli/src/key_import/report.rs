@@ -1,20 +1,40 @@
-//! What became of an import.
+//! The report of an import: for people, and line by line as CSV.
 
 use std::{collections::BTreeMap, path::Path};
 
-use pool_shared::{GeminiKey, KeyFile, KeyImportReport};
+use pool_shared::{GeminiKey, KeyFile, KeyImportReport, KeyVerdict};
+use serde::Serialize;
 
-use super::{
-    check::{name, summary},
-    probe::{Probed, Refused},
-};
 use crate::{
     error::{CliError, Outcome},
+    key_check::{summary, verdict_name},
     output::{Sheet, Table, View},
 };
 
 /// So many malformed lines are shown to a person; JSON has all of them.
 const SHOWN: usize = 20;
+
+/// What the checks said.
+#[derive(Debug, Default, Serialize)]
+pub struct Probed {
+    /// How many keys got each verdict.
+    pub verdicts: BTreeMap<KeyVerdict, u64>,
+    /// Keys that are left out.
+    pub refused: Vec<Refused>,
+}
+
+/// A key that Gemini refuses.
+#[derive(Debug, Serialize)]
+pub struct Refused {
+    /// The line of the file.
+    pub line: u64,
+    /// First and last four characters.
+    pub masked: String,
+    /// What is wrong.
+    pub verdict: KeyVerdict,
+    /// In Gemini's words, without secrets.
+    pub message: String,
+}
 
 /// Adds what was found in the file already, before anything was sent.
 pub fn add_local(report: &mut KeyImportReport, file: &KeyFile) {
@@ -76,7 +96,7 @@ pub fn refused(refused: &[Refused], view: &View) -> String {
         .take(SHOWN)
         .map(|key| {
             let line = view.bad(&format!("line {}:", key.line));
-            format!("  {line} {} {}, left out: {}", key.masked, name(key.verdict), key.message)
+            format!("  {line} {} {}, left out: {}", key.masked, verdict_name(key.verdict), key.message)
         })
         .collect();
     if refused.len() > SHOWN {

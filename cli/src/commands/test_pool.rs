@@ -6,16 +6,14 @@ use std::time::Duration;
 use pool_shared::{ClientKeyCreate, EXAMPLE_MODEL, ErrorCode, Pool, Secret, TokenKind};
 use serde_json::json;
 
-use super::{
-    PoolRef,
-    key::file::{KeySource, bytes},
-};
 use crate::{
     client::{Chat, Chatted, Client, KeyFilter},
     config::{Setting, Source},
     ctx::{Ctx, quoted},
     env,
     error::{CliError, Code, Outcome},
+    flags::PoolRef,
+    input::{KeySource, bytes},
     output::View,
 };
 

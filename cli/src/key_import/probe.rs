@@ -1,44 +1,18 @@
-//! Trying keys before they are imported.
+//! Key checks before an import: removes the keys that Gemini rejects.
 //!
-//! In: the entries of a key file. Out: those that are to be imported, and what Gemini said of the
-//! others. Never: a limited key left out, or one of which nothing is known.
-
-use std::collections::BTreeMap;
+//! # Invariants
+//!
+//! - A key whose quota is exceeded, or whose check gave no result, is imported.
 
 use pool_shared::{KeyCheck, KeyFile, KeyVerdict, PoolId};
-use serde::Serialize;
 
-use super::{
-    check::{Checked, name},
-    report::LineReport,
-};
+use super::report::{LineReport, Probed, Refused};
 use crate::{
     client::Client,
     ctx::Ctx,
     error::{CliError, Code},
+    key_check::{Checked, verdict_name},
 };
-
-/// What the checks said.
-#[derive(Debug, Default, Serialize)]
-pub struct Probed {
-    /// How many keys got each verdict.
-    pub verdicts: BTreeMap<KeyVerdict, u64>,
-    /// Keys that are left out.
-    pub refused: Vec<Refused>,
-}
-
-/// A key that Gemini refuses.
-#[derive(Debug, Serialize)]
-pub struct Refused {
-    /// The line of the file.
-    pub line: u64,
-    /// First and last four characters.
-    pub masked: String,
-    /// What is wrong.
-    pub verdict: KeyVerdict,
-    /// In Gemini's words, without secrets.
-    pub message: String,
-}
 
 /// Whether a key with this verdict is imported.
 fn keeps(verdict: KeyVerdict) -> bool {
@@ -85,7 +59,7 @@ pub async fn probe(
     file.entries.retain(|entry| {
         let Some(result) = results.next() else { return true };
         let line = entry.line.unwrap_or_default();
-        lines.checked(line, name(result.verdict), &result.message);
+        lines.checked(line, verdict_name(result.verdict), &result.message);
         if !keeps(result.verdict) {
             let (masked, message) = (result.masked, result.message);
             probed.refused.push(Refused { line, masked, verdict: result.verdict, message });
