@@ -21,7 +21,7 @@ use crate::{
 };
 
 const LONG_ABOUT: &str = "\
-Runs pools of Gemini API keys from the terminal and from CI.
+Manage pools of Gemini API keys from the terminal or CI.
 
 A pool is a set of Gemini keys behind one OpenAI-compatible endpoint. Callers present one of the
 pool's client keys (sk-pool-...); the service spreads their requests over the pool's Gemini keys
@@ -37,7 +37,7 @@ First steps:
 poolctl COMMAND --help explains a command and shows examples.
 poolctl help TOPIC explains more: environment, exit-codes, formats, selection.";
 
-/// Run pools of Gemini API keys.
+/// Manage pools of Gemini API keys.
 #[derive(Parser)]
 #[command(
     name = "poolctl",

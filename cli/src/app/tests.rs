@@ -59,7 +59,7 @@ fn the_help_names_the_time_limits_that_hold() {
         crate::config::DEFAULT_TIMEOUT.as_secs(),
         crate::commands::test_pool::DEFAULT_CHAT_TIMEOUT.as_secs(),
     );
-    assert!(page.contains(&format!("[default: {usual}; for try {chat}, of silence]")), "{page}");
+    assert!(page.contains(&format!("[default: {usual}; for test {chat}, of silence]")), "{page}");
     let mut command = Cli::command();
     let page = command.find_subcommand_mut("test").unwrap().render_long_help().to_string();
     assert!(page.contains(&format!("that is {chat} seconds")), "{page}");

@@ -90,7 +90,7 @@ pub struct Settings {
     pub url: Option<Setting<ServiceUrl>>,
     /// How long to wait for an answer.
     pub timeout: Setting<Duration>,
-    /// How results are written.
+    /// Output format.
     pub output: Setting<Format>,
     /// `POOLCTL_TOKEN`.
     pub env_token: Option<Secret>,

@@ -16,14 +16,14 @@ use crate::{
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// How results are written.
+    /// Output format.
     #[arg(
         short,
         long,
         global = true,
         value_enum,
         value_name = "FORMAT",
-        help = "How results are written [env: POOLCTL_OUTPUT] [default: table]"
+        help = "Output format [env: POOLCTL_OUTPUT] [default: table]"
     )]
     pub output: Option<Format>,
     /// The profile.
@@ -32,13 +32,13 @@ pub struct GlobalArgs {
     /// The service.
     #[arg(long, global = true, value_name = "URL", help = "Address of the service [env: POOLCTL_URL]")]
     pub url: Option<ServiceUrl>,
-    /// Wait so long for a response [default: 30; for try 900, of silence]
+    /// Seconds to wait for a response [default: 30; for test 900, of silence]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// Allow http:// to another machine, where everybody on the way can read the secrets
+    /// Allow unencrypted http:// to a remote host (secrets can be intercepted)
     #[arg(long, global = true)]
     pub insecure: bool,
-    /// Say nothing but results, warnings and errors
+    /// Print only results, warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// When to use colour
