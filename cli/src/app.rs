@@ -30,12 +30,12 @@ and moves on to the next one when Gemini refuses a key.";
 const FIRST_STEPS: &str = "\
 First steps:
   poolctl login --url https://pool.example.com     log in with the service's ADMIN_PASSWORD
-  poolctl pool create prod --keys keys.txt         make a pool, get its client key
-  poolctl try prod 'Say hello.'                    send one request through it
-  poolctl stats prod                               see which key served what
+  poolctl pool create prod --keys keys.txt         create a pool and its client key
+  poolctl test prod 'Say hello.'                   send one request through it
+  poolctl stats prod                               show the statistics of each key
 
-poolctl COMMAND --help explains a command and shows examples.
-poolctl help TOPIC explains more: environment, exit-codes, formats, selection.";
+poolctl COMMAND --help describes a command and shows examples.
+poolctl help TOPIC describes a topic: environment, exit-codes, formats, selection.";
 
 /// Manage pools of Gemini API keys.
 #[derive(Parser)]

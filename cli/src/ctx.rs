@@ -156,7 +156,7 @@ impl Ctx {
         if !flags.asks() || self.out.interactive() {
             return Ok(());
         }
-        Err(CliError::new(Code::ConfirmationRequired, "this needs a confirmation and there is no terminal")
+        Err(CliError::new(Code::ConfirmationRequired, "confirmation required, but stdin is not a terminal")
             .hint(command_with_yes(&self.argv)))
     }
 
@@ -181,7 +181,7 @@ impl Ctx {
 }
 
 fn declined() -> CliError {
-    CliError::new(Code::Declined, "not confirmed, nothing was done")
+    CliError::new(Code::Declined, "cancelled; nothing was changed")
 }
 
 /// The name that was most likely meant.

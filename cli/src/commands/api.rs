@@ -14,7 +14,7 @@ use crate::{
     input::{self, KeySource},
 };
 
-/// Call the admin API as it is, with the profile's token
+/// Send an authenticated request to the admin API
 ///
 /// The path is one below /admin/v1, with or without it. The answer goes to standard output as the
 /// service gave it; -o formats it when it is JSON.

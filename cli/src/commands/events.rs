@@ -13,7 +13,7 @@ use crate::{
     output::{Cell, Table, View, left, right, text},
 };
 
-/// Show what Gemini or the network refused, key by key
+/// List recent failed attempts
 ///
 /// --follow goes on until Ctrl-C; use it with -o jsonl for other programs.
 #[derive(clap::Args)]
@@ -26,13 +26,13 @@ Examples:
 pub struct Args {
     /// Only this pool's
     pool: Option<PoolRef>,
-    /// At most so many
+    /// Maximum number of events
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     limit: u64,
-    /// Wait for new ones
+    /// Stream new events
     #[arg(short, long)]
     follow: bool,
-    /// How often to look for new ones
+    /// Polling interval
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds, requires = "follow")]
     interval: Duration,
 }

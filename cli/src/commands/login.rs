@@ -31,8 +31,7 @@ pub struct Args {
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if ctx.settings.url.is_none() {
-        return Err(CliError::usage("which service? --url is missing")
-            .hint("poolctl login --url https://pool.example.com"));
+        return Err(CliError::usage("--url is required").hint("poolctl login --url https://pool.example.com"));
     }
     let service = ctx.settings.service()?.clone();
     let url = service.value.clone();

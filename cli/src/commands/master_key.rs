@@ -14,7 +14,7 @@ use crate::{
 #[derive(Subcommand)]
 #[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 pub enum Command {
-    /// Seal everything under the new master key
+    /// Re-encrypt everything under the new master key
     ///
     /// Before: deploy the service with a new `MASTER_KEY`, and the one of before as `MASTER_KEY_PREV`.
     /// After: deploy it without `MASTER_KEY_PREV`. The service answers all the while, and the command
@@ -24,9 +24,9 @@ pub enum Command {
     /// both the store and the master key, give the pools new data keys too.
     #[command(after_long_help = "\
 Examples:
-  poolctl master rotate
-  poolctl master rotate --data-keys
-  poolctl master rotate -o json | jq .rows
+  poolctl master-key rotate
+  poolctl master-key rotate --data-keys
+  poolctl master-key rotate -o json | jq .rows
 
 Exit code 0 when MASTER_KEY alone opens everything, 1 when it does not.")]
     Rotate {
@@ -64,18 +64,18 @@ async fn rotate(ctx: &mut Ctx, data_keys: bool) -> Result<Outcome, CliError> {
     ctx.out.result(&json!({ "rewrapped": rewrapped, "rows": rows }), |view| human(rewrapped, rows, view))?;
     if rows.unreadable > 0 {
         ctx.out.warn("some rows open under neither key: deploy with the key of before as MASTER_KEY_PREV");
-        return Ok(Outcome::BadNews);
+        return Ok(Outcome::Unhealthy);
     }
     if unreadable_keys > 0 {
         ctx.out.warn("some Gemini keys do not open: poolctl key check finds them");
-        return Ok(Outcome::BadNews);
+        return Ok(Outcome::Unhealthy);
     }
     if data_keys && rows.previous == 0 {
         return Ok(Outcome::Done);
     }
     if rows.previous > 0 {
         ctx.out.warn("some rows are still under the previous key: run it again");
-        return Ok(Outcome::BadNews);
+        return Ok(Outcome::Unhealthy);
     }
     ctx.out.note("next: once poolctl health says ok, deploy without MASTER_KEY_PREV");
     Ok(Outcome::Done)

@@ -24,7 +24,7 @@ Examples:
   poolctl profile list -o name"
     )]
     List,
-    /// Make a profile the one that is used when none is named
+    /// Set the default profile
     #[command(after_long_help = "\
 Examples:
   poolctl profile use prod")]

@@ -71,7 +71,7 @@ enum Step {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Forget what was counted, for good; keys and limits stay as they are
+    /// Reset statistics permanently; keys and limits are unchanged
     #[command(after_long_help = "\
 Examples:
   poolctl stats reset prod

@@ -7,7 +7,7 @@ use pool_shared::{ClientKeyCreate, EXAMPLE_MODEL, ErrorCode, Pool, Secret, Token
 use serde_json::json;
 
 use crate::{
-    client::{Chat, Chatted, Client, KeyFilter},
+    client::{Chat, ChatResult, Client, KeyFilter},
     config::{Setting, Source},
     ctx::{Ctx, quoted},
     env,
@@ -21,9 +21,9 @@ const PROMPT: &str = "Say hello in one short sentence.";
 /// What the service waits for Gemini unless it is set otherwise.
 pub const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
 /// What the client key is called that exists for the one request.
-const KEY_NAME: &str = "poolctl try";
+const KEY_NAME: &str = "poolctl test";
 
-/// Send one request through a pool and watch the answer come
+/// Send one request through a pool and print the response
 ///
 /// The answer goes to standard output; which key gave it, at which attempt and how fast goes to
 /// standard error. A client key is made for the request and revoked after it, unless one is given
@@ -34,20 +34,20 @@ const KEY_NAME: &str = "poolctl try";
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  poolctl try prod
-  poolctl try prod 'Name three rivers.' --model gemini-3.6-flash
-  poolctl try prod -o json | jq '{key, attempts, first_byte_ms}'
-  poolctl try prod --client-key client-key.txt")]
+  poolctl test prod
+  poolctl test prod 'Name three rivers.' --model gemini-3.6-flash
+  poolctl test prod -o json | jq '{key, attempts, first_byte_ms}'
+  poolctl test prod --client-key client-key.txt")]
 pub struct Args {
     /// The pool's name or id
     pool: PoolRef,
-    /// What to ask
+    /// Prompt
     #[arg(default_value = PROMPT, hide_default_value = true)]
     prompt: String,
     /// The model, or one of the pool's aliases; else one that the pool allows
     #[arg(short, long)]
     model: Option<String>,
-    /// Take the answer in one piece
+    /// Request a buffered response instead of a stream
     #[arg(long)]
     no_stream: bool,
     /// Present the client key in this file, - for standard input
@@ -118,7 +118,12 @@ async fn given_key(ctx: &Ctx, file: Option<PathBuf>) -> Result<Option<Secret>, C
 }
 
 /// The key goes again whatever becomes of the request, also after Ctrl-C.
-async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) -> Result<Chatted, CliError> {
+async fn with_own_key(
+    ctx: &mut Ctx,
+    client: &Client,
+    pool: &Pool,
+    chat: &Chat,
+) -> Result<ChatResult, CliError> {
     let created = client
         .create_client_key(
             pool.id.as_str(),
@@ -133,7 +138,7 @@ async fn with_own_key(ctx: &mut Ctx, client: &Client, pool: &Pool, chat: &Chat) 
     chatted
 }
 
-async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Result<Chatted, CliError> {
+async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Result<ChatResult, CliError> {
     let live = ctx.out.format().is_human();
     let out = &mut ctx.out;
     let mut any = false;
@@ -149,7 +154,7 @@ async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Resu
     chatted
 }
 
-async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &Chatted) -> Result<(), CliError> {
+async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &ChatResult) -> Result<(), CliError> {
     let filter = KeyFilter { search: chatted.key.clone(), ..KeyFilter::default() };
     let key = match &chatted.key {
         // The key may have gone since; then its id alone is shown.
@@ -183,7 +188,7 @@ async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &Chatted) 
         ("first byte", Some(format!("{} ms", chatted.first_byte_ms))),
         ("total", Some(format!("{} ms", chatted.total_ms))),
         ("tokens", tokens.map(|tokens| tokens.to_string())),
-        ("dropped", chatted.dropped.clone()),
+        ("ignored", chatted.ignored_params.clone()),
     ];
     for (name, value) in known.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         ctx.out.note(format!("{name:<10}  {value}").trim_end());

@@ -62,7 +62,7 @@ impl GlobalArgs {
 /// The flag of every command that changes something.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct DryRun {
-    /// Show what would be done, and do nothing
+    /// Show what would change without changing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -70,7 +70,7 @@ pub struct DryRun {
 /// The flags of the commands that ask before they change something.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct Confirm {
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub struct PoolArg {
     /// The pool's name or id
     #[arg(value_name = "POOL", required_unless_present = "pool")]
     argument: Option<PoolRef>,
-    /// The pool, as a flag
+    /// Pool name or id, as a flag
     #[arg(long, value_name = "POOL", conflicts_with = "argument")]
     pool: Option<PoolRef>,
 }

@@ -30,7 +30,7 @@ pub struct Args {
     /// A label to select it by
     #[arg(long, default_value = "", hide_default_value = true)]
     tag: String,
-    /// A name to know it by
+    /// Name
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Its Google project: keys of one project share their quotas

@@ -10,7 +10,7 @@ use crate::{
     output::{Cell, Sheet, Table, View, left, text},
 };
 
-/// Try keys now with a smallest request each
+/// Check keys with one minimal request each
 ///
 /// The service learns from it as from any request, and a valid key loses every cooldown and state
 /// that was learnt of it. Every check spends a request of the key's quota.

@@ -26,7 +26,7 @@ pub struct Args {
     pool: PoolArg,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Stop after so many keys
+    /// Maximum number of keys
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }

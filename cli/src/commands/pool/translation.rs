@@ -10,7 +10,7 @@ use crate::{
     output::{Cell, Table, left},
 };
 
-/// Show or change how a pool translates
+/// Show or change how OpenAI requests are converted for Gemini
 ///
 /// Without a flag it shows every setting. The README says what each of them does.
 #[derive(clap::Args)]
