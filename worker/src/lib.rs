@@ -6,8 +6,8 @@
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
 pub mod admin;
+mod cidr;
 pub mod crypto;
-pub mod fetch_guard;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gateway;
@@ -15,7 +15,6 @@ pub mod host;
 pub mod ledger;
 pub mod limits;
 pub mod log;
-mod networks;
 pub mod origin;
 pub mod platform;
 pub mod pools;
@@ -26,6 +25,7 @@ pub mod service;
 #[cfg(test)]
 mod service_tests;
 pub mod sql;
+pub mod ssrf_guard;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -15,8 +15,8 @@ use super::audit::{difference, fields};
 use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::cidr;
 use crate::crypto::TokenTag;
-use crate::networks;
 use crate::platform::lock;
 use crate::platform::{Clock, Random};
 use crate::ports::AdminHost;
@@ -286,7 +286,7 @@ pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, Admin
         return Err(AdminError::Invalid(message));
     }
     let parse = |text: &String| {
-        let network = networks::parse(text).ok_or_else(|| {
+        let network = cidr::parse(text).ok_or_else(|| {
             let shown: String = text.chars().take(50).collect();
             AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"))
         })?;

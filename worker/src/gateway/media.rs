@@ -18,11 +18,11 @@ use url::Url;
 
 use super::Context;
 use super::calls::Calls;
-use crate::fetch_guard::{Denied, guard, guard_for_gemini, guard_redirect};
 use crate::limits::Share;
 use crate::platform::lock;
 use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
 use crate::ports::Host;
+use crate::ssrf_guard::{BlockedUrl, guard, guard_for_gemini, guard_redirect};
 use pool_translate::openai::{ApiError, ChatRequest};
 use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
@@ -154,7 +154,7 @@ impl Spent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Blocked(#[from] BlockedUrl),
     /// Also for a name that leads into a private network: which names there are in it is nobody's business.
     #[error("its server cannot be reached on the public internet")]
     Unreachable,

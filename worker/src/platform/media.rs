@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{MaybeSend, MaybeSync, UpstreamBody, UpstreamError};
 
-/// GETs of what a request names by URL. Only for URLs that [`crate::fetch_guard::guard`] has let through; a host that
+/// GETs of what a request names by URL. Only for URLs that [`crate::ssrf_guard::guard`] has let through; a host that
 /// looks names up itself connects to public addresses only. It follows no redirects, sends no credentials and no
 /// cookies, and uses no proxy.
 pub trait MediaFetch: MaybeSend + MaybeSync {

@@ -1,10 +1,10 @@
-//! Networks as people write them. In: a text. Out: the network, or none.
+//! Parser for networks in CIDR notation and for single addresses.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Reads a network, such as `192.0.2.0/24`, or an address, which is a network of one.
+/// Parses a network, such as `192.0.2.0/24`, or an address, which is a network of one.
 pub(crate) fn parse(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()
 }

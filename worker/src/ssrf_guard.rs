@@ -1,20 +1,23 @@
-//! What the service may fetch for a caller.
+//! SSRF guard: decides which URLs and addresses the service may fetch for a client.
 //!
-//! In: a URL as a caller wrote it or a server redirected to it, and an address that a name was resolved to. Out: whether
-//! it may be asked. Pure: nothing is resolved or connected to. What must never happen: that a caller reaches, through
-//! the service, what only the service's own network can reach.
+//! It checks URLs as a client wrote them or as a server redirected to them, and addresses that a
+//! name was resolved to. It is pure: it resolves and connects to nothing.
+//!
+//! # Invariants
+//!
+//! - A client never reaches, through the service, what only the service's own network can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pool_shared::FetchMedia;
 use url::{Host, Url};
 
-/// The longest URL that is fetched.
-const LONGEST_URL: usize = 8 * 1024;
+/// Maximum length of a fetched URL, in bytes.
+const MAX_URL_LENGTH: usize = 8 * 1024;
 
-/// Why a URL is not fetched. The texts are for the caller.
+/// The reason why a URL is not fetched. The texts are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum BlockedUrl {
     /// It is none, or its host is none or not in ASCII (`xn--bcher-kva.example` is): the tables for that are left
     /// out of the Worker.
     #[error("it is not a URL whose host is written in ASCII")]
@@ -39,52 +42,52 @@ pub enum Denied {
 /// Reads a URL that is to be fetched. Addresses count in every notation, since [`Url`] takes `0x7f.1` and
 /// `2130706433` for `127.0.0.1`, as browsers do. What a name resolves to is for the host to check, by
 /// [`is_public`], when it connects.
-pub fn guard(url: &str, hosts: &FetchMedia) -> Result<Url, Denied> {
+pub fn guard(url: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
     guard_parsed(parse(url)?, |host| hosts.allows(host))
 }
 
 /// Reads a URL that Gemini may be given to fetch. It keeps to the same rules: what is not on the public internet is no
 /// business of Google's either.
-pub fn guard_for_gemini(url: &str, hosts: &FetchMedia) -> Result<Url, Denied> {
+pub fn guard_for_gemini(url: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
     guard_parsed(parse(url)?, |host| hosts.leaves_to_gemini(host))
 }
 
-fn parse(url: &str) -> Result<Url, Denied> {
-    if url.len() > LONGEST_URL {
-        return Err(Denied::Malformed);
+fn parse(url: &str) -> Result<Url, BlockedUrl> {
+    if url.len() > MAX_URL_LENGTH {
+        return Err(BlockedUrl::Malformed);
     }
-    Url::parse(url).map_err(|_| Denied::Malformed)
+    Url::parse(url).map_err(|_| BlockedUrl::Malformed)
 }
 
 /// Reads where a server redirects to, against the URL that it was asked for.
-pub fn guard_redirect(from: &Url, to: &str, hosts: &FetchMedia) -> Result<Url, Denied> {
-    if to.len() > LONGEST_URL {
-        return Err(Denied::Malformed);
+pub fn guard_redirect(from: &Url, to: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
+    if to.len() > MAX_URL_LENGTH {
+        return Err(BlockedUrl::Malformed);
     }
-    guard_parsed(from.join(to).map_err(|_| Denied::Malformed)?, |host| hosts.allows(host))
+    guard_parsed(from.join(to).map_err(|_| BlockedUrl::Malformed)?, |host| hosts.allows(host))
 }
 
-fn guard_parsed(mut url: Url, is_listed: impl Fn(&str) -> bool) -> Result<Url, Denied> {
+fn guard_parsed(mut url: Url, is_listed: impl Fn(&str) -> bool) -> Result<Url, BlockedUrl> {
     if url.scheme() != "https" {
-        return Err(Denied::Scheme);
+        return Err(BlockedUrl::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Denied::Credentials);
+        return Err(BlockedUrl::Credentials);
     }
     // The port that the scheme means anyway is not kept.
     if url.port().is_some() {
-        return Err(Denied::Port);
+        return Err(BlockedUrl::Port);
     }
-    let public = match url.host().ok_or(Denied::Malformed)? {
+    let public = match url.host().ok_or(BlockedUrl::Malformed)? {
         Host::Domain(name) => is_public_name(name),
         Host::Ipv4(address) => is_public(address.into()),
         Host::Ipv6(address) => is_public(address.into()),
     };
     if !public {
-        return Err(Denied::Private);
+        return Err(BlockedUrl::Private);
     }
     if !url.host_str().is_some_and(|host| is_listed(host.trim_end_matches('.'))) {
-        return Err(Denied::NotListed);
+        return Err(BlockedUrl::NotListed);
     }
     url.set_fragment(None);
     Ok(url)
@@ -161,7 +164,7 @@ fn in_v6(address: Ipv6Addr, (network, length): (Ipv6Addr, u32)) -> bool {
 mod tests {
     use super::*;
 
-    fn any(url: &str) -> Result<Url, Denied> {
+    fn any(url: &str) -> Result<Url, BlockedUrl> {
         guard(url, &FetchMedia::Switch(true))
     }
 
@@ -183,27 +186,27 @@ mod tests {
     #[test]
     fn everything_else_does_not() {
         for (url, denied) in [
-            ("http://example.com/", Denied::Scheme),
-            ("ftp://example.com/", Denied::Scheme),
-            ("file:///etc/passwd", Denied::Scheme),
-            ("data:image/png;base64,AAAA", Denied::Scheme),
-            ("example.com/a.png", Denied::Malformed),
-            ("https://", Denied::Malformed),
-            ("https://1.2.3.4.5/", Denied::Malformed),
-            ("https://bücher.example/", Denied::Malformed),
-            ("https://Bücher.example/", Denied::Malformed),
-            ("https://１２７.0.0.1/", Denied::Malformed),
-            ("https://127。0。0。1/", Denied::Malformed),
-            ("https://user@example.com/", Denied::Credentials),
-            ("https://:password@example.com/", Denied::Credentials),
-            ("https://example.com:8443/", Denied::Port),
-            ("https://example.com:80/", Denied::Port),
-            ("https://example.com:22/", Denied::Port),
+            ("http://example.com/", BlockedUrl::Scheme),
+            ("ftp://example.com/", BlockedUrl::Scheme),
+            ("file:///etc/passwd", BlockedUrl::Scheme),
+            ("data:image/png;base64,AAAA", BlockedUrl::Scheme),
+            ("example.com/a.png", BlockedUrl::Malformed),
+            ("https://", BlockedUrl::Malformed),
+            ("https://1.2.3.4.5/", BlockedUrl::Malformed),
+            ("https://bücher.example/", BlockedUrl::Malformed),
+            ("https://Bücher.example/", BlockedUrl::Malformed),
+            ("https://１２７.0.0.1/", BlockedUrl::Malformed),
+            ("https://127。0。0。1/", BlockedUrl::Malformed),
+            ("https://user@example.com/", BlockedUrl::Credentials),
+            ("https://:password@example.com/", BlockedUrl::Credentials),
+            ("https://example.com:8443/", BlockedUrl::Port),
+            ("https://example.com:80/", BlockedUrl::Port),
+            ("https://example.com:22/", BlockedUrl::Port),
         ] {
             assert_eq!(any(url), Err(denied), "{url}");
         }
-        let long = format!("https://example.com/{}", "a".repeat(LONGEST_URL));
-        assert_eq!(any(&long), Err(Denied::Malformed));
+        let long = format!("https://example.com/{}", "a".repeat(MAX_URL_LENGTH));
+        assert_eq!(any(&long), Err(BlockedUrl::Malformed));
     }
 
     #[test]
@@ -278,7 +281,7 @@ mod tests {
             "255.255.255.255",
         ] {
             let url = format!("https://{host}/a.png");
-            assert_eq!(any(&url), Err(Denied::Private), "{url} is {:?}", Url::parse(&url));
+            assert_eq!(any(&url), Err(BlockedUrl::Private), "{url} is {:?}", Url::parse(&url));
         }
     }
 
@@ -314,16 +317,20 @@ mod tests {
             guard("https://a.example./y.png", &hosts).map(|url| url.path().to_owned()),
             Ok("/y.png".to_owned())
         );
-        assert_eq!(guard("https://c.example/", &hosts), Err(Denied::NotListed));
-        assert_eq!(guard("https://127.0.0.1/", &hosts), Err(Denied::Private), "a list opens nothing private");
+        assert_eq!(guard("https://c.example/", &hosts), Err(BlockedUrl::NotListed));
+        assert_eq!(
+            guard("https://127.0.0.1/", &hosts),
+            Err(BlockedUrl::Private),
+            "a list opens nothing private"
+        );
         for (to, result) in [
             ("z.png", Ok("https://a.example/x/z.png")),
             ("//www.b.example/z.png", Ok("https://www.b.example/z.png")),
-            ("https://c.example/", Err(Denied::NotListed)),
-            ("http://a.example/", Err(Denied::Scheme)),
-            ("https://169.254.169.254/latest", Err(Denied::Private)),
-            ("https://a.example:8080/", Err(Denied::Port)),
-            ("https://", Err(Denied::Malformed)),
+            ("https://c.example/", Err(BlockedUrl::NotListed)),
+            ("http://a.example/", Err(BlockedUrl::Scheme)),
+            ("https://169.254.169.254/latest", Err(BlockedUrl::Private)),
+            ("https://a.example:8080/", Err(BlockedUrl::Port)),
+            ("https://", Err(BlockedUrl::Malformed)),
         ] {
             let read = guard_redirect(&first, to, &hosts);
             assert_eq!(read.as_ref().map(Url::as_str), result.as_ref().copied(), "{to}");
