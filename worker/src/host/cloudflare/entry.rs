@@ -18,9 +18,9 @@ use worker::{
 };
 
 use super::config_object::ConfigStub;
-use super::glue::{self, RequestHead};
+use super::js_bridge::{self, RequestHead};
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
-use super::{CloudflareHost, SystemRandom, pump};
+use super::{CloudflareHost, SystemRandom, stream_pipe};
 use crate::admin::AdminError;
 use crate::gateway::UpstreamTimeouts;
 use crate::limits;
@@ -256,7 +256,7 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 /// The response of a reply that is no stream, as none of the admin API is.
 fn without_stream<H: Host>(reply: Reply<H>) -> worker::Result<Response> {
     match reply.body {
-        ReplyBody::Whole(bytes) => glue::whole(reply.status, &reply.headers, &bytes).map(Response::from),
+        ReplyBody::Whole(bytes) => js_bridge::whole(reply.status, &reply.headers, &bytes).map(Response::from),
         ReplyBody::Events(_) | ReplyBody::Untouched(_) => Response::error("", 503),
     }
 }
@@ -271,21 +271,21 @@ fn respond(
         ReplyBody::Events(events) => events,
         ReplyBody::Whole(bytes) => {
             keep_alive(context, service, host, reply.follow_up);
-            return glue::whole(reply.status, &reply.headers, &bytes);
+            return js_bridge::whole(reply.status, &reply.headers, &bytes);
         }
         ReplyBody::Untouched(body) => {
             keep_alive(context, service, host, reply.follow_up);
-            return glue::streamed(reply.status, &reply.headers, body.into_stream());
+            return js_bridge::streamed(reply.status, &reply.headers, body.into_stream());
         }
     };
-    let (readable, writer) = pump::pipe()?;
+    let (readable, writer) = stream_pipe::pipe()?;
     context.wait_until(async move {
-        pump::run(events, &writer).await;
+        stream_pipe::run(events, &writer).await;
         if let Some(work) = afterwards(service, host, reply.follow_up) {
             work.await;
         }
     });
-    glue::streamed(reply.status, &reply.headers, Some(readable))
+    js_bridge::streamed(reply.status, &reply.headers, Some(readable))
 }
 
 /// Lets the runtime wait for what is left to do once the answer has gone out.

@@ -3,17 +3,17 @@
 //! Bindings are the same for all requests of an isolate, so the data plane's host is made once. Whatever comes of using
 //! one (a call, a stream, a timer) belongs to the request that used it and must never be waited for by another.
 
+mod body_reader;
 mod config_object;
 mod d1;
 mod egress;
 mod entry;
-mod glue;
-mod inbox;
+mod js_bridge;
 mod kv;
 mod ledger;
 mod media;
-mod pump;
 mod store;
+mod stream_pipe;
 mod upstream;
 
 use std::rc::Rc;

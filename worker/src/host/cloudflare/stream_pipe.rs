@@ -1,6 +1,6 @@
-//! The way of a streamed answer out of the Worker.
+//! Pipe that sends a streamed response to the client.
 //!
-//! A pipe's readable end is the response's body; the pump writes into the other end from `waitUntil`.
+//! The pipe's readable end is the response's body. A task in `waitUntil` writes into the other end.
 //! `Response::from_stream` is not used: when a client leaves, the runtime never drops the Rust stream
 //! behind it, so its connection to Gemini stays open and its memory is lost. Here a write fails
 //! instead, the stream is dropped, and the connection is closed.

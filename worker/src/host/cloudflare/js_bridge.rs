@@ -1,7 +1,7 @@
-//! The functions of `glue.js`: what would be many calls into JavaScript, done by one each.
+//! Bindings to `js_bridge.js`, whose functions each replace many calls into JavaScript.
 //!
-//! In: what is to be asked or answered, as Rust has it. Out: the same as the runtime has it, or the other way round. Texts
-//! cross as one, a line each; what could hold a line break of its own does not get that far.
+//! They convert requests and responses between Rust's types and the runtime's. Texts cross the
+//! boundary as one string, one per line. A text that could contain a line break is rejected earlier.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serializer as _;
@@ -13,7 +13,7 @@ use worker::web_sys::{AbortSignal, ReadableStream, Request, Response};
 
 use crate::platform::{Credential, REQUEST_HEADERS, UpstreamRequest};
 
-#[wasm_bindgen(module = "/src/host/cloudflare/glue.js")]
+#[wasm_bindgen(module = "/src/host/cloudflare/js_bridge.js")]
 extern "C" {
     fn head(request: &Request, names: &Array) -> String;
     #[wasm_bindgen(catch)]

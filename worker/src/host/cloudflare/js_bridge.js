@@ -1,7 +1,7 @@
-// What would be many calls out of the Worker's module, each with texts to decode and objects to keep, done by one.
+// Bridge between the Worker's wasm module and the runtime. Each function replaces many calls out of wasm, which would
+// each decode texts and hold objects.
 //
-// In: lines of text and what they go with. Out: lines of text, or the runtime's own objects. What must never happen here: a
-// decision.
+// It converts lines of text to the runtime's objects and back. It makes no decisions.
 
 /** A request's method, its URL, and the headers of these names; an absent one is an empty line. */
 export function head(request, names) {

@@ -1,9 +1,13 @@
-//! Reads a body ahead of whoever wants its bytes, and gathers small chunks.
+//! Read-ahead buffer for the body of an upstream response, which batches small chunks.
 //!
-//! In: a stream of the runtime's. Out: what has come of it since the last time, in one piece. A chunk costs one call
-//! into JavaScript and one out of it, no promise of Rust's and no timer, and what is done with the bytes is done once
-//! for all that came together. What must never happen here: a chunk kept back while nothing else comes, or more read
-//! ahead than a client takes.
+//! It reads a stream of the runtime and returns everything that arrived since the last read, in one
+//! piece. A chunk costs one call into JavaScript and one out of it, without a Rust promise or a
+//! timer. The bytes of a batch are processed together.
+//!
+//! # Invariants
+//!
+//! - A chunk is not kept back while no other chunk arrives.
+//! - Reading ahead stops at [`FULL`] bytes, so that a slow client slows the upstream down.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -30,7 +34,7 @@ const FULL: usize = 64 * 1024;
 type Callback = Closure<dyn FnMut(JsValue)>;
 
 /// The bytes of a stream, as they come.
-pub(super) struct Inbox(Rc<State>);
+pub(super) struct BodyReader(Rc<State>);
 
 struct State {
     reader: ReadableStreamDefaultReader,
@@ -58,7 +62,7 @@ impl Contents {
     }
 }
 
-impl Inbox {
+impl BodyReader {
     /// Begins to read.
     pub(super) fn new(stream: &ReadableStream) -> Self {
         let state = Rc::new(State {
@@ -116,7 +120,7 @@ impl Inbox {
     }
 }
 
-impl Drop for Inbox {
+impl Drop for BodyReader {
     fn drop(&mut self) {
         *self.0.contents.borrow_mut() = Contents { end: Some(Ok(())), ..Contents::default() };
         // A read that is under way still calls one of them, which then lets go of both.
