@@ -1,9 +1,13 @@
-//! Moving the log into packed pages, and forgetting what is out of date.
+//! Rollup of the log into packed pages, and deletion of expired pages.
 //!
-//! A fold is one transaction: either all of the log is in the pages and the log is empty, or nothing
-//! has changed. So it may be cut off anywhere, and run twice. It waits until it is paid for: every
-//! report earns one row besides its own, and a fold, with everything that it deletes, writes no more
-//! rows than reports came since the last one. Only a log that grows too large does not wait.
+//! A rollup waits until enough reports have arrived. Each report allows one row besides its own, and
+//! a rollup, including its deletions, writes no more rows than reports arrived since the last one.
+//! Only a log that exceeds its maximum size does not wait.
+//!
+//! # Invariants
+//!
+//! - A rollup is one transaction: either the whole log is in the pages and the log is empty, or
+//!   nothing has changed. It is therefore safe to interrupt and to repeat.
 
 use std::time::Duration;
 
@@ -11,18 +15,19 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::super::{Cells, LedgerError, Level};
+use super::live_log::LiveLog;
 use super::pages::{PartId, Parts, PoolCells, integer, path_of, place};
-use super::tail::Tail;
 use super::{LedgerDatabase, LedgerSql, read, unreadable};
 use crate::sql::{SqlValue, Statement};
 
-/// A log is folded when it has grown to this size, in bytes, or is this old, whichever is first.
-const FOLD_SIZE: usize = 64 * 1024;
-const FOLD_AGE: Duration = Duration::from_mins(1);
-/// A Durable Object's alarm that starts a fold takes a row to set and a row to clear.
+/// Size in bytes at which a log is rolled up, unless it reaches [`MAX_ROLLUP_AGE`] first.
+const ROLLUP_SIZE: usize = 64 * 1024;
+/// Age at which a log is rolled up, unless it reaches [`ROLLUP_SIZE`] first.
+const MAX_ROLLUP_AGE: Duration = Duration::from_mins(1);
+/// A Durable Object's alarm that starts a rollup takes a row to set and a row to clear.
 const ALARM_ROWS: u64 = 2;
-/// The out-of-date pages that one fold deletes at most.
-const MOST_EXPIRED: u64 = 100;
+/// Maximum number of expired pages that one rollup deletes.
+const MAX_EXPIRED_PAGES: u64 = 100;
 
 const PART_BODY: &str = "SELECT body AS row FROM ledger_pages
     WHERE level = ?1 AND page = ?2 AND pool = ?3 AND part = ?4";
@@ -43,7 +48,7 @@ const WRITE_STATE: &str = "UPDATE ledger_state SET body = ?3, folds = CASE
 const WRITE_NAMED: &str = "INSERT INTO ledger_state (name, folds, body) VALUES (?1, 0, ?2)
     ON CONFLICT (name) DO UPDATE SET body = excluded.body";
 
-/// What a fold will write.
+/// The rows that a rollup will write.
 struct Plan {
     parts: Parts,
     expired: Vec<(Level, u64)>,
@@ -54,44 +59,44 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     /// Whether [`Self::maintain`] has something to do. It takes a plan to know: where an alarm costs nothing,
     /// [`Self::may_be_due`] does.
     pub fn is_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
-        Ok(self.tail()?.is_too_large() || self.due_plan(now)?.is_some())
+        Ok(self.live_log()?.is_too_large() || self.due_plan(now)?.is_some())
     }
 
     /// Whether [`Self::maintain`] may have something to do, by what is in memory alone: a plan is dear where thousands of
     /// keys or pools are in use, and this is asked after every report.
     pub fn may_be_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
-        let tail = self.tail()?;
-        let (_, lines, bytes) = tail.log();
-        let old = tail.oldest.is_some_and(|oldest| oldest + FOLD_AGE <= now);
-        Ok(tail.is_too_large() || (lines >= tail.needed.max(1) && (bytes >= FOLD_SIZE || old)))
+        let live_log = self.live_log()?;
+        let (_, lines, bytes) = live_log.log();
+        let old = live_log.oldest.is_some_and(|oldest| oldest + MAX_ROLLUP_AGE <= now);
+        Ok(live_log.is_too_large() || (lines >= live_log.needed.max(1) && (bytes >= ROLLUP_SIZE || old)))
     }
 
-    /// Folds the log if it is due, and tells whether it was. Running it again does no harm.
+    /// Rolls up the log if it is due. Returns `true` if it was. Idempotent.
     pub fn maintain(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
         let Some(plan) = self.due_plan(now)? else { return Ok(false) };
-        self.fold(plan, Vec::new(), now)?;
+        self.roll_up(plan, Vec::new(), now)?;
         Ok(true)
     }
 
-    /// Forgets the counts of a pool, or of all, and nothing else. The log is folded with it, so that no
-    /// line of it can bring them back.
+    /// Resets the counts of one pool, or of all pools. The same transaction rolls up the log, so that no
+    /// entry of it can restore them.
     pub(super) fn reset(&mut self, pool: Option<&PoolId>, now: Timestamp) -> Result<(), LedgerError> {
-        let tail = self.tail()?;
+        let live_log = self.live_log()?;
         let delete = if let Some(pool) = pool {
-            tail.cells.remove(pool);
+            live_log.cells.remove(pool);
             let own = Statement::new("DELETE FROM ledger_pages WHERE pool = ?1", [pool.as_str().into()]);
             vec![own, Statement::new(FORGET_SHARED, [path_of(pool)])]
         } else {
-            tail.cells.clear();
-            tail.state.forget_lost();
+            live_log.cells.clear();
+            live_log.state.forget_lost();
             vec![Statement::new("DELETE FROM ledger_pages", [])]
         };
         // From here on memory and database differ until the write is through, or memory is dropped.
-        let folded = self.plan(now).and_then(|plan| self.fold(plan, delete, now));
-        if folded.is_err() {
-            self.tail = None;
+        let rolled_up = self.plan(now).and_then(|plan| self.roll_up(plan, delete, now));
+        if rolled_up.is_err() {
+            self.live_log = None;
         }
-        folded
+        rolled_up
     }
 
     fn due_plan(&mut self, now: Timestamp) -> Result<Option<Plan>, LedgerError> {
@@ -99,10 +104,10 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             return Ok(None);
         }
         let plan = self.plan(now)?;
-        let tail = self.tail()?;
-        let (_, lines, _) = tail.log();
-        if plan.rows > lines && !tail.is_too_large() {
-            tail.needed = plan.rows;
+        let live_log = self.live_log()?;
+        let (_, lines, _) = live_log.log();
+        if plan.rows > lines && !live_log.is_too_large() {
+            live_log.needed = plan.rows;
             return Ok(None);
         }
         Ok(Some(plan))
@@ -110,42 +115,42 @@ impl<S: LedgerSql> LedgerDatabase<S> {
 
     /// Finds the row for every cell of the log, without reading what the rows hold.
     fn plan(&mut self, now: Timestamp) -> Result<Plan, LedgerError> {
-        let tail = match self.tail.take() {
-            Some(tail) => tail,
-            None => Tail::read(&self.sql)?,
+        let live_log = match self.live_log.take() {
+            Some(live_log) => live_log,
+            None => LiveLog::read(&self.sql)?,
         };
-        let tail = self.tail.insert(tail);
-        tail.prune(now);
+        let live_log = self.live_log.insert(live_log);
+        live_log.prune(now);
         let mut parts = Parts::new();
         let mut expired = Vec::new();
         for level in Level::ALL {
             let oldest_page = level.oldest_page(now.as_second());
-            place(&self.sql, &mut parts, level, oldest_page, &tail.cells)?;
+            place(&self.sql, &mut parts, level, oldest_page, &live_log.cells)?;
             let level_number = SqlValue::from(level.number());
             let count =
-                Statement::new(COUNT_EXPIRED, [level_number, integer(oldest_page), MOST_EXPIRED.into()]);
+                Statement::new(COUNT_EXPIRED, [level_number, integer(oldest_page), MAX_EXPIRED_PAGES.into()]);
             expired.push((level, read::<u64>(&self.sql, count)?.pop().unwrap_or_default()));
         }
-        let (chunks, _, _) = tail.log();
-        let named = u64::from(tail.learnt_changed) + u64::from(tail.events_changed);
+        let (chunks, _, _) = live_log.log();
+        let named = u64::from(live_log.learnt_changed) + u64::from(live_log.events_changed);
         let deleted: u64 = expired.iter().map(|(_, count)| count).sum();
         let rows = parts.len() as u64 + deleted + chunks + named + 1 + ALARM_ROWS;
         Ok(Plan { parts, expired, rows })
     }
 
-    fn fold(&mut self, plan: Plan, more: Vec<Statement>, now: Timestamp) -> Result<(), LedgerError> {
-        let tail = self.tail()?;
-        let (_, lines, _) = tail.log();
+    fn roll_up(&mut self, plan: Plan, more: Vec<Statement>, now: Timestamp) -> Result<(), LedgerError> {
+        let live_log = self.live_log()?;
+        let (_, lines, _) = live_log.log();
         let mut statements = vec![Statement::new(
             WRITE_STATE,
-            [tail.folds.into(), lines.into(), SqlValue::json(&tail.state)?],
+            [live_log.folds.into(), lines.into(), SqlValue::json(&live_log.state)?],
         )];
-        if tail.learnt_changed {
-            let text = SqlValue::Text(tail.learnt_text()?);
+        if live_log.learnt_changed {
+            let text = SqlValue::Text(live_log.learnt_text()?);
             statements.push(Statement::new(WRITE_NAMED, ["learnt".into(), text]));
         }
-        if tail.events_changed {
-            let text = SqlValue::Text(tail.events_text()?);
+        if live_log.events_changed {
+            let text = SqlValue::Text(live_log.events_text()?);
             statements.push(Statement::new(WRITE_NAMED, ["events".into(), text]));
         }
         for (id, cells) in plan.parts {
@@ -159,7 +164,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         statements.push(Statement::new("DELETE FROM ledger_log", []));
         statements.extend(more);
         self.write(statements)?;
-        self.tail()?.folded();
+        self.live_log()?.rolled_up();
         Ok(())
     }
 

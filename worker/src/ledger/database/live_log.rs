@@ -1,5 +1,5 @@
-//! What the ledger holds in memory: which reports were applied, what was learnt, the last events, and
-//! the counts of the log that were not folded yet. All of it can be read again from the database.
+//! In-memory state of the ledger: applied reports, observations, recent events, and the counts of the
+//! log that are not rolled up yet. All of it can be read again from the database.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,22 +13,22 @@ use super::{LedgerSql, unreadable};
 use crate::ledger::buffer::is_same_unknown_text;
 use crate::sql::Statement;
 
-/// The events that are kept.
-const MOST_EVENTS: usize = 1_000;
+/// Maximum number of stored events.
+const MAX_EVENTS: usize = 1_000;
 /// A writer that was not heard of for so long will not send a report again: it gives up after seconds.
 const WRITER_KEPT: Duration = Duration::from_hours(48);
 /// The writers that are kept, so that their row stays below the 2 MB that a row may have.
-const MOST_WRITERS: usize = 10_000;
+const MAX_WRITERS: usize = 10_000;
 /// How long it is told that a pool has moved: snapshots are checked every 30 s at the latest.
 const MOVE_KEPT: Duration = Duration::from_mins(10);
-/// A log of this size is folded whatever it costs.
-const LARGEST_LOG: usize = 4 * 1024 * 1024;
-/// How much of what was learnt is kept, in bytes, for the same 2 MB.
-const MOST_LEARNT: usize = 1_000_000;
+/// Size in bytes at which the log is rolled up regardless of the cost.
+const MAX_LOG_SIZE: usize = 4 * 1024 * 1024;
+/// Maximum size of the stored observations in bytes, within the same 2 MB per row.
+const MAX_OBSERVATIONS_SIZE: usize = 1_000_000;
 
-/// A line of the log: a report that was applied.
+/// Entry of the log: a report that was applied.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Line<R = Report> {
+pub(super) struct LogEntry<R = Report> {
     /// When it came.
     pub at: Timestamp,
     /// The report.
@@ -97,9 +97,9 @@ fn by_id(learnt: Vec<Known>) -> BTreeMap<String, Known> {
     learnt.into_iter().map(|known| (known.record.id.clone(), known)).collect()
 }
 
-/// What is in memory.
+/// The ledger's state in memory.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct LiveLog {
     pub folds: u64,
     pub state: State,
     /// By the records' ids.
@@ -113,11 +113,11 @@ pub(super) struct Tail {
     chunks: Vec<(u64, u64, usize)>,
     /// When the log's first line came.
     pub oldest: Option<Timestamp>,
-    /// The lines that the next fold needs.
+    /// Number of lines that the next rollup needs.
     pub needed: u64,
 }
 
-impl Tail {
+impl LiveLog {
     pub(super) fn read(sql: &impl LedgerSql) -> Result<Self, LedgerError> {
         let queries = [
             "SELECT json_quote(folds) AS row FROM ledger_state WHERE name = 'state'",
@@ -131,7 +131,7 @@ impl Tail {
         let [folds, state, learnt, events, chunks, lines] = outcomes.as_slice() else {
             return Err(LedgerError("the database answers another question".to_owned()));
         };
-        let mut tail = Self {
+        let mut live_log = Self {
             folds: folds.read().map_err(unreadable)?.pop().unwrap_or_default(),
             state: state.read().map_err(unreadable)?.pop().unwrap_or_default(),
             learnt: by_id(learnt.read().map_err(unreadable)?.pop().unwrap_or_default()),
@@ -144,10 +144,10 @@ impl Tail {
             needed: 0,
         };
         for line in lines.rows.iter().flat_map(|chunk| chunk.lines()) {
-            let Line { at, report } = serde_json::from_str(line).map_err(unreadable)?;
-            tail.take_in(at, &report);
+            let LogEntry { at, report } = serde_json::from_str(line).map_err(unreadable)?;
+            live_log.apply(at, &report);
         }
-        Ok(tail)
+        Ok(live_log)
     }
 
     /// Whether a report was applied.
@@ -156,7 +156,7 @@ impl Tail {
     }
 
     /// Takes a line of the log in.
-    pub(super) fn take_in(&mut self, at: Timestamp, report: &Report) {
+    pub(super) fn apply(&mut self, at: Timestamp, report: &Report) {
         self.state.position += 1;
         self.oldest.get_or_insert(at);
         let new = || Writer { applied: AppliedSequences::default(), seen: at };
@@ -200,7 +200,7 @@ impl Tail {
         }
         self.state.last_event += 1;
         self.events.push_back((self.state.last_event, event));
-        if self.events.len() > MOST_EVENTS {
+        if self.events.len() > MAX_EVENTS {
             self.events.pop_front();
         }
         self.events_changed = true;
@@ -279,9 +279,9 @@ impl Tail {
         (self.chunks.len() as u64, lines, self.chunks.iter().map(|(_, _, bytes)| bytes).sum())
     }
 
-    /// Whether the log cannot wait until its fold is paid for.
+    /// Returns `true` if the log is too large to wait for more reports.
     pub(super) fn is_too_large(&self) -> bool {
-        self.log().2 >= LARGEST_LOG
+        self.log().2 >= MAX_LOG_SIZE
     }
 
     /// Drops what is of no more use.
@@ -289,10 +289,10 @@ impl Tail {
         let state = &mut self.state;
         state.moved.retain(|_, told| told.at + MOVE_KEPT > now);
         state.writers.retain(|_, writer| writer.seen + WRITER_KEPT > now);
-        if state.writers.len() > MOST_WRITERS {
+        if state.writers.len() > MAX_WRITERS {
             let mut seen: Vec<_> = state.writers.values().map(|writer| writer.seen).collect();
             seen.sort_unstable();
-            let surplus = seen.len() - MOST_WRITERS;
+            let surplus = seen.len() - MAX_WRITERS;
             let oldest_kept = seen.get(surplus).copied().unwrap_or(now);
             state.writers.retain(|_, writer| writer.seen >= oldest_kept);
         }
@@ -300,7 +300,7 @@ impl Tail {
         self.learnt.retain(|_, known| known.record.until > now);
         let mut newest: Vec<_> = self.learnt.values().map(|known| (known.position, known.size())).collect();
         newest.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
-        let mut room = MOST_LEARNT;
+        let mut room = MAX_OBSERVATIONS_SIZE;
         let too_old = newest.into_iter().find(|(_, size)| {
             let full = room < *size;
             room = room.saturating_sub(*size);
@@ -322,8 +322,8 @@ impl Tail {
         serde_json::to_string(&self.events).map_err(unreadable)
     }
 
-    /// The log was folded: nothing of it is left.
-    pub(super) fn folded(&mut self) {
+    /// Clears the log after a rollup.
+    pub(super) fn rolled_up(&mut self) {
         self.folds += 1;
         self.cells.clear();
         self.chunks.clear();
