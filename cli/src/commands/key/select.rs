@@ -91,7 +91,7 @@ impl SelectArgs {
         let filter = self.filter.get();
         let by_filter = self.all || filter != KeyFilter::default();
         match (words.as_slice(), by_filter) {
-            ([], false) => Err(CliError::usage(format!("no keys selected"))
+            ([], false) => Err(CliError::usage("no keys selected")
                 .hint("give ids, - for ids on standard input, --search, --tag, --state, --enabled, --disabled or --all")),
             ([], true) => Ok((pool, Selection::Filter(filter))),
             (_, true) => Err(CliError::usage("either ids or a filter, not both")),
