@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use pool_worker::gateway::Streamed;
 use pool_worker::origin::Origin;
 use pool_worker::platform::{IncomingBody, IncomingBodyError, IncomingRequest, Platform as _, UpstreamBody};
 use pool_worker::reply::ReplyBody;
-use pool_worker::service::{Service, Settings};
+use pool_worker::router::Service;
+use pool_worker::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::bodies;
@@ -160,12 +162,12 @@ impl World {
         let mut answer = Vec::new();
         match reply.body {
             ReplyBody::Whole(bytes) => answer.extend_from_slice(&bytes),
-            ReplyBody::Events(mut events) => {
+            ReplyBody::Streamed(Streamed::Events(mut events)) => {
                 while let Some(bytes) = events.next().await {
                     answer.extend_from_slice(&bytes);
                 }
             }
-            ReplyBody::Untouched(mut body) => {
+            ReplyBody::Streamed(Streamed::Untouched(mut body)) => {
                 while let Ok(Some(bytes)) = body.chunk().await {
                     answer.extend_from_slice(&bytes);
                 }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::origin::Origin;
-use crate::{admin, gateway, limits};
+use crate::{admin, gateway, limits, router};
 use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
 
 const KINDS: [TokenKind; 3] = [TokenKind::ClientKey, TokenKind::AdminToken, TokenKind::Session];
@@ -67,7 +67,7 @@ pub fn route(bytes: &[u8]) {
 }
 
 fn check_path(path: &str) {
-    let is_admin = admin::is_admin_path(path);
+    let is_admin = router::is_admin_path(path);
     let is_metrics = path == "/metrics";
     assert_eq!(is_admin, is_metrics || path == "/admin" || path.starts_with("/admin/"), "{path}");
     for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::OPTIONS] {

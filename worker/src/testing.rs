@@ -15,18 +15,20 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::Secret;
 use url::Url;
 
+use crate::gateway::{Reply, Streamed};
 use crate::host::native::Sqlite;
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
-use crate::log::Log;
 use crate::origin::Origin;
 use crate::platform::Platform;
 use crate::platform::{
     Clock, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Upstream,
     UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
 };
-use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, Settings};
+use crate::reply::ReplyBody;
+use crate::reporting::Log;
+use crate::router::Service;
+use crate::settings::Settings;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::sql::{SqlDatabase, SqlStore};
 
@@ -477,14 +479,14 @@ impl FakeHost {
     pub async fn text_of(reply: &mut Reply<Self>) -> String {
         match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-            ReplyBody::Events(events) => {
+            ReplyBody::Streamed(Streamed::Events(events)) => {
                 let mut text = String::new();
                 while let Some(bytes) = events.next().await {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());
                 }
                 text
             }
-            ReplyBody::Untouched(body) => {
+            ReplyBody::Streamed(Streamed::Untouched(body)) => {
                 let mut text = String::new();
                 while let Some(bytes) = body.chunk().await.unwrap() {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());

@@ -25,6 +25,7 @@ mod same_keys;
 mod selector;
 mod shift;
 mod state;
+mod suspicions;
 mod upstream_error;
 mod verdict;
 mod weight_tree;
@@ -48,6 +49,7 @@ pub use retry::{Exhausted, ExhaustionReason, RetryAdvice, RetryPlan, Step};
 pub use same_keys::{PoolKey, SameKeys};
 pub use shift::shifted;
 pub use state::{AttemptEnd, KeyState, Lease, Pick, PickRequest, PoolState};
+pub use suspicions::{Belief, Suspicions};
 pub use upstream_error::{Awaited, UpstreamError};
 #[cfg(any(test, feature = "test-support"))]
 pub use verdict::fuzz;

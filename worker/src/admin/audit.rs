@@ -85,7 +85,7 @@ impl<H: AdminHost> Context<'_, H> {
         target: Option<String>,
     ) -> Result<Change, AdminError> {
         let caller = self.caller()?;
-        lock(&self.service.change_rates)
+        lock(&self.admin.change_rates)
             .admit(caller.budget(), self.host.clock().now())
             .map_err(AdminError::TooManyChanges)?;
         Ok(self.change_by(caller, action, pool, target))

@@ -28,7 +28,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     fn token_hash_key(&self) -> String {
-        self.service.vault.token_hash(FINGERPRINT_OF).tag().as_str().to_owned()
+        self.admin.state.pools.vault.token_hash(FINGERPRINT_OF).tag().as_str().to_owned()
     }
 
     /// Noted in the audit before anything is shown.

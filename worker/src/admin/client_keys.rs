@@ -251,13 +251,13 @@ impl<H: AdminHost> Context<'_, H> {
         secret: &str,
     ) -> NewClientKey {
         let hint = secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned();
-        let hash = self.service.vault.token_hash(secret);
+        let hash = self.admin.state.pools.vault.token_hash(secret);
         NewClientKey { id, hash, name, hint, expires_at, rules: ClientKeyRules::default(), weak: false }
     }
 
     /// A client key that was unknown a moment ago may be known now.
     pub(super) fn client_key_created(&self) {
-        lock(&self.service.snapshots).forget_unknown();
+        lock(&self.admin.state.pools.snapshots).forget_unknown();
     }
 }
 

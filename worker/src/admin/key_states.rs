@@ -11,10 +11,10 @@ use pool_shared::{Key, KeyCondition, KeyId, KeyState, Pool, PoolId, RestingModel
 use super::migration::name;
 use super::stats::unexpected;
 use super::{AdminError, Context, Query};
-use crate::gateway;
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::platform::Clock;
 use crate::ports::AdminHost;
+use crate::reporting;
 use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
 use pool_engine::{CoolingReason, HealthState, Observation, ObservationKind, Subject};
 
@@ -55,11 +55,11 @@ impl<H: AdminHost> Context<'_, H> {
         &self,
         pool: Option<&PoolId>,
     ) -> Result<Vec<(PoolId, Observation)>, AdminError> {
-        let request = LedgerRequest::Learnt { prefix: pool.map(gateway::prefix_of).unwrap_or_default() };
+        let request = LedgerRequest::Learnt { prefix: pool.map(reporting::prefix_of).unwrap_or_default() };
         let mut learnt = Vec::new();
         for reply in self.ask_ledgers_of(pool, &request).await? {
             let LedgerReply::Learnt(records) = reply else { return Err(unexpected()) };
-            learnt.extend(gateway::told(&records));
+            learnt.extend(reporting::decode(&records));
         }
         Ok(learnt)
     }

@@ -35,7 +35,7 @@ impl<H: AdminHost> Context<'_, H> {
             Err(AdminError::Ledger(_)) => None,
             Err(error) => return Err(error),
         };
-        let text = text(self.host.name(), &pools, figures.as_ref(), &self.service.pending());
+        let text = text(self.host.name(), &pools, figures.as_ref(), &self.admin.state.reporter.pending());
         Ok(Done { body: Some(text.into_bytes()), content_type: Some(CONTENT_TYPE), ..Done::OK })
     }
 

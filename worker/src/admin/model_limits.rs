@@ -19,7 +19,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn pool_limits(&self, reference: &str, query: &Query) -> Answer {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = self.pool(reference).await?;
-        self.service.flush_once(self.host).await;
+        self.admin.state.reporter.flush_once(self.host).await;
         let told = self.learnt(Some(&pool.id)).await?.into_iter().map(|(_, learnt)| learnt);
         let mut learnt = learnt_limits(told, query.get("model"));
         let total = learnt.len() as u64;

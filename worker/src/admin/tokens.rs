@@ -103,7 +103,7 @@ impl<H: AdminHost> Context<'_, H> {
         ]);
         let mut change = self.change("token.create", None, Some(stored.id.to_string()))?;
         change.after = Some(after);
-        let hash = self.service.vault.token_hash(secret.expose());
+        let hash = self.admin.state.pools.vault.token_hash(secret.expose());
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         created(&AdminTokenCreated { token: shown(stored), secret })
     }
@@ -150,7 +150,7 @@ impl<H: AdminHost> Context<'_, H> {
         let mut change = self.change("token.rotate", None, Some(old.id.to_string()))?;
         change.after =
             Some(fields([("id", new.id.as_str().into()), ("expires_at", new.expires_at.to_string().into())]));
-        let (hash, until) = (self.service.vault.token_hash(secret.expose()), change.at + grace);
+        let (hash, until) = (self.admin.state.pools.vault.token_hash(secret.expose()), change.at + grace);
         if !self.host.store().rotate_admin_token(&old.id, until, &hash, &new, change).await? {
             return Err(AdminError::UnknownToken(old.id.to_string()));
         }

@@ -2,14 +2,15 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts};
 use super::chat::{soft_failure, with_dropped};
 use super::estimate::estimated_tokens;
-use super::exchange::fetch;
 use super::{Context, models};
+use crate::gateway::Attempts;
+use crate::gateway::Reply;
 use crate::platform::Clock;
 use crate::ports::Host;
-use crate::reply::Reply;
+use crate::retry::Attempt;
+use crate::upstream::fetch;
 use pool_engine::{Cause, Cost, Verdict};
 use pool_translate::gemini::{Method, ModelId};
 use pool_translate::json::well_formed;
@@ -64,7 +65,7 @@ async fn embed<H: Host>(
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone());
-        let body = fetch(host, context.service.timeouts, request).await;
+        let body = fetch(host, context.state.timeouts, request).await;
         let now = host.clock().now();
         record.received(now);
         let read = match body {

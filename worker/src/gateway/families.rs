@@ -68,7 +68,7 @@ fn version_of(version: &str) -> Option<ModelId> {
 pub(super) fn observe<H: Host>(context: &Context<'_, H>, model: &ModelId, version: Option<&str>) {
     if let Some(version) = version {
         let now = context.host.clock().now();
-        lock(&context.service.families).observe(&context.pool.id, model, version, now);
+        lock(&context.plane.families).observe(&context.pool.id, model, version, now);
     }
 }
 

@@ -17,7 +17,7 @@ use pool_shared::FetchMedia;
 use url::Url;
 
 use super::Context;
-use super::calls::Calls;
+use crate::attempt::Calls;
 use crate::limits::Share;
 use crate::platform::lock;
 use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
@@ -112,7 +112,7 @@ async fn fetch_all<H: Host>(
     wanted: Vec<RemoteMedia>,
 ) -> Result<(HashMap<String, FetchedMedia>, Share), ApiError> {
     let host = context.host;
-    let share = context.service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    let share = context.state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     let spent = Spent {
         calls: AtomicUsize::default(),
         bytes: AtomicUsize::default(),

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use pool_shared::Pacing;
 
 use super::events::EventStream;
-use crate::log::RequestLog;
 use crate::platform::{BoxedStream, Clock};
 use crate::ports::Host;
+use crate::reporting::RequestLog;
 use pool_translate::Pacer;
 use pool_translate::openai::ApiError;
 

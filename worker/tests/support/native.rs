@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pool_shared::Secret;
 use pool_worker::host::native::{Load, Server, ServerConfig, TrustedProxies};
-use pool_worker::log::{Log, LogLevel};
+use pool_worker::reporting::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
@@ -67,7 +67,7 @@ impl Host {
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
             trusted_proxies: TrustedProxies::default(),
             log: log_into(&data.join("pool-server.log")),
-            upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+            upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
         }
     }
 

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use super::whole::Answered;
 use super::{Call, Chat, OwnSignatures, Run};
 use crate::gateway::events::EventStream;
+use crate::gateway::{Reply, events_reply};
 use crate::ports::Host;
-use crate::reply::Reply;
 use pool_translate::openai::ApiError;
 use pool_translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
 
@@ -64,7 +64,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             StreamEnd::Truncated | StreamEnd::Upstream(_) => return Err(ApiError::truncated()),
         }
         OwnSignatures::of(self.context).remember(stream.take_signatures());
-        Ok(Reply::events(EventStream::complete(self.context.host.clone(), events.into())))
+        Ok(events_reply(EventStream::complete(self.context.host.clone(), events.into())))
     }
 }
 

@@ -240,7 +240,7 @@ async fn states_after(
     let (_, keys) = world.host.send(&world.service, Method::GET, &keys, &world.admin, "").await;
     let keys: KeyList = serde_json::from_str(&keys).unwrap();
     let now = world.host.clock().now();
-    let mut runtimes = lock(&world.service.runtimes);
+    let mut runtimes = lock(&world.service.state.pools.states);
     let runtime = runtimes.of(id, now);
     let mut states: Vec<String> = keys
         .keys

@@ -19,7 +19,7 @@ use super::{WorkerClock, egress};
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::platform::Clock;
-use crate::service::SetupError;
+use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// Where the object is made: the region that `wrangler.toml.example` places the Worker in.

@@ -25,7 +25,7 @@ use worker::{Delay, Env};
 
 use super::SystemRandom;
 use crate::platform::{Clock, Platform};
-use crate::service::SetupError;
+use crate::setup::SetupError;
 use crate::store::PoolReader;
 use ledger::LedgerStub;
 use media::FetchMediaClient;

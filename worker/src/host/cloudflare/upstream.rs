@@ -15,7 +15,7 @@ use crate::origin::{self, GEMINI};
 use crate::platform::{
     Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, read_whole, retry_after,
 };
-use crate::service::SetupError;
+use crate::setup::SetupError;
 
 /// Gemini over the runtime's `fetch`: from here, or through an object that is somewhere else.
 pub struct FetchUpstream {

@@ -17,7 +17,7 @@ pub struct HintMemory(HashMap<PoolId, Timestamp>);
 
 impl HintMemory {
     /// Returns `true` if a pool is to be told now, which is then remembered.
-    pub(super) fn is_due(&mut self, pool: &PoolId, now: Timestamp) -> bool {
+    pub(crate) fn is_due(&mut self, pool: &PoolId, now: Timestamp) -> bool {
         let is_recent = |at: &Timestamp| now.duration_since(*at).unsigned_abs() < HINT_INTERVAL;
         if self.0.get(pool).is_some_and(is_recent) {
             return false;

@@ -12,14 +12,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use pool_shared::{EXAMPLE_MODEL, GeminiKey, KeyId};
 
-use super::attempts::{AttemptRecord, Outbound};
-use super::exchange::fetch;
-use super::timeouts::UpstreamTimeouts;
+use crate::attempt::{Account, AttemptRecord};
 use crate::platform::lock;
 use crate::platform::{Clock, Random};
 use crate::pools::Snapshot;
 use crate::ports::Host;
-use crate::service::Service;
+use crate::state::ServiceState;
+use crate::upstream::{Outbound, UpstreamTimeouts, fetch};
 use pool_engine::{AttemptEnd, BlockReason, Cause, Cost, Lease, Verdict};
 use pool_translate::Usage;
 use pool_translate::gemini::{GenerateResponse, Method, ModelId};
@@ -75,7 +74,7 @@ impl ProbeModels {
 
     /// Models for a probe that a request waits for: first the model that the request asked, since some keys are refused
     /// for some models only.
-    pub(super) fn asked_first(mut self, model: Option<&str>) -> Self {
+    pub(crate) fn asked_first(mut self, model: Option<&str>) -> Self {
         if let Some(model) = model.and_then(|model| ModelId::parse(model).ok()) {
             self.models.retain(|other| *other != model);
             self.models.insert(0, model);
@@ -86,7 +85,7 @@ impl ProbeModels {
     }
 
     /// How many calls a probe makes at most.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.models.len()
     }
 }
@@ -103,45 +102,47 @@ pub(crate) struct Probe {
 
 /// Probes a key that belongs to no pool: nothing is learnt or counted.
 pub(crate) async fn probe<H: Host>(
-    service: &Service,
+    state: &ServiceState,
     host: &H,
     key: &GeminiKey,
     models: &ProbeModels,
 ) -> Probe {
-    probe_each(service, host, key, models, None).await
+    probe_each(state, host, key, models, None).await
 }
 
 /// Probes a key of a pool. Each call is counted as an attempt, and what Gemini says is learnt.
 pub(crate) async fn probe_member<H: Host>(
-    service: &Arc<Service>,
+    state: &Arc<ServiceState>,
     host: &H,
     pool: &Snapshot,
     id: &KeyId,
     key: &GeminiKey,
     models: &ProbeModels,
 ) -> Probe {
-    probe_each(service, host, key, models, Some(Member { service, pool, id })).await
+    probe_each(state, host, key, models, Some(Member { state, pool, id })).await
 }
 
 /// A key of a pool.
 #[derive(Clone, Copy)]
 struct Member<'a> {
-    service: &'a Arc<Service>,
+    state: &'a Arc<ServiceState>,
     pool: &'a Snapshot,
     id: &'a KeyId,
 }
 
 impl Member<'_> {
     fn begin<H: Host>(self, host: &H, model: &ModelId) -> Option<AttemptRecord> {
-        let Self { service, pool, id } = self;
+        let Self { state, pool, id } = self;
         let now = host.clock().now();
         let lease = self.lease(model, COST, now)?;
-        Some(AttemptRecord::of_key(service, &pool.id, lease, id, model.as_str(), now))
+        let mut record = AttemptRecord::new(state, &pool.id, lease, now);
+        record.begin(Account { key: id.clone(), model: model.as_str().to_owned() });
+        Some(record)
     }
 
     fn lease(self, model: &ModelId, cost: Cost, now: Timestamp) -> Option<Lease> {
-        let mut runtimes = lock(&self.service.runtimes);
-        let runtime = runtimes.of(&self.pool.id, now);
+        let mut states = lock(&self.state.pools.states);
+        let runtime = states.of(&self.pool.id, now);
         runtime.register_keys(self.pool.roster(), now);
         runtime.check(self.id, model.as_str(), cost, now)
     }
@@ -152,13 +153,13 @@ impl Member<'_> {
         let verdict = verdict.no_access(now, host.random().next_u64());
         if let Some(lease) = self.lease(model, Cost::default(), now) {
             let end = AttemptEnd::Refused(&verdict);
-            lock(&self.service.runtimes).of(&self.pool.id, now).finish(&lease, &end, now);
+            lock(&self.state.pools.states).of(&self.pool.id, now).finish(&lease, &end, now);
         }
     }
 }
 
 async fn probe_each<H: Host>(
-    service: &Service,
+    state: &ServiceState,
     host: &H,
     key: &GeminiKey,
     models: &ProbeModels,
@@ -169,7 +170,7 @@ async fn probe_each<H: Host>(
     let mut denied: Option<(ModelId, Verdict)> = None;
     for (place, model) in models.models.iter().enumerate().skip(first) {
         let record = member.and_then(|member| member.begin(host, model));
-        let outbound = Outbound { key: key.clone(), egress: service.egress.at(host.clock().now()) };
+        let outbound = Outbound { key: key.clone(), egress: state.egress.at(host.clock().now()) };
         let answer = ask(host, outbound, model, models.timeout).await;
         // Nothing in an error that responds to it is a client's.
         let refusal = match (answer.map_err(Verdict::of_own_words), record) {
@@ -184,7 +185,7 @@ async fn probe_each<H: Host>(
         };
         let cause = refusal.as_ref().map(|verdict| verdict.cause);
         if let Some(cause) = cause {
-            service.egress.refused(cause, host);
+            state.egress.refused(cause, host);
         }
         probe = Probe { model: Some(model.clone()), refusal, is_denied_a_model: false };
         match cause {

@@ -27,13 +27,13 @@ const MAX_PAGES: usize = 500;
 
 /// A page of a list of models, or one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ModelPageText {
-    pub(super) body: Bytes,
-    pub(super) content_type: Option<HeaderValue>,
+pub(crate) struct ModelPageText {
+    pub(crate) body: Bytes,
+    pub(crate) content_type: Option<HeaderValue>,
 }
 
 /// A pool and its version.
-pub(super) type PoolAt<'a> = (&'a PoolId, u64);
+pub(crate) type PoolAt<'a> = (&'a PoolId, u64);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -55,13 +55,13 @@ impl Kept {
 
 impl ModelPages {
     /// Returns what Gemini lately answered to a path and query.
-    pub(super) fn get(&self, pool: PoolAt, path: &str, now: Timestamp) -> Option<ModelPageText> {
+    pub(crate) fn get(&self, pool: PoolAt, path: &str, now: Timestamp) -> Option<ModelPageText> {
         let kept = self.0.get(&(pool.0.clone(), path.to_owned()))?;
         (kept.is_fresh(now) && kept.version == pool.1).then(|| kept.page.clone())
     }
 
     /// Keeps what Gemini answered.
-    pub(super) fn keep(&mut self, pool: PoolAt, path: String, page: ModelPageText, now: Timestamp) {
+    pub(crate) fn keep(&mut self, pool: PoolAt, path: String, page: ModelPageText, now: Timestamp) {
         if page.body.len() > LONGEST {
             return;
         }

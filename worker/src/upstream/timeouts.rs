@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::service::SetupError;
+use crate::setup::SetupError;
 
 /// Limits on a call to Gemini.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

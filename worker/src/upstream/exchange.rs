@@ -23,14 +23,14 @@ use pool_translate::gemini::ErrorBody;
 /// How long an error's body may take: what it says is wanted, and its status says enough without.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is held in memory whole.
-pub(super) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub(crate) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// The longest error body that is looked at.
 const LONGEST_REFUSAL: usize = 256 * 1024;
 
 type Body<H> = <<H as Platform>::Upstream as Upstream>::Body;
 
 /// Sends a request and waits for a success's headers.
-pub(super) async fn open<H: Host>(
+pub(crate) async fn open<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
     request: UpstreamRequest,
@@ -40,12 +40,12 @@ pub(super) async fn open<H: Host>(
 }
 
 /// What an error that responds to a request may repeat.
-pub(super) fn sent(request: &UpstreamRequest) -> Sent {
+pub(crate) fn sent(request: &UpstreamRequest) -> Sent {
     Sent::new(request.path.clone(), request.body.clone().unwrap_or_default())
 }
 
 /// Sends a request and waits for the headers of its answer, whatever it is.
-pub(super) async fn send<H: Host>(
+pub(crate) async fn send<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
     request: UpstreamRequest,
@@ -58,7 +58,7 @@ pub(super) async fn send<H: Host>(
 
 /// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
 /// and each limit is a timer, which is dear on Workers.
-pub(super) async fn fetch<H: Host>(
+pub(crate) async fn fetch<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
     request: UpstreamRequest,
@@ -94,13 +94,13 @@ fn readable(body: Bytes) -> Bytes {
 }
 
 /// The error object that stands in the body of a success in place of a response.
-pub(super) fn error_in(body: &[u8]) -> Option<ErrorBody> {
+pub(crate) fn error_in(body: &[u8]) -> Option<ErrorBody> {
     // Nearly no response has the word as a name, which is found faster than the JSON is read.
     memmem::find(body, b"\"error\"").and_then(|_| ErrorBody::find(body)).filter(|error| error.is_error)
 }
 
 /// An error that Gemini sent in the body of a success means what it would mean as a status.
-pub(super) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
+pub(crate) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
     let status = error.http_status().and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let refusal = Refusal { status, retry_after: None, body: error, sent };
@@ -108,7 +108,7 @@ pub(super) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option
 }
 
 /// What an answer other than a success means, and its body, unless that broke off or is too long.
-pub(super) async fn refusal<H: Host>(
+pub(crate) async fn refusal<H: Host>(
     host: &H,
     response: UpstreamResponse<impl UpstreamBody>,
     sent: &Sent,
@@ -125,7 +125,7 @@ pub(super) async fn refusal<H: Host>(
 }
 
 /// The next piece of an answer; `None` within when none comes for `wait`.
-pub(super) async fn next_chunk<H: Host>(
+pub(crate) async fn next_chunk<H: Host>(
     host: &H,
     body: &mut impl UpstreamBody,
     wait: Duration,

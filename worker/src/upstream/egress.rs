@@ -23,12 +23,12 @@ pub struct EgressMemory(Mutex<Option<Timestamp>>);
 
 impl EgressMemory {
     /// From where a call is made now.
-    pub(super) fn at(&self, now: Timestamp) -> Egress {
+    pub(crate) fn at(&self, now: Timestamp) -> Egress {
         if lock(&self.0).is_some_and(|until| until > now) { Egress::Elsewhere } else { Egress::Here }
     }
 
     /// Takes in why Gemini refused. Only where the host has another place does that of a call matter.
-    pub(super) fn refused<H: Host>(&self, cause: Cause, host: &H) {
+    pub(crate) fn refused<H: Host>(&self, cause: Cause, host: &H) {
         if cause == Cause::Location && host.upstream().has_elsewhere() {
             *lock(&self.0) = Some(host.clock().now() + REFUSED_FOR);
         }

@@ -11,7 +11,7 @@ use pool_translate::openai::ApiError;
 const MAX_SDK_WAIT: Duration = Duration::from_mins(1);
 
 /// Returns the error response of a request to a pool for which no further attempt is made.
-pub(super) fn exhausted(exhausted: Exhausted, pool: &str) -> ApiError {
+pub(crate) fn exhausted(exhausted: Exhausted, pool: &str) -> ApiError {
     let Exhausted { reason, at: now } = exhausted;
     match reason {
         ExhaustionReason::Failed { error, reset, advice } => {

@@ -10,16 +10,15 @@
 //! * No secret is logged, and no line for each chunk of a stream.
 //! * No text that a client wrote is logged, but for what Gemini or a store repeats of it in an error of their own.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, KeyId, PoolId, RequestOutcome};
 use serde::Serialize;
 
+use super::{Log, LogLevel, Reporter};
 use crate::ledger::{Request, UNKNOWN_MODEL};
 use crate::platform::lock;
-use crate::service::{Service, SetupError};
 use pool_translate::Usage;
 use pool_translate::gemini::{ModelId, redact_keys};
 use pool_translate::openai::ApiError;
@@ -27,78 +26,11 @@ use pool_translate::openai::ApiError;
 /// Characters of a cause that are logged at most.
 const LONGEST_CAUSE: usize = 1_000;
 
-/// Which requests are logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// None.
-    Off,
-    /// Those that failed by no fault of the caller: 5xx, and streams that broke off.
-    Error,
-    /// All.
-    #[default]
-    Info,
-    /// All, each with every attempt that it took.
-    Debug,
-}
-
-impl LogLevel {
-    /// Reads the setting `LOG_LEVEL`; an empty one is `info`.
-    pub fn parse(text: &str) -> Result<Self, SetupError> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "off" => Ok(Self::Off),
-            "error" => Ok(Self::Error),
-            "info" | "" => Ok(Self::Info),
-            "debug" => Ok(Self::Debug),
-            _ => Err(SetupError::Setting("LOG_LEVEL is none of off, error, info and debug".to_owned())),
-        }
-    }
-}
-
-/// Where the lines go. Cloning it is cheap.
-#[derive(Clone)]
-pub struct Log {
-    level: LogLevel,
-    write: Arc<dyn Fn(String) + Send + Sync>,
-    /// When the service began to end what had no response yet.
-    stopped_at: Arc<OnceLock<Timestamp>>,
-}
-
 impl Log {
-    /// Lines of this level go to `write`, which must not wait and adds the end of the line.
-    pub fn new(level: LogLevel, write: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { level, write: Arc::new(write), stopped_at: Arc::default() }
-    }
-
-    /// No lines.
-    #[must_use]
-    pub fn off() -> Self {
-        Self::new(LogLevel::Off, drop)
-    }
-
-    /// From here on a request without a response is ended by the service, not by its client.
-    pub fn stop(&self, now: Timestamp) {
-        self.stopped_at.get_or_init(|| now);
-    }
-
-    /// Writes a line about something that belongs to no request, unless nothing is to be written.
-    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host warns of proxies"))]
-    pub(crate) fn warn(&self, message: &str, now: Timestamp) {
-        if self.level != LogLevel::Off {
-            (self.write)(serde_json::json!({"ts": now, "level": "warn", "message": message}).to_string());
-        }
-    }
-
     /// Begins the line of a request.
     pub(crate) fn begin(&self, plane: &'static str, request_id: &str, now: Timestamp) -> RequestLog {
         let line = Line { ts: now, plane, request_id: request_id.to_owned(), ..Line::default() };
         RequestLog(Some(Arc::new(Entry { log: self.clone(), line: Mutex::new(line) })))
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("level", &self.level).finish_non_exhaustive()
     }
 }
 
@@ -146,11 +78,16 @@ impl RequestLog {
     }
 
     /// The request is to be counted for a pool: its client key is recognised.
-    pub(crate) fn count_for(&self, service: &Arc<Service>, pool: &PoolId, client_key: Option<&ClientKeyId>) {
+    pub(crate) fn count_for(
+        &self,
+        reporter: &Arc<Reporter>,
+        pool: &PoolId,
+        client_key: Option<&ClientKeyId>,
+    ) {
         self.note(|line| {
-            service.owed.begin_request();
+            reporter.owed.begin_request();
             let (pool, client_key) = (pool.clone(), client_key.cloned());
-            line.counting = Some(Counting { service: Arc::clone(service), pool, client_key });
+            line.counting = Some(Counting { reporter: Arc::clone(reporter), pool, client_key });
         });
     }
 
@@ -281,22 +218,22 @@ impl Drop for Entry {
 
 /// For whom a request is counted.
 struct Counting {
-    service: Arc<Service>,
+    reporter: Arc<Reporter>,
     pool: PoolId,
     client_key: Option<ClientKeyId>,
 }
 
 impl Counting {
     fn count(self, line: &Line) {
-        let Self { service, pool, client_key } = self;
+        let Self { reporter, pool, client_key } = self;
         let model = match &line.asked {
             None => String::new(),
-            Some(Asked { model, was_called }) if *was_called || service.knows_model(&pool, model) => {
+            Some(Asked { model, was_called }) if *was_called || reporter.pools.knows_model(&pool, model) => {
                 model.clone()
             }
             Some(_) => UNKNOWN_MODEL.to_owned(),
         };
-        service.count_request(Request {
+        reporter.count_request(Request {
             pool,
             client_key,
             model,

@@ -9,11 +9,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
+use crate::crypto::Vault;
 use crate::platform::Clock;
 use crate::platform::lock;
 use crate::ports::Host;
 use crate::reply::Reply;
-use crate::service::{Service, new_request_id};
 use crate::store::PoolReader;
 
 /// A probe.
@@ -42,7 +42,7 @@ impl Probe {
 
     /// The response: 200 or 503.
     #[must_use]
-    pub fn reply<H: Host>(method: &Method, is_good: bool) -> Reply<H> {
+    pub fn reply<S>(method: &Method, is_good: bool) -> Reply<S> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Reply::empty(StatusCode::METHOD_NOT_ALLOWED).header("allow", "GET, HEAD");
         }
@@ -60,19 +60,11 @@ impl Probe {
 #[derive(Debug, Default)]
 pub(crate) struct Readiness(Mutex<Option<(Timestamp, bool)>>);
 
-impl Service {
-    /// Answers a probe.
-    pub async fn probe<H: Host>(&self, host: &H, probe: Probe, method: &Method) -> Reply<H> {
-        let is_good = match probe {
-            Probe::Alive => true,
-            Probe::Ready => self.is_ready(host).await,
-        };
-        Probe::reply(method, is_good).header("x-request-id", &new_request_id(host.random()))
-    }
-
-    async fn is_ready<H: Host>(&self, host: &H) -> bool {
+impl Readiness {
+    /// Returns `true` if the store responds and the secrets decrypt what it holds.
+    pub(crate) async fn is_ready<H: Host>(&self, vault: &Vault, host: &H) -> bool {
         let now = host.clock().now();
-        let last = *lock(&self.readiness.0);
+        let last = *lock(&self.0);
         if let Some((at, is_ready)) = last
             && now.duration_since(at).unsigned_abs() < TTL
         {
@@ -80,11 +72,11 @@ impl Service {
         }
         let stored = host.clock().within(TIMEOUT, pin!(host.store().hash_keys())).await;
         let is_ready = match stored {
-            Some(Ok(Some(stored))) => self.vault.settle(&stored).is_ok(),
+            Some(Ok(Some(stored))) => vault.settle(&stored).is_ok(),
             Some(Ok(None)) => true,
             Some(Err(_)) | None => false,
         };
-        *lock(&self.readiness.0) = Some((host.clock().now(), is_ready));
+        *lock(&self.0) = Some((host.clock().now(), is_ready));
         is_ready
     }
 }

@@ -11,27 +11,27 @@ use pool_translate::openai::ApiError;
 
 /// What is left of a request's calls.
 #[derive(Clone, Debug)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     left: Arc<AtomicU32>,
     most: u32,
 }
 
 impl Calls {
     /// Those of a new request.
-    pub(super) fn of_a_request<H: Host>() -> Self {
+    pub(crate) fn of_a_request<H: Host>() -> Self {
         let most = H::CALLS_OF_A_REQUEST;
         Self { left: Arc::new(AtomicU32::new(most)), most }
     }
 
     /// Takes so many, if there are as many left.
-    pub(super) fn take(&self, count: usize) -> bool {
+    pub(crate) fn take(&self, count: usize) -> bool {
         let Ok(count) = u32::try_from(count) else { return false };
         let take = |left: u32| left.checked_sub(count);
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// What the caller is told when none is left and nothing else can be said.
-    pub(super) fn used_up(&self) -> ApiError {
+    pub(crate) fn used_up(&self) -> ApiError {
         let message =
             format!("The request took more than {} calls of other servers: ask for less at once.", self.most);
         ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "too_many_calls", message)

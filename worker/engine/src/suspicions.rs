@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::crypto::TokenTag;
+use crate::ids::TokenTag;
 
 /// Disproved suspicions of one client key within the window, beyond which no further one is believed: those of one
 /// request that makes every attempt it may.
@@ -29,7 +29,7 @@ const MAX_CLIENTS: usize = 4_096;
 
 /// What to do about a suspicion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Belief {
+pub enum Belief {
     /// The key is suspect, and a probe decides.
     Believed,
     /// Too many are being decided: another key is tried, and this one stays as it is.
@@ -69,7 +69,7 @@ impl Suspected {
 
 impl Suspicions {
     /// Takes in a suspicion that a request of a client key has caused.
-    pub(super) fn suspect(&mut self, client: &TokenTag, now: Timestamp) -> Belief {
+    pub fn suspect(&mut self, client: &TokenTag, now: Timestamp) -> Belief {
         if self.0.len() >= MAX_CLIENTS && !self.0.contains_key(client) {
             self.0.retain(|_, suspected| {
                 suspected.forget_old(now);
@@ -94,7 +94,7 @@ impl Suspicions {
     }
 
     /// Takes in what a probe decided: whether it confirmed the suspicion.
-    pub(super) fn decided(&mut self, client: &TokenTag, confirmed: bool, now: Timestamp) {
+    pub fn decided(&mut self, client: &TokenTag, confirmed: bool, now: Timestamp) {
         if let Some(suspected) = self.0.get_mut(client) {
             let pending = suspected.pending.pop();
             suspected.disproved.extend(pending.filter(|_| !confirmed).map(|_| now));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::PoolId;
 
+use super::Snapshot;
 use crate::crypto::TokenHash;
-use crate::pools::Snapshot;
 use pool_engine::shifted;
 
 /// Past this age a snapshot is checked behind the request that found it so.
@@ -58,7 +58,7 @@ struct Cached {
 
 /// What the cache has for a client key.
 #[derive(Clone, Debug)]
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     /// Use it.
     Fresh(Arc<Snapshot>),
     /// Use it, and check it behind the request.
@@ -73,7 +73,7 @@ pub(super) enum Lookup {
 
 impl SnapshotCache {
     /// Finds the pool of a client key, and whether it was told lately that the client key is used.
-    pub(super) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
+    pub(crate) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
         let known = self.client_keys.get(hash);
         let is_use_told = known.is_some_and(|known| now < known.use_told_until);
         let lookup = match known.and_then(|known| self.pools.get_mut(&known.pool)) {
@@ -87,7 +87,7 @@ impl SnapshotCache {
     }
 
     /// It was told that a client key is used.
-    pub(super) fn use_told(&mut self, hash: &TokenHash, now: Timestamp) {
+    pub(crate) fn use_told(&mut self, hash: &TokenHash, now: Timestamp) {
         if let Some(known) = self.client_keys.get_mut(hash) {
             known.use_told_until = now + USE_LOOKED_AT_EVERY;
         }
@@ -95,7 +95,7 @@ impl SnapshotCache {
 
     /// Whether a snapshot may still be used when the store does not answer. If so, the requests of the next
     /// seconds use it without asking again, so that not each of them waits for a store that takes long to fail.
-    pub(super) fn go_on_in_outage(&mut self, pool: &PoolId, now: Timestamp) -> bool {
+    pub(crate) fn go_on_in_outage(&mut self, pool: &PoolId, now: Timestamp) -> bool {
         let cached = self.pools.get_mut(pool).filter(|cached| age(cached.checked_at, now) < OUTAGE_AGE);
         cached.map(|cached| cached.outage_until = now + REFRESH_LEASE).is_some()
     }
@@ -104,13 +104,13 @@ impl SnapshotCache {
         self.pools.get(pool).map(|cached| Arc::clone(&cached.snapshot))
     }
 
-    pub(super) fn version(&self, pool: &PoolId) -> Option<u64> {
+    pub(crate) fn version(&self, pool: &PoolId) -> Option<u64> {
         self.pools.get(pool).map(|cached| cached.snapshot.version)
     }
 
     /// Takes in a snapshot read from the store at `now`. An older version than the one held never
     /// replaces it: two requests may have read the store in another order than they come back.
-    pub(super) fn insert(&mut self, snapshot: Arc<Snapshot>, now: Timestamp) {
+    pub(crate) fn insert(&mut self, snapshot: Arc<Snapshot>, now: Timestamp) {
         if self.version(&snapshot.id).is_some_and(|held| held > snapshot.version) {
             return;
         }
@@ -132,7 +132,7 @@ impl SnapshotCache {
     }
 
     /// The store confirmed a pool's version.
-    pub(super) fn confirm(&mut self, pool: &PoolId, now: Timestamp) {
+    pub(crate) fn confirm(&mut self, pool: &PoolId, now: Timestamp) {
         if let Some(cached) = self.pools.get_mut(pool) {
             cached.checked_at = now;
             cached.refreshing_until = Timestamp::MIN;
@@ -186,7 +186,7 @@ impl SnapshotCache {
     }
 
     /// The store does not know a client key.
-    pub(super) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
+    pub(crate) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
         if self.unknown.len() >= MOST_UNKNOWN {
             self.unknown.retain(|_, since| age(*since, now) < UNKNOWN_AGE);
         }
@@ -201,7 +201,7 @@ impl SnapshotCache {
     }
 
     /// Notes how the store did.
-    pub(super) fn note_store(&mut self, trouble: Option<(Timestamp, String)>) {
+    pub(crate) fn note_store(&mut self, trouble: Option<(Timestamp, String)>) {
         self.trouble = trouble;
     }
 
