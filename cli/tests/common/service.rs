@@ -44,7 +44,7 @@ impl Service {
                 admin_password: Some(Secret::new(PASSWORD)),
                 trusted_proxies: TrustedProxies::default(),
                 log: Log::off(),
-                upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+                upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
             };
             (Server::start(config).await.unwrap(), gemini)
         });
