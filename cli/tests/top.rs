@@ -91,7 +91,7 @@ mod terminal {
     use common::pty::Pty;
     use pool_worker::{
         host::native::{Server, ServerConfig, TrustedProxies},
-        log::Log,
+        reporting::Log,
     };
     use rustix::process::{Pid, Signal, kill_process};
 

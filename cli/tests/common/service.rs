@@ -4,7 +4,7 @@ use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
 use pool_worker::{
     host::native::{Server, ServerConfig, TrustedProxies},
-    log::Log,
+    reporting::Log,
 };
 use serde_json::json;
 use tempfile::TempDir;
