@@ -1,5 +1,6 @@
-//! How many calls to other servers one request may make: attempts on Gemini, what goes on with a cut answer, batches,
-//! media and their redirects, all together. The host says how many ([`Host::CALLS_OF_A_REQUEST`]).
+//! Limit of the calls to other servers that one request may make: attempts, continuations of a
+//! truncated response, batches, media and their redirects together. The limit is
+//! [`Platform::CALLS_OF_A_REQUEST`](crate::platform::Platform::CALLS_OF_A_REQUEST).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

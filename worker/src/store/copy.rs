@@ -1,6 +1,6 @@
 //! Copying everything from one store to another, a bounded step at a time.
 //!
-//! What comes in are the two stores as [`Replica`]s and a [`Copy`], which says how far an earlier step
+//! What comes in are the two stores as [`Replica`]s and a [`struct@Copy`], which says how far an earlier step
 //! came; out goes the same value, further on. A step compares a stretch of rows of both sides in the
 //! order of their keys, writes what differs and removes what the source does not have, so that steps
 //! may be repeated, and a copy that was broken off is simply begun again. The source is never written

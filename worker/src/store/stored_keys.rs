@@ -10,7 +10,7 @@ use pool_shared::{Limits, Weight};
 /// A Gemini key as the data plane reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredKey<'a> {
-    /// The text of its [`KeyId`].
+    /// The text of its [`pool_shared::KeyId`].
     pub id: &'a str,
     /// The key, sealed: the text of a [`crate::crypto::Sealed`].
     pub sealed: &'a str,
