@@ -5,6 +5,7 @@
 //! `#[path = "support/workerd.rs"]`; both offer `Host::start`, `Host::url` and `Host::stop`.
 
 #![allow(dead_code, reason = "not every test file needs everything")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
