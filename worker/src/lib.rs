@@ -1,7 +1,9 @@
 //! The pool service: many Gemini API keys behind isolated, OpenAI-compatible pools.
 //!
-//! Everything outside [`host`] is the same on Cloudflare Workers and natively. A request flows one
-//! way: [`host`] -> [`service`] -> [`gateway`] (or [`admin`]) -> `pool_translate` -> `pool_engine` -> host.
+//! Everything outside [`host`] is the same on Cloudflare Workers and natively. A host calls the
+//! [`router`], which hands a request to a plane ([`gateway`], [`admin`] or the web UI). Both planes
+//! stand on `health`, `retry`, [`reporting`] and [`pools`], these on [`store`], [`ledger`] and
+//! [`crypto`], and all of them on the ports in [`platform`].
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 

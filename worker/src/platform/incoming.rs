@@ -12,7 +12,7 @@ use crate::origin::Origin;
 /// enough for some inline images.
 pub const MAX_BODY: usize = 32 * 1024 * 1024;
 
-/// A request from a client, as a host hands it to [`crate::service::Service`].
+/// A client's request, as a host hands it to the router.
 pub struct IncomingRequest<B> {
     /// Its method.
     pub method: Method,
