@@ -1,43 +1,38 @@
-//! Responses of the service, before a host converts them to its own type.
+//! What the service answers, before a host turns it into its own kind of response.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use pool_shared::PoolId;
-use pool_translate::gemini;
-use pool_translate::openai::ApiError;
+use crate::gateway::{EventStream, OutgoingEvents};
+use crate::gemini;
+use crate::host::{Host, Upstream};
+use crate::openai::ApiError;
+use crate::service::FollowUp;
 
-/// A response. `S` is what its body may be other than whole: the data plane streams, the admin API and
-/// the web UI do not.
-pub struct Reply<S> {
+/// An answer.
+pub struct Reply<H: Host> {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
-    pub body: ReplyBody<S>,
-    /// What the host has to run once the response is on its way.
-    pub background: BackgroundTask,
+    pub body: ReplyBody<H>,
+    /// What the host has to do once the answer is on its way.
+    pub follow_up: FollowUp,
 }
 
-/// The body of a response.
-pub enum ReplyBody<S> {
+/// The body of an answer.
+pub enum ReplyBody<H: Host> {
     /// All of it; empty for none.
     Whole(Bytes),
-    /// A body that is sent as it is made.
-    Streamed(S),
+    /// Server-sent events, as Gemini makes them.
+    Events(OutgoingEvents<H>),
+    /// The body of Gemini's answer, to be sent on as it comes. Dropping it before its end closes the connection to
+    /// Gemini.
+    Untouched(<H::Upstream as Upstream>::Body),
 }
 
-/// Work that is left after a response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BackgroundTask {
-    /// A pool whose snapshot is past its soft TTL.
-    pub refresh: Option<PoolId>,
-    /// A pool whose list of models is past its soft TTL.
-    pub refresh_models: Option<PoolId>,
-}
-
-impl<S> Reply<S> {
+impl<H: Host> Reply<H> {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
@@ -45,7 +40,7 @@ impl<S> Reply<S> {
             status,
             headers: HeaderMap::new(),
             body: ReplyBody::Whole(Bytes::new()),
-            background: BackgroundTask::default(),
+            follow_up: FollowUp::default(),
         }
     }
 
@@ -54,6 +49,19 @@ impl<S> Reply<S> {
     pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let reply = Self { body: ReplyBody::Whole(body.into()), ..Self::empty(status) };
         reply.header("content-type", "application/json").header("cache-control", "no-store")
+    }
+
+    /// A stream of events.
+    #[must_use]
+    pub fn events(events: EventStream<H>) -> Self {
+        let reply = Self {
+            body: ReplyBody::Events(OutgoingEvents::Plain(Box::new(events))),
+            ..Self::empty(StatusCode::OK)
+        };
+        reply
+            .header("content-type", "text/event-stream; charset=utf-8")
+            .header("cache-control", "no-store, no-transform")
+            .header("x-accel-buffering", "no")
     }
 
     /// An error in OpenAI's envelope, with the headers that OpenAI's SDKs act on.

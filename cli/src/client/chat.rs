@@ -30,7 +30,7 @@ pub struct Chat {
 
 /// What is known of an answer.
 #[derive(Debug, Default, Serialize)]
-pub struct ChatResult {
+pub struct Chatted {
     /// The model that answered.
     pub model: String,
     /// The id of the key that answered.
@@ -38,7 +38,7 @@ pub struct ChatResult {
     /// How many attempts it took.
     pub attempts: Option<u32>,
     /// Parameters that had no effect.
-    pub ignored_params: Option<String>,
+    pub dropped: Option<String>,
     /// Milliseconds from the request to the first piece of the answer.
     pub first_byte_ms: u64,
     /// Milliseconds from the request to the end of the answer.
@@ -87,7 +87,7 @@ impl Client {
         client_key: &Secret,
         chat: &Chat,
         mut on_text: impl FnMut(&str) -> Result<(), CliError>,
-    ) -> Result<ChatResult, CliError> {
+    ) -> Result<Chatted, CliError> {
         let mut body =
             json!({ "model": chat.model, "messages": [{ "role": "user", "content": chat.prompt }] });
         if chat.stream
@@ -123,7 +123,7 @@ impl Client {
         mut response: Response,
         began: Instant,
         chat: &Chat,
-        chatted: &mut ChatResult,
+        chatted: &mut Chatted,
         on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let stream = chat.stream;
@@ -169,7 +169,7 @@ impl Client {
     }
 }
 
-fn note_first_byte(chatted: &mut ChatResult, began: Instant) {
+fn note_first_byte(chatted: &mut Chatted, began: Instant) {
     if chatted.first_byte_ms == 0 {
         chatted.first_byte_ms = milliseconds(began).max(1);
     }
@@ -180,20 +180,20 @@ fn milliseconds(since: Instant) -> u64 {
 }
 
 /// What the headers say.
-fn described(response: &Response) -> ChatResult {
+fn described(response: &Response) -> Chatted {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    ChatResult {
+    Chatted {
         key: text("x-pool-key"),
         attempts: text("x-pool-attempts").and_then(|number| number.parse().ok()),
-        ignored_params: text("x-pool-ignored-params").or_else(|| text("x-pool-dropped")),
+        dropped: text("x-pool-dropped"),
         request_id: text("x-request-id"),
-        ..ChatResult::default()
+        ..Chatted::default()
     }
 }
 
 fn take(
     data: &[u8],
-    chatted: &mut ChatResult,
+    chatted: &mut Chatted,
     on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let part: Part =

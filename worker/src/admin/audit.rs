@@ -9,9 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::platform::Clock;
-use crate::platform::lock;
-use crate::ports::AdminHost;
+use crate::host::{AdminHost, Clock};
+use crate::service::lock;
 use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAdminToken};
 
 /// Entries a page when the request does not say.
@@ -85,7 +84,7 @@ impl<H: AdminHost> Context<'_, H> {
         target: Option<String>,
     ) -> Result<Change, AdminError> {
         let caller = self.caller()?;
-        lock(&self.admin.change_rates)
+        lock(&self.service.change_rates)
             .admit(caller.budget(), self.host.clock().now())
             .map_err(AdminError::TooManyChanges)?;
         Ok(self.change_by(caller, action, pool, target))

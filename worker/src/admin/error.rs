@@ -6,12 +6,11 @@ use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::crypto::OpenError;
+use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::limits::HeadTooLarge;
-use crate::platform::IncomingBodyError;
-use crate::pools::HashKeyError;
 use crate::reply::Reply;
-use crate::setup::SetupError;
+use crate::service::{SettleError, SetupError};
 use crate::store::StoreError;
 
 /// Why a request of the admin API was not done.
@@ -109,11 +108,11 @@ pub enum AdminError {
     Internal(String),
 }
 
-impl From<HashKeyError> for AdminError {
-    fn from(error: HashKeyError) -> Self {
+impl From<SettleError> for AdminError {
+    fn from(error: SettleError) -> Self {
         match error {
-            HashKeyError::Store(error) => Self::Store(error),
-            HashKeyError::Setup(error) => Self::NotSetUp(error),
+            SettleError::Store(error) => Self::Store(error),
+            SettleError::Setup(error) => Self::NotSetUp(error),
         }
     }
 }
@@ -223,7 +222,7 @@ impl AdminError {
     }
 
     /// The answer.
-    pub(crate) fn reply<S>(self, request_id: &str) -> Reply<S> {
+    pub(crate) fn reply<H: Host>(self, request_id: &str) -> Reply<H> {
         let (status, code) = self.status_and_code();
         let error = ErrorDetail {
             code,

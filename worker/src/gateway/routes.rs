@@ -8,8 +8,9 @@ use http::Method;
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 
-use crate::reply;
-use pool_translate::openai::ApiError;
+use crate::host::Host;
+use crate::openai::ApiError;
+use crate::reply::Reply;
 
 /// What a path and a method ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +79,10 @@ impl Language {
     }
 
     /// An error in the API's envelope.
-    pub(super) fn error<S>(self, error: &ApiError) -> reply::Reply<S> {
+    pub(super) fn error<H: Host>(self, error: &ApiError) -> Reply<H> {
         match self {
-            Self::OpenAi => reply::Reply::error(error),
-            Self::Gemini => reply::Reply::gemini_error(error),
+            Self::OpenAi => Reply::error(error),
+            Self::Gemini => Reply::gemini_error(error),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use crate::platform::Random;
+use super::Random;
 
 /// The system's randomness.
 #[derive(Clone, Copy, Debug)]

@@ -16,9 +16,8 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::SMALL_BODY;
-use crate::platform::lock;
-use crate::platform::{Clock, IncomingBody, IncomingBodyError};
-use crate::ports::Host;
+use crate::host::{Clock, Host, IncomingBody, IncomingBodyError};
+use crate::service::lock;
 
 /// How long every body may take, whatever its length.
 const GRACE: Duration = Duration::from_secs(30);

@@ -9,8 +9,7 @@
 use bytes::Bytes;
 
 use super::{BODY_BEFORE_THE_CALLER_IS_KNOWN, Share, read};
-use crate::platform::{IncomingBody, IncomingBodyError};
-use crate::ports::Host;
+use crate::host::{Host, IncomingBody, IncomingBodyError};
 
 /// Returns `true` if the caller has to be known before a body is read of which up to `limit` bytes are taken.
 const fn needs_a_known_caller(limit: usize, announced: Option<usize>) -> bool {

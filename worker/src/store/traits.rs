@@ -17,7 +17,7 @@ use super::{
     StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
-use crate::platform::{MaybeSend, MaybeSync};
+use crate::host::{MaybeSend, MaybeSync};
 
 /// What the data plane reads.
 pub trait PoolReader: MaybeSend + MaybeSync {

@@ -1,4 +1,4 @@
-//! The native server as a separate process.
+//! The native program as a process of its own.
 
 #![allow(dead_code, reason = "not every test file needs everything")]
 
@@ -9,12 +9,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::output_within;
-
-/// Deadline of a start and of a shutdown, including the 30 s in which running responses may finish.
+/// Longer than any start and any end takes, the 30 s included that running responses have when it is stopped.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// A running `pool-server`, killed when dropped.
+/// A running `pool-server`; killed when dropped.
 pub struct Program {
     child: Child,
     /// What it prints, line by line.
@@ -47,18 +45,18 @@ impl Program {
         self.child.id()
     }
 
-    /// Kills it with SIGKILL.
+    /// As a power cut does: nothing is left to be done.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Stops it as Ctrl-C does; returns its exit status and what it printed after its first line.
+    /// As Ctrl-C does; gives how it ended and what it printed since its first line.
     pub fn interrupt(self) -> (ExitStatus, String) {
         self.signal("INT")
     }
 
-    /// Stops it with another signal.
+    /// The same by another signal.
     pub fn signal(mut self, name: &str) -> (ExitStatus, String) {
         let deadline = Instant::now() + DEADLINE;
         let id = self.child.id().to_string();
@@ -71,26 +69,26 @@ impl Program {
                 Err(RecvTimeoutError::Timeout) => panic!("{name} does not end it; it printed {rest:?}"),
             }
         }
-        // The process ends right after its output.
+        // Its output has ended, and so will it.
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, rest);
             }
             assert!(Instant::now() < deadline, "{name} does not end it");
-            thread::sleep(Duration::from_millis(10));
+            thread::yield_now();
         }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Returns the first line that a program prints; empty if it prints none in time.
+/// The first line that a program prints; empty if it prints none in time.
 pub fn first_line(printed: impl Read + Send + 'static) -> String {
     let (sender, first) = mpsc::channel();
     thread::spawn(move || {
@@ -103,10 +101,18 @@ pub fn first_line(printed: impl Read + Send + 'static) -> String {
 
 /// Runs a command that ends by itself.
 pub fn output_of(command: &mut Command) -> Output {
-    output_within(DEADLINE, command)
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    let ended = ended.recv_timeout(DEADLINE);
+    if ended.is_err() {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+    }
+    ended.unwrap().unwrap()
 }
 
-/// Returns the command that starts it, without any environment variable that would change it.
+/// The command that starts it, with nothing of the environment that would change it.
 pub fn command(data_dir: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool-server"));
     for name in [

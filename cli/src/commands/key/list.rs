@@ -1,13 +1,12 @@
 //! `poolctl key list`.
 
-use pool_shared::{Key, KeyCondition, KeyList, KeyState};
+use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits};
 
-use super::select::FilterArgs;
+use super::{PoolArg, select::FilterArgs};
 use crate::{
+    commands::pool::state,
     ctx::Ctx,
-    describe::{limits_text, state},
     error::{CliError, Outcome},
-    flags::PoolArg,
     output::{Cell, Table, View, left, right, text},
 };
 
@@ -26,7 +25,7 @@ pub struct Args {
     pool: PoolArg,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Maximum number of keys
+    /// Stop after so many keys
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
@@ -116,4 +115,13 @@ pub fn why(condition: &KeyCondition, view: &View) -> String {
     let failing = condition.failing.map(|failing| failing.to_string());
     let parts = [condition.reason.clone(), until, failing];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `10 rpm, 500 rpd`
+pub fn limits_text(limits: &Limits) -> String {
+    limits
+        .known()
+        .map(|(quota, value)| format!("{value} {}", quota.short_name()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::{create::pool_name, models::on_off};
 use crate::{
+    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
-    flags::{DryRun, PoolRef},
 };
 
-/// Update a pool's name, description, allowed models or pass-through
+/// Change a pool's name, description, models or languages; what is not named stays
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -34,7 +34,7 @@ pub struct UpdateArgs {
     /// A new description
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Allowed model; can be repeated, * is a wildcard
+    /// Allow this model and no others; can be repeated, * stands for any characters
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
     /// Allow every model
@@ -50,7 +50,7 @@ pub struct UpdateArgs {
     dry: DryRun,
 }
 
-/// Enable a pool
+/// Put a pool into use again
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -62,7 +62,7 @@ pub struct EnableArgs {
     dry: DryRun,
 }
 
-/// Disable a pool: its clients get 403
+/// Take a pool out of use: its callers are refused with status 403
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

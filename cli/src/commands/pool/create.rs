@@ -10,16 +10,17 @@ use super::{
 };
 use crate::{
     client::{Client, chunks},
-    commands::test_pool::usable_model,
+    commands::{
+        DryRun,
+        key::{
+            file::{self, KeySource},
+            probe::{Probed, probe},
+            report::{self, LineReport},
+        },
+        try_pool::usable_model,
+    },
     ctx::{Ctx, quoted},
     error::{CliError, Code, Outcome},
-    flags::DryRun,
-    input::KeySource,
-    key_import::{
-        file,
-        probe::probe,
-        report::{self, LineReport, Probed},
-    },
     output::{Sheet, View, counted},
 };
 
@@ -51,19 +52,19 @@ pub struct Args {
     /// What the pool is for
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
-    /// Allowed model; can be repeated, * is a wildcard
+    /// Allow this model and no others; can be repeated, * stands for any characters
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
-    /// Alias that clients may use for a model; can be repeated
+    /// A name that callers may use instead of a model's; can be repeated
     #[arg(long, value_name = "NAME=MODEL", value_parser = alias)]
     alias: Vec<(String, String)>,
-    /// Fallback models when a model is overloaded or its quota is exhausted; can be repeated
+    /// What answers when a model is overloaded or its quota used up; can be repeated
     #[arg(long, value_name = "MODEL=MODEL,...", value_parser = fallback)]
     fallback: Vec<(String, Vec<String>)>,
-    /// Session affinity: send requests of one conversation to the same key
+    /// Send requests of one conversation to the same key
     #[arg(long)]
     sticky: bool,
-    /// Also accept native Gemini API requests and forward them unchanged
+    /// Take requests in Gemini's own language too, and pass them on as they come
     #[arg(long)]
     pass_through: bool,
     #[command(flatten)]

@@ -9,6 +9,8 @@ mod name;
 mod show;
 mod translation;
 
+pub use show::state;
+
 use clap::Subcommand;
 
 use crate::{

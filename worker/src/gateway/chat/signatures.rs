@@ -14,12 +14,10 @@ use jiff::Timestamp;
 use pool_shared::KeyId;
 
 use super::super::Context;
-use crate::gateway::Gateway;
-use crate::platform::Clock;
-use crate::platform::lock;
-use crate::ports::Host;
-use pool_translate::openai::ChatRequest;
-use pool_translate::{CallSignature, SignatureCache};
+use crate::host::{Clock, Host};
+use crate::openai::ChatRequest;
+use crate::service::{Service, lock};
+use crate::translate::{CallSignature, SignatureCache};
 
 /// How long a conversation may rest.
 const KEPT_FOR: Duration = Duration::from_hours(24);
@@ -79,7 +77,7 @@ impl SignatureMemory {
 
 /// The signatures of one client key, during one request.
 pub(in crate::gateway) struct OwnSignatures {
-    gateway: Arc<Gateway>,
+    service: Arc<Service>,
     owner: String,
     now: Timestamp,
     made_by: Option<KeyId>,
@@ -88,7 +86,7 @@ pub(in crate::gateway) struct OwnSignatures {
 impl OwnSignatures {
     pub(super) fn of<H: Host>(context: &Context<'_, H>) -> Self {
         Self {
-            gateway: Arc::clone(context.plane),
+            service: Arc::clone(context.service),
             owner: context
                 .client_key
                 .as_ref()
@@ -105,7 +103,7 @@ impl OwnSignatures {
 
     /// The key that made the signature of the last call in a request, where it is known.
     pub(super) fn maker(&self, request: &ChatRequest<'_>) -> Option<KeyId> {
-        let memory = lock(&self.gateway.signatures);
+        let memory = lock(&self.service.signatures);
         let calls =
             request.messages().iter().rev().flat_map(|message| message.tool_calls.iter().flatten().rev());
         let mut makers = calls.filter_map(|call| {
@@ -120,7 +118,7 @@ impl OwnSignatures {
     pub(in crate::gateway) fn remember(&self, signatures: Vec<CallSignature>) {
         for CallSignature { call_id, function, signature } in signatures {
             let name = self.name(&call_id, &function);
-            lock(&self.gateway.signatures).insert(&name, signature, self.made_by.clone(), self.now);
+            lock(&self.service.signatures).insert(&name, signature, self.made_by.clone(), self.now);
         }
     }
 
@@ -138,7 +136,7 @@ impl fmt::Debug for OwnSignatures {
 
 impl SignatureCache for OwnSignatures {
     fn signature(&self, call_id: &str, function: &str) -> Option<String> {
-        let memory = lock(&self.gateway.signatures);
+        let memory = lock(&self.service.signatures);
         memory.get(&self.name(call_id, function), self.now).map(|entry| entry.signature.clone())
     }
 }

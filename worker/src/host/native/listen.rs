@@ -31,12 +31,10 @@ use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
 use crate::gateway::{Language, OutgoingEvents, shutting_down};
-use crate::gateway::{Reply, Streamed};
+use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::limits;
-use crate::platform::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
-use crate::ports::Host;
-use crate::reply::ReplyBody;
-use pool_translate::openai::ApiError;
+use crate::openai::ApiError;
+use crate::reply::{Reply, ReplyBody};
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const REST: Duration = Duration::from_millis(100);
@@ -210,8 +208,8 @@ fn respond(
 ) -> Response<WatchedBody<AnswerBody>> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
-        ReplyBody::Streamed(Streamed::Events(events)) => in_pieces(until_cut(events, cut)),
-        ReplyBody::Streamed(Streamed::Untouched(body)) => {
+        ReplyBody::Events(events) => in_pieces(until_cut(events, cut)),
+        ReplyBody::Untouched(body) => {
             in_pieces(stream::unfold(Some(body), move |body: Option<HttpBody>| async move {
                 let mut body = body?;
                 match timeout(idle, body.chunk()).await {
@@ -305,7 +303,7 @@ mod tests {
     async fn a_stream_that_has_to_end_tells_its_client() {
         for pacing in [None, Some(pool_shared::Pacing::default())] {
             let (host, mut reply) = endless_events(pacing).await;
-            let ReplyBody::Streamed(Streamed::Events(events)) =
+            let ReplyBody::Events(events) =
                 std::mem::replace(&mut reply.body, ReplyBody::Whole(Bytes::new()))
             else {
                 panic!("no stream")

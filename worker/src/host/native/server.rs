@@ -25,21 +25,16 @@ use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
     TrustedProxies, owed,
 };
-use crate::gateway::Reply;
+use crate::admin::is_admin_path;
+use crate::gateway::UpstreamTimeouts;
+use crate::host::{Clock, Host, IncomingRequest};
 use crate::ledger::LedgerError;
+use crate::log::Log;
+use crate::openai::ApiError;
 use crate::origin::Origin;
-use crate::platform::Platform;
-use crate::platform::{Clock, IncomingRequest};
-use crate::pools::HashKeyError;
-use crate::reply::BackgroundTask;
-use crate::reporting::Log;
-use crate::router::Service;
-use crate::router::is_admin_path;
-use crate::settings::Settings;
-use crate::setup::SetupError;
+use crate::reply::Reply;
+use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
 use crate::sql::SqlError;
-use crate::upstream::UpstreamTimeouts;
-use pool_translate::openai::ApiError;
 
 /// How often what was counted goes to the ledger.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -106,7 +101,7 @@ pub enum StartError {
     },
     /// The master key is not the one of the store, or the store does not tell.
     #[error(transparent)]
-    MasterKey(#[from] HashKeyError),
+    MasterKey(#[from] SettleError),
     /// The ledger's tables cannot be made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -281,7 +276,7 @@ impl Server {
     #[must_use]
     pub fn load(&self) -> Load {
         let (connections, most_connections) = self.connections.counts();
-        let bodies = &self.shared.service.state.bodies;
+        let bodies = &self.shared.service.bodies;
         Load {
             connections,
             most_connections,
@@ -332,7 +327,7 @@ async fn serve(
     let end = async {
         when_stopped(stopped.clone()).await;
         tokio::time::sleep(DRAIN_FOR).await;
-        shared.service.state.reporter.log.stop(shared.host.clock().now());
+        shared.service.log.stop(shared.host.clock().now());
         shared.cut.send_replace(true);
         tokio::time::sleep(FAREWELL_TIMEOUT).await;
     };
@@ -364,7 +359,7 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let tending = async {
         while stopped.has_changed().is_ok() {
             rounds.tick().await;
-            shared.service.run_maintenance(&shared.host).await;
+            shared.service.tend(&shared.host).await;
         }
     };
     tokio::join!(reporting, tending);
@@ -387,7 +382,7 @@ impl Shared {
 
     /// How long Gemini may be silent in the middle of a response.
     pub(super) fn upstream_idle_timeout(&self) -> Duration {
-        self.service.state.timeouts.idle
+        self.service.timeouts.idle
     }
 
     /// Answers a request that came over a connection from `client`.
@@ -411,7 +406,7 @@ impl Shared {
                 "requests come from {proxy} with forwarding headers, which are ignored: all of its clients share its \
                  address; if it is your proxy, name it in TRUSTED_PROXIES"
             );
-            self.service.state.reporter.log.warn(&message, self.host.clock().now());
+            self.service.log.warn(&message, self.host.clock().now());
         }
         let request = IncomingRequest {
             method: parts.method,
@@ -423,9 +418,9 @@ impl Shared {
             client_address,
         };
         let mut reply = self.service.handle(&self.host, request).await;
-        if reply.background != BackgroundTask::default() {
-            let follow_up = std::mem::take(&mut reply.background);
-            tokio::spawn(async move { self.service.run_background(&self.host, follow_up).await });
+        if reply.follow_up != FollowUp::default() {
+            let follow_up = std::mem::take(&mut reply.follow_up);
+            tokio::spawn(async move { self.service.follow_up(&self.host, follow_up).await });
         }
         reply
     }
