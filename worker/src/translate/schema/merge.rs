@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::alternatives;
+use super::{alternatives, dialect};
 
 /// Adds a schema of `allOf` to the schema that it stands in. What is there already wins; properties and requirements of
 /// both count. Whether something of the part was left out.
@@ -49,6 +49,8 @@ pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
             _ => {}
         }
     }
+    // Choices of the one under a type of the other.
+    dialect::type_choices(base);
     for properties in more_properties {
         let known = base.entry("properties").or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(known) = known {

@@ -391,6 +391,16 @@ fn assert_known_types(schema: &Value) {
     dialect::visit_children(members, &mut |_, child| assert_known_types(child));
 }
 
+#[test]
+fn choices_merged_from_a_part_have_the_type_that_wins() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "object",
+        "properties": {"b": {"type": "string", "anyOf": [{"type": "integer"}]}},
+        "allOf": [{"type": "object", "properties": {"b": {"type": "integer", "enum": [1]}}}]}}});
+    let once = normal(&schema);
+    assert_eq!(once["properties"]["a"]["properties"]["b"]["enum"], json!(["1"]));
+    assert_eq!(normal(&once), once);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
