@@ -29,6 +29,8 @@ pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
                             if alternatives::are_only_conditions(known) {
                                 lossy |= alternatives::drop_conditions(known, None);
                             }
+                            // Choices of the one may be under a type of the other.
+                            dialect::type_choices(known);
                         }
                         _ => {}
                     }
@@ -49,8 +51,6 @@ pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
             _ => {}
         }
     }
-    // Choices of the one under a type of the other.
-    dialect::type_choices(base);
     for properties in more_properties {
         let known = base.entry("properties").or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(known) = known {
