@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bench-tools.sh PROGRAM...: makes sure that the benchmarks' programs are there; Debian has each under its own name.
+# bench-tools.sh PROGRAM...: installs missing programs of the benchmarks; each has a Debian package of
+# the same name.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

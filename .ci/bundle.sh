@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# bundle.sh [FOLDER FEATURES]: builds the Worker into worker/build/ (index.js and index_bg.wasm), or into another
-# folder below worker/ with features for a benchmark. `make bundle` calls it when a source is newer than the result.
+# bundle.sh [FOLDER FEATURES]: builds the Worker into worker/build/ (index.js and index_bg.wasm), or
+# into another folder below worker/ with features for a benchmark. `make bundle` calls it when a source
+# is newer than the result.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -11,14 +12,14 @@ wasm_bindgen="$("$root/.ci/cargo-tool.sh" wasm-bindgen-cli locked:wasm-bindgen)"
 environment="$("$root/.ci/wasm-toolchain.sh")"
 eval "$environment"
 
-# worker-build downloads these three by itself, from places that are not always in reach.
+# worker-build would download these three from servers that are not always reachable.
 export WASM_BINDGEN_BIN="$wasm_bindgen/wasm-bindgen"
 export ESBUILD_BIN="$root/.ci/esbuild.sh"
 export WASM_OPT_BIN="$root/worker/node_modules/binaryen/bin/wasm-opt"
-# Apart from the native builds: the compiler may be another one, and neither waits for the other.
+# Separate from the native builds: the compiler may differ, and neither waits for the other's lock.
 export CARGO_TARGET_DIR="$root/target/worker"
 unset RUSTFLAGS MAKEFLAGS MFLAGS MAKELEVEL
-# Every runtime of Workers has it, and large bodies are searched and checked several times as fast.
+# Every Workers runtime has SIMD; searching and validating large bodies is several times faster.
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=+simd128"
 
 began="$(mktemp)"
@@ -26,14 +27,14 @@ trap 'rm -f "$began"' EXIT
 say "Building the Worker${features:+ with $features}"
 cd "$root/worker"
 "$worker_build/worker-build" --profile wasm --out-dir "$out" . --locked ${features:+--features "$features"} >&2
-# gzip finds more where like functions stand side by side: see there. The names of functions are a tenth of the bundle.
-# A module that still has them is kept apart: it tells what `wasm-function[123]` in a stack trace is.
+# Sorted by name, the instances of a generic function are neighbours, which makes the module 8 % smaller
+# after gzip, since gzip looks back no further than 32 KB. Then the names are removed, a tenth of the
+# bundle. A copy with names is kept: it resolves `wasm-function[123]` in a stack trace.
 wasm="$out/index_bg.wasm"
 named="$CARGO_TARGET_DIR/named${features:+-$features}.wasm"
 optimize=("$WASM_OPT_BIN"
   --enable-{mutable-globals,sign-ext,nontrapping-float-to-int,bulk-memory,multivalue,reference-types,exception-handling,simd})
-node "$root/.ci/order-functions.mjs" "$wasm" "$named"
-"${optimize[@]}" --debuginfo --reorder-functions-by-name "$named" -o "$named"
+"${optimize[@]}" --debuginfo --reorder-functions-by-name "$wasm" -o "$named"
 "${optimize[@]}" --strip-debug --strip-producers "$named" -o "$wasm"
 # Dated back to the start, so that a source edited during the build counts as newer.
 touch -r "$began" "$out/index.js"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# cargo-tool.sh NAME VERSION: installs the crate's program once, and prints the folder it lies in.
-# VERSION `locked:CRATE` means the version of CRATE in Cargo.lock (wasm-bindgen's program refuses
-# to work with any other).
+# cargo-tool.sh NAME VERSION: installs the crate's program once, and prints its folder. VERSION
+# `locked:CRATE` is the version of CRATE in Cargo.lock: wasm-bindgen's program works with no other.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -19,14 +18,13 @@ if [ ! -d "$dir" ]; then
   staging="$dir.$$"
   trap 'rm -rf "$staging"' EXIT
   install() {
-    # Neither the project's target folder nor its compiler flags are meant for the tool.
+    # The project's target folder and compiler flags do not apply to the tool.
     env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET -u RUSTFLAGS \
       cargo install --quiet "$@" --root "$staging" --version "=$version" "$name" >&2
   }
-  # The versions that the tool was released with are the tested ones, but a registry's mirror may
-  # lack one of them.
+  # The tool's own lock file has the tested versions, but a mirror of the registry may lack one.
   install --locked || install
-  # Renamed only when whole, so an interrupted installation is never taken for a finished one.
+  # Renamed when complete, so that an interrupted installation is never mistaken for a finished one.
   mv "$staging" "$dir" 2>/dev/null || [ -d "$dir" ]
 fi
 printf '%s\n' "$dir/bin"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# chromium.sh: finds a browser for the tests of the page, or installs Debian's, and prints the path of its program.
-# A browser that is there comes first: where `apt-get` has Chromium only as a snap, one of the others is there.
+# chromium.sh: finds a browser for the web UI's tests or installs Debian's, and prints its path. An
+# installed browser is preferred: Ubuntu has Chromium only as a snap, but its runners have Chrome.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 find_browser() {
   local name
   for name in "${CHROMIUM:-}" google-chrome google-chrome-stable chromium chromium-browser; do
-    # One that says its version runs here: Ubuntu's `chromium-browser` may be no more than a hint at a snap.
+    # Ubuntu's `chromium-browser` may be a placeholder for the snap, which prints no version.
     if [ -n "$name" ] && command -v "$name" >/dev/null && "$name" --version >/dev/null 2>&1; then
       command -v "$name"
       return
@@ -18,6 +18,6 @@ find_browser() {
 
 find_browser && exit
 say 'Installing Chromium (once)'
-# Without fonts for it Chinese would be boxes.
+# Without these fonts Chinese text would be boxes.
 apt_install chromium fonts-noto-cjk
 find_browser || die 'Chromium was installed and does not run'

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS [TARGET...]]: looks for bytes that break what worker/src/fuzz.rs, worker/src/translate/fuzz.rs and
-# worker/src/pool/verdict/fuzz.rs claim, so long for each target (60 seconds). `make fuzz` calls it.
+# fuzz.sh [SECONDS [TARGET...]]: runs the fuzz targets, each for SECONDS (60 by default). Their
+# properties are in worker/src/fuzz.rs, worker/translate/src/fuzz.rs and
+# worker/engine/src/verdict/fuzz.rs. `make fuzz` calls it.
 #
-# An input that breaks something is kept in worker/fuzz/artifacts/TARGET: put it into worker/fuzz/corpus/TARGET, where
-# `cargo test` plays it. New inputs that only reach more code stay under target/fuzz, and the next run starts with them.
+# A failing input is kept in worker/fuzz/artifacts/TARGET. Move it to worker/fuzz/corpus/TARGET, which
+# `cargo test` replays. Inputs that only reach new code stay under target/fuzz for the next run.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need c++ 'libFuzzer is written in C++'
@@ -20,8 +21,8 @@ cd "$root/worker"
 for target in "${targets[@]}"; do
   say "Fuzzing $target for $seconds s"
   mkdir -p "$CARGO_TARGET_DIR/corpus/$target"
-  # Without a sanitizer the stock compiler does, and the code has no unsafe parts for one to watch. `--release` leaves the
-  # assertions to the profile in worker/fuzz/Cargo.toml.
+  # Without a sanitizer the stable compiler is enough, and the code has no unsafe parts for one to
+  # check. `--release` leaves the assertions to the profile in worker/fuzz/Cargo.toml.
   cargo fuzz run --sanitizer none --release "$target" \
     "$CARGO_TARGET_DIR/corpus/$target" "fuzz/corpus/$target" -- \
     -dict="fuzz/dictionaries/$target.dict" -max_total_time="$seconds" -max_len=8192 -timeout=5 \

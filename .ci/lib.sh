@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# What every script here shares; sourced, never run. Comes in: nothing. Goes out: `root` (the
-# repository), `tools` (where what is installed once lives) and the functions below. Must never
-# happen here: an installation, or anything written to stdout, which belongs to the caller.
+# Shared by all scripts here; sourced, never run. Defines `root` (the repository), `tools` (the folder
+# of installed tools) and the functions below. Writes nothing to stdout, which belongs to the caller.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # Outside target/, so that `make clean` does not cost a quarter of an hour.
@@ -15,20 +14,20 @@ die() {
   exit 1
 }
 
-# need COMMAND [WHERE TO GET IT]: ends with a hint where COMMAND is missing.
+# need COMMAND [HINT]: exits with a hint if COMMAND is missing.
 need() {
   command -v "$1" >/dev/null || die "$1 is missing${2:+: $2}"
 }
 
-# locked_version CRATE: the version that Cargo.lock holds.
+# locked_version CRATE: prints the version in Cargo.lock.
 locked_version() {
   sed -n "/^name = \"$1\"\$/{n;s/^version = \"\(.*\)\"\$/\1/p;q;}" "$root/Cargo.lock"
 }
 
-# digest FILE...: one hash over the files' contents.
+# digest FILE...: prints one hash of the files' contents.
 digest() { cat -- "$@" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16; }
 
-# apt_install PACKAGE...: what Debian can give, where we may take it.
+# apt_install PACKAGE...: installs packages of Debian, as root.
 apt_install() {
   need apt-get 'this step needs Debian'
   [ "$(id -u)" = 0 ] || die "run as root: apt-get install --yes $*"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# lint-worker.sh: clippy over the code that only the Worker compiles, which the native run of clippy
-# never sees. Debian's compiler comes without clippy, so where that one builds the Worker the
-# compiler's own warnings have to do, and `make bundle` shows those.
+# lint-worker.sh: clippy for the code that only the Worker compiles, which the native run of clippy
+# never sees. Debian's compiler has no clippy; where it builds the Worker, only the compiler's own
+# warnings are checked, by `make bundle`.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if [ -n "$("$root/.ci/wasm-toolchain.sh")" ]; then
-  say 'No clippy for wasm32-unknown-unknown on this machine; left out'
+  say 'Skipped: no clippy for wasm32-unknown-unknown on this machine'
   exit 0
 fi
 cd "$root"

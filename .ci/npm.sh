@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# npm.sh: installs worker/node_modules as worker/package-lock.json says, when that changed.
-# No package's own install script runs: the ones used here ship their programs in the package.
+# npm.sh: installs worker/node_modules from worker/package-lock.json when that has changed. Install
+# scripts of packages never run; the packages used here ship their programs ready to use.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need npm 'install Node 20.11 or newer'

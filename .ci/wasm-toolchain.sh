@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# wasm-toolchain.sh: makes sure that a Rust compiler knows wasm32-unknown-unknown. Prints shell
-# assignments that a build of the Worker is to be run with: none where the usual compiler does it,
-# else those that put Debian's compiler in its place.
+# wasm-toolchain.sh: provides a Rust compiler for wasm32-unknown-unknown. Prints the shell assignments
+# that a build of the Worker needs: none with rustup, which is the normal case.
 #
-# The usual way is rustup. Where its server is out of reach, Debian's `rustc-web` compiler is used;
-# it comes with the standard library's source, which is built once here, and its libraries are put
-# where that compiler looks for them. Only the linker is then still taken from rustup's toolchain.
+# The fallback, only for machines that reach Debian's servers but not rustup's: Debian's `rustc-web`
+# compiler. Its standard library for the target is built once from Debian's source package and put
+# where that compiler looks for it; only the linker is still rustup's. Everything about the fallback
+# is in this file, and it says so when it is used.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -14,14 +14,14 @@ debian_bin="$tools/debian-rust/bin"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-# knows_target RUSTC: whether that compiler has a standard library for the target, and of its own
-# version: what was built for one of Debian's compilers is of no use to the next.
+# knows_target RUSTC: succeeds if that compiler has a standard library for the target, of its own
+# version.
 knows_target() {
   "$1" --target "$target" --crate-type lib --crate-name empty --emit metadata \
     --out-dir "$work" - </dev/null 2>/dev/null
 }
 
-# new_enough RUSTC: the workspace's `rust-version` is the measure.
+# new_enough RUSTC: succeeds if that compiler satisfies the workspace's `rust-version`.
 new_enough() {
   local wanted have
   wanted="$(sed -n 's/^rust-version = "1\.\([0-9]*\).*/\1/p' "$root/Cargo.toml")"
@@ -34,12 +34,12 @@ print_debian() {
   linker="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld"
   [ -x "$linker" ] || die "no rust-lld at $linker: the Rust toolchain is incomplete"
   mkdir -p "$debian_bin"
-  # A folder of its own in front of PATH: all of /usr/bin there would hide the caller's other tools.
+  # Only these two are put in front of PATH: all of /usr/bin would hide the caller's other tools.
   ln -sf /usr/bin/rustc /usr/bin/cargo "$debian_bin/"
   # shellcheck disable=SC2016 # expanded where it is evaluated
   printf 'export PATH=%q:$PATH\n' "$debian_bin"
   printf 'export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=%q\n' "$linker"
-  # Set by rustup and cargo for what they start, and meant for the other compiler.
+  # Set by rustup and cargo for their child processes, for the other compiler.
   printf 'unset RUSTUP_TOOLCHAIN RUSTC RUSTDOC CARGO\n'
 }
 
@@ -49,7 +49,7 @@ build_debian_library() {
   mkdir "$work/src"
   : >"$work/src/lib.rs"
   printf '[package]\nname = "empty"\nversion = "0.0.0"\nedition = "2024"\n' >"$work/Cargo.toml"
-  # `-Z` options need a nightly compiler or this variable. The standard library links nothing.
+  # `-Z` options need a nightly compiler or RUSTC_BOOTSTRAP.
   (cd "$work" && env -u RUSTC -u RUSTDOC -u CARGO -u RUSTUP_TOOLCHAIN -u RUSTFLAGS \
     PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$work/target" \
     /usr/bin/cargo build --quiet -Z build-std=std,panic_abort --release --target "$target" >&2)
@@ -68,7 +68,7 @@ fi
 if command -v rustup >/dev/null; then
   say "Adding the target $target"
   if rustup target add "$target" >&2 && knows_target rustc; then exit 0; fi
-  say "rustup cannot reach its server; taking Debian's compiler instead"
+  say "rustup cannot add $target (no connection to its server?); using Debian's compiler instead"
 fi
 command -v apt-get >/dev/null ||
   die "this Rust toolchain has no standard library for $target: add it (rustup target add $target)"

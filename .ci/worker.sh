@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# worker.sh: runs the built Worker under `wrangler dev`, with local D1 and Durable Object under
-# .wrangler/. The first time, it writes wrangler.toml and .dev.vars (the two secrets; values given
-# in the environment win); later it leaves both alone. `make worker` calls it.
+# worker.sh: runs the built Worker under `wrangler dev`, with local D1 and Durable Objects under
+# .wrangler/. The first run writes wrangler.toml and .dev.vars (the two secrets, taken from the
+# environment if set there); later runs change neither. `make worker` calls it.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need node 'install Node 20.11 or newer'
@@ -14,7 +14,7 @@ random() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
 if [ ! -e .dev.vars ]; then
   (
     umask 077
-    # Single quotes: nothing in between means anything to the reader of the file.
+    # Single quotes, so that wrangler expands nothing in between.
     printf "ADMIN_PASSWORD='%s'\\nMASTER_KEY='%s'\\n" \
       "${ADMIN_PASSWORD:-$(random 18)}" "${MASTER_KEY:-$(random 32)}" >.dev.vars
   )
@@ -29,7 +29,7 @@ Serving http://127.0.0.1:$port (Ctrl-C ends it). In another shell:
 
 END
 
-# Nothing is reported to anyone, and nothing is asked of the network at the start.
+# No telemetry, and no requests to the network at startup.
 export WRANGLER_SEND_METRICS=false WRANGLER_SEND_ERROR_REPORTS=false WRANGLER_HIDE_BANNER=true
 export CLOUDFLARE_CF_FETCH_ENABLED=false
 exec node worker/node_modules/wrangler/bin/wrangler.js dev --local --ip 127.0.0.1 --port "$port" \

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What can be counted instead of timed, compared with bench/quick.json: `make bench-quick`.
+"""Compares what can be counted instead of timed with bench/quick.json: `make bench-quick`.
 
-Calls, slopes and counts of keys must be the same; allocations, instructions and sizes may be up to 5 % worse. With
-UPDATE_BENCH=1 the file is written anew. Instructions depend on the processor, the compiler and the C library, so they are
-only judged with the compiler and the library that they were counted with, on x86-64; there valgrind shows every program
-the same processor, as long as the real one has AVX2.
+Calls, subrequests and slopes must not grow. Allocations and sizes may grow by 5 %. Instructions are
+printed and compared, and fail only beyond 25 %: they depend on the processor, the compiler and the C
+library, so they are judged only with the compiler and library that they were counted with, on x86-64
+with AVX2. With UPDATE_BENCH=1 the file is written anew.
 """
 
 import json
@@ -18,6 +18,8 @@ from lib import counts, machine
 
 _FILE = machine.ROOT / "bench" / "quick.json"
 _TOLERANCE = 1.05
+# Of counts that change with the machine and not only with the code.
+_MACHINE_TOLERANCE = 1.25
 
 
 def _tools():
@@ -39,17 +41,18 @@ def _measure():
             for case, count in zip(cases, threads.map(counts.instructions, cases), strict=True):
                 found[f"{case}: instructions"] = count
     else:
-        print("instructions are left out: the processor is not the one that they were counted on")
+        print("instructions are not counted: this processor is not x86-64 with AVX2")
     if (size := counts.wasm_gzip_bytes()) is not None:
         found["wasm: bytes, gzip"] = size
     else:
-        print("the wasm's size is left out: it is not built (`make bundle`)")
+        print("the size of the wasm is not measured: run `make bundle` first")
     return dict(sorted(found.items()))
 
 
 def _worse(name, known, found):
-    exact = "calls" in name or "subrequests" in name or "slope" in name
-    return found > known if exact else found > known * _TOLERANCE
+    if "calls" in name or "subrequests" in name or "slope" in name:
+        return found > known
+    return found > known * (_MACHINE_TOLERANCE if name.endswith("instructions") else _TOLERANCE)
 
 
 def main():
@@ -75,7 +78,7 @@ def main():
         change = f"{(count / known - 1) * 100:+.1f} %" if known else ""
         print(f"{name:60} {count:>14,} {change:>9} {verdict}")
     if worse:
-        print(f"{worse} figures are worse than bench/quick.json; if that is meant: make bench-quick UPDATE_BENCH=1")
+        print(f"{worse} counts are worse than bench/quick.json; to accept them: make bench-quick UPDATE_BENCH=1")
     return 1 if worse else 0
 
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use pool_worker::host::native::{NativeHost, Sqlite};
-use pool_worker::host::{
-    Clock, Host, MediaFetch, MediaResponse, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
-    UpstreamResponse,
-};
 use pool_worker::ledger::database::{LedgerDatabase, LedgerSql as _};
 use pool_worker::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
+use pool_worker::platform::Platform;
+use pool_worker::platform::{
+    Clock, MediaFetch, MediaResponse, Random, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
+    UpstreamResponse,
+};
 use pool_worker::sql::{Outcome, SqlError, Statement};
 use pool_worker::store::sql::{SqlDatabase, SqlStore};
 use url::Url;
@@ -92,7 +93,7 @@ impl BenchHost {
     }
 }
 
-impl Host for BenchHost {
+impl Platform for BenchHost {
     type Store = SqlStore<SlowDatabase>;
     type Ledger = BenchLedger;
     type Upstream = Script;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pool_worker::host::Clock;
+use pool_worker::platform::Clock;
 
 /// A clock that everything in one world shares.
 #[derive(Clone)]

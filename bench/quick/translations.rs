@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use pool_worker::gemini::ModelId;
-use pool_worker::openai::ChatRequest;
-use pool_worker::translate::{
+use pool_translate::gemini::ModelId;
+use pool_translate::openai::ChatRequest;
+use pool_translate::{
     AnswerModel, ChatStream, Envelope, GeminiCall, TranslateOptions, chat_response, to_gemini,
 };
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use pool_worker::host::{Host as _, IncomingBody, IncomingBodyError, IncomingRequest, UpstreamBody};
+use pool_worker::gateway::Streamed;
 use pool_worker::origin::Origin;
+use pool_worker::platform::{IncomingBody, IncomingBodyError, IncomingRequest, Platform as _, UpstreamBody};
 use pool_worker::reply::ReplyBody;
-use pool_worker::service::{Service, Settings};
+use pool_worker::router::Service;
+use pool_worker::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::bodies;
@@ -129,11 +131,11 @@ impl World {
     /// Sends a request and reads its answer to the end. Gives how long it would have taken if computing took no time.
     pub fn send(&self, caller: &Caller, kind: &Kind) -> Duration {
         let clock = self.host.clock();
-        let began = pool_worker::host::Clock::now(clock);
+        let began = pool_worker::platform::Clock::now(clock);
         let asked = self.ask(kind.method.clone(), kind.path, caller, kind.body.clone());
         let (status, answer) = clock.run(asked);
         assert!(status.is_success(), "{}: {}", kind.name, String::from_utf8_lossy(&answer));
-        pool_worker::host::Clock::now(clock).duration_since(began).unsigned_abs()
+        pool_worker::platform::Clock::now(clock).duration_since(began).unsigned_abs()
     }
 
     /// Does what a host does behind the answers.
@@ -160,12 +162,12 @@ impl World {
         let mut answer = Vec::new();
         match reply.body {
             ReplyBody::Whole(bytes) => answer.extend_from_slice(&bytes),
-            ReplyBody::Events(mut events) => {
+            ReplyBody::Streamed(Streamed::Events(mut events)) => {
                 while let Some(bytes) = events.next().await {
                     answer.extend_from_slice(&bytes);
                 }
             }
-            ReplyBody::Untouched(mut body) => {
+            ReplyBody::Streamed(Streamed::Untouched(mut body)) => {
                 while let Ok(Some(bytes)) = body.chunk().await {
                     answer.extend_from_slice(&bytes);
                 }

@@ -8,9 +8,7 @@ use std::ffi::OsString;
 use pool_shared::Secret;
 
 use crate::{
-    args::GlobalArgs,
     client::{Client, ClientOptions, TokenSource},
-    commands::Confirm,
     config::{
         ConfigDir, ConfigFile, ProfileName, ServiceUrl, Setting, Settings, Source, TokenPlan,
         credentials::{CredentialId, Credentials, StoreKind},
@@ -18,6 +16,7 @@ use crate::{
     },
     env::Env,
     error::{CliError, Code},
+    flags::{Confirm, GlobalArgs},
     interrupt::Interrupt,
     output::{Output, prompt},
 };
@@ -157,7 +156,7 @@ impl Ctx {
         if !flags.asks() || self.out.interactive() {
             return Ok(());
         }
-        Err(CliError::new(Code::ConfirmationRequired, "this needs a confirmation and there is no terminal")
+        Err(CliError::new(Code::ConfirmationRequired, "confirmation required, but stdin is not a terminal")
             .hint(command_with_yes(&self.argv)))
     }
 
@@ -182,7 +181,7 @@ impl Ctx {
 }
 
 fn declined() -> CliError {
-    CliError::new(Code::Declined, "not confirmed, nothing was done")
+    CliError::new(Code::Declined, "cancelled; nothing was changed")
 }
 
 /// The name that was most likely meant.

@@ -12,7 +12,7 @@ pub const URL: &str = "POOLCTL_URL";
 pub const TOKEN: &str = "POOLCTL_TOKEN";
 /// Profile to use.
 pub const PROFILE: &str = "POOLCTL_PROFILE";
-/// How results are written.
+/// Output format.
 pub const OUTPUT: &str = "POOLCTL_OUTPUT";
 /// How long to wait for an answer.
 pub const TIMEOUT: &str = "POOLCTL_TIMEOUT";

@@ -25,7 +25,7 @@ pub enum Exit {
     Unauthorized = 4,
     /// No such pool, key or client key.
     NotFound = 5,
-    /// It clashes with what is there.
+    /// It conflicts with an existing resource.
     Conflict = 6,
     /// The service does not answer.
     Unreachable = 7,
@@ -44,7 +44,7 @@ impl Exit {
         (Self::Partial, "done, except for some items, which the result names"),
         (Self::Unauthorized, "no token, or one that is not accepted or may not do this"),
         (Self::NotFound, "no such pool, key, client key or token"),
-        (Self::Conflict, "clashes with what is there"),
+        (Self::Conflict, "conflicts with an existing resource"),
         (Self::Unreachable, "service unreachable or too slow"),
         (Self::Pending, "diff: apply would change something"),
         (Self::Interrupted, "interrupted; what was done until then stays done"),
@@ -59,7 +59,7 @@ pub enum Outcome {
     /// Done, except for some items, which the result names.
     Partial,
     /// The answer itself is bad news (`health`).
-    BadNews,
+    Unhealthy,
     /// There is something to apply.
     Pending,
 }
@@ -69,7 +69,7 @@ impl From<Outcome> for Exit {
         match outcome {
             Outcome::Done => Self::Ok,
             Outcome::Partial => Self::Partial,
-            Outcome::BadNews => Self::Failure,
+            Outcome::Unhealthy => Self::Failure,
             Outcome::Pending => Self::Pending,
         }
     }
@@ -84,7 +84,7 @@ pub enum Code {
     Usage,
     /// A question would have to be asked and nobody is there to answer it.
     ConfirmationRequired,
-    /// It clashes with what is there on this machine.
+    /// It conflicts with an existing resource on this machine.
     Conflict,
     /// There is no token for this service.
     NotLoggedIn,
@@ -254,7 +254,7 @@ impl fmt::Display for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::new(Code::BrokenPipe, "nobody reads the output"),
+            io::ErrorKind::BrokenPipe => Self::new(Code::BrokenPipe, "output closed"),
             _ => Self::new(Code::Local, "cannot write the result").cause(error.to_string()),
         }
     }

@@ -5,19 +5,24 @@
 
 #![forbid(unsafe_code)]
 
-mod args;
+mod app;
 mod client;
 mod commands;
 mod config;
 mod ctx;
+mod describe;
 mod env;
 mod error;
+mod flags;
+mod input;
 mod interrupt;
+mod key_check;
+mod key_import;
 mod output;
 mod top;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(commands::main(std::env::args_os().collect(), &env::Env::from_process()) as u8)
+    ExitCode::from(app::main(std::env::args_os().collect(), &env::Env::from_process()) as u8)
 }

@@ -209,7 +209,7 @@ fn a_trial_leaves_one_entry_in_the_audit_and_no_client_key() {
     assert_eq!(run.code, 0, "{run}");
     let after = entries();
     assert_eq!((after.len(), after[0]["action"].as_str()), (before + 1, Some("pool.try")));
-    assert!(!poolctl.run(&["client-key", "list", "prod"]).stdout.contains("poolctl try"));
+    assert!(!poolctl.run(&["client-key", "list", "prod"]).stdout.contains("poolctl test"));
 }
 
 #[test]

@@ -22,11 +22,8 @@ fn help() {
 }
 
 /// Every help text, and what people read first.
-const DOCUMENTS: [&str; 3] = [
-    "src/args/snapshots/poolctl__args__tests__help_pages.snap",
-    "../README.md",
-    "../worker/examples/demo.rs",
-];
+const DOCUMENTS: [&str; 3] =
+    ["src/app/snapshots/poolctl__app__tests__help_pages.snap", "../README.md", "../worker/examples/demo.rs"];
 
 #[test]
 fn examples_name_no_model_that_ends_or_that_another_one_answers() {

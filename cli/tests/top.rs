@@ -91,7 +91,7 @@ mod terminal {
     use common::pty::Pty;
     use pool_worker::{
         host::native::{Server, ServerConfig, TrustedProxies},
-        log::Log,
+        reporting::Log,
     };
     use rustix::process::{Pid, Signal, kill_process};
 
@@ -197,7 +197,7 @@ mod terminal {
             admin_password: Some(pool_shared::Secret::new(common::service::PASSWORD)),
             trusted_proxies: TrustedProxies::default(),
             log: Log::off(),
-            upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+            upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
         };
         let server = service.runtime.block_on(Server::start(config(0))).unwrap();
         let (url, poolctl) = (server.url(), Poolctl::new());

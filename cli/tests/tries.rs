@@ -35,7 +35,7 @@ fn service(request: &Request, chat: impl FnOnce() -> Answer) -> Answer {
         ("GET", "/admin/v1/pools/prod") => Answer::Json(200, pool("prod", 1)),
         ("POST", "/admin/v1/pools/pool-00000000000000aa/client-keys") => Answer::Json(
             201,
-            json!({"client_key": {"id": "ck-00000000000000aa", "name": "poolctl try", "hint": "wxyz",
+            json!({"client_key": {"id": "ck-00000000000000aa", "name": "poolctl test", "hint": "wxyz",
                 "created_at": "2026-11-03T12:00:00Z"}, "secret": client_key()}),
         ),
         ("DELETE", _) => Answer::Json(204, json!(null)),

@@ -4,6 +4,7 @@
 //! ([`answering_model`]); what is known from others only is a warning for operators ([`model_notices`]).
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
 use crate::PoolSettings;
@@ -83,7 +84,8 @@ impl Announcement {
     }
 
     fn message(&self, model: &str) -> String {
-        let day = Timestamp::from_second(self.at).unwrap_or_default().strftime("%Y-%m-%d").to_string();
+        // `strftime` would add its whole formatter to the Worker.
+        let day = Offset::UTC.to_datetime(Timestamp::from_second(self.at).unwrap_or_default()).date();
         let source = if self.documented { "" } else { " (not confirmed by Google)" };
         match self.change {
             Change::AnsweredBy(to) => {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{EXAMPLE_MODEL, PoolCreated, Secret};
 use pool_worker::host::native::{Server, ServerConfig, TrustedProxies};
-use pool_worker::log::Log;
+use pool_worker::reporting::Log;
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn main() -> Result<()> {
         admin_password: Some(Secret::new(PASSWORD)),
         trusted_proxies: TrustedProxies::default(),
         log: Log::off(),
-        upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+        upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
     })
     .await?;
     let poolctl = Poolctl::find(folder.path())?;

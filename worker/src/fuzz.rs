@@ -18,9 +18,9 @@ use pool_shared::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
 use crate::origin::Origin;
-use crate::{admin, gateway, limits};
+use crate::{admin, gateway, limits, router};
+use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
 
 const KINDS: [TokenKind; 3] = [TokenKind::ClientKey, TokenKind::AdminToken, TokenKind::Session];
 
@@ -67,7 +67,7 @@ pub fn route(bytes: &[u8]) {
 }
 
 fn check_path(path: &str) {
-    let is_admin = admin::is_admin_path(path);
+    let is_admin = router::is_admin_path(path);
     let is_metrics = path == "/metrics";
     assert_eq!(is_admin, is_metrics || path == "/admin" || path.starts_with("/admin/"), "{path}");
     for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::OPTIONS] {
@@ -158,7 +158,7 @@ pub fn body_bounds(fragment: &[u8], peak: impl Fn(&mut dyn FnMut()) -> u64) {
     }
     for (before, between, after) in LISTS {
         let mut body = (*before).to_owned();
-        for number in 0..limits::ELEMENTS + 10 {
+        for number in 0..limits::MAX_ELEMENTS + 10 {
             if body.len() > GROWN {
                 break;
             }
@@ -234,7 +234,7 @@ fn check_memory(body: &[u8], peak: &impl Fn(&mut dyn FnMut()) -> u64) {
     let most = 8 * body.len() as u64 + PARSED;
     let chat = peak(&mut || drop(ChatRequest::parse(body)));
     let embeddings = peak(&mut || drop(EmbeddingsRequest::parse(body)));
-    let translated = peak(&mut || crate::translate::fuzz::translated_somehow(body));
+    let translated = peak(&mut || pool_translate::fuzz::translated_somehow(body));
     let length = body.len();
     assert!(chat.max(embeddings) < most, "{length} bytes take {chat} or {embeddings}");
     assert!(translated < most + PARSED, "{length} bytes take {translated} with their translation");
@@ -252,26 +252,11 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Plays what is kept of one target's inputs.
-#[cfg(test)]
-pub(crate) fn replay(target: &str, play: fn(&[u8])) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let mut played = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        // Shown when the test fails: the last one is the one.
-        println!("{}", path.display());
-        play(&std::fs::read(path).unwrap());
-        played += 1;
-    }
-    assert!(played > 10, "{target}: the corpus is not there");
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::replay;
+    use pool_translate::fuzz::replay;
 
     #[test]
     fn every_kept_token() {

@@ -1,34 +1,42 @@
 //! The pool service: many Gemini API keys behind isolated, OpenAI-compatible pools.
 //!
-//! Everything outside [`host`] is the same on Cloudflare Workers and natively. A request flows one
-//! way: [`host`] -> [`service`] -> [`gateway`] (or [`admin`]) -> [`translate`] -> [`pool`] -> host.
+//! Everything outside [`host`] is the same on Cloudflare Workers and natively. A host calls the
+//! [`router`], which hands a request to a plane ([`gateway`], [`admin`] or the web UI). Both planes
+//! stand on `health`, `retry`, [`reporting`] and [`pools`], these on [`store`], [`ledger`] and
+//! [`crypto`], and all of them on the ports in [`platform`].
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
 pub mod admin;
+mod attempt;
+mod cidr;
 pub mod crypto;
-pub mod fetch_guard;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gateway;
-pub mod gemini;
+mod health;
 pub mod host;
-mod json_text;
 pub mod ledger;
 pub mod limits;
-pub mod log;
-mod networks;
-pub mod openai;
+pub mod liveness;
+mod model_lists;
 pub mod origin;
-pub mod pool;
-pub mod probes;
+pub mod platform;
+pub mod pools;
+pub mod ports;
 pub mod reply;
-pub mod service;
+pub mod reporting;
+mod retry;
+pub mod router;
 #[cfg(test)]
 mod service_tests;
+pub mod settings;
+pub mod setup;
 pub mod sql;
+pub mod ssrf_guard;
+pub mod state;
 pub mod store;
 #[cfg(test)]
 mod testing;
-pub mod translate;
 mod ui;
+pub mod upstream;

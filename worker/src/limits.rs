@@ -6,22 +6,18 @@
 mod bodies;
 #[cfg(any(target_arch = "wasm32", test))]
 mod handover;
-mod structure;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 
-use crate::host::IncomingRequest;
-use crate::json_text;
+use crate::platform::IncomingRequest;
 
 pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, read, time_left};
 #[cfg(any(target_arch = "wasm32", test))]
 pub use handover::read_to_hand_over;
-pub use structure::{ELEMENTS, MEMBERS, has_too_many};
+pub use pool_translate::json::bounds::{JSON_DEPTH, MAX_ELEMENTS, MAX_MEMBERS, has_too_many, is_too_deep};
 
-/// The longest request body of the admin API, and where a host has little memory of the data plane too: 32 MiB, room for
-/// some inline images.
-pub const BODY: usize = 32 * 1024 * 1024;
+pub use crate::platform::MAX_BODY as BODY;
 /// The longest body of a request whose caller is not known yet.
 pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
 /// How much of a body a Worker reads that hands it on, before whoever holds the tokens has said that it knows the caller.
@@ -35,8 +31,6 @@ pub const BODIES: usize = BODY;
 pub const PATH: usize = 8 * 1024;
 /// All headers together, names and values.
 pub const HEADERS: usize = 64 * 1024;
-/// How deep a JSON body may be nested.
-pub const JSON_DEPTH: usize = 64;
 
 /// What is too large about a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,86 +79,11 @@ pub fn is_encoded(headers: &HeaderMap) -> bool {
     codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whether a JSON text, well formed or not, is nested too deeply to be read.
-#[must_use]
-pub fn is_too_deep(json: &[u8]) -> bool {
-    // Most have not even so many brackets.
-    if memchr::memchr2_iter(b'[', b'{', json).nth(JSON_DEPTH).is_none() {
-        return false;
-    }
-    let mut depth = 0_usize;
-    let mut rest = json;
-    // Brackets are the only bytes of interest, and between quotes there are none.
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'[' | b'{' | b']' | b'}' | b'"')) {
-        let (found, after) = (rest.get(at).copied(), rest.get(at + 1..).unwrap_or_default());
-        rest = after;
-        match found {
-            Some(b'"') => rest = after_string(rest),
-            Some(b'[' | b'{') => depth += 1,
-            _ => depth = depth.saturating_sub(1),
-        }
-        if depth > JSON_DEPTH {
-            return true;
-        }
-    }
-    false
-}
-
-/// What follows the string whose first quote was before `rest`.
-fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = json_text::find_quote_or_backslash(rest) {
-        let escaped = usize::from(rest.get(at) == Some(&b'\\'));
-        rest = rest.get(at + 1 + escaped..).unwrap_or_default();
-        if escaped == 0 {
-            return rest;
-        }
-    }
-    &[]
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, Method};
-    use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
-
-    fn nested(depth: usize) -> String {
-        [&"[{\"a\":".repeat(depth / 2), r#""[[[\"[[""#, &"}]".repeat(depth / 2)].concat()
-    }
-
-    #[test]
-    fn depth_is_counted_outside_of_strings() {
-        assert!(!is_too_deep(nested(JSON_DEPTH).as_bytes()));
-        assert!(is_too_deep(nested(JSON_DEPTH + 2).as_bytes()));
-        assert!(!is_too_deep("[".repeat(JSON_DEPTH).as_bytes()));
-        assert!(is_too_deep("[".repeat(JSON_DEPTH + 1).as_bytes()));
-        assert!(!is_too_deep("[]".repeat(1_000).as_bytes()), "side by side");
-        assert!(!is_too_deep(format!("\"{}", "[".repeat(1_000)).as_bytes()), "never closed");
-    }
-
-    fn depth(value: &Value) -> usize {
-        match value {
-            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-            Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
-            _ => 0,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_what_a_parser_finds(text in r#"(\[|\{"a\[":|"\\"|,|1){0,120}(\]|\}|,|1|"\\\\"){0,120}"#) {
-            if let Ok(value) = serde_json::from_str::<Value>(&text) {
-                prop_assert_eq!(is_too_deep(text.as_bytes()), depth(&value) > JSON_DEPTH);
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = is_too_deep(&bytes);
-        }
-    }
 
     #[test]
     fn a_head_is_measured_whole() {

@@ -1,38 +1,43 @@
-//! What the service answers, before a host turns it into its own kind of response.
+//! Responses of the service, before a host converts them to its own type.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::gateway::{EventStream, OutgoingEvents};
-use crate::gemini;
-use crate::host::{Host, Upstream};
-use crate::openai::ApiError;
-use crate::service::FollowUp;
+use pool_shared::PoolId;
+use pool_translate::gemini;
+use pool_translate::openai::ApiError;
 
-/// An answer.
-pub struct Reply<H: Host> {
+/// A response. `S` is what its body may be other than whole: the data plane streams, the admin API and
+/// the web UI do not.
+pub struct Reply<S> {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
-    pub body: ReplyBody<H>,
-    /// What the host has to do once the answer is on its way.
-    pub follow_up: FollowUp,
+    pub body: ReplyBody<S>,
+    /// What the host has to run once the response is on its way.
+    pub background: BackgroundTask,
 }
 
-/// The body of an answer.
-pub enum ReplyBody<H: Host> {
+/// The body of a response.
+pub enum ReplyBody<S> {
     /// All of it; empty for none.
     Whole(Bytes),
-    /// Server-sent events, as Gemini makes them.
-    Events(OutgoingEvents<H>),
-    /// The body of Gemini's answer, to be sent on as it comes. Dropping it before its end closes the connection to
-    /// Gemini.
-    Untouched(<H::Upstream as Upstream>::Body),
+    /// A body that is sent as it is made.
+    Streamed(S),
 }
 
-impl<H: Host> Reply<H> {
+/// Work that is left after a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackgroundTask {
+    /// A pool whose snapshot is past its soft TTL.
+    pub refresh: Option<PoolId>,
+    /// A pool whose list of models is past its soft TTL.
+    pub refresh_models: Option<PoolId>,
+}
+
+impl<S> Reply<S> {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
@@ -40,7 +45,7 @@ impl<H: Host> Reply<H> {
             status,
             headers: HeaderMap::new(),
             body: ReplyBody::Whole(Bytes::new()),
-            follow_up: FollowUp::default(),
+            background: BackgroundTask::default(),
         }
     }
 
@@ -49,19 +54,6 @@ impl<H: Host> Reply<H> {
     pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let reply = Self { body: ReplyBody::Whole(body.into()), ..Self::empty(status) };
         reply.header("content-type", "application/json").header("cache-control", "no-store")
-    }
-
-    /// A stream of events.
-    #[must_use]
-    pub fn events(events: EventStream<H>) -> Self {
-        let reply = Self {
-            body: ReplyBody::Events(OutgoingEvents::Plain(Box::new(events))),
-            ..Self::empty(StatusCode::OK)
-        };
-        reply
-            .header("content-type", "text/event-stream; charset=utf-8")
-            .header("cache-control", "no-store, no-transform")
-            .header("x-accel-buffering", "no")
     }
 
     /// An error in OpenAI's envelope, with the headers that OpenAI's SDKs act on.

@@ -11,10 +11,10 @@ use pool_shared::{
     StatsStep,
 };
 
-use crate::host::Clock;
+use crate::gateway::Reply;
 use crate::ledger::Counted;
-use crate::reply::Reply;
-use crate::service::Service;
+use crate::platform::Clock;
+use crate::router::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 
 mod bounds;
@@ -108,14 +108,14 @@ async fn past_its_soft_age_a_pool_is_checked_behind_one_request() {
     world.chat().await;
     world.wait(10);
     let (reply, _) = world.chat_on(&world.service).await;
-    assert_eq!(reply.follow_up.refresh.as_ref(), Some(&world.pool.pool.id));
+    assert_eq!(reply.background.refresh.as_ref(), Some(&world.pool.pool.id));
     let (second, _) = world.chat_on(&world.service).await;
-    assert_eq!(second.follow_up.refresh, None, "one request is enough to check it");
+    assert_eq!(second.background.refresh, None, "one request is enough to check it");
     let before = world.host.store_calls();
-    world.service.follow_up(&world.host, reply.follow_up).await;
+    world.service.run_background(&world.host, reply.background).await;
     assert_eq!(world.host.store_calls() - before, 1);
     world.wait(9);
-    assert_eq!(world.chat_on(&world.service).await.0.follow_up.refresh, None, "it is fresh again");
+    assert_eq!(world.chat_on(&world.service).await.0.background.refresh, None, "it is fresh again");
 }
 
 #[tokio::test]
@@ -209,13 +209,13 @@ async fn a_ledger_that_never_answers_is_given_five_seconds_and_asked_again() {
         world.wait(5);
         ledger.switch.set(Mode::Works);
         assert!(futures_util::poll!(&mut flush).is_pending(), "it rests after a failure");
-        assert_eq!(world.service.waiting(), Counted { attempts: 2, requests: 2 });
+        assert_eq!(world.service.state.reporter.waiting(), Counted { attempts: 2, requests: 2 });
         world.wait(1);
         assert!(futures_util::poll!(&mut flush).is_ready());
     }
     let stats = world.stats().await;
     assert_eq!(
-        (world.service.waiting(), stats.total.attempts, stats.requests.total),
+        (world.service.state.reporter.waiting(), stats.total.attempts, stats.requests.total),
         (Counted::default(), 2, 2)
     );
 }
@@ -242,7 +242,7 @@ async fn health_tells_of_a_ledger_that_answers_and_takes_no_reports() {
     world.chat().await;
     let ledger = &world.host.parts.ledger.switch;
     ledger.set(Mode::Fails);
-    world.service.flush_once(&world.host).await;
+    world.service.state.reporter.flush_once(&world.host).await;
     ledger.set(Mode::Works);
     let health = world.health().await;
     assert_eq!((health.status, health.ledger.status), (HealthStatus::Degraded, HealthStatus::Degraded));
@@ -288,10 +288,10 @@ async fn a_refused_key_is_tried_again_on_schedule_and_comes_back() {
         let requests = world.host.parts.upstream.requests.lock().unwrap();
         requests.iter().skip(3).filter(|request| request.key == refused).count()
     };
-    world.service.tend(&world.host).await;
+    world.service.run_maintenance(&world.host).await;
     assert_eq!(asked_again(&world), 0, "not before its time");
     world.wait(600);
-    world.service.tend(&world.host).await;
+    world.service.run_maintenance(&world.host).await;
     assert_eq!(asked_again(&world), 1, "after ten minutes it is tried again, and Gemini takes it");
     for _ in 0..20 {
         assert_eq!(world.chat().await, StatusCode::OK);
@@ -307,14 +307,14 @@ async fn a_pool_changed_elsewhere_is_checked_after_the_next_report() {
     let elsewhere = world.host.service();
     world.chat_on(&elsewhere).await;
     elsewhere.flush(&world.host).await;
-    assert_eq!(world.chat_on(&elsewhere).await.0.follow_up.refresh, None);
+    assert_eq!(world.chat_on(&elsewhere).await.0.background.refresh, None);
 
     let path = format!("/admin/v1/pools/{}", world.pool.pool.id);
     world.host.send(&world.service, Method::PATCH, &path, &world.admin, r#"{"description":"new"}"#).await;
     world.service.flush(&world.host).await;
     elsewhere.flush(&world.host).await;
     let reply = world.chat_on(&elsewhere).await.0;
-    assert_eq!(reply.follow_up.refresh.as_ref(), Some(&world.pool.pool.id), "within seconds, not ten");
+    assert_eq!(reply.background.refresh.as_ref(), Some(&world.pool.pool.id), "within seconds, not ten");
 }
 
 #[tokio::test]
@@ -472,7 +472,7 @@ mod cut_off {
             world.host.parts.ledger.pauses.store(false, Ordering::SeqCst);
             let stats = runtime.block_on(world.stats());
             // What was given up may have been applied all the same, what it told of lost attempts included.
-            let lost = world.service.lost();
+            let lost = world.service.state.reporter.lost();
             prop_assert!(stats.lost >= lost.attempts && stats.lost_requests >= lost.requests);
             prop_assert!(stats.total.attempts <= chats && chats <= stats.total.attempts + stats.lost);
             let requests = stats.requests.total;
@@ -492,7 +492,7 @@ async fn what_cannot_be_reported_in_time_is_counted_as_lost() {
     let stats = world.stats().await;
     assert_eq!((stats.total.attempts, stats.lost), (0, 1));
     assert_eq!((stats.requests.total, stats.lost_requests), (0, 1));
-    assert_eq!(world.service.lost(), Counted { attempts: 1, requests: 1 });
+    assert_eq!(world.service.state.reporter.lost(), Counted { attempts: 1, requests: 1 });
 }
 
 #[tokio::test]

@@ -15,45 +15,27 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::Secret;
 use url::Url;
 
+use crate::gateway::{Reply, Streamed};
 use crate::host::native::Sqlite;
-use crate::host::{
-    Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Random,
-    Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
-};
 use crate::ledger::database::LedgerDatabase;
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
-use crate::log::Log;
 use crate::origin::Origin;
-use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, Settings};
+use crate::platform::Platform;
+use crate::platform::{
+    Clock, IncomingBody, IncomingBodyError, IncomingRequest, JSON, MediaFetch, MediaResponse, Upstream,
+    UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+};
+use crate::reply::ReplyBody;
+use crate::reporting::Log;
+use crate::router::Service;
+use crate::settings::Settings;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::sql::{SqlDatabase, SqlStore};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// A reproducible generator (`SplitMix64`).
-pub struct SeededRandom(Mutex<u64>);
-
-impl SeededRandom {
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(seed))
-    }
-}
-
-impl Random for SeededRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let mut state = self.0.lock().unwrap();
-            *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut value = *state;
-            value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            value ^= value >> 31;
-            chunk.copy_from_slice(&value.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
+pub use pool_engine::SeededRandom;
 
 /// Time that moves when told. It wakes nobody: whoever sleeps on it, sleeps for ever, unless a test moves
 /// the time and polls again.
@@ -497,14 +479,14 @@ impl FakeHost {
     pub async fn text_of(reply: &mut Reply<Self>) -> String {
         match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-            ReplyBody::Events(events) => {
+            ReplyBody::Streamed(Streamed::Events(events)) => {
                 let mut text = String::new();
                 while let Some(bytes) = events.next().await {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());
                 }
                 text
             }
-            ReplyBody::Untouched(body) => {
+            ReplyBody::Streamed(Streamed::Untouched(body)) => {
                 let mut text = String::new();
                 while let Some(bytes) = body.chunk().await.unwrap() {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());
@@ -530,7 +512,7 @@ impl FakeHost {
     }
 }
 
-impl Host for FakeHost {
+impl Platform for FakeHost {
     type Store = SqlStore<Arc<FakeDatabase>>;
     type Ledger = FakeLedger;
     type Upstream = FakeUpstream;

@@ -17,11 +17,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use jiff::Timestamp;
+use pool_engine::{Refusal, Sent, classify};
 use pool_shared::TranslationSettings;
-use pool_worker::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
-use pool_worker::openai::{ApiError, ChatRequest, EmbeddingsRequest, well_formed};
-use pool_worker::pool::{Refusal, Sent, classify};
-use pool_worker::translate::{
+use pool_translate::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
+use pool_translate::json::well_formed;
+use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
+use pool_translate::{
     AnswerModel, ChatStream, Envelope, FetchedMedia, GeminiCall, MediaSource, ModelSuffix, Repair, Repairs,
     StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,
     models_list, resumed_body, to_gemini,

@@ -1,4 +1,4 @@
-//! The native program as its user meets it: what it prints, what it keeps, how it stops.
+//! End-to-end tests of the program `pool-server`: output, stored files, signals, proxies, certificates.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 
 #[path = "support/program.rs"]
 mod program;
+mod support;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +24,7 @@ use program::{Program, command, first_line, output_of};
 
 const KEY: &str = "AIzaSyFake-good-one-000000000000000000001";
 
-/// Longer than anything here may take.
+/// Deadline of every request in this file.
 const DEADLINE: Duration = Duration::from_secs(90);
 
 fn http_client() -> Client {
@@ -195,7 +196,7 @@ async fn new_pool(url: &str, password: &str) -> String {
 
 /// How a server says that it calls Gemini.
 async fn gemini_route(url: &str) -> GeminiRoute {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = http_client();
     let token = login(&client, url, "a password for the test").await.unwrap().token;
     let health = client.get(format!("{url}/admin/v1/health")).bearer_auth(token.expose());
     health.send().await.unwrap().json::<Health>().await.unwrap().gemini.unwrap()
@@ -375,7 +376,7 @@ fn a_first_start_that_broke_off_is_gone_on_with() {
     for name in ["unreported", "pool.db", "pool-server.lock", "MASTER_KEY"] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(name)).unwrap();
-        let output = command(folder.path(), &[("MASTER_KEY_PREV", " ")]).output().unwrap();
+        let output = output_of(&mut command(folder.path(), &[("MASTER_KEY_PREV", " ")]));
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(&folder.path().join(name).display().to_string()), "{name}: {error}");
     }
@@ -455,7 +456,7 @@ async fn a_private_authority_is_trusted_by_its_file_alone() {
     for name in ["none.pem", "missing.pem"] {
         let path = folder.path().join(name);
         let environment = [("SSL_CERT_FILE", path.to_str().unwrap())];
-        let output = command(&folder.path().join("data"), &environment).output().unwrap();
+        let output = output_of(&mut command(&folder.path().join("data"), &environment));
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains("SSL_CERT_FILE: ") && error.contains(name), "{error}");

@@ -83,7 +83,7 @@ async fn the_service_does_what_its_document_says() {
         command.env("SCHEMATHESIS_HOOKS", suite.join("hooks.py")).current_dir(folder);
         command.env("ADMIN_TOKEN", setting.admin_token).env("LEAVING_TOKEN", setting.leaving_token);
         command.env("CLIENT_KEY", setting.client_key).env("CLIENT_KEY_ID", setting.client_key_id);
-        command.output().expect("schemathesis cannot be started")
+        support::output_within(support::SUITE_TIMEOUT, &mut command)
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -115,7 +115,7 @@ async fn passes(sdk: Sdk, url: &str, cases: PathBuf) {
         let mut command = sdk.command();
         command.env("POOL_BASE_URL", base_url).env("POOL_CASES", cases);
         command.env("POOL_CLIENT_KEY", client_key).env("POOL_FAILING_CLIENT_KEY", failing_key);
-        command.output().expect("the SDK's suite cannot be started")
+        support::output_within(support::SUITE_TIMEOUT, &mut command)
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

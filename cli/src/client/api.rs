@@ -13,7 +13,7 @@ use pool_shared::{
 use reqwest::Method;
 use serde::Serialize;
 
-use super::{Client, ClientError, Surroundings};
+use super::{Client, ClientError, ServerInfo};
 use crate::error::CliError;
 
 /// The largest page that the service gives.
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Whose token is presented, and where the answer came from.
-    pub async fn whoami_from(&self) -> Answered<(WhoAmI, Surroundings)> {
+    pub async fn whoami_from(&self) -> Answered<(WhoAmI, ServerInfo)> {
         let answer = self.send(Method::GET, &["whoami"], &[], NO_BODY).await;
         let answer = answer.map_err(|error| self.explain(error))?;
         match serde_json::from_slice(&answer.body) {

@@ -30,7 +30,7 @@ pub struct Chat {
 
 /// What is known of an answer.
 #[derive(Debug, Default, Serialize)]
-pub struct Chatted {
+pub struct ChatResult {
     /// The model that answered.
     pub model: String,
     /// The id of the key that answered.
@@ -38,7 +38,7 @@ pub struct Chatted {
     /// How many attempts it took.
     pub attempts: Option<u32>,
     /// Parameters that had no effect.
-    pub dropped: Option<String>,
+    pub ignored_params: Option<String>,
     /// Milliseconds from the request to the first piece of the answer.
     pub first_byte_ms: u64,
     /// Milliseconds from the request to the end of the answer.
@@ -87,7 +87,7 @@ impl Client {
         client_key: &Secret,
         chat: &Chat,
         mut on_text: impl FnMut(&str) -> Result<(), CliError>,
-    ) -> Result<Chatted, CliError> {
+    ) -> Result<ChatResult, CliError> {
         let mut body =
             json!({ "model": chat.model, "messages": [{ "role": "user", "content": chat.prompt }] });
         if chat.stream
@@ -123,7 +123,7 @@ impl Client {
         mut response: Response,
         began: Instant,
         chat: &Chat,
-        chatted: &mut Chatted,
+        chatted: &mut ChatResult,
         on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let stream = chat.stream;
@@ -169,7 +169,7 @@ impl Client {
     }
 }
 
-fn note_first_byte(chatted: &mut Chatted, began: Instant) {
+fn note_first_byte(chatted: &mut ChatResult, began: Instant) {
     if chatted.first_byte_ms == 0 {
         chatted.first_byte_ms = milliseconds(began).max(1);
     }
@@ -180,20 +180,20 @@ fn milliseconds(since: Instant) -> u64 {
 }
 
 /// What the headers say.
-fn described(response: &Response) -> Chatted {
+fn described(response: &Response) -> ChatResult {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    Chatted {
+    ChatResult {
         key: text("x-pool-key"),
         attempts: text("x-pool-attempts").and_then(|number| number.parse().ok()),
-        dropped: text("x-pool-dropped"),
+        ignored_params: text("x-pool-ignored-params").or_else(|| text("x-pool-dropped")),
         request_id: text("x-request-id"),
-        ..Chatted::default()
+        ..ChatResult::default()
     }
 }
 
 fn take(
     data: &[u8],
-    chatted: &mut Chatted,
+    chatted: &mut ChatResult,
     on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let part: Part =

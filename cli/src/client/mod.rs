@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     api::KeyFilter,
-    chat::{Chat, Chatted},
+    chat::{Chat, ChatResult},
     error::ClientError,
     import::chunks,
 };
@@ -161,13 +161,13 @@ struct Answer {
     location: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
-    surroundings: Surroundings,
+    surroundings: ServerInfo,
     body: Vec<u8>,
 }
 
 /// What an answer's headers say of where it came from.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub struct ServerInfo {
     /// The service's clock, to the second.
     pub date: Option<Timestamp>,
     /// Cloudflare's name for the place that answered, such as `FRA`.
@@ -185,7 +185,7 @@ impl Answer {
             location: text("location"),
             request_id: text("x-request-id"),
             retry_after: text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
-            surroundings: Surroundings {
+            surroundings: ServerInfo {
                 date: text("date")
                     .and_then(|date| DateTimeParser::new().parse_timestamp(date.as_bytes()).ok()),
                 // cf-ray: 8f2a...-FRA

@@ -7,13 +7,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{DryRun, key::file::KeySource};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::DryRun,
+    input::{self, KeySource},
 };
 
-/// Call the admin API as it is, with the profile's token
+/// Send an authenticated request to the admin API
 ///
 /// The path is one below /admin/v1, with or without it. The answer goes to standard output as the
 /// service gave it; -o formats it when it is JSON.
@@ -90,7 +91,7 @@ fn split(text: &str) -> Result<(Vec<String>, Pairs), CliError> {
 
 async fn document(ctx: &mut Ctx, input: OsString) -> Result<Value, CliError> {
     let source = KeySource::from(input);
-    let bytes = super::key::file::bytes(ctx, &source).await?;
+    let bytes = input::bytes(ctx, &source).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| CliError::usage(format!("{source} is not JSON")).cause(error.to_string()))
 }

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use pool_shared::{AuditEntry, AuditList, ErrorCode};
 use serde_json::{Map, Value};
 
-use super::{PoolRef, times::moment};
 use crate::{
     client::Client,
     config::seconds,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{PoolRef, times::moment},
     output::{Table, View, left, right, text},
 };
 
@@ -20,7 +20,7 @@ const PAGE: u64 = 500;
 
 type Filter = Vec<(&'static str, String)>;
 
-/// Show who changed what, the latest first
+/// List configuration changes, newest first
 ///
 /// Equal actions of one token within a minute are one entry that counts them. --follow writes the
 /// changes in their order, the earliest first, until Ctrl-C: each once, when it is final, which takes
@@ -47,7 +47,7 @@ pub struct Args {
     /// Not before then: 90m, 24h, 7d, or a time such as 2026-11-03T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// At most so many
+    /// Maximum number of events
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "follow")]
     limit: u64,
     /// Write changes as they become final; without --since or --after, those from now on
@@ -56,7 +56,7 @@ pub struct Args {
     /// Continue after the entry with this id
     #[arg(long, value_name = "ID", requires = "follow")]
     after: Option<u64>,
-    /// How often to look for new ones
+    /// Polling interval
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, requires = "follow")]
     interval: Duration,
 }

@@ -17,8 +17,7 @@ use serde_json::json;
 
 use self::file::{Backup, FORMAT, SavedClientKey, SavedClientKeys, SavedPool};
 use super::{
-    Confirm,
-    key::{KeySource, bytes, can_reveal},
+    key::can_reveal,
     manifest::{
         Change, FirstClientKeys, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool,
     },
@@ -28,6 +27,8 @@ use crate::{
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::Confirm,
+    input::{KeySource, bytes},
     output::counted,
 };
 
@@ -51,7 +52,7 @@ pub struct BackupArgs {
     /// Also the Gemini keys
     #[arg(long)]
     keys: bool,
-    /// Yes, write the keys in clear
+    /// Write the keys in clear
     #[arg(long, requires = "keys")]
     reveal: bool,
     /// Also the hashes of client keys
@@ -59,7 +60,7 @@ pub struct BackupArgs {
     client_keys: bool,
 }
 
-/// Make the service's pools what a backup says
+/// Restore pools from a backup
 ///
 /// Missing pools are created; settings and the rules of client keys are set; missing keys are added
 /// where the backup has keys. Missing client keys come back by their hashes where the backup has
@@ -89,7 +90,7 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
         can_reveal(args.reveal)?;
     }
     if args.to.exists() {
-        return Err(CliError::new(Code::Conflict, format!("{} is there already", args.to.display()))
+        return Err(CliError::new(Code::Conflict, format!("{} already exists", args.to.display()))
             .hint("give another name, or move it away"));
     }
     let client = ctx.client().await?;

@@ -1,10 +1,8 @@
 //! `poolctl completions`.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::{
-    args::Cli,
     error::{CliError, Outcome},
     output::Output,
 };
@@ -21,9 +19,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(out: &mut Output, args: &Args) -> Result<Outcome, CliError> {
+pub fn run(out: &mut Output, args: &Args, mut cli: clap::Command) -> Result<Outcome, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "poolctl", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "poolctl", &mut script);
     out.raw(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Outcome::Done)
 }

@@ -13,11 +13,11 @@ use pool_shared::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::key::verdict_name;
 use crate::{
-    client::{Client, KeyFilter, Surroundings},
+    client::{Client, KeyFilter, ServerInfo},
     ctx::Ctx,
     error::{CliError, Outcome},
+    key_check::verdict_name,
     output::{Cell, Sheet, Table, View, left},
 };
 
@@ -26,7 +26,7 @@ const CLOCK_TOLERANCE_S: i64 = 30;
 /// A token that ends sooner is worth a word.
 const EXPIRY_WARNING_DAYS: i64 = 7;
 
-/// Look for what is wrong: settings, token, clock, service, store, ledger, pools
+/// Diagnose problems with settings, token, clock, service, store, ledger and pools
 ///
 /// Tries one key of each pool with a smallest request, unless --no-probe is given. Exit code 1 when
 /// a check fails; warnings alone are exit code 0.
@@ -94,7 +94,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let failed = checks.iter().any(|check| check.status == Status::Fail);
     let document = json!({ "ok": !failed, "checks": checks });
     ctx.out.result(&document, |view| sheet(&checks, view))?;
-    Ok(if failed { Outcome::BadNews } else { Outcome::Done })
+    Ok(if failed { Outcome::Unhealthy } else { Outcome::Done })
 }
 
 /// Settings, profile and token, before anything is sent.
@@ -187,7 +187,7 @@ fn versions(identity: &WhoAmI, findings: &mut Findings) {
     }
 }
 
-fn clock(surroundings: &Surroundings, now: Timestamp, findings: &mut Findings) {
+fn clock(surroundings: &ServerInfo, now: Timestamp, findings: &mut Findings) {
     let Some(date) = surroundings.date else { return };
     let off = now.as_second() - date.as_second();
     if off.abs() <= CLOCK_TOLERANCE_S {
@@ -395,11 +395,11 @@ mod tests {
         ] {
             let mut findings = Findings::default();
             let date = Some(service.parse().unwrap());
-            clock(&Surroundings { date, colo: None }, now, &mut findings);
+            clock(&ServerInfo { date, colo: None }, now, &mut findings);
             assert!(status(&findings) == expected, "{service}");
         }
         let mut findings = Findings::default();
-        clock(&Surroundings::default(), now, &mut findings);
+        clock(&ServerInfo::default(), now, &mut findings);
         assert!(findings.0.is_empty());
     }
 

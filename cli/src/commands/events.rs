@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use pool_shared::{AttemptOutcome, Event, EventList, EventQuota, Quota};
+use pool_shared::{AttemptOutcome, Event, EventList, EventQuota};
 
-use super::PoolRef;
 use crate::{
     config::seconds,
     ctx::Ctx,
+    describe::quota_text,
     error::{CliError, Code, Outcome},
+    flags::PoolRef,
     output::{Cell, Table, View, left, right, text},
 };
 
-/// Show what Gemini or the network refused, key by key
+/// List recent failed attempts
 ///
 /// --follow goes on until Ctrl-C; use it with -o jsonl for other programs.
 #[derive(clap::Args)]
@@ -25,13 +26,13 @@ Examples:
 pub struct Args {
     /// Only this pool's
     pool: Option<PoolRef>,
-    /// At most so many
+    /// Maximum number of events
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     limit: u64,
-    /// Wait for new ones
+    /// Stream new events
     #[arg(short, long)]
     follow: bool,
-    /// How often to look for new ones
+    /// Polling interval
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds, requires = "follow")]
     interval: Duration,
 }
@@ -114,14 +115,6 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
     table
 }
 
-/// `250 rpd`; what is counted in no known way has Gemini's name of it.
-pub fn quota_text(quota: &EventQuota) -> String {
-    let EventQuota { metric, limit, value, .. } = quota;
-    let known = limit.as_deref().and_then(Quota::from_id).map(Quota::short_name);
-    let name = known.or(limit.as_deref()).or(metric.as_deref());
-    [value.as_deref(), name].into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
 /// Only a refused key asks for somebody to look at it.
 fn cell(verdict: AttemptOutcome) -> Cell {
     let name = verdict.label().to_owned();
@@ -174,16 +167,5 @@ mod tests {
         for part in ["googleapis.com/requests", "-FreeTier", "gemini-3.8-flash", "31500", "yes", "ck-1"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-    }
-
-    #[test]
-    fn a_quota_without_a_known_name_has_gemini_s() {
-        let quota = |limit: Option<&str>, value: Option<&str>| {
-            let (limit, value) = (limit.map(str::to_owned), value.map(str::to_owned));
-            quota_text(&EventQuota { metric: Some("m".to_owned()), limit, value, ..EventQuota::default() })
-        };
-        assert_eq!(quota(Some("ConcurrentSessions"), Some("3")), "3 ConcurrentSessions");
-        assert_eq!(quota(None, Some("3")), "3 m");
-        assert_eq!(quota(Some("InputTokensPerModelPerMinute"), None), "tpm");
     }
 }

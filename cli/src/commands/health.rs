@@ -8,7 +8,7 @@ use crate::{
     output::{Cell, Sheet, Table, left},
 };
 
-/// Show whether the service has what it needs
+/// Show the health of the service
 ///
 /// Exit code 0 when it works, also when only from memory (degraded); 1 when it fails; 7 when it
 /// does not answer.
@@ -49,7 +49,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
         });
         Sheet::from(table).text(gemini).text(lost).text(proxy.unwrap_or_default()).text(audit.join("\n")).text(models.join("\n"))
     })?;
-    Ok(if health.status == HealthStatus::Failing { Outcome::BadNews } else { Outcome::Done })
+    Ok(if health.status == HealthStatus::Failing { Outcome::Unhealthy } else { Outcome::Done })
 }
 
 /// Entries of the audit that went before their time.

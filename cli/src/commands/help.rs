@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory;
-
 use crate::{
-    args::Cli,
     ctx::nearest,
     env,
     error::{CliError, Exit, Outcome},
@@ -20,7 +17,7 @@ results are written:
 
   table  for people: what matters; in a pipe one whole line a row, exact times, no colour
   wide   the same with every column
-  json   one document, as the admin API has it; what is read stays, fields may be added
+  json   the admin API's JSON; fields may be added but are never removed
   jsonl  one compact document a line: a list's elements, or the whole
   yaml   the JSON document as YAML
   csv    the table with every column and a header, RFC 4180
@@ -41,14 +38,14 @@ Commands that change keys take the pool and then either ids or a filter, never b
   --state    how Gemini sees the key now; can be repeated
   --tag      keys with exactly this tag
   --search   part of the name, tag, masked form, fingerprint or id
-  --enabled, --disabled   in use, or taken out of use by a person
+  --enabled, --disabled   enabled or disabled by an admin
   --all      every key of the pool
 
-Filters narrow each other. What a filter lets through is listed and asked for first; exactly these
-keys are touched then, whatever happens in the pool meanwhile. Without a terminal --yes is needed;
---dry-run shows the keys and does nothing.";
+Filters are combined with AND. The matching keys are listed for confirmation first, and only these
+keys are changed, even if the pool changes meanwhile. Without a terminal --yes is required;
+--dry-run shows the keys and changes nothing.";
 
-/// Explain a command or a topic
+/// Show help for a command or a topic
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Topics:
@@ -66,21 +63,20 @@ pub struct Args {
     words: Vec<String>,
 }
 
-pub fn run(out: &mut Output, args: &Args) -> Result<Outcome, CliError> {
+pub fn run(out: &mut Output, args: &Args, cli: clap::Command) -> Result<Outcome, CliError> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let text = match words.as_slice() {
         ["environment"] => environment(),
         ["exit-codes"] => exit_codes(),
         ["formats"] => FORMATS.to_owned(),
         ["selection"] => SELECTION.to_owned(),
-        words => page(words)?,
+        words => page(words, cli)?,
     };
     out.raw(text.trim_end())?;
     Ok(Outcome::Done)
 }
 
-fn page(words: &[&str]) -> Result<String, CliError> {
-    let mut command = Cli::command();
+fn page(words: &[&str], mut command: clap::Command) -> Result<String, CliError> {
     command.build();
     let mut found = &mut command;
     for word in words {
@@ -95,7 +91,7 @@ fn unknown(words: &[&str], word: &str, names: &[String]) -> CliError {
     let topics = TOPICS.into_iter().filter(|_| words.len() == 1);
     match nearest(word, names.iter().map(String::as_str).chain(topics)) {
         Some(name) => error.hint(format!("did you mean {name}?")),
-        None => error.hint("poolctl help lists the commands, poolctl help help the topics"),
+        None => error.hint("poolctl help lists commands and topics"),
     }
 }
 

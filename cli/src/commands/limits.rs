@@ -4,11 +4,10 @@ use pool_shared::{LearntLimit, Limits, ModelLimits, PoolLimits, PoolUpdate, Quot
 use serde::Serialize;
 use serde_json::json;
 
-use super::key::list::limits_text;
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Cell, Table, View, left, right, text},
 };
 
@@ -246,15 +245,10 @@ fn table(rows: &[Row], view: &View) -> Table {
     table
 }
 
-/// `gemini-3.8-flash: 10 rpm, 250 rpd (projects/123)`
-pub fn shown(entry: &ModelLimits) -> String {
-    let of = if entry.project.is_empty() { String::new() } else { format!(" ({})", entry.project) };
-    format!("{}: {}{of}", entry.model, limits_text(&entry.limits))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::describe::model_limits_text;
 
     fn args(set: &[&str], unset: &[&str], project: &str) -> Args {
         Args {
@@ -297,12 +291,12 @@ mod tests {
         let present = edited(&[], &args(&["a:rpm=1,rpd=2", "*:tpm=3"], &[], "")).unwrap();
         let with_project = edited(&present, &args(&["a:rpm=9"], &[], "projects/1")).unwrap();
         assert_eq!(
-            with_project.iter().map(shown).collect::<Vec<_>>(),
+            with_project.iter().map(model_limits_text).collect::<Vec<_>>(),
             ["a: 1 rpm, 2 rpd", "*: 3 tpm", "a: 9 rpm (projects/1)"]
         );
         let changed = edited(&with_project, &args(&["a:rpm=none,tpd=5"], &["*"], "")).unwrap();
         assert_eq!(
-            changed.iter().map(shown).collect::<Vec<_>>(),
+            changed.iter().map(model_limits_text).collect::<Vec<_>>(),
             ["a: 2 rpd, 5 tpd", "a: 9 rpm (projects/1)"]
         );
         assert_eq!(edited(&changed, &args(&["a:rpd=none,tpd=none"], &[], "")).unwrap().len(), 1);

@@ -3,12 +3,12 @@
 use pool_shared::{Login, Secret};
 use serde_json::json;
 
-use super::key::file::first_line;
 use crate::{
     config::{ConfigEdit, Profile, credentials::CredentialId},
     ctx::Ctx,
     env,
     error::{CliError, Outcome},
+    input::first_line,
     output::{Table, prompt},
 };
 
@@ -31,8 +31,7 @@ pub struct Args {
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if ctx.settings.url.is_none() {
-        return Err(CliError::usage("which service? --url is missing")
-            .hint("poolctl login --url https://pool.example.com"));
+        return Err(CliError::usage("--url is required").hint("poolctl login --url https://pool.example.com"));
     }
     let service = ctx.settings.service()?.clone();
     let url = service.value.clone();

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use serde_json::json;
 
 use crate::{
-    args::Cli,
     error::{CliError, Outcome},
     output::Output,
 };
@@ -23,8 +21,8 @@ pub struct Args {
     dir: Option<PathBuf>,
 }
 
-pub fn run(out: &mut Output, args: &Args) -> Result<Outcome, CliError> {
-    let mut command = Cli::command();
+pub fn run(out: &mut Output, args: &Args, cli: clap::Command) -> Result<Outcome, CliError> {
+    let mut command = cli;
     command.build();
     let Some(dir) = &args.dir else {
         out.raw(page(command)?.trim_end())?;

@@ -76,7 +76,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         Ok(Outcome::Done)
     } else {
         ctx.out.warn("the stores differ: something changed while it was copied; run it again");
-        Ok(Outcome::BadNews)
+        Ok(Outcome::Unhealthy)
     }
 }
 

@@ -4,11 +4,11 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Confirm, DryRun};
 use crate::{
     config::{ConfigEdit, Profile, ProfileName, ServiceUrl, credentials::CredentialId},
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{Confirm, DryRun},
     output::{Cell, Table, left, text},
 };
 
@@ -24,7 +24,7 @@ Examples:
   poolctl profile list -o name"
     )]
     List,
-    /// Make a profile the one that is used when none is named
+    /// Set the default profile
     #[command(after_long_help = "\
 Examples:
   poolctl profile use prod")]

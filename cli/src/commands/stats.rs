@@ -8,10 +8,10 @@ use pool_shared::{
 };
 use serde_json::json;
 
-use super::{Confirm, PoolRef, times::moment};
 use crate::{
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{Confirm, PoolRef, times::moment},
     output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 
@@ -71,7 +71,7 @@ enum Step {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Forget what was counted, for good; keys and limits stay as they are
+    /// Reset statistics permanently; keys and limits are unchanged
     #[command(after_long_help = "\
 Examples:
   poolctl stats reset prod

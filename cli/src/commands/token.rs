@@ -6,12 +6,12 @@ use clap::Subcommand;
 use pool_shared::{AdminToken, AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenRotate, Scope};
 use serde_json::json;
 
-use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
     client::Client,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{Confirm, DryRun, PoolRef, times::span},
     output::{Table, View, left, text},
 };
 
@@ -37,7 +37,7 @@ Examples:
   poolctl token create grafana --scope stats:read --to grafana-token.txt
   poolctl token create ci -o json | jq -r .secret")]
     Create(CreateArgs),
-    /// Put a new admin token in the place of an old one, which goes on working for a while
+    /// Rotate an admin token; the old one keeps working for a grace period
     ///
     /// The new one has the name and the rights of the old one, and is shown once.
     #[command(after_long_help = "\
@@ -83,13 +83,13 @@ Examples:
 
 #[derive(clap::Args)]
 pub struct CreateArgs {
-    /// A name to know it by
+    /// Name
     name: String,
     /// What it may do; can be repeated, everything without it [scopes: pools, keys:import,
     /// keys:export, stats:read, tokens]
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scope: Vec<Scope>,
-    /// The only pool that it is good for
+    /// Limit the token to this pool
     #[arg(long, value_name = "POOL")]
     pool: Option<PoolRef>,
     /// How long it is good for [default: 90d]

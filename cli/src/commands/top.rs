@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::PoolRef;
 use crate::{
     config::seconds,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::PoolRef,
     top::{Tab, Theme, keymap, model::Options, once, runtime, terminal},
 };
 
@@ -36,13 +36,13 @@ pub struct Args {
     /// What to begin with [default: pools, or the pool's keys]
     #[arg(long, value_enum, value_name = "VIEW")]
     view: Option<Tab>,
-    /// Ask so often
+    /// Refresh interval
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     interval: Duration,
-    /// Change nothing, whatever is pressed
+    /// Disable all actions (read-only)
     #[arg(long)]
     read_only: bool,
-    /// Colours; without colour it is mono
+    /// Colour theme (mono when colour is off)
     #[arg(long, value_enum, value_name = "THEME", default_value_t)]
     theme: Theme,
     /// Draw with ASCII characters only; the default where the locale is not UTF-8
@@ -51,10 +51,10 @@ pub struct Args {
     /// Leave the mouse to the terminal
     #[arg(long)]
     no_mouse: bool,
-    /// Write the rows once and end
+    /// Print the rows once, then exit
     #[arg(long, conflicts_with = "count")]
     once: bool,
-    /// Write the rows so many times and end
+    /// Print the rows N times, then exit
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }

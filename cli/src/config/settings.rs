@@ -40,7 +40,7 @@ impl fmt::Display for Source {
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Profile(name) => write!(f, "profile {name}"),
             Self::ConfigFile => f.write_str("default_profile in config.toml"),
-            Self::Default => f.write_str("built-in default"),
+            Self::Default => f.write_str("default"),
         }
     }
 }
@@ -90,7 +90,7 @@ pub struct Settings {
     pub url: Option<Setting<ServiceUrl>>,
     /// How long to wait for an answer.
     pub timeout: Setting<Duration>,
-    /// How results are written.
+    /// Output format.
     pub output: Setting<Format>,
     /// `POOLCTL_TOKEN`.
     pub env_token: Option<Secret>,

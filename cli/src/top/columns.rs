@@ -5,7 +5,7 @@ use pool_shared::{
     ModelStats, Pool, PoolStatsRow, Quantiles, RequestRates, RequestStats,
 };
 
-use crate::commands::events::quota_text;
+use crate::describe::quota_text;
 
 use super::{
     data::{KeyRow, Recent},

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     client::{Client, KeyFilter},
-    commands::key::{Checked, summary},
     error::CliError,
+    key_check::{Checked, summary},
     output::Progress,
 };
 

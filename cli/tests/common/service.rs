@@ -4,7 +4,7 @@ use pool_fake_gemini::{FakeGemini, Scenario};
 use pool_shared::Secret;
 use pool_worker::{
     host::native::{Server, ServerConfig, TrustedProxies},
-    log::Log,
+    reporting::Log,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl Service {
                 admin_password: Some(Secret::new(PASSWORD)),
                 trusted_proxies: TrustedProxies::default(),
                 log: Log::off(),
-                upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+                upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
             };
             (Server::start(config).await.unwrap(), gemini)
         });

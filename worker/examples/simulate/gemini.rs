@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use pool_worker::gemini::ErrorBody;
-use pool_worker::host::UpstreamError;
-use pool_worker::pool::{Limits, Refusal, Sent, Verdict, classify, network_fault, next_quota_day};
+use pool_engine::{Limits, Refusal, Sent, Verdict, classify, network_fault, next_quota_day};
+use pool_translate::gemini::ErrorBody;
+use pool_worker::platform::UpstreamError;
 use serde_json::{Value, json};
 
 use crate::scene::{Fate, KEYS, PROJECTS, Scene, Seeded, Storm, model_name, project_name};

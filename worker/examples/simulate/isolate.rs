@@ -3,20 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use pool_worker::pool::{Condition, CoolingReason, Fact, KeyState, Learnt, Runtime, Subject};
+use pool_engine::{CoolingReason, HealthState, KeyState, Observation, ObservationKind, PoolState, Subject};
 
 use crate::gemini::Gemini;
 use crate::ledger::Reporter;
 use crate::scene::{Fate, Scene, model_name, project_name};
 
 pub struct Isolate {
-    pub runtime: Runtime,
+    pub runtime: PoolState,
     pub reporter: Reporter,
 }
 
 impl Isolate {
     pub fn new(number: usize) -> Self {
-        Self { runtime: Runtime::default(), reporter: Reporter::new(number) }
+        Self { runtime: PoolState::default(), reporter: Reporter::new(number) }
     }
 }
 
@@ -40,7 +40,7 @@ impl Judge {
     }
 
     /// Looks at everything that an isolate tells the others.
-    pub fn hear(&mut self, scene: &Scene, gemini: &Gemini, learnt: &[Learnt]) {
+    pub fn hear(&mut self, scene: &Scene, gemini: &Gemini, learnt: &[Observation]) {
         for learnt in learnt {
             if !self.is_just(scene, gemini, learnt).unwrap_or(false) {
                 self.wronged.insert(format!("{learnt:?}"));
@@ -48,7 +48,7 @@ impl Judge {
         }
     }
 
-    fn is_just(&self, scene: &Scene, gemini: &Gemini, learnt: &Learnt) -> Option<bool> {
+    fn is_just(&self, scene: &Scene, gemini: &Gemini, learnt: &Observation) -> Option<bool> {
         let (key, project) = match &learnt.subject {
             Subject::Key(id) => {
                 let place = *self.places.get(id.as_str())?;
@@ -58,33 +58,33 @@ impl Judge {
             Subject::Account(_) | Subject::Caller(_) | Subject::ClientKey(_) => return None,
         };
         Some(match &learnt.fact {
-            Fact::Cooling { until, reason } => {
+            ObservationKind::Cooling { until, reason } => {
                 let model = *self.models.get(learnt.model.as_deref()?)?;
                 match reason {
                     CoolingReason::Burst => gemini.bursts.contains(&(key?, model)),
                     _ => *until <= *gemini.told.get(&(project, model))?,
                 }
             }
-            Fact::Standing { condition, .. } => {
+            ObservationKind::Health { state: condition, .. } => {
                 let fate = match key {
                     Some(key) => scene.keys.get(key)?.fate,
                     None => scene.keys.iter().find(|key| key.project == project)?.fate,
                 };
                 agrees(*condition, fate)
             }
-            Fact::Member { project: name } => project_name(project) == *name,
-            Fact::Limit { .. }
-            | Fact::Spent { .. }
-            | Fact::Used
-            | Fact::Cleared
-            | Fact::BillingAccount { .. } => true,
+            ObservationKind::Member { project: name } => project_name(project) == *name,
+            ObservationKind::Limit { .. }
+            | ObservationKind::Spent { .. }
+            | ObservationKind::Used
+            | ObservationKind::Cleared
+            | ObservationKind::BillingAccount { .. } => true,
         })
     }
 
     /// Looks at how every key stands in the end.
-    pub fn inspect(&mut self, scene: &Scene, runtime: &Runtime, now: Timestamp) {
+    pub fn inspect(&mut self, scene: &Scene, runtime: &PoolState, now: Timestamp) {
         for key in &scene.keys {
-            if let Some(KeyState::Standing(condition)) = runtime.state(&key.id, now)
+            if let Some(KeyState::Unhealthy(condition)) = runtime.state(&key.id, now)
                 && !agrees(condition, key.fate)
             {
                 self.wronged.insert(format!("{} {condition:?}", key.id));
@@ -93,15 +93,15 @@ impl Judge {
     }
 }
 
-fn agrees(condition: Condition, fate: Fate) -> bool {
+fn agrees(condition: HealthState, fate: Fate) -> bool {
     match condition {
-        Condition::Healthy => true,
+        HealthState::Healthy => true,
         // What a text alone says is only a suspicion at first.
-        Condition::Suspect => matches!(fate, Fate::Invalid | Fate::Leaked),
-        Condition::Invalid => fate == Fate::Invalid,
-        Condition::Leaked => fate == Fate::Leaked,
-        Condition::Suspended => fate == Fate::Suspended,
-        Condition::Blocked(_) => fate == Fate::Blocked,
-        Condition::Billing | Condition::SpendWindow => false,
+        HealthState::Suspect => matches!(fate, Fate::Invalid | Fate::Leaked),
+        HealthState::Invalid => fate == Fate::Invalid,
+        HealthState::Leaked => fate == Fate::Leaked,
+        HealthState::Suspended => fate == Fate::Suspended,
+        HealthState::Blocked(_) => fate == Fate::Blocked,
+        HealthState::Billing | HealthState::SpendWindow => false,
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
+use pool_engine::{KeySet, KeySetEntry, Limits};
 use pool_shared::KeyId;
-use pool_worker::host::Random;
-use pool_worker::pool::{Limits, Roster, RosterKey};
+use pool_worker::platform::Random;
 
 pub const KEYS: usize = 1_000;
 pub const PROJECTS: usize = 300;
@@ -103,7 +103,7 @@ pub struct Interval {
 pub struct Scene {
     pub start: Timestamp,
     pub keys: Vec<Key>,
-    pub roster: Arc<Roster>,
+    pub roster: Arc<KeySet>,
     /// By project and model.
     pub limits: Vec<Vec<Limits>>,
     pub storms: Vec<Interval>,
@@ -114,7 +114,7 @@ impl Scene {
         // The evening before the day on which clocks in California go back.
         let start: Timestamp = "2026-11-01T05:30:00Z".parse().unwrap_or_default();
         let keys = keys(random);
-        let roster_key = |key: &Key| RosterKey {
+        let roster_key = |key: &Key| KeySetEntry {
             id: key.id.clone(),
             weight: u32::try_from(random.below(6))
                 .ok()
@@ -125,7 +125,7 @@ impl Scene {
             billing_account: None,
             limits: Limits::default(),
         };
-        let roster = Arc::new(Roster::of(1, keys.iter().map(roster_key)));
+        let roster = Arc::new(KeySet::of(1, keys.iter().map(roster_key)));
         let limits = (0..PROJECTS).map(|_| (0..MODELS).map(|_| project_limits(random)).collect()).collect();
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         let length_ms = (requests as f64 / RATE * 1_000.0) as i64;

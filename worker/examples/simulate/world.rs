@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::mem;
 use std::time::Duration;
 
-use pool_worker::pool::{AttemptEnd, AttemptPlan, Cost, Lease, Step, Verdict};
+use pool_engine::{AttemptEnd, Cost, ExhaustionReason, Lease, OpenReason, RetryPlan, Step, Verdict};
 
 use crate::gemini::{Call, Gemini};
 use crate::isolate::{Isolate, Judge};
@@ -42,13 +42,13 @@ enum Event {
     Ask(u64),
     Ended(u64, Result<(), Box<Verdict>>),
     Report(usize),
-    Heard(usize, std::rc::Rc<Vec<pool_worker::pool::Learnt>>),
+    Heard(usize, std::rc::Rc<Vec<pool_engine::Observation>>),
 }
 
 struct Request {
     isolate: usize,
     models: Vec<usize>,
-    plan: AttemptPlan,
+    plan: RetryPlan,
     tokens: u64,
     servable: bool,
     attempts: usize,
@@ -117,7 +117,7 @@ impl World {
             Event::Heard(isolate, learnt) => {
                 let now = self.scene.at(ms);
                 if let Some(isolate) = self.isolates.get_mut(isolate) {
-                    isolate.runtime.absorb(&learnt, now);
+                    isolate.runtime.merge(&learnt, now);
                 }
             }
         }
@@ -139,7 +139,7 @@ impl World {
         let affinity = self.random.chance(0.2).then(|| self.random.below(500) as u64);
         let names = models.iter().copied().map(model_name).collect();
         let cost = Cost { requests: 1, tokens };
-        let plan = AttemptPlan::new(names, affinity, cost, self.scene.at(ms));
+        let plan = RetryPlan::new(names, affinity, cost, self.scene.at(ms));
         self.figures.requests += 1;
         let number = self.figures.requests;
         self.requests
@@ -157,7 +157,7 @@ impl World {
         let now = self.scene.at(ms);
         let Some(request) = self.requests.get_mut(&number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
-        let step = request.plan.next("sim", &self.scene.roster, &mut isolate.runtime, now, &self.random);
+        let step = request.plan.next(&self.scene.roster, &mut isolate.runtime, now, &self.random);
         match step {
             // What others learnt arrives here as soon as it is told.
             Step::Hear => self.schedule(ms, Event::Ask(number)),
@@ -165,7 +165,7 @@ impl World {
                 let wait = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
                 self.schedule(ms + wait, Event::Ask(number));
             }
-            Step::Answer(answer) => self.end(number, Some(answer.code.unwrap_or("other"))),
+            Step::GiveUp(exhausted) => self.end(number, Some(name_of(&exhausted.reason))),
             Step::Try { index, lease, model } => {
                 request.attempts += 1;
                 let asked = request.models.get(model).copied().unwrap_or_default();
@@ -237,7 +237,7 @@ impl World {
         let now = self.scene.at(ms);
         let Some(reporting) = self.isolates.get_mut(isolate) else { return };
         reporting.reporter.send(&mut self.ledger, now, &self.random);
-        let learnt = std::rc::Rc::new(reporting.runtime.take_learnt(now));
+        let learnt = std::rc::Rc::new(reporting.runtime.drain_observations(now));
         self.judge.hear(&self.scene, &self.gemini, &learnt);
         for other in (0..ISOLATES).filter(|other| *other != isolate) {
             self.schedule(ms + REPORT_TAKES_MS, Event::Heard(other, std::rc::Rc::clone(&learnt)));
@@ -269,5 +269,18 @@ impl World {
         figures.refusals = self.gemini.refusals.into_iter().collect();
         figures.hours = ms as f64 / 3_600_000.0;
         figures
+    }
+}
+
+/// Returns the name under which a failed request is counted.
+fn name_of(reason: &ExhaustionReason) -> &'static str {
+    match reason {
+        ExhaustionReason::Failed { error, .. } => error.code.unwrap_or("other"),
+        ExhaustionReason::ModelUnavailable { reason: OpenReason::Overload, .. } => "overloaded",
+        ExhaustionReason::ModelUnavailable { reason: OpenReason::Burst, .. }
+        | ExhaustionReason::AllCooling { all_until_reset: false, .. } => "rate_limit_exceeded",
+        ExhaustionReason::AllCooling { all_until_reset: true, .. } => "insufficient_quota",
+        ExhaustionReason::NoUsableKey { .. } | ExhaustionReason::KeysRefused { .. } => "no_usable_key",
+        ExhaustionReason::Timeout => "timeout",
     }
 }

@@ -230,9 +230,10 @@ async fn a_client_that_leaves_is_noticed() {
             tokio::task::yield_now().await;
         }
     };
+    let arrived = tokio::time::timeout(Duration::from_mins(1), arrived);
     tokio::select! {
         _ = unanswered => panic!("a silent key answered"),
-        () = arrived => {}
+        arrived = arrived => arrived.unwrap(),
     }
     let counts = settled(&gemini).await;
     assert_eq!((counts.key("slow").left, counts.key("mute").left), (1, 1));

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
-fuzz_target!(|data: &[u8]| pool_worker::translate::fuzz::request(data));
+fuzz_target!(|data: &[u8]| pool_translate::fuzz::request(data));
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     pool_fuzz::mutate(data, size, max_size, seed, include_str!("../dictionaries/request.dict"))

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::host::{AdminHost, Clock};
-use crate::service::lock;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::AdminHost;
 use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAdminToken};
 
 /// Entries a page when the request does not say.
@@ -84,7 +85,7 @@ impl<H: AdminHost> Context<'_, H> {
         target: Option<String>,
     ) -> Result<Change, AdminError> {
         let caller = self.caller()?;
-        lock(&self.service.change_rates)
+        lock(&self.admin.change_rates)
             .admit(caller.budget(), self.host.clock().now())
             .map_err(AdminError::TooManyChanges)?;
         Ok(self.change_by(caller, action, pool, target))

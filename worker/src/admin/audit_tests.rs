@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::tests::World;
-use crate::host::Clock;
+use crate::platform::Clock;
 use crate::testing::PASSWORD;
 
 impl World {

@@ -11,11 +11,12 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method, header};
 use pool_shared::{AdminTokenId, SessionCreate, SessionCreated, SessionsRevoked, TokenKind};
 
+use super::Admin;
 use super::{AdminError, Answer, Context, Done, created, ok};
 use crate::crypto::TokenHash;
-use crate::host::{AdminHost, Clock, Random};
 use crate::origin::Origin;
-use crate::service::Service;
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
 /// How long a session lasts at most.
@@ -96,21 +97,21 @@ impl<'a> Browser<'a> {
     }
 }
 
-impl Service {
+impl Admin {
     /// Under which hash a session is kept.
     fn session_hash(&self, session: &str) -> TokenHash {
-        self.vault.token_hash(&format!("{session} {}", self.admin_password.expose()))
+        self.state.pools.vault.token_hash(&format!("{session} {}", self.password.expose()))
     }
 }
 
 /// Finds the session of a cookie.
 pub(super) async fn authenticate<H: AdminHost>(
-    service: &Service,
+    admin: &Admin,
     host: &H,
     session: &str,
 ) -> Result<StoredAdminToken, AdminError> {
     let (store, now) = (host.store(), host.clock().now());
-    let stored = store.admin_token(&service.session_hash(session)).await?.ok_or(AdminError::NoToken)?;
+    let stored = store.admin_token(&admin.session_hash(session)).await?.ok_or(AdminError::NoToken)?;
     let used = stored.last_used_at.unwrap_or(stored.created_at);
     if stored.expires_at <= now || used + IDLE <= now {
         return Err(AdminError::ExpiredToken);
@@ -131,7 +132,7 @@ impl<H: AdminHost> Context<'_, H> {
         let (_, mut stored) = self.new_token("browser".to_owned(), LIFETIME, None, None);
         stored.id = AdminTokenId::new(format!("{SESSION_PREFIX}{:016x}", self.host.random().next_u64()));
         let change = self.change_by(&stored, "session.create", None, Some(stored.id.to_string()));
-        let hash = self.service.session_hash(session.expose());
+        let hash = self.admin.session_hash(session.expose());
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         let StoredAdminToken { id, expires_at, .. } = stored;
         let done = created(&SessionCreated { id, expires_at, idle_s: IDLE.as_secs() })?;

@@ -13,8 +13,8 @@ use super::client_keys::{checked_networks, is_trial};
 use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, ok};
-use crate::crypto::{TokenHash, is_lower_hex};
-use crate::host::AdminHost;
+use crate::crypto::TokenHash;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
 
 /// Hashed to get the fingerprint of the key of the hashes. No client key has a blank in it.
@@ -28,7 +28,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     fn token_hash_key(&self) -> String {
-        self.service.vault.token_hash(FINGERPRINT_OF).tag().as_str().to_owned()
+        self.admin.state.pools.vault.token_hash(FINGERPRINT_OF).tag().as_str().to_owned()
     }
 
     /// Noted in the audit before anything is shown.
@@ -82,7 +82,7 @@ fn restored(number: usize, key: HashedClientKey) -> Result<NewClientKey, AdminEr
     let invalid = |what: &str| AdminError::Invalid(format!("client key {number} has no valid {what}"));
     let HashedClientKey { id, name, hint, hash, expires_at, weak, limits, allowed_models, allowed_networks } =
         key;
-    let is_id = |digits: &str| is_lower_hex(digits, ID_DIGITS);
+    let is_id = |digits: &str| pool_engine::is_lower_hex(digits, ID_DIGITS);
     if !id.as_str().strip_prefix(pool_shared::ClientKeyId::PREFIX).is_some_and(is_id) {
         return Err(invalid("id"));
     }

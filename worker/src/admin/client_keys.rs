@@ -15,12 +15,13 @@ use super::audit::{difference, fields};
 use super::pools::check_models;
 use super::tokens::check_name;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use crate::cidr;
 use crate::crypto::TokenTag;
-use crate::host::{AdminHost, Clock, Random};
-use crate::networks;
-use crate::pool::{Fact, Subject};
-use crate::service::lock;
+use crate::platform::lock;
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
+use pool_engine::{ObservationKind, Subject};
 
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
@@ -41,7 +42,7 @@ impl<H: AdminHost> Context<'_, H> {
     async fn client_keys_used(&self, pool: &PoolId) -> Result<HashMap<TokenTag, Timestamp>, AdminError> {
         let told = self.learnt(Some(pool)).await?.into_iter();
         let used = told.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
-            (Subject::ClientKey(tag), Fact::Used) => Some((tag, learnt.at)),
+            (Subject::ClientKey(tag), ObservationKind::Used) => Some((tag, learnt.at)),
             _ => None,
         });
         Ok(used.collect())
@@ -250,13 +251,13 @@ impl<H: AdminHost> Context<'_, H> {
         secret: &str,
     ) -> NewClientKey {
         let hint = secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned();
-        let hash = self.service.vault.token_hash(secret);
+        let hash = self.admin.state.pools.vault.token_hash(secret);
         NewClientKey { id, hash, name, hint, expires_at, rules: ClientKeyRules::default(), weak: false }
     }
 
     /// A client key that was unknown a moment ago may be known now.
     pub(super) fn client_key_created(&self) {
-        lock(&self.service.snapshots).forget_unknown();
+        lock(&self.admin.state.pools.snapshots).forget_unknown();
     }
 }
 
@@ -285,7 +286,7 @@ pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, Admin
         return Err(AdminError::Invalid(message));
     }
     let parse = |text: &String| {
-        let network = networks::parse(text).ok_or_else(|| {
+        let network = cidr::parse(text).ok_or_else(|| {
             let shown: String = text.chars().take(50).collect();
             AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"))
         })?;

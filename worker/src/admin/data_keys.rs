@@ -10,7 +10,7 @@ use pool_shared::{MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::{OpenError, Sealed};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Resealed, Rewrapped};
 
 /// Gemini keys in a step.
@@ -86,7 +86,7 @@ impl<H: AdminHost> Context<'_, H> {
         stored: Sealed,
         mut progress: Progress,
     ) -> Result<Result<(Progress, u64, u64), OpenError>, AdminError> {
-        let (store, vault, random) = (self.host.store(), &self.service.vault, self.host.random());
+        let (store, vault, random) = (self.host.store(), &self.admin.state.pools.vault, self.host.random());
         let stored = match vault.begin_new_data_key(pool, &stored, random) {
             Err(error) => return Ok(Err(error)),
             Ok(None) => stored,
@@ -132,7 +132,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// False: the pool has got another data key meanwhile, which was not looked at.
     async fn drop_old_data_key(&self, pool: &PoolId, stored: Sealed) -> Result<bool, AdminError> {
-        match self.service.vault.end_new_data_key(pool, &stored, self.host.random()) {
+        match self.admin.state.pools.vault.end_new_data_key(pool, &stored, self.host.random()) {
             Ok(Some(new)) => {
                 let rewrapped = Rewrapped { pool: pool.clone(), old: stored, new };
                 Ok(self.host.store().rewrap_data_keys(&[rewrapped]).await? > 0)

@@ -97,7 +97,7 @@ proptest! {
         // 400 is what the open logins say of an empty body, 403 what they and cookies are told that come from elsewhere.
         let is_login = matches!(path.as_str(), "/admin/v1/login" | "/admin/v1/session");
         // The page is the same for everybody, and no handler's.
-        let is_page = crate::ui::is_page(&method, &path);
+        let is_page = crate::router::is_page(&method, &path);
         let has_cookie = headers.iter().any(|(name, _)| *name == "cookie");
         let refused = match reply.status.as_u16() {
             401 | 404 | 405 => true,

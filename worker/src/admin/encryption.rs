@@ -8,7 +8,7 @@ use pool_shared::{ComponentHealth, HealthStatus, MasterKeyRows, PoolId, Unreadab
 
 use super::{AdminError, Context};
 use crate::crypto::{DataKey, OpenError, SealedUnder, UnderMasterKey};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader};
 
 /// Pools whose data keys are read at once.
@@ -42,7 +42,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn verify_encryption(&self) -> Result<Encryption, AdminError> {
         let findings = self.encryption_findings().await?;
         let mut unreadable = self.unreadable_pools(&findings).await?;
-        let is_rotating = self.service.vault.is_rotating();
+        let is_rotating = self.admin.state.pools.vault.is_rotating();
         if let Some(own) = self.own_pool() {
             unreadable.retain(|pool| pool.pool == *own);
         }
@@ -52,7 +52,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     async fn encryption_findings(&self) -> Result<Findings, AdminError> {
-        let (store, vault) = (self.host.store(), &self.service.vault);
+        let (store, vault) = (self.host.store(), &self.admin.state.pools.vault);
         let mut findings = Findings::default();
         if let Some(sealed) = store.hash_keys().await? {
             let under = vault.sealed_under(UnderMasterKey::HashKeys, &sealed);

@@ -6,11 +6,12 @@ use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
 use crate::crypto::OpenError;
-use crate::host::{Host, IncomingBodyError};
 use crate::ledger::LedgerError;
 use crate::limits::HeadTooLarge;
+use crate::platform::IncomingBodyError;
+use crate::pools::HashKeyError;
 use crate::reply::Reply;
-use crate::service::{SettleError, SetupError};
+use crate::setup::SetupError;
 use crate::store::StoreError;
 
 /// Why a request of the admin API was not done.
@@ -108,11 +109,11 @@ pub enum AdminError {
     Internal(String),
 }
 
-impl From<SettleError> for AdminError {
-    fn from(error: SettleError) -> Self {
+impl From<HashKeyError> for AdminError {
+    fn from(error: HashKeyError) -> Self {
         match error {
-            SettleError::Store(error) => Self::Store(error),
-            SettleError::Setup(error) => Self::NotSetUp(error),
+            HashKeyError::Store(error) => Self::Store(error),
+            HashKeyError::Setup(error) => Self::NotSetUp(error),
         }
     }
 }
@@ -222,7 +223,7 @@ impl AdminError {
     }
 
     /// The answer.
-    pub(crate) fn reply<H: Host>(self, request_id: &str) -> Reply<H> {
+    pub(crate) fn reply<S>(self, request_id: &str) -> Reply<S> {
         let (status, code) = self.status_and_code();
         let error = ErrorDetail {
             code,

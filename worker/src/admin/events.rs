@@ -6,8 +6,8 @@ use pool_shared::{Event, EventList};
 
 use super::stats::unexpected;
 use super::{AdminError, Answer, Context, Query, ok, position};
-use crate::host::AdminHost;
 use crate::ledger::{LedgerReply, LedgerRequest};
+use crate::ports::AdminHost;
 
 /// How many events an answer has where nothing is said.
 const DEFAULT_LIMIT: u32 = 100;
@@ -27,14 +27,14 @@ impl<H: AdminHost> Context<'_, H> {
             (None, Some(reference)) => Some(self.pool(reference).await?.id),
             (None, None) => None,
         };
-        let shards = self.service.ledger_shards().all();
+        let shards = self.admin.state.reporter.ledger_shards().all();
         let after = query.get("after").map(|cursor| parse_cursor(cursor, shards.count())).transpose()?;
-        self.service.flush_once(self.host).await;
+        self.admin.state.reporter.flush_once(self.host).await;
         let mut given = Vec::new();
-        for (index, shard) in self.service.ledger_shards().all().enumerate() {
+        for (index, shard) in self.admin.state.reporter.ledger_shards().all().enumerate() {
             let after = after.as_ref().and_then(|numbers| numbers.get(index).copied());
             let request = LedgerRequest::Events { pool: pool.clone(), after, limit };
-            let reply = self.service.ask_ledger(self.host, shard, request).await?;
+            let reply = self.admin.state.reporter.ask_ledger(self.host, shard, request).await?;
             let LedgerReply::Events { events, last } = reply else { return Err(unexpected()) };
             given.push(Given { events: events.into(), last });
         }

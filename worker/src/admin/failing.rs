@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use pool_shared::{Failing, Key, KeyId, KeyState, PoolId, StatsStep, StatsWindow};
 
 use super::{AdminError, Context};
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest, Level, PoolActivity};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 
 impl<H: AdminHost> Context<'_, H> {
     /// Notes which of a pool's healthy keys are failing. Without an answer of the ledger, none is noted.

@@ -12,13 +12,16 @@ use pool_shared::{
 };
 
 use super::{AdminError, Answer, Context, ok};
-use crate::gateway::{self, Probe, ProbeModels};
-use crate::gemini::redact_keys;
-use crate::host::{AdminHost, Clock};
+use crate::health::{self, Probe, ProbeModels};
 use crate::ledger::{LedgerReply, LedgerRequest};
-use crate::pool::{Cause, Snapshot, Verdict};
-use crate::service::lock;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::pools::Snapshot;
+use crate::ports::AdminHost;
+use crate::reporting;
 use crate::store::{ConfigStore, Page, StoreError};
+use pool_engine::{Cause, Verdict};
+use pool_translate::gemini::redact_keys;
 
 /// Calls at once: a Worker has six connections.
 const AT_ONCE: usize = 5;
@@ -40,9 +43,13 @@ impl<H: AdminHost> Context<'_, H> {
             )));
         }
         let pool = self.pool(reference).await?;
-        let snapshot = gateway::current_snapshot(self.service, self.host, &pool.id)
+        let snapshot = self
+            .admin
+            .state
+            .pools
+            .get_current(self.host, &pool.id)
             .await
-            .map_err(|error| StoreError::Unavailable(error.message))?
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
             .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
         let (mut candidates, missing) = self.stored_candidates(&pool, &ids).await?;
         candidates.extend(keys.iter().map(given_candidate));
@@ -58,7 +65,7 @@ impl<H: AdminHost> Context<'_, H> {
         let valid = results.iter().filter(|checked| checked.verdict == KeyVerdict::Valid);
         let valid: Vec<KeyId> = valid.filter_map(|checked| checked.id.clone()).collect();
         if valid.is_empty() {
-            self.service.flush_once(self.host).await;
+            self.admin.state.reporter.flush_once(self.host).await;
         } else {
             // The operator has seen that they work: nothing that was learnt before is to keep them out.
             self.clear(&pool.id, &valid).await?;
@@ -96,18 +103,18 @@ impl<H: AdminHost> Context<'_, H> {
     /// makes a difference.
     async fn hear_of(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
         let now = self.host.clock().now();
-        lock(&self.service.runtimes).of(&pool.id, now).meet(snapshot.roster(), now);
-        let request = LedgerRequest::Learnt { prefix: gateway::prefix_of(&pool.id) };
+        lock(&self.admin.state.pools.states).of(&pool.id, now).register_keys(snapshot.roster(), now);
+        let request = LedgerRequest::Learnt { prefix: reporting::prefix_of(&pool.id) };
         for reply in self.ask_ledgers_of(Some(&pool.id), &request).await? {
             if let LedgerReply::Learnt(records) = reply {
-                gateway::hear(self.service, &records, now);
+                self.admin.state.reporter.apply(&records, now);
             }
         }
         Ok(())
     }
 
     async fn try_one(&self, pool: &Snapshot, candidate: &Candidate, models: &ProbeModels) -> CheckedKey {
-        let (service, host) = (self.service, self.host);
+        let (state, host) = (&self.admin.state, self.host);
         let checked = |verdict, message| CheckedKey {
             id: candidate.id.clone(),
             masked: candidate.masked.clone(),
@@ -122,8 +129,8 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let member = candidate.id.as_ref().filter(|id| pool.find_key(id).is_some());
         let Probe { model, refusal, .. } = match member {
-            Some(id) => gateway::probe_member(service, host, pool, id, key, models).await,
-            None => gateway::probe(service, host, key, models).await,
+            Some(id) => health::probe_member(state, host, pool, id, key, models).await,
+            None => health::probe(state, host, key, models).await,
         };
         let model = model.map(|model| model.as_str().to_owned());
         let Some(refusal) = refusal else {

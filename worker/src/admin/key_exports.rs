@@ -4,7 +4,7 @@ use pool_shared::{ExportedKey, ExportedKeys, KeyExport, KeyImportEntry, Secret};
 
 use super::audit::keys_target;
 use super::{AdminError, Answer, Context, foreign_cursor, ok, position};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
 
 impl<H: AdminHost> Context<'_, H> {

@@ -15,10 +15,10 @@ use super::audit::keys_target;
 use super::key_states::Known;
 use super::keys::check_ids;
 use super::{AdminError, Answer, Context, ok};
-use crate::gateway;
-use crate::host::{AdminHost, Clock};
-use crate::pool::Subject;
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
+use pool_engine::Subject;
 
 /// Up to so many keys are cleared whether anything is known of them or not: an instance may have learnt something that
 /// it has not reported yet. Of more keys, only those of which the ledger knows something, since each is a record of
@@ -43,7 +43,7 @@ impl<H: AdminHost> Context<'_, H> {
         let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
         let (stored, _) = self.host.store().sealed_keys(pool, Some(ids), page).await?;
         // What was learnt here up to now is to be among what the ledger knows.
-        self.service.flush_once(self.host).await;
+        self.admin.state.reporter.flush_once(self.host).await;
         // A ledger that does not answer knows nothing that could be left out.
         let known = self.learnt(Some(pool)).await.ok().map(Known::new);
         let mut subjects = BTreeSet::new();
@@ -62,8 +62,8 @@ impl<H: AdminHost> Context<'_, H> {
         if let Some(known) = known.filter(|_| stored.len() > MAX_UNKNOWN) {
             subjects.retain(|subject| known.is_about(subject));
         }
-        gateway::clear(self.service, pool, subjects.into_iter().collect(), self.host.clock().now());
-        self.service.flush_once(self.host).await;
+        self.admin.state.reporter.clear(pool, subjects.into_iter().collect(), self.host.clock().now());
+        self.admin.state.reporter.flush_once(self.host).await;
         Ok(stored.into_iter().map(|key| key.id).collect())
     }
 }

@@ -11,11 +11,12 @@ use pool_shared::{Key, KeyCondition, KeyId, KeyState, Pool, PoolId, RestingModel
 use super::migration::name;
 use super::stats::unexpected;
 use super::{AdminError, Context, Query};
-use crate::gateway;
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{LedgerReply, LedgerRequest};
-use crate::pool::{Condition, CoolingReason, Fact, Learnt, Subject};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
+use crate::reporting;
 use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
+use pool_engine::{CoolingReason, HealthState, Observation, ObservationKind, Subject};
 
 /// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
 pub(super) struct Unwell(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
@@ -50,12 +51,15 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// What the ledger knows of a pool's keys, or of all.
-    pub(super) async fn learnt(&self, pool: Option<&PoolId>) -> Result<Vec<(PoolId, Learnt)>, AdminError> {
-        let request = LedgerRequest::Learnt { prefix: pool.map(gateway::prefix_of).unwrap_or_default() };
+    pub(super) async fn learnt(
+        &self,
+        pool: Option<&PoolId>,
+    ) -> Result<Vec<(PoolId, Observation)>, AdminError> {
+        let request = LedgerRequest::Learnt { prefix: pool.map(reporting::prefix_of).unwrap_or_default() };
         let mut learnt = Vec::new();
         for reply in self.ask_ledgers_of(pool, &request).await? {
             let LedgerReply::Learnt(records) = reply else { return Err(unexpected()) };
-            learnt.extend(gateway::told(&records));
+            learnt.extend(reporting::decode(&records));
         }
         Ok(learnt)
     }
@@ -130,15 +134,15 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(learnt: Vec<(PoolId, Learnt)>) -> Self {
+    pub(super) fn new(learnt: Vec<(PoolId, Observation)>) -> Self {
         let mut known =
             Self { subjects: BTreeSet::new(), projects: HashMap::new(), accounts: HashMap::new() };
-        for (_, Learnt { subject, fact, .. }) in learnt {
+        for (_, Observation { subject, fact, .. }) in learnt {
             match (&subject, fact) {
-                (Subject::Key(id), Fact::Member { project }) => {
+                (Subject::Key(id), ObservationKind::Member { project }) => {
                     known.projects.insert(id.clone(), project);
                 }
-                (_, Fact::BillingAccount { account }) => {
+                (_, ObservationKind::BillingAccount { account }) => {
                     known.accounts.insert(subject.clone(), account);
                 }
                 _ => {}
@@ -175,15 +179,15 @@ struct Facts {
     resting: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
 }
 
-fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<PoolId, Facts> {
+fn facts_by_pool(learnt: Vec<(PoolId, Observation)>, now: Timestamp) -> BTreeMap<PoolId, Facts> {
     let mut pools: BTreeMap<PoolId, Facts> = BTreeMap::new();
     let mut cleared: HashMap<(PoolId, Subject), Timestamp> = HashMap::new();
-    for (pool, learnt) in learnt.iter().filter(|(_, learnt)| learnt.fact == Fact::Cleared) {
+    for (pool, learnt) in learnt.iter().filter(|(_, learnt)| learnt.fact == ObservationKind::Cleared) {
         cleared.insert((pool.clone(), learnt.subject.clone()), learnt.at.min(now));
     }
     for (pool, learnt) in learnt {
         let learnt = learnt.as_of(now).into_owned();
-        let is_member = matches!(learnt.fact, Fact::Member { .. });
+        let is_member = matches!(learnt.fact, ObservationKind::Member { .. });
         let ended = cleared.get(&(pool.clone(), learnt.subject.clone()));
         if !is_member && ended.is_some_and(|ended| learnt.at <= *ended) {
             continue;
@@ -202,23 +206,23 @@ fn facts_by_pool(learnt: Vec<(PoolId, Learnt)>, now: Timestamp) -> BTreeMap<Pool
 }
 
 impl Facts {
-    fn take_in(&mut self, learnt: Learnt, now: Timestamp) {
-        let Learnt { subject, model, at, fact } = learnt;
+    fn take_in(&mut self, learnt: Observation, now: Timestamp) {
+        let Observation { subject, model, at, fact } = learnt;
         match (fact, model) {
-            (Fact::Member { project }, _) => {
+            (ObservationKind::Member { project }, _) => {
                 if let Subject::Key(id) = subject {
                     self.projects.insert(id, project);
                 }
             }
-            (Fact::BillingAccount { account }, _) => {
+            (ObservationKind::BillingAccount { account }, _) => {
                 self.accounts.insert(subject, account);
             }
-            (Fact::Standing { condition, message, next_check, .. }, _)
+            (ObservationKind::Health { state: condition, message, next_check, .. }, _)
                 if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) =>
             {
                 self.standing.insert(subject, (at, standing(condition, message, next_check)));
             }
-            (Fact::Cooling { until, reason }, Some(model)) if until > now => {
+            (ObservationKind::Cooling { until, reason }, Some(model)) if until > now => {
                 let models = self.resting.entry(subject).or_default();
                 let rest = models.entry(model).or_insert((until, reason));
                 *rest = (*rest).max_by_end((until, reason));
@@ -286,23 +290,23 @@ impl Rest for (Timestamp, CoolingReason) {
     }
 }
 
-fn standing(condition: Condition, message: String, next_check: Option<Timestamp>) -> KeyCondition {
+fn standing(condition: HealthState, message: String, next_check: Option<Timestamp>) -> KeyCondition {
     let (state, reason) = match condition {
-        Condition::Healthy => (KeyState::Healthy, None),
-        Condition::Suspect => (KeyState::Suspect, None),
-        Condition::Invalid => (KeyState::Invalid, None),
-        Condition::Leaked => (KeyState::Leaked, None),
-        Condition::Suspended => (KeyState::Suspended, None),
-        Condition::Billing => (KeyState::Billing, None),
-        Condition::SpendWindow => (KeyState::Limited, Some("spend".to_owned())),
-        Condition::Blocked(reason) => (KeyState::Blocked, Some(name(&reason))),
+        HealthState::Healthy => (KeyState::Healthy, None),
+        HealthState::Suspect => (KeyState::Suspect, None),
+        HealthState::Invalid => (KeyState::Invalid, None),
+        HealthState::Leaked => (KeyState::Leaked, None),
+        HealthState::Suspended => (KeyState::Suspended, None),
+        HealthState::Billing => (KeyState::Billing, None),
+        HealthState::SpendWindow => (KeyState::Limited, Some("spend".to_owned())),
+        HealthState::Blocked(reason) => (KeyState::Blocked, Some(name(&reason))),
     };
     let message = Some(message).filter(|message| !message.is_empty());
     KeyCondition { state, until: next_check, reason, message, ..KeyCondition::default() }
 }
 
 fn resting(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCondition> {
-    let lasting = models.values().find(|(_, reason)| reason.lasts_the_day());
+    let lasting = models.values().find(|(_, reason)| reason.lasts_until_reset());
     let longest = models.values().max_by_key(|(until, _)| *until)?;
     let (_, reason) = lasting.unwrap_or(longest);
     let rows = models.iter().map(|(model, (until, reason))| RestingModel {

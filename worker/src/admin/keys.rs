@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
 use crate::crypto::{DataKey, Sealed};
-use crate::host::{AdminHost, Random};
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
 
 /// Keys a page when the request does not say.
@@ -174,7 +175,7 @@ impl<H: AdminHost> Context<'_, H> {
         let sealed = self.host.store().data_key(pool).await?;
         let sealed =
             sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
-        Ok((self.service.vault.open_data_key(pool, &sealed)?, sealed))
+        Ok((self.admin.state.pools.vault.open_data_key(pool, &sealed)?, sealed))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
@@ -198,7 +199,7 @@ impl<H: AdminHost> Context<'_, H> {
             match checked_key(&entry) {
                 Err(reason) => sorted.malformed.push(MalformedEntry { line, reason }),
                 Ok(key) => {
-                    let digest = self.service.vault.key_digest(&key);
+                    let digest = self.admin.state.pools.vault.key_digest(&key);
                     if !seen.insert(digest.clone()) {
                         sorted.repeated += 1;
                         continue;

@@ -7,7 +7,7 @@ use pool_shared::{MasterKeyRotate, MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
 use crate::crypto::UnderMasterKey;
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader, Rewrapped};
 
 /// Pools in a step: on KV each is a document to publish, and a request may ask other services for only so much.
@@ -36,7 +36,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     async fn rewrap_hash_keys(&self) -> Result<u64, AdminError> {
-        let (store, vault, random) = (self.host.store(), &self.service.vault, self.host.random());
+        let (store, vault, random) = (self.host.store(), &self.admin.state.pools.vault, self.host.random());
         let old = store.hash_keys().await?;
         let new = match &old {
             Some(old) => vault.rewrap(UnderMasterKey::HashKeys, old, random)?,
@@ -52,7 +52,7 @@ impl<H: AdminHost> Context<'_, H> {
     async fn rewrap_data_keys(&self, pools: Vec<(PoolId, crate::crypto::Sealed)>) -> Result<u64, AdminError> {
         let rewrap = |(pool, old)| {
             let what = UnderMasterKey::DataKey(&pool);
-            let new = self.service.vault.rewrap(what, &old, self.host.random()).ok()??;
+            let new = self.admin.state.pools.vault.rewrap(what, &old, self.host.random()).ok()??;
             Some(Rewrapped { pool, old, new })
         };
         let rewrapped: Vec<_> = pools.into_iter().filter_map(rewrap).collect();

@@ -12,8 +12,8 @@ use pool_shared::{Pool, PoolId, Quantiles};
 
 use super::stats::unexpected;
 use super::{AdminError, Answer, Context, Done};
-use crate::host::AdminHost;
 use crate::ledger::{Counted, LedgerReply, LedgerRequest, Summary};
+use crate::ports::AdminHost;
 use crate::store::ConfigStore;
 
 /// The `content-type` of the format.
@@ -35,7 +35,7 @@ impl<H: AdminHost> Context<'_, H> {
             Err(AdminError::Ledger(_)) => None,
             Err(error) => return Err(error),
         };
-        let text = text(self.host.name(), &pools, figures.as_ref(), &self.service.pending());
+        let text = text(self.host.name(), &pools, figures.as_ref(), &self.admin.state.reporter.pending());
         Ok(Done { body: Some(text.into_bytes()), content_type: Some(CONTENT_TYPE), ..Done::OK })
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::audit::fields;
 use super::{AdminError, Answer, Context, foreign_cursor, ok};
-use crate::host::AdminHost;
+use crate::ports::AdminHost;
 use crate::store::ConfigStore;
 use crate::store::copy::{Copy, Phase, Replica};
 

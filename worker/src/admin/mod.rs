@@ -32,12 +32,12 @@ mod throttle;
 mod tokens;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use pool_shared::{Pool, PoolId, bounds};
+use pool_shared::{Pool, PoolId, Secret, bounds};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,32 +45,25 @@ pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
 pub(crate) use browser::Browser;
-pub(crate) use change_rates::ChangeRates;
+use change_rates::ChangeRates;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {routes::find, sessions::presented_token};
 
-use crate::host::{AdminHost, Clock, Host, IncomingBody, IncomingRequest};
 use crate::limits;
-use crate::log::RequestLog;
+use crate::limits::Bodies;
+use crate::platform::{Clock, IncomingBody, IncomingRequest};
+use crate::pools::HashKeyError;
+use crate::ports::{AdminHost, Host};
 use crate::reply::Reply;
-use crate::service::{Service, SettleError};
+use crate::reporting::RequestLog;
+use crate::state::ServiceState;
 use crate::store::{ConfigStore, StoredAdminToken};
 
 /// The document of the API (`OpenAPI` 3.1); `tests/openapi.rs` makes it.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// Where Prometheus looks for metrics.
-const METRICS: &str = "/metrics";
-
-/// Whether a path belongs to the admin API.
-pub(crate) fn is_admin_path(path: &str) -> bool {
-    path == METRICS || is_below_admin(path)
-}
-
-/// Whether it is `/admin` or below it.
-pub(crate) fn is_below_admin(path: &str) -> bool {
-    path.strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
+pub(crate) const METRICS: &str = "/metrics";
 
 /// The pool that a path names, by its id or its name.
 pub(crate) fn pool_in(path: &str) -> Option<String> {
@@ -92,9 +85,23 @@ pub fn wanted_body(method: &Method, path: &str, headers: &HeaderMap) -> Option<u
     }
 }
 
+/// The admin plane, with what it owns.
+pub(crate) struct Admin {
+    state: Arc<ServiceState>,
+    password: Secret,
+    change_rates: Mutex<ChangeRates>,
+}
+
+impl Admin {
+    /// An admin plane with nothing cached.
+    pub(crate) fn new(state: Arc<ServiceState>, password: Secret) -> Self {
+        Self { state, password, change_rates: Mutex::default() }
+    }
+}
+
 /// One request on its way through the admin API, its caller known.
 struct Context<'a, H> {
-    service: &'a Arc<Service>,
+    admin: &'a Admin,
     host: &'a H,
     /// The token that was presented; none on the routes that need none.
     token: Option<StoredAdminToken>,
@@ -122,18 +129,18 @@ impl Done {
 type Answer = Result<Done, AdminError>;
 
 /// Answers a request of the admin API.
-pub(crate) async fn handle<H, B>(
-    service: &Arc<Service>,
+pub(crate) async fn handle<H, B, S>(
+    admin: &Admin,
     host: &H,
     request: IncomingRequest<B>,
     request_id: &str,
-) -> Reply<H>
+) -> Reply<S>
 where
     H: AdminHost,
     B: IncomingBody,
 {
-    let log = service.log.begin("admin", request_id, host.clock().now());
-    let reply = match answer(service, host, request, request_id, &log).await {
+    let log = admin.state.reporter.log.begin("admin", request_id, host.clock().now());
+    let reply = match answer(admin, host, request, request_id, &log).await {
         Ok(Done { status, body, content_type, cookie }) => {
             let reply = body.map_or_else(|| Reply::empty(status), |body| Reply::json(status, body));
             let reply = match content_type {
@@ -158,13 +165,13 @@ where
 }
 
 /// The answer to a request that could not even be begun.
-pub(crate) fn refused<H: Host>(error: AdminError, request_id: &str) -> Reply<H> {
+pub(crate) fn refused<S>(error: AdminError, request_id: &str) -> Reply<S> {
     secured(error.reply(request_id))
 }
 
 /// Nothing of the admin API is to be kept by a cache, taken for something else by a browser, put into a
 /// frame, or told to other pages.
-fn secured<H: Host>(reply: Reply<H>) -> Reply<H> {
+fn secured<S>(reply: Reply<S>) -> Reply<S> {
     reply
         .header("cache-control", "no-store")
         .header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
@@ -177,7 +184,7 @@ fn secured<H: Host>(reply: Reply<H>) -> Reply<H> {
 }
 
 async fn answer<H, B>(
-    service: &Arc<Service>,
+    admin: &Admin,
     host: &H,
     request: IncomingRequest<B>,
     request_id: &str,
@@ -201,10 +208,10 @@ where
     let is_shown = route.access == Access::Open
         || sessions::presented_token(&headers).is_ok()
         || browser.session().is_some();
-    let verified = if is_shown { service.verify(host).await } else { Ok(()) };
+    let verified = if is_shown { admin.state.pools.verify(host).await } else { Ok(()) };
     // Under another master key nothing of the store can be used; who has the password is told so by health.
     let trouble = match verified {
-        Err(SettleError::Setup(error)) if endpoint.works_without_master_key() => Some(error),
+        Err(HashKeyError::Setup(error)) if endpoint.works_without_master_key() => Some(error),
         verified => {
             verified?;
             None
@@ -214,9 +221,9 @@ where
         (Access::Open, ..) => Ok(None),
         (_, false, Some(session)) => {
             browser.check_origin(&request.method)?;
-            browser::authenticate(service, host, session).await.map(Some)
+            browser::authenticate(admin, host, session).await.map(Some)
         }
-        _ => sessions::authenticate(service, host, &headers).await.map(Some),
+        _ => sessions::authenticate(admin, host, &headers).await.map(Some),
     };
     // A token that is not known under another master key may be a good one.
     let token = match (token, trouble) {
@@ -230,11 +237,11 @@ where
         browser.check_origin(&request.method)?;
     }
     let limit = if token.is_some() { limits::BODY } else { limits::BODY_OF_A_STRANGER };
-    let context = Context { service, host, token, request_id, client_address, browser };
+    let context = Context { admin, host, token, request_id, client_address, browser };
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
     let query = Query::parse(request.query.as_deref())?;
-    let body = Body { unread: body, limit, service, host };
+    let body = Body { unread: body, limit, bodies: &admin.state.bodies, host };
     context.dispatch(endpoint, &query, body).await
 }
 
@@ -316,7 +323,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// Makes this isolate or process forget what it holds of a pool: what was changed here holds here
     /// at once, and elsewhere when the ledger has told the others, or when their snapshots come of age.
     fn changed(&self, pool: &PoolId) {
-        self.service.pool_changed(pool);
+        self.admin.state.pool_changed(pool);
     }
 }
 
@@ -324,14 +331,14 @@ impl<H: AdminHost> Context<'_, H> {
 struct Body<'a, H, B> {
     unread: B,
     limit: usize,
-    service: &'a Service,
+    bodies: &'a Bodies,
     host: &'a H,
 }
 
 impl<H: Host, B: IncomingBody> Body<'_, H, B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let Self { unread, limit, service, host } = self;
-        let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+        let Self { unread, limit, bodies, host } = self;
+        let mut share = bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
         let read = limits::read(host, unread, limit, &mut share).await;
         let bytes: Bytes = read.map_err(|error| AdminError::from_body(error, limit))?;
         if limits::is_too_deep(&bytes) {

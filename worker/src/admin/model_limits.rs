@@ -8,9 +8,9 @@ use pool_shared::{KeyId, LearntLimit, ModelLimits, PoolId, PoolLimits, bounds};
 
 use super::pools::is_pattern;
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::host::AdminHost;
-use crate::pool::{Fact, Learnt, Subject};
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
+use pool_engine::{Observation, ObservationKind, Subject};
 
 /// How many learnt limits an answer has where nothing is said.
 const DEFAULT_LIMIT: u32 = 1_000;
@@ -19,7 +19,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn pool_limits(&self, reference: &str, query: &Query) -> Answer {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = self.pool(reference).await?;
-        self.service.flush_once(self.host).await;
+        self.admin.state.reporter.flush_once(self.host).await;
         let told = self.learnt(Some(&pool.id)).await?.into_iter().map(|(_, learnt)| learnt);
         let mut learnt = learnt_limits(told, query.get("model"));
         let total = learnt.len() as u64;
@@ -51,15 +51,15 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 /// The limits among what was learnt, the latest first. What an operator has cleared since does not count.
-fn learnt_limits(told: impl Iterator<Item = Learnt>, model: Option<&str>) -> Vec<LearntLimit> {
+fn learnt_limits(told: impl Iterator<Item = Observation>, model: Option<&str>) -> Vec<LearntLimit> {
     let (mut cleared, mut limits) = (BTreeMap::<Subject, Timestamp>::new(), Vec::new());
-    for Learnt { subject, model: of, at, fact } in told {
+    for Observation { subject, model: of, at, fact } in told {
         match (fact, of) {
-            (Fact::Cleared, _) => {
+            (ObservationKind::Cleared, _) => {
                 let last = cleared.entry(subject).or_insert(at);
                 *last = at.max(*last);
             }
-            (Fact::Limit { quota, value, metric, limit }, Some(of))
+            (ObservationKind::Limit { quota, value, metric, limit }, Some(of))
                 if model.is_none_or(|model| model == of) =>
             {
                 let (project, key_id) = match &subject {
@@ -122,16 +122,17 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn told(subject: Subject, model: &str, seconds: i64, value: u64) -> Learnt {
+    fn told(subject: Subject, model: &str, seconds: i64, value: u64) -> Observation {
         let quota = Quota::RequestsPerDay;
-        let fact = Fact::Limit { quota, value, metric: Some("requests".to_owned()), limit: None };
-        Learnt { subject, model: Some(model.to_owned()), at: at(seconds), fact }
+        let fact = ObservationKind::Limit { quota, value, metric: Some("requests".to_owned()), limit: None };
+        Observation { subject, model: Some(model.to_owned()), at: at(seconds), fact }
     }
 
     #[test]
     fn limits_are_the_latest_first_and_end_with_what_was_cleared() {
         let (key, project) = (Subject::Key(KeyId::new("key-1")), Subject::Project("projects/1".to_owned()));
-        let cleared = Learnt { subject: key.clone(), model: None, at: at(5), fact: Fact::Cleared };
+        let cleared =
+            Observation { subject: key.clone(), model: None, at: at(5), fact: ObservationKind::Cleared };
         let facts =
             [told(key.clone(), "a", 1, 250), told(project, "a", 2, 20), told(key, "b", 6, 9), cleared];
         let seen = |model| -> Vec<_> {

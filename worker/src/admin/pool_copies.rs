@@ -8,8 +8,9 @@ use super::audit::fields;
 use super::pools::checked_name;
 use super::{AdminError, Answer, Context, created, foreign_cursor, ok, position};
 use crate::crypto::DataKey;
-use crate::gateway;
-use crate::host::{AdminHost, Random};
+use crate::model_lists;
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewKey, NewPool, Page, StoreError};
 
 /// Keys that one request copies: each is opened and sealed anew, in the 10 ms of CPU that a request has on
@@ -40,7 +41,7 @@ impl<H: AdminHost> Context<'_, H> {
     async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> Answer {
         let name_key = self.free_name(&name, None).await?;
         let id = PoolId::from_random(self.host.random().next_u64());
-        let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
+        let (data_key, sealed_data_key) = self.admin.state.pools.vault.new_data_key(&id, self.host.random());
         let (keys, next) =
             if with_keys { self.resealed(&source.id, 0, &id, &data_key).await? } else { (Vec::new(), None) };
         let copied = keys.len() as u64;
@@ -113,17 +114,16 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn pool_models(&self, reference: &str) -> Answer {
         let pool = self.pool(reference).await?;
-        let unavailable = |error: crate::openai::ApiError| StoreError::Unavailable(error.message);
-        let snapshot =
-            gateway::current_snapshot(self.service, self.host, &pool.id).await.map_err(unavailable)?;
+        let unavailable = |error: crate::pools::PoolError| StoreError::Unavailable(error.to_string());
+        let snapshot = self.admin.state.pools.get_current(self.host, &pool.id).await.map_err(unavailable)?;
         let snapshot = snapshot
             .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
-        let offered = gateway::offered_models(self.service, self.host, Arc::clone(&snapshot)).await.map_err(
-            |error| match error.code {
+        let offered = model_lists::offered_models(&self.admin.state, self.host, Arc::clone(&snapshot))
+            .await
+            .map_err(|error| match error.code {
                 Some("no_usable_key") => AdminError::NoUsableKey(error.message),
                 _ => AdminError::Upstream(error.message),
-            },
-        )?;
+            })?;
         let models = offered.iter().map(|model| PoolModel {
             id: model.id.clone(),
             display_name: model.display_name.clone(),

@@ -11,9 +11,10 @@ use super::audit::{difference, fields};
 use super::keys::Sorted;
 use super::model_limits::check_model_limits;
 use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
-use crate::gemini::ModelId;
-use crate::host::{AdminHost, Random};
+use crate::platform::Random;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewPool, StoreError};
+use pool_translate::gemini::ModelId;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
@@ -51,7 +52,7 @@ impl<H: AdminHost> Context<'_, H> {
         check_settings(&settings.aliases, &settings.fallbacks)?;
         check_model_limits(&settings.model_limits)?;
         let id = PoolId::from_random(self.host.random().next_u64());
-        let (data_key, sealed_data_key) = self.service.vault.new_data_key(&id, self.host.random());
+        let (data_key, sealed_data_key) = self.admin.state.pools.vault.new_data_key(&id, self.host.random());
         let Sorted { keys, malformed, repeated } =
             self.sort_import(&id, &data_key, create.import.unwrap_or_default().keys)?;
         let (client_key, secret) = self.new_client_key(

@@ -5,11 +5,12 @@ use std::time::Duration;
 use http::HeaderMap;
 use pool_shared::{API_VERSION, Login, LoginResponse, TokenKind, WhoAmI};
 
+use super::Admin;
 use super::tokens::{check_name, lifetime};
 use super::{AdminError, Answer, Context, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
-use crate::host::{AdminHost, Clock};
-use crate::service::Service;
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, StoredAdminToken};
 
 /// How long a token is good for when the login does not say.
@@ -19,11 +20,11 @@ const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
 
 /// Finds the token that a request presents as `Authorization: Bearer`.
 pub(super) async fn authenticate<H: AdminHost>(
-    service: &Service,
+    admin: &Admin,
     host: &H,
     headers: &HeaderMap,
 ) -> Result<StoredAdminToken, AdminError> {
-    let hash = service.vault.token_hash(presented_token(headers)?);
+    let hash = admin.state.pools.vault.token_hash(presented_token(headers)?);
     let stored = host.store().admin_token(&hash).await?.ok_or(AdminError::NoToken)?;
     if stored.expires_at <= host.clock().now() {
         return Err(AdminError::ExpiredToken);
@@ -52,12 +53,12 @@ pub(crate) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     Ok(token)
 }
 
-impl Service {
+impl Admin {
     /// Compares a password with the admin's, in the same time whatever is wrong with it: both are hashed
     /// first, so that not even the length shows.
     pub(super) fn is_admin_password(&self, given: &str) -> bool {
-        let hashed = |password: &str| self.vault.token_hash(password);
-        let (given, wanted) = (hashed(given), hashed(self.admin_password.expose()));
+        let hashed = |password: &str| self.state.pools.vault.token_hash(password);
+        let (given, wanted) = (hashed(given), hashed(self.password.expose()));
         secrets_equal(given.as_str().as_bytes(), wanted.as_str().as_bytes())
     }
 }
@@ -68,7 +69,7 @@ impl<H: AdminHost> Context<'_, H> {
         let lifetime = lifetime(login.expires_in_s, DEFAULT_LIFETIME)?;
         check_name("a token", &login.name)?;
         let (token, stored) = self.new_token(login.name, lifetime, None, None);
-        let hash = self.service.vault.token_hash(token.expose());
+        let hash = self.admin.state.pools.vault.token_hash(token.expose());
         let change = self.change_by(&stored, "token.login", None, Some(stored.id.to_string()));
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         ok(&LoginResponse { token, id: stored.id, expires_at: stored.expires_at })

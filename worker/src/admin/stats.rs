@@ -13,10 +13,11 @@ use pool_shared::{
 };
 
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
-use crate::host::{AdminHost, Clock};
 use crate::ledger::{
     Counted, Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, RequestSummary, Summary,
 };
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::copy::Replica;
 use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 
@@ -92,7 +93,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     pub(super) async fn health(&self) -> Answer {
-        let store = match (self.host.store().ping().await, self.service.store_trouble()) {
+        let store = match (self.host.store().ping().await, self.admin.state.pools.store_trouble()) {
             (Err(error @ StoreError::Lagging(_)), _) => (HealthStatus::Degraded, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(error.to_string())),
             (Ok(()), Some((since, message))) => {
@@ -101,11 +102,11 @@ impl<H: AdminHost> Context<'_, H> {
             (Ok(()), None) => (HealthStatus::Ok, None),
         };
         let load = self.ledger_load().await;
-        let lost = self.service.lost();
-        let waiting = self.service.waiting();
+        let lost = self.admin.state.reporter.lost();
+        let waiting = self.admin.state.reporter.waiting();
         let Counted { attempts, requests } = waiting;
         let pending = format!("{requests} requests and {attempts} attempts are pending in memory");
-        let ledger = match (&load, self.service.report_trouble()) {
+        let ledger = match (&load, self.admin.state.reporter.report_trouble()) {
             (Err(error), _) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(format!("{error}; {pending}"))),
             // It answers questions, and takes nothing in, such as on a full disk.
@@ -138,7 +139,7 @@ impl<H: AdminHost> Context<'_, H> {
             lost_attempts: lost.attempts,
             lost_requests: lost.requests,
             ledger_load: load.ok(),
-            master_key: rows.filter(|_| self.service.vault.is_rotating()),
+            master_key: rows.filter(|_| self.admin.state.pools.vault.is_rotating()),
             own_zone_reachable: self.host.own_zone_is_reachable(),
             gemini: self.host.gemini_route(),
             untrusted_proxy: self.host.untrusted_proxy().filter(|_| self.own_pool().is_none()),
@@ -182,11 +183,12 @@ impl<H: AdminHost> Context<'_, H> {
         request: &LedgerRequest,
     ) -> Result<Vec<LedgerReply>, AdminError> {
         // What is still in this isolate's memory belongs to the answer.
-        self.service.flush_once(self.host).await;
-        let shards = self.service.ledger_shards();
+        self.admin.state.reporter.flush_once(self.host).await;
+        let shards = self.admin.state.reporter.ledger_shards();
         let shards = pool.map_or_else(|| shards.all().collect(), |pool| vec![shards.of(pool)]);
-        let asked =
-            shards.into_iter().map(|shard| self.service.ask_ledger(self.host, shard, request.clone()));
+        let asked = shards
+            .into_iter()
+            .map(|shard| self.admin.state.reporter.ask_ledger(self.host, shard, request.clone()));
         Ok(try_join_all(asked).await?)
     }
 

@@ -9,8 +9,8 @@ use pool_shared::Secret;
 use serde_json::Value;
 
 use super::ROUTES;
-use crate::log::{Log, LogLevel};
-use crate::service::Service;
+use crate::reporting::{Log, LogLevel};
+use crate::router::Service;
 use crate::sql::Statement;
 use crate::store::sql::SqlDatabase;
 use crate::testing::{FakeHost, PASSWORD};

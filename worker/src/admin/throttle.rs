@@ -16,7 +16,8 @@ use pool_shared::AdminTokenId;
 
 use super::{AdminError, Context};
 use crate::crypto::TokenHash;
-use crate::host::{AdminHost, Clock};
+use crate::platform::Clock;
+use crate::ports::AdminHost;
 use crate::store::{Change, ConfigStore, LoginTry, TryRule};
 
 /// For one address: five tries, then 2 s, 4 s, …
@@ -44,7 +45,7 @@ impl<H: AdminHost> Context<'_, H> {
         if let Some(until) = self.host.store().try_login(&attempt).await? {
             return Err(AdminError::TooManyLogins(until.duration_since(now).unsigned_abs()));
         }
-        if !self.service.is_admin_password(given) {
+        if !self.admin.is_admin_password(given) {
             self.note_failed_login(&source, now).await;
             return Err(AdminError::WrongPassword);
         }
@@ -80,6 +81,6 @@ impl<H: AdminHost> Context<'_, H> {
                 Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string()
             }
         };
-        self.service.vault.token_hash(&format!("login from {network}"))
+        self.admin.state.pools.vault.token_hash(&format!("login from {network}"))
     }
 }

@@ -14,7 +14,8 @@ use pool_shared::{
 use super::audit::fields;
 use super::routes::{Access, RouteSpec};
 use super::{AdminError, Answer, Context, NO_CONTENT, Query, created, ok};
-use crate::host::{AdminHost, Clock, Random};
+use crate::platform::{Clock, Random};
+use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
 /// How long a token is good for when nothing is said.
@@ -102,7 +103,7 @@ impl<H: AdminHost> Context<'_, H> {
         ]);
         let mut change = self.change("token.create", None, Some(stored.id.to_string()))?;
         change.after = Some(after);
-        let hash = self.service.vault.token_hash(secret.expose());
+        let hash = self.admin.state.pools.vault.token_hash(secret.expose());
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         created(&AdminTokenCreated { token: shown(stored), secret })
     }
@@ -149,7 +150,7 @@ impl<H: AdminHost> Context<'_, H> {
         let mut change = self.change("token.rotate", None, Some(old.id.to_string()))?;
         change.after =
             Some(fields([("id", new.id.as_str().into()), ("expires_at", new.expires_at.to_string().into())]));
-        let (hash, until) = (self.service.vault.token_hash(secret.expose()), change.at + grace);
+        let (hash, until) = (self.admin.state.pools.vault.token_hash(secret.expose()), change.at + grace);
         if !self.host.store().rotate_admin_token(&old.id, until, &hash, &new, change).await? {
             return Err(AdminError::UnknownToken(old.id.to_string()));
         }

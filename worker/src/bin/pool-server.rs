@@ -14,11 +14,11 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mimalloc::MiMalloc;
 use pool_shared::Secret;
-use pool_worker::gateway::UpstreamTimeouts;
 use pool_worker::host::native::{Server, ServerConfig, StartError, StderrLog, raise_open_files_limit};
-use pool_worker::log::LogLevel;
 use pool_worker::origin;
-use pool_worker::service::SetupError;
+use pool_worker::reporting::LogLevel;
+use pool_worker::setup::SetupError;
+use pool_worker::upstream::UpstreamTimeouts;
 
 /// A request is a hundred short-lived allocations: the C library's allocator costs it a tenth more.
 #[global_allocator]

@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::host::Random;
+use crate::platform::Random;
 
 /// The length of every key in this module, in bytes.
 pub(super) const KEY_LENGTH: usize = 32;

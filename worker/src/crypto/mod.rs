@@ -14,9 +14,8 @@ mod token_hash;
 mod vault;
 
 pub use master_key::{MasterKey, MasterKeyError};
+pub use pool_engine::{KeyDigest, TokenHash, TokenTag};
 pub use sealed::{DataKey, OpenError, Sealed};
-pub(crate) use token_hash::is_lower_hex;
-pub use token_hash::{KeyDigest, TokenHash, TokenTag};
 pub use vault::{SealedUnder, UnderMasterKey, Vault};
 
 use subtle::ConstantTimeEq;

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::master_key::KEY_LENGTH;
 use super::vault::gemini_key_place;
-use crate::host::Random;
+use crate::platform::Random;
 
 const NONCE_LENGTH: usize = 12;
 

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 
 use super::master_key::{KEY_LENGTH, MasterKey};
 use super::sealed::{Cipher, DataKey, OpenError, Sealed};
-use super::token_hash::{HashKey, KeyDigest, TokenHash};
-use crate::host::Random;
+use super::token_hash::HashKey;
+use super::{KeyDigest, TokenHash};
+use crate::platform::Random;
 
 /// The sub-keys of the master keys, ready for use. Made once an isolate or process.
 pub struct Vault {
@@ -202,20 +203,20 @@ impl Vault {
     /// The keyed hash under which a client key or an admin token is stored and looked up.
     #[must_use]
     pub fn token_hash(&self, token: &str) -> TokenHash {
-        TokenHash::new(&self.hash_keys().tokens, token)
+        TokenHash::new(self.hash_keys().tokens.hash(token))
     }
 
     /// The hash of a token by the previous master key: a second try in a store that keeps no keys of the hashes yet.
     #[must_use]
     pub fn previous_token_hash(&self, token: &str) -> Option<TokenHash> {
         let keys = self.derived_previous.as_ref().filter(|_| !self.is_settled())?;
-        Some(TokenHash::new(&keys.tokens, token))
+        Some(TokenHash::new(keys.tokens.hash(token)))
     }
 
     /// The keyed hash by which two equal Gemini keys are recognised without opening either.
     #[must_use]
     pub fn key_digest(&self, key: &GeminiKey) -> KeyDigest {
-        KeyDigest::new(&self.hash_keys().digests, key.expose())
+        KeyDigest::new(self.hash_keys().digests.hash(key.expose()))
     }
 
     fn hash_keys(&self) -> &HashKeys {

@@ -4,64 +4,29 @@
 //! to account. What must never happen here: a call to Gemini, waiting for anything.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use pool_shared::PoolId;
 
-use super::Context;
 use super::estimate::{estimated_tokens, least_tokens};
-use crate::host::{Clock, Host};
-use crate::openai::ApiError;
-use crate::pool::{CallerRules, Cost, Left, OverLimit, Quota};
-use crate::service::{Service, lock};
+use super::{Caller, Context};
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use pool_engine::{Cost, Left, OverLimit, Quota};
+use pool_translate::openai::ApiError;
 
 /// Whoever has to wait longer is told not to try again by himself.
 const LONGEST_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// A caller whose client key may not do everything.
-#[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) rules: Arc<CallerRules>,
-    /// Tokens that this request was estimated to cost and that Gemini has not counted yet.
-    estimated: Arc<AtomicU64>,
-    /// What it costs at least if nobody ever counts them.
-    least: Arc<AtomicU64>,
-}
-
-impl Caller {
-    pub(super) fn new(rules: Arc<CallerRules>) -> Self {
-        Self { rules, estimated: Arc::default(), least: Arc::default() }
+/// Rejects a client at an address where its client key may not be used.
+pub(super) fn check_address(caller: &Caller, address: Option<IpAddr>) -> Result<(), ApiError> {
+    if caller.rules.admits(address) {
+        return Ok(());
     }
-
-    /// Refuses a caller at an address where the client key may not be used.
-    pub(super) fn check_address(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
-        if self.rules.admits(address) {
-            return Ok(());
-        }
-        let message = "This client key may not be used from your address.";
-        Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("address_not_allowed"), message))
-    }
-
-    /// Takes to account what Gemini counted of one call of the request.
-    pub(super) fn spent(&self, service: &Service, pool: &PoolId, tokens: u64) {
-        let estimated = self.estimated.swap(0, Ordering::Relaxed);
-        if let Some(runtime) = lock(&service.runtimes).get_mut(pool) {
-            runtime.callers().correct(&self.rules.id, estimated, tokens);
-        }
-    }
-}
-
-impl Caller {
-    /// Takes to account what a request costs that its client gave up before Gemini had counted anything.
-    pub(super) fn given_up(&self, service: &Service, pool: &PoolId) {
-        let tokens = self.estimated.load(Ordering::Relaxed).max(self.least.load(Ordering::Relaxed));
-        if tokens > 0 {
-            self.spent(service, pool, tokens);
-        }
-    }
+    let message = "This client key may not be used from your address.";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("address_not_allowed"), message))
 }
 
 /// Headers that tell a caller of its limits.
@@ -76,8 +41,8 @@ pub(super) fn admit<H: Host>(context: &Context<'_, H>, body: &[u8]) -> (Result<(
     let now = context.host.clock().now();
     let cost = Cost { requests: 1, tokens: estimated_tokens(body) };
     let (admitted, left) = {
-        let mut runtimes = lock(&context.service.runtimes);
-        runtimes.of(&context.pool.id, now).callers().admit(&caller.rules, cost, now)
+        let mut runtimes = lock(&context.state.pools.states);
+        runtimes.of(&context.pool.id, now).rate_limiter().admit(&caller.rules, cost, now)
     };
     if admitted.is_ok() {
         caller.estimated.store(cost.tokens, Ordering::Relaxed);

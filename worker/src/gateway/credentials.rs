@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use memchr::memmem;
 use pool_shared::GeminiKey;
 
-use crate::host::Credential;
+use crate::platform::Credential;
 
 const TTL: Duration = Duration::from_hours(24);
 /// What the endpoint says of a key that it takes in the other header only.

@@ -2,17 +2,20 @@
 
 use http::StatusCode;
 
-use super::attempts::{Attempt, Attempts};
 use super::chat::{soft_failure, with_dropped};
 use super::estimate::estimated_tokens;
-use super::exchange::fetch;
 use super::{Context, models};
-use crate::gemini::{Method, ModelId};
-use crate::host::{Clock, Host};
-use crate::openai::{ApiError, EmbeddingsRequest, well_formed};
-use crate::pool::{Cause, Cost, Verdict};
-use crate::reply::Reply;
-use crate::translate::{EmbeddingsPlan, Usage, embeddings_plan};
+use crate::gateway::Attempts;
+use crate::gateway::Reply;
+use crate::platform::Clock;
+use crate::ports::Host;
+use crate::retry::Attempt;
+use crate::upstream::fetch;
+use pool_engine::{Cause, Cost, Verdict};
+use pool_translate::gemini::{Method, ModelId};
+use pool_translate::json::well_formed;
+use pool_translate::openai::{ApiError, EmbeddingsRequest};
+use pool_translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
 pub(super) async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
@@ -62,7 +65,7 @@ async fn embed<H: Host>(
     let mut embedded = Vec::with_capacity(plan.batches.len());
     for (index, batch) in plan.batches.iter().enumerate() {
         let request = outbound.clone().post(Method::BatchEmbed.path(model), batch.clone());
-        let body = fetch(host, context.service.timeouts, request).await;
+        let body = fetch(host, context.state.timeouts, request).await;
         let now = host.clock().now();
         record.received(now);
         let read = match body {

@@ -9,17 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::attempts::AttemptRecord;
 use super::chat::{Continuation, OwnSignatures, malformed_stream, soft_failure, truncated};
-use super::exchange::{error_in_answer, next_chunk, open};
 use super::paced::OutgoingEvents;
-use super::timeouts::UpstreamTimeouts;
-use crate::host::{Awaited, BoxedFuture, Clock, Host, Upstream, UpstreamError};
-use crate::log::{RequestLog, UntilTold};
-use crate::openai::ApiError;
-use crate::pool::{Sent, Verdict, network_fault};
-use crate::reply::{Reply, ReplyBody};
-use crate::translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
+use crate::attempt::AttemptRecord;
+use crate::gateway::{Reply, Streamed};
+use crate::platform::{Awaited, BoxedFuture, Clock, Upstream, UpstreamError};
+use crate::ports::Host;
+use crate::reply::ReplyBody;
+use crate::reporting::{RequestLog, UntilTold};
+use crate::upstream::UpstreamTimeouts;
+use crate::upstream::{error_in_answer, next_chunk, open};
+use pool_engine::{Sent, Verdict, network_fault};
+use pool_translate::openai::ApiError;
+use pool_translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage};
 
 /// A comment is sent when nothing else was for so long: it keeps proxies from closing the
 /// connection, and tells that a client has left.
@@ -154,15 +156,15 @@ impl<H: Host> EventStream<H> {
     }
 
     /// Goes on with what a reply holds that came after the stream had begun.
-    fn adopt(&mut self, body: ReplyBody<H>) {
+    fn adopt(&mut self, body: ReplyBody<Streamed<H>>) {
         match body {
-            ReplyBody::Events(OutgoingEvents::Plain(events)) => *self = *events,
+            ReplyBody::Streamed(Streamed::Events(OutgoingEvents::Plain(events))) => *self = *events,
             // An error as a whole document, which has no line breaks.
             ReplyBody::Whole(document) => {
                 self.ready.push_back([b"data: ".as_slice(), &document, b"\n\n"].concat().into());
             }
             // A chat has no such reply.
-            ReplyBody::Events(OutgoingEvents::Paced(_)) | ReplyBody::Untouched(_) => {
+            ReplyBody::Streamed(_) => {
                 self.push_error(&ApiError::truncated());
             }
         }

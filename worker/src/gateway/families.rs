@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use pool_shared::PoolId;
 
 use super::Context;
-use crate::gemini::ModelId;
-use crate::host::{Clock, Host};
-use crate::service::lock;
-use crate::translate::Capabilities;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use pool_translate::Capabilities;
+use pool_translate::gemini::ModelId;
 
 const TTL: Duration = Duration::from_hours(24);
 /// Names remembered at the same time, of all pools; an entry takes some 200 bytes.
@@ -67,7 +68,7 @@ fn version_of(version: &str) -> Option<ModelId> {
 pub(super) fn observe<H: Host>(context: &Context<'_, H>, model: &ModelId, version: Option<&str>) {
     if let Some(version) = version {
         let now = context.host.clock().now();
-        lock(&context.service.families).observe(&context.pool.id, model, version, now);
+        lock(&context.plane.families).observe(&context.pool.id, model, version, now);
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::openai::ApiError;
-use crate::pool::shifted;
+use pool_engine::shifted;
+use pool_translate::openai::ApiError;
 
 const WINDOW: Duration = Duration::from_mins(1);
 /// Unknown keys from an address, per window, before those are refused unseen that could be guessed.

@@ -17,13 +17,14 @@ use pool_shared::FetchMedia;
 use url::Url;
 
 use super::Context;
-use super::calls::Calls;
-use crate::fetch_guard::{Denied, guard, guard_for_gemini, guard_redirect};
-use crate::host::{Clock, Host, MediaFetch, MediaResponse, UpstreamBody};
+use crate::attempt::Calls;
 use crate::limits::Share;
-use crate::openai::{ApiError, ChatRequest};
-use crate::service::lock;
-use crate::translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
+use crate::platform::lock;
+use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
+use crate::ports::Host;
+use crate::ssrf_guard::{BlockedUrl, guard, guard_for_gemini, guard_redirect};
+use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
 /// Different URLs in one request.
 const MOST_MEDIA: usize = 8;
@@ -111,7 +112,7 @@ async fn fetch_all<H: Host>(
     wanted: Vec<RemoteMedia>,
 ) -> Result<(HashMap<String, FetchedMedia>, Share), ApiError> {
     let host = context.host;
-    let share = context.service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    let share = context.state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     let spent = Spent {
         calls: AtomicUsize::default(),
         bytes: AtomicUsize::default(),
@@ -153,7 +154,7 @@ impl Spent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Blocked(#[from] BlockedUrl),
     /// Also for a name that leads into a private network: which names there are in it is nobody's business.
     #[error("its server cannot be reached on the public internet")]
     Unreachable,

@@ -7,94 +7,94 @@
 //! trying again after the first event of a response went to the client (comments that keep a stream open are none), or
 //! naming a platform.
 
-mod attempts;
 mod authenticate;
 mod callers;
-mod calls;
 mod chat;
 mod credentials;
-mod egress;
 mod embeddings;
 mod estimate;
 mod events;
-mod exchange;
 mod families;
 mod guesses;
-mod hints;
 mod media;
-mod model_pages;
 mod models;
-mod news;
 mod paced;
 mod pass_through;
-mod probe;
-mod rechecks;
 mod routes;
-mod snapshots;
-mod suspicions;
-mod timeouts;
+mod streamed;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Method, StatusCode};
+use jiff::SignedDuration;
 
 pub use chat::{RepairMemory, SignatureMemory};
 pub use credentials::CredentialMemory;
-pub use egress::EgressMemory;
 pub use events::EventStream;
 pub use families::FamilyMemory;
 pub use guesses::Guesses;
-pub use hints::HintMemory;
-pub use model_pages::ModelPages;
-pub use models::ModelCache;
 pub use paced::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
-pub use snapshots::SnapshotCache;
-pub use suspicions::Suspicions;
-pub use timeouts::UpstreamTimeouts;
+pub(crate) use streamed::events as events_reply;
+pub use streamed::{Reply, Streamed};
 
-pub(crate) use authenticate::{current_snapshot, refresh};
 #[cfg(test)]
 pub(crate) use events::tests::endless_events;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {authenticate::presented_key, routes::find};
 
-pub(crate) use models::{offered_models, refresh as refresh_models};
-pub(crate) use news::{clear, hear, prefix_of, tell, told};
-pub(crate) use probe::{Probe, ProbeModels, probe, probe_member};
-pub(crate) use rechecks::recheck;
-
-use callers::Caller;
-use calls::Calls;
 use pass_through::PassThrough;
 
+use crate::attempt::{Caller, Calls};
 use crate::crypto::TokenHash;
-use crate::host::{Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend};
 use crate::limits;
-use crate::log::RequestLog;
-use crate::openai::ApiError;
-use crate::pool::Snapshot;
-use crate::reply::{Reply, ReplyBody};
-use crate::service::{Service, SetupError};
+use crate::platform::{Clock, IncomingBody, IncomingBodyError, IncomingRequest, MaybeSend, lock};
+use crate::pools::Snapshot;
+use crate::ports::Host;
+use crate::reply::{self, ReplyBody};
+use crate::reporting::RequestLog;
+use crate::retry;
+use crate::setup::SetupError;
+use crate::state::ServiceState;
+use pool_translate::openai::ApiError;
 
-/// One authenticated request on its way through the data plane.
-struct Context<'a, H> {
-    service: &'a Arc<Service>,
-    host: &'a H,
-    pool: Arc<Snapshot>,
-    /// Whose request it is; none for what the service does on its own.
-    client_key: Option<TokenHash>,
-    /// What limits it; none where nothing does.
-    caller: Option<Caller>,
-    /// The calls that it may still make.
-    calls: Calls,
-    /// The line that the request gets in the log.
-    log: RequestLog,
+/// The data plane, with the caches that it owns.
+pub struct Gateway {
+    state: Arc<ServiceState>,
+    guesses: Mutex<Guesses>,
+    repairs: Mutex<RepairMemory>,
+    families: Mutex<FamilyMemory>,
+    credentials: Mutex<CredentialMemory>,
+    signatures: Mutex<SignatureMemory>,
 }
+
+impl Gateway {
+    /// A data plane with nothing cached.
+    pub(crate) fn new(state: Arc<ServiceState>) -> Self {
+        Self {
+            state,
+            guesses: Mutex::default(),
+            repairs: Mutex::default(),
+            families: Mutex::default(),
+            credentials: Mutex::default(),
+            signatures: Mutex::default(),
+        }
+    }
+
+    /// The clock was set: ages stay what they are.
+    pub(crate) fn shift(&self, by: SignedDuration) {
+        lock(&self.guesses).shift(by);
+    }
+}
+
+/// An authenticated request on its way through the data plane.
+type Context<'a, H> = retry::Context<'a, H, Arc<Gateway>>;
+/// Its attempts.
+type Attempts<'a, H> = retry::Attempts<'a, H, Arc<Gateway>>;
 
 /// A [`Context`] that borrows nothing, for work that outlives the function that began it.
 struct OwnedContext<H> {
-    service: Arc<Service>,
+    gateway: Arc<Gateway>,
     host: H,
     pool: Arc<Snapshot>,
     client_key: Option<TokenHash>,
@@ -103,11 +103,11 @@ struct OwnedContext<H> {
     log: RequestLog,
 }
 
-impl<H: Clone> Context<'_, H> {
-    fn to_owned(&self) -> OwnedContext<H> {
-        let Self { service, host, pool, client_key, caller, calls, log } = self;
-        OwnedContext {
-            service: Arc::clone(service),
+impl<H: Clone> OwnedContext<H> {
+    fn of(context: &Context<'_, H>) -> Self {
+        let Context { plane, host, pool, client_key, caller, calls, log, .. } = context;
+        Self {
+            gateway: Arc::clone(plane),
             host: (*host).clone(),
             pool: Arc::clone(pool),
             client_key: client_key.clone(),
@@ -120,16 +120,23 @@ impl<H: Clone> Context<'_, H> {
 
 impl<H> OwnedContext<H> {
     fn borrowed(&self) -> Context<'_, H> {
-        let Self { service, host, pool, client_key, caller, calls, log } = self;
-        let pool = Arc::clone(pool);
-        let (client_key, caller) = (client_key.clone(), caller.clone());
-        Context { service, host, pool, client_key, caller, calls: calls.clone(), log: log.clone() }
+        let Self { gateway, host, pool, client_key, caller, calls, log } = self;
+        Context {
+            plane: gateway,
+            state: &gateway.state,
+            host,
+            pool: Arc::clone(pool),
+            client_key: client_key.clone(),
+            caller: caller.clone(),
+            calls: calls.clone(),
+            log: log.clone(),
+        }
     }
 }
 
 /// Answers a request of the data plane.
 pub(crate) async fn handle<H, B>(
-    service: &Arc<Service>,
+    gateway: &Arc<Gateway>,
     host: &H,
     request: IncomingRequest<B>,
     request_id: &str,
@@ -141,7 +148,7 @@ where
     if request.method == Method::OPTIONS {
         return preflight(&request);
     }
-    let log = service.log.begin("data", request_id, host.clock().now());
+    let log = gateway.state.reporter.log.begin("data", request_id, host.clock().now());
     let language = Language::of(&request.path);
     let checked = check_size(&request).and_then(|()| check_encoding(&request.headers));
     let found = checked.and_then(|()| routes::find(&request.method, &request.path));
@@ -149,7 +156,7 @@ where
         Err(error) => Err((error, routes::allowed_method(&request.path))),
         Ok((route, pattern)) => {
             log.route(request.method.as_str(), pattern);
-            answer(service, host, route, language, request, log.clone()).await.map_err(|error| (error, None))
+            answer(gateway, host, route, language, request, log.clone()).await.map_err(|error| (error, None))
         }
     };
     let reply = answered.unwrap_or_else(|(error, allowed)| {
@@ -183,7 +190,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Lets a web page of any origin read an answer.
-fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
+fn readable_by_pages<S>(reply: reply::Reply<S>) -> reply::Reply<S> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
         "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
@@ -193,7 +200,7 @@ fn readable_by_pages<H: Host>(reply: Reply<H>) -> Reply<H> {
 }
 
 /// The answer of a deployment that lacks a binding or a secret.
-pub(crate) fn not_set_up<H: Host>(path: &str, error: &SetupError) -> Reply<H> {
+pub(crate) fn not_set_up<S>(path: &str, error: &SetupError) -> reply::Reply<S> {
     let message = format!("The service is not set up: {error}.");
     readable_by_pages(Language::of(path).error(&ApiError::server(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -204,12 +211,12 @@ pub(crate) fn not_set_up<H: Host>(path: &str, error: &SetupError) -> Reply<H> {
 
 /// The response to a request that has none yet when the service stops.
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host stops"))]
-pub(crate) fn shutting_down<H: Host>(language: Language) -> Reply<H> {
+pub(crate) fn shutting_down<S>(language: Language) -> reply::Reply<S> {
     readable_by_pages(language.error(&ApiError::shutting_down()))
 }
 
 async fn answer<H, B>(
-    service: &Arc<Service>,
+    gateway: &Arc<Gateway>,
     host: &H,
     route: Route,
     language: Language,
@@ -223,19 +230,21 @@ where
     if matches!(route, Route::PassThrough(_)) {
         pass_through::check_credential(&request)?;
     }
-    let (pool, client_key, follow_up) = authenticate::authenticate(service, host, &request, &log).await?;
+    let state = &gateway.state;
+    let (pool, client_key, background) = authenticate::authenticate(gateway, host, &request, &log).await?;
     log.pool(&pool.id);
     // Open WebUI's notice follows a chat, which is counted already.
     if route != Route::ChatCompleted {
-        log.count_for(service, &pool.id, pool.client_key_id(&client_key));
+        log.count_for(&state.reporter, &pool.id, pool.client_key_id(&client_key));
     }
     authenticate::check_enabled(&pool)?;
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
-        caller.check_address(request.client_address)?;
+        callers::check_address(caller, request.client_address)?;
     }
     let calls = Calls::of_a_request::<H>();
-    let context = Context { service, host, pool, client_key: Some(client_key), caller, calls, log };
+    let context =
+        Context { plane: gateway, state, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
         Route::ChatCompletions => spend(&context, Spending::Chat, language, request).await?,
         Route::Embeddings => spend(&context, Spending::Embeddings, language, request).await?,
@@ -250,9 +259,11 @@ where
         Route::Model(id) => within_limits(&context, language, models::get(&context, &id)).await,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
-    reply.follow_up.refresh = follow_up.refresh;
+    reply.background.refresh = background.refresh;
     let body = match (reply.body, context.pool.settings.translation.pacing) {
-        (ReplyBody::Events(events), Some(pacing)) => ReplyBody::Events(events.paced(pacing, host)),
+        (ReplyBody::Streamed(Streamed::Events(events)), Some(pacing)) => {
+            ReplyBody::Streamed(Streamed::Events(events.paced(pacing, host)))
+        }
         (body, _) => body,
     };
     Ok(Reply { body, ..reply })
@@ -272,8 +283,8 @@ async fn spend<H: Host + Clone, B: IncomingBody>(
     language: Language,
     request: IncomingRequest<B>,
 ) -> Result<Reply<H>, ApiError> {
-    let Context { service, host, .. } = context;
-    let mut share = service.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    let Context { state, host, .. } = context;
+    let mut share = state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     // Held until the answer has begun.
     let body = limits::read(*host, request.body, H::BODY_BYTES, &mut share)
         .await

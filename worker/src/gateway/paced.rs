@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use pool_shared::Pacing;
 
 use super::events::EventStream;
-use crate::host::{BoxedStream, Clock, Host};
-use crate::log::RequestLog;
-use crate::openai::ApiError;
-use crate::translate::Pacer;
+use crate::platform::{BoxedStream, Clock};
+use crate::ports::Host;
+use crate::reporting::RequestLog;
+use pool_translate::Pacer;
+use pool_translate::openai::ApiError;
 
 /// The events of an answer, as they are to go out.
 pub enum OutgoingEvents<H: Host> {

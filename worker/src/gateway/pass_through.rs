@@ -16,23 +16,28 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::attempts::{Attempt, Attempts, Mark, Outbound};
 use super::authenticate::presented_key;
 use super::estimate::estimated_tokens;
-use super::exchange::{LONGEST_ANSWER, error_in, refusal, send, sent};
-use super::model_pages::ModelPageText;
 use super::routes::{Asked, Language, Passed};
 use super::{Context, credentials, models};
-use crate::gemini::ModelId;
-use crate::host::{
-    Awaited, Clock, Credential, Host, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
+use crate::gateway::Attempts;
+use crate::gateway::{Reply, Streamed};
+use crate::model_lists;
+use crate::platform::lock;
+use crate::platform::{
+    Awaited, Clock, Credential, IncomingRequest, JSON, Upstream, UpstreamBody, UpstreamError,
     UpstreamRequest, UpstreamResponse,
 };
-use crate::openai::ApiError;
-use crate::pool::{Cause, Cost, Verdict, network_fault};
-use crate::reply::{Reply, ReplyBody};
-use crate::service::lock;
-use crate::translate::Usage;
+use crate::pools::ModelPageText;
+use crate::ports::Host;
+use crate::reply::ReplyBody;
+use crate::retry::{Attempt, Mark};
+use crate::upstream::Outbound;
+use crate::upstream::{LONGEST_ANSWER, error_in, refusal, send, sent};
+use pool_engine::{Cause, Cost, Verdict, network_fault};
+use pool_translate::Usage;
+use pool_translate::gemini::ModelId;
+use pool_translate::openai::ApiError;
 
 /// Query parameters that go on. Others may be credentials, stand for headers or a method, or charge another project
 /// (<https://cloud.google.com/apis/docs/system-parameters>).
@@ -121,18 +126,18 @@ impl<'a, H: Host> PassThrough<'a, H> {
     /// Reads something about models, from memory where it was asked for lately.
     async fn read(&self, resource: &str) -> Result<Reply<H>, ApiError> {
         let (host, path) = (self.context.host, self.path(resource));
-        if let Some(page) = models::known_page(self.context, &path) {
+        if let Some(page) = model_lists::known_page(self.context, &path) {
             return Ok(as_it_came(Reply::json(StatusCode::OK, page.body), page.content_type));
         }
         let mut reply = self.attempt(None, resource, None).await?;
-        let ReplyBody::Untouched(body) = &mut reply.body else { return Ok(reply) };
-        let limit = models::LISTING_TIMEOUTS.total;
+        let ReplyBody::Streamed(Streamed::Untouched(body)) = &mut reply.body else { return Ok(reply) };
+        let limit = model_lists::LISTING_TIMEOUTS.total;
         let whole = host.clock().within(limit, pin!(body.whole(LONGEST_ANSWER))).await;
         let timeout = UpstreamError::Timeout { limit, awaited: Awaited::Response };
         let body = whole.unwrap_or(Err(timeout)).map_err(|fault| network_fault(&fault).answer)?;
         if error_in(&body).is_none() {
             let content_type = reply.headers.get(CONTENT_TYPE).cloned();
-            models::keep_page(self.context, path, ModelPageText { body: body.clone(), content_type });
+            model_lists::keep_page(self.context, path, ModelPageText { body: body.clone(), content_type });
         }
         Ok(Reply { body: ReplyBody::Whole(body), ..reply })
     }
@@ -205,7 +210,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
                 // What is refused in either header says nothing about this one.
                 if !self.wants_other_header(&sent) {
                     let now = host.clock().now();
-                    lock(&self.context.service.credentials).prefer(&outbound.key, credential, now);
+                    lock(&self.context.plane.credentials).prefer(&outbound.key, credential, now);
                 }
             }
             let (verdict, refused) = match sent {
@@ -238,7 +243,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
     ) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, (Verdict, Option<Refused>)> {
         let host = self.context.host;
         let sent = sent(&request);
-        let timeouts = self.context.service.timeouts;
+        let timeouts = self.context.state.timeouts;
         let response = send(host, timeouts, request).await.map_err(|verdict| (verdict, None))?;
         if response.status.is_success() {
             return Ok(response);
@@ -253,7 +258,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
             Language::Gemini => Credential::ApiKey,
             Language::OpenAi => {
                 let now = self.context.host.clock().now();
-                lock(&self.context.service.credentials).get(&outbound.key, now)
+                lock(&self.context.plane.credentials).get(&outbound.key, now)
             }
         };
         let request = outbound.clone().get(self.path(path));
@@ -285,7 +290,10 @@ impl Refused {
 
 /// Gemini's answer, its body unread.
 fn untouched<H: Host>(response: UpstreamResponse<<H::Upstream as Upstream>::Body>, mark: &Mark) -> Reply<H> {
-    let reply = Reply { body: ReplyBody::Untouched(response.body), ..Reply::empty(response.status) };
+    let reply = Reply {
+        body: ReplyBody::Streamed(Streamed::Untouched(response.body)),
+        ..Reply::empty(response.status)
+    };
     mark.put_on(as_it_came(reply, response.content_type))
 }
 

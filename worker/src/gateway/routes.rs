@@ -8,9 +8,8 @@ use http::Method;
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 
-use crate::host::Host;
-use crate::openai::ApiError;
-use crate::reply::Reply;
+use crate::reply;
+use pool_translate::openai::ApiError;
 
 /// What a path and a method ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +78,10 @@ impl Language {
     }
 
     /// An error in the API's envelope.
-    pub(super) fn error<H: Host>(self, error: &ApiError) -> Reply<H> {
+    pub(super) fn error<S>(self, error: &ApiError) -> reply::Reply<S> {
         match self {
-            Self::OpenAi => Reply::error(error),
-            Self::Gemini => Reply::gemini_error(error),
+            Self::OpenAi => reply::Reply::error(error),
+            Self::Gemini => reply::Reply::gemini_error(error),
         }
     }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use pool_shared::{LoginResponse, PoolCreated, Secret};
 
-use crate::host::{Egress, Host};
-use crate::pool::Fact;
-use crate::reply::Reply;
-use crate::service::{Service, lock};
+use crate::gateway::Reply;
+use crate::platform::Egress;
+use crate::platform::Platform;
+use crate::platform::lock;
+use crate::router::Service;
 use crate::testing::{FakeHost, PASSWORD};
+use pool_engine::ObservationKind;
 
 pub(super) const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
     "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5}}"#;
@@ -155,10 +157,10 @@ async fn soft_failures_and_refused_places_are_tried_once_more_and_blame_nobody()
         world.script(&[(status, body)]);
         let (reply, text) = world.chat("gemini-3.8-flash", "").await;
         assert_eq!((reply.status.as_u16(), world.calls().len()), (told, 2), "{text}");
-        let learnt =
-            lock(&world.service.runtimes).take_learnt(crate::host::Clock::now(&*world.host.parts.clock));
+        let learnt = lock(&world.service.state.pools.states)
+            .drain_observations(crate::platform::Clock::now(&*world.host.parts.clock));
         let mut of_keys =
-            learnt.iter().flat_map(|(_, facts)| facts).filter(|learnt| learnt.fact != Fact::Used);
+            learnt.iter().flat_map(|(_, facts)| facts).filter(|learnt| learnt.fact != ObservationKind::Used);
         assert_eq!(of_keys.next(), None);
     }
 }
@@ -198,7 +200,7 @@ async fn the_host_says_how_many_keys_are_rechecked_at_a_time() {
     world.host.parts.clock.advance(Duration::from_mins(11));
     for checked in [FakeHost::CHECKS_AT_A_TIME, 12 - FakeHost::CHECKS_AT_A_TIME, 0] {
         world.host.parts.upstream.requests.lock().unwrap().clear();
-        crate::gateway::recheck(&world.service, &world.host).await;
+        crate::health::recheck(&world.service.state, &world.host).await;
         assert_eq!(world.calls().len(), checked);
     }
 }

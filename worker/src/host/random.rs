@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use super::Random;
+use crate::platform::Random;
 
 /// The system's randomness.
 #[derive(Clone, Copy, Debug)]

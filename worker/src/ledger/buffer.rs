@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AttemptOutcome, Event, KeyId, PoolId};
 
 use super::{CellId, Cells, Counted, LearntRecord, Level, Report, Request, RequestCellId, Tally, WriterId};
-use crate::pool::shifted;
+use pool_engine::shifted;
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
 /// its request has ended, and the last try needs some of them.

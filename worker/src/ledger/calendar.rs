@@ -6,12 +6,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use pool_engine::QUOTA_ZONE;
 use pool_shared::StatsStep;
-
-/// Gemini's requests per day start anew at midnight here
-/// (<https://ai.google.dev/gemini-api/docs/rate-limits>). Compiled in: Workers have no time zones.
-const QUOTA_ZONE: TimeZone = jiff::tz::get!("America/Los_Angeles");
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;

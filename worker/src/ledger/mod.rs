@@ -40,7 +40,7 @@ pub use shard::{Shard, Shards};
 pub use summary::{PoolActivity, RequestSummary, Summary};
 pub use tally::{CellId, Tally};
 
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 
 /// Under which name attempts on, and requests for, models are counted that Gemini does not have: clients can think up any
 /// number of names, and each would take rows. No model can be called so.

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Mutex;
 
 use super::Counted;
-use crate::service::lock;
+use crate::platform::lock;
 
 /// How far a bound may be above its number: one in so many, up to a most.
 const ROOM_ONE_IN: u64 = 8;

@@ -16,8 +16,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::SMALL_BODY;
-use crate::host::{Clock, Host, IncomingBody, IncomingBodyError};
-use crate::service::lock;
+use crate::platform::lock;
+use crate::platform::{Clock, IncomingBody, IncomingBodyError};
+use crate::ports::Host;
 
 /// How long every body may take, whatever its length.
 const GRACE: Duration = Duration::from_secs(30);

@@ -9,7 +9,8 @@
 use bytes::Bytes;
 
 use super::{BODY_BEFORE_THE_CALLER_IS_KNOWN, Share, read};
-use crate::host::{Host, IncomingBody, IncomingBodyError};
+use crate::platform::{IncomingBody, IncomingBodyError};
+use crate::ports::Host;
 
 /// Returns `true` if the caller has to be known before a body is read of which up to `limit` bytes are taken.
 const fn needs_a_known_caller(limit: usize, announced: Option<usize>) -> bool {

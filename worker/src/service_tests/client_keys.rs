@@ -50,8 +50,8 @@ async fn what_one_isolate_lets_in_counts_in_the_others() {
     let before = world.chat_with(&elsewhere, &key).await;
     assert_eq!(left(&before, "requests"), 2, "nobody has told it yet");
     world.wait(1);
-    world.service.flush_once(&world.host).await;
-    elsewhere.flush_once(&world.host).await;
+    world.service.state.reporter.flush_once(&world.host).await;
+    elsewhere.state.reporter.flush_once(&world.host).await;
     let refused = world.chat_with(&elsewhere, &key).await;
     assert_eq!((refused.status, left(&refused, "requests")), (StatusCode::TOO_MANY_REQUESTS, 0));
     assert_eq!(left(&refused, "tokens"), 985);

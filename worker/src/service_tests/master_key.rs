@@ -5,7 +5,7 @@ use pool_shared::{KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolId};
 use serde_json::json;
 
 use super::*;
-use crate::host::Host;
+use crate::platform::Platform;
 use crate::sql::Statement;
 use crate::store::sql::SqlDatabase;
 use crate::store::{Change, ConfigStore, Page, StoreError};

@@ -1,6 +1,6 @@
 //! Copying everything from one store to another, a bounded step at a time.
 //!
-//! What comes in are the two stores as [`Replica`]s and a [`Copy`], which says how far an earlier step
+//! What comes in are the two stores as [`Replica`]s and a [`struct@Copy`], which says how far an earlier step
 //! came; out goes the same value, further on. A step compares a stretch of rows of both sides in the
 //! order of their keys, writes what differs and removes what the source does not have, so that steps
 //! may be repeated, and a copy that was broken off is simply begun again. The source is never written
@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 
 /// Rows in a step: at the greatest length of a row (some 2 kB) a step stays within the 2 MB that D1
 /// takes as one value.

@@ -18,7 +18,7 @@ pub use ask::{
     AuditCursor, AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginTry, StateFilter, TryRule,
 };
 pub(crate) use sql::settled;
-pub use stored_keys::{KeyList, StoredKey, StoredKeys, StoredKeysBuilder, Texts};
+pub use stored_keys::{StoredKey, StoredKeys, StoredKeysBuilder};
 pub use traits::{ConfigStore, PoolReader};
 pub use types::{
     BatchOutcome, ClientKeyChange, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed,

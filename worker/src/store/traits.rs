@@ -17,7 +17,7 @@ use super::{
     StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 
 /// What the data plane reads.
 pub trait PoolReader: MaybeSend + MaybeSync {

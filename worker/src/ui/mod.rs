@@ -13,8 +13,6 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 
-use crate::admin::{self, AdminError};
-use crate::host::Host;
 use crate::reply::{Reply, ReplyBody};
 
 /// Where the page lies.
@@ -73,14 +71,6 @@ const ASSETS: &[Asset] = assets! {
     "widgets.js": SCRIPT;
 };
 
-/// Whether a request is for the page: everything below `/admin` but the API, and the bare host as far as a browser
-/// asks for it.
-pub(crate) fn is_page(method: &Method, path: &str) -> bool {
-    let is_below =
-        |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    (path == "/" && is_read(method)) || (admin::is_below_admin(path) && !is_below(pool_shared::ADMIN_PREFIX))
-}
-
 /// What lies at a path.
 enum Found {
     /// The page is elsewhere.
@@ -101,25 +91,32 @@ fn find(path: &str) -> Option<Found> {
     Some(Found::File(asset, tag))
 }
 
-/// Answers a request for the page. `held` is what `If-None-Match` says.
-pub(crate) fn answer<H: Host>(method: &Method, path: &str, held: Option<&str>, request_id: &str) -> Reply<H> {
-    let shown = || path.chars().take(200).collect();
-    match find(path) {
-        None => admin::refused(AdminError::UnknownRoute(shown()), request_id),
-        Some(_) if !is_read(method) => {
-            let (method, allowed) = (method.to_string(), "GET, HEAD".to_owned());
-            admin::refused(AdminError::MethodNotAllowed { method, path: shown(), allowed }, request_id)
+/// Why a request gets no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotServed {
+    /// There is no such file.
+    Unknown,
+    /// The file can only be read.
+    Method,
+}
+
+/// Serves a request for a file. `held` is the value of `If-None-Match`.
+pub(crate) fn answer<S>(method: &Method, path: &str, held: Option<&str>) -> Result<Reply<S>, NotServed> {
+    let found = find(path).ok_or(NotServed::Unknown)?;
+    if !is_read(method) {
+        return Err(NotServed::Method);
+    }
+    Ok(secured(match found {
+        Found::Moved => Reply::empty(StatusCode::FOUND).header("location", HOME),
+        Found::File(_, tag) if held.is_some_and(|held| names(held, tag)) => {
+            Reply::empty(StatusCode::NOT_MODIFIED).header("etag", tag)
         }
-        Some(Found::Moved) => secured(Reply::empty(StatusCode::FOUND).header("location", HOME)),
-        Some(Found::File(_, tag)) if held.is_some_and(|held| names(held, tag)) => {
-            secured(Reply::empty(StatusCode::NOT_MODIFIED).header("etag", tag))
-        }
-        Some(Found::File(asset, tag)) => {
+        Found::File(asset, tag) => {
             let body = ReplyBody::Whole(Bytes::from_static(asset.text.as_bytes()));
             let reply = Reply { body, ..Reply::empty(StatusCode::OK) };
-            secured(reply.header("content-type", asset.kind).header("etag", tag))
+            reply.header("content-type", asset.kind).header("etag", tag)
         }
-    }
+    }))
 }
 
 fn is_read(method: &Method) -> bool {
@@ -141,7 +138,7 @@ fn names(held: &str, tag: &str) -> bool {
 }
 
 /// Kept by browsers, and asked for anew each time whether it is still so: a new version shows at once.
-fn secured<H: Host>(reply: Reply<H>) -> Reply<H> {
+fn secured<S>(reply: Reply<S>) -> Reply<S> {
     reply
         .header("cache-control", "no-cache")
         .header("content-security-policy", CONTENT_SECURITY_POLICY)
@@ -220,25 +217,6 @@ mod tests {
         assert!(
             scripts == index.matches("<script ").count() && scripts == index.matches("\"></script>").count()
         );
-    }
-
-    #[test]
-    fn the_api_and_the_data_plane_are_not_the_page() {
-        for (method, path, is) in [
-            (Method::GET, "/", true),
-            (Method::HEAD, "/", true),
-            (Method::POST, "/", false),
-            (Method::OPTIONS, "/", false),
-            (Method::GET, "/admin", true),
-            (Method::POST, "/admin/", true),
-            (Method::GET, "/admin/v1.js", true),
-            (Method::GET, "/admin/v1", false),
-            (Method::GET, "/admin/v1/pools", false),
-            (Method::GET, "/administration", false),
-            (Method::GET, "/v1/models", false),
-        ] {
-            assert_eq!(is_page(&method, path), is, "{method} {path}");
-        }
     }
 
     #[test]

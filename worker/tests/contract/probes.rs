@@ -2,7 +2,7 @@
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Scope};
-use pool_worker::probes::PROBES;
+use pool_worker::liveness::PROBES;
 use reqwest::Method;
 
 use super::world::{World, send};

@@ -23,6 +23,8 @@ use crate::support::ADMIN_PASSWORD;
 pub const MODEL: &str = EXAMPLE_MODEL;
 /// One that embeds.
 pub const EMBEDDING_MODEL: &str = "gemini-embedding-001";
+/// Deadline of every request, its response included.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// One case's world.
 pub struct World {
@@ -54,7 +56,7 @@ impl World {
         let gemini = FakeGemini::start(Scenario::default()).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let host = Host::start(gemini.url(), data.path()).await;
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build().unwrap();
         let mut world = Self { host: Some(host), gemini, data, client, token: String::new() };
         world.token = world.log_in().await;
         world

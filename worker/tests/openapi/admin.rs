@@ -12,7 +12,7 @@ use pool_shared::{
     StatsStep, WhoAmI, bounds,
 };
 use pool_worker::admin::{Access, ROUTES};
-use pool_worker::probes::{PROBES, Probe};
+use pool_worker::liveness::{PROBES, Probe};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `pool-server` inside the test's own process, on a free port.
+//! Native host inside the test's own process, on a free port.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use pool_shared::Secret;
 use pool_worker::host::native::{Load, Server, ServerConfig, TrustedProxies};
-use pool_worker::log::{Log, LogLevel};
+use pool_worker::reporting::{Log, LogLevel};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
-/// The longest body of a request of the data plane: 100 MiB in base64, and 2 MiB.
-#[allow(dead_code, reason = "not every suite sends so much")]
+/// Maximum body of a data plane request: 100 MiB in base64, and 2 MiB.
+#[allow(dead_code, reason = "not every suite sends large bodies")]
 pub const BODY_LIMIT: usize = 139_810_136 + 2 * 1024 * 1024;
 
-/// A running server. Dropped, it stops without sending what it had still to report.
+/// A running server. Dropping it stops it without sending pending reports.
 pub struct Host(Server);
 
 impl Host {
@@ -37,7 +37,8 @@ impl Host {
         .await
     }
 
-    /// Starts it with another master key than that of its data; or why it does not start.
+    /// Starts it with a master key that may differ from that of its data; the error says why it does
+    /// not start.
     #[allow(dead_code, reason = "not every suite that uses this host needs it")]
     pub async fn try_start_with_master_key(
         gemini_url: &str,
@@ -48,8 +49,8 @@ impl Host {
         started.map(Self).map_err(|error| error.to_string())
     }
 
-    /// Starts it behind proxies that it is to trust.
-    #[allow(dead_code, reason = "only the tests of this host put something before it")]
+    /// Starts it with trusted proxies.
+    #[allow(dead_code, reason = "only this host's own tests use proxies")]
     pub async fn start_behind(gemini_url: &str, data: &Path, trusted_proxies: &str) -> Self {
         let trusted_proxies = trusted_proxies.parse().unwrap();
         Self::launch(ServerConfig { trusted_proxies, ..Self::config(gemini_url, data, MASTER_KEY) }).await
@@ -66,7 +67,7 @@ impl Host {
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
             trusted_proxies: TrustedProxies::default(),
             log: log_into(&data.join("pool-server.log")),
-            upstream_timeouts: pool_worker::gateway::UpstreamTimeouts::default(),
+            upstream_timeouts: pool_worker::upstream::UpstreamTimeouts::default(),
         }
     }
 
@@ -79,19 +80,19 @@ impl Host {
         self.0.url()
     }
 
-    /// What it has taken on.
-    #[allow(dead_code, reason = "only the tests of its bounds ask")]
+    /// Returns its open connections and buffered body bytes.
+    #[allow(dead_code, reason = "only the tests of its limits need it")]
     pub fn load(&self) -> Load {
         self.0.load()
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Stops it as Ctrl-C does.
     pub async fn stop(self) {
         self.0.shut_down().await;
     }
 }
 
-/// A log that says everything, in a file.
+/// Returns a log of level `debug` that writes to a file.
 fn log_into(path: &Path) -> Log {
     let file = File::options().create(true).append(true).open(path).unwrap();
     Log::new(LogLevel::Debug, move |line| (&file).write_all(format!("{line}\n").as_bytes()).unwrap())

@@ -1,8 +1,9 @@
-//! The golden cases as something that clients can be served.
+//! Playback of the golden documents to real clients.
 //!
-//! In: the files of `golden/`. Out: for each chat that succeeds two scripts for the stand-in, Gemini's answer whole and in
-//! frames, and the two requests that get them. Either form is made of the one that the file has, so that what a client
-//! puts together from the stream must be what it gets whole. A word in a system message leads a request to its script.
+//! Each successful chat of `golden/` becomes two scripts of the fake Gemini, one buffered response
+//! and one stream, and the two requests that select them by a marker in a system message. Both forms
+//! are derived from the one in the file, so what a client assembles from the stream must equal the
+//! buffered response.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,20 +12,20 @@ use std::path::Path;
 use pool_fake_gemini::{Scenario, Script};
 use serde_json::{Value, json};
 
-/// Where a stream does not say the same: sources count from the beginning of a part, of which a stream has none; nobody
-/// knows at its beginning whether it will be one Markdown fence; a call that broke is an error there; and speech comes
-/// without a file's head.
+/// Documents whose stream differs from the buffered response: citations have offsets within a part,
+/// a code fence is known only at the end, a malformed call is an error in a stream, and streamed
+/// speech has no file header.
 const DIFFERENT: [&str; 5] = [
     "15_sources_in_characters",
     "31_json_beside_functions_old_model",
     "65_malformed_call_after_text",
     "66_speech_as_wav",
-    // OpenAI's own clients cannot send such tools in a stream that they parse.
+    // OpenAI's clients refuse such tools in parsed streams.
     "172_flat_tools",
 ];
 
-/// Adds the scripts to `scenario`, and its models; gives what the clients are to ask and to get: for each case `name`,
-/// `whole` and `streamed` (requests) and `answer` (the golden answer; null where the file has a stream).
+/// Adds the scripts and models to `scenario`. Returns the cases for the clients, each with `name`, the
+/// requests `whole` and `streamed`, and `answer`, the expected response (null if the file has a stream).
 pub fn play(mut scenario: Scenario) -> (Scenario, Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -60,7 +61,7 @@ pub fn play(mut scenario: Scenario) -> (Scenario, Value) {
     (scenario, Value::Array(cases))
 }
 
-/// Whether one call to Gemini answers the case, and well, in a pool that is as pools are made.
+/// Returns `true` if one successful call to Gemini, with default settings, answers the case.
 fn succeeds(case: &Value) -> bool {
     let several =
         ["gemini_request_2", "gemini_responses", "gemini_error", "expected_status", "settings", "media"];
@@ -87,8 +88,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The frames of a stream as one answer: the parts of each candidate one after the other, pieces of text as one, else what
-/// came last.
+/// Merges the frames of a stream into one response: parts are appended and adjacent texts joined; of
+/// other fields the last value counts.
 fn joined(frames: &[Value]) -> Value {
     let mut whole = json!({});
     let mut candidates: Vec<Value> = Vec::new();
@@ -133,7 +134,7 @@ fn join_part(known: &mut Vec<Value>, part: &Value) {
     }
 }
 
-/// An answer in frames: each part by itself, texts in two halves, and all the rest at the end.
+/// Splits a response into frames: one per part, two per text, and the other fields at the end.
 fn cut(whole: &Value) -> Vec<String> {
     let mut last = whole.clone();
     let mut frames = Vec::new();
@@ -152,7 +153,7 @@ fn cut(whole: &Value) -> Vec<String> {
     frames.iter().map(|frame| format!("data: {frame}\r\n\r\n")).collect()
 }
 
-/// A part of text as two, of which the first has everything else that the part says.
+/// Splits a text part into two.
 fn halves(part: &Value) -> Vec<Value> {
     let text = part["text"].as_str().filter(|_| part["thoughtSignature"].is_null()).unwrap_or_default();
     let Some((middle, _)) =

@@ -1,4 +1,4 @@
-//! The native program as a process of its own.
+//! The native server as a separate process.
 
 #![allow(dead_code, reason = "not every test file needs everything")]
 
@@ -9,10 +9,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any start and any end takes, the 30 s included that running responses have when it is stopped.
+use crate::support::output_within;
+
+/// Deadline of a start and of a shutdown, including the 30 s in which running responses may finish.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// A running `pool-server`; killed when dropped.
+/// A running `pool-server`, killed when dropped.
 pub struct Program {
     child: Child,
     /// What it prints, line by line.
@@ -45,18 +47,18 @@ impl Program {
         self.child.id()
     }
 
-    /// As a power cut does: nothing is left to be done.
+    /// Kills it with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// As Ctrl-C does; gives how it ended and what it printed since its first line.
+    /// Stops it as Ctrl-C does; returns its exit status and what it printed after its first line.
     pub fn interrupt(self) -> (ExitStatus, String) {
         self.signal("INT")
     }
 
-    /// The same by another signal.
+    /// Stops it with another signal.
     pub fn signal(mut self, name: &str) -> (ExitStatus, String) {
         let deadline = Instant::now() + DEADLINE;
         let id = self.child.id().to_string();
@@ -69,26 +71,26 @@ impl Program {
                 Err(RecvTimeoutError::Timeout) => panic!("{name} does not end it; it printed {rest:?}"),
             }
         }
-        // Its output has ended, and so will it.
+        // The process ends right after its output.
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, rest);
             }
             assert!(Instant::now() < deadline, "{name} does not end it");
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The first line that a program prints; empty if it prints none in time.
+/// Returns the first line that a program prints; empty if it prints none in time.
 pub fn first_line(printed: impl Read + Send + 'static) -> String {
     let (sender, first) = mpsc::channel();
     thread::spawn(move || {
@@ -101,18 +103,10 @@ pub fn first_line(printed: impl Read + Send + 'static) -> String {
 
 /// Runs a command that ends by itself.
 pub fn output_of(command: &mut Command) -> Output {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let id = child.id().to_string();
-    let (sender, ended) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let ended = ended.recv_timeout(DEADLINE);
-    if ended.is_err() {
-        let _ = Command::new("kill").args(["-KILL", &id]).status();
-    }
-    ended.unwrap().unwrap()
+    output_within(DEADLINE, command)
 }
 
-/// The command that starts it, with nothing of the environment that would change it.
+/// Returns the command that starts it, without any environment variable that would change it.
 pub fn command(data_dir: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool-server"));
     for name in [

@@ -1,4 +1,4 @@
-//! The built Worker in workerd, with a local D1 database and Durable Object, through
+//! Workers host: the built Worker in workerd with local D1 and Durable Objects, run by
 //! `tests/workerd/serve.mjs`.
 
 use std::collections::HashMap;
@@ -7,20 +7,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY};
 
-/// What starts the Workers of all tests of a file: Node and Miniflare take more time to load than a runtime to start.
-/// Never dropped; it ends when the end of this process closes its input.
+/// Deadline of a runtime's start and of its end.
+const LAUNCH_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Starts the runtimes of all tests of a file: Node and Miniflare take longer to load than a runtime
+/// takes to start. Never dropped; it ends when this process ends and closes its standard input.
 static LAUNCHER: LazyLock<Arc<Launcher>> = LazyLock::new(|| Arc::new(Launcher::start()));
 
-/// The longest body of a request of the data plane.
-#[allow(dead_code, reason = "not every suite sends so much")]
+/// Maximum body of a data plane request.
+#[allow(dead_code, reason = "not every suite sends large bodies")]
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
-/// A running Worker, in a runtime of its own. Dropped, it is told to end and waited for.
+/// A running Worker in a runtime of its own. Dropping it ends the runtime and waits for that.
 pub struct Host {
     url: String,
     id: u64,
@@ -49,7 +53,7 @@ impl Host {
         Self::start_with(deployment, data).await
     }
 
-    /// Starts it with another master key than that of its data: a Worker always starts.
+    /// Starts it with a master key that may differ from that of its data; a Worker always starts.
     #[allow(dead_code, reason = "not every suite that uses this host needs it")]
     pub async fn try_start_with_master_key(
         gemini_url: &str,
@@ -59,7 +63,7 @@ impl Host {
         Ok(Self::start_with_master_key(gemini_url, data, master_key, None).await)
     }
 
-    /// A deployment that lacks nothing, as `serve.mjs` takes it.
+    /// Returns a complete deployment, as `serve.mjs` takes it.
     pub fn deployment(gemini_url: &str, data: &Path) -> Value {
         json!({
             "bindings": {
@@ -74,7 +78,7 @@ impl Host {
         })
     }
 
-    /// Starts a deployment; what the runtime logs goes to a file in `data`.
+    /// Starts a deployment; the runtime's log goes to a file in `data`.
     pub async fn start_with(deployment: Value, data: &Path) -> Self {
         let log = data.join("workerd.log");
         tokio::task::spawn_blocking(move || Self::launch(&LAUNCHER, deployment, log)).await.unwrap()
@@ -105,7 +109,7 @@ impl Host {
         self.url.clone()
     }
 
-    /// The most memory that the runtime has had so far, in bytes; none where the system does not tell.
+    /// Returns the peak memory of the runtime in bytes, on systems with `/proc`.
     #[allow(dead_code, reason = "only one of the suites on workerd measures it")]
     pub fn peak_memory(&self) -> Option<u64> {
         let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
@@ -120,7 +124,7 @@ impl Host {
         own.find_map(|status| field(&status, "VmHWM:")).map(|kilobytes| kilobytes * 1024)
     }
 
-    /// Ends it; its state stays.
+    /// Stops it; its state stays.
     pub async fn stop(self) {
         tokio::task::spawn_blocking(move || drop(self)).await.unwrap();
     }
@@ -136,7 +140,7 @@ impl Drop for Host {
     }
 }
 
-/// `serve.mjs`, told one line for each thing to do, and its answers by the deployment that they are about.
+/// A process of `serve.mjs`: one line of JSON per command, one per result, matched by deployment id.
 struct Launcher {
     process: Child,
     stdin: Mutex<Option<ChildStdin>>,
@@ -168,28 +172,34 @@ impl Launcher {
                 // An asker that is gone needs no answer.
                 let _ = asker.unwrap().send(answer);
             }
-            // Whoever still waits is told by this that nothing will come.
+            // Ends every wait that is left.
             askers.lock().unwrap().clear();
         });
         Self { process, stdin: Mutex::new(stdin), waiting, next_id: AtomicU64::new(0) }
     }
 
-    /// Tells it to do something about a deployment, and waits until that is done.
+    /// Sends a command about a deployment and waits for its result.
     fn ask(&self, id: u64, request: &Value) -> Value {
         let (asker, answer) = mpsc::channel();
         self.waiting.lock().unwrap().insert(id, asker);
         let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = stdin.as_mut().map(|stdin| writeln!(stdin, "{request}"));
+        let sent = stdin.as_mut().map(|stdin| writeln!(stdin, "{request}"));
         drop(stdin);
-        let answer = told.and_then(Result::ok).and_then(|()| answer.recv().ok());
-        answer.unwrap_or_else(|| json!({"error": "the launcher of workerd has ended"}))
+        let answer = sent.and_then(Result::ok).and_then(|()| answer.recv_timeout(LAUNCH_TIMEOUT).ok());
+        answer.unwrap_or_else(|| json!({"error": "the launcher of workerd has ended or does not respond"}))
     }
 }
 
 impl Drop for Launcher {
     fn drop(&mut self) {
         drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // It ends by itself now; a failure to wait for it leaves nothing to be done.
-        let _ = self.process.wait();
+        // It ends by itself when its input does. A launcher that hangs is killed instead.
+        let deadline = Instant::now() + LAUNCH_TIMEOUT;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.process.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

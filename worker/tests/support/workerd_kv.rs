@@ -1,4 +1,4 @@
-//! The built Worker in workerd, with its config on KV.
+//! Workers host with its config on KV: the built Worker in workerd.
 
 #[path = "workerd.rs"]
 #[allow(dead_code, reason = "its own way to start is not this one's")]
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::MASTER_KEY;
 
-/// The longest body of a request of the data plane.
-#[allow(dead_code, reason = "not every suite sends so much")]
+/// Maximum body of a data plane request.
+#[allow(dead_code, reason = "not every suite sends large bodies")]
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A running Worker.
@@ -38,7 +38,7 @@ impl Host {
         Self::start_with(deployment, data).await
     }
 
-    /// Starts it with another master key than that of its data: a Worker always starts.
+    /// Starts it with a master key that may differ from that of its data; a Worker always starts.
     #[allow(dead_code, reason = "not every suite that uses this host needs it")]
     pub async fn try_start_with_master_key(
         gemini_url: &str,
@@ -48,7 +48,7 @@ impl Host {
         Ok(Self::start_with_master_key(gemini_url, data, master_key, None).await)
     }
 
-    /// A deployment that lacks nothing and has no D1.
+    /// Returns a complete deployment without D1.
     pub fn deployment(gemini_url: &str, data: &Path) -> Value {
         let mut deployment = workerd::Host::deployment(gemini_url, data);
         deployment["d1"] = json!(false);
@@ -56,7 +56,7 @@ impl Host {
         deployment
     }
 
-    /// Starts a deployment; what the runtime logs goes to a file in `data`.
+    /// Starts a deployment; the runtime's log goes to a file in `data`.
     pub async fn start_with(deployment: Value, data: &Path) -> Self {
         Self(workerd::Host::start_with(deployment, data).await)
     }
@@ -66,7 +66,7 @@ impl Host {
         self.0.url()
     }
 
-    /// Ends it; its state stays.
+    /// Stops it; its state stays.
     pub async fn stop(self) {
         self.0.stop().await;
     }

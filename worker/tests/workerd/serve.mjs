@@ -1,19 +1,22 @@
-// Runs the built Worker (worker/build) in workerd, for the contract suite, the SDK tests and the benchmarks.
+// Launcher of workerd: runs the built Worker (worker/build) for the contract suite, the SDK tests and
+// the benchmarks.
 //
-// In: lines of JSON on stdin. One that names no `stop` is a deployment to be started, every member optional,
-//   {"id": any, "bindings": {NAME: text}, "d1": bool, "kv": bool, "ledger": bool, "persist": null | folder,
-//    "script": file, "log": file, "inspectorPort": number}
-// where `persist` keeps the state in a folder, so that a second start finds it, `script` is another Worker's main
-// module (the benchmarks run what they compare with in the same way), what the runtime logs is appended to `log` (else it
-// goes to stderr), and on `inspectorPort` V8's inspector listens. {"stop": ID} ends the deployment of that id.
-// Out: a line of JSON for each, {"id": ID, "url": "http://127.0.0.1:PORT"} once requests are answered or
-// {"id": ID, "error": text}, and {"stopped": ID} once nothing of it runs. Each deployment has a runtime of its own; what
-// they share is this launcher, which takes longer to load than a runtime to start.
-// The end of stdin, SIGINT or SIGTERM ends them all, so none outlives whoever started it; SIGKILL would
-// leave the runtimes that it started behind.
+// It reads commands from stdin, one JSON document per line. A deployment to start, all members optional:
 //
-// The address is the Worker's own socket, not Miniflare's entry in front of it: that one keeps a
-// client's disconnect from the Worker. Fetches of the Worker go straight out.
+//   {"id": any, "bindings": {NAME: text}, "d1": bool, "kv": bool, "ledger": bool,
+//    "persist": null | folder, "script": file, "log": file, "inspectorPort": number}
+//
+// `persist` is the folder of the state, for a later restart. `script` is the main module of another
+// Worker (the benchmarks' baselines). The runtime's log is appended to `log`, or goes to stderr.
+// `inspectorPort` is the port of V8's inspector. {"stop": ID} ends a deployment.
+//
+// It writes one line per command: {"id": ID, "url": "http://127.0.0.1:PORT"} once requests are served,
+// or {"id": ID, "error": text}; {"stopped": ID} once the runtime has ended. Each deployment has its own
+// runtime; they share this launcher, because Miniflare takes longer to load than a runtime to start.
+// The end of stdin, SIGINT or SIGTERM ends all runtimes; SIGKILL would leave them running.
+//
+// The URL is the Worker's own socket, not Miniflare's entry Worker, which hides client disconnects.
+// Fetches of the Worker go out directly.
 
 import { appendFileSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -24,7 +27,7 @@ import { Log, LogLevel, Miniflare } from "miniflare";
 const root = join(import.meta.dirname, "../../..");
 const built = join(root, "worker/build/index.js");
 
-/** The date that users deploy with, so that the tests run the same runtime behaviour. */
+/** Returns the compatibility date of the example that users deploy with. */
 function compatibilityDate() {
   const example = readFileSync(join(root, "wrangler.toml.example"), "utf8");
   const found = /^compatibility_date = "(.+)"$/m.exec(example);
@@ -32,7 +35,7 @@ function compatibilityDate() {
   return found[1];
 }
 
-/** Miniflare's own messages, where the runtime's go too: stdout carries answers and nothing else. */
+/** Sends Miniflare's messages to the runtime's log: stdout carries results only. */
 class Messages extends Log {
   constructor(write) {
     super(LogLevel.ERROR);
@@ -63,7 +66,7 @@ function options(wanted) {
         d1Databases: d1 ? { DB: "pool-service" } : {},
         kvNamespaces: kv ? { API_TOKENS: "pool-service" } : {},
         durableObjects: ledger ? { LEDGER: { className: "Ledger", useSQLite: true } } : {},
-        // Miniflare would put a Worker of its own in front of every call that goes out.
+        // Otherwise Miniflare puts its own Worker in front of every outgoing fetch.
         stripCfConnectingIp: false,
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       },
@@ -74,7 +77,7 @@ function options(wanted) {
     host: "127.0.0.1",
     port: 0,
     inspectorPort: wanted.inspectorPort,
-    // Otherwise it asks a server of Cloudflare's for the `request.cf` to pretend.
+    // Otherwise Miniflare downloads a sample of `request.cf` from Cloudflare.
     cf: false,
     log: new Messages(write),
     handleRuntimeStdio(...streams) {
@@ -95,15 +98,15 @@ async function start(wanted) {
     answer({ id: wanted.id, url: url.origin });
   } catch (error) {
     deployments.delete(wanted.id);
-    // What did not start has nothing to say about its end.
+    // Errors of disposing a deployment that did not start are irrelevant.
     await miniflare.dispose().catch(() => {});
     answer({ id: wanted.id, error: String(error) });
   }
 }
 
 async function stop(id) {
-  // Miniflare closes the runtime's output unread. A turn of the event loop takes in what was logged until now, another
-  // hands it through Miniflare's buffer.
+  // Miniflare closes the runtime's output unread. One turn of the event loop reads what was logged so
+  // far, another passes it through Miniflare's buffer.
   await setImmediate();
   await setImmediate();
   await deployments.get(id)?.dispose();
@@ -113,7 +116,7 @@ async function stop(id) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
-  // Not waited for: others start and end meanwhile.
+  // Not awaited: deployments start and stop concurrently.
   void ("stop" in request ? stop(request.stop) : start(request));
 }
 await Promise.all([...deployments.values()].map((miniflare) => miniflare.dispose()));

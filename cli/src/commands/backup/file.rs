@@ -6,7 +6,7 @@ use pool_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{commands::key::KeySource, error::CliError};
+use crate::{error::CliError, input::KeySource};
 
 /// The version of the format that is written. Version 1 has only the names of client keys.
 pub const FORMAT: u32 = 2;

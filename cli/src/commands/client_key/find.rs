@@ -4,9 +4,9 @@ use pool_shared::{ClientKey, ErrorCode};
 
 use crate::{
     client::Client,
-    commands::PoolRef,
     ctx::nearest,
     error::{CliError, Code},
+    flags::PoolRef,
 };
 
 /// Returns the client key of this id, or the only one of this name.

@@ -4,12 +4,10 @@ use pool_shared::{ClientKeyImport, ClientKeyImportReport, ImportedClientKey, Sec
 use serde_json::json;
 
 use crate::{
-    commands::{
-        DryRun, PoolRef,
-        key::file::{self, KeySource},
-    },
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
+    input::{self, KeySource},
     output::{Table, counted},
 };
 
@@ -39,7 +37,7 @@ pub struct Args {
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
-    let text = file::text(&args.keys, file::bytes(ctx, &args.keys).await?)?;
+    let text = input::text(&args.keys, input::bytes(ctx, &args.keys).await?)?;
     let shortest = if args.weak { bounds::SHORTEST_WEAK } else { bounds::SHORTEST_IMPORTED };
     let keys = parse(&text, shortest).map_err(|lines| malformed(&args.keys, &lines, shortest))?;
     if keys.is_empty() {

@@ -13,10 +13,10 @@ use pool_shared::{ClientKeyCreate, ClientKeyId, ClientKeyRotate};
 use serde_json::json;
 
 use self::{find::find, rules::Rules};
-use super::{Confirm, DryRun, PoolRef, times::span};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{Confirm, DryRun, PoolRef, times::span},
 };
 
 /// Manage client keys (sk-pool-...), the credentials of a pool's clients
@@ -44,10 +44,10 @@ Examples:
     Create {
         /// The pool's name or id
         pool: PoolRef,
-        /// A name to know it by
+        /// Name
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
-        /// How long it is good for, such as 90d; for ever without it
+        /// Expires after, such as 90d (default: never)
         #[arg(long, value_name = "SPAN", value_parser = span)]
         expires: Option<Duration>,
         #[command(flatten)]
@@ -57,7 +57,7 @@ Examples:
     },
     Update(update::Args),
     Import(import::Args),
-    /// Put a new client key in the place of an old one, which goes on working for a while
+    /// Rotate a client key; the old one keeps working for a grace period
     #[command(after_long_help = "\
 Examples:
   poolctl client-key rotate prod laptop
@@ -68,16 +68,16 @@ Examples:
         /// The client key's id or name
         #[arg(value_name = "CLIENT_KEY")]
         key: String,
-        /// How long the old one goes on working, at most 30d [default: 24h]
+        /// Grace period of the old one, at most 30d [default: 24h]
         #[arg(long, value_name = "SPAN", value_parser = span)]
         grace: Option<Duration>,
-        /// How long the new one is good for; for ever without it
+        /// Expires after, such as 90d (default: never)
         #[arg(long, value_name = "SPAN", value_parser = span)]
         expires: Option<Duration>,
         #[command(flatten)]
         dry: DryRun,
     },
-    /// Revoke a client key: its callers are refused within 30 seconds
+    /// Revoke a client key: its clients are rejected within 30 seconds
     #[command(
         visible_alias = "rm",
         after_long_help = "\

@@ -3,21 +3,21 @@
 use clap::Args;
 use pool_shared::{ClientKeyRules, Limits};
 
-use crate::commands::key::list::limits_text;
+use crate::describe::limits_text;
 
 /// What a client key may do; everything that its pool may, where nothing is said.
 #[derive(Args)]
 pub struct Rules {
-    /// Requests per minute, at most
+    /// Maximum requests per minute
     #[arg(long, value_name = "NUMBER")]
     rpm: Option<u64>,
-    /// Requests per day, at most; a day ends at midnight Pacific Time
+    /// Maximum requests per day (resets at midnight Pacific Time)
     #[arg(long, value_name = "NUMBER")]
     rpd: Option<u64>,
-    /// Tokens per minute, prompt and completion together, at most
+    /// Maximum tokens per minute (prompt + completion)
     #[arg(long, value_name = "NUMBER")]
     tpm: Option<u64>,
-    /// Tokens per day, at most
+    /// Maximum tokens per day (prompt + completion)
     #[arg(long, value_name = "NUMBER")]
     tpd: Option<u64>,
     /// Allowlist of models, comma-separated; * stands for any characters
@@ -43,16 +43,16 @@ impl Rules {
 /// Changes of a client key's rules; what has no flag stays as it is.
 #[derive(Args, Default)]
 pub struct RuleChanges {
-    /// Requests per minute, at most; none for no limit
+    /// Maximum requests per minute; none for no limit
     #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
     rpm: Option<Limit>,
-    /// Requests per day, at most; none for no limit
+    /// Maximum requests per day; none for no limit
     #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
     rpd: Option<Limit>,
-    /// Tokens per minute, prompt and completion together, at most; none for no limit
+    /// Maximum tokens per minute (prompt + completion); none for no limit
     #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
     tpm: Option<Limit>,
-    /// Tokens per day, at most; none for no limit
+    /// Maximum tokens per day (prompt + completion); none for no limit
     #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
     tpd: Option<Limit>,
     /// Allowlist of models, comma-separated, in place of the present one; all for every model of the pool

@@ -4,9 +4,9 @@ use pool_shared::ClientKey;
 
 use super::{find::find, rules::cells};
 use crate::{
-    commands::PoolRef,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::PoolRef,
     output::{Cell, Table, View, left, text},
 };
 

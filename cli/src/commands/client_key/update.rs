@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{find::find, rules::RuleChanges, show};
 use crate::{
-    commands::{DryRun, PoolRef, times::span},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef, times::span},
 };
 
 /// Update a client key's name, expiry, limits, models or networks

@@ -3,11 +3,12 @@
 use pool_shared::{GeminiKey, KeyImport, KeyImportEntry, Limits, Secret, Weight, read_key};
 use serde_json::json;
 
-use super::{PoolArg, report};
 use crate::{
-    commands::DryRun,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolArg},
+    input::first_line,
+    key_import::report,
     output::prompt,
 };
 
@@ -29,7 +30,7 @@ pub struct Args {
     /// A label to select it by
     #[arg(long, default_value = "", hide_default_value = true)]
     tag: String,
-    /// A name to know it by
+    /// Name
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Its Google project: keys of one project share their quotas
@@ -111,7 +112,7 @@ async fn read(ctx: &mut Ctx) -> Result<GeminiKey, CliError> {
     let text = if ctx.out.interactive() {
         prompt::password(&ctx.interrupt, "Gemini key").await?
     } else {
-        super::file::first_line(ctx, "the key").await?
+        first_line(ctx, "the key").await?
     };
     read_key(text.expose()).map_err(|error| {
         CliError::usage("this is not a Gemini key")

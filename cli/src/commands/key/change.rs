@@ -19,7 +19,7 @@ use crate::{
 /// So many keys are named before a change, and so many missing ids after it.
 const SHOWN: usize = 10;
 
-/// Put keys into use again
+/// Enable keys
 ///
 /// Whatever was learnt of them before (cooldowns, states, limits) ends too.
 #[derive(clap::Args)]
@@ -33,7 +33,7 @@ pub struct EnableArgs {
     select: SelectArgs,
 }
 
-/// Take keys out of use without removing them
+/// Disable keys
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,18 +1,16 @@
 //! `poolctl key check`: what Gemini says to each key now.
 
-use std::collections::BTreeMap;
-
-use pool_shared::{CheckedKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict};
-use serde::Serialize;
+use pool_shared::{KeyCheck, KeyId, KeyVerdict};
 
 use super::select::{SelectArgs, Selection};
 use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
+    key_check::{Checked, summary, verdict_name},
     output::{Cell, Sheet, Table, View, left, text},
 };
 
-/// Try keys now with a smallest request each
+/// Check keys with one minimal request each
 ///
 /// The service learns from it as from any request, and a valid key loses every cooldown and state
 /// that was learnt of it. Every check spends a request of the key's quota.
@@ -28,35 +26,6 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     select: SelectArgs,
-}
-
-/// What became of all checks.
-#[derive(Serialize)]
-pub struct Checked {
-    /// How many keys got each verdict.
-    pub verdicts: BTreeMap<KeyVerdict, u64>,
-    /// Key by key.
-    pub keys: Vec<CheckedKey>,
-    /// Ids that the pool does not have.
-    pub missing: Vec<KeyId>,
-}
-
-impl From<KeyCheckReport> for Checked {
-    fn from(report: KeyCheckReport) -> Self {
-        let mut verdicts = BTreeMap::new();
-        for key in &report.results {
-            *verdicts.entry(key.verdict).or_default() += 1;
-        }
-        Self { verdicts, keys: report.results, missing: report.missing }
-    }
-}
-
-impl Checked {
-    /// Keys that are no good, or of which nothing could be learnt, are what somebody has to look at.
-    pub fn outcome(&self) -> Outcome {
-        let fine = self.keys.iter().all(|key| matches!(key.verdict, KeyVerdict::Valid | KeyVerdict::Limited));
-        if fine && self.missing.is_empty() { Outcome::Done } else { Outcome::Partial }
-    }
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
@@ -117,34 +86,8 @@ fn sheet(checked: &Checked, view: &View) -> Sheet {
     Sheet::new().table(table).text(summary(&checked.verdicts)).text(missing)
 }
 
-/// `12 valid, 1 limited`
-pub fn summary(verdicts: &BTreeMap<KeyVerdict, u64>) -> String {
-    verdicts
-        .iter()
-        .map(|(verdict, count)| format!("{count} {}", name(*verdict)))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-/// The verdict's name on the wire.
-pub fn name(verdict: KeyVerdict) -> &'static str {
-    match verdict {
-        KeyVerdict::Valid => "valid",
-        KeyVerdict::Limited => "limited",
-        KeyVerdict::Invalid => "invalid",
-        KeyVerdict::Suspended => "suspended",
-        KeyVerdict::Blocked => "blocked",
-        KeyVerdict::Billing => "billing",
-        KeyVerdict::Leaked => "leaked",
-        KeyVerdict::Error => "error",
-        KeyVerdict::Unreachable => "unreachable",
-        KeyVerdict::Malformed => "malformed",
-        KeyVerdict::Unknown => "unknown",
-    }
-}
-
 fn cell(verdict: KeyVerdict) -> Cell {
-    let name = name(verdict).to_owned();
+    let name = verdict_name(verdict).to_owned();
     match verdict {
         KeyVerdict::Valid => Cell::Good(name),
         KeyVerdict::Limited | KeyVerdict::Error | KeyVerdict::Unreachable | KeyVerdict::Unknown => {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use pool_shared::ExportedKey;
 use serde_json::json;
 
-use super::{PoolArg, select};
+use super::select;
 use crate::{
-    commands::PoolRef,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{PoolArg, PoolRef},
     output::counted,
 };
 
@@ -32,7 +32,7 @@ pub struct Args {
     /// Only this key; can be repeated
     #[arg(long, value_name = "ID")]
     key: Vec<String>,
-    /// Yes, write the keys in clear
+    /// Write the keys in clear
     #[arg(long)]
     reveal: bool,
 }
@@ -42,7 +42,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let ids = if args.key.is_empty() { Vec::new() } else { select::ids(&args.key.join(" "))? };
     can_reveal(args.reveal)?;
     if args.to.exists() {
-        return Err(CliError::new(Code::Conflict, format!("{} is there already", args.to.display()))
+        return Err(CliError::new(Code::Conflict, format!("{} already exists", args.to.display()))
             .hint("give another name, or move it away"));
     }
     let client = ctx.client().await?;

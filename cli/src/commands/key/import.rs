@@ -6,18 +6,18 @@ use pool_shared::{ErrorCode, KeyImportEntry, KeyImportReport, Pool, PoolId};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    PoolArg,
-    check::summary,
-    file::{self, KeySource},
-    probe::{Probed, probe},
-    report::{self, LineReport},
-};
 use crate::{
     client::{Client, chunks},
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{DryRun, PoolArg, PoolRef},
+    input::KeySource,
+    key_check::summary,
+    key_import::{
+        file,
+        probe::probe,
+        report::{self, LineReport, Probed},
+    },
     output::{View, counted},
 };
 

@@ -1,12 +1,13 @@
 //! `poolctl key list`.
 
-use pool_shared::{Key, KeyCondition, KeyList, KeyState, Limits};
+use pool_shared::{Key, KeyCondition, KeyList, KeyState};
 
-use super::{PoolArg, select::FilterArgs};
+use super::select::FilterArgs;
 use crate::{
-    commands::pool::state,
     ctx::Ctx,
+    describe::{limits_text, state},
     error::{CliError, Outcome},
+    flags::PoolArg,
     output::{Cell, Table, View, left, right, text},
 };
 
@@ -25,7 +26,7 @@ pub struct Args {
     pool: PoolArg,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Stop after so many keys
+    /// Maximum number of keys
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
@@ -115,13 +116,4 @@ pub fn why(condition: &KeyCondition, view: &View) -> String {
     let failing = condition.failing.map(|failing| failing.to_string());
     let parts = [condition.reason.clone(), until, failing];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// `10 rpm, 500 rpd`
-pub fn limits_text(limits: &Limits) -> String {
-    limits
-        .known()
-        .map(|(quota, value)| format!("{value} {}", quota.short_name()))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -4,24 +4,16 @@ mod add;
 mod change;
 mod check;
 mod export;
-pub mod file;
 mod import;
-pub mod list;
-pub mod probe;
-pub mod report;
+mod list;
 mod select;
 mod show;
 
-pub use self::{
-    check::{Checked, name as verdict_name, summary},
-    export::can_reveal,
-    file::{KeySource, bytes},
-};
+pub use self::export::can_reveal;
 
 use clap::Subcommand;
 
 use crate::{
-    commands::PoolRef,
     ctx::Ctx,
     error::{CliError, Outcome},
 };
@@ -61,22 +53,5 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
         Command::Set(args) => change::set(ctx, args).await,
         Command::Remove(args) => change::remove(ctx, args).await,
         Command::Export(args) => export::run(ctx, args).await,
-    }
-}
-
-/// The pool whose keys are meant: as an argument, or as `--pool`.
-#[derive(clap::Args)]
-pub struct PoolArg {
-    /// The pool's name or id
-    #[arg(value_name = "POOL", required_unless_present = "pool")]
-    argument: Option<PoolRef>,
-    /// The pool, as a flag
-    #[arg(long, value_name = "POOL", conflicts_with = "argument")]
-    pool: Option<PoolRef>,
-}
-
-impl PoolArg {
-    fn get(self) -> Result<PoolRef, CliError> {
-        self.argument.or(self.pool).ok_or_else(|| CliError::usage("which pool?"))
     }
 }

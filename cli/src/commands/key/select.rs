@@ -10,9 +10,9 @@ use pool_shared::{KeyId, KeyState};
 
 use crate::{
     client::KeyFilter,
-    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Code},
+    flags::{Confirm, PoolRef},
 };
 
 /// Part of a pool's keys.
@@ -29,10 +29,10 @@ pub struct FilterArgs {
     /// suspended, billing, blocked, disabled]
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<KeyState>,
-    /// Only keys that are in use
+    /// Only enabled keys
     #[arg(long, conflicts_with = "disabled")]
     enabled: bool,
-    /// Only keys that were taken out of use
+    /// Only disabled keys
     #[arg(long)]
     disabled: bool,
 }
@@ -91,7 +91,7 @@ impl SelectArgs {
         let filter = self.filter.get();
         let by_filter = self.all || filter != KeyFilter::default();
         match (words.as_slice(), by_filter) {
-            ([], false) => Err(CliError::usage(format!("which keys of pool {pool}?"))
+            ([], false) => Err(CliError::usage("no keys selected")
                 .hint("give ids, - for ids on standard input, --search, --tag, --state, --enabled, --disabled or --all")),
             ([], true) => Ok((pool, Selection::Filter(filter))),
             (_, true) => Err(CliError::usage("either ids or a filter, not both")),

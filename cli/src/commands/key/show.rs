@@ -3,12 +3,13 @@
 use pool_shared::{ErrorCode, Key, KeyId, KeyStats};
 use serde_json::json;
 
-use super::list::{limits_text, state_cell, why};
+use super::list::{state_cell, why};
 use crate::{
     client::{Client, KeyFilter},
-    commands::PoolRef,
     ctx::Ctx,
+    describe::limits_text,
     error::{CliError, Code, Outcome},
+    flags::PoolRef,
     output::{Cell, Table, View},
 };
 

@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{
     client::{Client, KeyFilter, chunks},
-    commands::Confirm,
     config::write_file,
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::Confirm,
     output::{Cell, Sheet, Table, View, counted, left, text},
 };
 
-/// Make the service's pools what a file says
+/// Create, update or delete pools to match a file
 ///
 /// What the file does not name stays; --prune removes pools, keys and client keys that it does not
 /// name (keys only where the pool's entry has keys, client keys where it has client_keys). Running

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::spec::{Manifest, PoolSpec};
 use crate::{
-    commands::PoolRef,
     config::write_file,
     ctx::{Ctx, nearest},
     error::{CliError, Code, Outcome},
+    flags::PoolRef,
     output::counted,
 };
 

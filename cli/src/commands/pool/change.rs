@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::{create::pool_name, models::on_off};
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
 };
 
-/// Change a pool's name, description, models or languages; what is not named stays
+/// Update a pool's name, description, allowed models or pass-through
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -34,7 +34,7 @@ pub struct UpdateArgs {
     /// A new description
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Allow this model and no others; can be repeated, * stands for any characters
+    /// Allowed model; can be repeated, * is a wildcard
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
     /// Allow every model
@@ -50,7 +50,7 @@ pub struct UpdateArgs {
     dry: DryRun,
 }
 
-/// Put a pool into use again
+/// Enable a pool
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -62,7 +62,7 @@ pub struct EnableArgs {
     dry: DryRun,
 }
 
-/// Take a pool out of use: its callers are refused with status 403
+/// Disable a pool: its clients get 403
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::create::pool_name;
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Code, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Sheet, View},
 };
 

@@ -10,17 +10,16 @@ use super::{
 };
 use crate::{
     client::{Client, chunks},
-    commands::{
-        DryRun,
-        key::{
-            file::{self, KeySource},
-            probe::{Probed, probe},
-            report::{self, LineReport},
-        },
-        try_pool::usable_model,
-    },
+    commands::test_pool::usable_model,
     ctx::{Ctx, quoted},
     error::{CliError, Code, Outcome},
+    flags::DryRun,
+    input::KeySource,
+    key_import::{
+        file,
+        probe::probe,
+        report::{self, LineReport, Probed},
+    },
     output::{Sheet, View, counted},
 };
 
@@ -52,19 +51,19 @@ pub struct Args {
     /// What the pool is for
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
-    /// Allow this model and no others; can be repeated, * stands for any characters
+    /// Allowed model; can be repeated, * is a wildcard
     #[arg(long, value_name = "MODEL")]
     allow_model: Vec<String>,
-    /// A name that callers may use instead of a model's; can be repeated
+    /// Alias that clients may use for a model; can be repeated
     #[arg(long, value_name = "NAME=MODEL", value_parser = alias)]
     alias: Vec<(String, String)>,
-    /// What answers when a model is overloaded or its quota used up; can be repeated
+    /// Fallback models when a model is overloaded or its quota is exhausted; can be repeated
     #[arg(long, value_name = "MODEL=MODEL,...", value_parser = fallback)]
     fallback: Vec<(String, Vec<String>)>,
-    /// Send requests of one conversation to the same key
+    /// Session affinity: send requests of one conversation to the same key
     #[arg(long)]
     sticky: bool,
-    /// Take requests in Gemini's own language too, and pass them on as they come
+    /// Also accept native Gemini API requests and forward them unchanged
     #[arg(long)]
     pass_through: bool,
     #[command(flatten)]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::{
-    commands::{Confirm, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{Confirm, PoolRef},
     output::counted,
 };
 

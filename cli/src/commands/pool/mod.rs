@@ -9,8 +9,6 @@ mod name;
 mod show;
 mod translation;
 
-pub use show::state;
-
 use clap::Subcommand;
 
 use crate::{

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::show::{aliases, allowed, fallbacks};
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Cell, Sheet, Table, View, left, right, text},
 };
 
@@ -30,7 +30,7 @@ Examples:
 pub struct Args {
     /// The pool's name or id
     pool: PoolRef,
-    /// Allow this model and no others; can be repeated, * stands for any characters
+    /// Allowed model; can be repeated, * is a wildcard
     #[arg(long, value_name = "MODEL")]
     allow: Vec<String>,
     /// Allow every model

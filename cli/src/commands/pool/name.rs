@@ -5,7 +5,7 @@
 
 use pool_shared::{bounds, pool_name};
 
-use crate::{client::Client, commands::key::file::KeySource, ctx::Ctx, error::CliError, output::prompt};
+use crate::{client::Client, ctx::Ctx, error::CliError, input::KeySource, output::prompt};
 
 /// The name where the keys have no file to take it from.
 const UNNAMED: &str = "default";

@@ -3,9 +3,10 @@
 use pool_shared::{Pool, StateCounts};
 
 use crate::{
-    commands::PoolRef,
     ctx::Ctx,
+    describe::{model_limits_text, state},
     error::{CliError, Outcome},
+    flags::PoolRef,
     output::{Cell, Table, View, left, right, text},
 };
 
@@ -100,7 +101,7 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
         pairs.push(("pass-through", "yes".into()));
     }
     if !settings.model_limits.is_empty() {
-        let limits: Vec<_> = settings.model_limits.iter().map(super::super::limits::shown).collect();
+        let limits: Vec<_> = settings.model_limits.iter().map(model_limits_text).collect();
         pairs.push(("model limits", limits.join("; ").into()));
     }
     if settings.separate_billing {
@@ -135,9 +136,4 @@ pub fn aliases(pool: &Pool) -> Vec<String> {
 /// `gemini-3.8-flash=gemini-3.6-flash,gemini-3.5-flash-lite`
 pub fn fallbacks(pool: &Pool) -> Vec<String> {
     pool.settings.fallbacks.iter().map(|(model, list)| format!("{model}={}", list.join(","))).collect()
-}
-
-/// `enabled` or `disabled`.
-pub fn state(enabled: bool) -> Cell {
-    if enabled { Cell::Good("enabled".into()) } else { Cell::Bad("disabled".into()) }
 }

@@ -4,13 +4,13 @@ use pool_shared::{Pool, PoolUpdate, TranslationUpdate};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    commands::{DryRun, PoolRef},
     ctx::Ctx,
     error::{CliError, Outcome},
+    flags::{DryRun, PoolRef},
     output::{Cell, Table, left},
 };
 
-/// Show or change how a pool translates
+/// Show or change how OpenAI requests are converted for Gemini
 ///
 /// Without a flag it shows every setting. The README says what each of them does.
 #[derive(clap::Args)]

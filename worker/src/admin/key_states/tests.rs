@@ -1,5 +1,5 @@
 use super::*;
-use crate::pool::{BlockReason, Roster, RosterKey, Runtime};
+use pool_engine::{BlockReason, KeySet, KeySetEntry, PoolState};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -9,33 +9,38 @@ fn key(number: usize) -> KeyId {
     KeyId::new(format!("key-{number}"))
 }
 
-fn learnt(subject: Subject, model: Option<&str>, seconds: i64, fact: Fact) -> Learnt {
-    Learnt { subject, model: model.map(ToOwned::to_owned), at: at(seconds), fact }
+fn learnt(subject: Subject, model: Option<&str>, seconds: i64, fact: ObservationKind) -> Observation {
+    Observation { subject, model: model.map(ToOwned::to_owned), at: at(seconds), fact }
 }
 
-fn stands(condition: Condition) -> Fact {
-    Fact::Standing { condition, message: "because".to_owned(), next_check: Some(at(5_000)), checks: 0 }
+fn stands(condition: HealthState) -> ObservationKind {
+    ObservationKind::Health {
+        state: condition,
+        message: "because".to_owned(),
+        next_check: Some(at(5_000)),
+        checks: 0,
+    }
 }
 
-fn rests(until: i64, reason: CoolingReason) -> Fact {
-    Fact::Cooling { until: at(until), reason }
+fn rests(until: i64, reason: CoolingReason) -> ObservationKind {
+    ObservationKind::Cooling { until: at(until), reason }
 }
 
 /// Keys 0 to 5; the operator says that 2 and 3 belong to a project, Gemini that 4 does.
-fn facts() -> Vec<Learnt> {
+fn facts() -> Vec<Observation> {
     let one = |number| Subject::Key(key(number));
     let project = || Subject::Project("projects/7".to_owned());
     vec![
-        learnt(one(4), None, 1, Fact::Member { project: "projects/7".to_owned() }),
+        learnt(one(4), None, 1, ObservationKind::Member { project: "projects/7".to_owned() }),
         learnt(one(0), Some("a"), 2, rests(1_100, CoolingReason::Requests)),
         learnt(one(0), Some("b"), 2, rests(1_200, CoolingReason::Burst)),
         learnt(one(0), Some("c"), 2, rests(900, CoolingReason::Burst)),
         learnt(project(), Some("a"), 3, rests(9_000, CoolingReason::Day)),
-        learnt(one(3), None, 4, stands(Condition::Blocked(BlockReason::Referrer))),
-        learnt(one(1), None, 6, stands(Condition::Healthy)),
-        learnt(one(1), None, 5, stands(Condition::Billing)),
-        learnt(one(5), None, 6, Fact::BillingAccount { account: "learnt:x".to_owned() }),
-        learnt(Subject::Account("learnt:x".to_owned()), None, 7, stands(Condition::SpendWindow)),
+        learnt(one(3), None, 4, stands(HealthState::Blocked(BlockReason::Referrer))),
+        learnt(one(1), None, 6, stands(HealthState::Healthy)),
+        learnt(one(1), None, 5, stands(HealthState::Billing)),
+        learnt(one(5), None, 6, ObservationKind::BillingAccount { account: "learnt:x".to_owned() }),
+        learnt(Subject::Account("learnt:x".to_owned()), None, 7, stands(HealthState::SpendWindow)),
     ]
 }
 
@@ -87,7 +92,7 @@ fn the_store_is_asked_for_no_more_keys_than_can_be_unwell() {
 /// The pool engine decides which keys are used: what is shown has to be what it does.
 #[test]
 fn what_is_shown_is_what_the_engine_does() {
-    let keys = (0..6).map(|number| RosterKey {
+    let keys = (0..6).map(|number| KeySetEntry {
         id: key(number),
         weight: pool_shared::Weight::default(),
         project: Some(project(number).to_owned()).filter(|project| !project.is_empty()),
@@ -95,9 +100,9 @@ fn what_is_shown_is_what_the_engine_does() {
         limits: pool_shared::Limits::default(),
     });
     for now in [1_000, 1_150, 8_000, 20_000] {
-        let mut runtime = Runtime::default();
-        runtime.meet(&std::sync::Arc::new(Roster::of(1, keys.clone())), at(0));
-        runtime.absorb(&facts(), at(now));
+        let mut runtime = PoolState::default();
+        runtime.register_keys(&std::sync::Arc::new(KeySet::of(1, keys.clone())), at(0));
+        runtime.merge(&facts(), at(now));
         let facts = of_ledger(at(now));
         for number in 0..6 {
             let shown = facts.of(&key(number), project(number), "");
@@ -107,12 +112,12 @@ fn what_is_shown_is_what_the_engine_does() {
                 names
             };
             match runtime.state(&key(number), at(now)).unwrap() {
-                crate::pool::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
-                crate::pool::KeyState::Standing(condition) => {
+                pool_engine::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
+                pool_engine::KeyState::Unhealthy(condition) => {
                     let expected = standing(condition, String::new(), None).state;
                     assert_eq!(shown.unwrap().state, expected, "{number} at {now}");
                 }
-                crate::pool::KeyState::Cooling(rests) => {
+                pool_engine::KeyState::Cooling(rests) => {
                     let shown = shown.unwrap().models.into_iter().map(|rest| rest.model);
                     assert_eq!(shown.collect::<Vec<_>>(), models(rests), "{number} at {now}");
                 }

@@ -31,12 +31,14 @@ use run::Run;
 use super::events::{EventStream, KEEP_ALIVE, PendingReply};
 use super::media::{self, Media};
 use super::{Context, models};
-use crate::gemini::ModelId;
-use crate::host::{Clock, Host, Random};
+use crate::gateway::{Reply, events_reply};
 use crate::limits::Share;
-use crate::openai::{ApiError, ChatRequest, well_formed};
-use crate::reply::Reply;
-use crate::translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
+use crate::platform::{Clock, Random};
+use crate::ports::Host;
+use pool_translate::gemini::ModelId;
+use pool_translate::json::well_formed;
+use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
 /// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
 const MOST_CONTINUATIONS: usize = 40;
@@ -82,7 +84,7 @@ pub(super) async fn answer_kept_alive<H: Host + Clone>(
     // A timer is dear on Workers: most requests that are not to be streamed show that they are not.
     let may_stream = keeps_alive(context) && memmem::find(&body, br#""stream""#).is_some();
     let streams = Arc::new(AtomicBool::new(false));
-    let (owned, told) = (context.to_owned(), Arc::clone(&streams));
+    let (owned, told) = (super::OwnedContext::of(context), Arc::clone(&streams));
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let mut reply: PendingReply<H> = Box::pin(async move {
         let _share = share;
@@ -95,7 +97,7 @@ pub(super) async fn answer_kept_alive<H: Host + Clone>(
         }
         if streams.load(Ordering::Relaxed) {
             let (host, log) = (context.host.clone(), context.log.clone());
-            return Ok(Reply::events(EventStream::waiting(host, reply, log)));
+            return Ok(events_reply(EventStream::waiting(host, reply, log)));
         }
     }
     reply.await

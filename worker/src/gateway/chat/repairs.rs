@@ -11,9 +11,9 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
-use crate::gemini::ModelId;
-use crate::pool::{Cause, Verdict};
-use crate::translate::{Repair, Repairs};
+use pool_engine::{Cause, Verdict};
+use pool_translate::gemini::ModelId;
+use pool_translate::{Repair, Repairs};
 
 /// Models learn, and Google's services change.
 const KEPT_FOR: Duration = Duration::from_hours(24);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn only_what_gemini_refuses_without_a_name_for_it_is_repaired_and_once() {
-        use crate::openai::ApiError;
+        use pool_translate::openai::ApiError;
         let none = Repairs::default();
         let told = |cause, status, code, message: &str| {
             let status = StatusCode::from_u16(status).unwrap();

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pool_shared::KeyId;
 
-use super::super::attempts::{Attempt, Attempts};
 use super::super::estimate::estimated_tokens;
 use super::repairs::{is_about_fetching, is_about_signatures, repairs_for};
 use super::{Call, Chat, OwnSignatures};
-use crate::gemini::ModelId;
-use crate::host::{Clock, Host};
-use crate::openai::ApiError;
-use crate::pool::{Cause, Cost, Verdict};
-use crate::service::lock;
-use crate::translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
+use crate::gateway::Attempts;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use crate::retry::Attempt;
+use pool_engine::{Cause, Cost, Verdict};
+use pool_translate::gemini::ModelId;
+use pool_translate::openai::ApiError;
+use pool_translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
 /// See the module.
 pub(super) struct Run<'c, 'a, 'r, H> {
@@ -47,7 +49,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         let context = chat.context;
         let now = context.host.clock().now();
         let translated = |model: &ModelId| Translated {
-            repairs: lock(&context.service.repairs).of(&context.pool.id, model, now),
+            repairs: lock(&context.plane.repairs).of(&context.pool.id, model, now),
             model: model.clone(),
             call: None,
         };
@@ -176,7 +178,7 @@ impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
         for (place, repair) in &self.repaired {
             if *place == call.place && repair.is_about_model() {
                 let now = context.host.clock().now();
-                lock(&context.service.repairs).remember(&context.pool.id, &call.model, *repair, now);
+                lock(&context.plane.repairs).remember(&context.pool.id, &call.model, *repair, now);
             }
         }
     }
@@ -190,7 +192,7 @@ impl Translated {
         let context = chat.context;
         let signatures = OwnSignatures::of(context);
         let now = context.host.clock().now();
-        let answered_by = lock(&context.service.families).get(&context.pool.id, &self.model, now);
+        let answered_by = lock(&context.plane.families).get(&context.pool.id, &self.model, now);
         let options = TranslateOptions {
             now,
             answered_by: answered_by.as_ref(),

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use super::whole::Answered;
 use super::{Call, Chat, OwnSignatures, Run};
 use crate::gateway::events::EventStream;
-use crate::host::Host;
-use crate::openai::ApiError;
-use crate::reply::Reply;
-use crate::translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
+use crate::gateway::{Reply, events_reply};
+use crate::ports::Host;
+use pool_translate::openai::ApiError;
+use pool_translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its
@@ -64,7 +64,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             StreamEnd::Truncated | StreamEnd::Upstream(_) => return Err(ApiError::truncated()),
         }
         OwnSignatures::of(self.context).remember(stream.take_signatures());
-        Ok(Reply::events(EventStream::complete(self.context.host.clone(), events.into())))
+        Ok(events_reply(EventStream::complete(self.context.host.clone(), events.into())))
     }
 }
 

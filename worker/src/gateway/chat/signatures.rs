@@ -14,10 +14,12 @@ use jiff::Timestamp;
 use pool_shared::KeyId;
 
 use super::super::Context;
-use crate::host::{Clock, Host};
-use crate::openai::ChatRequest;
-use crate::service::{Service, lock};
-use crate::translate::{CallSignature, SignatureCache};
+use crate::gateway::Gateway;
+use crate::platform::Clock;
+use crate::platform::lock;
+use crate::ports::Host;
+use pool_translate::openai::ChatRequest;
+use pool_translate::{CallSignature, SignatureCache};
 
 /// How long a conversation may rest.
 const KEPT_FOR: Duration = Duration::from_hours(24);
@@ -77,7 +79,7 @@ impl SignatureMemory {
 
 /// The signatures of one client key, during one request.
 pub(in crate::gateway) struct OwnSignatures {
-    service: Arc<Service>,
+    gateway: Arc<Gateway>,
     owner: String,
     now: Timestamp,
     made_by: Option<KeyId>,
@@ -86,7 +88,7 @@ pub(in crate::gateway) struct OwnSignatures {
 impl OwnSignatures {
     pub(super) fn of<H: Host>(context: &Context<'_, H>) -> Self {
         Self {
-            service: Arc::clone(context.service),
+            gateway: Arc::clone(context.plane),
             owner: context
                 .client_key
                 .as_ref()
@@ -103,7 +105,7 @@ impl OwnSignatures {
 
     /// The key that made the signature of the last call in a request, where it is known.
     pub(super) fn maker(&self, request: &ChatRequest<'_>) -> Option<KeyId> {
-        let memory = lock(&self.service.signatures);
+        let memory = lock(&self.gateway.signatures);
         let calls =
             request.messages().iter().rev().flat_map(|message| message.tool_calls.iter().flatten().rev());
         let mut makers = calls.filter_map(|call| {
@@ -118,7 +120,7 @@ impl OwnSignatures {
     pub(in crate::gateway) fn remember(&self, signatures: Vec<CallSignature>) {
         for CallSignature { call_id, function, signature } in signatures {
             let name = self.name(&call_id, &function);
-            lock(&self.service.signatures).insert(&name, signature, self.made_by.clone(), self.now);
+            lock(&self.gateway.signatures).insert(&name, signature, self.made_by.clone(), self.now);
         }
     }
 
@@ -136,7 +138,7 @@ impl fmt::Debug for OwnSignatures {
 
 impl SignatureCache for OwnSignatures {
     fn signature(&self, call_id: &str, function: &str) -> Option<String> {
-        let memory = lock(&self.service.signatures);
+        let memory = lock(&self.gateway.signatures);
         memory.get(&self.name(call_id, function), self.now).map(|entry| entry.signature.clone())
     }
 }

@@ -5,17 +5,19 @@
 use bytes::Bytes;
 
 use super::super::Context;
-use super::super::attempts::{Attempt, Outbound};
-use super::super::calls::Calls;
 use super::super::events::{EventStream, Source, Waits};
-use super::super::exchange::{open, sent};
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
-use crate::host::{Host, UpstreamRequest};
-use crate::openai::ApiError;
-use crate::pool::{Cause, Verdict};
-use crate::reply::Reply;
-use crate::translate::{ChatStream, StreamFault, Usage, resumed_body};
+use crate::attempt::Calls;
+use crate::gateway::{Reply, events_reply};
+use crate::platform::UpstreamRequest;
+use crate::ports::Host;
+use crate::retry::Attempt;
+use crate::upstream::Outbound;
+use crate::upstream::{open, sent};
+use pool_engine::{Cause, Verdict};
+use pool_translate::openai::ApiError;
+use pool_translate::{ChatStream, StreamFault, Usage, resumed_body};
 
 /// What it takes to go on with an answer that the limit of one call has cut.
 pub(in crate::gateway) struct Continuation {
@@ -49,10 +51,10 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt, up to the first event for the client. Until then a refusal is still an ordinary HTTP error,
     /// and another key can be tried.
     pub(super) async fn stream(&self, call: &Call, attempt: Attempt) -> Result<Reply<H>, Verdict> {
-        let Context { service, calls, .. } = self.context;
+        let Context { state, calls, .. } = self.context;
         let host = self.context.host;
         let Attempt { outbound, record, mark, .. } = attempt;
-        let waits = Waits { timeouts: service.timeouts, keep_alive: self.keeps_alive() };
+        let waits = Waits { timeouts: state.timeouts, keep_alive: self.keeps_alive() };
         let continuation = Continuation::of(call, &outbound, calls);
         let request = outbound.post(call.path.clone(), call.body.clone());
         let sent = sent(&request);
@@ -74,7 +76,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                 Ok(()) if source.stream().delivered() => {
                     families::observe(self.context, &call.model, source.stream().model_version());
                     source.received(host);
-                    return Ok(Reply::events(EventStream::new(host.clone(), first.into(), source)));
+                    return Ok(events_reply(EventStream::new(host.clone(), first.into(), source)));
                 }
                 Ok(()) => {}
                 Err(verdict) => return Err(source.failed(host, verdict)),
@@ -97,7 +99,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             return Ok(reply);
         }
         match source.finish(host, &mut events) {
-            Ok(()) => Ok(Reply::events(EventStream::complete(host.clone(), events.into()))),
+            Ok(()) => Ok(events_reply(EventStream::complete(host.clone(), events.into()))),
             Err(verdict) => Err(source.failed(host, verdict)),
         }
     }

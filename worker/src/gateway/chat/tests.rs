@@ -9,9 +9,9 @@ use http::{Method, StatusCode};
 use pool_shared::{ClientKeyCreated, Stats};
 use serde_json::{Value, json};
 
+use crate::gateway::Reply;
 use crate::gateway::tests::{ANSWER, MINUTE, World};
-use crate::reply::Reply;
-use crate::service::lock;
+use crate::platform::lock;
 use crate::testing::FakeHost;
 
 const NO_PENALTY: &str = r#"{"error":{"code":400,"message":"Penalty is not enabled for models/gemini-2.0-flash","status":"INVALID_ARGUMENT"}}"#;
@@ -61,10 +61,11 @@ impl World {
         assert_eq!(self.sent().len() as u64, calls);
         let total = self.stats().await.total;
         assert_eq!((total.attempts, total.successes, total.failures), (calls, successes, calls - successes));
-        let now = crate::host::Clock::now(&*self.host.parts.clock);
-        let learnt = lock(&self.service.runtimes).of(&self.pool.pool.id, now).take_learnt(now);
+        let now = crate::platform::Clock::now(&*self.host.parts.clock);
+        let learnt =
+            lock(&self.service.state.pools.states).of(&self.pool.pool.id, now).drain_observations(now);
         assert!(
-            learnt.iter().all(|learnt| matches!(learnt.fact, crate::pool::Fact::Spent { .. })),
+            learnt.iter().all(|learnt| matches!(learnt.fact, pool_engine::ObservationKind::Spent { .. })),
             "{learnt:?}"
         );
     }

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use http::StatusCode;
 use pool_shared::KeyId;
 
-use super::super::attempts::Attempt;
-use super::super::exchange::fetch;
 use super::super::families;
 use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
-use crate::host::{Clock, Host};
-use crate::pool::{Cause, Verdict};
-use crate::reply::Reply;
-use crate::translate::{
+use crate::gateway::Reply;
+use crate::platform::Clock;
+use crate::ports::Host;
+use crate::retry::Attempt;
+use crate::upstream::fetch;
+use pool_engine::{Cause, Verdict};
+use pool_translate::{
     AnswerError, ChatAnswer, SoftFailure, Usage, chat_response, chat_responses, resumed_body,
     resumed_response,
 };
@@ -43,7 +44,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         let mut next = call.body.clone();
         loop {
             let request = outbound.clone().post(call.path.clone(), next);
-            let fetched = fetch(host, self.context.service.timeouts, request).await;
+            let fetched = fetch(host, self.context.state.timeouts, request).await;
             let now = host.clock().now();
             let (answer, body) = match fetched {
                 Ok(body) => {

@@ -8,11 +8,12 @@ use http::{Method, StatusCode};
 use pool_shared::{AttemptOutcome, ClientKeyCreated, EventList};
 
 use super::super::tests::{ANSWER, MINUTE, World};
-use crate::host::Clock;
-use crate::log::{Log, LogLevel};
-use crate::openai::ApiError;
-use crate::reply::{Reply, ReplyBody};
+use crate::gateway::{Reply, Streamed};
+use crate::platform::Clock;
+use crate::reply::ReplyBody;
+use crate::reporting::{Log, LogLevel};
 use crate::testing::{FakeAnswer, FakeHost, Mode};
+use pool_translate::openai::ApiError;
 
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 const TEXT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}],\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2,\"totalTokenCount\":5}}\n\n";
@@ -80,7 +81,7 @@ impl FakeHost {
 impl Reading<'_> {
     async fn next(&mut self) -> Option<Bytes> {
         match &mut self.reply.body {
-            ReplyBody::Events(events) => self.world.host.in_time(events.next()).await,
+            ReplyBody::Streamed(Streamed::Events(events)) => self.world.host.in_time(events.next()).await,
             _ => panic!("no stream: {}", self.reply.status),
         }
     }
@@ -315,9 +316,9 @@ async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
     // Another one's words are no less a cause, and never with a key in them.
     let key = format!("AIza{}", "Sy0-_x".repeat(6));
     let error = ApiError::server(StatusCode::BAD_GATEWAY, "x", "told").because(format!("no use of {key}"));
-    cold.log.begin("data", "req_1", world.host.clock_now()).refused(&error);
+    cold.state.reporter.log.begin("data", "req_1", world.host.clock_now()).refused(&error);
     assert!(written.lock().unwrap().is_empty(), "an error before the answer is no 5xx yet");
-    let line = cold.log.begin("data", "req_1", world.host.clock_now());
+    let line = cold.state.reporter.log.begin("data", "req_1", world.host.clock_now());
     line.refused(&error);
     line.answered(502, world.host.clock_now());
     drop(line);
@@ -366,7 +367,7 @@ async fn a_stream_that_the_service_ends_is_no_client_that_left() {
         let mut reading = world.stream(vec![script]).await;
         assert!(reading.next().await.is_some());
         let Reading { reply, .. } = reading;
-        let ReplyBody::Events(mut events) = reply.body else { panic!("no stream") };
+        let ReplyBody::Streamed(Streamed::Events(mut events)) = reply.body else { panic!("no stream") };
         // The server stops while it waits for what comes next.
         for _ in 0..3 {
             let _ = futures_util::poll!(std::pin::pin!(events.next()));

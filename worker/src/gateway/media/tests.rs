@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gateway::tests::World;
+use crate::platform::Platform as _;
 use crate::testing::{FakeHost, FakePage};
 
 const ANSWER: &str =

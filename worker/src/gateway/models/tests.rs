@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use http::Method;
 use serde_json::Value;
 
 use super::*;
 use crate::gateway::tests::World;
 use crate::testing::FakeHost;
+
+/// The lists' soft TTL.
+const HOUR: Duration = Duration::from_hours(1);
+/// Their hard TTL.
+const DAY: Duration = Duration::from_hours(24);
 
 const TWO: &str = r#"{"models":[{"name":"models/gemini-a","supportedGenerationMethods":["generateContent"]},
     {"name":"models/gemini-b","supportedGenerationMethods":["generateContent"]}]}"#;
@@ -37,19 +44,8 @@ impl World {
         self.host.parts.clock.advance(time);
     }
 
-    async fn follow_up(&self, reply: Reply<FakeHost>) {
-        self.service.follow_up(&self.host, reply.follow_up).await;
-    }
-}
-
-#[test]
-fn no_time_is_further_away_than_when_it_was_set() {
-    let at = |seconds| Timestamp::from_second(seconds).unwrap();
-    let until = at(1_000_060);
-    for (now, expected) in
-        [(1_000_000, true), (1_000_059, true), (1_000_060, false), (999_999, false), (0, false)]
-    {
-        assert_eq!(is_within(until, UNKNOWN_AGE, at(now)), expected, "{now}");
+    async fn run_background(&self, reply: Reply<FakeHost>) {
+        self.service.run_background(&self.host, reply.background).await;
     }
 }
 
@@ -58,16 +54,16 @@ async fn a_list_is_kept_for_an_hour_and_then_read_behind_a_request() {
     let world = World::new(1, "").await;
     world.script(&[(200, TWO), (200, ONE)]);
     assert_eq!(world.models().await.1, ["gemini-a", "gemini-b"]);
-    world.pass(FRESH_AGE.checked_sub(Duration::from_secs(1)).unwrap());
+    world.pass(HOUR.checked_sub(Duration::from_secs(1)).unwrap());
     assert_eq!(world.models().await.1.len(), 2);
     assert_eq!(world.calls().len(), 1);
 
     world.pass(Duration::from_secs(1));
     let (reply, stale) = world.models().await;
     assert_eq!((stale.len(), world.calls().len()), (2, 1), "nobody waits for it");
-    assert_eq!(reply.follow_up.refresh_models.as_ref(), Some(&world.pool.pool.id));
-    assert_eq!(world.models().await.0.follow_up.refresh_models, None, "one request is enough to read it");
-    world.follow_up(reply).await;
+    assert_eq!(reply.background.refresh_models.as_ref(), Some(&world.pool.pool.id));
+    assert_eq!(world.models().await.0.background.refresh_models, None, "one request is enough to read it");
+    world.run_background(reply).await;
     assert_eq!((world.models().await.1, world.calls().len()), (vec!["gemini-a".to_owned()], 2));
 }
 
@@ -77,13 +73,13 @@ async fn a_list_stays_for_a_day_when_gemini_does_not_answer() {
     world.script(&[(200, TWO), (400, r#"{"error":{"code":400,"message":"no"}}"#)]);
     world.models().await;
     for _ in 0..3 {
-        world.pass(FRESH_AGE);
+        world.pass(HOUR);
         let (reply, stale) = world.models().await;
         assert_eq!((reply.status, stale.len()), (StatusCode::OK, 2));
-        world.follow_up(reply).await;
+        world.run_background(reply).await;
     }
     assert_eq!(world.calls().len(), 4);
-    world.pass(USABLE_AGE);
+    world.pass(DAY);
     assert_eq!(world.models().await.0.status, StatusCode::BAD_REQUEST);
 }
 
@@ -95,8 +91,8 @@ async fn a_change_of_the_pool_counts_at_once() {
     world.patch(r#"{"allowed_models":["gemini-a"]}"#).await;
     let (reply, models) = world.models().await;
     assert_eq!(models, ["gemini-a", "gpt"], "an alias of what is not allowed is none");
-    assert!(reply.follow_up.refresh_models.is_some(), "its keys may have changed as well");
-    world.follow_up(reply).await;
+    assert!(reply.background.refresh_models.is_some(), "its keys may have changed as well");
+    world.run_background(reply).await;
     // An alias that bears a model's name hides it.
     world.patch(r#"{"allowed_models":[],"aliases":{"gemini-b":"gemini-a"}}"#).await;
     let (_, models) = world.models().await;

@@ -9,10 +9,11 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::World;
-use crate::host::{Clock, Host, UpstreamRequest};
-use crate::pool::KeyState;
-use crate::service::lock;
+use crate::platform::Platform;
+use crate::platform::lock;
+use crate::platform::{Clock, UpstreamRequest};
 use crate::testing::FakeAnswer;
+use pool_engine::KeyState;
 
 const MODEL: &str = "gemini-3.8-flash";
 
@@ -239,7 +240,7 @@ async fn states_after(
     let (_, keys) = world.host.send(&world.service, Method::GET, &keys, &world.admin, "").await;
     let keys: KeyList = serde_json::from_str(&keys).unwrap();
     let now = world.host.clock().now();
-    let mut runtimes = lock(&world.service.runtimes);
+    let mut runtimes = lock(&world.service.state.pools.states);
     let runtime = runtimes.of(id, now);
     let mut states: Vec<String> = keys
         .keys

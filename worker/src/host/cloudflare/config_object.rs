@@ -19,7 +19,7 @@ use super::ledger::{DurableSql, LOCATION};
 use super::store::{self, CloudflareSql};
 use super::{WorkerClock, entry};
 use crate::ledger::database::LedgerSql;
-use crate::service::SetupError;
+use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::StoreError;
 use crate::store::copy::{CopyReply, CopyRequest, Replica};
@@ -89,7 +89,7 @@ impl Replica for ConfigStub {
 
 /// Whether a request to an object of the class is one for the config object.
 pub(super) fn is_for_config(path: &str) -> bool {
-    path == COPY_PATH || crate::admin::is_admin_path(path)
+    path == COPY_PATH || crate::router::is_admin_path(path)
 }
 
 /// The object's own half.

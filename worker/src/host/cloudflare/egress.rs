@@ -12,7 +12,7 @@ use worker::{
 };
 
 use super::{entry, upstream};
-use crate::service::SetupError;
+use crate::setup::SetupError;
 
 /// Where objects can be made that Gemini serves; a hint, honoured when the object is first used
 /// (<https://developers.cloudflare.com/durable-objects/reference/data-location/>).

@@ -1,6 +1,7 @@
 //! The Worker's entry point.
 
 use std::cell::{Cell, OnceCell};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,20 +19,26 @@ use worker::{
 };
 
 use super::config_object::ConfigStub;
-use super::glue::{self, RequestHead};
+use super::js_bridge::{self, RequestHead};
 use super::store::{Choice, CloudflareReader, CloudflareSql, d1_store};
-use super::{CloudflareHost, SystemRandom, pump};
+use super::{CloudflareHost, SystemRandom, stream_pipe};
 use crate::admin::AdminError;
-use crate::gateway::UpstreamTimeouts;
-use crate::host::{CLIENT_ADDRESS, Clock, Host, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::gateway::{Reply, Streamed};
 use crate::limits;
-use crate::log::{Log, LogLevel};
+use crate::liveness::Probe;
 use crate::origin::Origin;
-use crate::probes::Probe;
-use crate::reply::{Reply, ReplyBody};
-use crate::service::{FollowUp, Service, Settings, SetupError};
+use crate::platform::Platform;
+use crate::platform::{CLIENT_ADDRESS, Clock, IncomingBody, IncomingBodyError, IncomingRequest};
+use crate::ports::Host;
+use crate::reply::BackgroundTask;
+use crate::reply::{self, ReplyBody};
+use crate::reporting::{Log, LogLevel};
+use crate::router::Service;
+use crate::settings::Settings;
+use crate::setup::SetupError;
 use crate::store::StoreError;
 use crate::store::sql::SqlStore;
+use crate::upstream::UpstreamTimeouts;
 
 /// How long counts wait for others to travel with: what is counted in this time goes in one report.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
@@ -93,11 +100,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<w
     if let Some(probe) = Probe::at(path) {
         return Ok(without_stream(service.probe(&host, probe, &head.method).await)?.into());
     }
-    if Service::is_page(&head.method, path) {
+    if crate::router::is_page(&head.method, path) {
         let tag = request.headers().get("if-none-match")?;
         return Ok(without_stream(service.page(&host, &head.method, path, tag.as_deref()))?.into());
     }
-    if !crate::admin::is_admin_path(path) {
+    if !crate::router::is_admin_path(path) {
         let reply = service.proxy(&host, incoming_with(request, head)?).await;
         return respond(reply, service, host, &context);
     }
@@ -124,7 +131,7 @@ pub(super) async fn administer(
     match set_up {
         Ok((service, host)) => {
             let reply = service.administer(&host, incoming(request)?).await;
-            if let Some(work) = afterwards(service, host, FollowUp::default()) {
+            if let Some(work) = afterwards(service, host, BackgroundTask::default()) {
                 keep_alive(work.boxed_local());
             }
             without_stream(reply)
@@ -179,8 +186,9 @@ async fn handed_over(
     init.with_method(method).with_headers(outgoing_headers(&headers)?);
     let Some(limit) = wanted else { return Ok(Ok(Request::new_with_init(url.as_str(), &init)?)) };
     let mut share = service
+        .state
         .bodies
-        .share(<CloudflareHost as Host>::BODIES_AT_ONCE, <CloudflareHost as Host>::BODY_LOST_AFTER);
+        .share(<CloudflareHost as Platform>::BODIES_AT_ONCE, <CloudflareHost as Platform>::BODY_LOST_AFTER);
     let is_known = async || stub.knows(&url, &headers).await;
     match limits::read_to_hand_over(host, body, limit, &mut share, is_known).await? {
         // The object says why.
@@ -194,16 +202,16 @@ async fn handed_over(
 }
 
 fn probe_reply(method: &http::Method, is_good: bool) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(Probe::reply(method, is_good))
+    without_stream(Probe::reply(method, is_good))
 }
 
 fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(crate::service::not_set_up(path, error, &SystemRandom))
+    without_stream(crate::router::not_set_up(path, error, &SystemRandom))
 }
 
 /// The answer to a request of the admin API that could not even be begun.
 pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
-    without_stream::<CloudflareHost>(crate::service::refused(error, &SystemRandom))
+    without_stream(crate::router::refused(error, &SystemRandom))
 }
 
 /// The binding of the ledger's class.
@@ -222,7 +230,7 @@ fn incoming_with(request: Request, head: RequestHead) -> worker::Result<Incoming
     let client = headers.get(CLIENT_ADDRESS).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let (path, query) = path_and_query(&url);
     // Only a browser's session asks for it.
-    let origin = if crate::admin::is_admin_path(path) { Origin::of(request.url()?) } else { None };
+    let origin = if crate::router::is_admin_path(path) { Origin::of(request.url()?) } else { None };
     Ok(IncomingRequest {
         method,
         path: path.to_owned(),
@@ -247,16 +255,14 @@ fn path_and_query(url: &str) -> (&str, Option<&str>) {
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     // A deployment that is not set up says so at every request.
     if let Ok((service, _, host)) = set_up(&env) {
-        service.tend(&host).await;
+        service.run_maintenance(&host).await;
     }
 }
 
-/// The response of a reply that is no stream, as none of the admin API is.
-fn without_stream<H: Host>(reply: Reply<H>) -> worker::Result<Response> {
-    match reply.body {
-        ReplyBody::Whole(bytes) => glue::whole(reply.status, &reply.headers, &bytes).map(Response::from),
-        ReplyBody::Events(_) | ReplyBody::Untouched(_) => Response::error("", 503),
-    }
+/// Converts a response that is never streamed, as those of the admin API, the web UI and the probes.
+fn without_stream(reply: reply::Reply<Infallible>) -> worker::Result<Response> {
+    let ReplyBody::Whole(bytes) = reply.body;
+    js_bridge::whole(reply.status, &reply.headers, &bytes).map(Response::from)
 }
 
 fn respond(
@@ -266,28 +272,28 @@ fn respond(
     context: &Context,
 ) -> worker::Result<web_sys::Response> {
     let events = match reply.body {
-        ReplyBody::Events(events) => events,
+        ReplyBody::Streamed(Streamed::Events(events)) => events,
         ReplyBody::Whole(bytes) => {
-            keep_alive(context, service, host, reply.follow_up);
-            return glue::whole(reply.status, &reply.headers, &bytes);
+            keep_alive(context, service, host, reply.background);
+            return js_bridge::whole(reply.status, &reply.headers, &bytes);
         }
-        ReplyBody::Untouched(body) => {
-            keep_alive(context, service, host, reply.follow_up);
-            return glue::streamed(reply.status, &reply.headers, body.into_stream());
+        ReplyBody::Streamed(Streamed::Untouched(body)) => {
+            keep_alive(context, service, host, reply.background);
+            return js_bridge::streamed(reply.status, &reply.headers, body.into_stream());
         }
     };
-    let (readable, writer) = pump::pipe()?;
+    let (readable, writer) = stream_pipe::pipe()?;
     context.wait_until(async move {
-        pump::run(events, &writer).await;
-        if let Some(work) = afterwards(service, host, reply.follow_up) {
+        stream_pipe::run(events, &writer).await;
+        if let Some(work) = afterwards(service, host, reply.background) {
             work.await;
         }
     });
-    glue::streamed(reply.status, &reply.headers, Some(readable))
+    js_bridge::streamed(reply.status, &reply.headers, Some(readable))
 }
 
 /// Lets the runtime wait for what is left to do once the answer has gone out.
-fn keep_alive(context: &Context, service: Arc<Service>, host: CloudflareHost, follow_up: FollowUp) {
+fn keep_alive(context: &Context, service: Arc<Service>, host: CloudflareHost, follow_up: BackgroundTask) {
     if let Some(work) = afterwards(service, host, follow_up) {
         context.wait_until(work);
     }
@@ -298,26 +304,26 @@ fn keep_alive(context: &Context, service: Arc<Service>, host: CloudflareHost, fo
 fn afterwards<H: Host>(
     service: Arc<Service>,
     host: H,
-    follow_up: FollowUp,
+    follow_up: BackgroundTask,
 ) -> Option<impl Future<Output = ()>> {
     let now = Date::now();
     let reports = !service.is_flushed() && now >= REPORTED_BY.get();
     if reports {
         REPORTED_BY.set(now + 2.0 * REPORT_AFTER.as_secs_f64() * 1_000.0);
     }
-    if !reports && follow_up == FollowUp::default() {
+    if !reports && follow_up == BackgroundTask::default() {
         return None;
     }
     Some(async move {
         if reports {
-            join(service.follow_up(&host, follow_up), async {
+            join(service.run_background(&host, follow_up), async {
                 host.clock().sleep(REPORT_AFTER).await;
                 REPORTED_BY.set(0.0);
                 service.flush(&host).await;
             })
             .await;
         } else {
-            service.follow_up(&host, follow_up).await;
+            service.run_background(&host, follow_up).await;
         }
     })
 }

@@ -16,10 +16,10 @@ use worker::{
 
 use super::config_object::{self, ConfigObject};
 use super::{WorkerClock, egress};
-use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
-use crate::service::SetupError;
+use crate::platform::Clock;
+use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// Where the object is made: the region that `wrangler.toml.example` places the Worker in.

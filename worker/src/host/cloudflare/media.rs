@@ -13,7 +13,7 @@ use worker::web_sys::AbortSignal;
 use worker::{Headers, RequestInit, RequestRedirect, web_sys};
 
 use super::upstream::{FetchBody, call};
-use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
+use crate::platform::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
 
 /// Whether the runtime sends a fetch of a URL of the Worker's own zone straight to the origin: what the flag of the
 /// module's head says in `Cloudflare.compatibilityFlags`.

@@ -13,7 +13,7 @@ use super::config_object::{ConfigStub, ObjectDatabase};
 use super::d1::D1;
 use super::kv::WorkersKv;
 use crate::crypto::{Sealed, TokenHash};
-use crate::service::SetupError;
+use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::copy::{CopyReply, CopyRequest, Replica};
 use crate::store::kv::KvStore;

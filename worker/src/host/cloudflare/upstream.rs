@@ -8,14 +8,14 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortSignal, ReadableStream, WorkerGlobalScope};
 use worker::{AbortController, Env, Request, web_sys};
 
+use super::body_reader::BodyReader;
 use super::egress::EgressStub;
-use super::glue::{self, AnswerHead};
-use super::inbox::Inbox;
-use crate::host::{
+use super::js_bridge::{self, AnswerHead};
+use crate::origin::{self, GEMINI};
+use crate::platform::{
     Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, read_whole, retry_after,
 };
-use crate::origin::{self, GEMINI};
-use crate::service::SetupError;
+use crate::setup::SetupError;
 
 /// Gemini over the runtime's `fetch`: from here, or through an object that is somewhere else.
 pub struct FetchUpstream {
@@ -31,7 +31,8 @@ impl FetchUpstream {
 
     async fn fetch(&self, request: UpstreamRequest) -> worker::Result<UpstreamResponse<FetchBody>> {
         let through = (request.egress == Egress::Elsewhere).then_some(&self.elsewhere);
-        let (head, body) = call(|signal| glue::upstream_call(&self.base, &request, signal), through).await?;
+        let (head, body) =
+            call(|signal| js_bridge::upstream_call(&self.base, &request, signal), through).await?;
         Ok(UpstreamResponse {
             status: head.status,
             content_type: head.content_type.and_then(|value| HeaderValue::try_from(value).ok()),
@@ -83,7 +84,7 @@ pub(super) async fn call(
     };
     let head = AnswerHead::of(&response);
     let announced = head.content_length;
-    Ok((head, FetchBody { unread: Some(response), announced, inbox: None, guard }))
+    Ok((head, FetchBody { unread: Some(response), announced, reader: None, guard }))
 }
 
 /// The body of an answer.
@@ -92,7 +93,7 @@ pub struct FetchBody {
     unread: Option<web_sys::Response>,
     /// How long it says that it is.
     announced: Option<usize>,
-    inbox: Option<Inbox>,
+    reader: Option<BodyReader>,
     guard: AbortOnDrop,
 }
 
@@ -107,7 +108,7 @@ impl FetchBody {
     /// It reached its end: there is nothing to abort.
     fn end(&mut self) {
         self.guard.0 = None;
-        self.inbox = None;
+        self.reader = None;
     }
 }
 
@@ -126,10 +127,10 @@ impl UpstreamBody for FetchBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         if let Some(unread) = self.unread.take() {
             // An answer without a body has no stream.
-            self.inbox = unread.body().as_ref().map(Inbox::new);
+            self.reader = unread.body().as_ref().map(BodyReader::new);
         }
-        let Some(inbox) = &self.inbox else { return Ok(None) };
-        let chunk = inbox.take().await.map_err(UpstreamError::Read)?;
+        let Some(reader) = &self.reader else { return Ok(None) };
+        let chunk = reader.take().await.map_err(UpstreamError::Read)?;
         if chunk.is_none() {
             self.end();
         }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::service::lock;
+use crate::platform::lock;
 
 /// How long the head of a request may take.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);

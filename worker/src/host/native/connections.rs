@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::activity::{Activity, FIRST_REQUEST_GRACE};
-use crate::service::lock;
+use crate::platform::lock;
 
 /// Descriptors for everything that is no connection: standard streams, the listener, the runtime, the database, the lock.
 const RESERVED_FILES: u64 = 20;

@@ -31,10 +31,12 @@ use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
 use crate::gateway::{Language, OutgoingEvents, shutting_down};
-use crate::host::{Awaited, Host, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::gateway::{Reply, Streamed};
 use crate::limits;
-use crate::openai::ApiError;
-use crate::reply::{Reply, ReplyBody};
+use crate::platform::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
+use crate::ports::Host;
+use crate::reply::ReplyBody;
+use pool_translate::openai::ApiError;
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const REST: Duration = Duration::from_millis(100);
@@ -208,8 +210,8 @@ fn respond(
 ) -> Response<WatchedBody<AnswerBody>> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
-        ReplyBody::Events(events) => in_pieces(until_cut(events, cut)),
-        ReplyBody::Untouched(body) => {
+        ReplyBody::Streamed(Streamed::Events(events)) => in_pieces(until_cut(events, cut)),
+        ReplyBody::Streamed(Streamed::Untouched(body)) => {
             in_pieces(stream::unfold(Some(body), move |body: Option<HttpBody>| async move {
                 let mut body = body?;
                 match timeout(idle, body.chunk()).await {
@@ -303,7 +305,7 @@ mod tests {
     async fn a_stream_that_has_to_end_tells_its_client() {
         for pacing in [None, Some(pool_shared::Pacing::default())] {
             let (host, mut reply) = endless_events(pacing).await;
-            let ReplyBody::Events(events) =
+            let ReplyBody::Streamed(Streamed::Events(events)) =
                 std::mem::replace(&mut reply.body, ReplyBody::Whole(Bytes::new()))
             else {
                 panic!("no stream")

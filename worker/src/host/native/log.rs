@@ -5,7 +5,7 @@ use std::io::{Write, stderr};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::log::{Log, LogLevel};
+use crate::reporting::{Log, LogLevel};
 
 /// Lines that may wait. What comes when as many wait already is left out.
 const MOST_WAITING: usize = 4_096;

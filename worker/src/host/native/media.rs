@@ -10,8 +10,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use super::upstream::{CONNECT_TIMEOUT, HttpBody, not_connected};
-use crate::fetch_guard::is_public;
-use crate::host::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
+use crate::platform::{ACCEPTED_MEDIA, MEDIA_AGENT, MediaFetch, MediaResponse, UpstreamError};
+use crate::ssrf_guard::is_public;
 
 /// Media over HTTPS.
 pub struct HttpMedia {

@@ -33,10 +33,11 @@ pub use sqlite::{Sqlite, SqliteLedger};
 use steady::SteadyTime;
 pub use upstream::{HttpBody, HttpUpstream};
 
-use super::{Clock, Host, SystemRandom};
+use super::SystemRandom;
+use crate::platform::{Clock, Platform};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::service::lock;
+use crate::platform::lock;
 use crate::store::sql::SqlStore;
 
 /// The native host. Cloning it is cheap: everything is shared.
@@ -66,7 +67,7 @@ impl NativeHost {
     }
 }
 
-impl Host for NativeHost {
+impl Platform for NativeHost {
     /// As much as Gemini takes inline, in base64, and 2 MiB of words.
     const BODY_BYTES: usize = Self::MEDIA_BYTES.div_ceil(3) * 4 + 2 * 1024 * 1024;
     const BODIES_AT_ONCE: usize = 16 * crate::limits::BODIES;

@@ -10,8 +10,8 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
-use crate::host::CLIENT_ADDRESS;
-use crate::networks;
+use crate::cidr;
+use crate::platform::CLIENT_ADDRESS;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -29,7 +29,7 @@ impl FromStr for TrustedProxies {
 
     /// Networks or addresses with commas: `10.0.0.0/8, ::1`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = |part: &str| networks::parse(part).ok_or_else(|| TrustedProxiesError(part.to_owned()));
+        let parse = |part: &str| cidr::parse(part).ok_or_else(|| TrustedProxiesError(part.to_owned()));
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.map(parse).collect::<Result<_, _>>().map(Self)
     }

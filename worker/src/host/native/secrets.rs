@@ -9,7 +9,7 @@ use pool_shared::Secret;
 use super::SystemRandom;
 use super::folder::open_private;
 use crate::crypto::MasterKey;
-use crate::host::Random;
+use crate::platform::Random;
 
 const MASTER_KEY: &str = "MASTER_KEY";
 const MASTER_KEY_PREV: &str = "MASTER_KEY_PREV";

@@ -25,16 +25,21 @@ use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
     TrustedProxies, owed,
 };
-use crate::admin::is_admin_path;
-use crate::gateway::UpstreamTimeouts;
-use crate::host::{Clock, Host, IncomingRequest};
+use crate::gateway::Reply;
 use crate::ledger::LedgerError;
-use crate::log::Log;
-use crate::openai::ApiError;
 use crate::origin::Origin;
-use crate::reply::Reply;
-use crate::service::{FollowUp, Service, Settings, SettleError, SetupError};
+use crate::platform::Platform;
+use crate::platform::{Clock, IncomingRequest};
+use crate::pools::HashKeyError;
+use crate::reply::BackgroundTask;
+use crate::reporting::Log;
+use crate::router::Service;
+use crate::router::is_admin_path;
+use crate::settings::Settings;
+use crate::setup::SetupError;
 use crate::sql::SqlError;
+use crate::upstream::UpstreamTimeouts;
+use pool_translate::openai::ApiError;
 
 /// How often what was counted goes to the ledger.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -101,7 +106,7 @@ pub enum StartError {
     },
     /// The master key is not the one of the store, or the store does not tell.
     #[error(transparent)]
-    MasterKey(#[from] SettleError),
+    MasterKey(#[from] HashKeyError),
     /// The ledger's tables cannot be made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -276,7 +281,7 @@ impl Server {
     #[must_use]
     pub fn load(&self) -> Load {
         let (connections, most_connections) = self.connections.counts();
-        let bodies = &self.shared.service.bodies;
+        let bodies = &self.shared.service.state.bodies;
         Load {
             connections,
             most_connections,
@@ -327,7 +332,7 @@ async fn serve(
     let end = async {
         when_stopped(stopped.clone()).await;
         tokio::time::sleep(DRAIN_FOR).await;
-        shared.service.log.stop(shared.host.clock().now());
+        shared.service.state.reporter.log.stop(shared.host.clock().now());
         shared.cut.send_replace(true);
         tokio::time::sleep(FAREWELL_TIMEOUT).await;
     };
@@ -359,7 +364,7 @@ async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let tending = async {
         while stopped.has_changed().is_ok() {
             rounds.tick().await;
-            shared.service.tend(&shared.host).await;
+            shared.service.run_maintenance(&shared.host).await;
         }
     };
     tokio::join!(reporting, tending);
@@ -382,7 +387,7 @@ impl Shared {
 
     /// How long Gemini may be silent in the middle of a response.
     pub(super) fn upstream_idle_timeout(&self) -> Duration {
-        self.service.timeouts.idle
+        self.service.state.timeouts.idle
     }
 
     /// Answers a request that came over a connection from `client`.
@@ -406,7 +411,7 @@ impl Shared {
                 "requests come from {proxy} with forwarding headers, which are ignored: all of its clients share its \
                  address; if it is your proxy, name it in TRUSTED_PROXIES"
             );
-            self.service.log.warn(&message, self.host.clock().now());
+            self.service.state.reporter.log.warn(&message, self.host.clock().now());
         }
         let request = IncomingRequest {
             method: parts.method,
@@ -418,9 +423,9 @@ impl Shared {
             client_address,
         };
         let mut reply = self.service.handle(&self.host, request).await;
-        if reply.follow_up != FollowUp::default() {
-            let follow_up = std::mem::take(&mut reply.follow_up);
-            tokio::spawn(async move { self.service.follow_up(&self.host, follow_up).await });
+        if reply.background != BackgroundTask::default() {
+            let follow_up = std::mem::take(&mut reply.background);
+            tokio::spawn(async move { self.service.run_background(&self.host, follow_up).await });
         }
         reply
     }

@@ -7,10 +7,10 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ToSql, TransactionBehavior, params_from_iter};
 
 use super::SystemClock;
-use crate::host::Clock;
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger, LedgerError, LedgerReply, LedgerRequest, Shard};
-use crate::service::lock;
+use crate::platform::Clock;
+use crate::platform::lock;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 use crate::store::sql::{self, SqlDatabase};
 

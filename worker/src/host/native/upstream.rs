@@ -12,7 +12,7 @@ use reqwest::{Client, Url};
 
 use super::connections::allowed_with;
 use super::open_files::open_files_limit;
-use crate::host::{
+use crate::platform::{
     Credential, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, retry_after,
 };
 
@@ -169,7 +169,7 @@ mod tests {
             );
             let cause = error.cause().unwrap();
             assert!(cause.contains("os error"), "{cause}");
-            let verdict = crate::pool::network_fault(&error);
+            let verdict = pool_engine::network_fault(&error);
             assert!(!verdict.answer.message.contains("os error"), "{}", verdict.answer.message);
             assert!(verdict.answer.cause.unwrap().contains(cause));
         }

@@ -1,7 +1,7 @@
 //! The ledger's own half: SQL over a database that answers at once.
 //!
 //! What comes in are [`LedgerRequest`]s, one at a time. A report is appended to a log, which writes one
-//! row, and is counted in memory ([`tail`]). Now and then [`fold`] moves what the log holds into packed
+//! row, and is counted in memory ([`live_log`]). Periodically [`rollup`] moves the log into packed
 //! [`pages`] by minute, hour, day and since the beginning, in one transaction, and only once there were
 //! enough reports that it takes no more than one further row for each. Answers ([`query`]) add up the
 //! pages and the log, so they are exact at every moment.
@@ -9,17 +9,17 @@
 //! What must never happen here: a report that is counted twice or half. When a write fails, or another
 //! instance has written meanwhile, what is in memory is dropped and read again.
 
-mod fold;
+mod live_log;
 mod pages;
 mod query;
-mod tail;
+mod rollup;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 use pool_shared::LedgerLoad;
 
-use self::tail::{Line, Tail};
+use self::live_log::{LiveLog, LogEntry};
 use super::{LedgerError, LedgerReply, LedgerRequest, News, Report};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
@@ -44,7 +44,7 @@ const TABLES: &[&str] = &[
         reports INTEGER NOT NULL,
         lines TEXT NOT NULL
     )",
-    // What is neither log nor counts, by name; `folds` tells whether somebody else has folded the log.
+    // What is neither log nor counts, by name; `folds` shows whether another instance has rolled up the log.
     "CREATE TABLE IF NOT EXISTS ledger_state (
         name TEXT PRIMARY KEY,
         folds INTEGER NOT NULL,
@@ -66,7 +66,7 @@ const TABLES: &[&str] = &[
 /// larger reports it is larger, so that several share a row that is then deleted.
 const CHUNK: usize = 32 * 1024;
 const REPORTS_IN_CHUNK: usize = 8;
-const LARGEST_CHUNK: usize = 1024 * 1024;
+const MAX_CHUNK: usize = 1024 * 1024;
 
 const APPEND: &str =
     "UPDATE ledger_log SET lines = lines || ?3, reports = reports + 1 WHERE chunk = ?1 AND reports = ?2";
@@ -76,7 +76,7 @@ const BEGIN_CHUNK: &str = "INSERT INTO ledger_log (chunk, reports, lines) VALUES
 pub struct LedgerDatabase<S> {
     sql: S,
     /// What the log and the state hold; read when it is first needed.
-    tail: Option<Tail>,
+    live_log: Option<LiveLog>,
     load: LedgerLoad,
 }
 
@@ -84,7 +84,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     /// Opens the ledger, making its tables where they are missing.
     pub fn open(sql: S) -> Result<Self, LedgerError> {
         sql.run(TABLES.iter().map(|sql| Statement::new(sql, [])).collect())?;
-        Ok(Self { sql, tail: None, load: LedgerLoad::default() })
+        Ok(Self { sql, live_log: None, load: LedgerLoad::default() })
     }
 
     /// Does what is asked.
@@ -100,41 +100,41 @@ impl<S: LedgerSql> LedgerDatabase<S> {
                 self.reset(pool.as_ref(), now)?;
                 Ok(LedgerReply::Done)
             }
-            LedgerRequest::Learnt { prefix } => Ok(LedgerReply::Learnt(self.tail()?.learnt(prefix, now))),
+            LedgerRequest::Learnt { prefix } => Ok(LedgerReply::Learnt(self.live_log()?.learnt(prefix, now))),
             LedgerRequest::Load => {
-                self.tail()?;
+                self.live_log()?;
                 Ok(LedgerReply::Load(self.load))
             }
         }
     }
 
     fn apply(&mut self, report: &Report, now: Timestamp) -> Result<News, LedgerError> {
-        if !self.tail()?.has(&report.writer, report.sequence) {
+        if !self.live_log()?.has(&report.writer, report.sequence) {
             self.append(now, report)?;
             self.load.reports += 1;
         }
-        Ok(self.tail()?.news(&report.writer, report.known, now))
+        Ok(self.live_log()?.news(&report.writer, report.known, now))
     }
 
     /// Writes a line to the log, one row, and takes it in.
     fn append(&mut self, now: Timestamp, report: &Report) -> Result<(), LedgerError> {
-        let mut text = serde_json::to_string(&Line { at: now, report }).map_err(unreadable)?;
+        let mut text = serde_json::to_string(&LogEntry { at: now, report }).map_err(unreadable)?;
         text.push('\n');
-        let tail = self.tail()?;
+        let live_log = self.live_log()?;
         let length = text.len();
-        let limit = (REPORTS_IN_CHUNK * length).clamp(CHUNK, LARGEST_CHUNK);
-        let (statement, chunk) = if let Some((chunk, reports)) = tail.open_chunk(length, limit) {
+        let limit = (REPORTS_IN_CHUNK * length).clamp(CHUNK, MAX_CHUNK);
+        let (statement, chunk) = if let Some((chunk, reports)) = live_log.open_chunk(length, limit) {
             (Statement::new(APPEND, [chunk.into(), reports.into(), SqlValue::Text(text)]), chunk)
         } else {
-            let chunk = tail.next_chunk();
+            let chunk = live_log.next_chunk();
             (Statement::new(BEGIN_CHUNK, [chunk.into(), SqlValue::Text(text)]), chunk)
         };
         if self.write(vec![statement])? == 0 {
             return Err(self.overtaken());
         }
-        let tail = self.tail()?;
-        tail.appended(chunk, length);
-        tail.take_in(now, report);
+        let live_log = self.live_log()?;
+        live_log.appended(chunk, length);
+        live_log.apply(now, report);
         Ok(())
     }
 
@@ -148,24 +148,24 @@ impl<S: LedgerSql> LedgerDatabase<S> {
                 Ok(written)
             }
             Err(error) => {
-                self.tail = None;
+                self.live_log = None;
                 Err(error.into())
             }
         }
     }
 
     fn overtaken(&mut self) -> LedgerError {
-        self.tail = None;
+        self.live_log = None;
         LedgerError("another instance of the ledger has written meanwhile".to_owned())
     }
 
     /// What is in memory, read from the database where it is not.
-    fn tail(&mut self) -> Result<&mut Tail, LedgerError> {
-        let tail = match self.tail.take() {
-            Some(tail) => tail,
-            None => Tail::read(&self.sql)?,
+    fn live_log(&mut self) -> Result<&mut LiveLog, LedgerError> {
+        let live_log = match self.live_log.take() {
+            Some(live_log) => live_log,
+            None => LiveLog::read(&self.sql)?,
         };
-        Ok(self.tail.insert(tail))
+        Ok(self.live_log.insert(live_log))
     }
 }
 

@@ -22,7 +22,7 @@ const FEW: usize = 16;
 /// The bytes that a cell takes, roughly.
 const CELL_SIZE: usize = 160;
 /// The most rows for one bucket: 64 of them hold some 150,000 cells where rows are largest.
-const MOST_PARTS: i64 = 64;
+const MAX_PARTS: i64 = 64;
 
 /// In bytes: to count characters SQLite would read the rows.
 const SIZES: &str = "SELECT json_array(pool, part, octet_length(body)) AS row FROM ledger_pages
@@ -135,7 +135,7 @@ fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], 
             let present: usize =
                 sizes.iter().filter(|(part, _)| range.contains(part)).map(|(_, size)| size).sum();
             let size = present + incoming.get(&slot).copied().unwrap_or_default();
-            let count = (1 + size / S::PART).min(usize::try_from(MOST_PARTS).unwrap_or(1)) as u64;
+            let count = (1 + size / S::PART).min(usize::try_from(MAX_PARTS).unwrap_or(1)) as u64;
             let which = if id.is_shared() { hash(&pool) } else { hash(&key) } % count;
             range.start() + i64::try_from(which).unwrap_or_default()
         };
@@ -149,8 +149,8 @@ fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], 
 /// The rows of one bucket in a page that is too large for one row. Where a cell is put in them only
 /// decides how often it is repeated.
 pub(super) const fn parts_of(slot: i64) -> std::ops::RangeInclusive<i64> {
-    let first = 1 + slot * MOST_PARTS;
-    first..=first + MOST_PARTS - 1
+    let first = 1 + slot * MAX_PARTS;
+    first..=first + MAX_PARTS - 1
 }
 
 /// Where a shared row's body has a pool's cells, as SQLite writes paths.

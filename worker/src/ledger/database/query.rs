@@ -55,7 +55,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
                 summary.requests().rate(&span.request_rates(tally));
             }
         })?;
-        Ok(LedgerReply::Pools { pools: pools.into_iter().collect(), lost: self.tail()?.state.lost() })
+        Ok(LedgerReply::Pools { pools: pools.into_iter().collect(), lost: self.live_log()?.state.lost() })
     }
 
     pub(super) fn pool(
@@ -83,7 +83,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         after: Option<u64>,
         limit: usize,
     ) -> Result<LedgerReply, LedgerError> {
-        let (events, last) = self.tail()?.events(pool, after, limit);
+        let (events, last) = self.live_log()?.events(pool, after, limit);
         Ok(LedgerReply::Events { events, last })
     }
 
@@ -172,7 +172,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         {
             take(pool.clone(), serde_json::from_str(share).map_err(unreadable)?);
         }
-        let log = self.tail()?.cells.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
+        let log = self.live_log()?.cells.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
         for (pool, cells) in log {
             found.push((pool.clone(), cells.at_level(level).filtered(&wanted)));
         }

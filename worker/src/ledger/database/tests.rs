@@ -159,8 +159,8 @@ impl World {
         self.sql.sqlite.run(vec![query]).unwrap().remove(0).read().unwrap()[0]
     }
 
-    /// Folds the log, paid for or not.
-    fn fold(&mut self) {
+    /// Rolls up the log, whether or not it is due.
+    fn roll_up(&mut self) {
         self.ledger.reset(Some(&pool("nobody")), self.now).unwrap();
     }
 }
@@ -235,7 +235,7 @@ fn learnt(id: &str, until: Timestamp) -> LearntRecord {
 }
 
 #[test]
-fn folding_changes_no_answer() {
+fn a_rollup_changes_no_response() {
     let mut world = World::new();
     let mut buffer = buffer(1);
     for round in 0..3 {
@@ -252,7 +252,7 @@ fn folding_changes_no_answer() {
         let window = |step| Some(StatsWindow { since: at("2026-11-22T00:00:00Z"), until: world.now, step });
         let windows = [None, window(StatsStep::Minute), window(StatsStep::Hour), window(StatsStep::Day)];
         let before = windows.map(|window| world.activity("a", window));
-        world.fold();
+        world.roll_up();
         assert_eq!(windows.map(|window| world.activity("a", window)), before);
         world.restart();
         assert_eq!(windows.map(|window| world.activity("a", window)), before);
@@ -328,7 +328,7 @@ fn days_turn_in_california_on_both_changes_of_the_clock() {
             let seen: Vec<_> = series.iter().map(of_point).collect();
             let expected = [(midnights[0].as_second(), hours[0]), (midnights[1].as_second(), hours[1])];
             assert_eq!(seen, expected);
-            world.fold();
+            world.roll_up();
         }
     }
 }
@@ -349,7 +349,7 @@ fn counts_are_kept_as_long_as_promised_and_deleted_after() {
         let mut later = buffer(2 + hours);
         add(&mut later, "b", "k", world.now);
         world.send(&mut later);
-        world.fold();
+        world.roll_up();
         let query = "SELECT json_quote(level) AS row FROM ledger_pages WHERE pool = 'a' ORDER BY level";
         let levels: Vec<u64> =
             world.sql.sqlite.run(vec![Statement::new(query, [])]).unwrap()[0].read().unwrap();
@@ -411,10 +411,11 @@ fn two_instances_on_one_database_count_nothing_twice() {
             // The other one has written meanwhile: sent again, it is counted, and once.
             ledger.handle(&request, world.now).unwrap();
         }
-        // Both think that it is time to fold; the one that is behind the times must not.
+        // A rollup seems due to both; the instance with the stale state must not do it.
         if round % 5 == 4 {
-            let folded = [&mut world.ledger, &mut other].map(|ledger| ledger.reset(None, world.now).is_ok());
-            assert_ne!(folded, [false, false]);
+            let rolled_up =
+                [&mut world.ledger, &mut other].map(|ledger| ledger.reset(None, world.now).is_ok());
+            assert_ne!(rolled_up, [false, false]);
             expected = 0;
         }
     }
@@ -444,7 +445,7 @@ fn pools_add_up() {
             })
             .collect();
         assert_eq!(seen, BTreeMap::from([(pool("a"), (3, 3)), (pool("b"), (2, 2))]));
-        world.fold();
+        world.roll_up();
     }
 }
 
@@ -457,7 +458,7 @@ fn pages_of_a_version_that_counted_only_attempts_are_read_as_no_requests_and_tak
     }
     buffer.add(&attempt("small", "k", world.now));
     world.send(&mut buffer);
-    world.fold();
+    world.roll_up();
     // As that version wrote them: the list of attempts, and nothing around it.
     let own = "UPDATE ledger_pages SET body = body -> '$.a' WHERE pool <> ''";
     let shared = "UPDATE ledger_pages SET body = (SELECT json_group_object(key, json(value -> '$.a'))
@@ -473,6 +474,6 @@ fn pages_of_a_version_that_counted_only_attempts_are_read_as_no_requests_and_tak
     for _ in 0..2 {
         assert_eq!((world.counted("large"), world.counted("small")), (counted(21, 1), counted(2, 1)));
         assert_eq!(world.recent("small", StatsStep::Hour, 1), counted(2, 1));
-        world.fold();
+        world.roll_up();
     }
 }

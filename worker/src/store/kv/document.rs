@@ -20,7 +20,7 @@ const TABLES: [Table; 3] = [Table::Pools, Table::ClientKeys, Table::Keys];
 /// A pool's rows, by table.
 pub(super) type PoolRows<'a> = BTreeMap<Table, Vec<&'a RawValue>>;
 
-/// What to ask SQL for [`write`].
+/// Returns the statements that read the rows for [`write()`].
 pub(super) fn statements(pool: &PoolId) -> Vec<Statement> {
     let rows = TABLES.into_iter().map(|table| copying::read_pool(table, pool));
     snapshot::by_id(pool).into_iter().chain(rows).collect()

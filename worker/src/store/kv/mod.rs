@@ -23,7 +23,7 @@ pub use publisher::Publisher;
 
 use super::{PoolConfig, PoolReader, Refreshed, StoreError};
 use crate::crypto::{Sealed, TokenHash};
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 
 /// A pool's document is named by this and its id. The `v1` is the format of documents and entries.
 const POOL_PREFIX: &str = "v1:pool:";

@@ -34,7 +34,7 @@ use super::{
     Rewrapped, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{KeyDigest, Sealed, TokenHash};
-use crate::host::{MaybeSend, MaybeSync};
+use crate::platform::{MaybeSend, MaybeSync};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// A database that runs batches.

@@ -158,7 +158,7 @@ proptest! {
 #[test]
 fn a_backup_of_the_first_format_leaves_client_keys_alone() {
     use crate::commands::backup::{Backup, SavedClientKeys};
-    let source = crate::commands::key::KeySource::Stdin;
+    let source = crate::input::KeySource::Stdin;
     for names in [json!([]), json!(["first", "ci"])] {
         let text = json!({"format": 1, "at": at(NOW), "service": "http://127.0.0.1", "pools": [{"name": "prod",
             "description": "", "enabled": true, "allowed_models": [], "sticky": true, "client_keys": names}]});

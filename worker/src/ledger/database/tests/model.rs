@@ -1,5 +1,5 @@
 //! Any mixture of attempts, requests, reports that come late, twice, in another order or never, writes that fail
-//! before or after, folds, crashes: the ledger holds what was applied, once.
+//! before or after, rollups, crashes: the ledger holds what was applied, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +39,8 @@ enum Step {
     KillLedger,
     /// The alarm rings.
     Maintain { fault: Fault },
-    /// The log is folded whether or not it is paid for.
-    Fold,
+    /// The log is rolled up whether or not it is due.
+    Rollup,
     /// Time passes.
     Wait { seconds: u64 },
     /// Somebody looks.
@@ -69,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => writer().prop_map(|writer| Step::KillWriter { writer }),
         1 => Just(Step::KillLedger),
         1 => fault().prop_map(|fault| Step::Maintain { fault }),
-        1 => Just(Step::Fold),
+        1 => Just(Step::Rollup),
         2 => (0_u64..12).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::Look),
     ]
@@ -170,7 +170,7 @@ impl Model {
                 let _ = self.world.ledger.maintain(now);
                 self.world.sql.fault.set(Fault::None);
             }
-            Step::Fold => self.world.fold(),
+            Step::Rollup => self.world.roll_up(),
             Step::Wait { seconds } => self.world.now += Duration::from_secs(seconds),
             Step::Look => self.look(),
         }

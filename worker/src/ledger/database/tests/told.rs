@@ -24,7 +24,7 @@ fn what_one_learnt_is_told_to_the_others_once() {
 
     // Whoever starts now is told what still holds, also by a ledger that has just started.
     world.now = soon;
-    world.fold();
+    world.roll_up();
     world.restart();
     let mut three = buffer(3);
     three.add(&attempt("a", "k", world.now));
@@ -45,7 +45,7 @@ fn the_last_thousand_events_are_kept_and_can_be_followed() {
             buffer.add_event(event(&format!("{round}-{number}")));
         }
         world.send(&mut buffer);
-        world.fold();
+        world.roll_up();
     }
     world.restart();
     let (all, last) = world.events(None, 5_000);

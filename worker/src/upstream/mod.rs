@@ -1,0 +1,13 @@
+//! Upstream requests: timeouts, size limits, egress, and the classification of error responses.
+
+mod egress;
+mod exchange;
+mod outbound;
+mod timeouts;
+
+pub use egress::EgressMemory;
+pub(crate) use exchange::{
+    LONGEST_ANSWER, error_in, error_in_answer, fetch, next_chunk, open, refusal, send, sent,
+};
+pub(crate) use outbound::Outbound;
+pub use timeouts::UpstreamTimeouts;

@@ -1,0 +1,33 @@
+//! The wire types of the OpenAI API: chat completions, embeddings, models and errors.
+//!
+//! In: request bodies. Out: typed requests that borrow from the body, and answers ready to be written. Nothing here
+//! knows Gemini, and no field's meaning is decided here.
+
+mod answer;
+mod chat;
+mod embeddings;
+mod error;
+mod lenient;
+mod message;
+mod models;
+mod tools;
+
+pub use answer::{
+    Annotation, AudioAnswer, ChatCompletion, Choice, CompletionDetails, CustomCallAnswer, Delta, Embedding,
+    EmbeddingList, EmbeddingRow, EmbeddingUsage, ExtraContent, FunctionCallAnswer, GoogleExtra, ImageAnswer,
+    ImageUrlAnswer, LogProb, LogProbs, MessageAnswer, PromptDetails, ToolCallAnswer, TopLogProb, UrlCitation,
+    UsageBody,
+};
+pub use chat::{
+    AudioOptions, ChatRequest, ExtraBody, Google, ImageConfig, Reasoning, ResponseFormat, SchemaFormat,
+    StreamOptions, Thinking, ThinkingConfig,
+};
+pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays_unsupported};
+pub use error::ApiError;
+pub(crate) use lenient::said;
+pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
+pub use models::{Model, ModelList};
+pub use tools::{
+    AllowedTools, CalledCustom, CalledFunction, CustomDefinition, FunctionDefinition, NamedTool, Tool,
+    ToolCall, ToolChoice,
+};
