@@ -458,7 +458,7 @@ proptest! {
     }
 
     #[test]
-    fn no_resting_key_is_chosen_while_another_is_free(
+    fn a_key_in_cooldown_is_not_selected_while_another_is_available(
         projects in proptest::collection::vec(0_usize..4, 1..12),
         steps in proptest::collection::vec((0_i64..20, 0_u8..6, 1_i64..90), 1..120),
         seed in any::<u64>(),
