@@ -59,7 +59,7 @@ impl<S> Reply<S> {
     /// An error in OpenAI's envelope, with the headers that OpenAI's SDKs act on.
     #[must_use]
     pub fn error(error: &ApiError) -> Self {
-        Self::refusal(error, error.body())
+        Self::refusal(error, error_body(error))
     }
 
     /// The same in Gemini's envelope.

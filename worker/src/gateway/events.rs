@@ -172,7 +172,7 @@ impl<H: Host> EventStream<H> {
 
     fn push_error(&mut self, error: &ApiError) {
         let mut event = Vec::new();
-        error.event(&mut event);
+        error_event(error, &mut event);
         self.ready.push_back(event.into());
     }
 }

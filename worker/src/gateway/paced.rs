@@ -60,7 +60,7 @@ impl<H: Host> OutgoingEvents<H> {
             Self::Paced(events) => {
                 events.log.broke_off(error, events.host.clock().now());
                 let mut event = Vec::new();
-                error.event(&mut event);
+                error_event(error, &mut event);
                 event.into()
             }
         }

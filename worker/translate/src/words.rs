@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::openai::ApiError;
+use crate::error::ApiError;
 
 /// Longer than any name of a resource, and short enough for an error.
 const MAX_WORD_BYTES: usize = 512;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::openai::ApiError;
+use crate::error::ApiError;
 
 /// Who gives the reasons in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "pool-service";

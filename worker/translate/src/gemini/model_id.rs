@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::begins_like_secret;
-use crate::openai::ApiError;
+use crate::error::ApiError;
 
 /// The id of a Gemini model, without `models/` but with `tunedModels/`.
 ///

@@ -23,7 +23,8 @@ pub use chat::{
     StreamOptions, Thinking, ThinkingConfig,
 };
 pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays_unsupported};
-pub use error::ApiError;
+pub use error::{error_body, error_event};
+pub use crate::error::ApiError;
 pub(crate) use lenient::said;
 pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
 pub use models::{Model, ModelList};
