@@ -304,7 +304,7 @@ fn check_stream(case: &Case, call: &GeminiCall, frames: &Value) {
         (Ok(out), None) => out,
         (Err(error), Some(_)) => {
             case.assert_error(&error);
-            error.body()
+            error_body(&error)
         }
         (result, _) => panic!("{}: {result:?}", case.name),
     };

@@ -7,11 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::answer::{AnswerError, SoftFailure};
-use super::parameters::{at_least, at_most};
-use super::request::Dropped;
-use super::usage::Usage;
-use super::words;
+use crate::answer::usage::Usage;
+use crate::chat::request::parameters::{at_least, at_most};
+use crate::chat::response::{AnswerError, SoftFailure};
 use crate::gemini::{
     BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, ModelId, Vector,
 };
@@ -20,6 +18,8 @@ use crate::openai::{
     ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
     token_arrays_unsupported,
 };
+use crate::request::ignored_params::IgnoredParams;
+use crate::request::words;
 
 /// "at most 100 requests can be in one batch"
 const BATCH: usize = 100;
@@ -36,8 +36,8 @@ const ROOM_FOR_NAMES: usize = 256;
 pub struct EmbeddingsPlan {
     /// Bodies of `:batchEmbedContents`, to be sent with one key, their answers in this order.
     pub batches: Vec<Bytes>,
-    /// Names of what was dropped, safe in a header (`x-pool-dropped`).
-    pub dropped: Vec<String>,
+    /// Names of ignored parameters, safe in a header (`x-pool-ignored-params`).
+    pub ignored_params: Vec<String>,
     sizes: Vec<usize>,
     /// Bytes of all inputs, for an estimate where Gemini does not count.
     input_bytes: Vec<usize>,
@@ -52,18 +52,18 @@ pub struct EmbeddingsPlan {
 pub fn embeddings_plan(request: &EmbeddingsRequest<'_>, model: &ModelId) -> Result<EmbeddingsPlan, ApiError> {
     let texts = texts(request)?;
     let first_generation = model.as_str() == "gemini-embedding-001";
-    let mut dropped = Dropped::default();
+    let mut ignored = IgnoredParams::default();
     for name in &request.unknown {
-        dropped.note(name);
+        ignored.add(name);
     }
     let task_type = request.task_type.as_deref();
     // The second generation has no task types; it answers 400 to them.
     let second_generation = model.as_str().starts_with("gemini-embedding-2");
-    dropped.note_if(second_generation && task_type.is_some(), "task_type");
+    ignored.add_if(second_generation && task_type.is_some(), "task_type");
     let task_type = task_type.filter(|text| !second_generation && !text.trim().is_empty());
     let task_type = task_type.map(|text| words::task_type("task_type", text)).transpose()?;
     let title = request.title.as_deref();
-    dropped.note_if(second_generation && title.is_some(), "title");
+    ignored.add_if(second_generation && title.is_some(), "title");
     let title = title.filter(|_| !second_generation);
     let resource = model.resource();
     let output_dimensionality = dimensions(request)?;
@@ -83,7 +83,7 @@ pub fn embeddings_plan(request: &EmbeddingsRequest<'_>, model: &ModelId) -> Resu
         .collect();
     Ok(EmbeddingsPlan {
         batches: batches.map_err(|_| ApiError::invalid_json())?,
-        dropped: dropped.into_names(),
+        ignored_params: ignored.into_names(),
         sizes: texts.chunks(BATCH).map(<[_]>::len).collect(),
         input_bytes: texts.chunks(BATCH).map(|texts| texts.iter().map(|text| text.len()).sum()).collect(),
         base64: wants_base64(request)?,

@@ -12,15 +12,17 @@
 
 use serde_json::Value;
 
-use super::ids::{AnswerModel, Envelope};
-use super::repair::{Repair, Repairs};
-use super::request::{ResponseContext, TranslateOptions, to_gemini};
-use super::schema;
-use super::sse::{EventSplitter, Found, TooLong};
-use super::stream::{ChatStream, StreamEnd};
-use super::strict::assert_accepted;
+use crate::answer::ids::{AnswerModel, Envelope};
+use crate::answer::sse::{EventSplitter, Found, TooLong};
+use crate::chat::request::to_gemini;
+use crate::chat::stream::{ChatStream, StreamEnd};
 use crate::gemini::ModelId;
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::{ApiError, ChatRequest, error_body};
+use crate::request::call::ResponseContext;
+use crate::request::options::TranslateOptions;
+use crate::request::repair::{Repair, Repairs};
+use crate::request::schema;
+use crate::request::strict::assert_accepted;
 
 /// Repairs that change the shape of a request; the other ones only take things away.
 const RESHAPING: [Repair; 7] = [
@@ -176,14 +178,14 @@ fn check_events((text, complete): &(String, bool)) {
 }
 
 /// A request for a stream that may name its sources.
-pub(super) fn context() -> ResponseContext {
+pub(crate) fn context() -> ResponseContext {
     let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search"}]}"#;
     let request = ChatRequest::parse(body).unwrap();
     let model = ModelId::parse("gemini-3.8-flash").unwrap();
     to_gemini(&request, &model, &TranslateOptions::default()).unwrap().context
 }
 
-pub(super) fn envelope() -> Envelope {
+pub(crate) fn envelope() -> Envelope {
     Envelope { seed: 3, created_s: 1, model: AnswerModel::Requested("m".to_owned()) }
 }
 

@@ -12,62 +12,29 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod arguments;
-mod calls;
-mod capabilities;
+mod chat;
 mod embeddings;
-mod fence;
-mod finish;
-mod formats;
+mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod gemini;
-mod grounding;
-mod ids;
 pub mod json;
-mod logprobs;
-mod media;
-mod messages;
-mod mime;
 mod models;
-mod names;
 pub mod openai;
-mod pacing;
-mod parameters;
-mod piece;
 #[cfg(test)]
 mod properties;
-mod repair;
 mod request;
-mod results;
-mod schema;
-mod signatures;
-mod speech;
-mod sse;
-mod stream;
-#[cfg(any(test, feature = "fuzz"))]
-mod strict;
-mod suffix;
-#[cfg(test)]
-mod switches;
-mod thinking;
-mod tools;
-mod usage;
-mod words;
-mod write;
 
-pub use answer::{
-    AnswerError, ChatAnswer, Outcome, SoftFailure, chat_response, chat_responses, resumed_response,
+pub use answer::{AnswerModel, Envelope, Kinds, Usage};
+pub use chat::{
+    AnswerError, ChatAnswer, ChatStream, Outcome, PacedPiece, Pacer, SoftFailure, StreamEnd, StreamFault,
+    chat_response, chat_responses, remote_media, resumed_response, to_gemini,
 };
-pub use capabilities::{CallLimit, Capabilities, Level, Levels, Thinking};
 pub use embeddings::{EmbeddingsPlan, embeddings_plan};
-pub use ids::{AnswerModel, Envelope};
-pub use media::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
+pub use error::ApiError;
 pub use models::{model_get, models_list};
-pub use pacing::{PacedPiece, Pacer};
-pub use repair::{Repair, Repairs};
-pub use request::{GeminiCall, ResponseContext, TranslateOptions, resumed_body, to_gemini};
-pub use signatures::{CallSignature, SignatureCache};
-pub use stream::{ChatStream, StreamEnd, StreamFault};
-pub use suffix::ModelSuffix;
-pub use usage::{Kinds, Usage};
+pub use request::{
+    CallLimit, CallSignature, Capabilities, FetchedMedia, GeminiCall, Level, Levels, MediaSource,
+    ModelSuffix, RemoteMedia, Repair, Repairs, ResponseContext, SignatureCache, Thinking, TranslateOptions,
+    invalid_url, resumed_body,
+};

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::fuzz::{context, envelope};
-use super::strict::assert_accepted;
 use super::*;
+use crate::fuzz::{context, envelope};
 use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
+use crate::request::strict::assert_accepted;
 
 const MODELS: [&str; 7] = [
     "gemma-3-27b-it",

@@ -12,6 +12,7 @@ mod message;
 mod models;
 mod tools;
 
+pub use crate::error::ApiError;
 pub use answer::{
     Annotation, AudioAnswer, ChatCompletion, Choice, CompletionDetails, CustomCallAnswer, Delta, Embedding,
     EmbeddingList, EmbeddingRow, EmbeddingUsage, ExtraContent, FunctionCallAnswer, GoogleExtra, ImageAnswer,
@@ -24,7 +25,6 @@ pub use chat::{
 };
 pub use embeddings::{EmbeddingInput, EmbeddingsRequest, RawElement, token_arrays_unsupported};
 pub use error::{error_body, error_event};
-pub use crate::error::ApiError;
 pub(crate) use lenient::said;
 pub use message::{ContentPart, FileContent, ImageUrl, InputAudio, Message, MessageContent, MessageImage};
 pub use models::{Model, ModelList};
