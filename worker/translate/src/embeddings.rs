@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use crate::answer::failure::{AnswerError, SoftFailure};
 use crate::answer::usage::Usage;
 use crate::chat::request::parameters::{at_least, at_most};
-use crate::chat::response::{AnswerError, SoftFailure};
 use crate::gemini::{
     BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, ModelId, Vector,
 };

@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use crate::answer::ids::{AnswerModel, Envelope};
 use crate::answer::sse::{EventSplitter, Found, TooLong};
+use crate::answer::stream::StreamEnd;
 use crate::chat::request::to_gemini;
-use crate::chat::stream::{ChatStream, StreamEnd};
+use crate::chat::stream::ChatStream;
 use crate::gemini::ModelId;
 use crate::openai::{ApiError, ChatRequest, error_body};
 use crate::request::call::ResponseContext;

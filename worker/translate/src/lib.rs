@@ -25,10 +25,12 @@ pub mod openai;
 mod properties;
 mod request;
 
-pub use answer::{AnswerModel, Envelope, Kinds, Usage};
+pub use answer::{
+    AnswerError, AnswerModel, Envelope, Kinds, Outcome, SoftFailure, StreamEnd, StreamFault, Usage,
+};
 pub use chat::{
-    AnswerError, ChatAnswer, ChatStream, Outcome, PacedPiece, Pacer, SoftFailure, StreamEnd, StreamFault,
-    chat_response, chat_responses, remote_media, resumed_response, to_gemini,
+    ChatAnswer, ChatStream, PacedPiece, Pacer, chat_response, chat_responses, remote_media, resumed_response,
+    to_gemini,
 };
 pub use embeddings::{EmbeddingsPlan, embeddings_plan};
 pub use error::ApiError;

@@ -72,4 +72,13 @@ mod tests {
             assert_eq!(without_fence(text), text);
         }
     }
+
+    #[test]
+    fn code_and_its_output_lose_one_newline() {
+        let fence = |fence: fn(&RawValue) -> String, json: &str| fence(serde_json::from_str(json).unwrap());
+        assert_eq!(fence(code_fence, r#"{"language":"PYTHON","code":"a\n\n"}"#), "\n```python\na\n\n```\n");
+        assert_eq!(fence(code_fence, r#"{"code":"a"}"#), "\n```python\na\n```\n");
+        let failed = r#"{"outcome":"OUTCOME_FAILED","output":"no\n"}"#;
+        assert_eq!(fence(output_fence, failed), "\n```output\nFAILED\nno\n```\n");
+    }
 }

@@ -1,17 +1,17 @@
-//! Why an answer ended.
+//! Why a candidate ended, from Gemini's `finishReason` and the content delivered until then.
 //!
-//! In: Gemini's `finishReason` and what was delivered until then. Out: OpenAI's `finish_reason`, or the verdict that
-//! this answer is none. An agent that is told `stop` about nothing gives up in silence; that must not happen.
-//! Two empty `STOP`s are answers. One follows results of tools: the model has nothing to add to them. The other is cut by
-//! a stop sequence of the request at its first token. Gemini does not tell which of its `STOP`s those are, so the request
-//! is sent once more, and what is empty again is believed: a failure of Gemini's that passes costs an attempt, and a
-//! client that stops at once gets its empty text.
+//! An agent that receives `stop` without content gives up silently, so a candidate without content is
+//! unusable unless Gemini's reason explains it.
+//!
+//! Two empty `STOP`s are whole turns. One follows tool results, to which the model has nothing to add.
+//! The other was truncated by a stop sequence of the request at its first token. Gemini does not tell
+//! which of its `STOP`s those are, so the request is sent once more, and a second empty response is
+//! accepted: a transient fault of Gemini costs one attempt, and a client whose stop sequence matched at
+//! once gets its empty text.
 
-use crate::request::call::CallStyle;
-
-/// What a choice has delivered.
+/// Kinds of content that a candidate has delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Content {
     /// Text with something visible in it.
     pub(crate) text: bool,
     pub(crate) calls: bool,
@@ -19,8 +19,8 @@ pub(crate) struct Said {
     pub(crate) media: bool,
 }
 
-impl Said {
-    pub(crate) fn anything(self) -> bool {
+impl Content {
+    pub(crate) fn any(self) -> bool {
         self.text || self.calls || self.media
     }
 }
@@ -33,28 +33,37 @@ pub(crate) fn is_blank(text: &str) -> bool {
     })
 }
 
-/// How a choice ended.
+/// Why a candidate ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FinishReason {
+    /// The turn is complete.
+    Stop,
+    /// The model waits for the results of its calls.
+    Calls,
+    /// The token limit was reached.
+    Length,
+    /// Gemini's filters stopped it.
+    ContentFilter,
+}
+
+/// How a candidate ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finish {
-    /// OpenAI's reason, and whether Gemini's own says more.
-    Reason { reason: &'static str, native: bool },
-    /// Nothing usable; asking again may help.
+    /// With a reason; `native` is set if Gemini's own says more.
+    Reason { reason: FinishReason, native: bool },
+    /// Without anything usable; another attempt may help.
     Unusable,
 }
 
-/// Maps `finishReason`. `may_be_empty` says whether a response without content is a whole turn.
-pub(crate) fn finish(native: Option<&str>, said: Said, calls: CallStyle, may_be_empty: bool) -> Finish {
-    let done = match (said.calls, calls) {
-        (true, CallStyle::Function) => "function_call",
-        (true, _) => "tool_calls",
-        (false, _) => "stop",
-    };
-    let told = |reason| Finish::Reason { reason, native: true };
+/// Maps `finishReason`. With `may_be_empty` a candidate without content is a whole turn.
+pub(crate) fn finish(native: Option<&str>, content: Content, may_be_empty: bool) -> Finish {
+    let done = if content.calls { FinishReason::Calls } else { FinishReason::Stop };
+    let with_native = |reason| Finish::Reason { reason, native: true };
     match native {
-        Some("STOP") if said.anything() || may_be_empty => Finish::Reason { reason: done, native: false },
-        None | Some("") if said.anything() => Finish::Reason { reason: done, native: false },
+        Some("STOP") if content.any() || may_be_empty => Finish::Reason { reason: done, native: false },
+        None | Some("") if content.any() => Finish::Reason { reason: done, native: false },
         None | Some("") => Finish::Unusable,
-        Some("MAX_TOKENS" | "CONTINUATION") => told("length"),
+        Some("MAX_TOKENS" | "CONTINUATION") => with_native(FinishReason::Length),
         Some(
             "SAFETY"
             | "RECITATION"
@@ -66,14 +75,14 @@ pub(crate) fn finish(native: Option<&str>, said: Said, calls: CallStyle, may_be_
             | "IMAGE_PROHIBITED_CONTENT"
             | "IMAGE_RECITATION"
             | "MODEL_ARMOR",
-        ) => told("content_filter"),
+        ) => with_native(FinishReason::ContentFilter),
         Some("IMAGE_OTHER" | "NO_IMAGE" | "OTHER" | "ESCALATION" | "PUP_LIMITED_DISABLED")
-            if !said.anything() =>
+            if !content.any() =>
         {
-            told("content_filter")
+            with_native(FinishReason::ContentFilter)
         }
         // `STOP` about nothing, malformed and unexpected calls, missing signatures, and reasons that are not known.
-        Some(_) if said.anything() => told(done),
+        Some(_) if content.any() => with_native(done),
         Some(_) => Finish::Unusable,
     }
 }
@@ -84,54 +93,52 @@ mod tests {
 
     #[test]
     fn every_reason_with_text_with_a_call_and_with_nothing() {
-        const NOTHING: Said = Said { text: false, calls: false, media: false };
+        const NOTHING: Content = Content { text: false, calls: false, media: false };
         for (native, text, call, nothing) in [
-            (None, "stop", "tool_calls", "-"),
-            (Some("STOP"), "stop", "tool_calls", "-"),
-            (Some("FINISH_REASON_UNSPECIFIED"), "stop*", "tool_calls*", "-"),
-            (Some("MAX_TOKENS"), "length*", "length*", "length*"),
-            (Some("CONTINUATION"), "length*", "length*", "length*"),
-            (Some("SAFETY"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("RECITATION"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("LANGUAGE"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("BLOCKLIST"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("PROHIBITED_CONTENT"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("SPII"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("IMAGE_SAFETY"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("IMAGE_PROHIBITED_CONTENT"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("IMAGE_RECITATION"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("MODEL_ARMOR"), "content_filter*", "content_filter*", "content_filter*"),
-            (Some("IMAGE_OTHER"), "stop*", "tool_calls*", "content_filter*"),
-            (Some("NO_IMAGE"), "stop*", "tool_calls*", "content_filter*"),
-            (Some("OTHER"), "stop*", "tool_calls*", "content_filter*"),
-            (Some("ESCALATION"), "stop*", "tool_calls*", "content_filter*"),
-            (Some("PUP_LIMITED_DISABLED"), "stop*", "tool_calls*", "content_filter*"),
-            (Some("MALFORMED_FUNCTION_CALL"), "stop*", "tool_calls*", "-"),
-            (Some("UNEXPECTED_TOOL_CALL"), "stop*", "tool_calls*", "-"),
-            (Some("TOO_MANY_TOOL_CALLS"), "stop*", "tool_calls*", "-"),
-            (Some("MALFORMED_RESPONSE"), "stop*", "tool_calls*", "-"),
-            (Some("MISSING_THOUGHT_SIGNATURE"), "stop*", "tool_calls*", "-"),
-            (Some("SOMETHING_NEW"), "stop*", "tool_calls*", "-"),
+            (None, "Stop", "Calls", "-"),
+            (Some("STOP"), "Stop", "Calls", "-"),
+            (Some("FINISH_REASON_UNSPECIFIED"), "Stop*", "Calls*", "-"),
+            (Some("MAX_TOKENS"), "Length*", "Length*", "Length*"),
+            (Some("CONTINUATION"), "Length*", "Length*", "Length*"),
+            (Some("SAFETY"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("RECITATION"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("LANGUAGE"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("BLOCKLIST"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("PROHIBITED_CONTENT"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("SPII"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("IMAGE_SAFETY"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("IMAGE_PROHIBITED_CONTENT"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("IMAGE_RECITATION"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("MODEL_ARMOR"), "ContentFilter*", "ContentFilter*", "ContentFilter*"),
+            (Some("IMAGE_OTHER"), "Stop*", "Calls*", "ContentFilter*"),
+            (Some("NO_IMAGE"), "Stop*", "Calls*", "ContentFilter*"),
+            (Some("OTHER"), "Stop*", "Calls*", "ContentFilter*"),
+            (Some("ESCALATION"), "Stop*", "Calls*", "ContentFilter*"),
+            (Some("PUP_LIMITED_DISABLED"), "Stop*", "Calls*", "ContentFilter*"),
+            (Some("MALFORMED_FUNCTION_CALL"), "Stop*", "Calls*", "-"),
+            (Some("UNEXPECTED_TOOL_CALL"), "Stop*", "Calls*", "-"),
+            (Some("TOO_MANY_TOOL_CALLS"), "Stop*", "Calls*", "-"),
+            (Some("MALFORMED_RESPONSE"), "Stop*", "Calls*", "-"),
+            (Some("MISSING_THOUGHT_SIGNATURE"), "Stop*", "Calls*", "-"),
+            (Some("SOMETHING_NEW"), "Stop*", "Calls*", "-"),
         ] {
-            let shown = |said| match finish(native, said, CallStyle::Tools, false) {
-                Finish::Reason { reason, native } => format!("{reason}{}", if native { "*" } else { "" }),
+            let shown = |content| match finish(native, content, false) {
+                Finish::Reason { reason, native } => format!("{reason:?}{}", if native { "*" } else { "" }),
                 Finish::Unusable => "-".to_owned(),
             };
-            assert_eq!(shown(Said { text: true, ..NOTHING }), text, "{native:?} with text");
-            assert_eq!(shown(Said { calls: true, ..NOTHING }), call, "{native:?} with a call");
+            assert_eq!(shown(Content { text: true, ..NOTHING }), text, "{native:?} with text");
+            assert_eq!(shown(Content { calls: true, ..NOTHING }), call, "{native:?} with a call");
             assert_eq!(shown(NOTHING), nothing, "{native:?} with nothing");
         }
-        let legacy = finish(Some("STOP"), Said { calls: true, ..NOTHING }, CallStyle::Function, false);
-        assert_eq!(legacy, Finish::Reason { reason: "function_call", native: false });
     }
 
     #[test]
     fn only_a_stop_may_be_empty_and_only_where_the_turn_allows_it() {
-        let nothing = Said::default();
-        let stop = Finish::Reason { reason: "stop", native: false };
-        assert_eq!(finish(Some("STOP"), nothing, CallStyle::Tools, true), stop);
+        let nothing = Content::default();
+        let stop = Finish::Reason { reason: FinishReason::Stop, native: false };
+        assert_eq!(finish(Some("STOP"), nothing, true), stop);
         for native in [None, Some(""), Some("FINISH_REASON_UNSPECIFIED"), Some("MALFORMED_FUNCTION_CALL")] {
-            assert_eq!(finish(native, nothing, CallStyle::Tools, true), Finish::Unusable, "{native:?}");
+            assert_eq!(finish(native, nothing, true), Finish::Unusable, "{native:?}");
         }
     }
 

@@ -1,16 +1,14 @@
-//! Where an answer's claims come from.
+//! Sources of a text, from Gemini's grounding and citation metadata.
 //!
-//! In: Gemini's grounding and citation data, whose offsets count bytes of one part. Out: OpenAI's annotations, whose offsets
-//! count characters of the whole content. Offsets that point outside, or into the middle of a character, are moved inside.
+//! Gemini's offsets count bytes of one part; a [`Source`] counts characters of the whole text. An
+//! offset outside the text or inside a character is moved to the nearest boundary before it.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::Text;
-use crate::openai::{Annotation, UrlCitation};
 
 /// The texts of an answer's parts, to find offsets in.
 #[derive(Debug, Default)]
@@ -70,11 +68,23 @@ impl PartText {
     }
 }
 
-/// What Gemini says about sources, and what is made of it.
+/// A source of a span of the text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Source {
+    pub(crate) url: String,
+    /// May be empty.
+    pub(crate) title: String,
+    /// First Unicode code point of the span.
+    pub(crate) start: usize,
+    /// End of the span, exclusive.
+    pub(crate) end: usize,
+}
+
+/// The sources of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    pub(crate) annotations: Vec<Annotation<'static>>,
-    /// How many different searches were made.
+    pub(crate) sources: Vec<Source>,
+    /// Distinct web searches.
     pub(crate) searches: Option<usize>,
 }
 
@@ -168,47 +178,44 @@ pub(crate) fn sources(
         grounding.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let citations: Citations =
         citations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let mut annotations = Annotations::default();
+    let mut found = DistinctSources::default();
     for support in &grounding.supports {
         let segment = &support.segment;
         let start = texts.characters(segment.part, segment.start);
         let end = texts.characters(segment.part, segment.end);
         for source in support.grounding_chunk_indices.iter().filter_map(|index| grounding.chunks.get(*index))
         {
-            annotations.add(source.source(), start, end);
+            found.add(source.source(), start, end);
         }
     }
     if grounding.supports.is_empty() {
         for chunk in &grounding.chunks {
-            annotations.add(chunk.source(), 0, 0);
+            found.add(chunk.source(), 0, 0);
         }
     }
     for citation in &citations.citation_sources {
         let source = citation.uri.as_deref().filter(|uri| !uri.is_empty());
         let source = source.map(|uri| (uri, citation.title.as_deref().unwrap_or_default()));
         let start = texts.characters_of_all(citation.start_index);
-        annotations.add(source, start, texts.characters_of_all(citation.end_index));
+        found.add(source, start, texts.characters_of_all(citation.end_index));
     }
     let queries: HashSet<&str> = grounding.web_search_queries.iter().map(|query| &**query).collect();
-    Sources { annotations: annotations.list, searches: Some(queries.len()).filter(|count| *count > 0) }
+    Sources { sources: found.list, searches: Some(queries.len()).filter(|count| *count > 0) }
 }
 
-/// Annotations, each once.
+/// Sources without duplicates.
 #[derive(Default)]
-struct Annotations {
-    list: Vec<Annotation<'static>>,
+struct DistinctSources {
+    list: Vec<Source>,
     seen: HashSet<(String, usize, usize)>,
 }
 
-impl Annotations {
-    fn add(&mut self, source: Option<(&str, &str)>, start_index: usize, end_index: usize) {
+impl DistinctSources {
+    fn add(&mut self, source: Option<(&str, &str)>, start: usize, end: usize) {
         let Some((url, title)) = source else { return };
-        if !self.seen.insert((url.to_owned(), start_index, end_index)) {
-            return;
+        if self.seen.insert((url.to_owned(), start, end)) {
+            self.list.push(Source { url: url.to_owned(), title: title.to_owned(), start, end });
         }
-        let (url, title) = (Cow::Owned(url.to_owned()), Cow::Owned(title.to_owned()));
-        let url_citation = UrlCitation { url, title, start_index, end_index };
-        self.list.push(Annotation { index: None, r#type: "url_citation", url_citation });
     }
 }
 
@@ -218,11 +225,8 @@ mod tests {
 
     fn spans(grounding: &str, texts: &PartTexts) -> Vec<(String, usize, usize)> {
         let raw: &RawValue = serde_json::from_str(grounding).unwrap();
-        let citations =
-            sources(Some(raw), None, texts).annotations.into_iter().map(|annotation| annotation.url_citation);
-        citations
-            .map(|citation| (citation.url.into_owned(), citation.start_index, citation.end_index))
-            .collect()
+        let found = sources(Some(raw), None, texts).sources.into_iter();
+        found.map(|source| (source.url, source.start, source.end)).collect()
     }
 
     #[test]
@@ -261,8 +265,8 @@ mod tests {
         )
         .unwrap();
         let found = sources(None, Some(raw), &texts);
-        let citation = &found.annotations[0].url_citation;
-        assert_eq!((citation.start_index, citation.end_index, found.annotations.len()), (1, 3, 1));
+        let source = &found.sources[0];
+        assert_eq!((source.start, source.end, found.sources.len()), (1, 3, 1));
         assert_eq!(found.searches, None);
     }
 }

@@ -1,4 +1,4 @@
-//! What an answer is wrapped in: ids, time, the model's name.
+//! Ids, time and model name of a response.
 
 /// What the caller of the translation knows and a pure function cannot.
 #[derive(Debug, Clone)]
@@ -71,11 +71,11 @@ impl Ids {
         mixed ^ (mixed >> 31)
     }
 
-    /// The id of an answer.
-    pub(crate) fn completion(&mut self, response_id: Option<&str>) -> String {
+    /// Returns the id of a response: Gemini's with `prefix`, or a generated one.
+    pub(crate) fn response(&mut self, prefix: &str, response_id: Option<&str>) -> String {
         match response_id.filter(|id| !id.is_empty()) {
-            Some(id) => format!("chatcmpl-{id}"),
-            None => self.next("chatcmpl-"),
+            Some(id) => format!("{prefix}{id}"),
+            None => self.next(prefix),
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(first.len(), "call_".len() + LENGTH);
         assert_eq!(Ids::new(7).next("call_"), first);
         assert_ne!(Ids::new(8).next("call_"), first);
-        assert_eq!(ids.completion(Some("r1")), "chatcmpl-r1");
+        assert_eq!(ids.response("chatcmpl-", Some("r1")), "chatcmpl-r1");
     }
 
     #[test]

@@ -1,13 +1,24 @@
-//! Log probabilities.
+//! Log probabilities of tokens.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::Text;
-use crate::openai::{LogProb, LogProbs, TopLogProb};
 
-/// What OpenAI puts for a token that cannot be.
+/// OpenAI's value for a token of probability 0, which Gemini sends as `-Infinity`.
 const NEVER: f64 = -9999.0;
+
+/// A token and its alternatives.
+#[derive(Debug)]
+pub(crate) struct TokenLogprob<'a> {
+    pub(crate) token: Cow<'a, str>,
+    /// Natural logarithm.
+    pub(crate) logprob: f64,
+    /// The most likely tokens in its place.
+    pub(crate) top: Vec<(Cow<'a, str>, f64)>,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -42,26 +53,25 @@ impl Token<'_> {
     }
 }
 
-/// `logprobsResult` into `logprobs`; `None` if it holds nothing.
-pub(crate) fn logprobs(raw: Option<&RawValue>) -> Option<LogProbs<'_>> {
+/// Reads `logprobsResult`; returns `None` if it is empty.
+pub(crate) fn logprobs(raw: Option<&RawValue>) -> Option<Vec<TokenLogprob<'_>>> {
     let result: Found = serde_json::from_str(raw?.get()).ok()?;
     let mut tops = result.top_candidates.into_iter();
-    let mut content = Vec::with_capacity(result.chosen_candidates.len());
-    for chosen in result.chosen_candidates {
-        let logprob = chosen.logprob();
+    let tokens = result.chosen_candidates.into_iter().map(|chosen| {
         let top = tops.next().unwrap_or_default().candidates.into_iter();
-        let top_logprobs = top.map(|token| {
-            let logprob = token.logprob();
-            TopLogProb { bytes: token.token.as_bytes().to_vec(), token: token.token.0, logprob }
-        });
-        content.push(LogProb {
-            bytes: chosen.token.as_bytes().to_vec(),
+        TokenLogprob {
+            logprob: chosen.logprob(),
             token: chosen.token.0,
-            logprob,
-            top_logprobs: top_logprobs.collect(),
-        });
-    }
-    (!content.is_empty()).then_some(LogProbs { content, refusal: None })
+            top: top
+                .map(|token| {
+                    let logprob = token.logprob();
+                    (token.token.0, logprob)
+                })
+                .collect(),
+        }
+    });
+    let tokens: Vec<_> = tokens.collect();
+    (!tokens.is_empty()).then_some(tokens)
 }
 
 #[cfg(test)]
@@ -69,17 +79,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_is_a_number_all_the_same() {
+    fn an_impossible_token_has_a_finite_logprob() {
         let raw: &RawValue = serde_json::from_str(
             r#"{"chosenCandidates":[{"token":"é","logProbability":-0.5},{"token":"x","logProbability":"-Infinity"},{"token":"y"}],
                 "topCandidates":[{"candidates":[{"token":"é","logProbability":-0.5}]}]}"#,
         )
         .unwrap();
         let found = logprobs(Some(raw)).unwrap();
-        let numbers: Vec<f64> = found.content.iter().map(|token| token.logprob).collect();
+        let numbers: Vec<f64> = found.iter().map(|token| token.logprob).collect();
         assert_eq!(numbers, [-0.5, NEVER, NEVER]);
-        assert_eq!(found.content[0].bytes, [195, 169]);
-        assert_eq!(found.content.iter().map(|token| token.top_logprobs.len()).collect::<Vec<_>>(), [1, 0, 0]);
+        assert_eq!(found.iter().map(|token| token.top.len()).collect::<Vec<_>>(), [1, 0, 0]);
         assert!(logprobs(None).is_none());
     }
 }

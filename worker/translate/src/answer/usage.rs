@@ -1,7 +1,6 @@
 //! Token counts.
 
 use crate::gemini::{ModalityCount, UsageMetadata};
-use crate::openai::{CompletionDetails, PromptDetails, UsageBody};
 
 /// What a request took, in OpenAI's way of counting: thoughts are part of `completion`, cached tokens of `prompt`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,27 +112,6 @@ impl Usage {
             total: self.prompt.saturating_add(completion),
             completion_kinds: both(self.completion_kinds, next.completion_kinds),
             ..self
-        }
-    }
-
-    /// For the client.
-    pub(crate) fn body(self) -> UsageBody {
-        UsageBody {
-            prompt_tokens: self.prompt,
-            completion_tokens: self.completion,
-            total_tokens: self.total,
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: self.cached,
-                audio_tokens: self.prompt_kinds.unwrap_or_default().audio.into(),
-                text_tokens: self.prompt_kinds.map(|kinds| kinds.text.into()),
-                image_tokens: self.prompt_kinds.map(|kinds| kinds.image.into()),
-            },
-            completion_tokens_details: CompletionDetails {
-                reasoning_tokens: self.thoughts,
-                audio_tokens: self.completion_kinds.unwrap_or_default().audio.into(),
-                text_tokens: self.completion_kinds.map(|kinds| kinds.text.into()),
-                image_tokens: self.completion_kinds.map(|kinds| kinds.image.into()),
-            },
         }
     }
 }

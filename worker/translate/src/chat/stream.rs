@@ -1,231 +1,187 @@
-//! A streamed answer.
-//!
-//! In: the bytes of `:streamGenerateContent?alt=sse`, cut anywhere. Out: whole server-sent events for the client, and at
-//! the end a verdict. A stream that was cut must never end like one that is complete, and what Gemini says about why it
-//! ended is held back until it really has.
+//! Streaming responses as `chat.completion.chunk` events.
 
-mod translator;
-
-use std::sync::Arc;
-
-use http::StatusCode;
-
-use crate::answer::ids::Envelope;
-use crate::answer::sse::{EventSplitter, TooLong};
+use super::chunks::{ChunkWriter, HeldEvents, TextMember};
+use super::parts;
+use crate::answer::buffered::{as_declared, unfenced};
+use crate::answer::calls::Call;
+use crate::answer::candidate::Piece;
+use crate::answer::failure::PromptBlock;
+use crate::answer::ids::{Envelope, Ids};
+use crate::answer::logprobs::TokenLogprob;
+use crate::answer::speech;
+use crate::answer::stream::{CandidateEnd, ResponseStream, StreamWriter};
 use crate::answer::usage::Usage;
-use crate::chat::response::{Outcome, SoftFailure};
-use crate::gemini::ErrorBody;
-use crate::openai::{ApiError, error_event};
-use crate::request::call::ResponseContext;
-use crate::request::signatures::CallSignature;
-use translator::{Translator, Verdict};
+use crate::error::ApiError;
+use crate::json::Fragment;
+use crate::openai::{AudioAnswer, Delta, error_event};
+use crate::request::call::{CallStyle, ResponseContext};
+use crate::request::schema::Shape;
 
-/// Translates one stream; see the module.
+/// A streaming chat completion.
+pub type ChatStream = ResponseStream<ChatWriter>;
+
+/// Limit on blank text that is held back, in bytes of events. Beyond it the client receives the white
+/// space that the model keeps sending, and can disconnect.
+const MAX_HELD: usize = 64 * 1024;
+
+/// Writes the events of one stream.
 #[derive(Debug)]
-pub struct ChatStream {
-    splitter: EventSplitter,
-    translator: Translator,
+pub struct ChatWriter {
+    chunks: ChunkWriter,
+    choices: Vec<ChoiceState>,
 }
 
-/// Why no more can be translated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StreamFault {
-    /// Gemini reports an error: to be classified like an answer with [`ErrorBody::code`] as its status.
-    Upstream(Box<ErrorBody>),
-    /// An event is not what Gemini answers with.
-    Malformed,
-    /// An event is longer than any real one.
-    TooLarge,
+#[derive(Debug, Default)]
+struct ChoiceState {
+    index: u32,
+    audio_id: Option<String>,
+    /// Text so far, where it is delivered only as a whole: JSON that is converted to the declared form.
+    held: String,
+    /// Blank text at the beginning, sent when content follows.
+    blank: HeldEvents,
 }
 
-impl From<TooLong> for StreamFault {
-    fn from(_: TooLong) -> Self {
-        Self::TooLarge
+fn call_delta<'a>(call: Call, context: &ResponseContext) -> Delta<'a> {
+    let call = parts::call(call);
+    if context.calls == CallStyle::Function {
+        Delta { function_call: call.function, ..Delta::default() }
+    } else {
+        Delta { tool_calls: Some([call]), ..Delta::default() }
     }
 }
 
-impl StreamFault {
-    /// What the caller is told if no other attempt is made. For [`StreamFault::Upstream`] this is the least that can be
-    /// said: classify the error instead.
-    #[must_use]
-    pub fn api_error(&self) -> ApiError {
-        match self {
-            Self::Upstream(error) => {
-                ApiError::server(StatusCode::BAD_GATEWAY, "upstream_error", error.message.clone())
+impl StreamWriter for ChatWriter {
+    const ID_PREFIX: &'static str = parts::ID_PREFIX;
+
+    fn new(context: &ResponseContext) -> Self {
+        Self { chunks: ChunkWriter::new(context.include_usage), choices: Vec::new() }
+    }
+
+    fn is_open(&self) -> bool {
+        self.chunks.is_open()
+    }
+
+    fn open(&mut self, id: &str, created_s: u64, model: &str) {
+        self.chunks.open(id, created_s, model);
+    }
+
+    fn begin(&mut self, index: u32, out: &mut Vec<u8>) {
+        self.choices.push(ChoiceState { index, ..ChoiceState::default() });
+        self.chunks.role(index, out);
+    }
+
+    fn piece<'a>(
+        &mut self,
+        index: u32,
+        piece: Piece<'a>,
+        has_content: bool,
+        logprobs: &mut Option<Vec<TokenLogprob<'a>>>,
+        context: &ResponseContext,
+        ids: &mut Ids,
+        out: &mut Vec<u8>,
+    ) {
+        let Self { chunks, choices } = self;
+        let Some(choice) = choices.iter_mut().find(|choice| choice.index == index) else { return };
+        if has_content && !matches!(piece, Piece::Thought(_)) {
+            chunks.release(&mut choice.blank, out);
+        }
+        match piece {
+            Piece::Text(text) if context.json_shape != Shape::Same => choice.held.push_str(&text.text()),
+            Piece::Text(text) => {
+                // They belong to the text of this frame.
+                let logprobs = logprobs.take().map(parts::logprobs);
+                if has_content {
+                    chunks.text(index, TextMember::Content, &text, logprobs.as_ref(), out);
+                    return;
+                }
+                chunks.hold_text(index, &text, logprobs.as_ref(), &mut choice.blank);
+                if choice.blank.len() > MAX_HELD {
+                    chunks.release(&mut choice.blank, out);
+                }
             }
-            Self::Malformed => ApiError::from(&SoftFailure::Malformed),
-            Self::TooLarge => {
-                let message = "An event of the upstream stream is too long.";
-                ApiError::server(StatusCode::BAD_GATEWAY, "invalid_upstream_response", message)
+            Piece::Thought(text) => chunks.text(index, TextMember::Reasoning, &text, None, out),
+            Piece::Call(call) => chunks.delta(index, &call_delta(call, context), out),
+            Piece::Image(image) => {
+                let images = Some([parts::image(image)]);
+                chunks.delta(index, &Delta { images, ..Delta::default() }, out);
+            }
+            Piece::Audio(blob) => {
+                let id = choice.audio_id.get_or_insert_with(|| ids.next("audio_"));
+                let data = Some(blob.data.0);
+                let audio = AudioAnswer { id: id.as_str().into(), data, expires_at: None, transcript: None };
+                chunks.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
             }
         }
     }
-}
 
-/// How a stream ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// As it should: finish, usage and `[DONE]` are written.
-    Complete(Outcome),
-    /// In the middle. The error event is written if anything was written before, and nothing otherwise.
-    Truncated,
-    /// With an error that was only recognised at the end. Nothing is written.
-    Upstream(Box<ErrorBody>),
-    /// With nothing usable. Nothing is written; see [`ChatStream::delivered`].
-    SoftFailure(SoftFailure),
-}
-
-impl ChatStream {
-    /// A stream that has received nothing yet.
-    #[must_use]
-    pub fn new(context: impl Into<Arc<ResponseContext>>, envelope: Envelope) -> Self {
-        Self { splitter: EventSplitter::default(), translator: Translator::new(context.into(), envelope) }
+    fn logprobs(&mut self, index: u32, logprobs: Vec<TokenLogprob<'_>>, out: &mut Vec<u8>) {
+        self.chunks.delta_with(index, &Delta::default(), Some(&parts::logprobs(logprobs)), out);
     }
 
-    /// Takes bytes from upstream and appends whole events for the client to `out`.
-    ///
-    /// # Errors
-    /// When upstream reports an error or sends nonsense. What was appended before is still to be sent, and then nothing
-    /// but [`ChatStream::fail`] or [`ChatStream::restart`] makes sense.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        let Self { splitter, translator } = self;
-        splitter.push(bytes, |found| translator.read(&found, out))
-    }
-
-    /// Whether anything has been written: from then on an error cannot be told by a status any more.
-    #[must_use]
-    pub fn committed(&self) -> bool {
-        self.translator.writer.events() > 0
-    }
-
-    /// Whether more than the role has been written: from then on no other attempt can take over.
-    #[must_use]
-    pub fn delivered(&self) -> bool {
-        self.translator.writer.deltas() > 0
-    }
-
-    /// Makes ready for the bytes of another attempt. What the client has got stays as it is.
-    pub fn restart(&mut self) {
-        self.splitter = EventSplitter::default();
-        self.translator.restart();
-    }
-
-    /// To be asked when the upstream bytes have ended: the token with which to go on where the limit of one call has cut
-    /// the answer, if the caller wants more than one call can give. The call of [`crate::resumed_body`] with it goes on,
-    /// after [`ChatStream::resume`]. Without, [`ChatStream::finish`] tells the client that the answer was cut.
-    #[must_use]
-    pub fn continuation(&self) -> Option<String> {
-        match self.translator.choices.as_slice() {
-            [choice] if self.translator.context.resumes => choice.state.continuation(),
-            _ => None,
+    fn end_candidate(
+        &mut self,
+        end: CandidateEnd,
+        context: &ResponseContext,
+        envelope: &Envelope,
+        out: &mut Vec<u8>,
+    ) {
+        let CandidateEnd { index, call, extras, ending } = end;
+        let Self { chunks, choices } = self;
+        let Some(choice) = choices.iter_mut().find(|choice| choice.index == index) else { return };
+        if !choice.held.is_empty() {
+            let text = unfenced(Fragment::from(std::mem::take(&mut choice.held)));
+            chunks.text(index, TextMember::Content, &as_declared(text, context), None, out);
+        }
+        chunks.release(&mut choice.blank, out);
+        if let Some(call) = call {
+            chunks.delta(index, &call_delta(call, context), out);
+        }
+        if let Some(refusal) = &ending.refusal {
+            chunks.delta(index, &Delta { refusal: Some(refusal), ..Delta::default() }, out);
+        }
+        let (mut annotations, extra) = parts::extras(extras);
+        for (place, annotation) in (0..).zip(&mut annotations) {
+            annotation.index = Some(place);
+        }
+        let extra_content = extra.into_content();
+        if extra_content.is_some() || !annotations.is_empty() {
+            chunks.delta(index, &Delta { annotations, extra_content, ..Delta::default() }, out);
+        }
+        let reason = parts::finish_reason(ending.reason, context);
+        chunks.finish(index, reason, ending.native.as_deref(), out);
+        if let Some(id) = choice.audio_id.take() {
+            let expires_at = Some(envelope.created_s + speech::LASTS_S);
+            let audio = AudioAnswer { id: id.into(), data: None, expires_at, transcript: None };
+            chunks.delta(index, &Delta { audio: Some(audio), ..Delta::default() }, out);
         }
     }
 
-    /// Makes ready for the bytes of the call that goes on; see [`ChatStream::continuation`].
-    pub fn resume(&mut self) {
-        self.splitter = EventSplitter::default();
-        self.translator.resume();
+    fn block(&mut self, block: &PromptBlock, out: &mut Vec<u8>) {
+        self.chunks.delta(0, &Delta { refusal: Some(&block.refusal), ..Delta::default() }, out);
+        self.chunks.finish(0, "content_filter", Some(&block.reason), out);
     }
 
-    /// Takes the whole answer of one of the calls for several choices ([`crate::GeminiCall::copies`]).
-    ///
-    /// # Errors
-    /// As for [`ChatStream::push`].
-    pub fn push_answer(&mut self, body: &[u8], index: u32, out: &mut Vec<u8>) -> Result<(), StreamFault> {
-        self.translator.answer(body, index, out)
+    fn end(&mut self, usage: Option<Usage>, out: &mut Vec<u8>) {
+        self.chunks.end(usage.map(parts::usage), out);
     }
 
-    /// The signatures of the calls so far, for [`crate::SignatureCache`]. Emptied by this.
-    pub fn take_signatures(&mut self) -> Vec<CallSignature> {
-        let states = self.translator.choices.iter_mut().map(|choice| &mut choice.state);
-        states.flat_map(|state| std::mem::take(&mut state.signatures)).collect()
-    }
-
-    /// The upstream bytes have ended; writes what comes at the end.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> StreamEnd {
-        let Self { splitter, translator } = self;
-        match splitter.finish(|found| translator.read(&found, out)) {
-            Err(StreamFault::Upstream(error)) => return StreamEnd::Upstream(error),
-            Err(StreamFault::Malformed | StreamFault::TooLarge) => return self.truncated(out),
-            Ok(()) => {}
-        }
-        if let Some(error) = ErrorBody::find(splitter.stray()) {
-            return StreamEnd::Upstream(Box::new(error));
-        }
-        if !translator.begun {
-            let stray = splitter.stray().is_empty();
-            return StreamEnd::SoftFailure(if stray { SoftFailure::Empty } else { SoftFailure::Malformed });
-        }
-        match translator.verdict() {
-            Verdict::Blocked => {
-                translator.write_block(out);
-                StreamEnd::Complete(Outcome::Blocked)
-            }
-            Verdict::Ended(endings) => {
-                let silent = endings.iter().all(|ending| ending.refusal.is_some());
-                translator.write_endings(endings, out);
-                StreamEnd::Complete(if silent { Outcome::Blocked } else { Outcome::Delivered })
-            }
-            Verdict::Unusable(failure) => StreamEnd::SoftFailure(failure),
-            Verdict::Cut => self.truncated(out),
+    fn restart(&mut self) {
+        for choice in &mut self.choices {
+            choice.held.clear();
+            choice.blank = HeldEvents::default();
         }
     }
 
-    fn truncated(&mut self, out: &mut Vec<u8>) -> StreamEnd {
-        if self.committed() {
-            self.fail(&ApiError::truncated(), out);
-        }
-        StreamEnd::Truncated
+    fn events(&self) -> u64 {
+        self.chunks.events()
     }
 
-    /// Ends the stream with an error event. No `[DONE]` follows, so that no client takes it for complete.
-    pub fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.translator.ended, true) {
-            error_event(error, out);
-        }
+    fn deltas(&self) -> u64 {
+        self.chunks.deltas()
     }
 
-    /// A comment that keeps connections open while the model thinks.
-    #[must_use]
-    pub const fn keep_alive() -> &'static [u8] {
-        b": keep-alive\n\n"
-    }
-
-    /// What it took, as far as it is known.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.translator.total_usage()
-    }
-
-    /// What the last call took, of those that went on with each other.
-    #[must_use]
-    pub fn call_usage(&self) -> Usage {
-        self.translator.call_usage().unwrap_or_default()
-    }
-
-    /// What the caller may be told instead of an answer when Gemini blocked the prompt. To be asked when the upstream
-    /// bytes have ended, before [`ChatStream::finish`].
-    #[must_use]
-    pub fn prompt_block(&self) -> Option<&str> {
-        self.translator.blocked()
-    }
-
-    /// The model that Gemini says answers, once a frame has come.
-    #[must_use]
-    pub fn model_version(&self) -> Option<&str> {
-        self.translator.model_version.as_deref()
-    }
-
-    /// Whether the limit of output tokens was reached before anything was said.
-    #[must_use]
-    pub fn is_spent_on_thoughts(&self) -> bool {
-        self.translator.choices.iter().any(|choice| choice.state.is_spent_on_thoughts())
-    }
-
-    /// How many events have been written.
-    #[must_use]
-    pub fn chunks(&self) -> u64 {
-        self.translator.writer.events()
+    fn error(error: &ApiError, out: &mut Vec<u8>) {
+        error_event(error, out);
     }
 }
 

@@ -6,6 +6,7 @@
 //! - No recursion whose depth depends on the input.
 
 pub mod bounds;
+pub(crate) mod compact;
 mod error;
 pub(crate) mod escape;
 mod fragment;

@@ -10,8 +10,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::answer::piece::compact;
 use crate::json::Text;
+use crate::json::compact::compact;
 use crate::json::escape;
 use crate::request::names::{Kind, Names};
 use crate::request::results;

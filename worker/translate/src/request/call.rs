@@ -91,6 +91,13 @@ pub(crate) enum CallStyle {
     Function,
 }
 
+impl CallStyle {
+    /// Returns `true` if the client accepts one call only.
+    pub(crate) fn is_limited_to_one(self) -> bool {
+        self != Self::Tools
+    }
+}
+
 /// How speech is delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum AudioFormat {

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
-use super::translator::MOST_CHOICES;
 use super::*;
+use crate::answer::failure::{Outcome, SoftFailure};
+use crate::answer::stream::{MAX_CANDIDATES, StreamEnd, StreamFault};
 use crate::gemini::ModelId;
 use crate::openai::ChatRequest;
 use crate::{AnswerModel, TranslateOptions, to_gemini};
@@ -270,7 +271,7 @@ fn choices_have_an_end() {
     let candidates: Vec<Value> =
         (0..100).map(|index| json!({"index": index, "finishReason": "STOP"})).collect();
     stream.push(frame(&json!({"candidates": candidates})).as_bytes(), &mut out).unwrap();
-    assert_eq!(deltas(&out).len(), MOST_CHOICES);
+    assert_eq!(deltas(&out).len(), MAX_CANDIDATES);
 }
 
 #[test]

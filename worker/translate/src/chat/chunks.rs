@@ -5,10 +5,9 @@
 
 use std::io::Write;
 
-use crate::Usage;
 use crate::json::Fragment;
 use crate::json::escape;
-use crate::openai::{Delta, LogProbs};
+use crate::openai::{Delta, LogProbs, UsageBody};
 
 /// Which member of a delta a text is.
 #[derive(Debug, Clone, Copy)]
@@ -168,11 +167,11 @@ impl ChunkWriter {
     }
 
     /// The token counts, if they are wanted and known, and `[DONE]`.
-    pub(crate) fn end(&mut self, usage: Option<Usage>, out: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, usage: Option<UsageBody>, out: &mut Vec<u8>) {
         if let Some(usage) = usage.filter(|_| self.with_usage) {
             out.extend_from_slice(&self.head);
             out.extend_from_slice(b"],\"usage\":");
-            json(out, &usage.body());
+            json(out, &usage);
             out.extend_from_slice(b"}\n\n");
             self.events += 1;
         }
