@@ -14,3 +14,5 @@ export default {
 
 /** Never asked for anything: where the time to the first answer is measured, a deployment has the service's bindings. */
 export class Ledger {}
+export class Config {}
+export class Egress {}

@@ -127,7 +127,7 @@ def worker(gemini_url, data, log_level=LOG_LEVEL, **options):
         "GEMINI_BASE_URL": gemini_url,
         "LOG_LEVEL": log_level,
     }
-    return _workerd({"bindings": bindings, "d1": True, "ledger": True, "persist": str(data)} | options)
+    return _workerd({"bindings": bindings, "d1": True, "objects": ["Ledger", "Config", "Egress"], "persist": str(data)} | options)
 
 
 def javascript(name, gemini_url, **options):

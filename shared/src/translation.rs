@@ -28,7 +28,7 @@ pub struct TranslationSettings {
     /// What a caller gets whose prompt Gemini blocked.
     pub prompt_block: PromptBlock,
     /// Whether a parameter that Gemini has no counterpart for is refused with 400; otherwise it has no
-    /// effect and the header `x-pool-dropped` names it.
+    /// effect and the header `x-pool-ignored-params` names it.
     pub strict_params: bool,
     /// Whether a history of calls with missing or stray results is refused with 400, as OpenAI does;
     /// otherwise it is mended.

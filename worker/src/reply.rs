@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use pool_shared::PoolId;
 use pool_translate::gemini;
-use pool_translate::openai::ApiError;
+use pool_translate::openai::{ApiError, error_body};
 
 /// A response. `S` is what its body may be other than whole: the data plane streams, the admin API and
 /// the web UI do not.

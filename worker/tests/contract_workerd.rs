@@ -31,12 +31,13 @@ const FAULTS: &[Fault] = &[SQL_FAULT];
 type Take = fn(&mut Value);
 
 /// What a deployment can lack, by the name that the service must tell.
-fn lacking() -> [(&'static str, Take); 12] {
+fn lacking() -> [(&'static str, Take); 13] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
         ("API_TOKENS", |deployment| deployment["d1"] = json!(false)),
         ("CONFIG_STORE", |deployment| deployment["bindings"]["CONFIG_STORE"] = json!("kv")),
-        ("LEDGER", |deployment| deployment["ledger"] = json!(false)),
+        ("LEDGER", |deployment| deployment["objects"] = json!(["Config", "Egress"])),
+        ("EGRESS", |deployment| deployment["objects"] = json!(["Ledger", "Config"])),
         ("MASTER_KEY", |deployment| drop(bindings(deployment).remove("MASTER_KEY"))),
         ("MASTER_KEY", |deployment| deployment["bindings"]["MASTER_KEY"] = json!("c2hvcnQ=")),
         ("MASTER_KEY_PREV", |deployment| deployment["bindings"]["MASTER_KEY_PREV"] = json!("c2hvcnQ=")),

@@ -21,7 +21,7 @@ use pool_engine::{Refusal, Sent, classify};
 use pool_shared::TranslationSettings;
 use pool_translate::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_translate::json::well_formed;
-use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
+use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest, error_body};
 use pool_translate::{
     AnswerModel, ChatStream, Envelope, FetchedMedia, GeminiCall, MediaSource, ModelSuffix, Repair, Repairs,
     StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,
@@ -109,8 +109,8 @@ impl Case {
         }
     }
 
-    fn assert_dropped(&self, dropped: &[String]) {
-        assert_eq!(dropped.join(","), self.header("x-pool-dropped").unwrap_or_default(), "{}", self.name);
+    fn assert_ignored(&self, ignored: &[String]) {
+        assert_eq!(ignored.join(","), self.header("x-pool-dropped").unwrap_or_default(), "{}", self.name);
     }
 }
 
@@ -234,7 +234,7 @@ fn check_chat(case: &Case) {
     case.assert_is("the upstream request", &call.body, "gemini_request");
     assert_eq!(call.method.path(&model), case.text("gemini_path"), "{}", case.name);
     if case.get("gemini_error").is_none() {
-        case.assert_dropped(&call.dropped);
+        case.assert_ignored(&call.ignored_params);
     }
     let status = case.get("gemini_status").and_then(Value::as_u64).unwrap_or(200);
     let call = match case.get("gemini_error") {
@@ -257,7 +257,7 @@ fn check_repaired(case: &Case, call: &GeminiCall, error: &Value) -> GeminiCall {
     let mut changed = repairs.map(|repair| translate(case, Repairs::default().with(repair)).unwrap().1);
     let call = changed.find(|changed| changed.body != call.body).unwrap();
     case.assert_is("the second upstream request", &call.body, "gemini_request_2");
-    case.assert_dropped(&call.dropped);
+    case.assert_ignored(&call.ignored_params);
     call
 }
 
@@ -369,7 +369,7 @@ fn check_embeddings(case: &Case) {
         Err(error) => return case.assert_error(&error),
     };
     assert_eq!(Method::BatchEmbed.path(&model), case.text("gemini_path"), "{}", case.name);
-    case.assert_dropped(&plan.dropped);
+    case.assert_ignored(&plan.ignored_params);
     assert_eq!(plan.batches.len(), 1, "{}", case.name);
     case.assert_is("the upstream request", &plan.batches[0], "gemini_request");
     let batch = plan.read(0, &case.bytes("gemini_response")).unwrap();

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::chat::{soft_failure, with_dropped};
+use super::chat::{soft_failure, with_ignored_params};
 use super::estimate::estimated_tokens;
 use super::{Context, models};
 use crate::gateway::Attempts;
@@ -39,7 +39,7 @@ pub(super) async fn answer<H: Host + Clone>(
             Ok(body) => {
                 let reply =
                     models::with_model(Reply::json(StatusCode::OK, body), request.model(), Some(&model));
-                return Ok(mark.put_on(with_dropped(reply, &plan.dropped)));
+                return Ok(mark.put_on(with_ignored_params(reply, &plan.ignored_params)));
             }
             Err(verdict) => attempts.refused(&verdict),
         }

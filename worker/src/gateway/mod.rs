@@ -13,12 +13,12 @@ mod chat;
 mod credentials;
 mod embeddings;
 mod estimate;
-mod events;
+mod event_stream;
 mod families;
 mod guesses;
 mod media;
 mod models;
-mod paced;
+mod pacing;
 mod pass_through;
 mod routes;
 mod streamed;
@@ -30,16 +30,16 @@ use jiff::SignedDuration;
 
 pub use chat::{RepairMemory, SignatureMemory};
 pub use credentials::CredentialMemory;
-pub use events::EventStream;
+pub use event_stream::EventStream;
 pub use families::FamilyMemory;
 pub use guesses::Guesses;
-pub use paced::OutgoingEvents;
+pub use pacing::OutgoingEvents;
 pub use routes::{Asked, Language, Passed, ROUTES, Route};
 pub(crate) use streamed::events as events_reply;
 pub use streamed::{Reply, Streamed};
 
 #[cfg(test)]
-pub(crate) use events::tests::endless_events;
+pub(crate) use event_stream::tests::endless_events;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {authenticate::presented_key, routes::find};
 
@@ -193,7 +193,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 fn readable_by_pages<S>(reply: reply::Reply<S>) -> reply::Reply<S> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
-        "x-request-id, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
+        "x-request-id, x-pool-ignored-params, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
          x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
          x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
     )

@@ -94,17 +94,22 @@ pub async fn a_routed_name_is_asked_as_what_answers(world: &World) {
         world.gemini.reset();
         // Without anything that the other family refuses, the answer tells.
         let told = ask(world, &pool, ROUTED, json!({"stream": stream})).await;
-        assert_eq!((told.status, told.header("x-pool-dropped")), (200, ""), "{}", told.body);
+        assert_eq!((told.status, told.header("x-pool-ignored-params")), (200, ""), "{}", told.body);
         let asked = thinking(world).len();
         let answer = ask(world, &pool, ROUTED, low()).await;
-        assert_eq!((answer.status, answer.header("x-pool-dropped")), (200, "temperature"), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.header("x-pool-ignored-params")),
+            (200, "temperature"),
+            "{}",
+            answer.body
+        );
         assert_eq!(thinking(world)[asked..], ["low"]);
         // And back.
         play(world, Scenario::default());
         let answer = ask(world, &pool, ROUTED, low()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let answer = ask(world, &pool, ROUTED, low()).await;
-        assert_eq!((answer.status, answer.header("x-pool-dropped")), (200, ""), "{}", answer.body);
+        assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, ""), "{}", answer.body);
         assert_eq!(thinking(world)[asked..], ["low", "low", "1024", "1024"]);
         world.delete(&format!("/pools/{}", pool.id)).await.no_content();
     }
@@ -184,7 +189,7 @@ pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(world: &Wo
     let least = json!({"translation": {"min_output_tokens": 1000}});
     world.patch(&format!("/pools/{}", pool.id), &least).await.json::<PoolShown>(200);
     let answer = ask(world, &pool, "gemini-4-argon", few()).await;
-    assert_eq!(answer.header("x-pool-dropped"), "max_tokens");
+    assert_eq!(answer.header("x-pool-ignored-params"), "max_tokens");
     let answer = answer.json::<Value>(200);
     assert_eq!(answer["choices"][0]["message"]["content"], "You said: hello");
 }

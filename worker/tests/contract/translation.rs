@@ -40,7 +40,7 @@ pub async fn a_change_of_the_translation_is_heeded_at_once(world: &World) {
     let mut body = prompt("hello");
     body["logit_bias"] = json!({"1": 5});
     let answer = send(world.call(&pool, CHAT, &body)).await;
-    assert_eq!((answer.status, answer.header("x-pool-dropped")), (200, "logit_bias"));
+    assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, "logit_bias"));
     let strict = json!({"translation": {"strict_params": true}});
     world.patch(&format!("/pools/{}", pool.id), &strict).await.json::<Pool>(200);
     send(world.call(&pool, CHAT, &body)).await.openai_error(400, Some("unsupported_parameter"));

@@ -220,4 +220,4 @@ def test_deployment_as_far_as_it_goes_without_an_account(tmp_path):
         env=os.environ | {"WRANGLER_SEND_METRICS": "false", "WRANGLER_HIDE_BANNER": "true"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "DB" in done.stdout and "LEDGER" in done.stdout, done.stdout
+    assert all(name in done.stdout for name in ("DB", "LEDGER", "CONFIG", "EGRESS")), done.stdout

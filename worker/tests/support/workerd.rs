@@ -73,7 +73,7 @@ impl Host {
                 "LOG_LEVEL": "debug",
             },
             "d1": true,
-            "ledger": true,
+            "objects": ["Ledger", "Config", "Egress"],
             "persist": data,
         })
     }

@@ -3,7 +3,7 @@
 //
 // It reads commands from stdin, one JSON document per line. A deployment to start, all members optional:
 //
-//   {"id": any, "bindings": {NAME: text}, "d1": bool, "kv": bool, "ledger": bool,
+//   {"id": any, "bindings": {NAME: text}, "d1": bool, "kv": bool, "objects": [class],
 //    "persist": null | folder, "script": file, "log": file, "inspectorPort": number}
 //
 // `persist` is the folder of the state, for a later restart. `script` is the main module of another
@@ -46,8 +46,14 @@ class Messages extends Log {
   }
 }
 
+// Durable Object bindings of these classes: `Ledger` as `LEDGER`.
+function durableObjects(classes) {
+  const bound = classes.map((name) => [name.toUpperCase(), { className: name, useSQLite: true }]);
+  return Object.fromEntries(bound);
+}
+
 function options(wanted) {
-  const { bindings = {}, d1 = false, kv = false, ledger = false, persist = null, script = built } = wanted;
+  const { bindings = {}, d1 = false, kv = false, objects = [], persist = null, script = built } = wanted;
   const write = (text) => (wanted.log ? appendFileSync(wanted.log, text) : process.stderr.write(text));
   const kept = (name) => (persist === null ? false : join(persist, name));
   return {
@@ -65,7 +71,7 @@ function options(wanted) {
         bindings,
         d1Databases: d1 ? { DB: "pool-service" } : {},
         kvNamespaces: kv ? { API_TOKENS: "pool-service" } : {},
-        durableObjects: ledger ? { LEDGER: { className: "Ledger", useSQLite: true } } : {},
+        durableObjects: durableObjects(objects),
         // Otherwise Miniflare puts its own Worker in front of every outgoing fetch.
         stripCfConnectingIp: false,
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],

@@ -1,15 +1,15 @@
 //! `POST chat/completions`: whole, streamed, and of several choices.
 //!
-//! A request is translated once for each model that may answer it. [`Run`] takes it from attempt to
+//! A request is translated once for each model that may answer it. [`ChatRun`] takes it from attempt to
 //! attempt; `whole` and `stream` make one attempt each; `several` makes one run for each choice where a
 //! model gives only one; `repairs` knows what to change when Gemini refuses something that can be changed.
 
+mod attempt_loop;
+mod buffered;
+mod fan_out;
 mod repairs;
-mod run;
-mod several;
 mod signatures;
 mod stream;
-mod whole;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,26 +22,27 @@ use pool_shared::{KeepAlive, PromptBlock};
 pub use repairs::RepairMemory;
 pub use signatures::SignatureMemory;
 
+pub(super) use buffered::soft_failure;
 pub(super) use signatures::OwnSignatures;
-pub(super) use stream::{Continuation, malformed_stream, truncated};
-pub(super) use whole::soft_failure;
+pub(super) use stream::ChatAttemptStream;
 
-use run::Run;
+use attempt_loop::ChatRun;
 
-use super::events::{EventStream, KEEP_ALIVE, PendingReply};
+use super::event_stream::{EventStream, KEEP_ALIVE_INTERVAL, LateResponse, PendingResponse};
 use super::media::{self, Media};
 use super::{Context, models};
-use crate::gateway::{Reply, events_reply};
+use crate::gateway::{OutgoingEvents, Reply, Streamed, events_reply};
 use crate::limits::Share;
-use crate::platform::{Clock, Random};
+use crate::platform::{BoxedFuture, Clock, Random};
 use crate::ports::Host;
+use crate::reply::ReplyBody;
 use pool_translate::gemini::ModelId;
 use pool_translate::json::well_formed;
 use pool_translate::openai::{ApiError, ChatRequest};
 use pool_translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
 /// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
-const MOST_CONTINUATIONS: usize = 40;
+const MAX_CONTINUATIONS: usize = 40;
 
 /// One chat request.
 struct Chat<'a, 'r, H> {
@@ -70,37 +71,50 @@ struct Call {
     body: Bytes,
     /// How many calls it takes.
     copies: u32,
-    dropped: Vec<String>,
+    ignored_params: Vec<String>,
     context: Arc<ResponseContext>,
 }
 
-/// Answers a chat. A stream to which there is nothing to send for [`KEEP_ALIVE`] begins all the same, with comments, so
-/// that no proxy closes the connection while the model thinks: what it is made of then comes behind them.
+/// Answers a chat request. A stream without events for [`KEEP_ALIVE_INTERVAL`] begins with comments, so
+/// that no proxy closes the connection while the model thinks; the response follows behind them.
 pub(super) async fn answer_kept_alive<H: Host + Clone>(
     context: &Context<'_, H>,
     body: Bytes,
     share: Share,
 ) -> Result<Reply<H>, ApiError> {
-    // A timer is dear on Workers: most requests that are not to be streamed show that they are not.
+    // A timer is expensive on Workers, and most buffered requests can be recognised without parsing.
     let may_stream = keeps_alive(context) && memmem::find(&body, br#""stream""#).is_some();
     let streams = Arc::new(AtomicBool::new(false));
     let (owned, told) = (super::OwnedContext::of(context), Arc::clone(&streams));
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
-    let mut reply: PendingReply<H> = Box::pin(async move {
+    let mut reply: BoxedFuture<Result<Reply<H>, ApiError>> = Box::pin(async move {
         let _share = share;
         answer(&owned.borrowed(), &body, &told).await
     });
     if may_stream {
         let clock = context.host.clock();
-        if let Some(reply) = clock.within(KEEP_ALIVE, Pin::new(&mut reply)).await {
+        if let Some(reply) = clock.within(KEEP_ALIVE_INTERVAL, Pin::new(&mut reply)).await {
             return reply;
         }
         if streams.load(Ordering::Relaxed) {
             let (host, log) = (context.host.clone(), context.log.clone());
-            return Ok(events_reply(EventStream::waiting(host, reply, log)));
+            let response: PendingResponse<H> = Box::pin(async move { late(reply.await?) });
+            return Ok(events_reply(EventStream::waiting(host, response, log)));
         }
     }
     reply.await
+}
+
+/// Returns what a stream that has begun continues with.
+fn late<H: Host>(reply: Reply<H>) -> Result<LateResponse<H>, ApiError> {
+    match reply.body {
+        ReplyBody::Streamed(Streamed::Events(OutgoingEvents::Plain(events))) => {
+            Ok(LateResponse::Events(events))
+        }
+        ReplyBody::Whole(document) => Ok(LateResponse::Document(document)),
+        // A chat has no such response.
+        ReplyBody::Streamed(_) => Err(ApiError::truncated()),
+    }
 }
 
 fn keeps_alive<H>(context: &Context<'_, H>) -> bool {
@@ -131,12 +145,16 @@ async fn answer<H: Host + Clone>(
         model,
     };
     let chat = Chat { context, request: &request, suffix, media, envelope, length: body.len() };
-    chat.answer(Run::new(&chat, &models)?).await
+    chat.answer(ChatRun::new(&chat, &models)?).await
 }
 
-/// Tells the caller which parameters had no effect.
-pub(super) fn with_dropped<H: Host>(reply: Reply<H>, dropped: &[String]) -> Reply<H> {
-    if dropped.is_empty() { reply } else { reply.header("x-pool-dropped", &dropped.join(",")) }
+/// Names the parameters that had no effect. The former name of the header is also sent, until version 0.2.
+pub(super) fn with_ignored_params<H: Host>(reply: Reply<H>, ignored: &[String]) -> Reply<H> {
+    if ignored.is_empty() {
+        return reply;
+    }
+    let names = ignored.join(",");
+    reply.header("x-pool-ignored-params", &names).header("x-pool-dropped", &names)
 }
 
 fn random_seed<H: Host>(host: &H) -> u128 {
@@ -144,7 +162,7 @@ fn random_seed<H: Host>(host: &H) -> u128 {
 }
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
-    async fn answer(&self, mut run: Run<'_, '_, '_, H>) -> Result<Reply<H>, ApiError> {
+    async fn answer(&self, mut run: ChatRun<'_, '_, '_, H>) -> Result<Reply<H>, ApiError> {
         if let Some(call) = run.first().filter(|call| call.copies > 1).cloned() {
             return self.several(&call).await;
         }
@@ -177,7 +195,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Tells the caller which model answered and what had no effect.
     fn with_notes(&self, reply: Reply<H>, call: &Call) -> Reply<H> {
         let reply = models::with_model(reply, self.request.model(), Some(&call.model));
-        with_dropped(reply, &call.dropped)
+        with_ignored_params(reply, &call.ignored_params)
     }
 
     fn keeps_alive(&self) -> bool {

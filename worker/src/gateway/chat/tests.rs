@@ -105,7 +105,7 @@ async fn what_a_model_does_not_know_is_left_out_once_and_then_from_the_start() {
     let before = world.host.store_calls();
     let (reply, body) = world.chat(OLD, PENALTY).await;
     assert_eq!(reply.status, StatusCode::OK, "{body}");
-    assert_eq!(reply.headers["x-pool-dropped"], "presence_penalty");
+    assert_eq!(reply.headers["x-pool-ignored-params"], "presence_penalty");
     assert_eq!(world.host.store_calls() - before, 1);
     world.chat(OLD, PENALTY).await;
     let penalties = |world: &World| -> Vec<bool> {
@@ -362,7 +362,7 @@ async fn a_pool_may_raise_what_clients_allow_and_tells_them() {
         let (reply, body) = world.chat(NEW, &format!(r#","{name}":{given}"#)).await;
         assert_eq!(reply.status, StatusCode::OK, "{body}");
         assert_eq!(world.sent()[0]["generationConfig"]["maxOutputTokens"], sent);
-        assert_eq!(reply.headers.get("x-pool-dropped").map(|value| value.to_str().unwrap()), dropped);
+        assert_eq!(reply.headers.get("x-pool-ignored-params").map(|value| value.to_str().unwrap()), dropped);
     }
     let world = World::new(1, "").await;
     world.script(&[(200, ANSWER)]);

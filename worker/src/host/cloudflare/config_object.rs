@@ -1,18 +1,20 @@
 //! The config object: the Durable Object that holds the config of a deployment on KV.
 //!
-//! The Worker hands it every request of the admin API whole, and here the same admin code runs over the
-//! object's own SQLite. One object runs all of them, so no edit is lost; what it changed goes to KV
-//! before it answers, or by alarm when KV does not take it. It is an object of the ledger's class with a
-//! name of its own: another database, another alarm, and no further binding to set up.
+//! The Worker forwards every request of the admin API unchanged, and here the same admin code runs over
+//! the object's own SQLite. One object runs all of them, so no change is lost. Changes go to KV before
+//! the response, or by alarm while KV rejects writes.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use url::Url;
 use worker::wasm_bindgen::JsValue;
-use worker::{Env, Method, ObjectNamespace, Request, RequestInit, Response, State, Storage};
+use worker::{
+    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, State, Storage,
+    durable_object,
+};
 
 use super::kv::WorkersKv;
 use super::ledger::{DurableSql, LOCATION};
@@ -32,20 +34,20 @@ const NAME: &str = "config";
 const COPY_PATH: &str = "/copy";
 /// The route by which the object tells whether it knows a caller.
 const WHO_AM_I: &str = "/admin/v1/whoami";
-/// How long a request waits for KV. What KV has not taken by then goes there by alarm.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// When the alarm rings after a change: long after the request has published its own change, which is
-/// the rule. While something waits it rings again, each time after twice as long: a KV whose daily quota
-/// is used up is asked again and again until midnight UTC, and each ring takes written rows.
-const ALARM: Duration = Duration::from_secs(30);
-const LONGEST_ALARM: Duration = Duration::from_mins(30);
+/// Time that a request waits for KV. Writes that are pending then are published by alarm.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Delay of the alarm after a change: long after the request itself has published the change, which is
+/// the normal case. While writes are pending, the delay doubles up to the maximum: a KV whose daily quota
+/// is used up rejects writes until midnight UTC, and each alarm costs written rows.
+const ALARM_DELAY: Duration = Duration::from_secs(30);
+const MAX_ALARM_BACKOFF: Duration = Duration::from_mins(30);
 
-/// The way to the object.
+/// Calls the object.
 pub struct ConfigStub(ObjectNamespace);
 
 impl ConfigStub {
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        entry::ledger_namespace(env).map(Self)
+        entry::namespace(env, "CONFIG", "CONFIG (the Durable Object class Config)").map(Self)
     }
 
     /// Hands over a request as it is.
@@ -87,29 +89,62 @@ impl Replica for ConfigStub {
     }
 }
 
-/// Whether a request to an object of the class is one for the config object.
-pub(super) fn is_for_config(path: &str) -> bool {
-    path == COPY_PATH || crate::router::is_admin_path(path)
+/// The Durable Object class. Its state is created by the first request, because a binding may be missing.
+#[durable_object]
+pub struct Config {
+    state: State,
+    env: Env,
+    object: OnceCell<Rc<ConfigObject>>,
 }
 
-/// The object's own half.
-pub(super) struct ConfigObject {
+impl DurableObject for Config {
+    fn new(state: State, env: Env) -> Self {
+        Self { state, env, object: OnceCell::new() }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        match self.object() {
+            Ok(object) => object.fetch(&self.state, request).await,
+            Err(error) => Response::error(error.to_string(), 503),
+        }
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        if let Ok(object) = self.object() {
+            object.alarm().await?;
+        }
+        Response::empty()
+    }
+}
+
+impl Config {
+    fn object(&self) -> Result<Rc<ConfigObject>, SetupError> {
+        if let Some(object) = self.object.get() {
+            return Ok(Rc::clone(object));
+        }
+        let object = Rc::new(ConfigObject::new(&self.state, &self.env)?);
+        Ok(Rc::clone(self.object.get_or_init(|| object)))
+    }
+}
+
+/// The object's state.
+struct ConfigObject {
     storage: Storage,
     env: Env,
     database: Rc<ObjectDatabase>,
-    /// How often the alarm rang in vain.
-    in_vain: Cell<u32>,
+    /// Consecutive alarms that could not publish everything.
+    failed_alarms: Cell<u32>,
 }
 
 impl ConfigObject {
-    pub(super) fn new(state: &State, env: &Env) -> Result<Self, SetupError> {
+    fn new(state: &State, env: &Env) -> Result<Self, SetupError> {
         let sql = || ObjectSql(DurableSql::new(state.storage()));
         let publisher = Publisher::new(sql(), store::kv(env)?);
         let database = Rc::new(ObjectDatabase { sql: sql(), publisher });
-        Ok(Self { storage: state.storage(), env: env.clone(), database, in_vain: Cell::new(0) })
+        Ok(Self { storage: state.storage(), env: env.clone(), database, failed_alarms: Cell::new(0) })
     }
 
-    pub(super) async fn fetch(&self, state: &State, mut request: Request) -> worker::Result<Response> {
+    async fn fetch(&self, state: &State, mut request: Request) -> worker::Result<Response> {
         let path = request.path();
         if let Err(error) = self.database.publisher.prepare(&WorkerClock).await {
             return if path == COPY_PATH {
@@ -134,19 +169,19 @@ impl ConfigObject {
         // The first request of all stores the keys of the hashes, whatever it asks for.
         if changes || self.database.publisher.waiting().await != Ok(0) {
             // What KV did not take goes there by alarm, and health tells until then.
-            let _ = self.database.publisher.publish(&WorkerClock, PATIENCE).await;
+            let _ = self.database.publisher.publish(&WorkerClock, PUBLISH_TIMEOUT).await;
         }
         answer
     }
 
     /// Publishes what is left from a request that did not come to it.
-    pub(super) async fn alarm(&self) -> worker::Result<()> {
+    async fn alarm(&self) -> worker::Result<()> {
         let publisher = &self.database.publisher;
         let result = match publisher.prepare(&WorkerClock).await {
-            Ok(()) => publisher.publish(&WorkerClock, PATIENCE).await,
+            Ok(()) => publisher.publish(&WorkerClock, PUBLISH_TIMEOUT).await,
             Err(error) => Err(error),
         };
-        self.in_vain.set(if result.is_err() { self.in_vain.get() + 1 } else { 0 });
+        self.failed_alarms.set(if result.is_err() { self.failed_alarms.get() + 1 } else { 0 });
         if result.is_err() { self.set_alarm().await } else { Ok(()) }
     }
 
@@ -155,16 +190,9 @@ impl ConfigObject {
         if self.storage.get_alarm().await?.is_some() {
             return Ok(());
         }
-        let longer = ALARM.saturating_mul(1 << self.in_vain.get().min(10));
-        self.storage.set_alarm(longer.min(LONGEST_ALARM)).await
+        let longer = ALARM_DELAY.saturating_mul(1 << self.failed_alarms.get().min(10));
+        self.storage.set_alarm(longer.min(MAX_ALARM_BACKOFF)).await
     }
-}
-
-/// Whether an object of the class has a config's tables: an alarm does not say whose it is.
-pub(super) fn is_config(state: &State) -> bool {
-    let tables = Statement::new("SELECT name AS row FROM sqlite_master WHERE name = 'kv_state'", []);
-    let found = DurableSql::new(state.storage()).run(vec![tables]);
-    found.is_ok_and(|outcomes| outcomes.iter().any(|outcome| !outcome.rows.is_empty()))
 }
 
 /// The object's database, and what carries its rows to KV.
@@ -183,7 +211,7 @@ impl ObjectDatabase {
             self.publisher.note_everything().await?;
         }
         let before = self.publisher.waiting().await?;
-        let published = self.publisher.publish(&WorkerClock, PATIENCE).await;
+        let published = self.publisher.publish(&WorkerClock, PUBLISH_TIMEOUT).await;
         let left = self.publisher.waiting().await?;
         // A step that came no further than the one before is a failure, not progress.
         if left < before { Ok(left) } else { published.map(|()| left) }

@@ -1,52 +1,63 @@
-//! Another place for calls to Gemini to come from.
+//! Egress from another region.
 //!
-//! A Worker runs where its caller is, and Gemini refuses some places ("User location is not supported"),
-//! whatever the key. A Durable Object stays where it was made, so calls that go through one come from
-//! there. It passes on what it is given, to Gemini's own address and to no other, and answers what Gemini
-//! answers, unread. It is an object of the ledger's class with a name of its own: no further binding has to
-//! be set up. While it waits for Gemini its time is billed, so only what was refused here goes this way.
+//! A Worker runs near its client, and Gemini rejects requests from some regions ("User location is not
+//! supported"), whatever the key. A Durable Object stays in the region where it was created, so upstream
+//! requests can be sent from there. It forwards requests to Gemini's base URL only, and returns responses
+//! unread. While it waits for Gemini its duration is billed, so only rejected requests take this path.
 
 use worker::js_sys::{Math, Uint8Array};
 use worker::{
-    Env, Fetch, Headers, Method, ObjectNamespace, Request, RequestInit, RequestRedirect, Response, web_sys,
+    DurableObject, Env, Fetch, Headers, Method, ObjectNamespace, Request, RequestInit, RequestRedirect,
+    Response, State, durable_object, web_sys,
 };
 
 use super::{entry, upstream};
 use crate::setup::SetupError;
 
-/// Where objects can be made that Gemini serves; a hint, honoured when the object is first used
+/// Location hints of regions that Gemini supports; honoured when an object is first used
 /// (<https://developers.cloudflare.com/durable-objects/reference/data-location/>).
-const PLACES: [&str; 2] = ["wnam", "weur"];
-/// Objects in each place: one of them waits for the headers of no more than six calls at a time.
-const OBJECTS_IN_A_PLACE: u32 = 8;
-/// What every call to Gemini's API begins with.
+const REGIONS: [&str; 2] = ["wnam", "weur"];
+/// Objects per region: one of them waits for the headers of at most six requests at a time.
+const OBJECTS_PER_REGION: u32 = 8;
+/// Prefix of every path of the Gemini API.
 const API_PATH: &str = "/v1beta/";
 
-/// The way to such objects.
+/// Calls the egress objects.
 pub struct EgressStub(ObjectNamespace);
 
 impl EgressStub {
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        entry::ledger_namespace(env).map(Self)
+        entry::namespace(env, "EGRESS", "EGRESS (the Durable Object class Egress)").map(Self)
     }
 
-    /// Sends a call to Gemini from somewhere else.
+    /// Sends an upstream request from another region.
     pub(super) async fn fetch(&self, call: Request) -> worker::Result<Response> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 16")]
-        let which = (Math::random() * f64::from(OBJECTS_IN_A_PLACE * 2)) as u32;
-        let place = PLACES.get((which % 2) as usize).copied().unwrap_or("wnam");
-        let name = format!("egress-{place}-{}", which / 2);
-        self.0.get_by_name_with_location_hint(&name, place)?.fetch_with_request(call).await
+        let which = (Math::random() * f64::from(OBJECTS_PER_REGION * 2)) as u32;
+        let region = REGIONS.get((which % 2) as usize).copied().unwrap_or("wnam");
+        let name = format!("egress-{region}-{}", which / 2);
+        self.0.get_by_name_with_location_hint(&name, region)?.fetch_with_request(call).await
     }
 }
 
-/// Whether a request to an object of the class is a call to pass on.
-pub(super) fn is_call(path: &str) -> bool {
-    path.contains(API_PATH)
+/// A Durable Object that forwards upstream requests. It stores nothing.
+#[durable_object]
+pub struct Egress {
+    env: Env,
 }
 
-/// The object's own half: makes the call as it came, from here.
-pub(super) async fn pass_on(env: &Env, mut call: Request) -> worker::Result<Response> {
+impl DurableObject for Egress {
+    fn new(_state: State, env: Env) -> Self {
+        Self { env }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        forward(&self.env, request).await
+    }
+}
+
+/// Sends the request as it came.
+async fn forward(env: &Env, mut call: Request) -> worker::Result<Response> {
     let base = upstream::base_url(env).map_err(|error| error.to_string())?;
     let url = call.inner().url();
     if !url.starts_with(&format!("{base}{API_PATH}")) {
@@ -64,7 +75,7 @@ pub(super) async fn pass_on(env: &Env, mut call: Request) -> worker::Result<Resp
         init.with_body(Some(Uint8Array::from(call.bytes().await?.as_slice()).into()));
     }
     let init = web_sys::RequestInit::from(&init);
-    // When the one who asked leaves, the call ends.
+    // A client that disconnects cancels the upstream request.
     init.set_signal(Some(&call.inner().signal()));
     let call = web_sys::Request::new_with_str_and_init(&url, &init)?;
     Fetch::Request(Request::from(call)).send().await

@@ -214,10 +214,13 @@ pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
     without_stream(crate::router::refused(error, &SystemRandom))
 }
 
-/// The binding of the ledger's class.
-pub(super) fn ledger_namespace(env: &Env) -> Result<ObjectNamespace, SetupError> {
-    env.durable_object("LEDGER")
-        .map_err(|_| SetupError::MissingBinding("LEDGER (the Durable Object class Ledger)"))
+/// Returns the binding of a Durable Object class. `description` names both, for the operator.
+pub(super) fn namespace(
+    env: &Env,
+    binding: &str,
+    description: &'static str,
+) -> Result<ObjectNamespace, SetupError> {
+    env.durable_object(binding).map_err(|_| SetupError::MissingBinding(description))
 }
 
 fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {

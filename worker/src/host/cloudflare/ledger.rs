@@ -1,6 +1,6 @@
-//! The ledger on Cloudflare: a Durable Object with SQLite inside, and the stub that asks it.
+//! The ledger on Cloudflare: a SQLite Durable Object, and the stub that calls it.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,49 +14,34 @@ use worker::{
     State, Storage, durable_object,
 };
 
-use super::config_object::{self, ConfigObject};
-use super::{WorkerClock, egress};
+use super::{WorkerClock, entry};
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::platform::Clock;
 use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
-/// Where the object is made: the region that `wrangler.toml.example` places the Worker in.
+/// Location hint: the region in which `wrangler.toml.example` places the Worker.
 pub(super) const LOCATION: &str = "enam";
-/// How long after the report that made the log due it is folded: behind the report's answer.
+/// Delay of a rollup after the report that made it due, so that the report is answered first.
 const ALARM_AFTER: Duration = Duration::from_secs(1);
 
-/// The ledger's object. It only ever computes and writes: no request waits in it for anything else.
-/// What is borrowed from a cell is given back before anything is waited for. An object of this class
-/// that is asked what belongs to the config is the config object instead, and one that is given a call to
-/// Gemini passes it on.
+/// The ledger's Durable Object. It only computes and writes: no request waits in it for I/O. A borrow
+/// of a cell ends before anything is awaited.
 #[durable_object]
 pub struct Ledger {
     state: State,
-    env: Env,
     database: RefCell<Option<LedgerDatabase<DurableSql>>>,
-    /// Whether an alarm is set that folds the log.
+    /// Whether an alarm is set that compacts the log.
     alarm: Cell<bool>,
-    config: OnceCell<Rc<ConfigObject>>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, env: Env) -> Self {
-        let (database, alarm, config) = (RefCell::default(), Cell::new(false), OnceCell::new());
-        Self { state, env, database, alarm, config }
+    fn new(state: State, _env: Env) -> Self {
+        Self { state, database: RefCell::default(), alarm: Cell::new(false) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        if config_object::is_for_config(&request.path()) {
-            return match self.config() {
-                Ok(config) => config.fetch(&self.state, request).await,
-                Err(error) => Response::error(error.to_string(), 503),
-            };
-        }
-        if egress::is_call(&request.path()) {
-            return egress::pass_on(&self.env, request).await;
-        }
         let request: LedgerRequest = serde_json::from_str(&request.text().await?)?;
         match self.with_database(|database| database.handle(&request, now())) {
             Ok(reply) => {
@@ -69,15 +54,8 @@ impl DurableObject for Ledger {
         }
     }
 
-    /// Folds the log, or publishes what the config object has left. When this fails the runtime calls it
-    /// again, later and later.
+    /// Compacts the log. If this fails, the runtime calls it again with exponential backoff.
     async fn alarm(&self) -> worker::Result<Response> {
-        if config_object::is_config(&self.state) {
-            if let Ok(config) = self.config() {
-                config.alarm().await?;
-            }
-            return Response::empty();
-        }
         self.alarm.set(false);
         match self.with_database(|database| database.maintain(now())) {
             Ok(_) => Response::empty(),
@@ -87,14 +65,6 @@ impl DurableObject for Ledger {
 }
 
 impl Ledger {
-    fn config(&self) -> Result<Rc<ConfigObject>, SetupError> {
-        if let Some(config) = self.config.get() {
-            return Ok(Rc::clone(config));
-        }
-        let config = Rc::new(ConfigObject::new(&self.state, &self.env)?);
-        Ok(Rc::clone(self.config.get_or_init(|| config)))
-    }
-
     fn with_database<T>(
         &self,
         work: impl FnOnce(&mut LedgerDatabase<DurableSql>) -> Result<T, LedgerError>,
@@ -108,8 +78,8 @@ impl Ledger {
         work(cell.insert(database))
     }
 
-    /// Sets the alarm when the log is due. A failure is made up for by the next report, which finds the
-    /// log due again: the report at hand is counted either way.
+    /// Sets the alarm when a rollup is due. If that fails, the next report sets it: the report at hand
+    /// is counted either way.
     async fn set_alarm(&self) {
         let due = !self.alarm.get() && self.with_database(|database| database.is_due(now())).unwrap_or(false);
         if due {
@@ -142,8 +112,7 @@ struct Row {
 }
 
 impl LedgerSql for DurableSql {
-    /// Runs inside the runtime's `transactionSync`, which takes everything back when a statement
-    /// fails. The `worker` crate does not wrap that call.
+    /// Runs inside the runtime's `transactionSync`, which rolls back when a statement fails. The `worker` crate does not wrap that call.
     fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
         let outcomes = Rc::new(RefCell::new(Vec::with_capacity(statements.len())));
         let (sql, written) = (self.sql.clone(), Rc::clone(&outcomes));
@@ -185,12 +154,12 @@ fn sql_error(error: &JsValue) -> SqlError {
     SqlError(message.unwrap_or_else(|| "unknown error".to_owned()))
 }
 
-/// The way to the ledger's object.
+/// Calls the ledger's Durable Objects.
 pub struct LedgerStub(ObjectNamespace);
 
 impl LedgerStub {
-    pub(super) const fn new(namespace: ObjectNamespace) -> Self {
-        Self(namespace)
+    pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
+        entry::namespace(env, "LEDGER", "LEDGER (the Durable Object class Ledger)").map(Self)
     }
 
     async fn send(
@@ -199,7 +168,6 @@ impl LedgerStub {
         request: &LedgerRequest,
     ) -> worker::Result<Result<LedgerReply, LedgerError>> {
         let name = match shard.number() {
-            // The name from before there were several.
             0 => "ledger".to_owned(),
             number => format!("ledger-{number}"),
         };

@@ -45,7 +45,7 @@ struct Parts<S> {
 
 impl<S> CloudflareHost<S> {
     fn new(env: &Env, store: S) -> Result<Self, SetupError> {
-        let ledger = LedgerStub::new(entry::ledger_namespace(env)?);
+        let ledger = LedgerStub::new(env)?;
         Ok(Self { parts: Rc::new(Parts { store, ledger, upstream: FetchUpstream::new(env)? }) })
     }
 }

@@ -31,7 +31,7 @@ async fn a_refusal_of_another_generation_changes_the_whole_request_once_and_for_
     world.script(&[(400, NO_BUDGET), (200, ANSWER), (200, ANSWER), (400, NO_BUDGET), (200, ANSWER)]);
     let (reply, body) = world.chat(PRO, LOW).await;
     assert_eq!(reply.status, StatusCode::OK, "{body}");
-    assert_eq!(reply.headers["x-pool-dropped"], "temperature");
+    assert_eq!(reply.headers["x-pool-ignored-params"], "temperature");
     assert!(world.sent()[1]["generationConfig"].get("temperature").is_none());
     world.chat(PRO, LOW).await;
     assert_eq!(thinking(&world), ["1024", "low", "low"]);
@@ -61,9 +61,9 @@ async fn a_documented_route_holds_from_its_day_and_what_answers_wins_over_it() {
     world.script(&[(200, early), (200, ANSWER)]);
     let warm = r#","temperature":0.5"#;
     let (reply, _) = world.chat(DOCUMENTED, warm).await;
-    assert_eq!(reply.headers["x-pool-dropped"], "temperature", "3.6 ignores it");
+    assert_eq!(reply.headers["x-pool-ignored-params"], "temperature", "3.6 ignores it");
     let (reply, _) = world.chat(DOCUMENTED, warm).await;
-    assert!(!reply.headers.contains_key("x-pool-dropped"), "3.5 does not");
+    assert!(!reply.headers.contains_key("x-pool-ignored-params"), "3.5 does not");
     assert_eq!(world.sent()[1]["generationConfig"]["temperature"], 0.5);
 }
 

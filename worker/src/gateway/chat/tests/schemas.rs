@@ -115,7 +115,7 @@ async fn calls_of_a_stream_are_turned_back_into_what_was_declared() {
     let world = World::new(1, "").await;
     world.script(&[(400, REFERENCE), (200, event(call))]);
     let (reply, body) = world.chat(NEW, &(tools(&[tool("f", &schema)]) + r#","stream":true"#)).await;
-    assert_eq!(reply.headers["x-pool-dropped"], "tools.parameters");
+    assert_eq!(reply.headers["x-pool-ignored-params"], "tools.parameters");
     assert!(body.contains(r#""arguments":"{\"n\":2,\"meta\":{\"k\":\"v\"}}""#), "{body}");
     world.counts(2, 1).await;
 }

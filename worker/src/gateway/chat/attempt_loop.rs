@@ -19,7 +19,7 @@ use pool_translate::openai::ApiError;
 use pool_translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
 /// See the module.
-pub(super) struct Run<'c, 'a, 'r, H> {
+pub(super) struct ChatRun<'c, 'a, 'r, H> {
     chat: &'c Chat<'a, 'r, H>,
     attempts: Attempts<'a, H>,
     /// What was asked for, then what to fall back on, each translated when it is first needed.
@@ -43,7 +43,7 @@ struct Translated {
     call: Option<Arc<Call>>,
 }
 
-impl<'c, 'a, 'r, H: Host> Run<'c, 'a, 'r, H> {
+impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
     /// Fails when the first model cannot do what the request asks for.
     pub(super) fn new(chat: &'c Chat<'a, 'r, H>, models: &[ModelId]) -> Result<Self, ApiError> {
         let context = chat.context;
@@ -214,7 +214,7 @@ impl Translated {
             path: call.method.path(&self.model),
             body: call.body.into(),
             copies: call.copies,
-            dropped: call.dropped,
+            ignored_params: call.ignored_params,
             context: call.context.into(),
         };
         Ok(self.call.insert(call.into()).clone())

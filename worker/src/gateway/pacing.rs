@@ -14,12 +14,12 @@ use futures_util::stream;
 use jiff::Timestamp;
 use pool_shared::Pacing;
 
-use super::events::EventStream;
+use super::event_stream::EventStream;
 use crate::platform::{BoxedStream, Clock};
 use crate::ports::Host;
 use crate::reporting::RequestLog;
 use pool_translate::Pacer;
-use pool_translate::openai::ApiError;
+use pool_translate::openai::{ApiError, error_event};
 
 /// The events of an answer, as they are to go out.
 pub enum OutgoingEvents<H: Host> {

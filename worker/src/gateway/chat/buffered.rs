@@ -5,7 +5,7 @@ use http::StatusCode;
 use pool_shared::KeyId;
 
 use super::super::families;
-use super::{Call, Chat, MOST_CONTINUATIONS, OwnSignatures};
+use super::{Call, Chat, MAX_CONTINUATIONS, OwnSignatures};
 use crate::gateway::Reply;
 use crate::platform::Clock;
 use crate::ports::Host;
@@ -18,14 +18,14 @@ use pool_translate::{
 };
 
 /// What an attempt gave.
-pub(super) struct Answered {
+pub(super) struct BufferedResponse {
     /// Gemini's answers, each going on with the one before it.
     pub(super) bodies: Vec<Bytes>,
     /// What they say.
     pub(super) answer: ChatAnswer,
 }
 
-impl Answered {
+impl BufferedResponse {
     /// A choice with nothing in it.
     pub(super) fn empty() -> Self {
         let body = Bytes::from_static(br#"{"candidates":[{"finishReason":"STOP"}]}"#);
@@ -36,7 +36,7 @@ impl Answered {
 impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes one attempt. Where the limit of one call cuts the answer and the caller wants more, further
     /// calls go on with it on the same key, each counted as the call that it is.
-    pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<Answered, Verdict> {
+    pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<BufferedResponse, Verdict> {
         let Attempt { outbound, mut record, .. } = attempt;
         let host = self.context.host;
         let mut bodies = Vec::new();
@@ -67,7 +67,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
             };
             families::observe(self.context, &call.model, answer.model_version.as_deref());
             bodies.push(body);
-            let may_go_on = call.context.resumes() && bodies.len() <= MOST_CONTINUATIONS;
+            let may_go_on = call.context.resumes() && bodies.len() <= MAX_CONTINUATIONS;
             let usage = answer.usage;
             let token = answer.continuation.clone().filter(|_| may_go_on && self.context.calls.take(1));
             last = Some(answer);
@@ -90,7 +90,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
 
     /// What there is of an answer, if there is any: one that could not be gone on with tells that it was
     /// cut, and how its caller can go on.
-    fn cut(&self, call: &Call, bodies: Vec<Bytes>, last: Option<ChatAnswer>) -> Option<Answered> {
+    fn cut(&self, call: &Call, bodies: Vec<Bytes>, last: Option<ChatAnswer>) -> Option<BufferedResponse> {
         self.together(call, bodies, last).ok()
     }
 
@@ -99,13 +99,13 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         call: &Call,
         bodies: Vec<Bytes>,
         last: Option<ChatAnswer>,
-    ) -> Result<Answered, AnswerError> {
+    ) -> Result<BufferedResponse, AnswerError> {
         let answer = match (bodies.as_slice(), last) {
             ([], _) => return Err(AnswerError { reason: SoftFailure::Empty, usage: Usage::default() }),
             ([_], Some(answer)) => answer,
             _ => chat_responses(&[&bodies], &call.context, &self.envelope)?,
         };
-        Ok(Answered { bodies, answer })
+        Ok(BufferedResponse { bodies, answer })
     }
 
     /// The reply that an answer makes.

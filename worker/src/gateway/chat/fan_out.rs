@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::whole::Answered;
-use super::{Call, Chat, OwnSignatures, Run};
-use crate::gateway::events::EventStream;
+use super::attempt_loop::ChatRun;
+use super::buffered::BufferedResponse;
+use super::stream::verdict_of_end;
+use super::{Call, Chat, OwnSignatures};
+use crate::gateway::event_stream::EventStream;
 use crate::gateway::{Reply, events_reply};
 use crate::ports::Host;
 use pool_translate::openai::ApiError;
-use pool_translate::{ChatStream, ResponseContext, StreamEnd, StreamFault, chat_responses};
+use pool_translate::{ChatStream, ResponseContext, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
     /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its
@@ -34,8 +36,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     }
 
     /// The way of one choice through its attempts.
-    async fn choice(&self, call: &Call) -> Result<Answered, ApiError> {
-        let mut run = Run::again(self, call);
+    async fn choice(&self, call: &Call) -> Result<BufferedResponse, ApiError> {
+        let mut run = ChatRun::again(self, call);
         loop {
             let (attempt, call) = run.next().await?;
             match self.whole(&call, attempt).await {
@@ -48,7 +50,11 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    fn streamed(&self, context: Arc<ResponseContext>, answers: &[Answered]) -> Result<Reply<H>, ApiError> {
+    fn streamed(
+        &self,
+        context: Arc<ResponseContext>,
+        answers: &[BufferedResponse],
+    ) -> Result<Reply<H>, ApiError> {
         let mut stream = ChatStream::new(context, self.envelope.clone());
         let mut events = Vec::new();
         for (index, answered) in (0..).zip(answers) {
@@ -58,11 +64,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
                     .map_err(|fault: StreamFault| fault.api_error())?;
             }
         }
-        match stream.finish(&mut events) {
-            StreamEnd::Complete(_) => {}
-            StreamEnd::SoftFailure(reason) => return Err((&reason).into()),
-            StreamEnd::Truncated | StreamEnd::Upstream(_) => return Err(ApiError::truncated()),
-        }
+        let end = stream.finish(&mut events);
+        verdict_of_end(self.context.host, end, stream.usage(), None).map_err(|verdict| verdict.answer)?;
         OwnSignatures::of(self.context).remember(stream.take_signatures());
         Ok(events_reply(EventStream::complete(self.context.host.clone(), events.into())))
     }
@@ -70,10 +73,12 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
 
 /// The choices that came. One that stayed empty does not spoil the others; where all did, or one met another error,
 /// there is no response.
-fn without_empty(answers: Vec<Result<Answered, ApiError>>) -> Result<Vec<Answered>, ApiError> {
+fn without_empty(
+    answers: Vec<Result<BufferedResponse, ApiError>>,
+) -> Result<Vec<BufferedResponse>, ApiError> {
     let any = answers.iter().any(Result::is_ok);
     let answers = answers.into_iter().map(|answer| match answer {
-        Err(error) if any && error.code == Some("empty_response") => Ok(Answered::empty()),
+        Err(error) if any && error.code == Some("empty_response") => Ok(BufferedResponse::empty()),
         answer => answer,
     });
     answers.collect()
