@@ -486,7 +486,7 @@ impl FakeHost {
                 }
                 text
             }
-            ReplyBody::Streamed(Streamed::Untouched(body)) => {
+            ReplyBody::Streamed(Streamed::Unchanged(body)) => {
                 let mut text = String::new();
                 while let Some(bytes) = body.chunk().await.unwrap() {
                     text.push_str(std::str::from_utf8(&bytes).unwrap());

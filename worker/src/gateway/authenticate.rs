@@ -1,4 +1,4 @@
-//! From a client key to its pool. Warm, nothing here waits for the store.
+//! Authentication: finds the pool of a client key. For a cached pool nothing waits for the store.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::reply::BackgroundTask;
 use crate::reporting::RequestLog;
 use pool_translate::openai::ApiError;
 
-/// Finds the pool of the client key that a request presents, and the key's hash. Unknown keys are counted by the address
-/// that they come from.
+/// Finds the pool of a request's client key, and the key's hash. Unknown keys are counted per client
+/// address.
 pub(super) async fn authenticate<H: Host, B>(
     gateway: &Gateway,
     host: &H,
     request: &IncomingRequest<B>,
     log: &RequestLog,
 ) -> Result<(Arc<Snapshot>, TokenHash, BackgroundTask), ApiError> {
-    // Apart from the body, which need not be shareable between threads.
+    // Without the body, which need not be `Sync`.
     let (headers, address) = (&request.headers, request.client_address);
     let found = find(gateway, host, headers, address).await;
     let is_guess =
@@ -68,7 +68,7 @@ async fn find<H: Host>(
                 return Err(guesses::refusal(wait));
             }
             let mut loaded = pools.load(host, &hash).await;
-            // Nobody knows the client key by this hash: its key may have been another one.
+            // No client key has this hash: it may have been made with another HMAC key.
             if matches!(loaded, Ok(None)) {
                 let other = if pools.load_hash_keys(host).await.map_err(|error| pool_error(&error))? {
                     Some(pools.vault.token_hash(client_key))
@@ -98,7 +98,7 @@ async fn find<H: Host>(
     Ok((pool, hash, background))
 }
 
-/// Refuses the requests of a disabled pool.
+/// Rejects the requests of a disabled pool.
 pub(super) fn check_enabled(pool: &Snapshot) -> Result<(), ApiError> {
     if pool.enabled {
         return Ok(());
@@ -107,7 +107,7 @@ pub(super) fn check_enabled(pool: &Snapshot) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("pool_disabled"), message))
 }
 
-/// The client key, wherever clients put it: `Authorization` with or without `Bearer`, `x-api-key`,
+/// Returns the client key, from every header that clients use: `Authorization` with or without `Bearer`, `x-api-key`,
 /// `x-goog-api-key`.
 pub(crate) fn presented_key(headers: &HeaderMap) -> Option<&str> {
     ["authorization", "x-api-key", "x-goog-api-key"].into_iter().find_map(|name| {
@@ -125,7 +125,7 @@ fn pool_error(error: &PoolError) -> ApiError {
         PoolError::Store(_) => ("store_unavailable", Some(1_000)),
         PoolError::Unreadable(_) | PoolError::Setup(_) => ("not_set_up", None),
     };
-    // The cause may name the service's insides: the log and `GET /admin/v1/health` have it.
+    // The cause may contain internals: it goes to the log and to `GET /admin/v1/health` only.
     let refused = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string());
     ApiError { retry_after_ms, ..refused.because(error.cause()) }
 }

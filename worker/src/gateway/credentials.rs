@@ -1,8 +1,8 @@
-//! In which header a Gemini key travels to Google's OpenAI endpoint.
+//! The header in which a Gemini key is sent to Google's OpenAI-compatible endpoint.
 //!
-//! The endpoint takes `Authorization: Bearer`, and for some kinds of keys refuses it as a second credential. What was
-//! refused so is sent once more with the same key in `x-goog-api-key`, and keys of that kind travel so for a day, or
-//! until the endpoint refuses that header. No key's state changes.
+//! The endpoint accepts `Authorization: Bearer`, but rejects it as a second credential for some kinds of
+//! keys. Such a request is sent again with the same key in `x-goog-api-key`, and keys of that kind are
+//! sent so for a day, or until the endpoint rejects that header. No key's state changes.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use pool_shared::GeminiKey;
 use crate::platform::Credential;
 
 const TTL: Duration = Duration::from_hours(24);
-/// What the endpoint says of a key that it takes in the other header only.
+/// Messages of the endpoint about a key that it accepts in the other header only.
 const REFUSALS: [&[u8]; 2] =
     [b"Multiple authentication credentials received", b"Missing or invalid Authorization header"];
 
-/// The kinds of keys, by how they begin.
+/// Kinds of keys, by prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// `AIza…`
@@ -39,12 +39,12 @@ impl Kind {
     }
 }
 
-/// Which kinds of keys were refused as a bearer lately.
+/// Kinds of keys that were recently rejected as a bearer token.
 #[derive(Debug, Default)]
 pub struct CredentialMemory([Option<Timestamp>; Kind::ALL.len()]);
 
 impl CredentialMemory {
-    /// Returns the header that the OpenAI endpoint takes a key in.
+    /// Returns the header in which the OpenAI-compatible endpoint accepts a key.
     pub(super) fn get(&self, key: &GeminiKey, now: Timestamp) -> Credential {
         let since = self.0.get(Kind::of(key) as usize).copied().flatten();
         match since {
@@ -53,7 +53,7 @@ impl CredentialMemory {
         }
     }
 
-    /// Takes note of the header that helped where the endpoint refused the other one.
+    /// Remembers the header that worked after the endpoint rejected the other one.
     pub(super) fn prefer(&mut self, key: &GeminiKey, credential: Credential, now: Timestamp) {
         if let Some(since) = self.0.get_mut(Kind::of(key) as usize) {
             *since = (credential == Credential::ApiKey).then_some(now);
@@ -61,13 +61,13 @@ impl CredentialMemory {
     }
 }
 
-/// Whether a refusal says that the key should travel in the other header.
+/// Returns `true` if an error response asks for the key in the other header.
 pub(super) fn wants_other_header(status: http::StatusCode, body: &[u8]) -> bool {
     let says = |text: &&[u8]| memmem::find(body, text).is_some();
     status == http::StatusCode::BAD_REQUEST && REFUSALS.iter().any(says)
 }
 
-/// The header that the endpoint did not get the key in.
+/// Returns the other header.
 pub(super) const fn other(credential: Credential) -> Credential {
     match credential {
         Credential::ApiKey => Credential::Bearer,

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::chat::{soft_failure, with_ignored_params};
-use super::estimate::estimated_tokens;
+use super::token_estimate::estimated_tokens;
 use super::{Context, models};
 use crate::gateway::Attempts;
 use crate::gateway::Reply;

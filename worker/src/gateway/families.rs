@@ -1,8 +1,8 @@
-//! Which model lately answered under a name.
+//! Model families observed behind model names.
 //!
-//! Google answers some names by other models, from days on that it does not always document and that may differ between
-//! projects. What an answer names as its `modelVersion` is remembered for a day, by pool, where it is of another family
-//! than the table says; it then decides how requests are translated.
+//! Google routes some names to other models, from dates that it does not always document and that may
+//! differ between projects. The `modelVersion` of a response is remembered for a day, per pool, if it is
+//! of another family than the table of capabilities says. It then decides how requests are converted.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,28 +18,28 @@ use pool_translate::Capabilities;
 use pool_translate::gemini::ModelId;
 
 const TTL: Duration = Duration::from_hours(24);
-/// Names remembered at the same time, of all pools; an entry takes some 200 bytes.
+/// Names remembered for all pools; an entry takes about 200 bytes.
 const MAX_NAMES: usize = 1_000;
 
-/// The models that answered under names of other families.
+/// Models that responded under names of other families.
 #[derive(Debug, Default)]
 pub struct FamilyMemory(HashMap<(PoolId, ModelId), (Timestamp, ModelId)>);
 
 impl FamilyMemory {
-    /// Returns the model that lately answered under the name.
+    /// Returns the model that recently responded under the name.
     pub(super) fn get(&self, pool: &PoolId, model: &ModelId, now: Timestamp) -> Option<ModelId> {
         let known = self.0.get(&(pool.clone(), model.clone()));
         known.filter(|(since, _)| is_fresh(*since, now)).map(|(_, answered_by)| answered_by.clone())
     }
 
-    /// Takes note of the version that an answer names.
+    /// Observes the `modelVersion` of a response.
     fn observe(&mut self, pool: &PoolId, model: &ModelId, version: &str, now: Timestamp) {
         let Some(version) = version_of(version) else { return };
-        let (assumed, told) = (Capabilities::of(model, now), Capabilities::of_name(version.as_str()));
-        // A version without `-image` or `-tts` does not tell that the model gave up pictures or speech.
-        let of_one_kind = (assumed.images, assumed.speech) == (told.images, told.speech);
+        let (assumed, reported) = (Capabilities::of(model, now), Capabilities::of_name(version.as_str()));
+        // A version without `-image` or `-tts` does not mean that the model lost images or speech.
+        let of_one_kind = (assumed.images, assumed.speech) == (reported.images, reported.speech);
         let name = (pool.clone(), model.clone());
-        if assumed == told || !of_one_kind {
+        if assumed == reported || !of_one_kind {
             self.0.remove(&name);
             return;
         }
@@ -57,14 +57,14 @@ fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
     now.duration_since(since).unsigned_abs() < TTL
 }
 
-/// The version as a model of a numbered generation; other names tell nothing about the family.
+/// Parses a version of a numbered generation; other names do not reveal the family.
 fn version_of(version: &str) -> Option<ModelId> {
     let model = ModelId::parse(version).ok()?;
     let generation = ["gemini-", "gemma-"].iter().find_map(|family| model.as_str().strip_prefix(family));
     generation.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())).then_some(model)
 }
 
-/// Takes note of the version that an answer under a name tells.
+/// Observes the `modelVersion` of a response to a request for `model`.
 pub(super) fn observe<H: Host>(context: &Context<'_, H>, model: &ModelId, version: Option<&str>) {
     if let Some(version) = version {
         let now = context.host.clock().now();

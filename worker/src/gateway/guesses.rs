@@ -1,7 +1,7 @@
-//! Unknown client keys, counted by the address that they come from: a rate limiter with fixed windows.
+//! Fixed-window rate limiter for unknown client keys, per client address.
 //!
-//! A client key of this service's own form cannot be guessed, one that was imported from another system perhaps can. Known
-//! keys are never slowed down while their pool is in memory.
+//! A generated client key cannot be guessed; one that was imported from another system may be. Known keys
+//! are never throttled while their pool is cached.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,17 +14,17 @@ use pool_engine::shifted;
 use pool_translate::openai::ApiError;
 
 const WINDOW: Duration = Duration::from_mins(1);
-/// Unknown keys from an address, per window, before those are refused unseen that could be guessed.
+/// Unknown keys per address and window before imported forms are rejected without a look-up.
 const GUESSES: u32 = 30;
-/// The same for keys of this service's form, each of which costs a question to the store.
-const QUESTIONS: u32 = 600;
-/// Log lines about unknown keys from an address, per window; from then on one in [`SAMPLE`].
+/// The same for keys of the generated form; each look-up costs a read of the store.
+const LOOK_UPS: u32 = 600;
+/// Log lines about unknown keys per address and window; after that one in [`SAMPLE`].
 const LOGGED: u32 = 20;
 const SAMPLE: u32 = 100;
-/// Addresses that are counted at the same time.
+/// Addresses tracked at a time.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// What is counted.
+/// Unknown keys per address.
 #[derive(Debug, Default)]
 pub struct Guesses(HashMap<Option<IpAddr>, Window>);
 
@@ -35,7 +35,8 @@ struct Window {
 }
 
 impl Window {
-    /// What is left of it. A window that begins in the future was begun by another clock, and is over.
+    /// Returns the remaining time. A window that begins in the future belongs to a clock that was set
+    /// back, and is over.
     fn left(&self, now: Timestamp) -> Option<Duration> {
         let elapsed = now.duration_since(self.since).try_into().ok()?;
         WINDOW.checked_sub(elapsed).filter(|left| !left.is_zero())
@@ -43,7 +44,7 @@ impl Window {
 }
 
 impl Guesses {
-    /// Returns how long an address has to wait before one more key of its is looked up; `None` if it need not.
+    /// Returns the time until a further key of the address is looked up; `None` if at once.
     pub(super) fn wait(
         &self,
         address: Option<IpAddr>,
@@ -51,11 +52,11 @@ impl Guesses {
         now: Timestamp,
     ) -> Option<Duration> {
         let window = self.0.get(&source(address))?;
-        let most = if is_own_form { QUESTIONS } else { GUESSES };
+        let most = if is_own_form { LOOK_UPS } else { GUESSES };
         window.left(now).filter(|_| window.count >= most)
     }
 
-    /// Notes an unknown key. Returns `true` if it is to get a line in the log.
+    /// Counts an unknown key. Returns `true` if it is to be logged.
     pub(super) fn note(&mut self, address: Option<IpAddr>, now: Timestamp) -> bool {
         let source = source(address);
         if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&source) {
@@ -72,7 +73,7 @@ impl Guesses {
         window.count <= LOGGED || window.count.is_multiple_of(SAMPLE)
     }
 
-    /// Moves with the clock.
+    /// Moves all times after the clock was set.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         for window in self.0.values_mut() {
             window.since = shifted(window.since, by);
@@ -80,7 +81,7 @@ impl Guesses {
     }
 }
 
-/// An IPv6 client has at least a /64 of its own.
+/// Returns what is counted as one client: an IPv6 client has at least a /64.
 fn source(address: Option<IpAddr>) -> Option<IpAddr> {
     address.map(|address| match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -115,7 +116,7 @@ mod tests {
         }
         assert_eq!(guesses.wait(same, false, at(20)), Some(Duration::from_secs(40)));
         assert_eq!((guesses.wait(one, true, at(20)), guesses.wait(other, false, at(20))), (None, None));
-        for _ in GUESSES..QUESTIONS {
+        for _ in GUESSES..LOOK_UPS {
             guesses.note(one, at(1));
         }
         assert!(guesses.wait(one, true, at(59)).is_some());

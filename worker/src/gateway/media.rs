@@ -1,9 +1,12 @@
-//! Fetches what a request names by URL, in pools that are set so, or leaves that to Gemini.
+//! Media that a request names by URL, in pools with `fetch_media`.
 //!
-//! In: a parsed request. Out: what stands at its URLs, for the translation to put in, and which URLs Gemini is given as
-//! they are; or, for the first that cannot be had, what the caller is told. What Gemini does not fetch is fetched here
-//! after all, where the pool allows that. What must never happen here: a fetch that the guard has not seen, more than a bounded
-//! number of calls or bytes, or an answer that tells the caller about networks that it cannot see itself.
+//! They are fetched before the conversion, or their URLs are left to Gemini. If Gemini fails to fetch
+//! one, it is fetched here after all, where the pool allows it.
+//!
+//! # Invariants
+//! - Every URL and redirect passes the SSRF guard before it is fetched.
+//! - Calls, bytes and time are bounded per request.
+//! - An error reveals nothing about networks that the client cannot reach itself.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -26,26 +29,26 @@ use crate::ssrf_guard::{BlockedUrl, guard, guard_for_gemini, guard_redirect};
 use pool_translate::openai::{ApiError, ChatRequest};
 use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
-/// Different URLs in one request.
-const MOST_MEDIA: usize = 8;
-/// Redirects from one URL on.
-const MOST_REDIRECTS: usize = 3;
-/// Calls for one request, redirects included. A Worker on the free plan has 50 for everything that a request does;
-/// this leaves most of them to Gemini.
-const MOST_CALLS: usize = 20;
-/// How long one URL may take, redirects included. All are fetched at once.
+/// Distinct URLs in one request.
+const MAX_MEDIA: usize = 8;
+/// Redirects per URL.
+const MAX_REDIRECTS: usize = 3;
+/// Subrequests per request, redirects included. The Workers free plan allows 50 for everything that a
+/// request does; this leaves most of them to upstream requests.
+const MAX_FETCHES: usize = 20;
+/// Timeout of one URL, redirects included. All are fetched concurrently.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of the URLs in a request.
+/// Media of one request.
 #[derive(Debug, Default)]
 pub(super) struct Media {
-    /// What was fetched before the first attempt, by URL.
+    /// Fetched before the first attempt, by URL.
     fetched: HashMap<String, FetchedMedia>,
-    /// What Gemini is to fetch itself.
+    /// URLs that Gemini fetches itself.
     left_to_gemini: Vec<RemoteMedia>,
-    /// The same, fetched here after Gemini has refused to.
+    /// The same URLs, fetched here after Gemini failed to.
     fetched_instead: OnceLock<HashMap<String, FetchedMedia>>,
-    /// What the bytes take of the memory for bodies.
+    /// Permits for their share of the memory for large bodies.
     shares: Mutex<Vec<Share>>,
 }
 
@@ -59,8 +62,8 @@ impl MediaSource for Media {
     }
 }
 
-/// Fetches everything that the request names and that is not left to Gemini. In a pool that fetches nothing this is
-/// nothing, and then the translation refuses the URLs.
+/// Fetches every URL of the request that is not left to Gemini. In a pool without `fetch_media` it
+/// fetches nothing, and the conversion rejects the URLs.
 pub(super) async fn fetch<H: Host>(
     context: &Context<'_, H>,
     request: &ChatRequest<'_>,
@@ -74,8 +77,8 @@ pub(super) async fn fetch<H: Host>(
         if wanted.iter().any(|known| known.url == remote.url) {
             continue;
         }
-        if wanted.len() == MOST_MEDIA {
-            let message = format!("At most {MOST_MEDIA} different URLs are fetched for a request.");
+        if wanted.len() == MAX_MEDIA {
+            let message = format!("At most {MAX_MEDIA} different URLs are fetched for a request.");
             return Err(invalid_url(&remote.param, &message));
         }
         wanted.push(remote);
@@ -88,7 +91,7 @@ pub(super) async fn fetch<H: Host>(
 }
 
 impl Media {
-    /// Fetches what Gemini refused to fetch. Returns `false` if there is nothing, or the pool does not allow that.
+    /// Fetches what Gemini failed to fetch. Returns `false` if there is nothing, or the pool does not allow it.
     pub(super) async fn fetch_instead<H: Host>(&self, context: &Context<'_, H>) -> bool {
         if self.left_to_gemini.is_empty() {
             return false;
@@ -125,20 +128,20 @@ async fn fetch_all<H: Host>(
     Ok((fetched, share))
 }
 
-/// What the fetches for one request have cost.
+/// Budget of the fetches of one request.
 #[derive(Debug)]
 struct Spent {
     calls: AtomicUsize,
     bytes: AtomicUsize,
     share: Mutex<Share>,
-    /// What the whole request may still spend.
+    /// Subrequest budget of the whole request.
     request: Calls,
 }
 
 impl Spent {
     fn call(&self) -> Result<(), Fault> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        if before < MOST_CALLS && self.request.take(1) { Ok(()) } else { Err(Fault::TooManyRedirects) }
+        if before < MAX_FETCHES && self.request.take(1) { Ok(()) } else { Err(Fault::TooManyRedirects) }
     }
 
     fn read<H: Host>(&self, host: &H, bytes: usize) -> Result<(), Fault> {
@@ -150,12 +153,12 @@ impl Spent {
     }
 }
 
-/// Why there is nothing to give to Gemini. The texts are for the caller.
+/// Why a URL could not be fetched. The texts are sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error(transparent)]
     Blocked(#[from] BlockedUrl),
-    /// Also for a name that leads into a private network: which names there are in it is nobody's business.
+    /// Also for a name that resolves into a private network, whose names must not be revealed.
     #[error("its server cannot be reached on the public internet")]
     Unreachable,
     #[error("its server answered with status {}", .0.as_u16())]
@@ -185,7 +188,7 @@ async fn fetch_one<H: Host>(
     }
 }
 
-/// Fetches a URL, wherever it redirects to; the guard sees every step.
+/// Fetches a URL and follows redirects, each of which passes the guard.
 async fn follow<H: Host>(
     host: &H,
     hosts: &FetchMedia,
@@ -193,7 +196,7 @@ async fn follow<H: Host>(
     spent: &Spent,
 ) -> Result<FetchedMedia, Fault> {
     let mut url = guard(url, hosts)?;
-    for _ in 0..=MOST_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         spent.call()?;
         let response = host.media().get(&url).await.map_err(|_| Fault::Unreachable)?;
         match &response.location {

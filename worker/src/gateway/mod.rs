@@ -1,18 +1,20 @@
-//! The data plane: what callers of a pool talk to, in OpenAI's language, and in Gemini's own.
+//! The data plane: the client-facing API, OpenAI-compatible and native Gemini.
 //!
-//! A request comes in, is authenticated by its client key, translated once, and tried on one Gemini
-//! key after another until an answer is there; the answer goes out translated back. In pools that wish it, other
-//! requests go out and back as they came ([`pass_through`]). What must never
-//! happen here: waiting for storage when the pool is in memory, blaming a key for what it did not do,
-//! trying again after the first event of a response went to the client (comments that keep a stream open are none), or
-//! naming a platform.
+//! A request is authenticated by its client key, converted once, and sent with one Gemini key after
+//! another until one succeeds; the response is converted back. In pools with pass-through, native
+//! Gemini requests are forwarded unchanged ([`pass_through`]).
+//!
+//! # Invariants
+//! - A request whose pool is cached waits for no storage.
+//! - Only Gemini's response to a key changes that key's state.
+//! - The first event of a response ends retrying. Keep-alive comments are no events.
+//! - No platform is named.
 
 mod authenticate;
-mod callers;
 mod chat;
+mod client_limits;
 mod credentials;
 mod embeddings;
-mod estimate;
 mod event_stream;
 mod families;
 mod guesses;
@@ -22,6 +24,7 @@ mod pacing;
 mod pass_through;
 mod routes;
 mod streamed;
+mod token_estimate;
 
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +37,7 @@ pub use event_stream::EventStream;
 pub use families::FamilyMemory;
 pub use guesses::Guesses;
 pub use pacing::OutgoingEvents;
-pub use routes::{Asked, Language, Passed, ROUTES, Route};
+pub use routes::{ApiDialect, PassThroughRoute, PassThroughTarget, ROUTES, Route};
 pub(crate) use streamed::events as events_reply;
 pub use streamed::{Reply, Streamed};
 
@@ -69,7 +72,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A data plane with nothing cached.
+    /// Creates a data plane with empty caches.
     pub(crate) fn new(state: Arc<ServiceState>) -> Self {
         Self {
             state,
@@ -81,18 +84,18 @@ impl Gateway {
         }
     }
 
-    /// The clock was set: ages stay what they are.
+    /// Moves all times after the clock was set, so that ages stay the same.
     pub(crate) fn shift(&self, by: SignedDuration) {
         lock(&self.guesses).shift(by);
     }
 }
 
-/// An authenticated request on its way through the data plane.
+/// An authenticated request.
 type Context<'a, H> = retry::Context<'a, H, Arc<Gateway>>;
 /// Its attempts.
 type Attempts<'a, H> = retry::Attempts<'a, H, Arc<Gateway>>;
 
-/// A [`Context`] that borrows nothing, for work that outlives the function that began it.
+/// An owned [`Context`], for work that outlives the function that began it.
 struct OwnedContext<H> {
     gateway: Arc<Gateway>,
     host: H,
@@ -134,7 +137,7 @@ impl<H> OwnedContext<H> {
     }
 }
 
-/// Answers a request of the data plane.
+/// Handles a request of the data plane.
 pub(crate) async fn handle<H, B>(
     gateway: &Arc<Gateway>,
     host: &H,
@@ -149,27 +152,27 @@ where
         return preflight(&request);
     }
     let log = gateway.state.reporter.log.begin("data", request_id, host.clock().now());
-    let language = Language::of(&request.path);
+    let dialect = ApiDialect::of(&request.path);
     let checked = check_size(&request).and_then(|()| check_encoding(&request.headers));
     let found = checked.and_then(|()| routes::find(&request.method, &request.path));
     let answered = match found {
         Err(error) => Err((error, routes::allowed_method(&request.path))),
         Ok((route, pattern)) => {
             log.route(request.method.as_str(), pattern);
-            answer(gateway, host, route, language, request, log.clone()).await.map_err(|error| (error, None))
+            answer(gateway, host, route, dialect, request, log.clone()).await.map_err(|error| (error, None))
         }
     };
     let reply = answered.unwrap_or_else(|(error, allowed)| {
         log.class(error.code.unwrap_or(error.kind));
         log.cause_of(&error);
-        let reply = language.error(&error);
+        let reply = dialect.error(&error);
         match allowed {
             Some(method) => reply.header("allow", method.as_str()),
             None => reply,
         }
     });
     log.answered(reply.status.as_u16(), host.clock().now());
-    readable_by_pages(reply)
+    with_cors(reply)
 }
 
 fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
@@ -179,7 +182,7 @@ fn check_size<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
     })
 }
 
-/// Refuses a body that would have to be decompressed: its real length would show only then.
+/// Rejects a compressed body: its real length would be unknown until it is decompressed.
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     if limits::is_encoded(headers) {
         let message = "The body of a request is taken as it is: send it without Content-Encoding.";
@@ -189,8 +192,8 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Lets a web page of any origin read an answer.
-fn readable_by_pages<S>(reply: reply::Reply<S>) -> reply::Reply<S> {
+/// Adds CORS headers to a response.
+fn with_cors<S>(reply: reply::Reply<S>) -> reply::Reply<S> {
     reply.header("access-control-allow-origin", "*").header(
         "access-control-expose-headers",
         "x-request-id, x-pool-ignored-params, x-pool-dropped, x-pool-model, x-pool-key, x-pool-attempts, retry-after, retry-after-ms, \
@@ -199,27 +202,27 @@ fn readable_by_pages<S>(reply: reply::Reply<S>) -> reply::Reply<S> {
     )
 }
 
-/// The answer of a deployment that lacks a binding or a secret.
+/// Returns the response of a deployment that lacks a binding or a secret.
 pub(crate) fn not_set_up<S>(path: &str, error: &SetupError) -> reply::Reply<S> {
     let message = format!("The service is not set up: {error}.");
-    readable_by_pages(Language::of(path).error(&ApiError::server(
+    with_cors(ApiDialect::of(path).error(&ApiError::server(
         StatusCode::SERVICE_UNAVAILABLE,
         "not_set_up",
         message,
     )))
 }
 
-/// The response to a request that has none yet when the service stops.
+/// Returns the response to a request that is in flight when the service stops.
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host stops"))]
-pub(crate) fn shutting_down<S>(language: Language) -> reply::Reply<S> {
-    readable_by_pages(language.error(&ApiError::shutting_down()))
+pub(crate) fn shutting_down<S>(dialect: ApiDialect) -> reply::Reply<S> {
+    with_cors(dialect.error(&ApiError::shutting_down()))
 }
 
 async fn answer<H, B>(
     gateway: &Arc<Gateway>,
     host: &H,
     route: Route,
-    language: Language,
+    dialect: ApiDialect,
     request: IncomingRequest<B>,
     log: RequestLog,
 ) -> Result<Reply<H>, ApiError>
@@ -233,30 +236,30 @@ where
     let state = &gateway.state;
     let (pool, client_key, background) = authenticate::authenticate(gateway, host, &request, &log).await?;
     log.pool(&pool.id);
-    // Open WebUI's notice follows a chat, which is counted already.
+    // Open WebUI sends it after a chat, which is counted already.
     if route != Route::ChatCompleted {
         log.count_for(&state.reporter, &pool.id, pool.client_key_id(&client_key));
     }
     authenticate::check_enabled(&pool)?;
     let caller = pool.caller(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
-        callers::check_address(caller, request.client_address)?;
+        client_limits::check_address(caller, request.client_address)?;
     }
     let calls = Calls::of_a_request::<H>();
     let context =
         Context { plane: gateway, state, host, pool, client_key: Some(client_key), caller, calls, log };
     let mut reply = match route {
-        Route::ChatCompletions => spend(&context, Spending::Chat, language, request).await?,
-        Route::Embeddings => spend(&context, Spending::Embeddings, language, request).await?,
+        Route::ChatCompletions => serve_metered(&context, MeteredRequest::Chat, dialect, request).await?,
+        Route::Embeddings => serve_metered(&context, MeteredRequest::Embeddings, dialect, request).await?,
         Route::PassThrough(passed) => {
             let pass = PassThrough::new(&context, passed, &request)?;
             match request.method {
-                Method::GET => within_limits(&context, language, pass.get()).await,
-                _ => spend(&context, Spending::PassThrough(pass), language, request).await?,
+                Method::GET => within_limits(&context, dialect, pass.get()).await,
+                _ => serve_metered(&context, MeteredRequest::PassThrough(pass), dialect, request).await?,
             }
         }
-        Route::Models => within_limits(&context, language, models::list(&context)).await,
-        Route::Model(id) => within_limits(&context, language, models::get(&context, &id)).await,
+        Route::Models => within_limits(&context, dialect, models::list(&context)).await,
+        Route::Model(id) => within_limits(&context, dialect, models::get(&context, &id)).await,
         Route::ChatCompleted => Reply::json(StatusCode::OK, r#"{"success":true}"#),
     };
     reply.background.refresh = background.refresh;
@@ -269,61 +272,61 @@ where
     Ok(Reply { body, ..reply })
 }
 
-/// A request that draws on the limits of its client key.
-enum Spending<'a, H> {
+/// A request with a body, metered by the limits of its client key.
+enum MeteredRequest<'a, H> {
     Chat,
     Embeddings,
     PassThrough(PassThrough<'a, H>),
 }
 
-/// Answers such a request, and tells what is left of the limits.
-async fn spend<H: Host + Clone, B: IncomingBody>(
+/// Handles a metered request. The response has rate limit headers.
+async fn serve_metered<H: Host + Clone, B: IncomingBody>(
     context: &Context<'_, H>,
-    spending: Spending<'_, H>,
-    language: Language,
+    spending: MeteredRequest<'_, H>,
+    dialect: ApiDialect,
     request: IncomingRequest<B>,
 ) -> Result<Reply<H>, ApiError> {
     let Context { state, host, .. } = context;
     let mut share = state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
-    // Held until the answer has begun.
+    // Held until the response has begun.
     let body = limits::read(*host, request.body, H::BODY_BYTES, &mut share)
         .await
         .map_err(|error| unread(context, error))?;
-    let (admitted, headers) = callers::admit(context, &body);
+    let (admitted, headers) = client_limits::admit(context, &body);
     // On the heap: each caller up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {
         (Err(error), _) => Err(error),
-        (Ok(()), Spending::Chat) => chat::answer_kept_alive(context, body, share).await,
-        (Ok(()), Spending::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
-        (Ok(()), Spending::PassThrough(pass)) => Box::pin(pass.post(body)).await,
+        (Ok(()), MeteredRequest::Chat) => chat::answer_kept_alive(context, body, share).await,
+        (Ok(()), MeteredRequest::Embeddings) => Box::pin(embeddings::answer(context, &body)).await,
+        (Ok(()), MeteredRequest::PassThrough(pass)) => Box::pin(pass.post(body)).await,
     };
-    Ok(with_limits(context, language, answered, headers))
+    Ok(with_limits(context, dialect, answered, headers))
 }
 
-/// Answers a request without a body: it may call Gemini too, and so draws on the limits of its client key.
+/// Handles a request without a body within the limits of its client key, because it may call Gemini too.
 async fn within_limits<H: Host>(
     context: &Context<'_, H>,
-    language: Language,
+    dialect: ApiDialect,
     answer: impl Future<Output = Result<Reply<H>, ApiError>> + MaybeSend,
 ) -> Reply<H> {
-    let (admitted, headers) = callers::admit(context, &[]);
+    let (admitted, headers) = client_limits::admit(context, &[]);
     let answered = match admitted {
         Ok(()) => answer.await,
         Err(error) => Err(error),
     };
-    with_limits(context, language, answered, headers)
+    with_limits(context, dialect, answered, headers)
 }
 
-/// Tells what is left of the limits, whatever the answer is.
+/// Adds rate limit headers to any response.
 fn with_limits<H: Host>(
     context: &Context<'_, H>,
-    language: Language,
+    dialect: ApiDialect,
     answered: Result<Reply<H>, ApiError>,
-    headers: callers::LimitHeaders,
+    headers: client_limits::LimitHeaders,
 ) -> Reply<H> {
     let reply = answered.unwrap_or_else(|error| {
         context.log.refused(&error);
-        language.error(&error)
+        dialect.error(&error)
     });
     headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, &value))
 }
@@ -340,7 +343,7 @@ fn unread<H: Host>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiErr
     }
 }
 
-/// The rest of the body may still be on its way, so the connection ends with this.
+/// 408, which ends the connection, because the rest of the body may still arrive.
 fn too_slow() -> ApiError {
     let message = format!(
         "The body of the request came too slowly: at least {} KiB a second are needed, without a pause of {} seconds.",
@@ -350,16 +353,16 @@ fn too_slow() -> ApiError {
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", Some("request_timeout"), message)
 }
 
-/// Memory is short for a moment: the same request will be taken when others are done.
+/// Backpressure: the memory budget for large bodies is used up; the client retries later.
 fn too_many_large_bodies() -> ApiError {
     let message = "Too many large requests are being answered at once. Please try again.";
     let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "too_many_large_requests", message);
     ApiError { retry_after_ms: Some(1_000), ..error }
 }
 
-/// Answers a browser's question whether it may send a request. OpenAI's browser SDKs send headers
-/// (`x-stainless-…`) that change from version to version, so those that are asked for are allowed:
-/// the only credential is one that the page itself must know.
+/// Answers a CORS preflight request. OpenAI's browser SDKs send headers (`x-stainless-…`) that change
+/// from version to version, so all requested headers are allowed: the only credential is one that the
+/// page itself must have.
 fn preflight<H: Host, B>(request: &IncomingRequest<B>) -> Reply<H> {
     let asked = request.headers.get("access-control-request-headers").and_then(|value| value.to_str().ok());
     Reply::empty(StatusCode::NO_CONTENT)

@@ -1,4 +1,4 @@
-//! `GET models` and `GET models/{id}`, and which models a pool may use.
+//! Model names: `GET models`, `GET models/{id}`, aliases, allowlists and fallback models.
 
 use http::StatusCode;
 use pool_translate::gemini::{Model, ModelId};
@@ -12,21 +12,22 @@ use crate::pools::Known;
 use crate::ports::Host;
 
 impl<H> Context<'_, H> {
-    /// Whether the request may use a model.
+    /// Returns `true` if the pool and the client key allow the model.
     fn allows(&self, model: &str) -> bool {
         let caller = self.caller.as_ref().is_none_or(|caller| caller.rules.models.allow(model));
         caller && self.pool.models.allow(model)
     }
 }
 
-/// The Gemini model that a request names, be it by an alias, if the pool may use it. The request is counted under it.
+/// Returns the Gemini model that a request names, also by an alias, if it is allowed. The request is
+/// counted under it.
 pub(super) fn asked_for<H: Host>(context: &Context<'_, H>, requested: &str) -> Result<ModelId, ApiError> {
     let found = asked_for_with_suffix(context, requested).map(|(model, _)| model);
     context.log.model(found.as_ref().ok());
     found
 }
 
-/// The same, and what its name asks for besides, in a pool that heeds that.
+/// As [`asked_for`], with the suffix of the name in pools with `model_suffixes`.
 fn asked_for_with_suffix<H: Host>(
     context: &Context<'_, H>,
     requested: &str,
@@ -41,7 +42,7 @@ fn asked_for_with_suffix<H: Host>(
     Ok((allowed(context, name)?, suffix))
 }
 
-/// The Gemini model of a name, if the pool and the client key may use it.
+/// Returns the Gemini model of a name, if the pool and the client key allow it.
 pub(super) fn allowed<H: Host>(context: &Context<'_, H>, name: &str) -> Result<ModelId, ApiError> {
     let pool = &context.pool;
     let model = ModelId::parse(name)?;
@@ -56,8 +57,7 @@ pub(super) fn allowed<H: Host>(context: &Context<'_, H>, name: &str) -> Result<M
     Err(ApiError { param: Some("model".to_owned()), ..error })
 }
 
-/// The models that may answer a request: the one that it names, then those that the pool falls back on
-/// when that is overloaded or used up; and what the name asks for besides.
+/// Returns the model that a request names, then its fallback models, and the suffix of the name.
 pub(super) fn to_ask<H: Host>(
     context: &Context<'_, H>,
     requested: &str,
@@ -68,7 +68,7 @@ pub(super) fn to_ask<H: Host>(
     let fallbacks = context.pool.fallbacks(first.as_str());
     let mut models = vec![first];
     for name in fallbacks {
-        // What the pool may not use is no way out either.
+        // A fallback model must be allowed too.
         if let Ok((model, _)) = asked_for_with_suffix(context, name)
             && !models.contains(&model)
         {
@@ -78,13 +78,13 @@ pub(super) fn to_ask<H: Host>(
     Ok((models, suffix))
 }
 
-/// The most tokens that a model can answer with, where the pool's list of models is at hand.
+/// Returns the output token limit of a model, if the pool's model list is cached.
 pub(super) fn output_token_limit<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Option<u64> {
     let now = context.host.clock().now();
     lock(&context.state.pools.models).find(&context.pool, model, now)?.output_token_limit
 }
 
-/// Tells the caller which model answered, where it is not the one that the request names.
+/// Names the model that responded, if it is not the one that the request names.
 pub(super) fn with_model<H: Host>(reply: Reply<H>, requested: &str, answered: Option<&ModelId>) -> Reply<H> {
     match answered {
         Some(model) if ModelId::parse(requested).ok().as_ref() != Some(model) => {
@@ -105,7 +105,7 @@ pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, 
     let aliases = &pool.settings.aliases;
     let allowed = aliases.iter().filter(|(_, target)| context.allows(target));
     let allowed: Vec<_> = allowed.map(|(alias, target)| (alias.clone(), target.clone())).collect();
-    // An alias may bear the name of a model, which is then out of reach.
+    // An alias may hide a model of the same name.
     let usable = models
         .iter()
         .filter(|model| model.is_usable() && context.allows(&model.id) && !aliases.contains_key(&model.id));
@@ -129,7 +129,7 @@ pub(super) async fn get<H: Host>(context: &Context<'_, H>, id: &str) -> Result<R
     Ok(Reply::json(StatusCode::OK, model_get(&described, alias)))
 }
 
-/// Refuses a name that Gemini said lately is none of a model.
+/// Rejects a name that Gemini recently reported as unknown.
 pub(super) fn check_known<H: Host>(context: &Context<'_, H>, model: &ModelId) -> Result<(), ApiError> {
     let now = context.host.clock().now();
     if lock(&context.state.pools.models).is_unknown(&context.pool, model, now) {
@@ -138,7 +138,7 @@ pub(super) fn check_known<H: Host>(context: &Context<'_, H>, model: &ModelId) ->
     Ok(())
 }
 
-/// Remembers for a while that there is no such model, if that is what a status says.
+/// Remembers an unknown model if the status is 404.
 pub(super) fn note_unknown<H: Host>(context: &Context<'_, H>, model: &ModelId, status: StatusCode) {
     if status == StatusCode::NOT_FOUND {
         let now = context.host.clock().now();

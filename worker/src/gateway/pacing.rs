@@ -1,8 +1,8 @@
-//! A streamed answer that goes out piece by piece, in pools that wish it.
+//! Stream pacing: re-chunks streamed text at an even rate, in pools with `pacing`.
 //!
-//! In: the events of an [`EventStream`], read ahead of the client by a bounded amount. Out: the same events, evenly.
-//! What must never happen: that pacing slows Gemini down or outlives the client. Dropping this drops the stream
-//! behind it, and with it the call to Gemini.
+//! # Invariants
+//! - Events are read ahead by a bounded amount, so that pacing does not slow Gemini down.
+//! - Dropping a paced stream drops the [`EventStream`], and with it the upstream request.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::reporting::RequestLog;
 use pool_translate::Pacer;
 use pool_translate::openai::{ApiError, error_event};
 
-/// The events of an answer, as they are to go out.
+/// The events of a response, as they are sent.
 pub enum OutgoingEvents<H: Host> {
-    /// As Gemini makes them.
+    /// As they arrive.
     Plain(Box<EventStream<H>>),
-    /// Evenly.
+    /// At an even rate.
     Paced(Box<PacedStream<H>>),
 }
 
 impl<H: Host + Clone> OutgoingEvents<H> {
-    /// The same events, paced. `host` tells the time and sleeps.
+    /// Paces the events with the clock of `host`.
     #[must_use]
     pub(super) fn paced(self, pacing: Pacing, host: &H) -> Self {
         match self {
@@ -41,8 +41,7 @@ impl<H: Host + Clone> OutgoingEvents<H> {
 }
 
 impl<H: Host + Clone> OutgoingEvents<H> {
-    /// The next bytes for the client, whole events; `None` at the end. Dropping it before its end closes the
-    /// connection to Gemini.
+    /// Returns the next bytes for the client, whole events; `None` at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
         match self {
             Self::Plain(events) => events.next().await,
@@ -52,7 +51,7 @@ impl<H: Host + Clone> OutgoingEvents<H> {
 }
 
 impl<H: Host> OutgoingEvents<H> {
-    /// The event that ends the stream before its time. It may come instead of events that were to go out slowly.
+    /// Returns the event that ends the stream early, in place of events that are still held back.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host ends streams"))]
     pub(crate) fn cut(self, error: &ApiError) -> Bytes {
         match self {
@@ -67,15 +66,15 @@ impl<H: Host> OutgoingEvents<H> {
     }
 }
 
-/// A stream on its way through a [`Pacer`].
+/// A stream that a [`Pacer`] delays.
 pub struct PacedStream<H> {
     host: H,
     pacer: Pacer,
-    /// `None` once it has ended. A stream, since one may stop waiting for its next item and lose nothing.
+    /// `None` once it has ended. A `Stream`, because cancelling the wait for an item must lose nothing.
     source: Option<BoxedStream<Bytes>>,
-    /// When the last events came.
+    /// Arrival of the last events.
     arrived: Timestamp,
-    /// How long to wait before anything else is sent.
+    /// Delay before the next events are sent.
     wait: Duration,
     log: RequestLog,
 }
@@ -107,7 +106,7 @@ impl<H: Host + Clone> PacedStream<H> {
         }
     }
 
-    /// Reads ahead until it is time to send again.
+    /// Reads ahead until the delay is over.
     async fn read_for(&mut self, wait: Duration) {
         let host = self.host.clone();
         let mut sleep = pin!(host.clock().sleep(wait));

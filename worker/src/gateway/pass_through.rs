@@ -1,10 +1,14 @@
-//! Requests that go to Gemini as they came, and answers that come back so.
+//! Pass-through: native Gemini requests, and requests to Google's OpenAI-compatible endpoint, forwarded
+//! unchanged.
 //!
-//! In: a request in Gemini's own language, or one to Google's OpenAI endpoint, of a pool that wishes it. Out: Gemini's
-//! answer, untouched. Of the body the model's name is read where the path has none, and of an error whether it repeats
-//! the body; of the query the parameters of an allowlist go on. Aliases work in paths, fallbacks and stickiness nowhere.
-//! Keys fail over as everywhere; limits of client keys hold; each attempt on a model is counted, its tokens are not. What
-//! must never happen here: a second credential on the way out, a byte that is changed, a retry once the answer's headers are there.
+//! The body is read for the model's name only, where the path has none, and an error body only for what
+//! it repeats of the request. Aliases apply in paths; fallback models and session affinity do not apply.
+//! Failover and the limits of client keys do. Attempts on a model are counted, their tokens are not.
+//!
+//! # Invariants
+//! - Exactly one credential is sent upstream; query parameters are sent by allowlist.
+//! - No byte of a forwarded body is changed.
+//! - The headers of a successful response end retrying.
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -17,8 +21,8 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::authenticate::presented_key;
-use super::estimate::estimated_tokens;
-use super::routes::{Asked, Language, Passed};
+use super::routes::{ApiDialect, PassThroughRoute, PassThroughTarget};
+use super::token_estimate::estimated_tokens;
 use super::{Context, credentials, models};
 use crate::gateway::Attempts;
 use crate::gateway::{Reply, Streamed};
@@ -39,22 +43,22 @@ use pool_translate::Usage;
 use pool_translate::gemini::ModelId;
 use pool_translate::openai::ApiError;
 
-/// Query parameters that go on. Others may be credentials, stand for headers or a method, or charge another project
-/// (<https://cloud.google.com/apis/docs/system-parameters>).
-const PASSED_ON: [&str; 4] = ["alt", "pageSize", "pageToken", "fields"];
-/// Values of `alt` with which errors come in JSON, so that what they say of keys can be read.
+/// Query parameters that are forwarded. Others may be credentials, replace headers or the method, or charge
+/// another project (<https://cloud.google.com/apis/docs/system-parameters>).
+const FORWARDED_QUERY: [&str; 4] = ["alt", "pageSize", "pageToken", "fields"];
+/// Values of `alt` with which errors are JSON, so that verdicts can be read from them.
 const READABLE: [&str; 3] = ["json", "sse", "media"];
 
-/// A request that may be passed on.
+/// A request that may be forwarded.
 pub(super) struct PassThrough<'a, H> {
     context: &'a Context<'a, H>,
-    passed: Passed,
+    passed: PassThroughRoute,
     /// With its `?`; empty for none.
     query: String,
     content_type: HeaderValue,
 }
 
-/// Refuses a client key in the query by name: Gemini's clients may put it there.
+/// Rejects a client key in the query with a hint: some Gemini clients put it there.
 pub(super) fn check_credential<B>(request: &IncomingRequest<B>) -> Result<(), ApiError> {
     let in_query =
         || request.query.as_deref().is_some_and(|query| query.split('&').any(|pair| name_of(pair) == "key"));
@@ -67,10 +71,10 @@ pub(super) fn check_credential<B>(request: &IncomingRequest<B>) -> Result<(), Ap
 }
 
 impl<'a, H: Host> PassThrough<'a, H> {
-    /// Fails when the pool or the client key does not take part.
+    /// Fails if the pool or the client key does not allow pass-through.
     pub(super) fn new<B>(
         context: &'a Context<'a, H>,
-        passed: Passed,
+        passed: PassThroughRoute,
         request: &IncomingRequest<B>,
     ) -> Result<Self, ApiError> {
         let denied = |code, message| {
@@ -112,9 +116,9 @@ impl<'a, H: Host> PassThrough<'a, H> {
         Ok(Self { context, passed, query: passed_query(request.query.as_deref()), content_type })
     }
 
-    /// Answers what costs no quota of a key: its attempts are not counted.
+    /// Handles a request that uses no quota of a key: its attempts are not counted.
     pub(super) async fn get(&self) -> Result<Reply<H>, ApiError> {
-        let Asked::Model(id) = &self.passed.asked else { return self.read("models").await };
+        let PassThroughTarget::Model(id) = &self.passed.target else { return self.read("models").await };
         let model = models::allowed(self.context, self.unaliased(id))?;
         models::check_known(self.context, &model)?;
         let answered = self.read(&model.resource()).await;
@@ -123,14 +127,14 @@ impl<'a, H: Host> PassThrough<'a, H> {
         answered
     }
 
-    /// Reads something about models, from memory where it was asked for lately.
+    /// Reads a model or a list of models, from the cache if it is fresh.
     async fn read(&self, resource: &str) -> Result<Reply<H>, ApiError> {
         let (host, path) = (self.context.host, self.path(resource));
         if let Some(page) = model_lists::known_page(self.context, &path) {
-            return Ok(as_it_came(Reply::json(StatusCode::OK, page.body), page.content_type));
+            return Ok(with_forwarded_headers(Reply::json(StatusCode::OK, page.body), page.content_type));
         }
         let mut reply = self.attempt(None, resource, None).await?;
-        let ReplyBody::Streamed(Streamed::Untouched(body)) = &mut reply.body else { return Ok(reply) };
+        let ReplyBody::Streamed(Streamed::Unchanged(body)) = &mut reply.body else { return Ok(reply) };
         let limit = model_lists::LISTING_TIMEOUTS.total;
         let whole = host.clock().within(limit, pin!(body.whole(LONGEST_ANSWER))).await;
         let timeout = UpstreamError::Timeout { limit, awaited: Awaited::Response };
@@ -142,45 +146,45 @@ impl<'a, H: Host> PassThrough<'a, H> {
         Ok(Reply { body: ReplyBody::Whole(body), ..reply })
     }
 
-    /// The path and query that Gemini is asked for.
+    /// Returns the upstream path and query.
     fn path(&self, resource: &str) -> String {
-        let base = match self.passed.language {
-            Language::Gemini => "/v1beta",
-            Language::OpenAi => "/v1beta/openai",
+        let base = match self.passed.dialect {
+            ApiDialect::Gemini => "/v1beta",
+            ApiDialect::OpenAi => "/v1beta/openai",
         };
         format!("{base}/{resource}{}", self.query)
     }
 
-    /// Counts the request under the model that it asks for.
+    /// Counts the request under its model.
     fn counted(&self, found: Result<ModelId, ApiError>) -> Result<ModelId, ApiError> {
         self.context.log.model(found.as_ref().ok());
         found
     }
 
-    /// Answers what has a body.
+    /// Handles a request with a body.
     pub(super) async fn post(&self, body: Bytes) -> Result<Reply<H>, ApiError> {
-        let (model, path) = match &self.passed.asked {
-            Asked::Method(id, method) => {
+        let (model, path) = match &self.passed.target {
+            PassThroughTarget::Method(id, method) => {
                 let model = self.counted(models::allowed(self.context, self.unaliased(id)))?;
                 let path = format!("{}:{method}", model.resource());
                 (Some(model).filter(|_| *method != "countTokens"), path)
             }
-            Asked::OfBody(path) => {
+            PassThroughTarget::OfBody(path) => {
                 (Some(self.counted(models::allowed(self.context, &model_in(&body)?))?), (*path).to_owned())
             }
-            Asked::Models | Asked::Model(_) => (None, "models".to_owned()),
+            PassThroughTarget::Models | PassThroughTarget::Model(_) => (None, "models".to_owned()),
         };
         self.attempt(model, &path, Some(body)).await
     }
 
-    /// What a name in the path stands for. One in the body stays as it is.
+    /// Resolves an alias in the path. The body stays unchanged.
     fn unaliased<'n>(&'n self, name: &'n str) -> &'n str {
         let aliases = &self.context.pool.settings.aliases;
-        let alias = aliases.get(name).filter(|_| self.passed.language == Language::Gemini);
+        let alias = aliases.get(name).filter(|_| self.passed.dialect == ApiDialect::Gemini);
         alias.map_or(name, String::as_str)
     }
 
-    /// Tries one key after another. Without a model nothing is spent.
+    /// Tries one key after another. Without a model no quota is used.
     async fn attempt(
         &self,
         model: Option<ModelId>,
@@ -195,7 +199,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
         let name = model.as_ref().map(|model| model.as_str().to_owned()).unwrap_or_default();
         let attempts = Attempts::new(self.context, vec![name], None, cost);
         let mut attempts =
-            if self.passed.asked.generates() { attempts } else { attempts.of_another_method() };
+            if self.passed.target.generates() { attempts } else { attempts.of_another_method() };
         loop {
             let Attempt { outbound, mut record, mark, .. } = attempts.next().await?;
             if model.is_none() {
@@ -207,40 +211,40 @@ impl<'a, H: Host> PassThrough<'a, H> {
                 record.once_more(host.clock().now());
                 let credential = credentials::other(request.credential);
                 sent = self.send(UpstreamRequest { credential, ..request }).await;
-                // What is refused in either header says nothing about this one.
+                // A key rejected in both headers says nothing about the header.
                 if !self.wants_other_header(&sent) {
                     let now = host.clock().now();
                     lock(&self.context.plane.credentials).prefer(&outbound.key, credential, now);
                 }
             }
-            let (verdict, refused) = match sent {
+            let (verdict, error) = match sent {
                 Ok(response) => {
                     record.received(host.clock().now());
                     record.succeeded(&Usage::default(), host);
-                    return Ok(untouched(response, &mark));
+                    return Ok(forward_unchanged(response, &mark));
                 }
-                Err(refused) => refused,
+                Err(failed) => failed,
             };
             let verdict = record.failed(verdict, &Usage::default(), host);
-            if let Some(refused) = refused.filter(|refused| refused.is_for_the_caller(&verdict, &outbound)) {
-                return Ok(mark.put_on(refused.reply()));
+            if let Some(error) = error.filter(|error| error.is_for_the_client(&verdict, &outbound)) {
+                return Ok(mark.put_on(error.reply()));
             }
             attempts.refused(&verdict);
         }
     }
 
-    /// Whether Google's OpenAI endpoint may take the key in the other header.
-    fn wants_other_header<T>(&self, sent: &Result<T, (Verdict, Option<Refused>)>) -> bool {
-        let Err((_, Some(refused))) = sent else { return false };
-        self.passed.language == Language::OpenAi
-            && credentials::wants_other_header(refused.status, &refused.body)
+    /// Returns `true` if Google's endpoint may accept the key in the other header.
+    fn wants_other_header<T>(&self, sent: &Result<T, (Verdict, Option<ErrorResponse>)>) -> bool {
+        let Err((_, Some(error))) = sent else { return false };
+        self.passed.dialect == ApiDialect::OpenAi
+            && credentials::wants_other_header(error.status, &error.body)
     }
 
-    /// Sends a request, and waits for the headers of a success or for the whole of a refusal.
+    /// Sends a request, and waits for the headers of a success or for the body of an error.
     async fn send(
         &self,
         request: UpstreamRequest,
-    ) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, (Verdict, Option<Refused>)> {
+    ) -> Result<UpstreamResponse<<H::Upstream as Upstream>::Body>, (Verdict, Option<ErrorResponse>)> {
         let host = self.context.host;
         let sent = sent(&request);
         let timeouts = self.context.state.timeouts;
@@ -250,13 +254,13 @@ impl<'a, H: Host> PassThrough<'a, H> {
         }
         let (status, content_type) = (response.status, response.content_type.clone());
         let (verdict, body) = refusal(host, response, &sent).await;
-        Err((verdict, body.map(|body| Refused { status, content_type, body })))
+        Err((verdict, body.map(|body| ErrorResponse { status, content_type, body })))
     }
 
     fn request(&self, outbound: &Outbound, path: &str, body: Option<Bytes>) -> UpstreamRequest {
-        let credential = match self.passed.language {
-            Language::Gemini => Credential::ApiKey,
-            Language::OpenAi => {
+        let credential = match self.passed.dialect {
+            ApiDialect::Gemini => Credential::ApiKey,
+            ApiDialect::OpenAi => {
                 let now = self.context.host.clock().now();
                 lock(&self.context.plane.credentials).get(&outbound.key, now)
             }
@@ -267,16 +271,16 @@ impl<'a, H: Host> PassThrough<'a, H> {
     }
 }
 
-/// How Gemini refused a request.
-struct Refused {
+/// An error response of Gemini.
+struct ErrorResponse {
     status: StatusCode,
     content_type: Option<HeaderValue>,
     body: Bytes,
 }
 
-impl Refused {
-    /// Whether the caller is at fault, who is then told in Gemini's own words, as long as they do not repeat the key.
-    fn is_for_the_caller(&self, verdict: &Verdict, outbound: &Outbound) -> bool {
+impl ErrorResponse {
+    /// Returns `true` if it can be forwarded: the client caused the error, and the body does not contain the key.
+    fn is_for_the_client(&self, verdict: &Verdict, outbound: &Outbound) -> bool {
         matches!(verdict.cause, Cause::Caller | Cause::UnknownModel)
             && memmem::find(&self.body, outbound.key.expose().as_bytes()).is_none()
     }
@@ -288,24 +292,28 @@ impl Refused {
     }
 }
 
-/// Gemini's answer, its body unread.
-fn untouched<H: Host>(response: UpstreamResponse<<H::Upstream as Upstream>::Body>, mark: &Mark) -> Reply<H> {
+/// Forwards Gemini's response, its body unread.
+fn forward_unchanged<H: Host>(
+    response: UpstreamResponse<<H::Upstream as Upstream>::Body>,
+    mark: &Mark,
+) -> Reply<H> {
     let reply = Reply {
-        body: ReplyBody::Streamed(Streamed::Untouched(response.body)),
+        body: ReplyBody::Streamed(Streamed::Unchanged(response.body)),
         ..Reply::empty(response.status)
     };
-    mark.put_on(as_it_came(reply, response.content_type))
+    mark.put_on(with_forwarded_headers(reply, response.content_type))
 }
 
-/// Adds the headers of what is Gemini's own.
-fn as_it_came<H: Host>(mut reply: Reply<H>, content_type: Option<HeaderValue>) -> Reply<H> {
+/// Adds the headers of a forwarded response.
+fn with_forwarded_headers<H: Host>(mut reply: Reply<H>, content_type: Option<HeaderValue>) -> Reply<H> {
     if let Some(content_type) = content_type {
         reply.headers.insert(CONTENT_TYPE, content_type);
     }
     reply.header("cache-control", "no-store, no-transform").header("x-accel-buffering", "no")
 }
 
-/// The model that a body names. One that names two is refused, as nobody can know which of them Gemini would take.
+/// Returns the model that a body names. A body with two is rejected, because Gemini's choice between
+/// them is unknown.
 fn model_in(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     #[derive(Deserialize)]
     struct Named<'a> {
@@ -320,11 +328,11 @@ fn model_in(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     }
 }
 
-/// What of a query goes on, with its `?`.
+/// Returns the forwarded part of a query, with its `?`.
 fn passed_query(query: Option<&str>) -> String {
     let pairs = query.unwrap_or_default().split('&');
     let passed: Vec<&str> =
-        pairs.filter(|pair| PASSED_ON.contains(&&*name_of(pair)) && is_readable(pair)).collect();
+        pairs.filter(|pair| FORWARDED_QUERY.contains(&&*name_of(pair)) && is_readable(pair)).collect();
     if passed.is_empty() { String::new() } else { format!("?{}", passed.join("&")) }
 }
 

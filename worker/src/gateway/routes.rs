@@ -1,6 +1,8 @@
-//! The data plane's routes. Those of the OpenAI API stand under `/v1`, under `/api` and at the root, so that Open WebUI
-//! and SDKs work with any of the three as their base URL. Those under `/v1beta` are Gemini's own, and those of its own
-//! OpenAI endpoint.
+//! Routes of the data plane.
+//!
+//! The OpenAI-compatible routes exist under `/v1`, `/api` and the root, so that Open WebUI and SDKs work
+//! with any of the three as base URL. `/v1beta` has the native Gemini API, and `/v1beta/openai` the routes
+//! of Google's OpenAI-compatible endpoint.
 
 use std::sync::OnceLock;
 
@@ -11,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use crate::reply;
 use pool_translate::openai::ApiError;
 
-/// What a path and a method ask for.
+/// The meaning of a path and a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `POST chat/completions`
@@ -24,34 +26,34 @@ pub enum Route {
     Model(String),
     /// `POST /api/chat/completed`, which Open WebUI's older versions call after each chat.
     ChatCompleted,
-    /// What goes to Gemini as it came.
-    PassThrough(Passed),
+    /// Forwarded to Gemini unchanged.
+    PassThrough(PassThroughRoute),
 }
 
-/// What a request asks for that goes to Gemini as it came.
+/// A route whose requests are forwarded to Gemini unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// Of which of Gemini's APIs.
-    pub language: Language,
-    /// What of it.
-    pub asked: Asked,
+pub struct PassThroughRoute {
+    /// Which of Gemini's APIs.
+    pub dialect: ApiDialect,
+    /// What is requested.
+    pub target: PassThroughTarget,
 }
 
-/// See [`Passed`].
+/// What a pass-through route requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum PassThroughTarget {
     /// `GET models`
     Models,
     /// `GET models/{id}`
     Model(String),
     /// `POST models/{id}:{method}`
     Method(String, &'static str),
-    /// `POST` to a path that names no model: its body does.
+    /// `POST` to a path without a model, which the body names.
     OfBody(&'static str),
 }
 
-impl Asked {
-    /// Whether content is asked for, as of a model that chats.
+impl PassThroughTarget {
+    /// Returns `true` if the model generates content.
     pub(super) fn generates(&self) -> bool {
         matches!(
             self,
@@ -60,24 +62,24 @@ impl Asked {
     }
 }
 
-/// Which API a caller speaks.
+/// The API that a client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
+pub enum ApiDialect {
     /// OpenAI's.
     OpenAi,
     /// Gemini's own.
     Gemini,
 }
 
-impl Language {
-    /// What is spoken at a path, whether there is a route or not.
+impl ApiDialect {
+    /// Returns the dialect of a path, with or without a route.
     pub(crate) fn of(path: &str) -> Self {
         let below =
             |prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if below("/v1beta") && !below("/v1beta/openai") { Self::Gemini } else { Self::OpenAi }
     }
 
-    /// An error in the API's envelope.
+    /// Returns an error response in the API's envelope.
     pub(super) fn error<S>(self, error: &ApiError) -> reply::Reply<S> {
         match self {
             Self::OpenAi => reply::Reply::error(error),
@@ -86,8 +88,8 @@ impl Language {
     }
 }
 
-/// The methods of Gemini's models that any key serves alike. What makes a file, a cache or a batch belongs to the
-/// project of one key.
+/// Methods that work with any key. Methods that create a file, a cache or a batch are excluded: these
+/// belong to the project of one key.
 const METHODS: [&str; 5] =
     ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
 
@@ -105,7 +107,7 @@ enum Endpoint {
     GoogleModel,
 }
 
-/// Every path that the data plane answers on.
+/// Every path pattern of the data plane.
 pub const ROUTES: &[&str] = &[
     "/v1/chat/completions",
     "/api/chat/completions",
@@ -150,20 +152,20 @@ fn endpoint_of(pattern: &str) -> Endpoint {
     }
 }
 
-/// What each pattern asks for, beside the pattern itself.
+/// Returns the router from patterns to endpoints, each with its pattern.
 fn router() -> &'static Router<(Endpoint, &'static str)> {
     static ROUTER: OnceLock<Router<(Endpoint, &'static str)>> = OnceLock::new();
     ROUTER.get_or_init(|| {
         let mut router = Router::new();
         for pattern in ROUTES {
-            // The patterns are fixed and do not clash: a test looks each of them up.
+            // The patterns are constant and do not conflict: a test looks each of them up.
             let _ = router.insert(*pattern, (endpoint_of(pattern), *pattern));
         }
         router
     })
 }
 
-/// The route at a path, the one method that it takes, and its pattern.
+/// Returns the route at a path, its one method, and its pattern.
 fn at(path: &str) -> Option<(Route, Method, &'static str)> {
     let found = router().at(path).ok()?;
     let (endpoint, pattern) = *found.value;
@@ -171,33 +173,37 @@ fn at(path: &str) -> Option<(Route, Method, &'static str)> {
         let id = found.params.get("id").unwrap_or_default();
         percent_decode_str(id).decode_utf8_lossy().into_owned()
     };
-    let passed = |language, asked| Route::PassThrough(Passed { language, asked });
+    let passed = |dialect, target| Route::PassThrough(PassThroughRoute { dialect, target });
     let (route, method) = match endpoint {
         Endpoint::ChatCompletions => (Route::ChatCompletions, Method::POST),
         Endpoint::Embeddings => (Route::Embeddings, Method::POST),
         Endpoint::Models => (Route::Models, Method::GET),
         Endpoint::ChatCompleted => (Route::ChatCompleted, Method::POST),
         Endpoint::Model => (Route::Model(id()), Method::GET),
-        Endpoint::GeminiModels => (passed(Language::Gemini, Asked::Models), Method::GET),
+        Endpoint::GeminiModels => (passed(ApiDialect::Gemini, PassThroughTarget::Models), Method::GET),
         Endpoint::GeminiModel => {
-            let (asked, method) = of_model(id())?;
-            (passed(Language::Gemini, asked), method)
+            let (target, method) = of_model(id())?;
+            (passed(ApiDialect::Gemini, target), method)
         }
-        Endpoint::GoogleOf(path) => (passed(Language::OpenAi, Asked::OfBody(path)), Method::POST),
-        Endpoint::GoogleModels => (passed(Language::OpenAi, Asked::Models), Method::GET),
-        Endpoint::GoogleModel => (passed(Language::OpenAi, Asked::Model(id())), Method::GET),
+        Endpoint::GoogleOf(path) => {
+            (passed(ApiDialect::OpenAi, PassThroughTarget::OfBody(path)), Method::POST)
+        }
+        Endpoint::GoogleModels => (passed(ApiDialect::OpenAi, PassThroughTarget::Models), Method::GET),
+        Endpoint::GoogleModel => (passed(ApiDialect::OpenAi, PassThroughTarget::Model(id())), Method::GET),
     };
     Some((route, method, pattern))
 }
 
-/// What stands behind `/v1beta/models/`: a model, or a model and a method of it.
-fn of_model(id: String) -> Option<(Asked, Method)> {
-    let Some((model, method)) = id.rsplit_once(':') else { return Some((Asked::Model(id), Method::GET)) };
+/// Parses what follows `/v1beta/models/`: a model, or a model and a method.
+fn of_model(id: String) -> Option<(PassThroughTarget, Method)> {
+    let Some((model, method)) = id.rsplit_once(':') else {
+        return Some((PassThroughTarget::Model(id), Method::GET));
+    };
     let method = METHODS.into_iter().find(|known| *known == method)?;
-    Some((Asked::Method(model.to_owned(), method), Method::POST))
+    Some((PassThroughTarget::Method(model.to_owned(), method), Method::POST))
 }
 
-/// APIs that clients ask for and that are not offered, by how their paths begin below the three prefixes.
+/// APIs that are not offered, by the first segment of their paths.
 const NOT_OFFERED: [(&str, &str); 18] = [
     ("messages", "Anthropic's Messages API"),
     ("responses", "OpenAI's Responses API"),
@@ -219,7 +225,7 @@ const NOT_OFFERED: [(&str, &str); 18] = [
     ("interactions", "Gemini's Interactions API"),
 ];
 
-/// The API that a path without a route belongs to, where it is a known one.
+/// Returns the known API that a path without a route belongs to.
 fn not_offered(path: &str) -> Option<&'static str> {
     let mut below = ["/v1beta/openai/", "/v1beta/", "/v1/", "/api/", "/"].into_iter();
     let rest = below.find_map(|prefix| path.strip_prefix(prefix))?;
@@ -227,7 +233,7 @@ fn not_offered(path: &str) -> Option<&'static str> {
     NOT_OFFERED.into_iter().find(|(name, _)| *name == first).map(|(_, api)| api)
 }
 
-/// The one method that a path takes; none for an unknown path.
+/// Returns the one method of a path; `None` for an unknown path.
 pub(super) fn allowed_method(path: &str) -> Option<Method> {
     at(path).map(|(_, method, _)| method)
 }
@@ -273,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn a_method_of_a_model_stands_behind_its_colon() {
+    fn a_method_of_a_model_follows_a_colon() {
         for path in
             ["/v1beta/models/gemini-3.8-flash:countTokens", "/v1beta/models/gemini-3.8-flash%3AcountTokens"]
         {
             let (route, pattern) = find(&Method::POST, path).unwrap();
             assert_eq!(pattern, "/v1beta/models/{*id}");
-            let asked = Asked::Method("gemini-3.8-flash".to_owned(), "countTokens");
-            assert_eq!(route, Route::PassThrough(Passed { language: Language::Gemini, asked }));
+            let target = PassThroughTarget::Method("gemini-3.8-flash".to_owned(), "countTokens");
+            assert_eq!(route, Route::PassThrough(PassThroughRoute { dialect: ApiDialect::Gemini, target }));
             assert_eq!(find(&Method::GET, path).unwrap_err().status, StatusCode::METHOD_NOT_ALLOWED);
         }
         for path in [
@@ -298,19 +304,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_says_which_language_is_spoken() {
-        for (path, language) in [
-            ("/v1beta/models", Language::Gemini),
-            ("/v1beta/files", Language::Gemini),
-            ("/v1beta", Language::Gemini),
-            ("/v1beta/openaix", Language::Gemini),
-            ("/v1beta/openai/models", Language::OpenAi),
-            ("/v1beta/openai", Language::OpenAi),
-            ("/v1betas", Language::OpenAi),
-            ("/v1/models", Language::OpenAi),
-            ("/models", Language::OpenAi),
+    fn a_path_determines_the_dialect() {
+        for (path, dialect) in [
+            ("/v1beta/models", ApiDialect::Gemini),
+            ("/v1beta/files", ApiDialect::Gemini),
+            ("/v1beta", ApiDialect::Gemini),
+            ("/v1beta/openaix", ApiDialect::Gemini),
+            ("/v1beta/openai/models", ApiDialect::OpenAi),
+            ("/v1beta/openai", ApiDialect::OpenAi),
+            ("/v1betas", ApiDialect::OpenAi),
+            ("/v1/models", ApiDialect::OpenAi),
+            ("/models", ApiDialect::OpenAi),
         ] {
-            assert_eq!(Language::of(path), language, "{path}");
+            assert_eq!(ApiDialect::of(path), dialect, "{path}");
         }
     }
 

@@ -15,7 +15,7 @@ pub enum Streamed<H: Host> {
     /// Server-sent events.
     Events(OutgoingEvents<H>),
     /// The body of Gemini's response, forwarded unchanged.
-    Untouched(<<H as Platform>::Upstream as Upstream>::Body),
+    Unchanged(<<H as Platform>::Upstream as Upstream>::Body),
 }
 
 /// A response that streams events.

@@ -114,7 +114,8 @@ fn operation(pattern: &str) -> Operation {
         errors: ERRORS.to_vec(),
         envelope: Envelope::OpenAi,
     };
-    let spending = vec!["x-pool-key", "x-pool-attempts", "x-pool-model", "x-pool-dropped"];
+    let spending =
+        vec!["x-pool-key", "x-pool-attempts", "x-pool-model", "x-pool-ignored-params", "x-pool-dropped"];
     let (id, operation) = match path {
         "/chat/completions" => (
             "createChatCompletion",

@@ -257,7 +257,8 @@ fn headers() -> Value {
         "x-pool-key": text("The id of the key that answered."),
         "x-pool-attempts": text("How many attempts were made."),
         "x-pool-model": text("The model that answered instead of the one that was asked for."),
-        "x-pool-dropped": text("Parameters that had no effect, separated by commas."),
+        "x-pool-ignored-params": text("Parameters that had no effect, separated by commas."),
+        "x-pool-dropped": text("The former name of `x-pool-ignored-params`."),
     })
 }
 

@@ -1,11 +1,11 @@
-//! One way through the attempts: that of a request, or of one of its choices where each takes a call.
+//! The attempt loop of a chat request, or of one of its choices where each takes a call.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pool_shared::KeyId;
 
-use super::super::estimate::estimated_tokens;
+use super::super::token_estimate::estimated_tokens;
 use super::repairs::{is_about_fetching, is_about_signatures, repairs_for};
 use super::{Call, Chat, OwnSignatures};
 use crate::gateway::Attempts;
@@ -18,25 +18,25 @@ use pool_translate::gemini::ModelId;
 use pool_translate::openai::ApiError;
 use pool_translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
-/// See the module.
+/// The attempts of one request or choice, and what was changed between them.
 pub(super) struct ChatRun<'c, 'a, 'r, H> {
     chat: &'c Chat<'a, 'r, H>,
     attempts: Attempts<'a, H>,
-    /// What was asked for, then what to fall back on, each translated when it is first needed.
+    /// The requested model, then its fallbacks, each converted when first needed.
     models: Vec<Translated>,
-    /// The key of the attempt under way.
+    /// Key of the current attempt.
     key: Option<KeyId>,
-    /// The request was sent once more as it was, to the key that made its signatures.
+    /// Whether the request was resent unchanged, with the key that made its signatures.
     sent_to_maker: bool,
-    /// What was left to Gemini was fetched here.
+    /// Whether media left to Gemini were fetched here.
     fetched_instead: bool,
-    /// A response was empty.
+    /// Whether a response was empty.
     was_empty: bool,
-    /// The changes of the request, and which model each was for.
+    /// Changes of the request, each with the place of its model.
     repaired: Vec<(usize, Repair)>,
 }
 
-/// The request as one model takes it; retries reuse it.
+/// The request for one model; retries reuse the conversion.
 struct Translated {
     model: ModelId,
     repairs: Repairs,
@@ -44,7 +44,7 @@ struct Translated {
 }
 
 impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
-    /// Fails when the first model cannot do what the request asks for.
+    /// Fails if the first model does not support what the request asks for.
     pub(super) fn new(chat: &'c Chat<'a, 'r, H>, models: &[ModelId]) -> Result<Self, ApiError> {
         let context = chat.context;
         let now = context.host.clock().now();
@@ -58,7 +58,7 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         Ok(Self::with(chat, models, &first.body))
     }
 
-    /// A run on the model of a call, as it was translated.
+    /// Creates a run for a call that is converted already.
     pub(super) fn again(chat: &'c Chat<'a, 'r, H>, call: &Call) -> Self {
         let call = Call { place: 0, ..call.clone() };
         let body = call.body.clone();
@@ -83,12 +83,12 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         }
     }
 
-    /// The first model's call.
+    /// Returns the first model's call.
     pub(super) fn first(&self) -> Option<&Arc<Call>> {
         self.models.first()?.call.as_ref()
     }
 
-    /// The next attempt, and what to send; or what the caller is told when there is none.
+    /// Returns the next attempt and its call, or the client's error if there is none.
     pub(super) async fn next(&mut self) -> Result<(Attempt, Arc<Call>), ApiError> {
         loop {
             let mut attempt = self.attempts.next().await?;
@@ -97,13 +97,13 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
                 self.key = Some(attempt.mark.key().clone());
                 return Ok((attempt, self.judged_leniently(call)));
             }
-            // The stand-in cannot do what the request asks for.
+            // The fallback model does not support what the request asks for.
             attempt.record.not_counted();
             self.attempts.skip_model();
         }
     }
 
-    /// The call as it is judged from now on: where a response was empty and a stop sequence of the request can be why,
+    /// Returns the call for the next attempt: after an empty response that a stop sequence can explain,
     /// another empty one is a whole turn.
     fn judged_leniently(&self, call: Arc<Call>) -> Arc<Call> {
         match call.context.accepting_empty().filter(|_| self.was_empty) {
@@ -112,7 +112,7 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         }
     }
 
-    /// Takes note of a failure. What a change of the request may heal is sent once more, changed.
+    /// Handles a failed attempt. If a changed request may avoid the error, it is resent changed.
     pub(super) async fn refused(&mut self, call: &Call, verdict: &Verdict) {
         self.was_empty |=
             verdict.cause == Cause::SoftFailure && verdict.answer.code == Some("empty_response");
@@ -128,7 +128,7 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
             }
             None if self.fetches_instead(verdict).await => {
                 self.fetched_instead = true;
-                // What stands at the URLs is now part of the request for every model.
+                // The media are now part of the request for every model.
                 for model in &mut self.models {
                     model.call = None;
                 }
@@ -138,13 +138,13 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         }
     }
 
-    /// Whether the request can be sent with what Gemini refused to fetch.
+    /// Fetches media that Gemini failed to fetch. Returns `true` if the request can be resent with them.
     async fn fetches_instead(&self, verdict: &Verdict) -> bool {
         let may_help = !self.fetched_instead && is_about_fetching(verdict);
         may_help && self.chat.media.fetch_instead(self.chat.context).await
     }
 
-    /// The key that made the signatures of the request, if Gemini refused them because another one sent them back.
+    /// Returns the key that made the signatures of the request, if Gemini rejected them from another key.
     fn maker(&self, verdict: &Verdict) -> Option<KeyId> {
         if self.sent_to_maker || !is_about_signatures(verdict) {
             return None;
@@ -157,12 +157,12 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         let last = self.repaired.last().map(|(_, repair)| *repair);
         let own = Capabilities::of_name(call.model.as_str());
         let repairs = repairs_for(verdict, call.repairs, last).into_iter();
-        // What is wider comes first; where the request knew that already, what was refused is left.
+        // The wider change comes first, unless the request has it already.
         for repair in repairs.flat_map(|repair| [repair.widened(&call.capabilities, &own), repair]) {
             let translated = self.models.get_mut(call.place)?;
             let repairs = call.repairs.with(repair);
             let mut changed = Translated { model: call.model.clone(), repairs, call: None };
-            // What changes nothing heals nothing, and what cannot be said so is better refused as it was.
+            // A repair without a change cannot help. If the changed request is invalid, the first error is the better one.
             let repaired = changed.call(call.place, self.chat).ok()?;
             if repaired.body != call.body || repaired.copies != call.copies {
                 *translated = changed;
@@ -172,7 +172,7 @@ impl<'c, 'a, 'r, H: Host> ChatRun<'c, 'a, 'r, H> {
         None
     }
 
-    /// Remembers what helped.
+    /// Remembers the changes that helped.
     pub(super) fn succeeded(&self, call: &Call) {
         let context = self.chat.context;
         for (place, repair) in &self.repaired {

@@ -1,4 +1,4 @@
-//! An answer that comes whole.
+//! Buffered (non-streaming) responses.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -17,16 +17,16 @@ use pool_translate::{
     resumed_response,
 };
 
-/// What an attempt gave.
+/// The response of an attempt.
 pub(super) struct BufferedResponse {
-    /// Gemini's answers, each going on with the one before it.
+    /// Gemini's bodies, each continuing the one before.
     pub(super) bodies: Vec<Bytes>,
-    /// What they say.
+    /// The converted response.
     pub(super) answer: ChatAnswer,
 }
 
 impl BufferedResponse {
-    /// A choice with nothing in it.
+    /// Returns a choice without content.
     pub(super) fn empty() -> Self {
         let body = Bytes::from_static(br#"{"candidates":[{"finishReason":"STOP"}]}"#);
         Self { bodies: vec![body], answer: ChatAnswer::default() }
@@ -34,8 +34,8 @@ impl BufferedResponse {
 }
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
-    /// Makes one attempt. Where the limit of one call cuts the answer and the caller wants more, further
-    /// calls go on with it on the same key, each counted as the call that it is.
+    /// Makes one attempt. If the limit of one call truncates the response and the client wants more,
+    /// further calls with the same key continue it, each counted.
     pub(super) async fn whole(&self, call: &Call, attempt: Attempt) -> Result<BufferedResponse, Verdict> {
         let Attempt { outbound, mut record, .. } = attempt;
         let host = self.context.host;
@@ -88,8 +88,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    /// What there is of an answer, if there is any: one that could not be gone on with tells that it was
-    /// cut, and how its caller can go on.
+    /// Returns the response so far, if any: it says that it is truncated, and how the client can
+    /// continue it.
     fn cut(&self, call: &Call, bodies: Vec<Bytes>, last: Option<ChatAnswer>) -> Option<BufferedResponse> {
         self.together(call, bodies, last).ok()
     }
@@ -108,7 +108,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         Ok(BufferedResponse { bodies, answer })
     }
 
-    /// The reply that an answer makes.
+    /// Returns the reply for a converted response.
     pub(super) fn reply(&self, answer: ChatAnswer, key: Option<&KeyId>) -> Reply<H> {
         let own = OwnSignatures::of(self.context);
         let own = if let Some(key) = key { own.made_by(key.clone()) } else { own };

@@ -1,4 +1,4 @@
-//! Several choices of a model that gives only one for each call.
+//! Fan-out: one upstream request per choice, for models without `candidateCount`.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use pool_translate::openai::ApiError;
 use pool_translate::{ChatStream, ResponseContext, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {
-    /// Makes the calls at the same time, each an attempt like any other, with a key and retries of its
-    /// own. All ask the same model: the answer names one. Nothing is sent before all are there, so that
-    /// what goes wrong is still an ordinary HTTP error.
+    /// Makes the calls concurrently, each with its own key and retries. All use the same model, because
+    /// the response names one. Nothing is sent before all are complete, so that an error is an ordinary
+    /// HTTP error.
     pub(super) async fn several(&self, call: &Call) -> Result<Reply<H>, ApiError> {
         let answers = join_all((0..call.copies).map(|_| self.choice(call))).await;
         let answers = without_empty(answers)?;
-        // Each was judged on its own.
+        // Each was checked by its own run.
         let context = call.context.accepting_empty().map_or_else(|| Arc::clone(&call.context), Arc::new);
         let block = answers.iter().find_map(|answered| answered.answer.prompt_block.as_deref());
         let reply = match self.blocked_prompt(block) {
@@ -35,7 +35,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         Ok(self.with_notes(reply, call))
     }
 
-    /// The way of one choice through its attempts.
+    /// Runs the attempts of one choice.
     async fn choice(&self, call: &Call) -> Result<BufferedResponse, ApiError> {
         let mut run = ChatRun::again(self, call);
         loop {
@@ -71,8 +71,8 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
     }
 }
 
-/// The choices that came. One that stayed empty does not spoil the others; where all did, or one met another error,
-/// there is no response.
+/// Returns the choices. An empty one does not fail the others; if all are empty, or one has another
+/// error, the request fails.
 fn without_empty(
     answers: Vec<Result<BufferedResponse, ApiError>>,
 ) -> Result<Vec<BufferedResponse>, ApiError> {

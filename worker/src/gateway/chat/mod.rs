@@ -1,8 +1,8 @@
-//! `POST chat/completions`: whole, streamed, and of several choices.
+//! `POST chat/completions`: buffered, streaming, and with several choices.
 //!
-//! A request is translated once for each model that may answer it. [`ChatRun`] takes it from attempt to
-//! attempt; `whole` and `stream` make one attempt each; `several` makes one run for each choice where a
-//! model gives only one; `repairs` knows what to change when Gemini refuses something that can be changed.
+//! A request is converted once per model. [`ChatRun`] is its attempt loop; `buffered` and `stream` make
+//! one attempt each; `fan_out` makes one run per choice for models without `candidateCount`; `repairs`
+//! decides how to change a request after an upstream error that a changed request avoids.
 
 mod attempt_loop;
 mod buffered;
@@ -41,35 +41,35 @@ use pool_translate::json::well_formed;
 use pool_translate::openai::{ApiError, ChatRequest};
 use pool_translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
-/// Calls that go on with one answer at most; each of them can give 32,768 tokens and more.
+/// Calls that may continue one response; each of them can return 32,768 tokens and more.
 const MAX_CONTINUATIONS: usize = 40;
 
 /// One chat request.
 struct Chat<'a, 'r, H> {
     context: &'a Context<'a, H>,
     request: &'a ChatRequest<'r>,
-    /// What the model's name asks for besides the model.
+    /// Suffix of the model's name.
     suffix: ModelSuffix,
-    /// What stands at the URLs in the request.
+    /// Media at the URLs of the request.
     media: Media,
     envelope: Envelope,
-    /// How many bytes its body has.
+    /// Length of its body in bytes.
     length: usize,
 }
 
-/// The request as one model takes it.
+/// The request, converted for one model.
 #[derive(Clone)]
 struct Call {
-    /// The model's place among those of the run.
+    /// Place of the model in the run.
     place: usize,
     model: ModelId,
-    /// What was changed for the model's sake, or after it had refused.
+    /// Changes for the model, or after an upstream error.
     repairs: Repairs,
-    /// What it was translated for.
+    /// Capabilities that it was converted for.
     capabilities: Capabilities,
     path: String,
     body: Bytes,
-    /// How many calls it takes.
+    /// Number of calls it takes.
     copies: u32,
     ignored_params: Vec<String>,
     context: Arc<ResponseContext>,
@@ -121,7 +121,7 @@ fn keeps_alive<H>(context: &Context<'_, H>) -> bool {
     context.pool.settings.translation.keep_alive == KeepAlive::Comments
 }
 
-/// `streams` is told whether the client wants a stream, once it is known that the request makes sense.
+/// Sets `streams` if the client wants a stream, once the request is parsed.
 async fn answer<H: Host + Clone>(
     context: &Context<'_, H>,
     body: &[u8],
@@ -169,7 +169,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         loop {
             let (mut attempt, call) = run.next().await?;
             if call.copies > 1 {
-                // Only a stand-in, or the request as it was changed, takes several calls.
+                // Only a fallback model or a repaired request takes several calls.
                 attempt.record.not_counted();
                 drop(attempt);
                 let reply = self.several(&call).await?;
@@ -192,7 +192,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         }
     }
 
-    /// Tells the caller which model answered and what had no effect.
+    /// Adds headers: the model that responded, and ignored parameters.
     fn with_notes(&self, reply: Reply<H>, call: &Call) -> Reply<H> {
         let reply = models::with_model(reply, self.request.model(), Some(&call.model));
         with_ignored_params(reply, &call.ignored_params)
@@ -202,7 +202,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         keeps_alive(self.context)
     }
 
-    /// What the caller gets instead of an answer to a prompt that Gemini blocked, in a pool that wishes so.
+    /// Returns the error for a blocked prompt, in pools with `prompt_block: error`.
     fn blocked_prompt(&self, refusal: Option<&str>) -> Option<Reply<H>> {
         let as_error = self.context.pool.settings.translation.prompt_block == PromptBlock::Error;
         let refusal = refusal.filter(|_| as_error)?;

@@ -1,8 +1,7 @@
-//! Sending a request once more, changed, after Gemini refused it for something that can be changed.
+//! Repairs: changes of a request after an upstream error that a changed request avoids.
 //!
-//! In: what became of an attempt. Out: the one change to try. What a model turned out not to know is
-//! remembered for a day, by pool: what callers of one pool write never changes what those of
-//! another get. What must never happen here: a change that did not help being remembered.
+//! What a model does not support is remembered for a day, per pool, so that the requests of one pool do
+//! not change those of another. Only a repair that helped is remembered.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,17 +14,17 @@ use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::ModelId;
 use pool_translate::{Repair, Repairs};
 
-/// Models learn, and Google's services change.
+/// Models and Google's services change.
 const KEPT_FOR: Duration = Duration::from_hours(24);
-/// Models remembered at once, of all pools; an entry takes some 150 bytes.
+/// Models remembered for all pools; an entry takes about 150 bytes.
 const MOST_MODELS: usize = 1_000;
 
-/// What each model turned out not to know.
+/// Repairs that each model needs.
 #[derive(Debug, Default)]
 pub struct RepairMemory(HashMap<(PoolId, ModelId), (Timestamp, Repairs)>);
 
 impl RepairMemory {
-    /// What to leave out from the start.
+    /// Returns the repairs to apply from the start.
     pub(super) fn of(&self, pool: &PoolId, model: &ModelId, now: Timestamp) -> Repairs {
         let known = self.0.get(&(pool.clone(), model.clone()));
         known.filter(|(since, _)| is_fresh(*since, now)).map(|(_, repairs)| *repairs).unwrap_or_default()
@@ -51,13 +50,12 @@ fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
     now.duration_since(since).unsigned_abs() < KEPT_FOR
 }
 
-/// The changes that may help against a failure, of which the first is to be made that changes anything. One for each
-/// request; only where schemas are told in another way and that does not help either, and where thinking is refused form
-/// by form, more follow.
+/// Returns the repairs that may help after a failure; the first that changes the request is applied. One
+/// per request, except that further forms of a schema or of a thinking configuration may follow.
 pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair>) -> Vec<Repair> {
     let answer = &verdict.answer;
     let mut repairs: Vec<Repair> = match verdict.cause {
-        // What has a code is understood, and is the caller's to change.
+        // An error with a code is classified already: the client has to change its request.
         Cause::Caller if answer.status == StatusCode::BAD_REQUEST && answer.code.is_none() => {
             Repair::for_message(&answer.message, tried).collect()
         }
@@ -66,7 +64,7 @@ pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair
         }
         _ => Vec::new(),
     };
-    // Where both ways to steer thinking are refused, nothing is left but not to.
+    // If both forms of the thinking configuration are rejected, only omitting it is left.
     for repair in &mut repairs {
         let refused_both = matches!(
             (last, *repair),
@@ -81,7 +79,8 @@ pub(super) fn repairs_for(verdict: &Verdict, tried: Repairs, last: Option<Repair
     repairs
 }
 
-/// Whether a refusal may say that Gemini did not fetch what it was given by URL. Its texts are not documented.
+/// Returns `true` if an upstream error may mean that Gemini could not fetch a URL. Its texts are not
+/// documented.
 pub(super) fn is_about_fetching(verdict: &Verdict) -> bool {
     const SIGNS: [&str; 7] = ["fetch", "url", "uri", "robots", "download", "mime type", "invalid argument"];
     let answer = &verdict.answer;
@@ -92,7 +91,7 @@ pub(super) fn is_about_fetching(verdict: &Verdict) -> bool {
         && SIGNS.iter().any(|sign| message.contains(sign))
 }
 
-/// Whether a refusal says that a thought signature is not one that this key's model has made.
+/// Returns `true` if an upstream error says that a thought signature was not made with this key.
 pub(super) fn is_about_signatures(verdict: &Verdict) -> bool {
     let answer = &verdict.answer;
     verdict.cause == Cause::Caller

@@ -1,9 +1,7 @@
-//! The thought signatures of calls that went through here, for clients that do not send them back.
+//! LRU cache of thought signatures, for clients that do not send them back.
 //!
-//! In: the signatures of an answer. Out: the one of a call, when the conversation goes on, and the key that it was made
-//! with. Each client
-//! key has its own, so that no caller can use what another one's model thought. What must never happen
-//! here: more memory than is set aside, whatever comes.
+//! Holds the signature of a call, and the Gemini key that it was made with. Entries belong to one client
+//! key, so that no client can use another one's signatures. Memory is bounded.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -21,15 +19,15 @@ use crate::ports::Host;
 use pool_translate::openai::ChatRequest;
 use pool_translate::{CallSignature, SignatureCache};
 
-/// How long a conversation may rest.
+/// Time for which a conversation may pause.
 const KEPT_FOR: Duration = Duration::from_hours(24);
-/// An isolate has 128 MB for everything.
+/// An isolate has 128 MB in total.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 const MOST_ENTRIES: usize = 20_000;
-/// Real ones have some kilobytes.
+/// Real signatures have a few kilobytes.
 const LONGEST: usize = 64 * 1024;
 
-/// The signatures that an isolate or process remembers, the oldest first to go.
+/// The signatures of one instance; the oldest are evicted first.
 #[derive(Debug, Default)]
 pub struct SignatureMemory {
     entries: HashMap<Arc<str>, Entry>,
@@ -41,7 +39,7 @@ pub struct SignatureMemory {
 struct Entry {
     at: Timestamp,
     signature: String,
-    /// The key that the answer came from, where one is known.
+    /// Key of the response, if known.
     made_by: Option<KeyId>,
 }
 
@@ -69,7 +67,7 @@ impl SignatureMemory {
     fn remove(&mut self, name: &str) {
         if let Some(Entry { signature, .. }) = self.entries.remove(name) {
             self.bytes -= name.len() + signature.len();
-            // Nearly always the oldest; otherwise an id came twice.
+            // Nearly always the oldest, except for a repeated id.
             if let Some(place) = self.order.iter().position(|known| **known == *name) {
                 self.order.remove(place);
             }
@@ -77,7 +75,7 @@ impl SignatureMemory {
     }
 }
 
-/// The signatures of one client key, during one request.
+/// Access to the signatures of one client key, during one request.
 pub(in crate::gateway) struct OwnSignatures {
     gateway: Arc<Gateway>,
     owner: String,
@@ -98,12 +96,12 @@ impl OwnSignatures {
         }
     }
 
-    /// For the signatures of an answer that came from this key.
+    /// Sets the key that the signatures to remember are made with.
     pub(super) fn made_by(self, key: KeyId) -> Self {
         Self { made_by: Some(key), ..self }
     }
 
-    /// The key that made the signature of the last call in a request, where it is known.
+    /// Returns the key that made the signature of the last call in a request, if known.
     pub(super) fn maker(&self, request: &ChatRequest<'_>) -> Option<KeyId> {
         let memory = lock(&self.gateway.signatures);
         let calls =
@@ -116,7 +114,7 @@ impl OwnSignatures {
         makers.next()
     }
 
-    /// Remembers the signatures of an answer.
+    /// Remembers the signatures of a response.
     pub(in crate::gateway) fn remember(&self, signatures: Vec<CallSignature>) {
         for CallSignature { call_id, function, signature } in signatures {
             let name = self.name(&call_id, &function);
@@ -125,7 +123,7 @@ impl OwnSignatures {
     }
 
     fn name(&self, call_id: &str, function: &str) -> String {
-        // Up to the first line break it is the owner, whatever callers write.
+        // The owner ends at the first line break, whatever an id contains.
         format!("{}\n{function}\n{call_id}", self.owner)
     }
 }

@@ -154,7 +154,7 @@ async fn a_request_costs_a_bounded_number_of_calls() {
         world.image(&format!("{url}xxx"));
     }
     let (status, _) = world.look_at(&urls[..8]).await;
-    assert_eq!((status, world.asked().len()), (400, MOST_CALLS));
+    assert_eq!((status, world.asked().len()), (400, MAX_FETCHES));
     assert_eq!(world.look_at(&urls[..5]).await.0, 200);
 }
 

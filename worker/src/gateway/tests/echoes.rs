@@ -58,7 +58,7 @@ const STATUSES: [(u16, &str); 12] = [
 
 /// A client's request, by where its text goes.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+enum PassThroughTarget {
     Chat,
     Stream,
     Tool,
@@ -70,19 +70,19 @@ enum Asked {
     NativeModels,
 }
 
-const ASKED: [Asked; 9] = [
-    Asked::Chat,
-    Asked::Stream,
-    Asked::Tool,
-    Asked::Embeddings,
-    Asked::PassedOn,
-    Asked::PassedOnToOpenAi,
-    Asked::Model,
-    Asked::NativeModel,
-    Asked::NativeModels,
+const ASKED: [PassThroughTarget; 9] = [
+    PassThroughTarget::Chat,
+    PassThroughTarget::Stream,
+    PassThroughTarget::Tool,
+    PassThroughTarget::Embeddings,
+    PassThroughTarget::PassedOn,
+    PassThroughTarget::PassedOnToOpenAi,
+    PassThroughTarget::Model,
+    PassThroughTarget::NativeModel,
+    PassThroughTarget::NativeModels,
 ];
 
-impl Asked {
+impl PassThroughTarget {
     /// The method, the path and the body of such a request.
     fn request(self, text: &str) -> (Method, String, String) {
         let post = |path: &str, body: Value| (Method::POST, path.to_owned(), body.to_string());
@@ -223,7 +223,7 @@ fn strings(value: &Value, into: &mut String) {
 
 /// How the keys of a pool stand after a request that was answered so.
 async fn states_after(
-    asked: Asked,
+    asked: PassThroughTarget,
     text: &str,
     words: &'static str,
     error: &Error,

@@ -280,7 +280,7 @@ fn respond(
             keep_alive(context, service, host, reply.background);
             return js_bridge::whole(reply.status, &reply.headers, &bytes);
         }
-        ReplyBody::Streamed(Streamed::Untouched(body)) => {
+        ReplyBody::Streamed(Streamed::Unchanged(body)) => {
             keep_alive(context, service, host, reply.background);
             return js_bridge::streamed(reply.status, &reply.headers, body.into_stream());
         }

@@ -30,7 +30,7 @@ use super::activity::{Activity, Running, WRITE_TIMEOUT, Watched, WatchedBody};
 use super::connections::{Connections, Slot};
 use super::server::{Shared, when_stopped};
 use super::{HttpBody, NativeHost};
-use crate::gateway::{Language, OutgoingEvents, shutting_down};
+use crate::gateway::{ApiDialect, OutgoingEvents, shutting_down};
 use crate::gateway::{Reply, Streamed};
 use crate::limits;
 use crate::platform::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
@@ -107,7 +107,7 @@ async fn connection(
         let running = slot.activity.request(request.version() == Version::HTTP_2);
         async move {
             let (idle, cut) = (shared.upstream_idle_timeout(), shared.cut());
-            let language = Language::of(request.uri().path());
+            let language = ApiDialect::of(request.uri().path());
             let answered = pin!(shared.answer(request.map(NativeBody), client));
             let reply = unless_cut(answered, cut.clone(), language).await;
             Ok::<_, Infallible>(respond(reply, running, idle, cut))
@@ -211,7 +211,7 @@ fn respond(
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
         ReplyBody::Streamed(Streamed::Events(events)) => in_pieces(until_cut(events, cut)),
-        ReplyBody::Streamed(Streamed::Untouched(body)) => {
+        ReplyBody::Streamed(Streamed::Unchanged(body)) => {
             in_pieces(stream::unfold(Some(body), move |body: Option<HttpBody>| async move {
                 let mut body = body?;
                 match timeout(idle, body.chunk()).await {
@@ -239,7 +239,7 @@ fn respond(
 async fn unless_cut<H: Host>(
     answered: impl Future<Output = Reply<H>>,
     mut cut: watch::Receiver<bool>,
-    language: Language,
+    language: ApiDialect,
 ) -> Reply<H> {
     tokio::select! {
         biased;
@@ -329,7 +329,7 @@ mod tests {
         ] {
             let (sender, cut) = watch::channel(false);
             let hanging = std::future::pending::<Reply<crate::testing::FakeHost>>();
-            let mut reply = pin!(unless_cut(hanging, cut, Language::of(path)));
+            let mut reply = pin!(unless_cut(hanging, cut, ApiDialect::of(path)));
             assert!(futures_util::poll!(&mut reply).is_pending());
             sender.send_replace(true);
             let reply = reply.await;

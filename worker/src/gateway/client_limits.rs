@@ -1,7 +1,7 @@
-//! Limits of client keys: who is let in, and what callers are told of their limits.
+//! Rate limits and address allowlists of client keys.
 //!
-//! In: an authenticated request. Out: a refusal, or headers for its answer; and what Gemini counted is taken
-//! to account. What must never happen here: a call to Gemini, waiting for anything.
+//! Admits or rejects an authenticated request, and makes the rate limit headers of its response.
+//! Nothing here waits for I/O.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::estimate::{estimated_tokens, least_tokens};
+use super::token_estimate::{estimated_tokens, least_tokens};
 use super::{Caller, Context};
 use crate::platform::Clock;
 use crate::platform::lock;
@@ -17,10 +17,10 @@ use crate::ports::Host;
 use pool_engine::{Cost, Left, OverLimit, Quota};
 use pool_translate::openai::ApiError;
 
-/// Whoever has to wait longer is told not to try again by himself.
-const LONGEST_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
+/// For longer waits the response carries `x-should-retry: false`.
+const MAX_RETRY_WAIT: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// Rejects a client at an address where its client key may not be used.
+/// Rejects a client whose address the client key's allowlist does not contain.
 pub(super) fn check_address(caller: &Caller, address: Option<IpAddr>) -> Result<(), ApiError> {
     if caller.rules.admits(address) {
         return Ok(());
@@ -29,10 +29,10 @@ pub(super) fn check_address(caller: &Caller, address: Option<IpAddr>) -> Result<
     Err(ApiError::new(StatusCode::FORBIDDEN, "permission_error", Some("address_not_allowed"), message))
 }
 
-/// Headers that tell a caller of its limits.
+/// Rate limit headers.
 pub(super) type LimitHeaders = Vec<(&'static str, String)>;
 
-/// Lets a request in whose body is this, or does not.
+/// Admits or rejects a request with this body under its client key's rate limits.
 pub(super) fn admit<H: Host>(context: &Context<'_, H>, body: &[u8]) -> (Result<(), ApiError>, LimitHeaders) {
     let Some(caller) = &context.caller else { return (Ok(()), LimitHeaders::new()) };
     if caller.rules.limits.is_empty() {
@@ -70,12 +70,12 @@ fn refusal(over: OverLimit, cost: Cost, now: Timestamp) -> ApiError {
     let milliseconds = wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
     ApiError {
         retry_after_ms: milliseconds,
-        should_retry: wait.is_none_or(|wait| wait > LONGEST_RETRY).then_some(false),
+        should_retry: wait.is_none_or(|wait| wait > MAX_RETRY_WAIT).then_some(false),
         ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, Some("rate_limit_exceeded"), message)
     }
 }
 
-/// What OpenAI tells in its headers, of the limit of each kind of which least is left.
+/// Returns OpenAI's rate limit headers, for the limit of each kind with the least remaining.
 fn headers(left: &[Left], now: Timestamp) -> LimitHeaders {
     let kinds = [
         ([Quota::RequestsPerMinute, Quota::RequestsPerDay], REQUESTS),
@@ -97,7 +97,7 @@ const REQUESTS: [&str; 3] =
 const TOKENS: [&str; 3] =
     ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
 
-/// As OpenAI writes it: `59s`, `6m0s`, `7h59m3s`.
+/// Formats a duration as OpenAI does: `59s`, `6m0s`, `7h59m3s`.
 fn duration(seconds: u128) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_which_least_is_left_is_told() {
+    fn headers_show_the_limit_with_the_least_remaining() {
         let now = Timestamp::UNIX_EPOCH;
         let left = |quota, limit, remaining, seconds| Left {
             quota,

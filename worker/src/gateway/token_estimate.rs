@@ -1,22 +1,22 @@
-//! A guess of what a request costs before Gemini has counted.
+//! Token estimate of a request, before Gemini has counted.
 //!
-//! In: a body. Out: tokens, roughly. What must never happen here: a second look at every byte of a large body.
+//! Each byte of a large body is read once at most.
 
-/// Runs that are longer may be an image or a sound.
-const LONGEST_WORD: usize = 2_048;
-/// What an image or a sound is taken for, whatever its size.
+/// Words that are longer may be an image or audio.
+const MAX_WORD: usize = 2_048;
+/// Estimate for an image or audio of any size.
 const TOKENS_OF_MEDIA: usize = 300;
-/// How far the head of a data URL is looked for.
-const LONGEST_HEAD: usize = 256;
+/// Length in which the head of a `data:` URL ends.
+const MAX_HEAD: usize = 256;
 
-/// A rough count of a body's tokens: four bytes each. An image or a sound in it, which is a long run without a space that
-/// stands where media do, costs some hundred tokens whatever its size.
+/// Estimates a body's tokens at four bytes each. An image or audio, which is a long word without spaces
+/// at a place of media, counts as a few hundred tokens whatever its size.
 pub(super) fn estimated_tokens(body: &[u8]) -> u64 {
     let mut bytes = body.len() + 1;
-    // Begins where a word begins.
+    // Begins at a word.
     let mut rest = body;
-    while let Some(window) = rest.get(..=LONGEST_WORD) {
-        // Whatever ends before the last space of the window is short.
+    while let Some(window) = rest.get(..=MAX_WORD) {
+        // Words that end before the last space of the window are short.
         let end = memchr::memrchr3(b' ', b'"', b'\\', window).unwrap_or_else(|| {
             let word =
                 memchr::memchr3(b' ', b'"', b'\\', rest).and_then(|end| rest.get(..end)).unwrap_or(rest);
@@ -31,19 +31,21 @@ pub(super) fn estimated_tokens(body: &[u8]) -> u64 {
     (bytes / 4) as u64
 }
 
-/// Returns the least that a request costs that is given up before Gemini has counted: it may have been read to its end.
+/// Returns the minimum of a request that is abandoned before Gemini has counted: it may have been read
+/// completely.
 pub(super) const fn least_tokens(body: &[u8]) -> u64 {
     body.len() as u64 / 8
 }
 
-/// Whether a long word is a data URL, or base64 in a member `data`, as sounds and Gemini's own media are.
+/// Returns `true` if a long word is a `data:` URL, or base64 in a member `data`, as audio and Gemini's
+/// own media are.
 fn is_media(before: &[u8], word: &[u8]) -> bool {
-    let head = word.get(..LONGEST_HEAD).unwrap_or(word);
+    let head = word.get(..MAX_HEAD).unwrap_or(word);
     let is_url = word.starts_with(b"data:") && memchr::memmem::find(head, b";base64,").is_some();
     word.is_ascii() && (is_url || is_member_data(before))
 }
 
-/// Whether a text ends in `"data": "`.
+/// Returns `true` if a text ends in `"data": "`.
 fn is_member_data(before: &[u8]) -> bool {
     let before = before.strip_suffix(b"\"").map(<[u8]>::trim_ascii_end);
     let before = before.and_then(|before| before.strip_suffix(b":")).map(<[u8]>::trim_ascii_end);
@@ -56,12 +58,12 @@ mod tests {
 
     use super::*;
 
-    /// The same, word by word.
+    /// The same estimate, word by word.
     fn slowly(body: &[u8]) -> u64 {
         let mut bytes = 0;
         let mut at = 0;
         for word in body.split(|byte| matches!(byte, b' ' | b'"' | b'\\')) {
-            let media = word.len() > LONGEST_WORD && is_media(&body[..at], word);
+            let media = word.len() > MAX_WORD && is_media(&body[..at], word);
             bytes += if media { TOKENS_OF_MEDIA * 4 } else { word.len() + 1 };
             at += word.len() + 1;
         }
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn media_cost_the_same_whatever_their_size_and_texts_what_they_are_long() {
+    fn media_cost_the_same_whatever_their_size_and_text_by_length() {
         let url =
             |length| format!(r#"{{"url":"data:image/png;base64,{}"}}"#, "A".repeat(length)).into_bytes();
         let sound = |length| format!(r#"{{"data" : "{}"}}"#, "A".repeat(length)).into_bytes();
@@ -84,7 +86,7 @@ mod tests {
         ] {
             assert!(estimated_tokens(text.as_bytes()) >= 300_000, "{}", &text[..30]);
         }
-        for length in [0, 1, LONGEST_WORD - 1, LONGEST_WORD, LONGEST_WORD + 1, LONGEST_WORD + 2] {
+        for length in [0, 1, MAX_WORD - 1, MAX_WORD, MAX_WORD + 1, MAX_WORD + 2] {
             for body in [url(length), sound(length)] {
                 assert_eq!(estimated_tokens(&body), slowly(&body), "{length}");
             }
