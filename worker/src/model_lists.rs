@@ -20,7 +20,7 @@ use crate::state::ServiceState;
 use crate::upstream::{UpstreamTimeouts, fetch};
 
 /// Pages of 1,000 models that are read at most.
-const MOST_PAGES: usize = 10;
+const MAX_PAGES: usize = 10;
 /// How long a page may take: it is at hand, and no model has to think about it.
 pub(super) const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
     headers: Duration::from_mins(1),
@@ -51,7 +51,7 @@ pub(crate) async fn load<H: Host, P: MaybeSync>(
 ) -> Result<Arc<Vec<Model>>, ApiError> {
     let mut models = Vec::new();
     let mut token = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let path = page_path(token.as_deref());
         let body = read(context, path.clone()).await?;
         let page = ModelPage::parse(&body).map_err(|_| unreadable())?;

@@ -24,7 +24,7 @@ use crate::request::words;
 /// "at most 100 requests can be in one batch"
 const BATCH: usize = 100;
 /// OpenAI's limit of inputs.
-const MOST_INPUTS: usize = 2048;
+const MAX_INPUTS: usize = 2048;
 
 /// How long a number of a vector is as text, with a comma.
 const DIGITS: usize = 13;
@@ -111,8 +111,8 @@ fn texts<'r>(request: &'r EmbeddingsRequest<'_>) -> Result<Vec<Text<'r>>, ApiErr
     if texts.is_empty() || texts.iter().any(|text| text.is_empty()) {
         return Err(invalid("Invalid 'input': input cannot be an empty string or an empty array."));
     }
-    if texts.len() > MOST_INPUTS {
-        let message = format!("Invalid 'input': array too long. Expected at most {MOST_INPUTS} inputs.");
+    if texts.len() > MAX_INPUTS {
+        let message = format!("Invalid 'input': array too long. Expected at most {MAX_INPUTS} inputs.");
         return Err(ApiError::invalid(Some("input"), "array_above_max_length", message));
     }
     Ok(texts)

@@ -17,7 +17,7 @@ use pool_translate::{Repair, Repairs};
 /// Models and Google's services change.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 /// Models remembered for all pools; an entry takes about 150 bytes.
-const MOST_MODELS: usize = 1_000;
+const MAX_MODELS: usize = 1_000;
 
 /// Repairs that each model needs.
 #[derive(Debug, Default)]
@@ -32,10 +32,10 @@ impl RepairMemory {
 
     /// Remembers a repair that helped.
     pub(super) fn remember(&mut self, pool: &PoolId, model: &ModelId, repair: Repair, now: Timestamp) {
-        if self.0.len() >= MOST_MODELS {
+        if self.0.len() >= MAX_MODELS {
             self.0.retain(|_, (since, _)| is_fresh(*since, now));
         }
-        if self.0.len() >= MOST_MODELS {
+        if self.0.len() >= MAX_MODELS {
             self.0.clear();
         }
         let known = self.0.entry((pool.clone(), model.clone())).or_insert((now, Repairs::default()));
@@ -149,10 +149,10 @@ mod tests {
     #[test]
     fn it_is_bounded() {
         let mut memory = RepairMemory::default();
-        for number in 0..3 * MOST_MODELS {
+        for number in 0..3 * MAX_MODELS {
             let model = ModelId::parse(&format!("gemini-{number}")).unwrap();
             memory.remember(&PoolId::new("pool-a"), &model, Repair::NoPenalties, at(0));
-            assert!(memory.0.len() <= MOST_MODELS);
+            assert!(memory.0.len() <= MAX_MODELS);
         }
     }
 }

@@ -22,10 +22,10 @@ use pool_translate::{CallSignature, SignatureCache};
 /// Time for which a conversation may pause.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 /// An isolate has 128 MB in total.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-const MOST_ENTRIES: usize = 20_000;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_ENTRIES: usize = 20_000;
 /// Real signatures have a few kilobytes.
-const LONGEST: usize = 64 * 1024;
+const MAX_SIGNATURE: usize = 64 * 1024;
 
 /// The signatures of one instance; the oldest are evicted first.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl SignatureMemory {
     }
 
     fn insert(&mut self, name: &str, signature: String, made_by: Option<KeyId>, now: Timestamp) {
-        if name.len() + signature.len() > LONGEST {
+        if name.len() + signature.len() > MAX_SIGNATURE {
             return;
         }
         self.remove(name);
@@ -58,7 +58,7 @@ impl SignatureMemory {
         self.bytes += name.len() + signature.len();
         self.order.push_back(Arc::clone(&name));
         self.entries.insert(name, Entry { at: now, signature, made_by });
-        while self.bytes > MOST_BYTES || self.order.len() > MOST_ENTRIES {
+        while self.bytes > MAX_BYTES || self.order.len() > MAX_ENTRIES {
             let Some(oldest) = self.order.front().cloned() else { return };
             self.remove(&oldest);
         }
@@ -156,14 +156,14 @@ mod tests {
             (Some("two"), 4)
         );
         assert!(memory.get("a", now + KEPT_FOR).is_none());
-        memory.insert("long", "x".repeat(LONGEST), None, now);
+        memory.insert("long", "x".repeat(MAX_SIGNATURE), None, now);
         assert!(memory.get("long", now).is_none());
-        for number in 0..MOST_ENTRIES + 5 {
+        for number in 0..MAX_ENTRIES + 5 {
             memory.insert(&format!("call {number}"), "x".repeat(number % 3_000), None, now);
-            assert!(memory.bytes <= MOST_BYTES && memory.order.len() <= MOST_ENTRIES);
+            assert!(memory.bytes <= MAX_BYTES && memory.order.len() <= MAX_ENTRIES);
             assert_eq!(memory.entries.len(), memory.order.len());
         }
-        let last = MOST_ENTRIES + 4;
+        let last = MAX_ENTRIES + 4;
         assert!(memory.get(&format!("call {last}"), now).is_some());
         assert!(memory.get("call 0", now).is_none());
     }

@@ -9,9 +9,9 @@ use memchr::memchr2;
 use crate::json::BYTE_ORDER_MARK;
 
 /// The longest event that is taken: a picture of the largest size fits several times.
-const LONGEST_EVENT: usize = 64 << 20;
+const MAX_EVENT: usize = 64 << 20;
 /// What is kept of what is no event.
-const LONGEST_STRAY: usize = 64 << 10;
+const MAX_STRAY: usize = 64 << 10;
 
 /// An event is longer than any real one.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl EventSplitter {
                 continue;
             }
             let Some(end) = memchr2(b'\n', b'\r', bytes) else {
-                if self.line.len() + bytes.len() > LONGEST_EVENT {
+                if self.line.len() + bytes.len() > MAX_EVENT {
                     return Err(TooLong.into());
                 }
                 self.line.extend_from_slice(bytes);
@@ -125,7 +125,7 @@ impl EventSplitter {
         }
         if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.strip_prefix(b" ").unwrap_or(data);
-            if self.data.len() + data.len() > LONGEST_EVENT {
+            if self.data.len() + data.len() > MAX_EVENT {
                 return Err(TooLong);
             }
             if std::mem::replace(&mut self.has_data, true) {
@@ -138,7 +138,7 @@ impl EventSplitter {
         if known.iter().any(|field| line.starts_with(field)) || line.iter().all(u8::is_ascii_whitespace) {
             return Ok(Line::Nothing);
         }
-        if self.stray.len() + line.len() >= LONGEST_STRAY {
+        if self.stray.len() + line.len() >= MAX_STRAY {
             return Ok(Line::Nothing);
         }
         self.stray.extend_from_slice(line);
@@ -224,6 +224,6 @@ mod tests {
         for _ in 0..100_000 {
             splitter.push(b"noise\n", |_| Ok::<(), TooLong>(())).unwrap();
         }
-        assert!(splitter.stray().len() <= LONGEST_STRAY);
+        assert!(splitter.stray().len() <= MAX_STRAY);
     }
 }

@@ -21,12 +21,12 @@ use unicode_segmentation::UnicodeSegmentation;
 /// What a burst is thought to take before one was seen.
 const USUAL_GAP: Duration = Duration::from_millis(250);
 /// Between these, what a burst took is taken for Gemini's pace. So no text waits longer than the second of them.
-const SHORTEST_GAP: Duration = Duration::from_millis(50);
-const LONGEST_GAP: Duration = Duration::from_millis(1_500);
+const MIN_GAP: Duration = Duration::from_millis(50);
+const MAX_GAP: Duration = Duration::from_millis(1_500);
 /// What is left when Gemini has ended goes out within this time.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// With so many bytes waiting, no more are to be read.
-const MOST_WAITING: usize = 64 * 1024;
+const MAX_PENDING: usize = 64 * 1024;
 
 /// Paces one stream; see the module.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Pacer {
 
     /// Takes whole events that came `after` the ones before them.
     pub fn push(&mut self, events: &Bytes, after: Duration) {
-        self.gap = (self.gap * 3 + after.clamp(SHORTEST_GAP, LONGEST_GAP)) / 4;
+        self.gap = (self.gap * 3 + after.clamp(MIN_GAP, MAX_GAP)) / 4;
         let mut start = 0;
         while start < events.len() {
             let rest = events.get(start..).unwrap_or_default();
@@ -117,7 +117,7 @@ impl Pacer {
     /// Whether so much waits that no more is to be read.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes >= MOST_WAITING
+        self.bytes >= MAX_PENDING
     }
 
     /// What to send now; `None` when nothing waits. What holds no text to be paced goes along.

@@ -56,10 +56,10 @@ pub struct Violation {
 }
 
 /// More than any real error has; what is beyond is not read.
-const LONGEST_BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 /// Of a body that is no JSON, so much is kept as the message.
-const LONGEST_SNIPPET: usize = 1_000;
-const MOST_DETAILS: usize = 64;
+const MAX_SNIPPET: usize = 1_000;
+const MAX_DETAILS: usize = 64;
 
 /// Google's canonical status names (`google/rpc/code.proto`) and the string codes of the Interactions API
 /// (<https://ai.google.dev/gemini-api/docs/api-errors>), with the HTTP status and the canonical name of each.
@@ -112,7 +112,7 @@ impl ErrorBody {
     /// Reads an error: an object, an array of one, HTML, a piece of either, or nothing.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        let body = body.get(..LONGEST_BODY).unwrap_or(body);
+        let body = body.get(..MAX_BODY).unwrap_or(body);
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Self::from_value(&value),
             Err(_) => Self { message: snippet(body), ..Self::default() },
@@ -166,8 +166,7 @@ impl ErrorBody {
             ..Self::default()
         };
         body.retry_text_ms = delay_in_text(&body.message);
-        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten().take(MOST_DETAILS)
-        {
+        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten().take(MAX_DETAILS) {
             body.read_detail(detail);
         }
         body
@@ -183,7 +182,7 @@ impl ErrorBody {
             self.consumer = self.consumer.take().or(consumer.map(|consumer| redact_keys(&consumer)));
         } else if kind.ends_with("google.rpc.QuotaFailure") {
             let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
-            self.violations.extend(violations.take(MOST_DETAILS).map(|violation| {
+            self.violations.extend(violations.take(MAX_DETAILS).map(|violation| {
                 let field = |name| violation.get(name).and_then(scalar).unwrap_or_default();
                 Violation {
                     quota_id: field("quotaId"),
@@ -250,7 +249,7 @@ fn snippet(body: &[u8]) -> String {
         }
     }
     let words: Vec<&str> = plain.split_whitespace().collect();
-    redact_keys(&words.join(" ")).chars().take(LONGEST_SNIPPET).collect()
+    redact_keys(&words.join(" ")).chars().take(MAX_SNIPPET).collect()
 }
 
 /// The delay in "Please retry in 51.38s.", where that is the last sentence of a message: what stands elsewhere may be

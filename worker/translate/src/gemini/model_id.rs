@@ -13,7 +13,7 @@ use crate::error::ApiError;
 pub struct ModelId(String);
 
 const TUNED: &str = "tunedModels/";
-const LONGEST: usize = 128;
+const MAX_LENGTH: usize = 128;
 /// What must follow `openai/` for that prefix to be a gateway's and not a part of the name.
 const GOOGLE_FAMILIES: [&str; 7] = ["gemini", "gemma", "imagen", "veo", "nano", "learnlm", "text-embedding"];
 
@@ -31,7 +31,7 @@ impl ModelId {
             return Err(ApiError::invalid_value("model", message));
         }
         let (prefix, id) = bare.strip_prefix(TUNED).map_or(("", bare), |id| (TUNED, id));
-        let well_formed = id.len() <= LONGEST
+        let well_formed = id.len() <= MAX_LENGTH
             && id.starts_with(|first: char| first.is_ascii_alphanumeric())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         if well_formed { Ok(Self(format!("{prefix}{id}"))) } else { Err(ApiError::model_not_found(name)) }

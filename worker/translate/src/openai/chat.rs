@@ -9,7 +9,7 @@ use super::{ApiError, FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
 use crate::json::{self, Budget, Decimal, Integer, NameOr, OneOrMany, Text, request_object};
 
 /// The most messages that a conversation may have, as many as OpenAI takes.
-const MOST_MESSAGES: usize = 2_048;
+const MAX_MESSAGES: usize = 2_048;
 
 request_object! {
     /// A chat request, read once and borrowing from its body. Absent and `null` are the same.
@@ -144,11 +144,11 @@ impl<'a> ChatRequest<'a> {
                 "empty_array",
                 "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             )),
-            Some(messages) if messages.len() > MOST_MESSAGES => Err(ApiError::invalid(
+            Some(messages) if messages.len() > MAX_MESSAGES => Err(ApiError::invalid(
                 Some("messages"),
                 "array_above_max_length",
                 format!(
-                    "Invalid 'messages': array too long. Expected an array with maximum length {MOST_MESSAGES}, but got \
+                    "Invalid 'messages': array too long. Expected an array with maximum length {MAX_MESSAGES}, but got \
                      an array with length {} instead.",
                     messages.len()
                 ),

@@ -16,7 +16,7 @@ pub(crate) const STAND_IN: &str = "skip_thought_signature_validator";
 /// Another of those, which some clients send.
 pub(crate) const OTHER_STAND_IN: &str = "context_engineering_is_the_way_to_go";
 /// Real ones are much longer.
-const SHORTEST: usize = 16;
+const MIN_LENGTH: usize = 16;
 
 /// Separates the id of a call from its signature, where a pool's clients keep both in the id, as `LiteLLM` does.
 pub(crate) const ID_SEPARATOR: &str = "__thought__";
@@ -74,5 +74,5 @@ pub(crate) fn in_extra(extra: Option<&RawValue>) -> Option<Cow<'_, str>> {
 pub(crate) fn is_plausible(signature: &str) -> bool {
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
     matches!(signature, STAND_IN | OTHER_STAND_IN)
-        || (signature.len() >= SHORTEST && signature.bytes().all(base64))
+        || (signature.len() >= MIN_LENGTH && signature.bytes().all(base64))
 }

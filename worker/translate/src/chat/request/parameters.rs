@@ -11,9 +11,9 @@ use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;
 use crate::request::options::TranslateOptions;
 
-const MOST_STOPS: usize = 5;
+const MAX_STOPS: usize = 5;
 /// OpenAI's and Gemini's common limit of answers to one request.
-pub(crate) const MOST_CHOICES: i128 = 8;
+pub(crate) const MAX_CHOICES: i128 = 8;
 
 /// Everything of `generationConfig` that does not depend on messages, tools or formats.
 pub(crate) fn generation_config<'r>(
@@ -78,9 +78,9 @@ fn stop_sequences<'r>(request: &'r ChatRequest<'_>) -> Result<Vec<&'r str>, ApiE
         Some(OneOrMany::Many(stops)) => stops.iter().map(|stop| &**stop).collect(),
     };
     let stops: Vec<&str> = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
-    if stops.len() > MOST_STOPS {
+    if stops.len() > MAX_STOPS {
         let message = format!(
-            "Invalid 'stop': array too long. Expected an array with maximum length {MOST_STOPS}, but got an array with \
+            "Invalid 'stop': array too long. Expected an array with maximum length {MAX_STOPS}, but got an array with \
              length {} instead.",
             stops.len()
         );
@@ -205,7 +205,7 @@ pub(crate) fn service_tier(request: &ChatRequest<'_>) -> Result<Option<&'static 
 pub(crate) fn choices(request: &ChatRequest<'_>) -> Result<u32, ApiError> {
     let Some(n) = request.n else { return Ok(1) };
     at_least("n", n, 1)?;
-    at_most("n", n, MOST_CHOICES)?;
+    at_most("n", n, MAX_CHOICES)?;
     Ok(u32::try_from(n.0).unwrap_or(1))
 }
 

@@ -25,7 +25,7 @@ use crate::request::schema::Richness;
 use crate::request::{results, schema, words};
 
 /// "At most 512 function declarations can be specified"
-const MOST_FUNCTIONS: usize = 512;
+const MAX_FUNCTIONS: usize = 512;
 
 /// Everything about tools.
 #[derive(Debug, Default)]
@@ -319,10 +319,10 @@ impl<'r> Functions<'r> {
         param: &str,
         context: &mut ResponseContext,
     ) -> Result<(), ApiError> {
-        if self.declarations.len() >= MOST_FUNCTIONS {
+        if self.declarations.len() >= MAX_FUNCTIONS {
             let param = param.split('[').next().unwrap_or("tools");
             let message = format!(
-                "Invalid '{param}': array too long. Expected an array with maximum length {MOST_FUNCTIONS} instead."
+                "Invalid '{param}': array too long. Expected an array with maximum length {MAX_FUNCTIONS} instead."
             );
             return Err(ApiError::invalid(Some(param), "array_above_max_length", message));
         }

@@ -12,11 +12,11 @@ use super::{merge, types};
 /// How deep alternatives of alternatives are looked at.
 const DEEPEST: usize = 8;
 /// How many alternatives are looked at.
-const MOST_BRANCHES: usize = 1_000;
+const MAX_BRANCHES: usize = 1_000;
 /// How many different schemas of one property are kept.
-const MOST_VARIANTS: usize = 64;
+const MAX_VARIANTS: usize = 64;
 /// How many required names are looked at.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 
 /// Whether the schema says that it is an object's, or can only be one's.
 pub(super) fn is_object(schema: &Map<String, Value>) -> bool {
@@ -73,7 +73,7 @@ fn required_by_all<'s>(branches: impl Iterator<Item = Vec<&'s Value>>) -> Vec<&'
         }
         number += 1;
         steps += names.len();
-        if steps > MOST_NAMES {
+        if steps > MAX_NAMES {
             return Vec::new();
         }
         for name in names {
@@ -148,7 +148,7 @@ fn gather<'s>(
     objects: &mut Vec<Branch<'s>>,
 ) -> bool {
     let Value::Object(schema) = branch else { return false };
-    if depth == 0 || objects.len() >= MOST_BRANCHES {
+    if depth == 0 || objects.len() >= MAX_BRANCHES {
         return false;
     }
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
@@ -195,7 +195,7 @@ fn either(known: &mut Value, other: &Value) {
     }
     let lone = known.as_object().is_some_and(|known| known.len() == 1);
     if let Some(Value::Array(branches)) = known.get_mut("anyOf").filter(|_| lone) {
-        if branches.len() < MOST_VARIANTS && !branches.contains(other) {
+        if branches.len() < MAX_VARIANTS && !branches.contains(other) {
             branches.push(other.clone());
         }
         return;

@@ -8,7 +8,7 @@ use super::for_each;
 
 /// What the `maxItems` of all schemas may add up to: with some more Gemini refuses a request, and does not say why.
 /// <https://github.com/googleapis/python-genai/issues/2170>
-const MOST_ITEMS: u128 = 960;
+const MAX_ITEMS: u128 = 960;
 
 /// Rules about sizes; the value of each is a number.
 pub(super) const SIZES: [&str; 8] = [
@@ -55,13 +55,13 @@ pub(crate) fn keep_within_budget<'s>(schemas: impl IntoIterator<Item = &'s mut V
         for_each(schema, &mut |schema| limits.extend(most_items(schema)));
     }
     let mut sum: u128 = limits.iter().map(|limit| u128::from(*limit)).sum();
-    if sum <= MOST_ITEMS {
+    if sum <= MAX_ITEMS {
         return false;
     }
     limits.sort_unstable();
     // Of those that are as large as the smallest one to go, the first ones go.
     let (mut smallest, mut of_smallest) = (u64::MAX, 0_usize);
-    while let Some(limit) = limits.pop().filter(|_| sum > MOST_ITEMS) {
+    while let Some(limit) = limits.pop().filter(|_| sum > MAX_ITEMS) {
         of_smallest = if limit == smallest { of_smallest + 1 } else { 1 };
         smallest = limit;
         sum -= u128::from(limit);
@@ -164,8 +164,8 @@ mod tests {
             let changed = keep_within_budget([&mut schema]);
             let kept = kept(&schema);
             let sum = |limits: &[u64]| limits.iter().map(|limit| u128::from(*limit)).sum::<u128>();
-            prop_assert!(sum(&kept) <= MOST_ITEMS);
-            prop_assert_eq!(changed, sum(&limits) > MOST_ITEMS);
+            prop_assert!(sum(&kept) <= MAX_ITEMS);
+            prop_assert_eq!(changed, sum(&limits) > MAX_ITEMS);
             let mut sorted = limits;
             sorted.sort_unstable();
             sorted.truncate(kept.len());

@@ -16,10 +16,10 @@ use kinds::{common_kinds, kinds};
 /// How often a recursive definition is put in place of itself.
 const DEEPEST_RECURSION: usize = 3;
 /// How many nodes there may be; what is beyond becomes text.
-const MOST_NODES: usize = 5_000;
+const MAX_NODES: usize = 5_000;
 /// How many values an `enum` may have, and how long they may be, that a description tells.
-const MOST_TOLD: usize = 50;
-const LONGEST_TOLD: usize = 1_000;
+const MAX_LISTED_VALUES: usize = 50;
+const MAX_LISTED_CHARS: usize = 1_000;
 
 /// Words of the subset that stay as they are.
 const TEXTS: [&str; 3] = ["title", "description", "pattern"];
@@ -80,7 +80,7 @@ impl Converter<'_> {
     fn schema(&mut self, schema: &Value) -> Converted {
         self.nodes += 1;
         let Value::Object(schema) = schema else { return any() };
-        if self.nodes > MOST_NODES {
+        if self.nodes > MAX_NODES {
             return self.free_object(schema.get("description"));
         }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
@@ -213,7 +213,7 @@ impl Converter<'_> {
         for value in schema.values() {
             count(value, &mut self.nodes);
         }
-        self.nodes <= MOST_NODES
+        self.nodes <= MAX_NODES
     }
 
     fn several_kinds(&mut self, schema: &Map<String, Value>, kinds: &[&str]) -> Converted {
@@ -286,13 +286,13 @@ impl Converter<'_> {
             }
             return;
         }
-        let mut told: Vec<String> = choices.take(MOST_TOLD + 1).map(ToString::to_string).collect();
-        if let Some(one_more) = told.get_mut(MOST_TOLD) {
+        let mut told: Vec<String> = choices.take(MAX_LISTED_VALUES + 1).map(ToString::to_string).collect();
+        if let Some(one_more) = told.get_mut(MAX_LISTED_VALUES) {
             "…".clone_into(one_more);
         }
         let told = told.join(", ");
         self.lossy = true;
-        if !told.is_empty() && told.len() <= LONGEST_TOLD {
+        if !told.is_empty() && told.len() <= MAX_LISTED_CHARS {
             describe(out, &format!("one of: {told}"));
         }
     }
@@ -351,7 +351,7 @@ impl Converter<'_> {
 
 fn count(value: &Value, nodes: &mut usize) {
     *nodes += 1;
-    if *nodes > MOST_NODES {
+    if *nodes > MAX_NODES {
         return;
     }
     match value {

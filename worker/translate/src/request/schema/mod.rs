@@ -51,7 +51,7 @@ pub(crate) struct Parameters {
 pub(crate) const WRAPPER: &str = "value";
 
 /// How often a schema with references is gone through at most.
-const MOST_PASSES: usize = 4;
+const MAX_PASSES: usize = 4;
 
 /// Reads a schema.
 ///
@@ -82,7 +82,7 @@ pub(crate) fn normalise(mut schema: Value) -> Normalised {
     let mut result = pass(&schema);
     result.lossy |= lossy;
     // What referred to itself may do so no longer, once what cannot be said to Gemini is gone.
-    for _ in 0..MOST_PASSES {
+    for _ in 0..MAX_PASSES {
         if result.schema.get("$defs").is_none() {
             break;
         }

@@ -9,7 +9,7 @@ use super::refs::{self, Reference, References};
 use super::{Normalised, alternatives, dialect, merge, types};
 
 /// From so many nodes on, references stay references.
-const MOST_NODES: usize = 5_000;
+const MAX_NODES: usize = 5_000;
 /// From this depth on, and in chains of this length, references stay references. The reader has bounded the depth of what
 /// is no reference.
 const DEEPEST: usize = 32;
@@ -122,7 +122,7 @@ impl<'s> Normaliser<'s> {
     }
 
     fn may_inline(&self, reference: &str) -> bool {
-        self.nodes < MOST_NODES && self.inlining.len() < DEEPEST && !self.inlining.contains(&reference)
+        self.nodes < MAX_NODES && self.inlining.len() < DEEPEST && !self.inlining.contains(&reference)
     }
 
     fn keep(&mut self, reference: &'s str, schema: &'s Map<String, Value>) -> Map<String, Value> {

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// How many nodes are looked at to find the circles. Beyond, every reference counts as recursive, which keeps it.
-const MOST_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 200_000;
 
 /// Where a reference leads.
 pub(super) enum Reference<'s> {
@@ -41,11 +41,11 @@ impl<'s> References<'s> {
         for (reference, target) in &targets {
             let mut found = Vec::new();
             if let Some(target) = target {
-                collect(target, &mut found, &steps, MOST_STEPS);
+                collect(target, &mut found, &steps, MAX_STEPS);
             }
             inside.insert(reference, found);
         }
-        let exhausted = steps.get() >= MOST_STEPS;
+        let exhausted = steps.get() >= MAX_STEPS;
         let recursive = targets
             .keys()
             .copied()
@@ -138,7 +138,7 @@ fn reaches_itself(start: &str, inside: &HashMap<&str, Vec<&str>>, steps: &Cell<u
     let mut open: Vec<&str> = inside.get(start).into_iter().flatten().copied().collect();
     while let Some(reference) = open.pop() {
         steps.set(steps.get() + 1);
-        if reference == start || steps.get() > MOST_STEPS {
+        if reference == start || steps.get() > MAX_STEPS {
             return true;
         }
         if seen.insert(reference) {

@@ -21,7 +21,7 @@ pub(super) enum By {
 }
 
 /// How many calls with one id are looked through for a name.
-const MOST_TWINS: usize = 64;
+const MAX_SAME_IDS: usize = 64;
 
 /// A call: its site, and its place in there.
 type Place = (usize, usize);
@@ -121,7 +121,7 @@ impl<'r> Pairing<'r> {
         let turns = self.by_id.get_mut(id)?;
         loop {
             let (_, places) = turns.last_mut()?;
-            let twins = places.iter().take(MOST_TWINS);
+            let twins = places.iter().take(MAX_SAME_IDS);
             let named = twins.enumerate().find(|(_, place)| is_named(place)).map(|(at, _)| at);
             match places.remove(named.unwrap_or(0)) {
                 Some(place) => return Some(place),
