@@ -293,7 +293,7 @@ async fn serve_metered<H: Host + Clone, B: IncomingBody>(
         .await
         .map_err(|error| unread(context, error))?;
     let (admitted, headers) = client_limits::admit(context, &body);
-    // On the heap: each caller up to the host would copy some kilobytes into its own future.
+    // On the heap: each client up to the host would copy some kilobytes into its own future.
     let answered = match (admitted, spending) {
         (Err(error), _) => Err(error),
         (Ok(()), MeteredRequest::Chat) => chat::answer_kept_alive(context, body, share).await,

@@ -18,7 +18,7 @@ pub enum Streamed<H: Host> {
     Unchanged(<<H as Platform>::Upstream as Upstream>::Body),
 }
 
-/// A response that streams events.
+/// Returns a response that streams events.
 #[must_use]
 pub(crate) fn events<H: Host>(events: EventStream<H>) -> Reply<H> {
     let events = OutgoingEvents::Plain(Box::new(events));

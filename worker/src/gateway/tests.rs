@@ -1,4 +1,4 @@
-//! The data plane over a scripted Gemini: what a request costs, and what refusals leave behind.
+//! The data plane over a scripted Gemini: what a request costs, and what errors leave behind.
 
 mod echoes;
 
@@ -37,7 +37,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A pool of `keys` keys with the given settings.
+    /// Returns a pool of `keys` keys with the given settings.
     pub(super) async fn new(keys: usize, settings: &str) -> Self {
         let host = FakeHost::new();
         let service = host.service();
@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    /// A chat with one model, and what more there is to the request: `,"n":2`.
+    /// Returns a chat with one model, and what more there is to the request: `,"n":2`.
     pub(super) async fn chat(&self, model: &str, more: &str) -> (Reply<FakeHost>, String) {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
         self.host

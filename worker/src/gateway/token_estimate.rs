@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// The same estimate, word by word.
+    /// Returns the same estimate, word by word.
     fn slowly(body: &[u8]) -> u64 {
         let mut bytes = 0;
         let mut at = 0;

@@ -1,7 +1,5 @@
-//! Embeddings.
-//!
-//! In: an embeddings request, later the upstream bodies. Out: upstream bodies of at most 100 texts each, later OpenAI's
-//! list in the order of the inputs. An input must never be lost or fused with another.
+//! OpenAI embeddings requests as batches of at most 100 texts for Gemini, and the response in the order
+//! of the inputs. No input is lost or merged with another.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +26,7 @@ const MAX_INPUTS: usize = 2048;
 
 /// How long a number of a vector is as text, with a comma.
 const DIGITS: usize = 13;
-/// What stands around the numbers of a list.
+/// What is around the numbers of a list.
 const ROOM_FOR_NAMES: usize = 256;
 
 /// What to send, and how to read what comes back.
@@ -57,7 +55,7 @@ pub fn embeddings_plan(request: &EmbeddingsRequest<'_>, model: &ModelId) -> Resu
         ignored.add(name);
     }
     let task_type = request.task_type.as_deref();
-    // The second generation has no task types; it answers 400 to them.
+    // The second generation has no task types; it returns 400 to them.
     let second_generation = model.as_str().starts_with("gemini-embedding-2");
     ignored.add_if(second_generation && task_type.is_some(), "task_type");
     let task_type = task_type.filter(|text| !second_generation && !text.trim().is_empty());
@@ -145,7 +143,7 @@ pub struct EmbeddedBatch {
 }
 
 impl EmbeddingsPlan {
-    /// How many texts there are: Gemini counts each as a request.
+    /// Returns the number of texts there are: Gemini counts each as a request.
     #[must_use]
     pub fn inputs(&self) -> u64 {
         self.sizes.iter().map(|size| *size as u64).sum()
@@ -168,7 +166,7 @@ impl EmbeddingsPlan {
         Ok(EmbeddedBatch { vectors: response.embeddings, usage })
     }
 
-    /// Puts all batches together in their order; `shown_model` is the model as the caller named it.
+    /// Puts all batches together in their order; `shown_model` is the model as the client named it.
     #[must_use]
     pub fn answer(&self, batches: Vec<EmbeddedBatch>, shown_model: &str) -> Vec<u8> {
         let tokens = batches.iter().fold(0_u64, |sum, batch| sum.saturating_add(batch.usage.prompt));

@@ -33,7 +33,7 @@ pub struct ApiError {
 const INVALID_REQUEST: &str = "invalid_request_error";
 
 impl ApiError {
-    /// An error of any kind, without a field.
+    /// Returns an error of any kind, without a field.
     #[must_use]
     pub fn new(
         status: StatusCode,
@@ -53,7 +53,7 @@ impl ApiError {
         }
     }
 
-    /// The same, with a cause that is told to the log and not to the client.
+    /// Returns the same, with a cause that is told to the log and not to the client.
     #[must_use]
     pub fn because(self, cause: impl std::fmt::Display) -> Self {
         Self { cause: Some(cause.to_string().into()), ..self }
@@ -103,7 +103,7 @@ impl ApiError {
         Self::invalid(Some(param), "unsupported_parameter", message)
     }
 
-    /// 400: the prompt itself is refused.
+    /// 400: the prompt itself is rejected.
     #[must_use]
     pub fn content_policy(message: impl Into<String>) -> Self {
         Self::invalid(None, "content_policy_violation", message)
@@ -179,7 +179,7 @@ impl ApiError {
         )
     }
 
-    /// A 5xx: nothing that the caller did.
+    /// Returns a 5xx: nothing that the client did.
     #[must_use]
     pub fn server(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self::new(status, "server_error", Some(code), message)

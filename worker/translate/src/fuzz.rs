@@ -1,7 +1,7 @@
-//! What must hold for any bytes whatever: the bodies of the fuzz targets.
+//! Bodies of the fuzz targets: properties that hold for any bytes.
 //!
-//! In: bytes. Out: nothing; a claim that does not hold ends in a panic. `make fuzz` looks for bytes that break one, and
-//! the tests here play the inputs that are kept in `worker/fuzz/corpus`. None of this is part of the service.
+//! A property that does not hold panics. `make fuzz` searches for such inputs, and the tests here replay
+//! `worker/fuzz/corpus`. None of this is part of the service.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,8 +36,8 @@ const RESHAPING: [Repair; 7] = [
     Repair::UserTurnLast,
 ];
 
-/// The body of a chat request: what is refused is refused in OpenAI's envelope, and what is let through is a request
-/// that Gemini takes, whatever its refusals have taught before.
+/// The body of a chat request: what is rejected is rejected in OpenAI's envelope, and what is let through is a request
+/// that Gemini takes, whatever its errors have taught before.
 pub fn request(body: &[u8]) {
     let request = match ChatRequest::parse(body) {
         Ok(request) => request,
@@ -92,13 +92,13 @@ pub fn schema(text: &[u8]) {
     }
 }
 
-/// How long the result may become: nodes are counted, so what counts is how long one of them may be.
+/// Returns how long the result may become: nodes are counted, so what counts is how long one of them may be.
 fn largest(input: usize) -> usize {
     100_000 + 5_000 * input
 }
 
 /// The bytes of an upstream stream: the events are those of the specification, wherever the network cuts the bytes; and
-/// what the client gets is made of whole events, of which `[DONE]` is the last one if and only if the answer is complete.
+/// what the client gets is made of whole events, of which `[DONE]` is the last one if and only if the response is complete.
 pub fn stream(bytes: &[u8]) {
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
     let halves = bytes.split_at(bytes.len() / 2);
@@ -111,7 +111,7 @@ pub fn stream(bytes: &[u8]) {
     }
 }
 
-/// The data of all events, by the words of the HTML standard (9.2.6) and nothing else. Unlike there, an event that the
+/// Returns the data of all events, by the words of the HTML standard (9.2.6) and nothing else. Unlike there, an event that the
 /// end of the stream cuts off counts, since Gemini does not always send the last blank line.
 fn specified(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut plain = Vec::new();
@@ -154,7 +154,7 @@ fn split(cuts: &[&[u8]]) -> Vec<Vec<u8>> {
     events
 }
 
-/// What the client gets, and whether the answer is complete.
+/// Returns what the client gets, and whether the response is complete.
 fn translated(cuts: &[&[u8]]) -> (String, bool) {
     let mut stream = ChatStream::new(context(), envelope());
     let mut out = Vec::new();
@@ -178,7 +178,7 @@ fn check_events((text, complete): &(String, bool)) {
     }
 }
 
-/// A request for a stream that may name its sources.
+/// Returns a request for a stream that may name its sources.
 pub(crate) fn context() -> ResponseContext {
     let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"web_search"}]}"#;
     let request = ChatRequest::parse(body).unwrap();

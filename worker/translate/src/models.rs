@@ -1,7 +1,5 @@
-//! Lists of models.
-//!
-//! In: Gemini's descriptions. Out: OpenAI's, under bare ids (clients trip over `models/…`), with what other gateways tell
-//! about a model besides.
+//! Gemini's models as OpenAI's model objects, under bare ids (clients cannot handle `models/…`), with the
+//! members that other gateways add.
 
 use std::borrow::Cow;
 
@@ -14,7 +12,7 @@ const CREATED: u64 = 1_702_425_600;
 /// Who owns an alias.
 const PROXY: &str = "proxy";
 
-/// The body of `GET /v1/models`: the models as given, and after them the aliases `(alias, target)` with what is known
+/// Returns the body of `GET /v1/models`: the models as given, and after them the aliases `(alias, target)` with what is known
 /// about their targets.
 #[must_use]
 pub fn models_list<'a>(
@@ -33,7 +31,7 @@ pub fn models_list<'a>(
     to_vec(&ModelList { object: "list", data })
 }
 
-/// The body of `GET /v1/models/{id}`, under the alias that the caller asked for, if it was one.
+/// Returns the body of `GET /v1/models/{id}`, under the alias that the client asked for, if it was one.
 #[must_use]
 pub fn model_get(model: &gemini::Model, alias: Option<&str>) -> Vec<u8> {
     to_vec(&alias.map_or_else(|| describe(model, &model.id), |alias| describe_alias(model, alias)))

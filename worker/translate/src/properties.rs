@@ -1,4 +1,4 @@
-//! What must hold for every request and every answer, not only for those that someone thought of.
+//! Property tests over arbitrary requests and responses.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -101,7 +101,7 @@ fn check(model: &str, body: &[u8]) {
     assert_accepted(&call.body, &TranslateOptions::default().capabilities(&model));
 }
 
-/// Parts of an answer.
+/// Parts of a response.
 fn parts() -> impl Strategy<Value = Vec<Value>> {
     let part = prop_oneof![
         texts().prop_map(|text| json!({"text": text})),
@@ -116,7 +116,7 @@ fn parts() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec(part, 1..8)
 }
 
-/// Whether a client shows anything of a part to its user, or calls a function.
+/// Returns `true` if a client shows anything of a part to its user, or calls a function.
 fn is_visible(part: &Value) -> bool {
     let text = |text: &Value| {
         text.as_str().is_some_and(|text| !text.trim_matches(['\n', ' ', '\u{200b}']).is_empty())
@@ -145,7 +145,7 @@ fn streamed_cut(wire: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<u8> {
     out
 }
 
-/// The message that a client puts together from a stream: texts are joined, everything else is listed.
+/// Returns the message that a client puts together from a stream: texts are joined, everything else is listed.
 fn accumulated(stream: &[u8]) -> Value {
     let mut message = json!({"content": null});
     let text = String::from_utf8(stream.to_vec()).unwrap();

@@ -86,7 +86,7 @@ pub(super) async fn answer_kept_alive<H: Host + Clone>(
     let may_stream = keeps_alive(context) && memmem::find(&body, br#""stream""#).is_some();
     let streams = Arc::new(AtomicBool::new(false));
     let (owned, told) = (super::OwnedContext::of(context), Arc::clone(&streams));
-    // On the heap: each caller up to the host would copy some kilobytes into its own future.
+    // On the heap: each client up to the host would copy some kilobytes into its own future.
     let mut reply: BoxedFuture<Result<Reply<H>, ApiError>> = Box::pin(async move {
         let _share = share;
         answer(&owned.borrowed(), &body, &told).await

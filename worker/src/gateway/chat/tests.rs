@@ -36,7 +36,7 @@ fn event(body: &'static str) -> &'static str {
 }
 
 impl World {
-    /// The body of each call to Gemini.
+    /// Returns the body of each call to Gemini.
     fn sent(&self) -> Vec<Value> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         requests
@@ -45,7 +45,7 @@ impl World {
             .collect()
     }
 
-    /// The key of each call to Gemini.
+    /// Returns the key of each call to Gemini.
     fn keys(&self) -> Vec<String> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         requests.iter().map(|request| request.key.expose().to_owned()).collect()
@@ -84,7 +84,7 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The texts of a stream's choices, by index.
+/// Returns the texts of a stream's choices, by index.
 fn streamed(text: &str, choices: usize) -> Vec<String> {
     let mut texts = vec![String::new(); choices];
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");

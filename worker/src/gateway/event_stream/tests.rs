@@ -208,7 +208,7 @@ async fn what_a_left_stream_cost_is_counted_and_is_no_failure() {
 #[tokio::test]
 async fn a_request_that_is_given_up_draws_on_the_limit_what_may_have_been_read_of_it() {
     const UNCOUNTED: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}]}\n\n";
-    // An image is estimated at some hundred tokens, whatever its length.
+    // An image is estimated at a few hundred tokens, whatever its length.
     let data = "A".repeat(800_000);
     let image = format!(
         r#","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,iVBORw0KGgoA{data}"}}}}]}}]"#
@@ -327,7 +327,7 @@ async fn every_5xx_of_the_service_s_own_has_its_cause_in_its_log_line_once() {
 }
 
 impl World {
-    /// The same with a service that logs.
+    /// Returns the same with a service that logs.
     fn logging(mut self) -> (Self, Arc<Mutex<Vec<serde_json::Value>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
@@ -383,7 +383,7 @@ async fn a_stream_that_the_service_ends_is_no_client_that_left() {
     }
 }
 
-/// A stream that begins and never ends.
+/// Returns a stream that begins and never ends.
 pub(crate) async fn endless_events(pacing: Option<pool_shared::Pacing>) -> (FakeHost, Reply<FakeHost>) {
     let settings = pacing.map_or("", |_| r#","translation":{"pacing":{"by":"characters"}}"#);
     let world = World::new(1, settings).await;

@@ -14,7 +14,7 @@ const ANSWER: &str =
     r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"A cat"}]},"finishReason":"STOP"}]}"#;
 const PNG: &[u8] = b"\x89PNG\r\n";
 
-/// A pool that fetches as told, and a Gemini that answers.
+/// Returns a pool that fetches as told, and a Gemini that answers.
 async fn world(fetch_media: Value) -> World {
     let settings = format!(r#","translation":{{"fetch_media":{fetch_media}}}"#);
     let world = World::new(1, &settings).await;
@@ -40,7 +40,7 @@ impl World {
         self.host.parts.internet.asked.lock().unwrap().clone()
     }
 
-    /// Asks about what stands at the URLs: the status and the answer.
+    /// Asks about what is at the URLs: the status and the response.
     async fn look_at(&self, urls: &[&str]) -> (u16, Value) {
         let image = |url: &&str| json!({"type": "image_url", "image_url": {"url": url}});
         let content: Vec<Value> = urls.iter().map(image).collect();
@@ -51,7 +51,7 @@ impl World {
         (reply.status.as_u16(), serde_json::from_str(&answer).unwrap())
     }
 
-    /// What the caller is told of the part at a place; Gemini was not asked.
+    /// Returns what the client is told of the part at a place; Gemini was not asked.
     async fn refused(&self, urls: &[&str], place: usize) -> String {
         let (status, answer) = self.look_at(urls).await;
         let error = &answer["error"];
@@ -202,7 +202,7 @@ async fn a_server_that_never_answers_is_not_waited_for() {
 const CANNOT_FETCH: &str = r#"{"error":{"code":400,"message":"Cannot fetch content from the provided URL.","status":"INVALID_ARGUMENT"}}"#;
 
 impl World {
-    /// The parts of each call to Gemini.
+    /// Returns the parts of each call to Gemini.
     fn parts(&self) -> Vec<Value> {
         let requests = self.host.parts.upstream.requests.lock().unwrap();
         let bodies =
@@ -255,7 +255,7 @@ async fn what_gemini_does_not_fetch_is_fetched_here_where_that_is_allowed() {
             assert_eq!(world.parts()[1][0]["inlineData"]["mimeType"], "image/png");
         }
     }
-    // A mistake that has nothing to do with it is the caller's.
+    // A mistake that has nothing to do with it is the client's.
     let world = World::new(1, r#","translation":{"fetch_media":{"gemini":true,"own":true}}"#).await;
     world.script(&[(
         400,

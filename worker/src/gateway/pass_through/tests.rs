@@ -34,7 +34,7 @@ fn a_query_goes_on_without_what_could_be_a_credential() {
 }
 
 proptest! {
-    /// Whatever a client writes: of a query nothing goes on but pairs of the four names, as they were written, and no
+    /// Whatever a client writes: of a query nothing continues but pairs of the four names, as they were written, and no
     /// `alt` that would have errors come as anything but JSON.
     #[test]
     fn nothing_of_a_query_goes_on_but_what_is_named(

@@ -1,4 +1,4 @@
-//! Errors that repeat the request. Whatever Gemini quotes of it, and wherever it does: no key stands otherwise than
+//! Errors that repeat the request. Whatever Gemini quotes of it, and wherever it does: no key is otherwise than
 //! after the same error without the quote.
 
 use http::Method;
@@ -83,7 +83,7 @@ const ASKED: [PassThroughTarget; 9] = [
 ];
 
 impl PassThroughTarget {
-    /// The method, the path and the body of such a request.
+    /// Returns the method, the path and the body of such a request.
     fn request(self, text: &str) -> (Method, String, String) {
         let post = |path: &str, body: Value| (Method::POST, path.to_owned(), body.to_string());
         let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC);
@@ -122,7 +122,7 @@ impl PassThroughTarget {
     }
 }
 
-/// Where an error stands.
+/// Where an error is.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     /// In a response with its status.
@@ -133,7 +133,7 @@ enum Place {
     Page,
 }
 
-/// An error that Gemini, or what stands before it, sends.
+/// An error that Gemini, or what is before it, sends.
 #[derive(Clone, Debug)]
 struct Error {
     status: u16,
@@ -147,7 +147,7 @@ struct Error {
 }
 
 impl Error {
-    /// The error in response to a request, with a part of it or without.
+    /// Returns the error in response to a request, with a part of it or without.
     fn of(&self, request: &UpstreamRequest, text: &str, words: &str, repeats: bool) -> FakeAnswer {
         let body = request.body.as_deref().unwrap_or_default();
         let raw = format!("{}\n{}", request.path, String::from_utf8_lossy(body));
@@ -183,7 +183,7 @@ impl Error {
         &text[a.min(b)..a.max(b)]
     }
 
-    /// The error object, with the same text wherever a detail may repeat a request.
+    /// Returns the error object, with the same text wherever a detail may repeat a request.
     fn body(&self, message: &str) -> String {
         let kind = |name: &str| format!("type.googleapis.com/google.rpc.{name}");
         let details = match self.details {
@@ -221,7 +221,7 @@ fn strings(value: &Value, into: &mut String) {
     }
 }
 
-/// How the keys of a pool stand after a request that was answered so.
+/// Returns how the keys of a pool are after a request that was answered so.
 async fn states_after(
     asked: PassThroughTarget,
     text: &str,

@@ -189,7 +189,7 @@ impl<'a> BufferedCandidate<'a> {
         speech::deliver(std::mem::take(&mut self.audio), context.audio_format)
     }
 
-    /// Completes the content when all bodies are read, and returns what stands beside it.
+    /// Completes the content when all bodies are read, and returns what is beside it.
     pub(crate) fn finish(&mut self, context: &ResponseContext) -> (Extras, End) {
         if let Some(PromptBlock { refusal, reason }) = self.block.take() {
             let (native, refusal) = (Some(reason), Some(refusal));

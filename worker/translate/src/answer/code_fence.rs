@@ -1,9 +1,9 @@
-//! Markdown fences: JSON that a model has put into one although it was told not to, and code that Gemini ran.
+//! Markdown fences: around JSON, against the instructions, and around code that Gemini ran.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What is inside, if the whole text is one fence; otherwise the text.
+/// Returns what is inside, if the whole text is one fence; otherwise the text.
 pub(crate) fn without_fence(text: &str) -> &str {
     let trimmed = text.trim();
     let inside = trimmed
@@ -33,7 +33,7 @@ pub(crate) fn code_fence(raw: &RawValue) -> String {
     format!("\n```{language}\n{}\n```\n", without_newline(&code.code))
 }
 
-/// What came out of it, as Markdown.
+/// Returns what came out of it, as Markdown.
 pub(crate) fn output_fence(raw: &RawValue) -> String {
     #[derive(Default, Deserialize)]
     #[serde(default)]

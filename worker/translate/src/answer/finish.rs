@@ -15,7 +15,7 @@ pub(crate) struct Content {
     /// Text with something visible in it.
     pub(crate) text: bool,
     pub(crate) calls: bool,
-    /// Pictures or sound.
+    /// Images or audio.
     pub(crate) media: bool,
 }
 

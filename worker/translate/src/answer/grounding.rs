@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json::Text;
 
-/// The texts of an answer's parts, to find offsets in.
+/// The texts of a response's parts, to find offsets in.
 #[derive(Debug, Default)]
 pub(crate) struct PartTexts {
     parts: Vec<PartText>,
@@ -37,14 +37,14 @@ impl PartTexts {
         }
     }
 
-    /// The characters of the content before a byte of a part.
+    /// Returns the characters of the content before a byte of a part.
     fn characters(&self, part: usize, byte: usize) -> usize {
         let before: usize = self.parts.iter().take(part).filter(|part| part.shown).map(PartText::len).sum();
         let Some(part) = self.parts.get(part).filter(|part| part.shown) else { return before };
         before + part.text.get(..part.text.floor_char_boundary(byte)).map_or(0, |text| text.chars().count())
     }
 
-    /// The characters before a byte of the content as a whole.
+    /// Returns the characters before a byte of the content as a whole.
     fn characters_of_all(&self, mut byte: usize) -> usize {
         let mut characters = 0;
         for part in self.parts.iter().filter(|part| part.shown) {

@@ -1,6 +1,6 @@
 //! Ids, time and model name of a response.
 
-/// What the caller of the translation knows and a pure function cannot.
+/// What the client of the translation knows and a pure function cannot.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// Fresh random bits for each answer: the seed of the ids that Gemini does not give.
@@ -21,7 +21,7 @@ pub enum AnswerModel {
 }
 
 impl AnswerModel {
-    /// The name to show, given what Gemini says.
+    /// Returns the name to show, given what Gemini says.
     pub(crate) fn shown<'a>(&'a self, version: Option<&'a str>) -> &'a str {
         match self {
             Self::Alias(alias) => alias,
@@ -62,7 +62,7 @@ impl Ids {
         id
     }
 
-    /// The generator known as splitmix64.
+    /// Generates with splitmix64.
     fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(self.step);
         let mut mixed = self.state;

@@ -1,6 +1,4 @@
-//! Speech.
-//!
-//! In: the pieces of sound in an answer, bare samples as Gemini gives them. Out: what the caller asked for.
+//! Speech: raw samples from Gemini in the audio format that the client asked for.
 
 use std::borrow::Cow;
 
@@ -17,7 +15,7 @@ const USUAL_RATE: u32 = 24_000;
 const CHANNELS: u16 = 1;
 const BYTES_PER_SAMPLE: u16 = 2;
 
-/// All pieces as one, in base64.
+/// Returns all pieces as one, in base64.
 pub(crate) fn deliver(pieces: Vec<AnsweredBlob<'_>>, format: AudioFormat) -> Option<Cow<'_, str>> {
     let first = pieces.first()?;
     // Anything but bare samples is a format of its own, and stays what it is.
@@ -43,7 +41,7 @@ fn rate(mime_type: &str) -> u32 {
     rates.filter_map(|rate| rate.parse().ok()).find(|rate| *rate > 0).unwrap_or(USUAL_RATE)
 }
 
-/// The 44 bytes before the samples.
+/// Returns the 44 bytes before the samples.
 fn wav_header(length: usize, rate: u32) -> Vec<u8> {
     let length = u32::try_from(length).unwrap_or(u32::MAX - 36);
     let block = CHANNELS * BYTES_PER_SAMPLE;

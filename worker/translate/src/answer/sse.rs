@@ -1,14 +1,13 @@
-//! Server-sent events out of bytes that were cut anywhere.
+//! Parser of server-sent events.
 //!
-//! In: bytes as they come from the network. Out: one event's data at a time, and apart from those whatever is no event:
-//! Gemini ends some failed streams with plain JSON. No event may be handed out before it is whole, and no sender can make
-//! the buffers grow without end.
+//! Takes bytes cut anywhere and returns the data of whole events. Text that is no event is returned
+//! separately: Gemini ends some failed streams with plain JSON. Buffers are bounded.
 
 use memchr::memchr2;
 
 use crate::json::BYTE_ORDER_MARK;
 
-/// The longest event that is taken: a picture of the largest size fits several times.
+/// The longest event that is taken: an image of the largest size fits several times.
 const MAX_EVENT: usize = 64 << 20;
 /// What is kept of what is no event.
 const MAX_STRAY: usize = 64 << 10;
@@ -78,7 +77,7 @@ impl EventSplitter {
         Ok(())
     }
 
-    /// The stream has ended: a last line or event without its end counts.
+    /// Ends the stream: a last line or event without its end counts.
     pub(crate) fn finish<E: From<TooLong>>(
         &mut self,
         mut found: impl FnMut(Found<'_>) -> Result<(), E>,

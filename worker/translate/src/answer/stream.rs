@@ -196,7 +196,7 @@ impl<W: StreamWriter> ResponseStream<W> {
         }
     }
 
-    /// A comment that keeps connections open while the model thinks.
+    /// Returns a comment that keeps connections open while the model thinks.
     #[must_use]
     pub const fn keep_alive() -> &'static [u8] {
         b": keep-alive\n\n"

@@ -26,9 +26,9 @@ pub struct Usage {
 pub struct Kinds {
     /// Text.
     pub text: u32,
-    /// Pictures.
+    /// Images.
     pub image: u32,
-    /// Sound.
+    /// Audio.
     pub audio: u32,
 }
 
@@ -89,7 +89,7 @@ fn both(one: Option<Kinds>, other: Option<Kinds>) -> Option<Kinds> {
 }
 
 impl Usage {
-    /// What two calls took.
+    /// Returns what two calls took.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             prompt: self.prompt.saturating_add(other.prompt),
@@ -102,7 +102,7 @@ impl Usage {
         }
     }
 
-    /// What an answer took with which another call has gone on: that call's prompt is this one's answer, which counts
+    /// Returns what a response took with which another call has gone on: that call's prompt is this one's answer, which counts
     /// once.
     pub(crate) fn resumed_by(self, next: Self) -> Self {
         let completion = self.completion.saturating_add(next.completion);

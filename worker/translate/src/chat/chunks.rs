@@ -1,7 +1,7 @@
-//! Writes the events of a streamed answer.
+//! Writer of `chat.completion.chunk` events.
 //!
-//! In: deltas. Out: `data: {…}\n\n`, one for each. What all events of a stream have in common is written once and copied
-//! from then on, as this runs for every few words that a model says.
+//! The common part of all events is written once and copied, because this runs for every few words of a
+//! response.
 
 use std::io::Write;
 
@@ -24,13 +24,13 @@ pub(crate) struct HeldEvents {
 }
 
 impl HeldEvents {
-    /// How many bytes they take.
+    /// Returns how many bytes they take.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// Room for a delta of some words and what stands around it, in bytes.
+/// Room for a delta of some words and what is around it, in bytes.
 const USUAL_DELTA: usize = 256;
 
 /// The writer of one stream.
@@ -38,7 +38,7 @@ const USUAL_DELTA: usize = 256;
 pub(crate) struct ChunkWriter {
     /// `data: {"id":…,"choices":[`
     head: Vec<u8>,
-    /// Whether the caller wants the token counts: then every chunk has a `usage`, and only the last one's is not `null`.
+    /// Whether the client wants the token counts: then every chunk has a `usage`, and only the last one's is not `null`.
     with_usage: bool,
     events: u64,
     deltas: u64,
@@ -49,7 +49,7 @@ impl ChunkWriter {
         Self { head: Vec::new(), with_usage, events: 0, deltas: 0 }
     }
 
-    /// Whether the common part is known.
+    /// Returns `true` if the common part is known.
     pub(crate) fn is_open(&self) -> bool {
         !self.head.is_empty()
     }
@@ -64,12 +64,12 @@ impl ChunkWriter {
         self.head.extend_from_slice(b",\"choices\":[");
     }
 
-    /// How many events have been written.
+    /// Returns how many events have been written.
     pub(crate) fn events(&self) -> u64 {
         self.events
     }
 
-    /// How many of them were more than a role.
+    /// Returns how many of them were more than a role.
     pub(crate) fn deltas(&self) -> u64 {
         self.deltas
     }

@@ -1,12 +1,14 @@
-//! Paced output: the bursts that Gemini sends, as text that flows.
+//! Pacing: re-chunks the bursts that Gemini sends into text at an even rate.
 //!
-//! In: whole events of a translated stream as they come, and how long each took to come. Out: the same events one by
-//! one, those with text in several pieces, each with how long to wait after it. There is no clock in here and nobody
-//! sleeps. What must never happen: a client that puts together another answer than without pacing, a grapheme in two
-//! pieces, text that falls further behind with every burst.
+//! Takes whole events of a converted stream and the time since the event before. Returns the same events
+//! one by one, those with text in several pieces, each with the delay after it. There is no clock here.
+//! The pending text is spread over the time that Gemini recently took for its next burst: little text is
+//! sent slowly, more text faster, and in larger pieces once the minimum delay is reached.
 //!
-//! What waits is spread over the time that Gemini has lately taken for its next burst: little text goes out slowly,
-//! more of it faster, and when even the shortest pause is too long, in larger pieces.
+//! # Invariants
+//! - The client assembles the same response as without pacing.
+//! - No grapheme is split.
+//! - The delay does not grow from burst to burst.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -65,7 +67,7 @@ enum Item {
 #[derive(Debug)]
 struct TextEvent {
     event: Bytes,
-    /// Where its text stands, in JSON and with quotes.
+    /// Where its text is, in JSON and with quotes.
     place: Range<usize>,
     text: String,
     /// How many bytes of the text have been sent.
@@ -114,13 +116,13 @@ impl Pacer {
         self.plan();
     }
 
-    /// Whether so much waits that no more is to be read.
+    /// Returns `true` if so much waits that no more is to be read.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.bytes >= MAX_PENDING
     }
 
-    /// What to send now; `None` when nothing waits. What holds no text to be paced goes along.
+    /// Returns what to send now; `None` when nothing waits. What holds no text to be paced goes along.
     pub fn next_piece(&mut self) -> Option<PacedPiece> {
         let mut events = Vec::new();
         let mut room = self.size;
@@ -164,7 +166,7 @@ impl Pacer {
     }
 }
 
-/// How many graphemes make a piece while there is time.
+/// Returns how many graphemes make a piece while there is time.
 fn wanted_size(by: PacingUnit, waiting: usize) -> usize {
     match (by, waiting) {
         (PacingUnit::Characters, _) | (PacingUnit::Batches, 0) => 1,
@@ -230,7 +232,7 @@ struct Delta<'a> {
     reasoning_content: Option<&'a RawValue>,
 }
 
-/// Where the text of an event stands, and what it says; `None` for an event that is to be sent as it is.
+/// Returns where the text of an event is, and what it says; `None` for an event that is to be sent as it is.
 fn text_in(event: &[u8]) -> Option<(Range<usize>, String)> {
     let json = std::str::from_utf8(event.strip_prefix(b"data: ")?).ok()?;
     let chunk: Chunk = serde_json::from_str(json).ok()?;

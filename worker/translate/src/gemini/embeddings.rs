@@ -42,7 +42,7 @@ pub struct EmbedText<'a> {
     pub text: &'a str,
 }
 
-/// The answer.
+/// The response.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BatchEmbedResponse {

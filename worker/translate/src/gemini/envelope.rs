@@ -1,4 +1,4 @@
-//! The service's own errors in Gemini's envelope (<https://google.aip.dev/193>), for callers who speak its language.
+//! The service's own errors in Gemini's error format (<https://google.aip.dev/193>).
 
 use http::StatusCode;
 use serde::Serialize;
@@ -31,7 +31,7 @@ enum Detail {
     RetryInfo { retry_delay: String },
 }
 
-/// The body of an error: its code as the reason of an `ErrorInfo`, the time to wait as a `RetryInfo`.
+/// Returns the body of an error: its code as the reason of an `ErrorInfo`, the time to wait as a `RetryInfo`.
 #[must_use]
 pub fn error_document(error: &ApiError) -> Vec<u8> {
     let reason = |code: &str| Detail::ErrorInfo { reason: code.to_ascii_uppercase(), domain: DOMAIN };
@@ -49,7 +49,7 @@ pub fn error_document(error: &ApiError) -> Vec<u8> {
     serde_json::to_vec(&Envelope { error }).unwrap_or_default()
 }
 
-/// The canonical code of an HTTP status: `google/rpc/code.proto`.
+/// Returns the canonical code of an HTTP status: `google/rpc/code.proto`.
 fn canonical(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "UNAUTHENTICATED",

@@ -1,7 +1,8 @@
-//! What Gemini says when it refuses.
+//! Gemini's error responses, and errors inside a stream.
 //!
-//! In: any bytes that came with a status other than 200, or an error inside a stream. Out: what can be known from
-//! them. Reading never fails and never recurses by input; no API key may pass into the message.
+//! # Invariants
+//! - Reading never fails, and its recursion is bounded.
+//! - The message contains no API key.
 
 use serde_json::Value;
 
@@ -208,7 +209,7 @@ fn of_google(domain: &str) -> bool {
     domain.is_empty() || domain == "googleapis.com" || domain.ends_with(".googleapis.com")
 }
 
-/// The error's object, out of the array that some endpoints wrap it in.
+/// Returns the error's object, out of the array that some endpoints wrap it in.
 fn unwrap(value: &Value) -> &Value {
     match value {
         Value::Array(items) => items.iter().find(|item| item.get("error").is_some()).unwrap_or(value),
@@ -232,7 +233,7 @@ fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// The first words of a body that is no JSON, without markup.
+/// Returns the first words of a body that is no JSON, without markup.
 fn snippet(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..8192).unwrap_or(body));
     let mut plain = String::new();
@@ -252,7 +253,7 @@ fn snippet(body: &[u8]) -> String {
     redact_keys(&words.join(" ")).chars().take(MAX_SNIPPET).collect()
 }
 
-/// The delay in "Please retry in 51.38s.", where that is the last sentence of a message: what stands elsewhere may be
+/// Returns the delay in "Please retry in 51.38s.", where that is the last sentence of a message: what is elsewhere may be
 /// quoted.
 fn delay_in_text(message: &str) -> Option<u64> {
     const BEGINS: &str = "please retry in ";

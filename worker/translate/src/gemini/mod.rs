@@ -1,7 +1,6 @@
-//! The wire types of the Gemini API (`generativelanguage.googleapis.com/v1beta`): requests, answers, models and errors.
+//! Wire types of the Gemini API (`generativelanguage.googleapis.com/v1beta`).
 //!
-//! In: what Gemini sent. Out: typed values that borrow from it, and requests ready to be written. Nothing here knows
-//! OpenAI's shapes, and nothing here may fail on a member or a value that Gemini introduces tomorrow.
+//! Values borrow from the document that they were read from. Unknown members and values never fail.
 
 mod embeddings;
 mod envelope;

@@ -18,7 +18,7 @@ const MAX_LENGTH: usize = 128;
 const GOOGLE_FAMILIES: [&str; 7] = ["gemini", "gemma", "imagen", "veo", "nano", "learnlm", "text-embedding"];
 
 impl ModelId {
-    /// Reads the model as a caller writes it; the prefixes that gateways put before a name are taken off.
+    /// Reads the model as a client writes it; the prefixes that gateways put before a name are taken off.
     ///
     /// # Errors
     /// 400 for what begins like a secret, 404 `model_not_found` for anything else that cannot be a model's id.
@@ -37,13 +37,13 @@ impl ModelId {
         if well_formed { Ok(Self(format!("{prefix}{id}"))) } else { Err(ApiError::model_not_found(name)) }
     }
 
-    /// The id: `gemini-3.8-flash`, `tunedModels/x`.
+    /// Returns the id: `gemini-3.8-flash`, `tunedModels/x`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name that Gemini's bodies and paths use: `models/gemini-3.8-flash`, `tunedModels/x`.
+    /// Returns the name that Gemini's bodies and paths use: `models/gemini-3.8-flash`, `tunedModels/x`.
     #[must_use]
     pub fn resource(&self) -> String {
         if self.0.starts_with(TUNED) { self.0.clone() } else { format!("models/{}", self.0) }
@@ -74,14 +74,14 @@ fn strip_prefixes(name: &str) -> &str {
 pub enum Method {
     /// One answer.
     Generate,
-    /// An answer as server-sent events.
+    /// A response as server-sent events.
     StreamGenerate,
     /// Vectors.
     BatchEmbed,
 }
 
 impl Method {
-    /// The path and query, to be put behind the base URL.
+    /// Returns the path and query, to be put behind the base URL.
     #[must_use]
     pub fn path(self, model: &ModelId) -> String {
         let method = match self {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     proptest! {
-        /// Behind whatever prefix: what begins like a secret is refused, and none of it is told.
+        /// Behind whatever prefix: what begins like a secret is rejected, and none of it is told.
         #[test]
         fn nothing_that_begins_like_a_secret_is_a_model(
             before in select(vec!["", "models/", "/models/", "google/", "gemini/", "openai/", "tunedModels/", " "]),

@@ -57,7 +57,7 @@ impl ModelPage {
 }
 
 impl Model {
-    /// Reads the answer of `GET /v1beta/models/{id}`.
+    /// Reads the response of `GET /v1beta/models/{id}`.
     ///
     /// # Errors
     /// When the body is no JSON of this shape.
@@ -65,7 +65,7 @@ impl Model {
         serde_json::from_slice(body)
     }
 
-    /// Whether callers can do anything with it.
+    /// Returns `true` if clients can do anything with it.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.supported_generation_methods.iter().any(|method| USABLE_METHODS.contains(&method.as_str()))

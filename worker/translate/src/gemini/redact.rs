@@ -1,6 +1,6 @@
-//! Takes API keys out of texts that Google wrote: some of its errors quote the caller's key.
+//! Redaction of API keys in texts of Google, some of whose errors quote the client's key.
 //!
-//! In: any text. Out: the same text with `[redacted]` in place of what looks like a key. Rather one word too many.
+//! Everything that looks like a key becomes `[redacted]`, also what may be none.
 
 /// Replaces everything that looks like a Google API key, or that a text calls one.
 #[must_use]
@@ -31,7 +31,7 @@ fn is_key_char(c: char) -> bool {
 const SECRETS: [(&str, usize); 7] =
     [("AIza", 20), ("AQ.", 12), ("ya29.", 12), ("GOCSPX-", 12), ("sk-pool-", 9), ("padm_", 6), ("pses_", 6)];
 
-/// Whether a text begins like a secret, whatever follows: in a place where none belongs it is taken for one.
+/// Returns `true` if a text begins like a secret, whatever follows: in a place where none belongs it is taken for one.
 #[must_use]
 pub fn begins_like_secret(text: &str) -> bool {
     SECRETS.iter().any(|(prefix, _)| text.starts_with(prefix))

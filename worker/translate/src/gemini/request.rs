@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::json::Fragment;
 pub use crate::json::escape::Base64;
 
-/// A request. The model stands in the path. [`GenerateRequest::write`] makes a body of it.
+/// A request. The model is in the path. [`GenerateRequest::write`] makes a body of it.
 #[derive(Debug, Default)]
 pub struct GenerateRequest<'a> {
     /// The conversation; never empty.
@@ -49,7 +49,7 @@ pub struct RequestSettings<'a> {
     /// For the bill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<&'a RawValue>,
-    /// Goes on with an answer that was cut by the limit of one call.
+    /// Continues a response that was truncated by the limit of one call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuation_token: Option<&'a str>,
 }
@@ -66,7 +66,7 @@ pub struct Content<'a> {
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The caller, results of its tools included.
+    /// The client, results of its tools included.
     User,
     /// Gemini.
     Model,
@@ -88,12 +88,12 @@ pub struct Part<'a> {
     pub thought_signature: Option<Cow<'a, str>>,
     /// How closely to look at it.
     pub media_resolution: Option<MediaResolution>,
-    /// Which piece of a film.
+    /// Which piece of a video.
     pub video_metadata: Option<&'a RawValue>,
 }
 
 impl<'a> Part<'a> {
-    /// A part of text.
+    /// Returns a part of text.
     #[must_use]
     pub fn text(text: impl Into<Fragment<'a>>) -> Self {
         PartData::Text(text.into()).into()
@@ -133,7 +133,7 @@ pub struct Blob<'a> {
 }
 
 impl Blob<'_> {
-    /// The same, borrowing nothing.
+    /// Returns the same, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> Blob<'static> {
         Blob { mime_type: Cow::Owned(self.mime_type.into_owned()), data: self.data.into_owned() }
@@ -147,7 +147,7 @@ pub struct FileData<'a> {
     /// Google may know it by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<Cow<'a, str>>,
-    /// Of the Files API, or a film on `YouTube`.
+    /// Of the Files API, or a video on `YouTube`.
     pub file_uri: Cow<'a, str>,
 }
 
@@ -173,12 +173,12 @@ pub struct FunctionResponse<'a> {
     pub name: Cow<'a, str>,
     /// A JSON object.
     pub response: Cow<'a, RawValue>,
-    /// Pictures and the like that belong to the result.
+    /// Images and the like that belong to the result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<FunctionResponsePart<'a>>,
 }
 
-/// A picture and the like that belongs to a result.
+/// An image and the like that belongs to a result.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FunctionResponsePart<'a> {
@@ -199,7 +199,7 @@ pub struct MediaResolution {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Tool<'a> {
-    /// All of the caller's functions.
+    /// All of the client's functions.
     FunctionDeclarations(Vec<FunctionDeclaration<'a>>),
     /// Search the web.
     GoogleSearch(Cow<'a, RawValue>),
@@ -213,12 +213,12 @@ pub enum Tool<'a> {
     FileSearch(Cow<'a, RawValue>),
     /// Work a browser.
     ComputerUse(Cow<'a, RawValue>),
-    /// As the caller wrote it.
+    /// As the client wrote it.
     #[serde(untagged)]
     Raw(&'a RawValue),
 }
 
-/// A function of the caller's.
+/// A function of the client's.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionDeclaration<'a> {
@@ -239,7 +239,7 @@ pub struct FunctionDeclaration<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ToolConfig<'a> {
-    /// As the caller wrote it.
+    /// As the client wrote it.
     Raw(&'a RawValue),
     /// Made from `tool_choice`.
     #[serde(rename_all = "camelCase")]
@@ -247,7 +247,7 @@ pub enum ToolConfig<'a> {
         /// Which functions.
         #[serde(skip_serializing_if = "Option::is_none")]
         function_calling_config: Option<CallingConfig<'a>>,
-        /// Must be `true` when functions and Gemini's own tools stand together.
+        /// Must be `true` when functions and Gemini's own tools are together.
         #[serde(skip_serializing_if = "Option::is_none")]
         include_server_side_tool_invocations: Option<bool>,
     },
@@ -319,7 +319,7 @@ pub struct GenerationConfig<'a> {
     /// `application/json`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_mime_type: Option<&'static str>,
-    /// JSON schema of the answer.
+    /// JSON schema of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_json_schema: Option<Box<RawValue>>,
     /// The older `OpenAPI` subset; never beside the JSON schema.
@@ -337,13 +337,13 @@ pub struct GenerationConfig<'a> {
     /// How much to think.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_config: Option<ThinkingConfig>,
-    /// Shape and size of pictures.
+    /// Shape and size of images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_config: Option<ImageConfig<'a>>,
 }
 
 impl GenerationConfig<'_> {
-    /// Whether it says nothing.
+    /// Returns `true` if it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let numbers = [self.temperature, self.top_p, self.presence_penalty, self.frequency_penalty];
@@ -397,7 +397,7 @@ pub struct ImageConfig<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum SpeechConfig<'a> {
-    /// As the caller wrote it.
+    /// As the client wrote it.
     Raw(&'a RawValue),
     /// One of Gemini's voices.
     #[serde(rename_all = "camelCase")]

@@ -1,7 +1,7 @@
-//! The answer of `:generateContent`, and one frame of `:streamGenerateContent`: the same shape.
+//! The response of `:generateContent`, and one frame of `:streamGenerateContent`.
 //!
-//! Every member may be absent; a default for each costs less than one for all of a struct. Texts and results stay as JSON until someone needs to look inside, so that a stream's
-//! text goes from frame to frame untouched.
+//! Every member may be missing; a default per member costs less than one for the whole struct. Texts and
+//! results stay raw JSON until they are needed, so that text is copied from frame to frame unparsed.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{RawText, Text};
 
-/// An answer or a frame of one. `U` may be a raw value where most of them are thrown away unread.
+/// A response or a frame of one. `U` may be a raw value where most of them are thrown away unread.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerateResponse<'a, U = UsageMetadata<'a>> {
@@ -68,7 +68,7 @@ pub struct Candidate<'a> {
     /// Log probabilities.
     #[serde(borrow)]
     pub logprobs_result: Option<&'a RawValue>,
-    /// To go on where the limit of one call has cut.
+    /// Continues a response that was truncated by the limit of one call.
     #[serde(borrow)]
     pub continuation_token: Option<Text<'a>>,
 }
@@ -94,10 +94,10 @@ pub struct AnswerPart<'a> {
     /// To be sent back with the part.
     #[serde(borrow)]
     pub thought_signature: Option<Text<'a>>,
-    /// A call of one of the caller's functions.
+    /// A call of one of the client's functions.
     #[serde(borrow)]
     pub function_call: Option<AnsweredCall<'a>>,
-    /// A picture, sound.
+    /// An image, sound.
     #[serde(borrow)]
     pub inline_data: Option<AnsweredBlob<'a>>,
     /// A stored file.
@@ -117,13 +117,13 @@ pub struct AnswerPart<'a> {
     pub tool_response: Option<&'a RawValue>,
 }
 
-/// A call of one of the caller's functions.
+/// A call of one of the client's functions.
 #[derive(Debug, Default, Deserialize)]
 pub struct AnsweredCall<'a> {
     /// Newer models name their calls.
     #[serde(borrow)]
     pub id: Option<Text<'a>>,
-    /// The function; empty where the part goes on with the call before it.
+    /// The function; empty where the part continues the call before it.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub name: Text<'a>,
     /// A JSON object.
@@ -216,7 +216,7 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A list, or `null`; of its elements those that are not `null`.
+/// Returns a list, or `null`; of its elements those that are not `null`.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct ListVisitor<T>(PhantomData<T>);
 
@@ -243,7 +243,7 @@ fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
     deserializer.deserialize_any(ListVisitor(PhantomData))
 }
 
-/// A number of tokens. What is none counts as absent: no answer is worth losing for a figure.
+/// Returns a number of tokens. What is none counts as absent: a response is not lost for a count.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     struct CountVisitor;
 

@@ -97,7 +97,7 @@ enum Inside {
 struct Count {
     elements: usize,
     members: usize,
-    /// Deeper levels than a body may have are refused anyway.
+    /// Deeper levels than a body may have are rejected anyway.
     levels: Vec<Inside>,
     /// The last string was `properties`.
     last_is_properties: bool,
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// The same, of what a parser has made of it.
+    /// Returns the same, of what a parser has made of it.
     fn counted(value: &Value, is_properties: bool) -> (usize, usize) {
         let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
         match value {

@@ -1,4 +1,4 @@
-//! Errors of parsing a client's JSON body, without any protocol's words for them.
+//! Errors of parsing a client's JSON body, independent of the protocol.
 
 /// Why a JSON body was not accepted. Paths are as in `messages[0].role`; `None` is the whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,4 @@
-//! Strings on their way into a JSON document.
-//!
-//! In: text. Out: the same as a JSON string, byte for byte as `serde_json` writes it, but looked at eight bytes at a time.
-//! What must never happen here: a byte that JSON wants escaped gets out as it is.
+//! Writer of JSON strings, byte for byte as `serde_json` writes them, eight bytes at a time.
 
 use std::borrow::Cow;
 
@@ -10,18 +7,18 @@ use serde::{Serialize, Serializer};
 const ONES: u64 = u64::MAX / 255;
 const HIGHS: u64 = ONES << 7;
 
-/// The highest bit of each byte that is below `limit` (128 at most). Above the first such byte there may be others by
+/// Returns the highest bit of each byte that is below `limit` (128 at most). Above the first such byte there may be others by
 /// mistake; without one there are none.
 const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
 }
 
-/// The same for bytes that are `byte`.
+/// Returns the same for bytes that are `byte`.
 const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// Where the first quote or backslash is. Mostly it is near, where asking for the fastest way would take longer than to go.
+/// Returns where the first quote or backslash is. Mostly it is near, where asking for the fastest way would take longer than to go.
 pub(crate) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     const NEAR: usize = 4;
     let (words, _) = bytes.as_chunks::<8>();
@@ -36,7 +33,7 @@ pub(crate) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     memchr::memchr2(b'"', b'\\', bytes.get(seen..)?).map(|at| seen + at)
 }
 
-/// Where the first byte is that JSON wants escaped.
+/// Returns where the first byte is that JSON wants escaped.
 fn find_escape(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (place, word) in words.iter().enumerate() {
@@ -50,7 +47,7 @@ fn find_escape(bytes: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
-/// JSON without half surrogate pairs (`\ud83d` alone), which RFC 8259 leaves undefined and most parsers refuse: each becomes
+/// JSON without half surrogate pairs (`\ud83d` alone), which RFC 8259 leaves undefined and most parsers reject: each becomes
 /// `\ufffd`. That is as long, so all other bytes stay where they are.
 pub(crate) fn well_formed(json: &[u8]) -> Cow<'_, [u8]> {
     let mut out: Option<Vec<u8>> = None;
@@ -66,7 +63,7 @@ pub(crate) fn well_formed(json: &[u8]) -> Cow<'_, [u8]> {
     out.map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
-/// The same for a text.
+/// Returns the same for a text.
 pub(crate) fn well_formed_text(json: &str) -> Cow<'_, str> {
     match well_formed(json.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(json),
@@ -76,7 +73,7 @@ pub(crate) fn well_formed_text(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// The UTF-16 code unit of the escape `\uXXXX` at a place, if that is one: its backslash may be escaped itself.
+/// Returns the UTF-16 code unit of the escape `\uXXXX` at a place, if that is one: its backslash may be escaped itself.
 fn unit(json: &[u8], at: usize) -> Option<u16> {
     let before = json.get(..at)?;
     let escaping = before.iter().rev().take_while(|byte| **byte == b'\\').count();
@@ -87,7 +84,7 @@ fn unit(json: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether the surrogate at a place has its other half beside it. A high one takes the low one that follows.
+/// Returns `true` if the surrogate at a place has its other half beside it. A high one takes the low one that follows.
 fn is_paired(json: &[u8], at: usize) -> bool {
     let kind = |at: usize| unit(json, at).map(|unit| unit & 0xfc00);
     match kind(at) {
@@ -144,19 +141,19 @@ impl<'a> Base64<'a> {
         Self { text, plain }
     }
 
-    /// Whether it is free of white space, of `-` and `_`, of percent signs, and of what JSON escapes.
+    /// Returns `true` if it is free of white space, of `-` and `_`, of percent signs, and of what JSON escapes.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The same, borrowing nothing.
+    /// Returns the same, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> Base64<'static> {
         Base64 { text: Cow::Owned(self.text.into_owned()), plain: self.plain }

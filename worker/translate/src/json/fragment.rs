@@ -1,4 +1,4 @@
-//! Text on its way from one document into another, passed on without being decoded where nobody has to look inside.
+//! Text that is copied from one document into another, decoded only where it is inspected.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub enum Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    /// The plain text.
+    /// Returns the plain text.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         match self {
@@ -26,7 +26,7 @@ impl<'a> Fragment<'a> {
         }
     }
 
-    /// The plain text.
+    /// Returns the plain text.
     #[must_use]
     pub fn into_text(self) -> Cow<'a, str> {
         match self {
@@ -37,7 +37,7 @@ impl<'a> Fragment<'a> {
 }
 
 impl Fragment<'_> {
-    /// Whether it is no text at all.
+    /// Returns `true` if it is no text at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
@@ -102,7 +102,7 @@ impl Serialize for Fragment<'_> {
     }
 }
 
-/// Whether something like `\ud83d` stands in it.
+/// Returns `true` if something like `\ud83d` is in it.
 fn may_hold_surrogate(json: &[u8]) -> bool {
     memchr::memmem::find_iter(json, b"\\u").any(|at| matches!(json.get(at + 2), Some(b'd' | b'D')))
 }

@@ -1,7 +1,4 @@
-//! Which field of a JSON text stands at a certain place.
-//!
-//! In comes a text that a parser read up to where it found something wrong; out goes the path of the value there
-//! (`messages[0].content`). It only serves error messages. What must never happen here: a verdict on the text.
+//! Path of the value at a position of a JSON text (`messages[0].content`), for error messages.
 
 use std::fmt::Write as _;
 
@@ -15,14 +12,14 @@ enum Step<'a> {
     Element(usize),
 }
 
-/// Where serde's line and column (both from 1, the column in bytes) are in a text.
+/// Returns where serde's line and column (both from 1, the column in bytes) are in a text.
 pub(super) fn offset_of(text: &[u8], line: usize, column: usize) -> usize {
     let before: usize =
         text.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     before + column
 }
 
-/// The path of the value whose reading ended at `offset`; empty for the whole text.
+/// Returns the path of the value whose reading ended at `offset`; empty for the whole text.
 pub(super) fn path_at(text: &[u8], offset: usize) -> String {
     let text = text.get(..offset).unwrap_or(text);
     let mut steps: Vec<Step> = Vec::new();
@@ -51,7 +48,7 @@ pub(super) fn path_at(text: &[u8], offset: usize) -> String {
     written(&steps)
 }
 
-/// How long a string is whose first quote has been read, up to its last one.
+/// Returns how long a string is whose first quote has been read, up to its last one.
 fn string_length(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {

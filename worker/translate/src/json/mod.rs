@@ -45,7 +45,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The text of bytes that hold half surrogate pairs in the way of UTF-8, as `serde_json` gives them: one U+FFFD for each.
+/// Returns the text of bytes that hold half surrogate pairs in the way of UTF-8, as `serde_json` gives them: one U+FFFD for each.
 fn without_surrogates(bytes: &[u8]) -> String {
     let mut valid = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -108,30 +108,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A JSON string that has not been decoded: it goes into another document as it stands, which costs a fraction of
+/// A JSON string that has not been decoded: it goes into another document as it is, which costs a fraction of
 /// decoding it and writing it anew.
 #[derive(Debug, Clone, Copy)]
 pub struct RawText<'a>(&'a RawValue);
 
 impl<'a> RawText<'a> {
-    /// A value, if it is a string.
+    /// Returns a value, if it is a string.
     pub(super) fn new(value: &'a RawValue) -> Option<Self> {
         value.get().starts_with('"').then_some(Self(value))
     }
 
-    /// Whether it is `""`.
+    /// Returns `true` if it is `""`.
     #[must_use]
     pub fn is_empty(self) -> bool {
         Fragment::from(self).is_empty()
     }
 
-    /// The JSON, quotes and escapes included.
+    /// Returns the JSON, quotes and escapes included.
     #[must_use]
     pub fn raw(self) -> &'a RawValue {
         self.0
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn decode(self) -> Cow<'a, str> {
         Fragment::from(self).into_text()
@@ -284,7 +284,7 @@ impl<'de> Deserialize<'de> for Integer {
                 if value.fract() != 0.0 {
                     return Err(E::invalid_type(de::Unexpected::Float(value), &self));
                 }
-                // Saturates, which the range check of every integer parameter then refuses.
+                // Saturates, which the range check of every integer parameter then rejects.
                 #[allow(clippy::cast_possible_truncation)]
                 Ok(Integer(value as i128))
             }

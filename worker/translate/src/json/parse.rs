@@ -20,17 +20,17 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 ///
 /// # Errors
 /// As [`serde_json::from_str`]; bytes that are no text are no JSON. All that reads large types reads text: for bytes,
-/// serde's code for each of them would stand in the Worker a second time.
+/// serde's code for each of them would be in the Worker a second time.
 pub fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> serde_json::Result<T> {
     let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     from_utf8(document).map_err(|_| de::Error::custom("not UTF-8")).and_then(serde_json::from_str)
 }
 
-/// What stands in an error's text before the address of the byte where a value went wrong that was read on its own:
+/// What is in an error's text before the address of the byte where a value went wrong that was read on its own:
 /// serde knows no place but its own. It writes no such character, and escapes those of a value.
 const ADDRESS: char = '\0';
 
-/// Reads a value that stands in the document of [`parse`].
+/// Reads a value that is in the document of [`parse`].
 pub(crate) fn read_inside<'a, T: Deserialize<'a>, E: de::Error>(value: &'a RawValue) -> Result<T, E> {
     let value = value.get();
     serde_json::from_str(value).map_err(|error| {
@@ -49,12 +49,12 @@ fn offset_of(document: &[u8], error: &serde_json::Error) -> usize {
     locate::offset_of(document, error.line(), error.column())
 }
 
-/// What serde says, without the place that it adds.
+/// Returns what serde says, without the place that it adds.
 fn without_place(detail: &str) -> &str {
     detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail)
 }
 
-/// A request body without half surrogate pairs: JavaScript sends them, and as names of members or in what is passed on as
+/// Returns a request body without half surrogate pairs: JavaScript sends them, and as names of members or in what is passed on as
 /// it came they would fail the request here or at Gemini.
 #[must_use]
 pub fn well_formed(body: &[u8]) -> Cow<'_, [u8]> {

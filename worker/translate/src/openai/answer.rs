@@ -1,6 +1,7 @@
-//! What goes back to the caller: completions, stream deltas and embeddings.
+//! Responses: completions, stream deltas and embeddings.
 //!
-//! Optional members are left out, never `null`, unless OpenAI itself always sends them: strict clients trip over either.
+//! Optional members are omitted, never `null`, unless OpenAI always sends them: strict clients fail on
+//! either.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json::Fragment;
 
-/// The answer of `POST /v1/chat/completions` without `stream`.
+/// The response of `POST /v1/chat/completions` without `stream`.
 #[derive(Debug, Serialize)]
 pub struct ChatCompletion<'a> {
     /// `chatcmpl-…`
@@ -51,7 +52,7 @@ pub struct Choice<'a> {
 pub struct MessageAnswer<'a> {
     /// `assistant`
     pub role: &'static str,
-    /// `null` beside tool calls or pictures and when blocked, `""` when the answer is empty.
+    /// `null` beside tool calls or images and when blocked, `""` when the response is empty.
     pub content: Option<Fragment<'a>>,
     /// Why nothing was said.
     pub refusal: Option<Cow<'a, str>>,
@@ -61,10 +62,10 @@ pub struct MessageAnswer<'a> {
     /// What to call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallAnswer<'a>>,
-    /// What to call, for callers that used `functions`.
+    /// What to call, for clients that used `functions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<FunctionCallAnswer<'a>>,
-    /// Pictures.
+    /// Images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageAnswer<'a>>,
     /// Speech.
@@ -90,10 +91,10 @@ pub struct Delta<'a> {
     /// A call, whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<[ToolCallAnswer<'a>; 1]>,
-    /// A call, whole, for callers that used `functions`.
+    /// A call, whole, for clients that used `functions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<FunctionCallAnswer<'a>>,
-    /// A picture.
+    /// An image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<[ImageAnswer<'a>; 1]>,
     /// More speech.
@@ -146,21 +147,21 @@ pub struct CustomCallAnswer<'a> {
     pub input: Cow<'a, str>,
 }
 
-/// A picture.
+/// An image.
 #[derive(Debug, Serialize)]
 pub struct ImageAnswer<'a> {
     /// `image_url`
     pub r#type: &'static str,
-    /// Its place among the pictures.
+    /// Its place among the images.
     pub index: u32,
-    /// The picture.
+    /// The image.
     pub image_url: ImageUrlAnswer,
     /// Its thought signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_content: Option<ExtraContent<'a>>,
 }
 
-/// The URL of a picture.
+/// The URL of an image.
 #[derive(Debug, Serialize)]
 pub struct ImageUrlAnswer {
     /// `data:…;base64,…`
@@ -233,28 +234,28 @@ pub struct GoogleExtra<'a> {
     /// As Gemini gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_context_metadata: Option<Box<RawValue>>,
-    /// As Gemini gave them, in pools that wish so.
+    /// As Gemini gave them, in pools that enable it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_ratings: Option<Box<RawValue>>,
-    /// As Gemini gave it, in pools that wish so.
+    /// As Gemini gave it, in pools that enable it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub avg_logprobs: Option<Box<RawValue>>,
     /// How many different searches were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_search_requests: Option<usize>,
-    /// Goes on with an answer that was cut by the limit of one call.
+    /// Continues a response that was truncated by the limit of one call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuation_token: Option<Cow<'a, str>>,
 }
 
 impl<'a> GoogleExtra<'a> {
-    /// An extra with nothing but a signature.
+    /// Returns an extra with nothing but a signature.
     #[must_use]
     pub fn signed(signature: Cow<'a, str>) -> Self {
         Self { thought_signature: Some(signature), ..Self::default() }
     }
 
-    /// The extra as a member, unless it is empty.
+    /// Returns the extra as a member, unless it is empty.
     #[must_use]
     pub fn into_content(self) -> Option<ExtraContent<'a>> {
         let empty = self.thought_signature.is_none()
@@ -323,12 +324,12 @@ pub struct UsageBody {
 pub struct PromptDetails {
     /// Read from a cache; counted in `prompt_tokens` too.
     pub cached_tokens: u64,
-    /// Sound.
+    /// Audio.
     pub audio_tokens: u64,
     /// Text, when the upstream tells kinds apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_tokens: Option<u64>,
-    /// Pictures, when the upstream tells kinds apart.
+    /// Images, when the upstream tells kinds apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_tokens: Option<u64>,
 }
@@ -338,24 +339,24 @@ pub struct PromptDetails {
 pub struct CompletionDetails {
     /// Thoughts; counted in `completion_tokens` too.
     pub reasoning_tokens: u64,
-    /// Sound.
+    /// Audio.
     pub audio_tokens: u64,
     /// Text, when the upstream tells kinds apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_tokens: Option<u64>,
-    /// Pictures, when the upstream tells kinds apart.
+    /// Images, when the upstream tells kinds apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_tokens: Option<u64>,
 }
 
-/// The answer of `POST /v1/embeddings`.
+/// The response of `POST /v1/embeddings`.
 #[derive(Debug, Serialize)]
 pub struct EmbeddingList<'a> {
     /// `list`
     pub object: &'static str,
     /// In the order of the inputs.
     pub data: Vec<EmbeddingRow>,
-    /// The model as the caller named it.
+    /// The model as the client named it.
     pub model: &'a str,
     /// What it took.
     pub usage: EmbeddingUsage,

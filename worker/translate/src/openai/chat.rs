@@ -14,11 +14,11 @@ const MAX_MESSAGES: usize = 2_048;
 request_object! {
     /// A chat request, read once and borrowing from its body. Absent and `null` are the same.
     pub struct ChatRequest<'a> {
-        /// The model as the caller names it; never absent after [`ChatRequest::parse`].
+        /// The model as the client names it; never absent after [`ChatRequest::parse`].
         model: Text<'a>,
         /// The conversation; never absent after [`ChatRequest::parse`].
         messages: Vec<Message<'a>>,
-        /// Limit of the answer in tokens, reasoning included; the newer name.
+        /// Limit of the response in tokens, reasoning included; the newer name.
         max_completion_tokens: Integer,
         /// The older name.
         max_tokens: Integer,
@@ -62,7 +62,7 @@ request_object! {
         modalities: Vec<Text<'a>>,
         /// Voice and format of spoken answers.
         audio: AudioOptions<'a>,
-        /// Shape and size of pictures.
+        /// Shape and size of images.
         image_config: ImageConfig<'a>,
         /// The tools that the model may call.
         tools: Vec<Tool<'a>>,
@@ -78,7 +78,7 @@ request_object! {
         web_search_options: IgnoredAny,
         /// `auto`, `default`, `flex`, `priority`.
         service_tier: Text<'a>,
-        /// Whether the answer comes as server-sent events.
+        /// Whether the response comes as server-sent events.
         stream: bool,
         /// Only together with `stream`.
         stream_options: StreamOptions,
@@ -96,7 +96,7 @@ request_object! {
         media_resolution = "mediaResolution": Text<'a>,
         /// One of Google's extensions, at the top.
         response_modalities = "responseModalities": Vec<Text<'a>>,
-        /// A name for the caller's cache.
+        /// A name for the client's cache.
         prompt_cache_key: Text<'a>,
         /// The end user's name.
         user: Text<'a>,
@@ -157,31 +157,31 @@ impl<'a> ChatRequest<'a> {
         }
     }
 
-    /// The model as the caller names it.
+    /// Returns the model as the client names it.
     #[must_use]
     pub fn model(&self) -> &str {
         self.model.as_deref().unwrap_or_default()
     }
 
-    /// The conversation.
+    /// Returns the conversation.
     #[must_use]
     pub fn messages(&self) -> &[Message<'a>] {
         self.messages.as_deref().unwrap_or_default()
     }
 
-    /// Whether the answer is to be streamed.
+    /// Returns `true` if the response is to be streamed.
     #[must_use]
     pub fn stream(&self) -> bool {
         self.stream.unwrap_or_default()
     }
 
-    /// What requests of one conversation have in common, so that they may meet the same upstream cache.
+    /// Returns what requests of one conversation have in common, so that they may meet the same upstream cache.
     #[must_use]
     pub fn affinity(&self) -> Option<&str> {
         said(self.prompt_cache_key.as_ref()).or(said(self.user.as_ref()))
     }
 
-    /// Puts the extensions that stand alone at the top to the others.
+    /// Puts the extensions that are alone at the top to the others.
     fn gather_extensions(&mut self) {
         let google = self.google.get_or_insert_default();
         google.thinking_config = google.thinking_config.take().or(self.thinking_config.take());
@@ -205,7 +205,7 @@ pub struct StreamOptions {
     pub include_usage: Option<bool>,
 }
 
-/// `response_format`, with the vendors' variants of where the schema stands.
+/// `response_format`, with the vendors' variants of where the schema is.
 #[derive(Debug, Deserialize)]
 pub struct ResponseFormat<'a> {
     /// `text`, `json_object`, `json_schema`.
@@ -295,7 +295,7 @@ pub struct Google<'a> {
     /// As Gemini takes them.
     #[serde(borrow, default, alias = "safetySettings")]
     pub safety_settings: Option<&'a RawValue>,
-    /// Shape and size of pictures.
+    /// Shape and size of images.
     #[serde(borrow, default, alias = "imageConfig")]
     pub image_config: Option<ImageConfig<'a>>,
     /// `TEXT`, `IMAGE`, `AUDIO`.
@@ -307,7 +307,7 @@ pub struct Google<'a> {
     /// As Gemini takes it.
     #[serde(borrow, default, alias = "speechConfig")]
     pub speech_config: Option<&'a RawValue>,
-    /// As Gemini takes them, beside the caller's own.
+    /// As Gemini takes them, beside the client's own.
     #[serde(borrow, default)]
     pub tools: Option<Vec<&'a RawValue>>,
     /// As Gemini takes it, instead of `tool_choice`.
@@ -319,7 +319,7 @@ pub struct Google<'a> {
     /// Whether Google may keep the exchange.
     #[serde(default)]
     pub store: Option<bool>,
-    /// Goes on with an answer that was cut by the limit of one call.
+    /// Continues a response that was truncated by the limit of one call.
     #[serde(borrow, default, alias = "continuationToken")]
     pub continuation_token: Option<Text<'a>>,
     /// As the request's own.

@@ -18,7 +18,7 @@ pub struct RawElement<'a>(#[serde(borrow)] pub &'a RawValue);
 request_object! {
     /// An embeddings request.
     pub struct EmbeddingsRequest<'a> {
-        /// The model as the caller names it; never absent after [`EmbeddingsRequest::parse`].
+        /// The model as the client names it; never absent after [`EmbeddingsRequest::parse`].
         model: Text<'a>,
         /// What to embed; never absent after [`EmbeddingsRequest::parse`].
         input: EmbeddingInput<'a>,
@@ -42,7 +42,7 @@ impl<'a> EmbeddingsRequest<'a> {
     /// 400 when the body is no JSON, a field has the wrong type, or `model` or `input` is missing.
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let request: Self = json::parse(body).map_err(|error| {
-            // What would be refused anyway, whatever its length, is refused for that.
+            // What would be rejected anyway, whatever its length, is rejected for that.
             if error == JsonError::TooManyValues && begins_with_tokens(body) {
                 token_arrays_unsupported()
             } else {
@@ -58,7 +58,7 @@ impl<'a> EmbeddingsRequest<'a> {
         Ok(request)
     }
 
-    /// The model as the caller names it.
+    /// Returns the model as the client names it.
     #[must_use]
     pub fn model(&self) -> &str {
         self.model.as_deref().unwrap_or_default()
@@ -75,7 +75,7 @@ pub fn token_arrays_unsupported() -> ApiError {
     )
 }
 
-/// Whether the first thing in `input` is a number.
+/// Returns `true` if the first thing in `input` is a number.
 fn begins_with_tokens(body: &[u8]) -> bool {
     const INPUT: &[u8] = b"\"input\"";
     let Some(at) = memchr::memmem::find(body, INPUT) else { return false };

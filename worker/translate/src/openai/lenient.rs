@@ -1,4 +1,4 @@
-//! Forms that clients send beside the documented ones, read as what they mean.
+//! Undocumented forms that clients send, read as what they mean.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{AllowedTools, ChatRequest, CustomDefinition, FunctionDefinition, Tool, ToolChoice};
 use crate::json::{NameOr, Text, read_inside};
 
-/// A text where there is one; what is no string counts as absent. For members that mean something in some objects only,
+/// Returns a text where there is one; what is no string counts as absent. For members that mean something in some objects only,
 /// and that others use in ways of their own.
 pub(super) fn text_or_nothing<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
@@ -15,7 +15,7 @@ pub(super) fn text_or_nothing<'de: 'a, 'a, D: Deserializer<'de>>(
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-/// An id, which some clients write as a number.
+/// Returns an id, which some clients write as a number.
 pub(super) fn text_or_number<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Text<'a>>, D::Error> {
@@ -27,7 +27,7 @@ pub(super) fn text_or_number<'de: 'a, 'a, D: Deserializer<'de>>(
     read_inside(raw)
 }
 
-/// The text, unless it says nothing: some clients send `""` where others send `null`.
+/// Returns the text, unless it says nothing: some clients send `""` where others send `null`.
 #[must_use]
 pub fn said<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(|text| &**text).filter(|text| !text.trim().is_empty())
@@ -147,7 +147,7 @@ mod tests {
                 assert_eq!(parameters.unwrap().get(), r#"{"type":"object"}"#, "{tool}");
             });
         }
-        // What stands in the nested form wins, and a search with a name stays one.
+        // What is in the nested form wins, and a search with a name stays one.
         parse(
             r#""tools":[{"type":"function","name":"x","function":{"name":"f"}},{"type":"web_search","name":5}]"#,
             |request| {

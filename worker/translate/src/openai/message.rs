@@ -55,7 +55,7 @@ pub struct Message<'a> {
     /// Which call a tool message answers.
     #[serde(borrow, default, deserialize_with = "text_or_number")]
     pub tool_call_id: Option<Text<'a>>,
-    /// Pictures that an assistant made.
+    /// Images that an assistant made.
     #[serde(borrow, default)]
     pub images: Option<Vec<MessageImage<'a>>>,
     /// What a vendor added; Google keeps thought signatures there.
@@ -116,7 +116,7 @@ pub struct ContentPart<'a> {
     pub args: Option<&'a RawValue>,
 }
 
-/// A picture or film by URL, often a `data:` one.
+/// An image or video by URL, often a `data:` one.
 #[derive(Debug, Deserialize)]
 pub struct ImageUrl<'a> {
     /// Where it is, or what it is.
@@ -125,12 +125,12 @@ pub struct ImageUrl<'a> {
     /// `low`, `high`, `original`, `auto`.
     #[serde(borrow, default)]
     pub detail: Option<Text<'a>>,
-    /// Which piece of a film, and how many frames a second.
+    /// Which piece of a video, and how many frames a second.
     #[serde(borrow, default)]
     pub video_metadata: Option<&'a RawValue>,
 }
 
-/// Sound, in base64.
+/// Audio, in base64.
 #[derive(Debug, Deserialize)]
 pub struct InputAudio<'a> {
     /// Base64, or a whole `data:` URL.
@@ -156,18 +156,18 @@ pub struct FileContent<'a> {
     /// A vendor's place for the type.
     #[serde(borrow, default)]
     pub format: Option<Text<'a>>,
-    /// A vendor's place for the piece of a film.
+    /// A vendor's place for the piece of a video.
     #[serde(borrow, default)]
     pub video_metadata: Option<&'a RawValue>,
 }
 
-/// A picture in an assistant's message.
+/// An image in an assistant's message.
 #[derive(Debug, Deserialize)]
 pub struct MessageImage<'a> {
-    /// The picture.
+    /// The image.
     #[serde(borrow)]
     pub image_url: NameOr<'a, ImageUrl<'a>>,
-    /// Its place among the pictures.
+    /// Its place among the images.
     #[serde(default)]
     pub index: Option<Integer>,
     /// Holds its thought signature.

@@ -1,7 +1,6 @@
-//! The wire types of the OpenAI API: chat completions, embeddings, models and errors.
+//! Wire types of the OpenAI API: chat completions, embeddings, models and errors.
 //!
-//! In: request bodies. Out: typed requests that borrow from the body, and answers ready to be written. Nothing here
-//! knows Gemini, and no field's meaning is decided here.
+//! Requests borrow from the body. Nothing here knows Gemini.
 
 mod answer;
 mod chat;

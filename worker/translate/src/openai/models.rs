@@ -1,4 +1,4 @@
-//! The answers of `GET /v1/models` and `GET /v1/models/{id}`.
+//! Responses of `GET /v1/models` and `GET /v1/models/{id}`.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Tools: what the caller declares, which of them must be called, and the calls in an assistant's message.
+//! Tools: declarations, the choice between them, and the calls of an assistant's message.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +18,7 @@ pub struct Tool<'a> {
     /// For `custom`.
     #[serde(borrow, default)]
     pub custom: Option<CustomDefinition<'a>>,
-    /// The name in the flat form, whose definition stands in the tool itself.
+    /// The name in the flat form, whose definition is in the tool itself.
     #[serde(borrow, default, deserialize_with = "text_or_nothing")]
     pub name: Option<Text<'a>>,
     /// The flat form's description.

@@ -1,7 +1,6 @@
-//! The arguments of calls, as the caller has declared them and as they stand at Gemini.
+//! Arguments of calls, converted between the client's declaration and Gemini's.
 //!
-//! In: a call of the history or of an answer, and how its function is declared. Out: its arguments for the other side.
-//! What is wrapped or turned one way is turned back the other way, and nothing else is.
+//! Wrapped or reshaped arguments are converted back in the other direction; all others stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +15,7 @@ use crate::json::escape;
 use crate::request::names::{Kind, Names};
 use crate::request::results;
 
-/// The arguments of a call of the history, for Gemini.
+/// Returns the arguments of a call of the history, for Gemini.
 pub(crate) fn to_gemini<'r>(names: &Names, name: &str, raw: Option<&'r RawValue>) -> Cow<'r, RawValue> {
     let (kind, shape) = names.declaration(name);
     let args = match kind {
@@ -26,7 +25,7 @@ pub(crate) fn to_gemini<'r>(names: &Names, name: &str, raw: Option<&'r RawValue>
     shape.to_gemini(&args).map_or(args, Cow::Owned)
 }
 
-/// The arguments of a call of Gemini's to a function of this name, for the caller: JSON as text.
+/// Returns the arguments of a call of Gemini's to a function of this name, for the client: JSON as text.
 pub(crate) fn to_client<'a>(names: &Names, name: &str, args: Option<&'a RawValue>) -> Cow<'a, str> {
     let (kind, shape) = names.declaration(name);
     let Some(args) = args.filter(|args| args.get() != "null") else { return Cow::Borrowed("{}") };
@@ -49,7 +48,7 @@ pub(crate) fn to_client<'a>(names: &Names, name: &str, args: Option<&'a RawValue
     }
 }
 
-/// The value that stands in for arguments that are no object: that of the only member, if it has the wrapper's name.
+/// Returns the value that replaces arguments that are no object: that of the only member, if it has the wrapper's name.
 fn unwrapped(args: &RawValue) -> &RawValue {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -88,7 +87,7 @@ pub(crate) fn merged(before: Option<&RawValue>, more: &RawValue) -> Option<Box<R
     RawValue::from_string(text).ok()
 }
 
-/// The members of an object in their order, their values as they stand there: no number loses a digit.
+/// The members of an object in their order, their values as they are there: no number loses a digit.
 #[derive(Default)]
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
@@ -114,7 +113,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// The text of a call to a tool of free text.
+/// Returns the text of a call to a tool of free text.
 pub(crate) fn custom_input<'a>(args: Option<&'a RawValue>, arguments: Cow<'a, str>) -> Cow<'a, str> {
     #[derive(Deserialize)]
     struct Custom<'a> {

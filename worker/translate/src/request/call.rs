@@ -13,13 +13,13 @@ pub struct GeminiCall {
     pub body: Vec<u8>,
     /// Names of ignored parameters, safe in a header (`x-pool-ignored-params`).
     pub ignored_params: Vec<String>,
-    /// For the answer.
+    /// For the response.
     pub context: ResponseContext,
     /// How many calls with this body it takes: several when several choices are wanted of a model that gives one.
     pub copies: u32,
 }
 
-/// The body of the call that goes on with an answer: the same, and the token.
+/// Returns the body of the call that continues a response: the same, and the token.
 #[must_use]
 pub fn resumed_body(body: &[u8], token: &str) -> Vec<u8> {
     let mut resumed = body.strip_suffix(b"}").unwrap_or(body).to_vec();
@@ -29,14 +29,14 @@ pub fn resumed_body(body: &[u8], token: &str) -> Vec<u8> {
     resumed
 }
 
-/// What the translation of the answer has to know about the request. It borrows nothing.
+/// What the translation of the response has to know about the request. It borrows nothing.
 #[derive(Debug, Clone, Default)]
 // Answers to questions that have nothing to do with each other.
 #[allow(clippy::struct_excessive_bools)]
 pub struct ResponseContext {
     /// Whether a last chunk tells the token counts.
     pub(crate) include_usage: bool,
-    /// Whether to go on with an answer that was cut by the limit of one call.
+    /// Whether a response truncated by the limit of one call is continued.
     pub(crate) resumes: bool,
     /// Whether the conversation ends in results of tools, to which the model may have nothing to add.
     pub(crate) follows_results: bool,
@@ -46,26 +46,26 @@ pub struct ResponseContext {
     pub(crate) accepts_empty: bool,
     /// How calls are delivered.
     pub(crate) calls: CallStyle,
-    /// Whether the answer is to be JSON.
+    /// Whether the response is to be JSON.
     pub(crate) json: bool,
-    /// How that JSON differs from what the caller declared.
+    /// How that JSON differs from what the client declared.
     pub(crate) json_shape: Shape,
-    /// Whether the answer may name its sources.
+    /// Whether the response may name its sources.
     pub(crate) grounded: bool,
     /// How speech is to be delivered.
     pub(crate) audio_format: AudioFormat,
-    /// Whether pictures are delivered in the text.
+    /// Whether images are delivered in the text.
     pub(crate) images_in_text: bool,
     /// Whether a call's id carries its signature.
     pub(crate) signature_in_id: bool,
     /// Whether Gemini's ratings are delivered.
     pub(crate) native_details: bool,
-    /// The caller's names of its functions.
+    /// The client's names of its functions.
     pub(crate) names: Names,
 }
 
 impl ResponseContext {
-    /// Whether to go on with an answer that was cut by the limit of one call.
+    /// Returns `true` if a response truncated by the limit of one call is continued.
     #[must_use]
     pub fn resumes(&self) -> bool {
         self.resumes
@@ -87,7 +87,7 @@ pub(crate) enum CallStyle {
     Tools,
     /// The first one only: Gemini has no switch for `parallel_tool_calls: false`.
     FirstTool,
-    /// The first one only, as `function_call`, for callers that used `functions`.
+    /// The first one only, as `function_call`, for clients that used `functions`.
     Function,
 }
 

@@ -1,8 +1,7 @@
-//! What each family of models can do: the one table that every decision about a model is taken from.
+//! Capabilities of each model family: the one table behind every decision about a model.
 //!
-//! In: a model id and the time. Out: the row of the model that answers under that name. Google documents little of this;
-//! where nothing is documented, the row says what is safe. The first row whose prefix and word fit wins, so that newer
-//! models fall through to the row of their elders.
+//! Google documents little of this; an undocumented capability has its safe value. The first row whose
+//! prefix and word match applies, so newer models fall through to the row of their predecessors.
 
 use jiff::Timestamp;
 
@@ -17,28 +16,28 @@ pub struct Capabilities {
     pub thinking: Thinking,
     /// Whether `temperature`, `topP` and `topK` do anything.
     pub sampling: bool,
-    /// Whether penalties are accepted; most models answer 400 "Penalty is not enabled".
+    /// Whether penalties are accepted; most models return 400 "Penalty is not enabled".
     pub penalties: bool,
     /// Whether `candidateCount` above 1 is accepted.
     pub candidates: bool,
     /// Whether log probabilities are accepted.
     pub logprobs: bool,
-    /// Generation 3 and later: calls must carry thought signatures, results may hold pictures, each picture has its own
+    /// Generation 3 and later: calls must carry thought signatures, results may hold images, each image has its own
     /// resolution, and functions can be `VALIDATED`.
     pub modern: bool,
-    /// Whether calls have ids; others answer 400 "Unknown name".
+    /// Whether calls have ids; others return 400 "Unknown name".
     pub call_ids: bool,
-    /// Whether a JSON answer can be asked for beside functions.
+    /// Whether a JSON response can be asked for beside functions.
     pub json_with_tools: bool,
     /// Whether the order of properties has to be told: later models keep the schema's.
     pub property_order: bool,
-    /// Whether Gemini's own tools can stand beside functions.
+    /// Whether Gemini's own tools can be beside functions.
     pub builtins_with_functions: bool,
-    /// Whether the last turn may be the model's; it goes on from there.
+    /// Whether the last turn may be the model's; it continues from there.
     pub model_turn_last: bool,
     /// Whether there is a system instruction.
     pub system_instruction: bool,
-    /// Whether it makes pictures.
+    /// Whether it makes images.
     pub images: bool,
     /// Whether it speaks.
     pub speech: bool,
@@ -118,7 +117,7 @@ impl Levels {
     /// `low`, `medium` and `high`: what every model with levels takes.
     pub const COMMON: Self = Self::of(&[Level::Low, Level::Medium, Level::High]);
 
-    /// The set of these levels.
+    /// Returns the set of these levels.
     #[must_use]
     pub const fn of(mut levels: &[Level]) -> Self {
         let mut set = 0;
@@ -129,37 +128,37 @@ impl Levels {
         Self(set)
     }
 
-    /// The set without one level.
+    /// Returns the set without one level.
     #[must_use]
     pub const fn without(self, level: Level) -> Self {
         Self(self.0 & !(1 << level as u8))
     }
 
-    /// Whether the level is in the set.
+    /// Returns `true` if the level is in the set.
     #[must_use]
     pub const fn contains(self, level: Level) -> bool {
         self.0 & 1 << level as u8 != 0
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The lowest level.
+    /// Returns the lowest level.
     #[must_use]
     pub fn lowest(self) -> Option<Level> {
         Level::ALL.into_iter().find(|level| self.contains(*level))
     }
 
-    /// The highest level.
+    /// Returns the highest level.
     #[must_use]
     pub fn highest(self) -> Option<Level> {
         Level::ALL.into_iter().rev().find(|level| self.contains(*level))
     }
 
-    /// The level nearest to `wanted`; of two, the higher one.
+    /// Returns the level nearest to `wanted`; of two, the higher one.
     #[must_use]
     pub fn nearest(self, wanted: Level) -> Option<Level> {
         let distance = |level: &Level| ((*level as u8).abs_diff(wanted as u8), *level < wanted);
@@ -270,27 +269,27 @@ const TABLE: &[Row] = &[
 ];
 
 impl Capabilities {
-    /// Whether it signs what it says, so that a signature may be sent back to it.
+    /// Returns `true` if it signs what it says, so that a signature may be sent back to it.
     #[must_use]
     pub fn signs(&self) -> bool {
         self.modern || self.thinking != Thinking::None
     }
 
-    /// The row of the model that answers under this name at this time: Google answers some names by other models from a
-    /// day on. An unknown name gets a row that sends nothing that could be refused.
+    /// Returns the row of the model that answers under this name at this time: Google answers some names by other models from a
+    /// day on. An unknown name gets a row that sends nothing that could be rejected.
     #[must_use]
     pub fn of(model: &ModelId, now: Timestamp) -> Self {
         Self::of_name(pool_shared::answering_model(model.as_str(), now).unwrap_or(model.as_str()))
     }
 
-    /// The row of the model that the name means, whatever answers under it.
+    /// Returns the row of the model that the name means, whatever answers under it.
     #[must_use]
     pub fn of_name(model: &str) -> Self {
         let row = TABLE.iter().find(|row| model.starts_with(row.prefix) && model.contains(row.word));
         row.map_or(OLD, |row| row.capabilities)
     }
 
-    /// The row of a model of which only the generation is known: the third or a later one.
+    /// Returns the row of a model of which only the generation is known: the third or a later one.
     pub(crate) const fn of_newer_generation() -> Self {
         G3_8
     }

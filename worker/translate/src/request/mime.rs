@@ -1,7 +1,7 @@
-//! Kinds of media: names that Gemini knows, from whatever tells.
+//! Media types that Gemini accepts, from declared types, first bytes and file names.
 //!
-//! In: what a client or a server says, the first bytes, the name of a file. Out: a kind that Gemini documents, or nothing.
-//! Clear bytes beat a wrong word within one family (image, audio, video): Gemini refuses what does not fit.
+//! Unambiguous first bytes override a wrong declared type of the same family (image, audio, video),
+//! because Gemini rejects data of another type.
 
 mod bytes;
 mod extensions;
@@ -140,7 +140,7 @@ const TEXTS: &[&str] = &[
     "yml",
 ];
 
-/// The name in lower case, without parameters, under the name that Gemini knows.
+/// Returns the name in lower case, without parameters, under the name that Gemini knows.
 pub(crate) fn canonical(mime: &str) -> Cow<'_, str> {
     let bare = mime.split(';').next().unwrap_or_default().trim();
     let lower = if bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -180,12 +180,12 @@ fn known_as(mime: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether Gemini takes a kind of this name.
+/// Returns `true` if Gemini takes a kind of this name.
 pub(crate) fn is_known(mime: &str) -> bool {
     KNOWN.contains(&mime)
 }
 
-/// The kind of `input_audio.format`, which may be a name, an extension, or a whole MIME type.
+/// Returns the kind of `input_audio.format`, which may be a name, an extension, or a whole MIME type.
 pub(crate) fn of_audio_format(format: &str) -> Cow<'_, str> {
     let format = format.trim().trim_start_matches('.');
     if format.contains('/') {
@@ -194,7 +194,7 @@ pub(crate) fn of_audio_format(format: &str) -> Cow<'_, str> {
     Cow::Owned(canonical(&format!("audio/{format}")).into_owned())
 }
 
-/// What sound in a file of this kind is called.
+/// Returns what audio in a file of this kind is called.
 pub(crate) fn as_sound(mime: &str) -> Option<&'static str> {
     match mime {
         "video/webm" => Some("audio/webm"),
@@ -203,12 +203,12 @@ pub(crate) fn as_sound(mime: &str) -> Option<&'static str> {
     }
 }
 
-/// The kind of something, given what is told of it, its first bytes, and the name of its file.
+/// Returns the kind of something, given what is told of it, its first bytes, and the name of its file.
 pub(crate) fn kind<'a>(told: Cow<'a, str>, head: &[u8], filename: Option<&str>) -> Option<Cow<'a, str>> {
     let seen = bytes::kind(head);
     if is_known(&told) {
         let family = |mime: &str| mime.split('/').next().map(ToOwned::to_owned);
-        // Sound alone stands in the same files as films do.
+        // Audio alone has the same file formats as video.
         let in_family = |mime: &'static str| {
             let as_sound = as_sound(mime).filter(|_| told.starts_with("audio/"));
             as_sound.or(Some(mime)).filter(|mime| family(mime) == family(&told))
@@ -221,7 +221,7 @@ pub(crate) fn kind<'a>(told: Cow<'a, str>, head: &[u8], filename: Option<&str>) 
     seen.map(|seen| seen.mime).or_else(|| filename.and_then(of_name)).map(Cow::Borrowed)
 }
 
-/// The kind of something at an address, by the end of its path.
+/// Returns the kind of something at an address, by the end of its path.
 pub(crate) fn of_address(url: &str) -> Option<&'static str> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     of_name(path.rsplit('/').next().unwrap_or_default())
@@ -234,18 +234,18 @@ fn of_name(name: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, mime)| *mime)
 }
 
-/// Whether it is something to look at or to listen to.
+/// Returns `true` if it is something to look at or to listen to.
 pub(crate) fn is_media(mime: &str) -> bool {
     ["image/", "audio/", "video/"].iter().any(|kind| mime.starts_with(kind)) || mime == "application/pdf"
 }
 
-/// Whether what is served as this may be something to look at or to listen to.
+/// Returns `true` if what is served as this may be something to look at or to listen to.
 pub(crate) fn may_be_media(content_type: Option<&str>) -> bool {
     let told = content_type.map(canonical).unwrap_or_default();
     is_media(&told) || !told.contains('/') || told.ends_with("/octet-stream") || told == "*/*"
 }
 
-/// The kind of something fetched. `None` if it is nothing to look at or listen to.
+/// Returns the kind of something fetched. `None` if it is nothing to look at or listen to.
 pub(crate) fn of_fetched<'a>(url: &str, content_type: Option<&'a str>, bytes: &[u8]) -> Option<Cow<'a, str>> {
     if !may_be_media(content_type) {
         return None;

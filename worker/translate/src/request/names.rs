@@ -1,6 +1,4 @@
-//! Function names: Gemini's rules are not OpenAI's.
-//!
-//! In: the names that the caller declares. Out: names that Gemini takes, and the way back.
+//! Function names under Gemini's rules, and the way back to the client's names.
 
 use std::borrow::Cow;
 
@@ -24,7 +22,7 @@ impl Rule {
         }
     }
 
-    /// What is left of a name that is too long, before its hash.
+    /// Returns what is left of a name that is too long, before its hash.
     const fn kept(self) -> usize {
         self.longest() - 9
     }
@@ -36,7 +34,7 @@ impl Rule {
     }
 }
 
-/// The name as Gemini takes it.
+/// Returns the name as Gemini takes it.
 fn gemini_name(name: &str, rule: Rule) -> Cow<'_, str> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let is_allowed = |byte| rule.allows(byte);
@@ -75,15 +73,15 @@ struct Declared {
     shape: Shape,
 }
 
-/// How the caller declared a function.
+/// How the client declared a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// With an object of arguments.
     #[default]
     Plain,
-    /// With arguments that are no object and stand under `value` at Gemini.
+    /// With arguments that are no object and are under `value` at Gemini.
     Wrapped,
-    /// As a tool of free text, which stands under `input` at Gemini.
+    /// As a tool of free text, which is under `input` at Gemini.
     Custom,
 }
 
@@ -99,13 +97,13 @@ impl Names {
         }
     }
 
-    /// How the caller declared a function, by the caller's name, and how its arguments differ at Gemini.
+    /// Returns how the client declared a function, by the client's name, and how its arguments differ at Gemini.
     pub(crate) fn declaration(&self, name: &str) -> (Kind, &Shape) {
         let known = self.declared.iter().find(|known| known.client == name);
         known.map_or((Kind::Plain, &Shape::Same), |known| (known.kind, &known.shape))
     }
 
-    /// Remembers a declaration and gives the name for Gemini; `None` if the caller has used the name before.
+    /// Remembers a declaration and gives the name for Gemini; `None` if the client has used the name before.
     pub(crate) fn declare<'r>(&mut self, name: &'r str, kind: Kind) -> Option<Cow<'r, str>> {
         if self.is_declared(name) {
             return None;
@@ -121,17 +119,17 @@ impl Names {
         Some(gemini)
     }
 
-    /// Whether nothing is declared.
+    /// Returns `true` if nothing is declared.
     pub(crate) fn is_empty(&self) -> bool {
         self.declared.is_empty()
     }
 
-    /// Whether the caller has declared this name.
+    /// Returns `true` if the client has declared this name.
     pub(crate) fn is_declared(&self, name: &str) -> bool {
         self.declared.iter().any(|known| known.client == name)
     }
 
-    /// The name for Gemini, of a function that need not be declared any more.
+    /// Returns the name for Gemini, of a function that need not be declared any more.
     pub(crate) fn to_gemini<'r>(&self, name: &'r str) -> Cow<'r, str> {
         match self.declared.iter().find(|known| known.client == name) {
             Some(known) if known.gemini != name => Cow::Owned(known.gemini.clone()),
@@ -140,7 +138,7 @@ impl Names {
         }
     }
 
-    /// The caller's name for a function that Gemini calls, and how it was declared.
+    /// Returns the client's name for a function that Gemini calls, and how it was declared.
     ///
     /// Gemini sometimes puts its own namespace, `default_api`, before a name.
     pub(crate) fn to_client<'r>(&'r self, name: &'r str) -> (&'r str, Kind) {

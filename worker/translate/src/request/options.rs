@@ -19,25 +19,25 @@ pub struct TranslateOptions<'a> {
     pub answered_by: Option<&'a ModelId>,
     /// The model's `outputTokenLimit`, when its description is at hand.
     pub output_token_limit: Option<u64>,
-    /// Whether the caller of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is refused where the model
+    /// Whether the client of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is rejected where the model
     /// gives one choice only.
     pub several_calls: bool,
-    /// How many bytes the caller's body has; Gemini's has about as many.
+    /// How many bytes the client's body has; Gemini's has about as many.
     pub length: usize,
-    /// What Gemini's refusals have taught about this model or this request.
+    /// What Gemini's errors have taught about this model or this request.
     pub repairs: Repairs,
     /// The pool's settings; the defaults without.
     pub settings: Option<&'a TranslationSettings>,
     /// What the model's name asks for besides the model.
     pub suffix: ModelSuffix,
-    /// What was fetched of [`crate::remote_media`]; without it, such addresses are refused.
+    /// What was fetched of [`crate::remote_media`]; without it, such addresses are rejected.
     pub media: Option<&'a dyn MediaSource>,
     /// Signatures of calls that this service has seen, for clients that do not send them back.
     pub signatures: Option<&'a dyn SignatureCache>,
 }
 
 impl TranslateOptions<'_> {
-    /// What the model that answers under this name can do, corrected by what its errors have told.
+    /// Returns what the model that answers under this name can do, corrected by what its errors have told.
     #[must_use]
     pub fn capabilities(&self, model: &ModelId) -> Capabilities {
         self.repairs.apply(self.row(model))

@@ -1,7 +1,6 @@
-//! What to do when Gemini refuses a request for a reason that this service can remove.
+//! Repairs: changes of a request after an error of Gemini that a changed request avoids.
 //!
-//! In: the message of Gemini's error. Out: the changes that may help, of which the first that changes anything is made and
-//! the request sent again. What a model cannot do is worth remembering; what is wrong with one request is not.
+//! A missing capability of a model is worth remembering; a fault of one request is not.
 
 mod thinking;
 
@@ -55,7 +54,7 @@ pub enum Repair {
     LegacyRichSchemas,
     /// Tell schemas in the older way that hold references, or else as above.
     LegacyReferences,
-    /// Tell the schema of the answer in words.
+    /// Tell the schema of the response in words.
     SchemaInWords,
     /// Do not force calls, and declare functions without their tightest rules.
     LooseCalling,
@@ -91,7 +90,7 @@ const SIGNS: &[(&[&str], Repair)] = &[
     (&["mediaresolution"], Repair::NoMediaResolution),
     (&["number of function response parts"], Repair::CallsAsText),
     (&["maximum length of 64"], Repair::ShortNames),
-    // A channel that is not known; of what is known and refused, the schemas that may be meant.
+    // A channel that is not known; of what is known and rejected, the schemas that may be meant.
     (&["unknown name", "jsonschema"], Repair::LegacySchemas),
     (&["unknown name", "json_schema\""], Repair::LegacySchemas),
     (&["reference", "schema"], Repair::LegacyReferences),
@@ -128,13 +127,13 @@ fn signature_fault(message: &str) -> Option<SignatureFault> {
 }
 
 impl Repair {
-    /// Whether an error says that a signature is wrong, and not that one is missing: the key that made it may take it.
+    /// Returns `true` if an error says that a signature is wrong, and not that one is missing: the key that made it may take it.
     #[must_use]
     pub fn is_about_wrong_signatures(message: &str) -> bool {
         signature_fault(&message.to_ascii_lowercase()) == Some(SignatureFault::Wrong)
     }
 
-    /// What may help against an error of status 400 with this message, given what has been tried already: the first step
+    /// Returns what may help against an error of status 400 with this message, given what has been tried already: the first step
     /// that changes the request is to be taken. At most one re-send for each request should come of it, and more where
     /// [`Repair::may_be_followed_by`] says so.
     pub fn for_message(message: &str, tried: Repairs) -> impl Iterator<Item = Self> {
@@ -152,7 +151,7 @@ impl Repair {
         thinking.into_iter().chain(repair).chain(then).filter(move |step| !tried.contains(*step))
     }
 
-    /// Whether it changes how schemas are told.
+    /// Returns `true` if it changes how schemas are told.
     const fn is_about_schemas(self) -> bool {
         matches!(
             self,
@@ -160,8 +159,8 @@ impl Repair {
         )
     }
 
-    /// The change that helps at once where the error shows that the model is of another generation than the request
-    /// was translated for, as happens when Google answers a name by another model: what is refused next would be of
+    /// Returns the change that helps at once where the error shows that the model is of another generation than the request
+    /// was translated for, as happens when Google answers a name by another model: what is rejected next would be of
     /// the same kind. `row` is what the request was translated for, `own` what the model's name says.
     #[must_use]
     pub fn widened(self, row: &Capabilities, own: &Capabilities) -> Self {
@@ -173,18 +172,18 @@ impl Repair {
                 Self::NewerGeneration
             }
             Self::ThinkingByBudget | Self::NoCallIds if row.modern && !own.modern => Self::OwnFamily,
-            // What the name says would not have been refused: another model answered it before, and does so no more.
+            // What the name says would not have been rejected: another model answered it before, and does so no more.
             repair if own.modern && repair.is_made_in(own) && !repair.is_made_in(row) => Self::OwnFamily,
             repair => repair,
         }
     }
 
-    /// Whether the change is one of capabilities that these have already.
+    /// Returns `true` if the change is one of capabilities that these have already.
     fn is_made_in(self, capabilities: &Capabilities) -> bool {
         Repairs::default().with(self).apply(*capabilities) == *capabilities
     }
 
-    /// Whether another change may follow this one in one request: schemas are refused in one way after the other, and
+    /// Returns `true` if another change may follow this one in one request: schemas are rejected in one way after the other, and
     /// thinking form by form.
     #[must_use]
     pub fn may_be_followed_by(self, next: Self) -> bool {
@@ -207,7 +206,7 @@ impl Repair {
         )
     }
 
-    /// The change that this one takes back.
+    /// Returns the change that this one takes back.
     const fn opposite(self) -> Option<Self> {
         match self {
             Self::ThinkingByLevel => Some(Self::ThinkingByBudget),
@@ -218,7 +217,7 @@ impl Repair {
         }
     }
 
-    /// Whether the error told something about the model, and not about this one request: worth remembering for the model
+    /// Returns `true` if the error told something about the model, and not about this one request: worth remembering for the model
     /// for a day.
     #[must_use]
     pub fn is_about_model(self) -> bool {
@@ -241,14 +240,14 @@ impl Repair {
 pub struct Repairs(u64);
 
 impl Repairs {
-    /// The set with one more, and without the one that this takes back.
+    /// Returns the set with one more, and without the one that this takes back.
     #[must_use]
     pub fn with(self, repair: Repair) -> Self {
         let without = repair.opposite().map_or(0, |opposite| 1_u64 << opposite as u8);
         Self(self.0 & !without | 1 << repair as u8)
     }
 
-    /// Whether it is in the set.
+    /// Returns `true` if it is in the set.
     #[must_use]
     pub fn contains(self, repair: Repair) -> bool {
         self.0 & 1 << repair as u8 != 0
@@ -265,12 +264,12 @@ impl Repairs {
         .find_map(|(repair, from)| self.contains(repair).then_some(from))
     }
 
-    /// What Gemini takes for a name.
+    /// Returns what Gemini takes for a name.
     pub(crate) fn name_rule(self) -> Rule {
         if self.contains(Repair::ShortNames) { Rule::Older } else { Rule::Today }
     }
 
-    /// The model's row of the table, corrected by what its errors have told.
+    /// Returns the model's row of the table, corrected by what its errors have told.
     pub(crate) fn apply(self, mut capabilities: Capabilities) -> Capabilities {
         if self.contains(Repair::NewerGeneration) && !capabilities.modern {
             capabilities = Capabilities::of_newer_generation();

@@ -1,7 +1,8 @@
-//! Texts that should be JSON: arguments of calls, results of tools.
+//! Texts that should be JSON: arguments of calls and results of tools, as JSON objects for Gemini.
 //!
-//! In: what a client wrote. Out: a JSON object for Gemini. Numbers and the order of keys must come through unchanged, and
-//! a bad text must not fail a conversation that was fine until then.
+//! # Invariants
+//! - Numbers and the order of members are preserved.
+//! - A malformed text does not fail the conversation.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,12 +15,12 @@ use crate::json::Text;
 use crate::json::escape;
 use crate::request::schema::WRAPPER;
 
-/// The arguments of a call as an object, whatever they are.
+/// Returns the arguments of a call as an object, whatever they are.
 pub(crate) fn arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
     read_arguments(raw, false)
 }
 
-/// The arguments of a call of a function whose arguments are no object: under the wrapper, whatever they are.
+/// Returns the arguments of a call of a function whose arguments are no object: under the wrapper, whatever they are.
 pub(crate) fn wrapped_arguments(raw: Option<&RawValue>) -> Cow<'_, RawValue> {
     read_arguments(raw, true)
 }
@@ -46,7 +47,7 @@ fn read_arguments(raw: Option<&RawValue>, wrapped: bool) -> Cow<'_, RawValue> {
     }
 }
 
-/// A tool's text as the object that Gemini requires: itself if it is one, and otherwise under `output`.
+/// Returns a tool's text as the object that Gemini requires: itself if it is one, and otherwise under `output`.
 pub(crate) fn response(text: Cow<'_, str>) -> Cow<'_, RawValue> {
     let first = text.trim_start().as_bytes().first().copied();
     if !matches!(first, Some(b'{' | b'[')) {
@@ -62,7 +63,7 @@ pub(crate) fn response(text: Cow<'_, str>) -> Cow<'_, RawValue> {
     }
 }
 
-/// What stands in for a result that the caller has not given.
+/// Returns what replaces a result that the client has not given.
 pub(crate) fn no_response() -> Cow<'static, RawValue> {
     raw_json(Cow::Borrowed(r#"{"output":"","error":"no result provided"}"#))
         .unwrap_or_else(|_| empty_object())
@@ -79,7 +80,7 @@ pub(crate) fn custom_input(text: &str) -> Cow<'static, RawValue> {
     wrap("input", &quoted(text))
 }
 
-/// The text as JSON, borrowed or moved; or the text again.
+/// Returns the text as JSON, borrowed or moved; or the text again.
 fn raw_json(text: Cow<'_, str>) -> Result<Cow<'_, RawValue>, Cow<'_, str>> {
     match well_formed(text) {
         Cow::Borrowed(text) => {
@@ -95,7 +96,7 @@ fn raw_json(text: Cow<'_, str>) -> Result<Cow<'_, RawValue>, Cow<'_, str>> {
     }
 }
 
-/// The text without half surrogate pairs among its escapes, which are JSON in a way that Gemini does not read.
+/// Returns the text without half surrogate pairs among its escapes, which are JSON in a way that Gemini does not read.
 fn well_formed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => escape::well_formed_text(text),

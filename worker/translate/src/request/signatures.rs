@@ -1,7 +1,6 @@
-//! Thought signatures: the opaque proof, made by newer models, that a call or a text is their own.
+//! Thought signatures: opaque proofs of newer models that a call or a text is their own.
 //!
-//! In: wherever clients keep them. Out: the signature for a part, or nothing. A signature must stay on the part it came
-//! with, and what is none must not be sent as one.
+//! A signature stays on the part that it came with. Implausible values are not sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,7 +27,7 @@ pub(crate) fn split_id(id: &str) -> (&str, Option<&str>) {
 
 /// Remembers the signatures of calls, for clients that drop what they do not know.
 pub trait SignatureCache: fmt::Debug {
-    /// The signature that came with the call of this id to this function.
+    /// Returns the signature that came with the call of this id to this function.
     fn signature(&self, call_id: &str, function: &str) -> Option<String>;
 }
 
@@ -43,7 +42,7 @@ pub struct CallSignature {
     pub signature: String,
 }
 
-/// The signature in a vendor's `extra_content`.
+/// Returns the signature in a vendor's `extra_content`.
 pub(crate) fn in_extra(extra: Option<&RawValue>) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Signed<'a> {

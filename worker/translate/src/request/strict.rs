@@ -1,6 +1,5 @@
-//! Gemini's request as strictly as Gemini reads it: an unknown member is an error, and so is a turn out of place.
-//!
-//! In: a translated request. Out: nothing, or a panic that shows it. For tests and fuzzing only.
+//! Strict reader of Gemini's requests, for tests and fuzzing: an unknown member or a misplaced turn
+//! panics.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::request::capabilities::Capabilities;
 
-/// Any JSON, unread: what the caller wrote goes through as it is.
+/// Any JSON, unread: what the client wrote goes through as it is.
 type Raw = Box<RawValue>;
 
 #[derive(Deserialize)]

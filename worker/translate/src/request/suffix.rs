@@ -1,7 +1,6 @@
-//! What a model's name asks for besides the model.
+//! Options in a model's name, such as `-thinking-low` or `:online`.
 //!
-//! In: a name as a caller wrote it. Out: the model's own name, and the wishes that were appended to it. A name that only
-//! looks as if it had some is left alone: models are really called `…-thinking-exp`.
+//! A name that only resembles one stays unchanged: some models are called `…-thinking-exp`.
 
 use super::thinking::ThinkingRequest;
 

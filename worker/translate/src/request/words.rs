@@ -1,8 +1,8 @@
-//! Texts of a client in places where Gemini expects a word: enum values, names of resources, settings of its own tools.
+//! Allowlists of values that Gemini quotes in its errors: enum values, resource names and settings of its
+//! own tools.
 //!
-//! Gemini quotes such a value in its error, and errors decide about keys. So a value goes upstream only if it is known,
-//! or has a form that no sentence has. Prompts, descriptions, names of properties and values of a schema's `enum` are
-//! content: they go upstream as they are.
+//! Errors decide about keys, so a client's value is sent only if it is known or cannot be a sentence.
+//! Prompts, descriptions, property names and values of a schema's `enum` are content and sent unchanged.
 
 use std::borrow::Cow;
 
@@ -61,24 +61,24 @@ fn invalid(param: &str, expected: &str) -> ApiError {
     ApiError::invalid_value(param, format!("Invalid value for '{param}': expected {expected}."))
 }
 
-/// The value of a table that a text names, in any case.
+/// Returns the value of a table that a text names, in any case.
 fn known(param: &str, text: &str, table: &[&'static str]) -> Result<&'static str, ApiError> {
     let text = text.trim();
     let found = table.iter().find(|value| value.eq_ignore_ascii_case(text));
     found.copied().ok_or_else(|| invalid(param, &format!("one of {}", table.join(", "))))
 }
 
-/// A modality of the response.
+/// Returns a modality of the response.
 pub(crate) fn modality(param: &str, text: &str) -> Result<&'static str, ApiError> {
     known(param, text, MODALITIES)
 }
 
-/// What an embedding is for.
+/// Returns what an embedding is for.
 pub(crate) fn task_type(param: &str, text: &str) -> Result<&'static str, ApiError> {
     known(param, text, TASK_TYPES)
 }
 
-/// A resolution of media, with or without its prefix.
+/// Returns a resolution of media, with or without its prefix.
 pub(crate) fn media_resolution(param: &str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     let prefix = text.get(..RESOLUTION_PREFIX.len());
@@ -87,7 +87,7 @@ pub(crate) fn media_resolution(param: &str, text: &str) -> Result<String, ApiErr
     known(param, bare, RESOLUTIONS).map(|level| format!("{RESOLUTION_PREFIX}{level}"))
 }
 
-/// The shape of a picture: `16:9`. `auto` leaves it to the model.
+/// Returns the shape of an image: `16:9`. `auto` leaves it to the model.
 pub(crate) fn aspect_ratio<'r>(param: &str, text: &'r str) -> Result<Option<&'r str>, ApiError> {
     let is_side = |side: &str| matches!(side.len(), 1..=5) && side.bytes().all(|byte| byte.is_ascii_digit());
     match text.split_once(':') {
@@ -97,7 +97,7 @@ pub(crate) fn aspect_ratio<'r>(param: &str, text: &'r str) -> Result<Option<&'r 
     }
 }
 
-/// The size of a picture: `2K`, `512`. `auto` leaves it to the model.
+/// Returns the size of an image: `2K`, `512`. `auto` leaves it to the model.
 pub(crate) fn image_size<'r>(param: &str, text: &'r str) -> Result<Option<&'r str>, ApiError> {
     let is_size = text.starts_with(|first: char| first.is_ascii_digit())
         && text.len() <= 12
@@ -109,14 +109,14 @@ pub(crate) fn image_size<'r>(param: &str, text: &'r str) -> Result<Option<&'r st
     }
 }
 
-/// The name of a voice: one word of letters and digits. Google adds voices, so there is no table of them.
+/// Returns the name of a voice: one word of letters and digits. Google adds voices, so there is no table of them.
 pub(crate) fn voice<'r>(param: &str, text: &'r str) -> Result<&'r str, ApiError> {
     let is_name = matches!(text.len(), 1..=64)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if is_name { Ok(text) } else { Err(invalid(param, "the name of a voice")) }
 }
 
-/// The name of a resource: `cachedContents/abc`.
+/// Returns the name of a resource: `cachedContents/abc`.
 pub(crate) fn resource<'r>(param: &str, text: &'r str) -> Result<&'r str, ApiError> {
     let is_name = text.len() <= MAX_WORD_BYTES
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.'));
@@ -127,7 +127,7 @@ pub(crate) fn resource<'r>(param: &str, text: &'r str) -> Result<&'r str, ApiErr
     }
 }
 
-/// A token of Gemini's, which only Gemini reads.
+/// Returns a token of Gemini's, which only Gemini reads.
 pub(crate) fn token<'r>(param: &str, text: &'r str) -> Result<&'r str, ApiError> {
     if text.len() <= MAX_TOKEN_BYTES && text.bytes().all(is_word_byte) {
         Ok(text)
@@ -136,7 +136,7 @@ pub(crate) fn token<'r>(param: &str, text: &'r str) -> Result<&'r str, ApiError>
     }
 }
 
-/// The id of a call as Gemini gets it: itself, or what stands for it. One id always becomes the same one.
+/// Returns the id of a call as Gemini gets it: itself, or what means it. One id always becomes the same one.
 pub(crate) fn call_id(id: &str) -> Cow<'_, str> {
     if is_word(id) { Cow::Borrowed(id) } else { Cow::Owned(format!("call_{:016x}", fnv1a(id))) }
 }
@@ -210,7 +210,7 @@ fn is_setting(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether what a schema says in enum words is words. Its names and values are content.
+/// Returns `true` if what a schema says in enum words is words. Its names and values are content.
 fn is_schema(value: &Value) -> bool {
     let Value::Object(members) = value else { return true };
     members.iter().all(|(name, value)| match (name.as_str(), value) {

@@ -13,7 +13,7 @@ const PRO: &str = "gemini-2.5-pro";
 const ROBOTICS: &str = "gemini-robotics-er-1.5-preview";
 const LOW: &str = r#","reasoning_effort":"low","temperature":0.5"#;
 
-/// How thinking is steered in each call to Gemini: `low`, `1024`, or nothing.
+/// Returns how thinking is steered in each call to Gemini: `low`, `1024`, or nothing.
 fn thinking(world: &World) -> Vec<String> {
     let sent = world.sent();
     let configs = sent.iter().map(|body| &body["generationConfig"]["thinkingConfig"]);

@@ -1,4 +1,4 @@
-//! Schemas and names of functions that Gemini refuses, told in other ways.
+//! Schemas and names of functions that Gemini rejects, told in other ways.
 
 use super::*;
 

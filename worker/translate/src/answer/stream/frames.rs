@@ -205,7 +205,7 @@ impl<W: StreamWriter> Frames<W> {
         self.candidates.iter().all(silent)
     }
 
-    /// Returns the refusal of a blocked prompt, if there is no content.
+    /// Returns the error of a blocked prompt, if there is no content.
     pub(super) fn blocked(&self) -> Option<&str> {
         self.block.as_ref().filter(|_| self.is_silent()).map(|block| block.refusal.as_str())
     }

@@ -144,7 +144,7 @@ fn no_more_is_read_than_fits() {
     assert!(!pacer.is_full() && pacer.bytes == 0 && pacer.graphemes == 0);
 }
 
-/// The text of each kind, and every other event, in their order.
+/// Returns the text of each kind, and every other event, in their order.
 fn put_together(stream: &[u8]) -> (String, String, Vec<String>) {
     let (mut content, mut reasoning, mut others) = (String::new(), String::new(), Vec::new());
     for event in std::str::from_utf8(stream).unwrap().split_terminator("\n\n") {
@@ -152,7 +152,7 @@ fn put_together(stream: &[u8]) -> (String, String, Vec<String>) {
         match (delta["content"].as_str(), delta["reasoning_content"].as_str()) {
             (Some(text), None) if delta["role"].is_null() => content.push_str(text),
             (None, Some(text)) => reasoning.push_str(text),
-            // Where it stands in the text counts too.
+            // Where it is in the text counts too.
             _ => others.push(format!("{} {} {event}", content.len(), reasoning.len())),
         }
     }

@@ -1,7 +1,7 @@
-//! Tool calls and their results in the history.
+//! Tool calls and tool results of the history.
 //!
-//! In: assistants' calls and tools' messages, in whatever order. Out: for each turn with calls one turn with exactly as
-//! many results in the same order, which is what Gemini insists on. A result without a call is not lost.
+//! Gemini requires that a turn with calls is followed by one turn with as many results, in the same
+//! order. A result without a call becomes text of the user.
 
 mod pairing;
 
@@ -39,7 +39,7 @@ pub(crate) enum CallArgs<'r> {
 }
 
 impl<'r> CallArgs<'r> {
-    /// The arguments as JSON, or the text of a tool of free text.
+    /// Returns the arguments as JSON, or the text of a tool of free text.
     fn raw(&self) -> Result<Option<&'r RawValue>, &'r str> {
         match self {
             Self::Function(function) => Ok(function.arguments),
@@ -73,7 +73,7 @@ impl<'r> History<'r> {
         Self { sites, matched }
     }
 
-    /// Refuses what OpenAI refuses: calls that no message answers right after them, and answers to no call.
+    /// Rejects what OpenAI rejects: calls that no message answers right after them, and answers to no call.
     pub(crate) fn check(&self, messages: &[Message<'_>]) -> Result<(), ApiError> {
         let refused = |index: usize, message: String| {
             let error = ApiError::invalid_value(&format!("messages.[{index}].role"), message);
@@ -121,18 +121,18 @@ impl<'r> History<'r> {
         }
     }
 
-    /// The calls of the message at `index`.
+    /// Returns the calls of the message at `index`.
     pub(crate) fn site(&self, index: usize) -> Option<&CallSite<'r>> {
         let place = self.sites.binary_search_by_key(&index, |site| site.message).ok()?;
         self.sites.get(place)
     }
 
-    /// Whether the tool's message at `index` answers a call.
+    /// Returns `true` if the tool's message at `index` answers a call.
     pub(crate) fn is_matched(&self, index: usize) -> bool {
         self.matched.get(index).is_some_and(Option::is_some)
     }
 
-    /// Whether it names another call than the one it was given to.
+    /// Returns `true` if it names another call than the one it was given to.
     fn is_guessed(&self, index: usize, messages: &[Message<'_>]) -> bool {
         let by_place = self.matched.get(index) == Some(&Some(By::Place));
         by_place && messages.get(index).is_some_and(|message| said(message.tool_call_id.as_ref()).is_some())
@@ -174,12 +174,12 @@ fn calls_of<'r>(message: &'r Message<'r>) -> Vec<Call<'r>> {
     calls
 }
 
-/// Whether a part of this kind is a call, as Anthropic, `LangChain`, the AI SDK and the Responses API write them.
+/// Returns `true` if a part of this kind is a call, as Anthropic, `LangChain`, the AI SDK and the Responses API write them.
 pub(crate) fn is_kept_call(kind: &str) -> bool {
     matches!(kind, "tool_use" | "tool_call" | "tool-call" | "function_call")
 }
 
-/// A call among the parts of a message.
+/// Returns a call among the parts of a message.
 fn kept_call<'r>(part: &'r ContentPart<'_>) -> Option<Call<'r>> {
     let name = said(part.name.as_ref()).or(said(part.tool_name.as_ref()))?;
     let id = part.call_id.as_ref().filter(|id| said(Some(id)).is_some());
@@ -187,17 +187,17 @@ fn kept_call<'r>(part: &'r ContentPart<'_>) -> Option<Call<'r>> {
     Some(Call { id, name, args: CallArgs::Raw(part.input.or(part.args)), source: None, id_signature })
 }
 
-/// The id of a call, if it has one, and the signature that `LiteLLM` appended.
+/// Returns the id of a call, if it has one, and the signature that `LiteLLM` appended.
 fn read_id<'r>(id: Option<&'r Text<'_>>) -> (Option<&'r str>, Option<&'r str>) {
     let Some(id) = said(id) else { return (None, None) };
     let (id, signature) = split_id(id);
     (Some(id).filter(|id| !id.is_empty()), signature)
 }
 
-/// The model's parts of a turn with calls.
+/// Returns the model's parts of a turn with calls.
 ///
-/// Newer models refuse a turn whose first call does not carry the signature it was made with; where it is lost, a
-/// value that Google accepts instead stands in for it.
+/// Newer models reject a turn whose first call does not carry the signature it was made with; where it is lost, a
+/// value that Google accepts instead replaces it.
 pub(crate) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<'r>> {
     let Scope { capabilities, options, names } = scope;
     let mut parts = Vec::with_capacity(site.calls.len());
@@ -218,7 +218,7 @@ pub(crate) fn call_parts<'r>(site: &CallSite<'r>, scope: Scope<'r>) -> Vec<Part<
     parts
 }
 
-/// The results of a turn with calls, in the order of the calls.
+/// Returns the results of a turn with calls, in the order of the calls.
 pub(crate) fn result_parts<'r>(
     site: &CallSite<'r>,
     messages: &'r [Message<'_>],
@@ -256,7 +256,7 @@ pub(crate) fn result_parts<'r>(
     Ok(parts)
 }
 
-/// The calls of a turn in words, for a history that Gemini does not accept otherwise.
+/// Returns the calls of a turn in words, for a history that Gemini does not accept otherwise.
 pub(crate) fn calls_as_text<'r>(site: &CallSite<'r>) -> Vec<Part<'r>> {
     let text = |call: &Call<'r>| match call.args.raw() {
         Ok(raw) => format!("[tool call {}] {}", call.name, results::arguments(raw).get()),
@@ -265,7 +265,7 @@ pub(crate) fn calls_as_text<'r>(site: &CallSite<'r>) -> Vec<Part<'r>> {
     site.calls.iter().map(|call| Part::text(text(call))).collect()
 }
 
-/// The results of a turn in words.
+/// Returns the results of a turn in words.
 pub(crate) fn results_as_text<'r>(
     site: &CallSite<'r>,
     messages: &'r [Message<'_>],
@@ -283,7 +283,7 @@ pub(crate) fn results_as_text<'r>(
     Ok(parts)
 }
 
-/// What a tool says, as one text, and what it shows.
+/// Returns what a tool says, as one text, and what it shows.
 fn result_content<'r>(
     index: usize,
     message: &'r Message<'_>,
@@ -307,7 +307,7 @@ fn result_content<'r>(
     }
 }
 
-/// A result whose call is not in the history, as words of the user.
+/// Returns a result whose call is not in the history, as words of the user.
 pub(crate) fn orphan<'r>(
     index: usize,
     message: &'r Message<'_>,

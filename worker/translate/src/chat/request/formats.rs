@@ -1,7 +1,7 @@
-//! The form of the answer: JSON, speech, pictures.
+//! Response formats: JSON, speech and images, from `response_format`, `modalities`, `audio` and
+//! `image_config`.
 //!
-//! In: `response_format`, `modalities`, `audio`, `image_config`. Out: what `generationConfig` says about it. A form that the
-//! model cannot give is refused, or asked for in words with a note, never forgotten.
+//! A format that the model does not support is rejected, or requested in words and listed as ignored.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use crate::request::words;
 
 const JSON: &str = "application/json";
 
-/// The tools beside which an answer is to have its form.
+/// The tools beside which a response is to have its form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beside {
     /// Whether there are functions.
@@ -90,7 +90,7 @@ pub(crate) fn response_format(
     Ok(None)
 }
 
-/// The schema, wherever it stands.
+/// Returns the schema, wherever it is.
 fn raw_schema<'r>(format: &'r ResponseFormat<'_>) -> Option<&'r RawValue> {
     if &*format.r#type == "json_object" {
         return format.response_schema.or(format.schema);
@@ -99,7 +99,7 @@ fn raw_schema<'r>(format: &'r ResponseFormat<'_>) -> Option<&'r RawValue> {
     standard.or(format.schema).or(format.response_schema)
 }
 
-/// How rich the schema of the answer is, where that matters.
+/// Returns how rich the schema of the response is, where that matters.
 pub(crate) fn richness(request: &ChatRequest<'_>, repairs: Repairs) -> Richness {
     let raw =
         request.response_format.as_ref().filter(|_| repairs.older_channel().is_some()).and_then(raw_schema);
@@ -131,7 +131,7 @@ fn read_schema(
     })
 }
 
-/// The schema with the name and the description that stand beside it, if it has none of its own.
+/// Returns the schema with the name and the description that are beside it, if it has none of its own.
 fn named(schema: Map<String, Value>, format: &ResponseFormat<'_>) -> Map<String, Value> {
     let mut named = Map::new();
     if let Some(beside) = &format.json_schema {
@@ -226,7 +226,7 @@ fn speech<'r>(
     let Some(audio) = &request.audio else { return Ok(()) };
     context.audio_format = match audio.format.as_deref() {
         Some("pcm16" | "pcm") => AudioFormat::Pcm16,
-        // The length stands at the beginning of a WAV file and is not known while it is being spoken.
+        // The length is at the beginning of a WAV file and is not known while it is being spoken.
         None if request.stream() => AudioFormat::Pcm16,
         None | Some("wav") if !request.stream() => AudioFormat::Wav,
         _ => {

@@ -1,8 +1,4 @@
-//! Pictures, sound, films and documents of a message.
-//!
-//! In: parts as OpenAI has them: `data:` URLs, addresses, ids. Out: Gemini's `inlineData` and `fileData`. Nothing is fetched
-//! here: what is to be fetched is listed, and used if someone has fetched it. An address reaches Gemini only where Gemini
-//! fetches it: its own files, YouTube, and what the pool leaves to Gemini.
+//! Images, audio, video and documents of a message, as Gemini's `inlineData` and `fileData`.
 
 use std::borrow::Cow;
 
@@ -45,7 +41,7 @@ pub fn remote_media(request: &ChatRequest<'_>) -> Vec<RemoteMedia> {
     remote
 }
 
-/// Where a part's medium may be named by its address, and what stands there.
+/// Returns where a part's medium may be named by its address, and what is there.
 fn address<'r>(part: &'r ContentPart<'_>) -> Option<(String, &'r str)> {
     if let Some((kind, url)) = url_of(part) {
         return Some((format!("{kind}.url"), url.address));
@@ -57,7 +53,7 @@ fn address<'r>(part: &'r ContentPart<'_>) -> Option<(String, &'r str)> {
     }
 }
 
-/// A URL and what stands beside it.
+/// A URL and what is beside it.
 struct Url<'r> {
     address: &'r str,
     detail: Option<&'r str>,
@@ -85,7 +81,7 @@ fn read_url<'r>(url: &'r NameOr<'_, ImageUrl<'_>>) -> Url<'r> {
     }
 }
 
-/// The part as Gemini's; `None` if it is of a kind that is no medium. `param` is its place in the request.
+/// Returns the part as Gemini's; `None` if it is of a kind that is no medium. `param` is its place in the request.
 pub(crate) fn media_part<'r>(
     part: &'r ContentPart<'_>,
     param: &str,
@@ -126,7 +122,7 @@ fn video_metadata<'r>(raw: Option<&'r RawValue>, param: &str) -> Result<Option<&
     raw.map(|raw| words::settings(&format!("{param}.video_metadata"), raw)).transpose()
 }
 
-/// A picture that an assistant made.
+/// Returns an image that an assistant made.
 pub(crate) fn assistant_image<'r>(
     url: &'r NameOr<'_, ImageUrl<'_>>,
     param: &str,
@@ -135,7 +131,7 @@ pub(crate) fn assistant_image<'r>(
     url_data(read_url(url).address, &format!("{param}.image_url.url"), context).map(Part::from)
 }
 
-/// The one resolution for all media that older models take: only if all pictures want the same.
+/// Returns the one resolution for all media that older models take: only if all images want the same.
 pub(crate) fn common_resolution(request: &ChatRequest<'_>) -> Option<&'static str> {
     let mut wanted = None;
     for message in request.messages() {

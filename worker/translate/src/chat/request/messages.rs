@@ -1,7 +1,7 @@
-//! Messages into turns.
+//! Messages as Gemini's turns and system instruction.
 //!
-//! In: the messages in their order. Out: what the model is told beforehand, and turns that obey Gemini's rules about
-//! who may speak after whom. No message may vanish without a trace but an assistant's empty one.
+//! Turns follow Gemini's rules for the order of roles. No message is lost, except an empty one of the
+//! assistant.
 
 use pool_shared::SystemMessages;
 
@@ -27,7 +27,7 @@ pub(crate) struct Scope<'r> {
 }
 
 impl<'r> Scope<'r> {
-    /// Whether signatures go back to the model that made them.
+    /// Returns `true` if signatures go back to the model that made them.
     pub(crate) fn keeps_signatures(self) -> bool {
         self.capabilities.signs() && !self.options.repairs.contains(Repair::StandInSignatures)
     }
@@ -172,7 +172,7 @@ fn user_parts<'r>(
     Ok(parts)
 }
 
-/// The parts of a content that has to be there: its text, or what `each` makes of its pieces.
+/// Returns the parts of a content that has to be there: its text, or what `each` makes of its pieces.
 fn content_parts<'r>(
     index: usize,
     message: &'r Message<'_>,
@@ -225,7 +225,7 @@ fn assistant_parts<'r>(
     Ok(parts)
 }
 
-/// Whether a part of this kind is something that an assistant said or showed.
+/// Returns `true` if a part of this kind is something that an assistant said or showed.
 fn is_said(kind: &str) -> bool {
     matches!(kind, "text" | "input_text" | "output_text" | "refusal" | "file" | "input_audio")
         || matches!(kind, "image_url" | "video_url" | "audio_url")
@@ -235,7 +235,7 @@ fn text_part<'r>(text: impl Into<Fragment<'r>>) -> Option<Part<'r>> {
     Some(text.into()).filter(|text| !text.is_empty()).map(Part::text)
 }
 
-/// The text of a part that is nothing but text.
+/// Returns the text of a part that is nothing but text.
 pub(crate) fn plain_text<'r>(part: &ContentPart<'r>) -> Option<Fragment<'r>> {
     match &*part.r#type {
         "text" | "input_text" | "output_text" => Some(part.text.map(Fragment::from).unwrap_or_default()),
@@ -244,7 +244,7 @@ pub(crate) fn plain_text<'r>(part: &ContentPart<'r>) -> Option<Fragment<'r>> {
     }
 }
 
-/// The part for Gemini; none for an empty text.
+/// Returns the part for Gemini; none for an empty text.
 pub(crate) fn content_part<'r>(
     index: usize,
     place: usize,

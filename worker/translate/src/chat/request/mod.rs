@@ -35,7 +35,7 @@ const ROOM_FOR_NAMES: usize = 1024;
 /// Translates a request.
 ///
 /// # Errors
-/// 400 for what Gemini could not do and the caller has to know.
+/// 400 for what Gemini could not do and the client has to know.
 pub fn to_gemini(
     request: &ChatRequest<'_>,
     model: &ModelId,
@@ -113,7 +113,7 @@ pub fn to_gemini(
     Ok(GeminiCall { method, body, ignored_params: ignored.into_names(), context, copies })
 }
 
-/// The cache that the request names, for models that have any.
+/// Returns the cache that the request names, for models that have any.
 fn cached_content<'r>(
     request: &'r ChatRequest<'_>,
     capabilities: &Capabilities,
@@ -157,7 +157,7 @@ fn media_resolution<'r>(
     Ok(common.map(Cow::Borrowed))
 }
 
-/// The caller's settings, else the pool's, else Gemini's own.
+/// Returns the client's settings, else the pool's, else Gemini's own.
 fn safety_settings<'r>(
     request: &'r ChatRequest<'_>,
     options: &TranslateOptions<'_>,

@@ -1,4 +1,4 @@
-//! What a pool's settings change in the translation: every switch, in both positions.
+//! Tests of every translation setting of a pool, in all positions.
 
 use pool_shared::{TranslationSettings, TranslationUpdate};
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn a_picture_is_a_field_or_a_part_of_the_text() {
     let shown = message(&markdown);
     assert_eq!(shown["content"], "Here: ![image](data:image/png;base64,AAAA)");
     assert_eq!(shown.get("images"), None);
-    // On the way back it is a picture again, with its signature.
+    // On the way back it is an image again, with its signature.
     let request = json!({"messages": [{"role": "user", "content": "draw"}, shown]});
     let back = sent(&request, &markdown);
     let parts = back["contents"][1]["parts"].as_array().unwrap();

@@ -1,7 +1,7 @@
-//! The scalar parameters of a chat request, into `generationConfig`.
+//! Scalar parameters of a chat request as `generationConfig`.
 //!
-//! In: the request and the model's row. Out: only what the model accepts; what it would refuse is dropped with a note,
-//! or refused here when the caller would otherwise be deceived.
+//! Only parameters that the model accepts are sent. Others are listed as ignored, or rejected if ignoring
+//! them would mislead the client.
 
 use crate::chat::request::thinking;
 use crate::gemini::GenerationConfig;
@@ -12,7 +12,7 @@ use crate::request::ignored_params::IgnoredParams;
 use crate::request::options::TranslateOptions;
 
 const MAX_STOPS: usize = 5;
-/// OpenAI's and Gemini's common limit of answers to one request.
+/// OpenAI's and Gemini's common limit of responses to one request.
 pub(crate) const MAX_CHOICES: i128 = 8;
 
 /// Everything of `generationConfig` that does not depend on messages, tools or formats.
@@ -60,7 +60,7 @@ fn max_output_tokens(
     Ok(Some(limit.map_or(wanted, |limit| wanted.min(limit.max(1)))))
 }
 
-/// Whether more is wanted than one call of the model can return, so that several have to follow each other.
+/// Returns `true` if more is wanted than one call of the model can return, so that several have to follow each other.
 pub(crate) fn exceeds_one_call(
     request: &ChatRequest<'_>,
     capabilities: &Capabilities,
@@ -163,7 +163,7 @@ fn logprobs(
     Ok(())
 }
 
-/// `verbosity` in words, in pools that wish so.
+/// `verbosity` in words, in pools that enable it.
 pub(crate) fn verbosity_hint(request: &ChatRequest<'_>, options: &TranslateOptions<'_>) -> Option<String> {
     let hint = match request.verbosity.as_deref()? {
         "low" => "Keep the answer short.",
@@ -201,7 +201,7 @@ pub(crate) fn service_tier(request: &ChatRequest<'_>) -> Result<Option<&'static 
     }
 }
 
-/// How many answers are wanted.
+/// Returns how many responses are wanted.
 pub(crate) fn choices(request: &ChatRequest<'_>) -> Result<u32, ApiError> {
     let Some(n) = request.n else { return Ok(1) };
     at_least("n", n, 1)?;

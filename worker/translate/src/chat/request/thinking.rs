@@ -1,6 +1,5 @@
-//! `reasoning_effort` and its many relatives, into `thinkingConfig`.
-//!
-//! In: the request and the model's way of thinking. Out: a budget or a level that the model accepts, never both.
+//! `reasoning_effort` and its equivalents of other vendors as `thinkingConfig`: a budget or a level that
+//! the model accepts, never both.
 
 use pool_shared::Thoughts;
 
@@ -11,7 +10,7 @@ use crate::request::ignored_params::IgnoredParams;
 use crate::request::options::TranslateOptions;
 use crate::request::thinking::{Effort, ThinkingRequest};
 
-/// The request's `thinkingConfig`, if it asks for anything.
+/// Returns the request's `thinkingConfig`, if it asks for anything.
 pub(crate) fn thinking_config(
     request: &ChatRequest<'_>,
     thinking: Thinking,
@@ -45,7 +44,7 @@ pub(crate) fn thinking_config(
     })
 }
 
-/// What the caller wants, and under which name.
+/// Returns what the client wants, and under which name.
 fn wish(request: &ChatRequest<'_>) -> Result<Option<(&'static str, ThinkingRequest)>, ApiError> {
     let configs = || request.google().filter_map(|google| google.thinking_config.as_ref());
     let level = configs().find_map(|config| config.thinking_level.as_deref());
@@ -97,7 +96,7 @@ fn other_vendors(request: &ChatRequest<'_>) -> Result<Option<(&'static str, Thin
     })
 }
 
-/// Whether the caller itself says if thoughts are to be shown.
+/// Whether the client itself says if thoughts are to be shown.
 fn explicit_visibility(request: &ChatRequest<'_>) -> Option<bool> {
     let mut google = request.google().filter_map(|google| google.thinking_config.as_ref());
     let hidden =

@@ -1,7 +1,6 @@
-//! Tools, and which of them must be called.
+//! Tools and tool choice, with their predecessors `functions` and `function_call`.
 //!
-//! In: `tools`, `tool_choice` and their forerunners and relatives. Out: Gemini's `tools` and `toolConfig`. What a choice
-//! promises (this function, none, one at a time) must be kept or refused, never forgotten.
+//! A guarantee of a choice (one function, none, one at a time) is kept or rejected, never ignored.
 
 mod choice;
 
@@ -104,7 +103,7 @@ struct Functions<'r> {
     declarations: Vec<FunctionDeclaration<'r>>,
     /// By declaration: the normalised schema, which is told when all are known.
     schemas: Vec<Option<Value>>,
-    /// By declaration: as the caller calls it.
+    /// By declaration: as the client calls it.
     client_names: Vec<&'r str>,
     strict: bool,
     repairs: Repairs,
@@ -115,7 +114,7 @@ struct Functions<'r> {
 /// Gemini's own tools, each once, with the name under which its loss would be told.
 #[derive(Debug, Default)]
 struct Builtins<'r> {
-    /// Whether functions of certain names stand for them.
+    /// Whether functions of certain names are for them.
     by_name: bool,
     tools: Vec<(&'static str, Tool<'r>)>,
 }
@@ -131,7 +130,7 @@ impl<'r> Builtins<'r> {
         }
     }
 
-    /// Whether a function stands for one of them.
+    /// Returns `true` if a function means one of them.
     fn add_by_name(&mut self, function: &FunctionDefinition<'_>) -> bool {
         let empty = results::empty_object;
         let (name, tool) = match &*function.name {
@@ -202,10 +201,10 @@ fn builtin_by_type<'r>(
     Ok(())
 }
 
-/// One of Gemini's own tools: the name of its loss, the caller's settings, and what is made of them.
+/// One of Gemini's own tools: the name of its loss, the client's settings, and what is made of them.
 type Form<'r> = (&'static str, Option<&'r RawValue>, fn(Cow<'r, RawValue>) -> Tool<'r>);
 
-/// Adds Gemini's own tools that stand in a tool under their own names. Returns `false` if there are none.
+/// Adds Gemini's own tools that are in a tool under their own names. Returns `false` if there are none.
 fn native_builtins<'r>(
     index: usize,
     tool: &'r openai::Tool<'_>,
@@ -252,8 +251,8 @@ impl<'r> Functions<'r> {
         self.push(&function.name, function.description.as_deref(), parameters, kind, param, context)
     }
 
-    /// Puts the schemas into the declarations, in the newer or the older way, as Gemini's refusals want it. `beside` is how
-    /// rich the schema of the answer is. Returns from which richness on schemas are told in the older way.
+    /// Puts the schemas into the declarations, in the newer or the older way, as Gemini's errors want it. `beside` is how
+    /// rich the schema of the response is. Returns from which richness on schemas are told in the older way.
     fn tell_schemas(
         &mut self,
         beside: Richness,

@@ -34,7 +34,7 @@ fn finished(reason: &str) -> Value {
     json!({"candidates": [{"finishReason": reason}]})
 }
 
-/// The `choices[0]` of every event but `[DONE]`, each without what it does not change.
+/// Returns the `choices[0]` of every event but `[DONE]`, each without what it does not change.
 fn events(out: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(out).unwrap();
     let data = text.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: "));

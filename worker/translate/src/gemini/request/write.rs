@@ -1,7 +1,7 @@
-//! A request as JSON.
+//! Writer of a request as JSON.
 //!
-//! In: a request. Out: its bytes, appended to a vector that the caller has made large enough. Text and base64 are nearly
-//! all of it, so that the conversation is written by hand and the rest by serde; a picture is copied and not looked at.
+//! Nearly all of a request is text and base64, so the conversation is written by hand and the rest by
+//! serde. Base64 is copied without being inspected.
 
 use super::{Content, GenerateRequest, Part, PartData, Role};
 use crate::json::escape;

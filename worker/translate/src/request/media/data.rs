@@ -1,7 +1,6 @@
-//! Bytes that stand in the request itself: `data:` URLs, and base64 without one.
+//! Inline data: `data:` URLs, and bare base64.
 //!
-//! In: text as clients write it. Out: standard base64 and the kind of what it holds. What is no base64 never goes on as if
-//! it were.
+//! The result is standard base64 and its media type. Text that is not base64 is rejected.
 
 use std::borrow::Cow;
 
@@ -15,7 +14,7 @@ use crate::request::mime;
 /// As many letters as hold every first byte that tells a kind.
 const HEAD: usize = 64;
 
-/// What stands in the request.
+/// What is in the request.
 #[derive(Debug)]
 pub(crate) struct Inline<'a> {
     /// The kind as the client tells it, in lower case; may be anything.
@@ -63,12 +62,12 @@ impl<'a> Inline<'a> {
         Ok(Self { told: Cow::Borrowed(""), data })
     }
 
-    /// The kind as the client tells it with the bytes; empty if it does not.
+    /// Returns the kind as the client tells it with the bytes; empty if it does not.
     pub(crate) fn told(&self) -> &str {
         &self.told
     }
 
-    /// The same, of a kind that is told beside it, if that is one.
+    /// Returns the same, of a kind that is told beside it, if that is one.
     pub(crate) fn with_kind(self, told: Option<Cow<'a, str>>) -> Self {
         match told.filter(|told| mime::is_known(told)) {
             Some(told) => Self { told, ..self },
@@ -98,12 +97,12 @@ impl<'a> Inline<'a> {
     }
 }
 
-/// The picture, film or sound of a `data:` URL.
+/// Returns the image, video or audio of a `data:` URL.
 pub(crate) fn picture(url: &str) -> Option<Blob<'_>> {
     Inline::of_url(url)?.ok()?.blob(None)
 }
 
-/// The kind, the payload, and whether that is base64.
+/// Returns the kind, the payload, and whether that is base64.
 fn split(url: &str) -> Option<(Cow<'_, str>, &str, bool)> {
     let rest = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).and(url.get(5..))?;
     let (head, payload) = rest.split_once(',')?;
@@ -133,7 +132,7 @@ fn standard_base64(data: &str) -> Base64<'_> {
     Base64::new(standard.collect::<String>())
 }
 
-/// Whether it is base64 without its padding.
+/// Returns `true` if it is base64 without its padding.
 fn is_base64(letters: &str) -> bool {
     let letters = letters.as_bytes();
     // Without branches in it, the compiler looks at many letters at a time.

@@ -1,4 +1,4 @@
-//! Pictures in Markdown, as some services deliver them.
+//! Images in Markdown, as some services return them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::data;
 use crate::gemini::{Blob, Part, PartData};
 use crate::json::RawText;
 
-/// Text with pictures in Markdown (`![…](data:image/…)`), as some services deliver them, into its parts.
+/// Text with images in Markdown (`![…](data:image/…)`), as some services deliver them, into its parts.
 pub(crate) fn markdown_parts(text: RawText<'_>) -> Vec<Part<'_>> {
     if text.is_empty() {
         return Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn markdown_parts(text: RawText<'_>) -> Vec<Part<'_>> {
     }
 }
 
-/// What stands between pictures, and the pictures.
+/// What is between images, and the images.
 enum Piece<'t> {
     Text(&'t str),
     Picture(Blob<'t>),
@@ -59,7 +59,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Where the first picture begins and ends, and its URL.
+/// Returns where the first image begins and ends, and its URL.
 fn markdown_image(text: &str) -> Option<(usize, usize, &str)> {
     text.match_indices("](data:image/").find_map(|(middle, _)| {
         // What is in the brackets holds none itself; without the mark before them it is a link.

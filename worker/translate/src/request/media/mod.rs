@@ -30,7 +30,7 @@ pub struct FetchedMedia {
 }
 
 impl FetchedMedia {
-    /// Whether what is served as this may be something that Gemini could look at.
+    /// Returns `true` if what is served as this may be something that Gemini could look at.
     #[must_use]
     pub fn may_be(content_type: Option<&str>) -> bool {
         mime::may_be_media(content_type)
@@ -46,10 +46,10 @@ impl FetchedMedia {
 
 /// What was fetched for a request before its translation.
 pub trait MediaSource: fmt::Debug {
-    /// What stands at the address, if it was fetched.
+    /// Returns what is at the address, if it was fetched.
     fn get(&self, url: &str) -> Option<&FetchedMedia>;
 
-    /// Whether Gemini is to fetch from the address itself.
+    /// Returns `true` if Gemini is to fetch from the address itself.
     fn is_left_to_gemini(&self, _url: &str) -> bool {
         false
     }
@@ -58,13 +58,13 @@ pub trait MediaSource: fmt::Debug {
 /// An address that must be fetched before the request can be translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteMedia {
-    /// Where it stands in the request, for errors.
+    /// Where it is in the request, for errors.
     pub param: String,
     /// `http:` or `https:`.
     pub url: String,
 }
 
-/// The error for an address that was not, or could not be, fetched.
+/// Returns the error for an address that was not, or could not be, fetched.
 #[must_use]
 pub fn invalid_url(param: &str, message: &str) -> ApiError {
     ApiError::invalid(Some(param), "invalid_image_url", message)
@@ -73,7 +73,7 @@ pub fn invalid_url(param: &str, message: &str) -> ApiError {
 /// What the translation of media depends on.
 #[derive(Clone, Copy)]
 pub(crate) struct MediaContext<'c> {
-    /// Whether each picture may have its own resolution.
+    /// Whether each image may have its own resolution.
     pub(crate) resolutions: bool,
     pub(crate) fetched: Option<&'c dyn MediaSource>,
 }
@@ -86,7 +86,7 @@ pub(crate) fn trimmed(text: &str) -> &str {
 /// What an address names.
 pub(crate) enum Location<'u> {
     Data(Result<Inline<'u>, NoBase64>),
-    /// Of the Files API, or a film on YouTube.
+    /// Of the Files API, or a video on YouTube.
     Known(Cow<'u, str>),
     Remote,
     Nonsense,
@@ -135,7 +135,7 @@ fn is_youtube(rest: &str) -> bool {
     }
 }
 
-/// Whether it is an address that Gemini does not know how to reach, or how to read as a file of its own.
+/// Returns `true` if it is an address that Gemini does not know how to reach, or how to read as a file of its own.
 pub(crate) fn is_remote(address: &str) -> bool {
     // A `data:` URL may be long, and need not be read for this.
     let scheme = address.get(..4).unwrap_or_default();
@@ -175,7 +175,7 @@ pub(crate) fn url_data<'r>(
     }
 }
 
-/// What was fetched from an address.
+/// Returns what was fetched from an address.
 fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<PartData<'r>, ApiError> {
     if context.fetched.is_some_and(|fetched| fetched.is_left_to_gemini(url)) {
         if !words::is_uri(url) {
@@ -195,7 +195,7 @@ fn fetched<'r>(url: &'r str, param: &str, context: MediaContext<'r>) -> Result<P
     Ok(PartData::InlineData(Blob { mime_type: mime_type.into(), data: Base64::new(data) }))
 }
 
-/// What stands where base64 is expected: an address is read as one everywhere.
+/// Returns what is where base64 is expected: an address is read as one everywhere.
 pub(crate) fn address_data<'r>(
     text: &'r str,
     param: &str,
@@ -214,7 +214,7 @@ pub(crate) fn no_base64(param: &str) -> ApiError {
     )
 }
 
-/// `detail` of a picture, for models that look at each picture in its own way.
+/// `detail` of an image, for models that look at each image in its own way.
 pub(crate) fn resolution(detail: &str) -> Option<MediaResolution> {
     let level = match detail {
         "low" => "MEDIA_RESOLUTION_LOW",

@@ -1,4 +1,4 @@
-//! What the first bytes say.
+//! Media types by first bytes.
 
 /// A kind that was seen.
 pub(super) struct Seen {
@@ -44,7 +44,7 @@ const CHUNKED: &[(&[u8], &[u8], &str)] = &[
     (b"FORM", b"AIFC", "audio/aiff"),
 ];
 
-/// Brands of the MP4 family; what is not here is a film.
+/// Brands of the MP4 family; what is not here is a video.
 const BRANDS: &[(&[u8], &str)] = &[
     (b"M4A", "audio/mp4"),
     (b"M4B", "audio/mp4"),
@@ -57,7 +57,7 @@ const BRANDS: &[(&[u8], &str)] = &[
     (b"3g", "video/3gpp"),
 ];
 
-/// Whether everything of this kind begins in a way that is clear.
+/// Returns `true` if everything of this kind begins in a way that is clear.
 pub(super) fn is_marked(mime: &str) -> bool {
     let chunked = CHUNKED.iter().map(|(_, _, mime)| mime);
     let tables = [CLEAR, BRANDS].into_iter().flatten().map(|(_, mime)| mime);

@@ -1,4 +1,4 @@
-//! Extensions of file names.
+//! Media types by file extension.
 
 /// Extensions of files, and what Gemini takes them for. Text of any kind is text to it.
 pub(super) const EXTENSIONS: &[(&str, &str)] = &[

@@ -1,7 +1,7 @@
-//! The repairs of how thinking is steered.
+//! Repairs of the thinking configuration.
 //!
-//! A refused form gives way to the next legal one: the nearest other level, a budget, nothing. Gemini writes the names
-//! of its fields in several ways (`thinking level`, `thinking_level`, `thinkingLevel`).
+//! A rejected form is replaced by the next valid one: the nearest other level, a budget, or none. Gemini
+//! writes its field names in several ways (`thinking level`, `thinking_level`, `thinkingLevel`).
 
 use super::{Repair, Repairs};
 use crate::request::capabilities::{Level, Levels, Thinking};
@@ -25,7 +25,7 @@ const REFUSALS: [&str; 13] = [
     "cannot find field",
 ];
 
-/// What begins a list of what is accepted instead of what was refused.
+/// What begins a list of what is accepted instead of what was rejected.
 const ADVICE: [&str; 12] = [
     "supported value",
     "supported level",
@@ -41,7 +41,7 @@ const ADVICE: [&str; 12] = [
     "instead",
 ];
 
-/// What may help against a message, in lower case, about thinking: the first step that changes the request.
+/// Returns what may help against a message, in lower case, about thinking: the first step that changes the request.
 pub(super) fn repairs(message: &str, tried: Repairs) -> Vec<Repair> {
     let text = message.replace('_', " ");
     if !REFUSALS.iter().any(|refusal| text.contains(refusal)) {
@@ -76,13 +76,13 @@ pub(super) fn repairs(message: &str, tried: Repairs) -> Vec<Repair> {
     }
 }
 
-/// The levels that a text names.
+/// Returns the levels that a text names.
 fn levels_in(text: &str) -> impl Iterator<Item = Level> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
     words.filter_map(|word| Level::ALL.into_iter().find(|level| level.as_str() == word))
 }
 
-/// The forms that may follow a refused level, given what the message says before and after that word: it names the level,
+/// Returns the forms that may follow a rejected level, given what the message says before and after that word: it names the level,
 /// or those that the model takes, or none.
 fn without_level(before: &str, after: &str, tried: Repairs) -> Vec<Repair> {
     let advice = ADVICE.iter().filter_map(|sign| after.find(sign)).min().unwrap_or(after.len());
@@ -114,7 +114,7 @@ fn by_budget(tried: Repairs) -> Repair {
     if tried.contains(Repair::ThinkingByBudget) { Repair::ThinkingUnsaid } else { Repair::ThinkingByBudget }
 }
 
-/// The form that follows a refused budget, given what the message says after that word.
+/// Returns the form that follows a rejected budget, given what the message says after that word.
 fn without_budget(rest: &str, tried: Repairs) -> Repair {
     let mut words =
         rest.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -130,7 +130,7 @@ fn without_budget(rest: &str, tried: Repairs) -> Repair {
     }
 }
 
-/// How thinking is steered, given what was refused.
+/// Returns how thinking is steered, given what was rejected.
 pub(super) fn corrected(thinking: Thinking, repairs: Repairs) -> Thinking {
     if thinking == Thinking::None || repairs.contains(Repair::ThinkingUnsaid) {
         return Thinking::None;

@@ -1,7 +1,7 @@
-//! Alternatives of objects: `anyOf` beside the properties that it speaks of.
+//! `anyOf` beside the properties of an object.
 //!
-//! In: an object's schema. Out: the same object. Alternatives that only say which properties belong together cannot be
-//! said to Gemini; they must not change what the object looks like.
+//! Gemini has no way to express alternatives that only say which properties belong together. They are
+//! removed without changing the object's properties.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ const MAX_VARIANTS: usize = 64;
 /// How many required names are looked at.
 const MAX_NAMES: usize = 100_000;
 
-/// Whether the schema says that it is an object's, or can only be one's.
+/// Returns `true` if the schema says that it is an object's, or can only be one's.
 pub(super) fn is_object(schema: &Map<String, Value>) -> bool {
     match schema.get("type") {
         None => ["properties", "patternProperties", "additionalProperties"]
@@ -29,7 +29,7 @@ pub(super) fn is_object(schema: &Map<String, Value>) -> bool {
     }
 }
 
-/// Whether a schema says nothing about what an object looks like, but only when it is a good one.
+/// Returns `true` if a schema says nothing about what an object looks like, but only when it is a good one.
 fn is_condition(schema: &Value) -> bool {
     const SHAPES: [&str; 7] =
         ["properties", "patternProperties", "$ref", "anyOf", "enum", "items", "prefixItems"];
@@ -37,13 +37,13 @@ fn is_condition(schema: &Value) -> bool {
     typed && SHAPES.iter().all(|word| schema.get(*word).is_none())
 }
 
-/// Whether an object has alternatives, all of which are conditions.
+/// Returns `true` if an object has alternatives, all of which are conditions.
 pub(super) fn are_only_conditions(schema: &Map<String, Value>) -> bool {
     let Some(Value::Array(branches)) = schema.get("anyOf") else { return false };
     !branches.is_empty() && branches.iter().all(is_condition) && is_object(schema)
 }
 
-/// Takes such alternatives away; what all of them require is required. `written` are the alternatives as the caller wrote
+/// Takes such alternatives away; what all of them require is required. `written` are the alternatives as the client wrote
 /// them, where that is known. Whether anything was lost.
 pub(super) fn drop_conditions(schema: &mut Map<String, Value>, written: Option<&Value>) -> bool {
     schema.shift_remove("anyOf");
@@ -59,7 +59,7 @@ pub(super) fn drop_conditions(schema: &mut Map<String, Value>, written: Option<&
     objects.iter().any(|branch| !branch.keys().all(says_nothing))
 }
 
-/// The names that are in one of the lists of each alternative, in the order of the first one.
+/// Returns the names that are in one of the lists of each alternative, in the order of the first one.
 fn required_by_all<'s>(branches: impl Iterator<Item = Vec<&'s Value>>) -> Vec<&'s str> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut first = Vec::new();
@@ -87,11 +87,11 @@ fn required_by_all<'s>(branches: impl Iterator<Item = Vec<&'s Value>>) -> Vec<&'
 /// One alternative of a root.
 struct Branch<'s> {
     schema: &'s Map<String, Value>,
-    /// Lists of names that it requires; none where it stands only beside the alternatives that count.
+    /// Lists of names that it requires; none where it is only beside the alternatives that count.
     required: Option<Vec<&'s Value>>,
 }
 
-/// A function's parameters must be one object: alternatives between objects become one object with all of their
+/// Returns a function's parameters must be one object: alternatives between objects become one object with all of their
 /// properties, of which those are required that every alternative requires. Whether there was anything to do.
 pub(super) fn merge_into_root(root: &mut Map<String, Value>, definitions: Option<&Value>) -> bool {
     let Some(Value::Array(branches)) = root.get("anyOf") else { return false };
@@ -210,7 +210,7 @@ fn says_nothing(schema: &Value) -> bool {
     schema.as_object().is_none_or(words)
 }
 
-/// The same kind of choice, of other values: descriptions may differ.
+/// Returns the same kind of choice, of other values: descriptions may differ.
 fn same_but_for_choices(one: &Map<String, Value>, two: &Map<String, Value>) -> bool {
     let said = |schema: &Map<String, Value>| {
         schema
@@ -222,7 +222,7 @@ fn same_but_for_choices(one: &Map<String, Value>, two: &Map<String, Value>) -> b
     said(one) == said(two)
 }
 
-/// Whether a root whose type is not told can be an object at all.
+/// Returns `true` if a root whose type is not told can be an object at all.
 pub(super) fn may_be_object(root: &Map<String, Value>) -> bool {
     if root.contains_key("$ref") || root.contains_key("anyOf") {
         return false;

@@ -1,12 +1,10 @@
-//! Rules that make a schema too large for Gemini to enforce.
-//!
-//! In: normalised schemas. Out: the same without those rules, which the descriptions tell instead where they are few words.
+//! Size limits of a schema that are too expensive for Gemini to enforce, moved into descriptions.
 
 use serde_json::{Map, Value};
 
 use super::for_each;
 
-/// What the `maxItems` of all schemas may add up to: with some more Gemini refuses a request, and does not say why.
+/// What the `maxItems` of all schemas may add up to: with some more Gemini rejects a request, and does not say why.
 /// <https://github.com/googleapis/python-genai/issues/2170>
 const MAX_ITEMS: u128 = 960;
 

@@ -1,7 +1,6 @@
-//! Dialects of JSON schema: Google's own, and those of generators that write the type names of their language.
+//! Dialects of JSON Schema: Google's own, and those of generators that write type names of their language.
 //!
-//! In: a schema as it came. Out: the same in the words of JSON schema. Whether a word had to be replaced by a nearer one or
-//! left out is told, unless it is one of Google's.
+//! Reports whether a keyword was replaced or removed, unless it is one of Google's.
 
 use std::collections::HashSet;
 
@@ -97,7 +96,7 @@ fn canonical(key: &str, value: &Value) -> Option<&'static str> {
     })
 }
 
-/// Visits the schemas that stand in a schema, each with the path that leads there from it: names of members as they are,
+/// Visits the schemas that are in a schema, each with the path that leads there from it: names of members as they are,
 /// places in lists as numbers.
 pub(super) fn visit_children<'s>(schema: &'s Map<String, Value>, visit: &mut dyn FnMut(&[&str], &'s Value)) {
     for (key, value) in schema {
@@ -228,7 +227,7 @@ pub(super) fn type_choices(members: &mut Map<String, Value>) {
     drop_twins(choices);
 }
 
-/// Leaves out what stands in a list twice: Gemini refuses it.
+/// Leaves out what is in a list twice: Gemini rejects it.
 pub(super) fn drop_twins(list: &mut Vec<Value>) {
     if has_twins(list) {
         let mut seen = HashSet::new();
@@ -236,7 +235,7 @@ pub(super) fn drop_twins(list: &mut Vec<Value>) {
     }
 }
 
-/// Whether something stands in a list twice.
+/// Returns `true` if something is in a list twice.
 pub(super) fn has_twins(list: &[Value]) -> bool {
     let mut seen = HashSet::new();
     !list.iter().all(|value| seen.insert(value))

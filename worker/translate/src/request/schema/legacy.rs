@@ -1,8 +1,8 @@
-//! The older way to tell Gemini a schema: the `OpenAPI` subset of `parameters` and `responseSchema`, which answers 400 to every
-//! word that it does not know.
+//! The older schema channel: the `OpenAPI` subset of `parameters` and `responseSchema`, which returns 400
+//! for every unknown keyword.
 //!
-//! In: a normalised schema. Out: the nearest that the subset can say, and how to turn back what a model writes by it where
-//! that is not what the caller declared.
+//! Converts a normalised schema to the nearest form of the subset, with the shape by which values are
+//! converted back to the client's declaration.
 
 mod kinds;
 
@@ -28,7 +28,7 @@ const TEXTS: [&str; 3] = ["title", "description", "pattern"];
 #[derive(Debug)]
 pub(crate) struct Older {
     pub(crate) schema: Value,
-    /// How what is written by it differs from what the caller declared.
+    /// How what is written by it differs from what the client declared.
     pub(crate) shape: Shape,
     /// Whether something could be told in words only, or not at all.
     pub(crate) lossy: bool,
@@ -105,7 +105,7 @@ impl Converter<'_> {
         (out, shape)
     }
 
-    /// Objects without properties are refused, so that a free one travels as text.
+    /// Objects without properties are rejected, so that a free one travels as text.
     fn free_object(&mut self, description: Option<&Value>) -> Converted {
         self.lossy = true;
         let words = match description.and_then(Value::as_str) {
@@ -140,7 +140,7 @@ impl Converter<'_> {
         (converted, shape)
     }
 
-    /// `anyOf`, beside which nothing else may stand: `null` becomes a flag, and the rest goes into the branches.
+    /// `anyOf`, beside which nothing else may be: `null` becomes a flag, and the rest goes into the branches.
     fn alternatives(&mut self, schema: &Map<String, Value>, branches: &[Value]) -> Converted {
         let is_null = |branch: &&Value| branch.get("type").is_some_and(|kind| kind == "null");
         let beside = |key: &str| matches!(key, "anyOf" | "description" | "default" | "$defs");
@@ -177,7 +177,7 @@ impl Converter<'_> {
             }
         };
         if let Some(description) = schema.get("description").filter(|told| told.is_string()) {
-            // What a text stands for must not be lost.
+            // What a text means must not be lost.
             let told = out.get("description").and_then(Value::as_str).unwrap_or_default();
             let as_text = shape == Shape::Text && told.ends_with("JSON-encoded object");
             if as_text && told == "JSON-encoded object" {
@@ -193,7 +193,7 @@ impl Converter<'_> {
         (out, shape)
     }
 
-    /// A branch together with what stands beside the alternatives; none if the two contradict each other.
+    /// Returns a branch together with what is beside the alternatives; none if the two contradict each other.
     fn with_own(&mut self, branch: &Map<String, Value>, own: &Map<String, Value>) -> Option<Converted> {
         if !self.has_room_for(own) {
             return Some(self.free_object(branch.get("description")));
@@ -297,7 +297,7 @@ impl Converter<'_> {
         }
     }
 
-    /// A list. That of a tuple may hold at every place what the tuple holds at any.
+    /// Returns a list. That of a tuple may hold at every place what the tuple holds at any.
     fn elements(&mut self, schema: &Map<String, Value>, mut out: Map<String, Value>) -> Converted {
         let tuple =
             schema.get("prefixItems").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -361,7 +361,7 @@ fn count(value: &Value, nodes: &mut usize) {
     }
 }
 
-/// Takes away of a branch's description what stands beside all branches.
+/// Takes away of a branch's description what is beside all branches.
 fn only_own_words(branch: &mut Map<String, Value>, schema: &Map<String, Value>) {
     let common = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     let told = branch.shift_remove("description");

@@ -1,5 +1,5 @@
-//! The members of one schema, once they are read: limits that Gemini knows, `null` among the types, and nothing required
-//! that is not there.
+//! Members of one schema after reading: limits within Gemini's range, `null` among the types, and no
+//! missing property among the required ones.
 
 use std::collections::HashSet;
 

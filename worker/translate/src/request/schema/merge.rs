@@ -1,14 +1,14 @@
-//! Several schemas into one.
+//! Merging of several schemas into one.
 
 use serde_json::{Map, Value};
 
 use super::{alternatives, dialect};
 
-/// Adds a schema of `allOf` to the schema that it stands in. What is there already wins; properties and requirements of
+/// Adds a schema of `allOf` to the schema that it is in. What is there already wins; properties and requirements of
 /// both count. Whether something of the part was left out.
 pub(super) fn into(base: &mut Map<String, Value>, part: Value) -> bool {
     let Value::Object(part) = part else { return false };
-    // Nothing can stand beside a reference.
+    // Nothing can be beside a reference.
     if base.contains_key("$ref") || (part.contains_key("$ref") && !base.is_empty()) {
         return !part.is_empty();
     }

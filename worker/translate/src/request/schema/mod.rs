@@ -1,7 +1,7 @@
-//! JSON schemas, as Gemini understands them.
+//! JSON Schema in the form that Gemini accepts.
 //!
-//! In: whatever generators of schemas write. Out: the same meaning in the words that Gemini knows, keys in their order,
-//! since the model sees it. Schemas come from strangers: the work is bounded, however their references are knotted.
+//! The meaning and the order of keys are preserved, because the model sees them. Schemas are untrusted:
+//! the work is bounded, whatever their references are.
 
 mod alternatives;
 mod bounds;
@@ -40,14 +40,14 @@ pub(crate) struct Normalised {
 /// The parameters of a function.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Parameters {
-    /// None when the function takes no arguments: Gemini refuses an empty object.
+    /// None when the function takes no arguments: Gemini rejects an empty object.
     pub(crate) schema: Option<Value>,
-    /// Whether the caller's schema is no object and stands under `value` now.
+    /// Whether the client's schema is no object and is under `value` now.
     pub(crate) wrapped: bool,
     pub(crate) lossy: bool,
 }
 
-/// What the caller's schema stands under where it is no object.
+/// What the client's schema is under where it is no object.
 pub(crate) const WRAPPER: &str = "value";
 
 /// How often a schema with references is gone through at most.
@@ -56,7 +56,7 @@ const MAX_PASSES: usize = 4;
 /// Reads a schema.
 ///
 /// # Errors
-/// In words for the caller: what is wrong with it.
+/// In words for the client: what is wrong with it.
 pub(crate) fn read(raw: &RawValue) -> Result<Value, String> {
     let schema: Value = serde_json::from_str(&escape::well_formed_text(raw.get())).map_err(|error| {
         let words = error.to_string();
@@ -68,7 +68,7 @@ pub(crate) fn read(raw: &RawValue) -> Result<Value, String> {
     Ok(inside.filter(Value::is_object).unwrap_or(schema))
 }
 
-/// Normalises the schema of an answer.
+/// Normalises the schema of a response.
 pub(crate) fn normalise(mut schema: Value) -> Normalised {
     let mut lossy = dialect::read(&mut schema);
     if is_settled(&schema) {

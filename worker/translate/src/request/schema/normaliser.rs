@@ -1,6 +1,4 @@
-//! One pass over a schema.
-//!
-//! In: a schema. Out: the same in words that Gemini knows. References are put in place where that ends, and within bounds.
+//! One normalising pass over a schema. References are inlined where that terminates, within bounds.
 
 use serde_json::{Map, Value, json};
 
@@ -31,7 +29,7 @@ struct Normaliser<'s> {
     lossy: bool,
 }
 
-/// What says nothing to Gemini, or what only the vendor who wrote it understands.
+/// Returns what says nothing to Gemini, or what only the vendor who wrote it understands.
 pub(super) fn is_noise(key: &str) -> bool {
     matches!(
         key,
@@ -68,7 +66,7 @@ pub(super) fn is_condition(key: &str) -> bool {
     )
 }
 
-/// Whether the value is a schema itself.
+/// Returns `true` if the value is a schema itself.
 pub(super) fn holds_schema(key: &str) -> bool {
     matches!(
         key,
@@ -84,7 +82,7 @@ pub(super) fn holds_schema(key: &str) -> bool {
 impl<'s> Normaliser<'s> {
     fn root(&mut self, schema: &'s Value) -> Value {
         let mut root = self.schema(schema, 0);
-        // A root that is nothing but a reference to a recursive definition: its first level must stand here.
+        // A root that is nothing but a reference to a recursive definition: its first level must be here.
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str)
             && root.get("$ref").is_some()
         {
@@ -132,7 +130,7 @@ impl<'s> Normaliser<'s> {
         bare
     }
 
-    /// The target in place of its reference; what stands beside the reference wins.
+    /// Returns the target in place of its reference; what is beside the reference wins.
     fn inline(
         &mut self,
         reference: &'s str,
@@ -155,7 +153,7 @@ impl<'s> Normaliser<'s> {
         }
     }
 
-    /// A recursive definition in place of its reference, once: further in it stays a reference.
+    /// Returns a recursive definition in place of its reference, once: further in it stays a reference.
     fn one_level(&mut self, reference: &'s str, schema: &'s Value, depth: usize) -> Value {
         let target = self.references.target(reference);
         match (target, schema.as_object()) {
@@ -269,7 +267,7 @@ impl<'s> Normaliser<'s> {
     /// One element of `allOf`. It is to be merged, so that a reference cannot stay one.
     fn all_of_part(&mut self, part: &'s Value, depth: usize) -> Value {
         let normalised = match part {
-            // What it requires may be a property of the schema that it stands in.
+            // What it requires may be a property of the schema that it is in.
             Value::Object(members) if !members.contains_key("$ref") => {
                 self.nodes += 1;
                 Value::Object(self.members(members, depth + 1))
@@ -350,7 +348,7 @@ impl<'s> Normaliser<'s> {
     }
 }
 
-/// What may stand beside a reference.
+/// Returns what may be beside a reference.
 fn described(schema: &Map<String, Value>) -> Map<String, Value> {
     let kept = schema.iter().filter(|(key, _)| matches!(key.as_str(), "description" | "default"));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()

@@ -1,4 +1,4 @@
-//! References inside a schema: where they lead, and which of them lead back to themselves.
+//! References inside a schema: their targets, and which of them are recursive.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -68,23 +68,23 @@ impl<'s> References<'s> {
         }
     }
 
-    /// The name of what a kept reference leads to, among the definitions.
+    /// Returns the name of what a kept reference leads to, among the definitions.
     fn name(&self, reference: &str) -> &str {
         self.names.get(reference).map_or("Definition", String::as_str)
     }
 
-    /// The reference whose target has this name.
+    /// Returns the reference whose target has this name.
     pub(super) fn by_name(&self, name: &str) -> Option<&'s str> {
         self.by_name.get(name).copied()
     }
 
-    /// A kept reference, as it reads in the normalised document.
+    /// Returns a kept reference, as it reads in the normalised document.
     pub(super) fn definition(&self, reference: &str) -> String {
         if reference == "#" { "#".to_owned() } else { format!("#/$defs/{}", self.name(reference)) }
     }
 }
 
-/// The names of the definitions that a normalised schema refers to, in their order.
+/// Returns the names of the definitions that a normalised schema refers to, in their order.
 pub(super) fn definitions_in(schema: &Value) -> VecDeque<String> {
     let mut references = Vec::new();
     collect(schema, &mut references, &Cell::new(0), usize::MAX);
@@ -101,7 +101,7 @@ pub(super) fn follow<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> 
     root.pointer(&pointer).filter(|target| is_target(target))
 }
 
-/// The paths of everything that references lead to.
+/// Returns the paths of everything that references lead to.
 pub(super) fn targets(root: &Value) -> HashSet<String> {
     let mut references = Vec::new();
     collect(root, &mut references, &Cell::new(0), usize::MAX);
@@ -111,7 +111,7 @@ pub(super) fn targets(root: &Value) -> HashSet<String> {
     references.into_iter().filter_map(path).collect()
 }
 
-/// Whether a reference may lead to it.
+/// Returns `true` if a reference may lead to it.
 pub(super) fn is_target(value: &Value) -> bool {
     value.is_object() || value.is_boolean()
 }
@@ -148,7 +148,7 @@ fn reaches_itself(start: &str, inside: &HashMap<&str, Vec<&str>>, steps: &Cell<u
     false
 }
 
-/// A name for each target: the last segment of its path, made unique and safe in a path.
+/// Returns a name for each target: the last segment of its path, made unique and safe in a path.
 fn names<'s>(all: &[&'s str], targets: &HashMap<&'s str, Option<&'s Value>>) -> HashMap<&'s str, String> {
     let mut names: HashMap<&str, String> = HashMap::new();
     let mut taken: HashSet<String> = HashSet::new();

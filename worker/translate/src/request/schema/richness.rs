@@ -1,4 +1,4 @@
-//! How much of JSON schema a schema uses: what it does not use, Gemini cannot refuse it for.
+//! How much of JSON Schema a schema uses. Gemini cannot reject what a schema does not use.
 
 use serde_json::{Map, Value};
 
@@ -46,7 +46,7 @@ fn of_member(schema: &Map<String, Value>, key: &str, value: &Value) -> Richness 
                     && schema.get("type").is_some_and(|kind| kind == "string"),
             )
         }
-        // References may stand in any of them.
+        // References may be in any of them.
         (_, value) => Richness::Rich.max(within(value)),
     }
 }

@@ -1,7 +1,5 @@
-//! References that lead somewhere only from where they stand: generators put a schema with its definitions into another
-//! one and leave its references as they were.
-//!
-//! In: a schema. Out: the same, in which such a reference is a path from the root.
+//! References that resolve only relative to an inner schema: generators embed a schema with its
+//! definitions and leave its references unchanged. They are rewritten as paths from the root.
 
 use std::collections::HashMap;
 
@@ -11,7 +9,7 @@ use serde_json::Value;
 use super::dialect::visit_children;
 use super::refs::{follow, is_target};
 
-/// Rewrites what does not lead anywhere from the root, but does from where it stands.
+/// Rewrites what does not lead anywhere from the root, but does from where it is.
 pub(super) fn resolve(schema: &mut Value) {
     let mut walk = Walk { root: schema, enclosing: Vec::new(), names: None, found: Vec::new() };
     walk.visit(schema);
@@ -24,7 +22,7 @@ pub(super) fn resolve(schema: &mut Value) {
 
 struct Walk<'s> {
     root: &'s Value,
-    /// The schemas that the current one stands in, outermost first, and where in there.
+    /// The schemas that the current one is in, outermost first, and where in there.
     enclosing: Vec<(&'s Value, String)>,
     /// The places of schemas that have an `$id` or an `$anchor`, once they are needed.
     names: Option<HashMap<String, String>>,
@@ -50,12 +48,12 @@ impl<'s> Walk<'s> {
         });
     }
 
-    /// The path of what stands under the first `depth` segments.
+    /// Returns the path of what is under the first `depth` segments.
     fn path(&self, depth: usize) -> String {
         self.enclosing.iter().take(depth).fold(String::new(), |path, (_, segment)| path + "/" + segment)
     }
 
-    /// The path from the root of what a reference means from where it stands.
+    /// Returns the path from the root of what a reference means from where it is.
     fn target(&mut self, own: &'s Value, reference: &str) -> Option<String> {
         let fragment = reference.split_once('#').map_or(reference, |(_, fragment)| fragment);
         let pointer = percent_decode_str(fragment).decode_utf8().ok()?;
@@ -121,12 +119,12 @@ fn named(value: &Value, path: &mut String, names: &mut HashMap<String, String>) 
     }
 }
 
-/// A name as a segment of a JSON pointer.
+/// Returns a name as a segment of a JSON pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A path as the fragment of a URL, as far as it has to be.
+/// Returns a path as the fragment of a URL, as far as it has to be.
 fn encoded(path: &str) -> String {
     path.replace('%', "%25")
 }

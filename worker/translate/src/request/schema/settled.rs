@@ -1,6 +1,5 @@
-//! Whether a schema is in Gemini's words as it is: most are, and need no second copy.
-//!
-//! In: a schema. Out: true only if [`super::normaliser::pass`] would give the same again.
+//! Detection of schemas that are normalised already, which need no copy: most are. Returns `true` only if
+//! [`super::normaliser::pass`] would return the same schema.
 
 use serde_json::{Map, Value};
 

@@ -1,7 +1,5 @@
-//! What a value looks like where the older channel cannot say what the caller declared, and the way back.
-//!
-//! In: a value as Gemini was told to write it, or as the caller has it. Out: the same as the other side has it, numbers and
-//! the order of members as they were written.
+//! Conversion of values between the client's declaration and the older schema channel. Numbers and the
+//! order of members are preserved.
 
 use std::borrow::Cow;
 
@@ -12,10 +10,10 @@ use crate::answer::code_fence::without_fence;
 use crate::json::Text;
 use crate::json::escape;
 
-/// The one member of parameters that stand as one text.
+/// The one member of parameters that are as one text.
 pub(super) const WHOLE: &str = "json";
 
-/// How a value at Gemini differs from the caller's.
+/// How a value at Gemini differs from the client's.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Shape {
     /// Not at all.
@@ -36,13 +34,13 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// An object with these members.
+    /// Returns an object with these members.
     pub(super) fn object(members: Vec<(String, Self)>) -> Self {
         let members: Vec<_> = members.into_iter().filter(|(_, shape)| *shape != Self::Same).collect();
         if members.is_empty() { Self::Same } else { Self::Object(members) }
     }
 
-    /// A list of these.
+    /// Returns a list of these.
     pub(super) fn list(of: Self) -> Self {
         if of == Self::Same { Self::Same } else { Self::List(Box::new(of)) }
     }
@@ -60,7 +58,7 @@ impl Shape {
         if shapes.len() == 1 { shapes.pop().unwrap_or_default() } else { Self::AnyOf(shapes) }
     }
 
-    /// A value of Gemini's as the caller has declared it; none where it is as it should be.
+    /// Returns a value of Gemini's as the client has declared it; none where it is as it should be.
     pub(crate) fn to_client(&self, value: &RawValue) -> Option<Box<RawValue>> {
         let text = value.get();
         match self {
@@ -83,7 +81,7 @@ impl Shape {
         }
     }
 
-    /// The caller's value as it was declared at Gemini; none where it is the same.
+    /// Returns the client's value as it was declared at Gemini; none where it is the same.
     pub(crate) fn to_gemini(&self, value: &RawValue) -> Option<Box<RawValue>> {
         let text = value.get();
         let is_object = text.starts_with('{');
@@ -100,7 +98,7 @@ impl Shape {
         }
     }
 
-    /// The shape that speaks of the most members of an object, or that of a list.
+    /// Returns the shape that speaks of the most members of an object, or that of a list.
     fn nearest<'s>(shapes: &'s [Self], text: &str) -> Option<&'s Self> {
         if text.starts_with('[') {
             return shapes.iter().find(|shape| matches!(shape, Self::List(_)));
@@ -115,7 +113,7 @@ impl Shape {
         shapes.iter().rev().max_by_key(|shape| known(shape)).filter(|shape| known(shape) > 0)
     }
 
-    /// The elements of a list or the members of an object, each changed by its shape.
+    /// Returns the elements of a list or the members of an object, each changed by its shape.
     fn inside(
         &self,
         text: &str,
@@ -198,7 +196,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
-/// The JSON of a text, if that is what it holds.
+/// Returns the JSON of a text, if that is what it holds.
 fn json_in(text: &str) -> Option<Box<RawValue>> {
     let inside: Text<'_> = text.starts_with('"').then(|| read(text))??;
     raw(escape::well_formed_text(inside.trim()).into_owned())
@@ -233,7 +231,7 @@ fn scalar_in(text: &str, kind: &str) -> Option<Box<RawValue>> {
     fits.then_some(inside)
 }
 
-/// The text of a JSON answer, turned back; none where nothing is to be changed.
+/// Returns the text of a JSON response, turned back; none where nothing is to be changed.
 pub(crate) fn answer_to_client<'t>(shape: &Shape, answer: &'t str) -> Cow<'t, str> {
     let value = RawValue::from_string(answer.trim().to_owned()).ok();
     let turned = value.and_then(|value| shape.to_client(&value));

@@ -334,7 +334,7 @@ fn definitions_stand_at_the_end() {
     assert_eq!((names, wrapped), (vec!["type", "properties", "$defs"], false));
 }
 
-/// Schemas such as generators and hostile callers write.
+/// Schemas such as generators and hostile clients write.
 fn schemas() -> impl Strategy<Value = Value> {
     let name = || prop::sample::select(vec!["a", "b", "strict", "const", "$ref", "items"]);
     let reference = prop::sample::select(vec![
@@ -380,7 +380,7 @@ fn schemas() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A reference, or what is put together of one, may lead to `false`, which no property is.
+/// Returns a reference, or what is put together of one, may lead to `false`, which no property is.
 fn leads_to_false(schema: &Value) -> bool {
     schema.to_string().contains("$ref") || schema.to_string().contains("\"ref\"")
 }

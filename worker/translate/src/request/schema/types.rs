@@ -1,6 +1,4 @@
-//! The names of types.
-//!
-//! In: whatever a generator of schemas calls a type. Out: the nearest of the seven that there are, or none.
+//! Type names of schema generators, as the nearest of the seven JSON Schema types.
 
 use serde_json::{Map, Value, json};
 
@@ -46,7 +44,7 @@ const NEAREST: &[(&str, &[&str])] = &[
     ("null", &["none", "nonetype", "nil", "undefined", "void"]),
 ];
 
-/// Whether a `type` allows `null`.
+/// Returns `true` if a `type` allows `null`.
 pub(super) fn allows_null(kind: &Value) -> bool {
     match kind {
         Value::Array(kinds) => kinds.iter().any(|kind| kind == "null"),
@@ -54,7 +52,7 @@ pub(super) fn allows_null(kind: &Value) -> bool {
     }
 }
 
-/// The type of a value.
+/// Returns the type of a value.
 pub(super) fn of_value(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -67,7 +65,7 @@ pub(super) fn of_value(value: &Value) -> &'static str {
     }
 }
 
-/// Whether a `type` is one as Gemini knows them.
+/// Returns `true` if a `type` is one as Gemini knows them.
 pub(super) fn is_known(kind: &Value) -> bool {
     let known = |kind: &Value| kind.as_str().is_some_and(|kind| KINDS.contains(&kind));
     match kind {
@@ -126,7 +124,7 @@ impl Found {
     }
 }
 
-/// What a word means.
+/// Returns what a word means.
 fn of_word(word: &Value) -> Found {
     if let Some(number) = word.as_u64() {
         // Google's numbers, of which 0 says nothing.

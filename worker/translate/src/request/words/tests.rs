@@ -6,7 +6,7 @@ use crate::gemini::ModelId;
 use crate::openai::{ChatRequest, EmbeddingsRequest};
 use crate::{TranslateOptions, embeddings_plan, to_gemini};
 
-/// Every place of a chat request where a client's text stands for a word of Gemini's: its pointer, and what may stand
+/// Every place of a chat request where a client's text means a word of Gemini's: its pointer, and what may be
 /// there.
 const PLACES: &[(&str, &str)] = &[
     ("/reasoning_effort", "low"),
@@ -65,7 +65,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/messages/1/tool_calls/0/extra_content/google/thought_signature", "EjQKMgG+PgqFzSpLIfcvqzvyN3Wx1Qk0"),
 ];
 
-/// What is needed beside a place so that it is read.
+/// Returns what is needed beside a place so that it is read.
 fn base() -> Value {
     json!({
         "model": "m",

@@ -1,7 +1,8 @@
-//! Which result belongs to which call.
+//! Pairing of tool results with their calls.
 //!
-//! In: the messages in their order. Out: for each call the message with its result, if there is one. Each result answers
-//! at most one call, and is left over only where no call is open that it could answer.
+//! # Invariants
+//! - A result is paired with one call at most.
+//! - A result stays unpaired only if no open call can match it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -110,7 +111,7 @@ impl<'r> Pairing<'r> {
         true
     }
 
-    /// The next call with this id, of the nearest turn that has one; of those to different functions the next one to the
+    /// Returns the next call with this id, of the nearest turn that has one; of those to different functions the next one to the
     /// function that the result names.
     fn next_with(&mut self, id: &str, name: Option<&str>) -> Option<Place> {
         let sites = &self.sites;
@@ -130,7 +131,7 @@ impl<'r> Pairing<'r> {
         }
     }
 
-    /// The next call of a turn that has no result yet.
+    /// Returns the next call of a turn that has no result yet.
     fn next_open(&mut self, turn: usize, name: Option<&str>, by: By) -> Option<Place> {
         let sites = &self.sites;
         let answered = |(site, slot): Place| {

@@ -207,7 +207,7 @@ fn pictures_in_markdown_come_out() {
     let found = parts(plain);
     assert_eq!(found[..2], [json!({"text": "See "}), picture.clone()]);
     assert_eq!(found.len(), 3, "{found:?}");
-    // Escapes of all kinds hide no picture.
+    // Escapes of all kinds hide no image.
     for escaped in [
         r#""\"a\"\n![](data:image/png;base64,AAAA)""#,
         r#""\"a\"\n![](data:image\/png;base64,AAAA)""#,
@@ -219,7 +219,7 @@ fn pictures_in_markdown_come_out() {
     assert!(parts(r#""""#).is_empty());
 }
 
-/// The first bytes of a kind, in base64.
+/// Returns the first bytes of a kind, in base64.
 fn head(kind: &str) -> String {
     let bytes: &[u8] = match kind {
         "png" => b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
@@ -379,7 +379,7 @@ fn what_is_no_base64_never_goes_on_as_such() {
     }
     let broken = image("data:image/png;base64,https://a.example/b.png");
     assert_eq!(refused(&broken).1, "invalid_image_url");
-    // An address follows the rule of images, wherever it stands.
+    // An address follows the rule of images, wherever it is.
     let address = "https://example.com/a.pdf";
     for (part, field) in [
         (file(address), "file.file_data"),

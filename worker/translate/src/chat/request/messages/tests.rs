@@ -4,7 +4,7 @@ use crate::gemini::ModelId;
 use crate::openai::{ApiError, ChatRequest};
 use crate::{TranslateOptions, to_gemini};
 
-/// The turns, and what was dropped.
+/// Returns the turns, and what was dropped.
 fn translated(messages: &Value) -> Result<(Value, Vec<String>), ApiError> {
     let body = json!({"model": "gemini-3.5-flash", "messages": messages}).to_string();
     let request = ChatRequest::parse(body.as_bytes())?;

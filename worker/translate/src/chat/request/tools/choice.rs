@@ -1,12 +1,10 @@
-//! Which tools the caller wants to be called.
-//!
-//! In: `tool_choice` or `function_call` in any form. Out: one of four choices, checked against what is declared.
+//! `tool_choice` and `function_call` in any form, checked against the declared tools.
 
 use crate::json::NameOr;
 use crate::openai::{ApiError, ChatRequest, NamedTool, ToolChoice};
 use crate::request::call::ResponseContext;
 
-/// What the caller wants to be called.
+/// What the client wants to be called.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice<'r> {
     Auto,
@@ -19,7 +17,7 @@ pub(super) enum Choice<'r> {
     },
 }
 
-/// The caller's choice, if it makes one.
+/// Returns the client's choice, if it makes one.
 pub(super) fn choice<'r>(request: &'r ChatRequest<'_>) -> Result<Option<Choice<'r>>, ApiError> {
     let by_word = |param: &str, word: &str| match word {
         "auto" => Ok(Some(Choice::Auto)),

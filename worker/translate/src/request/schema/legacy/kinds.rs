@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::{alternatives, types};
 
-/// The types that a schema allows, as it says or as its other words imply.
+/// Returns the types that a schema allows, as it says or as its other words imply.
 pub(super) fn kinds(schema: &Map<String, Value>) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::Array(kinds)) => return kinds.iter().filter_map(Value::as_str).collect(),
@@ -27,7 +27,7 @@ pub(super) fn kinds(schema: &Map<String, Value>) -> Vec<&str> {
     if kinds.is_empty() { vec!["string"] } else { kinds }
 }
 
-/// The types that both allow.
+/// Returns the types that both allow.
 pub(super) fn common_kinds(one: &Value, two: &Value) -> Option<Value> {
     let list = |kind: &Value| match kind {
         Value::Array(kinds) => kinds.clone(),

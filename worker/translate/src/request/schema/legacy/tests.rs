@@ -353,7 +353,7 @@ fn assert_keeps_properties(normal: &Value, older: &Value) {
         let branches = places.remove(at)["anyOf"].as_array().unwrap();
         places.extend(branches);
     }
-    // What stands beside it in another alternative can contradict it.
+    // What is beside it in another alternative can contradict it.
     if !places.iter().any(|place| place["type"] == "object") {
         return;
     }
@@ -413,7 +413,7 @@ proptest! {
         }
     }
 
-    /// Whatever an object of the caller's holds, it comes back from the older channel as it was.
+    /// Whatever an object of the client's holds, it comes back from the older channel as it was.
     #[test]
     fn what_goes_there_comes_back(schema in odd_schemas(), value in values()) {
         let Some(normal) = parameters(schema).schema else { return Ok(()) };
