@@ -14,7 +14,7 @@ use super::{Client, ClientError};
 use crate::error::{CliError, Code};
 
 /// No answer takes a day; each silence in it has a limit of its own.
-const LONGEST: Duration = Duration::from_hours(24);
+const TOTAL_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// What to ask.
 pub struct Chat {
@@ -101,21 +101,21 @@ impl Client {
         key.set_sensitive(true);
         let url = format!("{}/chat/completions", self.options.url.openai_base());
         // The limit is for each silence, not for the whole of a long answer.
-        let request = self.http.post(url).header(header::AUTHORIZATION, key).timeout(LONGEST).json(&body);
+        let request = self.http.post(url).header(header::AUTHORIZATION, key).timeout(TOTAL_TIMEOUT).json(&body);
         let began = Instant::now();
-        let response = self.patiently(chat.timeout, request.send()).await?;
+        let response = self.with_timeout(chat.timeout, request.send()).await?;
         if response.status() != StatusCode::OK {
-            return Err(refusal(response, self, chat.timeout).await);
+            return Err(error_of(response, self, chat.timeout).await);
         }
-        let mut chatted = described(&response);
-        chatted.model.clone_from(&chat.model);
+        let mut result = described(&response);
+        result.model.clone_from(&chat.model);
         let model = response.headers().get("x-pool-model").and_then(|value| value.to_str().ok());
         if let Some(model) = model {
-            model.clone_into(&mut chatted.model);
+            model.clone_into(&mut result.model);
         }
-        self.read(response, began, chat, &mut chatted, &mut on_text).await?;
-        chatted.total_ms = milliseconds(began);
-        Ok(chatted)
+        self.read(response, began, chat, &mut result, &mut on_text).await?;
+        result.total_ms = milliseconds(began);
+        Ok(result)
     }
 
     async fn read(
@@ -123,15 +123,15 @@ impl Client {
         mut response: Response,
         began: Instant,
         chat: &Chat,
-        chatted: &mut ChatResult,
+        result: &mut ChatResult,
         on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let stream = chat.stream;
         let mut pending = Vec::new();
         let mut ended = !stream;
-        while let Some(chunk) = self.patiently(chat.timeout, response.chunk()).await? {
+        while let Some(chunk) = self.with_timeout(chat.timeout, response.chunk()).await? {
             if !stream {
-                note_first_byte(chatted, began);
+                record_first_byte(result, began);
             }
             pending.extend_from_slice(&chunk);
             while stream && let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
@@ -139,23 +139,23 @@ impl Client {
                 let line = String::from_utf8_lossy(&line);
                 // A comment that keeps the connection open is no piece of the answer.
                 if line.starts_with("data:") {
-                    note_first_byte(chatted, began);
+                    record_first_byte(result, began);
                 }
                 match line.trim().strip_prefix("data:").map(str::trim) {
                     Some("[DONE]") => ended = true,
-                    Some(data) => take(data.as_bytes(), chatted, on_text)?,
+                    Some(data) => apply_part(data.as_bytes(), result, on_text)?,
                     None => {}
                 }
             }
         }
         if !stream {
-            take(&pending, chatted, on_text)?;
+            apply_part(&pending, result, on_text)?;
         }
         if ended { Ok(()) } else { Err(broken("the stream ended before the answer did")) }
     }
 
     /// Waits for the other side or for Ctrl-C, and not longer than `limit`.
-    async fn patiently<T>(
+    async fn with_timeout<T>(
         &self,
         limit: Duration,
         exchange: impl Future<Output = reqwest::Result<T>>,
@@ -169,9 +169,9 @@ impl Client {
     }
 }
 
-fn note_first_byte(chatted: &mut ChatResult, began: Instant) {
-    if chatted.first_byte_ms == 0 {
-        chatted.first_byte_ms = milliseconds(began).max(1);
+fn record_first_byte(result: &mut ChatResult, began: Instant) {
+    if result.first_byte_ms == 0 {
+        result.first_byte_ms = milliseconds(began).max(1);
     }
 }
 
@@ -191,9 +191,9 @@ fn described(response: &Response) -> ChatResult {
     }
 }
 
-fn take(
+fn apply_part(
     data: &[u8],
-    chatted: &mut ChatResult,
+    result: &mut ChatResult,
     on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let part: Part =
@@ -204,11 +204,11 @@ fn take(
     for choice in part.choices {
         if let Some(text) = choice.message.and_then(|message| message.content) {
             on_text(&text)?;
-            chatted.answer.push_str(&text);
+            result.answer.push_str(&text);
         }
-        chatted.finish_reason = choice.finish_reason.or(chatted.finish_reason.take());
+        result.finish_reason = choice.finish_reason.or(result.finish_reason.take());
     }
-    chatted.usage = part.usage.or(chatted.usage.take());
+    result.usage = part.usage.or(result.usage.take());
     Ok(())
 }
 
@@ -217,10 +217,10 @@ fn broken(why: &str) -> CliError {
 }
 
 /// What the service's OpenAI envelope says, as an error of this program.
-async fn refusal(response: Response, client: &Client, timeout: Duration) -> CliError {
+async fn error_of(response: Response, client: &Client, timeout: Duration) -> CliError {
     let status = response.status();
     let request_id = described(&response).request_id;
-    let body = client.patiently(timeout, response.bytes()).await.unwrap_or_default();
+    let body = client.with_timeout(timeout, response.bytes()).await.unwrap_or_default();
     let code = match status {
         StatusCode::UNAUTHORIZED => ErrorCode::Unauthorized,
         StatusCode::FORBIDDEN => ErrorCode::Forbidden,

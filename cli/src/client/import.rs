@@ -12,13 +12,13 @@ use super::{Client, ClientError};
 use crate::{error::CliError, output::Progress};
 
 /// How often one request is sent before the work is given up.
-const ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 /// Half a second, then twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
 /// Requests that try keys at a time: each makes up to twice as many calls as it has keys.
-const CHECKS_AT_A_TIME: usize = 4;
+const MAX_PARALLEL_CHECKS: usize = 4;
 /// No service is waited for longer than this at a time, whatever it asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Cuts entries into requests that the service takes.
 pub fn chunks(entries: &[KeyImportEntry]) -> impl Iterator<Item = KeyImport> {
@@ -37,7 +37,7 @@ impl Client {
         progress: &Progress,
     ) -> Result<(), CliError> {
         for chunk in chunks {
-            report.merge(self.until_taken(progress, async || self.import_chunk(pool, &chunk).await).await?);
+            report.merge(self.with_retries(progress, async || self.import_chunk(pool, &chunk).await).await?);
             progress.add(chunk.keys.len() as u64);
         }
         Ok(())
@@ -45,7 +45,7 @@ impl Client {
 
     /// One step of a migration, which does no harm when it is done twice.
     pub async fn migrate(&self, step: &Migrate, progress: &Progress) -> Result<MigrationStep, CliError> {
-        self.until_taken(progress, async || self.migrate_once(step).await).await
+        self.with_retries(progress, async || self.migrate_once(step).await).await
     }
 
     /// Tries keys, in requests of at most [`KeyCheck::MAX_KEYS`], some of them at a time. The answer has
@@ -57,12 +57,12 @@ impl Client {
         progress: &Progress,
     ) -> (KeyCheckReport, Result<(), CliError>) {
         let one = async |check: KeyCheck| {
-            let report = self.until_taken(progress, async || self.check_once(pool, &check).await).await;
+            let report = self.with_retries(progress, async || self.check_once(pool, &check).await).await;
             progress.add((check.ids.len() + check.keys.len()) as u64);
             report
         };
         let mut all = KeyCheckReport { results: Vec::new(), missing: Vec::new() };
-        let mut reports = std::pin::pin!(stream::iter(checks).map(one).buffered(CHECKS_AT_A_TIME));
+        let mut reports = std::pin::pin!(stream::iter(checks).map(one).buffered(MAX_PARALLEL_CHECKS));
         while let Some(report) = reports.next().await {
             match report {
                 Ok(report) => {
@@ -81,10 +81,10 @@ impl Client {
         step: &MasterKeyRotate,
         progress: &Progress,
     ) -> Result<MasterKeyRotation, CliError> {
-        self.until_taken(progress, async || self.rotate_master_key_once(step).await).await
+        self.with_retries(progress, async || self.rotate_master_key_once(step).await).await
     }
 
-    async fn until_taken<T>(
+    async fn with_retries<T>(
         &self,
         progress: &Progress,
         call: impl AsyncFn() -> Result<T, ClientError>,
@@ -93,7 +93,7 @@ impl Client {
         loop {
             let error = match call().await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if attempt < ATTEMPTS && error.is_transient() => error,
+                Err(error) if attempt < MAX_ATTEMPTS && error.is_transient() => error,
                 Err(error) => return Err(self.explain(error)),
             };
             let pause = pause(attempt, error.retry_after());
@@ -106,7 +106,7 @@ impl Client {
 }
 
 fn pause(attempt: u32, wanted: Option<Duration>) -> Duration {
-    wanted.unwrap_or_else(|| FIRST_PAUSE * 2_u32.saturating_pow(attempt - 1)).min(LONGEST_PAUSE)
+    wanted.unwrap_or_else(|| MIN_BACKOFF * 2_u32.saturating_pow(attempt - 1)).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
         let pauses: Vec<_> = (1..=3).map(|attempt| pause(attempt, None).as_millis()).collect();
         assert_eq!(pauses, [500, 1_000, 2_000]);
         assert_eq!(pause(1, Some(Duration::ZERO)), Duration::ZERO);
-        assert_eq!(pause(1, Some(Duration::from_hours(1))), LONGEST_PAUSE);
-        assert_eq!(pause(ATTEMPTS * 10, None), LONGEST_PAUSE);
+        assert_eq!(pause(1, Some(Duration::from_hours(1))), MAX_BACKOFF);
+        assert_eq!(pause(MAX_ATTEMPTS * 10, None), MAX_BACKOFF);
     }
 }

@@ -5,8 +5,10 @@
 
 mod api;
 mod chat;
+mod client_keys;
 mod error;
 mod import;
+mod keys;
 
 use std::{fmt, time::Duration};
 
@@ -22,10 +24,10 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
-    api::KeyFilter,
     chat::{Chat, ChatResult},
     error::ClientError,
     import::chunks,
+    keys::KeyFilter,
 };
 use crate::{
     config::ServiceUrl,
@@ -96,7 +98,7 @@ impl Client {
     }
 
     /// The same client for what has to be done even after Ctrl-C; a second Ctrl-C still ends the process.
-    fn deaf_to_interrupts(&self) -> Self {
+    fn without_interrupt(&self) -> Self {
         Self { http: self.http.clone(), options: self.options.clone(), interrupt: Interrupt::never() }
     }
 
@@ -161,7 +163,7 @@ struct Answer {
     location: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
-    surroundings: ServerInfo,
+    server: ServerInfo,
     body: Vec<u8>,
 }
 
@@ -185,7 +187,7 @@ impl Answer {
             location: text("location"),
             request_id: text("x-request-id"),
             retry_after: text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs),
-            surroundings: ServerInfo {
+            server: ServerInfo {
                 date: text("date")
                     .and_then(|date| DateTimeParser::new().parse_timestamp(date.as_bytes()).ok()),
                 // cf-ray: 8f2a...-FRA

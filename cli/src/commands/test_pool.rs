@@ -65,15 +65,15 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         stream: !args.no_stream,
         timeout: timeout_of_a_chat(&ctx.settings.timeout),
     };
-    let chatted = match given {
+    let result = match given {
         Some(key) => talk(ctx, &client, &key, &chat).await,
         None => with_own_key(ctx, &client, &pool, &chat).await,
     };
-    let chatted = chatted.map_err(|error| match error.code() {
+    let result = result.map_err(|error| match error.code() {
         Code::Service(code) => error.hint(what_helps(&pool, code)),
         _ => error,
     })?;
-    report(ctx, &client, &pool, &chatted).await?;
+    report(ctx, &client, &pool, &result).await?;
     Ok(Outcome::Done)
 }
 
@@ -130,33 +130,33 @@ async fn with_own_key(
             &ClientKeyCreate { name: KEY_NAME.into(), trial: true, ..ClientKeyCreate::default() },
         )
         .await?;
-    let chatted = talk(ctx, client, &created.secret, chat).await;
+    let result = talk(ctx, client, &created.secret, chat).await;
     let id = &created.client_key.id;
-    if let Err(error) = client.revoke_client_key_at_the_end(pool.id.as_str(), id).await {
+    if let Err(error) = client.revoke_temporary_client_key(pool.id.as_str(), id).await {
         ctx.out.warn(&format!("the client key {id} that was made for this is still there: {error}"));
     }
-    chatted
+    result
 }
 
 async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Result<ChatResult, CliError> {
     let live = ctx.out.format().is_human();
     let out = &mut ctx.out;
     let mut any = false;
-    let chatted = client.chat(key, chat, |text| {
+    let result = client.chat(key, chat, |text| {
         any |= !text.is_empty();
         if live { out.piece(text) } else { Ok(()) }
     });
-    let chatted = chatted.await;
+    let result = result.await;
     if live && any {
         // Also an answer that broke off ends its line.
         ctx.out.piece("\n")?;
     }
-    chatted
+    result
 }
 
-async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &ChatResult) -> Result<(), CliError> {
-    let filter = KeyFilter { search: chatted.key.clone(), ..KeyFilter::default() };
-    let key = match &chatted.key {
+async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, result: &ChatResult) -> Result<(), CliError> {
+    let filter = KeyFilter { search: result.key.clone(), ..KeyFilter::default() };
+    let key = match &result.key {
         // The key may have gone since; then its id alone is shown.
         Some(_) => client
             .keys(pool.id.as_str(), &filter, Some(1))
@@ -166,29 +166,29 @@ async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, chatted: &ChatResul
         None => None,
     };
     if !ctx.out.format().is_human() {
-        let mut document = json!(chatted);
+        let mut document = json!(result);
         if let (Some(fields), Some(key)) = (document.as_object_mut(), &key) {
             fields.insert("masked".to_owned(), json!(key.masked));
         }
         return ctx.out.result(&document, |_: &View| String::new());
     }
-    let tokens = chatted
+    let tokens = result
         .usage
         .as_ref()
         .and_then(|usage| usage.get("total_tokens"))
         .and_then(serde_json::Value::as_u64);
     let known = [
-        ("model", Some(chatted.model.clone())),
+        ("model", Some(result.model.clone())),
         (
             "key",
             key.map(|key| format!("{} ({}) {}", key.masked, key.id, key.name))
-                .or_else(|| chatted.key.clone()),
+                .or_else(|| result.key.clone()),
         ),
-        ("attempts", chatted.attempts.map(|attempts| attempts.to_string())),
-        ("first byte", Some(format!("{} ms", chatted.first_byte_ms))),
-        ("total", Some(format!("{} ms", chatted.total_ms))),
+        ("attempts", result.attempts.map(|attempts| attempts.to_string())),
+        ("first byte", Some(format!("{} ms", result.first_byte_ms))),
+        ("total", Some(format!("{} ms", result.total_ms))),
         ("tokens", tokens.map(|tokens| tokens.to_string())),
-        ("ignored", chatted.ignored_params.clone()),
+        ("ignored", result.ignored_params.clone()),
     ];
     for (name, value) in known.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         ctx.out.note(format!("{name:<10}  {value}").trim_end());

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::state::state_of;
 
 /// Events that are kept; older ones make room.
-pub const MOST_EVENTS: usize = 1_000;
+pub const MAX_EVENTS: usize = 1_000;
 
 /// Every pool, with what it serves.
 #[derive(Clone, Debug, Serialize)]
@@ -171,7 +171,7 @@ impl Data {
     pub fn take_events(&mut self, list: EventList) {
         self.cursor = Some(list.cursor);
         self.events.extend(list.events.into_iter().map(Arc::new));
-        let surplus = self.events.len().saturating_sub(MOST_EVENTS);
+        let surplus = self.events.len().saturating_sub(MAX_EVENTS);
         self.events.drain(..surplus);
     }
 

@@ -3,10 +3,10 @@
 use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolStatsRow, PoolUpdate, Stats, StatsStep};
 
 use super::{
+    change::{Change, Target},
     data::Overview,
     format::counted,
     message::{Answer, Fetch},
-    model::{Change, Target},
 };
 use crate::{
     client::{Client, KeyFilter},

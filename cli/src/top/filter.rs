@@ -1,6 +1,6 @@
 //! The filter: words that a row must contain, or must not, anywhere or in one field.
 
-use super::columns::{Field, Record};
+use super::{columns::Field, record::Record};
 
 /// What `?` and `--help` say about it.
 pub const HELP: &str =
@@ -77,7 +77,7 @@ impl Filter {
     }
 
     /// Whether a row passes.
-    pub fn lets_through(&self, record: &Record) -> bool {
+    pub fn matches(&self, record: &Record) -> bool {
         self.terms.iter().all(|term| {
             let one;
             let fields = match term.field {
@@ -110,7 +110,7 @@ mod tests {
         let passing = |text: &str| {
             let filter = Filter::new(text);
             let record = |row| Record::Key { row, stats: None, share: 0.0, due: 0.0 };
-            keys.rows.iter().map(|row| filter.lets_through(&record(row))).collect::<Vec<_>>()
+            keys.rows.iter().map(|row| filter.matches(&record(row))).collect::<Vec<_>>()
         };
         for (text, expected) in [
             ("", [true, true]),

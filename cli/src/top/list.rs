@@ -5,10 +5,11 @@ use std::{borrow::Cow, collections::HashMap};
 use pool_shared::{ClientKey, KeyId, PoolId, PoolStatsRow};
 
 use super::{
-    columns::{self, Column, Field, Record},
+    columns::{self, Column, Field},
     data::{Data, Keys, Recent},
     filter::Filter,
     format::ratio,
+    record::Record,
 };
 
 /// The tabs.
@@ -115,7 +116,7 @@ impl List {
         let passes = |place: &usize| {
             records.belongs(*place)
                 && (self.filter.is_empty()
-                    || records.get(*place).is_some_and(|row| self.filter.lets_through(&row)))
+                    || records.get(*place).is_some_and(|row| self.filter.matches(&row)))
         };
         self.rows = (0..records.len()).filter(passes).collect();
         if !(self.tab == Tab::Events && self.sort.field == Field::At) {

@@ -8,8 +8,8 @@ use pool_shared::{ClientKey, EventList, Health, Key, PoolId, PoolStats, StatsSte
 use ratatui::layout::Size;
 
 use super::{
+    change::{Change, Target},
     data::Overview,
-    model::{Change, Target},
 };
 use crate::error::CliError;
 

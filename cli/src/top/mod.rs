@@ -5,6 +5,7 @@
 //! [`terminal`] gives the terminal back however the program ends. [`once`] writes the same rows
 //! where there is no terminal.
 
+mod change;
 mod columns;
 mod data;
 mod fetch;
@@ -13,12 +14,15 @@ mod filter;
 mod fixture;
 mod format;
 pub mod keymap;
+mod layout;
 mod list;
 mod message;
 pub mod model;
 pub mod once;
 mod poll;
+mod record;
 pub mod runtime;
+mod schedule;
 mod state;
 pub mod terminal;
 mod theme;

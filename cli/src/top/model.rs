@@ -5,13 +5,16 @@
 use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use pool_shared::{KeyId, PoolId, StatsStep, Weight};
+use pool_shared::{PoolId, StatsStep};
 use ratatui::layout::Size;
 
 use super::{
+    change::{Change, Target},
     data::{Data, Recent},
+    format,
+    layout::regions,
     list::{List, Records, Tab},
-    poll::Polling,
+    schedule::Schedule,
     theme::{Theme, Tone},
 };
 
@@ -39,7 +42,7 @@ const SLOW: Duration = Duration::from_secs(5);
 
 /// How the service answered last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum ConnectionState {
     /// It was not heard of yet.
     Waiting,
     /// As it should.
@@ -53,40 +56,6 @@ pub enum Link {
         /// When it is asked again, on the clock of [`Model::clock`].
         retry: Duration,
     },
-}
-
-/// A change to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Put into use.
-    Enable,
-    /// Take out of use.
-    Disable,
-    /// Set the share of the traffic.
-    Weight(Weight),
-    /// Try each key with a small request.
-    Check,
-    /// Forget what was learnt of them.
-    Reset,
-}
-
-/// What is to be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Keys of a pool.
-    Keys { pool: PoolId, ids: Vec<KeyId> },
-    /// Pools.
-    Pools(Vec<PoolId>),
-}
-
-impl Target {
-    /// How many.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Keys { ids, .. } => ids.len(),
-            Self::Pools(ids) => ids.len(),
-        }
-    }
 }
 
 /// What a change is about to touch, as the question shows it.
@@ -150,7 +119,7 @@ pub struct Model {
     /// What is shown while the screen is kept still.
     pub frozen: Option<Data>,
     /// How the service answered last.
-    pub link: Link,
+    pub connection: ConnectionState,
     /// When the overview last came.
     pub heard: Option<Timestamp>,
     /// How long the last overview took.
@@ -166,7 +135,7 @@ pub struct Model {
     /// Something to say.
     pub notice: Option<Notice>,
     /// What is asked of the service, and when.
-    pub polling: Polling,
+    pub schedule: Schedule,
     /// Whether what is on the screen may be out of date.
     pub dirty: bool,
 }
@@ -187,13 +156,13 @@ impl Model {
             span: StatsStep::Minute,
             live: Data::default(),
             frozen: None,
-            link: Link::Waiting,
+            connection: ConnectionState::Waiting,
             heard: None,
             lists: Tab::ALL.map(List::new),
             marks: HashSet::new(),
             mode: Mode::List,
             notice: None,
-            polling: Polling::new(interval),
+            schedule: Schedule::new(interval),
             dirty: true,
         }
     }
@@ -217,7 +186,7 @@ impl Model {
 
     /// The open tab's list, what it lists, the pool and how many rows there is room for.
     pub fn list_mut(&mut self) -> (&mut List, &Data, Option<&PoolId>, usize) {
-        let height = usize::from(super::view::regions(self.size).rows.height);
+        let height = usize::from(regions(self.size).rows.height);
         let [pools, keys, models, events, client_keys] = &mut self.lists;
         let list = match self.tab {
             Tab::Pools => pools,
@@ -252,12 +221,12 @@ impl Model {
 
     /// Returns why the figures are old or came late, in a few words.
     pub fn trouble(&self) -> Option<String> {
-        if let Link::Down { error, .. } = &self.link {
+        if let ConnectionState::Down { error, .. } = &self.connection {
             return Some(error.lines().map(str::trim).collect::<Vec<_>>().join("; "));
         }
         let whole =
-            |time: Duration| super::format::seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-        match self.polling.waiting(self.clock) {
+            |time: Duration| format::seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        match self.schedule.waiting(self.clock) {
             Some(waiting) if self.stale().is_some() => {
                 Some(format!("slow: no response for {}", whole(waiting)))
             }
@@ -275,7 +244,7 @@ impl Model {
     pub fn stale(&self) -> Option<i64> {
         let age = self.now.as_second() - self.heard?.as_second();
         let expected =
-            i64::try_from(self.polling.interval.as_secs()).unwrap_or(i64::MAX).saturating_mul(3).max(5);
-        (matches!(self.link, Link::Down { .. }) || age > expected).then_some(age)
+            i64::try_from(self.schedule.interval.as_secs()).unwrap_or(i64::MAX).saturating_mul(3).max(5);
+        (matches!(self.connection, ConnectionState::Down { .. }) || age > expected).then_some(age)
     }
 }

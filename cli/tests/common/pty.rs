@@ -11,8 +11,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_p
 
 use super::{Poolctl, secrets_in};
 
-/// Long enough for any machine; only a test that fails waits for so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a test waits for output before it fails.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What was drawn, and a bell for when that changes.
 type Drawn = Arc<(Mutex<vt100::Parser>, Condvar)>;
@@ -80,7 +80,7 @@ impl Pty {
 
     /// Waits until the screen is as it should be.
     pub fn wait_until(&self, what: &str, reached: impl Fn(&vt100::Screen) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + READ_TIMEOUT;
         let mut parser = self.drawn.0.lock().unwrap();
         while !reached(parser.screen()) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -100,7 +100,7 @@ impl Pty {
 
     /// Waits for the end; the exit code.
     pub fn end(&mut self) -> u32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + READ_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();

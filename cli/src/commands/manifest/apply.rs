@@ -372,7 +372,7 @@ async fn create_client_key(
     let path = folder.join(&spec.file);
     let written = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600);
     if let Err(error) = written {
-        client.revoke_client_key_at_the_end(pool.as_str(), &created.client_key.id).await?;
+        client.revoke_temporary_client_key(pool.as_str(), &created.client_key.id).await?;
         return Err(CliError::file("write", &path, &error));
     }
     Ok(())

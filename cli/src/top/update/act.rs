@@ -5,12 +5,14 @@ use pool_shared::{KeyId, PoolId, Weight};
 
 use super::say;
 use crate::top::{
-    columns::{Field, Record},
+    change::{Change, Target},
+    columns::Field,
     format::counted,
     keymap::Action,
     list::Tab,
     message::Command,
-    model::{Change, Mode, Model, Selection, Target},
+    model::{Mode, Model, Selection},
+    record::Record,
     theme::Tone,
 };
 

@@ -12,6 +12,7 @@ use super::{act, open, refresh, say};
 use crate::top::{
     filter::Filter,
     keymap::{self, Action},
+    layout::regions,
     list::{Sort, Tab},
     message::Command,
     model::{Mode, Model},
@@ -91,7 +92,7 @@ fn run(model: &mut Model, action: Action) -> Option<Command> {
             model.frozen = if model.frozen.is_some() { None } else { Some(model.live.clone()) };
             refresh(model);
         }
-        Action::Refresh => model.polling.all_due(),
+        Action::Refresh => model.schedule.all_due(),
         Action::Slower => interval(model, INTERVALS.into_iter().find(|next| *next > seconds(model))),
         Action::Faster => interval(model, INTERVALS.into_iter().rev().find(|next| *next < seconds(model))),
     }
@@ -145,7 +146,7 @@ fn motion(model: &mut Model, action: Action) {
     let before = list.cursor;
     list.move_to(cursor, data, pool, height);
     if model.tab == Tab::Pools && model.list().cursor != before {
-        model.polling.pool_due();
+        model.schedule.pool_due();
     }
 }
 
@@ -203,18 +204,18 @@ fn span(model: &mut Model) {
     };
     // What was fetched of the other span says nothing about this one.
     model.live.recent.clear();
-    model.polling.all_due();
+    model.schedule.all_due();
     refresh(model);
 }
 
 fn seconds(model: &Model) -> f64 {
-    model.polling.interval.as_secs_f64()
+    model.schedule.interval.as_secs_f64()
 }
 
 fn interval(model: &mut Model, seconds: Option<f64>) {
     if let Some(seconds) = seconds {
-        model.polling.interval = Duration::from_secs_f64(seconds);
-        model.polling.all_due();
+        model.schedule.interval = Duration::from_secs_f64(seconds);
+        model.schedule.all_due();
         say(model, format!("every {seconds} s"), Tone::Plain);
     }
 }
@@ -236,7 +237,7 @@ pub fn mouse(model: &mut Model, mouse: MouseEvent) {
 }
 
 fn click(model: &mut Model, at: Position) {
-    let regions = view::regions(model.size);
+    let regions = regions(model.size);
     if regions.tabs.contains(at) {
         if let Some(tab) = view::tab_at(at) {
             go(model, tab);
@@ -255,7 +256,7 @@ fn click(model: &mut Model, at: Position) {
         if row < list.rows.len() {
             list.move_to(row, data, pool, height);
             if model.tab == Tab::Pools {
-                model.polling.pool_due();
+                model.schedule.pool_due();
             }
         }
     }

@@ -13,7 +13,7 @@ use super::{
     data::{Keys, Recent},
     list::Tab,
     message::{Answer, Command, Fetch, Message},
-    model::{Link, Mode, Model, Notice},
+    model::{ConnectionState, Mode, Model, Notice},
     poll,
     theme::Tone,
 };
@@ -39,7 +39,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
         Message::Resumed => model.dirty = true,
         Message::Fetched { fetch, took, result } => match result {
             Ok(answer) => {
-                model.polling.answered(&fetch, took, model.clock);
+                model.schedule.answered(&fetch, took, model.clock);
                 if fetch.is_overview() {
                     model.took = took;
                 }
@@ -48,7 +48,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
             Err(error) => commands.extend(failed(model, &fetch, error)),
         },
         Message::Acted(result) => {
-            model.polling.all_due();
+            model.schedule.all_due();
             match result {
                 Ok(text) => say(model, text, Tone::Good),
                 Err(error) => say(model, first_line(&error), Tone::Bad),
@@ -69,11 +69,11 @@ fn tick(model: &mut Model, now: jiff::Timestamp, clock: Duration) {
 fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
     match (fetch, answer) {
         (Fetch::Overview | Fetch::OverviewOf(_), Answer::Overview(overview)) => {
-            if matches!(model.link, Link::Down { .. }) {
+            if matches!(model.connection, ConnectionState::Down { .. }) {
                 say(model, "the service answers again", Tone::Good);
-                model.polling.all_due();
+                model.schedule.all_due();
             }
-            (model.link, model.heard) = (Link::Up, Some(model.now));
+            (model.connection, model.heard) = (ConnectionState::Up, Some(model.now));
             model.live.take_overview(*overview);
             if let Some(error) = find_pool(model) {
                 return Some(Command::Fail(error));
@@ -158,16 +158,16 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
         return gone(model, fetch, error);
     }
     if fetch.is_overview() || unreachable {
-        let before = match model.link {
-            Link::Down { failures, .. } => failures,
-            Link::Waiting | Link::Up => 0,
+        let before = match model.connection {
+            ConnectionState::Down { failures, .. } => failures,
+            ConnectionState::Waiting | ConnectionState::Up => 0,
         };
         // What was under way when the service went counts once.
         let failures = if fetch.is_overview() { before + 1 } else { before.max(1) };
-        let retry = model.polling.failed(fetch, failures, model.clock);
-        model.link = Link::Down { error: error.to_string(), failures, retry };
+        let retry = model.schedule.failed(fetch, failures, model.clock);
+        model.connection = ConnectionState::Down { error: error.to_string(), failures, retry };
     } else {
-        model.polling.answered(fetch, Duration::ZERO, model.clock);
+        model.schedule.answered(fetch, Duration::ZERO, model.clock);
         if error.code() != Code::Service(ErrorCode::NotFound) {
             say(model, first_line(&error), Tone::Bad);
         }
@@ -181,8 +181,8 @@ fn gone(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
     if model.heard.is_none() || model.options.only.is_some() {
         return Some(Command::Fail(error));
     }
-    model.polling.answered(fetch, Duration::ZERO, model.clock);
-    model.polling.all_due();
+    model.schedule.answered(fetch, Duration::ZERO, model.clock);
+    model.schedule.all_due();
     model.pool = None;
     open(model, Tab::Pools);
     say(model, "the pool was deleted", Tone::Fair);
@@ -196,7 +196,7 @@ fn open(model: &mut Model, tab: Tab) {
         model.marks.clear();
     }
     model.mode = Mode::List;
-    model.polling.pool_due();
+    model.schedule.pool_due();
     refresh(model);
 }
 

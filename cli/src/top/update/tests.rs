@@ -12,12 +12,13 @@ use super::update;
 use crate::{
     error::{CliError, Code},
     top::{
+        change::{Change, Target},
         columns::Field,
-        data::MOST_EVENTS,
+        data::MAX_EVENTS,
         fixture,
         list::Tab,
         message::{Answer, Command, Fetch, Message},
-        model::{Change, Link, Mode, Model, Target},
+        model::{ConnectionState, Mode, Model},
     },
 };
 
@@ -179,7 +180,7 @@ fn a_service_that_goes_away_is_asked_less_and_less_and_comes_back_by_itself() {
     assert!(model.stale().unwrap() > 100);
 
     fixture::tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(fixture::overview(&["prod"]))));
-    assert_eq!((&model.link, model.stale()), (&Link::Up, None));
+    assert_eq!((&model.connection, model.stale()), (&ConnectionState::Up, None));
     assert!(model.notice.as_ref().unwrap().text.contains("answers again"));
 }
 
@@ -199,7 +200,7 @@ fn whoever_is_not_let_in_is_told_at_once_but_not_in_the_middle() {
     assert!(matches!(fail(&mut model, Fetch::Overview, refused)[..], [Command::Fail(_), ..]));
     let mut model = with_keys();
     assert!(fetches(&fail(&mut model, Fetch::Overview, refused)).is_empty());
-    assert!(matches!(model.link, Link::Down { .. }));
+    assert!(matches!(model.connection, ConnectionState::Down { .. }));
 }
 
 #[test]
@@ -345,12 +346,12 @@ fn letters_belong_to_whoever_asks() {
 #[test]
 fn events_are_kept_up_to_a_number_and_shown_for_the_pool() {
     let mut model = fixture::model(80, 24);
-    for _ in 0..=MOST_EVENTS / 3 {
+    for _ in 0..=MAX_EVENTS / 3 {
         fixture::tell(&mut model, Fetch::Events(None), Answer::Events(fixture::events()));
     }
-    assert_eq!(model.live.events.len(), MOST_EVENTS);
+    assert_eq!(model.live.events.len(), MAX_EVENTS);
     press(&mut model, "4");
-    assert_eq!(model.list().rows.len(), MOST_EVENTS);
+    assert_eq!(model.list().rows.len(), MAX_EVENTS);
     press(&mut model, "1jj\n");
     press(&mut model, "4");
     assert_eq!(model.list().rows.len(), 0, "all of them are the other pool's");

@@ -7,10 +7,11 @@ use ratatui::{
     widgets::{Block, Clear, Paragraph, Widget, Wrap},
 };
 
-use super::regions;
 use crate::top::{
+    change::Change,
     filter, keymap,
-    model::{Change, Mode, Model, Selection},
+    layout::regions,
+    model::{Mode, Model, Selection},
     theme::Tone,
 };
 

@@ -14,26 +14,26 @@ use crate::top::{
     data::Recent,
     format::{compact, counted, milliseconds, percent, ratio, seconds},
     list::Tab,
-    model::{Link, Model},
+    model::{ConnectionState, Model},
     state,
     theme::Tone,
 };
 
 /// How the service is heard, in a word.
-pub fn link(model: &Model) -> (String, Tone) {
-    let again = match &model.link {
-        Link::Down { retry, .. } => {
+pub fn connection(model: &Model) -> (String, Tone) {
+    let again = match &model.connection {
+        ConnectionState::Down { retry, .. } => {
             let left = i64::try_from(retry.saturating_sub(model.clock).as_secs()).unwrap_or_default();
             format!(", again in {}", seconds(left))
         }
-        Link::Waiting | Link::Up => String::new(),
+        ConnectionState::Waiting | ConnectionState::Up => String::new(),
     };
-    match (model.stale(), &model.link) {
+    match (model.stale(), &model.connection) {
         (Some(age), _) => (format!(" STALE {}{again} ", seconds(age)), Tone::Alarm),
-        (None, Link::Down { .. }) => (format!(" NO ANSWER{again} "), Tone::Alarm),
+        (None, ConnectionState::Down { .. }) => (format!(" NO ANSWER{again} "), Tone::Alarm),
         (None, _) if model.frozen.is_some() => (" PAUSED ".to_owned(), Tone::Fair),
-        (None, Link::Waiting) => ("CONNECTING".to_owned(), Tone::Muted),
-        (None, Link::Up) => match model.data().health.as_ref().map(|health| health.status) {
+        (None, ConnectionState::Waiting) => ("CONNECTING".to_owned(), Tone::Muted),
+        (None, ConnectionState::Up) => match model.data().health.as_ref().map(|health| health.status) {
             None | Some(HealthStatus::Ok) => ("LIVE".to_owned(), Tone::Good),
             Some(HealthStatus::Degraded) => ("DEGRADED".to_owned(), Tone::Fair),
             Some(HealthStatus::Failing) => (" FAILING ".to_owned(), Tone::Alarm),
@@ -49,9 +49,9 @@ pub fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
         StatsStep::Hour => "last day",
         StatsStep::Day => "last month",
     };
-    let (word, tone) = link(model);
+    let (word, tone) = connection(model);
     let paused = model.frozen.is_some() && !word.contains("PAUSED");
-    let every = format!("{}s", model.polling.interval.as_secs_f64());
+    let every = format!("{}s", model.schedule.interval.as_secs_f64());
     let mut right = vec![Span::styled(format!("every {every} · {span} "), style(Tone::Muted))];
     if model.options.read_only {
         right.push(Span::styled("· read-only ", style(Tone::Muted)));

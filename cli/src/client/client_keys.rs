@@ -1,0 +1,83 @@
+//! Calls of the admin API for a pool's client keys.
+
+use pool_shared::{
+    ClientKeyCreate, ClientKeyCreated, ClientKeyExport, ClientKeyId, ClientKeyImport, ClientKeyImportReport,
+    ClientKeyList, ClientKeyRotate, ClientKeyUpdate, ClientKeyUpdated, HashedClientKeys,
+};
+use reqwest::Method;
+
+use super::{Client, api::Answered};
+
+impl Client {
+    /// A pool's client keys.
+    pub async fn client_keys(&self, pool: &str) -> Answered<ClientKeyList> {
+        self.get(&["pools", pool, "client-keys"]).await
+    }
+
+    /// Creates a client key; the answer alone holds it.
+    pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
+        self.post(&["pools", pool, "client-keys"], key).await
+    }
+
+    /// Changes a client key.
+    pub async fn update_client_key(
+        &self,
+        pool: &str,
+        key: &ClientKeyId,
+        update: &ClientKeyUpdate,
+    ) -> Answered<ClientKeyUpdated> {
+        self.patch(&["pools", pool, "client-keys", key.as_str()], update).await
+    }
+
+    /// Imports client keys of another system.
+    pub async fn import_client_keys(
+        &self,
+        pool: &str,
+        import: &ClientKeyImport,
+    ) -> Answered<ClientKeyImportReport> {
+        self.post(&["pools", pool, "client-keys", "import"], import).await
+    }
+
+    /// Returns a pool's client keys with their hashes.
+    pub async fn export_client_keys(&self, pool: &str) -> Answered<HashedClientKeys> {
+        self.post(&["pools", pool, "client-keys", "export"], &ClientKeyExport {}).await
+    }
+
+    /// Adds client keys by their hashes, in requests of at most [`HashedClientKeys::MAX_KEYS`].
+    pub async fn restore_client_keys(
+        &self,
+        pool: &str,
+        hashed: &HashedClientKeys,
+    ) -> Answered<ClientKeyImportReport> {
+        let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
+        for chunk in hashed.client_keys.chunks(HashedClientKeys::MAX_KEYS) {
+            let token_hash_key = hashed.token_hash_key.clone();
+            let chunk = HashedClientKeys { token_hash_key, client_keys: chunk.to_vec() };
+            let part: ClientKeyImportReport =
+                self.post(&["pools", pool, "client-keys", "restore"], &chunk).await?;
+            report.added += part.added;
+            report.duplicate += part.duplicate;
+        }
+        Ok(report)
+    }
+
+    /// Puts a new client key in the place of one that goes on working for a while.
+    pub async fn rotate_client_key(
+        &self,
+        pool: &str,
+        key: &ClientKeyId,
+        rotate: &ClientKeyRotate,
+    ) -> Answered<ClientKeyCreated> {
+        self.post(&["pools", pool, "client-keys", key.as_str(), "rotate"], rotate).await
+    }
+
+    /// Revokes a client key.
+    pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+        self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
+    }
+
+    /// Revokes a client key that a command made for itself, also when Ctrl-C has ended the command.
+    pub async fn revoke_temporary_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+        self.without_interrupt().revoke_client_key(pool, key).await
+    }
+}

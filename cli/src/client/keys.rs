@@ -1,0 +1,148 @@
+//! Calls of the admin API for a pool's Gemini keys, in pages and batches.
+
+use pool_shared::{
+    ExportedKey, ExportedKeys, Key, KeyBatchResult, KeyChange, KeyCheck, KeyCheckReport, KeyDelete,
+    KeyExport, KeyId, KeyImport, KeyImportReport, KeyList, KeyReset, KeyState, KeyUpdate, PoolId,
+};
+use reqwest::Method;
+
+use super::{
+    Client, ClientError,
+    api::{Answered, NO_BODY},
+};
+
+/// The largest page that the service gives.
+const PAGE: u64 = 1_000;
+/// Ids that one page of an export takes.
+const EXPORTED: usize = KeyExport::MAX_KEYS as usize;
+
+/// Which keys of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Part of the name, tag, masked key, fingerprint or id.
+    pub search: Option<String>,
+    /// Only those in use, or only those taken out of use.
+    pub enabled: Option<bool>,
+    /// Exactly this tag.
+    pub tag: Option<String>,
+    /// In one of these states; empty for all.
+    pub states: Vec<KeyState>,
+}
+
+impl Client {
+    /// Every key that the filter lets through, at most `limit` of them, page by page. The list's
+    /// `total` counts those beyond the limit too.
+    pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {
+        let limit = limit.unwrap_or(u64::MAX);
+        let mut keys: Vec<Key> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let missing = limit.saturating_sub(keys.len() as u64);
+            let query = key_query(filter, missing.min(PAGE), cursor.as_deref());
+            let page: KeyList = self
+                .call(Method::GET, &["pools", pool, "keys"], &query, NO_BODY)
+                .await
+                .map_err(|error| self.explain(error))?;
+            let got = page.keys.len() as u64;
+            keys.extend(page.keys);
+            // An empty page with a cursor, or a cursor that does not move, would never end.
+            let stands_still = got == 0 || page.next_cursor == cursor;
+            cursor = page.next_cursor;
+            if cursor.is_none() || stands_still || got >= missing {
+                return Ok(KeyList { keys, total: page.total, states: page.states, next_cursor: None });
+            }
+        }
+    }
+
+    /// One chunk of an import. Sending it again is harmless: keys that are there count as duplicate.
+    pub(super) async fn import_chunk(
+        &self,
+        pool: &PoolId,
+        chunk: &KeyImport,
+    ) -> Result<KeyImportReport, ClientError> {
+        self.call(Method::POST, &["pools", pool.as_str(), "keys", "import"], &[], Some(chunk)).await
+    }
+
+    /// Tries keys now. Sending it again is harmless, and spends again.
+    pub(super) async fn check_once(
+        &self,
+        pool: &PoolId,
+        check: &KeyCheck,
+    ) -> Result<KeyCheckReport, ClientError> {
+        self.call(Method::POST, &["pools", pool.as_str(), "keys", "check"], &[], Some(check)).await
+    }
+
+    /// A pool's keys in clear, page by page.
+    pub async fn export_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<Vec<ExportedKey>> {
+        let mut keys = Vec::new();
+        // Without ids all pages of the pool; with ids one page after the other of them.
+        let groups: Vec<&[KeyId]> = if ids.is_empty() { vec![ids] } else { ids.chunks(EXPORTED).collect() };
+        for ids in groups {
+            let mut cursor: Option<String> = None;
+            loop {
+                let export = KeyExport { ids: ids.to_vec(), cursor: cursor.clone(), limit: None };
+                let page: ExportedKeys =
+                    self.post(&["pools", pool.as_str(), "keys", "export"], &export).await?;
+                let stands_still = page.keys.is_empty() || page.next_cursor == cursor;
+                keys.extend(page.keys);
+                cursor = page.next_cursor;
+                if cursor.is_none() || stands_still {
+                    break;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Changes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    pub async fn update_keys(
+        &self,
+        pool: &PoolId,
+        ids: &[KeyId],
+        set: &KeyChange,
+    ) -> Answered<KeyBatchResult> {
+        let update = async |ids| {
+            let update = KeyUpdate { ids, set: set.clone() };
+            self.patch(&["pools", pool.as_str(), "keys"], &update).await
+        };
+        in_batches(pool, ids, update).await
+    }
+
+    /// Removes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    pub async fn delete_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
+        let path = ["pools", pool.as_str(), "keys", "delete"];
+        in_batches(pool, ids, async |ids| self.post(&path, &KeyDelete { ids }).await).await
+    }
+
+    /// Forgets what was learnt of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
+        let path = ["pools", pool.as_str(), "keys", "reset"];
+        in_batches(pool, ids, async |ids| self.post(&path, &KeyReset { ids }).await).await
+    }
+}
+
+fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'static str, String)> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
+    let pairs = [
+        ("limit", Some(limit.to_string())),
+        ("search", filter.search.clone()),
+        ("enabled", filter.enabled.map(|enabled| enabled.to_string())),
+        ("tag", filter.tag.clone()),
+        ("state", Some(states.join(",")).filter(|states| !states.is_empty())),
+        ("cursor", cursor.map(str::to_owned)),
+    ];
+    pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Does something to keys, in requests of at most [`KeyUpdate::MAX_IDS`], and returns what all of them did.
+async fn in_batches(
+    pool: &PoolId,
+    ids: &[KeyId],
+    call: impl AsyncFn(Vec<KeyId>) -> Answered<KeyBatchResult>,
+) -> Answered<KeyBatchResult> {
+    let mut result = KeyBatchResult::none(pool.clone());
+    for ids in ids.chunks(KeyUpdate::MAX_IDS) {
+        result.merge(call(ids.to_vec()).await?);
+    }
+    Ok(result)
+}

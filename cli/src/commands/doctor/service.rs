@@ -1,0 +1,93 @@
+//! Checks of the token, the versions, the clock and the service's components.
+
+use jiff::Timestamp;
+use pool_shared::{API_VERSION, ComponentHealth, Health, HealthStatus, WhoAmI};
+
+use super::findings::Findings;
+use crate::{client::ServerInfo, commands::health::audit_lost};
+
+/// A clock that is further off makes quota times and expiries wrong.
+const CLOCK_TOLERANCE_S: i64 = 30;
+/// A token that ends sooner is worth a word.
+const EXPIRY_WARNING_DAYS: i64 = 7;
+
+pub(super) fn token(identity: &WhoAmI, now: Timestamp, findings: &mut Findings) {
+    let days = (identity.expires_at.as_second() - now.as_second()) / 86_400;
+    let message = format!("{} ({}), good for {days} more days", identity.id, identity.name);
+    if days < EXPIRY_WARNING_DAYS {
+        findings.warn("token", message, "poolctl login, or poolctl token create NAME for CI");
+    } else {
+        findings.pass("token", message);
+    }
+}
+
+pub(super) fn versions(identity: &WhoAmI, findings: &mut Findings) {
+    let (service, own) = (&identity.service_version, env!("CARGO_PKG_VERSION"));
+    let message = format!("service {service}, poolctl {own}");
+    if identity.api_version == API_VERSION {
+        findings.pass("versions", message);
+    } else {
+        let (theirs, ours) = (identity.api_version, API_VERSION);
+        let message =
+            format!("{message}; the service speaks version {theirs} of the admin API, poolctl {ours}");
+        findings.fail("versions", message, "install the poolctl of the service's version");
+    }
+}
+
+pub(super) fn clock(server: &ServerInfo, now: Timestamp, findings: &mut Findings) {
+    let Some(date) = server.date else { return };
+    let off = now.as_second() - date.as_second();
+    if off.abs() <= CLOCK_TOLERANCE_S {
+        findings.pass("clock", "as the service's");
+    } else {
+        let side = if off > 0 { "ahead of" } else { "behind" };
+        let message = format!("this machine is {} s {side} the service", off.abs());
+        findings.warn("clock", message, "set one of the clocks by a time server (timedatectl set-ntp true)");
+    }
+}
+
+pub(super) fn components(health: &Health, findings: &mut Findings) {
+    for (name, part) in health.parts() {
+        let ComponentHealth { status, kind, message } = part;
+        let said = message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        let message = format!("{kind}{said}");
+        match status {
+            HealthStatus::Ok | HealthStatus::Unknown => findings.pass(name, message),
+            HealthStatus::Degraded | HealthStatus::Failing if name == "encryption" => {
+                let remedy = "start with the MASTER_KEY of before; a single pool: restore it from a backup";
+                findings.fail(name, message, remedy);
+            }
+            HealthStatus::Degraded => {
+                findings.warn(
+                    name,
+                    message,
+                    "it goes on from memory; look again in a minute with poolctl health",
+                );
+            }
+            HealthStatus::Failing => {
+                findings.fail(name, message, "check the bindings in wrangler.toml and the service's log");
+            }
+        }
+    }
+    if let Some(route) = &health.gemini {
+        findings.pass("gemini", route.to_string());
+    }
+    if health.lost_attempts > 0 {
+        let message = format!("{} attempts were never counted", health.lost_attempts);
+        findings.warn("counts", message, "the ledger was away for too long; its line above says why");
+    }
+    if let Some(proxy) = health.untrusted_proxy {
+        findings.warn(
+            "proxy",
+            format!("requests come from {proxy} with forwarding headers, which are ignored: its clients share its address"),
+            format!("if it is your proxy, start the server with TRUSTED_PROXIES={proxy}"),
+        );
+    }
+    for loss in &health.audit_lost {
+        findings.warn(
+            "audit",
+            audit_lost(loss),
+            "see what changes so much, and keep a copy: poolctl audit --follow -o jsonl >> audit.jsonl",
+        );
+    }
+}
