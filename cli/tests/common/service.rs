@@ -1,12 +1,12 @@
-//! The real service in this process, with a stand-in for Gemini behind it.
+//! Harness: the real service in this process, with the mock Gemini server.
 
-use pool_fake_gemini::{FakeGemini, Scenario};
+use pool_fake_gemini::{Behaviour, FakeGemini, Scenario};
 use pool_shared::Secret;
 use pool_worker::{
     host::native::{Server, ServerConfig, TrustedProxies},
     reporting::Log,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -14,7 +14,7 @@ use super::{Poolctl, gemini_key};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// A service of its own for each test.
+/// A service for one test.
 pub struct Service {
     pub runtime: Runtime,
     pub server: Server,
@@ -27,7 +27,7 @@ impl Service {
         Self::with_keys(2)
     }
 
-    /// With so many good keys at Gemini.
+    /// Starts a service with this number of valid keys.
     pub fn with_keys(count: usize) -> Self {
         let runtime = Runtime::new().unwrap();
         let data = TempDir::new().unwrap();
@@ -51,7 +51,7 @@ impl Service {
         Self { runtime, server, gemini, _data: data }
     }
 
-    /// `poolctl`, logged in.
+    /// Returns a `poolctl` that is logged in.
     pub fn poolctl(&self) -> Poolctl {
         let poolctl = Poolctl::new();
         let run = poolctl.run_with(&["login", "--url", &self.server.url(), "--with-password"], PASSWORD);
@@ -59,7 +59,7 @@ impl Service {
         poolctl
     }
 
-    /// One chat through the pool; its status.
+    /// Sends one chat request through the pool and returns its status.
     pub fn chat(&self, client_key: &str) -> u16 {
         let url = format!("{}/v1/chat/completions", self.server.url());
         let body =
@@ -69,4 +69,26 @@ impl Service {
             request.send().await.unwrap().status().as_u16()
         })
     }
+}
+
+/// Returns a service with pool `prod`: keys 1 and 2 are valid, 3 is limited, 4 is invalid.
+pub fn prod() -> (Service, Poolctl) {
+    let service = Service::with_keys(3);
+    service.gemini.set_behaviour(&gemini_key(3), Behaviour::ExhaustedDay).unwrap();
+    let poolctl = service.poolctl();
+    poolctl.file("keys.txt", (1..=4).map(|number| gemini_key(number) + "\n").collect::<String>());
+    let run = poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt", "-q"]);
+    assert_eq!(run.code, 0, "{run}");
+    (service, poolctl)
+}
+
+/// Returns a `poolctl` without a profile; the token comes from the environment.
+pub fn with_token(service: &Service, token: &Value) -> Poolctl {
+    Poolctl::new().env("POOLCTL_URL", &service.server.url()).env("POOLCTL_TOKEN", token.as_str().unwrap())
+}
+
+/// Returns the masked keys of pool `prod` that match a filter.
+pub fn names(poolctl: &Poolctl, filter: &[&str]) -> Vec<String> {
+    let list = poolctl.run(&[&["key", "list", "prod", "-o", "json"], filter].concat()).json();
+    list["keys"].as_array().unwrap().iter().map(|key| key["masked"].as_str().unwrap().to_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! Marking rows, and changing what is marked once that was confirmed.
+//! Marks of rows, and actions on the marked rows after a confirmation.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use pool_shared::{KeyId, PoolId, Weight};
@@ -16,10 +16,10 @@ use crate::top::{
     theme::Tone,
 };
 
-/// How many names a question shows.
+/// Maximum number of names in a confirmation.
 const NAMES: usize = 6;
 
-/// Marks rows, or takes marks away.
+/// Marks or unmarks rows.
 pub fn mark(model: &mut Model, action: Action) {
     match action {
         Action::MarkAll => {
@@ -42,10 +42,10 @@ pub fn mark(model: &mut Model, action: Action) {
     }
 }
 
-/// Asks before something is changed.
+/// Opens the confirmation of an action.
 pub fn ask(model: &mut Model, action: Action) {
     if model.options.read_only {
-        say(model, "started with --read-only: nothing is changed", Tone::Fair);
+        say(model, "actions are disabled by --read-only", Tone::Fair);
         return;
     }
     let Some(selection) = select(model) else { return };
@@ -58,7 +58,7 @@ pub fn ask(model: &mut Model, action: Action) {
     };
 }
 
-/// What is marked and in sight, else the row under the cursor: never a row that the filter hides.
+/// Returns the marked rows that the filter shows, or the selected row if none is marked.
 fn select(model: &mut Model) -> Option<Selection> {
     let records = model.records();
     let list = model.list();
@@ -71,7 +71,7 @@ fn select(model: &mut Model) -> Option<Selection> {
     let hidden = model.marks.len().saturating_sub(rows.len());
     if rows.is_empty() {
         if hidden > 0 {
-            say(model, "the filter hides every row that is marked", Tone::Fair);
+            say(model, "all marked rows are hidden by the filter", Tone::Fair);
         }
         return None;
     }
@@ -81,7 +81,7 @@ fn select(model: &mut Model) -> Option<Selection> {
             let ids = rows.iter().map(|row| KeyId::new(row.id())).collect();
             (
                 Target::Keys { pool: pool.clone(), ids },
-                format!("{} of pool {name}", counted(rows.len(), "key")),
+                format!("{} in pool {name}", counted(rows.len(), "key")),
             )
         }
         (Tab::Pools, _) => {
@@ -101,12 +101,12 @@ fn select(model: &mut Model) -> Option<Selection> {
     Some(Selection { target, title, names: rows.iter().take(NAMES).map(name).collect(), hidden })
 }
 
-/// The answer to a question.
+/// Handles a key in a confirmation.
 pub fn answer(model: &mut Model, key: KeyEvent, selection: Selection, change: Change) -> Option<Command> {
     match key.code {
         KeyCode::Char('y' | 'Y') => Some(start(model, selection, change)),
         KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc | KeyCode::Enter => {
-            say(model, "nothing was changed", Tone::Plain);
+            say(model, "cancelled", Tone::Plain);
             None
         }
         _ => {
@@ -116,7 +116,7 @@ pub fn answer(model: &mut Model, key: KeyEvent, selection: Selection, change: Ch
     }
 }
 
-/// A weight is typed.
+/// Handles a key in the input of a weight.
 pub fn weight(model: &mut Model, key: KeyEvent, selection: Selection, mut typed: String) -> Option<Command> {
     match key.code {
         KeyCode::Enter => {
@@ -125,13 +125,13 @@ pub fn weight(model: &mut Model, key: KeyEvent, selection: Selection, mut typed:
             }
         }
         KeyCode::Esc => {
-            say(model, "nothing was changed", Tone::Plain);
+            say(model, "cancelled", Tone::Plain);
             return None;
         }
         KeyCode::Backspace => {
             typed.pop();
         }
-        // A fifth digit could not be a weight.
+        // The maximum weight has four digits.
         KeyCode::Char(digit @ '0'..='9') if typed.len() < 4 => typed.push(digit),
         _ => {}
     }
@@ -141,6 +141,6 @@ pub fn weight(model: &mut Model, key: KeyEvent, selection: Selection, mut typed:
 
 fn start(model: &mut Model, selection: Selection, change: Change) -> Command {
     model.marks.clear();
-    say(model, format!("{}: under way", selection.title), Tone::Plain);
+    say(model, format!("{}: running", selection.title), Tone::Plain);
     Command::Act(selection.target, change)
 }

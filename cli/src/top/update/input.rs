@@ -1,4 +1,4 @@
-//! What the keyboard and the mouse do.
+//! Keyboard and mouse input.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use crate::top::{
     view,
 };
 
-/// The intervals that `+` and `-` go through, in seconds.
+/// The refresh intervals of `+` and `-`, in seconds.
 const INTERVALS: [f64; 7] = [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
-/// A key was pressed.
+/// Handles a pressed key.
 pub fn key(model: &mut Model, key: KeyEvent) -> Option<Command> {
     if key.kind == KeyEventKind::Release {
         return None;
     }
-    // These two do the same everywhere.
+    // These two work in every mode.
     let anywhere = keymap::action(key).filter(|_| key.modifiers.contains(KeyModifiers::CONTROL));
     if let Some(action @ (Action::Quit | Action::Suspend)) = anywhere {
         return run(model, action);
@@ -104,7 +104,7 @@ fn go(model: &mut Model, tab: Tab) {
     if model.pool.is_none() && tab.needs_pool() {
         let first = || model.data().pools().first().map(|pool| pool.id.clone());
         let Some(pool) = model.focus().or_else(first) else {
-            say(model, "there is no pool yet: poolctl pool create", Tone::Fair);
+            say(model, "no pools: poolctl pool create NAME --keys FILE", Tone::Fair);
             return;
         };
         model.pool = Some(pool);
@@ -202,7 +202,7 @@ fn span(model: &mut Model) {
         StatsStep::Hour => StatsStep::Day,
         StatsStep::Day => StatsStep::Minute,
     };
-    // What was fetched of the other span says nothing about this one.
+    // Data of the previous time range does not apply to this one.
     model.live.recent.clear();
     model.schedule.all_due();
     refresh(model);
@@ -216,11 +216,11 @@ fn interval(model: &mut Model, seconds: Option<f64>) {
     if let Some(seconds) = seconds {
         model.schedule.interval = Duration::from_secs_f64(seconds);
         model.schedule.all_due();
-        say(model, format!("every {seconds} s"), Tone::Plain);
+        say(model, format!("refresh every {seconds} s"), Tone::Plain);
     }
 }
 
-/// The mouse did something.
+/// Handles a mouse event.
 pub fn mouse(model: &mut Model, mouse: MouseEvent) {
     if model.mode != Mode::List {
         return;

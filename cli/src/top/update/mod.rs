@@ -1,4 +1,4 @@
-//! From a message to the next state and what is to be done. Pure.
+//! The update function: from a message to the next state and commands. Pure.
 
 mod act;
 mod input;
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::error::{CliError, Code};
 
-/// How long something stands in the last line.
+/// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(8);
 
-/// Takes a message in.
+/// Updates the state and returns the commands to run.
 pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
     let mut commands = Vec::new();
     match message {
@@ -59,7 +59,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
     commands
 }
 
-/// Countdowns move once a second; between two seconds nothing on the screen changes by itself.
+/// Advances the clock. Countdowns change once per second, so the screen is redrawn at most as
+/// often.
 fn tick(model: &mut Model, now: jiff::Timestamp, clock: Duration) {
     model.dirty |= now.as_second() != model.now.as_second();
     (model.now, model.clock) = (now, clock);
@@ -70,7 +71,7 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
     match (fetch, answer) {
         (Fetch::Overview | Fetch::OverviewOf(_), Answer::Overview(overview)) => {
             if matches!(model.connection, ConnectionState::Down { .. }) {
-                say(model, "the service answers again", Tone::Good);
+                say(model, "connection restored", Tone::Good);
                 model.schedule.all_due();
             }
             (model.connection, model.heard) = (ConnectionState::Up, Some(model.now));
@@ -81,7 +82,7 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
         }
         (Fetch::Focus { step, .. } | Fetch::Sweep { step, .. }, Answer::Recent(mut stats)) => {
             if !matches!(fetch, Fetch::Focus { keys: true, .. }) {
-                // Thousands of rows that nobody looks at.
+                // These may be thousands of rows, and are not shown.
                 stats.keys = Vec::new();
             }
             model.live.take_recent(Recent { step: *step, stats: *stats });
@@ -94,7 +95,7 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
             model.live.client_keys = Some((pool.clone(), keys.into()));
         }
         (Fetch::Health, Answer::Health(health)) => model.live.health = Some((*health).into()),
-        // The runtime answers what was asked.
+        // The runtime pairs each fetch with its own data.
         _ => {}
     }
     model.dirty = true;
@@ -104,7 +105,8 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
     None
 }
 
-/// Whether an answer changes what a tab lists: to sort thousands of rows anew for another one is waste.
+/// Returns `true` if the data of a fetch changes the list of a tab. Avoids sorting thousands of
+/// rows.
 const fn listed(fetch: &Fetch, tab: Tab) -> bool {
     match fetch {
         Fetch::Overview | Fetch::OverviewOf(_) => matches!(tab, Tab::Pools),
@@ -116,17 +118,17 @@ const fn listed(fetch: &Fetch, tab: Tab) -> bool {
     }
 }
 
-/// Settles which pool is shown: the one of the command line at first, none where it has gone.
+/// Resolves the pool to show: initially that of the command line, none once it is deleted.
 fn find_pool(model: &mut Model) -> Option<CliError> {
     let pools = model.live.pools();
     if let Some(name) = model.options.pool.clone() {
         let found = pools.iter().find(|pool| pool.name == name || pool.id.as_str() == name);
         let Some(pool) = found else {
             let names = pools.iter().map(|pool| pool.name.as_str());
-            let error = CliError::new(Code::Service(ErrorCode::NotFound), format!("there is no pool {name}"));
+            let error = CliError::new(Code::Service(ErrorCode::NotFound), format!("pool {name} not found"));
             return Some(match crate::ctx::nearest(&name, names) {
                 Some(name) => error.hint(format!("did you mean {name}?")),
-                None => error.hint("poolctl pool list shows them"),
+                None => error.hint("poolctl pool list"),
             });
         };
         model.pool = Some(pool.id.clone());
@@ -148,7 +150,7 @@ fn find_pool(model: &mut Model) -> Option<CliError> {
 }
 
 fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
-    // Whoever is not let in is told at once, as by any other command.
+    // An invalid token ends the dashboard at the start, as it does any other command.
     let hopeless = matches!(error.code(), Code::Service(ErrorCode::Unauthorized | ErrorCode::Forbidden));
     if model.heard.is_none() && hopeless {
         return Some(Command::Fail(error));
@@ -162,7 +164,7 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
             ConnectionState::Down { failures, .. } => failures,
             ConnectionState::Waiting | ConnectionState::Up => 0,
         };
-        // What was under way when the service went counts once.
+        // Fetches that were running when the connection was lost count as one failure.
         let failures = if fetch.is_overview() { before + 1 } else { before.max(1) };
         let retry = model.schedule.failed(fetch, failures, model.clock);
         model.connection = ConnectionState::Down { error: error.to_string(), failures, retry };
@@ -176,7 +178,7 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
     None
 }
 
-/// The only pool that is asked for does not exist, or no longer.
+/// Handles a pool that does not exist or was deleted.
 fn gone(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
     if model.heard.is_none() || model.options.only.is_some() {
         return Some(Command::Fail(error));
@@ -200,7 +202,7 @@ fn open(model: &mut Model, tab: Tab) {
     refresh(model);
 }
 
-/// Makes the open list anew.
+/// Rebuilds the open list.
 fn refresh(model: &mut Model) {
     let (list, data, pool, height) = model.list_mut();
     list.refresh(data, pool, height);
