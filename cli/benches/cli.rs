@@ -1,6 +1,5 @@
-//! What it costs to start the program, to import 10,000 keys into the native service, and to watch a
-//! pool of 5,000.
-//! `make bench-cli` prints it.
+//! Benchmark of program start, an import of 10,000 keys into the native service, and the dashboard
+//! with a pool of 5,000 keys. Run it with `make bench-cli`.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,7 +47,7 @@ fn main() {
     watch::report();
 }
 
-/// What the dashboard costs while it shows a pool's keys. Only Linux says in files what a process used.
+/// Measures the dashboard while it shows a pool's keys. Linux only, because it reads `/proc`.
 #[cfg(target_os = "linux")]
 mod watch {
     use std::{
@@ -84,12 +83,12 @@ mod watch {
         thread::sleep(WATCHED);
         let used =
             time_used(process).saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
-        let memory = most_memory(process);
+        let memory = peak_memory(process);
         println!("top, 5,000 keys, 1 s   {used:>10.2} % of a core   (aim: 3 %)");
         println!("                       {memory:>10} MB at most   (aim: 40 MB)");
     }
 
-    /// Requests through the pool, so that nearly every key has counts.
+    /// Sends requests through the pool, so that nearly every key has counts.
     fn send(service: &Service, client_key: &str) {
         let url = format!("{}/v1/chat/completions", service.server.url());
         let body =
@@ -103,7 +102,7 @@ mod watch {
         service.runtime.block_on(all.collect::<()>());
     }
 
-    /// What all threads of a process used.
+    /// Returns the CPU time of a process.
     fn time_used(process: u32) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
         let nanoseconds = tasks.map(|task| {
@@ -113,8 +112,8 @@ mod watch {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// The most that a process ever had in memory, in MB.
-    fn most_memory(process: u32) -> u64 {
+    /// Returns the peak memory of a process in MB.
+    fn peak_memory(process: u32) -> u64 {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024

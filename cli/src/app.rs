@@ -1,7 +1,7 @@
 //! The command line interface: the tree of commands, and their dispatch.
 //!
-//! The top layer: it parses the command line, sets up a [`Ctx`], runs one command of [`commands`](crate::commands) and
-//! turns its result into an exit code.
+//! The top layer: parses the command line, creates a [`Ctx`], runs one command of
+//! [`commands`](crate::commands) and turns its result into an exit code.
 
 use std::ffi::OsString;
 
@@ -23,16 +23,16 @@ use crate::{
 const LONG_ABOUT: &str = "\
 Manage pools of Gemini API keys from the terminal or CI.
 
-A pool is a set of Gemini keys behind one OpenAI-compatible endpoint. Callers present one of the
-pool's client keys (sk-pool-...); the service spreads their requests over the pool's Gemini keys
-and moves on to the next one when Gemini refuses a key.";
+A pool is a set of Gemini keys behind one OpenAI-compatible endpoint. Clients use one
+of the pool's client keys (sk-pool-...). The service distributes their requests across the Gemini
+keys and fails over to another key when Gemini returns an error.";
 
 const FIRST_STEPS: &str = "\
 First steps:
   poolctl login --url https://pool.example.com     log in with the service's ADMIN_PASSWORD
   poolctl pool create prod --keys keys.txt         create a pool and its client key
   poolctl test prod 'Say hello.'                   send one request through it
-  poolctl stats prod                               show the statistics of each key
+  poolctl stats prod                               show statistics by key and model
 
 poolctl COMMAND --help describes a command and shows examples.
 poolctl help TOPIC describes a topic: environment, exit-codes, formats, selection.";
@@ -112,7 +112,7 @@ pub fn main(command_line: Vec<OsString>, env: &Env) -> Exit {
         }
     };
     let exit = runtime.block_on(run(cli, out, env, command_line));
-    // A keyring or a terminal that is still being waited for must not hold up the end.
+    // A blocked call of the keyring or the terminal must not delay the exit.
     runtime.shutdown_background();
     exit
 }
@@ -185,10 +185,10 @@ fn fail(mut out: Output, error: &CliError) -> Exit {
     error.exit()
 }
 
-/// Help and version are results; anything else that clap reports is a wrong command line.
+/// Prints help and version as results; any other report of clap is a usage error.
 fn usage(error: &clap::Error, command_line: &[OsString], env: &Env) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A reader that went away is no error.
+        // A closed output is not an error.
         let _ = error.print();
         return Exit::Ok;
     }
@@ -199,7 +199,8 @@ fn usage(error: &clap::Error, command_line: &[OsString], env: &Env) -> Exit {
     }
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let message = lines.next().unwrap_or("wrong command line").trim_start_matches("error: ");
+    let message = lines.next().unwrap_or("invalid command line");
+    let message = message.trim_start_matches("error: ").trim_end_matches(':');
     let more = lines.take_while(|line| !line.starts_with("Usage:")).collect::<Vec<_>>().join(" ");
     let mut wrong = CliError::usage(message).hint("poolctl --help");
     if !more.is_empty() {
@@ -208,7 +209,7 @@ fn usage(error: &clap::Error, command_line: &[OsString], env: &Env) -> Exit {
     fail(Output::from_process(format, ColorChoice::Never, false, env), &wrong)
 }
 
-/// The format that the command line or the environment asks for, before there are parsed arguments.
+/// Returns the output format of a command line that cannot be parsed, or of the environment.
 pub fn format_of(argv: &[OsString], env: &Env) -> Format {
     let words: Vec<&str> = argv.iter().filter_map(|word| word.to_str()).collect();
     let apart = words.windows(2).find_map(|pair| match pair {

@@ -1,7 +1,6 @@
-//! What a command works with: the streams, the settings, the credential store, a client.
-//!
-//! In: the parsed global flags, the environment and the config folder. Out: one value that is
-//! handed to every command, so that no command reaches for the process itself.
+//! Context of a command: output, settings, credential store and client. Created from the global
+//! flags, the environment and the config folder, and passed to every command, so that no command
+//! reads the process's state.
 
 use std::ffi::OsString;
 
@@ -21,17 +20,17 @@ use crate::{
     output::{Output, prompt},
 };
 
-/// The surroundings of a command.
+/// The context of a command.
 pub struct Ctx {
-    /// Where results, notes and warnings go.
+    /// Results, notes and warnings.
     pub out: Output,
     /// Ctrl-C.
     pub interrupt: Interrupt,
-    /// What holds for this run.
+    /// The resolved settings.
     pub settings: Settings,
-    /// The folder of this program's files.
+    /// The config folder.
     pub dir: ConfigDir,
-    /// Where tokens are kept.
+    /// The credential store.
     pub credentials: Credentials,
     /// The profiles.
     pub config: ConfigFile,
@@ -39,7 +38,7 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// Reads the config and settles the settings.
+    /// Reads the config and resolves the settings.
     pub fn new(
         out: Output,
         global: &GlobalArgs,
@@ -60,7 +59,7 @@ impl Ctx {
         }
     }
 
-    /// A client that presents the token which belongs to the service.
+    /// Returns a client with the service's token.
     pub async fn client(&mut self) -> Result<Client, CliError> {
         self.known_profile()?;
         let url = self.settings.service()?.clone();
@@ -68,7 +67,7 @@ impl Ctx {
         self.client_with(url, Some(token))
     }
 
-    /// A client with this token, or with none.
+    /// Returns a client with this token, or without one.
     pub fn client_with(
         &self,
         url: Setting<ServiceUrl>,
@@ -84,7 +83,7 @@ impl Ctx {
         Client::new(options, self.interrupt.clone())
     }
 
-    /// A profile that was asked for by name has to exist.
+    /// Returns an error if a profile that was named by flag or environment does not exist.
     pub fn known_profile(&self) -> Result<(), CliError> {
         let profile = &self.settings.profile;
         let asked = matches!(profile.source, Source::Flag(_) | Source::Environment(_));
@@ -94,17 +93,17 @@ impl Ctx {
         Err(self.unknown_profile(&profile.value, &format!(" (from {})", profile.source)))
     }
 
-    /// The error for a profile that is not there, with the nearest name that is.
+    /// Returns the error for an unknown profile, with the nearest known name.
     pub fn unknown_profile(&self, name: &ProfileName, source: &str) -> CliError {
-        let error = CliError::usage(format!("there is no profile {name}{source}"));
+        let error = CliError::usage(format!("profile {name} not found{source}"));
         let known = self.config.profiles.keys().map(ProfileName::as_str);
         match nearest(name.as_str(), known) {
             Some(known) => error.hint(format!("did you mean {known}?")),
-            None => error.hint(format!("poolctl login --url URL --profile {name} makes it")),
+            None => error.hint(format!("poolctl login --url URL --profile {name}")),
         }
     }
 
-    /// The token for this service and where it came from.
+    /// Returns the token for this service and its source.
     async fn token(&mut self, url: &ServiceUrl) -> Result<(Secret, TokenSource), CliError> {
         let hint = self.settings.login_command(url);
         let not_logged_in = CliError::new(Code::NotLoggedIn, format!("not logged in to {url}")).hint(hint);
@@ -112,17 +111,17 @@ impl Ctx {
             TokenPlan::Environment(token) => Ok((token, TokenSource::Environment)),
             TokenPlan::Stored(store, id) => match self.stored_token(store, &id).await? {
                 Some(token) => Ok((token, self.token_source(store))),
-                None => Err(not_logged_in.cause(format!("{} has no token for it", self.place(store)))),
+                None => Err(not_logged_in.cause(format!("no token for it in {}", self.place(store)))),
             },
             TokenPlan::Withheld(own) => Err(not_logged_in.cause(format!(
-                "the token of profile {} belongs to {own} and is sent nowhere else",
+                "the token of profile {} is for {own} and is not sent to another service",
                 self.settings.profile.value
             ))),
             TokenPlan::Missing => Err(not_logged_in),
         }
     }
 
-    /// The token that a login left in this store.
+    /// Returns the token that a login stored.
     pub async fn stored_token(
         &mut self,
         store: StoreKind,
@@ -133,25 +132,30 @@ impl Ctx {
             && let Some(mode) = loose_mode(&path)
         {
             let path = path.display();
-            self.out.warn(&format!("others can read {path} (mode {mode:03o}); run chmod 600 {path}"));
+            self.out
+                .warn(&format!("{path} is readable by other users (mode {mode:03o}); run chmod 600 {path}"));
         }
         self.interrupt.wait(self.credentials.get(store, id)).await?
     }
 
-    /// What `whoami` and errors call the source of a stored token.
+    /// Returns the source of a stored token, for `whoami` and errors.
     pub fn token_source(&self, store: StoreKind) -> TokenSource {
-        TokenSource::Login(format!("profile {}, kept in {}", self.settings.profile.value, self.place(store)))
+        TokenSource::Login(format!(
+            "profile {}, stored in {}",
+            self.settings.profile.value,
+            self.place(store)
+        ))
     }
 
-    /// A store's name for people.
+    /// Returns the display name of a store.
     pub fn place(&self, store: StoreKind) -> String {
         match self.settings.only_store.unwrap_or(store) {
-            StoreKind::Keyring => "the system's keyring".to_owned(),
+            StoreKind::Keyring => "the system keyring".to_owned(),
             StoreKind::File => self.dir.credentials().display().to_string(),
         }
     }
 
-    /// Refuses early what would have to ask when nobody is there to answer.
+    /// Returns an error if a confirmation is required but there is no terminal.
     pub fn can_confirm(&self, flags: Confirm) -> Result<(), CliError> {
         if !flags.asks() || self.out.interactive() {
             return Ok(());
@@ -160,14 +164,14 @@ impl Ctx {
             .hint(command_with_yes(&self.argv)))
     }
 
-    /// Asks before something is done that cannot be undone.
+    /// Asks for confirmation of an irreversible change.
     pub async fn confirm(&mut self, flags: Confirm, question: &str) -> Result<(), CliError> {
         self.can_confirm(flags)?;
         let agreed = !flags.asks() || prompt::confirm(&self.interrupt, question).await?;
         if agreed { Ok(()) } else { Err(declined()) }
     }
 
-    /// Asks for a name to be typed before something is done that many would notice.
+    /// Asks for confirmation by typing a name.
     pub async fn confirm_by_name(
         &mut self,
         flags: Confirm,
@@ -184,19 +188,19 @@ fn declined() -> CliError {
     CliError::new(Code::Declined, "cancelled; nothing was changed")
 }
 
-/// The name that was most likely meant.
+/// Returns the nearest known name, within an edit distance of 2.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.map(|known| (strsim::damerau_levenshtein(known, name), known));
     distances.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
 }
 
-/// A word as a POSIX shell takes it.
+/// Quotes a word for a POSIX shell.
 pub fn quoted(word: &str) -> String {
-    // A word with a NUL in it never came through a shell.
+    // A word with a NUL cannot be quoted, and cannot come from a shell.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
-/// The command that was typed, ready to be pasted, with the confirmation in it.
+/// Returns the command line with `--yes`, quoted for a shell.
 fn command_with_yes(argv: &[OsString]) -> String {
     let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
     std::iter::once("poolctl".to_owned())

@@ -1,10 +1,10 @@
-//! Short texts for values of the admin API that several commands or the dashboard show.
+//! Short texts for values of the admin API, shared by several commands and the dashboard.
 
 use pool_shared::{EventQuota, Limits, ModelLimits, Quota};
 
 use crate::output::Cell;
 
-/// `10 rpm, 500 rpd`
+/// Returns `10 rpm, 500 rpd`.
 pub fn limits_text(limits: &Limits) -> String {
     limits
         .known()
@@ -19,7 +19,7 @@ pub fn model_limits_text(entry: &ModelLimits) -> String {
     format!("{}: {}{of}", entry.model, limits_text(&entry.limits))
 }
 
-/// `250 rpd`; what is counted in no known way has Gemini's name of it.
+/// Returns `250 rpd`; an unknown kind of quota has Gemini's name.
 pub fn quota_text(quota: &EventQuota) -> String {
     let EventQuota { metric, limit, value, .. } = quota;
     let known = limit.as_deref().and_then(Quota::from_id).map(Quota::short_name);

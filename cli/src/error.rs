@@ -1,7 +1,5 @@
-//! What a command fails with: message, causes, hint, and the exit code that follows.
-//!
-//! In: the errors of every other room, turned into a [`CliError`] where their meaning is known.
-//! Out: the human form and the JSON form; `output` writes them. Never in here: a secret.
+//! Errors of commands: message, causes, hint and exit code. Every module returns a [`CliError`];
+//! `output` writes it as text or JSON. An error never contains a secret.
 
 use std::{error::Error, fmt, io, path::Path};
 
@@ -9,58 +7,58 @@ use pool_shared::ErrorCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The process's exit codes. Scripts rely on them, so a number never changes its meaning.
+/// Exit codes of the process. They are a contract: a number never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All done.
+    /// Success.
     Ok = 0,
-    /// Failed for a reason without a code of its own.
+    /// Failed for another reason.
     Failure = 1,
-    /// The command line, the input file or the settings are wrong; nothing was done.
+    /// Invalid command line, input or setting; nothing was changed.
     Usage = 2,
-    /// Done, except for some items.
+    /// Partly done: some items failed.
     Partial = 3,
-    /// No token, or one that is not accepted.
+    /// No token, or a token that is invalid or lacks the scope.
     Unauthorized = 4,
     /// No such pool, key or client key.
     NotFound = 5,
-    /// It conflicts with an existing resource.
+    /// Conflict with an existing resource.
     Conflict = 6,
-    /// The service does not answer.
+    /// The service is unreachable or too slow.
     Unreachable = 7,
     /// `diff` found changes that `apply` would make.
     Pending = 8,
-    /// Stopped by Ctrl-C.
+    /// Interrupted by Ctrl-C.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// Every code and what it means. `poolctl help exit-codes` is made of it.
+    /// Every code and its meaning, for `poolctl help exit-codes`.
     pub const MEANINGS: [(Self, &str); 10] = [
         (Self::Ok, "done"),
-        (Self::Failure, "failed, for a reason without a code of its own"),
-        (Self::Usage, "wrong command line, input or setting; nothing was done"),
-        (Self::Partial, "done, except for some items, which the result names"),
-        (Self::Unauthorized, "no token, or one that is not accepted or may not do this"),
+        (Self::Failure, "failed for another reason"),
+        (Self::Usage, "invalid command line, input or setting; nothing was changed"),
+        (Self::Partial, "partly done; the result lists the failed items"),
+        (Self::Unauthorized, "no token, or a token that is invalid or lacks the scope"),
         (Self::NotFound, "no such pool, key, client key or token"),
         (Self::Conflict, "conflicts with an existing resource"),
         (Self::Unreachable, "service unreachable or too slow"),
-        (Self::Pending, "diff: apply would change something"),
-        (Self::Interrupted, "interrupted; what was done until then stays done"),
+        (Self::Pending, "diff found changes to apply"),
+        (Self::Interrupted, "interrupted; completed changes are kept"),
     ];
 }
 
-/// How a command that did not fail ended.
+/// Result of a command that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All done.
+    /// Success.
     Done,
-    /// Done, except for some items, which the result names.
+    /// Partly done; the result lists the failed items.
     Partial,
-    /// The answer itself is bad news (`health`).
+    /// The checked service is unhealthy (`health`, `doctor`).
     Unhealthy,
-    /// There is something to apply.
+    /// `diff` found changes.
     Pending,
 }
 
@@ -75,32 +73,32 @@ impl From<Outcome> for Exit {
     }
 }
 
-/// What went wrong, for programs: the service's own codes and those of this program.
+/// Machine-readable error code: the service's codes and those of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The service said so.
+    /// An error of the service.
     Service(ErrorCode),
-    /// The command line, the input or a setting is wrong.
+    /// Invalid command line, input or setting.
     Usage,
-    /// A question would have to be asked and nobody is there to answer it.
+    /// A confirmation is required, but there is no terminal.
     ConfirmationRequired,
-    /// It conflicts with an existing resource on this machine.
+    /// Conflict with an existing local resource.
     Conflict,
-    /// There is no token for this service.
+    /// No token for this service.
     NotLoggedIn,
-    /// The service does not answer at its address.
+    /// The service is unreachable.
     Unreachable,
-    /// The service did not answer in time.
+    /// The service did not respond in time.
     Timeout,
-    /// Something answered that is not the pool service.
+    /// A response that the pool service does not send.
     UnexpectedAnswer,
-    /// A file of this program or the credential store cannot be used.
+    /// A local file or the credential store cannot be used.
     Local,
-    /// The person said no.
+    /// The confirmation was declined.
     Declined,
     /// Ctrl-C.
     Interrupted,
-    /// Whoever read the output went away, as `head` does; not an error at all.
+    /// The output was closed, as by `head`; exit code 0.
     BrokenPipe,
 }
 
@@ -156,7 +154,7 @@ struct Detail {
 }
 
 impl CliError {
-    /// An error with a message that says what did not work.
+    /// Creates an error with a message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self(Box::new(Detail {
             code,
@@ -168,12 +166,12 @@ impl CliError {
         }))
     }
 
-    /// The command line, the input or a setting is wrong.
+    /// Invalid command line, input or setting.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
     }
 
-    /// A file cannot be read or written.
+    /// Creates the error for a file that cannot be read or written.
     pub fn file(verb: &str, path: &Path, error: &dyn Error) -> Self {
         Self::new(Code::Local, format!("cannot {verb} {}", path.display())).cause(error.to_string())
     }
@@ -183,21 +181,21 @@ impl CliError {
         Self::new(Code::Interrupted, "interrupted")
     }
 
-    /// Adds why; the first cause stands nearest to the message.
+    /// Adds a cause; the first one is the most direct.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.0.causes.push(cause.into());
         self
     }
 
-    /// Sets what to do about it.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Sets the HTTP status and the request id of the answer that said so.
+    /// Sets the HTTP status and the request id of the response.
     #[must_use]
     pub fn answer(mut self, status: u16, request_id: Option<String>) -> Self {
         self.0.status = Some(status);
@@ -205,18 +203,18 @@ impl CliError {
         self
     }
 
-    /// What went wrong, for programs.
+    /// Returns the machine-readable code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The exit code that follows.
+    /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         self.0.code.exit()
     }
 
-    /// `{"error":{"code","message","hint","status","request_id"}}`; every field always, null when
-    /// there is nothing to say. The causes are part of the message.
+    /// Returns `{"error":{"code","message","hint","status","request_id"}}`. Every field is present,
+    /// `null` if unknown. The causes are part of the message.
     pub fn to_json(&self) -> Value {
         let message = std::iter::once(self.0.message.as_str())
             .chain(self.0.causes.iter().map(String::as_str))
@@ -232,14 +230,14 @@ impl CliError {
     }
 }
 
-/// The human form without colour: `message`, then `  cause: …`, `  request: …` and `  hint: …` lines.
+/// Text form without colour: the message, then lines `  cause: …`, `  request: …` and `  hint: …`.
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         for cause in &self.0.causes {
             write!(f, "\n  cause: {cause}")?;
         }
-        // Whoever runs the service finds a fault of its own by this in its log.
+        // The request id identifies an internal error in the service's log.
         if let (Some(id), Some(500..)) = (&self.0.request_id, self.0.status) {
             write!(f, "\n  request: {id}")?;
         }
@@ -250,7 +248,7 @@ impl fmt::Display for CliError {
     }
 }
 
-/// Only for writing results: other input and output names its file, see [`CliError::file`].
+/// For writing results only; other I/O names its file with [`CliError::file`].
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {

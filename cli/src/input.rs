@@ -12,7 +12,7 @@ use crate::{
     error::{CliError, Code},
 };
 
-/// Where keys are read from.
+/// Source of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// `-`
@@ -53,7 +53,7 @@ pub async fn bytes(ctx: &Ctx, source: &KeySource) -> Result<Vec<u8>, CliError> {
     }
 }
 
-/// The first line of standard input: a secret that is no argument.
+/// Reads a secret from the first line of standard input.
 pub async fn first_line(ctx: &Ctx, what: &str) -> Result<Secret, CliError> {
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
@@ -65,8 +65,8 @@ pub async fn first_line(ctx: &Ctx, what: &str) -> Result<Secret, CliError> {
     }
 }
 
-/// Reads bytes as UTF-8, or as UTF-16 where a byte order mark says so, as PowerShell's `>` writes files; the error names
-/// the line.
+/// Decodes UTF-8, or UTF-16 with a byte order mark, which PowerShell's `>` writes. An error has the
+/// line number.
 pub fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
     let decode: Option<fn([u8; 2]) -> u16> = match bytes.get(..2) {
         Some([0xff, 0xfe]) => Some(u16::from_le_bytes),
@@ -81,9 +81,9 @@ pub fn text(source: &KeySource, bytes: Vec<u8>) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = valid.split(|byte| *byte == b'\n').count();
-        CliError::usage(format!("{source} is not a text file in UTF-8"))
-            .cause(format!("line {line} holds bytes that are no text"))
-            .hint("save it as plain UTF-8 text, one Gemini key a line")
+        CliError::usage(format!("{source} is not UTF-8 text"))
+            .cause(format!("invalid bytes in line {line}"))
+            .hint("save it as plain UTF-8 text, one Gemini key per line")
     })
 }
 

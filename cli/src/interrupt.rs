@@ -1,7 +1,7 @@
-//! Ctrl-C as an error that every wait can end with.
+//! Interruption by Ctrl-C, as an error that ends a wait.
 //!
-//! In: SIGINT. Out: [`CliError::interrupted`] from the wait that goes on at that moment, so that a
-//! command can still print what it has done. A second Ctrl-C ends the process at once.
+//! SIGINT ends the current wait with [`CliError::interrupted`], so that a command can print its
+//! partial result. A second Ctrl-C ends the process immediately.
 
 use std::process;
 
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::error::{CliError, Exit};
 
-/// A handle on Ctrl-C; clones are the same one.
+/// Handle of the Ctrl-C signal; clones share it.
 #[derive(Clone)]
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Listens from now on. Needs a tokio runtime.
+    /// Starts listening. Requires a tokio runtime.
     pub fn listen() -> Self {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
@@ -28,17 +28,17 @@ impl Interrupt {
         Self(receiver)
     }
 
-    /// One that never comes.
+    /// Returns a handle that is never interrupted.
     pub fn never() -> Self {
         Self(watch::channel(false).1)
     }
 
-    /// Waits for a future or for Ctrl-C, whichever comes first.
+    /// Waits for a future or for Ctrl-C.
     pub async fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, CliError> {
         let mut receiver = self.0.clone();
         let interrupted = async move {
             if receiver.wait_for(|interrupted| *interrupted).await.is_err() {
-                // Nobody listens to the signal (any more): it ends the process by itself.
+                // Without a listener, the signal itself ends the process.
                 std::future::pending::<()>().await;
             }
         };

@@ -1,4 +1,4 @@
-//! The result of a key check, which the commands and the dashboard show.
+//! Results of key checks, shared by the commands and the dashboard.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::error::Outcome;
 
-/// What became of all checks.
+/// The results of all checks.
 #[derive(Serialize)]
 pub struct Checked {
-    /// How many keys got each verdict.
+    /// Number of keys by verdict.
     pub verdicts: BTreeMap<KeyVerdict, u64>,
-    /// Key by key.
+    /// Results by key.
     pub keys: Vec<CheckedKey>,
-    /// Ids that the pool does not have.
+    /// Ids that are not in the pool.
     pub missing: Vec<KeyId>,
 }
 
@@ -29,14 +29,14 @@ impl From<KeyCheckReport> for Checked {
 }
 
 impl Checked {
-    /// Keys that are no good, or of which nothing could be learnt, are what somebody has to look at.
+    /// Returns [`Outcome::Partial`] if a key is missing, or neither valid nor limited.
     pub fn outcome(&self) -> Outcome {
         let fine = self.keys.iter().all(|key| matches!(key.verdict, KeyVerdict::Valid | KeyVerdict::Limited));
         if fine && self.missing.is_empty() { Outcome::Done } else { Outcome::Partial }
     }
 }
 
-/// `12 valid, 1 limited`
+/// Returns `12 valid, 1 limited`.
 pub fn summary(verdicts: &BTreeMap<KeyVerdict, u64>) -> String {
     verdicts
         .iter()
@@ -45,7 +45,7 @@ pub fn summary(verdicts: &BTreeMap<KeyVerdict, u64>) -> String {
         .join(", ")
 }
 
-/// The verdict's name on the wire.
+/// Returns the verdict's name in the admin API.
 pub fn verdict_name(verdict: KeyVerdict) -> &'static str {
     match verdict {
         KeyVerdict::Valid => "valid",

@@ -18,7 +18,7 @@ use std::{
 use common::{Poolctl, gemini_key, service::Service};
 use pool_fake_gemini::Behaviour;
 
-/// Runs the script with nothing in its environment but what CI gives.
+/// Runs the script with only the environment of a CI job.
 fn job(poolctl: &Poolctl, service: &Service, token: &str, keys: &str) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_poolctl")).parent().unwrap();
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ci-job.sh"))
@@ -52,7 +52,7 @@ fn a_job_imports_checks_and_tries_and_fails_on_refused_keys() {
         "line,key,outcome,verdict,message\n1,AIza…0001,added,valid,\n2,AIza…0002,added,valid,\n"
     );
 
-    // The same again, with a key that Gemini does not know, a line that is none, and a spent quota.
+    // The same with an invalid key, an invalid line and a key with an exhausted quota.
     service.gemini.set_behaviour(&gemini_key(2), Behaviour::ExhaustedDay).unwrap();
     poolctl.file("mixed.txt", format!("{}\n{}\nshort\n{}\n", gemini_key(1), gemini_key(9), gemini_key(2)));
     let run = poolctl.finish(job(&poolctl, &service, token.trim(), "mixed.txt"));
@@ -62,7 +62,7 @@ fn a_job_imports_checks_and_tries_and_fails_on_refused_keys() {
     let report = std::fs::read_to_string(poolctl.path().join("report.csv")).unwrap();
     assert!(report.contains("4,AIza…0002,duplicate,limited,"), "{report}");
 
-    // A revoked token ends the job at once.
+    // A revoked token fails the job immediately.
     let id = poolctl.run(&["token", "list", "-o", "json"]).json();
     let id =
         id["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "ci").unwrap()["id"].clone();

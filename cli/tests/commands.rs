@@ -1,4 +1,4 @@
-//! Golden stdout, stderr and exit code of the commands, good and bad, against the real service.
+//! Golden runs of commands against the real service, with success and failure.
 
 #![allow(
     clippy::unwrap_used,
@@ -165,7 +165,7 @@ fn events_are_followed_until_ctrl_c() {
     });
     let poolctl = Poolctl::with_token(&server);
     let child = poolctl.spawn(&["events", "--follow", "--interval", "0.1"]);
-    // The third question comes after the second answer was shown.
+    // The third request is sent after the second response is shown.
     for _question in 0..3 {
         server.wait_for_a_request();
     }
@@ -175,7 +175,7 @@ fn events_are_followed_until_ctrl_c() {
     golden!("events_followed", run);
 }
 
-/// Waits for the service while it is away, and asks for what follows the last entry that it wrote.
+/// Follows the audit log through an outage, and resumes after the last written entry.
 #[cfg(unix)]
 #[test]
 fn the_audit_is_followed_without_loss_or_repetition() {
@@ -214,7 +214,7 @@ fn the_audit_is_followed_without_loss_or_repetition() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64().unwrap())
         .collect();
     assert_eq!(ids, [5, 7, 8], "{run}");
-    // Where a former run ended, another one begins.
+    // A new run resumes where the previous one ended.
     let child = poolctl.spawn(&["audit", "--follow", "--after", "7", "--interval", "0.1", "-o", "jsonl"]);
     for _question in 0..2 {
         server.wait_for_a_request();
@@ -287,7 +287,7 @@ fn profiles_are_listed_used_renamed_and_removed() {
     golden!("profile_rename", poolctl.run(&["profile", "rename", "second", "main"]));
     golden!("profile_rename_taken", poolctl.run(&["profile", "rename", "main", "default"]));
     golden!("config", poolctl.run(&["config"]));
-    // The token went along under the new name.
+    // The token is stored under the new name.
     assert_eq!(poolctl.run(&["pool", "list"]).code, 0);
     golden!("profile_remove_unconfirmed", poolctl.run(&["profile", "remove", "main"]));
     golden!("profile_remove", poolctl.run(&["profile", "remove", "main", "--yes"]));

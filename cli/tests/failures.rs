@@ -1,4 +1,4 @@
-//! Bad answers, no answers, and a reader that goes away.
+//! Invalid responses, missing responses and a closed output.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,7 +68,7 @@ fn no_redirect_is_followed() {
 
 #[test]
 fn a_service_that_is_not_there_is_exit_code_7() {
-    // A port that was free a moment ago and that nobody listens on.
+    // A free port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let poolctl =
         Poolctl::new().env("POOLCTL_URL", &format!("http://{free}")).env("POOLCTL_TOKEN", &common::token());

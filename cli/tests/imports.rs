@@ -1,4 +1,4 @@
-//! Bulk imports: checked first, reported line by line, interrupted and run again.
+//! Bulk imports: checks, line reports, interruption and repetition.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 const IMPORT: &str = "/admin/v1/pools/pool-00000000000000aa/keys/import";
 const CHECK: &str = "/admin/v1/pools/pool-00000000000000aa/keys/check";
 
-/// Gemini's word on a key, by the key's last digit.
+/// Verdict on a key by its last digit.
 fn verdict(key: &str) -> Value {
     let verdict = match &key[key.len() - 1..] {
         "2" => "limited",

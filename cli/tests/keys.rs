@@ -1,4 +1,4 @@
-//! key and client-key commands.
+//! The key and client-key commands.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const POOL: &str = "/admin/v1/pools/pool-00000000000000aa";
 
-/// A pool of 1,500 keys, every third of them disabled, given in pages of 1,000; `key-f…` is missing.
+/// A pool of 1,500 keys in pages of 1,000; every third is disabled, and `key-f…` is missing.
 fn service(request: &Request) -> Answer {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let result = |ids: &Value| {
@@ -74,7 +74,7 @@ fn named_keys_are_changed_without_asking_and_missing_ones_are_exit_code_3() {
     let server = Server::start(service);
     let poolctl = Poolctl::with_token(&server);
     let run = poolctl.run(&["key", "disable", "prod", &id(1), &id(2), &id(1)]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "disabled 2 keys of pool prod\n"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "disabled 2 keys in pool prod\n"));
     assert_eq!(server.requests()[1].body, json!({"ids": [id(1), id(2)], "set": {"enabled": false}}));
 
     let run = poolctl.run(&["key", "weight", "--pool", "prod", &id(1), "key-ffff", "--to", "5"]);
@@ -112,7 +112,7 @@ fn a_reset_names_keys_or_selects_them_and_asks_only_for_a_selection() {
     let run = poolctl.run(&["key", "reset", "prod", "--state", "cooling,limited"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
     let run = poolctl.run(&["key", "reset", "prod", "--all", "--yes"]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "reset 1500 keys of pool prod\n"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "reset 1500 keys in pool prod\n"));
     assert_eq!(server.requests().last().unwrap().body["ids"].as_array().unwrap().len(), 1_500);
 }
 

@@ -1,6 +1,6 @@
 //! The layers of poolctl: a table of the modules that each module may import.
 //!
-//! Reads the source files, so that an import that goes up fails here even where it compiles.
+//! Reads the source files, so that an upward import fails here although it compiles.
 
 #[path = "../../worker/tests/support/imports.rs"]
 mod imports;

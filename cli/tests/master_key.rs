@@ -1,4 +1,4 @@
-//! The master command.
+//! The master-key command.
 
 #![allow(
     clippy::unwrap_used,

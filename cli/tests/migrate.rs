@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Answer, Poolctl, Request, Server, error};
 use serde_json::{Value, json};
 
-/// A step of a migration of 700 keys, as the service shows it.
+/// The service's response to a step of a migration of 700 keys.
 fn step(request: &Request, phase: &str, cursor: Option<&str>, verified: bool) -> Value {
     json!({
         "cursor": cursor, "from": "d1", "to": request.body["to"], "dry_run": request.body["dry_run"],

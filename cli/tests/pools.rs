@@ -1,4 +1,4 @@
-//! pool create and the other pool commands.
+//! The pool commands.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 const CLIENT_KEY: &str = "sk-pool-000000000000000000000000000000000000000000000abc";
 
-/// Takes every key that is sent, as new.
+/// Accepts every key as new.
 fn importing(request: &Request) -> Answer {
     let taken =
         |keys: &Value| json!({"added": keys.as_array().map_or(0, Vec::len), "duplicate": 0, "malformed": []});
@@ -50,7 +50,7 @@ fn create_prints_the_pool_the_report_and_the_client_key_once() {
     let (a, b) = (gemini_key(1), gemini_key(2));
     poolctl.file("keys.txt", format!("# team keys\n{a}\nshort\n\n{b},3,project-1,laptop\n{a}\n"));
     let table = poolctl.run(&["pool", "create", "prod", "--keys", "keys.txt"]);
-    // Once by itself and once in the command that uses it.
+    // Once alone and once in the command that uses it.
     assert_eq!(table.stdout.matches(CLIENT_KEY).count(), 2);
     insta::assert_snapshot!("create", table);
     let sent = &server.requests()[0].body;
@@ -185,7 +185,7 @@ fn list_and_show() {
     let poolctl = Poolctl::with_token(&server);
     insta::assert_snapshot!("list", poolctl.run(&["pool", "list"]));
     insta::assert_snapshot!("show", poolctl.run(&["pool", "show", "prod"]));
-    // The settings that the service left out are shown as they hold.
+    // Absent settings are shown with their defaults.
     let read = |pool: Value| serde_json::from_value::<pool_shared::Pool>(pool).unwrap();
     let shown = poolctl.run(&["pool", "show", "prod", "-o", "json"]).json();
     assert_eq!(read(shown), read(pool("prod", 2_500)));

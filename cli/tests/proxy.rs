@@ -1,4 +1,4 @@
-//! Proxies of the environment: never for this machine, and shown where one is used.
+//! Proxies of the environment: not used for local addresses, and shown if used.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use std::{io::Read, net::TcpListener};
 use common::{Poolctl, service::Service};
 use pool_fake_gemini::TlsFront;
 
-/// Every variable that names a proxy.
+/// Every variable that configures a proxy.
 const NAMES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 fn listen() -> (TcpListener, String) {
@@ -103,6 +103,6 @@ fn health_and_doctor_say_how_gemini_is_called() {
     let health = poolctl.run(&["health", "-o", "json"]);
     let health: pool_shared::Health = serde_json::from_str(&health.stdout).unwrap();
     let gemini = health.gemini.unwrap();
-    // Addresses are left out of what runs show.
+    // Runs replace addresses.
     assert_eq!((gemini.url.as_str(), gemini.proxy, gemini.ignored_proxy), ("http://SERVER", None, None));
 }

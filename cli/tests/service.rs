@@ -1,4 +1,4 @@
-//! The commands against the real service in this process, with a stand-in for Gemini behind it.
+//! Commands against the real service in this process, with the mock Gemini server.
 
 #![allow(
     clippy::unwrap_used,
@@ -74,7 +74,7 @@ fn keys_are_imported_selected_changed_and_removed() {
     assert_eq!(poolctl.run(&["pool", "show", "big", "-o", "json"]).json()["enabled_keys"], 1_250);
 
     let one = ids(&list)[0].clone();
-    assert_eq!(poolctl.run(&["key", "enable", "big", &one]).stdout, "enabled 1 key of pool big\n");
+    assert_eq!(poolctl.run(&["key", "enable", "big", &one]).stdout, "enabled 1 key in pool big\n");
     assert_eq!(poolctl.run(&["key", "weight", "big", &one, "key-0", "--to", "7"]).code, 3);
     let found = poolctl.run(&["key", "list", "big", "--search", &one, "-o", "json"]).json();
     assert_eq!((&found["keys"][0]["weight"], &found["keys"][0]["enabled"]), (&json!(7), &json!(true)));
@@ -119,7 +119,7 @@ fn what_the_service_refuses() {
     let credentials = poolctl.path().join("config/credentials.toml");
     let kept = std::fs::read_to_string(&credentials).unwrap();
     assert_eq!(poolctl.run(&["logout", "-o", "json"]).json()["revoked"], true);
-    // The service has forgotten the token, too.
+    // The token is revoked at the service too.
     std::fs::write(&credentials, kept).unwrap();
     insta::assert_snapshot!("revoked_token", poolctl.run(&["pool", "list"]));
 
@@ -146,7 +146,7 @@ fn names_that_another_model_answers_are_warned_of() {
     let checks = doctor.json()["checks"].clone();
     let warned = checks.as_array().unwrap().iter().find(|check| check["name"] == "models prod").unwrap();
     assert_eq!(warned["status"], "warn");
-    // A token of another pool learns nothing of this one.
+    // A token of another pool cannot read this one.
     poolctl.run(&["pool", "create", "other"]);
     let token =
         poolctl.run(&["token", "create", "narrow", "--pool", "other", "--scope", "stats:read", "-o", "json"]);

@@ -1,4 +1,4 @@
-//! login, logout, whoami, and which token goes where.
+//! login, logout and whoami, and which token is sent to which service.
 
 #![allow(
     clippy::unwrap_used,
@@ -104,7 +104,7 @@ fn a_stored_token_goes_to_its_own_url_only() {
     let poolctl = Poolctl::new();
     login(&poolctl, &server);
     insta::assert_snapshot!("token_withheld", poolctl.run(&["whoami", "--url", &elsewhere.url]));
-    // Also when the profile was redirected by hand.
+    // Also if the profile's URL was edited.
     let config = poolctl.path().join("config/config.toml");
     let text = std::fs::read_to_string(&config).unwrap().replace(&server.url, &elsewhere.url);
     std::fs::write(&config, text).unwrap();
@@ -139,7 +139,7 @@ fn profiles_keep_services_apart() {
     assert!(unknown.stderr.contains("hint: did you mean two?"), "{unknown}");
 
     let moved = login(&poolctl, &two);
-    assert!(moved.stderr.contains("profile default was http://SERVER until now"), "{moved}");
+    assert!(moved.stderr.contains("profile default pointed to http://SERVER"), "{moved}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! No recording of a run, page of the manual or picture in the repository holds a secret.
+//! No snapshot, manual page or picture in the repository contains a secret.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,10 +23,10 @@ fn no_recording_in_the_repository_holds_a_secret() {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files: Vec<_> =
         ["src", "tests", "docs"].iter().flat_map(|folder| files_below(&crate_root.join(folder))).collect();
-    let is_recording = |path: &&PathBuf| path.extension().is_some_and(|kind| kind != "rs");
-    let recordings: Vec<_> = files.iter().filter(is_recording).collect();
-    assert!(recordings.len() > 100, "the golden runs, the dashboard's pictures and the pages are looked at");
-    for path in recordings {
+    let is_snapshot = |path: &&PathBuf| path.extension().is_some_and(|kind| kind != "rs");
+    let snapshots: Vec<_> = files.iter().filter(is_snapshot).collect();
+    assert!(snapshots.len() > 100, "golden runs, pictures of the dashboard and manual pages are included");
+    for path in snapshots {
         let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
         assert_eq!(secrets_in(&text), Vec::<&str>::new(), "{}", path.display());
     }

@@ -1,4 +1,4 @@
-//! Commands on a terminal: what is asked there, and tables within its width.
+//! Commands on a terminal: prompts, and tables within its width.
 
 #![cfg(unix)]
 #![allow(
@@ -52,7 +52,7 @@ fn the_name_of_a_new_pool_is_asked_for() {
     // `keys` is taken.
     pty.wait_for("Name of the new pool [keys-2]");
     pty.send("keys\r");
-    pty.wait_for("there is a pool 'keys' already");
+    pty.wait_for("pool 'keys' already exists");
     pty.send("\r");
     pty.wait_for("ended 0");
     let created = server.requests().into_iter().find(|request| request.method == "POST").unwrap();

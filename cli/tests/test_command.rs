@@ -1,4 +1,4 @@
-//! `poolctl try` when things go wrong on the way: broken streams, refusals, Ctrl-C.
+//! `poolctl test` with failures: truncated streams, errors, Ctrl-C.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The dashboard on a terminal, against the real service; and its rows without a terminal.
+//! The dashboard on a terminal against the real service, and its text output.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ mod common;
 use common::{Poolctl, gemini_key, service::Service};
 use serde_json::json;
 
-/// A service with a pool of three keys, through which five requests went.
+/// A service with a pool of three keys and five requests.
 fn prod() -> (Service, Poolctl) {
     let service = Service::with_keys(3);
     let poolctl = service.poolctl();
@@ -49,7 +49,7 @@ fn without_a_terminal_the_rows_are_written() {
     let column = |name: &str| header.iter().position(|title| title.eq_ignore_ascii_case(name)).unwrap();
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 6, "one header, two times three keys: {csv}");
-    // A key that served nothing has nothing in this column.
+    // An unused key has an empty cell in this column.
     let served: u64 = rows[..3].iter().map(|row| row[column("ATTS")].parse::<u64>().unwrap_or(0)).sum();
     assert_eq!(served, 5);
     assert!(row_time(&rows[0][column("TIME")]) < row_time(&rows[5][column("TIME")]));
@@ -115,9 +115,9 @@ mod terminal {
         pty.send("/second\r");
         pty.wait_for("1 of 3 rows");
         pty.send(" d");
-        pty.wait_for("Disable 1 key of pool prod?");
+        pty.wait_for("Disable 1 key in pool prod?");
         pty.send("y");
-        pty.wait_for("changed 1 key");
+        pty.wait_for("disabled 1 key");
         let keys = poolctl.run(&["key", "list", "prod", "-o", "json"]).json();
         let enabled: Vec<_> = keys["keys"].as_array().unwrap().iter().map(|key| &key["enabled"]).collect();
         assert_eq!(enabled, [true, false, true]);
@@ -132,10 +132,10 @@ mod terminal {
             screen.contents().lines().next().is_some_and(|line| line.ends_with("LIVE"))
         });
         pty.resize(20, 5);
-        pty.wait_for("enlarge me");
+        pty.wait_for("terminal too small");
         pty.resize(1, 1);
         pty.resize(120, 40);
-        pty.wait_for("prod requests a minute");
+        pty.wait_for("prod requests per minute");
         pty.send("?");
         pty.wait_for("this help");
         pty.send("\u{1b}");
@@ -163,7 +163,7 @@ mod terminal {
     fn the_shell_gets_the_terminal_and_gives_it_back() {
         let (_service, poolctl) = prod();
         let mut pty = Pty::start(&poolctl, "sh", &["-i"]);
-        // Not as it is echoed, but as it is answered.
+        // The output of the command, not its echo.
         pty.send("echo rea''dy\n");
         pty.wait_for("ready");
         pty.send(&format!("{} top\n", env!("CARGO_BIN_EXE_poolctl")));

@@ -26,7 +26,7 @@ pub enum TokenKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The prefix, the length or a digit is not that of the format.
-    #[error("not in the format of a {0}")]
+    #[error("invalid {0} format")]
     Format(&'static str),
     /// The checksum does not match: a digit was lost or changed on the way.
     #[error("the checksum does not match: the {0} was cut or mistyped")]

@@ -1,5 +1,5 @@
-//! The command tree is a contract: what changes of it shows in review, in `docs/cli.json` and the
-//! snapshots of help, man page and completions.
+//! The command tree is a contract: its changes show in review, in `docs/cli.json` and the snapshots
+//! of help, man page and completions.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -62,7 +62,7 @@ fn the_help_names_the_time_limits_that_hold() {
     assert!(page.contains(&format!("[default: {usual}; for test {chat}, of silence]")), "{page}");
     let mut command = Cli::command();
     let page = command.find_subcommand_mut("test").unwrap().render_long_help().to_string();
-    assert!(page.contains(&format!("that is {chat} seconds")), "{page}");
+    assert!(page.contains(&format!("[default: {chat} s,")), "{page}");
 }
 
 /// Every command with its arguments.
@@ -94,7 +94,7 @@ fn tree(command: &clap::Command) -> Value {
     })
 }
 
-/// `UPDATE_DOCS=1 cargo test -p poolctl` writes the file anew.
+/// `UPDATE_DOCS=1 cargo test -p poolctl` updates the file.
 #[test]
 fn the_tree_is_the_one_in_the_documents() {
     let mut text = serde_json::to_string_pretty(&tree(&Cli::command())).unwrap();
@@ -112,7 +112,7 @@ fn every_page_of_help_is_known() {
     fn pages(command: &mut clap::Command, path: &str, into: &mut String) {
         let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
         let page = command.clone().term_width(100).render_long_help().to_string();
-        // The global options stand in each page; once is enough.
+        // The global options are the same in each page.
         let (own, rest) = page.split_once("Global options:").unwrap_or((&page, ""));
         let after = rest.find("\nExamples:").map_or("", |at| rest.get(at..).unwrap_or_default());
         let (own, after) = (own.trim_end(), after.trim_end());

@@ -1,6 +1,11 @@
-//! One function for each route of the admin API.
+//! Typed calls of the admin API, one function per route.
 
-use pool_shared::{AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList, EventList, Health, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolLimits, PoolList, PoolModels, PoolStats, PoolUpdate, PoolUpdated, Stats, WhoAmI};
+use pool_shared::{
+    AdminTokenCreate, AdminTokenCreated, AdminTokenId, AdminTokenList, AdminTokenRotate, AuditList,
+    EventList, Health, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate,
+    MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolId, PoolLimits, PoolList,
+    PoolModels, PoolStats, PoolUpdate, PoolUpdated, Stats, WhoAmI,
+};
 use reqwest::Method;
 use serde::Serialize;
 
@@ -12,22 +17,22 @@ pub(super) const NO_BODY: Option<&()> = None;
 pub(super) type Answered<T> = Result<T, CliError>;
 
 impl Client {
-    /// Trades the admin password for a token. Needs no token.
+    /// Exchanges the admin password for a token. Requires no token.
     pub async fn login(&self, login: &Login) -> Answered<LoginResponse> {
         self.post(&["login"], login).await
     }
 
-    /// Revokes the token that is presented.
+    /// Revokes the client's token.
     pub async fn logout(&self) -> Answered<()> {
         self.empty(Method::POST, &["logout"]).await
     }
 
-    /// Whose token is presented.
+    /// Returns the identity of the token.
     pub async fn whoami(&self) -> Answered<WhoAmI> {
         self.get(&["whoami"]).await
     }
 
-    /// Whose token is presented, and where the answer came from.
+    /// Returns the identity of the token, and facts about the server from the response headers.
     pub async fn whoami_from(&self) -> Answered<(WhoAmI, ServerInfo)> {
         let answer = self.send(Method::GET, &["whoami"], &[], NO_BODY).await;
         let answer = answer.map_err(|error| self.explain(error))?;
@@ -37,59 +42,59 @@ impl Client {
         }
     }
 
-    /// Every pool.
+    /// Returns every pool.
     pub async fn pools(&self) -> Answered<PoolList> {
         self.get(&["pools"]).await
     }
 
-    /// Creates a pool; not repeatable, the answer alone holds the client key.
+    /// Creates a pool. Not idempotent: only this response contains the client key.
     pub async fn create_pool(&self, pool: &PoolCreate) -> Answered<PoolCreated> {
         self.post(&["pools"], pool).await
     }
 
-    /// One pool, by name or id.
+    /// Returns a pool by name or id.
     pub async fn pool(&self, pool: &str) -> Answered<Pool> {
         self.get(&["pools", pool]).await
     }
 
-    /// Changes the fields that the update names.
+    /// Updates the given fields.
     pub async fn update_pool(&self, pool: &str, update: &PoolUpdate) -> Answered<PoolUpdated> {
         self.patch(&["pools", pool], update).await
     }
 
-    /// One step of a copy of a pool; the answer's cursor leads to the next one.
+    /// Runs one step of a copy; the cursor of the response starts the next one.
     pub async fn copy_pool(&self, pool: &str, copy: &PoolCopy) -> Answered<PoolCopied> {
         self.post(&["pools", pool, "copy"], copy).await
     }
 
-    /// What Gemini offers to the pool now.
+    /// Returns the models that Gemini currently offers to the pool.
     pub async fn pool_models(&self, pool: &str) -> Answered<PoolModels> {
         self.get(&["pools", pool, "models"]).await
     }
 
-    /// The limits of a pool's models, learnt and set.
+    /// Returns the configured and observed limits of a pool's models.
     pub async fn pool_limits(&self, pool: &str, model: Option<&str>) -> Answered<PoolLimits> {
         let query: Vec<_> = model.map(|model| ("model", model.to_owned())).into_iter().collect();
         let path = ["pools", pool, "limits"];
         self.call(Method::GET, &path, &query, NO_BODY).await.map_err(|error| self.explain(error))
     }
 
-    /// Deletes a pool with everything in it.
+    /// Deletes a pool with its keys and client keys.
     pub async fn delete_pool(&self, pool: &PoolId) -> Answered<()> {
         self.empty(Method::DELETE, &["pools", pool.as_str()]).await
     }
 
-    /// Every admin token that still works.
+    /// Returns the valid admin tokens.
     pub async fn tokens(&self) -> Answered<AdminTokenList> {
         self.get(&["tokens"]).await
     }
 
-    /// Makes an admin token; the answer alone holds it.
+    /// Creates an admin token; only this response contains it.
     pub async fn create_token(&self, token: &AdminTokenCreate) -> Answered<AdminTokenCreated> {
         self.post(&["tokens"], token).await
     }
 
-    /// Makes an admin token in place of another one; the answer alone holds it.
+    /// Rotates an admin token; only this response contains the new one.
     pub async fn rotate_token(
         &self,
         token: &AdminTokenId,
@@ -98,14 +103,14 @@ impl Client {
         self.post(&["tokens", token.as_str(), "rotate"], rotate).await
     }
 
-    /// Revokes an admin token, and those that it made unless they are to be kept.
+    /// Revokes an admin token and, unless they are kept, the tokens created with it.
     pub async fn revoke_token(&self, token: &AdminTokenId, keep_children: bool) -> Answered<()> {
         let keep: &[_] = if keep_children { &[("keep_children", "true".to_owned())] } else { &[] };
         let path = ["tokens", token.as_str()];
         self.send(Method::DELETE, &path, keep, NO_BODY).await.map(drop).map_err(|error| self.explain(error))
     }
 
-    /// A page of the audit.
+    /// Returns a page of the audit log.
     pub async fn audit(&self, query: &[(&str, String)]) -> Answered<AuditList> {
         self.call(Method::GET, &["audit"], query, NO_BODY).await.map_err(|error| self.explain(error))
     }
@@ -115,7 +120,7 @@ impl Client {
         self.get(&["master"]).await
     }
 
-    /// One step of going over to a new master key. Sending it again is harmless.
+    /// Runs one step of a master key rotation. Idempotent.
     pub(super) async fn rotate_master_key_once(
         &self,
         step: &MasterKeyRotate,
@@ -123,23 +128,23 @@ impl Client {
         self.call(Method::POST, &["master", "rotate"], &[], Some(step)).await
     }
 
-    /// One step of a migration. Sending it again is harmless.
+    /// Runs one step of a migration. Idempotent.
     pub(super) async fn migrate_once(&self, step: &Migrate) -> Result<MigrationStep, ClientError> {
         self.call(Method::POST, &["migration"], &[], Some(step)).await
     }
 
-    /// What every pool has served.
+    /// Returns the statistics of every pool.
     pub async fn stats(&self) -> Answered<Stats> {
         self.get(&["stats"]).await
     }
 
-    /// What one pool has served, by key and by model; with a query in a window of time.
+    /// Returns the statistics of one pool, by key and model, optionally of a time window.
     pub async fn pool_stats(&self, pool: &str, window: &[(&str, String)]) -> Answered<PoolStats> {
         let path = ["pools", pool, "stats"];
         self.call(Method::GET, &path, window, NO_BODY).await.map_err(|error| self.explain(error))
     }
 
-    /// What went wrong lately, or after a cursor.
+    /// Returns recent events, or those after a cursor.
     pub async fn events(&self, pool: Option<&str>, after: Option<&str>, limit: u64) -> Answered<EventList> {
         let pairs = [
             ("limit", Some(limit.to_string())),
@@ -150,7 +155,7 @@ impl Client {
         self.call(Method::GET, &["events"], &query, NO_BODY).await.map_err(|error| self.explain(error))
     }
 
-    /// Any call; the answer's body as it came.
+    /// Sends any request and returns the response body unchanged.
     pub async fn raw(
         &self,
         method: Method,
@@ -162,7 +167,7 @@ impl Client {
         answer.map(|answer| answer.body).map_err(|error| self.explain(error))
     }
 
-    /// Forgets what one pool, or every pool, has served.
+    /// Resets the statistics of one pool or of all pools.
     pub async fn reset_stats(&self, pool: Option<&PoolId>) -> Answered<()> {
         match pool {
             Some(pool) => self.empty(Method::POST, &["pools", pool.as_str(), "stats", "reset"]).await,
@@ -170,7 +175,7 @@ impl Client {
         }
     }
 
-    /// Whether the service has what it needs.
+    /// Returns the health of the service.
     pub async fn health(&self) -> Answered<Health> {
         self.get(&["health"]).await
     }

@@ -1,7 +1,5 @@
-//! One chat request through a pool, as any caller would make it.
-//!
-//! In: a client key, a model, a prompt. Out: the answer, piece by piece, then what is known of it.
-//! Never: the admin token, which has no business on the data plane.
+//! A chat request through a pool, as a client sends it. It uses a client key; the admin token is
+//! never sent to the data plane.
 
 use std::time::{Duration, Instant};
 
@@ -13,47 +11,47 @@ use serde_json::{Value, json};
 use super::{Client, ClientError};
 use crate::error::{CliError, Code};
 
-/// No answer takes a day; each silence in it has a limit of its own.
+/// Limit of a whole response; each silence in it has a shorter timeout.
 const TOTAL_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// What to ask.
+/// A chat request.
 pub struct Chat {
     /// The model or alias.
     pub model: String,
     /// The user's message.
     pub prompt: String,
-    /// Whether to take the answer piece by piece.
+    /// Whether to request a stream.
     pub stream: bool,
-    /// How long each silence may last.
+    /// Idle timeout.
     pub timeout: Duration,
 }
 
-/// What is known of an answer.
+/// The response to a chat request, and its metadata.
 #[derive(Debug, Default, Serialize)]
 pub struct ChatResult {
-    /// The model that answered.
+    /// The model that responded.
     pub model: String,
-    /// The id of the key that answered.
+    /// The id of the key that was used.
     pub key: Option<String>,
-    /// How many attempts it took.
+    /// Number of attempts.
     pub attempts: Option<u32>,
-    /// Parameters that had no effect.
+    /// Ignored parameters.
     pub ignored_params: Option<String>,
-    /// Milliseconds from the request to the first piece of the answer.
+    /// Milliseconds from the request to the first byte of the response.
     pub first_byte_ms: u64,
-    /// Milliseconds from the request to the end of the answer.
+    /// Milliseconds from the request to the end of the response.
     pub total_ms: u64,
-    /// The answer's text.
+    /// The text of the response.
     pub answer: String,
-    /// Why it ended there.
+    /// The finish reason.
     pub finish_reason: Option<String>,
-    /// The tokens, as the service counted them.
+    /// The token usage.
     pub usage: Option<Value>,
     /// The request's id in the service's log.
     pub request_id: Option<String>,
 }
 
-/// The pieces of an answer that matter here; whole answers and stream events have them both.
+/// The fields that are used of a chat completion or of a stream event.
 #[derive(Deserialize)]
 struct Part {
     #[serde(default)]
@@ -81,7 +79,7 @@ struct OpenAiError {
 }
 
 impl Client {
-    /// Sends one chat request and hands on the text as it comes.
+    /// Sends one chat request and passes text to `on_text` as it arrives.
     pub async fn chat(
         &self,
         client_key: &Secret,
@@ -97,11 +95,12 @@ impl Client {
             fields.insert("stream_options".to_owned(), json!({ "include_usage": true }));
         }
         let mut key = header::HeaderValue::try_from(format!("Bearer {}", client_key.expose()))
-            .map_err(|_| CliError::usage("the client key holds characters that cannot be sent"))?;
+            .map_err(|_| CliError::usage("the client key has characters that are not allowed in a header"))?;
         key.set_sensitive(true);
         let url = format!("{}/chat/completions", self.options.url.openai_base());
-        // The limit is for each silence, not for the whole of a long answer.
-        let request = self.http.post(url).header(header::AUTHORIZATION, key).timeout(TOTAL_TIMEOUT).json(&body);
+        // `chat.timeout` limits each silence, not a long response as a whole.
+        let request =
+            self.http.post(url).header(header::AUTHORIZATION, key).timeout(TOTAL_TIMEOUT).json(&body);
         let began = Instant::now();
         let response = self.with_timeout(chat.timeout, request.send()).await?;
         if response.status() != StatusCode::OK {
@@ -137,7 +136,7 @@ impl Client {
             while stream && let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
-                // A comment that keeps the connection open is no piece of the answer.
+                // A keep-alive comment is not part of the response.
                 if line.starts_with("data:") {
                     record_first_byte(result, began);
                 }
@@ -151,10 +150,10 @@ impl Client {
         if !stream {
             apply_part(&pending, result, on_text)?;
         }
-        if ended { Ok(()) } else { Err(broken("the stream ended before the answer did")) }
+        if ended { Ok(()) } else { Err(broken("the stream ended without a [DONE] event")) }
     }
 
-    /// Waits for the other side or for Ctrl-C, and not longer than `limit`.
+    /// Waits for a response or Ctrl-C, at most `limit`.
     async fn with_timeout<T>(
         &self,
         limit: Duration,
@@ -179,7 +178,7 @@ fn milliseconds(since: Instant) -> u64 {
     since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// What the headers say.
+/// Reads the metadata of the response headers.
 fn described(response: &Response) -> ChatResult {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
     ChatResult {
@@ -197,7 +196,7 @@ fn apply_part(
     on_text: &mut impl FnMut(&str) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let part: Part =
-        serde_json::from_slice(data).map_err(|_| broken("an answer that is no chat completion"))?;
+        serde_json::from_slice(data).map_err(|_| broken("the response is not a chat completion"))?;
     if let Some(error) = part.error {
         return Err(broken(&error.message));
     }
@@ -213,10 +212,10 @@ fn apply_part(
 }
 
 fn broken(why: &str) -> CliError {
-    CliError::new(Code::UnexpectedAnswer, "the answer broke off").cause(why.to_owned())
+    CliError::new(Code::UnexpectedAnswer, "the response was truncated").cause(why.to_owned())
 }
 
-/// What the service's OpenAI envelope says, as an error of this program.
+/// Converts an OpenAI error response to an error of this program.
 async fn error_of(response: Response, client: &Client, timeout: Duration) -> CliError {
     let status = response.status();
     let request_id = described(&response).request_id;

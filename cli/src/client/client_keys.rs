@@ -9,17 +9,17 @@ use reqwest::Method;
 use super::{Client, api::Answered};
 
 impl Client {
-    /// A pool's client keys.
+    /// Returns a pool's client keys.
     pub async fn client_keys(&self, pool: &str) -> Answered<ClientKeyList> {
         self.get(&["pools", pool, "client-keys"]).await
     }
 
-    /// Creates a client key; the answer alone holds it.
+    /// Creates a client key; only this response contains it.
     pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys"], key).await
     }
 
-    /// Changes a client key.
+    /// Updates a client key.
     pub async fn update_client_key(
         &self,
         pool: &str,
@@ -61,7 +61,7 @@ impl Client {
         Ok(report)
     }
 
-    /// Puts a new client key in the place of one that goes on working for a while.
+    /// Rotates a client key; the old one keeps working for a grace period.
     pub async fn rotate_client_key(
         &self,
         pool: &str,
@@ -76,7 +76,7 @@ impl Client {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
     }
 
-    /// Revokes a client key that a command made for itself, also when Ctrl-C has ended the command.
+    /// Revokes a client key that a command created for itself, also after Ctrl-C.
     pub async fn revoke_temporary_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
         self.without_interrupt().revoke_client_key(pool, key).await
     }

@@ -1,4 +1,4 @@
-//! How a call fails, and what that means to a person.
+//! Errors of API calls, and their messages.
 
 use std::{fmt::Write, time::Duration};
 
@@ -11,41 +11,41 @@ use crate::{
     error::{CliError, Code},
 };
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub enum ClientError {
-    /// The service refused it.
+    /// An error response of the service.
     Service {
         /// HTTP status.
         status: u16,
-        /// What it said.
+        /// The error.
         detail: ErrorDetail,
-        /// The request's id.
+        /// The request id.
         request_id: Option<String>,
-        /// When to come back, if it said so.
+        /// The `retry-after` delay, if any.
         retry_after: Option<Duration>,
     },
-    /// An answer that the pool service does not give: a proxy's page, another program.
+    /// A response that the pool service does not send, such as a proxy's page.
     Unexpected {
         /// HTTP status.
         status: u16,
-        /// What kind of document came.
+        /// The content type.
         content_type: String,
-        /// When to come back, if it said so.
+        /// The `retry-after` delay, if any.
         retry_after: Option<Duration>,
     },
-    /// An answer that sends elsewhere.
+    /// A redirect.
     Redirect {
         /// HTTP status.
         status: u16,
-        /// Where to.
+        /// The target.
         location: Option<String>,
     },
-    /// No connection, or one that broke.
+    /// No connection, or a lost one.
     Unreachable(String),
-    /// No answer in time.
+    /// No response in time.
     Timeout(Duration),
-    /// The token holds characters that no header can carry.
+    /// The token has characters that are not allowed in a header.
     UnusableToken,
     /// Ctrl-C.
     Interrupted,
@@ -56,7 +56,7 @@ impl ClientError {
         if error.is_timeout() { Self::Timeout(timeout) } else { Self::Unreachable(chain(error)) }
     }
 
-    /// Whether the same call may well succeed a little later.
+    /// Returns `true` if a retry may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Service { status, .. } | Self::Unexpected { status, .. } => {
@@ -67,7 +67,7 @@ impl ClientError {
         }
     }
 
-    /// When the other side wants to be asked again.
+    /// Returns the `retry-after` delay.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Service { retry_after, .. } | Self::Unexpected { retry_after, .. } => *retry_after,
@@ -82,33 +82,31 @@ impl ClientError {
                 service(status, detail, options).answer(status, request_id)
             }
             Self::Unexpected { status: status @ (502..=504), .. } => {
-                CliError::new(Code::Unreachable, format!("the service behind {url} does not answer"))
-                    .cause(format!("something in front of it answered with status {status}"))
-                    .hint("try again in a moment; see the deployment's own log if it lasts")
+                CliError::new(Code::Unreachable, format!("the service behind {url} is not responding"))
+                    .cause(format!("a proxy in front of it returned status {status}"))
+                    .hint("try again in a minute; if it persists, check the deployment's log")
                     .answer(status, None)
             }
             Self::Unexpected { status, content_type, .. } => {
-                let kind = if content_type.is_empty() { "nothing" } else { content_type.as_str() };
-                CliError::new(Code::UnexpectedAnswer, format!("{url} is not a pool service of this version"))
-                    .cause(format!("status {status} with {kind} where the admin API's JSON was expected"))
-                    .hint("check the URL, and what stands between here and the service")
+                let kind = if content_type.is_empty() { "no content" } else { content_type.as_str() };
+                CliError::new(Code::UnexpectedAnswer, format!("{url} did not respond like a pool service"))
+                    .cause(format!("expected JSON of the admin API, got status {status} with {kind}"))
+                    .hint("check the URL and any proxy in front of the service")
                     .answer(status, None)
             }
             Self::Redirect { status, location } => redirect(status, location.as_deref(), options),
             Self::Unreachable(cause) => {
                 CliError::new(Code::Unreachable, format!("cannot reach the pool service at {url}"))
                     .cause(cause)
-                    .hint(format!(
-                        "is it running, and is its URL right? It came from: {}",
-                        options.url_source
-                    ))
+                    .hint(format!("is it running? URL taken from {}", options.url_source))
             }
-            Self::Timeout(limit) => {
-                CliError::new(Code::Timeout, format!("no answer from {url} within {} s", limit.as_secs_f32()))
-                    .hint("--timeout SECONDS waits longer")
-            }
+            Self::Timeout(limit) => CliError::new(
+                Code::Timeout,
+                format!("no response from {url} within {} s", limit.as_secs_f32()),
+            )
+            .hint("increase --timeout SECONDS"),
             Self::UnusableToken => {
-                CliError::new(Code::NotLoggedIn, "the token holds characters that cannot be sent")
+                CliError::new(Code::NotLoggedIn, "the token has characters that are not allowed in a header")
                     .hint(options.login_command.clone())
             }
             Self::Interrupted => CliError::interrupted(),
@@ -118,7 +116,7 @@ impl ClientError {
 
 fn service(status: u16, detail: ErrorDetail, options: &ClientOptions) -> CliError {
     let code = match (detail.code, status) {
-        // A code of a newer service: its status still says which kind it is.
+        // An unknown code of a newer service is classified by its status.
         (ErrorCode::Unknown, 401) => ErrorCode::Unauthorized,
         (ErrorCode::Unknown, 403) => ErrorCode::Forbidden,
         (ErrorCode::Unknown, 404) => ErrorCode::NotFound,
@@ -135,36 +133,35 @@ fn service(status: u16, detail: ErrorDetail, options: &ClientOptions) -> CliErro
     }
 }
 
-/// What to do is known better here than there: this side knows whose token it was.
+/// Adds a hint that depends on the source of the token, which only this side knows.
 fn unauthorized(error: CliError, options: &ClientOptions) -> CliError {
     let login = &options.login_command;
     match &options.token {
-        None => error.hint(format!("{login} (with the password that the service has as ADMIN_PASSWORD)")),
+        None => error.hint(format!("{login} (use the service's ADMIN_PASSWORD)")),
         Some((_, source @ TokenSource::Login(_))) => {
             error.cause(format!("the token came from {source}")).hint(login.clone())
         }
         Some((_, source @ TokenSource::Environment)) => error
             .cause(format!("the token came from {source}"))
-            .hint(format!("unset {} and run {login}, or put a fresh token there", env::TOKEN)),
+            .hint(format!("unset {} and run {login}, or set it to a valid token", env::TOKEN)),
     }
 }
 
-/// Only the origin of the target is shown: its path and query may carry somebody's session.
+/// Shows only the origin of the target, because its path and query may contain a session.
 fn redirect(status: u16, location: Option<&str>, options: &ClientOptions) -> CliError {
-    let error = CliError::new(Code::UnexpectedAnswer, format!("{} sends elsewhere", options.url))
-        .cause(format!("status {status}; the token is not taken to another address"))
-        .answer(status, None);
+    let error =
+        CliError::new(Code::UnexpectedAnswer, format!("{} redirects to another address", options.url))
+            .cause(format!("status {status}; the redirect was not followed, to protect the token"))
+            .answer(status, None);
     let target =
         location.and_then(|text| Url::parse(text).ok()).map(|url| url.origin().ascii_serialization());
     match target {
-        Some(target) => error.hint(format!("if the service lives there: poolctl login --url {target}")),
-        None => {
-            error.hint("check the URL; a proxy that asks people to log in must let the admin API through")
-        }
+        Some(target) => error.hint(format!("if the service moved: poolctl login --url {target}")),
+        None => error.hint("check the URL; a login proxy must let the admin API through"),
     }
 }
 
-/// An error with everything that led to it, without the URL, which the message names already.
+/// Returns the chain of causes of an error, without the URL, which the message contains.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = error.source();
@@ -175,5 +172,5 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
-    if text.is_empty() { "the connection broke".to_owned() } else { text }
+    if text.is_empty() { "the connection was closed".to_owned() } else { text }
 }

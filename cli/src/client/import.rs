@@ -1,4 +1,4 @@
-//! Work in many requests, each sent again until the service took it: imports, checks, migrations.
+//! Operations in many requests with retries: imports, checks, migrations, rotations.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use pool_shared::{
 use super::{Client, ClientError};
 use crate::{error::CliError, output::Progress};
 
-/// How often one request is sent before the work is given up.
+/// Maximum number of attempts of one request.
 const MAX_ATTEMPTS: u32 = 5;
-/// Half a second, then twice as long each time.
+/// First backoff; it doubles with each retry.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
-/// Requests that try keys at a time: each makes up to twice as many calls as it has keys.
+/// Maximum number of concurrent check requests; each makes up to two calls to Gemini per key.
 const MAX_PARALLEL_CHECKS: usize = 4;
-/// No service is waited for longer than this at a time, whatever it asks for.
+/// Maximum backoff, also if `retry-after` is longer.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Cuts entries into requests that the service takes.
+/// Splits entries into requests of the maximum size.
 pub fn chunks(entries: &[KeyImportEntry]) -> impl Iterator<Item = KeyImport> {
     entries.chunks(KeyImport::MAX_ENTRIES).map(|keys| KeyImport { keys: keys.to_vec() })
 }
 
 impl Client {
-    /// Sends the chunks one after the other and adds what became of them to `report`, which
-    /// therefore also holds what was done before an error. A chunk that the service was too busy
-    /// for, or whose answer was lost, is sent again: the import is idempotent.
+    /// Sends the chunks one after another and adds their results to `report`, which is also valid
+    /// after an error. A chunk is retried if the service was busy or the response was lost, because
+    /// the import is idempotent.
     pub async fn import(
         &self,
         pool: &PoolId,
@@ -43,13 +43,13 @@ impl Client {
         Ok(())
     }
 
-    /// One step of a migration, which does no harm when it is done twice.
+    /// Runs one step of a migration, with retries.
     pub async fn migrate(&self, step: &Migrate, progress: &Progress) -> Result<MigrationStep, CliError> {
         self.with_retries(progress, async || self.migrate_once(step).await).await
     }
 
-    /// Tries keys, in requests of at most [`KeyCheck::MAX_KEYS`], some of them at a time. The answer has
-    /// the checks' results in their order, and what was done before an error.
+    /// Checks keys, in concurrent requests of at most [`KeyCheck::MAX_KEYS`]. Returns the results
+    /// in the order of the checks, also after an error.
     pub async fn check(
         &self,
         pool: &PoolId,
@@ -75,7 +75,7 @@ impl Client {
         (all, Ok(()))
     }
 
-    /// One step of going over to a new master key, which does no harm when it is done twice.
+    /// Runs one step of a master key rotation, with retries.
     pub async fn rotate_master_key(
         &self,
         step: &MasterKeyRotate,
@@ -97,7 +97,7 @@ impl Client {
                 Err(error) => return Err(self.explain(error)),
             };
             let pause = pause(attempt, error.retry_after());
-            progress.message(format!("- no answer, trying again in {} s", pause.as_secs_f32()));
+            progress.message(format!("- no response, retrying in {} s", pause.as_secs_f32()));
             self.interrupt.wait(tokio::time::sleep(pause)).await?;
             progress.message(String::new());
             attempt += 1;

@@ -11,17 +11,17 @@ use super::{
     api::{Answered, NO_BODY},
 };
 
-/// The largest page that the service gives.
+/// Maximum page size of the service.
 const PAGE: u64 = 1_000;
-/// Ids that one page of an export takes.
+/// Maximum number of ids per page of an export.
 const EXPORTED: usize = KeyExport::MAX_KEYS as usize;
 
-/// Which keys of a pool.
+/// Filter of a pool's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     /// Part of the name, tag, masked key, fingerprint or id.
     pub search: Option<String>,
-    /// Only those in use, or only those taken out of use.
+    /// Only enabled, or only disabled keys.
     pub enabled: Option<bool>,
     /// Exactly this tag.
     pub tag: Option<String>,
@@ -30,8 +30,8 @@ pub struct KeyFilter {
 }
 
 impl Client {
-    /// Every key that the filter lets through, at most `limit` of them, page by page. The list's
-    /// `total` counts those beyond the limit too.
+    /// Returns the keys that match a filter, page by page, at most `limit`. The list's `total` is
+    /// the number of all matching keys.
     pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {
         let limit = limit.unwrap_or(u64::MAX);
         let mut keys: Vec<Key> = Vec::new();
@@ -45,7 +45,7 @@ impl Client {
                 .map_err(|error| self.explain(error))?;
             let got = page.keys.len() as u64;
             keys.extend(page.keys);
-            // An empty page with a cursor, or a cursor that does not move, would never end.
+            // An empty page with a cursor, or a cursor that does not advance, would loop forever.
             let stands_still = got == 0 || page.next_cursor == cursor;
             cursor = page.next_cursor;
             if cursor.is_none() || stands_still || got >= missing {
@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// One chunk of an import. Sending it again is harmless: keys that are there count as duplicate.
+    /// Imports one chunk. Idempotent: existing keys count as duplicates.
     pub(super) async fn import_chunk(
         &self,
         pool: &PoolId,
@@ -63,7 +63,7 @@ impl Client {
         self.call(Method::POST, &["pools", pool.as_str(), "keys", "import"], &[], Some(chunk)).await
     }
 
-    /// Tries keys now. Sending it again is harmless, and spends again.
+    /// Checks keys. Safe to repeat, but each call uses quota.
     pub(super) async fn check_once(
         &self,
         pool: &PoolId,
@@ -72,10 +72,10 @@ impl Client {
         self.call(Method::POST, &["pools", pool.as_str(), "keys", "check"], &[], Some(check)).await
     }
 
-    /// A pool's keys in clear, page by page.
+    /// Returns a pool's keys in clear, page by page.
     pub async fn export_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<Vec<ExportedKey>> {
         let mut keys = Vec::new();
-        // Without ids all pages of the pool; with ids one page after the other of them.
+        // Without ids, all pages of the pool; with ids, one page of ids after another.
         let groups: Vec<&[KeyId]> = if ids.is_empty() { vec![ids] } else { ids.chunks(EXPORTED).collect() };
         for ids in groups {
             let mut cursor: Option<String> = None;
@@ -94,7 +94,7 @@ impl Client {
         Ok(keys)
     }
 
-    /// Changes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    /// Updates keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn update_keys(
         &self,
         pool: &PoolId,
@@ -114,7 +114,7 @@ impl Client {
         in_batches(pool, ids, async |ids| self.post(&path, &KeyDelete { ids }).await).await
     }
 
-    /// Forgets what was learnt of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
+    /// Resets the observed state of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
     pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
         let path = ["pools", pool.as_str(), "keys", "reset"];
         in_batches(pool, ids, async |ids| self.post(&path, &KeyReset { ids }).await).await
@@ -134,7 +134,7 @@ fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'sta
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// Does something to keys, in requests of at most [`KeyUpdate::MAX_IDS`], and returns what all of them did.
+/// Runs a call in batches of at most [`KeyUpdate::MAX_IDS`] keys, and merges the results.
 async fn in_batches(
     pool: &PoolId,
     ids: &[KeyId],

@@ -1,7 +1,9 @@
-//! The admin API's client: typed calls over the types of `pool-shared`.
+//! Client of the admin API: typed calls with the types of `pool-shared`.
 //!
-//! In: an address, a token, requests. Out: answers, or an error that says what to do. Never: a
-//! request to another host (no redirect is followed), or a token in a URL or in a message.
+//! # Invariants
+//!
+//! - No redirect is followed, so that no request goes to another host.
+//! - No token is part of a URL or of a message.
 
 mod api;
 mod chat;
@@ -36,15 +38,15 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// To connect takes this long at most, whatever `--timeout` says.
+/// Timeout of a connection attempt, also if `--timeout` is longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a token came from, for the message when it is refused.
+/// Source of a token, for error messages.
 #[derive(Clone)]
 pub enum TokenSource {
-    /// `POOLCTL_TOKEN`, which wins over any login.
+    /// `POOLCTL_TOKEN`, which overrides any login.
     Environment,
-    /// A login; the place where it is kept.
+    /// A login, and the place of its token.
     Login(String),
 }
 
@@ -57,16 +59,16 @@ impl fmt::Display for TokenSource {
     }
 }
 
-/// What a client needs to know.
+/// Options of a client.
 #[derive(Clone)]
 pub struct ClientOptions {
     /// The service.
     pub url: ServiceUrl,
-    /// Where the address came from, for the message when nobody answers there.
+    /// Source of the address, for error messages.
     pub url_source: String,
-    /// The admin token and where it came from; none before login.
+    /// The admin token and its source; none before login.
     pub token: Option<(Secret, TokenSource)>,
-    /// How long an answer may take.
+    /// Timeout of a response.
     pub timeout: Duration,
     /// The command to log in with, for hints.
     pub login_command: String,
@@ -80,7 +82,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a client; nothing is sent.
+    /// Creates a client; sends nothing.
     pub fn new(options: ClientOptions, interrupt: Interrupt) -> Result<Self, CliError> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("poolctl/", env!("CARGO_PKG_VERSION")))
@@ -97,17 +99,17 @@ impl Client {
         Ok(Self { http, options, interrupt })
     }
 
-    /// The same client for what has to be done even after Ctrl-C; a second Ctrl-C still ends the process.
+    /// Returns a client for clean-up after Ctrl-C. A second Ctrl-C still ends the process.
     fn without_interrupt(&self) -> Self {
         Self { http: self.http.clone(), options: self.options.clone(), interrupt: Interrupt::never() }
     }
 
-    /// The service's address.
+    /// Returns the service's address.
     pub fn url(&self) -> &ServiceUrl {
         &self.options.url
     }
 
-    /// One call that is answered with JSON.
+    /// Sends a request and parses the JSON response.
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -119,7 +121,7 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|_| answer.unexpected())
     }
 
-    /// One call; any answer but a success is an error.
+    /// Sends a request; any status except success is an error.
     async fn send(
         &self,
         method: Method,
@@ -150,13 +152,13 @@ impl Client {
         if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
     }
 
-    /// Turns a failed call into the message for people and programs.
+    /// Converts the error of a call to a [`CliError`].
     fn explain(&self, error: ClientError) -> CliError {
         error.explain(&self.options)
     }
 }
 
-/// An answer, read to its end.
+/// A response with its body.
 struct Answer {
     status: StatusCode,
     content_type: String,
@@ -167,12 +169,12 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// What an answer's headers say of where it came from.
+/// Facts about the server from response headers.
 #[derive(Debug, Default)]
 pub struct ServerInfo {
     /// The service's clock, to the second.
     pub date: Option<Timestamp>,
-    /// Cloudflare's name for the place that answered, such as `FRA`.
+    /// Cloudflare data centre, such as `FRA`.
     pub colo: Option<String>,
 }
 

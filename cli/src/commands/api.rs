@@ -1,4 +1,4 @@
-//! `poolctl api`: a call of the admin API as it is.
+//! `poolctl api`: an authenticated request to the admin API.
 
 use std::ffi::OsString;
 
@@ -16,8 +16,8 @@ use crate::{
 
 /// Send an authenticated request to the admin API
 ///
-/// The path is one below /admin/v1, with or without it. The answer goes to standard output as the
-/// service gave it; -o formats it when it is JSON.
+/// The path is relative to /admin/v1, with or without that prefix. The response is written
+/// unchanged to standard output; -o formats it if it is JSON.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -43,7 +43,7 @@ fn method(text: &str) -> Result<Method, String> {
         .filter(|method| {
             [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE].contains(method)
         })
-        .ok_or_else(|| "GET, POST, PATCH, PUT or DELETE is expected".to_owned())
+        .ok_or_else(|| "expected GET, POST, PATCH, PUT or DELETE".to_owned())
 }
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
@@ -71,10 +71,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// A query's names and values.
+/// Names and values of a query.
 type Pairs = Vec<(String, String)>;
 
-/// Segments and query: neither can lead to another host or out of the admin API.
+/// Splits a path into segments and query. Rejects paths to another host or outside the admin API.
 fn split(text: &str) -> Result<(Vec<String>, Pairs), CliError> {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let path = path.trim_matches('/');
@@ -84,7 +84,7 @@ fn split(text: &str) -> Result<(Vec<String>, Pairs), CliError> {
     let outside =
         segments.is_empty() || segments.iter().any(|segment| matches!(segment.as_str(), "." | ".."));
     if outside || text.contains("://") {
-        return Err(CliError::usage("a path below /admin/v1 is expected, such as pools/prod"));
+        return Err(CliError::usage("expected a path below /admin/v1, such as pools/prod"));
     }
     Ok((segments, form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
 }

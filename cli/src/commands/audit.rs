@@ -1,4 +1,4 @@
-//! `poolctl audit`: who changed what.
+//! `poolctl audit`: the audit log.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::{
     output::{Table, View, left, right, text},
 };
 
-/// Entries a request.
+/// Maximum number of entries per request.
 const PAGE: u64 = 500;
 
 type Filter = Vec<(&'static str, String)>;
 
 /// List configuration changes, newest first
 ///
-/// Equal actions of one token within a minute are one entry that counts them. --follow writes the
-/// changes in their order, the earliest first, until Ctrl-C: each once, when it is final, which takes
-/// 90 seconds. After an interruption, --after with the id of the last entry continues where it ended.
+/// Equal actions of one token within a minute are merged into one entry with a count. --follow
+/// streams changes, oldest first, until Ctrl-C. Each is written once, when it is final, after 90
+/// seconds. After an interruption, --after with the id of the last entry resumes.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -35,25 +35,25 @@ Examples:
   poolctl audit --follow --since 24h -o jsonl >> audit.jsonl
   poolctl audit --follow --after \"$(tail -n 1 audit.jsonl | jq .id)\" -o jsonl >> audit.jsonl")]
 pub struct Args {
-    /// Only changes of this pool
+    /// Show only changes of this pool
     #[arg(long, value_name = "POOL")]
     pool: Option<PoolRef>,
-    /// Only changes by this token, by its id
+    /// Show only changes made with this token (id)
     #[arg(long, value_name = "TOKEN")]
     actor: Option<String>,
-    /// Only this action, such as pool.update
+    /// Show only this action, such as pool.update
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
-    /// Not before then: 90m, 24h, 7d, or a time such as 2026-11-03T12:00:00Z
+    /// Show only changes since: 90m, 24h, 7d ago, or a time such as 2026-11-03T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Maximum number of events
+    /// Maximum number of entries
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "follow")]
     limit: u64,
-    /// Write changes as they become final; without --since or --after, those from now on
+    /// Stream changes as they become final; without --since or --after, only new ones
     #[arg(short, long)]
     follow: bool,
-    /// Continue after the entry with this id
+    /// Resume after the entry with this id
     #[arg(long, value_name = "ID", requires = "follow")]
     after: Option<u64>,
     /// Polling interval
@@ -94,21 +94,21 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Writes entries until the user ends it. The id of the last one is all that is kept.
+/// Writes entries until Ctrl-C. Only the id of the last one is kept.
 async fn follow(ctx: &mut Ctx, client: &Client, args: &Args, filter: &Filter) -> Result<Outcome, CliError> {
     let mut after = match (args.after, args.since) {
         (Some(id), _) => id,
         (None, Some(_)) => 0,
         (None, None) => newest(client).await?,
     };
-    // The header stands above the first entries, whenever they come.
+    // The header is written once, before the first entries.
     let mut header = true;
     loop {
         let mut query = filter.clone();
         query.extend([("limit", PAGE.to_string()), ("after", after.to_string())]);
         let list = match client.audit(&query).await {
             Ok(list) => list,
-            // Whoever collects changes goes on once the service is back.
+            // Following continues once the service is back.
             Err(error) if is_transient(&error) => {
                 ctx.out.warn(&format!("{error}"));
                 ctx.interrupt.wait(tokio::time::sleep(args.interval)).await?;
@@ -128,7 +128,7 @@ async fn follow(ctx: &mut Ctx, client: &Client, args: &Args, filter: &Filter) ->
     }
 }
 
-/// The id of the latest entry, whatever is filtered; 0 where there is none.
+/// Returns the id of the latest entry, unfiltered; 0 if there is none.
 async fn newest(client: &Client) -> Result<u64, CliError> {
     let list = client.audit(&[("limit", "1".to_owned())]).await?;
     Ok(list.entries.first().map_or(0, |entry| entry.id))
@@ -177,7 +177,7 @@ fn table(entries: &[AuditEntry], header: bool, view: &View) -> Table {
     table
 }
 
-/// What was changed, and how often it was done.
+/// Returns the text of a change, with its count.
 fn told(entry: &AuditEntry) -> String {
     let change = change(entry.before.as_ref(), entry.after.as_ref());
     if entry.times < 2 {
@@ -186,7 +186,7 @@ fn told(entry: &AuditEntry) -> String {
     format!("{change} ({} times)", entry.times).trim_start().to_owned()
 }
 
-/// `enabled true -> false`
+/// Returns a change as `enabled true -> false`.
 fn change(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> String {
     let field = |(name, now): (&String, &Value)| match before.and_then(|before| before.get(name)) {
         Some(was) => format!("{name} {was} -> {now}"),

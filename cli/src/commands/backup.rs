@@ -1,7 +1,7 @@
-//! `poolctl backup` and `poolctl restore`: the whole configuration in one file.
+//! `poolctl backup` and `poolctl restore`: the configuration in one file.
 //!
-//! A restore is an apply of what the backup says, so it can be run again and shows what it changes.
-//! The secrets of client keys cannot be in a backup: the service has only their hashes.
+//! A restore applies the backup like a manifest, so it is idempotent and shows its changes. The
+//! service stores client keys only as hashes, so a backup cannot contain the keys themselves.
 
 mod client_keys;
 mod file;
@@ -32,13 +32,13 @@ use crate::{
     output::counted,
 };
 
-/// Write the whole configuration into a file that only you can read
+/// Back up the whole configuration to a file with mode 600
 ///
-/// Pools with their settings, and their client keys with limits, models, networks and expiry. With
-/// --client-keys also the hashes of the client keys, with which they go on working after a restore
-/// to a service that has the same MASTER_KEY; with --keys also the Gemini keys in clear, which
-/// needs --reveal. Both need a token with the scope keys:export. The secrets of client keys are
-/// never in it: the service has only their hashes. Counts are not part of the configuration.
+/// Includes pools with their settings, and client keys with limits, models, networks and expiry.
+/// --client-keys adds the hashes of the client keys, so that they keep working after a restore to a
+/// service with the same MASTER_KEY. --keys adds the Gemini keys in clear and requires --reveal.
+/// Both require a token with the scope keys:export. The service stores client keys only as hashes,
+/// so a backup never contains the client keys themselves. Statistics are not included.
 #[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -46,27 +46,27 @@ Examples:
   poolctl backup --to pools-backup.json
   poolctl backup --to full-backup.json --client-keys --keys --reveal")]
 pub struct BackupArgs {
-    /// The file; it must not be there yet
+    /// Output file; must not exist
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// Also the Gemini keys
+    /// Include the Gemini keys
     #[arg(long)]
     keys: bool,
     /// Write the keys in clear
     #[arg(long, requires = "keys")]
     reveal: bool,
-    /// Also the hashes of client keys
+    /// Include the hashes of the client keys
     #[arg(long)]
     client_keys: bool,
 }
 
 /// Restore pools from a backup
 ///
-/// Missing pools are created; settings and the rules of client keys are set; missing keys are added
-/// where the backup has keys. Missing client keys come back by their hashes where the backup has
-/// them and the service has the same MASTER_KEY; otherwise each gets a new secret, which is shown
-/// once. What has expired since the backup does not come back. --prune removes what the backup does
-/// not have. Running it again changes nothing.
+/// Idempotent. Creates missing pools, sets settings and the limits of client keys, and adds missing
+/// keys if the backup has keys. Missing client keys are restored from their hashes if the backup
+/// has them and the service has the same MASTER_KEY; otherwise each gets a new secret, which is
+/// shown once. Client keys that have expired since the backup are not restored. --prune removes
+/// what the backup does not have.
 #[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -78,7 +78,7 @@ pub struct RestoreArgs {
     /// The backup, - for standard input
     #[arg(value_name = "FILE")]
     from: KeySource,
-    /// Also remove what the backup does not have
+    /// Remove what the backup does not have
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -91,13 +91,13 @@ pub async fn backup(ctx: &mut Ctx, args: BackupArgs) -> Result<Outcome, CliError
     }
     if args.to.exists() {
         return Err(CliError::new(Code::Conflict, format!("{} already exists", args.to.display()))
-            .hint("give another name, or move it away"));
+            .hint("choose another file name, or move the existing file"));
     }
     let client = ctx.client().await?;
     let token_hash_key =
         if args.client_keys { Some(client.master_key_state().await?.token_hash_key) } else { None };
     let pools = client.pools().await?.pools;
-    let progress = ctx.out.progress("saving pools", pools.len() as u64);
+    let progress = ctx.out.progress("backing up pools", pools.len() as u64);
     let mut saved = Vec::new();
     for pool in pools {
         saved.push(save(&client, pool, &args).await?);
@@ -180,9 +180,9 @@ fn manifest(backup: &Backup) -> Manifest {
     Manifest { pools: backup.pools.iter().map(|pool| (pool.name.clone(), spec(pool))).collect() }
 }
 
-/// Everything that a backup says of a pool, what is at its default included.
+/// Returns all settings of a pool, including defaults.
 fn spec(pool: &SavedPool) -> PoolSpec {
-    // Named one by one, so that a new setting is not forgotten here.
+    // Every field is listed, so that a new setting does not compile until it is added here.
     let PoolSettings {
         aliases,
         fallbacks,
@@ -262,8 +262,8 @@ async fn plan(
     Ok(all)
 }
 
-/// Keys are in use again, or not, as they were. An import makes keys that are in use, so this comes
-/// after it; they are found by what the service shows of them.
+/// Enables and disables keys as in the backup. An import creates enabled keys, so this runs after
+/// it. Keys are matched by their masked form.
 async fn set_enabled(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<(), CliError> {
     for saved in backup.pools.iter().filter(|pool| pool.keys.is_some()) {
         let pool = client.pool(&saved.name).await?;
@@ -271,7 +271,7 @@ async fn set_enabled(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<
         let (differing, unclear) = differing(saved.keys.as_deref().unwrap_or_default(), &keys);
         if unclear > 0 {
             ctx.out.warn(&format!(
-                "pool {}: {} out of use cannot be told from others, and may be in use now",
+                "pool {}: {} cannot be distinguished from others and may be enabled now",
                 pool.name,
                 counted(unclear, "key")
             ));
@@ -288,8 +288,8 @@ async fn set_enabled(ctx: &mut Ctx, client: &Client, backup: &Backup) -> Result<
     Ok(())
 }
 
-/// Keys that are in use and should not be, or the other way round; and how many of those out of use
-/// cannot be found.
+/// Returns the keys whose enabled state differs, and the number of disabled keys that are
+/// ambiguous.
 fn differing(saved: &[ExportedKey], keys: &[Key]) -> (Vec<(KeyId, bool)>, usize) {
     let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
     for key in keys {

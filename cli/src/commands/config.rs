@@ -1,4 +1,4 @@
-//! `poolctl config`: what holds for this run, and where each setting came from.
+//! `poolctl config`: the settings and their sources.
 
 use pool_shared::outbound::Route;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::{
     output::{Sheet, Table, left, text},
 };
 
-/// Show the settings and where each came from, without asking the service
+/// Show the settings and their sources, without a request to the service
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -24,7 +24,7 @@ pub struct Args {}
 pub struct SettingsReport {
     profile: Setting<ProfileName>,
     url: Option<Setting<ServiceUrl>>,
-    /// How the service is reached, where the environment names a proxy.
+    /// The proxy to the service, if the environment configures one.
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<String>,
     token: TokenReport,
@@ -33,14 +33,14 @@ pub struct SettingsReport {
     config: String,
 }
 
-/// The token's source alone: its text is nobody's business.
+/// The token's source; the token itself is not shown.
 #[derive(Serialize)]
 struct TokenReport {
     source: Option<String>,
 }
 
 impl SettingsReport {
-    /// What holds for this run.
+    /// Returns the settings of this run.
     pub fn of(ctx: &Ctx) -> Self {
         let settings = &ctx.settings;
         let plan = settings.url.as_ref().and_then(|url| settings.token_plan(&url.value).ok());
@@ -64,7 +64,7 @@ impl SettingsReport {
         }
     }
 
-    /// The settings as a table, and the file that they may stand in.
+    /// Renders the settings and the path of the config file.
     pub fn sheet(&self, sheet: Sheet) -> Sheet {
         let mut table = Table::new([left("SETTING"), text("VALUE"), text("SOURCE")]);
         let (profile, timeout, output) = (&self.profile, &self.timeout_s, &self.output);

@@ -22,8 +22,8 @@ use crate::{
 
 /// Diagnose problems with settings, token, clock, service, store, ledger and pools
 ///
-/// Tries one key of each pool with a smallest request, unless --no-probe is given. Exit code 1 when
-/// a check fails; warnings alone are exit code 0.
+/// Checks one key of each pool with a minimal request, unless --no-probe is given. Exit code 1 if a
+/// check fails, 0 if there are only warnings.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -31,7 +31,7 @@ Examples:
   poolctl doctor --no-probe
   poolctl doctor -o json | jq '.checks[] | select(.status != \"pass\")'")]
 pub struct Args {
-    /// Send nothing to Gemini
+    /// Skip the key checks: send nothing to Gemini
     #[arg(long)]
     no_probe: bool,
 }
@@ -48,7 +48,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(if failed { Outcome::Unhealthy } else { Outcome::Done })
 }
 
-/// Settings, profile and token, before anything is sent.
+/// Checks settings, profile and token before the first request.
 async fn connect(ctx: &mut Ctx, findings: &mut Findings) -> Option<Client> {
     match ctx.client().await {
         Ok(client) => {
@@ -82,8 +82,8 @@ async fn examine(
         }
     };
     let now = Timestamp::now();
-    let colo = server.colo.as_ref().map(|colo| format!(", at Cloudflare's {colo}")).unwrap_or_default();
-    findings.pass("service", format!("answers in {} ms{colo}", began.elapsed().as_millis()));
+    let colo = server.colo.as_ref().map(|colo| format!(", Cloudflare {colo}")).unwrap_or_default();
+    findings.pass("service", format!("responds in {} ms{colo}", began.elapsed().as_millis()));
     service::token(&identity, now, findings);
     service::versions(&identity, findings);
     service::clock(&server, now, findings);
@@ -99,7 +99,7 @@ async fn examine(
     };
     match client.pools().await {
         Ok(list) if list.pools.is_empty() => {
-            findings.warn("pools", "there are none", "poolctl pool create NAME --keys FILE");
+            findings.warn("pools", "no pools", "poolctl pool create NAME --keys FILE");
         }
         Ok(list) => {
             for pool in &list.pools {

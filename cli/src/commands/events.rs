@@ -1,4 +1,4 @@
-//! `poolctl events`: what went wrong lately, and as it goes wrong.
+//! `poolctl events`: recent failed attempts, optionally as a stream.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// List recent failed attempts
 ///
-/// --follow goes on until Ctrl-C; use it with -o jsonl for other programs.
+/// --follow streams new events until Ctrl-C; combine it with -o jsonl for other programs.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -24,7 +24,7 @@ Examples:
   poolctl events --follow
   poolctl events --follow -o jsonl | jq -r .message")]
 pub struct Args {
-    /// Only this pool's
+    /// Show only events of this pool
     pool: Option<PoolRef>,
     /// Maximum number of events
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
@@ -42,19 +42,19 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let pool = args.pool.as_ref().map(PoolRef::as_str);
     let mut list = client.events(pool, None, args.limit).await?;
     if list.events.is_empty() {
-        ctx.out.note("nothing went wrong lately");
+        ctx.out.note("no recent errors");
     }
     ctx.out.result(&list, |view| table(&list, true, view))?;
     if !args.follow {
         return Ok(Outcome::Done);
     }
-    // The header stands above the first events, whenever they come.
+    // The header is written once, before the first events.
     let mut header = list.events.is_empty();
     loop {
         ctx.interrupt.wait(tokio::time::sleep(args.interval)).await?;
         list = match client.events(pool, Some(&list.cursor), args.limit).await {
             Ok(list) => list,
-            // Whoever watches wants to go on watching once the service is back.
+            // Following continues once the service is back.
             Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
                 ctx.out.warn(&format!("{error}"));
                 continue;
@@ -115,7 +115,7 @@ fn table(list: &EventList, header: bool, view: &View) -> Table {
     table
 }
 
-/// Only a refused key asks for somebody to look at it.
+/// Returns the tone of a verdict: only a rejected key needs action.
 fn cell(verdict: AttemptOutcome) -> Cell {
     let name = verdict.label().to_owned();
     match verdict {

@@ -10,8 +10,7 @@ use crate::{
 
 /// Show the health of the service
 ///
-/// Exit code 0 when it works, also when only from memory (degraded); 1 when it fails; 7 when it
-/// does not answer.
+/// Exit code 0 if it is ok or degraded, 1 if it is failing, 7 if it does not respond.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -34,7 +33,8 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
         let gemini = health.gemini.as_ref().map(|route| format!("Gemini: {route}")).unwrap_or_default();
         let lost = match health.lost_attempts {
             0 => String::new(),
-            lost => format!("{} attempts were never counted", view.count(lost)),
+            1 => "1 attempt was lost and is not counted".to_owned(),
+            lost => format!("{} attempts were lost and are not counted", view.count(lost)),
         };
         let models: Vec<String> = health
             .models
@@ -45,24 +45,27 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
             .collect();
         let audit: Vec<String> = health.audit_lost.iter().map(audit_lost).collect();
         let proxy = health.untrusted_proxy.map(|proxy| {
-            format!("{proxy} passes requests on and is not trusted: all of its clients share its address (TRUSTED_PROXIES)")
+            format!("proxy {proxy} is not trusted: all its clients share its address (set TRUSTED_PROXIES)")
         });
-        Sheet::from(table).text(gemini).text(lost).text(proxy.unwrap_or_default()).text(audit.join("\n")).text(models.join("\n"))
+        Sheet::from(table)
+            .text(gemini)
+            .text(lost)
+            .text(proxy.unwrap_or_default())
+            .text(audit.join("\n"))
+            .text(models.join("\n"))
     })?;
     Ok(if health.status == HealthStatus::Failing { Outcome::Unhealthy } else { Outcome::Done })
 }
 
-/// Entries of the audit that went before their time.
+/// Returns the text about audit entries that were dropped early.
 pub fn audit_lost(loss: &AuditLoss) -> String {
     let AuditLoss { pool, actor, actor_name, entries, until } = loss;
     let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
     let place = pool.as_ref().map(|pool| format!(" in pool {pool}")).unwrap_or_default();
-    format!(
-        "the audit dropped {entries} before their time: token {actor_name} ({actor}){place}, the youngest of {until}"
-    )
+    format!("the audit log dropped {entries} early: token {actor_name} ({actor}){place}, newest from {until}")
 }
 
-/// A part's state.
+/// Returns the cell of a component's status.
 pub fn status(status: HealthStatus) -> Cell {
     match status {
         HealthStatus::Ok => Cell::Good("ok".into()),

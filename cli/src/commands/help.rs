@@ -1,4 +1,4 @@
-//! `poolctl help`: a command's page, or one of the topics that belong to no command.
+//! `poolctl help`: the page of a command, or of a topic.
 
 use std::fmt::Write as _;
 
@@ -12,22 +12,22 @@ use crate::{
 const TOPICS: [&str; 4] = ["environment", "exit-codes", "formats", "selection"];
 
 const FORMATS: &str = "\
-Results go to standard output, everything else to standard error. -o, or POOLCTL_OUTPUT, says how
-results are written:
+Results go to standard output, everything else to standard error. -o, or POOLCTL_OUTPUT, sets the
+output format:
 
-  table  for people: what matters; in a pipe one whole line a row, exact times, no colour
-  wide   the same with every column
+  table  main columns; in a pipe one untruncated line per row, exact times, no colour
+  wide   table with all columns
   json   the admin API's JSON; fields may be added but are never removed
-  jsonl  one compact document a line: a list's elements, or the whole
+  jsonl  one compact document per line: a list's elements, or the whole document
   yaml   the JSON document as YAML
-  csv    the table with every column and a header, RFC 4180
-  name   names or ids alone, one a line, for other commands
+  csv    table with all columns and a header, RFC 4180
+  name   only names or ids, one per line, for other commands
 
-With json and jsonl errors are one object on standard error, and standard output stays empty:
+With json and jsonl, an error is one object on standard error, and standard output is empty:
   {\"error\":{\"code\":...,\"message\":...,\"hint\":...,\"status\":...,\"request_id\":...}}";
 
 const SELECTION: &str = "\
-Commands that change keys take the pool and then either ids or a filter, never both:
+Commands that change keys take the pool and either ids or a filter, not both:
 
   poolctl key disable prod key-00c0ffee00c0ffee key-0badcafe0badcafe
   poolctl key list prod -o name --state invalid | poolctl key remove prod - --yes
@@ -35,7 +35,7 @@ Commands that change keys take the pool and then either ids or a filter, never b
   poolctl key weight prod --to 5 --search paid --state healthy
   poolctl key enable prod --all
 
-  --state    how Gemini sees the key now; can be repeated
+  --state    current state of the key; can be repeated
   --tag      keys with exactly this tag
   --search   part of the name, tag, masked form, fingerprint or id
   --enabled, --disabled   enabled or disabled by an admin
@@ -49,10 +49,10 @@ keys are changed, even if the pool changes meanwhile. Without a terminal --yes i
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Topics:
-  environment  variables, and where settings come from
-  exit-codes   what a script can rely on
-  formats      what -o writes
-  selection    which keys a command touches
+  environment  variables, and the order of sources of settings
+  exit-codes   exit codes for scripts
+  formats      output formats of -o
+  selection    how commands select keys
 
 Examples:
   poolctl help pool create
@@ -87,7 +87,7 @@ fn page(words: &[&str], mut command: clap::Command) -> Result<String, CliError> 
 }
 
 fn unknown(words: &[&str], word: &str, names: &[String]) -> CliError {
-    let error = CliError::usage(format!("there is no command and no topic '{}'", words.join(" ")));
+    let error = CliError::usage(format!("no command or topic '{}'", words.join(" ")));
     let topics = TOPICS.into_iter().filter(|_| words.len() == 1);
     match nearest(word, names.iter().map(String::as_str).chain(topics)) {
         Some(name) => error.hint(format!("did you mean {name}?")),
@@ -96,19 +96,19 @@ fn unknown(words: &[&str], word: &str, names: &[String]) -> CliError {
 }
 
 fn environment() -> String {
-    let mut text = "Settings come from a flag, else the environment, else the profile, else the default;\n\
-        poolctl config shows which it was. An empty variable counts as not set.\n\n"
+    let mut text = "Settings are read from flags, then the environment, then the profile, then defaults;\n\
+        poolctl config shows the source of each. An empty variable counts as not set.\n\n"
         .to_owned();
     for (name, meaning) in env::KNOWN {
         let _ = writeln!(text, "  {name:<20} {meaning}");
     }
-    text += "\nHTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name the proxy to the service (http, https, socks5).\n\
-        A service on this machine is never called through one.\n";
+    text += "\nHTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY configure the proxy to the service (http, https, socks5).\n\
+        A service on this machine is called directly.\n";
     text
 }
 
 fn exit_codes() -> String {
-    let mut text = "Scripts can rely on these; a number never changes its meaning.\n\n".to_owned();
+    let mut text = "Exit codes are stable and can be used in scripts.\n\n".to_owned();
     for (exit, meaning) in Exit::MEANINGS {
         let _ = writeln!(text, "  {:>3}  {meaning}", exit as u8);
     }

@@ -1,4 +1,4 @@
-//! `poolctl limits`: the limits of a pool's models, learnt and set.
+//! `poolctl limits`: configured and observed rate limits of a pool's models.
 
 use pool_shared::{LearntLimit, Limits, ModelLimits, PoolLimits, PoolUpdate, Quota};
 use serde::Serialize;
@@ -11,20 +11,20 @@ use crate::{
     output::{Cell, Table, View, left, right, text},
 };
 
-/// What of each quota is written.
+/// The quotas that a limit may have.
 const QUOTAS: [Quota; 4] =
     [Quota::RequestsPerMinute, Quota::RequestsPerDay, Quota::TokensPerMinute, Quota::TokensPerDay];
 
 /// Show or set the rate limits of a pool's models
 ///
-/// Without --set and --unset it shows the limits that operators set and those that Gemini named in
-/// its errors in the last 7 days. Gemini publishes no limits of the free tier, so these errors are
-/// the only source. A limit holds for each Google project on its own; where several hold, the
-/// strictest counts. Keys whose project is not known count as a project each.
+/// Without --set and --unset, shows the configured limits and those that Gemini named in its errors
+/// in the last 7 days. Gemini publishes no limits of the free tier, so its errors are the only
+/// source. A limit applies to each Google project separately; of several, the strictest applies. A
+/// key without a known project counts as its own project.
 ///
 /// --set takes a model, or a pattern with * for any characters, and its limits: rpm and rpd
-/// (requests per minute and per day), tpm and tpd (input tokens). What is not named stays; none
-/// removes one limit.
+/// (requests per minute and per day), tpm and tpd (input tokens). Limits that are not given are
+/// unchanged; none removes a limit.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,16 +36,16 @@ Examples:
 pub struct Args {
     /// The pool's name or id
     pool: PoolRef,
-    /// Show only the limits that hold for this model
+    /// Show only the limits that apply to this model
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["set", "unset"])]
     model: Option<String>,
     /// Set limits of a model; can be repeated
     #[arg(long, value_name = "MODEL:LIMIT=NUMBER,...", value_parser = setting)]
     set: Vec<Setting>,
-    /// Remove the limits that were set for this model or pattern; can be repeated
+    /// Remove the configured limits of this model or pattern; can be repeated
     #[arg(long, value_name = "MODEL")]
     unset: Vec<String>,
-    /// Set or remove them for this Google project only
+    /// Apply --set and --unset to this Google project only
     #[arg(long, value_name = "PROJECT", default_value = "", hide_default_value = true)]
     project: String,
     #[command(flatten)]
@@ -60,24 +60,23 @@ pub struct Setting {
 }
 
 fn setting(argument: &str) -> Result<Setting, String> {
-    const EXPECTED: &str = "MODEL:rpm=10,rpd=250 is expected, with rpm, rpd, tpm or tpd";
+    const EXPECTED: &str = "expected MODEL:rpm=10,rpd=250, with rpm, rpd, tpm or tpd";
     let (model, limits) = argument.rsplit_once(':').ok_or(EXPECTED)?;
     let mut found: Vec<(Quota, Option<u64>)> = Vec::new();
     for part in limits.split(',') {
         let (name, value) = part.split_once('=').ok_or(EXPECTED)?;
         let name = name.trim().to_ascii_lowercase();
         let quota = QUOTAS.into_iter().find(|quota| name == quota.short_name() || name == quota.name());
-        let quota =
-            quota.ok_or_else(|| format!("there is no limit '{name}': rpm, rpd, tpm and tpd are known"))?;
+        let quota = quota.ok_or_else(|| format!("unknown limit '{name}': expected rpm, rpd, tpm or tpd"))?;
         let value = match value.trim() {
             "none" => None,
             number => match number.parse::<u64>() {
                 Ok(number) if number <= pool_shared::bounds::LIMIT => Some(number),
-                _ => return Err(format!("{name} is a whole number, or none")),
+                _ => return Err(format!("{name} must be a whole number or none")),
             },
         };
         if found.iter().any(|(known, _)| *known == quota) {
-            return Err(format!("{name} is given twice"));
+            return Err(format!("{name} is set twice"));
         }
         found.push((quota, value));
     }
@@ -89,7 +88,7 @@ fn setting(argument: &str) -> Result<Setting, String> {
     }
 }
 
-/// A limit as it is shown.
+/// A limit in results.
 #[derive(Serialize)]
 struct Row {
     model: String,
@@ -115,14 +114,14 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
     if args.set.is_empty() && args.unset.is_empty() {
         if !args.project.is_empty() {
-            return Err(CliError::usage("--project goes with --set or --unset"));
+            return Err(CliError::usage("--project requires --set or --unset"));
         }
     } else {
         let pool = client.pool(args.pool.as_str()).await?;
         let model_limits = edited(&pool.settings.model_limits, &args)?;
         let update = PoolUpdate { model_limits: Some(model_limits), ..PoolUpdate::default() };
         if args.dry.dry_run {
-            ctx.out.would(&format!("set the limits of models of pool {}", pool.name), json!(update))?;
+            ctx.out.would(&format!("set model limits of pool {}", pool.name), json!(update))?;
             return Ok(Outcome::Done);
         }
         client.update_pool(pool.id.as_str(), &update).await?;
@@ -130,13 +129,13 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let limits = client.pool_limits(args.pool.as_str(), args.model.as_deref()).await?;
     let rows = rows(&limits, args.model.as_deref());
     if rows.is_empty() {
-        ctx.out.note("no limit is known: Gemini named none in the last 7 days, and none is set");
+        ctx.out.note("no known limits: none is set, and Gemini named none in the last 7 days");
     }
     let document = json!({ "limits": rows, "total_learnt": limits.total });
     ctx.out.result(&document, |view| table(&rows, view))?;
     if limits.total > limits.learnt.len() as u64 {
         ctx.out.note(&format!(
-            "{} of {} learnt limits; --model narrows them",
+            "{} of {} observed limits; filter with --model",
             limits.learnt.len(),
             limits.total
         ));
@@ -144,7 +143,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// The pool's limits of models after the change.
+/// Returns the pool's model limits after the change.
 fn edited(present: &[ModelLimits], args: &Args) -> Result<Vec<ModelLimits>, CliError> {
     let mut limits = present.to_vec();
     let is = |entry: &ModelLimits, model: &str| entry.model == model && entry.project == args.project;
@@ -152,8 +151,8 @@ fn edited(present: &[ModelLimits], args: &Args) -> Result<Vec<ModelLimits>, CliE
         let before = limits.len();
         limits.retain(|entry| !is(entry, model));
         if limits.len() == before {
-            return Err(CliError::usage(format!("no limit of {model} is set"))
-                .hint(format!("poolctl limits {} shows what is", args.pool)));
+            return Err(CliError::usage(format!("no limit is set for {model}"))
+                .hint(format!("poolctl limits {}", args.pool)));
         }
     }
     for Setting { model, limits: changes } in &args.set {
@@ -175,7 +174,7 @@ fn edited(present: &[ModelLimits], args: &Args) -> Result<Vec<ModelLimits>, CliE
     Ok(limits)
 }
 
-/// Set limits first; of the learnt ones the latest.
+/// Returns configured limits first, then the latest observed ones.
 fn rows(limits: &PoolLimits, model: Option<&str>) -> Vec<Row> {
     let holds =
         |entry: &&ModelLimits| model.is_none_or(|model| pool_shared::matches_model(&entry.model, model));

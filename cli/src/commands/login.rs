@@ -1,4 +1,4 @@
-//! `poolctl login`: a password for a token.
+//! `poolctl login`: exchanges the admin password for a token and stores it.
 
 use pool_shared::{Login, Secret};
 use serde_json::json;
@@ -14,9 +14,9 @@ use crate::{
 
 /// Log in to a pool service
 ///
-/// Asks for the service's admin password, without showing it, and keeps the token that the service
-/// gives for it: in the system's keyring, or in a file that only you can read where there is none.
-/// The first login makes the default profile; --profile NAME keeps further services apart.
+/// Prompts for the service's admin password without echoing it. Stores the token that the service
+/// returns in the system keyring, or, where there is none, in a file with mode 600. The first login
+/// creates the default profile; --profile NAME adds another service.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -54,10 +54,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     edit.save()?;
     if let Some(before) = ctx.settings.entry.as_ref().map(|entry| &entry.url).filter(|before| **before != url)
     {
-        ctx.out.note(&format!("profile {profile} was {before} until now; --profile NAME keeps both"));
+        ctx.out.note(&format!("profile {profile} pointed to {before}; use --profile NAME to keep both"));
     }
     if ctx.settings.env_token.is_some() {
-        ctx.out.warn(&format!("{} is set and is used instead of the token kept now", env::TOKEN));
+        ctx.out.warn(&format!("{} is set and overrides the stored token", env::TOKEN));
     }
     let place = ctx.place(store);
     let result = json!({
@@ -85,8 +85,8 @@ async fn password(ctx: &mut Ctx, from_stdin: bool) -> Result<Secret, CliError> {
     } else if ctx.out.interactive() {
         prompt::password(&ctx.interrupt, "Admin password").await?
     } else {
-        return Err(CliError::usage("there is no terminal to ask for the password on")
-            .hint("poolctl login --with-password reads it from standard input"));
+        return Err(CliError::usage("cannot prompt for the password: stdin is not a terminal")
+            .hint("poolctl login --with-password < FILE"));
     };
     if password.expose().is_empty() {
         return Err(CliError::usage("the password is empty"));

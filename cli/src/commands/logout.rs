@@ -1,4 +1,4 @@
-//! `poolctl logout`: the token ends here and at the service.
+//! `poolctl logout`: revokes the token and removes it from the credential store.
 
 use pool_shared::ErrorCode;
 use serde_json::json;
@@ -12,10 +12,10 @@ use crate::{
     error::{CliError, Code, Outcome},
 };
 
-/// Log out: revoke this profile's token and forget it
+/// Log out: revoke this profile's token and remove it from the credential store
 ///
-/// The profile itself stays, so that a later login needs no URL. A token that comes
-/// from the environment is not touched.
+/// Keeps the profile, so that a later login needs no URL. A token from the environment is not
+/// revoked.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,20 +37,21 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     match revoked {
         Ok(revoked) => report(ctx, revoked),
         Err(error) => {
-            ctx.out.warn("the token is forgotten here, but the service still takes it until it expires");
+            ctx.out
+                .warn("the local token was removed, but it is still valid at the service until it expires");
             Err(error)
         }
     }
 }
 
-/// Whether there was a token that the service took back.
+/// Revokes the stored token. Returns `false` if there is none.
 async fn revoke(ctx: &mut Ctx, store: StoreKind, id: &CredentialId) -> Result<bool, CliError> {
     let Some(token) = ctx.stored_token(store, id).await? else { return Ok(false) };
     let url = Setting { value: id.url.clone(), source: Source::Profile(id.profile.clone()) };
     let client = ctx.client_with(url, Some((token, ctx.token_source(store))))?;
     match client.logout().await {
         Ok(()) => Ok(true),
-        // It had expired or was revoked before: that is what was wanted.
+        // It has expired or was already revoked.
         Err(error) if error.code() == Code::Service(ErrorCode::Unauthorized) => Ok(true),
         Err(error) => Err(error),
     }

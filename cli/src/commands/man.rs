@@ -6,17 +6,17 @@ use serde_json::json;
 
 use crate::{
     error::{CliError, Outcome},
-    output::Output,
+    output::{Output, counted},
 };
 
-/// Print the manual page, or write a page for every command
+/// Print the manual page, or write one page per command
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl man | man -l -
   poolctl man --dir ~/.local/share/man/man1")]
 pub struct Args {
-    /// Write poolctl.1, poolctl-pool-create.1 and all others into this folder
+    /// Write poolctl.1, poolctl-pool-create.1 and so on to this folder
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }
@@ -28,11 +28,11 @@ pub fn run(out: &mut Output, args: &Args, cli: clap::Command) -> Result<Outcome,
         out.raw(page(command)?.trim_end())?;
         return Ok(Outcome::Done);
     };
-    std::fs::create_dir_all(dir).map_err(|error| CliError::file("make", dir, &error))?;
+    std::fs::create_dir_all(dir).map_err(|error| CliError::file("create", dir, &error))?;
     let mut written = Vec::new();
     write_all(dir, command, &mut written)?;
     let result = json!({ "folder": dir, "pages": written });
-    out.result(&result, |_| format!("{} pages written to {}", written.len(), dir.display()))?;
+    out.result(&result, |_| format!("{} written to {}", counted(written.len(), "page"), dir.display()))?;
     Ok(Outcome::Done)
 }
 

@@ -1,4 +1,4 @@
-//! `poolctl master`: the key that everything else is sealed under.
+//! `poolctl master-key`: rotation of the master key.
 
 use clap::Subcommand;
 use pool_shared::{MasterKeyRotate, MasterKeyRows};
@@ -16,12 +16,13 @@ use crate::{
 pub enum Command {
     /// Re-encrypt everything under the new master key
     ///
-    /// Before: deploy the service with a new `MASTER_KEY`, and the one of before as `MASTER_KEY_PREV`.
-    /// After: deploy it without `MASTER_KEY_PREV`. The service answers all the while, and the command
-    /// may be broken off and run again.
+    /// Before: deploy the service with the new key as `MASTER_KEY` and the previous one as
+    /// `MASTER_KEY_PREV`. After: deploy it without `MASTER_KEY_PREV`. The service stays available,
+    /// and the command is resumable.
     ///
-    /// The master key seals a data key of each pool, and that one the pool's Gemini keys. After a leak of
-    /// both the store and the master key, give the pools new data keys too.
+    /// Envelope encryption: the master key encrypts a data key of each pool, which encrypts the
+    /// pool's Gemini keys. If both the store and the master key have leaked, rotate the data keys
+    /// too.
     #[command(after_long_help = "\
 Examples:
   poolctl master-key rotate
@@ -30,7 +31,7 @@ Examples:
 
 Exit code 0 when MASTER_KEY alone opens everything, 1 when it does not.")]
     Rotate {
-        /// Give each pool a new data key, and seal its Gemini keys anew under it
+        /// Also rotate each pool's data key and re-encrypt its Gemini keys
         #[arg(long)]
         data_keys: bool,
     },
@@ -44,7 +45,7 @@ pub async fn run(ctx: &mut Ctx, command: Command) -> Result<Outcome, CliError> {
 
 async fn rotate(ctx: &mut Ctx, data_keys: bool) -> Result<Outcome, CliError> {
     let client = ctx.client().await?;
-    let progress = ctx.out.progress("sealing anew", 0);
+    let progress = ctx.out.progress("re-encrypting", 0);
     let (mut step, mut rewrapped, mut unreadable_keys) = (MasterKeyRotate { cursor: None, data_keys }, 0, 0);
     let rows = loop {
         let answer = client.rotate_master_key(&step, &progress).await?;
@@ -53,31 +54,33 @@ async fn rotate(ctx: &mut Ctx, data_keys: bool) -> Result<Outcome, CliError> {
         progress.message(format!("- {rewrapped} rows"));
         match (answer.cursor, answer.rows) {
             (None, Some(rows)) => break rows,
-            // An answer that leads back to where it came from would never end.
+            // A cursor that does not advance would loop forever.
             (cursor @ Some(_), _) if cursor != step.cursor => step.cursor = cursor,
             _ => {
-                return Err(CliError::new(Code::UnexpectedAnswer, "the rotation does not get any further"));
+                return Err(CliError::new(Code::UnexpectedAnswer, "the rotation does not make progress"));
             }
         }
     };
     drop(progress);
     ctx.out.result(&json!({ "rewrapped": rewrapped, "rows": rows }), |view| human(rewrapped, rows, view))?;
     if rows.unreadable > 0 {
-        ctx.out.warn("some rows open under neither key: deploy with the key of before as MASTER_KEY_PREV");
+        ctx.out.warn(
+            "some rows cannot be decrypted with either key: deploy with the previous key as MASTER_KEY_PREV",
+        );
         return Ok(Outcome::Unhealthy);
     }
     if unreadable_keys > 0 {
-        ctx.out.warn("some Gemini keys do not open: poolctl key check finds them");
+        ctx.out.warn("some Gemini keys cannot be decrypted: find them with poolctl key check");
         return Ok(Outcome::Unhealthy);
     }
     if data_keys && rows.previous == 0 {
         return Ok(Outcome::Done);
     }
     if rows.previous > 0 {
-        ctx.out.warn("some rows are still under the previous key: run it again");
+        ctx.out.warn("some rows are still encrypted under the previous key: run the command again");
         return Ok(Outcome::Unhealthy);
     }
-    ctx.out.note("next: once poolctl health says ok, deploy without MASTER_KEY_PREV");
+    ctx.out.note("next: when poolctl health reports ok, deploy without MASTER_KEY_PREV");
     Ok(Outcome::Done)
 }
 
@@ -86,7 +89,7 @@ fn human(rewrapped: u64, rows: MasterKeyRows, view: &View) -> String {
     let [rewrapped, current, previous, unreadable] =
         [rewrapped, current, previous, unreadable].map(|count| view.count(count));
     format!(
-        "sealed {rewrapped} rows anew\n\nunder MASTER_KEY       {current}\n\
+        "rows re-encrypted: {rewrapped}\n\nunder MASTER_KEY       {current}\n\
          under MASTER_KEY_PREV  {previous}\nunder neither          {unreadable}"
     )
 }

@@ -1,4 +1,4 @@
-//! `poolctl migrate`: everything from the config store in use to the other one that is bound.
+//! `poolctl migrate`: copies all data to the other config store.
 
 use clap::ValueEnum;
 use pool_shared::{Migrate, MigrationReport, StoreKind};
@@ -9,12 +9,13 @@ use crate::{
     output::{Sheet, Table, View, left, right},
 };
 
-/// Copy everything to the service's other config store
+/// Copy all data to the service's other config store
 ///
-/// For a service on Cloudflare Workers with both a D1 database and a KV namespace bound. Copies pools, client keys, Gemini keys (sealed as they are) and admin tokens from the store
-/// in use to the other one, and removes there what the store in use does not have. Then it reads both
-/// and compares them. The store in use is only read. Running it again is harmless and copies what has
-/// changed; exit code 1 says that something changed while it was copied.
+/// For a service on Cloudflare Workers with both a D1 database and a KV namespace bound. Copies
+/// pools, client keys, Gemini keys (still encrypted) and admin tokens from the active store to the
+/// other one, and removes rows that the active store does not have. Then compares both stores. The
+/// active store is only read. The command is idempotent: it copies only what has changed. Exit code
+/// 1 if data changed during the copy.
 #[allow(clippy::doc_markdown, reason = "the help shows the text as it stands")]
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -25,15 +26,15 @@ Examples:
 
 Then change the bindings in wrangler.toml, so that the other store is the one in use, and deploy.")]
 pub struct Args {
-    /// Where to: the store that is not in use
+    /// Target: the store that is not active
     #[arg(long, value_enum, value_name = "STORE")]
     to: Target,
-    /// Only compare, and write nothing
+    /// Compare only; write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-// The variants have no doc comments: clap would spread them over the help.
+// The variants have no doc comments, because clap would add them to the help.
 #[derive(Clone, Copy, ValueEnum)]
 enum Target {
     D1,
@@ -59,9 +60,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         if step.cursor.is_none() {
             break step.report;
         }
-        // An answer that leads back to where it came from would never end.
+        // A cursor that does not advance would loop forever.
         if step.cursor == migrate.cursor {
-            return Err(CliError::new(Code::UnexpectedAnswer, "the migration does not get any further"));
+            return Err(CliError::new(Code::UnexpectedAnswer, "the migration does not make progress"));
         }
         migrate.cursor = step.cursor;
     };
@@ -72,10 +73,10 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     if report.verified {
         let to = &report.to;
-        ctx.out.note(&format!("next: make {to} the store in use in wrangler.toml, and deploy"));
+        ctx.out.note(&format!("next: make {to} the active store in wrangler.toml, and deploy"));
         Ok(Outcome::Done)
     } else {
-        ctx.out.warn("the stores differ: something changed while it was copied; run it again");
+        ctx.out.warn("the stores differ because data changed during the copy; run the command again");
         Ok(Outcome::Unhealthy)
     }
 }
@@ -93,9 +94,9 @@ fn human(report: &MigrationReport, view: &View) -> Sheet {
         let counts = counts.map(|count| view.count(count).into());
         table.row(std::iter::once(row.table.clone().into()).chain(counts));
     }
-    let same = if report.verified { view.good("both hold the same") } else { view.bad("they differ") };
+    let same = if report.verified { view.good("identical") } else { view.bad("different") };
     let MigrationReport { from, to, source_digest, target_digest, .. } = report;
-    let title = view.heading(&format!("{from} (in use) to {to}"));
+    let title = view.heading(&format!("{from} (active) to {to}"));
     let digests = format!("digest of {from}: {source_digest}\ndigest of {to}: {target_digest}");
     Sheet::from(title).table(table).text(format!("{same}\n{digests}"))
 }

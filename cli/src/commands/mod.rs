@@ -1,7 +1,8 @@
-//! The commands, one file per noun or verb: a clap struct and a `run` function.
+//! Commands, one file per noun or verb: a clap struct and a `run` function.
 //!
-//! A command gets a [`Ctx`](crate::ctx::Ctx) and its parsed arguments. It writes its result through `ctx.out` and returns
-//! an [`Outcome`](crate::error::Outcome) or an error; the exit code follows from either.
+//! A command gets a [`Ctx`](crate::ctx::Ctx) and its parsed arguments. It writes its result through
+//! `ctx.out` and returns an [`Outcome`](crate::error::Outcome) or an error; the exit code follows
+//! from either.
 
 pub mod api;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! `poolctl profile`: the services that this program knows by name.
+//! `poolctl profile`: named services and their credentials.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::{
     output::{Cell, Table, left, text},
 };
 
-/// Manage the services that poolctl knows by name
+/// Manage profiles: named services and their credentials
 #[derive(Subcommand)]
 pub enum Command {
     /// List the profiles
@@ -40,10 +40,10 @@ Examples:
   poolctl profile show
   poolctl profile show prod -o json")]
     Show {
-        /// The profile; the one in use without it
+        /// Profile [default: the one in use]
         name: Option<ProfileName>,
     },
-    /// Give a profile another name
+    /// Rename a profile
     #[command(after_long_help = "\
 Examples:
   poolctl profile rename default prod")]
@@ -55,7 +55,7 @@ Examples:
         #[command(flatten)]
         dry: DryRun,
     },
-    /// Forget a profile and the token that is kept for it
+    /// Remove a profile and its stored token
     ///
     /// The token stays valid at the service; poolctl logout --profile NAME revokes it first.
     #[command(
@@ -73,7 +73,7 @@ Examples:
     },
 }
 
-/// One profile as this program shows it.
+/// A profile in results.
 #[derive(Serialize)]
 struct Shown<'a> {
     name: &'a ProfileName,
@@ -129,7 +129,7 @@ fn list(ctx: &mut Ctx) -> Result<(), CliError> {
         ]);
     }
     if shown.is_empty() {
-        ctx.out.note("there are no profiles; poolctl login --url URL makes one");
+        ctx.out.note("no profiles; create one with poolctl login --url URL");
     }
     ctx.out.result(&document, |_| table)
 }
@@ -139,13 +139,13 @@ fn make_default(ctx: &mut Ctx, name: &ProfileName, dry: DryRun) -> Result<(), Cl
     if dry.dry_run {
         return ctx
             .out
-            .would(&format!("make {name} the default profile"), json!({ "default_profile": name }));
+            .would(&format!("set {name} as the default profile"), json!({ "default_profile": name }));
     }
     let path = ctx.dir.config();
     let mut edit = ConfigEdit::open(&path)?;
     edit.set_default(name);
     edit.save()?;
-    ctx.out.result(&json!({ "default_profile": name }), |_| format!("{name} is the default profile now"))
+    ctx.out.result(&json!({ "default_profile": name }), |_| format!("{name} is now the default profile"))
 }
 
 fn show(ctx: &mut Ctx, name: Option<ProfileName>) -> Result<(), CliError> {
@@ -166,14 +166,15 @@ fn show(ctx: &mut Ctx, name: Option<ProfileName>) -> Result<(), CliError> {
 async fn rename(ctx: &mut Ctx, name: &ProfileName, to: &ProfileName, dry: DryRun) -> Result<(), CliError> {
     let profile = known(ctx, name)?;
     if ctx.config.profiles.contains_key(to) {
-        return Err(CliError::new(Code::Conflict, format!("there is a profile {to} already"))
+        return Err(CliError::new(Code::Conflict, format!("profile {to} already exists"))
             .hint(format!("poolctl profile remove {to}")));
     }
     let result = json!({ "renamed": { "from": name, "name": to } });
     if dry.dry_run {
         return ctx.out.would(&format!("rename profile {name} to {to}"), result);
     }
-    // The token is kept under the profile's name: first it stands under both, so that no moment loses it.
+    // The token is stored under the profile's name. It is first stored under both names, so that a
+    // failure does not lose it.
     let id =
         |profile_name: &ProfileName| CredentialId { profile: profile_name.clone(), url: profile.url.clone() };
     let mut renamed = profile.clone();
@@ -192,7 +193,7 @@ async fn rename(ctx: &mut Ctx, name: &ProfileName, to: &ProfileName, dry: DryRun
     if let Some(store) = kept {
         ctx.interrupt.wait(ctx.credentials.delete(store, &id(name))).await??;
     }
-    ctx.out.result(&result, |_| format!("profile {name} is called {to} now"))
+    ctx.out.result(&result, |_| format!("renamed profile {name} to {to}"))
 }
 
 async fn remove(ctx: &mut Ctx, name: &ProfileName, confirm: Confirm) -> Result<(), CliError> {
@@ -201,7 +202,7 @@ async fn remove(ctx: &mut Ctx, name: &ProfileName, confirm: Confirm) -> Result<(
     if confirm.dry_run() {
         return ctx.out.would(&format!("remove profile {name} ({})", profile.url), result);
     }
-    ctx.confirm(confirm, &format!("Forget profile {name} ({})?", profile.url)).await?;
+    ctx.confirm(confirm, &format!("Remove profile {name} ({})?", profile.url)).await?;
     if let Some(store) = profile.token_store {
         let id = CredentialId { profile: name.clone(), url: profile.url.clone() };
         ctx.interrupt.wait(ctx.credentials.delete(store, &id)).await??;

@@ -1,4 +1,4 @@
-//! `poolctl stats`: what the pools, or one pool's keys and models, have served.
+//! `poolctl stats`: statistics of all pools, or of one pool.
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -15,13 +15,14 @@ use crate::{
     output::{Cell, Column, Sheet, Table, View, left, right, text},
 };
 
-/// Show what was served, by pool; with a pool by key, model, client key, outcome or time
+/// Show statistics by pool, or of one pool by key, model, client key, outcome or time
 ///
-/// REQUESTS are what clients sent, each counted once, also when it was refused at once; FAILED are those
-/// that ended in a server error, an exhausted quota or a truncated response. ATTEMPTS are calls made to
-/// Gemini: a request that was tried on two keys counts two; REFUSED are those that brought no complete
-/// response. P50 to P99 are latencies of requests, of keys those of attempts. Without --since everything counts since the service began; minutes are kept for
-/// 26 hours, hours for 35 days, days (from midnight in California) for 400 days.
+/// REQUESTS counts client requests, also rejected ones. FAILED counts requests that ended in a
+/// server error, an exhausted quota or a truncated response. ATTEMPTS counts calls to Gemini: a
+/// request that used two keys has two. REFUSED counts attempts without a complete response. P50 to
+/// P99 are latencies of requests; for keys, of attempts. Without --since, statistics cover all
+/// time. Minutes are kept for 26 hours, hours for 35 days, and days (from midnight Pacific Time)
+/// for 400 days.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,23 +37,23 @@ Examples:
 pub struct Args {
     /// The pool's name or id
     pool: Option<PoolRef>,
-    /// Only one table of a pool
+    /// Show only this table of a pool
     #[arg(long, value_enum, value_name = "WHAT", requires = "pool")]
     by: Option<By>,
-    /// Count from then on: 90m, 24h, 7d, or a time such as 2026-11-03T12:00:00Z
+    /// Start: 90m, 24h, 7d ago, or a time such as 2026-11-03T12:00:00Z
     #[arg(long, value_name = "TIME", requires = "pool", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Count until then
+    /// End, in the same formats
     #[arg(long, value_name = "TIME", requires = "since", value_parser = moment)]
     until: Option<Timestamp>,
-    /// How finely to cut the time
+    /// Length of the intervals
     #[arg(long, value_enum, value_name = "STEP", requires = "pool")]
     step: Option<Step>,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-// The variants have no doc comments: clap would spread them over the help.
+// The variants have no doc comments, because clap would add them to the help.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
     Key,
@@ -77,7 +78,7 @@ Examples:
   poolctl stats reset prod
   poolctl stats reset --yes")]
     Reset {
-        /// The pool's name or id; all pools without it
+        /// The pool's name or id [default: all pools]
         pool: Option<PoolRef>,
         #[command(flatten)]
         confirm: Confirm,
@@ -98,7 +99,7 @@ impl Args {
         ];
         let mut query: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         if query.is_empty() && self.by == Some(By::Time) {
-            // Time needs a window; the service chooses its length for the step.
+            // A time series needs a window; the service chooses its length by step.
             query.push(("step", StatsStep::Hour.name().to_owned()));
         }
         query
@@ -117,11 +118,11 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
                 ctx.out.result(&stats, |view| all(&stats, view))?;
                 if stats.lost > 0 || stats.lost_requests > 0 {
                     let lost = format!("{} requests, {} attempts", stats.lost_requests, stats.lost);
-                    ctx.out.warn(&format!("never counted, at most: {lost}"));
+                    ctx.out.warn(&format!("lost and not counted, at most: {lost}"));
                 }
                 return Ok(Outcome::Done);
             }
-            // A token of one pool is not shown all of them.
+            // A token that is limited to one pool cannot read all of them.
             Err(error) if error.code() == Code::Service(ErrorCode::Forbidden) => {
                 client.whoami().await?.pool.ok_or(error)?.to_string()
             }
@@ -143,12 +144,12 @@ async fn reset(ctx: &mut Ctx, pool: Option<PoolRef>, confirm: Confirm) -> Result
     let whose = pool.as_ref().map_or("all pools".to_owned(), |pool| format!("pool {}", pool.name));
     let result = json!({ "reset": { "pool": pool.as_ref().map(|pool| &pool.id) } });
     if confirm.dry_run() {
-        ctx.out.would(&format!("forget what was counted for {whose}"), result)?;
+        ctx.out.would(&format!("reset the statistics of {whose}"), result)?;
         return Ok(Outcome::Done);
     }
-    ctx.confirm(confirm, &format!("Forget what was counted for {whose}?")).await?;
+    ctx.confirm(confirm, &format!("Reset the statistics of {whose}?")).await?;
     client.reset_stats(pool.as_ref().map(|pool| &pool.id)).await?;
-    ctx.out.result(&result, |_| format!("counting starts anew for {whose}"))?;
+    ctx.out.result(&result, |_| format!("reset the statistics of {whose}"))?;
     Ok(Outcome::Done)
 }
 
@@ -174,8 +175,7 @@ fn all(stats: &Stats, view: &View) -> Table {
 fn one(stats: &PoolStats, by: Option<By>, view: &View) -> Sheet {
     let mut sheet = Sheet::new();
     if let Some(window) = &stats.window {
-        let (since, until) = (view.time(window.since), view.time(window.until));
-        sheet = sheet.text(view.heading(&format!("from {since} to {until}")));
+        sheet = sheet.text(view.heading(&view.window(window.since, window.until)));
     }
     sheet = sheet.text(summary(stats, view));
     match by {
@@ -188,7 +188,7 @@ fn one(stats: &PoolStats, by: Option<By>, view: &View) -> Sheet {
     }
 }
 
-/// How requests ended, and beneath them attempts.
+/// Renders the outcomes of requests and of attempts.
 fn summary(stats: &PoolStats, view: &View) -> String {
     let listed = |counts: Vec<(&str, u64)>| {
         let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -267,15 +267,14 @@ fn series(stats: &PoolStats, view: &View) -> Table {
     table
 }
 
-/// A table of what clients sent and of the attempts that were made for it. Latencies have columns of their own where some
-/// are known.
+/// Creates a table of requests and their attempts, with latencies if known.
 fn serving<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
     let numbers =
         ["REQUESTS", "FAILED", "ATTEMPTS", "REFUSED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
     Table::list(field, names.into_iter().chain(numbers).chain(more_columns(timed)))
 }
 
-/// A table of attempts.
+/// Creates a table of attempts.
 fn trying<const N: usize>(field: &'static str, names: [Column; N], timed: bool) -> Table {
     let numbers = ["ATTEMPTS", "OK", "FAILED", "PROMPT TOKENS", "COMPLETION TOKENS"].map(right);
     Table::list(field, names.into_iter().chain(numbers).chain(more_columns(timed)))
@@ -329,7 +328,7 @@ fn bad(view: &View, count: u64) -> Cell {
     if count > 0 { Cell::Bad(text) } else { text.into() }
 }
 
-/// Tokens, and the rates that belong to the row.
+/// Returns the cells of tokens and rates.
 fn tokens(view: &View, counters: &Counters, rates: Option<Rates>) -> [Cell; 8] {
     let rate = |of: fn(&Rates) -> u64| {
         Cell::from(rates.as_ref().map(|rates| view.count(of(rates))).unwrap_or_default())
@@ -361,7 +360,7 @@ fn latencies(latency: &Latency, timed: bool) -> impl Iterator<Item = Cell> + use
     cells.into_iter().take(if timed { usize::MAX } else { 0 })
 }
 
-/// Milliseconds, or seconds where they read better.
+/// Formats milliseconds, from 1 s on as seconds.
 pub fn duration(milliseconds: f64) -> String {
     if milliseconds < 1_000.0 {
         format!("{milliseconds:.0} ms")

@@ -1,4 +1,4 @@
-//! `poolctl try`: one request through a pool, as a caller would make it.
+//! `poolctl test`: sends one request through a pool.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::{
 };
 
 const PROMPT: &str = "Say hello in one short sentence.";
-/// What the service waits for Gemini unless it is set otherwise.
+/// The service's default timeout for Gemini.
 pub const DEFAULT_CHAT_TIMEOUT: Duration = Duration::from_mins(15);
-/// What the client key is called that exists for the one request.
+/// Name of the temporary client key.
 const KEY_NAME: &str = "poolctl test";
 
 /// Send one request through a pool and print the response
 ///
-/// The answer goes to standard output; which key gave it, at which attempt and how fast goes to
-/// standard error. A client key is made for the request and revoked after it, unless one is given
-/// by --client-key or by the environment.
+/// Writes the response to standard output, and its key, attempts and latency to standard error.
+/// Creates a temporary client key and revokes it afterwards, unless --client-key or the environment
+/// provides one.
 ///
-/// --timeout limits each silence, not the whole answer. Without it that is 900 seconds, as long as
-/// the service waits for Gemini unless it is set otherwise.
+/// --timeout limits each silence, not the whole response [default: 900 s, the service's own default
+/// for Gemini].
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -44,13 +44,13 @@ pub struct Args {
     /// Prompt
     #[arg(default_value = PROMPT, hide_default_value = true)]
     prompt: String,
-    /// The model, or one of the pool's aliases; else one that the pool allows
+    /// Model or alias [default: one that the pool allows]
     #[arg(short, long)]
     model: Option<String>,
     /// Request a buffered response instead of a stream
     #[arg(long)]
     no_stream: bool,
-    /// Present the client key in this file, - for standard input
+    /// Use the client key in this file, - for standard input
     #[arg(long, value_name = "FILE")]
     client_key: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// A command that shows or mends why a request failed.
+/// Returns a command that shows or fixes the cause of a failed request.
 fn what_helps(pool: &Pool, code: ErrorCode) -> String {
     let name = quoted(&pool.name);
     match code {
@@ -87,16 +87,17 @@ fn what_helps(pool: &Pool, code: ErrorCode) -> String {
         ErrorCode::NotFound => format!("poolctl pool models {name} --live"),
         _ if pool.keys == 0 => format!("poolctl key import {name} --keys FILE"),
         _ if pool.enabled_keys == 0 => format!("poolctl key enable {name} --disabled"),
-        _ => format!("poolctl events {name} shows what Gemini said"),
+        _ => format!("poolctl events {name}"),
     }
 }
 
-/// `--timeout`, else as long as the service itself waits for Gemini: a model may think for minutes.
+/// Returns `--timeout`, else the service's own timeout for Gemini, because a model may think for
+/// minutes.
 fn timeout_of_a_chat(timeout: &Setting<Duration>) -> Duration {
     if timeout.source == Source::Default { DEFAULT_CHAT_TIMEOUT } else { timeout.value }
 }
 
-/// A model that the pool's callers may use.
+/// Returns a model that the pool allows.
 pub fn usable_model(pool: &Pool) -> &str {
     pool.allowed_models.iter().find(|model| !model.contains('*')).map_or(EXAMPLE_MODEL, String::as_str)
 }
@@ -111,13 +112,13 @@ async fn given_key(ctx: &Ctx, file: Option<PathBuf>) -> Result<Option<Secret>, C
         (None, Some(key)) => (key.clone(), env::CLIENT_KEY.to_owned()),
         (None, None) => return Ok(None),
     };
-    TokenKind::ClientKey
-        .verify(text.expose())
-        .map_err(|error| CliError::usage(format!("{source} holds no client key")).cause(error.to_string()))?;
+    TokenKind::ClientKey.verify(text.expose()).map_err(|error| {
+        CliError::usage(format!("no valid client key in {source}")).cause(error.to_string())
+    })?;
     Ok(Some(text))
 }
 
-/// The key goes again whatever becomes of the request, also after Ctrl-C.
+/// Sends the request with a temporary client key, which is always revoked, also after Ctrl-C.
 async fn with_own_key(
     ctx: &mut Ctx,
     client: &Client,
@@ -133,7 +134,7 @@ async fn with_own_key(
     let result = talk(ctx, client, &created.secret, chat).await;
     let id = &created.client_key.id;
     if let Err(error) = client.revoke_temporary_client_key(pool.id.as_str(), id).await {
-        ctx.out.warn(&format!("the client key {id} that was made for this is still there: {error}"));
+        ctx.out.warn(&format!("the temporary client key {id} was not revoked: {error}"));
     }
     result
 }
@@ -148,7 +149,7 @@ async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Resu
     });
     let result = result.await;
     if live && any {
-        // Also an answer that broke off ends its line.
+        // A truncated response also ends its line.
         ctx.out.piece("\n")?;
     }
     result
@@ -157,7 +158,7 @@ async fn talk(ctx: &mut Ctx, client: &Client, key: &Secret, chat: &Chat) -> Resu
 async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, result: &ChatResult) -> Result<(), CliError> {
     let filter = KeyFilter { search: result.key.clone(), ..KeyFilter::default() };
     let key = match &result.key {
-        // The key may have gone since; then its id alone is shown.
+        // The key may have been removed since; then only its id is shown.
         Some(_) => client
             .keys(pool.id.as_str(), &filter, Some(1))
             .await
@@ -172,17 +173,13 @@ async fn report(ctx: &mut Ctx, client: &Client, pool: &Pool, result: &ChatResult
         }
         return ctx.out.result(&document, |_: &View| String::new());
     }
-    let tokens = result
-        .usage
-        .as_ref()
-        .and_then(|usage| usage.get("total_tokens"))
-        .and_then(serde_json::Value::as_u64);
+    let tokens =
+        result.usage.as_ref().and_then(|usage| usage.get("total_tokens")).and_then(serde_json::Value::as_u64);
     let known = [
         ("model", Some(result.model.clone())),
         (
             "key",
-            key.map(|key| format!("{} ({}) {}", key.masked, key.id, key.name))
-                .or_else(|| result.key.clone()),
+            key.map(|key| format!("{} ({}) {}", key.masked, key.id, key.name)).or_else(|| result.key.clone()),
         ),
         ("attempts", result.attempts.map(|attempts| attempts.to_string())),
         ("first byte", Some(format!("{} ms", result.first_byte_ms))),
@@ -221,7 +218,7 @@ mod tests {
         let help = |pool: &Pool, code| what_helps(pool, code);
         let full = pool("prod", true, 2, 1);
         assert_eq!(help(&full, ErrorCode::NotFound), "poolctl pool models prod --live");
-        assert_eq!(help(&full, ErrorCode::Unavailable), "poolctl events prod shows what Gemini said");
+        assert_eq!(help(&full, ErrorCode::Unavailable), "poolctl events prod");
         let empty = pool("it's 100%", true, 0, 0);
         assert_eq!(help(&empty, ErrorCode::Unavailable), "poolctl key import \"it's 100%\" --keys FILE");
         assert_eq!(

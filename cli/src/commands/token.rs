@@ -1,4 +1,4 @@
-//! `poolctl token`: admin tokens with less than all rights, for CI and for other people.
+//! `poolctl token`: admin tokens with limited scopes.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
     output::{Table, View, left, text},
 };
 
-/// Manage admin tokens, for CI and for other people
+/// Manage admin tokens
 #[derive(Subcommand)]
 pub enum Command {
-    /// List the admin tokens that still work
+    /// List the valid admin tokens
     #[command(
         visible_alias = "ls",
         after_long_help = "\
@@ -27,10 +27,10 @@ Examples:
   poolctl token list -o json | jq -r '.tokens[] | select(.last_used_at == null) | .id'"
     )]
     List,
-    /// Make an admin token; it is shown once
+    /// Create an admin token; it is shown once
     ///
-    /// A token can have no more rights than the one that makes it. CI presents it by the environment:
-    /// poolctl help environment.
+    /// A token cannot have more scopes than the token that creates it. CI passes it in the
+    /// environment: poolctl help environment.
     #[command(after_long_help = "\
 Examples:
   poolctl token create ci --scope keys:import --scope stats:read --pool prod --expires 90d
@@ -39,7 +39,7 @@ Examples:
     Create(CreateArgs),
     /// Rotate an admin token; the old one keeps working for a grace period
     ///
-    /// The new one has the name and the rights of the old one, and is shown once.
+    /// The new token has the name and scopes of the old one, and is shown once.
     #[command(after_long_help = "\
 Examples:
   poolctl token rotate tok-00c0ffee00c0ffee
@@ -47,22 +47,22 @@ Examples:
     Rotate {
         /// The token's id, as token list shows it
         id: String,
-        /// How long the old one goes on working, at most 24h [default: 1h]
+        /// Grace period of the old token, at most 24h [default: 1h]
         #[arg(long, value_name = "SPAN", value_parser = span)]
         grace: Option<Duration>,
-        /// How long the new one is good for [default: 90d]
+        /// The new token expires after [default: 90d]
         #[arg(long, value_name = "SPAN", value_parser = span)]
         expires: Option<Duration>,
-        /// Write the token to this file, which only you can read, instead of showing it
+        /// Write the token to this file (mode 600) instead of showing it
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
         #[command(flatten)]
         dry: DryRun,
     },
-    /// Revoke an admin token: it stops working at once
+    /// Revoke an admin token immediately
     ///
-    /// The tokens that it made, and those that these made, are revoked with it; --keep-children
-    /// keeps them.
+    /// Also revokes the tokens created with it, and those created with them; --keep-children keeps
+    /// them.
     #[command(
         visible_alias = "rm",
         after_long_help = "\
@@ -73,7 +73,7 @@ Examples:
     Revoke {
         /// The token's id, as token list shows it
         id: String,
-        /// Let the tokens that it made go on working
+        /// Keep the tokens created with it
         #[arg(long)]
         keep_children: bool,
         #[command(flatten)]
@@ -85,17 +85,17 @@ Examples:
 pub struct CreateArgs {
     /// Name
     name: String,
-    /// What it may do; can be repeated, everything without it [scopes: pools, keys:import,
-    /// keys:export, stats:read, tokens]
+    /// Scope; can be repeated [scopes: pools, keys:import, keys:export, stats:read, tokens]
+    /// [default: all]
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scope: Vec<Scope>,
     /// Limit the token to this pool
     #[arg(long, value_name = "POOL")]
     pool: Option<PoolRef>,
-    /// How long it is good for [default: 90d]
+    /// Expires after [default: 90d]
     #[arg(long, value_name = "SPAN", value_parser = span)]
     expires: Option<Duration>,
-    /// Write the token to this file, which only you can read, instead of showing it
+    /// Write the token to this file (mode 600) instead of showing it
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -169,7 +169,7 @@ async fn create(ctx: &mut Ctx, args: CreateArgs) -> Result<(), CliError> {
     };
     let client = ctx.client().await?;
     if args.dry.dry_run {
-        return ctx.out.would(&format!("make admin token {}", create.name), json!(create));
+        return ctx.out.would(&format!("create admin token {}", create.name), json!(create));
     }
     let created = client.create_token(&create).await?;
     show_once(ctx, &client, &created, args.to, &format!("created admin token {}", created.token.name)).await
@@ -187,11 +187,11 @@ async fn rotate(
         return ctx.out.would(&format!("rotate admin token {id}"), json!(rotate));
     }
     let created = client.rotate_token(id, rotate).await?;
-    let done = format!("admin token {} takes the place of {id}", created.token.id);
+    let done = format!("admin token {} replaces {id}", created.token.id);
     show_once(ctx, &client, &created, to, &done).await
 }
 
-/// Shows a new token, or puts it into a file.
+/// Shows a new token, or writes it to a file.
 async fn show_once(
     ctx: &mut Ctx,
     client: &Client,
@@ -211,7 +211,7 @@ async fn show_once(
     };
     if let Some(path) = to {
         if let Err(error) = write_file(&path, &format!("{}\n", created.secret.expose()), 0o600) {
-            // A token that nobody has would only lie about.
+            // A token that cannot be written is revoked, because it would stay valid unused.
             client.revoke_token(&token.id, false).await?;
             return Err(CliError::file("write", &path, &error));
         }
@@ -221,7 +221,7 @@ async fn show_once(
             .result(&result, |view| format!("{done}, written to {}\n{}", path.display(), facts(view)));
     }
     ctx.out.result(created, |view| {
-        let title = view.heading("admin token (shown once, keep it now)");
+        let title = view.heading("admin token (shown once; store it now)");
         format!("{done}\n{}\n\n{title}\n  {}", facts(view), created.secret.expose())
     })
 }
@@ -237,19 +237,20 @@ async fn revoke(
     let made = if keep_children { Vec::new() } else { made_by(&client.tokens().await?.tokens, &id) };
     let also = match made.len() {
         0 => String::new(),
-        _ => format!(" and those that it made: {}", made.join(", ")),
+        _ => format!(" and the tokens created with it: {}", made.join(", ")),
     };
     let result =
         if made.is_empty() { json!({ "revoked": id }) } else { json!({ "revoked": id, "made": made }) };
     if confirm.dry_run() {
         return ctx.out.would(&format!("revoke admin token {id}{also}"), result);
     }
-    ctx.confirm(confirm, &format!("Revoke admin token {id}{also}? Whoever uses it is refused.")).await?;
+    ctx.confirm(confirm, &format!("Revoke admin token {id}{also}? Its users are rejected immediately."))
+        .await?;
     client.revoke_token(&id, keep_children).await?;
     ctx.out.result(&result, |_| format!("revoked admin token {id}{also}"))
 }
 
-/// The ids of the tokens that a token made, and of those that these made.
+/// Returns the ids of all tokens created with a token, directly or indirectly.
 fn made_by(tokens: &[AdminToken], id: &AdminTokenId) -> Vec<String> {
     let mut found: Vec<&AdminTokenId> = Vec::new();
     while let Some(next) = tokens.iter().find(|token| {

@@ -1,4 +1,4 @@
-//! `poolctl top`: the dashboard, or its rows once.
+//! `poolctl top`: the terminal dashboard, or its rows as text.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ Examples:
   poolctl top -o json | jq '.stats.activity.rates.rpm'
 ";
 
-/// Watch pools, keys, models and events; change what is marked
+/// Live dashboard of pools, keys, models and events, with actions on the marked rows
 ///
-/// Rates are the service's own exact counts: RPM and TPM of the last full minute, NOW of the minute
-/// that runs, RPD and TPD since midnight in California. Other counts, latencies and TTFB (the time to
-/// the first byte) cover the last hour, or the day or month that `t` chooses. SHARE is a key's
-/// part of the pool's requests, DUE the part that its weight makes due.
+/// Rates are exact counts of the service: RPM and TPM of the last full minute, NOW of the current
+/// minute, RPD and TPD since midnight Pacific Time. Other counts, latencies and TTFB (time to first
+/// byte) cover the last hour, or the day or month selected with `t`. SHARE is a key's share of the
+/// pool's attempts, DUE the share that its weight assigns.
 ///
-/// Without a terminal, or with --once, -n or -o, the rows are written instead.
+/// Without a terminal, or with --once, -n or -o, prints the rows instead.
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n{}", keymap::help("Keys:")))]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// The pool to open, by name or id
     pool: Option<PoolRef>,
-    /// What to begin with [default: pools, or the pool's keys]
+    /// Initial tab [default: pools, or the pool's keys]
     #[arg(long, value_enum, value_name = "VIEW")]
     view: Option<Tab>,
     /// Refresh interval
@@ -45,10 +45,10 @@ pub struct Args {
     /// Colour theme (mono when colour is off)
     #[arg(long, value_enum, value_name = "THEME", default_value_t)]
     theme: Theme,
-    /// Draw with ASCII characters only; the default where the locale is not UTF-8
+    /// Use ASCII characters only (default if the locale is not UTF-8)
     #[arg(long)]
     ascii: bool,
-    /// Leave the mouse to the terminal
+    /// Disable mouse support
     #[arg(long)]
     no_mouse: bool,
     /// Print the rows once, then exit

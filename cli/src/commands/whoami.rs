@@ -1,4 +1,4 @@
-//! `poolctl whoami`: whose token this is, and where each setting came from.
+//! `poolctl whoami`: the token's identity and the source of each setting.
 
 use pool_shared::{API_VERSION, WhoAmI};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::{
     output::{Sheet, Table, View},
 };
 
-/// Show who you are to the service and where each setting came from
+/// Show the admin token's identity and the source of each setting
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub async fn run(ctx: &mut Ctx, _: Args) -> Result<Outcome, CliError> {
     let report = Report { identity, settings: SettingsReport::of(ctx) };
     if report.identity.api_version != API_VERSION {
         ctx.out.warn(&format!(
-            "the service speaks version {} of the admin API, this poolctl version {API_VERSION}",
+            "the service has admin API version {}, this poolctl version {API_VERSION}",
             report.identity.api_version
         ));
     }

@@ -1,4 +1,4 @@
-//! The folder of this program's files, and writing one of them whole or not at all.
+//! The config folder, and atomic writes of its files.
 
 use std::{
     fs, io,
@@ -13,13 +13,13 @@ use crate::{
     error::{CliError, Code},
 };
 
-/// Where `config.toml` and `credentials.toml` live: `$POOLCTL_CONFIG_DIR`, else `poolctl` below the
+/// The folder of `config.toml` and `credentials.toml`: `$POOLCTL_CONFIG_DIR`, else `poolctl` in the
 /// platform's configuration folder (`~/.config` on Linux and macOS).
 #[derive(Clone, Debug)]
 pub struct ConfigDir(PathBuf);
 
 impl ConfigDir {
-    /// Finds the folder; it need not exist.
+    /// Returns the folder, which may not exist.
     pub fn find(env: &Env) -> Result<Self, CliError> {
         if let Some(dir) = env.get(env::CONFIG_DIR) {
             return Ok(Self(dir.into()));
@@ -27,23 +27,23 @@ impl ConfigDir {
         let strategy = etcetera::choose_base_strategy().map_err(|error| {
             CliError::new(Code::Local, "cannot find the configuration folder")
                 .cause(error.to_string())
-                .hint(format!("set HOME, or {} to a folder of your choice", env::CONFIG_DIR))
+                .hint(format!("set HOME or {}", env::CONFIG_DIR))
         })?;
         Ok(Self(strategy.config_dir().join("poolctl")))
     }
 
-    /// The profiles.
+    /// Returns the path of `config.toml`.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
     }
 
-    /// The tokens, where there is no keyring.
+    /// Returns the path of `credentials.toml`, which is used without a keyring.
     pub fn credentials(&self) -> PathBuf {
         self.0.join("credentials.toml")
     }
 }
 
-/// Reads a file; one that does not exist is empty.
+/// Reads a file; a missing one is empty.
 pub fn read(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
@@ -51,8 +51,8 @@ pub fn read(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Replaces a file in one step: a new file beside it with the mode wanted from its first moment,
-/// then a rename. A reader sees the old text or the new one, and nobody ever sees a looser mode.
+/// Replaces a file atomically: creates a new file with the final mode beside it, then renames it. A
+/// reader sees the old or the new content, and the mode is never wider.
 pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     create_private_folder(folder)?;
@@ -81,7 +81,7 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// The file's permission bits when others than its owner may read or write it.
+/// Returns the file's permission bits if other users may read or write it.
 #[cfg(unix)]
 pub fn loose_mode(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
@@ -89,7 +89,7 @@ pub fn loose_mode(path: &Path) -> Option<u32> {
     (mode & 0o077 != 0).then_some(mode)
 }
 
-/// Other platforms keep the folder private by their own access lists.
+/// Returns `None`: other platforms protect the folder by access control lists.
 #[cfg(not(unix))]
 pub fn loose_mode(_: &Path) -> Option<u32> {
     None

@@ -1,7 +1,7 @@
-//! What this program remembers: profiles, tokens, and which setting came from where.
+//! Configuration: profiles, credentials, and settings with their sources.
 //!
-//! In: flags, environment, `config.toml` and the credential store. Out: [`Settings`], in which each
-//! value knows its source. Never: a token for a URL other than the one that it was issued for.
+//! [`Settings`] are resolved from flags, environment and `config.toml`. A token is only returned
+//! for the URL that it was issued for.
 
 pub mod credentials;
 mod file;

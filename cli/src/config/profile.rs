@@ -1,4 +1,4 @@
-//! Profiles: the services that this program knows by name, in `config.toml`.
+//! Profiles: named services, in `config.toml`.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -13,13 +13,13 @@ use crate::error::{CliError, Code};
 #[serde(try_from = "String", into = "String")]
 pub struct ProfileName(String);
 
-/// A text that cannot name a profile.
+/// An invalid profile name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a profile's name consists of 1 to 64 letters, digits, '-' and '_'")]
+#[error("a profile name has 1 to 64 letters, digits, '-' and '_'")]
 pub struct ProfileNameError;
 
 impl ProfileName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -61,15 +61,15 @@ impl fmt::Display for ProfileName {
     }
 }
 
-/// One service.
+/// A profile: one service.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Profile {
     /// Its address.
     pub url: ServiceUrl,
-    /// Plain http to another machine was allowed at login.
+    /// Whether unencrypted http to a remote host was allowed at login.
     #[serde(default)]
     pub insecure: bool,
-    /// Where its token is kept.
+    /// The store of its token.
     #[serde(default)]
     pub token_store: Option<StoreKind>,
 }
@@ -77,30 +77,30 @@ pub struct Profile {
 /// `config.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ConfigFile {
-    /// The profile to use when none is named.
+    /// The default profile.
     #[serde(default)]
     pub default_profile: Option<ProfileName>,
-    /// Every profile.
+    /// The profiles.
     #[serde(default)]
     pub profiles: BTreeMap<ProfileName, Profile>,
 }
 
 impl ConfigFile {
-    /// Reads the file; one that does not exist knows no profile.
+    /// Reads the file; a missing one has no profiles.
     pub fn load(path: &Path) -> Result<Self, CliError> {
         let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
         toml_edit::de::from_str(&text).map_err(|error| malformed(path, error.message()))
     }
 }
 
-/// `config.toml`, to be changed. Comments and fields that this version does not know stay as they are.
+/// An edit of `config.toml`. Comments and unknown fields are preserved.
 pub struct ConfigEdit<'a> {
     path: &'a Path,
     document: DocumentMut,
 }
 
 impl<'a> ConfigEdit<'a> {
-    /// Reads the file, which has to be a whole one or not there at all.
+    /// Reads the file, which must be valid or missing.
     pub fn open(path: &'a Path) -> Result<Self, CliError> {
         ConfigFile::load(path)?;
         let text = file::read(path).map_err(|error| CliError::file("read", path, &error))?;
@@ -116,7 +116,7 @@ impl<'a> ConfigEdit<'a> {
         profiles.as_table_like_mut().ok_or_else(|| malformed(self.path, "profiles is not a table"))
     }
 
-    /// Adds or replaces a profile, which becomes the default one if there is none yet.
+    /// Adds or replaces a profile; the first one becomes the default.
     pub fn put(&mut self, name: &ProfileName, profile: &Profile) -> Result<(), CliError> {
         if !self.document.contains_key("default_profile") {
             self.set_default(name);
@@ -136,12 +136,12 @@ impl<'a> ConfigEdit<'a> {
         Ok(())
     }
 
-    /// Makes a profile the one to use when none is named.
+    /// Sets the default profile.
     pub fn set_default(&mut self, name: &ProfileName) {
         self.document.insert("default_profile", value(name.as_str()));
     }
 
-    /// Gives a profile another name; the default stays the default.
+    /// Renames a profile; a default profile stays the default.
     pub fn rename(&mut self, from: &ProfileName, to: &ProfileName) -> Result<(), CliError> {
         if let Some(entry) = self.profiles()?.remove(from.as_str()) {
             self.profiles()?.insert(to.as_str(), entry);
@@ -152,7 +152,7 @@ impl<'a> ConfigEdit<'a> {
         Ok(())
     }
 
-    /// Forgets a profile; after the default one there is no default.
+    /// Removes a profile; if it was the default, there is none afterwards.
     pub fn remove(&mut self, name: &ProfileName) -> Result<(), CliError> {
         self.profiles()?.remove(name.as_str());
         if self.default() == Some(name.as_str()) {
@@ -175,7 +175,7 @@ impl<'a> ConfigEdit<'a> {
 fn malformed(path: &Path, why: &str) -> CliError {
     CliError::new(Code::Local, format!("{} is not a configuration file", path.display()))
         .cause(why.trim().to_owned())
-        .hint("correct it, or move it away and log in again")
+        .hint("fix it, or move it and log in again")
 }
 
 #[cfg(test)]

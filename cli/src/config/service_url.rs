@@ -5,28 +5,29 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Where a pool service stands: scheme, host, port and perhaps a path, without a trailing slash.
-/// Two addresses of one service compare equal.
+/// Address of a pool service: scheme, host, port and optionally a path, without a trailing slash.
+/// Equivalent addresses compare equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceUrl(Url);
 
-/// Why a text is no address of a service. The text itself is not repeated: it may hold a password.
+/// Why a text is not an address of a service. It does not contain the text, which may have a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceUrlError {
-    /// Not a URL at all.
-    #[error("not a URL; it looks like https://pool.example.com or http://127.0.0.1:8787")]
+    /// Not a URL.
+    #[error("not a URL; expected one such as https://pool.example.com or http://127.0.0.1:8787")]
     Syntax,
-    /// Some other scheme, or no host.
-    #[error("a service's URL starts with https:// or http://")]
+    /// Another scheme, or no host.
+    #[error("the URL must start with https:// or http://")]
     Scheme,
     /// `user:password@`, `?query` or `#fragment`.
-    #[error("a service's URL holds no user, no password, no query and no fragment")]
+    #[error("the URL must not have a user, password, query or fragment")]
     Extra,
 }
 
 impl ServiceUrl {
-    /// Reads an address.
+    /// Parses an address.
     pub fn parse(text: &str) -> Result<Self, ServiceUrlError> {
         let mut url = Url::parse(text.trim()).map_err(|_| ServiceUrlError::Syntax)?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -45,12 +46,12 @@ impl ServiceUrl {
         Ok(Self(url))
     }
 
-    /// Whether a password or a token may travel there: encrypted, or not leaving this machine.
+    /// Returns `true` if secrets may be sent there: it is encrypted, or on this machine.
     pub fn is_private(&self) -> bool {
         self.0.scheme() == "https" || self.0.host_str().is_some_and(pool_shared::is_loopback)
     }
 
-    /// The URL of a route of the admin API; each segment is percent-encoded as one.
+    /// Returns the URL of a route of the admin API; each segment is percent-encoded.
     pub fn admin(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -59,7 +60,7 @@ impl ServiceUrl {
         url
     }
 
-    /// The base URL for an OpenAI client.
+    /// Returns the base URL for an OpenAI client.
     pub fn openai_base(&self) -> String {
         format!("{self}/v1")
     }

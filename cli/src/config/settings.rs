@@ -1,4 +1,4 @@
-//! Settings: flag, then environment, then profile, then default; each remembers its source.
+//! Settings from flags, environment, profile and defaults, in this order, each with its source.
 
 use std::{fmt, time::Duration};
 
@@ -18,18 +18,18 @@ use crate::{
 
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// This flag.
+    /// A flag.
     Flag(&'static str),
-    /// This environment variable.
+    /// An environment variable.
     Environment(&'static str),
-    /// `config.toml`, under this profile.
+    /// A profile in `config.toml`.
     Profile(ProfileName),
     /// `default_profile` of `config.toml`.
     ConfigFile,
-    /// Built in.
+    /// The default.
     Default,
 }
 
@@ -56,7 +56,7 @@ impl Serialize for Source {
 pub struct Setting<T> {
     /// The value.
     pub value: T,
-    /// Where it came from.
+    /// The source.
     pub source: Source,
 }
 
@@ -64,7 +64,7 @@ fn setting<T>(value: T, source: Source) -> Setting<T> {
     Setting { value, source }
 }
 
-/// The flags that every command takes.
+/// The values of global flags.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--profile`
@@ -79,16 +79,16 @@ pub struct Overrides {
     pub output: Option<Format>,
 }
 
-/// What holds for this run.
+/// The resolved settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The profile's name; the profile itself need not exist.
+    /// The profile's name; the profile may not exist.
     pub profile: Setting<ProfileName>,
-    /// The profile, when `config.toml` has it.
+    /// The profile, if `config.toml` has it.
     pub entry: Option<Profile>,
     /// The service's address.
     pub url: Option<Setting<ServiceUrl>>,
-    /// How long to wait for an answer.
+    /// Timeout of a response.
     pub timeout: Setting<Duration>,
     /// Output format.
     pub output: Setting<Format>,
@@ -98,25 +98,25 @@ pub struct Settings {
     pub client_key: Option<Secret>,
     /// `POOLCTL_CREDENTIALS`.
     pub only_store: Option<StoreKind>,
-    /// Whether plain http may leave this machine.
+    /// Whether unencrypted http to a remote host is allowed.
     pub insecure: bool,
 }
 
-/// Which token to present to the service.
+/// Which token to use for the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenPlan {
     /// `POOLCTL_TOKEN`.
     Environment(Secret),
-    /// The profile's own, from this store.
+    /// The profile's token, from this store.
     Stored(StoreKind, CredentialId),
-    /// The profile has one, but it was issued for this other URL.
+    /// The profile's token was issued for this other URL.
     Withheld(ServiceUrl),
-    /// There is none.
+    /// No token.
     Missing,
 }
 
 impl Settings {
-    /// Settles every value.
+    /// Resolves every setting.
     pub fn resolve(flags: &Overrides, env: &Env, config: &ConfigFile) -> Result<Self, CliError> {
         let profile = profile_name(flags, env, config)?;
         let entry = config.profiles.get(&profile.value).cloned();
@@ -143,44 +143,44 @@ impl Settings {
             (Some(format), _) => setting(format, Source::Flag("--output")),
             (None, Some(text)) => {
                 let format = Format::from_str(text, false)
-                    .map_err(|_| bad_variable(env::OUTPUT, &"poolctl help formats lists what -o takes"))?;
+                    .map_err(|_| bad_variable(env::OUTPUT, &"expected a format of poolctl help formats"))?;
                 setting(format, Source::Environment(env::OUTPUT))
             }
             (None, None) => setting(Format::default(), Source::Default),
         };
-        // What a profile allowed holds for that profile's own service only.
+        // A profile's permission applies only to its own service.
         let allowed = entry.as_ref().filter(|entry| entry.insecure).map(|entry| &entry.url);
         let insecure = flags.insecure || url.as_ref().is_some_and(|url| Some(&url.value) == allowed);
         let only_store = match env.get(env::CREDENTIALS) {
             None => None,
             Some("keyring") => Some(StoreKind::Keyring),
             Some("file") => Some(StoreKind::File),
-            Some(_) => return Err(bad_variable(env::CREDENTIALS, &"it is keyring or file")),
+            Some(_) => return Err(bad_variable(env::CREDENTIALS, &"expected keyring or file")),
         };
         let env_token = env.get(env::TOKEN).map(|text| Secret::new(text.trim()));
         let client_key = env.get(env::CLIENT_KEY).map(|text| Secret::new(text.trim()));
         Ok(Self { profile, entry, url, timeout, output, env_token, client_key, only_store, insecure })
     }
 
-    /// The service's address, if a secret may travel there.
+    /// Returns the service's address if secrets may be sent there.
     pub fn service(&self) -> Result<&Setting<ServiceUrl>, CliError> {
         let Some(url) = &self.url else {
-            return Err(CliError::new(Code::NotLoggedIn, "no pool service is set up")
+            return Err(CliError::new(Code::NotLoggedIn, "no pool service configured")
                 .hint("poolctl login --url https://YOUR-SERVICE (or set POOLCTL_URL and POOLCTL_TOKEN)"));
         };
         if url.value.is_private() || self.insecure {
             return Ok(url);
         }
-        Err(CliError::usage(format!("{} is not encrypted and not on this machine", url.value))
-            .cause("everybody on the way could read the password, the token and the keys")
-            .hint("use https://, or add --insecure if the network is yours alone"))
+        Err(CliError::usage(format!("{} is an unencrypted connection to a remote host", url.value))
+            .cause("the password, the token and keys could be intercepted")
+            .hint("use https://, or --insecure on a trusted network"))
     }
 
-    /// Which token to present at this address.
+    /// Returns which token to use for this address.
     pub fn token_plan(&self, url: &ServiceUrl) -> Result<TokenPlan, CliError> {
         if let Some(token) = &self.env_token {
             TokenKind::AdminToken.verify(token.expose()).map_err(|error| {
-                CliError::new(Code::NotLoggedIn, format!("{} holds no usable token", env::TOKEN))
+                CliError::new(Code::NotLoggedIn, format!("{} has no valid token", env::TOKEN))
                     .cause(error.to_string())
                     .hint(format!("unset {} and run poolctl login --url {url}", env::TOKEN))
             })?;
@@ -196,7 +196,7 @@ impl Settings {
         })
     }
 
-    /// The command that logs in to this service under the profile in use.
+    /// Returns the command that logs in to this service with the current profile.
     pub fn login_command(&self, url: &ServiceUrl) -> String {
         let mut command = format!("poolctl login --url {url}");
         if self.profile.source != Source::Default && self.profile.source != Source::ConfigFile {
@@ -209,9 +209,9 @@ impl Settings {
     }
 }
 
-/// A time to wait, as a flag or a variable gives it.
+/// Parses a timeout in seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds from 0.1 to 3600 is expected".to_owned();
+    let wrong = || "expected a number of seconds from 0.1 to 3600".to_owned();
     let seconds: f64 = text.trim_end_matches('s').parse().map_err(|_| wrong())?;
     if (0.1..=3600.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
@@ -229,7 +229,7 @@ fn profile_name(flags: &Overrides, env: &Env, config: &ConfigFile) -> Result<Set
 }
 
 fn bad_variable(name: &str, why: &dyn fmt::Display) -> CliError {
-    CliError::usage(format!("{name} has a value that cannot be used")).cause(why.to_string())
+    CliError::usage(format!("invalid value of {name}")).cause(why.to_string())
 }
 
 #[cfg(test)]

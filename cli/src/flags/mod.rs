@@ -1,4 +1,4 @@
-//! Flags and arguments that several commands share, and the types of their values.
+//! Flags and arguments that several commands share, and their value types.
 
 mod pool_ref;
 pub mod times;
@@ -12,7 +12,7 @@ use crate::{
     output::{ColorChoice, Format},
 };
 
-/// Flags that every command takes.
+/// Global flags.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
@@ -47,7 +47,7 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// The flags that take part in the settings.
+    /// Returns the flags that override settings.
     pub fn overrides(&self) -> Overrides {
         Overrides {
             profile: self.profile.clone(),
@@ -59,7 +59,7 @@ impl GlobalArgs {
     }
 }
 
-/// The flag of every command that changes something.
+/// The flag of every command that makes changes.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct DryRun {
     /// Show what would change without changing it
@@ -67,7 +67,7 @@ pub struct DryRun {
     pub dry_run: bool,
 }
 
-/// The flags of the commands that ask before they change something.
+/// The flags of commands that ask for confirmation.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct Confirm {
     /// Skip the confirmation prompt
@@ -78,18 +78,18 @@ pub struct Confirm {
 }
 
 impl Confirm {
-    /// Whether somebody has to be asked.
+    /// Returns `true` if a confirmation is required.
     pub fn asks(self) -> bool {
         !self.yes && !self.dry.dry_run
     }
 
-    /// Whether nothing is to be changed.
+    /// Returns `true` if nothing is changed.
     pub fn dry_run(self) -> bool {
         self.dry.dry_run
     }
 }
 
-/// The pool whose keys are meant: as an argument, or as `--pool`.
+/// The pool of a command, as an argument or as `--pool`.
 #[derive(clap::Args)]
 pub struct PoolArg {
     /// The pool's name or id
@@ -103,6 +103,6 @@ pub struct PoolArg {
 impl PoolArg {
     /// Returns the pool.
     pub fn get(self) -> Result<PoolRef, CliError> {
-        self.argument.or(self.pool).ok_or_else(|| CliError::usage("which pool?"))
+        self.argument.or(self.pool).ok_or_else(|| CliError::usage("no pool given"))
     }
 }

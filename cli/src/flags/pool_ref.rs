@@ -1,4 +1,4 @@
-//! A pool as a person names it.
+//! A pool's name or id, as given on the command line.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRef(String);
 
-/// A text that cannot stand in a path.
+/// A text that is not valid as a path segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give the pool's name or id")]
+#[error("expected a pool's name or id")]
 pub struct PoolRefError;
 
 impl PoolRef {
@@ -27,7 +27,7 @@ impl fmt::Display for PoolRef {
 impl std::str::FromStr for PoolRef {
     type Err = PoolRefError;
 
-    /// `.` and `..` would vanish from a URL's path and name another route.
+    /// Rejects `.` and `..`, which would change the route in a URL's path.
     fn from_str(text: &str) -> Result<Self, PoolRefError> {
         match text.trim() {
             "" | "." | ".." => Err(PoolRefError),

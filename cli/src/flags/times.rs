@@ -1,12 +1,12 @@
-//! Times and spans of time as people write them.
+//! Times and durations on the command line.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// `90m`, `24h`, `7d`.
+/// Parses a duration such as `90m`, `24h` or `7d`.
 pub fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || "a span such as 90m, 24h or 7d is expected".to_owned();
+    let wrong = || "expected a duration such as 90m, 24h or 7d".to_owned();
     let (number, unit) =
         text.char_indices().next_back().map(|(at, _)| text.split_at(at)).ok_or_else(wrong)?;
     let seconds = match unit {
@@ -19,9 +19,9 @@ pub fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(number.parse::<u32>().map_err(|_| wrong())?) * seconds))
 }
 
-/// A time as it is, or so long ago.
+/// Parses a time, or a duration before now.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "90m, 24h, 7d or a time such as 2026-11-03T12:00:00Z is expected".to_owned();
+    let wrong = || "expected 90m, 24h, 7d or a time such as 2026-11-03T12:00:00Z".to_owned();
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

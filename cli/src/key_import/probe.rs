@@ -12,9 +12,10 @@ use crate::{
     ctx::Ctx,
     error::{CliError, Code},
     key_check::{Checked, verdict_name},
+    output::counted,
 };
 
-/// Whether a key with this verdict is imported.
+/// Returns `true` if a key with this verdict is imported.
 fn keeps(verdict: KeyVerdict) -> bool {
     matches!(
         verdict,
@@ -26,7 +27,7 @@ fn keeps(verdict: KeyVerdict) -> bool {
     )
 }
 
-/// Tries every key of the file and takes those out of it that Gemini refuses.
+/// Checks every key of the file and removes the rejected ones from it.
 pub async fn probe(
     ctx: &mut Ctx,
     client: &Client,
@@ -44,17 +45,20 @@ pub async fn probe(
     ended.map_err(|error| {
         let (done, all) = (report.results.len(), file.entries.len());
         error
-            .cause(format!("{done} of {all} keys were checked, none was imported"))
-            .hint("run the same command again, or leave out --check")
+            .cause(format!("checked {done} of {}; none was imported", counted(all, "key")))
+            .hint("run the same command again, or without --check")
     })?;
     if report.results.len() != file.entries.len() {
-        // Whose verdict is whose could not be told any more.
-        return Err(CliError::new(Code::UnexpectedAnswer, "the service did not answer for each key")
-            .hint("leave out --check, or check the service's version: poolctl doctor"));
+        // The verdicts cannot be assigned to keys.
+        return Err(CliError::new(
+            Code::UnexpectedAnswer,
+            "the service did not return a result for each key",
+        )
+        .hint("run it without --check, or check the service's version: poolctl doctor"));
     }
     let checked = Checked::from(report);
     let mut probed = Probed { verdicts: checked.verdicts, refused: Vec::new() };
-    // They come in the order of the candidates.
+    // The results have the order of the candidates.
     let mut results = checked.keys.into_iter();
     file.entries.retain(|entry| {
         let Some(result) = results.next() else { return true };

@@ -1,4 +1,4 @@
-//! The report of an import: for people, and line by line as CSV.
+//! The report of an import: a summary, and line by line as CSV.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,50 +11,50 @@ use crate::{
     output::{Sheet, Table, View},
 };
 
-/// So many malformed lines are shown to a person; JSON has all of them.
+/// Maximum number of invalid lines in the summary; JSON has all of them.
 const SHOWN: usize = 20;
 
-/// What the checks said.
+/// The results of the checks.
 #[derive(Debug, Default, Serialize)]
 pub struct Probed {
-    /// How many keys got each verdict.
+    /// Number of keys by verdict.
     pub verdicts: BTreeMap<KeyVerdict, u64>,
-    /// Keys that are left out.
+    /// Rejected keys.
     pub refused: Vec<Refused>,
 }
 
-/// A key that Gemini refuses.
+/// A rejected key.
 #[derive(Debug, Serialize)]
 pub struct Refused {
     /// The line of the file.
     pub line: u64,
     /// First and last four characters.
     pub masked: String,
-    /// What is wrong.
+    /// The verdict.
     pub verdict: KeyVerdict,
-    /// In Gemini's words, without secrets.
+    /// Gemini's error message, without secrets.
     pub message: String,
 }
 
-/// Adds what was found in the file already, before anything was sent.
+/// Adds the duplicates and invalid lines that were found in the file.
 pub fn add_local(report: &mut KeyImportReport, file: &KeyFile) {
     report.duplicate += file.duplicate;
     report.malformed.extend(file.malformed.iter().cloned());
     report.malformed.sort_by_key(|entry| entry.line);
 }
 
-/// Lines that are not keys make an import a partial one; duplicates do not.
+/// Returns [`Outcome::Partial`] if there are invalid lines; duplicates are ignored.
 pub fn outcome(report: &KeyImportReport) -> Outcome {
     if report.malformed.is_empty() { Outcome::Done } else { Outcome::Partial }
 }
 
-/// The report for a person.
+/// Renders the report.
 fn human(report: &KeyImportReport, view: &View) -> Sheet {
     let malformed = report.malformed.len();
     let counts = Table::pairs([
         ("added", view.count(report.added).into()),
         ("duplicate", view.count(report.duplicate).into()),
-        ("malformed", view.count(malformed as u64).into()),
+        ("invalid", view.count(malformed as u64).into()),
     ]);
     let mut lines = Vec::new();
     for entry in report.malformed.iter().take(SHOWN) {
@@ -65,7 +65,7 @@ fn human(report: &KeyImportReport, view: &View) -> Sheet {
     }
     if !report.no_longer_accepted.is_empty() {
         lines.push(format!(
-            "  {} stored keys that would be refused today, since they hold more than a key: {}",
+            "  {} stored keys that are no longer accepted, because they contain more than a key: {}",
             view.bad("warning:"),
             report.no_longer_accepted.join(", ")
         ));
@@ -78,7 +78,7 @@ fn human(report: &KeyImportReport, view: &View) -> Sheet {
     Sheet::from(counts).text(lines.join("\n"))
 }
 
-/// The report for a person, and what Gemini said where keys were tried first.
+/// Renders the report with the results of the checks.
 pub fn with_checks(report: &KeyImportReport, probed: Option<&Probed>, view: &View) -> Sheet {
     let sheet = human(report, view);
     match probed {
@@ -89,14 +89,14 @@ pub fn with_checks(report: &KeyImportReport, probed: Option<&Probed>, view: &Vie
     }
 }
 
-/// What Gemini refused, for a person.
+/// Renders the rejected keys.
 pub fn refused(refused: &[Refused], view: &View) -> String {
     let mut lines: Vec<_> = refused
         .iter()
         .take(SHOWN)
         .map(|key| {
             let line = view.bad(&format!("line {}:", key.line));
-            format!("  {line} {} {}, left out: {}", key.masked, verdict_name(key.verdict), key.message)
+            format!("  {line} {} {}, skipped: {}", key.masked, verdict_name(key.verdict), key.message)
         })
         .collect();
     if refused.len() > SHOWN {
@@ -105,7 +105,7 @@ pub fn refused(refused: &[Refused], view: &View) -> String {
     lines.join("\n")
 }
 
-/// What became of each line of a key file, for `--report`.
+/// The result of each line of a key file, for `--report`.
 pub struct LineReport(BTreeMap<u64, Line>);
 
 #[derive(Default)]
@@ -117,13 +117,13 @@ struct Line {
 }
 
 impl LineReport {
-    /// A report on a file of which nothing was sent yet.
+    /// Creates the report of a file before any request.
     pub fn of(file: &KeyFile) -> Self {
         let mut lines: BTreeMap<u64, Line> = BTreeMap::new();
         for line in &file.duplicate_lines {
             lines.insert(
                 *line,
-                Line { outcome: "duplicate", message: "twice in the file".into(), ..Line::default() },
+                Line { outcome: "duplicate", message: "duplicate in the file".into(), ..Line::default() },
             );
         }
         for entry in &file.malformed {
@@ -142,12 +142,12 @@ impl LineReport {
         Self(lines)
     }
 
-    /// How many lines are no keys.
+    /// Returns the number of invalid lines.
     pub fn malformed(&self) -> usize {
         self.0.values().filter(|line| line.outcome == "malformed").count()
     }
 
-    /// Gemini said this of a line's key.
+    /// Sets the result of a line's check.
     pub fn checked(&mut self, line: u64, verdict: &'static str, message: &str) {
         if let Some(line) = self.0.get_mut(&line) {
             line.verdict = verdict;

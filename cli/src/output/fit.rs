@@ -1,25 +1,26 @@
-//! Table layout: which columns of a table fit a terminal's width, and how wide each may be.
+//! Table layout: the columns that fit a terminal's width, and their widths.
 //!
-//! A row is one line. Free text is shortened first, down to a minimum, then columns are dropped, the least important one
-//! first. Ids, numbers and states are never shortened, and the first column is never dropped.
+//! A row is one line. Free text is shortened first, down to a minimum width. Then the least
+//! important columns are dropped. Ids, numbers and states are never shortened, and the first column
+//! is never dropped.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Free text is not shortened below this width; a column is dropped instead.
+/// Minimum width of free text.
 const MIN_TEXT_WIDTH: usize = 12;
 /// The space between two columns.
 pub const GAP: usize = 2;
 
-/// What the layout needs to know of a column.
+/// Layout properties of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
-    /// The width of its widest cell, its header included.
+    /// Width of its widest cell, including the header.
     pub width: usize,
-    /// The width of its header.
+    /// Width of its header.
     pub header: usize,
-    /// Holds free text, which may be shortened.
+    /// Whether it is free text, which may be shortened.
     pub text: bool,
-    /// The columns with the highest rank are dropped first; among equals the rightmost.
+    /// Columns with the highest rank are dropped first; of equal ranks the rightmost.
     pub rank: u8,
 }
 
@@ -29,7 +30,7 @@ impl Measured {
     }
 }
 
-/// Returns the width of each column within `total`, `None` for those that are dropped.
+/// Returns the width of each column within `total`; `None` for dropped columns.
 pub fn fit(columns: &[Measured], total: usize) -> Vec<Option<usize>> {
     let mut kept: Vec<_> = (0..columns.len()).collect();
     let needed = |kept: &[usize], width: fn(&Measured) -> usize| {
@@ -50,7 +51,7 @@ pub fn fit(columns: &[Measured], total: usize) -> Vec<Option<usize>> {
         }
     }
     share(columns, &mut widths, spare);
-    // A first column of free text that is alone still fits.
+    // A single column of free text is shortened to fit.
     if let ([only], Some(column)) = (kept.as_slice(), kept.first().and_then(|index| columns.get(*index)))
         && let Some(width) = widths.get_mut(*only)
         && column.text
@@ -60,7 +61,7 @@ pub fn fit(columns: &[Measured], total: usize) -> Vec<Option<usize>> {
     widths
 }
 
-/// Gives the spare width to the columns of free text that want more, evenly.
+/// Distributes the spare width evenly to columns of shortened free text.
 fn share(columns: &[Measured], widths: &mut [Option<usize>], mut spare: usize) {
     loop {
         let mut hungry: Vec<_> = columns
@@ -81,7 +82,7 @@ fn share(columns: &[Measured], widths: &mut [Option<usize>], mut spare: usize) {
     }
 }
 
-/// Returns `text` within `width` columns of a terminal, with `…` at its end if it was shortened.
+/// Returns `text` within `width` terminal columns, with a final `…` if it was shortened.
 pub fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,12 +1,12 @@
-//! The formats of results, and a result's document as text in those that are for programs.
+//! Output formats, and the text of a result in the machine-readable ones.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::{Sheet, Table};
 
-/// How results are written; `poolctl help formats` explains each.
-// The variants have no doc comments: clap would spread them over every command's help.
+/// Output format; see `poolctl help formats`.
+// The variants have no doc comments, because clap would add them to every command's help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     #[default]
@@ -20,23 +20,24 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether a person reads it, who is also told what to do next.
+    /// Returns `true` for the table formats, which also get notes about next steps.
     pub fn is_human(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
 
-    /// Whether errors and warnings are JSON objects, too.
+    /// Returns `true` if errors and warnings are JSON objects too.
     pub fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl)
     }
 
-    /// The name on the command line and in `POOLCTL_OUTPUT`.
+    /// Returns the name on the command line and in `POOLCTL_OUTPUT`.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
-/// One compact document a line: the elements of the list that the sheet's table shows, else the whole.
+/// Returns one compact document per line: the elements of the list in the sheet's table, else the
+/// whole document.
 pub(super) fn jsonl(value: &Value, sheet: &Sheet) -> String {
     let list = sheet.main().and_then(Table::field).and_then(|field| value.get(field));
     match list {
@@ -45,7 +46,7 @@ pub(super) fn jsonl(value: &Value, sheet: &Sheet) -> String {
     }
 }
 
-/// The sheet's table, else the document's own fields as a table of one row.
+/// Returns the sheet's table as CSV, else the document's fields as one row.
 pub(super) fn csv(value: &Value, sheet: &Sheet) -> Result<String, csv::Error> {
     let (header, rows) = if let Some(table) = sheet.main() {
         table.data()
@@ -66,8 +67,8 @@ pub(super) fn csv(value: &Value, sheet: &Sheet) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What the result is called: the first column of the sheet's table, else the first of the
-/// document's fields that names something.
+/// Returns the names: the first column of the sheet's table, else the document's first field with a
+/// name or id.
 pub(super) fn names(value: &Value, sheet: &Sheet) -> String {
     if let Some(name) = sheet.name() {
         return name.to_owned();
@@ -85,7 +86,8 @@ pub(super) fn names(value: &Value, sheet: &Sheet) -> String {
     found.map(|(_, text)| text.clone()).unwrap_or_default()
 }
 
-/// Every scalar of a document with the path to it, `pool.name`; lists of scalars joined by spaces.
+/// Returns every scalar of a document with its path, as `pool.name`; lists of scalars are joined by
+/// spaces.
 fn flatten(value: &Value, path: String, into: &mut Vec<(String, String)>) {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),

@@ -1,8 +1,7 @@
-//! The only place that writes to the terminal.
+//! Output: results on stdout; notes, warnings and errors on stderr.
 //!
-//! In: a command's result, notes, warnings, an error. Out: results on stdout, everything else on
-//! stderr; with `-o json` one document on stdout and JSON objects on stderr. Never: a secret that
-//! the command did not mean to show, or a control character that came from elsewhere.
+//! The only module that writes to the terminal. With `-o json`, stdout gets one document, and
+//! stderr JSON objects. Control characters in values are replaced.
 
 mod fit;
 mod format;
@@ -30,7 +29,7 @@ use crate::{
     error::{CliError, Code},
 };
 
-/// When to use colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
+/// When to use colour; `Auto` means on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     #[default]
@@ -39,7 +38,7 @@ pub enum ColorChoice {
     Never,
 }
 
-/// The two streams and what is known of them.
+/// The two output streams and their properties.
 pub struct Output {
     stdout: Box<dyn Write>,
     stderr: Box<dyn Write>,
@@ -51,7 +50,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The process's own streams.
+    /// Creates the output of the process.
     pub fn from_process(format: Format, color: ColorChoice, quiet: bool, env: &Env) -> Self {
         let (terminal, error_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let columns =
@@ -67,12 +66,12 @@ impl Output {
         }
     }
 
-    /// Whether a person can be asked: stdin and stderr are terminals.
+    /// Returns `true` if prompts are possible: stdin and stderr are terminals.
     pub fn interactive(&self) -> bool {
         self.interactive
     }
 
-    /// Writes a command's result: `value` for programs, what `human` makes of it for people.
+    /// Writes a command's result: `value` in machine-readable formats, else the sheet of `human`.
     pub fn result<T: Serialize, S: Into<Sheet>>(
         &mut self,
         value: &T,
@@ -95,13 +94,13 @@ impl Output {
         self.raw(text.trim_end())
     }
 
-    /// Writes a piece of a result at once, without a line end: an answer as it comes.
+    /// Writes and flushes a part of a streamed result, without a line end.
     pub fn piece(&mut self, text: &str) -> Result<(), CliError> {
         write!(self.stdout, "{}", clean(text))?;
         Ok(self.stdout.flush()?)
     }
 
-    /// Writes what a change would do that is not made: `what` is a phrase such as "delete pool prod".
+    /// Writes the result of a dry run; `what` is a phrase such as "delete pool prod".
     pub fn would(&mut self, what: &str, request: impl Serialize) -> Result<(), CliError> {
         let result = json!({ "dry_run": true, "would": what, "request": request });
         self.result(&result, |_| format!("would {what}"))
@@ -115,24 +114,24 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
-    /// How the reader of stdout sees things.
+    /// Returns the view of stdout.
     pub fn view(&self) -> &View {
         &self.view
     }
 
-    /// How results are written.
+    /// Returns the output format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Something good to know; left out with `-q` and where a program reads the result.
+    /// Writes a note to stderr, unless `-q` or a machine-readable format is set.
     pub fn note(&mut self, text: &str) {
         if !self.quiet && self.format.is_human() {
             self.stderr_line(&clean(text));
         }
     }
 
-    /// Something to look at that does not stop the command.
+    /// Writes a warning.
     pub fn warn(&mut self, text: &str) {
         if self.format.is_json() {
             self.stderr_line(&json!({"warning": {"message": text}}).to_string());
@@ -142,7 +141,7 @@ impl Output {
         }
     }
 
-    /// Why the command failed.
+    /// Writes an error.
     pub fn error(&mut self, error: &CliError) {
         if error.code() == Code::BrokenPipe {
             return;
@@ -155,20 +154,21 @@ impl Output {
         }
     }
 
-    /// A bar on stderr for work of this length; off a terminal a line a second. Neither with `-q`, nor
-    /// lines where a program reads the result.
+    /// Creates a progress bar on stderr; without a terminal, one line per second. With `-q` there
+    /// is neither, and with a machine-readable format there are no lines.
     pub fn progress(&self, label: &'static str, length: u64) -> Progress {
         let (terminal, quiet) = (self.error_view.terminal, self.quiet);
         Progress::new(label, length, terminal && !quiet, !terminal && !quiet && self.format.is_human())
     }
 
-    /// Nobody can be told that stderr is gone.
+    /// Writes a line to stderr; an error of stderr cannot be reported.
     fn stderr_line(&mut self, text: &str) {
         let _ = writeln!(self.stderr, "{text}");
     }
 }
 
-/// `NO_COLOR` (<https://no-color.org>) and `CLICOLOR_FORCE` (<https://bixense.com/clicolors>).
+/// Applies `NO_COLOR` (<https://no-color.org>) and `CLICOLOR_FORCE`
+/// (<https://bixense.com/clicolors>).
 fn use_color(choice: ColorChoice, terminal: bool, env: &Env) -> bool {
     match choice {
         ColorChoice::Always => true,

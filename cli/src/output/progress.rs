@@ -1,4 +1,4 @@
-//! A bar for work that takes a while, or a line a second where there is no terminal.
+//! Progress bar, or one line per second without a terminal.
 
 use std::{
     cell::Cell,
@@ -10,17 +10,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// How far some work has come. It disappears when dropped.
+/// Progress of an operation; removed from the terminal when dropped.
 pub struct Progress {
     bar: ProgressBar,
     label: &'static str,
     began: Instant,
-    /// When the last line was written; none where no lines are wanted.
+    /// Time of the last line; `None` without lines.
     last_line: Option<Cell<Instant>>,
 }
 
 impl Progress {
-    /// One that nobody sees.
+    /// Creates a hidden progress.
     pub fn silent() -> Self {
         Self::new("", 0, false, false)
     }
@@ -28,7 +28,7 @@ impl Progress {
     pub(super) fn new(label: &'static str, length: u64, bar: bool, lines: bool) -> Self {
         let target = if bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target).with_prefix(label);
-        // The template is fixed; were it ever wrong, the library's own would do.
+        // The template is constant; the library's default is a fallback.
         if let Ok(style) =
             ProgressStyle::with_template("{prefix} {bar:30} {human_pos}/{human_len} {rate} {eta} left {msg}")
         {
@@ -41,7 +41,7 @@ impl Progress {
         Self { bar, label, began, last_line: lines.then(|| Cell::new(began)) }
     }
 
-    /// So much more is done.
+    /// Adds to the completed work.
     pub fn add(&self, amount: u64) {
         self.bar.inc(amount);
         if let Some(last) = &self.last_line
@@ -49,12 +49,12 @@ impl Progress {
         {
             last.set(Instant::now());
             let line = line(self.label, self.bar.position(), self.bar.length(), self.began.elapsed());
-            // Nobody can be told that stderr is gone.
+            // An error of stderr cannot be reported.
             let _ = writeln!(io::stderr(), "{line}");
         }
     }
 
-    /// Says what the work is waiting for.
+    /// Shows a message beside the bar.
     pub fn message(&self, text: String) {
         self.bar.set_message(text);
     }

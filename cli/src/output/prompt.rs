@@ -1,7 +1,6 @@
-//! Asking a person. Only called when stdin and stderr are terminals.
+//! Prompts on the terminal. Only called if stdin and stderr are terminals.
 //!
-//! In: a question. Out: the answer. Never: a terminal left without echo or without its cursor,
-//! also when Ctrl-C ends the question.
+//! Echo and cursor are always restored, also after Ctrl-C.
 
 use std::io;
 
@@ -13,13 +12,13 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// Asks for a secret without showing it.
+/// Prompts for a secret without echoing it.
 pub async fn password(interrupt: &Interrupt, question: &str) -> Result<Secret, CliError> {
     let question = question.to_owned();
     ask(interrupt, move || Password::new().with_prompt(question).interact().map(Secret::new)).await
 }
 
-/// Asks yes or no; no is the default.
+/// Prompts for yes or no; the default is no.
 pub async fn confirm(interrupt: &Interrupt, question: &str) -> Result<bool, CliError> {
     let question = question.to_owned();
     ask(interrupt, move || {
@@ -28,7 +27,7 @@ pub async fn confirm(interrupt: &Interrupt, question: &str) -> Result<bool, CliE
     .await
 }
 
-/// Asks for a line of text.
+/// Prompts for a line of text.
 pub async fn line(interrupt: &Interrupt, question: &str) -> Result<String, CliError> {
     let question = question.to_owned();
     ask(interrupt, move || Input::new().with_prompt(question).allow_empty(true).interact_text()).await
@@ -41,7 +40,7 @@ async fn ask<T: Send + 'static>(
     let _restored = TerminalGuard::new();
     let task = tokio::task::spawn_blocking(question);
     let answer = interrupt.wait(task).await.inspect_err(|_| {
-        // The question ends in the middle of its line.
+        // The prompt ends in the middle of its line.
         let _ = Term::stderr().write_line("");
     });
     match answer? {
@@ -50,13 +49,13 @@ async fn ask<T: Send + 'static>(
             Err(CliError::interrupted())
         }
         Ok(Err(dialoguer::Error::IO(error))) => {
-            Err(CliError::new(Code::Local, "cannot ask on this terminal").cause(error.to_string()))
+            Err(CliError::new(Code::Local, "cannot prompt on this terminal").cause(error.to_string()))
         }
-        Err(_) => Err(CliError::new(Code::Local, "cannot ask on this terminal")),
+        Err(_) => Err(CliError::new(Code::Local, "cannot prompt on this terminal")),
     }
 }
 
-/// Gives the terminal back as it was found: a question that is cut short restores nothing itself.
+/// Restores the terminal, because an interrupted prompt does not.
 struct TerminalGuard {
     #[cfg(unix)]
     modes: Option<rustix::termios::Termios>,
@@ -73,7 +72,7 @@ impl TerminalGuard {
 
 impl Drop for TerminalGuard {
     fn drop(&mut self) {
-        // Nothing can be done, nor said, about a terminal that is gone.
+        // An error of a closed terminal cannot be handled or reported.
         #[cfg(unix)]
         if let Some(modes) = &self.modes {
             let stdin = rustix::stdio::stdin();

@@ -1,8 +1,8 @@
-//! A result as a person sees it: texts and tables below one another.
+//! Sheet: a result as a sequence of texts and tables.
 
 use super::{Table, View};
 
-/// What a command shows. Its first table is also what `-o csv` and `-o name` are made of.
+/// The text form of a result. Its first table is also the source of `-o csv` and `-o name`.
 #[derive(Default)]
 pub struct Sheet {
     blocks: Vec<Block>,
@@ -15,33 +15,33 @@ enum Block {
 }
 
 impl Sheet {
-    /// Nothing yet.
+    /// Creates an empty sheet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a text; an empty one does not show.
+    /// Adds a text; an empty one is skipped.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.blocks.push(Block::Text(text.into()));
         self
     }
 
-    /// Adds a table; one without rows does not show.
+    /// Adds a table; one without rows is skipped.
     #[must_use]
     pub fn table(mut self, table: Table) -> Self {
         self.blocks.push(Block::Table(table));
         self
     }
 
-    /// Says what `-o name` writes instead of the first column of the first table.
+    /// Sets the output of `-o name`, instead of the first column of the first table.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The table that programs get.
+    /// Returns the table of machine-readable formats.
     pub(super) fn main(&self) -> Option<&Table> {
         self.blocks.iter().find_map(|block| match block {
             Block::Table(table) => Some(table),
@@ -53,7 +53,7 @@ impl Sheet {
         self.name.as_deref()
     }
 
-    /// The whole as text, an empty line between its blocks.
+    /// Renders the sheet, with an empty line between blocks.
     pub fn render(&self, view: &View) -> String {
         let texts = self.blocks.iter().map(|block| match block {
             Block::Text(text) => text.clone(),

@@ -8,10 +8,10 @@ use super::{
     view::{View, clean},
 };
 
-/// The rank of a column that says nothing of its own: see [`Column::rank`].
+/// Default rank of a column: see [`Column::rank`].
 const DEFAULT_RANK: u8 = 1;
 
-/// A column: its name and where its cells stand.
+/// A column: its name and alignment.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     name: &'static str,
@@ -21,46 +21,46 @@ pub struct Column {
     rank: u8,
 }
 
-/// A column of ids, states, names of models: values that are never shortened.
+/// Creates a column of ids, states or model names, which are never shortened.
 pub const fn left(name: &'static str) -> Column {
     Column { name, numbers: false, wide: false, text: false, rank: DEFAULT_RANK }
 }
 
-/// A column of free text, which a terminal too narrow for it shows shortened.
+/// Creates a column of free text, which is shortened on a narrow terminal.
 pub const fn text(name: &'static str) -> Column {
     Column { text: true, ..left(name) }
 }
 
-/// A column of numbers.
+/// Creates a column of numbers.
 pub const fn right(name: &'static str) -> Column {
     Column { numbers: true, ..left(name) }
 }
 
 impl Column {
-    /// Sets how soon a terminal too narrow for all columns drops this one: the highest rank first, 1 unless set, the
-    /// first column never.
+    /// Sets the rank: a narrow terminal drops the columns with the highest rank first. The default
+    /// is 1; the first column is never dropped.
     #[must_use]
     pub const fn rank(self, rank: u8) -> Self {
         Self { rank, ..self }
     }
 
-    /// A column that only `-o wide` and `-o csv` show.
+    /// Makes the column visible only with `-o wide` and `-o csv`.
     #[must_use]
     pub const fn wide(self) -> Self {
         Self { wide: true, ..self }
     }
 }
 
-/// A cell's text and what it means.
+/// A cell's text and its meaning.
 #[derive(Clone, Debug)]
 pub enum Cell {
     /// Plain.
     Plain(String),
-    /// As it should be.
+    /// Good.
     Good(String),
-    /// Neither: it passes by itself, or is meant so.
+    /// Neutral: temporary or intended.
     Fair(String),
-    /// To look at.
+    /// Needs action.
     Bad(String),
 }
 
@@ -78,20 +78,20 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// A table. On a terminal it has a line under its header and each row is one line that fits the width (see [`fit`]); in a
-/// pipe it has no lines and nothing is left out.
+/// A table. On a terminal it has a line under its header, and each row is one line that fits the
+/// width (see [`fit`]). In a pipe it has no line, and nothing is shortened.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
-    /// The document's field that the rows come from.
+    /// The field of the document that has the rows.
     field: Option<&'static str>,
     headless: bool,
-    /// The last column's text goes on in further lines.
+    /// Whether the last column wraps.
     wrapped: bool,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self {
             columns: columns.into_iter().collect(),
@@ -102,26 +102,26 @@ impl Table {
         }
     }
 
-    /// A table of the elements of one field of the document, a row each.
+    /// Creates a table of the elements of a field of the document.
     pub fn list(field: &'static str, columns: impl IntoIterator<Item = Column>) -> Self {
         Self { field: Some(field), ..Self::new(columns) }
     }
 
-    /// The same without a line of names above it.
+    /// Removes the header.
     #[must_use]
     pub fn without_header(mut self) -> Self {
         self.headless = true;
         self
     }
 
-    /// The same table whose last column holds sentences: on a terminal they wrap within their column.
+    /// Makes the last column wrap on a terminal.
     #[must_use]
     pub fn wrapped(mut self) -> Self {
         self.wrapped = true;
         self
     }
 
-    /// A table of names and values without a header.
+    /// Creates a table of names and values without a header.
     pub fn pairs(pairs: impl IntoIterator<Item = (&'static str, Cell)>) -> Self {
         let mut table = Self::new([]);
         table.rows = pairs.into_iter().map(|(name, value)| vec![Cell::from(name), value]).collect();
@@ -137,7 +137,8 @@ impl Table {
         self.field
     }
 
-    /// Header and rows for programs. Pairs are one row under their names.
+    /// Returns header and rows for machine-readable formats. Pairs become one row under their
+    /// names.
     pub(super) fn data(&self) -> (Option<Vec<String>>, Vec<Vec<String>>) {
         let texts = |row: &Vec<Cell>| row.iter().map(|cell| cell.text().to_owned()).collect::<Vec<_>>();
         let header = |name: &str| name.to_lowercase().replace(' ', "_");
@@ -150,7 +151,7 @@ impl Table {
         (Some(names).filter(|_| !self.headless), self.rows.iter().map(texts).collect())
     }
 
-    /// The first cell of each row; of pairs the first value alone.
+    /// Returns the first cell of each row; of pairs only the first value.
     pub(super) fn first_column(&self) -> Vec<&str> {
         if self.columns.is_empty() {
             return self.rows.iter().take(1).filter_map(|row| row.get(1)).map(Cell::text).collect();
@@ -158,7 +159,7 @@ impl Table {
         self.rows.iter().filter_map(|row| row.first()).map(Cell::text).collect()
     }
 
-    /// The width of each column for this reader; `None` for a column that is not shown.
+    /// Returns the width of each column; `None` for hidden columns.
     fn widths(&self, view: &View) -> Vec<Option<usize>> {
         let shown: Vec<_> =
             (0..self.columns.len()).filter(|index| view.wide || !self.is_wide(*index)).collect();
@@ -188,7 +189,7 @@ impl Table {
         Some(Measured { width, header, text: column.text, rank: column.rank })
     }
 
-    /// The table as text, without a line end at the end.
+    /// Renders the table, without a final line end.
     pub fn render(&self, view: &View) -> String {
         if self.rows.is_empty() {
             return String::new();
@@ -211,7 +212,7 @@ impl Table {
         } else {
             self.fill(&mut table, &self.widths(view));
         }
-        // Only sentences and values beside their names wrap; every other row has been fitted already.
+        // Only wrapping columns and values of pairs wrap; other rows already fit.
         match view.width.filter(|_| self.wrapped || self.columns.is_empty()) {
             Some(width) => {
                 let width = u16::try_from(width).unwrap_or(u16::MAX);
@@ -229,7 +230,7 @@ impl Table {
         table.trim_fmt()
     }
 
-    /// Adds the columns that have a width, each cell within it.
+    /// Adds the visible columns, each cell within its width.
     fn fill(&self, table: &mut comfy_table::Table, widths: &[Option<usize>]) {
         let kept = || widths.iter().enumerate().filter_map(|(index, width)| Some((index, (*width)?)));
         let columns: Vec<_> = kept().filter_map(|(index, _)| self.columns.get(index)).collect();
@@ -249,7 +250,7 @@ impl Table {
     }
 }
 
-/// Only the last column, which holds the sentences, gives way.
+/// Reduces only the width of the last column, which wraps.
 fn keep_all_but_the_last(table: &mut comfy_table::Table) {
     let last = table.column_count().saturating_sub(1);
     for column in table.column_iter_mut().filter(|column| column.index < last) {
@@ -257,11 +258,11 @@ fn keep_all_but_the_last(table: &mut comfy_table::Table) {
     }
 }
 
-/// The padding to the right of a cell, as comfy-table counts it.
+/// Returns the padding right of a cell, as comfy-table counts it.
 #[allow(clippy::cast_possible_truncation, reason = "2")]
 const GAP_PADDING: u16 = GAP as u16;
 
-/// A row is one line: a line end inside a value would break the table.
+/// Replaces line ends, because a row is one line.
 fn one_line(text: &str) -> String {
     clean(text).replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! How single values look to a person, on a terminal and in a pipe.
+//! Formats of single values on a terminal and in a pipe.
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
@@ -8,44 +8,43 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
-/// The width of a terminal that does not tell its own.
+/// Default width of a terminal of unknown size.
 const DEFAULT_WIDTH: usize = 80;
 
-/// What a renderer knows of its reader. A pipe gets exact, plain values, a terminal handy ones.
+/// Properties of the output. A pipe gets exact, plain values, a terminal readable ones.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// Stdout is a terminal.
     pub terminal: bool,
-    /// Colours are welcome.
+    /// Colours are enabled.
     pub color: bool,
-    /// Every column is wanted.
+    /// Every column is shown.
     pub wide: bool,
-    /// How many columns the terminal has; `None` in a pipe, which takes lines of any length.
+    /// Width of the terminal; `None` in a pipe, where lines have any length.
     pub width: Option<usize>,
     now: Timestamp,
 }
 
 impl View {
-    /// A view at this moment.
+    /// Creates a view at the current time.
     pub fn new(terminal: bool, color: bool) -> Self {
         let width = terminal.then_some(DEFAULT_WIDTH);
         Self { terminal, color, wide: false, width, now: Timestamp::now() }
     }
 
-    /// The same reader, on a terminal of this size, if it is one. One that does not know its size (0 columns) is taken
-    /// for one of 80.
+    /// Sets the size of the terminal, if it is one. A size of 0 columns means unknown; 80 is used.
     #[must_use]
     pub fn sized(self, columns: Option<u16>) -> Self {
         let known = columns.filter(|columns| *columns > 0).map_or(DEFAULT_WIDTH, usize::from);
         Self { width: self.terminal.then_some(known), ..self }
     }
 
-    /// The same reader, who wants every column.
+    /// Shows every column.
     pub fn wide(self) -> Self {
         Self { wide: true, ..self }
     }
 
-    /// A program: every column, exact and plain.
+    /// Creates the view of machine-readable formats: every column, exact and plain.
     pub fn exact(self) -> Self {
         Self { terminal: false, color: false, wide: true, width: None, ..self }
     }
@@ -71,37 +70,49 @@ impl View {
         if self.terminal { relative(time, self.now) } else { time.to_string() }
     }
 
-    /// [`View::time`], or nothing where there is none.
+    /// Formats an optional time; empty if `None`.
     pub fn time_if_any(&self, time: Option<Timestamp>) -> String {
         time.map(|time| self.time(time)).unwrap_or_default()
     }
 
-    /// RFC 3339, and on a terminal how long ago that is.
+    /// Formats a time as RFC 3339, on a terminal with its age.
     pub fn exact_time(&self, time: Timestamp) -> String {
         if self.terminal { format!("{time} ({})", relative(time, self.now)) } else { time.to_string() }
     }
 
-    /// A title above a part of the result.
+    /// Returns `last 11 min (22:18–22:29 UTC)` on a terminal for a window that ends now, else both
+    /// ends.
+    pub fn window(&self, since: Timestamp, until: Timestamp) -> String {
+        if !self.terminal || (self.now.as_second() - until.as_second()).unsigned_abs() >= PRESENT_S {
+            return format!("from {} to {}", self.time(since), self.time(until));
+        }
+        let seconds = (until.as_second() - since.as_second()).unsigned_abs();
+        let format = if seconds < 86_400 { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        let (since, until) = (since.strftime(format), until.strftime(format));
+        format!("last {} ({since}–{until} UTC)", duration(seconds))
+    }
+
+    /// Formats a title above a part of the result.
     pub fn heading(&self, text: &str) -> String {
         paint(self.color, HEADING, text)
     }
 
-    /// A state that is as it should be.
+    /// Formats a good state.
     pub fn good(&self, text: &str) -> String {
         paint(self.color, GOOD, text)
     }
 
-    /// A state to look at.
+    /// Formats a state that needs action.
     pub fn bad(&self, text: &str) -> String {
         paint(self.color, BAD, text)
     }
 
-    /// The word in front of an error.
+    /// Formats the label of an error.
     pub fn error(&self, text: &str) -> String {
         paint(self.color, ERROR, text)
     }
 
-    /// The word in front of a warning.
+    /// Formats the label of a warning.
     pub fn warning(&self, text: &str) -> String {
         paint(self.color, WARNING, text)
     }
@@ -114,29 +125,40 @@ pub fn counted(count: impl TryInto<u64>, thing: &str) -> String {
     format!("{count} {thing}{plural}")
 }
 
-/// Puts a style around a text.
+/// Applies a style to a text.
 fn paint(color: bool, style: Style, text: &str) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-/// Replaces control characters, line ends apart: a name or a message from elsewhere must not move
-/// the cursor or rewrite what stands above it.
+/// Replaces control characters except line ends, so that a name or message from another source
+/// cannot move the cursor or overwrite lines.
 pub fn clean(text: &str) -> String {
     text.chars()
         .map(|character| if character.is_control() && character != '\n' { '\u{fffd}' } else { character })
         .collect()
 }
 
+/// Seconds up to which a time is shown as the present.
+const PRESENT_S: u64 = 45;
+
 fn relative(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - time.as_second();
     let size = seconds.unsigned_abs();
-    let (number, unit) = match size {
-        0..45 => return if seconds >= 0 { "just now".to_owned() } else { "in a moment".to_owned() },
-        45..5_400 => ((size + 30) / 60, "min"),
-        5_400..172_800 => ((size + 1_800) / 3_600, "h"),
-        _ => ((size + 43_200) / 86_400, "days"),
-    };
-    if seconds >= 0 { format!("{number} {unit} ago") } else { format!("in {number} {unit}") }
+    match (size < PRESENT_S, seconds >= 0) {
+        (true, true) => "just now".to_owned(),
+        (true, false) => "now".to_owned(),
+        (false, true) => format!("{} ago", duration(size)),
+        (false, false) => format!("in {}", duration(size)),
+    }
+}
+
+/// `11 min`, `5 h`, `3 days`
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..5_400 => format!("{} min", (seconds + 30) / 60),
+        5_400..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +185,7 @@ mod tests {
             (-5_399, "90 min ago"),
             (-7_200, "2 h ago"),
             (-86_400 * 3, "3 days ago"),
-            (30, "in a moment"),
+            (30, "now"),
             (86_400 * 30, "in 30 days"),
         ];
         for (offset, text) in cases {

@@ -2,22 +2,22 @@
 
 use pool_shared::{KeyId, PoolId, Weight};
 
-/// A change to make.
+/// A change of keys or pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Put into use.
+    /// Enable.
     Enable,
-    /// Take out of use.
+    /// Disable.
     Disable,
-    /// Set the share of the traffic.
+    /// Set the weight.
     Weight(Weight),
-    /// Try each key with a small request.
+    /// Check each key with one minimal request.
     Check,
-    /// Forget what was learnt of them.
+    /// Reset the observed state.
     Reset,
 }
 
-/// What is to be changed.
+/// The keys or pools that a change applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Keys of a pool.
@@ -27,7 +27,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// How many.
+    /// Returns the number of keys or pools.
     pub fn len(&self) -> usize {
         match self {
             Self::Keys { ids, .. } => ids.len(),

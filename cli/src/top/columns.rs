@@ -1,6 +1,6 @@
 //! Table columns of each tab, shared by the screen and the exported formats.
 
-/// What a column shows.
+/// The field that a column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     Name,
@@ -55,17 +55,17 @@ pub enum Field {
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// What it shows.
+    /// The field.
     pub field: Field,
-    /// Its title on the screen; what programs call it is the same in lower case.
+    /// Its title on the screen; in exported formats in lower case.
     pub title: &'static str,
-    /// How wide it is.
+    /// Its width.
     pub width: u16,
-    /// Which columns go first where there is no room: those with the largest number.
+    /// Columns with the highest rank are dropped first if there is no room.
     pub rank: u8,
-    /// Whether it takes what room is left.
+    /// Whether it takes the spare width.
     pub grows: bool,
-    /// Whether its cells stand at the right.
+    /// Whether its cells are right-aligned.
     pub right: bool,
 }
 
@@ -81,7 +81,7 @@ const fn grows(column: Column) -> Column {
     Column { grows: true, ..column }
 }
 
-/// Of the pools.
+/// Columns of the pools.
 pub const POOLS: &[Column] = &[
     grows(text(Field::Name, "POOL", 12, 0)),
     text(Field::State, "STATE", 5, 1),
@@ -105,7 +105,7 @@ pub const POOLS: &[Column] = &[
     text(Field::Trend, "TREND", 20, 6),
 ];
 
-/// Of a pool's keys.
+/// Columns of a pool's keys.
 pub const KEYS: &[Column] = &[
     text(Field::Key, "KEY", 10, 0),
     grows(text(Field::Name, "NAME", 8, 4)),
@@ -129,7 +129,7 @@ pub const KEYS: &[Column] = &[
     text(Field::Id, "ID", 20, 11),
 ];
 
-/// Of a pool's models.
+/// Columns of a pool's models.
 pub const MODELS: &[Column] = &[
     grows(text(Field::Model, "MODEL", 20, 0)),
     number(Field::Share, "SHARE", 5, 4),
@@ -151,7 +151,7 @@ pub const MODELS: &[Column] = &[
     number(Field::FirstByte95, "TTFB95", 6, 9),
 ];
 
-/// Of the events.
+/// Columns of the events.
 pub const EVENTS: &[Column] = &[
     number(Field::At, "AGO", 6, 0),
     text(Field::Pool, "POOL", 10, 4),
@@ -168,7 +168,7 @@ pub const EVENTS: &[Column] = &[
     grows(text(Field::Message, "MESSAGE", 16, 1)),
 ];
 
-/// Of a pool's client keys.
+/// Columns of a pool's client keys.
 pub const CLIENT_KEYS: &[Column] = &[
     grows(text(Field::Name, "NAME", 16, 0)),
     text(Field::Hint, "ENDS IN", 7, 1),

@@ -1,6 +1,5 @@
-//! What was fetched, in the form in which it is shown.
-//!
-//! In: the admin API's answers. Out: rows that belong together. Never: a wait, a clock.
+//! Fetched data in the form in which it is shown. Pure: responses of the admin API are joined to
+//! rows.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -16,10 +15,10 @@ use serde::Serialize;
 
 use super::state::state_of;
 
-/// Events that are kept; older ones make room.
+/// Maximum number of events; the oldest are evicted first.
 pub const MAX_EVENTS: usize = 1_000;
 
-/// Every pool, with what it serves.
+/// Every pool and its statistics.
 #[derive(Clone, Debug, Serialize)]
 pub struct Overview {
     /// The counts and rates.
@@ -28,21 +27,21 @@ pub struct Overview {
     pub pools: Vec<Pool>,
 }
 
-/// What a pool did in the span that is looked at.
+/// Statistics of a pool in the time range.
 #[derive(Clone, Debug)]
 pub struct Recent {
-    /// How the span is cut.
+    /// Length of the intervals.
     pub step: StatsStep,
-    /// The counts. Without the keys' rows where nobody looks at them.
+    /// The counts; without the keys' rows if they are not shown.
     pub stats: PoolStats,
 }
 
 impl Recent {
-    /// Requests and failures, step by step to the end of the span, gaps filled with zeros.
+    /// Returns requests, failures and tokens per interval of the time range; gaps are zero.
     pub fn trend(&self) -> Vec<Point> {
         let Some(window) = self.stats.window else { return Vec::new() };
         let step = step_seconds(self.step);
-        // A day is an hour longer or shorter twice a year.
+        // A day has 23 or 25 hours when daylight saving time changes.
         let place = |time: Timestamp| (time.as_second() - window.since.as_second() + step / 2) / step;
         let length = usize::try_from(place(window.until)).unwrap_or_default();
         let mut trend = vec![Point::default(); length];
@@ -66,25 +65,25 @@ const fn step_seconds(step: StatsStep) -> i64 {
     }
 }
 
-/// One step of a [`Recent::trend`].
+/// One interval of a [`Recent::trend`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Point {
     /// Requests.
     pub requests: u64,
-    /// Those that failed.
+    /// Failed requests.
     pub failures: u64,
-    /// Tokens of their prompts.
+    /// Prompt tokens.
     pub tokens: u64,
 }
 
-/// The keys of the pool that is looked at.
+/// The keys of the open pool.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Their pool.
     pub pool: PoolId,
-    /// The keys, each with its state and its place among the rows of [`PoolStats::keys`].
+    /// The keys, each with its state and its index in [`PoolStats::keys`].
     pub rows: Vec<KeyRow>,
-    /// The weights of the enabled ones together.
+    /// Sum of the weights of the enabled keys.
     pub weights: u64,
 }
 
@@ -93,14 +92,14 @@ pub struct Keys {
 pub struct KeyRow {
     /// The key.
     pub key: Key,
-    /// How it stands.
+    /// Its state.
     pub state: KeyCondition,
-    /// Where its counts are.
+    /// Index of its counts.
     pub stats: Option<usize>,
 }
 
 impl Keys {
-    /// The keys of a pool.
+    /// Creates the rows of a pool's keys.
     pub fn new(pool: PoolId, keys: Vec<Key>) -> Self {
         let weights = keys.iter().filter(|key| key.enabled).map(|key| u64::from(u32::from(key.weight))).sum();
         let row = |key: Key| KeyRow { state: state_of(&key, None), key, stats: None };
@@ -117,44 +116,44 @@ impl Keys {
     }
 }
 
-/// Everything that is shown. Cloning it is cheap: that is how a pause keeps it.
+/// All fetched data. Cheap to clone, which a pause uses.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
-    /// Every pool.
+    /// Returns every pool.
     pub overview: Option<Arc<Overview>>,
-    /// What pools did lately.
+    /// Recent statistics by pool.
     pub recent: BTreeMap<PoolId, Arc<Recent>>,
-    /// The keys of the pool that is looked at.
+    /// The keys of the open pool.
     pub keys: Option<Arc<Keys>>,
-    /// What went wrong lately, the oldest first.
+    /// Recent events, oldest first.
     pub events: VecDeque<Arc<Event>>,
-    /// What the next events come after.
+    /// Cursor of the next events.
     pub cursor: Option<String>,
-    /// The client keys of the pool that is looked at.
+    /// The client keys of the open pool.
     pub client_keys: Option<(PoolId, Arc<Vec<ClientKey>>)>,
-    /// How the service is doing.
+    /// Health of the service.
     pub health: Option<Arc<Health>>,
 }
 
 impl Data {
-    /// The pools, none before they are known.
+    /// Returns the pools; empty before they are fetched.
     pub fn pools(&self) -> &[Pool] {
         self.overview.as_ref().map_or(&[], |overview| &overview.pools)
     }
 
-    /// A pool.
+    /// Returns a pool by id.
     pub fn pool(&self, id: &PoolId) -> Option<&Pool> {
         self.pools().iter().find(|pool| pool.id == *id)
     }
 
-    /// Takes what a pool did lately, and gives its keys their counts.
+    /// Stores recent statistics of a pool, and joins them with its keys.
     pub fn take_recent(&mut self, recent: Recent) {
         let pool = recent.stats.pool.clone();
         self.recent.insert(pool, Arc::new(recent));
         self.join();
     }
 
-    /// Takes a pool's keys.
+    /// Stores a pool's keys.
     pub fn take_keys(&mut self, keys: Keys) {
         self.keys = Some(Arc::new(keys));
         self.join();
@@ -167,7 +166,7 @@ impl Data {
         }
     }
 
-    /// Takes events that follow those that are there.
+    /// Appends events.
     pub fn take_events(&mut self, list: EventList) {
         self.cursor = Some(list.cursor);
         self.events.extend(list.events.into_iter().map(Arc::new));
@@ -175,7 +174,7 @@ impl Data {
         self.events.drain(..surplus);
     }
 
-    /// Takes the pools, and forgets what belonged to those that are gone.
+    /// Stores the pools, and removes the data of deleted ones.
     pub fn take_overview(&mut self, overview: Overview) {
         let known = |id: &PoolId| overview.pools.iter().any(|pool| pool.id == *id);
         self.recent.retain(|id, _| known(id));

@@ -1,4 +1,4 @@
-//! Asks the service what [`poll`](super::poll) wants to know, and makes the changes that were confirmed.
+//! Requests to the service: the fetches of [`poll`](super::poll), and the confirmed changes.
 
 use pool_shared::{KeyChange, KeyCheck, KeyId, PoolId, PoolStatsRow, PoolUpdate, Stats, StatsStep};
 
@@ -15,10 +15,10 @@ use crate::{
     output::Progress,
 };
 
-/// The most events an answer may have.
-const EVENTS: u64 = 200;
+/// Maximum number of events per fetch.
+const MAX_EVENTS: u64 = 200;
 
-/// Asks one question.
+/// Runs one fetch.
 pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<Answer, CliError> {
     Ok(match fetch {
         Fetch::Overview => Answer::Overview(Box::new(overview(client).await?)),
@@ -29,13 +29,14 @@ pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<Answer, CliError> {
         Fetch::Keys { pool, .. } => {
             Answer::Keys(client.keys(pool.as_str(), &KeyFilter::default(), None).await?.keys)
         }
-        Fetch::Events(after) => Answer::Events(client.events(None, after.as_deref(), EVENTS).await?),
+        Fetch::Events(after) => Answer::Events(client.events(None, after.as_deref(), MAX_EVENTS).await?),
         Fetch::ClientKeys(pool) => Answer::ClientKeys(client.client_keys(pool.as_str()).await?.client_keys),
         Fetch::Health => Answer::Health(Box::new(client.health().await?)),
     })
 }
 
-/// The service's own spans: the last hour by the minute, day by the hour, 30 days by the day.
+/// Returns the query for the service's default window of a step: the last hour by minute, day by
+/// hour, or 30 days by day.
 fn window(step: StatsStep) -> [(&'static str, String); 1] {
     [("step", step.name().to_owned())]
 }
@@ -45,7 +46,7 @@ async fn overview(client: &Client) -> Result<Overview, CliError> {
     Ok(Overview { stats, pools: list.pools })
 }
 
-/// Makes a change; gives what is to be said about it.
+/// Makes a change and returns the text about its result.
 pub async fn act(client: &Client, target: &Target, change: Change) -> Result<String, CliError> {
     match target {
         Target::Pools(ids) => {
@@ -55,12 +56,12 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
                 let changed = client.update_pool(id.as_str(), &update).await?.changed;
                 switched += usize::from(changed.is_none_or(|fields| !fields.is_empty()));
             }
-            let state = if change == Change::Enable { "on" } else { "off" };
+            let done = done(change);
             let already = match ids.len() - switched {
                 0 => String::new(),
-                unchanged => format!(", {} already {state}", counted(unchanged, "pool")),
+                unchanged => format!(", {} already {done}", counted(unchanged, "pool")),
             };
-            Ok(format!("switched {} {state}{already}", counted(switched, "pool")))
+            Ok(format!("{done} {}{already}", counted(switched, "pool")))
         }
         Target::Keys { pool, ids } => {
             let set = match change {
@@ -77,14 +78,26 @@ pub async fn act(client: &Client, target: &Target, change: Change) -> Result<Str
             let result = client.update_keys(pool, ids, &set).await?;
             let already = match result.unchanged {
                 0 => String::new(),
-                unchanged => format!(", {} already so", counted(unchanged, "key")),
+                unchanged => format!(", {} unchanged", counted(unchanged, "key")),
             };
-            Ok(format!("changed {}{already}{}", counted(result.changed, "key"), gone(&result.missing)))
+            let done = done(change);
+            Ok(format!("{done} {}{already}{}", counted(result.changed, "key"), gone(&result.missing)))
         }
     }
 }
 
-/// `3 valid, 1 limited`.
+/// Returns the words for a change that was made, before the number of what was changed.
+const fn done(change: Change) -> &'static str {
+    match change {
+        Change::Enable => "enabled",
+        Change::Disable => "disabled",
+        Change::Weight(_) => "set the weight of",
+        Change::Check => "checked",
+        Change::Reset => "reset",
+    }
+}
+
+/// Checks keys and returns a summary: `checked: 3 valid, 1 limited`.
 async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, CliError> {
     let checks =
         ids.chunks(KeyCheck::MAX_KEYS).map(|ids| KeyCheck { ids: ids.to_vec(), ..KeyCheck::default() });
@@ -97,11 +110,11 @@ async fn check(client: &Client, pool: &PoolId, ids: &[KeyId]) -> Result<String, 
 fn gone(missing: &[KeyId]) -> String {
     match missing.len() {
         0 => String::new(),
-        count => format!(", {} not there any more", counted(count, "key")),
+        count => format!(", {} not found", counted(count, "key")),
     }
 }
 
-/// One pool as an overview of pools.
+/// Fetches one pool as an overview.
 async fn overview_of(client: &Client, pool: &str) -> Result<Overview, CliError> {
     let (pool, stats) =
         futures_util::future::try_join(client.pool(pool), client.pool_stats(pool, &[])).await?;
@@ -112,7 +125,7 @@ async fn overview_of(client: &Client, pool: &str) -> Result<Overview, CliError> 
         counters: stats.total,
         activity: stats.activity.clone(),
     };
-    // What was lost is counted for all pools together, which is not this pool's to tell.
+    // Lost counts exist only for all pools together.
     let stats = Stats {
         requests: stats.requests,
         total: stats.total,

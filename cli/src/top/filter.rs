@@ -1,12 +1,11 @@
-//! The filter: words that a row must contain, or must not, anywhere or in one field.
+//! Row filter: words that a row must or must not contain, in any field or in one.
 
 use super::{columns::Field, record::Record};
 
-/// What `?` and `--help` say about it.
-pub const HELP: &str =
-    "words that a row contains; !word: does not; state:cooling, tag:, name:, key:, model:, pool:, verdict:";
+/// Syntax, for `?` and `--help`.
+pub const HELP: &str = "word: rows that contain it; !word: rows that do not; state:cooling, tag:, name:, key:, model:, pool:, verdict:";
 
-/// Where a word with nothing before it is looked for.
+/// Fields that a word without a field name is searched in.
 const ANYWHERE: &[Field] = &[
     Field::Name,
     Field::State,
@@ -34,7 +33,7 @@ const FIELDS: &[(&str, Field)] = &[
     ("verdict", Field::Verdict),
 ];
 
-/// A filter as it was typed and what it means.
+/// A parsed filter and its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     text: String,
@@ -49,7 +48,7 @@ struct Term {
 }
 
 impl Filter {
-    /// Reads a filter. Every text is one: what looks like an unknown field is a word.
+    /// Parses a filter. Every text is valid: an unknown field name is part of the word.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let term = |word: &str| {
@@ -61,22 +60,22 @@ impl Filter {
             let (field, word) = field.map_or((None, word), |(field, word)| (Some(field), word));
             Term { field, word: word.to_lowercase(), negated }
         };
-        // A term that is still being typed lets everything through.
+        // An incomplete term matches every row.
         let terms = text.split_whitespace().map(term).filter(|term| !term.word.is_empty()).collect();
         Self { text, terms }
     }
 
-    /// As it was typed.
+    /// Returns the text as typed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it lets everything through.
+    /// Returns `true` if it matches every row.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether a row passes.
+    /// Returns `true` if a row matches.
     pub fn matches(&self, record: &Record) -> bool {
         self.terms.iter().all(|term| {
             let one;

@@ -1,4 +1,4 @@
-//! A service's answers for tests: two pools and what they do, at a fixed time.
+//! Test data: responses of a service with two pools, at a fixed time.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,12 +20,12 @@ use super::{
     update::update,
 };
 
-/// When everything happens.
+/// The fixed time.
 pub fn now() -> Timestamp {
     "2026-11-03T12:00:30Z".parse().unwrap()
 }
 
-/// So many seconds from then.
+/// Returns a time in seconds from the fixed time.
 pub fn at(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
@@ -57,7 +57,7 @@ pub fn key(number: u64) -> Key {
     }
 }
 
-/// Six keys, each in a state of its own.
+/// Returns six keys in different states.
 pub fn keys() -> Vec<Key> {
     let mut keys: Vec<_> = (1..=6).map(key).collect();
     keys[1].condition = KeyCondition {
@@ -96,7 +96,7 @@ pub fn counters(requests: u64) -> Counters {
     }
 }
 
-/// Requests of which one in fifty fails.
+/// Returns request statistics with 2% failures.
 pub fn request_stats(total: u64) -> RequestStats {
     let failed = total / 50;
     RequestStats {
@@ -113,7 +113,7 @@ pub fn request_stats(total: u64) -> RequestStats {
     }
 }
 
-/// Of requests within an hour.
+/// Returns a time series of one hour.
 fn request_rates(total: u64) -> RequestRates {
     RequestRates { rpm: total / 60, rpm_now: total / 120, rpd: total * 9 }
 }
@@ -242,7 +242,7 @@ pub fn client_keys() -> Vec<ClientKey> {
     [(9, "laptop"), (2, "ci")].map(key).into()
 }
 
-/// A dashboard that has heard nothing yet, on a screen of this size.
+/// Returns a model without data.
 pub fn fresh(width: u16, height: u16) -> Model {
     let options = Options {
         service: "http://127.0.0.1:8787".to_owned(),
@@ -256,7 +256,7 @@ pub fn fresh(width: u16, height: u16) -> Model {
     Model::new(options, Duration::from_secs(1), Size { width, height }, now())
 }
 
-/// One that has heard everything of two pools.
+/// Returns a model with the data of two pools.
 pub fn model(width: u16, height: u16) -> Model {
     let mut model = fresh(width, height);
     tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(overview(&["prod", "test"]))));

@@ -1,4 +1,4 @@
-//! Numbers and times in as few characters as tell what is needed.
+//! Compact formats of numbers and times.
 
 /// `999`, `1.2k`, `12k`, `1.2M`.
 pub fn compact(number: u64) -> String {
@@ -8,7 +8,7 @@ pub fn compact(number: u64) -> String {
     }
     let mut divisor = 1_000;
     for unit in UNITS {
-        // Tenths, rounded down: 999,999 is not yet a million.
+        // Tenths are rounded down, so that 999,999 is not shown as 1.0M.
         let tenths = number / (divisor / 10);
         if tenths < 100 {
             return format!("{}.{}{unit}", tenths / 10, tenths % 10);
@@ -60,7 +60,7 @@ pub fn coarse(seconds: i64) -> String {
     }
 }
 
-/// `0%`, `0.4%`, `12%`; what is not nothing does not look like nothing.
+/// `0%`, `0.4%`, `12%`; a ratio above zero is never shown as `0%`.
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     if percent > 0.0 && percent < 0.05 {
@@ -72,7 +72,7 @@ pub fn percent(ratio: f64) -> String {
     }
 }
 
-/// A part of a whole; nothing of nothing is nothing.
+/// Returns a ratio; zero if the total is zero.
 #[allow(clippy::cast_precision_loss, reason = "a few digits are shown")]
 pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }

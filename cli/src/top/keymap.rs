@@ -1,5 +1,5 @@
-//! Which key does what: the one table that input, the help (`?`), the hints in the last line and
-//! `poolctl top --help` are made of.
+//! Key bindings: the table that input, the help (`?`), the hints in the footer and `poolctl top
+//! --help` share.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::list::Tab;
 
-/// What a key does while the list has the keys.
+/// Action of a key while the list has the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Quit,
@@ -43,12 +43,12 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it changes something in the service.
+    /// Returns `true` if it changes data of the service.
     pub const fn writes(self) -> bool {
         matches!(self, Self::Enable | Self::Disable | Self::Weight | Self::Check | Self::Reset)
     }
 
-    /// Whether it does something in this tab.
+    /// Returns `true` if it is available in this tab.
     pub fn applies(self, tab: Tab) -> bool {
         match self {
             Self::Weight | Self::Check | Self::Reset => tab == Tab::Keys,
@@ -64,16 +64,16 @@ impl Action {
 /// A key on the keyboard.
 type Key = (KeyCode, KeyModifiers);
 
-/// What some keys do.
+/// A binding of keys to an action.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
-    /// What.
+    /// The action.
     pub action: Action,
     /// The keys.
     keys: &'static [Key],
-    /// One word for the last line; empty for what is not hinted at there.
+    /// A word for the footer; empty if the footer does not show it.
     pub hint: &'static str,
-    /// A sentence for the help.
+    /// The text in the help.
     pub help: &'static str,
 }
 
@@ -93,32 +93,32 @@ const fn bind(action: Action, keys: &'static [Key], hint: &'static str, help: &'
     Binding { action, keys, hint, help }
 }
 
-/// All of them, in the order of the help.
+/// All bindings, in the order of the help.
 pub const BINDINGS: &[Binding] = &[
     bind(Action::Help, &[plain('?'), code(KeyCode::F(1))], "help", "this help"),
     bind(Action::Quit, &[plain('q'), control('c')], "quit", "quit"),
-    bind(Action::Open, &[code(KeyCode::Enter)], "open", "open the pool under the cursor"),
+    bind(Action::Open, &[code(KeyCode::Enter)], "open", "open the selected pool"),
     bind(Action::Filter, &[plain('/')], "filter", "filter the rows"),
-    bind(Action::Mark, &[plain(' ')], "mark", "mark the row, or not any more"),
-    bind(Action::Enable, &[plain('e')], "enable", "enable what is marked, else the row under the cursor"),
-    bind(Action::Disable, &[plain('d')], "disable", "disable it"),
-    bind(Action::Weight, &[plain('w')], "weight", "set its weight"),
-    bind(Action::Check, &[plain('c')], "check", "check it: one small request with each key"),
-    bind(
-        Action::Reset,
-        &[plain('r')],
-        "reset",
-        "reset it: end its cooldowns and its state, as far as they were learnt",
-    ),
+    bind(Action::Mark, &[plain(' ')], "mark", "mark or unmark the row"),
+    bind(Action::Enable, &[plain('e')], "enable", "enable the marked rows, or the selected row"),
+    bind(Action::Disable, &[plain('d')], "disable", "disable them"),
+    bind(Action::Weight, &[plain('w')], "weight", "set their weight"),
+    bind(Action::Check, &[plain('c')], "check", "check them with one minimal request per key"),
+    bind(Action::Reset, &[plain('r')], "reset", "reset their cooldowns and observed health"),
     bind(Action::Sort, &[plain('s')], "sort", "sort by the next column"),
-    bind(Action::Reverse, &[plain('S')], "", "turn the order round"),
-    bind(Action::Pause, &[plain('p')], "pause", "keep the screen still, or go on"),
-    bind(Action::Span, &[plain('t')], "span", "look at the last hour, day or month"),
-    bind(Action::Back, &[code(KeyCode::Esc)], "", "clear the filter, the marks; back to all pools"),
+    bind(Action::Reverse, &[plain('S')], "", "reverse the sort order"),
+    bind(Action::Pause, &[plain('p')], "pause", "pause or resume"),
+    bind(Action::Span, &[plain('t')], "span", "cycle the time range: hour, day, month"),
+    bind(
+        Action::Back,
+        &[code(KeyCode::Esc)],
+        "",
+        "clear the filter, then the marks, then return to all pools",
+    ),
     bind(Action::Tab(Tab::Pools), &[plain('1')], "", "pools"),
     bind(Action::Tab(Tab::Keys), &[plain('2')], "", "keys of the pool"),
     bind(Action::Tab(Tab::Models), &[plain('3')], "", "models of the pool"),
-    bind(Action::Tab(Tab::Events), &[plain('4')], "", "what went wrong lately"),
+    bind(Action::Tab(Tab::Events), &[plain('4')], "", "recent errors"),
     bind(Action::Tab(Tab::ClientKeys), &[plain('5')], "", "client keys of the pool"),
     bind(Action::NextTab, &[code(KeyCode::Tab)], "", "next tab"),
     bind(Action::PreviousTab, &[code(KeyCode::BackTab)], "", "previous tab"),
@@ -128,21 +128,21 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::PageDown, &[code(KeyCode::PageDown), control('d')], "", "a page down"),
     bind(Action::First, &[code(KeyCode::Home), plain('g')], "", "first row"),
     bind(Action::Last, &[code(KeyCode::End), plain('G')], "", "last row"),
-    bind(Action::MarkAll, &[plain('a')], "", "mark every row that the filter shows"),
-    bind(Action::Unmark, &[plain('u')], "", "take all marks away"),
-    bind(Action::Refresh, &[plain('R'), code(KeyCode::F(5))], "", "ask the service now"),
-    bind(Action::Slower, &[plain('+')], "", "ask less often"),
-    bind(Action::Faster, &[plain('-')], "", "ask more often"),
-    bind(Action::Suspend, &[control('z')], "", "back to the shell; fg returns"),
+    bind(Action::MarkAll, &[plain('a')], "", "mark all filtered rows"),
+    bind(Action::Unmark, &[plain('u')], "", "clear all marks"),
+    bind(Action::Refresh, &[plain('R'), code(KeyCode::F(5))], "", "refresh now"),
+    bind(Action::Slower, &[plain('+')], "", "refresh less often"),
+    bind(Action::Faster, &[plain('-')], "", "refresh more often"),
+    bind(Action::Suspend, &[control('z')], "", "suspend to the shell; fg resumes"),
 ];
 
 impl Binding {
-    /// The keys' names: `q ^C`.
+    /// Returns the keys' names: `q ^C`.
     pub fn keys(&self) -> String {
         self.keys.iter().map(|key| name(*key)).collect::<Vec<_>>().join(" ")
     }
 
-    /// The first key's name.
+    /// Returns the first key's name.
     pub fn key(&self) -> String {
         self.keys.first().map(|key| name(*key)).unwrap_or_default()
     }
@@ -162,21 +162,21 @@ fn name((code, modifiers): Key) -> String {
     }
 }
 
-/// What a key does.
+/// Returns the action of a key.
 pub fn action(event: KeyEvent) -> Option<Action> {
-    // The character says whether shift was held; some terminals say it a second time.
+    // The character implies shift; some terminals also report the modifier.
     let pressed = (event.code, event.modifiers - KeyModifiers::SHIFT);
     BINDINGS.iter().find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
 }
 
-/// The keys for `poolctl top --help`.
+/// Returns the key bindings for `poolctl top --help`.
 pub fn help(title: &str) -> String {
     let mut text = format!("{title}\n");
     for binding in BINDINGS {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {:<12} {}", binding.keys(), binding.help);
     }
-    let _ = write!(text, "\nA filter is {}.", super::filter::HELP);
+    let _ = write!(text, "\nFilters: {}.", super::filter::HELP);
     text
 }
 

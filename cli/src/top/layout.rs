@@ -20,30 +20,30 @@
 
 use ratatui::layout::{Rect, Size};
 
-/// Where everything is.
+/// The regions of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Regions {
-    /// Too small for a list: everything is in here.
+    /// The whole screen, if it is too small for the list.
     pub tiny: Option<Rect>,
-    /// The service, and how it is heard.
+    /// The service and the connection state.
     pub status: Rect,
     /// Rates and latencies.
     pub figures: Rect,
     /// The tabs.
     pub tabs: Rect,
-    /// The charts; without a frame when they are two lines high.
+    /// The charts; without frames if they are two lines high.
     pub charts: Rect,
-    /// The columns' titles.
+    /// The column titles.
     pub titles: Rect,
     /// The rows.
     pub rows: Rect,
-    /// All there is to say about the row under the cursor.
+    /// Details of the selected row.
     pub detail: Rect,
-    /// Hints, a notice, or the filter.
+    /// Key hints, a notice or the filter input.
     pub footer: Rect,
 }
 
-/// Divides the screen.
+/// Returns the regions for a terminal size.
 pub fn regions(size: Size) -> Regions {
     let Size { width, height } = size;
     if width < 60 || height < 12 {

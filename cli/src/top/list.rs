@@ -1,4 +1,4 @@
-//! The rows of a tab as they are listed: filtered, sorted, with a cursor and a part that is in view.
+//! The list of a tab: filtered and sorted rows, cursor and scroll position.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -24,10 +24,10 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// All, in the order of their numbers.
+    /// All tabs, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Pools, Self::Keys, Self::Models, Self::Events, Self::ClientKeys];
 
-    /// Its name on the screen.
+    /// Returns its title.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Pools => "Pools",
@@ -38,7 +38,7 @@ impl Tab {
         }
     }
 
-    /// Its columns.
+    /// Returns its columns.
     pub const fn columns(self) -> &'static [Column] {
         match self {
             Self::Pools => columns::POOLS,
@@ -49,7 +49,7 @@ impl Tab {
         }
     }
 
-    /// Whether it shows one pool, which must be chosen first.
+    /// Returns `true` if it shows one pool, which must be open.
     pub const fn needs_pool(self) -> bool {
         matches!(self, Self::Keys | Self::Models | Self::ClientKeys)
     }
@@ -64,38 +64,38 @@ impl Tab {
     }
 }
 
-/// In which order.
+/// The sort order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// By what.
+    /// The field.
     pub field: Field,
-    /// The largest first.
+    /// Descending order.
     pub descending: bool,
 }
 
 /// A tab's list.
 #[derive(Clone, Debug)]
 pub struct List {
-    /// What it lists.
+    /// The tab.
     pub tab: Tab,
-    /// In which order.
+    /// The sort order.
     pub sort: Sort,
-    /// What it leaves out.
+    /// The filter.
     pub filter: Filter,
-    /// The rows that are listed, by their places in the data.
+    /// The listed rows, as indices into the data.
     pub rows: Vec<usize>,
-    /// How many rows there are.
+    /// Number of rows before the filter.
     pub total: usize,
-    /// The place of the cursor in `rows`.
+    /// Index of the cursor in `rows`.
     pub cursor: usize,
-    /// The first row in view.
+    /// Index of the first visible row.
     pub top: usize,
-    /// The row under the cursor; empty for rows without a name.
+    /// Id of the selected row; empty for rows without an id.
     selected: String,
 }
 
 impl List {
-    /// A tab's list before there is data.
+    /// Creates an empty list.
     pub fn new(tab: Tab) -> Self {
         Self {
             tab,
@@ -109,7 +109,7 @@ impl List {
         }
     }
 
-    /// Makes the rows anew. The cursor stays on its row, wherever that is now.
+    /// Rebuilds the rows. The cursor stays on its row.
     pub fn refresh(&mut self, data: &Data, pool: Option<&PoolId>, height: usize) {
         let records = Records::new(self.tab, data, pool);
         self.total = (0..records.len()).filter(|place| records.belongs(*place)).count();
@@ -131,18 +131,18 @@ impl List {
         self.settle(data, pool, height);
     }
 
-    /// Moves the cursor to a row, as far as there are rows.
+    /// Moves the cursor to a row, at most the last one.
     pub fn move_to(&mut self, cursor: usize, data: &Data, pool: Option<&PoolId>, height: usize) {
         self.cursor = cursor;
         self.settle(data, pool, height);
     }
 
-    /// The row under the cursor.
+    /// Returns the selected row.
     pub fn current<'a>(&self, records: &Records<'a>) -> Option<Record<'a>> {
         self.rows.get(self.cursor).and_then(|place| records.get(*place))
     }
 
-    /// What is not known goes last, however the rest is turned; what is alike stays as it was.
+    /// Sorts the rows. Stable; unknown values are last in both directions.
     fn order(&mut self, records: &Records) {
         let Sort { field, descending } = self.sort;
         let key = |place: usize| records.get(place).and_then(|row| row.value(field).key());
@@ -164,21 +164,21 @@ impl List {
     }
 }
 
-/// A tab's rows in the data, each made when it is asked for.
+/// The rows of a tab, created on demand.
 pub struct Records<'a> {
     tab: Tab,
     data: &'a Data,
     pool: Option<&'a PoolId>,
-    /// How many attempts all rows have together.
+    /// Number of attempts of all rows.
     attempts: u64,
-    /// The pools' counts.
+    /// Statistics by pool.
     counted: HashMap<&'a PoolId, &'a PoolStatsRow>,
-    /// The masked keys, for events.
+    /// Masked keys by id, for events.
     masked: HashMap<&'a KeyId, &'a str>,
 }
 
 impl<'a> Records<'a> {
-    /// The rows of a tab; those of one pool where one is chosen.
+    /// Creates the rows of a tab, of one pool if it is open.
     pub fn new(tab: Tab, data: &'a Data, pool: Option<&'a PoolId>) -> Self {
         let mut records =
             Self { tab, data, pool, attempts: 0, counted: HashMap::new(), masked: HashMap::new() };
@@ -199,7 +199,7 @@ impl<'a> Records<'a> {
         records
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         match self.tab {
             Tab::Pools => self.data.pools().len(),
@@ -210,7 +210,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Whether the data of this tab has come, be it nothing.
+    /// Returns `true` if the data of the tab has been fetched, even if it is empty.
     pub fn known(&self) -> bool {
         match self.tab {
             Tab::Pools => self.data.overview.is_some(),
@@ -223,7 +223,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Whether it is one of the chosen pool's: events are kept for all pools.
+    /// Returns `true` if the row belongs to the open pool; events are kept for all pools.
     fn belongs(&self, place: usize) -> bool {
         match (self.tab, self.pool) {
             (Tab::Events, Some(pool)) => self.data.events.get(place).is_some_and(|event| event.pool == *pool),
@@ -231,7 +231,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// One of them.
+    /// Returns a row.
     pub fn get(&self, place: usize) -> Option<Record<'a>> {
         match self.tab {
             Tab::Pools => {
@@ -282,7 +282,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// A column's title with the arrow of the order in which the rows are.
+/// Returns a column's title, with an arrow if the rows are sorted by it.
 pub fn title(column: &Column, sort: Sort) -> Cow<'static, str> {
     match sort {
         Sort { field, descending } if field == column.field => {

@@ -1,4 +1,4 @@
-//! What comes in and what is to be done: all that passes between the pure part and the world.
+//! Messages that the update function takes, and commands that it returns.
 
 use std::time::Duration;
 
@@ -13,111 +13,111 @@ use super::{
 };
 use crate::error::CliError;
 
-/// Something happened.
+/// An event for the update function.
 #[derive(Debug)]
 pub enum Message {
-    /// Time went by.
+    /// A timer tick.
     Tick {
-        /// The time.
+        /// The current time.
         now: Timestamp,
         /// The time since the start.
         clock: Duration,
     },
-    /// A key was pressed.
+    /// A key press.
     Key(KeyEvent),
-    /// The mouse did something.
+    /// A mouse event.
     Mouse(MouseEvent),
-    /// The terminal has another size.
+    /// The terminal was resized.
     Resize(Size),
-    /// The terminal is back after the shell had it.
+    /// The terminal is available again after a suspension.
     Resumed,
-    /// The service answered.
+    /// A fetch has ended.
     Fetched {
-        /// What was asked.
+        /// The fetch.
         fetch: Fetch,
-        /// How long it took.
+        /// Its duration.
         took: Duration,
-        /// What it said.
+        /// Its result.
         result: Result<Answer, CliError>,
     },
-    /// A change was made, or not: what is to be said.
+    /// A change has ended; the text of the notice, or the error.
     Acted(Result<String, CliError>),
 }
 
-/// Something to do.
+/// An effect for the runtime.
 #[derive(Debug)]
 pub enum Command {
-    /// Ask the service.
+    /// Fetch data.
     Fetch(Fetch),
-    /// Change something.
+    /// Make a change.
     Act(Target, Change),
-    /// Give the terminal back to the shell until it is wanted again.
+    /// Suspend to the shell.
     Suspend,
-    /// End.
+    /// Exit.
     Quit,
-    /// End with an error: there is nothing to show, and waiting does not help.
+    /// Exit with an error that a retry cannot fix.
     Fail(CliError),
 }
 
-/// A question to the service.
+/// A request for data of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetch {
-    /// All pools, their counts and rates.
+    /// All pools with their statistics.
     Overview,
-    /// The same of one pool, by name or id: what a token of that pool may read, and all that is shown where one pool was
-    /// asked for.
+    /// One pool with its statistics, by name or id: for a token that is limited to this pool, or a
+    /// dashboard of one pool.
     OverviewOf(String),
-    /// What the pool in focus did lately; with the keys' rows.
+    /// Recent statistics of the pool in focus.
     Focus {
         /// The pool.
         pool: PoolId,
-        /// How the span is cut.
+        /// Length of the intervals.
         step: StatsStep,
-        /// Whether anybody looks at the keys' rows.
+        /// Whether the keys' rows are shown.
         keys: bool,
     },
-    /// The same of one of the others, in turn.
+    /// Recent statistics of one other pool, in turn.
     Sweep {
         /// The pool.
         pool: PoolId,
-        /// How the span is cut.
+        /// Length of the intervals.
         step: StatsStep,
     },
     /// The keys of a pool.
     Keys {
         /// The pool.
         pool: PoolId,
-        /// The pool's version so far as is known.
+        /// The pool's known version.
         version: u64,
     },
-    /// What went wrong after a cursor.
+    /// Events after a cursor.
     Events(Option<String>),
     /// The client keys of a pool.
     ClientKeys(PoolId),
-    /// How the service is doing.
+    /// Health of the service.
     Health,
 }
 
 impl Fetch {
-    /// Returns `true` for the question that tells whether the service answers at all.
+    /// Returns `true` for the fetch that determines the connection state.
     pub const fn is_overview(&self) -> bool {
         matches!(self, Self::Overview | Self::OverviewOf(_))
     }
 }
 
-/// An answer.
+/// The data of a fetch.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Fetch::Overview`] and [`Fetch::OverviewOf`].
+    /// Of [`Fetch::Overview`] and [`Fetch::OverviewOf`].
     Overview(Box<Overview>),
-    /// To [`Fetch::Focus`] and [`Fetch::Sweep`].
+    /// Of [`Fetch::Focus`] and [`Fetch::Sweep`].
     Recent(Box<PoolStats>),
-    /// To [`Fetch::Keys`].
+    /// Of [`Fetch::Keys`].
     Keys(Vec<Key>),
-    /// To [`Fetch::Events`].
+    /// Of [`Fetch::Events`].
     Events(EventList),
-    /// To [`Fetch::ClientKeys`].
+    /// Of [`Fetch::ClientKeys`].
     ClientKeys(Vec<ClientKey>),
-    /// To [`Fetch::Health`].
+    /// Of [`Fetch::Health`].
     Health(Box<Health>),
 }

@@ -1,9 +1,9 @@
-//! `poolctl top`: the dashboard.
+//! `poolctl top`: the terminal dashboard.
 //!
-//! Messages come in (keys, the clock, answers), [`update`] turns them into the next [`model`] and into
-//! commands, [`view`] draws the model: both are pure. [`runtime`] alone waits, asks and writes;
-//! [`terminal`] gives the terminal back however the program ends. [`once`] writes the same rows
-//! where there is no terminal.
+//! [`update`] turns messages (keys, timer, responses) into the next [`model`] and commands;
+//! [`view`] draws the model. Both are pure. Only [`runtime`] waits, sends requests and writes.
+//! [`terminal`] restores the terminal however the program ends. [`once`] writes the same rows as
+//! text.
 
 mod change;
 mod columns;

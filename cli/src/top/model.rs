@@ -1,4 +1,4 @@
-//! The dashboard's whole state, as plain data: what was fetched, where the cursor is, what is asked.
+//! State of the dashboard: fetched data, lists, mode and connection.
 //!
 //! Only [`update`](super::update) changes it; [`view`](super::view) reads it.
 
@@ -18,130 +18,131 @@ use super::{
     theme::{Theme, Tone},
 };
 
-/// What holds for the whole run.
+/// Options of the run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The service's address.
     pub service: String,
-    /// The pool to begin with, by name or id.
+    /// The initial pool, by name or id.
     pub pool: Option<String>,
-    /// The only pool that the token is good for.
+    /// The pool that the token is limited to.
     pub only: Option<PoolId>,
-    /// The tab to begin with.
+    /// The initial tab.
     pub tab: Option<Tab>,
-    /// Change nothing.
+    /// Actions are disabled.
     pub read_only: bool,
-    /// The colours.
+    /// The colour theme.
     pub theme: Theme,
-    /// Only ASCII characters.
+    /// Use ASCII characters only.
     pub ascii: bool,
 }
 
-/// An answer that takes so long is said to be slow.
+/// Duration from which a response is reported as slow.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// How the service answered last.
+/// State of the connection to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// It was not heard of yet.
+    /// No response yet.
     Waiting,
-    /// As it should.
+    /// Connected.
     Up,
-    /// Not.
+    /// The last fetch failed.
     Down {
-        /// Why, and what may help, line by line.
+        /// The error with its hint.
         error: String,
-        /// How often in a row.
+        /// Number of consecutive failures.
         failures: u32,
-        /// When it is asked again, on the clock of [`Model::clock`].
+        /// Time of the next retry, on the clock of [`Model::clock`].
         retry: Duration,
     },
 }
 
-/// What a change is about to touch, as the question shows it.
+/// The target of a change, as the confirmation shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// What.
     pub target: Target,
-    /// `3 keys of pool prod`.
+    /// `3 keys in pool prod`.
     pub title: String,
-    /// The first of them, by name.
+    /// The first names.
     pub names: Vec<String>,
-    /// Marked rows that the filter hides and that are therefore left out.
+    /// Number of marked rows that the filter hides, which are not included.
     pub hidden: usize,
 }
 
-/// Who has the keyboard.
+/// Input mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The list.
     List,
-    /// The help, from this line on.
+    /// The help, with its scroll offset.
     Help(usize),
-    /// The filter, with the text that holds when it is given up.
+    /// Input of the filter, with the previous text.
     Filter(String),
-    /// The question for a weight.
+    /// Input of a weight.
     Weight(Selection, String),
-    /// The question whether to go on.
+    /// Confirmation of a change.
     Confirm(Selection, Change),
 }
 
-/// Something to say for a while.
+/// A message that is shown for a limited time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What.
     pub text: String,
-    /// How it is meant.
+    /// Its tone.
     pub tone: Tone,
-    /// When it goes, on the clock of [`Model::clock`].
+    /// When it disappears, on the clock of [`Model::clock`].
     pub until: Duration,
 }
 
-/// The state.
+/// The state of the dashboard.
 #[derive(Debug)]
 pub struct Model {
-    /// What holds for the whole run.
+    /// Options of the run.
     pub options: Options,
     /// The time.
     pub now: Timestamp,
-    /// The time since the start, which no change of the clock turns back.
+    /// Monotonic time since the start.
     pub clock: Duration,
     /// The terminal's size.
     pub size: Size,
-    /// The tab that is open.
+    /// The open tab.
     pub tab: Tab,
-    /// The pool that was opened.
+    /// The open pool.
     pub pool: Option<PoolId>,
-    /// How the span is cut that counts and latencies cover.
+    /// Intervals of the time range that counts and latencies cover.
     pub span: StatsStep,
-    /// What was fetched.
+    /// The fetched data.
     pub live: Data,
-    /// What is shown while the screen is kept still.
+    /// The data that is shown while paused.
     pub frozen: Option<Data>,
-    /// How the service answered last.
+    /// State of the connection to the service.
     pub connection: ConnectionState,
-    /// When the overview last came.
+    /// Time of the last overview.
     pub heard: Option<Timestamp>,
-    /// How long the last overview took.
+    /// Duration of the last fetch of the overview.
     pub took: Duration,
-    /// A pool was asked for from the start, so the others are asked for only where they are shown.
+    /// Whether the dashboard was started with a pool; the others are then fetched only for the
+    /// pools tab.
     asked_for_one: bool,
-    /// The tabs' lists.
+    /// The lists of the tabs.
     lists: [List; 5],
-    /// Ids of the rows that are marked in the open tab.
+    /// Ids of the marked rows of the open tab.
     pub marks: HashSet<String>,
-    /// Who has the keyboard.
+    /// Input mode.
     pub mode: Mode,
-    /// Something to say.
+    /// The current notice.
     pub notice: Option<Notice>,
-    /// What is asked of the service, and when.
+    /// The polling schedule.
     pub schedule: Schedule,
-    /// Whether what is on the screen may be out of date.
+    /// Whether the screen must be redrawn.
     pub dirty: bool,
 }
 
 impl Model {
-    /// A dashboard that knows nothing yet.
+    /// Creates the state before any data.
     pub fn new(options: Options, interval: Duration, size: Size, now: Timestamp) -> Self {
         let tab = options.tab.unwrap_or(if options.pool.is_some() { Tab::Keys } else { Tab::Pools });
         Self {
@@ -167,12 +168,12 @@ impl Model {
         }
     }
 
-    /// What is shown.
+    /// Returns the data to show.
     pub fn data(&self) -> &Data {
         self.frozen.as_ref().unwrap_or(&self.live)
     }
 
-    /// The open tab's list.
+    /// Returns the list of the open tab.
     pub fn list(&self) -> &List {
         let [pools, keys, models, events, client_keys] = &self.lists;
         match self.tab {
@@ -184,7 +185,7 @@ impl Model {
         }
     }
 
-    /// The open tab's list, what it lists, the pool and how many rows there is room for.
+    /// Returns the list of the open tab, its data, the pool and the number of visible rows.
     pub fn list_mut(&mut self) -> (&mut List, &Data, Option<&PoolId>, usize) {
         let height = usize::from(regions(self.size).rows.height);
         let [pools, keys, models, events, client_keys] = &mut self.lists;
@@ -198,18 +199,18 @@ impl Model {
         (list, self.frozen.as_ref().unwrap_or(&self.live), self.pool.as_ref(), height)
     }
 
-    /// The open tab's rows.
+    /// Returns the rows of the open tab.
     pub fn records(&self) -> Records<'_> {
         Records::new(self.tab, self.data(), self.pool.as_ref())
     }
 
-    /// The pool whose figures are shown: the one that was opened, else the one under the cursor.
+    /// Returns the pool in focus: the open one, else the selected one.
     pub fn focus(&self) -> Option<PoolId> {
         let under_cursor = || self.list().current(&self.records()).map(|row| PoolId::new(row.id()));
         self.pool.clone().or_else(|| if self.tab == Tab::Pools { under_cursor() } else { None })
     }
 
-    /// Returns the only pool that is asked for, by name or id; `None` for all.
+    /// Returns the only pool to fetch, by name or id; `None` for all.
     pub fn confined_to(&self) -> Option<String> {
         if let Some(only) = &self.options.only {
             return Some(only.to_string());
@@ -219,28 +220,27 @@ impl Model {
         self.options.pool.clone().or_else(known).filter(|_| here)
     }
 
-    /// Returns why the figures are old or came late, in a few words.
+    /// Returns why the data is stale or slow, if it is.
     pub fn trouble(&self) -> Option<String> {
         if let ConnectionState::Down { error, .. } = &self.connection {
             return Some(error.lines().map(str::trim).collect::<Vec<_>>().join("; "));
         }
-        let whole =
-            |time: Duration| format::seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let whole = |time: Duration| format::seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
         match self.schedule.waiting(self.clock) {
             Some(waiting) if self.stale().is_some() => {
                 Some(format!("slow: no response for {}", whole(waiting)))
             }
-            _ if self.took >= SLOW => Some(format!("slow: answered in {}", whole(self.took))),
+            _ if self.took >= SLOW => Some(format!("slow: responded in {}", whole(self.took))),
             _ => None,
         }
     }
 
-    /// What that pool did lately.
+    /// Returns the recent statistics of the pool in focus.
     pub fn focused(&self) -> Option<&Recent> {
         self.data().recent.get(&self.focus()?).map(AsRef::as_ref)
     }
 
-    /// For how long the overview has not come, when that is longer than it should be.
+    /// Returns the age of the data in seconds if it is stale.
     pub fn stale(&self) -> Option<i64> {
         let age = self.now.as_second() - self.heard?.as_second();
         let expected =

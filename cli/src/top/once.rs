@@ -1,4 +1,4 @@
-//! The same rows where there is no terminal, or where somebody wants them once: as a table, as CSV, as JSON.
+//! Text output of the dashboard's rows as table, CSV or JSON, without a terminal or with `--once`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     output::{Cell, Table, View, left, right},
 };
 
-/// What programs get: the admin API's own documents.
+/// The JSON document: the admin API's own documents.
 #[derive(Serialize)]
 struct Document<'a> {
     at: Timestamp,
@@ -38,7 +38,7 @@ struct Document<'a> {
     client_keys: Option<&'a [ClientKey]>,
 }
 
-/// Writes the open tab's rows `count` times, an interval apart.
+/// Writes the open tab's rows `count` times, one per interval.
 pub async fn run(
     ctx: &mut Ctx,
     client: &Client,
@@ -58,7 +58,7 @@ pub async fn run(
     Ok(Outcome::Done)
 }
 
-/// Asks all that the tab shows, in the order in which one answer leads to the next question.
+/// Fetches the data of the tab, in the order of its dependencies.
 async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Model, CliError> {
     let mut model = Model::new(options, interval, Size::default(), Timestamp::now());
     let overview = model.confined_to().map_or(Fetch::Overview, Fetch::OverviewOf);
@@ -73,7 +73,7 @@ async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Mo
         }
         (Tab::Events, _) => take(client, &mut model, Fetch::Events(None)).await?,
         (_, None) => {
-            return Err(CliError::usage("there is no pool yet").hint("poolctl pool create NAME --keys FILE"));
+            return Err(CliError::usage("no pools").hint("poolctl pool create NAME --keys FILE"));
         }
         (Tab::Keys, Some(pool)) => {
             take(client, &mut model, Fetch::Keys { pool: pool.clone(), version: 0 }).await?;
@@ -92,7 +92,7 @@ async fn ask(client: &Client, options: Options, interval: Duration) -> Result<Mo
 
 async fn take(client: &Client, model: &mut Model, question: Fetch) -> Result<(), CliError> {
     let result = match fetch::fetch(client, &question).await {
-        // A pool that was deleted in between has nothing to show.
+        // The pool may have been deleted in between.
         Err(error)
             if error.code() == Code::Service(pool_shared::ErrorCode::NotFound) && !question.is_overview() =>
         {
@@ -101,7 +101,7 @@ async fn take(client: &Client, model: &mut Model, question: Fetch) -> Result<(),
         result => result?,
     };
     let message = Message::Fetched { fetch: question, took: Duration::ZERO, result: Ok(result) };
-    // What the dashboard would ask next is asked here in an order of its own.
+    // The commands are ignored, because this loop fetches in its own order.
     for command in update(model, message) {
         if let Command::Fail(error) = command {
             return Err(error);
@@ -138,7 +138,7 @@ fn table(model: &Model, view: &View, header: bool) -> Table {
         Tab::ClientKeys => "client_keys",
     };
     let mut table = Table::list(field, heads.chain([time]));
-    // Rows that follow others of the same file.
+    // Later rows of the same file have no header.
     if !header && !view.terminal {
         table = table.without_header();
     }

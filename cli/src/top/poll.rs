@@ -36,7 +36,8 @@ fn of_focus(model: &mut Model) -> Vec<Fetch> {
     wanted
 }
 
-/// Returns the next fetch of the sweep, which gets trends and latencies of the other pools one by one.
+/// Returns the next fetch of the sweep, which gets trends and latencies of the other pools one by
+/// one.
 fn next_of_sweep(model: &Model) -> Option<Fetch> {
     if model.tab != Tab::Pools {
         return None;

@@ -19,20 +19,20 @@ use super::{
 /// A row of a tab.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
-    /// A pool, its counts and what it did lately.
+    /// A pool, its counts and its recent statistics.
     Pool(&'a Pool, Option<&'a PoolStatsRow>, Option<&'a Recent>),
-    /// A key, its counts, its part of the pool's requests and the part that its weight makes due.
+    /// A key, its counts, its share of the pool's attempts and the share that its weight assigns.
     Key { row: &'a KeyRow, stats: Option<&'a KeyStats>, share: f64, due: f64 },
-    /// A model, and its part of the pool's requests.
+    /// A model and its share of the pool's attempts.
     Model(&'a ModelStats, f64),
     /// An event with the names of its pool and key.
     Event { event: &'a Event, pool: &'a str, key: &'a str },
-    /// A client key, and what was sent with it.
+    /// A client key and its statistics.
     ClientKey(&'a ClientKey, Option<&'a ClientKeyStats>),
 }
 
 impl<'a> Record<'a> {
-    /// What tells the row from others, also when it has moved.
+    /// Returns the id that identifies the row.
     pub fn id(&self) -> &'a str {
         match self {
             Self::Pool(pool, ..) => pool.id.as_str(),
@@ -43,7 +43,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What clients sent in the span that is looked at; none for a key, which serves attempts.
+    /// Returns the requests in the time range; `None` for a key, which has attempts.
     fn requests(&self) -> Option<&'a RequestStats> {
         match self {
             Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.requests),
@@ -53,7 +53,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Rates of requests, from where they are the most recent.
+    /// Returns the most recent rates of requests.
     fn request_rates(&self) -> Option<RequestRates> {
         match self {
             Self::Pool(_, stats, _) => stats.map(|stats| stats.requests.rates),
@@ -61,7 +61,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Counts of attempts in the span that is looked at.
+    /// Returns the counts of attempts in the time range.
     fn counters(&self) -> Option<&'a Counters> {
         match self {
             Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.total),
@@ -71,7 +71,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What goes with them.
+    /// Returns the rates, latencies and outcomes of attempts.
     fn activity(&self) -> Option<&'a Activity> {
         match self {
             Self::Pool(_, _, recent) => recent.map(|recent| &recent.stats.activity),
@@ -81,7 +81,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Rates, from where they are the most recent.
+    /// Returns the most recent rates of attempts.
     fn rates(&self) -> Option<&'a pool_shared::Rates> {
         match self {
             Self::Pool(_, stats, _) => stats.map(|stats| &stats.activity.rates),
@@ -96,13 +96,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The value of a field. `None` too where the row has no such field.
+    /// Returns the value of a field; `Value::None` if the row does not have it.
     pub fn value(&self, field: Field) -> Value<'a> {
         let counted = self.counted_requests(field).or_else(|| self.counted_attempts(field));
         counted.or_else(|| self.own(field)).unwrap_or(Value::None)
     }
 
-    /// What pools, models and client keys count of requests.
+    /// Returns fields that count requests: of pools, models and client keys.
     fn counted_requests(&self, field: Field) -> Option<Value<'a>> {
         let rate = |of: fn(&RequestRates) -> u64| self.request_rates().map(|rates| Value::Count(of(&rates)));
         let requests = self.requests()?;
@@ -124,7 +124,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What pools, keys and models count of attempts.
+    /// Returns fields that count attempts: of pools, keys and models.
     fn counted_attempts(&self, field: Field) -> Option<Value<'a>> {
         let count = |of: fn(&Counters) -> u64| self.counters().map(|counters| Value::Count(of(counters)));
         let limited = |of: fn(&pool_shared::Rates) -> u64, limit: fn(&Limits) -> Option<u64>| {
@@ -158,7 +158,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What one kind of row has.
+    /// Returns fields that only one kind of row has.
     fn own(&self, field: Field) -> Option<Value<'a>> {
         match *self {
             Self::Pool(pool, _, recent) => pool_field(pool, recent, field),
@@ -202,7 +202,7 @@ fn pool_field<'a>(pool: &'a Pool, recent: Option<&Recent>, field: Field) -> Opti
         Field::Name => Value::text(&pool.name),
         Field::State if pool.enabled => Value::Text("on".into(), Tone::Good),
         Field::State => Value::Text("off".into(), Tone::Muted),
-        // What is healthy, where the service says so.
+        // The healthy keys, if the service reports states.
         Field::Keys => {
             let healthy = pool.states.get(&KeyState::Healthy).copied().unwrap_or_default();
             Value::OutOf(if pool.states.is_empty() { pool.enabled_keys } else { healthy }, pool.keys)
@@ -214,14 +214,14 @@ fn pool_field<'a>(pool: &'a Pool, recent: Option<&Recent>, field: Field) -> Opti
     })
 }
 
-/// What Gemini's error says of a quota, and whom an event is about beside the key.
+/// Returns fields of an event's quota and client key.
 fn event_field(event: &Event, field: Field) -> Option<Value<'_>> {
     let quota = event.quota.as_ref();
     Some(match field {
         Field::Quota => Value::text(quota_text(quota?)),
         Field::Metric => Value::text(quota?.metric.as_deref()?),
         Field::Limit => Value::text(quota?.limit.as_deref()?),
-        // Whole milliseconds of days are exact.
+        // Milliseconds of days fit exactly.
         #[allow(clippy::cast_precision_loss, reason = "far less than 2^52 milliseconds")]
         Field::Retry => Value::Milliseconds(quota?.retry_after_ms? as f64),
         Field::UnknownText => Value::Text(event.unknown_text.then_some("unknown")?.into(), Tone::Fair),
@@ -245,7 +245,7 @@ fn key_field(row: &KeyRow, field: Field) -> Option<Value<'_>> {
     })
 }
 
-/// Only a refused key asks for somebody to look at it.
+/// Returns the tone of a verdict: only a rejected key needs action.
 const fn verdict_tone(verdict: AttemptOutcome) -> Tone {
     match verdict {
         AttemptOutcome::Ok => Tone::Good,

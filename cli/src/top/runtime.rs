@@ -1,7 +1,6 @@
-//! The loop: waits for whatever comes first, hands it to `update`, does what that says, draws.
+//! Event loop: waits for input, passes it to `update`, runs the commands and draws.
 //!
-//! In: keys, the mouse, signals, the clock, the service's answers. Out: frames, questions, changes. Never: a frame that
-//! shows nothing new, two frames within a thirtieth of a second.
+//! Draws only when the screen has changed, and at most 30 frames per second.
 
 use std::{io, pin::Pin, time::Duration};
 
@@ -25,14 +24,14 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// Fine enough for any interval and for countdowns.
+/// Interval of timer ticks, short enough for every refresh interval and for countdowns.
 const TICK: Duration = Duration::from_millis(250);
-/// Between two frames.
+/// Minimum interval between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
 type Job<'a> = Pin<Box<dyn Future<Output = Message> + 'a>>;
 
-/// Runs the dashboard until it is left.
+/// Runs the dashboard until the user quits.
 pub async fn run(
     client: &Client,
     interrupt: &Interrupt,
@@ -71,7 +70,7 @@ pub async fn run(
             },
             () = tokio::time::sleep_until(frame_at), if model.dirty => {
                 screen.draw(|frame| {
-                    // The terminal may have been resized since it said so last.
+                    // The terminal may have been resized meanwhile.
                     model.size = frame.area().as_size();
                     view(&model, frame);
                 }).map_err(terminal)?;
@@ -107,11 +106,11 @@ fn terminal(error: io::Error) -> CliError {
     CliError::new(Code::Local, "cannot use the terminal").cause(error.to_string())
 }
 
-/// What the system tells.
+/// Signals.
 enum Signal {
-    /// End, and leave everything in order.
+    /// Exit and restore the terminal.
     End,
-    /// Go on after a stop; the shell may have changed the terminal.
+    /// Continue after a suspension; the shell may have changed the terminal.
     Continue,
 }
 

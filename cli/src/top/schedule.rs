@@ -1,9 +1,9 @@
 //! Polling schedule: when each kind of fetch is due next, with backoff while the service is
 //! unreachable.
 //!
-//! At most one fetch of a kind runs at a time. The next one is due an interval after the start of the
-//! last one. After a slow response the interval is ten times its duration, up to 10 s, so that the
-//! dashboard does not load a slow service and still shows new data.
+//! At most one fetch of a kind runs at a time. The next one is due an interval after the start of
+//! the last one. After a slow response the interval is ten times its duration, up to 10 s, so that
+//! the dashboard does not load a slow service and still shows new data.
 
 use std::time::Duration;
 

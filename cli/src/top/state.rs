@@ -1,4 +1,4 @@
-//! How a key stands, for people: a word, for how much longer, and why.
+//! Display of a key's state: name, remaining time and reason.
 
 use jiff::Timestamp;
 use pool_shared::{Key, KeyCondition, KeyState, KeyStats};
@@ -8,17 +8,17 @@ use super::{
     theme::Tone,
 };
 
-/// How the service says that a key stands: in its counts, which are asked more often, else in its row.
+/// Returns the state of a key: from its counts, which are fetched more often, else from its row.
 pub fn state_of(key: &Key, stats: Option<&KeyStats>) -> KeyCondition {
     if !key.enabled {
         return KeyCondition::of(KeyState::Disabled);
     }
     let told = stats.map(|stats| &stats.condition).filter(|told| told.state != KeyState::Unknown);
-    // Counts that are older than the last change may still call it disabled.
+    // Counts that are older than the last change may still have the state `disabled`.
     told.filter(|told| told.state != KeyState::Disabled).unwrap_or(&key.condition).clone()
 }
 
-/// `cooling 42s`, `billing (rechecked 42m)`: the word and how much longer, counted down on the screen.
+/// Returns the name and the remaining time: `cooling 42s`, `billing (rechecked 42m)`.
 pub fn shown(condition: &KeyCondition, now: Timestamp) -> String {
     let name = condition.state.name();
     if condition.failing.is_some() {
@@ -28,13 +28,13 @@ pub fn shown(condition: &KeyCondition, now: Timestamp) -> String {
     match left.map(|until| until.as_second() - now.as_second()) {
         Some(left) if condition.state.is_rechecked() => format!("{name} (rechecked {})", coarse(left)),
         Some(left) => format!("{name} {}", seconds(left)),
-        // The recheck is due, and comes with the next one of the service's rounds.
+        // The recheck is due in the service's next round.
         None if condition.state.is_rechecked() && condition.until.is_some() => format!("{name} (rechecked)"),
         None => name.to_owned(),
     }
 }
 
-/// Why: what Gemini said, else the models that it rests for.
+/// Returns the reason: Gemini's error, else the models in cooldown.
 pub fn reason(condition: &KeyCondition) -> String {
     let failing = condition.failing.map(|failing| failing.to_string());
     let mut parts: Vec<&str> = Vec::new();
@@ -49,7 +49,7 @@ pub fn reason(condition: &KeyCondition) -> String {
     parts.join(": ")
 }
 
-/// How a state is coloured.
+/// Returns the tone of a state.
 pub const fn tone(condition: &KeyCondition) -> Tone {
     match condition.state {
         KeyState::Healthy if condition.failing.is_some() => Tone::Fair,
@@ -64,7 +64,7 @@ pub const fn tone(condition: &KeyCondition) -> Tone {
     }
 }
 
-/// The more somebody should look at it, the larger.
+/// Returns the severity of a state, for sorting.
 pub const fn rank(condition: &KeyCondition) -> u8 {
     match condition.state {
         KeyState::Removed => 0,

@@ -1,7 +1,7 @@
-//! The terminal: taken over as a whole, and given back as it was, however the program ends.
+//! Terminal set-up: raw mode and alternate screen, restored however the program ends.
 //!
-//! [`Screen`] gives it back when it is dropped; a panic does before its message is written; Ctrl-Z does for as long as
-//! the shell has it. Never: anything written to stdout or stderr in between.
+//! [`Screen`] restores the terminal when it is dropped, before a panic's message, and while
+//! suspended by Ctrl-Z. Meanwhile nothing else is written to stdout or stderr.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Stdout, Write},
@@ -23,17 +23,17 @@ use ratatui::{
     layout::{Position, Rect, Size},
 };
 
-/// Whether the terminal is ours: a panic's hook cannot be told otherwise.
+/// Whether the terminal is set up; global, because a panic hook reads it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal, ours until this is dropped.
+/// The terminal, set up until this is dropped.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
 }
 
 impl Screen {
-    /// Takes it over.
+    /// Sets the terminal up.
     pub fn take(mouse: bool) -> io::Result<Self> {
         static HOOK: std::sync::Once = std::sync::Once::new();
         HOOK.call_once(|| {
@@ -49,32 +49,33 @@ impl Screen {
         Ok(Self { terminal, mouse })
     }
 
-    /// Its size.
+    /// Returns its size.
     pub fn size(&self) -> io::Result<Size> {
         self.terminal.size()
     }
 
-    /// Draws what has changed; the terminal shows it at once or not at all.
+    /// Draws the changed cells in one synchronised update.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame)) -> io::Result<()> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(render)?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    /// Lets the shell have it until the program is continued.
+    /// Restores the terminal and suspends the process until it is continued.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        // As the terminal's own Ctrl-Z would: everything that runs in the foreground stops.
+        // Stops the whole foreground process group, as the terminal's own Ctrl-Z does.
         #[cfg(unix)]
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         self.resume()
     }
 
-    /// Takes it over again, whatever was done to it.
+    /// Sets the terminal up again and redraws it.
     pub fn resume(&mut self) -> io::Result<()> {
         give_back();
         take_over(self.mouse)?;
-        // Its own `clear` asks the terminal where the cursor is, and the answer would get lost among the keys.
+        // The backend's `clear` queries the cursor position, and the reply would be read as key
+        // presses.
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
@@ -97,7 +98,7 @@ fn take_over(mouse: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Everything back, each step whether or not the others worked: a terminal that is gone needs none.
+/// Restores the terminal; a failed step does not prevent the others.
 fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -109,14 +110,14 @@ fn give_back() {
     let _ = stdout.flush();
 }
 
-/// Whether there is a terminal to take over: one that reads, writes and can move its cursor.
+/// Returns `true` if stdin and stdout are a terminal that can move its cursor.
 pub fn usable() -> bool {
     io::stdin().is_terminal()
         && io::stdout().is_terminal()
         && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// Whether the locale says that the terminal shows more than ASCII.
+/// Returns `true` if the locale is UTF-8.
 pub fn shows_unicode() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()

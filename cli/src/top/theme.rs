@@ -1,9 +1,9 @@
-//! Colours by meaning. Only the terminal's own sixteen, so that they fit whatever it is set to.
+//! Colour themes by meaning. They use only the terminal's 16 colours, which follow its own theme.
 
 use clap::ValueEnum;
 use ratatui::style::{Color, Modifier, Style};
 
-/// Which colours.
+/// Colour theme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Theme {
     #[default]
@@ -12,31 +12,31 @@ pub enum Theme {
     Mono,
 }
 
-/// What a piece of text means.
+/// Meaning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing in particular.
+    /// Plain.
     Plain,
-    /// Beside the point.
+    /// Secondary.
     Muted,
-    /// A title.
+    /// Title.
     Heading,
-    /// As it should be.
+    /// Good.
     Good,
-    /// Passes by itself.
+    /// Temporary problem.
     Fair,
-    /// To look at.
+    /// Needs action.
     Bad,
-    /// What one may press, and bars.
+    /// Keys and bars.
     Accent,
-    /// A badge that must be seen.
+    /// Alarm badge.
     Alarm,
-    /// The row under the cursor.
+    /// The selected row.
     Selected,
 }
 
 impl Theme {
-    /// How a tone looks. Without colours what matters is bold or reversed; the words say it anyway.
+    /// Returns the style of a tone. Without colours, important tones are bold or reversed.
     pub const fn style(self, tone: Tone) -> Style {
         let style = Style::new();
         match (self, tone) {

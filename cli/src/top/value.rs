@@ -1,5 +1,4 @@
-//! A cell's value before anybody decides how it looks: compared for sorting, short on the screen,
-//! exact for programs.
+//! Cell values: their order, their short form on the screen and their exact form in exports.
 
 use std::borrow::Cow;
 
@@ -15,39 +14,39 @@ use super::{
 /// A value.
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
-    /// Not known, or there is none.
+    /// Unknown or absent.
     None,
-    /// Text.
+    /// Text with its tone.
     Text(Cow<'a, str>, Tone),
     /// A number.
     Count(u64),
-    /// A number to look at unless it is zero.
+    /// A number that is bad unless it is zero.
     Bad(u64),
-    /// A number and what it may not exceed.
+    /// A number and its limit.
     Limited(u64, Option<u64>),
-    /// A number out of so many; none of some is bad.
+    /// A part of a total; zero of a total is bad.
     OutOf(u64, u64),
-    /// A part of one.
+    /// A ratio from 0 to 1.
     Ratio(f64),
-    /// How long something took.
+    /// A duration.
     Milliseconds(f64),
-    /// A moment.
+    /// A time in the past.
     At(Timestamp),
-    /// A moment that comes.
+    /// A time in the future.
     Until(Timestamp),
     /// A key's state.
     State(&'a KeyCondition),
-    /// A row of numbers, drawn as bars.
+    /// Numbers that are drawn as bars.
     Trend(Vec<u64>),
 }
 
 impl<'a> Value<'a> {
-    /// Plain text.
+    /// Creates plain text.
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(text.into(), Tone::Plain)
     }
 
-    /// As it stands on the screen, and how it is coloured.
+    /// Returns the text on the screen and its tone.
     pub fn shown(&self, now: Timestamp) -> (Cow<'_, str>, Tone) {
         let plain = |text: String| (Cow::Owned(text), Tone::Plain);
         match self {
@@ -78,7 +77,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As programs get it.
+    /// Returns the exact text for exports.
     pub fn exact(&self) -> String {
         match self {
             Self::None => String::new(),
@@ -94,14 +93,14 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What it is sorted by; nothing for what is not known.
+    /// Returns the sort key; `None` if unknown.
     pub fn key(&self) -> Option<Key> {
         Some(match self {
             Self::None => return None,
             Self::Text(text, _) => Key::Text(text.to_lowercase()),
             Self::State(condition) => Key::State(state::rank(condition), condition.until),
             Self::At(at) | Self::Until(at) => Key::At(*at),
-            // Bits of numbers that are not negative are in the order of the numbers.
+            // Non-negative floats have the same order as their bits.
             Self::Ratio(number) | Self::Milliseconds(number) => Key::Number(number.max(0.0).to_bits()),
             Self::Count(number) | Self::Bad(number) | Self::Limited(number, _) | Self::OutOf(number, _) => {
                 Key::Number(*number)
@@ -110,26 +109,26 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Whether there is anything.
+    /// Returns `true` if there is a value.
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 }
 
-/// What values of one column are sorted by: smaller first, texts without regard to case.
+/// Sort key of a column's values; texts are compared case-insensitively.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// Numbers.
     Number(u64),
     /// Texts.
     Text(String),
-    /// Moments.
+    /// Times.
     At(Timestamp),
-    /// States, those that last longer after others of their kind.
+    /// States, then their remaining time.
     State(u8, Option<Timestamp>),
 }
 
-/// How long ago something was.
+/// Returns the age of a time.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     seconds(now.as_second() - at.as_second())
 }

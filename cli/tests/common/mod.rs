@@ -1,4 +1,4 @@
-//! A scripted HTTP server and a way to run `poolctl` against it with a config folder of its own.
+//! Harness: a scripted HTTP server, and `poolctl` with its own config folder.
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
@@ -20,7 +20,7 @@ use pool_shared::TokenKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Long enough for any machine; only a test that fails waits for so long.
+/// How long a test waits before it fails.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A well-formed admin token.
@@ -44,7 +44,7 @@ pub struct Request {
 pub enum Answer {
     Json(u16, Value),
     Raw(u16, &'static [(&'static str, &'static str)], String),
-    /// Accept the request and never answer.
+    /// Accept the request and never respond.
     Hang,
     /// Accept the request and close the connection.
     Drop,
@@ -55,7 +55,7 @@ pub fn error(status: u16, code: &str, message: &str, hint: Option<&str>) -> Answ
     Answer::Json(status, json!({ "error": error }))
 }
 
-/// Answers every request by a function and remembers what it was asked.
+/// Responds to every request by a function, and records the requests.
 pub struct Server {
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -136,11 +136,11 @@ fn respond(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: 
     let text = format!(
         "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     );
-    // A client that went away is part of some tests.
+    // In some tests the client disconnects.
     let _ = stream.write_all(text.as_bytes());
 }
 
-/// What in a text looks like a secret of any kind: tokens, client keys, Gemini keys.
+/// Returns the words of a text that look like a token, client key or Gemini key.
 pub fn secrets_in(text: &str) -> Vec<&str> {
     let lengths = [("padm_", 46), ("sk-pool-", 46), ("pses_", 46), ("AIza", 30)];
     let begin = lengths.into_iter().flat_map(|(prefix, length)| {
@@ -148,7 +148,7 @@ pub fn secrets_in(text: &str) -> Vec<&str> {
     });
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let kinds = [TokenKind::AdminToken, TokenKind::ClientKey, TokenKind::Session];
-    // What stands for a token in an example has no true checksum.
+    // A placeholder in an example has no valid checksum.
     let is_real =
         |secret: &&str| secret.starts_with("AIza") || kinds.iter().any(|kind| kind.verify(secret).is_ok());
     let whole = begin.filter_map(|(start, rest, length)| {
@@ -158,7 +158,7 @@ pub fn secrets_in(text: &str) -> Vec<&str> {
     whole.filter(is_real).collect()
 }
 
-/// What a run left behind.
+/// The result of a run.
 pub struct Run {
     pub code: i32,
     pub stdout: String,
@@ -182,7 +182,7 @@ impl std::fmt::Display for Run {
     }
 }
 
-/// `poolctl` with a home of its own and nothing of the caller's environment.
+/// `poolctl` with its own home folder and a clean environment.
 pub struct Poolctl {
     pub home: TempDir,
     env: Vec<(&'static str, String)>,
@@ -193,7 +193,7 @@ impl Poolctl {
         Self { home: TempDir::new().unwrap(), env: Vec::new() }
     }
 
-    /// Logged in by the environment, as in CI.
+    /// Creates one with a token in the environment, as in CI.
     pub fn with_token(server: &Server) -> Self {
         Self::new().env("POOLCTL_URL", &server.url).env("POOLCTL_TOKEN", &token())
     }
@@ -207,7 +207,7 @@ impl Poolctl {
         self.home.path()
     }
 
-    /// Writes a file into the folder that commands run in.
+    /// Writes a file to the working folder.
     pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(name), contents).unwrap();
     }
@@ -218,10 +218,11 @@ impl Poolctl {
 
     pub fn run_with(&self, args: &[&str], stdin: &str) -> Run {
         let mut child = self.spawn(args);
-        // A command that does not read its standard input may be gone already.
+        // A command that does not read its standard input may have exited.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let run = self.finish(child.wait_with_output().unwrap());
-        // Only what makes or takes out a secret may show it, and nothing the token that it was called with.
+        // Only commands that create or export a secret may show it. None may show the token that it
+        // was called with.
         let shows = ["create", "rotate", "copy", "export", "restore", "apply"];
         let output = format!("{}{}", run.stdout, run.stderr);
         assert!(!output.contains(&token()), "the caller's token is shown: {args:?}");
@@ -247,7 +248,7 @@ impl Poolctl {
             .unwrap()
     }
 
-    /// Texts with this machine's paths and ports taken out.
+    /// Replaces paths and ports of this machine in a text.
     pub fn finish(&self, output: Output) -> Run {
         let home = self.path().display().to_string();
         let clean = |bytes: Vec<u8>| {
@@ -268,7 +269,7 @@ impl Poolctl {
     }
 }
 
-/// A golden run: exit code, stdout and stderr as they are, but for what differs from run to run.
+/// Golden run: exit code, stdout and stderr, without values that differ between runs.
 #[macro_export]
 macro_rules! golden {
     ($name:expr, $run:expr) => {
@@ -276,8 +277,8 @@ macro_rules! golden {
             (r#"fingerprint: "?[0-9a-f]{8}"?"#, "fingerprint: FINGERPRINT"),
             (r"req_[0-9a-f]{16}", "REQUEST"),
             (r"retry in [0-9.]+s", "retry in N s"),
-            (r"good for \d+ more days", "good for N more days"),
-            // Some columns are as wide as their values; tables of fixed values test the rest.
+            (r"expires in \d+ days?", "expires in N days"),
+            // Column widths depend on the values, so runs of spaces are collapsed.
             (r"(\S) {2,}", "$1  "),
             (r"sk-pool-[0-9A-Za-z]{46}", "sk-pool-SECRET"),
             (r"padm_[0-9A-Za-z]{46}", "padm_SECRET"),
@@ -292,7 +293,7 @@ macro_rules! golden {
     };
 }
 
-/// A pool as the service shows it.
+/// Returns a pool as the service does.
 pub fn pool(name: &str, keys: u64) -> Value {
     json!({
         "id": "pool-00000000000000aa", "name": name, "description": "", "enabled": true, "allowed_models": [],
@@ -303,7 +304,7 @@ pub fn pool(name: &str, keys: u64) -> Value {
     })
 }
 
-/// A key as the service shows it.
+/// Returns a key as the service does.
 pub fn key(number: usize, enabled: bool) -> Value {
     json!({
         "id": format!("key-{number:016x}"), "masked": format!("AIza…{number:04}"), "fingerprint": "0badcafe",

@@ -1,4 +1,4 @@
-//! `poolctl` on a terminal of its own, and what stands on that terminal.
+//! `poolctl` on a pseudo-terminal, and the content of its screen.
 
 use std::{
     io::{Read, Write},
@@ -14,16 +14,16 @@ use super::{Poolctl, secrets_in};
 /// How long a test waits for output before it fails.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What was drawn, and a bell for when that changes.
+/// The screen, and a condition variable for its changes.
 type Drawn = Arc<(Mutex<vt100::Parser>, Condvar)>;
-/// Every byte that went to the terminal, as a recording of it has them.
+/// Every byte that was written to the terminal.
 type Recording = Arc<Mutex<Vec<u8>>>;
 
 /// A program on a terminal.
 pub struct Pty {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
-    // Open to the end, so that the terminal's modes can still be asked for then.
+    // Kept open, so that the terminal's modes can be read at the end.
     _slave: Box<dyn SlavePty + Send>,
     writer: Box<dyn Write + Send>,
     drawn: Drawn,
@@ -32,7 +32,7 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Starts a program with `poolctl`'s surroundings on a terminal of 24 lines of 80 characters.
+    /// Starts a program with the environment of `poolctl` on a terminal of 80x24.
     pub fn start(poolctl: &Poolctl, program: &str, args: &[&str]) -> Self {
         let pair = native_pty_system().openpty(size(80, 24)).unwrap();
         let mut command = CommandBuilder::new(program);
@@ -78,7 +78,7 @@ impl Pty {
         self.master.resize(size(columns, rows)).unwrap();
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen satisfies a condition.
     pub fn wait_until(&self, what: &str, reached: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + READ_TIMEOUT;
         let mut parser = self.drawn.0.lock().unwrap();
@@ -89,7 +89,7 @@ impl Pty {
         }
     }
 
-    /// Waits until a text stands on the screen.
+    /// Waits until the screen contains a text.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(text, |screen| screen.contents().contains(text));
     }
@@ -98,7 +98,7 @@ impl Pty {
         self.child.process_id().unwrap()
     }
 
-    /// Waits for the end; the exit code.
+    /// Waits for the end and returns the exit code.
     pub fn end(&mut self) -> u32 {
         let deadline = Instant::now() + READ_TIMEOUT;
         loop {
@@ -110,7 +110,7 @@ impl Pty {
         }
     }
 
-    /// Waits until the terminal is as it was found: main screen, cursor, no mouse, its old modes.
+    /// Waits until the terminal is restored: main screen, cursor, no mouse, previous modes.
     pub fn wait_until_given_back(&self) {
         self.wait_until("given back", |screen| {
             !screen.alternate_screen()
@@ -131,7 +131,8 @@ impl Drop for Pty {
         if thread::panicking() {
             return;
         }
-        // Neither what was drawn nor what stands on the screen now, where pieces drawn apart are together.
+        // Neither the written bytes nor the screen, on which separately written parts are adjacent,
+        // may contain a secret.
         let recording = String::from_utf8_lossy(&self.recording.lock().unwrap()).into_owned();
         let screen = self.drawn.0.lock().unwrap().screen().contents();
         for text in [recording, screen] {
@@ -144,7 +145,7 @@ fn size(cols: u16, rows: u16) -> PtySize {
     PtySize { rows, cols, ..PtySize::default() }
 }
 
-/// Whether lines, echo and signals are on.
+/// Returns the terminal's modes: canonical input, echo and signals.
 fn modes(master: &dyn MasterPty) -> String {
     format!("{:?}", master.get_termios().unwrap().local_flags)
 }

@@ -1,8 +1,8 @@
-//! What a restore makes of client keys.
+//! Changes of client keys in a restore.
 //!
-//! Pure: in go the backup's client keys and those of the service, out come the changes. A client key is known by its
-//! id. One that the backup's hash cannot bring back is taken for one of the same name, as it may have been made anew by
-//! an earlier restore.
+//! Pure: compares the backup's client keys with those of the service. Client keys are matched by
+//! id. A client key that cannot be restored from its hash is matched by name, because an earlier
+//! restore may have created a replacement.
 
 use jiff::Timestamp;
 use pool_shared::{
@@ -17,21 +17,21 @@ use crate::{
     output::counted,
 };
 
-/// What is to be done.
+/// The changes.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// Those that come back by their hashes.
+    /// Restored from their hashes.
     pub hashed: Option<HashedClientKeys>,
-    /// Those that get new secrets.
+    /// Created with new secrets.
     pub new: Vec<ClientKeyCreate>,
-    /// Those that are there and differ, with what differs in words.
+    /// Updated, with a description of the difference.
     pub updated: Vec<(ClientKeyId, ClientKeyUpdate, String)>,
-    /// Those that the backup does not have.
+    /// Not in the backup.
     pub surplus: Vec<ClientKey>,
 }
 
-/// Compares them. `hashes` names the key of the backup's hashes if they are of use to the service. What has expired
-/// counts as not there, on both sides.
+/// Compares both sides. `hashes` is the key of the backup's hashes if the service has the same one.
+/// Expired client keys are ignored on both sides.
 pub fn compare(
     saved: &[SavedClientKey],
     present: &[ClientKey],
@@ -51,7 +51,8 @@ pub fn compare(
             (None, _) => unknown.push(wanted),
         }
     }
-    // Of several with one name those that are alike belong together, so that a second restore changes nothing.
+    // Of several with one name, equal ones are matched first, so that a second restore changes
+    // nothing.
     let same = |wanted: &SavedClientKey, key: &ClientKey| {
         key.name == wanted.name && is_alive(key.expires_at, now) && difference(wanted, key).is_none()
     };
@@ -103,7 +104,7 @@ fn anew(key: &SavedClientKey) -> ClientKeyCreate {
     }
 }
 
-/// Returns what makes `key` what the backup says; `None` if it is.
+/// Returns the update that makes `key` equal to the backup; `None` if it is equal.
 fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, ClientKeyUpdate, String)> {
     fn field<T: PartialEq + Clone + Serialize>(
         name: &str,
@@ -118,7 +119,7 @@ fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, 
         })
     }
     let mut fields = Vec::new();
-    // Named one by one, so that a new rule is not forgotten here.
+    // Every field is listed, so that a new one does not compile until it is added here.
     let ClientKeyRules { limits, allowed_models, allowed_networks } = &wanted.rules;
     let name = field("name", &wanted.name, &key.name, &mut fields);
     let limits = field("limits", limits, &key.rules.limits, &mut fields);
@@ -127,7 +128,7 @@ fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, 
     let expiry = field("expires_at", &wanted.expires_at, &key.expires_at, &mut fields);
     let update = ClientKeyUpdate {
         name,
-        // No time at all stands for no end.
+        // A zero duration means no expiry.
         expires_in_s: (expiry == Some(None)).then_some(0),
         expires_at: expiry.flatten(),
         limits,
@@ -138,13 +139,13 @@ fn difference(wanted: &SavedClientKey, key: &ClientKey) -> Option<(ClientKeyId, 
     (!fields.is_empty()).then(|| (key.id.clone(), update, format!("{shown}: {}", fields.join(", "))))
 }
 
-/// The name, or where there is none, the id.
+/// Returns the name, or the id if it has no name.
 fn name_or_id<'k>(name: &'k str, id: &'k ClientKeyId) -> &'k str {
     if name.is_empty() { id.as_str() } else { name }
 }
 
 impl Compared {
-    /// The changes of a pool that is there, and what to tell of those that are not made.
+    /// Returns the changes of an existing pool, and notes about changes that are not made.
     pub fn changes(self, pool: &Pool, prune: bool) -> (Vec<Change>, Option<String>) {
         let mut changes = Vec::new();
         let mut add = |action, detail: String, step| {
@@ -157,7 +158,7 @@ impl Compared {
             add(Action::Create, detail, Step::RestoreClientKeys(pool.id.clone(), hashed));
         }
         for create in self.new {
-            let name = if create.name.is_empty() { "one without a name" } else { &create.name };
+            let name = if create.name.is_empty() { "unnamed" } else { &create.name };
             let detail = format!("{name}, with a new secret");
             add(Action::Create, detail, Step::NewClientKey(pool.id.clone(), create));
         }
@@ -167,7 +168,7 @@ impl Compared {
         let surplus = self.surplus;
         let note = (!prune && !surplus.is_empty()).then(|| {
             let keys = counted(surplus.len(), "client key");
-            format!("pool {}: {keys} beyond the backup; --prune removes what is beyond", pool.name)
+            format!("pool {}: {keys} not in the backup; use --prune to remove", pool.name)
         });
         for key in surplus.into_iter().filter(|_| prune) {
             let detail = format!("{} ({})", key.name, key.id);

@@ -1,4 +1,4 @@
-//! The file of a backup.
+//! The backup file.
 
 use jiff::Timestamp;
 use pool_shared::{
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::CliError, input::KeySource};
 
-/// The version of the format that is written. Version 1 has only the names of client keys.
+/// Format version that is written. Version 1 has only the names of client keys.
 pub const FORMAT: u32 = 2;
 
-/// The file.
+/// The content of a backup file.
 #[derive(Serialize, Deserialize)]
 pub struct Backup {
     pub format: u32,
     pub at: Timestamp,
     pub service: String,
-    /// What the client keys were hashed with, where their hashes are in the file.
+    /// The HMAC key of the client keys' hashes, if the file has hashes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hash_key: Option<String>,
     pub pools: Vec<SavedPool>,
@@ -36,13 +36,13 @@ pub struct SavedPool {
     pub keys: Option<Vec<ExportedKey>>,
 }
 
-/// A pool's client keys.
+/// Returns a pool's client keys.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SavedClientKeys {
     /// Format 2.
     Rules(Vec<SavedClientKey>),
-    /// Format 1: a restore leaves them alone.
+    /// Format 1: ignored by a restore.
     Names(Vec<String>),
 }
 
@@ -98,7 +98,8 @@ impl From<HashedClientKey> for SavedClientKey {
 }
 
 impl Backup {
-    /// Reads the file. The parser's message repeats values, and values may be keys: only its place is shown.
+    /// Reads the file. An error has only the position, because the parser's message may contain
+    /// keys.
     pub fn read(text: &[u8], source: &KeySource) -> Result<Self, CliError> {
         let mut backup: Self = serde_json::from_slice(text).map_err(|error| {
             CliError::usage(format!("{source} is not a backup")).cause(format!(
@@ -108,7 +109,7 @@ impl Backup {
             ))
         })?;
         match backup.format {
-            // A pool without client keys looks alike in both formats.
+            // A pool without client keys is the same in both formats.
             1 => backup.pools.iter_mut().for_each(|pool| {
                 if pool.client_keys.len() == 0 {
                     pool.client_keys = SavedClientKeys::Names(Vec::new());
@@ -117,7 +118,7 @@ impl Backup {
             FORMAT => {}
             other => {
                 return Err(CliError::usage(format!(
-                    "the backup has format {other}, this poolctl reads 1 and {FORMAT}"
+                    "the backup has format {other}; this poolctl reads 1 and {FORMAT}"
                 )));
             }
         }

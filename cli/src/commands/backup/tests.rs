@@ -1,4 +1,4 @@
-//! A restore gives back what a backup says, whatever there is.
+//! A restore recreates the state of a backup from any state.
 
 use pool_shared::{PoolUpdate, TranslationSettings};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::commands::manifest::Step;
 
-/// For each field of the translation, values that it may have, the default among them.
+/// Values of each translation setting, including the default.
 fn translation_values() -> Vec<(String, Vec<Value>)> {
     let others = json!({
         "safety_settings": [[{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]],
@@ -62,7 +62,7 @@ fn pool(settings: &PoolSettings, description: &str, models: &[&str], enabled: bo
     serde_json::from_value(pool).unwrap()
 }
 
-/// What the service makes of an update (RFC 7396 for the translation, whole values otherwise).
+/// Applies an update as the service does (RFC 7396 for the translation, whole values otherwise).
 fn updated(mut pool: Pool, update: &PoolUpdate) -> Pool {
     let PoolUpdate {
         name: _,
@@ -119,7 +119,7 @@ proptest! {
         let models = |some: bool| if some { vec!["gemini-x"] } else { Vec::new() };
         let wanted = pool(&saved.0, &saved.1, &models(saved.2), saved.3);
         let there = pool(&present.0, &present.1, &models(present.2), present.3);
-        // Through the file, as a backup goes.
+        // Through the file format of a backup.
         let file = serde_json::to_string(&SavedPool {
             name: wanted.name.clone(), description: wanted.description.clone(), enabled: wanted.enabled,
             allowed_models: wanted.allowed_models.clone(), settings: wanted.settings.clone(),

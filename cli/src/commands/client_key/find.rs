@@ -1,4 +1,4 @@
-//! Finding a client key by its id or its name.
+//! Lookup of a client key by id or name.
 
 use pool_shared::{ClientKey, ErrorCode};
 
@@ -25,7 +25,7 @@ fn choose(keys: &[ClientKey], pool: &PoolRef, wanted: &str) -> Result<ClientKey,
         (Some(last), false) => {
             let ids: Vec<_> = named.iter().chain([&last]).map(|key| key.id.as_str()).collect();
             Err(CliError::usage(format!("pool {pool} has {} client keys named {wanted}", ids.len()))
-                .hint(format!("give an id: {}", ids.join(", "))))
+                .hint(format!("use an id: {}", ids.join(", "))))
         }
         (None, _) => {
             let code = Code::Service(ErrorCode::NotFound);

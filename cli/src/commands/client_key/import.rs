@@ -1,4 +1,4 @@
-//! `poolctl client-key import`: the credentials of another system go on working.
+//! `poolctl client-key import`: imports client keys of another system.
 
 use pool_shared::{ClientKeyImport, ClientKeyImportReport, ImportedClientKey, Secret, TokenKind, bounds};
 use serde_json::json;
@@ -11,13 +11,13 @@ use crate::{
     output::{Table, counted},
 };
 
-/// How many bad lines an error names.
+/// Maximum number of invalid lines in an error.
 const MAX_NAMED: usize = 3;
 
-/// Import client keys of another system, so that its clients need no new ones
+/// Import client keys of another system, so that its clients can keep them
 ///
-/// The file holds one key per line, with a name after a comma where it has one. Blank lines and lines that start with #
-/// are passed over. If a line cannot be a key, nothing is imported.
+/// The file has one key per line, optionally followed by a comma and a name. Blank lines and lines
+/// that start with # are ignored. If a line is invalid, nothing is imported.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub struct Args {
     /// File of client keys, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: KeySource,
-    /// Take keys of 8 to 15 characters too, which can be guessed
+    /// Accept weak keys of 8 to 15 characters, which can be guessed
     #[arg(long)]
     weak: bool,
     #[command(flatten)]
@@ -41,8 +41,8 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let shortest = if args.weak { bounds::SHORTEST_WEAK } else { bounds::SHORTEST_IMPORTED };
     let keys = parse(&text, shortest).map_err(|lines| malformed(&args.keys, &lines, shortest))?;
     if keys.is_empty() {
-        return Err(CliError::usage(format!("there is no client key in {}", args.keys))
-            .hint("one client key per line is expected; nothing was imported"));
+        return Err(CliError::usage(format!("no client keys in {}", args.keys))
+            .hint("expected one client key per line; nothing was imported"));
     }
     let client = ctx.client().await?;
     if args.dry.dry_run {
@@ -56,8 +56,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         let imported = client.import_client_keys(args.pool.as_str(), &import).await.map_err(|error| {
             match report.added + report.duplicate {
                 0 => error,
-                sent => error
-                    .hint(format!("the first {sent} were taken; the same command again imports the rest")),
+                sent => {
+                    error.hint(format!("{sent} were imported; run the same command again to import the rest"))
+                }
             }
         })?;
         report.added += imported.added;
@@ -72,7 +73,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Reads the file; the error lists the numbers of the lines that cannot be client keys.
+/// Reads the file; an error lists the numbers of the invalid lines.
 fn parse(text: &str, shortest: usize) -> Result<Vec<ImportedClientKey>, Vec<usize>> {
     let mut keys = Vec::new();
     let mut malformed = Vec::new();
@@ -92,7 +93,7 @@ fn parse(text: &str, shortest: usize) -> Result<Vec<ImportedClientKey>, Vec<usiz
     if malformed.is_empty() { Ok(keys) } else { Err(malformed) }
 }
 
-/// Returns `true` if the service takes it for a client key of another system.
+/// Returns `true` if the service accepts it as a client key of another system.
 fn is_client_key(text: &str, shortest: usize) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
         && (shortest..=bounds::LONGEST_IMPORTED).contains(&text.len())
@@ -100,7 +101,7 @@ fn is_client_key(text: &str, shortest: usize) -> bool {
 }
 
 fn malformed(source: &KeySource, lines: &[usize], shortest: usize) -> CliError {
-    let message = format!("{} of {source} cannot be client keys", counted(lines.len(), "line"));
+    let message = format!("{} of {source} invalid", counted(lines.len(), "line"));
     let error = lines
         .iter()
         .take(MAX_NAMED)

@@ -1,4 +1,4 @@
-//! `poolctl client-key`: what callers of a pool present.
+//! `poolctl client-key`: the credentials of a pool's clients.
 
 mod find;
 mod import;
@@ -141,7 +141,7 @@ async fn create(
         format!(
             "created client key {} of pool {pool}\n\n{}\n  {}",
             created.client_key.id,
-            view.heading("client key (shown once, keep it now)"),
+            view.heading("client key (shown once; store it now)"),
             created.secret.expose()
         )
     })?;
@@ -163,7 +163,7 @@ async fn rotate(
     }
     let created = client.rotate_client_key(pool.as_str(), &id, rotate).await?;
     ctx.out.result(&created, |view| {
-        let title = view.heading("client key (shown once, keep it now)");
+        let title = view.heading("client key (shown once; store it now)");
         let new = &created.client_key.id;
         format!("client key {new} replaces {id}\n\n{title}\n  {}", created.secret.expose())
     })?;
@@ -181,7 +181,7 @@ async fn revoke(ctx: &mut Ctx, pool: &PoolRef, key: &str, confirm: Confirm) -> R
         return Ok(Outcome::Done);
     }
     let named = if found.name.is_empty() { id.to_string() } else { format!("{id} ({})", found.name) };
-    ctx.confirm(confirm, &format!("Revoke client key {named} of pool {pool}? Its clients will be refused."))
+    ctx.confirm(confirm, &format!("Revoke client key {named} of pool {pool}? Its clients will be rejected."))
         .await?;
     client.revoke_client_key(pool.as_str(), id).await?;
     ctx.out.result(&result, |_| format!("revoked client key {id} of pool {pool}"))?;

@@ -1,11 +1,11 @@
-//! The rules of a client key: its flags, and how they are shown.
+//! Flags of a client key's limits and allowlists, and their display.
 
 use clap::Args;
 use pool_shared::{ClientKeyRules, Limits};
 
 use crate::describe::limits_text;
 
-/// What a client key may do; everything that its pool may, where nothing is said.
+/// Limits and allowlists of a client key; without a flag, those of the pool apply.
 #[derive(Args)]
 pub struct Rules {
     /// Maximum requests per minute
@@ -20,7 +20,7 @@ pub struct Rules {
     /// Maximum tokens per day (prompt + completion)
     #[arg(long, value_name = "NUMBER")]
     tpd: Option<u64>,
-    /// Allowlist of models, comma-separated; * stands for any characters
+    /// Allowlist of models, comma-separated; * is a wildcard
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     pub models: Vec<String>,
     /// Allowlist of addresses and networks, comma-separated
@@ -29,7 +29,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the limits that the flags give.
+    /// Returns the given limits.
     pub const fn limits(&self) -> Limits {
         Limits {
             requests_per_minute: self.rpm,
@@ -40,7 +40,7 @@ impl Rules {
     }
 }
 
-/// Changes of a client key's rules; what has no flag stays as it is.
+/// Updates of a client key's limits and allowlists.
 #[derive(Args, Default)]
 pub struct RuleChanges {
     /// Maximum requests per minute; none for no limit
@@ -55,25 +55,26 @@ pub struct RuleChanges {
     /// Maximum tokens per day (prompt + completion); none for no limit
     #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
     tpd: Option<Limit>,
-    /// Allowlist of models, comma-separated, in place of the present one; all for every model of the pool
+    /// Allowlist of models, comma-separated, replaces the present one; all for every model of the
+    /// pool
     #[arg(long, value_name = "MODELS|all", value_delimiter = ',')]
     models: Option<Vec<String>>,
-    /// Allowlist of addresses and networks, comma-separated, in place of the present one; all for every address
+    /// Allowlist of addresses and networks, comma-separated, replaces the present one; all for
+    /// every address
     #[arg(long, value_name = "NETWORKS|all", value_delimiter = ',')]
     cidr: Option<Vec<String>>,
 }
 
-/// A limit that a flag sets or ends.
+/// A limit that a flag sets or removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(Option<u64>);
 
 fn limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit(None)),
-        _ => text
-            .parse()
-            .map(|number| Limit(Some(number)))
-            .map_err(|_| "a number or none is expected".to_owned()),
+        _ => {
+            text.parse().map(|number| Limit(Some(number))).map_err(|_| "expected a number or none".to_owned())
+        }
     }
 }
 
@@ -87,7 +88,7 @@ impl RuleChanges {
         self.rpm.is_some() || self.rpd.is_some() || self.tpm.is_some() || self.tpd.is_some()
     }
 
-    /// Returns all four limits after the change, as the API takes them; `None` if none of them changes.
+    /// Returns all four limits after the change; `None` if none of them changes.
     pub fn limits(&self, present: &Limits) -> Option<Limits> {
         let changed = |flag: Option<Limit>, present| flag.map_or(present, |Limit(limit)| limit);
         self.changes_limits().then(|| Limits {

@@ -27,7 +27,9 @@ pub struct Args {
 pub async fn list(ctx: &mut Ctx, pool: &PoolRef) -> Result<Outcome, CliError> {
     let keys = ctx.client().await?.client_keys(pool.as_str()).await?;
     if keys.client_keys.is_empty() {
-        ctx.out.note(&format!("pool {pool} has no client keys; poolctl client-key create {pool} makes one"));
+        ctx.out.note(&format!(
+            "pool {pool} has no client keys; create one with poolctl client-key create {pool}"
+        ));
     }
     ctx.out.result(&keys, |view| table(&keys.client_keys, view))?;
     Ok(Outcome::Done)
@@ -85,7 +87,7 @@ pub fn details(key: &ClientKey, view: &View) -> Table {
         ("expires", expires(key, view).into()),
     ];
     if key.weak {
-        pairs.push(("imported", Cell::Fair("yes: how hard it is to guess is not known".to_owned())));
+        pairs.push(("imported", Cell::Fair("yes (strength unknown)".to_owned())));
     }
     Table::pairs(pairs)
 }

@@ -14,7 +14,7 @@ use crate::{
 
 /// Update a client key's name, expiry, limits, models or networks
 ///
-/// What has no flag stays as it is. A change holds everywhere within 30 seconds.
+/// Only the given fields change. A change applies everywhere within 30 seconds.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -27,10 +27,10 @@ pub struct Args {
     /// The client key's id or name
     #[arg(value_name = "CLIENT_KEY")]
     key: String,
-    /// A new name
+    /// New name
     #[arg(long)]
     name: Option<String>,
-    /// How long it is valid from now on, such as 90d; never for no end
+    /// Expires after, from now, such as 90d; or never
     #[arg(long, value_name = "SPAN|never", value_parser = expiry)]
     expires: Option<Duration>,
     #[command(flatten)]
@@ -39,12 +39,12 @@ pub struct Args {
     dry: DryRun,
 }
 
-/// Reads a span; no time at all stands for no end, as in the API.
+/// Parses a duration; zero means no expiry, as in the API.
 fn expiry(text: &str) -> Result<Duration, String> {
     match text {
         "never" => Ok(Duration::ZERO),
         _ => match span(text)? {
-            Duration::ZERO => Err("a span such as 90d, or never, is expected".to_owned()),
+            Duration::ZERO => Err("expected a duration such as 90d, or never".to_owned()),
             span => Ok(span),
         },
     }
@@ -52,8 +52,7 @@ fn expiry(text: &str) -> Result<Duration, String> {
 
 pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if args.name.is_none() && args.expires.is_none() && args.rules.is_empty() {
-        return Err(CliError::usage("there is nothing to update")
-            .hint("poolctl client-key update --help lists what can be changed"));
+        return Err(CliError::usage("nothing to update").hint("poolctl client-key update --help"));
     }
     let client = ctx.client().await?;
     let present = find(&client, &args.pool, &args.key).await?;
@@ -72,7 +71,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     let updated = client.update_client_key(args.pool.as_str(), id, &update).await?;
     if updated.changed.as_ref().is_some_and(Vec::is_empty) {
-        ctx.out.note(&format!("client key {id} is already so"));
+        ctx.out.note(&format!("client key {id} unchanged"));
     }
     ctx.out.result(&updated, |view| show::details(&updated.client_key, view))?;
     Ok(Outcome::Done)

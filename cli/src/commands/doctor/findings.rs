@@ -46,7 +46,7 @@ impl Findings {
         let document = error.to_json();
         let text = |field: &str| document.pointer(&format!("/error/{field}")).and_then(|text| text.as_str());
         let message = text("message").unwrap_or_default().to_owned();
-        self.fail(name, message, text("hint").unwrap_or("see the service's own log"));
+        self.fail(name, message, text("hint").unwrap_or("see the service's log"));
     }
 }
 
@@ -67,7 +67,6 @@ pub(super) fn sheet(checks: &[Check], view: &View) -> Sheet {
         .iter()
         .filter_map(|check| Some(format!("{}: {}", view.heading(&check.name), check.remedy.as_ref()?)))
         .collect();
-    let todo =
-        if remedies.is_empty() { String::new() } else { format!("what to do\n{}", remedies.join("\n")) };
+    let todo = if remedies.is_empty() { String::new() } else { format!("remedies\n{}", remedies.join("\n")) };
     Sheet::new().table(table).text(todo)
 }

@@ -1,8 +1,6 @@
 //! Checks of one pool: its keys, its models, and the media that it fetches.
 
-use pool_shared::{
-    FetchMedia, Fetcher, Hosts, KeyCheck, KeyId, KeyState, KeyVerdict, Pool, model_notices,
-};
+use pool_shared::{FetchMedia, Fetcher, Hosts, KeyCheck, KeyId, KeyState, KeyVerdict, Pool, model_notices};
 
 use super::findings::Findings;
 use crate::{
@@ -10,9 +8,10 @@ use crate::{
     ctx::Ctx,
     error::CliError,
     key_check::verdict_name,
+    output::counted,
 };
 
-/// A pool that fetches media for its callers, in a Worker whose fetches reach its zone's origin.
+/// Warns of a pool that fetches media in a Worker whose fetches reach its own zone's origin.
 pub(super) fn own_zone(pool: &Pool, findings: &mut Findings) {
     let fetches = match &pool.settings.translation.fetch_media {
         FetchMedia::Switch(on) => *on,
@@ -29,7 +28,7 @@ pub(super) fn own_zone(pool: &Pool, findings: &mut Findings) {
     }
 }
 
-/// Names of models that another model answers, or that end.
+/// Warns of model names that are routed to another model, or that are deprecated.
 pub(super) fn models(pool: &Pool, findings: &mut Findings) {
     if !pool.enabled {
         return;
@@ -38,7 +37,7 @@ pub(super) fn models(pool: &Pool, findings: &mut Findings) {
         findings.warn(
             &format!("models {}", pool.name),
             format!("{}: {}", notice.setting, notice.message),
-            format!("poolctl pool models '{}' changes which models it names", pool.name),
+            format!("poolctl pool models '{}'", pool.name),
         );
     }
 }
@@ -48,32 +47,37 @@ pub(super) async fn examine(ctx: &Ctx, client: &Client, pool: &Pool, findings: &
     if !pool.enabled {
         findings.warn(
             &name,
-            "is disabled: its callers get 403",
+            "is disabled: its clients get 403",
             format!("poolctl pool enable '{}'", pool.name),
         );
         return;
     }
     if pool.enabled_keys == 0 {
         let remedy = format!("poolctl key import '{}' --keys FILE", pool.name);
-        findings.fail(&name, format!("has no key in use ({} in all)", pool.keys), remedy);
+        findings.fail(&name, format!("has no enabled keys ({} in total)", pool.keys), remedy);
         return;
     }
-    let refused =
+    let rejected =
         [KeyState::Invalid, KeyState::Leaked, KeyState::Suspended, KeyState::Billing, KeyState::Blocked];
-    let bad: u64 = refused.iter().filter_map(|state| pool.states.get(state)).sum();
+    let bad: u64 = rejected.iter().filter_map(|state| pool.states.get(state)).sum();
     if bad > 0 {
         let remedy =
             format!("poolctl key list '{}' --state invalid,leaked,suspended,billing,blocked", pool.name);
-        findings.warn(&name, format!("Gemini refuses {bad} of {} keys", pool.keys), remedy);
+        findings.warn(&name, format!("Gemini rejects {bad} of {}", counted(pool.keys, "key")), remedy);
     }
     if probe {
         probe_pool(ctx, client, pool, &name, findings).await;
     } else if bad == 0 {
-        findings.pass(&name, format!("{} keys in use", pool.enabled_keys));
+        findings.pass(&name, enabled_keys(pool));
     }
 }
 
-/// One key, the best that there is.
+/// Returns `3 enabled keys`.
+fn enabled_keys(pool: &Pool) -> String {
+    counted(pool.enabled_keys, "enabled key")
+}
+
+/// Checks one key of the pool, a healthy one if possible.
 async fn probe_pool(ctx: &Ctx, client: &Client, pool: &Pool, name: &str, findings: &mut Findings) {
     let key = match candidate(client, pool).await {
         Ok(Some(key)) => key,
@@ -93,17 +97,21 @@ async fn probe_pool(ctx: &Ctx, client: &Client, pool: &Pool, name: &str, finding
     let said =
         if result.message.is_empty() { message.clone() } else { format!("{message}: {}", result.message) };
     match result.verdict {
-        KeyVerdict::Valid => findings.pass(name, format!("{message}, {} keys in use", pool.enabled_keys)),
+        KeyVerdict::Valid => findings.pass(name, format!("{message}, {}", enabled_keys(pool))),
         KeyVerdict::Limited | KeyVerdict::Error | KeyVerdict::Unknown => {
-            findings.warn(name, said, format!("poolctl key check '{}' --all tries the others", pool.name));
+            findings.warn(
+                name,
+                said,
+                format!("check the other keys: poolctl key check '{}' --all", pool.name),
+            );
         }
         KeyVerdict::Unreachable => {
-            findings.fail(name, said, "check GEMINI_BASE_URL and the service's way to Google");
+            findings.fail(name, said, "check GEMINI_BASE_URL, DNS and the proxy of the service");
         }
         _ => findings.fail(
             name,
             said,
-            format!("poolctl key check '{}' --all, then remove what is refused", pool.name),
+            format!("poolctl key check '{}' --all, then remove the rejected keys", pool.name),
         ),
     }
 }

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use pool_shared::{API_VERSION, ComponentHealth, Health, HealthStatus, WhoAmI};
 
 use super::findings::Findings;
-use crate::{client::ServerInfo, commands::health::audit_lost};
+use crate::{client::ServerInfo, commands::health::audit_lost, output::counted};
 
-/// A clock that is further off makes quota times and expiries wrong.
+/// Maximum clock difference; a larger one makes quota resets and expiries wrong.
 const CLOCK_TOLERANCE_S: i64 = 30;
-/// A token that ends sooner is worth a word.
+/// Remaining lifetime of a token below which there is a warning.
 const EXPIRY_WARNING_DAYS: i64 = 7;
 
 pub(super) fn token(identity: &WhoAmI, now: Timestamp, findings: &mut Findings) {
     let days = (identity.expires_at.as_second() - now.as_second()) / 86_400;
-    let message = format!("{} ({}), good for {days} more days", identity.id, identity.name);
+    let message = format!("{} ({}), expires in {}", identity.id, identity.name, counted(days, "day"));
     if days < EXPIRY_WARNING_DAYS {
         findings.warn("token", message, "poolctl login, or poolctl token create NAME for CI");
     } else {
@@ -28,9 +28,8 @@ pub(super) fn versions(identity: &WhoAmI, findings: &mut Findings) {
         findings.pass("versions", message);
     } else {
         let (theirs, ours) = (identity.api_version, API_VERSION);
-        let message =
-            format!("{message}; the service speaks version {theirs} of the admin API, poolctl {ours}");
-        findings.fail("versions", message, "install the poolctl of the service's version");
+        let message = format!("{message}; the service has admin API version {theirs}, poolctl {ours}");
+        findings.fail("versions", message, "install the poolctl version of the service");
     }
 }
 
@@ -38,11 +37,11 @@ pub(super) fn clock(server: &ServerInfo, now: Timestamp, findings: &mut Findings
     let Some(date) = server.date else { return };
     let off = now.as_second() - date.as_second();
     if off.abs() <= CLOCK_TOLERANCE_S {
-        findings.pass("clock", "as the service's");
+        findings.pass("clock", "in sync");
     } else {
         let side = if off > 0 { "ahead of" } else { "behind" };
         let message = format!("this machine is {} s {side} the service", off.abs());
-        findings.warn("clock", message, "set one of the clocks by a time server (timedatectl set-ntp true)");
+        findings.warn("clock", message, "synchronise the clocks with NTP (timedatectl set-ntp true)");
     }
 }
 
@@ -54,14 +53,15 @@ pub(super) fn components(health: &Health, findings: &mut Findings) {
         match status {
             HealthStatus::Ok | HealthStatus::Unknown => findings.pass(name, message),
             HealthStatus::Degraded | HealthStatus::Failing if name == "encryption" => {
-                let remedy = "start with the MASTER_KEY of before; a single pool: restore it from a backup";
+                let remedy =
+                    "start with the previous MASTER_KEY; for a single pool, restore it from a backup";
                 findings.fail(name, message, remedy);
             }
             HealthStatus::Degraded => {
                 findings.warn(
                     name,
                     message,
-                    "it goes on from memory; look again in a minute with poolctl health",
+                    "serving cached configuration; retry `poolctl health` in a minute",
                 );
             }
             HealthStatus::Failing => {
@@ -73,13 +73,13 @@ pub(super) fn components(health: &Health, findings: &mut Findings) {
         findings.pass("gemini", route.to_string());
     }
     if health.lost_attempts > 0 {
-        let message = format!("{} attempts were never counted", health.lost_attempts);
-        findings.warn("counts", message, "the ledger was away for too long; its line above says why");
+        let message = format!("{} lost and not counted", counted(health.lost_attempts, "attempt"));
+        findings.warn("counts", message, "the ledger was unavailable for too long; see its line above");
     }
     if let Some(proxy) = health.untrusted_proxy {
         findings.warn(
             "proxy",
-            format!("requests come from {proxy} with forwarding headers, which are ignored: its clients share its address"),
+            format!("forwarding headers of proxy {proxy} are ignored: all its clients share its address"),
             format!("if it is your proxy, start the server with TRUSTED_PROXIES={proxy}"),
         );
     }
@@ -87,7 +87,7 @@ pub(super) fn components(health: &Health, findings: &mut Findings) {
         findings.warn(
             "audit",
             audit_lost(loss),
-            "see what changes so much, and keep a copy: poolctl audit --follow -o jsonl >> audit.jsonl",
+            "find the frequent changes, and keep a copy: poolctl audit --follow -o jsonl >> audit.jsonl",
         );
     }
 }

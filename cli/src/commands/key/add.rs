@@ -1,4 +1,4 @@
-//! `poolctl key add`: one key, with what is known of it.
+//! `poolctl key add`: adds one key.
 
 use pool_shared::{GeminiKey, KeyImport, KeyImportEntry, Limits, Secret, Weight, read_key};
 use serde_json::json;
@@ -14,8 +14,8 @@ use crate::{
 
 /// Add one Gemini key to a pool
 ///
-/// Asks for the key without showing it, or reads it from standard input. A key is never an
-/// argument: every process on the machine could read it there.
+/// Prompts for the key without echoing it, or reads it from standard input. A key is never an
+/// argument, because other processes can read arguments.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -24,19 +24,19 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pool: PoolArg,
-    /// Its share of the traffic, 0 to 1000
+    /// Relative share of the traffic, 0 to 1000; 0 makes it a reserve key
     #[arg(long, default_value = "1")]
     weight: Weight,
-    /// A label to select it by
+    /// Tag, to select the key by
     #[arg(long, default_value = "", hide_default_value = true)]
     tag: String,
     /// Name
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
-    /// Its Google project: keys of one project share their quotas
+    /// Google project; keys of one project share their quotas
     #[arg(long, default_value = "", hide_default_value = true)]
     project: String,
-    /// The billing account above its project: projects of one account share what may be spent
+    /// Billing account of the project; projects of one account share a spend limit
     #[arg(long, default_value = "", hide_default_value = true, value_name = "ACCOUNT")]
     billing_account: String,
     #[command(flatten)]
@@ -45,25 +45,25 @@ pub struct Args {
     dry: DryRun,
 }
 
-/// A project's quotas for each model.
+/// Limits of a project, for each model.
 #[derive(clap::Args, Clone, Copy)]
 pub struct LimitArgs {
-    /// Requests a minute that its project may make of each model
+    /// Requests per minute of its project, for each model
     #[arg(long, value_name = "COUNT")]
     rpm: Option<u64>,
-    /// Requests a day
+    /// Requests per day
     #[arg(long, value_name = "COUNT")]
     rpd: Option<u64>,
-    /// Input tokens a minute
+    /// Input tokens per minute
     #[arg(long, value_name = "COUNT")]
     tpm: Option<u64>,
-    /// Input tokens a day
+    /// Input tokens per day
     #[arg(long, value_name = "COUNT")]
     tpd: Option<u64>,
 }
 
 impl LimitArgs {
-    /// The limits that were given.
+    /// Returns the given limits.
     pub fn get(self) -> Limits {
         Limits {
             requests_per_minute: self.rpm,
@@ -102,7 +102,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     client.import(&pool.id, std::iter::once(chunk), &mut report, &progress).await?;
     drop(progress);
     ctx.out.result(&report, |_| match report.added {
-        0 => format!("{key} was in pool {} already, and stays as it is", pool.name),
+        0 => format!("{key} is already in pool {}; not changed", pool.name),
         _ => format!("added {key} to pool {}", pool.name),
     })?;
     Ok(report::outcome(&report))
@@ -115,8 +115,8 @@ async fn read(ctx: &mut Ctx) -> Result<GeminiKey, CliError> {
         first_line(ctx, "the key").await?
     };
     read_key(text.expose()).map_err(|error| {
-        CliError::usage("this is not a Gemini key")
+        CliError::usage("invalid Gemini key")
             .cause(error.to_string())
-            .hint("poolctl key import takes a file of several keys")
+            .hint("import several keys from a file with poolctl key import")
     })
 }

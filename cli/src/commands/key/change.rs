@@ -1,4 +1,5 @@
-//! `poolctl key enable`, `disable`, `weight`, `tag`, `set`, `reset` and `remove`: the same change to several keys.
+//! `poolctl key enable`, `disable`, `weight`, `tag`, `set`, `reset` and `remove`: changes of
+//! several keys.
 
 use std::collections::HashSet;
 
@@ -16,12 +17,12 @@ use crate::{
     output::{View, counted},
 };
 
-/// So many keys are named before a change, and so many missing ids after it.
+/// Maximum number of keys, or of missing ids, that a message lists.
 const SHOWN: usize = 10;
 
 /// Enable keys
 ///
-/// Whatever was learnt of them before (cooldowns, states, limits) ends too.
+/// Also resets their cooldowns, states and observed limits.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -45,10 +46,10 @@ pub struct DisableArgs {
     select: SelectArgs,
 }
 
-/// Set keys' share of the traffic
+/// Set the weight of keys: their relative share of the traffic
 ///
-/// A key of weight 3 gets three times the traffic of a key of weight 1; weight 0 makes it
-/// a reserve that is used only when no other key is left.
+/// A key of weight 3 gets three times the traffic of a key of weight 1. Weight 0 makes a reserve
+/// key, which is used only when no other key is available.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -57,12 +58,12 @@ Examples:
 pub struct WeightArgs {
     #[command(flatten)]
     select: SelectArgs,
-    /// The new weight, 0 to 1000
+    /// New weight, 0 to 1000
     #[arg(long, value_name = "WEIGHT", alias = "weight")]
     to: Weight,
 }
 
-/// Label keys, to select them together later
+/// Tag keys, to select them together
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -71,15 +72,15 @@ Examples:
 pub struct TagArgs {
     #[command(flatten)]
     select: SelectArgs,
-    /// The new label; an empty one removes it
+    /// New tag; an empty one removes it
     #[arg(long, value_name = "TAG")]
     to: String,
 }
 
-/// Change what is known of keys: weight, tag, name, project, billing account, limits
+/// Update keys: weight, tag, name, project, billing account, limits
 ///
-/// What is not named stays. Keys of one Google project share their quotas; limits that are known
-/// let the service spread requests before Gemini refuses one.
+/// Only the given fields change. Keys of one Google project share their quotas. With known limits
+/// the service avoids an exhausted key before Gemini returns an error.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -95,33 +96,33 @@ Examples:
 pub struct SetArgs {
     #[command(flatten)]
     select: SelectArgs,
-    /// A new weight, 0 to 1000
+    /// New weight, 0 to 1000
     #[arg(long)]
     weight: Option<Weight>,
-    /// A new label
+    /// New tag
     #[arg(long, value_name = "TAG")]
     to_tag: Option<String>,
-    /// A new name
+    /// New name
     #[arg(long)]
     name: Option<String>,
-    /// A new Google project; an empty one leaves it to what Gemini's refusals tell
+    /// New Google project; an empty one is detected from Gemini's errors
     #[arg(long)]
     project: Option<String>,
-    /// A new billing account above their project; an empty one leaves it to what is learnt from spend limits
+    /// New billing account; an empty one is detected from spend limit errors
     #[arg(long, value_name = "ACCOUNT")]
     billing_account: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Forget the limits
+    /// Remove the limits
     #[arg(long, conflicts_with_all = ["rpm", "rpd", "tpm", "tpd"])]
     no_limits: bool,
 }
 
-/// Reset what was learnt of keys: cooldowns, states, limits
+/// Reset the observed state of keys: cooldowns, health, limits
 ///
-/// Ends the cooldowns, the state and the learnt limits of the keys and of their projects, for every
-/// model, in all instances of the service. A key check that succeeds and key enable do the same.
-/// Keys that are disabled stay disabled.
+/// Resets cooldowns, health and observed limits of the keys and of their projects, for every model,
+/// in all instances of the service. A successful key check and key enable do the same. Disabled
+/// keys stay disabled.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -133,7 +134,7 @@ pub struct ResetArgs {
     select: SelectArgs,
 }
 
-/// Remove keys from a pool for good
+/// Remove keys from a pool permanently
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -160,7 +161,7 @@ pub async fn weight(ctx: &mut Ctx, args: WeightArgs) -> Result<Outcome, CliError
     let action = Action::change(
         &format!("set weight {weight} on"),
         &format!("weight {weight} set on"),
-        &format!("already of weight {weight}"),
+        &format!("already have weight {weight}"),
         set,
     );
     run(ctx, &args.select, &action).await
@@ -168,7 +169,7 @@ pub async fn weight(ctx: &mut Ctx, args: WeightArgs) -> Result<Outcome, CliError
 
 pub async fn tag(ctx: &mut Ctx, args: TagArgs) -> Result<Outcome, CliError> {
     let set = KeyChange { tag: Some(args.to), ..KeyChange::default() };
-    run(ctx, &args.select, &Action::change("tag", "tagged", "already tagged so", set)).await
+    run(ctx, &args.select, &Action::change("tag", "tagged", "already have this tag", set)).await
 }
 
 pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
@@ -182,7 +183,7 @@ pub async fn set(ctx: &mut Ctx, args: SetArgs) -> Result<Outcome, CliError> {
         billing_account: args.billing_account,
         limits: (args.no_limits || !limits.is_empty()).then_some(limits),
     };
-    run(ctx, &args.select, &Action::change("change", "changed", "already so", set)).await
+    run(ctx, &args.select, &Action::change("change", "changed", "unchanged", set)).await
 }
 
 pub async fn remove(ctx: &mut Ctx, args: RemoveArgs) -> Result<Outcome, CliError> {
@@ -193,23 +194,23 @@ pub async fn reset(ctx: &mut Ctx, args: ResetArgs) -> Result<Outcome, CliError> 
     run(ctx, &args.select, &Action::other("reset", "reset", Work::Reset)).await
 }
 
-/// What is done to the keys.
+/// A change of keys, and the words for it.
 struct Action {
-    /// "disable"
+    /// `disable`
     verb: String,
-    /// "disabled"
+    /// `disabled`
     done: String,
-    /// "already disabled"
+    /// `already disabled`
     already: String,
     work: Work,
 }
 
 enum Work {
-    /// Change them.
+    /// Updates fields.
     Set(KeyChange),
-    /// Forget what was learnt of them.
+    /// Resets the observed state.
     Reset,
-    /// Remove them.
+    /// Removes the keys.
     Remove,
 }
 
@@ -222,8 +223,8 @@ impl Action {
         Self { verb: verb.into(), done: done.into(), already: "unchanged".into(), work }
     }
 
-    /// "disabled 3 keys of pool prod, 1 key already disabled"
-    fn told(&self, result: &KeyBatchResult, pool: &Pool) -> String {
+    /// `disabled 3 keys in pool prod, 1 key already disabled`
+    fn summary(&self, result: &KeyBatchResult, pool: &Pool) -> String {
         let mut parts = Vec::new();
         if result.changed > 0 || result.unchanged == 0 {
             parts.push(describe(&self.done, result.changed, pool));
@@ -232,7 +233,7 @@ impl Action {
             parts.push(format!("{} {}", counted(result.unchanged, "key"), self.already));
         }
         if result.recovered > 0 {
-            parts.push(format!("cooldown or state of {} reset", counted(result.recovered, "key")));
+            parts.push(format!("cooldown or health of {} reset", counted(result.recovered, "key")));
         }
         parts.join(", ")
     }
@@ -246,13 +247,15 @@ impl Action {
     }
 }
 
-/// "disable 3 keys of pool prod"
+/// `disable 3 keys in pool prod`
 fn describe(verb: &str, count: u64, pool: &Pool) -> String {
-    format!("{verb} {} of pool {}", counted(count, "key"), pool.name)
+    format!("{verb} {} in pool {}", counted(count, "key"), pool.name)
 }
 
-/// Named keys are changed at once; removing them, or changing whatever a filter lets through, is
-/// shown first and asked for.
+/// Applies a change to the selected keys.
+///
+/// A removal, or a change of the keys that match a filter, is listed for confirmation first. A
+/// change of keys that are given by id is not.
 async fn run(ctx: &mut Ctx, args: &SelectArgs, action: &Action) -> Result<Outcome, CliError> {
     let (pool, selection) = args.get(ctx).await?;
     let asks = matches!(action.work, Work::Remove) || matches!(selection, Selection::Filter(_));
@@ -279,15 +282,15 @@ async fn run(ctx: &mut Ctx, args: &SelectArgs, action: &Action) -> Result<Outcom
         return dry_run(ctx, &describe(&action.verb, keys.len() as u64, &pool), action, &ids, &keys);
     }
     if ids.is_empty() {
-        ctx.out.note(&format!("no key of pool {} matches", pool.name));
+        ctx.out.note(&format!("no matching keys in pool {}", pool.name));
     } else if asks {
         if !keys.is_empty() {
             ctx.out.note(&preview(&what, &keys));
         }
-        ctx.confirm(args.confirm, &format!("Really {what}?")).await?;
+        ctx.confirm(args.confirm, &format!("{}?", capitalised(&what))).await?;
     }
     let result = action.apply(&client, &pool, &ids).await?;
-    ctx.out.result(&result, |view| human(&action.told(&result, &pool), &result, view))?;
+    ctx.out.result(&result, |view| human(&action.summary(&result, &pool), &result, view))?;
     Ok(if result.missing.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 
@@ -312,8 +315,13 @@ fn dry_run(
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
 fn preview(what: &str, keys: &[Key]) -> String {
-    let mut lines = vec![format!("about to {what}:")];
+    let mut lines = vec![format!("{what}:")];
     for key in keys.iter().take(SHOWN) {
         let line = format!("  {}  {}  {} {}", key.id, key.masked, key.tag, key.name);
         lines.push(line.trim_end().to_owned());

@@ -1,4 +1,4 @@
-//! `poolctl key check`: what Gemini says to each key now.
+//! `poolctl key check`: checks keys with one minimal request each.
 
 use pool_shared::{KeyCheck, KeyId, KeyVerdict};
 
@@ -7,15 +7,14 @@ use crate::{
     ctx::Ctx,
     error::{CliError, Outcome},
     key_check::{Checked, summary, verdict_name},
-    output::{Cell, Sheet, Table, View, left, text},
+    output::{Cell, Sheet, Table, View, counted, left, text},
 };
 
 /// Check keys with one minimal request each
 ///
-/// The service learns from it as from any request, and a valid key loses every cooldown and state
-/// that was learnt of it. Every check spends a request of the key's quota.
-/// Exit code 3 when a key is neither valid nor limited: a limited key is a good one whose quota is
-/// used up.
+/// The result updates the key's health, as that of any attempt does; a valid key recovers and its
+/// cooldowns end. Each check uses one request of the key's quota. Exit code 3 if a key is neither
+/// valid nor limited (valid, but its quota is exhausted).
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -40,10 +39,13 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         }
     };
     if ids.is_empty() {
-        ctx.out.note(&format!("no key of pool {} matches", pool.name));
+        ctx.out.note(&format!("no matching keys in pool {}", pool.name));
     }
     if args.select.confirm.dry_run() {
-        ctx.out.would(&format!("check {} keys of pool {}", ids.len(), pool.name), serde_json::json!(ids))?;
+        ctx.out.would(
+            &format!("check {} in pool {}", counted(ids.len(), "key"), pool.name),
+            serde_json::json!(ids),
+        )?;
         return Ok(Outcome::Done);
     }
     let progress = ctx.out.progress("checking", ids.len() as u64);
@@ -54,8 +56,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     if ended.is_ok() || !checked.keys.is_empty() {
         ctx.out.result(&checked, |view| sheet(&checked, view))?;
     }
-    ended
-        .map_err(|error| error.cause(format!("{} of {} keys were checked", checked.keys.len(), ids.len())))?;
+    ended.map_err(|error| {
+        error.cause(format!("checked {} of {}", checked.keys.len(), counted(ids.len(), "key")))
+    })?;
     Ok(checked.outcome())
 }
 
@@ -81,7 +84,7 @@ fn sheet(checked: &Checked, view: &View) -> Sheet {
     }
     let missing = match checked.missing.len() {
         0 => String::new(),
-        count => view.bad(&format!("{count} ids are not in the pool")),
+        count => view.bad(&format!("{} not found in the pool", counted(count, "id"))),
     };
     Sheet::new().table(table).text(summary(&checked.verdicts)).text(missing)
 }

@@ -1,4 +1,4 @@
-//! `poolctl key export`: a pool's keys in clear, into a file of one's own.
+//! `poolctl key export`: writes a pool's keys in clear to a file.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ use crate::{
     output::counted,
 };
 
-/// Write a pool's keys in clear into a file that only you can read
+/// Export a pool's keys in clear to a file with mode 600
 ///
-/// Needs a token with the scope keys:export, and --reveal. The file has the columns that key import
-/// takes. The service's audit has an entry for it.
+/// Requires --reveal and a token with the scope keys:export. The file has the format of key import.
+/// The export is recorded in the service's audit log.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -26,7 +26,7 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pool: PoolArg,
-    /// The file; it must not be there yet
+    /// Output file; must not exist
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     /// Only this key; can be repeated
@@ -43,7 +43,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     can_reveal(args.reveal)?;
     if args.to.exists() {
         return Err(CliError::new(Code::Conflict, format!("{} already exists", args.to.display()))
-            .hint("give another name, or move it away"));
+            .hint("choose another file name, or move the existing file"));
     }
     let client = ctx.client().await?;
     let pool = client.pool(pool.as_str()).await?;
@@ -62,15 +62,16 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Keys in clear are never written by mistake.
+/// Requires --reveal, so that keys are not written in clear by mistake.
 pub fn can_reveal(reveal: bool) -> Result<(), CliError> {
     if reveal {
         return Ok(());
     }
-    Err(CliError::usage("this writes keys in clear").hint("add --reveal if that is what you want"))
+    Err(CliError::usage("--reveal is required, because the file has keys in clear")
+        .hint("poolctl key export POOL --reveal --to FILE"))
 }
 
-/// One line a key; a comma inside a tag or a name would begin a column of its own.
+/// Returns one line per key. Commas in tags and names are replaced, because they separate columns.
 fn lines(keys: &[ExportedKey]) -> String {
     let plain = |text: &str| text.replace([',', '\n', '\r'], ";");
     let line = |key: &ExportedKey| {

@@ -23,16 +23,15 @@ use crate::{
 
 /// Add Gemini keys from a file to a pool
 ///
-/// One key a line, or several separated by commas; a line may have columns: key,weight,tag,name,
-/// or those that a header names. Quotes, NAME=value, URLs with ?key= and JSON are understood; the
-/// text around a key is never stored.
-/// Keys that the pool has already are counted and left as they are, so running it again is
-/// harmless, also after Ctrl-C or a broken connection. Lines that cannot be keys are reported by
-/// number (exit code 3) and stop nothing.
+/// One key per line, or several separated by commas. A line may have columns: key,weight,tag,name,
+/// or those of a header. Quotes, NAME=value, URLs with ?key= and JSON are accepted; the text around
+/// a key is never stored. Keys that the pool already has count as duplicates and are unchanged, so
+/// an import is idempotent, also after Ctrl-C or a lost connection. Invalid lines are reported by
+/// number (exit code 3); the others are imported.
 ///
-/// --check tries each key first. Valid keys are added, limited ones too (they are good keys whose
-/// quota is used up), and those that could not be tried because Gemini did not answer; keys that
-/// Gemini refuses are reported and left out.
+/// --check checks each key first. Valid keys, limited keys (valid, but their quota is exhausted)
+/// and keys that could not be checked because Gemini did not respond are added. Rejected keys are
+/// reported and skipped.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -46,17 +45,17 @@ pub struct Args {
     /// File of Gemini keys, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: KeySource,
-    /// Try each key and leave out those that Gemini refuses
+    /// Check each key and skip rejected ones
     #[arg(long)]
     check: bool,
-    /// Write what became of each line to this CSV file
+    /// Write the result of each line to this CSV file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
     dry: DryRun,
 }
 
-/// The service's report, and what the checks said.
+/// The service's report, and the results of the checks.
 #[derive(Serialize)]
 struct Imported<'a> {
     #[serde(flatten)]
@@ -90,20 +89,21 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     ctx.out.result(&imported, |view| report::with_checks(&import, probed.as_ref(), view))?;
     ended.map_err(|error| {
         error
-            .cause(format!("{sent} of {} keys were sent", keys.entries.len()))
-            .hint("run the same command again: keys that are there already are left as they are")
+            .cause(format!("sent {sent} of {}", counted(keys.entries.len(), "key")))
+            .hint("run the same command again: an import is idempotent")
     })?;
     let refused = probed.is_some_and(|probed| !probed.refused.is_empty());
     Ok(if refused { Outcome::Partial } else { report::outcome(&import) })
 }
 
-/// What an import needs to know of its pool.
+/// The pool that keys are imported into.
 struct Target {
     id: PoolId,
     name: String,
 }
 
-/// The pool, by its own id. A token for imports alone may not look at it; the service takes names, too.
+/// Returns the pool's id and name. A token with only the scope `keys:import` cannot read the pool,
+/// so the given name or id is used.
 async fn named(client: &Client, pool: &PoolRef) -> Result<Target, CliError> {
     match client.pool(pool.as_str()).await {
         Ok(Pool { id, name, .. }) => Ok(Target { id, name }),

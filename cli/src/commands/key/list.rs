@@ -8,12 +8,12 @@ use crate::{
     describe::{limits_text, state},
     error::{CliError, Outcome},
     flags::PoolArg,
-    output::{Cell, Table, View, left, right, text},
+    output::{Cell, Table, View, counted, left, right, text},
 };
 
 /// List a pool's keys
 ///
-/// Keys are shown by their first and last four characters and a fingerprint, never whole.
+/// Keys are masked: only their first and last four characters and a fingerprint are shown.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,9 +37,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     ctx.out.result(&list, |view| table(&list, view))?;
     let shown = list.keys.len() as u64;
     if list.keys.is_empty() {
-        ctx.out.note(&format!("no keys of pool {pool} to show"));
+        ctx.out.note(&format!("no matching keys in pool {pool}"));
     } else if shown < list.total {
-        ctx.out.note(&format!("{shown} of {} keys", list.total));
+        ctx.out.note(&format!("{shown} of {}", counted(list.total, "key")));
     }
     Ok(Outcome::Done)
 }
@@ -94,11 +94,11 @@ fn table(list: &KeyList, view: &View) -> Table {
     table
 }
 
-/// How the key is doing.
+/// Returns the key's condition.
 pub fn state_cell(key: &Key) -> Cell {
     let name = key.condition.state.name().to_owned();
     match key.condition.state {
-        // A service that does not tell knows at least what a person did.
+        // Without a state from the service, `enabled` is known.
         KeyState::Unknown => state(key.enabled),
         KeyState::Healthy if key.condition.failing.is_some() => Cell::Fair(name),
         KeyState::Healthy => Cell::Good(name),
@@ -108,9 +108,10 @@ pub fn state_cell(key: &Key) -> Cell {
     }
 }
 
-/// Why, and until when: `day, until 2026-11-04T08:00:00Z`; of a healthy key `failing (14 of 14: internal)`.
+/// Returns the reason and end of a state: `day, until 2026-11-04T08:00:00Z`; of a healthy key
+/// `failing (14 of 14: internal)`.
 pub fn why(condition: &KeyCondition, view: &View) -> String {
-    // A state that time alone does not end is checked again at that time.
+    // A state that does not expire is rechecked at that time.
     let what = if condition.state.is_rechecked() { "rechecked" } else { "until" };
     let until = condition.until.map(|until| format!("{what} {}", view.time(until)));
     let failing = condition.failing.map(|failing| failing.to_string());

@@ -1,7 +1,7 @@
-//! Which keys a command is about: ids, ids on standard input, or a filter.
+//! Selection of keys: ids, ids on standard input, or a filter.
 //!
-//! Out: ids, always. A filter is turned into the ids that match at this moment and that the person
-//! was shown; nothing else is touched, whatever happens in the pool meanwhile.
+//! A filter is resolved to ids before the confirmation, so that only the listed keys are changed,
+//! even if the pool changes meanwhile.
 
 use std::{collections::HashSet, io::Read};
 
@@ -15,18 +15,18 @@ use crate::{
     flags::{Confirm, PoolRef},
 };
 
-/// Part of a pool's keys.
+/// Filter flags.
 #[derive(clap::Args)]
 pub struct FilterArgs {
     /// Keys with this text in their name, tag, masked form, fingerprint or id
-    // An empty text would let every key through: most likely a variable that was not set.
+    // An empty text would match every key; most likely a shell variable is not set.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     search: Option<String>,
     /// Keys with exactly this tag
     #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Option<String>,
-    /// Keys in this state; can be repeated [states: healthy, cooling, limited, suspect, invalid, leaked,
-    /// suspended, billing, blocked, disabled]
+    /// Keys in this state; can be repeated [states: healthy, cooling, limited, suspect, invalid,
+    /// leaked, suspended, billing, blocked, disabled]
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<KeyState>,
     /// Only enabled keys
@@ -38,7 +38,7 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The filter for the service.
+    /// Returns the filter for the service.
     pub fn get(&self) -> KeyFilter {
         let enabled = match (self.enabled, self.disabled) {
             (true, _) => Some(true),
@@ -49,7 +49,7 @@ impl FilterArgs {
     }
 }
 
-/// The arguments of every command that changes keys.
+/// Arguments of commands that change keys.
 #[derive(clap::Args)]
 pub struct SelectArgs {
     /// The pool's name or id
@@ -70,34 +70,34 @@ pub struct SelectArgs {
     pub confirm: Confirm,
 }
 
-/// What was selected, before the service was asked.
+/// The selection before any request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Selection {
     /// These keys.
     Ids(Vec<KeyId>),
-    /// Whatever matches.
+    /// Keys that match.
     Filter(KeyFilter),
 }
 
 impl SelectArgs {
-    /// The pool and its keys that are meant.
+    /// Returns the pool and the selection.
     pub async fn get(&self, ctx: &Ctx) -> Result<(PoolRef, Selection), CliError> {
         let mut words: Vec<&str> = self.first.iter().chain(&self.rest).map(String::as_str).collect();
         let pool = match &self.pool {
             Some(pool) => pool.clone(),
-            None if words.is_empty() => return Err(CliError::usage("which pool?")),
+            None if words.is_empty() => return Err(CliError::usage("no pool given")),
             None => words.remove(0).parse().map_err(|error| CliError::usage(format!("{error}")))?,
         };
         let filter = self.filter.get();
         let by_filter = self.all || filter != KeyFilter::default();
         match (words.as_slice(), by_filter) {
             ([], false) => Err(CliError::usage("no keys selected")
-                .hint("give ids, - for ids on standard input, --search, --tag, --state, --enabled, --disabled or --all")),
+                .hint("use ids, - for ids on standard input, --search, --tag, --state, --enabled, --disabled or --all")),
             ([], true) => Ok((pool, Selection::Filter(filter))),
-            (_, true) => Err(CliError::usage("either ids or a filter, not both")),
+            (_, true) => Err(CliError::usage("ids and filters cannot be combined")),
             (["-"], false) => Ok((pool, Selection::Ids(ids(&stdin(ctx).await?)?))),
             (words, false) if words.contains(&"-") => {
-                Err(CliError::usage("either ids as arguments or - for ids on standard input, not both"))
+                Err(CliError::usage("ids as arguments and - for standard input cannot be combined"))
             }
             (words, false) => Ok((pool, Selection::Ids(ids(&words.join(" "))?))),
         }
@@ -118,22 +118,22 @@ async fn stdin(ctx: &Ctx) -> Result<String, CliError> {
     }
 }
 
-/// Ids separated by white space, each once. A word that is no id is most likely a key pasted in its
-/// place, so it is neither sent nor repeated.
+/// Parses ids separated by white space, without duplicates. An invalid id may be a pasted key, so
+/// it is neither sent nor shown.
 pub fn ids(text: &str) -> Result<Vec<KeyId>, CliError> {
     let mut seen = HashSet::new();
     let mut ids = Vec::new();
     for (position, word) in (1..).zip(text.split_whitespace()) {
         if !word.starts_with(KeyId::PREFIX) {
-            return Err(CliError::usage(format!("id {position} is not the id of a key"))
+            return Err(CliError::usage(format!("invalid key id at position {position}"))
                 .cause(format!("ids start with {}", KeyId::PREFIX))
-                .hint("poolctl key list POOL shows them"));
+                .hint("poolctl key list POOL"));
         }
         if seen.insert(word) {
             ids.push(KeyId::new(word));
         }
     }
-    if ids.is_empty() { Err(CliError::usage("there is no id on standard input")) } else { Ok(ids) }
+    if ids.is_empty() { Err(CliError::usage("no ids on standard input")) } else { Ok(ids) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `poolctl key show`: one key, with what it served.
+//! `poolctl key show`: one key and its statistics.
 
 use pool_shared::{ErrorCode, Key, KeyId, KeyStats};
 use serde_json::json;
@@ -13,9 +13,9 @@ use crate::{
     output::{Cell, Table, View},
 };
 
-/// Show one key of a pool, with what it served
+/// Show one key of a pool and its statistics
 ///
-/// The key itself stays hidden: poolctl key export shows keys, to whoever may see them.
+/// The key is masked; poolctl key export writes keys in clear.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -38,11 +38,11 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// The key with this id or fingerprint.
+/// Returns the key with this id or fingerprint.
 async fn find(client: &Client, pool: &str, wanted: &str) -> Result<Key, CliError> {
     if pool_shared::GeminiKey::parse(wanted).is_ok() && !wanted.starts_with(KeyId::PREFIX) {
-        return Err(CliError::usage("give the key's id or fingerprint, never the key itself")
-            .hint(format!("poolctl key list {pool} shows them")));
+        return Err(CliError::usage("expected the key's id or fingerprint, not the key itself")
+            .hint(format!("poolctl key list {pool}")));
     }
     let filter = KeyFilter { search: Some(wanted.to_owned()), ..KeyFilter::default() };
     let found = client.keys(pool, &filter, None).await?.keys;
@@ -68,13 +68,11 @@ fn details(key: &Key, served: Option<&KeyStats>, view: &View) -> Table {
         pairs.push(("why", why(condition, view).into()));
     }
     if let Some(message) = &condition.message {
-        pairs.push(("Gemini said", message.clone().into()));
+        pairs.push(("Gemini error", message.clone().into()));
     }
     for resting in &condition.models {
-        pairs.push((
-            "rests for",
-            format!("{} until {}", resting.model, view.exact_time(resting.until)).into(),
-        ));
+        pairs
+            .push(("cooldown", format!("{} until {}", resting.model, view.exact_time(resting.until)).into()));
     }
     pairs.extend([
         ("weight", key.weight.get().to_string().into()),

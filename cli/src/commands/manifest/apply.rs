@@ -27,9 +27,9 @@ use crate::{
 
 /// Create, update or delete pools to match a file
 ///
-/// What the file does not name stays; --prune removes pools, keys and client keys that it does not
-/// name (keys only where the pool's entry has keys, client keys where it has client_keys). Running
-/// it again changes nothing. Secrets are named by files or variables, never written in the file:
+/// Idempotent. What the file does not name is unchanged. --prune removes pools, keys and client
+/// keys that it does not name (keys only if the pool's entry has keys, client keys only if it has
+/// client_keys). The file names secrets by file or variable and never contains them:
 ///
 ///   [pools.prod]
 ///   description = "the shop"
@@ -55,7 +55,7 @@ pub struct ApplyArgs {
     confirm: Confirm,
 }
 
-/// Show what apply would change; exit code 8 when there is something
+/// Show what apply would change; exit code 8 if there are changes
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -71,7 +71,7 @@ struct SourceArgs {
     /// The file
     #[arg(short, long, value_name = "FILE", default_value = "pools.toml")]
     file: PathBuf,
-    /// Also remove what the file does not name
+    /// Remove what the file does not name
     #[arg(long)]
     prune: bool,
 }
@@ -98,7 +98,7 @@ pub async fn apply(ctx: &mut Ctx, args: ApplyArgs) -> Result<Outcome, CliError> 
     Ok(Outcome::Done)
 }
 
-/// A client key that was made and is shown once.
+/// A new client key, which is shown once.
 #[derive(Serialize)]
 struct NewSecret {
     pool: String,
@@ -107,7 +107,7 @@ struct NewSecret {
     client_key: Secret,
 }
 
-/// Makes the changes and shows them; asks first when something would be removed.
+/// Makes the changes and shows them; asks for confirmation of removals.
 pub async fn make(
     ctx: &mut Ctx,
     client: &Client,
@@ -128,7 +128,11 @@ pub async fn make(
         }
         ctx.confirm(
             confirm,
-            &format!("Make {}, {} of them?", counted(changes.len(), "change"), counted(removed, "removal")),
+            &format!(
+                "Apply {}, including {}?",
+                counted(changes.len(), "change"),
+                counted(removed, "removal")
+            ),
         )
         .await?;
     }
@@ -136,17 +140,18 @@ pub async fn make(
     for (done, change) in changes.iter().enumerate() {
         if let Err(error) = carry_out(ctx, client, manifest, change, folder, &mut secrets).await {
             let left = changes.len() - done;
-            // Also then: a new pool's client key is never shown again.
+            // Also after an error, because a new pool's client key is shown only once.
             show(ctx, changes.get(..done).unwrap_or_default(), true, &secrets)?;
-            return Err(
-                error.hint(format!("{} made, {left} not; run it again to go on", counted(done, "change")))
-            );
+            return Err(error.hint(format!(
+                "{} made, {left} not; run the command again to continue",
+                counted(done, "change")
+            )));
         }
     }
     show(ctx, changes, true, &secrets)
 }
 
-/// The changes, settings before keys before removals within a pool, pools by name.
+/// Returns the changes by pool name; within a pool settings, then keys, then removals.
 async fn compare(
     ctx: &mut Ctx,
     client: &Client,
@@ -182,10 +187,7 @@ async fn compare(
     if source.prune {
         all.extend(present.values().map(plan::old_pool));
     } else if !present.is_empty() {
-        ctx.out.note(&format!(
-            "{} beyond the file; --prune removes what is beyond",
-            counted(present.len(), "pool")
-        ));
+        ctx.out.note(&format!("{} not in the file; use --prune to remove", counted(present.len(), "pool")));
     }
     Ok(all)
 }
@@ -197,7 +199,7 @@ fn show(ctx: &mut Ctx, changes: &[Change], applied: bool, secrets: &[NewSecret])
     }
     ctx.out.result(&document, |view| {
         let summary = match (changes.len(), applied) {
-            (0, false) => "nothing to change".to_owned(),
+            (0, false) => "no changes".to_owned(),
             (count, true) => format!("{} made", counted(count, "change")),
             (count, false) => format!("{} to make", counted(count, "change")),
         };
@@ -207,7 +209,7 @@ fn show(ctx: &mut Ctx, changes: &[Change], applied: bool, secrets: &[NewSecret])
                 None => format!("client key of the new pool {pool}"),
                 Some(name) => format!("client key {name} of pool {pool}"),
             };
-            let title = view.heading(&format!("{what} (shown once, keep it now)"));
+            let title = view.heading(&format!("{what} (shown once; store it now)"));
             sheet.text(format!("{title}\n  {}", client_key.expose()))
         })
     })
@@ -244,7 +246,7 @@ async fn carry_out(
                 let pool = change.pool.clone();
                 secrets.push(NewSecret { pool, name: None, client_key: created.client_key });
             } else {
-                // The pool came with a client key that nobody asked for.
+                // The service created a client key that the manifest does not have.
                 for key in client.client_keys(id.as_str()).await?.client_keys {
                     client.revoke_client_key(id.as_str(), &key.id).await?;
                 }
@@ -330,7 +332,8 @@ async fn restore_client_keys(
     let report = client.restore_client_keys(id.as_str(), hashed).await?;
     if report.duplicate > 0 {
         let keys = counted(report.duplicate, "client key");
-        ctx.out.warn(&format!("pool {pool}: {keys} not restored, since a pool has the same secret already"));
+        ctx.out
+            .warn(&format!("pool {pool}: {keys} not restored, because a pool already has the same secret"));
     }
     Ok(())
 }
@@ -345,7 +348,7 @@ async fn import(
     client.import(pool, chunks(entries), &mut KeyImportReport::default(), &progress).await
 }
 
-/// One request for each different change, not one for each key.
+/// Groups keys by change, to send one request per change.
 async fn set_keys(client: &Client, pool: &PoolId, changes: &[(KeyId, KeyChange)]) -> Result<(), CliError> {
     let mut groups: Vec<(&KeyChange, Vec<KeyId>)> = Vec::new();
     for (id, change) in changes {
@@ -360,7 +363,7 @@ async fn set_keys(client: &Client, pool: &PoolId, changes: &[(KeyId, KeyChange)]
     Ok(())
 }
 
-/// A secret that cannot be written would be lost, so the key goes again then.
+/// Creates a client key and writes it to its file; revokes it if the file cannot be written.
 async fn create_client_key(
     client: &Client,
     pool: &PoolId,

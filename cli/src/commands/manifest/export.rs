@@ -1,4 +1,4 @@
-//! `poolctl export`: what there is, as a file for `apply`.
+//! `poolctl export`: the pools as a manifest for `apply`.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -14,17 +14,17 @@ use crate::{
     output::counted,
 };
 
-/// Write the pools as a file for apply
+/// Export the pools to a file for apply
 ///
-/// Keys and client keys are secrets and are not in it: comments show where to name them. Applying
-/// the file changes nothing.
+/// Keys and client keys are secrets and are not exported; comments show where to name them.
+/// Applying the unchanged file changes nothing.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   poolctl export > pools.toml
   poolctl export prod test --file pools.toml")]
 pub struct ExportArgs {
-    /// Only these pools, by name or id
+    /// Export only these pools, by name or id
     pools: Vec<PoolRef>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -58,14 +58,12 @@ pub async fn export(ctx: &mut Ctx, args: ExportArgs) -> Result<Outcome, CliError
 }
 
 fn manifest(pools: &[Pool]) -> Result<String, CliError> {
-    let mut text =
-        "# What `poolctl apply` makes of the service; `poolctl diff` shows what it would change.\n"
-            .to_owned();
+    let mut text = "# Pools for `poolctl apply`; `poolctl diff` shows what it would change.\n".to_owned();
     for pool in pools {
         let settings = &pool.settings;
         let spec = PoolSpec {
             description: Some(pool.description.clone()).filter(|text| !text.is_empty()),
-            // Always there, so that each pool has a header of its own for what is added by hand.
+            // Always present, so that each pool has a table header for manual additions.
             enabled: Some(pool.enabled),
             allowed_models: Some(pool.allowed_models.clone()).filter(|models| !models.is_empty()),
             sticky: Some(settings.sticky).filter(|sticky| *sticky),
@@ -82,7 +80,7 @@ fn manifest(pools: &[Pool]) -> Result<String, CliError> {
         let entry = toml_edit::ser::to_string_pretty(&one).map_err(|error| {
             CliError::new(Code::Local, "cannot write this as TOML").cause(error.to_string())
         })?;
-        // The comment stands right below the pool's own header, above its aliases.
+        // The comment follows the pool's table header, before its aliases.
         let (header, rest) = entry.split_once("]\n").unwrap_or((&entry, ""));
         let keys = counted(pool.keys, "key");
         let keys = format!("# it has {keys}: keys = [{{ file = \"keys.txt\" }}]");

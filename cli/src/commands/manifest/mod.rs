@@ -1,8 +1,8 @@
-//! `pools.toml`: what pools there are to be, in a file that can stand in a repository.
+//! Manifest `pools.toml`: the desired pools, in a file that can be committed.
 //!
-//! In: the file, and what the service has. Out: the changes that lead from one to the other, shown by
-//! `diff` and made by `apply`; `export` writes the file. Never in the file: a secret. Keys are named by
-//! files or environment variables, and what a pool's entry does not name is left as it is.
+//! `diff` shows the changes that make the service match the file, `apply` makes them, and `export`
+//! writes the file. The file never contains a secret: keys are named by files or environment
+//! variables. Fields that a pool's entry does not have are unchanged.
 
 mod apply;
 mod export;

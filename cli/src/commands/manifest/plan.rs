@@ -1,8 +1,7 @@
-//! From what there is to what there is to be.
+//! Plan: the changes from the service's state to the manifest.
 //!
-//! Pure: in go the manifest's entry and the service's state of one pool, out come the steps. Keys are
-//! told apart by what the service shows of them, their first and last four characters: where that does
-//! not tell one from another, nothing is changed or removed.
+//! Pure. Keys are matched by their masked form, the first and last four characters. Keys with the
+//! same masked form are ambiguous and are not changed or removed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,35 +14,35 @@ use serde::Serialize;
 use super::spec::{ClientKeySpec, PoolSpec};
 use crate::output::counted;
 
-/// What happens to a thing.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It will be there.
+    /// Create.
     Create,
-    /// It will be different.
+    /// Update.
     Update,
-    /// It will be gone.
+    /// Delete.
     Delete,
 }
 
-/// One change.
+/// A change.
 #[derive(Debug, Serialize)]
 pub struct Change {
-    /// What happens.
+    /// The kind of change.
     pub action: Action,
-    /// To what: `pool`, `keys`, `client_key`.
+    /// The kind of object: `pool`, `keys`, `client_key`.
     pub kind: &'static str,
-    /// In which pool.
+    /// The pool.
     pub pool: String,
-    /// How, for people.
+    /// The description.
     pub detail: String,
-    /// What `apply` does.
+    /// The calls of `apply`.
     #[serde(skip)]
     pub step: Step,
 }
 
-/// A change as calls of the service.
+/// A change as calls of the admin API.
 #[derive(Debug)]
 pub enum Step {
     CreatePool { enabled: bool, entries: Vec<KeyImportEntry>, client_keys: FirstClientKeys },
@@ -59,25 +58,25 @@ pub enum Step {
     DeletePool(PoolId),
 }
 
-/// The client keys that a new pool begins with.
+/// The client keys of a new pool.
 #[derive(Debug)]
 pub enum FirstClientKeys {
-    /// One of its own, whose secret is shown.
+    /// A new one, which is shown.
     One,
-    /// Those of a manifest, whose secrets are written to files.
+    /// Those of a manifest, written to files.
     Files(Vec<ClientKeySpec>),
-    /// Those of a backup: by their hashes, and with new secrets that are shown.
+    /// Those of a backup: restored from hashes, and new ones that are shown.
     Saved { hashed: Option<HashedClientKeys>, new: Vec<ClientKeyCreate> },
 }
 
-/// What the service has of one pool; lists that the manifest leaves alone are not asked for.
+/// The service's state of one pool; lists that the manifest does not have are not fetched.
 pub struct Present {
     pub pool: Pool,
     pub keys: Vec<Key>,
     pub client_keys: Vec<ClientKey>,
 }
 
-/// A pool that is not there yet.
+/// Returns the change for a new pool.
 pub fn new_pool(
     name: &str,
     spec: &PoolSpec,
@@ -97,7 +96,7 @@ pub fn new_pool(
     Change { action: Action::Create, kind: "pool", pool: name.to_owned(), detail, step }
 }
 
-/// A pool that is not to be there any more.
+/// Returns the change for a pool to delete.
 pub fn old_pool(pool: &Pool) -> Change {
     Change {
         action: Action::Delete,
@@ -108,7 +107,7 @@ pub fn old_pool(pool: &Pool) -> Change {
     }
 }
 
-/// Whether what a source does not say is left as it is, or is a value as well: that of a default.
+/// Meaning of an absent field: unchanged (manifest) or the default (backup).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsaid {
     /// A manifest.
@@ -117,7 +116,7 @@ pub enum Unsaid {
     IsDefault,
 }
 
-/// The changes of a pool that is there, and what to tell of those that are not made.
+/// Returns the changes of an existing pool, and notes about changes that are not made.
 pub fn changes(
     spec: &PoolSpec,
     present: &Present,
@@ -141,12 +140,12 @@ pub fn changes(
             add(Action::Create, "keys", detail, Step::Import(pool.id.clone(), found.missing));
         }
         if !found.different.is_empty() {
-            let detail = format!("{} with other columns", found.different.len());
+            let detail = format!("{} with changed weight, tag or name", found.different.len());
             add(Action::Update, "keys", detail, Step::SetKeys(pool.id.clone(), found.different));
         }
         if found.unclear > 0 {
             notes.push(format!(
-                "pool {}: {} more like keys of the file, left alone",
+                "pool {}: {} ambiguous (same masked form as others), not changed",
                 pool.name,
                 counted(found.unclear, "key")
             ));
@@ -154,11 +153,11 @@ pub fn changes(
         match found.surplus {
             surplus if surplus.is_empty() => {}
             surplus if prune => {
-                let detail = format!("{} that no source names", surplus.len());
+                let detail = format!("{} not in any key file", surplus.len());
                 add(Action::Delete, "keys", detail, Step::RemoveKeys(pool.id.clone(), surplus));
             }
             surplus => notes.push(format!(
-                "pool {}: {} beyond its sources; --prune removes what is beyond",
+                "pool {}: {} not in its key files; use --prune to remove",
                 pool.name,
                 counted(surplus.len(), "key")
             )),
@@ -178,7 +177,7 @@ pub fn changes(
     (changes, notes)
 }
 
-/// The settings that differ, as an update and in words.
+/// Returns the settings that differ, as an update and as text.
 fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<String>) {
     fn differing<T: PartialEq + Clone + Serialize>(
         name: &str,
@@ -242,7 +241,7 @@ struct Compared {
     missing: Vec<KeyImportEntry>,
     different: Vec<(KeyId, KeyChange)>,
     surplus: Vec<KeyId>,
-    /// Keys that cannot be told from one of the file.
+    /// Number of ambiguous keys.
     unclear: usize,
 }
 
@@ -264,7 +263,8 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared
                     compared.different.push((key.id.clone(), change));
                 }
             }
-            // An import of keys that are there changes nothing, so all of a doubtful group are sent.
+            // An import of existing keys changes nothing, so all keys of an ambiguous group are
+            // sent.
             (entries, keys) if entries.len() > keys.len() => {
                 compared.missing.extend(entries.iter().map(|entry| (*entry).clone()));
             }
@@ -277,7 +277,7 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared
     compared
 }
 
-/// What the manifest says of a key and the service has otherwise; what a manifest does not say stays.
+/// Returns the fields of a key that differ; absent fields of a manifest are unchanged.
 fn difference(entry: &KeyImportEntry, key: &Key, unsaid: Unsaid) -> Option<KeyChange> {
     let says = |is_default: bool| unsaid == Unsaid::IsDefault || !is_default;
     let text = |wanted: &str, present: &str| {
@@ -348,12 +348,12 @@ mod tests {
             [
                 (Action::Update, "pool", "sticky false -> true"),
                 (Action::Create, "keys", "1 new"),
-                (Action::Update, "keys", "1 with other columns"),
+                (Action::Update, "keys", "1 with changed weight, tag or name"),
             ]
         );
-        assert_eq!(notes, ["pool prod: 1 key beyond its sources; --prune removes what is beyond"]);
+        assert_eq!(notes, ["pool prod: 1 key not in its key files; use --prune to remove"]);
         let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true, Unsaid::Stays);
-        assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 that no source names")));
+        assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 not in any key file")));
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
             Unsaid::Stays,
         );
         assert!(found.is_empty());
-        assert_eq!(notes, ["pool prod: 1 key more like keys of the file, left alone"]);
+        assert_eq!(notes, ["pool prod: 1 key ambiguous (same masked form as others), not changed"]);
     }
 
     #[test]

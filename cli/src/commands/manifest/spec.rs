@@ -1,4 +1,4 @@
-//! The file itself.
+//! Format of the manifest.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,76 +14,76 @@ use crate::{env, error::CliError};
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The pools by name.
+    /// Pools by name.
     #[serde(default)]
     pub pools: BTreeMap<String, PoolSpec>,
 }
 
-/// One pool. What is absent is left as it is; a new pool has the service's defaults there.
+/// A pool. Absent fields are unchanged; a new pool gets the service's defaults.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolSpec {
-    /// What it is for.
+    /// Description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether it is in use.
+    /// Whether it is enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The models that its callers may use; none means all.
+    /// Allowed models; none means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_models: Option<Vec<String>>,
-    /// Whether conversations stay with one key.
+    /// Session affinity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<bool>,
-    /// Whether requests in Gemini's own language are taken too.
+    /// Whether native Gemini API requests are accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_through: Option<bool>,
-    /// Whether no two projects are taken to share a billing account.
+    /// Whether each project counts as its own billing account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub separate_billing: Option<bool>,
     /// Limits of models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_limits: Option<Vec<ModelLimits>>,
-    /// Where its keys are found.
+    /// Sources of its keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Vec<KeysSpec>>,
-    /// Its client keys, and the files that new ones are written to.
+    /// Client keys, and the files that new ones are written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_keys: Option<Vec<ClientKeySpec>>,
-    /// Names for models.
+    /// Aliases of models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aliases: Option<BTreeMap<String, String>>,
-    /// What answers instead of a model.
+    /// Fallback models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<BTreeMap<String, Vec<String>>>,
-    /// What is other than usual about the translation.
+    /// Translation settings that differ from the defaults.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub translation: Option<TranslationUpdate>,
 }
 
-/// A source of keys, and what holds for those of them whose line says nothing else.
+/// A source of keys, and defaults for keys without own columns.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeysSpec {
-    /// A key file, as `key import` takes it; relative to the manifest's folder.
+    /// A key file in the format of `key import`, relative to the manifest's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// A variable that holds the text of one.
+    /// An environment variable with the same content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
-    /// Their weight.
+    /// Weight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Weight>,
-    /// Their label.
+    /// Tag.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tag: String,
-    /// Their Google project.
+    /// Google project.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub project: String,
-    /// The billing account above it.
+    /// Billing account of the project.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub billing_account: String,
-    /// Their project's limits.
+    /// Limits of the project.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
 }
@@ -94,7 +94,7 @@ pub struct KeysSpec {
 pub struct ClientKeySpec {
     /// Its name.
     pub name: String,
-    /// Where a new one's secret is written to, readable by its owner alone.
+    /// File for a new client key, mode 600.
     pub file: PathBuf,
 }
 
@@ -104,48 +104,48 @@ impl Manifest {
         let text = std::fs::read_to_string(path).map_err(|error| {
             CliError::usage(format!("cannot read {}", path.display()))
                 .cause(error.to_string())
-                .hint("poolctl export --file pools.toml writes one of what there is")
+                .hint("create one with poolctl export --file pools.toml")
         })?;
         let manifest: Self =
             toml_edit::de::from_str(&text).map_err(|error| malformed(path, &text, &error))?;
         for (name, spec) in &manifest.pools {
             spec.check(name).map_err(|why| {
-                CliError::usage(format!("{}: pool '{name}' cannot be like this", path.display())).cause(why)
+                CliError::usage(format!("{}: invalid pool '{name}'", path.display())).cause(why)
             })?;
         }
         Ok(manifest)
     }
 }
 
-/// The parser's message repeats values, and a value in the wrong place may be a key.
+/// Returns an error without the parser's message, which may contain a key.
 fn malformed(path: &Path, text: &str, error: &toml_edit::de::Error) -> CliError {
     let line =
         error.span().and_then(|span| text.get(..span.start)).map_or(1, |text| text.lines().count().max(1));
     let why = error.message().split('"').next().unwrap_or_default().trim_end_matches([' ', ':']).to_owned();
-    CliError::usage(format!("{} is not a list of pools", path.display()))
+    CliError::usage(format!("invalid manifest {}", path.display()))
         .cause(format!("near line {line}: {why}"))
-        .hint("secrets are named, never written there: keys = [{ file = \"keys.txt\" }] or [{ env = \"KEYS\" }]")
+        .hint("secrets are named, never included: keys = [{ file = \"keys.txt\" }] or [{ env = \"KEYS\" }]")
 }
 
 impl PoolSpec {
     fn check(&self, name: &str) -> Result<(), String> {
         let plain = pool_shared::pool_name(name).map_err(|error| error.to_string())?;
         if plain != name {
-            return Err("its name begins or ends with a space".to_owned());
+            return Err("the name begins or ends with a space".to_owned());
         }
         for source in self.keys.iter().flatten() {
             if source.file.is_some() == source.env.is_some() {
-                return Err("each source of keys has either a file or an env".to_owned());
+                return Err("each source of keys needs either a file or an env".to_owned());
             }
         }
         let mut names = HashSet::new();
         match self.client_keys.iter().flatten().find(|key| key.name.is_empty() || !names.insert(&key.name)) {
-            Some(key) => Err(format!("the client keys need names, each its own ('{}')", key.name)),
+            Some(key) => Err(format!("each client key needs a unique name ('{}')", key.name)),
             None => Ok(()),
         }
     }
 
-    /// The pool's keys, each once; none when the manifest leaves them alone.
+    /// Returns the pool's keys without duplicates; `None` if the manifest has no keys.
     pub fn entries(&self, folder: &Path) -> Result<Option<Vec<KeyImportEntry>>, CliError> {
         let Some(sources) = &self.keys else { return Ok(None) };
         let (mut entries, mut seen) = (Vec::new(), HashSet::new());
@@ -173,16 +173,15 @@ impl KeysSpec {
             }
             (None, name) => {
                 let name = name.clone().unwrap_or_default();
-                let text = env::secret(&name).ok_or_else(|| {
-                    CliError::usage(format!("the variable {name} that holds keys is not set"))
-                })?;
+                let text = env::secret(&name)
+                    .ok_or_else(|| CliError::usage(format!("the variable {name} for keys is not set")))?;
                 (text.expose().to_owned(), name)
             }
         };
         let file = parse_key_file(&text);
         if let Some(bad) = file.malformed.first() {
-            // Half a list of keys would, with --prune, remove the other half.
-            return Err(CliError::usage(format!("{whence} holds a line that is no key"))
+            // With --prune, an incomplete list would remove the missing keys.
+            return Err(CliError::usage(format!("invalid key in {whence}"))
                 .cause(format!("line {}: {}", bad.line, bad.reason)));
         }
         Ok(file.entries.into_iter().map(|entry| self.with_defaults(entry)).collect())

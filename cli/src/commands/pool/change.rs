@@ -28,10 +28,10 @@ Examples:
 pub struct UpdateArgs {
     /// The pool's name or id
     pool: PoolRef,
-    /// A new name
+    /// New name
     #[arg(long, value_parser = pool_name)]
     name: Option<String>,
-    /// A new description
+    /// New description
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Allowed model; can be repeated, * is a wildcard
@@ -40,10 +40,10 @@ pub struct UpdateArgs {
     /// Allow every model
     #[arg(long, conflicts_with = "allow_model")]
     allow_all_models: bool,
-    /// Whether requests in Gemini's own language are taken too, and passed on as they come
+    /// Also accept native Gemini API requests and forward them unchanged
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     pass_through: Option<bool>,
-    /// Whether no two Google projects are taken to share a billing account, unless keys are set to one
+    /// Treat each Google project as its own billing account, unless the keys name one
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     separate_billing: Option<bool>,
     #[command(flatten)]

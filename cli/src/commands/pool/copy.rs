@@ -8,12 +8,12 @@ use crate::{
     ctx::Ctx,
     error::{CliError, Code, Outcome},
     flags::{DryRun, PoolRef},
-    output::{Sheet, View},
+    output::{Sheet, View, counted},
 };
 
-/// Make a new pool with the settings of another, and its keys if wanted
+/// Copy a pool's settings, and optionally its keys, to a new pool
 ///
-/// The new pool has a client key of its own, which is shown once. To copy keys needs a token with
+/// The new pool gets its own client key, which is shown once. Copying keys requires a token with
 /// the scope keys:export.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -26,7 +26,7 @@ pub struct Args {
     /// The new pool's name
     #[arg(value_parser = pool_name)]
     name: String,
-    /// Copy its keys, too
+    /// Also copy the keys
     #[arg(long)]
     keys: bool,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let from = client.pool(args.pool.as_str()).await?;
     let mut copy = PoolCopy { name: Some(args.name.clone()), keys: args.keys, cursor: None };
     if args.dry.dry_run {
-        let with = if copy.keys { format!(" with {} keys", from.keys) } else { String::new() };
+        let with = if copy.keys { format!(" with {}", counted(from.keys, "key")) } else { String::new() };
         ctx.out.would(&format!("copy pool {} to {}{with}", from.name, args.name), json!(copy))?;
         return Ok(Outcome::Done);
     }
@@ -48,9 +48,9 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     progress.add(copied.copied);
     let mut failed = None;
     while let Some(cursor) = copied.cursor.take() {
-        // An answer that leads back to where it came from would never end.
+        // A cursor that does not advance would loop forever.
         if copy.cursor.as_ref() == Some(&cursor) {
-            failed = Some(CliError::new(Code::UnexpectedAnswer, "the copy does not get any further"));
+            failed = Some(CliError::new(Code::UnexpectedAnswer, "the copy does not make progress"));
             break;
         }
         copy = PoolCopy { name: None, keys: true, cursor: Some(cursor) };
@@ -69,17 +69,25 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     drop(progress);
     let pool = &copied.pool;
     let document = json!({ "pool": pool, "client_key": client_key, "copied": total });
-    // Also after an error further on: the client key is never shown again.
+    // Also after a later error, because the client key is shown only once.
     ctx.out.result(&document, |view: &View| {
-        let made = format!("{} {} ({}) with {total} keys", view.good("created pool"), pool.name, pool.id);
+        let made = format!(
+            "{} {} ({}) with {}",
+            view.good("created pool"),
+            pool.name,
+            pool.id,
+            counted(total, "key")
+        );
         let secret = client_key.as_ref().map(|key| {
-            format!("{}\n  {}", view.heading("client key (shown once, keep it now)"), key.expose())
+            format!("{}\n  {}", view.heading("client key (shown once; store it now)"), key.expose())
         });
         Sheet::from(made).text(secret.unwrap_or_default()).named(pool.name.clone())
     })?;
     match failed {
         None => Ok(Outcome::Done),
-        Some(error) => Err(error
-            .hint(format!("the pool exists with {total} of {} keys; delete it and copy again", from.keys))),
+        Some(error) => {
+            Err(error
+                .hint(format!("the new pool has {total} of {} keys; delete it and copy again", from.keys)))
+        }
     }
 }

@@ -25,11 +25,11 @@ use crate::{
 
 /// Create a pool and get its client key
 ///
-/// The keys file is read as key import reads it: one Gemini key a line, or several separated by
-/// commas; quotes, NAME=value, URLs with ?key= and JSON are understood. Blank lines and comments are
-/// passed over. A line may have columns: key,weight,tag,name, or those of a header. Lines that
-/// cannot be keys are reported by number (exit code 3) and stop nothing. The client key is shown
-/// once: the service keeps only a hash of it.
+/// The keys file has the format of key import: one Gemini key per line, or several separated by
+/// commas. Quotes, NAME=value, URLs with ?key= and JSON are accepted. Blank lines and comments are
+/// ignored. A line may have columns: key,weight,tag,name, or those of a header. Invalid lines are
+/// reported by number (exit code 3); the others are imported. The client key is shown once: the
+/// service stores only a hash of it.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -39,16 +39,16 @@ Examples:
   poolctl pool create search --keys keys.txt --allow-model 'gemini-embedding-*'
   poolctl pool create ci --keys keys.txt -o json | jq -r .client_key")]
 pub struct Args {
-    /// The new pool's name [default: asked for on a terminal, else the name of the keys file]
+    /// Name of the new pool [default: prompt on a terminal, else the name of the keys file]
     #[arg(value_parser = pool_name)]
     name: Option<String>,
     /// File of Gemini keys to import, - for standard input
     #[arg(long, value_name = "FILE")]
     keys: Option<KeySource>,
-    /// Try each key first and leave out those that Gemini refuses, as key import --check does
+    /// Check each key first and skip rejected ones, as key import --check does
     #[arg(long, requires = "keys")]
     check: bool,
-    /// What the pool is for
+    /// Description
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
     /// Allowed model; can be repeated, * is a wildcard
@@ -70,12 +70,12 @@ pub struct Args {
     dry: DryRun,
 }
 
-/// Checks a name before anything is sent.
+/// Checks a name before the first request.
 pub fn pool_name(text: &str) -> Result<String, pool_shared::PoolNameError> {
     pool_shared::pool_name(text).map(str::to_owned)
 }
 
-/// The service's answer, and what the checks said.
+/// The service's response, and the results of the checks.
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -105,23 +105,22 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         separate_billing: false,
         model_limits: Vec::new(),
         translation: TranslationUpdate::default(),
-        // Keys can only be tried through a pool, so with --check they come after it.
+        // Keys are checked through a pool, so with --check they are imported after it is created.
         import: if args.check { None } else { chunks(&keys.entries).next() },
     };
     if args.dry.dry_run {
         return dry_run(ctx, &client, create, keys.entries.len()).await;
     }
     let mut created = client.create_pool(&create).await.map_err(|error| match error.code() {
-        Code::Timeout => {
-            error.hint(format!("it may exist all the same: poolctl pool show {}", quoted(&create.name)))
-        }
+        Code::Timeout => error
+            .hint(format!("it may have been created; check with poolctl pool show {}", quoted(&create.name))),
         _ => error,
     })?;
     let sent = create.import.map_or(0, |chunk| chunk.keys.len());
     let (probed, filled) = fill(ctx, &client, &mut created, keys, sent, args.check).await;
     let base = client.url().openai_base();
     let shown = Shown { created: &created, probed: probed.as_ref() };
-    // Also after an error further on: the client key is never shown again.
+    // Also after a later error, because the client key is shown only once.
     ctx.out.result(&shown, |view| human(&shown, args.keys.is_some(), &base, view))?;
     if args.keys.is_none() {
         ctx.out.note(&format!("next: poolctl key import {} --keys FILE", created.pool.name));
@@ -129,7 +128,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     filled.map_err(|error| {
         let name = &created.pool.name;
         error.hint(format!(
-            "the pool exists; poolctl key import {} --keys FILE adds what is missing",
+            "the pool was created; add the missing keys with poolctl key import {} --keys FILE",
             quoted(name)
         ))
     })?;
@@ -137,7 +136,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     Ok(if refused { Outcome::Partial } else { report::outcome(&created.import) })
 }
 
-/// Sends the keys that did not come with the pool, tried first if wanted.
+/// Imports the keys that were not part of the creation, checked first with --check.
 async fn fill(
     ctx: &mut Ctx,
     client: &Client,
@@ -162,13 +161,13 @@ async fn fill(
     if !rest.is_empty()
         && let Ok(pool) = client.pool(created.pool.id.as_str()).await
     {
-        // The answer to the creation counts the keys that came with it only.
+        // The response to the creation counts only its own keys.
         created.pool = pool;
     }
     (probed, imported)
 }
 
-/// Nothing is sent but the question whether the name is free.
+/// Shows the creation; the only request checks whether the name is free.
 async fn dry_run(
     ctx: &mut Ctx,
     client: &Client,
@@ -177,7 +176,7 @@ async fn dry_run(
 ) -> Result<Outcome, CliError> {
     let pools = client.pools().await?.pools;
     if pools.iter().any(|pool| pool.name == create.name) {
-        return Err(CliError::new(Code::Conflict, format!("there is a pool '{}' already", create.name)));
+        return Err(CliError::new(Code::Conflict, format!("pool '{}' already exists", create.name)));
     }
     let what = format!("create pool {} with {}", create.name, counted(keys, "key"));
     let mut request = json!(PoolCreate { import: None, ..create });
@@ -194,7 +193,7 @@ fn human(shown: &Shown, with_keys: bool, base: &str, view: &View) -> Sheet {
     if with_keys {
         parts.push(report::with_checks(import, shown.probed, view).render(view));
     }
-    let title = view.heading("client key (shown once, keep it now)");
+    let title = view.heading("client key (shown once; store it now)");
     parts.push(format!("{title}\n  {}", client_key.expose()));
     let title = view.heading("use it with any OpenAI SDK");
     let key = client_key.expose();

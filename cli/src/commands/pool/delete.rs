@@ -11,8 +11,9 @@ use crate::{
 
 /// Delete a pool with its keys and client keys
 ///
-/// Shows what will be lost and asks. A pool that has served requests has to be named again. Its
-/// callers are refused within 30 seconds; its counts stay in `poolctl stats`.
+/// Shows what will be deleted and asks for confirmation. To delete a pool that has served requests,
+/// its name must be typed. Its clients are rejected within 30 seconds. Its counts stay in `poolctl
+/// stats`.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -50,7 +51,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         if requests == 0 {
             ctx.confirm(args.confirm, &format!("Delete pool {name} ({loss})?")).await?;
         } else {
-            let question = format!("This deletes pool {name} ({loss}). Type its name to go on");
+            let question = format!("This deletes pool {name} ({loss}). Type its name to confirm");
             ctx.confirm_by_name(args.confirm, &question, name).await?;
         }
     }

@@ -1,4 +1,4 @@
-//! `poolctl pool models`: which models a pool's callers may use, and under which names.
+//! `poolctl pool models`: allowed models, aliases, fallback models and session affinity.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::{
 
 /// Show or change which models a pool serves
 ///
-/// Without a flag it shows them. An alias is a name that callers may use instead of a model's; a
-/// fallback answers when its model is overloaded or its quota is used up; a sticky pool sends
-/// requests of one conversation to the same key, where Gemini finds it in its cache.
+/// Without flags, shows them. An alias is another name for a model. A fallback model is used when a
+/// model is overloaded or its quota is exhausted. A sticky pool (session affinity) sends requests
+/// of one conversation to the same key, so that Gemini's cache applies.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,22 +36,22 @@ pub struct Args {
     /// Allow every model
     #[arg(long, conflicts_with = "allow")]
     allow_all: bool,
-    /// Add a name for a model; can be repeated
+    /// Add an alias for a model; can be repeated
     #[arg(long, value_name = "NAME=MODEL", value_parser = alias)]
     alias: Vec<(String, String)>,
-    /// Remove a name; can be repeated
+    /// Remove an alias; can be repeated
     #[arg(long, value_name = "NAME")]
     remove_alias: Vec<String>,
-    /// What answers instead of a model, in the order of trying; can be repeated, * stands for all others
+    /// Fallback models of a model, in order; can be repeated, * matches all other models
     #[arg(long, value_name = "MODEL=MODEL,...", value_parser = fallback)]
     fallback: Vec<(String, Vec<String>)>,
-    /// Remove what answers instead of a model; can be repeated
+    /// Remove the fallback models of a model; can be repeated
     #[arg(long, value_name = "MODEL")]
     remove_fallback: Vec<String>,
-    /// Whether requests of one conversation go to the same key
+    /// Session affinity: send requests of one conversation to the same key
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     sticky: Option<bool>,
-    /// Ask Gemini, through one of the pool's keys, what models there are
+    /// List the models that Gemini offers to one of the pool's keys
     #[arg(long, conflicts_with_all = ["allow", "allow_all", "alias", "remove_alias", "fallback", "remove_fallback", "sticky", "dry_run"])]
     live: bool,
     #[command(flatten)]
@@ -64,28 +64,28 @@ pub fn alias(text: &str) -> Result<(String, String), String> {
         Some((name, model)) if !name.is_empty() && !model.is_empty() => {
             Ok((name.to_owned(), model.to_owned()))
         }
-        _ => Err("NAME=MODEL is expected".to_owned()),
+        _ => Err("expected NAME=MODEL".to_owned()),
     }
 }
 
 /// `MODEL=MODEL,MODEL`
 pub fn fallback(text: &str) -> Result<(String, Vec<String>), String> {
-    let (model, list) = alias(text).map_err(|_| "MODEL=MODEL,MODEL is expected".to_owned())?;
+    let (model, list) = alias(text).map_err(|_| "expected MODEL=MODEL,MODEL".to_owned())?;
     let list: Vec<String> =
         list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    if list.is_empty() { Err("MODEL=MODEL,MODEL is expected".to_owned()) } else { Ok((model, list)) }
+    if list.is_empty() { Err("expected MODEL=MODEL,MODEL".to_owned()) } else { Ok((model, list)) }
 }
 
 pub fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("on or off is expected".to_owned()),
+        _ => Err("expected on or off".to_owned()),
     }
 }
 
 impl Args {
-    /// What to change of the pool; nothing when only to show it.
+    /// Returns the update of the pool; `None` without flags.
     fn update(&self, pool: &Pool) -> Result<PoolUpdate, CliError> {
         let mut update = PoolUpdate { sticky: self.sticky, ..PoolUpdate::default() };
         if self.allow_all || !self.allow.is_empty() {
@@ -129,7 +129,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let shown = if update == PoolUpdate::default() {
         pool
     } else if args.dry.dry_run {
-        ctx.out.would(&format!("change the models of pool {}", pool.name), json!(update))?;
+        ctx.out.would(&format!("update the models of pool {}", pool.name), json!(update))?;
         return Ok(Outcome::Done);
     } else {
         client.update_pool(pool.id.as_str(), &update).await?.pool

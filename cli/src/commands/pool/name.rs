@@ -1,16 +1,17 @@
-//! The name of a new pool that the command line does not give.
+//! Default name of a new pool.
 //!
-//! A terminal is asked, with a default. Without one the default is taken, made unique by a number. The default is the
-//! name of the keys file without its extension, or `default` for standard input.
+//! On a terminal, prompts with a default. Without a terminal, uses the default, made unique by a
+//! number. The default is the name of the keys file without its extension, or `default` for
+//! standard input.
 
 use pool_shared::{bounds, pool_name};
 
 use crate::{client::Client, ctx::Ctx, error::CliError, input::KeySource, output::prompt};
 
-/// The name where the keys have no file to take it from.
+/// The name for keys without a file.
 const UNNAMED: &str = "default";
 
-/// Returns the name to create the pool under.
+/// Returns the name of the new pool.
 pub async fn choose(ctx: &mut Ctx, client: &Client, keys: Option<&KeySource>) -> Result<String, CliError> {
     if !ctx.out.interactive() && keys.is_none() {
         return Err(CliError::usage("the new pool has no name")
@@ -25,14 +26,14 @@ pub async fn choose(ctx: &mut Ctx, client: &Client, keys: Option<&KeySource>) ->
     Ok(name)
 }
 
-/// Asks until the name is one that a pool can have.
+/// Prompts until the name is valid and free.
 async fn ask(ctx: &mut Ctx, default: &str, taken: &[String]) -> Result<String, CliError> {
     loop {
         let line = prompt::line(&ctx.interrupt, &format!("Name of the new pool [{default}]")).await?;
         let line = if line.trim().is_empty() { default } else { line.as_str() };
         match pool_name(line) {
             Ok(name) if taken.iter().any(|other| other == name) => {
-                ctx.out.warn(&format!("there is a pool '{name}' already"));
+                ctx.out.warn(&format!("pool '{name}' already exists"));
             }
             Ok(name) => return Ok(name.to_owned()),
             Err(error) => ctx.out.warn(&error.to_string()),
@@ -40,14 +41,14 @@ async fn ask(ctx: &mut Ctx, default: &str, taken: &[String]) -> Result<String, C
     }
 }
 
-/// Returns the keys file's name as far as a pool can be called so.
+/// Returns the keys file's name if it is a valid pool name.
 fn suggestion(keys: Option<&KeySource>) -> String {
     let Some(KeySource::File(path)) = keys else { return UNNAMED.to_owned() };
     // A pipe that the shell opened: `--keys <(...)`.
     let is_file = !path.starts_with("/dev") && !path.starts_with("/proc");
     let stem = path.file_stem().filter(|_| is_file).map(|stem| stem.to_string_lossy());
     let shown = |letter: &char| !letter.is_control() && *letter != char::REPLACEMENT_CHARACTER;
-    // One digit less than the longest name leaves room for a number: `keys-2`.
+    // Leaves room for a number: `keys-2`.
     let longest = bounds::POOL_NAME.saturating_sub(4);
     let name: String = stem.unwrap_or_default().chars().filter(shown).take(longest).collect();
     match pool_name(name.trim_start_matches('.')) {

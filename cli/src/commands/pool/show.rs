@@ -33,7 +33,7 @@ pub struct ShowArgs {
 pub async fn list(ctx: &mut Ctx, _: ListArgs) -> Result<Outcome, CliError> {
     let list = ctx.client().await?.pools().await?;
     if list.pools.is_empty() {
-        ctx.out.note("there are no pools; poolctl pool create NAME --keys FILE makes one");
+        ctx.out.note("no pools; create one with poolctl pool create NAME --keys FILE");
     }
     ctx.out.result(&list, |view| table(&list.pools, view))?;
     Ok(Outcome::Done)
@@ -118,7 +118,7 @@ fn details(pool: &Pool, base: &str, view: &View) -> Table {
     Table::pairs(pairs)
 }
 
-/// The allowed models on one line.
+/// Returns the allowed models on one line.
 pub fn allowed(pool: &Pool) -> String {
     if pool.allowed_models.is_empty() { "all".to_owned() } else { pool.allowed_models.join(", ") }
 }

@@ -1,4 +1,4 @@
-//! `poolctl pool translation`: how a pool's requests and answers are translated.
+//! `poolctl pool translation`: the translation settings of a pool.
 
 use pool_shared::{Pool, PoolUpdate, TranslationUpdate};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use crate::{
 
 /// Show or change how OpenAI requests are converted for Gemini
 ///
-/// Without a flag it shows every setting. The README says what each of them does.
+/// Without flags, shows every setting. The README describes each of them.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,10 +36,10 @@ pub struct Args {
 
 /// `SETTING=VALUE`
 fn setting(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("SETTING=VALUE is expected")?;
+    let (name, value) = text.split_once('=').ok_or("expected SETTING=VALUE")?;
     let (name, value) = (name.trim(), value.trim());
     if name.is_empty() || value.is_empty() {
-        return Err("SETTING=VALUE is expected".to_owned());
+        return Err("expected SETTING=VALUE".to_owned());
     }
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
@@ -48,7 +48,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     let resets = args.reset.into_iter().map(|name| (name, Value::Null));
     let patch: Map<String, Value> = args.set.into_iter().chain(resets).collect();
     let translation = TranslationUpdate::try_from(patch)
-        .map_err(|error| CliError::usage("the translation cannot be like this").cause(error.to_string()))?;
+        .map_err(|error| CliError::usage("invalid translation setting").cause(error.to_string()))?;
     let client = ctx.client().await?;
     let pool = client.pool(args.pool.as_str()).await?;
     if translation.is_empty() {
@@ -56,7 +56,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     }
     let update = PoolUpdate { translation, ..PoolUpdate::default() };
     if args.dry.dry_run {
-        ctx.out.would(&format!("change the translation of pool {}", pool.name), json!(update))?;
+        ctx.out.would(&format!("update the translation settings of pool {}", pool.name), json!(update))?;
         return Ok(Outcome::Done);
     }
     show(ctx, &client.update_pool(pool.id.as_str(), &update).await?.pool)

@@ -1,4 +1,4 @@
-//! `credentials.toml`, mode 0600: where tokens go on a machine without a keyring.
+//! Credential store in `credentials.toml`, mode 0600, for machines without a keyring.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use super::{
     CredentialError, CredentialId, CredentialStore, StoreKind,
 };
 
-/// Tokens in a file that only its owner reads.
+/// Tokens in a file that only its owner can read.
 pub struct FileStore {
     path: PathBuf,
 }
@@ -28,14 +28,14 @@ struct Entry {
 }
 
 impl FileStore {
-    /// The store in this file, which need not exist yet.
+    /// Creates the store of this file, which may not exist.
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
     fn load(&self) -> Result<Contents, CredentialError> {
         let text = file::read(&self.path).map_err(|error| self.broken(&error.to_string()))?;
-        // The parser's message quotes the line, and lines hold tokens.
+        // The parser's message quotes the line, which may contain a token.
         toml_edit::de::from_str(&text).map_err(|_| self.broken("not a credentials file"))
     }
 

@@ -1,4 +1,4 @@
-//! The system's keyring.
+//! Credential store in the system keyring.
 
 use keyring::{Entry, Error};
 use pool_shared::Secret;
@@ -7,15 +7,15 @@ use super::{CredentialError, CredentialId, CredentialStore, StoreKind};
 
 const SERVICE: &str = "poolctl";
 
-/// Keychain on macOS, Credential Manager on Windows, Secret Service elsewhere. On a machine
-/// without one every call fails at once.
+/// Keychain on macOS, Credential Manager on Windows, Secret Service elsewhere. On a machine without
+/// a keyring every call fails immediately.
 pub struct KeyringStore;
 
 fn entry(id: &CredentialId) -> Result<Entry, CredentialError> {
     Entry::new(SERVICE, &format!("{} {}", id.profile, id.url)).map_err(explain)
 }
 
-/// Some variants carry the stored bytes, so only the plain ones are repeated.
+/// Converts an error without the stored bytes that some variants contain.
 fn explain(error: Error) -> CredentialError {
     CredentialError(match error {
         Error::BadEncoding(_) | Error::BadDataFormat(..) => "the entry is damaged".to_owned(),

@@ -1,8 +1,7 @@
-//! Where admin tokens are kept: the system's keyring, or a file that only its owner reads.
+//! Credential stores of admin tokens: the system keyring, or a file with mode 0600.
 //!
-//! In: a profile and the URL that its token was issued for. Out: the token. A token is found under
-//! both, so that a profile whose URL was changed by hand yields nothing instead of a token that
-//! belongs elsewhere.
+//! A token is stored under its profile and the URL that it was issued for, so that a profile with a
+//! manually changed URL does not send its token to another service.
 
 mod file;
 mod keyring;
@@ -16,10 +15,10 @@ pub use self::{file::FileStore, keyring::KeyringStore};
 use super::{ConfigDir, ProfileName, ServiceUrl};
 use crate::error::{CliError, Code};
 
-/// A keyring may wait for a person to unlock it, or for a service that never answers.
+/// Timeout of a store: a keyring may wait to be unlocked, or for a service that does not respond.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The kinds of stores.
+/// Kind of a credential store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
@@ -30,7 +29,7 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// As it stands in `config.toml` and in `POOLCTL_CREDENTIALS`.
+    /// Returns the name in `config.toml` and `POOLCTL_CREDENTIALS`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Keyring => "keyring",
@@ -45,43 +44,43 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// What a token is kept under.
+/// Key of a stored token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialId {
     /// The profile that logged in.
     pub profile: ProfileName,
-    /// The only service that the token may be sent to.
+    /// The service that the token was issued for.
     pub url: ServiceUrl,
 }
 
-/// Why a store did not do it. Never holds a token.
+/// Error of a store; never contains a token.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialError(String);
 
-/// A place for tokens. Calls may block.
+/// A credential store. Calls may block.
 pub trait CredentialStore: Send + Sync {
-    /// Which one it is.
+    /// Returns the kind.
     fn kind(&self) -> StoreKind;
-    /// The token kept under an id.
+    /// Returns the token of an id.
     fn get(&self, id: &CredentialId) -> Result<Option<Secret>, CredentialError>;
-    /// Keeps a token, in the place of the one before.
+    /// Stores a token, replacing a previous one.
     fn set(&self, id: &CredentialId, token: &Secret) -> Result<(), CredentialError>;
-    /// Forgets a token; one that is not there is fine.
+    /// Deletes a token, if it exists.
     fn delete(&self, id: &CredentialId) -> Result<(), CredentialError>;
 }
 
-/// The stores of this machine, called off the async thread and never for longer than 3 seconds.
+/// The stores of this machine. Calls run on a blocking thread, with a timeout of 3 seconds.
 #[derive(Clone)]
 pub struct Credentials {
     keyring: Arc<dyn CredentialStore>,
     file: Arc<dyn CredentialStore>,
-    /// `POOLCTL_CREDENTIALS`: use this one and no other.
+    /// `POOLCTL_CREDENTIALS`: use only this store.
     only: Option<StoreKind>,
 }
 
 impl Credentials {
-    /// The keyring of the system and the file in this program's folder.
+    /// Creates the system keyring and the file in the config folder.
     pub fn new(dir: &ConfigDir, only: Option<StoreKind>) -> Self {
         Self { keyring: Arc::new(KeyringStore), file: Arc::new(FileStore::new(dir.credentials())), only }
     }
@@ -93,7 +92,7 @@ impl Credentials {
         }
     }
 
-    /// The token kept under an id.
+    /// Returns the token of an id.
     pub async fn get(&self, kind: StoreKind, id: &CredentialId) -> Result<Option<Secret>, CliError> {
         let id = id.clone();
         bounded(self.store(kind), move |store| store.get(&id))
@@ -101,8 +100,8 @@ impl Credentials {
             .map_err(|error| unusable("read the token from", self.only.unwrap_or(kind), &error))
     }
 
-    /// Keeps a token in the keyring, or in the file where there is no usable keyring, and says
-    /// which of them it was.
+    /// Stores a token in the keyring, or in the file if there is no usable keyring, and returns
+    /// which.
     pub async fn set(&self, id: &CredentialId, token: &Secret) -> Result<StoreKind, CliError> {
         let keep = |store: Arc<dyn CredentialStore>| {
             let (id, token) = (id.clone(), token.clone());
@@ -115,12 +114,12 @@ impl Credentials {
         match keep(self.store(first)).await {
             Err(_) if self.only.is_none() => keep(self.store(StoreKind::File))
                 .await
-                .map_err(|error| unusable("keep the token in", StoreKind::File, &error)),
-            kept => kept.map_err(|error| unusable("keep the token in", first, &error)),
+                .map_err(|error| unusable("store the token in", StoreKind::File, &error)),
+            kept => kept.map_err(|error| unusable("store the token in", first, &error)),
         }
     }
 
-    /// Forgets a token.
+    /// Deletes a token.
     pub async fn delete(&self, kind: StoreKind, id: &CredentialId) -> Result<(), CliError> {
         let id = id.clone();
         bounded(self.store(kind), move |store| store.delete(&id))
@@ -132,10 +131,10 @@ impl Credentials {
 fn unusable(verb: &str, kind: StoreKind, error: &CredentialError) -> CliError {
     CliError::new(Code::Local, format!("cannot {verb} the {kind}"))
         .cause(error.to_string())
-        .hint("POOLCTL_CREDENTIALS=file uses a file instead of the keyring")
+        .hint("set POOLCTL_CREDENTIALS=file to use a file instead of the keyring")
 }
 
-/// Runs a blocking call with a limit. A call that goes on behind it ends with the process.
+/// Runs a blocking call with a timeout. A call that exceeds it ends with the process.
 async fn bounded<T: Send + 'static>(
     store: Arc<dyn CredentialStore>,
     call: impl FnOnce(&dyn CredentialStore) -> Result<T, CredentialError> + Send + 'static,
@@ -144,7 +143,7 @@ async fn bounded<T: Send + 'static>(
     match tokio::time::timeout(TIMEOUT, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(CredentialError("it stopped unexpectedly".to_owned())),
-        Err(_) => Err(CredentialError(format!("no answer within {} s", TIMEOUT.as_secs()))),
+        Err(_) => Err(CredentialError(format!("no response within {} s", TIMEOUT.as_secs()))),
     }
 }
 

@@ -6,7 +6,7 @@ fn id(profile: &str, url: &str) -> CredentialId {
     CredentialId { profile: profile.parse().unwrap(), url: url.parse().unwrap() }
 }
 
-/// A keyring that is not there, slow, or fine.
+/// A keyring that is missing, slow or working.
 enum Behaviour {
     Missing,
     Hangs,
@@ -54,7 +54,8 @@ fn credentials(dir: &tempfile::TempDir, keyring: Behaviour, only: Option<StoreKi
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
-        // The clock jumps ahead when nothing else can happen, so that the limit is reached at once.
+        // The paused clock advances when all tasks are idle, so that the timeout is reached
+        // immediately.
         .start_paused(true)
         .build()
         .unwrap();
@@ -78,7 +79,7 @@ fn a_token_goes_to_the_keyring_and_to_the_file_only_without_one() {
 
         let only = credentials(&dir, Behaviour::Missing, Some(StoreKind::Keyring));
         let error = only.set(&prod, &token).await.unwrap_err();
-        assert!(error.to_string().contains("cannot keep the token in the keyring"), "{error}");
+        assert!(error.to_string().contains("cannot store the token in the keyring"), "{error}");
     });
 }
 
@@ -86,7 +87,8 @@ fn a_token_goes_to_the_keyring_and_to_the_file_only_without_one() {
 fn a_keyring_that_never_answers_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let kept = block_on(async {
-        // A running blocking call keeps the paused clock from jumping, so let time pass by hand.
+        // A running blocking call stops the paused clock from advancing, so it is advanced
+        // manually.
         let hangs = credentials(&dir, Behaviour::Hangs, None);
         let set = tokio::spawn(async move { hangs.set(&id("p", "https://e.com"), &Secret::new("t")).await });
         tokio::task::yield_now().await;

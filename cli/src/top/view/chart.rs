@@ -1,4 +1,4 @@
-//! Requests, failures and tokens of the pool in focus, step by step; and bars in a table's cell.
+//! Charts of requests, failures and tokens of the pool in focus, and bars in table cells.
 
 use pool_shared::StatsStep;
 use ratatui::{
@@ -11,7 +11,7 @@ use ratatui::{
 
 use crate::top::{data::Point, format::compact, model::Model, theme::Tone};
 
-/// A chart: its title, what it takes from a point, its colour.
+/// A chart: title, value of a point and tone.
 type Series = (&'static str, fn(&Point) -> u64, Tone);
 
 const SERIES: [Series; 3] = [
@@ -27,16 +27,16 @@ pub fn charts(model: &Model, area: Rect, buffer: &mut Buffer) {
     let trend = model.focused().map(super::super::data::Recent::trend).unwrap_or_default();
     let style = |tone| model.options.theme.style(tone);
     let each = match model.span {
-        StatsStep::Minute => "a minute",
-        StatsStep::Hour => "an hour",
-        StatsStep::Day => "a day",
+        StatsStep::Minute => "per minute",
+        StatsStep::Hour => "per hour",
+        StatsStep::Day => "per day",
     };
     if area.height < 5 {
         for ((title, of, tone), y) in SERIES.into_iter().zip(area.y..area.bottom()) {
             let numbers: Vec<_> = trend.iter().map(of).collect();
             let (last, most) = (numbers.last().copied(), numbers.iter().max().copied());
             let label = format!(
-                "{title:<9} now {:<5} most {:<5} ",
+                "{title:<9} now {:<5} peak {:<5} ",
                 compact(last.unwrap_or_default()),
                 compact(most.unwrap_or_default())
             );
@@ -53,14 +53,14 @@ pub fn charts(model: &Model, area: Rect, buffer: &mut Buffer) {
         let block = Block::bordered()
             .border_style(style(Tone::Muted))
             .title(Line::raw(format!(" {name} {title} {each} ")))
-            .title(Line::raw(format!(" most {} ", compact(most))).right_aligned());
+            .title(Line::raw(format!(" peak {} ", compact(most))).right_aligned());
         let inner = block.inner(area);
         block.render(area, buffer);
         bars(&numbers, inner, style(tone), buffer);
     }
 }
 
-/// The last numbers for which there is room, the newest at the right.
+/// Draws the last numbers that fit, the newest at the right.
 pub fn bars(numbers: &[u64], area: Rect, style: Style, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let shown = numbers.get(numbers.len().saturating_sub(width)..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What lies over the list: the help and the questions.
+//! Dialogs over the list: the help and the confirmations.
 
 use ratatui::{
     buffer::Buffer,
@@ -23,7 +23,7 @@ pub fn dialog(model: &Model, buffer: &mut Buffer) {
             let lines = help(model);
             let area = centred(size, 72, u16::try_from(lines.len() + 2).unwrap_or(u16::MAX));
             let line = u16::try_from(*line).unwrap_or_default();
-            boxed(model, " Help: up and down scroll, esc closes ", lines, line, area, buffer);
+            boxed(model, " Help   up/down: scroll   esc: close ", lines, line, area, buffer);
         }
         Mode::Weight(selection, typed) => {
             let mut lines = named(model, selection);
@@ -32,21 +32,21 @@ pub fn dialog(model: &Model, buffer: &mut Buffer) {
                 Span::raw(typed.clone()),
                 Span::styled(" ", model.options.theme.style(Tone::Selected)),
             ]));
-            lines.push(muted(model, " enter sets it, esc leaves it as it is"));
+            lines.push(muted(model, " enter: apply   esc: cancel"));
             question(model, &format!(" Set the weight of {} ", selection.title), lines, buffer);
         }
         Mode::Confirm(selection, change) => {
             let mut lines = named(model, selection);
             match change {
-                Change::Check => lines.push(Line::raw(" Each key is used for one small request.")),
-                Change::Reset => lines.push(Line::raw(" Cooldowns, states and limits that were learnt end.")),
+                Change::Check => lines.push(Line::raw(" Sends one minimal request with each key.")),
+                Change::Reset => lines.push(Line::raw(" Resets cooldowns, health and observed limits.")),
                 Change::Enable | Change::Disable | Change::Weight(_) => {}
             }
             lines.push(Line::from(vec![
                 Span::styled(" y", model.options.theme.style(Tone::Accent)),
-                Span::raw(" go on   "),
+                Span::raw(" confirm   "),
                 Span::styled("n", model.options.theme.style(Tone::Accent)),
-                Span::raw(" leave it"),
+                Span::raw(" cancel"),
             ]));
             question(model, &format!(" {} {}? ", verb(*change), selection.title), lines, buffer);
         }
@@ -70,7 +70,7 @@ fn named(model: &Model, selection: &Selection) -> Vec<Line<'static>> {
         lines.push(muted(model, &format!("  and {more} more")));
     }
     if selection.hidden > 0 {
-        let text = format!(" {} marked that the filter hides are left out", selection.hidden);
+        let text = format!(" {} marked but hidden by the filter: not included", selection.hidden);
         lines.push(Line::styled(text, model.options.theme.style(Tone::Fair)));
     }
     lines.push(Line::raw(""));
@@ -108,13 +108,13 @@ fn help(model: &Model) -> Vec<Line<'static>> {
         })
         .collect();
     lines.push(Line::raw(""));
-    lines.push(muted(model, " What a filter may have:"));
+    lines.push(muted(model, " Filter syntax:"));
     lines.extend(filter::HELP.split("; ").map(|part| muted(model, &format!("   {part}"))));
-    lines.push(muted(model, " To select text with the mouse, hold shift, or start with --no-mouse."));
+    lines.push(muted(model, " To select text with the mouse, hold shift, or use --no-mouse."));
     lines
 }
 
-/// How far the help can be scrolled on a screen of this size.
+/// Returns the maximum scroll offset of the help at this terminal size.
 pub fn help_scroll(size: Size) -> usize {
     let lines = keymap::BINDINGS.len() + filter::HELP.split("; ").count() + 3;
     let room = usize::from(regions(size).tiny.map_or(size.height, |area| area.height)).saturating_sub(2);

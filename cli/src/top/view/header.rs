@@ -1,4 +1,4 @@
-//! The lines above the list: the service and how it is heard, the figures, the tabs.
+//! The lines above the list: service and connection state, rates and latencies, tabs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,18 +19,18 @@ use crate::top::{
     theme::Tone,
 };
 
-/// How the service is heard, in a word.
+/// Returns the label of the connection state.
 pub fn connection(model: &Model) -> (String, Tone) {
     let again = match &model.connection {
         ConnectionState::Down { retry, .. } => {
             let left = i64::try_from(retry.saturating_sub(model.clock).as_secs()).unwrap_or_default();
-            format!(", again in {}", seconds(left))
+            format!(", retry in {}", seconds(left))
         }
         ConnectionState::Waiting | ConnectionState::Up => String::new(),
     };
     match (model.stale(), &model.connection) {
         (Some(age), _) => (format!(" STALE {}{again} ", seconds(age)), Tone::Alarm),
-        (None, ConnectionState::Down { .. }) => (format!(" NO ANSWER{again} "), Tone::Alarm),
+        (None, ConnectionState::Down { .. }) => (format!(" NO RESPONSE{again} "), Tone::Alarm),
         (None, _) if model.frozen.is_some() => (" PAUSED ".to_owned(), Tone::Fair),
         (None, ConnectionState::Waiting) => ("CONNECTING".to_owned(), Tone::Muted),
         (None, ConnectionState::Up) => match model.data().health.as_ref().map(|health| health.status) {
@@ -66,7 +66,7 @@ pub fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mut left = vec![Span::styled(model.options.service.clone(), style(Tone::Heading))];
     left.extend(pool_name(model).map(|name| Span::raw(format!(" › {name}"))));
     let left = Line::from(left);
-    // Where there is no room for both, which pool it is matters more.
+    // If there is no room for both, the pool's name is kept.
     let too_long = left.spans.len() > 1 && left.width() > usize::from(room.width);
     let left = if too_long { left.into_iter().skip(1).collect() } else { left };
     left.render(room, buffer);
@@ -78,8 +78,8 @@ fn pool_name(model: &Model) -> Option<&str> {
     Some(model.data().pool(id).map_or(id.as_str(), |pool| &pool.name))
 }
 
-/// The figures of the pool that was opened, else of all together. What does not fit is left out from
-/// the end.
+/// Draws the rates and latencies of the open pool, else of all pools. Parts that do not fit are
+/// dropped from the end.
 pub fn figures(model: &Model, area: Rect, buffer: &mut Buffer) {
     let style = |tone| model.options.theme.style(tone);
     if let Some(trouble) = model.trouble() {
@@ -162,14 +162,14 @@ fn parts(model: &Model) -> Vec<(&'static str, String, Tone)> {
     parts
 }
 
-/// `requests 240/min, 0.4% failed`: how many a minute, and how many of the span's failed.
+/// Returns `requests 240/min, 0.4% failed`: the rate, and the share of failures in the time range.
 fn rate(name: &'static str, rpm: u64, failed: u64, all: u64, word: &str) -> (&'static str, String, Tone) {
     let tone = if failed > 0 { Tone::Bad } else { Tone::Plain };
     let share = if all > 0 { format!(", {} {word}", percent(ratio(failed, all))) } else { String::new() };
     (name, format!("{}/min{share}", compact(rpm)), tone)
 }
 
-/// What kept the span's attempts from their end, the most frequent first.
+/// Returns the failure outcomes of attempts in the time range, the most frequent first.
 fn refusals(recents: &[&Arc<Recent>]) -> Vec<(&'static str, String, Tone)> {
     let mut counts: BTreeMap<AttemptOutcome, u64> = BTreeMap::new();
     for (outcome, count) in recents.iter().flat_map(|recent| &recent.stats.activity.outcomes) {
@@ -203,7 +203,7 @@ pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
         notes.push(format!("/{}", list.filter.text()));
     }
     notes.push(rows);
-    // What matters most stands last; the rest is left out where there is no room.
+    // The most important note is last; the others are dropped if there is no room.
     while notes.len() > 1 && Line::raw(notes.join("  ")).width() > usize::from(room.width) {
         let filter = notes.iter().position(|note| note.starts_with('/'));
         notes.remove(filter.unwrap_or_default());
@@ -211,7 +211,7 @@ pub fn tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
     Line::styled(notes.join("  "), style(Tone::Accent)).right_aligned().render(room, buffer);
 }
 
-/// The tab at a place on the screen.
+/// Returns the tab at a position.
 pub fn tab_at(at: Position) -> Option<Tab> {
     let mut end = 0;
     labels().find_map(|(tab, label)| {

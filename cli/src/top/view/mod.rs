@@ -1,4 +1,4 @@
-//! The screen, drawn from the model. Pure: nothing is fetched, no clock is looked at.
+//! Rendering of the model to the screen. Pure: no fetches and no clock.
 
 mod chart;
 mod dialog;
@@ -27,7 +27,7 @@ use super::{
     theme::Tone,
 };
 
-/// Draws everything.
+/// Draws the screen.
 pub fn view(model: &Model, frame: &mut Frame) {
     let regions = regions(model.size);
     let buffer = frame.buffer_mut();
@@ -49,7 +49,7 @@ pub fn view(model: &Model, frame: &mut Frame) {
     }
 }
 
-/// What fits on a stamp.
+/// Draws a few summary lines on a terminal that is too small.
 fn tiny(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = header::connection(model);
     let mut lines = vec![styled(model, word, tone)];
@@ -58,7 +58,7 @@ fn tiny(model: &Model, area: Rect, buffer: &mut Buffer) {
         lines.push(Line::raw(counted(overview.pools.len(), "pool")));
         lines.push(Line::raw(format!("{} requests/min", rates.rpm)));
     }
-    lines.push(styled(model, "enlarge me to 60x12".to_owned(), Tone::Muted));
+    lines.push(styled(model, "terminal too small (60x12 needed)".to_owned(), Tone::Muted));
     for (line, y) in lines.iter().zip(area.y..area.bottom()) {
         buffer.set_line(area.x, y, line, area.width);
     }
@@ -72,7 +72,7 @@ fn footer(model: &Model, area: Rect, buffer: &mut Buffer) {
             Span::styled("/", style(Tone::Accent)),
             Span::raw(filter.to_owned()),
             Span::styled(" ", style(Tone::Selected)),
-            Span::styled("  enter keeps it, esc takes it back", style(Tone::Muted)),
+            Span::styled("  enter: apply   esc: clear", style(Tone::Muted)),
         ]),
         (_, Some(notice)) => Line::styled(format!(" {}", notice.text), style(notice.tone)),
         _ => {
@@ -94,7 +94,7 @@ fn styled(model: &Model, text: String, tone: Tone) -> Line<'static> {
     Line::styled(text, model.options.theme.style(tone))
 }
 
-/// What stands in the middle while there are no rows, and why.
+/// Returns the text that is shown in place of rows.
 fn placeholder(model: &Model) -> (String, Tone) {
     let records = model.records();
     let list = model.list();
@@ -104,20 +104,20 @@ fn placeholder(model: &Model) -> (String, Tone) {
     let text = if !records.known() {
         "waiting for the service ..."
     } else if list.total > 0 {
-        "the filter lets nothing through; esc clears it"
+        "no rows match; esc clears the filter"
     } else {
         match model.tab {
             Tab::Pools => "no pools yet: poolctl pool create NAME --keys FILE",
             Tab::Keys => "the pool has no keys yet: poolctl key import POOL --keys FILE",
-            Tab::Models => "nothing was asked in this time",
-            Tab::Events => "nothing went wrong lately",
+            Tab::Models => "no requests in this time range",
+            Tab::Events => "no recent errors",
             Tab::ClientKeys => "the pool has no client key: poolctl client-key create POOL",
         }
     };
     (text.to_owned(), Tone::Muted)
 }
 
-/// Replaces what an ASCII terminal cannot show, cell by cell.
+/// Replaces characters that are not ASCII.
 fn to_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();

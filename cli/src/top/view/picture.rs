@@ -1,6 +1,6 @@
-//! The picture in the README: the dashboard as SVG, drawn by the program itself.
+//! Picture of the dashboard for the documents: an SVG that the program draws.
 //!
-//! `UPDATE_DOCS=1 cargo test -p poolctl` draws it anew.
+//! `UPDATE_DOCS=1 cargo test -p poolctl` updates it.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use ratatui::{
 use super::tests::{drawn, with_keys};
 use crate::top::theme::Theme;
 
-/// A character's size.
+/// Size of a character.
 const WIDTH: usize = 8;
 const HEIGHT: usize = 17;
 const PAPER: &str = "#16181d";
@@ -52,7 +52,7 @@ fn svg(buffer: &Buffer) -> String {
     svg
 }
 
-/// A stretch of cells that look alike.
+/// Draws a run of cells with the same style.
 fn run_of(svg: &mut String, run: &[Cell], x: usize, y: usize) {
     let (ink, paper, bold) = look(&run[0]);
     let width = run.len() * WIDTH;
@@ -71,7 +71,7 @@ fn run_of(svg: &mut String, run: &[Cell], x: usize, y: usize) {
         .unwrap();
 }
 
-/// Ink, paper, and whether it is bold.
+/// Returns ink, paper and whether the style is bold.
 fn look(cell: &Cell) -> (&'static str, &'static str, bool) {
     let colour = |colour, default| match colour {
         Color::Reset => default,

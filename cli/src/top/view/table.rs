@@ -1,4 +1,4 @@
-//! The list: the columns for which there is room, and the rows in view. No other row is formatted.
+//! Rendering of the list: columns that fit, and visible rows. Other rows are not formatted.
 
 use ratatui::{
     buffer::Buffer,
@@ -17,21 +17,21 @@ use crate::top::{
     value::Value,
 };
 
-/// In front of the first column: the mark.
+/// Width of the mark before the first column.
 const MARGIN: u16 = 2;
 const GAP: u16 = 1;
 /// `suspended (rechecked 23h)`
 const WIDEST_STATE: u16 = 25;
 
-/// A column and where it is.
+/// A column and its position.
 struct Placed {
     column: &'static Column,
     x: u16,
     width: u16,
 }
 
-/// Leaves out the columns that matter least until the rest fits, and gives what room is left to one. States have the
-/// room that those in view need.
+/// Drops the least important columns until the others fit, and gives the spare width to one. The
+/// state column is as wide as the visible states.
 fn placed(model: &Model, width: u16) -> Vec<Placed> {
     let state = widest_state(model).min(WIDEST_STATE);
     let width_of =
@@ -55,7 +55,7 @@ fn placed(model: &Model, width: u16) -> Vec<Placed> {
         .collect()
 }
 
-/// How much room the states of the rows in view need.
+/// Returns the width of the visible states.
 fn widest_state(model: &Model) -> u16 {
     let (list, records) = (model.list(), model.records());
     let in_view = list.rows.iter().skip(list.top).take(usize::from(model.size.height));
@@ -67,7 +67,7 @@ fn widest_state(model: &Model) -> u16 {
     widths.max().unwrap_or_default()
 }
 
-/// The column at a place on the screen.
+/// Returns the column at a position.
 pub fn column_at(model: &Model, at: Position) -> Option<&'static Column> {
     let mut columns = placed(model, model.size.width).into_iter();
     columns.find(|placed| at.x < placed.x + placed.width + GAP).map(|placed| placed.column)
@@ -114,7 +114,7 @@ pub fn rows(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What the columns have no room for: why a key is as it is, the whole of an event's message.
+/// Draws details of the selected row: the reason of a key's state, or an event's full message.
 pub fn detail(model: &Model, area: Rect, buffer: &mut Buffer) {
     let Some(record) = model.list().current(&model.records()) else { return };
     let fields: &[Field] = match model.tab {
@@ -144,7 +144,7 @@ pub fn detail(model: &Model, area: Rect, buffer: &mut Buffer) {
     Line::from(spans).render(area, buffer);
 }
 
-/// Writes a cell; what is too long ends in a mark that says so.
+/// Writes a cell; a text that is too long ends in `…`.
 fn write(text: &str, right: bool, area: Rect, style: Style, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let line = Line::styled(text, style);

@@ -1,4 +1,4 @@
-//! The screen at every size, and in every state at 80x24.
+//! Snapshots of the screen at every size, and of every state at 80x24.
 
 use std::time::Duration;
 
@@ -173,12 +173,12 @@ fn ascii_is_ascii() {
     model.options.ascii = true;
     press(&mut model, " d");
     let screen = drawn(&model).backend().to_string();
-    // The picture's own frame is not part of it.
+    // The string has no frame around the screen.
     assert!(screen.is_ascii(), "{screen}");
     insta::assert_snapshot!("ascii", screen);
 }
 
-/// The texts that are coloured, with their colours.
+/// Coloured texts with their styles.
 #[test]
 fn colours_say_what_words_say() {
     let mut model = with_keys(80, 24);

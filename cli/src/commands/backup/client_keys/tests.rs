@@ -1,4 +1,4 @@
-//! A restore gives client keys the rules of the backup, whatever there is.
+//! A restore recreates the client keys of a backup from any state.
 
 use pool_shared::{Limits, Secret};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn rules() -> impl Strategy<Value = ClientKeyRules> {
     )
 }
 
-/// Some expired, some not, some never.
+/// Expiry times: expired, in the future, never.
 fn client_key() -> impl Strategy<Value = (u64, &'static str, Option<i64>, ClientKeyRules)> {
     let name = prop::sample::select(vec!["", "a", "b"]);
     (0_u64..6, name, proptest::option::of(-2_i64..4), rules())
@@ -58,7 +58,7 @@ fn saved(key: &ClientKey, hashed: bool) -> SavedClientKey {
     SavedClientKey { hash, ..SavedClientKey::from(key.clone()) }
 }
 
-/// What the service makes of it.
+/// Applies the changes as the service does.
 fn restored(mut present: Vec<ClientKey>, compared: Compared, prune: bool) -> Vec<ClientKey> {
     for key in compared.hashed.into_iter().flat_map(|hashed| hashed.client_keys) {
         let SavedClientKey { id, name, hint, expires_at, weak, rules, hash: _ } = SavedClientKey::from(key);
