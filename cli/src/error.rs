@@ -91,7 +91,7 @@ pub enum Code {
     /// The service did not respond in time.
     Timeout,
     /// A response that the pool service does not send.
-    UnexpectedAnswer,
+    UnexpectedResponse,
     /// A local file or the credential store cannot be used.
     Local,
     /// The confirmation was declined.
@@ -110,7 +110,7 @@ impl Code {
             }
             Self::Service(ErrorCode::NotFound) => Exit::NotFound,
             Self::Service(ErrorCode::Conflict) | Self::Conflict => Exit::Conflict,
-            Self::Service(_) | Self::UnexpectedAnswer | Self::Local | Self::Declined => Exit::Failure,
+            Self::Service(_) | Self::UnexpectedResponse | Self::Local | Self::Declined => Exit::Failure,
             Self::Usage | Self::ConfirmationRequired => Exit::Usage,
             Self::Unreachable | Self::Timeout => Exit::Unreachable,
             Self::Interrupted => Exit::Interrupted,
@@ -129,7 +129,7 @@ impl Serialize for Code {
             Self::NotLoggedIn => "not_logged_in",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
-            Self::UnexpectedAnswer => "unexpected_answer",
+            Self::UnexpectedResponse => "unexpected_answer",
             Self::Local => "local",
             Self::Declined => "declined",
             Self::Interrupted => "interrupted",
@@ -197,7 +197,7 @@ impl CliError {
 
     /// Sets the HTTP status and the request id of the response.
     #[must_use]
-    pub fn answer(mut self, status: u16, request_id: Option<String>) -> Self {
+    pub fn response(mut self, status: u16, request_id: Option<String>) -> Self {
         self.0.status = Some(status);
         self.0.request_id = request_id.filter(|id| !id.is_empty());
         self
@@ -272,7 +272,7 @@ mod tests {
             (Code::Service(ErrorCode::Conflict), 6),
             (Code::Service(ErrorCode::Unavailable), 1),
             (Code::Service(ErrorCode::Unknown), 1),
-            (Code::UnexpectedAnswer, 1),
+            (Code::UnexpectedResponse, 1),
             (Code::Local, 1),
             (Code::Usage, 2),
             (Code::ConfirmationRequired, 2),
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn the_json_form_has_five_fields_and_the_human_form_says_the_same() {
         let error = CliError::new(Code::Service(ErrorCode::NotFound), "no pool prd")
-            .answer(404, Some("r-1".into()))
+            .response(404, Some("r-1".into()))
             .hint("did you mean prod?");
         assert_eq!(
             error.to_json(),
@@ -298,7 +298,7 @@ mod tests {
         );
         assert_eq!(error.to_string(), "no pool prd\n  hint: did you mean prod?");
         let fault =
-            CliError::new(Code::Service(ErrorCode::Internal), "broken").answer(500, Some("r-1".into()));
+            CliError::new(Code::Service(ErrorCode::Internal), "broken").response(500, Some("r-1".into()));
         assert_eq!(fault.to_string(), "broken\n  request: r-1");
         let bare = CliError::usage("a").cause("b").to_json();
         assert_eq!(bare["error"]["message"], "a: b");

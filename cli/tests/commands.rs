@@ -147,14 +147,14 @@ fn one_request_is_tried_and_its_key_goes_again() {
 #[cfg(unix)]
 #[test]
 fn events_are_followed_until_ctrl_c() {
-    use common::{Answer, Server};
+    use common::{Response, Server};
     let server = Server::start(|request| {
         let event = |number: u32, cursor: &str| {
             json!({"cursor": cursor, "events": [{"at": "2026-11-03T12:00:00Z", "pool": "pool-00000000000000aa",
                 "key": "key-00000000000000aa", "model": "gemini-2.5-flash", "verdict": "quota",
                 "message": format!("event {number}"), "count": 1}]})
         };
-        Answer::Json(
+        Response::Json(
             200,
             match request.path.split_once("after=").map(|(_, after)| after) {
                 None => event(1, "1"),
@@ -179,7 +179,7 @@ fn events_are_followed_until_ctrl_c() {
 #[cfg(unix)]
 #[test]
 fn the_audit_is_followed_without_loss_or_repetition() {
-    use common::{Answer, Server, error};
+    use common::{Response, Server, error};
     let failed = std::sync::atomic::AtomicBool::new(false);
     let server = Server::start(move |request| {
         let entry = |id: u64| {
@@ -188,7 +188,7 @@ fn the_audit_is_followed_without_loss_or_repetition() {
         };
         let page = |ids: &[u64]| {
             let entries: Vec<_> = ids.iter().map(|id| entry(*id)).collect();
-            Answer::Json(200, json!({"entries": entries}))
+            Response::Json(200, json!({"entries": entries}))
         };
         match request.path.split_once("after=").map(|(_, after)| after) {
             None => page(&[4]),

@@ -11,7 +11,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Answer, Poolctl, Server, error};
+use common::{Poolctl, Response, Server, error};
 use serde_json::json;
 
 #[test]
@@ -45,21 +45,21 @@ fn what_is_not_the_pool_service_is_told_apart() {
     const HTML: &[(&str, &str)] = &[("content-type", "text/html")];
     let page = || "<html><body>Bad gateway</body></html>".to_owned();
     for (status, name, code) in [(200, "html", 1), (404, "html_404", 1), (502, "html_502", 7)] {
-        let server = Server::start(move |_| Answer::Raw(status, HTML, page()));
+        let server = Server::start(move |_| Response::Raw(status, HTML, page()));
         let run = Poolctl::with_token(&server).run(&["pool", "list"]);
         assert_eq!(run.code, code);
         insta::assert_snapshot!(name, run);
     }
-    let server = Server::start(|_| Answer::Json(200, json!({"pools": "many"})));
+    let server = Server::start(|_| Response::Json(200, json!({"pools": "many"})));
     assert_eq!(Poolctl::with_token(&server).run(&["pool", "list"]).code, 1);
 }
 
 #[test]
 fn no_redirect_is_followed() {
-    let target = Server::start(|_| Answer::Json(200, json!({"pools": []})));
+    let target = Server::start(|_| Response::Json(200, json!({"pools": []})));
     let url: &'static str = target.url.clone().leak();
     let headers: &'static [_] = vec![("location", url)].leak();
-    let server = Server::start(move |_| Answer::Raw(302, headers, String::new()));
+    let server = Server::start(move |_| Response::Raw(302, headers, String::new()));
     let run = Poolctl::with_token(&server).run(&["pool", "list"]);
     assert_eq!(run.code, 1);
     assert!(target.log().is_empty());
@@ -77,9 +77,9 @@ fn a_service_that_is_not_there_is_exit_code_7() {
     assert_eq!(error["code"], "unreachable");
     assert!(error["message"].as_str().unwrap().contains("cannot reach the pool service at http://SERVER"));
 
-    let server = Server::start(|_| Answer::Hang);
+    let server = Server::start(|_| Response::Hang);
     insta::assert_snapshot!("timeout", Poolctl::with_token(&server).run(&["stats", "--timeout", "0.2"]));
-    let server = Server::start(|_| Answer::Drop);
+    let server = Server::start(|_| Response::Drop);
     assert_eq!(Poolctl::with_token(&server).run(&["stats"]).code, 7);
 }
 
@@ -113,7 +113,7 @@ fn a_wrong_command_line_is_exit_code_2_in_both_forms() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_is_exit_code_130() {
-    let server = Server::start(|_| Answer::Hang);
+    let server = Server::start(|_| Response::Hang);
     let poolctl = Poolctl::with_token(&server);
     let child = poolctl.spawn(&["stats", "-o", "json"]);
     server.wait_for_a_request();

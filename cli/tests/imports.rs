@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use common::{Answer, Poolctl, Request, Server, error, gemini_key, pool};
+use common::{Poolctl, Request, Response, Server, error, gemini_key, pool};
 use serde_json::{Value, json};
 
 const IMPORT: &str = "/admin/v1/pools/pool-00000000000000aa/keys/import";
@@ -40,18 +40,18 @@ fn verdict(key: &str) -> Value {
     checked
 }
 
-fn service(request: &Request) -> Answer {
+fn service(request: &Request) -> Response {
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/admin/v1/pools/prod") => Answer::Json(200, pool("prod", 0)),
+        ("GET", "/admin/v1/pools/prod") => Response::Json(200, pool("prod", 0)),
         ("POST", IMPORT) => {
             let added = request.body["keys"].as_array().unwrap().len();
-            Answer::Json(200, json!({"added": added, "duplicate": 0, "malformed": []}))
+            Response::Json(200, json!({"added": added, "duplicate": 0, "malformed": []}))
         }
         ("POST", CHECK) => {
             let keys = request.body["keys"].as_array().unwrap();
             assert!((1..=20).contains(&keys.len()));
             let results: Vec<_> = keys.iter().map(|key| verdict(key.as_str().unwrap())).collect();
-            Answer::Json(200, json!({"results": results, "missing": []}))
+            Response::Json(200, json!({"results": results, "missing": []}))
         }
         _ => error(404, "not_found", "no such route", None),
     }
@@ -98,7 +98,7 @@ fn checks_go_in_requests_of_twenty_and_are_sent_again_until_they_are_taken() {
     let refused = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |request| match request.path.as_str() {
         CHECK if refused.fetch_add(1, Ordering::Relaxed) == 0 => {
-            Answer::Raw(503, &[("retry-after", "0")], String::new())
+            Response::Raw(503, &[("retry-after", "0")], String::new())
         }
         _ => service(request),
     });
@@ -127,7 +127,7 @@ fn a_check_that_fails_imports_nothing() {
 fn an_interrupted_import_says_how_far_it_came_and_goes_on_when_run_again() {
     let imports = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |request| match request.path.as_str() {
-        IMPORT if imports.fetch_add(1, Ordering::Relaxed) == 1 => Answer::Hang,
+        IMPORT if imports.fetch_add(1, Ordering::Relaxed) == 1 => Response::Hang,
         _ => service(request),
     });
     let poolctl = Poolctl::with_token(&server);

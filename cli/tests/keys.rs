@@ -9,13 +9,13 @@
 
 mod common;
 
-use common::{Answer, Poolctl, Request, Server, gemini_key, key, pool};
+use common::{Poolctl, Request, Response, Server, gemini_key, key, pool};
 use serde_json::{Value, json};
 
 const POOL: &str = "/admin/v1/pools/pool-00000000000000aa";
 
 /// A pool of 1,500 keys in pages of 1,000; every third is disabled, and `key-f…` is missing.
-fn service(request: &Request) -> Answer {
+fn service(request: &Request) -> Response {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let result = |ids: &Value| {
         let (missing, found): (Vec<_>, Vec<_>) =
@@ -31,7 +31,7 @@ fn service(request: &Request) -> Answer {
         }
         _ => panic!("{request:?}"),
     };
-    Answer::Json(200, body)
+    Response::Json(200, body)
 }
 
 fn page(query: &str) -> Value {
@@ -173,9 +173,9 @@ fn client_keys() {
         let client_key =
             json!({"id": "ck-1", "name": "laptop", "hint": "wxyz", "created_at": "2026-11-03T12:00:00Z"});
         match request.method.as_str() {
-            "GET" => Answer::Json(200, json!({"client_keys": [client_key]})),
-            "POST" => Answer::Json(201, json!({"client_key": client_key, "secret": "sk-pool-secret"})),
-            _ => Answer::Json(204, Value::Null),
+            "GET" => Response::Json(200, json!({"client_keys": [client_key]})),
+            "POST" => Response::Json(201, json!({"client_key": client_key, "secret": "sk-pool-secret"})),
+            _ => Response::Json(204, Value::Null),
         }
     });
     let poolctl = Poolctl::with_token(&server);

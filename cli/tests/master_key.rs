@@ -9,14 +9,14 @@
 
 mod common;
 
-use common::{Answer, Poolctl, Request, Server};
+use common::{Poolctl, Request, Response, Server};
 use serde_json::{Value, json};
 
 /// A rotation of two steps.
-fn service(request: &Request) -> Answer {
+fn service(request: &Request) -> Response {
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/admin/v1/master/rotate"));
     let rows = json!({"current": 31, "previous": 0, "unreadable": 0});
-    Answer::Json(
+    Response::Json(
         200,
         match request.body["cursor"].as_str() {
             None => json!({"cursor": "pool-1", "rewrapped": 21}),
@@ -44,7 +44,7 @@ fn data_keys_are_made_anew_pool_by_pool() {
     let server = Server::start(|request| {
         assert_eq!(request.body["data_keys"], true);
         let rows = json!({"current": 3, "previous": 0, "unreadable": 0});
-        Answer::Json(
+        Response::Json(
             200,
             match request.body["cursor"].as_str() {
                 None => json!({"cursor": "pool-1:0:", "rewrapped": 21}),
@@ -62,20 +62,20 @@ fn data_keys_are_made_anew_pool_by_pool() {
 fn gemini_keys_that_do_not_open_are_exit_code_1() {
     let rows = json!({"current": 1, "previous": 0, "unreadable": 0});
     let answer = json!({"rewrapped": 0, "unreadable_keys": 2, "rows": rows});
-    let server = Server::start(move |_| Answer::Json(200, answer.clone()));
+    let server = Server::start(move |_| Response::Json(200, answer.clone()));
     assert_eq!(Poolctl::with_token(&server).run(&["master", "rotate", "--data-keys"]).code, 1);
 }
 
 #[test]
 fn rows_that_do_not_open_are_exit_code_1() {
     let rows = json!({"current": 1, "previous": 0, "unreadable": 2});
-    let server = Server::start(move |_| Answer::Json(200, json!({"rewrapped": 0, "rows": rows})));
+    let server = Server::start(move |_| Response::Json(200, json!({"rewrapped": 0, "rows": rows})));
     insta::assert_snapshot!("master_unreadable", Poolctl::with_token(&server).run(&["master", "rotate"]));
 }
 
 #[test]
 fn answers_that_lead_nowhere_end() {
-    let server = Server::start(|_| Answer::Json(200, json!({"cursor": "pool-1", "rewrapped": 0})));
+    let server = Server::start(|_| Response::Json(200, json!({"cursor": "pool-1", "rewrapped": 0})));
     assert_eq!(Poolctl::with_token(&server).run(&["master", "rotate"]).code, 1);
     assert_eq!(server.requests().len(), 2);
 }

@@ -11,7 +11,7 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Answer, Poolctl, Request, Server, error};
+use common::{Poolctl, Request, Response, Server, error};
 use serde_json::{Value, json};
 
 /// The service's response to a step of a migration of 700 keys.
@@ -27,10 +27,10 @@ fn step(request: &Request, phase: &str, cursor: Option<&str>, verified: bool) ->
 }
 
 /// Steps: copy, verify, done.
-fn service(request: &Request) -> Answer {
+fn service(request: &Request) -> Response {
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/admin/v1/migration"));
     let dry_run = request.body["dry_run"] == true;
-    Answer::Json(
+    Response::Json(
         200,
         match request.body["cursor"].as_str() {
             None if !dry_run => step(request, "copy", Some("1"), false),
@@ -68,7 +68,7 @@ fn a_step_whose_answer_was_lost_is_made_again() {
     let server =
         Server::start(
             move |request| {
-                if first.swap(false, Ordering::SeqCst) { Answer::Drop } else { service(request) }
+                if first.swap(false, Ordering::SeqCst) { Response::Drop } else { service(request) }
             },
         );
     let poolctl = Poolctl::with_token(&server);
@@ -78,13 +78,13 @@ fn a_step_whose_answer_was_lost_is_made_again() {
 
 #[test]
 fn stores_that_differ_in_the_end_are_exit_code_1() {
-    let server = Server::start(|request| Answer::Json(200, step(request, "done", None, false)));
+    let server = Server::start(|request| Response::Json(200, step(request, "done", None, false)));
     insta::assert_snapshot!("migrate_differs", Poolctl::with_token(&server).run(&["migrate", "--to", "kv"]));
 }
 
 #[test]
 fn answers_that_lead_nowhere_end() {
-    let server = Server::start(|request| Answer::Json(200, step(request, "copy", Some("1"), false)));
+    let server = Server::start(|request| Response::Json(200, step(request, "copy", Some("1"), false)));
     assert_eq!(Poolctl::with_token(&server).run(&["migrate", "--to", "kv"]).code, 1);
     assert_eq!(server.requests().len(), 2);
 }

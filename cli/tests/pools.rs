@@ -14,26 +14,26 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use common::{Answer, Poolctl, Request, Server, error, gemini_key, pool};
+use common::{Poolctl, Request, Response, Server, error, gemini_key, pool};
 use serde_json::{Value, json};
 
 const CLIENT_KEY: &str = "sk-pool-000000000000000000000000000000000000000000000abc";
 
 /// Accepts every key as new.
-fn importing(request: &Request) -> Answer {
+fn importing(request: &Request) -> Response {
     let taken =
         |keys: &Value| json!({"added": keys.as_array().map_or(0, Vec::len), "duplicate": 0, "malformed": []});
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/admin/v1/pools") => {
             let import = taken(&request.body["import"]["keys"]);
             let pool = pool(request.body["name"].as_str().unwrap(), import["added"].as_u64().unwrap());
-            Answer::Json(201, json!({"pool": pool, "client_key": CLIENT_KEY, "import": import}))
+            Response::Json(201, json!({"pool": pool, "client_key": CLIENT_KEY, "import": import}))
         }
         ("POST", "/admin/v1/pools/pool-00000000000000aa/keys/import") => {
-            Answer::Json(200, taken(&request.body["keys"]))
+            Response::Json(200, taken(&request.body["keys"]))
         }
         ("GET", "/admin/v1/pools/pool-00000000000000aa" | "/admin/v1/pools/prod") => {
-            Answer::Json(200, pool("prod", 2_500))
+            Response::Json(200, pool("prod", 2_500))
         }
         _ => error(404, "not_found", "no such route", None),
     }
@@ -83,7 +83,7 @@ fn create_prints_the_pool_the_report_and_the_client_key_once() {
 #[test]
 fn a_pool_without_a_name_is_named_after_its_keys() {
     let server = Server::start(|request| match request.method.as_str() {
-        "GET" => Answer::Json(200, json!({"pools": [pool("keys", 1), pool("default", 1)]})),
+        "GET" => Response::Json(200, json!({"pools": [pool("keys", 1), pool("default", 1)]})),
         _ => importing(request),
     });
     let poolctl = Poolctl::with_token(&server);
@@ -112,9 +112,9 @@ fn many_keys_go_in_chunks_that_are_sent_again_until_they_are_taken() {
     let server = Server::start(move |request| {
         if request.path.ends_with("/import") {
             match refused.fetch_add(1, Ordering::Relaxed) {
-                0 => return Answer::Raw(503, &[("retry-after", "0")], String::new()),
-                1 => return Answer::Drop,
-                2 => return Answer::Raw(429, &[("retry-after", "0")], String::new()),
+                0 => return Response::Raw(503, &[("retry-after", "0")], String::new()),
+                1 => return Response::Drop,
+                2 => return Response::Raw(429, &[("retry-after", "0")], String::new()),
                 _ => {}
             }
         }
@@ -178,7 +178,7 @@ fn a_keys_file_that_cannot_be_used_creates_nothing() {
 fn list_and_show() {
     let server = Server::start(|request| match request.path.as_str() {
         "/admin/v1/pools" => {
-            Answer::Json(200, json!({"pools": [pool("prod", 12_345), pool("a\u{1b}[2Jb", 0)]}))
+            Response::Json(200, json!({"pools": [pool("prod", 12_345), pool("a\u{1b}[2Jb", 0)]}))
         }
         _ => importing(request),
     });
@@ -189,14 +189,14 @@ fn list_and_show() {
     let read = |pool: Value| serde_json::from_value::<pool_shared::Pool>(pool).unwrap();
     let shown = poolctl.run(&["pool", "show", "prod", "-o", "json"]).json();
     assert_eq!(read(shown), read(pool("prod", 2_500)));
-    let empty = Server::start(|_| Answer::Json(200, json!({"pools": []})));
+    let empty = Server::start(|_| Response::Json(200, json!({"pools": []})));
     insta::assert_snapshot!("list_empty", Poolctl::with_token(&empty).run(&["pool", "ls"]));
     assert_eq!(Poolctl::with_token(&empty).run(&["pool", "ls", "-o", "json"]).json(), json!({"pools": []}));
 }
 
 #[test]
 fn a_name_is_one_segment_and_an_update_names_its_fields_only() {
-    let server = Server::start(|_| Answer::Json(200, pool("my pool", 1)));
+    let server = Server::start(|_| Response::Json(200, pool("my pool", 1)));
     let poolctl = Poolctl::with_token(&server);
     let run = poolctl.run(&["pool", "update", "my pool", "--allow-all-models", "--name", "new"]);
     assert_eq!(run.code, 0, "{run}");
@@ -216,8 +216,8 @@ fn a_name_is_one_segment_and_an_update_names_its_fields_only() {
 #[test]
 fn delete_needs_a_yes_and_goes_by_the_id_that_was_found() {
     let server = Server::start(|request| match request.method.as_str() {
-        "DELETE" => Answer::Json(204, json!(null)),
-        _ => Answer::Json(200, pool("my pool", 1)),
+        "DELETE" => Response::Json(204, json!(null)),
+        _ => Response::Json(200, pool("my pool", 1)),
     });
     let poolctl = Poolctl::with_token(&server);
     insta::assert_snapshot!("delete_without_yes", poolctl.run(&["pool", "delete", "my pool"]));
@@ -257,7 +257,7 @@ fn stats_and_health() {
                 "store": {"status": "ok", "kind": "sqlite"},
                 "ledger": {"status": "failing", "kind": "sqlite", "message": "disk full"}}),
         };
-        Answer::Json(200, body)
+        Response::Json(200, body)
     });
     let poolctl = Poolctl::with_token(&server);
     insta::assert_snapshot!("stats", poolctl.run(&["stats"]));
@@ -283,14 +283,14 @@ fn latencies_are_shown_where_they_are_known_and_statistics_can_be_reset() {
             let total = with(json!({}));
             let row = with(json!({"model": "gemini-2.5-flash"}));
             let (activity, keys) = (&total["activity"], json!([]));
-            Answer::Json(
+            Response::Json(
                 200,
                 json!({"pool": "pool-1", "name": "prod", "total": total, "activity": activity, "requests": total["requests"],
                 "keys": keys, "models": [row]}),
             )
         }
-        "/admin/v1/pools/prod" => Answer::Json(200, pool("prod", 1)),
-        _ => Answer::Raw(204, &[], String::new()),
+        "/admin/v1/pools/prod" => Response::Json(200, pool("prod", 1)),
+        _ => Response::Raw(204, &[], String::new()),
     });
     let poolctl = Poolctl::with_token(&server);
     insta::assert_snapshot!("stats_latencies", poolctl.run(&["stats", "prod"]));

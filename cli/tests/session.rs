@@ -9,23 +9,24 @@
 
 mod common;
 
-use common::{Answer, Poolctl, Request, Server, error, token};
+use common::{Poolctl, Request, Response, Server, error, token};
 use serde_json::json;
 
-fn service(request: &Request) -> Answer {
+fn service(request: &Request) -> Response {
     let authorised = request.headers.get("authorization") == Some(&format!("Bearer {}", token()));
     match (request.method.as_str(), request.path.as_str()) {
-        ("POST", "/admin/v1/login") if request.body["password"] == "correct" => {
-            Answer::Json(200, json!({"token": token(), "id": "tok-1", "expires_at": "2099-12-03T12:00:00Z"}))
-        }
+        ("POST", "/admin/v1/login") if request.body["password"] == "correct" => Response::Json(
+            200,
+            json!({"token": token(), "id": "tok-1", "expires_at": "2099-12-03T12:00:00Z"}),
+        ),
         ("POST", "/admin/v1/login") => error(401, "unauthorized", "wrong password", None),
         _ if !authorised => error(401, "unauthorized", "the token has expired", None),
-        ("GET", "/admin/v1/whoami") => Answer::Json(
+        ("GET", "/admin/v1/whoami") => Response::Json(
             200,
             json!({"id": "tok-1", "name": "poolctl on laptop", "expires_at": "2099-12-03T12:00:00Z",
                 "service_version": "0.1.0", "api_version": 1}),
         ),
-        ("POST", "/admin/v1/logout") => Answer::Json(204, json!(null)),
+        ("POST", "/admin/v1/logout") => Response::Json(204, json!(null)),
         _ => error(404, "not_found", "no such route", None),
     }
 }

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Answer, Poolctl, Server, error, gemini_key, key, pool, pty::Pty, token};
+use common::{Poolctl, Response, Server, error, gemini_key, key, pool, pty::Pty, token};
 use serde_json::json;
 
 /// Runs a shell line on a terminal, logged in to `server`; `$POOLCTL` is the program.
@@ -26,18 +26,18 @@ fn shell(server: &Server, poolctl: &Poolctl, line: &str) -> Pty {
 
 fn a_service() -> Server {
     Server::start(|request| match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/admin/v1/pools") => Answer::Json(200, json!({"pools": [pool("keys", 3)]})),
+        ("GET", "/admin/v1/pools") => Response::Json(200, json!({"pools": [pool("keys", 3)]})),
         ("GET", path) if path.starts_with("/admin/v1/pools/prod/keys") => {
             let mut sick = key(12, true);
             sick["state"] = json!("suspended");
             sick["reason"] = json!("the project of this key has been suspended for a very long reason");
             sick["name"] = json!("the laptop of the person in the back office");
-            Answer::Json(200, json!({"keys": [sick, key(13, true)], "total": 2}))
+            Response::Json(200, json!({"keys": [sick, key(13, true)], "total": 2}))
         }
         ("POST", "/admin/v1/pools") => {
             let pool = pool(request.body["name"].as_str().unwrap(), 1);
             let import = json!({"added": 1, "duplicate": 0, "malformed": []});
-            Answer::Json(201, json!({"pool": pool, "client_key": "sk-pool-x", "import": import}))
+            Response::Json(201, json!({"pool": pool, "client_key": "sk-pool-x", "import": import}))
         }
         _ => error(404, "not_found", "no such route", None),
     })

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Poolctl, Request, Server, error, pool};
+use common::{Poolctl, Request, Response, Server, error, pool};
 use pool_shared::TokenKind;
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn client_key() -> String {
     TokenKind::ClientKey.generate(&[9; TokenKind::RANDOM_BYTES]).expose().to_owned()
 }
 
-fn service(request: &Request, chat: impl FnOnce() -> Answer) -> Answer {
+fn service(request: &Request, chat: impl FnOnce() -> Response) -> Response {
     let path = request.path.split('?').next().unwrap();
     match (request.method.as_str(), path) {
         ("POST", CHAT) => {
@@ -32,15 +32,15 @@ fn service(request: &Request, chat: impl FnOnce() -> Answer) -> Answer {
             assert_eq!(*authorization, format!("Bearer {}", client_key()), "the admin token stays at home");
             chat()
         }
-        ("GET", "/admin/v1/pools/prod") => Answer::Json(200, pool("prod", 1)),
-        ("POST", "/admin/v1/pools/pool-00000000000000aa/client-keys") => Answer::Json(
+        ("GET", "/admin/v1/pools/prod") => Response::Json(200, pool("prod", 1)),
+        ("POST", "/admin/v1/pools/pool-00000000000000aa/client-keys") => Response::Json(
             201,
             json!({"client_key": {"id": "ck-00000000000000aa", "name": "poolctl test", "hint": "wxyz",
                 "created_at": "2026-11-03T12:00:00Z"}, "secret": client_key()}),
         ),
-        ("DELETE", _) => Answer::Json(204, json!(null)),
+        ("DELETE", _) => Response::Json(204, json!(null)),
         ("GET", "/admin/v1/pools/pool-00000000000000aa/keys") => {
-            Answer::Json(200, json!({"keys": [common::key(1, true)], "total": 1}))
+            Response::Json(200, json!({"keys": [common::key(1, true)], "total": 1}))
         }
         _ => error(404, "not_found", "no such route", None),
     }
@@ -65,7 +65,7 @@ fn an_answer_is_shown_with_its_key_and_attempts() {
                 delta("Good "),
                 delta("mor\u{7}ning")
             );
-            Answer::Raw(200, EVENTS, body)
+            Response::Raw(200, EVENTS, body)
         })
     });
     golden!("try", Poolctl::with_token(&server).run(&["try", "prod"]));
@@ -84,7 +84,7 @@ fn a_stream_that_breaks_off_is_no_answer() {
     ] {
         let server = Server::start(move |request| {
             let body = delta("Good ") + &end;
-            service(request, || Answer::Raw(200, EVENTS, body))
+            service(request, || Response::Raw(200, EVENTS, body))
         });
         golden!(name, Poolctl::with_token(&server).run(&["try", "prod"]));
         assert!(deleted(&server));
@@ -95,7 +95,7 @@ fn a_stream_that_breaks_off_is_no_answer() {
 fn a_client_key_of_one_s_own_is_left_alone() {
     let server = Server::start(|request| {
         service(request, || {
-            Answer::Json(401, json!({"error": {"message": "no such key", "code": "invalid_api_key"}}))
+            Response::Json(401, json!({"error": {"message": "no such key", "code": "invalid_api_key"}}))
         })
     });
     let poolctl = Poolctl::with_token(&server);
@@ -112,7 +112,7 @@ fn a_client_key_of_one_s_own_is_left_alone() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_no_client_key_behind() {
-    let server = Server::start(|request| service(request, || Answer::Hang));
+    let server = Server::start(|request| service(request, || Response::Hang));
     let poolctl = Poolctl::with_token(&server);
     let child = poolctl.spawn(&["try", "prod"]);
     for _request in ["the pool", "the client key", "the chat"] {

@@ -212,7 +212,7 @@ fn apply_part(
 }
 
 fn broken(why: &str) -> CliError {
-    CliError::new(Code::UnexpectedAnswer, "the response was truncated").cause(why.to_owned())
+    CliError::new(Code::UnexpectedResponse, "the response was truncated").cause(why.to_owned())
 }
 
 /// Converts an OpenAI error response to an error of this program.
@@ -237,5 +237,5 @@ async fn error_of(response: Response, client: &Client, timeout: Duration) -> Cli
         Some(OpenAiError { message, .. }) => error.cause(message),
         None => error,
     };
-    error.answer(status.as_u16(), request_id)
+    error.response(status.as_u16(), request_id)
 }

@@ -6,16 +6,16 @@ use pool_shared::{
 };
 use reqwest::Method;
 
-use super::{Client, api::Answered};
+use super::{Client, api::ApiResult};
 
 impl Client {
     /// Returns a pool's client keys.
-    pub async fn client_keys(&self, pool: &str) -> Answered<ClientKeyList> {
+    pub async fn client_keys(&self, pool: &str) -> ApiResult<ClientKeyList> {
         self.get(&["pools", pool, "client-keys"]).await
     }
 
     /// Creates a client key; only this response contains it.
-    pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> Answered<ClientKeyCreated> {
+    pub async fn create_client_key(&self, pool: &str, key: &ClientKeyCreate) -> ApiResult<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys"], key).await
     }
 
@@ -25,7 +25,7 @@ impl Client {
         pool: &str,
         key: &ClientKeyId,
         update: &ClientKeyUpdate,
-    ) -> Answered<ClientKeyUpdated> {
+    ) -> ApiResult<ClientKeyUpdated> {
         self.patch(&["pools", pool, "client-keys", key.as_str()], update).await
     }
 
@@ -34,12 +34,12 @@ impl Client {
         &self,
         pool: &str,
         import: &ClientKeyImport,
-    ) -> Answered<ClientKeyImportReport> {
+    ) -> ApiResult<ClientKeyImportReport> {
         self.post(&["pools", pool, "client-keys", "import"], import).await
     }
 
     /// Returns a pool's client keys with their hashes.
-    pub async fn export_client_keys(&self, pool: &str) -> Answered<HashedClientKeys> {
+    pub async fn export_client_keys(&self, pool: &str) -> ApiResult<HashedClientKeys> {
         self.post(&["pools", pool, "client-keys", "export"], &ClientKeyExport {}).await
     }
 
@@ -48,7 +48,7 @@ impl Client {
         &self,
         pool: &str,
         hashed: &HashedClientKeys,
-    ) -> Answered<ClientKeyImportReport> {
+    ) -> ApiResult<ClientKeyImportReport> {
         let mut report = ClientKeyImportReport { added: 0, duplicate: 0 };
         for chunk in hashed.client_keys.chunks(HashedClientKeys::MAX_KEYS) {
             let token_hash_key = hashed.token_hash_key.clone();
@@ -67,17 +67,17 @@ impl Client {
         pool: &str,
         key: &ClientKeyId,
         rotate: &ClientKeyRotate,
-    ) -> Answered<ClientKeyCreated> {
+    ) -> ApiResult<ClientKeyCreated> {
         self.post(&["pools", pool, "client-keys", key.as_str(), "rotate"], rotate).await
     }
 
     /// Revokes a client key.
-    pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+    pub async fn revoke_client_key(&self, pool: &str, key: &ClientKeyId) -> ApiResult<()> {
         self.empty(Method::DELETE, &["pools", pool, "client-keys", key.as_str()]).await
     }
 
     /// Revokes a client key that a command created for itself, also after Ctrl-C.
-    pub async fn revoke_temporary_client_key(&self, pool: &str, key: &ClientKeyId) -> Answered<()> {
+    pub async fn revoke_temporary_client_key(&self, pool: &str, key: &ClientKeyId) -> ApiResult<()> {
         self.without_interrupt().revoke_client_key(pool, key).await
     }
 }

@@ -79,20 +79,20 @@ impl ClientError {
         let url = &options.url;
         match self {
             Self::Service { status, detail, request_id, .. } => {
-                service(status, detail, options).answer(status, request_id)
+                service(status, detail, options).response(status, request_id)
             }
             Self::Unexpected { status: status @ (502..=504), .. } => {
                 CliError::new(Code::Unreachable, format!("the service behind {url} is not responding"))
                     .cause(format!("a proxy in front of it returned status {status}"))
                     .hint("try again in a minute; if it persists, check the deployment's log")
-                    .answer(status, None)
+                    .response(status, None)
             }
             Self::Unexpected { status, content_type, .. } => {
                 let kind = if content_type.is_empty() { "no content" } else { content_type.as_str() };
-                CliError::new(Code::UnexpectedAnswer, format!("{url} did not respond like a pool service"))
+                CliError::new(Code::UnexpectedResponse, format!("{url} did not respond like a pool service"))
                     .cause(format!("expected JSON of the admin API, got status {status} with {kind}"))
                     .hint("check the URL and any proxy in front of the service")
-                    .answer(status, None)
+                    .response(status, None)
             }
             Self::Redirect { status, location } => redirect(status, location.as_deref(), options),
             Self::Unreachable(cause) => {
@@ -150,9 +150,9 @@ fn unauthorized(error: CliError, options: &ClientOptions) -> CliError {
 /// Shows only the origin of the target, because its path and query may contain a session.
 fn redirect(status: u16, location: Option<&str>, options: &ClientOptions) -> CliError {
     let error =
-        CliError::new(Code::UnexpectedAnswer, format!("{} redirects to another address", options.url))
+        CliError::new(Code::UnexpectedResponse, format!("{} redirects to another address", options.url))
             .cause(format!("status {status}; the redirect was not followed, to protect the token"))
-            .answer(status, None);
+            .response(status, None);
     let target =
         location.and_then(|text| Url::parse(text).ok()).map(|url| url.origin().ascii_serialization());
     match target {

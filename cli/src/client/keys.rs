@@ -8,13 +8,13 @@ use reqwest::Method;
 
 use super::{
     Client, ClientError,
-    api::{Answered, NO_BODY},
+    api::{ApiResult, NO_BODY},
 };
 
 /// Maximum page size of the service.
-const PAGE: u64 = 1_000;
+const MAX_PAGE: u64 = 1_000;
 /// Maximum number of ids per page of an export.
-const EXPORTED: usize = KeyExport::MAX_KEYS as usize;
+const MAX_EXPORT_IDS: usize = KeyExport::MAX_KEYS as usize;
 
 /// Filter of a pool's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +32,13 @@ pub struct KeyFilter {
 impl Client {
     /// Returns the keys that match a filter, page by page, at most `limit`. The list's `total` is
     /// the number of all matching keys.
-    pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> Answered<KeyList> {
+    pub async fn keys(&self, pool: &str, filter: &KeyFilter, limit: Option<u64>) -> ApiResult<KeyList> {
         let limit = limit.unwrap_or(u64::MAX);
         let mut keys: Vec<Key> = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let missing = limit.saturating_sub(keys.len() as u64);
-            let query = key_query(filter, missing.min(PAGE), cursor.as_deref());
+            let query = key_query(filter, missing.min(MAX_PAGE), cursor.as_deref());
             let page: KeyList = self
                 .call(Method::GET, &["pools", pool, "keys"], &query, NO_BODY)
                 .await
@@ -46,9 +46,9 @@ impl Client {
             let got = page.keys.len() as u64;
             keys.extend(page.keys);
             // An empty page with a cursor, or a cursor that does not advance, would loop forever.
-            let stands_still = got == 0 || page.next_cursor == cursor;
+            let is_stuck = got == 0 || page.next_cursor == cursor;
             cursor = page.next_cursor;
-            if cursor.is_none() || stands_still || got >= missing {
+            if cursor.is_none() || is_stuck || got >= missing {
                 return Ok(KeyList { keys, total: page.total, states: page.states, next_cursor: None });
             }
         }
@@ -73,20 +73,21 @@ impl Client {
     }
 
     /// Returns a pool's keys in clear, page by page.
-    pub async fn export_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<Vec<ExportedKey>> {
+    pub async fn export_keys(&self, pool: &PoolId, ids: &[KeyId]) -> ApiResult<Vec<ExportedKey>> {
         let mut keys = Vec::new();
         // Without ids, all pages of the pool; with ids, one page of ids after another.
-        let groups: Vec<&[KeyId]> = if ids.is_empty() { vec![ids] } else { ids.chunks(EXPORTED).collect() };
+        let groups: Vec<&[KeyId]> =
+            if ids.is_empty() { vec![ids] } else { ids.chunks(MAX_EXPORT_IDS).collect() };
         for ids in groups {
             let mut cursor: Option<String> = None;
             loop {
                 let export = KeyExport { ids: ids.to_vec(), cursor: cursor.clone(), limit: None };
                 let page: ExportedKeys =
                     self.post(&["pools", pool.as_str(), "keys", "export"], &export).await?;
-                let stands_still = page.keys.is_empty() || page.next_cursor == cursor;
+                let is_stuck = page.keys.is_empty() || page.next_cursor == cursor;
                 keys.extend(page.keys);
                 cursor = page.next_cursor;
-                if cursor.is_none() || stands_still {
+                if cursor.is_none() || is_stuck {
                     break;
                 }
             }
@@ -100,7 +101,7 @@ impl Client {
         pool: &PoolId,
         ids: &[KeyId],
         set: &KeyChange,
-    ) -> Answered<KeyBatchResult> {
+    ) -> ApiResult<KeyBatchResult> {
         let update = async |ids| {
             let update = KeyUpdate { ids, set: set.clone() };
             self.patch(&["pools", pool.as_str(), "keys"], &update).await
@@ -109,13 +110,13 @@ impl Client {
     }
 
     /// Removes keys, in requests of at most [`KeyUpdate::MAX_IDS`].
-    pub async fn delete_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
+    pub async fn delete_keys(&self, pool: &PoolId, ids: &[KeyId]) -> ApiResult<KeyBatchResult> {
         let path = ["pools", pool.as_str(), "keys", "delete"];
         in_batches(pool, ids, async |ids| self.post(&path, &KeyDelete { ids }).await).await
     }
 
     /// Resets the observed state of keys, in requests of at most [`KeyUpdate::MAX_IDS`].
-    pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> Answered<KeyBatchResult> {
+    pub async fn reset_keys(&self, pool: &PoolId, ids: &[KeyId]) -> ApiResult<KeyBatchResult> {
         let path = ["pools", pool.as_str(), "keys", "reset"];
         in_batches(pool, ids, async |ids| self.post(&path, &KeyReset { ids }).await).await
     }
@@ -138,8 +139,8 @@ fn key_query(filter: &KeyFilter, limit: u64, cursor: Option<&str>) -> Vec<(&'sta
 async fn in_batches(
     pool: &PoolId,
     ids: &[KeyId],
-    call: impl AsyncFn(Vec<KeyId>) -> Answered<KeyBatchResult>,
-) -> Answered<KeyBatchResult> {
+    call: impl AsyncFn(Vec<KeyId>) -> ApiResult<KeyBatchResult>,
+) -> ApiResult<KeyBatchResult> {
     let mut result = KeyBatchResult::none(pool.clone());
     for ids in ids.chunks(KeyUpdate::MAX_IDS) {
         result.merge(call(ids.to_vec()).await?);

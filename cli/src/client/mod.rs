@@ -117,8 +117,8 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ClientError> {
-        let answer = self.send(method, path, query, body).await?;
-        serde_json::from_slice(&answer.body).map_err(|_| answer.unexpected())
+        let response = self.send(method, path, query, body).await?;
+        serde_json::from_slice(&response.body).map_err(|_| response.unexpected())
     }
 
     /// Sends a request; any status except success is an error.
@@ -128,7 +128,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&(impl Serialize + Sync)>,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<ApiResponse, ClientError> {
         let mut url = self.options.url.admin(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -145,11 +145,11 @@ impl Client {
         }
         let exchange = async {
             let response = request.send().await?;
-            Answer::read(response).await
+            ApiResponse::read(response).await
         };
-        let answer = self.interrupt.wait(exchange).await.map_err(|_| ClientError::Interrupted)?;
-        let answer = answer.map_err(|error| ClientError::transport(&error, self.options.timeout))?;
-        if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal()) }
+        let response = self.interrupt.wait(exchange).await.map_err(|_| ClientError::Interrupted)?;
+        let response = response.map_err(|error| ClientError::transport(&error, self.options.timeout))?;
+        if response.status.is_success() { Ok(response) } else { Err(response.into_error()) }
     }
 
     /// Converts the error of a call to a [`CliError`].
@@ -159,7 +159,7 @@ impl Client {
 }
 
 /// A response with its body.
-struct Answer {
+struct ApiResponse {
     status: StatusCode,
     content_type: String,
     location: Option<String>,
@@ -178,7 +178,7 @@ pub struct ServerInfo {
     pub colo: Option<String>,
 }
 
-impl Answer {
+impl ApiResponse {
     async fn read(response: reqwest::Response) -> reqwest::Result<Self> {
         let text = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -199,7 +199,7 @@ impl Answer {
         })
     }
 
-    fn refusal(self) -> ClientError {
+    fn into_error(self) -> ClientError {
         if self.status.is_redirection() {
             return ClientError::Redirect { status: self.status.as_u16(), location: self.location };
         }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Maximum number of entries per request.
-const PAGE: u64 = 500;
+const MAX_PAGE: u64 = 500;
 
 type Filter = Vec<(&'static str, String)>;
 
@@ -77,7 +77,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     loop {
         let missing = args.limit - list.entries.len() as u64;
         let mut query = filter.clone();
-        query.push(("limit", missing.min(PAGE).to_string()));
+        query.push(("limit", missing.min(MAX_PAGE).to_string()));
         query.extend(list.next_cursor.clone().map(|cursor| ("cursor", cursor)));
         let page = client.audit(&query).await?;
         let stands_still = page.entries.is_empty() || page.next_cursor == list.next_cursor;
@@ -105,7 +105,7 @@ async fn follow(ctx: &mut Ctx, client: &Client, args: &Args, filter: &Filter) ->
     let mut header = true;
     loop {
         let mut query = filter.clone();
-        query.extend([("limit", PAGE.to_string()), ("after", after.to_string())]);
+        query.extend([("limit", MAX_PAGE.to_string()), ("after", after.to_string())]);
         let list = match client.audit(&query).await {
             Ok(list) => list,
             // Following continues once the service is back.
@@ -116,7 +116,7 @@ async fn follow(ctx: &mut Ctx, client: &Client, args: &Args, filter: &Filter) ->
             }
             Err(error) => return Err(error),
         };
-        let is_full = list.entries.len() as u64 >= PAGE;
+        let is_full = list.entries.len() as u64 >= MAX_PAGE;
         if let Some(last) = list.entries.last() {
             after = last.id;
             ctx.out.result(&list, |view| table(&list.entries, header, view))?;

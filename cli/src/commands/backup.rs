@@ -19,7 +19,7 @@ use self::file::{Backup, FORMAT, SavedClientKey, SavedClientKeys, SavedPool};
 use super::{
     key::can_reveal,
     manifest::{
-        Change, FirstClientKeys, Manifest, PoolSpec, Present, Unsaid, changes, make, new_pool, old_pool,
+        Absent, Change, FirstClientKeys, Manifest, PoolSpec, Present, changes, make, new_pool, old_pool,
     },
 };
 use crate::{
@@ -241,7 +241,7 @@ async fn plan(
                     None => Vec::new(),
                 };
                 let there = Present { pool, keys, client_keys: Vec::new() };
-                let (found, mut notes) = changes(spec, &there, entries.as_deref(), prune, Unsaid::IsDefault);
+                let (found, mut notes) = changes(spec, &there, entries.as_deref(), prune, Absent::IsDefault);
                 all.extend(found);
                 if let SavedClientKeys::Rules(saved) = &saved.client_keys {
                     let present = client.client_keys(there.pool.id.as_str()).await?.client_keys;

@@ -57,7 +57,7 @@ async fn rotate(ctx: &mut Ctx, data_keys: bool) -> Result<Outcome, CliError> {
             // A cursor that does not advance would loop forever.
             (cursor @ Some(_), _) if cursor != step.cursor => step.cursor = cursor,
             _ => {
-                return Err(CliError::new(Code::UnexpectedAnswer, "the rotation does not make progress"));
+                return Err(CliError::new(Code::UnexpectedResponse, "the rotation does not make progress"));
             }
         }
     };

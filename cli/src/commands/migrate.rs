@@ -62,7 +62,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
         }
         // A cursor that does not advance would loop forever.
         if step.cursor == migrate.cursor {
-            return Err(CliError::new(Code::UnexpectedAnswer, "the migration does not make progress"));
+            return Err(CliError::new(Code::UnexpectedResponse, "the migration does not make progress"));
         }
         migrate.cursor = step.cursor;
     };

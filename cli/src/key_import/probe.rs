@@ -51,7 +51,7 @@ pub async fn probe(
     if report.results.len() != file.entries.len() {
         // The verdicts cannot be assigned to keys.
         return Err(CliError::new(
-            Code::UnexpectedAnswer,
+            Code::UnexpectedResponse,
             "the service did not return a result for each key",
         )
         .hint("run it without --check, or check the service's version: poolctl doctor"));

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Maximum number of invalid lines in the summary; JSON has all of them.
-const SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 
 /// The results of the checks.
 #[derive(Debug, Default, Serialize)]
@@ -57,11 +57,11 @@ fn human(report: &KeyImportReport, view: &View) -> Sheet {
         ("invalid", view.count(malformed as u64).into()),
     ]);
     let mut lines = Vec::new();
-    for entry in report.malformed.iter().take(SHOWN) {
+    for entry in report.malformed.iter().take(MAX_SHOWN) {
         lines.push(format!("  {} {}", view.bad(&format!("line {}:", entry.line)), entry.reason));
     }
-    if malformed > SHOWN {
-        lines.push(format!("  ... and {} more", view.count((malformed - SHOWN) as u64)));
+    if malformed > MAX_SHOWN {
+        lines.push(format!("  ... and {} more", view.count((malformed - MAX_SHOWN) as u64)));
     }
     if !report.no_longer_accepted.is_empty() {
         lines.push(format!(
@@ -93,14 +93,14 @@ pub fn with_checks(report: &KeyImportReport, probed: Option<&Probed>, view: &Vie
 pub fn refused(refused: &[Refused], view: &View) -> String {
     let mut lines: Vec<_> = refused
         .iter()
-        .take(SHOWN)
+        .take(MAX_SHOWN)
         .map(|key| {
             let line = view.bad(&format!("line {}:", key.line));
             format!("  {line} {} {}, skipped: {}", key.masked, verdict_name(key.verdict), key.message)
         })
         .collect();
-    if refused.len() > SHOWN {
-        lines.push(format!("  ... and {} more", view.count((refused.len() - SHOWN) as u64)));
+    if refused.len() > MAX_SHOWN {
+        lines.push(format!("  ... and {} more", view.count((refused.len() - MAX_SHOWN) as u64)));
     }
     lines.join("\n")
 }

@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-const LINE_EVERY: Duration = Duration::from_secs(1);
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Progress of an operation; removed from the terminal when dropped.
 pub struct Progress {
@@ -45,7 +45,7 @@ impl Progress {
     pub fn add(&self, amount: u64) {
         self.bar.inc(amount);
         if let Some(last) = &self.last_line
-            && last.get().elapsed() >= LINE_EVERY
+            && last.get().elapsed() >= LINE_INTERVAL
         {
             last.set(Instant::now());
             let line = line(self.label, self.bar.position(), self.bar.length(), self.began.elapsed());

@@ -6,7 +6,7 @@ use super::{
     change::{Change, Target},
     data::Overview,
     format::counted,
-    message::{Answer, Fetch},
+    message::{Fetch, FetchedData},
 };
 use crate::{
     client::{Client, KeyFilter},
@@ -19,19 +19,21 @@ use crate::{
 const MAX_EVENTS: u64 = 200;
 
 /// Runs one fetch.
-pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<Answer, CliError> {
+pub async fn fetch(client: &Client, fetch: &Fetch) -> Result<FetchedData, CliError> {
     Ok(match fetch {
-        Fetch::Overview => Answer::Overview(Box::new(overview(client).await?)),
-        Fetch::OverviewOf(pool) => Answer::Overview(Box::new(overview_of(client, pool).await?)),
+        Fetch::Overview => FetchedData::Overview(Box::new(overview(client).await?)),
+        Fetch::OverviewOf(pool) => FetchedData::Overview(Box::new(overview_of(client, pool).await?)),
         Fetch::Focus { pool, step, .. } | Fetch::Sweep { pool, step } => {
-            Answer::Recent(Box::new(client.pool_stats(pool.as_str(), &window(*step)).await?))
+            FetchedData::Recent(Box::new(client.pool_stats(pool.as_str(), &window(*step)).await?))
         }
         Fetch::Keys { pool, .. } => {
-            Answer::Keys(client.keys(pool.as_str(), &KeyFilter::default(), None).await?.keys)
+            FetchedData::Keys(client.keys(pool.as_str(), &KeyFilter::default(), None).await?.keys)
         }
-        Fetch::Events(after) => Answer::Events(client.events(None, after.as_deref(), MAX_EVENTS).await?),
-        Fetch::ClientKeys(pool) => Answer::ClientKeys(client.client_keys(pool.as_str()).await?.client_keys),
-        Fetch::Health => Answer::Health(Box::new(client.health().await?)),
+        Fetch::Events(after) => FetchedData::Events(client.events(None, after.as_deref(), MAX_EVENTS).await?),
+        Fetch::ClientKeys(pool) => {
+            FetchedData::ClientKeys(client.client_keys(pool.as_str()).await?.client_keys)
+        }
+        Fetch::Health => FetchedData::Health(Box::new(client.health().await?)),
     })
 }
 

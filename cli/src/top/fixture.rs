@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     data::Overview,
-    message::{Answer, Command, Fetch, Message},
+    message::{Command, Fetch, FetchedData, Message},
     model::{Model, Options},
     theme::Theme,
     update::update,
@@ -259,25 +259,25 @@ pub fn fresh(width: u16, height: u16) -> Model {
 /// Returns a model with the data of two pools.
 pub fn model(width: u16, height: u16) -> Model {
     let mut model = fresh(width, height);
-    tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(overview(&["prod", "test"]))));
+    tell(&mut model, Fetch::Overview, FetchedData::Overview(Box::new(overview(&["prod", "test"]))));
     for name in ["prod", "test"] {
         tell_recent(&mut model, name, &keys());
     }
-    tell(&mut model, Fetch::Events(None), Answer::Events(events()));
+    tell(&mut model, Fetch::Events(None), FetchedData::Events(events()));
     model
 }
 
 pub fn tell_recent(model: &mut Model, name: &str, keys: &[Key]) -> Vec<Command> {
     let fetch = Fetch::Focus { pool: pool(name).id, step: StatsStep::Minute, keys: true };
-    tell(model, fetch, Answer::Recent(Box::new(pool_stats(name, keys))))
+    tell(model, fetch, FetchedData::Recent(Box::new(pool_stats(name, keys))))
 }
 
 pub fn tell_keys(model: &mut Model, keys: Vec<Key>) -> Vec<Command> {
     let fetch = Fetch::Keys { pool: pool("prod").id, version: 7 };
     tell_recent(model, "prod", &keys);
-    tell(model, fetch, Answer::Keys(keys))
+    tell(model, fetch, FetchedData::Keys(keys))
 }
 
-pub fn tell(model: &mut Model, fetch: Fetch, answer: Answer) -> Vec<Command> {
+pub fn tell(model: &mut Model, fetch: Fetch, answer: FetchedData) -> Vec<Command> {
     update(model, Message::Fetched { fetch, took: Duration::from_millis(3), result: Ok(answer) })
 }

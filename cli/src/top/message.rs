@@ -38,7 +38,7 @@ pub enum Message {
         /// Its duration.
         took: Duration,
         /// Its result.
-        result: Result<Answer, CliError>,
+        result: Result<FetchedData, CliError>,
     },
     /// A change has ended; the text of the notice, or the error.
     Acted(Result<String, CliError>),
@@ -107,7 +107,7 @@ impl Fetch {
 
 /// The data of a fetch.
 #[derive(Debug)]
-pub enum Answer {
+pub enum FetchedData {
     /// Of [`Fetch::Overview`] and [`Fetch::OverviewOf`].
     Overview(Box<Overview>),
     /// Of [`Fetch::Focus`] and [`Fetch::Sweep`].

@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 /// Duration from which a response is reported as slow.
-const SLOW: Duration = Duration::from_secs(5);
+const SLOW_RESPONSE: Duration = Duration::from_secs(5);
 
 /// State of the connection to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ impl Model {
             Some(waiting) if self.stale().is_some() => {
                 Some(format!("slow: no response for {}", whole(waiting)))
             }
-            _ if self.took >= SLOW => Some(format!("slow: responded in {}", whole(self.took))),
+            _ if self.took >= SLOW_RESPONSE => Some(format!("slow: responded in {}", whole(self.took))),
             _ => None,
         }
     }

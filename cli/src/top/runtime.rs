@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// Interval of timer ticks, short enough for every refresh interval and for countdowns.
-const TICK: Duration = Duration::from_millis(250);
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// Minimum interval between two frames.
-const FRAME: Duration = Duration::from_millis(33);
+const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(33);
 
 type Job<'a> = Pin<Box<dyn Future<Output = Message> + 'a>>;
 
@@ -45,7 +45,7 @@ pub async fn run(
     let size = screen.size().map_err(terminal)?;
     let mut model = Model::new(options, interval, size, Timestamp::now());
     let mut input = EventStream::new();
-    let mut ticks = tokio::time::interval(TICK);
+    let mut ticks = tokio::time::interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut jobs: FuturesUnordered<Job> = FuturesUnordered::new();
     let mut frame_at = Instant::now();
@@ -75,7 +75,7 @@ pub async fn run(
                     view(&model, frame);
                 }).map_err(terminal)?;
                 model.dirty = false;
-                frame_at = Instant::now() + FRAME;
+                frame_at = Instant::now() + MIN_FRAME_INTERVAL;
                 continue;
             }
             Some(message) = jobs.next(), if !jobs.is_empty() => message,

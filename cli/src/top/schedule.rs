@@ -97,7 +97,7 @@ impl Schedule {
     }
 
     /// Records a response and schedules the next fetch of that kind.
-    pub fn answered(&mut self, fetch: &Fetch, took: Duration, clock: Duration) {
+    pub fn completed(&mut self, fetch: &Fetch, took: Duration, clock: Duration) {
         let pause = match fetch {
             Fetch::Overview | Fetch::OverviewOf(_) | Fetch::Focus { .. } | Fetch::Sweep { .. } => {
                 self.interval

@@ -41,7 +41,7 @@ pub struct Request {
     pub body: Value,
 }
 
-pub enum Answer {
+pub enum Response {
     Json(u16, Value),
     Raw(u16, &'static [(&'static str, &'static str)], String),
     /// Accept the request and never respond.
@@ -50,9 +50,9 @@ pub enum Answer {
     Drop,
 }
 
-pub fn error(status: u16, code: &str, message: &str, hint: Option<&str>) -> Answer {
+pub fn error(status: u16, code: &str, message: &str, hint: Option<&str>) -> Response {
     let error = json!({"code": code, "message": message, "hint": hint, "request_id": "req-1"});
-    Answer::Json(status, json!({ "error": error }))
+    Response::Json(status, json!({ "error": error }))
 }
 
 /// Responds to every request by a function, and records the requests.
@@ -63,7 +63,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Request) -> Response + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -77,8 +77,8 @@ impl Server {
                 seen.lock().unwrap().push(request.clone());
                 let _ = sender.send(());
                 match answer(&request) {
-                    Answer::Json(204, _) => respond(&mut stream, 204, &[], ""),
-                    Answer::Json(status, body) => {
+                    Response::Json(204, _) => respond(&mut stream, 204, &[], ""),
+                    Response::Json(status, body) => {
                         respond(
                             &mut stream,
                             status,
@@ -86,9 +86,9 @@ impl Server {
                             &body.to_string(),
                         );
                     }
-                    Answer::Raw(status, headers, body) => respond(&mut stream, status, headers, &body),
-                    Answer::Hang => hanging.push(stream),
-                    Answer::Drop => {}
+                    Response::Raw(status, headers, body) => respond(&mut stream, status, headers, &body),
+                    Response::Hang => hanging.push(stream),
+                    Response::Drop => {}
                 }
             }
         });

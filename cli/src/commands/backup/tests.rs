@@ -128,7 +128,7 @@ proptest! {
         let spec = spec(&serde_json::from_str(&file).unwrap());
         let plan = |pool: Pool| {
             let there = Present { pool, keys: Vec::new(), client_keys: Vec::new() };
-            changes(&spec, &there, None, false, Unsaid::IsDefault).0
+            changes(&spec, &there, None, false, Absent::IsDefault).0
         };
         let restored = match plan(there.clone()).pop().map(|change| change.step) {
             None => there,
@@ -154,7 +154,7 @@ fn keys_get_back_what_a_backup_has_at_its_default() {
         keys: vec![key],
         client_keys: Vec::new(),
     };
-    let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), false, Unsaid::IsDefault);
+    let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), false, Absent::IsDefault);
     let [Change { step: Step::SetKeys(_, keys), .. }] = found.as_slice() else { panic!("{found:?}") };
     let expected = KeyChange {
         enabled: None,
@@ -166,5 +166,5 @@ fn keys_get_back_what_a_backup_has_at_its_default() {
         limits: Some(pool_shared::Limits::default()),
     };
     assert_eq!(keys[0].1, expected);
-    assert!(changes(&PoolSpec::default(), &there, Some(&entries), false, Unsaid::Stays).0.is_empty());
+    assert!(changes(&PoolSpec::default(), &there, Some(&entries), false, Absent::Stays).0.is_empty());
 }

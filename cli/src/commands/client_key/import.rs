@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Maximum number of invalid lines in an error.
-const MAX_NAMED: usize = 3;
+const MAX_LISTED: usize = 3;
 
 /// Import client keys of another system, so that its clients can keep them
 ///
@@ -104,7 +104,7 @@ fn malformed(source: &KeySource, lines: &[usize], shortest: usize) -> CliError {
     let message = format!("{} of {source} invalid", counted(lines.len(), "line"));
     let error = lines
         .iter()
-        .take(MAX_NAMED)
+        .take(MAX_LISTED)
         .fold(CliError::usage(message), |error, line| error.cause(format!("line {line}")));
     error.hint(format!(
         "a client key is {shortest} to {} visible ASCII characters (from {} on with --weak), and a name may follow a \

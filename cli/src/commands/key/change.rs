@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Maximum number of keys, or of missing ids, that a message lists.
-const SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 /// Enable keys
 ///
@@ -322,12 +322,12 @@ fn capitalised(text: &str) -> String {
 
 fn preview(what: &str, keys: &[Key]) -> String {
     let mut lines = vec![format!("{what}:")];
-    for key in keys.iter().take(SHOWN) {
+    for key in keys.iter().take(MAX_SHOWN) {
         let line = format!("  {}  {}  {} {}", key.id, key.masked, key.tag, key.name);
         lines.push(line.trim_end().to_owned());
     }
-    if keys.len() > SHOWN {
-        lines.push(format!("  ... and {} more", keys.len() - SHOWN));
+    if keys.len() > MAX_SHOWN {
+        lines.push(format!("  ... and {} more", keys.len() - MAX_SHOWN));
     }
     lines.join("\n")
 }
@@ -338,9 +338,9 @@ fn human(what: &str, result: &KeyBatchResult, view: &View) -> String {
         return what.to_owned();
     }
     let mut lines = vec![format!("{what}, {}", view.bad(&format!("{missing} not found:")))];
-    lines.extend(result.missing.iter().take(SHOWN).map(|id| format!("  {id}")));
-    if missing > SHOWN {
-        lines.push(format!("  ... and {} more", missing - SHOWN));
+    lines.extend(result.missing.iter().take(MAX_SHOWN).map(|id| format!("  {id}")));
+    if missing > MAX_SHOWN {
+        lines.push(format!("  ... and {} more", missing - MAX_SHOWN));
     }
     lines.join("\n")
 }

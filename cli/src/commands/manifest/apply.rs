@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    plan::{self, Action, Change, FirstClientKeys, Present, Step, Unsaid},
+    plan::{self, Absent, Action, Change, FirstClientKeys, Present, Step},
     spec::{ClientKeySpec, Manifest, PoolSpec},
 };
 use crate::{
@@ -178,7 +178,7 @@ async fn compare(
             None => Vec::new(),
         };
         let there = Present { pool, keys, client_keys };
-        let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune, Unsaid::Stays);
+        let (changes, notes) = plan::changes(spec, &there, entries.as_deref(), source.prune, Absent::Stays);
         all.extend(changes);
         for note in notes {
             ctx.out.note(&note);

@@ -12,6 +12,6 @@ mod spec;
 pub use self::{
     apply::{ApplyArgs, DiffArgs, apply, diff, make},
     export::{ExportArgs, export},
-    plan::{Action, Change, FirstClientKeys, Present, Step, Unsaid, changes, new_pool, old_pool},
+    plan::{Absent, Action, Change, FirstClientKeys, Present, Step, changes, new_pool, old_pool},
     spec::{Manifest, PoolSpec},
 };

@@ -109,7 +109,7 @@ pub fn old_pool(pool: &Pool) -> Change {
 
 /// Meaning of an absent field: unchanged (manifest) or the default (backup).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsaid {
+pub enum Absent {
     /// A manifest.
     Stays,
     /// A backup.
@@ -122,19 +122,19 @@ pub fn changes(
     present: &Present,
     entries: Option<&[KeyImportEntry]>,
     prune: bool,
-    unsaid: Unsaid,
+    absent: Absent,
 ) -> (Vec<Change>, Vec<String>) {
     let Present { pool, keys, client_keys } = present;
     let (mut changes, mut notes) = (Vec::new(), Vec::new());
     let mut add = |action, kind, detail: String, step| {
         changes.push(Change { action, kind, pool: pool.name.clone(), detail, step });
     };
-    let (update, fields) = settings(spec, pool, unsaid);
+    let (update, fields) = settings(spec, pool, absent);
     if !fields.is_empty() {
         add(Action::Update, "pool", fields.join(", "), Step::UpdatePool(pool.id.clone(), update));
     }
     if let Some(entries) = entries {
-        let found = compare(entries, keys, unsaid);
+        let found = compare(entries, keys, absent);
         if !found.missing.is_empty() {
             let detail = format!("{} new", found.missing.len());
             add(Action::Create, "keys", detail, Step::Import(pool.id.clone(), found.missing));
@@ -178,7 +178,7 @@ pub fn changes(
 }
 
 /// Returns the settings that differ, as an update and as text.
-fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<String>) {
+fn settings(spec: &PoolSpec, pool: &Pool, absent: Absent) -> (PoolUpdate, Vec<String>) {
     fn differing<T: PartialEq + Clone + Serialize>(
         name: &str,
         wanted: Option<&T>,
@@ -192,9 +192,9 @@ fn settings(spec: &PoolSpec, pool: &Pool, unsaid: Unsaid) -> (PoolUpdate, Vec<St
     }
     let mut fields = Vec::new();
     let settings = &pool.settings;
-    let translation = spec.translation.clone().map(|wanted| match unsaid {
-        Unsaid::Stays => wanted,
-        Unsaid::IsDefault => settings.translation.changes_to(&wanted.into_settings()),
+    let translation = spec.translation.clone().map(|wanted| match absent {
+        Absent::Stays => wanted,
+        Absent::IsDefault => settings.translation.changes_to(&wanted.into_settings()),
     });
     let translation = translation.filter(|wanted| settings.translation.changes_with(wanted));
     if let Some(wanted) = &translation {
@@ -245,7 +245,7 @@ struct Compared {
     unclear: usize,
 }
 
-fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared {
+fn compare(entries: &[KeyImportEntry], keys: &[Key], absent: Absent) -> Compared {
     let mut present: HashMap<&str, Vec<&Key>> = HashMap::new();
     for key in keys {
         present.entry(key.masked.as_str()).or_default().push(key);
@@ -259,7 +259,7 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared
     for (masked, entries) in &wanted {
         match (entries.as_slice(), present.get(masked.as_str()).map_or(&[][..], Vec::as_slice)) {
             ([entry], [key]) => {
-                if let Some(change) = difference(entry, key, unsaid) {
+                if let Some(change) = difference(entry, key, absent) {
                     compared.different.push((key.id.clone(), change));
                 }
             }
@@ -278,8 +278,8 @@ fn compare(entries: &[KeyImportEntry], keys: &[Key], unsaid: Unsaid) -> Compared
 }
 
 /// Returns the fields of a key that differ; absent fields of a manifest are unchanged.
-fn difference(entry: &KeyImportEntry, key: &Key, unsaid: Unsaid) -> Option<KeyChange> {
-    let says = |is_default: bool| unsaid == Unsaid::IsDefault || !is_default;
+fn difference(entry: &KeyImportEntry, key: &Key, absent: Absent) -> Option<KeyChange> {
+    let says = |is_default: bool| absent == Absent::IsDefault || !is_default;
     let text = |wanted: &str, present: &str| {
         (says(wanted.is_empty()) && wanted != present).then(|| wanted.to_owned())
     };
@@ -332,7 +332,7 @@ mod tests {
     fn what_is_as_it_should_be_has_no_changes() {
         let spec = PoolSpec { enabled: Some(true), description: Some(String::new()), ..PoolSpec::default() };
         let entries = parse_key_file(&key("0001")).entries;
-        let (found, notes) = changes(&spec, &present(&["AIza…0001"]), Some(&entries), true, Unsaid::Stays);
+        let (found, notes) = changes(&spec, &present(&["AIza…0001"]), Some(&entries), true, Absent::Stays);
         assert!(found.is_empty() && notes.is_empty(), "{found:?} {notes:?}");
     }
 
@@ -342,7 +342,7 @@ mod tests {
         let text = format!("{},3\n{}\n", key("0001"), key("0002"));
         let entries = parse_key_file(&text).entries;
         let there = present(&["AIza…0001", "AIza…0003"]);
-        let (found, notes) = changes(&spec, &there, Some(&entries), false, Unsaid::Stays);
+        let (found, notes) = changes(&spec, &there, Some(&entries), false, Absent::Stays);
         assert_eq!(
             kinds(&found),
             [
@@ -352,7 +352,7 @@ mod tests {
             ]
         );
         assert_eq!(notes, ["pool prod: 1 key not in its key files; use --prune to remove"]);
-        let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true, Unsaid::Stays);
+        let (found, _) = changes(&PoolSpec::default(), &there, Some(&entries), true, Absent::Stays);
         assert_eq!(kinds(&found).last(), Some(&(Action::Delete, "keys", "1 not in any key file")));
     }
 
@@ -364,7 +364,7 @@ mod tests {
             &present(&["AIza…0001", "AIza…0001"]),
             Some(&entries),
             true,
-            Unsaid::Stays,
+            Absent::Stays,
         );
         assert!(found.is_empty());
         assert_eq!(notes, ["pool prod: 1 key ambiguous (same masked form as others), not changed"]);
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn keys_that_the_manifest_leaves_alone_stay() {
         let (found, notes) =
-            changes(&PoolSpec::default(), &present(&["AIza…0001"]), None, true, Unsaid::Stays);
+            changes(&PoolSpec::default(), &present(&["AIza…0001"]), None, true, Absent::Stays);
         assert!(found.is_empty() && notes.is_empty());
     }
 }

@@ -50,7 +50,7 @@ pub async fn run(ctx: &mut Ctx, args: Args) -> Result<Outcome, CliError> {
     while let Some(cursor) = copied.cursor.take() {
         // A cursor that does not advance would loop forever.
         if copy.cursor.as_ref() == Some(&cursor) {
-            failed = Some(CliError::new(Code::UnexpectedAnswer, "the copy does not make progress"));
+            failed = Some(CliError::new(Code::UnexpectedResponse, "the copy does not make progress"));
             break;
         }
         copy = PoolCopy { name: None, keys: true, cursor: Some(cursor) };

@@ -9,7 +9,7 @@ use pool_shared::{bounds, pool_name};
 use crate::{client::Client, ctx::Ctx, error::CliError, input::KeySource, output::prompt};
 
 /// The name for keys without a file.
-const UNNAMED: &str = "default";
+const DEFAULT_NAME: &str = "default";
 
 /// Returns the name of the new pool.
 pub async fn choose(ctx: &mut Ctx, client: &Client, keys: Option<&KeySource>) -> Result<String, CliError> {
@@ -43,7 +43,7 @@ async fn ask(ctx: &mut Ctx, default: &str, taken: &[String]) -> Result<String, C
 
 /// Returns the keys file's name if it is a valid pool name.
 fn suggestion(keys: Option<&KeySource>) -> String {
-    let Some(KeySource::File(path)) = keys else { return UNNAMED.to_owned() };
+    let Some(KeySource::File(path)) = keys else { return DEFAULT_NAME.to_owned() };
     // A pipe that the shell opened: `--keys <(...)`.
     let is_file = !path.starts_with("/dev") && !path.starts_with("/proc");
     let stem = path.file_stem().filter(|_| is_file).map(|stem| stem.to_string_lossy());
@@ -53,7 +53,7 @@ fn suggestion(keys: Option<&KeySource>) -> String {
     let name: String = stem.unwrap_or_default().chars().filter(shown).take(longest).collect();
     match pool_name(name.trim_start_matches('.')) {
         Ok(name) => name.to_owned(),
-        Err(_) => UNNAMED.to_owned(),
+        Err(_) => DEFAULT_NAME.to_owned(),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{ConfigDir, ProfileName, ServiceUrl};
 use crate::error::{CliError, Code};
 
 /// Timeout of a store: a keyring may wait to be unlocked, or for a service that does not respond.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Kind of a credential store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,10 +140,10 @@ async fn bounded<T: Send + 'static>(
     call: impl FnOnce(&dyn CredentialStore) -> Result<T, CredentialError> + Send + 'static,
 ) -> Result<T, CredentialError> {
     let task = tokio::task::spawn_blocking(move || call(store.as_ref()));
-    match tokio::time::timeout(TIMEOUT, task).await {
+    match tokio::time::timeout(STORE_TIMEOUT, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(CredentialError("it stopped unexpectedly".to_owned())),
-        Err(_) => Err(CredentialError(format!("no response within {} s", TIMEOUT.as_secs()))),
+        Err(_) => Err(CredentialError(format!("no response within {} s", STORE_TIMEOUT.as_secs()))),
     }
 }
 

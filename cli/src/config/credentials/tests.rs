@@ -92,7 +92,7 @@ fn a_keyring_that_never_answers_is_given_up() {
         let hangs = credentials(&dir, Behaviour::Hangs, None);
         let set = tokio::spawn(async move { hangs.set(&id("p", "https://e.com"), &Secret::new("t")).await });
         tokio::task::yield_now().await;
-        tokio::time::advance(TIMEOUT).await;
+        tokio::time::advance(STORE_TIMEOUT).await;
         set.await.unwrap().unwrap()
     });
     assert_eq!(kept, StoreKind::File);

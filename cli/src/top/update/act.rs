@@ -17,7 +17,7 @@ use crate::top::{
 };
 
 /// Maximum number of names in a confirmation.
-const NAMES: usize = 6;
+const MAX_NAMES: usize = 6;
 
 /// Marks or unmarks rows.
 pub fn mark(model: &mut Model, action: Action) {
@@ -98,11 +98,11 @@ fn select(model: &mut Model) -> Option<Selection> {
             (key, false) => format!("{key} {name}"),
         }
     };
-    Some(Selection { target, title, names: rows.iter().take(NAMES).map(name).collect(), hidden })
+    Some(Selection { target, title, names: rows.iter().take(MAX_NAMES).map(name).collect(), hidden })
 }
 
 /// Handles a key in a confirmation.
-pub fn answer(model: &mut Model, key: KeyEvent, selection: Selection, change: Change) -> Option<Command> {
+pub fn confirm(model: &mut Model, key: KeyEvent, selection: Selection, change: Change) -> Option<Command> {
     match key.code {
         KeyCode::Char('y' | 'Y') => Some(start(model, selection, change)),
         KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc | KeyCode::Enter => {

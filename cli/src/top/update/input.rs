@@ -58,7 +58,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Command> {
             None
         }
         Mode::Weight(selection, typed) => act::weight(model, key, selection, typed),
-        Mode::Confirm(selection, change) => act::answer(model, key, selection, change),
+        Mode::Confirm(selection, change) => act::confirm(model, key, selection, change),
     }
 }
 

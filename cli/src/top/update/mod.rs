@@ -12,7 +12,7 @@ use pool_shared::ErrorCode;
 use super::{
     data::{Keys, Recent},
     list::Tab,
-    message::{Answer, Command, Fetch, Message},
+    message::{Command, Fetch, FetchedData, Message},
     model::{ConnectionState, Mode, Model, Notice},
     poll,
     theme::Tone,
@@ -20,7 +20,7 @@ use super::{
 use crate::error::{CliError, Code};
 
 /// How long a notice is shown.
-const NOTICE: Duration = Duration::from_secs(8);
+const NOTICE_TTL: Duration = Duration::from_secs(8);
 
 /// Updates the state and returns the commands to run.
 pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
@@ -39,7 +39,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Command> {
         Message::Resumed => model.dirty = true,
         Message::Fetched { fetch, took, result } => match result {
             Ok(answer) => {
-                model.schedule.answered(&fetch, took, model.clock);
+                model.schedule.completed(&fetch, took, model.clock);
                 if fetch.is_overview() {
                     model.took = took;
                 }
@@ -67,9 +67,9 @@ fn tick(model: &mut Model, now: jiff::Timestamp, clock: Duration) {
     model.notice.take_if(|notice| notice.until <= clock);
 }
 
-fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
+fn take(model: &mut Model, fetch: &Fetch, answer: FetchedData) -> Option<Command> {
     match (fetch, answer) {
-        (Fetch::Overview | Fetch::OverviewOf(_), Answer::Overview(overview)) => {
+        (Fetch::Overview | Fetch::OverviewOf(_), FetchedData::Overview(overview)) => {
             if matches!(model.connection, ConnectionState::Down { .. }) {
                 say(model, "connection restored", Tone::Good);
                 model.schedule.all_due();
@@ -80,21 +80,21 @@ fn take(model: &mut Model, fetch: &Fetch, answer: Answer) -> Option<Command> {
                 return Some(Command::Fail(error));
             }
         }
-        (Fetch::Focus { step, .. } | Fetch::Sweep { step, .. }, Answer::Recent(mut stats)) => {
+        (Fetch::Focus { step, .. } | Fetch::Sweep { step, .. }, FetchedData::Recent(mut stats)) => {
             if !matches!(fetch, Fetch::Focus { keys: true, .. }) {
                 // These may be thousands of rows, and are not shown.
                 stats.keys = Vec::new();
             }
             model.live.take_recent(Recent { step: *step, stats: *stats });
         }
-        (Fetch::Keys { pool, .. }, Answer::Keys(keys)) => {
+        (Fetch::Keys { pool, .. }, FetchedData::Keys(keys)) => {
             model.live.take_keys(Keys::new(pool.clone(), keys));
         }
-        (Fetch::Events(_), Answer::Events(list)) => model.live.take_events(list),
-        (Fetch::ClientKeys(pool), Answer::ClientKeys(keys)) => {
+        (Fetch::Events(_), FetchedData::Events(list)) => model.live.take_events(list),
+        (Fetch::ClientKeys(pool), FetchedData::ClientKeys(keys)) => {
             model.live.client_keys = Some((pool.clone(), keys.into()));
         }
-        (Fetch::Health, Answer::Health(health)) => model.live.health = Some((*health).into()),
+        (Fetch::Health, FetchedData::Health(health)) => model.live.health = Some((*health).into()),
         // The runtime pairs each fetch with its own data.
         _ => {}
     }
@@ -169,7 +169,7 @@ fn failed(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> 
         let retry = model.schedule.failed(fetch, failures, model.clock);
         model.connection = ConnectionState::Down { error: error.to_string(), failures, retry };
     } else {
-        model.schedule.answered(fetch, Duration::ZERO, model.clock);
+        model.schedule.completed(fetch, Duration::ZERO, model.clock);
         if error.code() != Code::Service(ErrorCode::NotFound) {
             say(model, first_line(&error), Tone::Bad);
         }
@@ -183,7 +183,7 @@ fn gone(model: &mut Model, fetch: &Fetch, error: CliError) -> Option<Command> {
     if model.heard.is_none() || model.options.only.is_some() {
         return Some(Command::Fail(error));
     }
-    model.schedule.answered(fetch, Duration::ZERO, model.clock);
+    model.schedule.completed(fetch, Duration::ZERO, model.clock);
     model.schedule.all_due();
     model.pool = None;
     open(model, Tab::Pools);
@@ -210,7 +210,7 @@ fn refresh(model: &mut Model) {
 }
 
 fn say(model: &mut Model, text: impl Into<String>, tone: Tone) {
-    model.notice = Some(Notice { text: text.into(), tone, until: model.clock + NOTICE });
+    model.notice = Some(Notice { text: text.into(), tone, until: model.clock + NOTICE_TTL });
     model.dirty = true;
 }
 

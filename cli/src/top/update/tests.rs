@@ -19,7 +19,7 @@ use crate::{
         data::MAX_EVENTS,
         fixture,
         list::Tab,
-        message::{Answer, Command, Fetch, Message},
+        message::{Command, Fetch, FetchedData, Message},
         model::{ConnectionState, Mode, Model},
     },
 };
@@ -76,7 +76,7 @@ fn current(model: &Model) -> String {
 fn a_pool_that_is_not_there_has_a_name_that_is() {
     let mut model = fixture::fresh(80, 24);
     model.options.pool = Some("prd".to_owned());
-    let overview = Answer::Overview(Box::new(fixture::overview(&["prod"])));
+    let overview = FetchedData::Overview(Box::new(fixture::overview(&["prod"])));
     let commands = fixture::tell(&mut model, Fetch::Overview, overview);
     let Some(Command::Fail(error)) = commands.into_iter().next() else { panic!() };
     assert_eq!(error.to_string(), "pool prd not found\n  hint: did you mean prod?");
@@ -85,7 +85,7 @@ fn a_pool_that_is_not_there_has_a_name_that_is() {
 #[test]
 fn a_pool_that_was_deleted_leads_back_to_the_others() {
     let mut model = with_keys();
-    fixture::tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(fixture::overview(&["test"]))));
+    fixture::tell(&mut model, Fetch::Overview, FetchedData::Overview(Box::new(fixture::overview(&["test"]))));
     assert_eq!((model.tab, &model.pool), (Tab::Pools, &None));
     assert_eq!(listed(&model), ["test"]);
 }
@@ -108,7 +108,7 @@ fn the_worst_keys_come_first_and_what_is_not_known_last() {
     let mut stats = fixture::pool_stats("prod", &fixture::keys()[..1]);
     stats.keys[0].last_used = Some(fixture::at(-9));
     let focus = Fetch::Focus { pool: fixture::pool("prod").id, step: StatsStep::Minute, keys: true };
-    fixture::tell(&mut model, focus, Answer::Recent(Box::new(stats)));
+    fixture::tell(&mut model, focus, FetchedData::Recent(Box::new(stats)));
     model.list_mut().0.sort.field = Field::LastUsed;
     for order in ["S", "S"] {
         press(&mut model, order);
@@ -216,7 +216,7 @@ fn letters_belong_to_whoever_asks() {
 fn events_are_kept_up_to_a_number_and_shown_for_the_pool() {
     let mut model = fixture::model(80, 24);
     for _ in 0..=MAX_EVENTS / 3 {
-        fixture::tell(&mut model, Fetch::Events(None), Answer::Events(fixture::events()));
+        fixture::tell(&mut model, Fetch::Events(None), FetchedData::Events(fixture::events()));
     }
     assert_eq!(model.live.events.len(), MAX_EVENTS);
     press(&mut model, "4");

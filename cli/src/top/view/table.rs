@@ -21,7 +21,7 @@ use crate::top::{
 const MARGIN: u16 = 2;
 const GAP: u16 = 1;
 /// `suspended (rechecked 23h)`
-const WIDEST_STATE: u16 = 25;
+const MAX_STATE_WIDTH: u16 = 25;
 
 /// A column and its position.
 struct Placed {
@@ -33,7 +33,7 @@ struct Placed {
 /// Drops the least important columns until the others fit, and gives the spare width to one. The
 /// state column is as wide as the visible states.
 fn placed(model: &Model, width: u16) -> Vec<Placed> {
-    let state = widest_state(model).min(WIDEST_STATE);
+    let state = widest_state(model).min(MAX_STATE_WIDTH);
     let width_of =
         |column: &Column| if column.field == Field::State { column.width.max(state) } else { column.width };
     let mut kept: Vec<_> = model.tab.columns().iter().collect();

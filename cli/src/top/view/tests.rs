@@ -12,7 +12,7 @@ use crate::{
     top::{
         fixture,
         list::Tab,
-        message::{Answer, Fetch, Message},
+        message::{Fetch, FetchedData, Message},
         model::Model,
         theme::Theme,
         update::update,
@@ -96,7 +96,7 @@ fn every_tab() {
     fixture::tell(
         &mut model,
         Fetch::ClientKeys(fixture::pool("prod").id),
-        Answer::ClientKeys(fixture::client_keys()),
+        FetchedData::ClientKeys(fixture::client_keys()),
     );
     assert_screen!("client_keys", &model);
 }
@@ -107,7 +107,7 @@ fn before_there_is_anything() {
     assert_screen!("waiting", &model);
     fail(&mut model);
     assert_screen!("error", &model);
-    fixture::tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(fixture::overview(&[]))));
+    fixture::tell(&mut model, Fetch::Overview, FetchedData::Overview(Box::new(fixture::overview(&[]))));
     assert_screen!("empty", &model);
 }
 

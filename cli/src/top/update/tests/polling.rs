@@ -7,7 +7,7 @@ fn nothing_is_asked_twice_at_a_time_and_the_interval_is_kept() {
     let mut model = fixture::fresh(80, 24);
     assert_eq!(fetches(&pass(&mut model, 0)), [&Fetch::Overview]);
     assert!(pass(&mut model, 5_000).is_empty(), "the answer is still on its way");
-    let overview = || Answer::Overview(Box::new(fixture::overview(&["prod", "test"])));
+    let overview = || FetchedData::Overview(Box::new(fixture::overview(&["prod", "test"])));
     let commands = fixture::tell(&mut model, Fetch::Overview, overview());
     let focus = Fetch::Focus { pool: fixture::pool("prod").id, step: StatsStep::Minute, keys: false };
     let sweep = Fetch::Sweep { pool: fixture::pool("test").id, step: StatsStep::Minute };
@@ -22,7 +22,7 @@ fn a_slow_answer_is_asked_for_less_often_but_at_most_ten_seconds_later() {
         let mut model = fixture::fresh(80, 24);
         pass(&mut model, 0);
         let took = Duration::from_secs(seconds);
-        let result = Ok(Answer::Overview(Box::new(fixture::overview(&[]))));
+        let result = Ok(FetchedData::Overview(Box::new(fixture::overview(&[]))));
         update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result });
         let asked = |commands: &[Command]| fetches(commands).contains(&&Fetch::Overview);
         assert!(!asked(&pass(&mut model, pause - 1)), "{seconds}");
@@ -34,7 +34,7 @@ fn a_slow_answer_is_asked_for_less_often_but_at_most_ten_seconds_later() {
 fn a_slow_service_is_said_to_be_slow() {
     let mut model = fixture::fresh(80, 24);
     pass(&mut model, 0);
-    let overview = || Ok(Answer::Overview(Box::new(fixture::overview(&["prod"]))));
+    let overview = || Ok(FetchedData::Overview(Box::new(fixture::overview(&["prod"]))));
     let took = Duration::from_millis(20);
     update(&mut model, Message::Fetched { fetch: Fetch::Overview, took, result: overview() });
     pass(&mut model, 1_000);
@@ -67,7 +67,7 @@ fn only_the_pool_that_was_asked_for_is_asked_for() {
 
     let mut model = start(options(Some("prod"), None));
     assert_eq!(overviews(&pass(&mut model, 0)), one("prod"));
-    let answer = Answer::Overview(Box::new(fixture::overview(&["prod"])));
+    let answer = FetchedData::Overview(Box::new(fixture::overview(&["prod"])));
     fixture::tell(&mut model, Fetch::OverviewOf("prod".to_owned()), answer);
     assert_eq!(overviews(&pass(&mut model, 1_000)), one(prod.as_str()));
     let commands = fail(&mut model, Fetch::OverviewOf(prod.to_string()), Code::Service(ErrorCode::NotFound));
@@ -88,7 +88,7 @@ fn keys_are_asked_for_again_when_the_pool_changed() {
     assert!(!keys(&pass(&mut model, 3_000)));
     let mut overview = fixture::overview(&["prod", "test"]);
     overview.pools[0].version += 1;
-    let told = Answer::Overview(Box::new(overview));
+    let told = FetchedData::Overview(Box::new(overview));
     assert!(keys(&fixture::tell(&mut model, Fetch::Overview, told)));
     let refused = Fetch::Keys { pool: fixture::pool("prod").id, version: 8 };
     let commands = fail(&mut model, refused, Code::Service(ErrorCode::Forbidden));
@@ -111,7 +111,7 @@ fn a_service_that_goes_away_is_asked_less_and_less_and_comes_back_by_itself() {
     assert_eq!(model.list().rows.len(), 6, "the last data stays");
     assert!(model.stale().unwrap() > 100);
 
-    fixture::tell(&mut model, Fetch::Overview, Answer::Overview(Box::new(fixture::overview(&["prod"]))));
+    fixture::tell(&mut model, Fetch::Overview, FetchedData::Overview(Box::new(fixture::overview(&["prod"]))));
     assert_eq!((&model.connection, model.stale()), (&ConnectionState::Up, None));
     assert!(model.notice.as_ref().unwrap().text.contains("connection restored"));
 }
