@@ -51,7 +51,8 @@ def main():
             rows = [asdict(row) for row in importlib.import_module(f"groups.{name}").run(suite)]
         run["groups"][name] = {"rows": rows, "raw": suite.raw, "seconds": time.monotonic() - group_began}
         run["plots"] |= suite.plots
-        print(f"## {name} ({time.monotonic() - group_began:.0f} s)\n{report.table(rows)}", flush=True)
+        tables = f"{report.measurements(rows)}\n{report.goals(rows)}"
+        print(f"## {name} ({time.monotonic() - group_began:.0f} s)\n{tables}", flush=True)
     run["seconds"] = time.monotonic() - began
     whole = not arguments.groups and not arguments.short
     print(f"raw results: {report.keep(run, 'results.json' if whole else 'part.json')}")

@@ -26,10 +26,11 @@ def _row(case, points):
     shown = ", ".join(f"{count:,}: {cost:,.0f}" for count, cost in points)
     return Row(
         case,
-        "CPU a request, µs",
+        "CPU per request, µs",
         shown,
         required="no worse than linear: the last ≤ 1.5 × the median",
         met=_linear(points),
+        subject="OpenAI API",
     )
 
 
@@ -64,7 +65,7 @@ def run(suite):
     suite.raw["native pools"], pools = _pools(suite, server, _POOLS_SHORT if short else _POOLS)
     rows.append(_row("native, pools in use", pools))
     suite.plots = {
-        "streams": plot.svg("CPU a stream of 100 events, by streams at once", "streams at once", streams),
-        "pools": plot.svg("CPU a request, by pools in use", "pools in use", {"native": pools}),
+        "streams": plot.svg("CPU per stream of 100 events, by streams at once", "streams at once", streams),
+        "pools": plot.svg("CPU per request, by pools in use", "pools in use", {"native": pools}),
     }
     return rows

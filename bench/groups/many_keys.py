@@ -1,4 +1,4 @@
-"""A pool of 20,000 keys against one of ten: throughput, the first request after a start, memory a key."""
+"""A pool of 20,000 keys against one of ten: throughput, the first request after a start, memory per key."""
 
 import time
 from statistics import median
@@ -55,7 +55,7 @@ def run(suite):
     rows.append(
         Row(
             "pool of 20,000 keys",
-            "memory a key (allocated by the load, counted)",
+            "memory per key (allocated by the load, counted)",
             f"{bytes_a_key} bytes",
             required="≤ 300 bytes",
             met=bytes_a_key <= 300,

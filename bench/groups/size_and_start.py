@@ -40,12 +40,13 @@ def run(suite):
     return [
         Row("wasm", "size, gzip", f"{size / 1000:.0f} KB", required="≤ 600 KB", met=size <= 600_000),
         Row(
-            "fresh workerd to first answer, against convert",
+            "fresh workerd to first response, against convert",
             "time",
             f"{median(times['ours']):.0f} ms",
             f"{median(times['convert']):.0f} ms",
             f"+ {later:.0f} ms",
             "≤ + 60 ms",
             later <= 60,
+            "OpenAI API",
         ),
     ]

@@ -23,7 +23,7 @@ def run(suite):
         samples = suite.raw[f"upstream delay {delay} ms"] = alternate(
             subjects, suite.gemini, _CONNECTIONS, suite.settings
         )
-        case = "workerd, chat 4 KB" + (f", Gemini answers after {delay} ms" if delay else "")
+        case = "workerd, chat 4 KB" + (f", Gemini responds after {delay} ms" if delay else "")
         rows += [
             ratio_row(case, samples, "ours", "forward", "cpu_us", most=1.5),
             ratio_row(case, samples, "ours", "forward", "p50_us", most=1.5),

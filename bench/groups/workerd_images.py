@@ -28,5 +28,6 @@ def run(suite):
         f"{middle(samples, 'convert', 'resident') / 1e6:.0f} MB",
         required="bounded: grows by ≤ 10 %",
         met=after <= 1.1 * before,
+        subject="OpenAI API",
     )
     return [ratio_row(case, samples, "ours", "convert", "cpu_us", most=0.5), memory]

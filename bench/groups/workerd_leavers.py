@@ -95,17 +95,18 @@ def run(suite):
     own = suite.raw["ours"] = _waves(suite, subject, b'"content":"')
     subject = forwarding(suite.javascript("forward"), bodies.GEMINI_STREAM, bodies.gemini_chat(1024))
     other = suite.raw["forward"] = _waves(suite, subject, b'"text":"')
-    case = f"workerd, {_WAVES} × {_CLIENTS} clients that leave mid-stream (baseline: forward)"
+    case = f"workerd, {_WAVES} × {_CLIENTS} clients that disconnect mid-stream (baseline: forward)"
     everyone = _WAVES * _CLIENTS
     flat = 1.05 * own["resident"][_WAVES // 2 - 1]
     return [
         Row(
             case,
-            "calls in flight afterwards; calls that were closed early",
+            "upstream requests in flight afterwards; closed early",
             f"{own['in_flight']}; {own['left']:,} (within {own['wait_s']:.1f} s)",
             f"{other['in_flight']}; {other['left']:,} (within {other['wait_s']:.1f} s)",
             required=f"0; {everyone:,}",
             met=own["in_flight"] == 0 and own["left"] == everyone,
+            subject="OpenAI API",
         ),
         Row(
             case,
@@ -114,6 +115,7 @@ def run(suite):
             f"{other['mean_too_many']:.1f}, {other['most_too_many']}",
             required="≤ 2",
             met=own["most_too_many"] <= 2,
+            subject="OpenAI API",
         ),
         Row(
             case,
@@ -122,5 +124,6 @@ def run(suite):
             _memory(other),
             required=f"flat: the last ≤ 1.05 × that of wave {_WAVES // 2}",
             met=own["resident"][-1] <= flat,
+            subject="OpenAI API",
         ),
     ]

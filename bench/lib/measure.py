@@ -122,7 +122,7 @@ def alternate(subjects, gemini, connections, settings):
 
 @dataclass
 class Row:
-    """A line of the table. `met` is absent where nothing is required."""
+    """A measurement and its goal. `met` is absent where there is no goal."""
 
     case: str
     measure: str
@@ -131,10 +131,15 @@ class Row:
     ratio: str = ""
     required: str = ""
     met: bool | None = None
+    subject: str = "service"
+
+
+# The names of the service's two APIs in the tables.
+SUBJECTS = {"ours": "OpenAI API", "pass_through": "pass-through"}
 
 
 UNITS = {"cpu_us": "µs", "p50_us": "µs", "p99_us": "µs", "rps": "/s"}
-NAMES = {"cpu_us": "CPU a request", "p50_us": "p50", "p99_us": "p99", "rps": "throughput"}
+NAMES = {"cpu_us": "CPU per request", "p50_us": "p50", "p99_us": "p99", "rps": "throughput"}
 
 
 def _shown(value, metric):
@@ -159,6 +164,7 @@ def ratio_row(case, samples, ours, baseline, metric, most=None, least=None):
         ratio=f"{ratio:.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
         required=required,
         met=met,
+        subject=SUBJECTS.get(ours, ours),
     )
 
 
