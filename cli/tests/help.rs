@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
+
 use common::Poolctl;
 
 #[test]
@@ -21,20 +23,35 @@ fn help() {
     assert_eq!(poolctl.run(&[]).code, 2);
 }
 
-/// Every help text, and what people read first.
-const DOCUMENTS: [&str; 3] =
-    ["src/app/snapshots/poolctl__app__tests__help_pages.snap", "../README.md", "../worker/examples/demo.rs"];
+/// Every help text, the demo, and the documents but `docs/translation.md`, which lists such models.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let mut documents: Vec<PathBuf> =
+        pages.filter(is_page).filter(|path| !path.ends_with("translation.md")).collect();
+    assert!(documents.len() > 10, "{documents:?}");
+    documents.extend(
+        [
+            "cli/src/app/snapshots/poolctl__app__tests__help_pages.snap",
+            "README.md",
+            "README.zh-CN.md",
+            "worker/examples/demo.rs",
+        ]
+        .map(|name| root.join(name)),
+    );
+    documents
+}
 
 #[test]
 fn examples_name_no_model_that_ends_or_that_another_one_answers() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in DOCUMENTS {
-        let text = std::fs::read_to_string(folder.join(document)).unwrap();
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
         let words = text.split(|letter: char| !is_part(letter)).map(|word| word.trim_end_matches(['.', '-']));
         for model in words.filter(|word| word.starts_with("gemini-")) {
-            assert_eq!(pool_shared::model_notice(model), None, "{document}");
-            assert!(!model.starts_with("gemini-2."), "{document}: {model}");
+            assert_eq!(pool_shared::model_notice(model), None, "{}", document.display());
+            assert!(!model.starts_with("gemini-2."), "{}: {model}", document.display());
         }
     }
 }

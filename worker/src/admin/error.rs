@@ -207,7 +207,7 @@ impl AdminError {
             Self::NotSetUp(SetupError::OtherMasterKey(_)) | Self::Unreadable(_) => {
                 "see what does not decrypt: poolctl login --with-password && poolctl health".to_owned()
             }
-            Self::NotSetUp(_) => "see the README's section on deploying".to_owned(),
+            Self::NotSetUp(_) => "see docs/configuration.md for every secret and binding".to_owned(),
             Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
             Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),
             Self::TooManyLogins(_) => "tokens and sessions that exist go on working".to_owned(),

@@ -12,7 +12,7 @@ use crate::{
 
 /// Show or change how OpenAI requests are converted for Gemini
 ///
-/// Without flags, shows every setting. The README describes each of them.
+/// Without flags, shows every setting. docs/translation.md describes each of them.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
