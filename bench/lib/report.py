@@ -66,7 +66,7 @@ Goals are targets of the project. A measurement without a goal is not in this ta
 {goals}
 ## Growth
 
-![CPU per stream, by streams at once](bench-streams.svg)
+![CPU per stream, by concurrent streams](bench-streams.svg)
 
 ![CPU per request, by pools in use](bench-pools.svg)
 

@@ -186,6 +186,13 @@ def test_configuration_files_are_well_formed():
     unit.read_string(block("ini", "[Service]"))
     assert unit["Service"]["ExecStart"].endswith("/pool-server")
     json.loads(block("json", '"error"'))
+    # PowerShell is not run; its command is the quick start's, without the redirection.
+    login = (
+        block("powershell", "Get-Content")
+        .strip()
+        .removeprefix("Get-Content data/ADMIN_PASSWORD | ")
+    )
+    assert f"{login} < data/ADMIN_PASSWORD\n" in shell_block("make install")
 
 
 def test_inline_commands_exist():
