@@ -72,7 +72,7 @@ impl Readiness {
         }
         let stored = host.clock().within(TIMEOUT, pin!(host.store().hash_keys())).await;
         let is_ready = match stored {
-            Some(Ok(Some(stored))) => vault.settle(&stored).is_ok(),
+            Some(Ok(Some(stored))) => vault.use_hash_keys(&stored).is_ok(),
             Some(Ok(None)) => true,
             Some(Err(_)) | None => false,
         };

@@ -1,6 +1,6 @@
 //! Why a deployment cannot serve: a missing or unusable setting, binding or secret.
 
-use crate::crypto::{MasterKeyError, OpenError};
+use crate::crypto::{DecryptError, MasterKeyError};
 
 /// Minimum length of `ADMIN_PASSWORD`, in characters.
 pub const MIN_PASSWORD_LENGTH: usize = 15;
@@ -22,7 +22,7 @@ pub enum SetupError {
         "MASTER_KEY is not the key that this store was encrypted with: set that key as MASTER_KEY, or as \
          MASTER_KEY_PREV to rotate from it"
     )]
-    OtherMasterKey(#[from] OpenError),
+    OtherMasterKey(#[from] DecryptError),
     /// The password is too short.
     #[error("ADMIN_PASSWORD has fewer than {MIN_PASSWORD_LENGTH} characters")]
     WeakPassword,

@@ -9,9 +9,9 @@
 use pool_shared::{MasterKeyRotation, PoolId};
 
 use super::{AdminError, Answer, Context, ok};
-use crate::crypto::{OpenError, Sealed};
+use crate::crypto::{DecryptError, Encrypted};
 use crate::ports::AdminHost;
-use crate::store::{ConfigStore, Resealed, Rewrapped};
+use crate::store::{ConfigStore, Reencrypted, Rewrapped};
 
 /// Gemini keys in a step.
 const KEYS: u32 = 500;
@@ -72,7 +72,7 @@ impl<H: AdminHost> Context<'_, H> {
         // A pool whose data key does not open is told by the counts in the end.
         let (next, rewrapped, unreadable_keys) = match self.step_in_pool(&pool, stored, progress).await? {
             Ok(step) => step,
-            Err(OpenError) => {
+            Err(DecryptError) => {
                 (Progress { pool: pool.to_string(), changed: false, after: DONE.to_owned() }, 0, 0)
             }
         };
@@ -83,9 +83,9 @@ impl<H: AdminHost> Context<'_, H> {
     async fn step_in_pool(
         &self,
         pool: &PoolId,
-        stored: Sealed,
+        stored: Encrypted,
         mut progress: Progress,
-    ) -> Result<Result<(Progress, u64, u64), OpenError>, AdminError> {
+    ) -> Result<Result<(Progress, u64, u64), DecryptError>, AdminError> {
         let (store, vault, random) = (self.host.store(), &self.admin.state.pools.vault, self.host.random());
         let stored = match vault.begin_new_data_key(pool, &stored, random) {
             Err(error) => return Ok(Err(error)),
@@ -100,25 +100,29 @@ impl<H: AdminHost> Context<'_, H> {
                 new
             }
         };
-        let data_key = match vault.open_data_key(pool, &stored) {
+        let data_key = match vault.decrypt_data_key(pool, &stored) {
             Ok(data_key) => data_key,
             Err(error) => return Ok(Err(error)),
         };
         let keys = store.keys_after(pool, &progress.after, KEYS).await?;
-        let (mut resealed, mut unreadable) = (Vec::new(), 0);
+        let (mut reencrypted, mut unreadable) = (Vec::new(), 0);
         for key in &keys {
-            match data_key.reseal(pool, &key.id, &key.sealed, random) {
+            match data_key.reencrypt(pool, &key.id, &key.encrypted, random) {
                 Ok(None) => {}
                 Ok(Some(new)) => {
-                    resealed.push(Resealed { digest: key.digest.clone(), old: key.sealed.clone(), new });
+                    reencrypted.push(Reencrypted {
+                        digest: key.digest.clone(),
+                        old: key.encrypted.clone(),
+                        new,
+                    });
                 }
-                Err(OpenError) => unreadable += 1,
+                Err(DecryptError) => unreadable += 1,
             }
         }
-        if !resealed.is_empty() {
-            store.reseal_keys(pool, &resealed).await?;
+        if !reencrypted.is_empty() {
+            store.reencrypt_keys(pool, &reencrypted).await?;
         }
-        progress.changed |= !resealed.is_empty();
+        progress.changed |= !reencrypted.is_empty();
         progress.after = keys.last().map(|key| key.digest.as_str().to_owned()).unwrap_or_default();
         if keys.len() < KEYS as usize {
             let is_done = !progress.changed && self.drop_old_data_key(pool, stored).await?;
@@ -127,17 +131,17 @@ impl<H: AdminHost> Context<'_, H> {
                 DONE.clone_into(&mut progress.after);
             }
         }
-        Ok(Ok((progress, resealed.len() as u64, unreadable)))
+        Ok(Ok((progress, reencrypted.len() as u64, unreadable)))
     }
 
     /// False: the pool has got another data key meanwhile, which was not looked at.
-    async fn drop_old_data_key(&self, pool: &PoolId, stored: Sealed) -> Result<bool, AdminError> {
+    async fn drop_old_data_key(&self, pool: &PoolId, stored: Encrypted) -> Result<bool, AdminError> {
         match self.admin.state.pools.vault.end_new_data_key(pool, &stored, self.host.random()) {
             Ok(Some(new)) => {
                 let rewrapped = Rewrapped { pool: pool.clone(), old: stored, new };
                 Ok(self.host.store().rewrap_data_keys(&[rewrapped]).await? > 0)
             }
-            Ok(None) | Err(OpenError) => Ok(true),
+            Ok(None) | Err(DecryptError) => Ok(true),
         }
     }
 }

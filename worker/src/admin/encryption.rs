@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use pool_shared::{ComponentHealth, HealthStatus, MasterKeyRows, PoolId, UnreadablePool};
 
 use super::{AdminError, Context};
-use crate::crypto::{DataKey, OpenError, SealedUnder, UnderMasterKey};
+use crate::crypto::{DataKey, DecryptError, EncryptedUnder, UnderMasterKey};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader};
 
@@ -54,8 +54,8 @@ impl<H: AdminHost> Context<'_, H> {
     async fn encryption_findings(&self) -> Result<Findings, AdminError> {
         let (store, vault) = (self.host.store(), &self.admin.state.pools.vault);
         let mut findings = Findings::default();
-        if let Some(sealed) = store.hash_keys().await? {
-            let under = vault.sealed_under(UnderMasterKey::HashKeys, &sealed);
+        if let Some(encrypted) = store.hash_keys().await? {
+            let under = vault.encrypted_under(UnderMasterKey::HashKeys, &encrypted);
             findings.hash_keys_unreadable = under.is_err();
             findings.rows.count(under);
         }
@@ -65,23 +65,23 @@ impl<H: AdminHost> Context<'_, H> {
             let pools = store.data_keys(after.as_ref(), PAGE).await?;
             after = pools.last().map(|(pool, _)| pool.clone());
             let is_last = pools.len() < PAGE as usize;
-            for (pool, sealed) in pools {
+            for (pool, encrypted) in pools {
                 findings.pools += 1;
-                findings.rows.count(vault.sealed_under(UnderMasterKey::DataKey(&pool), &sealed));
-                match vault.open_data_key(&pool, &sealed) {
+                findings.rows.count(vault.encrypted_under(UnderMasterKey::DataKey(&pool), &encrypted));
+                match vault.decrypt_data_key(&pool, &encrypted) {
                     Ok(data_key) => {
                         data_keys.insert(pool, data_key);
                     }
-                    Err(OpenError) => findings.data_keys.push(pool),
+                    Err(DecryptError) => findings.data_keys.push(pool),
                 }
             }
             if is_last {
                 break;
             }
         }
-        for (pool, id, sealed) in store.sealed_sample(MAX_KEYS).await? {
+        for (pool, id, encrypted) in store.encrypted_sample(MAX_KEYS).await? {
             let Some(data_key) = data_keys.get(&pool) else { continue };
-            if data_key.open(&pool, &id, &sealed).is_err() {
+            if data_key.decrypt(&pool, &id, &encrypted).is_err() {
                 *findings.keys.entry(pool).or_default() += 1;
             }
         }
@@ -145,15 +145,15 @@ fn described(pool: &UnreadablePool) -> String {
 }
 
 trait Count {
-    fn count(&mut self, under: Result<SealedUnder, OpenError>);
+    fn count(&mut self, under: Result<EncryptedUnder, DecryptError>);
 }
 
 impl Count for MasterKeyRows {
-    fn count(&mut self, under: Result<SealedUnder, OpenError>) {
+    fn count(&mut self, under: Result<EncryptedUnder, DecryptError>) {
         *match under {
-            Ok(SealedUnder::Current) => &mut self.current,
-            Ok(SealedUnder::Previous) => &mut self.previous,
-            Err(OpenError) => &mut self.unreadable,
+            Ok(EncryptedUnder::Current) => &mut self.current,
+            Ok(EncryptedUnder::Previous) => &mut self.previous,
+            Err(DecryptError) => &mut self.unreadable,
         } += 1;
     }
 }

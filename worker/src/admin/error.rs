@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 
-use crate::crypto::OpenError;
+use crate::crypto::DecryptError;
 use crate::ledger::LedgerError;
 use crate::limits::HeadTooLarge;
 use crate::platform::IncomingBodyError;
@@ -53,7 +53,7 @@ pub enum AdminError {
     ForeignPage,
     /// Something in the store does not decrypt.
     #[error(transparent)]
-    Unreadable(#[from] OpenError),
+    Unreadable(#[from] DecryptError),
     /// A login whose body is not said to be JSON.
     #[error("a login is JSON: send content-type: application/json")]
     NotJson,

@@ -84,7 +84,7 @@ impl<H: AdminHost> Context<'_, H> {
         }
         let (data_key, _) = self.data_key(&pool.id).await?;
         let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
-        let (mut stored, _) = self.host.store().sealed_keys(&pool.id, Some(ids), page).await?;
+        let (mut stored, _) = self.host.store().encrypted_keys(&pool.id, Some(ids), page).await?;
         let (mut candidates, mut missing, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for id in ids.iter().filter(|id| seen.insert(*id)) {
             let Some(place) = stored.iter().position(|key| key.id == *id) else {
@@ -92,7 +92,7 @@ impl<H: AdminHost> Context<'_, H> {
                 continue;
             };
             let key = stored.swap_remove(place);
-            let opened = data_key.open(&pool.id, id, &key.sealed);
+            let opened = data_key.decrypt(&pool.id, id, &key.encrypted);
             let opened = opened.map_err(|error| (KeyVerdict::Error, error.to_string()));
             candidates.push(Candidate { id: Some(key.id), masked: key.masked, key: opened });
         }

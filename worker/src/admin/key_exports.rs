@@ -22,11 +22,11 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = self.pool(reference).await?;
         let ids = (!export.ids.is_empty()).then_some(export.ids.as_slice());
         let (data_key, _) = self.data_key(&pool.id).await?;
-        let (keys, next) = self.host.store().sealed_keys(&pool.id, ids, Page { after, limit }).await?;
+        let (keys, next) = self.host.store().encrypted_keys(&pool.id, ids, Page { after, limit }).await?;
         let change = self.change("key.export", Some(&pool.id), ids.and_then(keys_target))?;
         self.host.store().note(change, keys.len() as u64).await?;
         let open = |key: crate::store::NewKey| {
-            let opened = data_key.open(&pool.id, &key.id, &key.sealed);
+            let opened = data_key.decrypt(&pool.id, &key.id, &key.encrypted);
             let opened = opened.map_err(|error| AdminError::Internal(error.to_string()))?;
             let entry = KeyImportEntry {
                 key: Secret::new(opened.expose()),

@@ -41,7 +41,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// Ends what was learnt of keys and their projects. Returns the ids that the pool has.
     pub(super) async fn clear(&self, pool: &PoolId, ids: &[KeyId]) -> Result<HashSet<KeyId>, AdminError> {
         let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
-        let (stored, _) = self.host.store().sealed_keys(pool, Some(ids), page).await?;
+        let (stored, _) = self.host.store().encrypted_keys(pool, Some(ids), page).await?;
         // What was learnt here up to now is to be among what the ledger knows.
         self.admin.state.reporter.flush_once(self.host).await;
         // A ledger that does not answer knows nothing that could be left out.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::audit::{difference, keys_target};
 use super::{AdminError, Answer, Context, Query, ok};
-use crate::crypto::{DataKey, Sealed};
+use crate::crypto::{DataKey, Encrypted};
 use crate::platform::Random;
 use crate::ports::AdminHost;
 use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
@@ -83,9 +83,9 @@ impl<H: AdminHost> Context<'_, H> {
             return Ok(Vec::new());
         }
         let page = Page { after: 0, limit: u32::try_from(MAX_REVIEWED).unwrap_or(u32::MAX) };
-        let (keys, _) = self.host.store().sealed_keys(&pool.id, None, page).await?;
+        let (keys, _) = self.host.store().encrypted_keys(&pool.id, None, page).await?;
         let refused = keys.iter().filter(|key| {
-            let opened = data_key.open(&pool.id, &key.id, &key.sealed);
+            let opened = data_key.decrypt(&pool.id, &key.id, &key.encrypted);
             opened.is_ok_and(|opened| GeminiKey::parse(opened.expose()).is_err())
         });
         Ok(refused.map(|key| key.masked.clone()).take(MAX_SHOWN).collect())
@@ -112,7 +112,7 @@ impl<H: AdminHost> Context<'_, H> {
         check_text(update.set.project.as_deref().unwrap_or_default(), "project")?;
         check_text(update.set.billing_account.as_deref().unwrap_or_default(), "billing account")?;
         let page = Page { after: 0, limit: u32::try_from(update.ids.len()).unwrap_or(u32::MAX) };
-        let (keys, _) = self.host.store().sealed_keys(&pool.id, Some(&update.ids), page).await?;
+        let (keys, _) = self.host.store().encrypted_keys(&pool.id, Some(&update.ids), page).await?;
         let found: HashSet<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
         let missing = update.ids.iter().filter(|id| !found.contains(*id)).cloned().collect();
         let others: Vec<_> =
@@ -171,11 +171,11 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
-    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<(DataKey, Sealed), AdminError> {
-        let sealed = self.host.store().data_key(pool).await?;
-        let sealed =
-            sealed.ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
-        Ok((self.admin.state.pools.vault.open_data_key(pool, &sealed)?, sealed))
+    pub(super) async fn data_key(&self, pool: &PoolId) -> Result<(DataKey, Encrypted), AdminError> {
+        let encrypted = self.host.store().data_key(pool).await?;
+        let encrypted = encrypted
+            .ok_or_else(|| AdminError::UnknownPool { reference: pool.to_string(), nearest: None })?;
+        Ok((self.admin.state.pools.vault.decrypt_data_key(pool, &encrypted)?, encrypted))
     }
 
     /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
@@ -205,13 +205,13 @@ impl<H: AdminHost> Context<'_, H> {
                         continue;
                     }
                     let id = KeyId::from_random(self.host.random().next_u64());
-                    let sealed = data_key.seal(pool, &id, &key, self.host.random());
+                    let encrypted = data_key.encrypt(pool, &id, &key, self.host.random());
                     let KeyImportEntry { weight, tag, name, project, billing_account, limits, .. } = entry;
                     let masked = key.masked();
                     sorted.keys.push(NewKey {
                         id,
                         digest,
-                        sealed,
+                        encrypted,
                         masked,
                         name,
                         tag,

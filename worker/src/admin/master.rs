@@ -49,7 +49,10 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// What opens under neither key stays as it is, and is counted in the end.
-    async fn rewrap_data_keys(&self, pools: Vec<(PoolId, crate::crypto::Sealed)>) -> Result<u64, AdminError> {
+    async fn rewrap_data_keys(
+        &self,
+        pools: Vec<(PoolId, crate::crypto::Encrypted)>,
+    ) -> Result<u64, AdminError> {
         let rewrap = |(pool, old)| {
             let what = UnderMasterKey::DataKey(&pool);
             let new = self.admin.state.pools.vault.rewrap(what, &old, self.host.random()).ok()??;

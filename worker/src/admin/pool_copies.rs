@@ -41,9 +41,13 @@ impl<H: AdminHost> Context<'_, H> {
     async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> Answer {
         let name_key = self.free_name(&name, None).await?;
         let id = PoolId::from_random(self.host.random().next_u64());
-        let (data_key, sealed_data_key) = self.admin.state.pools.vault.new_data_key(&id, self.host.random());
-        let (keys, next) =
-            if with_keys { self.resealed(&source.id, 0, &id, &data_key).await? } else { (Vec::new(), None) };
+        let (data_key, encrypted_data_key) =
+            self.admin.state.pools.vault.new_data_key(&id, self.host.random());
+        let (keys, next) = if with_keys {
+            self.reencrypted(&source.id, 0, &id, &data_key).await?
+        } else {
+            (Vec::new(), None)
+        };
         let copied = keys.len() as u64;
         let (client_key, secret) = self.new_client_key(
             ClientKeyId::from_random(self.host.random().next_u64()),
@@ -59,7 +63,7 @@ impl<H: AdminHost> Context<'_, H> {
             description: source.description.clone(),
             allowed_models: source.allowed_models.clone(),
             settings: source.settings.clone(),
-            data_key: sealed_data_key,
+            data_key: encrypted_data_key,
             client_key,
             keys,
         };
@@ -78,7 +82,7 @@ impl<H: AdminHost> Context<'_, H> {
         let (target, after) = parts.ok_or_else(foreign_cursor)?;
         let target = self.pool(target).await?;
         let (data_key, stored) = self.data_key(&target.id).await?;
-        let (keys, next) = self.resealed(&source.id, after, &target.id, &data_key).await?;
+        let (keys, next) = self.reencrypted(&source.id, after, &target.id, &data_key).await?;
         let mut change = self.change("key.copy", Some(&target.id), None)?;
         change.after = Some(fields([("copy_of", source.id.as_str().into())]));
         let copied = self.host.store().import_keys(&target.id, &stored, &keys, change).await?;
@@ -92,7 +96,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// The next keys of a pool, sealed for another one.
-    async fn resealed(
+    async fn reencrypted(
         &self,
         source: &PoolId,
         after: u64,
@@ -101,15 +105,15 @@ impl<H: AdminHost> Context<'_, H> {
     ) -> Result<(Vec<NewKey>, Option<u64>), AdminError> {
         let (source_key, _) = self.data_key(source).await?;
         let page = Page { after, limit: KEYS_A_REQUEST };
-        let (keys, next) = self.host.store().sealed_keys(source, None, page).await?;
-        let reseal = |key: NewKey| {
-            let opened = source_key.open(source, &key.id, &key.sealed);
+        let (keys, next) = self.host.store().encrypted_keys(source, None, page).await?;
+        let reencrypt = |key: NewKey| {
+            let opened = source_key.decrypt(source, &key.id, &key.encrypted);
             let opened = opened.map_err(|error| AdminError::Internal(error.to_string()))?;
             let id = KeyId::from_random(self.host.random().next_u64());
-            let sealed = target_key.seal(target, &id, &opened, self.host.random());
-            Ok::<_, AdminError>(NewKey { id, sealed, ..key })
+            let encrypted = target_key.encrypt(target, &id, &opened, self.host.random());
+            Ok::<_, AdminError>(NewKey { id, encrypted, ..key })
         };
-        Ok((keys.into_iter().map(reseal).collect::<Result<_, _>>()?, next))
+        Ok((keys.into_iter().map(reencrypt).collect::<Result<_, _>>()?, next))
     }
 
     pub(super) async fn pool_models(&self, reference: &str) -> Answer {

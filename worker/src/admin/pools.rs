@@ -52,7 +52,8 @@ impl<H: AdminHost> Context<'_, H> {
         check_settings(&settings.aliases, &settings.fallbacks)?;
         check_model_limits(&settings.model_limits)?;
         let id = PoolId::from_random(self.host.random().next_u64());
-        let (data_key, sealed_data_key) = self.admin.state.pools.vault.new_data_key(&id, self.host.random());
+        let (data_key, encrypted_data_key) =
+            self.admin.state.pools.vault.new_data_key(&id, self.host.random());
         let Sorted { keys, malformed, repeated } =
             self.sort_import(&id, &data_key, create.import.unwrap_or_default().keys)?;
         let (client_key, secret) = self.new_client_key(
@@ -69,7 +70,7 @@ impl<H: AdminHost> Context<'_, H> {
             description: create.description,
             allowed_models: create.allowed_models,
             settings,
-            data_key: sealed_data_key,
+            data_key: encrypted_data_key,
             client_key,
             keys,
         };

@@ -8,15 +8,15 @@
 //!
 //! Nothing here does I/O; nothing secret is ever part of an error.
 
+mod encrypted;
 mod master_key;
-mod sealed;
 mod token_hash;
 mod vault;
 
+pub use encrypted::{DataKey, DecryptError, Encrypted};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use pool_engine::{KeyDigest, TokenHash, TokenTag};
-pub use sealed::{DataKey, OpenError, Sealed};
-pub use vault::{SealedUnder, UnderMasterKey, Vault};
+pub use vault::{EncryptedUnder, UnderMasterKey, Vault};
 
 use subtle::ConstantTimeEq;
 

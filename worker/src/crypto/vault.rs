@@ -14,8 +14,8 @@ use std::sync::OnceLock;
 use pool_shared::{GeminiKey, KeyId, PoolId};
 use zeroize::Zeroizing;
 
+use super::encrypted::{Cipher, DataKey, DecryptError, Encrypted};
 use super::master_key::{KEY_LENGTH, MasterKey};
-use super::sealed::{Cipher, DataKey, OpenError, Sealed};
 use super::token_hash::HashKey;
 use super::{KeyDigest, TokenHash};
 use crate::platform::Random;
@@ -29,7 +29,7 @@ pub struct Vault {
     /// Those of the previous master key: right in a store of before that keeps none yet.
     derived_previous: Option<HashKeys>,
     /// Those that the store has, once it was asked.
-    settled: OnceLock<HashKeys>,
+    stored_keys: OnceLock<HashKeys>,
 }
 
 /// The keys of the hashes.
@@ -68,7 +68,7 @@ impl UnderMasterKey<'_> {
 
 /// Under which master key something is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealedUnder {
+pub enum EncryptedUnder {
     /// The one in use.
     Current,
     /// The one before it.
@@ -91,7 +91,7 @@ impl Vault {
             previous: previous.map(cipher),
             derived: HashKeys::derived_from(master),
             derived_previous: previous.map(HashKeys::derived_from),
-            settled: OnceLock::new(),
+            stored_keys: OnceLock::new(),
         }
     }
 
@@ -102,21 +102,21 @@ impl Vault {
     }
 
     /// A new data key for `pool`, and the sealed form in which it is stored.
-    pub fn new_data_key(&self, pool: &PoolId, random: &impl Random) -> (DataKey, Sealed) {
+    pub fn new_data_key(&self, pool: &PoolId, random: &impl Random) -> (DataKey, Encrypted) {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         random.fill(bytes.as_mut());
         let place = UnderMasterKey::DataKey(pool).place();
-        (DataKey::new(&bytes, None), self.current.seal(bytes.as_ref(), &place, random))
+        (DataKey::new(&bytes, None), self.current.encrypt(bytes.as_ref(), &place, random))
     }
 
     /// Opens a pool's stored data key. Fails when the master key is another one, or when the row
     /// belongs to another pool.
-    pub fn open_data_key(&self, pool: &PoolId, sealed: &Sealed) -> Result<DataKey, OpenError> {
-        let (bytes, _) = self.open(UnderMasterKey::DataKey(pool), sealed)?;
-        let (current, previous) = bytes.split_first_chunk().ok_or(OpenError)?;
+    pub fn decrypt_data_key(&self, pool: &PoolId, encrypted: &Encrypted) -> Result<DataKey, DecryptError> {
+        let (bytes, _) = self.decrypt(UnderMasterKey::DataKey(pool), encrypted)?;
+        let (current, previous) = bytes.split_first_chunk().ok_or(DecryptError)?;
         let previous = match previous {
             [] => None,
-            previous => Some(previous.try_into().map_err(|_| OpenError)?),
+            previous => Some(previous.try_into().map_err(|_| DecryptError)?),
         };
         Ok(DataKey::new(current, previous))
     }
@@ -125,11 +125,11 @@ impl Vault {
     pub fn begin_new_data_key(
         &self,
         pool: &PoolId,
-        sealed: &Sealed,
+        encrypted: &Encrypted,
         random: &impl Random,
-    ) -> Result<Option<Sealed>, OpenError> {
+    ) -> Result<Option<Encrypted>, DecryptError> {
         let what = UnderMasterKey::DataKey(pool);
-        let (old, _) = self.open(what, sealed)?;
+        let (old, _) = self.decrypt(what, encrypted)?;
         if old.len() != KEY_LENGTH {
             return Ok(None);
         }
@@ -137,67 +137,71 @@ impl Vault {
         let (new, previous) = both.split_at_mut(KEY_LENGTH);
         random.fill(new);
         previous.copy_from_slice(&old);
-        Ok(Some(self.current.seal(both.as_ref(), &what.place(), random)))
+        Ok(Some(self.current.encrypt(both.as_ref(), &what.place(), random)))
     }
 
     /// Drops the data key before, once it opens nothing any more. `None`: there is one only.
     pub fn end_new_data_key(
         &self,
         pool: &PoolId,
-        sealed: &Sealed,
+        encrypted: &Encrypted,
         random: &impl Random,
-    ) -> Result<Option<Sealed>, OpenError> {
+    ) -> Result<Option<Encrypted>, DecryptError> {
         let what = UnderMasterKey::DataKey(pool);
-        let (bytes, _) = self.open(what, sealed)?;
-        let (current, previous) = bytes.split_first_chunk::<KEY_LENGTH>().ok_or(OpenError)?;
-        Ok((!previous.is_empty()).then(|| self.current.seal(current, &what.place(), random)))
+        let (bytes, _) = self.decrypt(what, encrypted)?;
+        let (current, previous) = bytes.split_first_chunk::<KEY_LENGTH>().ok_or(DecryptError)?;
+        Ok((!previous.is_empty()).then(|| self.current.encrypt(current, &what.place(), random)))
     }
 
     /// Under which master key something is sealed: it is opened to find out.
-    pub fn sealed_under(&self, what: UnderMasterKey, sealed: &Sealed) -> Result<SealedUnder, OpenError> {
-        self.open(what, sealed).map(|(_, under)| under)
+    pub fn encrypted_under(
+        &self,
+        what: UnderMasterKey,
+        encrypted: &Encrypted,
+    ) -> Result<EncryptedUnder, DecryptError> {
+        self.decrypt(what, encrypted).map(|(_, under)| under)
     }
 
     /// Seals something under the master key in use; `None` when it is.
     pub fn rewrap(
         &self,
         what: UnderMasterKey,
-        sealed: &Sealed,
+        encrypted: &Encrypted,
         random: &impl Random,
-    ) -> Result<Option<Sealed>, OpenError> {
-        let (bytes, under) = self.open(what, sealed)?;
-        let rewrapped = || self.current.seal(&bytes, &what.place(), random);
-        Ok((under == SealedUnder::Previous).then(rewrapped))
+    ) -> Result<Option<Encrypted>, DecryptError> {
+        let (bytes, under) = self.decrypt(what, encrypted)?;
+        let rewrapped = || self.current.encrypt(&bytes, &what.place(), random);
+        Ok((under == EncryptedUnder::Previous).then(rewrapped))
     }
 
     /// The keys of the hashes that a master key gives, in the form in which they are stored: encrypted under the
     /// one in use.
-    pub fn seal_hash_keys(&self, of: SealedUnder, random: &impl Random) -> Sealed {
+    pub fn encrypt_hash_keys(&self, of: EncryptedUnder, random: &impl Random) -> Encrypted {
         let HashKeys { tokens, digests } = match of {
-            SealedUnder::Current => &self.derived,
-            SealedUnder::Previous => self.derived_previous.as_ref().unwrap_or(&self.derived),
+            EncryptedUnder::Current => &self.derived,
+            EncryptedUnder::Previous => self.derived_previous.as_ref().unwrap_or(&self.derived),
         };
         let bytes = Zeroizing::new([tokens.bytes().as_slice(), digests.bytes()].concat());
-        self.current.seal(&bytes, &UnderMasterKey::HashKeys.place(), random)
+        self.current.encrypt(&bytes, &UnderMasterKey::HashKeys.place(), random)
     }
 
     /// Takes in the keys of the hashes as the store has them. True: they are others than those that were used until
     /// now. Fails when no master key that is known decrypts them.
-    pub fn settle(&self, stored: &Sealed) -> Result<bool, OpenError> {
-        let (bytes, _) = self.open(UnderMasterKey::HashKeys, stored)?;
-        let (tokens, digests) = bytes.split_first_chunk().ok_or(OpenError)?;
-        let digests = digests.try_into().map_err(|_| OpenError)?;
+    pub fn use_hash_keys(&self, stored: &Encrypted) -> Result<bool, DecryptError> {
+        let (bytes, _) = self.decrypt(UnderMasterKey::HashKeys, stored)?;
+        let (tokens, digests) = bytes.split_first_chunk().ok_or(DecryptError)?;
+        let digests = digests.try_into().map_err(|_| DecryptError)?;
         let keys = HashKeys { tokens: HashKey::new(*tokens), digests: HashKey::new(digests) };
         let others = *self.hash_keys() != keys;
         // Whoever came first took in the same.
-        let _ = self.settled.set(keys);
+        let _ = self.stored_keys.set(keys);
         Ok(others)
     }
 
     /// Whether the store was asked for the keys of the hashes.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.settled.get().is_some()
+    pub fn has_hash_keys(&self) -> bool {
+        self.stored_keys.get().is_some()
     }
 
     /// The keyed hash under which a client key or an admin token is stored and looked up.
@@ -209,7 +213,7 @@ impl Vault {
     /// The hash of a token by the previous master key: a second try in a store that keeps no keys of the hashes yet.
     #[must_use]
     pub fn previous_token_hash(&self, token: &str) -> Option<TokenHash> {
-        let keys = self.derived_previous.as_ref().filter(|_| !self.is_settled())?;
+        let keys = self.derived_previous.as_ref().filter(|_| !self.has_hash_keys())?;
         Some(TokenHash::new(keys.tokens.hash(token)))
     }
 
@@ -220,20 +224,20 @@ impl Vault {
     }
 
     fn hash_keys(&self) -> &HashKeys {
-        self.settled.get().unwrap_or(&self.derived)
+        self.stored_keys.get().unwrap_or(&self.derived)
     }
 
-    fn open(
+    fn decrypt(
         &self,
         what: UnderMasterKey,
-        sealed: &Sealed,
-    ) -> Result<(Zeroizing<Vec<u8>>, SealedUnder), OpenError> {
+        encrypted: &Encrypted,
+    ) -> Result<(Zeroizing<Vec<u8>>, EncryptedUnder), DecryptError> {
         let place = what.place();
-        if let Ok(bytes) = self.current.open(sealed, &place) {
-            return Ok((bytes, SealedUnder::Current));
+        if let Ok(bytes) = self.current.decrypt(encrypted, &place) {
+            return Ok((bytes, EncryptedUnder::Current));
         }
-        let previous = self.previous.as_ref().ok_or(OpenError)?;
-        previous.open(sealed, &place).map(|bytes| (bytes, SealedUnder::Previous))
+        let previous = self.previous.as_ref().ok_or(DecryptError)?;
+        previous.decrypt(encrypted, &place).map(|bytes| (bytes, EncryptedUnder::Previous))
     }
 }
 
@@ -260,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn a_data_key_opens_only_for_its_pool_and_its_master() {
+    fn a_data_key_decrypts_only_for_its_pool_and_its_master_key() {
         let (pool, other) = (PoolId::new("pool-1"), PoolId::new("pool-2"));
-        let (_, sealed) = vault(1).new_data_key(&pool, &SeededRandom::new(2));
-        assert!(vault(1).open_data_key(&pool, &sealed).is_ok());
-        assert_eq!(vault(1).open_data_key(&other, &sealed).unwrap_err(), OpenError);
-        assert_eq!(vault(3).open_data_key(&pool, &sealed).unwrap_err(), OpenError);
+        let (_, encrypted) = vault(1).new_data_key(&pool, &SeededRandom::new(2));
+        assert!(vault(1).decrypt_data_key(&pool, &encrypted).is_ok());
+        assert_eq!(vault(1).decrypt_data_key(&other, &encrypted).unwrap_err(), DecryptError);
+        assert_eq!(vault(3).decrypt_data_key(&pool, &encrypted).unwrap_err(), DecryptError);
     }
 
     #[test]
@@ -277,64 +281,64 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_before_opens_while_the_previous_key_is_known_and_after_it_was_rewrapped() {
+    fn the_previous_key_decrypts_until_data_is_rewrapped() {
         let (pool, random) = (PoolId::new("pool-1"), SeededRandom::new(9));
         let (_, old) = vault(1).new_data_key(&pool, &random);
         let what = UnderMasterKey::DataKey(&pool);
         let both = rotating(2, 1);
-        assert!(both.open_data_key(&pool, &old).is_ok());
-        assert_eq!(both.sealed_under(what, &old), Ok(SealedUnder::Previous));
+        assert!(both.decrypt_data_key(&pool, &old).is_ok());
+        assert_eq!(both.encrypted_under(what, &old), Ok(EncryptedUnder::Previous));
         let new = both.rewrap(what, &old, &random).unwrap().unwrap();
-        assert_eq!(both.sealed_under(what, &new), Ok(SealedUnder::Current));
+        assert_eq!(both.encrypted_under(what, &new), Ok(EncryptedUnder::Current));
         assert_eq!(both.rewrap(what, &new, &random), Ok(None));
-        assert!(vault(2).open_data_key(&pool, &new).is_ok());
-        assert_eq!(vault(2).open_data_key(&pool, &old).unwrap_err(), OpenError);
+        assert!(vault(2).decrypt_data_key(&pool, &new).is_ok());
+        assert_eq!(vault(2).decrypt_data_key(&pool, &old).unwrap_err(), DecryptError);
         // Rewrapping does not carry anything from one row to another.
         assert_eq!(
             both.rewrap(UnderMasterKey::DataKey(&PoolId::new("pool-2")), &old, &random),
-            Err(OpenError)
+            Err(DecryptError)
         );
-        assert_eq!(both.rewrap(UnderMasterKey::HashKeys, &old, &random), Err(OpenError));
+        assert_eq!(both.rewrap(UnderMasterKey::HashKeys, &old, &random), Err(DecryptError));
     }
 
     #[test]
-    fn a_pool_goes_over_to_a_new_data_key_and_the_old_one_opens_nothing_any_more() {
+    fn after_a_data_key_rotation_the_old_key_decrypts_nothing() {
         let (pool, id, random) = (PoolId::new("pool-1"), KeyId::new("key-1"), SeededRandom::new(9));
         let key = GeminiKey::parse("AIzaSyA-1234567890_abcdefghij").unwrap();
         let vault = vault(1);
         let (old, stored) = vault.new_data_key(&pool, &random);
-        let sealed = old.seal(&pool, &id, &key, &random);
+        let encrypted = old.encrypt(&pool, &id, &key, &random);
         assert_eq!(vault.end_new_data_key(&pool, &stored, &random), Ok(None));
         let stored = vault.begin_new_data_key(&pool, &stored, &random).unwrap().unwrap();
         assert_eq!(vault.begin_new_data_key(&pool, &stored, &random), Ok(None), "it is under way");
-        let both = vault.open_data_key(&pool, &stored).unwrap();
-        assert_eq!(both.open(&pool, &id, &sealed).as_ref(), Ok(&key));
-        let resealed = both.reseal(&pool, &id, &sealed, &random).unwrap().unwrap();
-        assert_eq!(both.reseal(&pool, &id, &resealed, &random), Ok(None));
+        let both = vault.decrypt_data_key(&pool, &stored).unwrap();
+        assert_eq!(both.decrypt(&pool, &id, &encrypted).as_ref(), Ok(&key));
+        let reencrypted = both.reencrypt(&pool, &id, &encrypted, &random).unwrap().unwrap();
+        assert_eq!(both.reencrypt(&pool, &id, &reencrypted, &random), Ok(None));
         let stored = vault.end_new_data_key(&pool, &stored, &random).unwrap().unwrap();
-        let new = vault.open_data_key(&pool, &stored).unwrap();
-        assert_eq!(new.open(&pool, &id, &resealed), Ok(key));
-        assert_eq!(new.open(&pool, &id, &sealed), Err(OpenError));
-        assert_eq!(old.open(&pool, &id, &resealed), Err(OpenError));
+        let new = vault.decrypt_data_key(&pool, &stored).unwrap();
+        assert_eq!(new.decrypt(&pool, &id, &reencrypted), Ok(key));
+        assert_eq!(new.decrypt(&pool, &id, &encrypted), Err(DecryptError));
+        assert_eq!(old.decrypt(&pool, &id, &reencrypted), Err(DecryptError));
     }
 
     #[test]
     fn hashes_stay_the_same_through_any_number_of_rotations() {
         let (token, random) = ("sk-pool-x", SeededRandom::new(9));
         let first = vault(1).token_hash(token);
-        let stored = vault(1).seal_hash_keys(SealedUnder::Current, &random);
+        let stored = vault(1).encrypt_hash_keys(EncryptedUnder::Current, &random);
 
         let both = rotating(2, 1);
         assert_ne!(both.token_hash(token), first, "the previous key is a second try only");
-        assert_eq!((both.settle(&stored), both.token_hash(token)), (Ok(true), first.clone()));
+        assert_eq!((both.use_hash_keys(&stored), both.token_hash(token)), (Ok(true), first.clone()));
         let stored = both.rewrap(UnderMasterKey::HashKeys, &stored, &random).unwrap().unwrap();
 
         let third = rotating(3, 2);
         let stored = third.rewrap(UnderMasterKey::HashKeys, &stored, &random).unwrap().unwrap();
         let third = vault(3);
-        third.settle(&stored).unwrap();
+        third.use_hash_keys(&stored).unwrap();
         assert_eq!(third.token_hash(token), first);
-        assert_eq!(vault(4).settle(&stored), Err(OpenError));
+        assert_eq!(vault(4).use_hash_keys(&stored), Err(DecryptError));
     }
 
     #[test]
@@ -343,8 +347,8 @@ mod tests {
         let both = rotating(1, 7);
         assert_eq!(both.token_hash(token), vault(1).token_hash(token));
         assert_eq!(both.previous_token_hash(token), Some(vault(7).token_hash(token)));
-        let stored = vault(1).seal_hash_keys(SealedUnder::Current, &random);
-        assert_eq!(both.settle(&stored), Ok(false));
+        let stored = vault(1).encrypt_hash_keys(EncryptedUnder::Current, &random);
+        assert_eq!(both.use_hash_keys(&stored), Ok(false));
         assert_eq!(
             (both.token_hash(token), both.previous_token_hash(token)),
             (vault(1).token_hash(token), None)
@@ -352,10 +356,10 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_before_keeps_the_hashes_of_the_key_that_encrypted_it() {
+    fn an_older_store_keeps_the_hash_keys_of_its_master_key() {
         let (token, random) = ("sk-pool-x", SeededRandom::new(9));
         let both = rotating(2, 1);
-        both.settle(&both.seal_hash_keys(SealedUnder::Previous, &random)).unwrap();
+        both.use_hash_keys(&both.encrypt_hash_keys(EncryptedUnder::Previous, &random)).unwrap();
         assert_eq!(both.token_hash(token), vault(1).token_hash(token));
     }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn recheck<H: Host>(state: &Arc<ServiceState>, host: &H) {
                     return;
                 }
                 left -= 1;
-                let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.open(&key)) else { continue };
+                let Some(Ok(key)) = snapshot.find_key(&id).map(|key| snapshot.decrypt(&key)) else {
+                    continue;
+                };
                 probe_member(state, host, snapshot, &id, &key, models).await;
             }
         }

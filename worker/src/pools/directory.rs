@@ -15,7 +15,7 @@ use pool_engine::{PoolStates, SameKeys, Suspicions};
 use pool_shared::PoolId;
 
 use super::{HashKeyError, Lookup, ModelCache, ModelPages, Snapshot, SnapshotCache};
-use crate::crypto::{OpenError, TokenHash, Vault};
+use crate::crypto::{DecryptError, TokenHash, Vault};
 use crate::platform::{Clock, MaybeSend, lock};
 use crate::ports::Host;
 use crate::setup::SetupError;
@@ -43,7 +43,7 @@ pub enum PoolError {
     Store(StoreError),
     /// Its data key does not decrypt.
     #[error("The service cannot decrypt the configuration of this pool: its operator has to set it right.")]
-    Unreadable(OpenError),
+    Unreadable(DecryptError),
     /// The HMAC keys do not decrypt.
     #[error("The service cannot decrypt the configuration of this pool: its operator has to set it right.")]
     Setup(SetupError),
@@ -138,7 +138,7 @@ impl PoolDirectory {
 
     /// Loads the HMAC keys. Returns `true` if they differ from those used until now.
     pub(crate) async fn load_hash_keys<H: Host>(&self, host: &H) -> Result<bool, PoolError> {
-        self.settle(host).await.map_err(|error| match error {
+        self.load_hash_keys(host).await.map_err(|error| match error {
             HashKeyError::Store(error) => {
                 self.note_store(host, Some(&error));
                 PoolError::Store(error)

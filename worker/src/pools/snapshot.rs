@@ -8,7 +8,7 @@ use pool_shared::{ClientKeyId, GeminiKey, KeyId, PoolId, PoolSettings};
 
 use pool_engine::{ClientLimits, KeySet, ModelRules, Texts};
 
-use crate::crypto::{DataKey, OpenError, Sealed, TokenHash, Vault};
+use crate::crypto::{DataKey, DecryptError, Encrypted, TokenHash, Vault};
 use crate::platform::lock;
 use crate::store::PoolConfig;
 
@@ -39,7 +39,7 @@ pub struct Snapshot {
     roster: Arc<KeySet>,
     /// In the order of the roster. Sealed until they are picked, since opening 10,000 at once would take more than the
     /// 10 ms of CPU that a request has on the free plan.
-    sealed: Texts,
+    encrypted: Texts,
     /// By the place in the roster.
     opened: Mutex<HashMap<usize, GeminiKey>>,
 }
@@ -54,8 +54,8 @@ pub struct SnapshotKey {
 
 impl Snapshot {
     /// Makes a snapshot. Fails when the pool's data key does not open under this master key.
-    pub fn new(config: PoolConfig, vault: &Vault) -> Result<Self, OpenError> {
-        let data_key = vault.open_data_key(&config.id, &config.data_key)?;
+    pub fn new(config: PoolConfig, vault: &Vault) -> Result<Self, DecryptError> {
+        let data_key = vault.decrypt_data_key(&config.id, &config.data_key)?;
         let client_key_ids = config.rules.iter().map(|(hash, (id, _))| (hash.clone(), id.clone())).collect();
         let callers = config.rules.into_iter().filter(|(_, (_, rules))| !rules.is_empty());
         let callers =
@@ -76,7 +76,7 @@ impl Snapshot {
             client_key_ids,
             data_key,
             roster: Arc::new(roster),
-            sealed: config.keys.sealed,
+            encrypted: config.keys.encrypted,
             opened: Mutex::default(),
         })
     }
@@ -145,17 +145,17 @@ impl Snapshot {
     }
 
     /// Opens a key of this snapshot, or gives it as opened before.
-    pub fn open(&self, key: &SnapshotKey) -> Result<GeminiKey, OpenError> {
+    pub fn decrypt(&self, key: &SnapshotKey) -> Result<GeminiKey, DecryptError> {
         if let Some(opened) = lock(&self.opened).get(&key.place) {
             return Ok(opened.clone());
         }
-        let sealed = Sealed::from(self.sealed.get(key.place).to_owned());
-        let key_opened = self.data_key.open(&self.id, &key.id, &sealed)?;
+        let encrypted = Encrypted::from(self.encrypted.get(key.place).to_owned());
+        let decrypted = self.data_key.decrypt(&self.id, &key.id, &encrypted)?;
         let mut opened = lock(&self.opened);
         if opened.len() >= MOST_OPENED {
             opened.clear();
         }
-        opened.insert(key.place, key_opened.clone());
-        Ok(key_opened)
+        opened.insert(key.place, decrypted.clone());
+        Ok(decrypted)
     }
 }

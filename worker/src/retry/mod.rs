@@ -105,7 +105,7 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
                 self.plan.not_sent();
                 continue;
             };
-            let key = match pool.open(&stored) {
+            let key = match pool.decrypt(&stored) {
                 Ok(key) => key,
                 Err(error) => {
                     self.plan.not_sent();
@@ -173,7 +173,9 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
     async fn confirm(&self) {
         let Context { state, host, pool, client_key, calls, .. } = self.context;
         let key = self.last.and_then(|(place, _)| pool.key(place));
-        let Some((stored, Ok(key))) = key.map(|stored| (stored.clone(), pool.open(&stored))) else { return };
+        let Some((stored, Ok(key))) = key.map(|stored| (stored.clone(), pool.decrypt(&stored))) else {
+            return;
+        };
         let asked = self.last.and_then(|(_, model)| self.plan.models().get(model));
         let models = ProbeModels::of(pool).asked_first(asked.map(String::as_str));
         let probe = if calls.take(models.len()) {

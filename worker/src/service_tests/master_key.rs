@@ -161,7 +161,7 @@ async fn what_is_imported_while_data_keys_change_is_never_lost() {
     // Sealed under a data key that is gone by the time it comes to the store.
     let (id, store) = (PoolId::new(pool.pool.id.as_str()), world.host.store());
     let old = store.data_key(&id).await.unwrap().unwrap();
-    let (keys, _) = store.sealed_keys(&id, None, Page { after: 0, limit: 1 }).await.unwrap();
+    let (keys, _) = store.encrypted_keys(&id, None, Page { after: 0, limit: 1 }).await.unwrap();
     world.rotate(&world.service, true).await.unwrap();
     let now = world.host.parts.clock.now();
     let late = store.import_keys(&id, &old, &keys, Change::of_a_test(now)).await;

@@ -21,7 +21,7 @@ pub(crate) use sql::settled;
 pub use stored_keys::{StoredKey, StoredKeys, StoredKeysBuilder};
 pub use traits::{ConfigStore, PoolReader};
 pub use types::{
-    BatchOutcome, ClientKeyChange, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed,
-    Resealed, Rewrapped, SESSION_PREFIX, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
+    BatchOutcome, ClientKeyChange, EncryptedKey, KeyPage, NewClientKey, NewKey, NewPool, Page, PoolConfig,
+    Reencrypted, Refreshed, Rewrapped, SESSION_PREFIX, StoreError, StoredAdminToken, StoredClientKey,
     TRIAL_PREFIX,
 };

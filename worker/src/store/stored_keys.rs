@@ -13,7 +13,7 @@ pub struct StoredKey<'a> {
     /// The text of its [`pool_shared::KeyId`].
     pub id: &'a str,
     /// The key, sealed: the text of a [`crate::crypto::Sealed`].
-    pub sealed: &'a str,
+    pub encrypted: &'a str,
     /// Its share of the traffic.
     pub weight: Weight,
     /// Its project; empty when the operator named none.
@@ -30,28 +30,28 @@ pub struct StoredKeys {
     /// All but their secrets.
     pub list: KeyList,
     /// The keys, sealed.
-    pub sealed: Texts,
+    pub encrypted: Texts,
 }
 
 /// Builds [`StoredKeys`].
 #[derive(Debug, Default)]
 pub struct StoredKeysBuilder {
     list: KeyListBuilder,
-    sealed: TextsBuilder,
+    encrypted: TextsBuilder,
 }
 
 impl StoredKeysBuilder {
     /// Appends a key.
     pub fn push(&mut self, key: &StoredKey) {
-        let StoredKey { id, sealed, weight, project, billing_account, limits } = *key;
+        let StoredKey { id, encrypted, weight, project, billing_account, limits } = *key;
         self.list.push(&ListedKey { id, weight, project, billing_account, limits });
-        self.sealed.push(sealed);
+        self.encrypted.push(encrypted);
     }
 
     /// Returns the packed keys.
     #[must_use]
     pub fn finish(self) -> StoredKeys {
-        StoredKeys { list: self.list.finish(), sealed: self.sealed.finish() }
+        StoredKeys { list: self.list.finish(), encrypted: self.encrypted.finish() }
     }
 }
 
@@ -71,24 +71,24 @@ mod tests {
                 requests_per_day: Some(*number).filter(|number| *number > 0), ..Limits::default()
             };
             let mut builder = StoredKeysBuilder::default();
-            for (id, sealed, weight, project, number) in &keys {
+            for (id, encrypted, weight, project, number) in &keys {
                 let weight = Weight::try_from(*weight).unwrap();
                 let billing_account = project;
-                builder.push(&StoredKey { id, sealed, weight, project, billing_account, limits: limits(number) });
+                builder.push(&StoredKey { id, encrypted, weight, project, billing_account, limits: limits(number) });
             }
             let packed = builder.finish();
             prop_assert_eq!(packed.list.len(), keys.len());
-            for (place, (id, sealed, weight, project, number)) in keys.iter().enumerate() {
+            for (place, (id, encrypted, weight, project, number)) in keys.iter().enumerate() {
                 let list = &packed.list;
                 prop_assert_eq!(list.id(place).unwrap(), KeyId::new(id));
-                prop_assert_eq!(packed.sealed.get(place), sealed);
+                prop_assert_eq!(packed.encrypted.get(place), encrypted);
                 prop_assert_eq!(u32::from(list.weight(place)), *weight);
                 prop_assert_eq!(list.project(place).map_or("", |name| name), project);
                 prop_assert_eq!(list.billing_account(place), list.project(place));
                 prop_assert_eq!(list.limits(place), limits(number));
             }
             prop_assert_eq!(packed.list.id(keys.len()), None);
-            prop_assert_eq!(packed.sealed.get(keys.len()), "");
+            prop_assert_eq!(packed.encrypted.get(keys.len()), "");
         }
     }
 }

@@ -12,11 +12,11 @@ use pool_shared::{
 
 use super::copy::Replica;
 use super::{
-    AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, KeyFilter, KeyPage, KeysWanted, LoginTry,
-    NewClientKey, NewKey, NewPool, Page, PoolConfig, Refreshed, Resealed, Rewrapped, SealedKey, StoreError,
-    StoredAdminToken, StoredClientKey,
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, EncryptedKey, KeyFilter, KeyPage,
+    KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, Reencrypted, Refreshed, Rewrapped,
+    StoreError, StoredAdminToken, StoredClientKey,
 };
-use crate::crypto::{KeyDigest, Sealed, TokenHash};
+use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
 
 /// What the data plane reads.
@@ -35,7 +35,7 @@ pub trait PoolReader: MaybeSend + MaybeSync {
     ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
 
     /// The keys of the hashes, sealed; none before the first rotation of the master key.
-    fn hash_keys(&self) -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+    fn hash_keys(&self) -> impl Future<Output = Result<Option<Encrypted>, StoreError>> + MaybeSend;
 }
 
 /// What the admin API reads and writes. Each method is one atomic step: all of it happens, or nothing.
@@ -56,15 +56,17 @@ pub trait ConfigStore: PoolReader + Replica {
     fn pool(&self, reference: &str) -> impl Future<Output = Result<Option<Pool>, StoreError>> + MaybeSend;
 
     /// A pool's sealed data key.
-    fn data_key(&self, pool: &PoolId)
-    -> impl Future<Output = Result<Option<Sealed>, StoreError>> + MaybeSend;
+    fn data_key(
+        &self,
+        pool: &PoolId,
+    ) -> impl Future<Output = Result<Option<Encrypted>, StoreError>> + MaybeSend;
 
     /// The sealed data keys of pools, in the order of the pools' ids: those after one, at most `limit`.
     fn data_keys(
         &self,
         after: Option<&PoolId>,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<(PoolId, Sealed)>, StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<Vec<(PoolId, Encrypted)>, StoreError>> + MaybeSend;
 
     /// Puts data keys in the place of what they were made of, where that is still there. Gives how many.
     fn rewrap_data_keys(
@@ -75,8 +77,8 @@ pub trait ConfigStore: PoolReader + Replica {
     /// Stores the keys of the hashes, sealed, in the place of `old`, if that is still there.
     fn put_hash_keys(
         &self,
-        old: Option<&Sealed>,
-        new: &Sealed,
+        old: Option<&Encrypted>,
+        new: &Encrypted,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Creates a pool with its first client key and keys.
@@ -119,7 +121,7 @@ pub trait ConfigStore: PoolReader + Replica {
 
     /// A page of a pool's keys as they are stored, in the order in which they were added: those of `ids`,
     /// or all; and [`Page::after`] of the next page.
-    fn sealed_keys(
+    fn encrypted_keys(
         &self,
         pool: &PoolId,
         ids: Option<&[KeyId]>,
@@ -132,20 +134,20 @@ pub trait ConfigStore: PoolReader + Replica {
         pool: &PoolId,
         after: &str,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<Vec<EncryptedKey>, StoreError>> + MaybeSend;
 
     /// Some Gemini keys of all pools as they are sealed, at most `limit`: to verify that they decrypt.
-    fn sealed_sample(
+    fn encrypted_sample(
         &self,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<(PoolId, KeyId, Sealed)>, StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<Vec<(PoolId, KeyId, Encrypted)>, StoreError>> + MaybeSend;
 
     /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
     /// stays: whoever has it in memory can go on.
-    fn reseal_keys(
+    fn reencrypt_keys(
         &self,
         pool: &PoolId,
-        resealed: &[Resealed],
+        reencrypted: &[Reencrypted],
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
     /// Adds keys, passing over those that the pool has. Gives how many are new. They are sealed under
@@ -153,7 +155,7 @@ pub trait ConfigStore: PoolReader + Replica {
     fn import_keys(
         &self,
         pool: &PoolId,
-        data_key: &Sealed,
+        data_key: &Encrypted,
         keys: &[NewKey],
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;

@@ -12,7 +12,7 @@ use pool_shared::{
 use serde::{Deserialize, Serialize};
 
 use super::StoredKeys;
-use crate::crypto::{KeyDigest, Sealed, TokenHash};
+use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,7 @@ pub struct PoolConfig {
     /// How it serves requests.
     pub settings: PoolSettings,
     /// The key that opens its Gemini keys, sealed.
-    pub data_key: Sealed,
+    pub data_key: Encrypted,
     /// Moves with every change.
     pub version: u64,
     /// The hashes of its client keys.
@@ -89,7 +89,7 @@ pub struct NewPool {
     /// How it serves requests.
     pub settings: PoolSettings,
     /// Its data key, sealed.
-    pub data_key: Sealed,
+    pub data_key: Encrypted,
     /// Its first client key.
     pub client_key: NewClientKey,
     /// Its first Gemini keys.
@@ -145,31 +145,32 @@ pub struct Rewrapped {
     /// Its pool.
     pub pool: PoolId,
     /// As it was.
-    pub old: Sealed,
+    pub old: Encrypted,
     /// As it is to be.
-    pub new: Sealed,
+    pub new: Encrypted,
 }
 
 /// A Gemini key as it is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedKey {
+pub struct EncryptedKey {
     /// By which a pool's keys are ordered.
     pub digest: KeyDigest,
     /// Its id.
     pub id: KeyId,
     /// The key, sealed.
-    pub sealed: Sealed,
+    #[serde(rename = "sealed")]
+    pub encrypted: Encrypted,
 }
 
 /// A Gemini key that was sealed anew.
 #[derive(Clone, Debug, Serialize)]
-pub struct Resealed {
+pub struct Reencrypted {
     /// By which it is found.
     pub digest: KeyDigest,
     /// As it was.
-    pub old: Sealed,
+    pub old: Encrypted,
     /// As it is to be.
-    pub new: Sealed,
+    pub new: Encrypted,
 }
 
 /// A Gemini key to be added, or as stored.
@@ -180,7 +181,8 @@ pub struct NewKey {
     /// By which a key that is already there is recognised.
     pub digest: KeyDigest,
     /// The key, sealed.
-    pub sealed: Sealed,
+    #[serde(rename = "sealed")]
+    pub encrypted: Encrypted,
     /// First and last four characters.
     pub masked: String,
     /// A name for people.

@@ -12,7 +12,7 @@ use worker::Env;
 use super::config_object::{ConfigStub, ObjectDatabase};
 use super::d1::D1;
 use super::kv::WorkersKv;
-use crate::crypto::{Sealed, TokenHash};
+use crate::crypto::{Encrypted, TokenHash};
 use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::copy::{CopyReply, CopyRequest, Replica};
@@ -94,7 +94,7 @@ impl PoolReader for CloudflareReader {
         }
     }
 
-    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+    async fn hash_keys(&self) -> Result<Option<Encrypted>, StoreError> {
         match self {
             Self::Sql(store) => store.hash_keys().await,
             Self::Kv(store) => store.hash_keys().await,

@@ -28,7 +28,7 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
     let key = |number: usize| NewKey {
         id: KeyId::new(format!("key-{number}")),
         digest: text(format!("digest {number}")),
-        sealed: text(format!("sealed {number} \"\\\n")),
+        encrypted: text(format!("sealed {number} \"\\\n")),
         masked: "AIza…1234".to_owned(),
         name: "名".to_owned(),
         tag: String::new(),

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use publisher::Publisher;
 
 use super::{PoolConfig, PoolReader, Refreshed, StoreError};
-use crate::crypto::{Sealed, TokenHash};
+use crate::crypto::{Encrypted, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
 
 /// A pool's document is named by this and its id. The `v1` is the format of documents and entries.
@@ -167,9 +167,9 @@ impl<K: Kv> PoolReader for KvStore<K> {
         self.pool(pool, Some(version)).await
     }
 
-    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+    async fn hash_keys(&self) -> Result<Option<Encrypted>, StoreError> {
         match self.kv.get(HASH_KEYS_NAME, None, Part::Whole).await? {
-            KvRead::Found { text, .. } => Ok(Some(Sealed::from(text))),
+            KvRead::Found { text, .. } => Ok(Some(Encrypted::from(text))),
             KvRead::Missing | KvRead::NotNewer => Ok(None),
         }
     }

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::outbox::{self, Note};
 use super::{CLIENT_KEY_PREFIX, ClientKeyEntry, HASH_KEYS_NAME, Kv, KvRead, POOL_PREFIX, Part, document};
-use crate::crypto::Sealed;
+use crate::crypto::Encrypted;
 use crate::platform::Clock;
 use crate::platform::lock;
 use crate::sql::{Outcome, Statement};
@@ -217,9 +217,9 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
 
     async fn hash_keys(&self, name: &str) -> Result<Found, StoreError> {
         let outcomes = self.run(vec![outbox::sequence(name), master::hash_keys()]).await?;
-        let [sequence, sealed] = outcomes.as_slice() else { return Err(no_outcome()) };
+        let [sequence, encrypted] = outcomes.as_slice() else { return Err(no_outcome()) };
         let Some(sequence) = read_rows(sequence)?.pop() else { return Ok(None) };
-        Ok(Some((read_rows(sealed)?.pop(), sequence)))
+        Ok(Some((read_rows(encrypted)?.pop(), sequence)))
     }
 
     /// Takes in every document on KV. It may break off anywhere: it is begun again, with the same result.
@@ -233,8 +233,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
             self.restore_pool(&name).await?;
         }
         for (name, _) in secrets {
-            let sealed = Sealed::from(self.shown(&name).await?);
-            self.run(vec![master::put_hash_keys(None, &sealed)]).await?;
+            let encrypted = Encrypted::from(self.shown(&name).await?);
+            self.run(vec![master::put_hash_keys(None, &encrypted)]).await?;
         }
         self.run(vec![outbox::restored()]).await.map(drop)
     }

@@ -38,30 +38,30 @@ async fn what_is_published_reads_as_it_does_from_sql() {
 }
 
 #[tokio::test]
-async fn what_a_rotation_seals_anew_is_published_and_outlives_the_database() {
+async fn what_a_rotation_reencrypts_is_published_and_outlives_the_database() {
     let world = World::new().await;
     let pool = world.create("prod").await;
     world.publish().await.unwrap();
     assert_eq!(world.reader.hash_keys().await, Ok(None));
-    let sealed = |text: &str| Sealed::from(text.to_owned());
-    world.store.put_hash_keys(None, &sealed("first")).await.unwrap();
+    let encrypted = |text: &str| Encrypted::from(text.to_owned());
+    world.store.put_hash_keys(None, &encrypted("first")).await.unwrap();
     world.publish().await.unwrap();
-    world.store.put_hash_keys(None, &sealed("too late")).await.unwrap();
-    world.store.put_hash_keys(Some(&sealed("first")), &sealed("second")).await.unwrap();
-    let (other, old) = (PoolId::new("pool-other"), sealed("data key"));
+    world.store.put_hash_keys(None, &encrypted("too late")).await.unwrap();
+    world.store.put_hash_keys(Some(&encrypted("first")), &encrypted("second")).await.unwrap();
+    let (other, old) = (PoolId::new("pool-other"), encrypted("data key"));
     let rewrapped = [(pool.clone(), "data key"), (pool.clone(), "another"), (other, "data key")]
-        .map(|(pool, old)| Rewrapped { pool, old: sealed(old), new: sealed("new data key") });
+        .map(|(pool, old)| Rewrapped { pool, old: encrypted(old), new: encrypted("new data key") });
     assert_eq!(world.store.data_keys(None, 10).await, Ok(vec![(pool.clone(), old)]));
     assert_eq!(world.store.rewrap_data_keys(&rewrapped).await, Ok(1));
     world.publish().await.unwrap();
-    assert_eq!(world.reader.hash_keys().await, Ok(Some(sealed("second"))));
+    assert_eq!(world.reader.hash_keys().await, Ok(Some(encrypted("second"))));
     let published = world.reader.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
-    assert_eq!(published.data_key, sealed("new data key"));
+    assert_eq!(published.data_key, encrypted("new data key"));
 
     let again = World::on(Arc::clone(&world.kv));
     again.publisher.prepare(&SystemClock).await.unwrap();
-    assert_eq!(again.store.hash_keys().await, Ok(Some(sealed("second"))));
-    assert_eq!(again.store.data_key(&pool).await, Ok(Some(sealed("new data key"))));
+    assert_eq!(again.store.hash_keys().await, Ok(Some(encrypted("second"))));
+    assert_eq!(again.store.data_key(&pool).await, Ok(Some(encrypted("new data key"))));
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use pool_shared::{Key, KeyChange, KeyId, PoolId};
 
 use super::rows::KeyRow;
 use super::{json_text, read_rows};
-use crate::crypto::{KeyDigest, Sealed};
+use crate::crypto::{Encrypted, KeyDigest};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{
-    BatchOutcome, EnabledKey, KeyFilter, KeyPage, KeysWanted, NewKey, Page, Resealed, StoreError,
+    BatchOutcome, EnabledKey, KeyFilter, KeyPage, KeysWanted, NewKey, Page, Reencrypted, StoreError,
 };
 
 /// What a [`KeyFilter`] selects: pool `?1`, enabled `?2`, searched text `?3`, tag `?4`, states `?5`.
@@ -59,11 +59,11 @@ const INSERT: &str = "INSERT INTO keys
 /// Adds keys, if the pool has the data key that they are sealed under.
 pub(super) fn insert(
     pool: &PoolId,
-    data_key: Option<&Sealed>,
+    data_key: Option<&Encrypted>,
     keys: &[NewKey],
     now: Timestamp,
 ) -> Result<Statement, StoreError> {
-    let data_key = data_key.map(Sealed::as_str).into();
+    let data_key = data_key.map(Encrypted::as_str).into();
     Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into(), data_key]))
 }
 
@@ -89,12 +89,12 @@ pub(super) fn sample(limit: u32) -> Statement {
     )
 }
 
-pub(super) fn reseal(pool: &PoolId, resealed: &[Resealed]) -> Result<Statement, StoreError> {
+pub(super) fn reencrypt(pool: &PoolId, reencrypted: &[Reencrypted]) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "UPDATE keys SET sealed = new FROM (
             SELECT value ->> '$.digest' AS place, value ->> '$.old' AS old, value ->> '$.new' AS new FROM json_each(?2)
          ) WHERE pool_id = ?1 AND digest = place AND sealed = old",
-        [pool.as_str().into(), json_text(&resealed)?],
+        [pool.as_str().into(), json_text(&reencrypted)?],
     ))
 }
 
@@ -115,7 +115,7 @@ pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<Vec<
 }
 
 /// A page of whole rows, each with its position.
-pub(super) fn sealed(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result<Statement, StoreError> {
+pub(super) fn encrypted(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "SELECT json_array(position, json_object(
             'id', id, 'digest', digest, 'sealed', sealed, 'masked', masked, 'name', name, 'tag', tag,
@@ -133,7 +133,10 @@ pub(super) fn sealed(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result
     ))
 }
 
-pub(super) fn read_sealed(outcome: &Outcome, page: Page) -> Result<(Vec<NewKey>, Option<u64>), StoreError> {
+pub(super) fn read_encrypted(
+    outcome: &Outcome,
+    page: Page,
+) -> Result<(Vec<NewKey>, Option<u64>), StoreError> {
     let mut rows: Vec<(u64, NewKey)> = read_rows(outcome)?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;

@@ -3,7 +3,7 @@
 use pool_shared::PoolId;
 
 use super::json_text;
-use crate::crypto::Sealed;
+use crate::crypto::Encrypted;
 use crate::sql::Statement;
 use crate::store::{Rewrapped, StoreError};
 
@@ -15,11 +15,11 @@ pub(in crate::store) fn hash_keys() -> Statement {
 }
 
 /// Stores the keys of the hashes in place of what was read before; whoever came first in between stays.
-pub(in crate::store) fn put_hash_keys(old: Option<&Sealed>, new: &Sealed) -> Statement {
+pub(in crate::store) fn put_hash_keys(old: Option<&Encrypted>, new: &Encrypted) -> Statement {
     Statement::new(
         "INSERT INTO secrets (name, sealed) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed WHERE sealed = ?3",
-        [HASH_KEYS.into(), new.as_str().into(), old.map(Sealed::as_str).into()],
+        [HASH_KEYS.into(), new.as_str().into(), old.map(Encrypted::as_str).into()],
     )
 }
 

@@ -29,11 +29,11 @@ use serde::de::DeserializeOwned;
 
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
-    AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, KeyFilter, KeyPage,
-    KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Refreshed, Resealed,
-    Rewrapped, SealedKey, StoreError, StoredAdminToken, StoredClientKey,
+    AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, EncryptedKey, KeyFilter,
+    KeyPage, KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Reencrypted,
+    Refreshed, Rewrapped, StoreError, StoredAdminToken, StoredClientKey,
 };
-use crate::crypto::{KeyDigest, Sealed, TokenHash};
+use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
@@ -199,7 +199,7 @@ impl<D: SqlDatabase> PoolReader for SqlStore<D> {
         snapshot::read_refreshed(&self.run(snapshot::if_changed(pool, version)).await?)
     }
 
-    async fn hash_keys(&self) -> Result<Option<Sealed>, StoreError> {
+    async fn hash_keys(&self) -> Result<Option<Encrypted>, StoreError> {
         Ok(read_rows(&self.run_one(master::hash_keys()).await?)?.pop())
     }
 }
@@ -227,7 +227,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(admin::read_pools(&self.run_one(admin::find_pool(reference)).await?)?.pop())
     }
 
-    async fn data_key(&self, pool: &PoolId) -> Result<Option<Sealed>, StoreError> {
+    async fn data_key(&self, pool: &PoolId) -> Result<Option<Encrypted>, StoreError> {
         Ok(read_rows(&self.run_one(admin::data_key(pool)).await?)?.pop())
     }
 
@@ -235,7 +235,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         &self,
         after: Option<&PoolId>,
         limit: u32,
-    ) -> Result<Vec<(PoolId, Sealed)>, StoreError> {
+    ) -> Result<Vec<(PoolId, Encrypted)>, StoreError> {
         read_rows(&self.run_one(master::data_keys(after, limit)).await?)
     }
 
@@ -243,7 +243,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         Ok(self.run_one(master::rewrap_data_keys(rewrapped)?).await?.changes)
     }
 
-    async fn put_hash_keys(&self, old: Option<&Sealed>, new: &Sealed) -> Result<(), StoreError> {
+    async fn put_hash_keys(&self, old: Option<&Encrypted>, new: &Encrypted) -> Result<(), StoreError> {
         self.run_one(master::put_hash_keys(old, new)).await.map(drop)
     }
 
@@ -286,31 +286,36 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         keys::read_enabled(&self.run_one(keys::enabled(pools, wanted)?).await?)
     }
 
-    async fn sealed_keys(
+    async fn encrypted_keys(
         &self,
         pool: &PoolId,
         ids: Option<&[KeyId]>,
         page: Page,
     ) -> Result<(Vec<NewKey>, Option<u64>), StoreError> {
-        keys::read_sealed(&self.run_one(keys::sealed(pool, ids, page)?).await?, page)
+        keys::read_encrypted(&self.run_one(keys::encrypted(pool, ids, page)?).await?, page)
     }
 
-    async fn keys_after(&self, pool: &PoolId, after: &str, limit: u32) -> Result<Vec<SealedKey>, StoreError> {
+    async fn keys_after(
+        &self,
+        pool: &PoolId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<EncryptedKey>, StoreError> {
         read_rows(&self.run_one(keys::after(pool, after, limit)).await?)
     }
 
-    async fn sealed_sample(&self, limit: u32) -> Result<Vec<(PoolId, KeyId, Sealed)>, StoreError> {
+    async fn encrypted_sample(&self, limit: u32) -> Result<Vec<(PoolId, KeyId, Encrypted)>, StoreError> {
         read_rows(&self.run_one(keys::sample(limit)).await?)
     }
 
-    async fn reseal_keys(&self, pool: &PoolId, resealed: &[Resealed]) -> Result<u64, StoreError> {
-        Ok(self.run_one(keys::reseal(pool, resealed)?).await?.changes)
+    async fn reencrypt_keys(&self, pool: &PoolId, reencrypted: &[Reencrypted]) -> Result<u64, StoreError> {
+        Ok(self.run_one(keys::reencrypt(pool, reencrypted)?).await?.changes)
     }
 
     async fn import_keys(
         &self,
         pool: &PoolId,
-        data_key: &Sealed,
+        data_key: &Encrypted,
         new_keys: &[NewKey],
         change: Change,
     ) -> Result<u64, StoreError> {
@@ -318,7 +323,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         statements.extend(audit::note(&change, None)?);
         statements.extend([admin::touch_pool(pool, change.at), admin::data_key(pool)]);
         let outcomes = self.run(statements).await?;
-        let stored: Option<Sealed> =
+        let stored: Option<Encrypted> =
             outcomes.last().map(read_rows).transpose()?.and_then(|mut rows| rows.pop());
         if stored.is_some_and(|stored| stored != *data_key) {
             let message = "the pool's data key was changed meanwhile: try again";

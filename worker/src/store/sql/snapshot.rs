@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::read_rows;
 use super::rows::timestamp;
-use crate::crypto::{Sealed, TokenHash};
+use crate::crypto::{Encrypted, TokenHash};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey, StoredKeys, StoredKeysBuilder};
 
@@ -64,7 +64,7 @@ struct PoolRow {
     enabled: u8,
     allowed_models: Vec<String>,
     settings: PoolSettings,
-    data_key: Sealed,
+    data_key: Encrypted,
     version: u64,
     client_keys: Vec<TokenHash>,
     /// A document of an earlier version has none.
@@ -130,8 +130,15 @@ fn read_keys(pages: &Outcome) -> Result<StoredKeys, StoreError> {
     for page in &pages.rows {
         let rows: Vec<KeyRow> =
             serde_json::from_str(page).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        for KeyRow(id, sealed, weight, project, limits, billing_account) in &rows {
-            keys.push(&StoredKey { id, sealed, weight: *weight, project, billing_account, limits: *limits });
+        for KeyRow(id, encrypted, weight, project, limits, billing_account) in &rows {
+            keys.push(&StoredKey {
+                id,
+                encrypted,
+                weight: *weight,
+                project,
+                billing_account,
+                limits: *limits,
+            });
         }
     }
     Ok(keys.finish())

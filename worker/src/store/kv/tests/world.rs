@@ -10,7 +10,7 @@ use pool_shared::{
     ClientKeyId, ClientKeyRules, KeyId, Limits, PoolId, PoolSettings, PoolUpdate, TranslationSettings, Weight,
 };
 
-use crate::crypto::{KeyDigest, Sealed, TokenHash};
+use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::host::native::{Sqlite, SystemClock};
 use crate::store::kv::*;
 use crate::store::sql::SqlStore;
@@ -186,7 +186,7 @@ pub(super) fn new_pool(name: &str) -> NewPool {
     let key = |number: u8| NewKey {
         id: KeyId::new(format!("key-{number}")),
         digest: serde_json::from_value::<KeyDigest>(format!("digest {number} of {name}").into()).unwrap(),
-        sealed: serde_json::from_value::<Sealed>(format!("sealed {number}\n\"").into()).unwrap(),
+        encrypted: serde_json::from_value::<Encrypted>(format!("sealed {number}\n\"").into()).unwrap(),
         masked: "AIza…1234".to_owned(),
         name: String::new(),
         tag: "标签".to_owned(),

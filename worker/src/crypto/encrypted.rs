@@ -22,16 +22,16 @@ const NONCE_LENGTH: usize = 12;
 /// A sealed secret in its stored form: `v1.` and the base64 of nonce, ciphertext and tag. Safe to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sealed(String);
+pub struct Encrypted(String);
 
-impl From<String> for Sealed {
+impl From<String> for Encrypted {
     /// What a store gives back; whether it opens shows when it is opened.
     fn from(stored: String) -> Self {
         Self(stored)
     }
 }
 
-impl Sealed {
+impl Encrypted {
     const VERSION: &'static str = "v1.";
 
     /// The stored form.
@@ -44,7 +44,7 @@ impl Sealed {
 /// A sealed secret does not open: another master key, another place, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored secret does not open under MASTER_KEY")]
-pub struct OpenError;
+pub struct DecryptError;
 
 /// AES-256-GCM under one key.
 pub(super) struct Cipher(Aes256Gcm);
@@ -54,7 +54,7 @@ impl Cipher {
         Self(Aes256Gcm::new(key.into()))
     }
 
-    pub(super) fn seal(&self, secret: &[u8], place: &str, random: &impl Random) -> Sealed {
+    pub(super) fn encrypt(&self, secret: &[u8], place: &str, random: &impl Random) -> Encrypted {
         let mut nonce = [0; NONCE_LENGTH];
         random.fill(&mut nonce);
         let payload = Payload { msg: secret, aad: place.as_bytes() };
@@ -62,15 +62,19 @@ impl Cipher {
         let ciphertext = self.0.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
         let mut record = nonce.to_vec();
         record.extend(ciphertext);
-        Sealed(format!("{}{}", Sealed::VERSION, STANDARD_NO_PAD.encode(record)))
+        Encrypted(format!("{}{}", Encrypted::VERSION, STANDARD_NO_PAD.encode(record)))
     }
 
-    pub(super) fn open(&self, sealed: &Sealed, place: &str) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let encoded = sealed.0.strip_prefix(Sealed::VERSION).ok_or(OpenError)?;
-        let record = STANDARD_NO_PAD.decode(encoded).map_err(|_| OpenError)?;
-        let (nonce, ciphertext) = record.split_first_chunk::<NONCE_LENGTH>().ok_or(OpenError)?;
+    pub(super) fn decrypt(
+        &self,
+        encrypted: &Encrypted,
+        place: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+        let encoded = encrypted.0.strip_prefix(Encrypted::VERSION).ok_or(DecryptError)?;
+        let record = STANDARD_NO_PAD.decode(encoded).map_err(|_| DecryptError)?;
+        let (nonce, ciphertext) = record.split_first_chunk::<NONCE_LENGTH>().ok_or(DecryptError)?;
         let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
-        self.0.decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| OpenError)
+        self.0.decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| DecryptError)
     }
 }
 
@@ -92,35 +96,45 @@ impl DataKey {
     }
 
     /// Seals a Gemini key for its row.
-    pub fn seal(&self, pool: &PoolId, id: &KeyId, key: &GeminiKey, random: &impl Random) -> Sealed {
-        self.current.seal(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
+    pub fn encrypt(&self, pool: &PoolId, id: &KeyId, key: &GeminiKey, random: &impl Random) -> Encrypted {
+        self.current.encrypt(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
     }
 
     /// Opens a Gemini key from its row.
-    pub fn open(&self, pool: &PoolId, id: &KeyId, sealed: &Sealed) -> Result<GeminiKey, OpenError> {
-        self.open_any(pool, id, sealed).map(|(key, _)| key)
-    }
-
-    /// Seals a Gemini key of the data key before anew; `None` where it is under this one.
-    pub fn reseal(
+    pub fn decrypt(
         &self,
         pool: &PoolId,
         id: &KeyId,
-        sealed: &Sealed,
-        random: &impl Random,
-    ) -> Result<Option<Sealed>, OpenError> {
-        let (key, is_current) = self.open_any(pool, id, sealed)?;
-        Ok((!is_current).then(|| self.seal(pool, id, &key, random)))
+        encrypted: &Encrypted,
+    ) -> Result<GeminiKey, DecryptError> {
+        self.decrypt_any(pool, id, encrypted).map(|(key, _)| key)
     }
 
-    fn open_any(&self, pool: &PoolId, id: &KeyId, sealed: &Sealed) -> Result<(GeminiKey, bool), OpenError> {
+    /// Seals a Gemini key of the data key before anew; `None` where it is under this one.
+    pub fn reencrypt(
+        &self,
+        pool: &PoolId,
+        id: &KeyId,
+        encrypted: &Encrypted,
+        random: &impl Random,
+    ) -> Result<Option<Encrypted>, DecryptError> {
+        let (key, is_current) = self.decrypt_any(pool, id, encrypted)?;
+        Ok((!is_current).then(|| self.encrypt(pool, id, &key, random)))
+    }
+
+    fn decrypt_any(
+        &self,
+        pool: &PoolId,
+        id: &KeyId,
+        encrypted: &Encrypted,
+    ) -> Result<(GeminiKey, bool), DecryptError> {
         let place = gemini_key_place(pool, id);
-        let (bytes, is_current) = match (self.current.open(sealed, &place), &self.previous) {
+        let (bytes, is_current) = match (self.current.decrypt(encrypted, &place), &self.previous) {
             (Ok(bytes), _) => (bytes, true),
-            (Err(_), Some(previous)) => (previous.open(sealed, &place)?, false),
+            (Err(_), Some(previous)) => (previous.decrypt(encrypted, &place)?, false),
             (Err(error), None) => return Err(error),
         };
-        let text = std::str::from_utf8(&bytes).map_err(|_| OpenError)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| DecryptError)?;
         Ok((GeminiKey::from_stored(text), is_current))
     }
 }
@@ -135,30 +149,30 @@ mod tests {
     const KEY: &str = "AIzaSyA-1234567890_abcdefghijklmnopqrst";
 
     #[test]
-    fn a_key_opens_in_its_own_row_only() {
+    fn a_key_decrypts_in_its_own_row_only() {
         let data_key = DataKey::new(&[7; KEY_LENGTH], None);
         let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
         let key = GeminiKey::parse(KEY).unwrap();
-        let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(1));
-        assert!(!sealed.as_str().contains("AIza"));
-        assert_eq!(data_key.open(&pool, &id, &sealed).unwrap(), key);
-        assert_eq!(data_key.open(&pool, &KeyId::new("key-2"), &sealed), Err(OpenError));
-        assert_eq!(data_key.open(&PoolId::new("pool-2"), &id, &sealed), Err(OpenError));
-        assert_eq!(DataKey::new(&[8; KEY_LENGTH], None).open(&pool, &id, &sealed), Err(OpenError));
+        let encrypted = data_key.encrypt(&pool, &id, &key, &SeededRandom::new(1));
+        assert!(!encrypted.as_str().contains("AIza"));
+        assert_eq!(data_key.decrypt(&pool, &id, &encrypted).unwrap(), key);
+        assert_eq!(data_key.decrypt(&pool, &KeyId::new("key-2"), &encrypted), Err(DecryptError));
+        assert_eq!(data_key.decrypt(&PoolId::new("pool-2"), &id, &encrypted), Err(DecryptError));
+        assert_eq!(DataKey::new(&[8; KEY_LENGTH], None).decrypt(&pool, &id, &encrypted), Err(DecryptError));
     }
 
     #[test]
-    fn the_same_key_is_sealed_differently_each_time() {
+    fn the_same_key_is_encrypted_differently_each_time() {
         let data_key = DataKey::new(&[7; KEY_LENGTH], None);
         let (pool, id) = (PoolId::new("pool-1"), KeyId::new("key-1"));
         let key = GeminiKey::parse(KEY).unwrap();
         let random = SeededRandom::new(1);
-        assert_ne!(data_key.seal(&pool, &id, &key, &random), data_key.seal(&pool, &id, &key, &random));
+        assert_ne!(data_key.encrypt(&pool, &id, &key, &random), data_key.encrypt(&pool, &id, &key, &random));
     }
 
     proptest! {
         #[test]
-        fn what_was_sealed_for_one_row_opens_in_no_other(
+        fn a_ciphertext_of_one_row_decrypts_in_no_other(
             row in ("pool-[ab]", "key-[ab]", 0_u8..2), other in ("pool-[ab]", "key-[ab]", 0_u8..2), seed: u64,
         ) {
             let key = GeminiKey::parse(KEY).unwrap();
@@ -166,16 +180,16 @@ mod tests {
                 (PoolId::new(pool.as_str()), KeyId::new(id.as_str()), DataKey::new(&[*data_key; KEY_LENGTH], None))
             };
             let (pool, id, data_key) = parts(&row);
-            let sealed = data_key.seal(&pool, &id, &key, &SeededRandom::new(seed));
+            let encrypted = data_key.encrypt(&pool, &id, &key, &SeededRandom::new(seed));
             let (pool, id, data_key) = parts(&other);
-            let opened = data_key.open(&pool, &id, &sealed);
-            prop_assert_eq!(opened, if row == other { Ok(key) } else { Err(OpenError) });
+            let opened = data_key.decrypt(&pool, &id, &encrypted);
+            prop_assert_eq!(opened, if row == other { Ok(key) } else { Err(DecryptError) });
         }
 
         #[test]
-        fn a_damaged_record_never_opens_and_never_panics(text in "(v1\\.)?[A-Za-z0-9+/]{0,100}") {
+        fn a_damaged_record_never_decrypts_and_never_panics(text in "(v1\\.)?[A-Za-z0-9+/]{0,100}") {
             let cipher = Cipher::new(&[7; KEY_LENGTH]);
-            prop_assert_eq!(cipher.open(&Sealed(text), "place"), Err(OpenError));
+            prop_assert_eq!(cipher.decrypt(&Encrypted(text), "place"), Err(DecryptError));
         }
     }
 }
