@@ -38,8 +38,8 @@ impl Service {
     pub fn new(settings: Settings, random: &impl Random) -> Self {
         let Settings { master_key, previous_master_key, admin_password, .. } = settings;
         let pools = Arc::new(PoolDirectory::new(Vault::new(&master_key, previous_master_key.as_ref())));
-        let Settings { ledger_shards, owed, log, timeouts, .. } = settings;
-        let reporter = Reporter::new(Arc::clone(&pools), log, owed, ledger_shards, random);
+        let Settings { ledger_shards, in_flight, log, timeouts, .. } = settings;
+        let reporter = Reporter::new(Arc::clone(&pools), log, in_flight, ledger_shards, random);
         let state = Arc::new(ServiceState {
             pools,
             reporter: Arc::new(reporter),

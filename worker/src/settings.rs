@@ -3,7 +3,7 @@
 use pool_shared::Secret;
 
 use crate::crypto::MasterKey;
-use crate::ledger::{Owed, Shards};
+use crate::ledger::{InFlightCounter, Shards};
 use crate::reporting::Log;
 use crate::setup::{MIN_PASSWORD_LENGTH, SetupError};
 use crate::upstream::UpstreamTimeouts;
@@ -15,7 +15,7 @@ pub struct Settings {
     pub(crate) previous_master_key: Option<MasterKey>,
     pub(crate) admin_password: Secret,
     pub(crate) ledger_shards: Shards,
-    pub(crate) owed: Owed,
+    pub(crate) in_flight: InFlightCounter,
     pub(crate) log: Log,
     pub(crate) timeouts: UpstreamTimeouts,
 }
@@ -39,7 +39,7 @@ impl Settings {
             previous_master_key: None,
             admin_password: Secret::new(admin_password),
             ledger_shards: Shards::ONE,
-            owed: Owed::default(),
+            in_flight: InFlightCounter::default(),
             log: Log::off(),
             timeouts: UpstreamTimeouts::default(),
         })
@@ -62,8 +62,8 @@ impl Settings {
 
     /// Sets the counter of what the ledger has not acknowledged.
     #[must_use]
-    pub fn with_owed(self, owed: Owed) -> Self {
-        Self { owed, ..self }
+    pub fn with_in_flight(self, in_flight: InFlightCounter) -> Self {
+        Self { in_flight, ..self }
     }
 
     /// Sets the request log.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, KeyId, PoolId};
-use pool_worker::ledger::{AppliedSequences, Attempt, Cells, Report, ReportBuffer, WriterId};
+use pool_worker::ledger::{AppliedSequences, AttemptCount, CounterTable, Report, ReportBuffer, WriterId};
 
 use crate::scene::Seeded;
 
@@ -18,7 +18,7 @@ pub struct Ledger {
 impl Ledger {
     fn apply(&mut self, report: &Report) {
         if self.applied.entry(report.writer.clone()).or_default().admit(report.sequence) {
-            for (id, tally) in report.counts.values().flat_map(|cells: &Cells| &cells.attempts) {
+            for (id, tally) in report.counts.values().flat_map(|cells: &CounterTable| &cells.attempts) {
                 if let Some(key) = &id.key {
                     *self.attempts.entry(key.clone()).or_default() += tally.attempts;
                 }
@@ -36,7 +36,7 @@ impl Reporter {
     }
 
     pub fn count(&mut self, key: &KeyId, model: &str, success: bool, began: Timestamp) {
-        self.0.add(&Attempt {
+        self.0.add(&AttemptCount {
             pool: PoolId::new("pool-1"),
             key: key.clone(),
             model: model.to_owned(),

@@ -206,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ledger::{RequestTally, Tally};
+    use crate::ledger::{CounterRow, RequestCounterRow};
 
     fn pool(name: &str) -> Pool {
         let pool = json!({
@@ -219,12 +219,12 @@ mod tests {
 
     fn figures() -> Figures {
         let mut summary = Summary::default();
-        let mut tally = Tally { attempts: 3, prompt_tokens: 30, ..Tally::default() };
-        tally.first_byte.record(250);
-        summary.count(AttemptOutcome::Ok, &tally);
+        let mut row = CounterRow { attempts: 3, prompt_tokens: 30, ..CounterRow::default() };
+        row.first_byte.record(250);
+        summary.count(AttemptOutcome::Ok, &row);
         let took = Some(std::time::Duration::from_secs(2));
-        summary.requests().count(RequestOutcome::Ok, &RequestTally::one(2, took));
-        summary.requests().count(RequestOutcome::ServerError, &RequestTally::one(0, None));
+        summary.requests().count(RequestOutcome::Ok, &RequestCounterRow::one(2, took));
+        summary.requests().count(RequestOutcome::ServerError, &RequestCounterRow::one(0, None));
         let lost = Some(Counted { attempts: 5, requests: 4 });
         Figures { counted: BTreeMap::from([(PoolId::new("pool-1"), summary)]), lost }
     }

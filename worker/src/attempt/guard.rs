@@ -10,7 +10,7 @@ use pool_translate::gemini::redact_keys;
 
 use super::Caller;
 use crate::crypto::TokenHash;
-use crate::ledger::{Attempt as CountedAttempt, UNKNOWN_MODEL};
+use crate::ledger::{AttemptCount, UNKNOWN_MODEL};
 use crate::platform::{Clock, Random, lock};
 use crate::ports::Host;
 use crate::reporting::{LoggedAttempt, RequestLog};
@@ -79,7 +79,7 @@ impl AttemptRecord {
 
     /// Begins an attempt, which is in flight from here on.
     pub(crate) fn begin(&mut self, account: Account) {
-        self.state.reporter.owed.begin();
+        self.state.reporter.in_flight.begin();
         self.account = Some(account);
     }
 
@@ -236,7 +236,7 @@ impl AttemptRecord {
     /// The call draws on no quota, or is not made: there is nothing to count.
     pub(crate) fn not_counted(&mut self) {
         if self.account.take().is_some() {
-            self.state.reporter.owed.forget_attempt();
+            self.state.reporter.in_flight.discard_attempt();
         }
     }
 
@@ -256,7 +256,7 @@ impl AttemptRecord {
         let (began, received) = (self.began, self.received);
         self.log.attempt(&LoggedAttempt { key: &key, model: &model, outcome, usage, began, received });
         let since_began = |at: Timestamp| at.duration_since(self.began).try_into().unwrap_or_default();
-        self.state.reporter.count(&CountedAttempt {
+        self.state.reporter.count(&AttemptCount {
             pool: self.pool.clone(),
             key,
             model,

@@ -7,7 +7,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::{AttemptOutcome, Event, KeyId, PoolId};
 
-use super::{CellId, Cells, Counted, LearntRecord, Level, Report, Request, RequestCellId, Tally, WriterId};
+use super::{
+    Counted, CounterId, CounterRow, CounterTable, Level, ObservationRecord, Report, Request,
+    RequestCounterId, WriterId,
+};
 use pool_engine::shifted;
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
@@ -25,7 +28,7 @@ const LONGEST_REST: Duration = Duration::from_secs(4);
 
 /// The most cells in a report: some 500 KB of the 2 MB that a row of the ledger may have. The rest
 /// travels in the next one.
-const MOST_CELLS: usize = 4_000;
+const MAX_COUNTERS: usize = 4_000;
 /// The most events in a report. They are there to be looked at, not to be counted.
 const MOST_EVENTS: usize = 100;
 /// The longest message of an event, in characters.
@@ -35,7 +38,7 @@ const MOST_LEARNT: usize = 1_000;
 
 /// One attempt that came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct AttemptCount {
     /// The pool.
     pub pool: PoolId,
     /// The Gemini key.
@@ -58,22 +61,22 @@ pub struct Attempt {
     pub thought_tokens: u64,
 }
 
-impl Attempt {
-    fn tally(&self) -> Tally {
-        let mut tally = Tally {
+impl AttemptCount {
+    fn counter_row(&self) -> CounterRow {
+        let mut row = CounterRow {
             attempts: 1,
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             cached_tokens: self.cached_tokens,
             thought_tokens: self.thought_tokens,
             last_ms: self.began.as_millisecond(),
-            ..Tally::default()
+            ..CounterRow::default()
         };
         if let (AttemptOutcome::Ok, Some((first_byte, total))) = (self.outcome, self.took) {
-            tally.first_byte.record(milliseconds(first_byte));
-            tally.total.record(milliseconds(total));
+            row.first_byte.record(milliseconds(first_byte));
+            row.total.record(milliseconds(total));
         }
-        tally
+        row
     }
 }
 
@@ -95,9 +98,9 @@ fn milliseconds(duration: Duration) -> u64 {
 pub struct ReportBuffer {
     writer: WriterId,
     last_sequence: u64,
-    counts: BTreeMap<PoolId, Cells>,
+    counts: BTreeMap<PoolId, CounterTable>,
     events: Vec<Event>,
-    learnt: BTreeMap<String, LearntRecord>,
+    learnt: BTreeMap<String, ObservationRecord>,
     moved: Vec<PoolId>,
     lost: Counted,
     given_up: Counted,
@@ -146,26 +149,26 @@ impl ReportBuffer {
     }
 
     /// Counts an attempt under the minute in which it began.
-    pub fn add(&mut self, attempt: &Attempt) {
-        let id = CellId {
+    pub fn add(&mut self, attempt: &AttemptCount) {
+        let id = CounterId {
             start: Level::Minute.bucket(attempt.began.as_second()),
             key: Some(attempt.key.clone()),
             model: attempt.model.clone(),
             outcome: attempt.outcome,
         };
-        self.counts.entry(attempt.pool.clone()).or_default().attempts.add(id, &attempt.tally());
+        self.counts.entry(attempt.pool.clone()).or_default().attempts.add(id, &attempt.counter_row());
     }
 
     /// Counts a client's request under the minute in which it came.
     pub fn add_request(&mut self, request: Request) {
-        let tally = request.tally();
-        let id = RequestCellId {
+        let row = request.counter_row();
+        let id = RequestCounterId {
             start: Level::Minute.bucket(request.began.as_second()),
             client_key: request.client_key,
             model: request.model,
             outcome: request.outcome,
         };
-        self.counts.entry(request.pool).or_default().requests.add(id, &tally);
+        self.counts.entry(request.pool).or_default().requests.add(id, &row);
     }
 
     /// Notes what went wrong. Like events become one.
@@ -190,7 +193,7 @@ impl ReportBuffer {
     }
 
     /// Notes what others are to know. Of two records of one id, the later one goes out.
-    pub fn add_learnt(&mut self, record: LearntRecord) {
+    pub fn add_learnt(&mut self, record: ObservationRecord) {
         self.learnt.insert(record.id.clone(), record);
     }
 
@@ -244,7 +247,7 @@ impl ReportBuffer {
     /// The same, pool by pool; a pool may come several times.
     pub fn pending(&self) -> impl Iterator<Item = (&PoolId, Counted)> {
         let unconfirmed = self.unconfirmed.iter().flat_map(|waiting| &waiting.report.counts);
-        unconfirmed.chain(&self.counts).map(|(pool, cells)| (pool, cells.counted()))
+        unconfirmed.chain(&self.counts).map(|(pool, counters)| (pool, counters.counted()))
     }
 
     /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes
@@ -290,23 +293,23 @@ impl ReportBuffer {
         report
     }
 
-    fn take_counts(&mut self) -> BTreeMap<PoolId, Cells> {
-        let mut room = MOST_CELLS;
+    fn take_counts(&mut self) -> BTreeMap<PoolId, CounterTable> {
+        let mut room = MAX_COUNTERS;
         let mut taken = BTreeMap::new();
-        for (pool, mut cells) in std::mem::take(&mut self.counts) {
-            let rest = cells.split_off(room);
-            room -= cells.len();
+        for (pool, mut counters) in std::mem::take(&mut self.counts) {
+            let rest = counters.split_off(room);
+            room -= counters.len();
             if !rest.is_empty() {
                 self.counts.insert(pool.clone(), rest);
             }
-            if !cells.is_empty() {
-                taken.insert(pool, cells);
+            if !counters.is_empty() {
+                taken.insert(pool, counters);
             }
         }
         taken
     }
 
-    fn take_learnt(&mut self) -> Vec<LearntRecord> {
+    fn take_learnt(&mut self) -> Vec<ObservationRecord> {
         let rest = match self.learnt.keys().nth(MOST_LEARNT).cloned() {
             Some(at) => self.learnt.split_off(&at),
             None => BTreeMap::new(),

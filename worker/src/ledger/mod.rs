@@ -11,16 +11,16 @@
 
 mod buffer;
 mod calendar;
-mod cells;
+mod counter_table;
+mod counters;
 pub mod database;
 mod histogram;
-mod owed;
+mod in_flight;
 mod report;
 mod requests;
 mod sequence;
 mod shard;
 mod summary;
-mod tally;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,17 +28,17 @@ use std::sync::Arc;
 use pool_shared::{Event, LedgerLoad, PoolId, StatsWindow};
 use serde::{Deserialize, Serialize};
 
-pub use buffer::{Attempt, ReportBuffer};
+pub use buffer::{AttemptCount, ReportBuffer};
 pub use calendar::Level;
-pub use cells::{Cell, Cells, Counted, Sum, Table};
+pub use counter_table::{Counted, CounterKey, CounterMap, CounterTable, Sum};
+pub use counters::{CounterId, CounterRow};
 pub use histogram::Histogram;
-pub use owed::Owed;
-pub use report::{LearntRecord, News, Opaque, Report, WriterId};
-pub use requests::{Request, RequestCellId, RequestTally};
+pub use in_flight::InFlightCounter;
+pub use report::{LedgerUpdates, ObservationRecord, Opaque, Report, WriterId};
+pub use requests::{Request, RequestCounterId, RequestCounterRow};
 pub use sequence::AppliedSequences;
 pub use shard::{Shard, Shards};
 pub use summary::{PoolActivity, RequestSummary, Summary};
-pub use tally::{CellId, Tally};
 
 use crate::platform::{MaybeSend, MaybeSync};
 
@@ -109,7 +109,7 @@ mod shared {
 #[serde(rename_all = "snake_case")]
 pub enum LedgerReply {
     /// The report is counted, now or earlier.
-    Counted(News),
+    Counted(LedgerUpdates),
     /// Every pool's counts, and the attempts that were lost.
     Pools {
         /// The counts.
@@ -127,7 +127,7 @@ pub enum LedgerReply {
         last: u64,
     },
     /// What was learnt, by the records' ids.
-    Learnt(Vec<LearntRecord>),
+    Learnt(Vec<ObservationRecord>),
     /// It is done.
     Done,
     /// What was written since the ledger was loaded.

@@ -7,7 +7,7 @@ use pool_shared::{Event, PoolId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Cells, Counted};
+use super::{Counted, CounterTable};
 
 /// Who writes reports: one isolate or process, from its start to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,13 +36,13 @@ pub struct Report {
     /// 1, 2, 3, … a writer and shard. The same number always carries the same content.
     pub sequence: u64,
     /// The counts, by minute.
-    pub counts: BTreeMap<PoolId, Cells>,
+    pub counts: BTreeMap<PoolId, CounterTable>,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
     /// What was learnt of keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub learnt: Vec<LearntRecord>,
+    pub learnt: Vec<ObservationRecord>,
     /// Pools whose configuration was changed by this writer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<PoolId>,
@@ -62,7 +62,7 @@ impl Report {
     /// How much it counts.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        self.counts.values().map(Cells::counted).sum()
+        self.counts.values().map(CounterTable::counted).sum()
     }
 
     /// How much it tells was lost.
@@ -74,7 +74,7 @@ impl Report {
 
 /// Something learnt of a key that others are to know. The ledger keeps it and does not look inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LearntRecord {
+pub struct ObservationRecord {
     /// What it is about. A later record of the same id takes the place of an earlier one.
     pub id: String,
     /// When it is of no more use.
@@ -98,9 +98,9 @@ impl Eq for Opaque {}
 
 /// The answer to a report: what others have told since the sender was last told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct News {
+pub struct LedgerUpdates {
     /// What others learnt.
-    pub learnt: Vec<LearntRecord>,
+    pub learnt: Vec<ObservationRecord>,
     /// Pools whose configuration was changed by others.
     pub moved: Vec<PoolId>,
     /// What to send as [`Report::known`] next time.

@@ -8,7 +8,7 @@ use pool_shared::{ClientKeyId, PoolId, RequestOutcome};
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
-use super::cells::{Cell, Row, Sum};
+use super::counter_table::{CounterKey, StoredCounter, Sum};
 
 /// Requests that took more attempts are counted with those that took so many: choices and continuations can take dozens.
 const MOST_ATTEMPTS: u32 = 9;
@@ -33,15 +33,15 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn tally(&self) -> RequestTally {
+    pub(super) fn counter_row(&self) -> RequestCounterRow {
         let took = Some(self.took).filter(|_| self.outcome == RequestOutcome::Ok);
-        RequestTally::one(self.attempts, took)
+        RequestCounterRow::one(self.attempts, took)
     }
 }
 
 /// What requests of one pool are counted under.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestCellId {
+pub struct RequestCounterId {
     /// The beginning of the minute (or hour, or day) in which the request came, in seconds since 1970.
     pub start: i64,
     /// The client key; none where its id is not known, and for what is kept of all client keys together.
@@ -54,30 +54,30 @@ pub struct RequestCellId {
 
 /// Counts of like requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "RequestTallyRow", into = "RequestTallyRow")]
-pub struct RequestTally {
+#[serde(from = "RequestCounterFields", into = "RequestCounterFields")]
+pub struct RequestCounterRow {
     /// By how many attempts they took.
     pub by_attempts: BTreeMap<u32, u64>,
     /// Time from the request to the end of its response.
     pub total: Histogram,
 }
 
-/// A [`RequestTally`] as it is written: its fields in order.
-type RequestTallyRow = (BTreeMap<u32, u64>, Histogram);
+/// A [`RequestCounterRow`] as it is written: its fields in order.
+type RequestCounterFields = (BTreeMap<u32, u64>, Histogram);
 
-impl From<RequestTallyRow> for RequestTally {
-    fn from((by_attempts, total): RequestTallyRow) -> Self {
+impl From<RequestCounterFields> for RequestCounterRow {
+    fn from((by_attempts, total): RequestCounterFields) -> Self {
         Self { by_attempts, total }
     }
 }
 
-impl From<RequestTally> for RequestTallyRow {
-    fn from(tally: RequestTally) -> Self {
-        (tally.by_attempts, tally.total)
+impl From<RequestCounterRow> for RequestCounterFields {
+    fn from(row: RequestCounterRow) -> Self {
+        (row.by_attempts, row.total)
     }
 }
 
-impl RequestTally {
+impl RequestCounterRow {
     /// One request.
     #[must_use]
     pub fn one(attempts: u32, took: Option<Duration>) -> Self {
@@ -95,7 +95,7 @@ impl RequestTally {
     }
 }
 
-impl Sum for RequestTally {
+impl Sum for RequestCounterRow {
     fn add(&mut self, other: &Self) {
         for (attempts, requests) in &other.by_attempts {
             *self.by_attempts.entry(*attempts).or_default() += requests;
@@ -105,38 +105,38 @@ impl Sum for RequestTally {
 }
 
 /// A cell as it is written.
-type CellRow = (i64, Option<ClientKeyId>, String, RequestOutcome, RequestTally);
+type StoredRow = (i64, Option<ClientKeyId>, String, RequestOutcome, RequestCounterRow);
 
-impl Cell for RequestCellId {
-    type Tally = RequestTally;
+impl CounterKey for RequestCounterId {
+    type Row = RequestCounterRow;
 
     fn start(&self) -> i64 {
         self.start
     }
 
-    fn whose(&self) -> Option<&str> {
+    fn owner(&self) -> Option<&str> {
         self.client_key.as_ref().map(ClientKeyId::as_str)
     }
 
     /// As with keys, durations are kept for all client keys together.
-    fn coarse(&self, start: i64, tally: &RequestTally) -> impl Iterator<Item = (Self, RequestTally)> {
-        let durations = (tally.total.count() > 0).then(|| {
-            let durations = RequestTally { total: tally.total.clone(), ..RequestTally::default() };
+    fn coarse(&self, start: i64, row: &RequestCounterRow) -> impl Iterator<Item = (Self, RequestCounterRow)> {
+        let durations = (row.total.count() > 0).then(|| {
+            let durations = RequestCounterRow { total: row.total.clone(), ..RequestCounterRow::default() };
             (Self { start, client_key: None, ..self.clone() }, durations)
         });
-        let counts = RequestTally { total: Histogram::default(), ..tally.clone() };
+        let counts = RequestCounterRow { total: Histogram::default(), ..row.clone() };
         durations.into_iter().chain([(Self { start, ..self.clone() }, counts)])
     }
 }
 
-impl Row for RequestCellId {
-    type Owned = CellRow;
+impl StoredCounter for RequestCounterId {
+    type Owned = StoredRow;
 
-    fn row<'a>(&'a self, tally: &'a RequestTally) -> impl Serialize + 'a {
-        (self.start, &self.client_key, &self.model, self.outcome, tally)
+    fn row<'a>(&'a self, row: &'a RequestCounterRow) -> impl Serialize + 'a {
+        (self.start, &self.client_key, &self.model, self.outcome, row)
     }
 
-    fn from_row((start, client_key, model, outcome, tally): CellRow) -> (Self, RequestTally) {
-        (Self { start, client_key, model, outcome }, tally)
+    fn from_row((start, client_key, model, outcome, row): StoredRow) -> (Self, RequestCounterRow) {
+        (Self { start, client_key, model, outcome }, row)
     }
 }

@@ -9,21 +9,21 @@ use pool_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::cells::Sum;
-use super::{CellId, Cells, RequestCellId, RequestTally, Tally};
+use super::counter_table::Sum;
+use super::{CounterId, CounterRow, CounterTable, RequestCounterId, RequestCounterRow};
 
 /// Counts by outcome, and how much goes through now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    outcomes: BTreeMap<AttemptOutcome, Tally>,
+    outcomes: BTreeMap<AttemptOutcome, CounterRow>,
     rates: Rates,
     requests: RequestSummary,
 }
 
 impl Summary {
     /// Adds counts.
-    pub fn count(&mut self, outcome: AttemptOutcome, tally: &Tally) {
-        self.outcomes.entry(outcome).or_default().add(tally);
+    pub fn count(&mut self, outcome: AttemptOutcome, row: &CounterRow) {
+        self.outcomes.entry(outcome).or_default().add(row);
     }
 
     /// Adds to what goes through now.
@@ -33,8 +33,8 @@ impl Summary {
 
     /// Adds another summary to this one.
     pub fn merge(&mut self, other: &Self) {
-        for (outcome, tally) in &other.outcomes {
-            self.count(*outcome, tally);
+        for (outcome, row) in &other.outcomes {
+            self.count(*outcome, row);
         }
         self.rate(&other.rates);
         self.requests.merge(&other.requests);
@@ -55,8 +55,8 @@ impl Summary {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        for (outcome, tally) in &self.outcomes {
-            sum.add(&tally.counters(*outcome));
+        for (outcome, row) in &self.outcomes {
+            sum.add(&row.counters(*outcome));
         }
         sum
     }
@@ -64,9 +64,9 @@ impl Summary {
     /// Outcome by outcome, the most frequent first.
     #[must_use]
     pub fn by_outcome(&self) -> Vec<OutcomeStats> {
-        let counted = self.outcomes.iter().filter(|(_, tally)| tally.attempts > 0);
+        let counted = self.outcomes.iter().filter(|(_, row)| row.attempts > 0);
         let mut rows: Vec<_> = counted
-            .map(|(outcome, tally)| OutcomeStats { outcome: *outcome, counters: tally.counters(*outcome) })
+            .map(|(outcome, row)| OutcomeStats { outcome: *outcome, counters: row.counters(*outcome) })
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.counters.attempts));
         rows
@@ -80,12 +80,12 @@ impl Summary {
             outcomes: self
                 .outcomes
                 .iter()
-                .filter(|(_, tally)| tally.attempts > 0)
-                .map(|(outcome, tally)| (*outcome, tally.attempts))
+                .filter(|(_, row)| row.attempts > 0)
+                .map(|(outcome, row)| (*outcome, row.attempts))
                 .collect(),
             latency: Latency {
-                first_byte: delivered.and_then(|tally| tally.first_byte.quantiles()),
-                total: delivered.and_then(|tally| tally.total.quantiles()),
+                first_byte: delivered.and_then(|row| row.first_byte.quantiles()),
+                total: delivered.and_then(|row| row.total.quantiles()),
             },
             rates: self.rates,
         }
@@ -94,21 +94,21 @@ impl Summary {
     /// When the last attempt began.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
-        self.outcomes.values().filter_map(Tally::last_used).max()
+        self.outcomes.values().filter_map(CounterRow::last_used).max()
     }
 }
 
 /// Requests by how they ended, and their current rates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestSummary {
-    outcomes: BTreeMap<RequestOutcome, RequestTally>,
+    outcomes: BTreeMap<RequestOutcome, RequestCounterRow>,
     rates: RequestRates,
 }
 
 impl RequestSummary {
     /// Adds counts.
-    pub fn count(&mut self, outcome: RequestOutcome, tally: &RequestTally) {
-        self.outcomes.entry(outcome).or_default().add(tally);
+    pub fn count(&mut self, outcome: RequestOutcome, row: &RequestCounterRow) {
+        self.outcomes.entry(outcome).or_default().add(row);
     }
 
     /// Adds to the current rates.
@@ -118,8 +118,8 @@ impl RequestSummary {
 
     /// Adds another summary to this one.
     pub fn merge(&mut self, other: &Self) {
-        for (outcome, tally) in &other.outcomes {
-            self.count(*outcome, tally);
+        for (outcome, row) in &other.outcomes {
+            self.count(*outcome, row);
         }
         self.rate(&other.rates);
     }
@@ -127,11 +127,11 @@ impl RequestSummary {
     /// As the API shows it.
     #[must_use]
     pub fn stats(&self) -> RequestStats {
-        let mut all = RequestTally::default();
+        let mut all = RequestCounterRow::default();
         let mut stats = RequestStats { rates: self.rates, ..RequestStats::default() };
-        for (outcome, tally) in &self.outcomes {
-            all.add(tally);
-            let requests = tally.requests();
+        for (outcome, row) in &self.outcomes {
+            all.add(row);
+            let requests = row.requests();
             if requests > 0 {
                 stats.outcomes.insert(*outcome, requests);
             }
@@ -163,17 +163,17 @@ pub struct PoolActivity {
 
 impl PoolActivity {
     /// Adds counts; to the series as well, where there is one.
-    pub fn count(&mut self, cells: &Cells, in_series: bool) {
-        for (id, tally) in &cells.attempts {
-            self.for_each_part(id, |part| part.count(id.outcome, tally));
+    pub fn count(&mut self, counters: &CounterTable, in_series: bool) {
+        for (id, row) in &counters.attempts {
+            self.for_each_part(id, |part| part.count(id.outcome, row));
             if in_series {
-                self.series.entry(id.start).or_default().count(id.outcome, tally);
+                self.series.entry(id.start).or_default().count(id.outcome, row);
             }
         }
-        for (id, tally) in &cells.requests {
-            self.for_each_request_part(id, |part| part.count(id.outcome, tally));
+        for (id, row) in &counters.requests {
+            self.for_each_request_part(id, |part| part.count(id.outcome, row));
             if in_series {
-                self.series.entry(id.start).or_default().requests().count(id.outcome, tally);
+                self.series.entry(id.start).or_default().requests().count(id.outcome, row);
             }
         }
     }
@@ -181,15 +181,15 @@ impl PoolActivity {
     /// Adds counts to the current rates.
     pub fn rate(
         &mut self,
-        cells: &Cells,
-        rates: impl Fn(&Tally) -> Rates,
-        request_rates: impl Fn(&RequestTally) -> RequestRates,
+        counters: &CounterTable,
+        rates: impl Fn(&CounterRow) -> Rates,
+        request_rates: impl Fn(&RequestCounterRow) -> RequestRates,
     ) {
-        for (id, tally) in &cells.attempts {
-            self.for_each_part(id, |part| part.rate(&rates(tally)));
+        for (id, row) in &counters.attempts {
+            self.for_each_part(id, |part| part.rate(&rates(row)));
         }
-        for (id, tally) in &cells.requests {
-            self.for_each_request_part(id, |part| part.rate(&request_rates(tally)));
+        for (id, row) in &counters.requests {
+            self.for_each_request_part(id, |part| part.rate(&request_rates(row)));
         }
     }
 
@@ -210,7 +210,7 @@ impl PoolActivity {
         }
     }
 
-    fn for_each_part(&mut self, id: &CellId, add: impl Fn(&mut Summary)) {
+    fn for_each_part(&mut self, id: &CounterId, add: impl Fn(&mut Summary)) {
         add(&mut self.total);
         add(self.models.entry(id.model.clone()).or_default());
         if let Some(key) = &id.key {
@@ -218,7 +218,7 @@ impl PoolActivity {
         }
     }
 
-    fn for_each_request_part(&mut self, id: &RequestCellId, add: impl Fn(&mut RequestSummary)) {
+    fn for_each_request_part(&mut self, id: &RequestCounterId, add: impl Fn(&mut RequestSummary)) {
         add(self.total.requests());
         if !id.model.is_empty() {
             add(self.models.entry(id.model.clone()).or_default().requests());

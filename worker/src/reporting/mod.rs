@@ -24,8 +24,8 @@ use jiff::{SignedDuration, Timestamp};
 use pool_shared::{Event, PoolId};
 
 use crate::ledger::{
-    Attempt, Counted, LearntRecord, Ledger, LedgerError, LedgerReply, LedgerRequest, News, Owed, Report,
-    ReportBuffer, Request, Shard, Shards, WriterId,
+    AttemptCount, Counted, InFlightCounter, Ledger, LedgerError, LedgerReply, LedgerRequest, LedgerUpdates,
+    ObservationRecord, Report, ReportBuffer, Request, Shard, Shards, WriterId,
 };
 use crate::platform::{Clock, Random, lock};
 use crate::pools::PoolDirectory;
@@ -55,7 +55,7 @@ pub struct Reporter {
     pub(crate) log: Log,
     pub(crate) hints: Mutex<HintMemory>,
     /// Attempts and requests that the ledger has not acknowledged, including those in flight.
-    pub(crate) owed: Owed,
+    pub(crate) in_flight: InFlightCounter,
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     /// When each ledger last sent the observations of other instances, or was asked for them.
@@ -72,7 +72,7 @@ impl Reporter {
     pub fn new(
         pools: Arc<PoolDirectory>,
         log: Log,
-        owed: Owed,
+        in_flight: InFlightCounter,
         ledger_shards: Shards,
         random: &impl Random,
     ) -> Self {
@@ -80,13 +80,13 @@ impl Reporter {
         let buffer = |shard| (shard, ReportBuffer::new(writer.clone()));
         let mut reports: BTreeMap<_, _> = ledger_shards.all().map(buffer).collect();
         if let Some(reports) = reports.values_mut().next() {
-            reports.add_lost(owed.number());
+            reports.add_lost(in_flight.number());
         }
         Self {
             pools,
             log,
             hints: Mutex::default(),
-            owed,
+            in_flight,
             ledger_shards,
             reports: Mutex::new(reports),
             heard: Mutex::default(),
@@ -169,10 +169,10 @@ impl Reporter {
         let sequence = report.sequence;
         let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
         let now = host.clock().now();
-        if let Ok(LedgerReply::Counted(news)) = &reply {
-            let settled = self.with_reports(shard, |reports| reports.confirm(sequence, news.cursor));
-            self.owed.settle(settled.unwrap_or_default());
-            self.absorb(news, now);
+        if let Ok(LedgerReply::Counted(updates)) = &reply {
+            let settled = self.with_reports(shard, |reports| reports.confirm(sequence, updates.cursor));
+            self.in_flight.acknowledge(settled.unwrap_or_default());
+            self.apply_updates(updates, now);
             lock(&self.heard).insert(shard, now);
             lock(&self.report_trouble).remove(&shard);
             return Ok(());
@@ -200,14 +200,14 @@ impl Reporter {
 
     /// Takes in what other isolates or processes told: pools that they changed are checked at their next
     /// use, and what they learnt of keys is heeded from now on.
-    fn absorb(&self, news: &News, now: Timestamp) {
-        if !news.moved.is_empty() {
+    fn apply_updates(&self, updates: &LedgerUpdates, now: Timestamp) {
+        if !updates.moved.is_empty() {
             let mut snapshots = lock(&self.pools.snapshots);
-            for pool in &news.moved {
+            for pool in &updates.moved {
                 snapshots.doubt(pool, now);
             }
         }
-        self.apply(&news.learnt, now);
+        self.apply(&updates.learnt, now);
     }
 
     /// A number that nobody else gives: the writer's own, counted on.
@@ -247,7 +247,7 @@ impl Reporter {
     }
 
     /// Notes an attempt.
-    pub(crate) fn count(&self, attempt: &Attempt) {
+    pub(crate) fn count(&self, attempt: &AttemptCount) {
         if cfg!(feature = "uncounted") {
             return;
         }
@@ -268,7 +268,7 @@ impl Reporter {
     }
 
     /// Notes what others who serve a pool are to know.
-    pub(crate) fn learn(&self, pool: &PoolId, record: LearntRecord) {
+    pub(crate) fn learn(&self, pool: &PoolId, record: ObservationRecord) {
         self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_learnt(record));
     }
 

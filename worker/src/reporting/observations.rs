@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use super::Reporter;
-use crate::ledger::{LearntRecord, Opaque};
+use crate::ledger::{ObservationRecord, Opaque};
 use crate::platform::lock;
 use pool_engine::{Observation, ObservationKind, Subject};
 
@@ -61,7 +61,7 @@ impl Reporter {
     }
 
     /// Applies the observations of other instances.
-    pub(crate) fn apply(&self, records: &[LearntRecord], now: Timestamp) {
+    pub(crate) fn apply(&self, records: &[ObservationRecord], now: Timestamp) {
         let mut by_pool: BTreeMap<PoolId, Vec<Observation>> = BTreeMap::new();
         for (pool, learnt) in decode(records) {
             by_pool.entry(pool).or_default().push(learnt);
@@ -74,7 +74,7 @@ impl Reporter {
 }
 
 /// Decodes records. One that another version of the service wrote may not be readable; it is skipped.
-pub(crate) fn decode(records: &[LearntRecord]) -> impl Iterator<Item = (PoolId, Observation)> {
+pub(crate) fn decode(records: &[ObservationRecord]) -> impl Iterator<Item = (PoolId, Observation)> {
     records.iter().filter_map(|record| {
         let Body { pool, learnt } = serde_json::from_str(record.body.0.get()).ok()?;
         Some((pool, learnt))
@@ -86,7 +86,7 @@ pub(crate) fn prefix_of(pool: &PoolId) -> String {
     format!("{pool}|")
 }
 
-fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<LearntRecord> {
+fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<ObservationRecord> {
     let subject = match &learnt.subject {
         Subject::Key(id) => id.as_str(),
         Subject::Project(name) => name,
@@ -108,5 +108,5 @@ fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<LearntRe
     };
     let id = format!("{}{subject}|{}|{kind}", prefix_of(&pool), learnt.model.as_deref().unwrap_or_default());
     let body = to_raw_value(&Body { pool, learnt }).ok()?;
-    Some(LearntRecord { id, until, body: Opaque(body) })
+    Some(ObservationRecord { id, until, body: Opaque(body) })
 }

@@ -85,7 +85,7 @@ impl RequestLog {
         client_key: Option<&ClientKeyId>,
     ) {
         self.note(|line| {
-            reporter.owed.begin_request();
+            reporter.in_flight.begin_request();
             let (pool, client_key) = (pool.clone(), client_key.cloned());
             line.counting = Some(Counting { reporter: Arc::clone(reporter), pool, client_key });
         });
@@ -203,7 +203,7 @@ impl Drop for Entry {
         if let Some(stopped_at) = self.log.stopped_at.get().filter(|_| line.status.is_none()) {
             line.shut_down(*stopped_at);
         }
-        line.settle();
+        line.finalize();
         if let Some(counting) = line.counting.take() {
             counting.count(line);
         }
@@ -372,7 +372,7 @@ impl Line {
     }
 
     /// Decides what the line amounts to.
-    fn settle(&mut self) {
+    fn finalize(&mut self) {
         if self.class.is_empty() {
             self.class = match (self.outcome.or(self.unserved), self.refused) {
                 // The client saw an error, and did not leave: the service ended the attempt.

@@ -8,14 +8,14 @@ use std::io::Read;
 use std::path::Path;
 
 use super::folder::open_private;
-use crate::ledger::{Counted, Owed};
+use crate::ledger::{Counted, InFlightCounter};
 
 /// The file, in the data folder.
 pub(super) const NAME: &str = "unreported";
 
 /// Opens the file, or makes it: what is owed from before, and who keeps the bound from now on. What cannot be read
 /// counts as nothing.
-pub(super) fn open(path: &Path) -> std::io::Result<Owed> {
+pub(super) fn open(path: &Path) -> std::io::Result<InFlightCounter> {
     let mut file = open_private(path)?;
     // Two numbers and a line's end; what is more was not written here.
     let mut bytes = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn open(path: &Path) -> std::io::Result<Owed> {
     let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
     let mut next = || numbers.next().unwrap_or_default();
     let before = Counted { attempts: next(), requests: next() };
-    Ok(Owed::new(before, move |bound| keep(&file, bound)))
+    Ok(InFlightCounter::new(before, move |bound| keep(&file, bound)))
 }
 
 fn keep(file: &File, bound: Counted) {
@@ -59,11 +59,11 @@ mod tests {
         assert_eq!(owed.number(), counted(0, 0));
         (0..12).for_each(|_| owed.begin());
         (0..20).for_each(|_| owed.begin_request());
-        owed.settle(counted(3, 0));
+        owed.acknowledge(counted(3, 0));
         drop(owed);
         let owed = open(&path).unwrap();
         assert_eq!(owed.number(), counted(10, 21), "9 and 20, and at most an eighth of it");
-        owed.settle(counted(20, 30));
+        owed.acknowledge(counted(20, 30));
         assert_eq!(open(&path).unwrap().number(), counted(0, 0));
         std::fs::write(&path, "00000000000000000007\n").unwrap();
         assert_eq!(open(&path).unwrap().number(), counted(7, 0), "as an earlier version wrote it");

@@ -210,7 +210,7 @@ impl Server {
                         .with_previous_master_key(secrets.previous_master_key.as_ref().map(Secret::expose))
                 })
                 .map_err(named)?
-                .with_owed(owed)
+                .with_in_flight(owed)
                 .with_log(config.log)
                 .with_upstream_timeouts(config.upstream_timeouts);
         open_private(&file).map_err(|cause| unusable(&file, cause))?;

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn attempt(key: &str) -> Attempt {
-    Attempt {
+fn attempt(key: &str) -> AttemptCount {
+    AttemptCount {
         pool: PoolId::new("pool-1"),
         key: KeyId::new(key),
         model: "m".to_owned(),
@@ -63,15 +63,15 @@ fn event(key: &str) -> Event {
 #[test]
 fn attempts_of_one_minute_key_model_and_outcome_travel_as_one_cell() {
     let mut buffer = buffer_with(&["key-1", "key-2", "key-1"]);
-    buffer.add(&Attempt { outcome: AttemptOutcome::Key, ..attempt("key-1") });
-    buffer.add(&Attempt { began: at(120), ..attempt("key-1") });
+    buffer.add(&AttemptCount { outcome: AttemptOutcome::Key, ..attempt("key-1") });
+    buffer.add(&AttemptCount { began: at(120), ..attempt("key-1") });
     let report = buffer.take(at(0)).unwrap();
-    let cells: Vec<_> = (&report.counts[&PoolId::new("pool-1")].attempts).into_iter().collect();
-    let seen: Vec<_> = cells.iter().map(|(id, tally)| (id.start, id.outcome, tally.attempts)).collect();
+    let counters: Vec<_> = (&report.counts[&PoolId::new("pool-1")].attempts).into_iter().collect();
+    let seen: Vec<_> = counters.iter().map(|(id, row)| (id.start, id.outcome, row.attempts)).collect();
     let (ok, key) = (AttemptOutcome::Ok, AttemptOutcome::Key);
     assert_eq!(seen, [(60, ok, 2), (60, key, 1), (60, ok, 1), (120, ok, 1)]);
-    assert_eq!(cells[0].1.total.count(), 2);
-    assert_eq!(cells[1].1.total.count(), 0, "only what was delivered is timed");
+    assert_eq!(counters[0].1.total.count(), 2);
+    assert_eq!(counters[1].1.total.count(), 0, "only what was delivered is timed");
     assert_eq!(buffer.confirm(1, 0), counted(5, 0));
     assert_eq!(buffer.confirm(1, 0), counted(0, 0), "once");
     assert!(buffer.is_empty());
@@ -86,9 +86,9 @@ fn requests_travel_beside_attempts_and_dozens_of_attempts_are_counted_as_nine() 
     let report = buffer.take(at(0)).unwrap();
     assert_eq!(report.counted(), counted(1, 5));
     let requests = &report.counts[&PoolId::new("pool-1")].requests;
-    let cells: Vec<_> = requests.into_iter().collect();
-    assert_eq!((cells.len(), cells[0].0.start, cells[0].1.total.count()), (1, 60, 5));
-    assert_eq!(cells[0].1.by_attempts, BTreeMap::from([(0, 1), (1, 2), (9, 2)]));
+    let counters: Vec<_> = requests.into_iter().collect();
+    assert_eq!((counters.len(), counters[0].0.start, counters[0].1.total.count()), (1, 60, 5));
+    assert_eq!(counters[0].1.by_attempts, BTreeMap::from([(0, 1), (1, 2), (9, 2)]));
     assert_eq!(buffer.confirm(1, 0), counted(1, 5));
 }
 
@@ -155,13 +155,13 @@ fn what_a_process_before_lost_is_told() {
 #[test]
 fn many_cells_travel_in_several_reports() {
     let mut buffer = ReportBuffer::new(WriterId::from_random(1));
-    for key in 0..MOST_CELLS + 10 {
+    for key in 0..MAX_COUNTERS + 10 {
         let pool = PoolId::new(if key % 2 == 0 { "even" } else { "odd" });
-        buffer.add(&Attempt { pool, ..attempt(&format!("key-{key}")) });
+        buffer.add(&AttemptCount { pool, ..attempt(&format!("key-{key}")) });
     }
     let sent: Vec<_> =
         std::iter::from_fn(|| buffer.take(at(0))).map(|report| report.counted().attempts).collect();
-    assert_eq!(sent, [MOST_CELLS as u64, 10]);
+    assert_eq!(sent, [MAX_COUNTERS as u64, 10]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use pool_shared::{Event, PoolId};
 use serde::{Deserialize, Serialize};
 
-use super::super::{AppliedSequences, Cells, Counted, LearntRecord, LedgerError, News, Report, WriterId};
+use super::super::{
+    AppliedSequences, Counted, CounterTable, LedgerError, LedgerUpdates, ObservationRecord, Report, WriterId,
+};
 use super::{LedgerSql, unreadable};
 use crate::ledger::buffer::is_same_unknown_text;
 use crate::sql::Statement;
@@ -83,7 +85,7 @@ struct Told {
 struct Known {
     position: u64,
     writer: WriterId,
-    record: LearntRecord,
+    record: ObservationRecord,
 }
 
 impl Known {
@@ -108,7 +110,7 @@ pub(super) struct LiveLog {
     events: VecDeque<(u64, Event)>,
     pub events_changed: bool,
     /// The log's counts, by minute.
-    pub cells: BTreeMap<PoolId, Cells>,
+    pub counters: BTreeMap<PoolId, CounterTable>,
     /// The rows of the log: number, lines, bytes.
     chunks: Vec<(u64, u64, usize)>,
     /// When the log's first line came.
@@ -138,7 +140,7 @@ impl LiveLog {
             learnt_changed: false,
             events: events.read().map_err(unreadable)?.pop().unwrap_or_default(),
             events_changed: false,
-            cells: BTreeMap::new(),
+            counters: BTreeMap::new(),
             chunks: chunks.read().map_err(unreadable)?,
             oldest: None,
             needed: 0,
@@ -163,10 +165,10 @@ impl LiveLog {
         let writer = self.state.writers.entry(report.writer.clone()).or_insert_with(new);
         writer.seen = at;
         writer.applied.admit(report.sequence);
-        for (pool, cells) in &report.counts {
-            match self.cells.get_mut(pool) {
-                Some(held) => held.merge_copy(cells),
-                None => drop(self.cells.insert(pool.clone(), cells.clone())),
+        for (pool, counters) in &report.counts {
+            match self.counters.get_mut(pool) {
+                Some(held) => held.merge_copy(counters),
+                None => drop(self.counters.insert(pool.clone(), counters.clone())),
             }
         }
         self.state.lost += report.lost;
@@ -181,7 +183,7 @@ impl LiveLog {
         }
     }
 
-    fn take_in_learnt(&mut self, records: &[LearntRecord], writer: &WriterId) {
+    fn take_in_learnt(&mut self, records: &[ObservationRecord], writer: &WriterId) {
         for record in records {
             self.learnt_changed = true;
             let known =
@@ -208,7 +210,7 @@ impl LiveLog {
 
     /// What others told since a line. Lines that never were were told by a ledger that is gone: then
     /// everything is news.
-    pub(super) fn news(&self, writer: &WriterId, known: u64, now: Timestamp) -> News {
+    pub(super) fn updates(&self, writer: &WriterId, known: u64, now: Timestamp) -> LedgerUpdates {
         let since = if known > self.state.position { 0 } else { known };
         let learnt = self
             .learnt
@@ -216,7 +218,7 @@ impl LiveLog {
             .filter(|known| known.position > since && known.writer != *writer && known.record.until > now);
         let moved =
             self.state.moved.iter().filter(|(_, told)| told.position > since && told.writer != *writer);
-        News {
+        LedgerUpdates {
             learnt: learnt.map(|known| known.record.clone()).collect(),
             moved: moved.map(|(pool, _)| pool.clone()).collect(),
             cursor: self.state.position,
@@ -224,7 +226,7 @@ impl LiveLog {
     }
 
     /// What was learnt, of the ids that begin so.
-    pub(super) fn learnt(&self, prefix: &str, now: Timestamp) -> Vec<LearntRecord> {
+    pub(super) fn learnt(&self, prefix: &str, now: Timestamp) -> Vec<ObservationRecord> {
         let from_there = self.learnt.range(prefix.to_owned()..);
         let so = from_there.take_while(|(id, _)| id.starts_with(prefix)).map(|(_, known)| &known.record);
         so.filter(|record| record.until > now).cloned().collect()
@@ -325,7 +327,7 @@ impl LiveLog {
     /// Clears the log after a rollup.
     pub(super) fn rolled_up(&mut self) {
         self.folds += 1;
-        self.cells.clear();
+        self.counters.clear();
         self.chunks.clear();
         (self.oldest, self.needed) = (None, 0);
         (self.learnt_changed, self.events_changed) = (false, false);

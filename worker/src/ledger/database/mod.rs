@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use pool_shared::LedgerLoad;
 
 use self::live_log::{LiveLog, LogEntry};
-use super::{LedgerError, LedgerReply, LedgerRequest, News, Report};
+use super::{LedgerError, LedgerReply, LedgerRequest, LedgerUpdates, Report};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// A database that answers without waiting, as the one inside a Durable Object does.
@@ -108,12 +108,12 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         }
     }
 
-    fn apply(&mut self, report: &Report, now: Timestamp) -> Result<News, LedgerError> {
+    fn apply(&mut self, report: &Report, now: Timestamp) -> Result<LedgerUpdates, LedgerError> {
         if !self.live_log()?.has(&report.writer, report.sequence) {
             self.append(now, report)?;
             self.load.reports += 1;
         }
-        Ok(self.live_log()?.news(&report.writer, report.known, now))
+        Ok(self.live_log()?.updates(&report.writer, report.known, now))
     }
 
     /// Writes a line to the log, one row, and takes it in.

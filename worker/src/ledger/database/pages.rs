@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use pool_shared::PoolId;
 
 use super::super::shard::hash;
-use super::super::{Cells, LedgerError, Level};
+use super::super::{CounterTable, LedgerError, Level};
 use super::{LedgerSql, read};
 use crate::sql::{SqlValue, Statement};
 
@@ -29,10 +29,10 @@ const SIZES: &str = "SELECT json_array(pool, part, octet_length(body)) AS row FR
     WHERE level = ?1 AND page = ?2 AND pool IN (SELECT value FROM json_each(?3))";
 
 /// Cells of several pools.
-pub(super) type PoolCells = BTreeMap<PoolId, Cells>;
+pub(super) type PoolCounters = BTreeMap<PoolId, CounterTable>;
 
 /// Rows, with what is added to each.
-pub(super) type Parts = BTreeMap<PartId, PoolCells>;
+pub(super) type Parts = BTreeMap<PartId, PoolCounters>;
 
 /// One row of `ledger_pages`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,27 +67,27 @@ pub(super) fn place<S: LedgerSql>(
     parts: &mut Parts,
     level: Level,
     oldest_page: i64,
-    log: &PoolCells,
+    log: &PoolCounters,
 ) -> Result<(), LedgerError> {
-    let mut by_page: BTreeMap<i64, PoolCells> = BTreeMap::new();
-    for (pool, cells) in log {
-        for (page, cells) in pages(level, cells).into_iter().filter(|(page, _)| *page >= oldest_page) {
-            by_page.entry(page).or_default().insert(pool.clone(), cells);
+    let mut by_page: BTreeMap<i64, PoolCounters> = BTreeMap::new();
+    for (pool, counters) in log {
+        for (page, counters) in pages(level, counters).into_iter().filter(|(page, _)| *page >= oldest_page) {
+            by_page.entry(page).or_default().insert(pool.clone(), counters);
         }
     }
     for (page, pools) in by_page {
         let mut sizes = sizes(sql, level, page, pools.keys())?;
-        let mut put = |pool: PoolId, cells, sizes: &[(i64, usize)]| {
-            spread::<S>(parts, &PartId { level, page, pool, part: 0 }, sizes, cells);
+        let mut put = |pool: PoolId, counters, sizes: &[(i64, usize)]| {
+            spread::<S>(parts, &PartId { level, page, pool, part: 0 }, sizes, counters);
         };
-        let mut shared = PoolCells::new();
-        for (pool, cells) in pools {
+        let mut shared = PoolCounters::new();
+        for (pool, counters) in pools {
             let sizes = sizes.remove(&pool).unwrap_or_default();
             // Totals are asked for more often than anything else: reading one takes one row.
-            if level != Level::Total && sizes.is_empty() && cells.len() <= FEW {
-                shared.insert(pool, cells);
+            if level != Level::Total && sizes.is_empty() && counters.len() <= FEW {
+                shared.insert(pool, counters);
             } else {
-                put(pool.clone(), PoolCells::from([(pool, cells)]), &sizes);
+                put(pool.clone(), PoolCounters::from([(pool, counters)]), &sizes);
             }
         }
         if !shared.is_empty() {
@@ -117,18 +117,18 @@ fn sizes<'a>(
 }
 
 /// Puts the cells of one page to its parts.
-fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], cells: PoolCells) {
+fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], counters: PoolCounters) {
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
-    let added: usize = cells.values().map(Cells::len).sum();
+    let added: usize = counters.values().map(CounterTable::len).sum();
     if sizes.iter().all(|(part, _)| *part == 0) && size + added * CELL_SIZE <= S::WHOLE_PAGE {
-        parts.insert(id.clone(), cells);
+        parts.insert(id.clone(), counters);
         return;
     }
     let mut incoming: BTreeMap<i64, usize> = BTreeMap::new();
-    for start in cells.values().flat_map(Cells::starts) {
+    for start in counters.values().flat_map(CounterTable::starts) {
         *incoming.entry(id.level.slot(start)).or_default() += CELL_SIZE;
     }
-    for (pool, cells) in cells {
+    for (pool, counters) in counters {
         let part_of = |start, key: Option<&str>| {
             let slot = id.level.slot(start);
             let range = parts_of(slot);
@@ -139,9 +139,9 @@ fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], 
             let which = if id.is_shared() { hash(&pool) } else { hash(&key) } % count;
             range.start() + i64::try_from(which).unwrap_or_default()
         };
-        for (part, cells) in cells.share_out(part_of) {
+        for (part, counters) in counters.share_out(part_of) {
             let row = parts.entry(PartId { part, ..id.clone() }).or_default();
-            row.entry(pool.clone()).or_default().merge(cells);
+            row.entry(pool.clone()).or_default().merge(counters);
         }
     }
 }
@@ -159,8 +159,8 @@ pub(super) fn path_of(pool: &PoolId) -> SqlValue {
 }
 
 /// Cells by minute as cells of a level, page by page.
-fn pages(level: Level, cells: &Cells) -> BTreeMap<i64, Cells> {
-    cells.at_level(level).share_out(|start, _| level.page(start))
+fn pages(level: Level, counters: &CounterTable) -> BTreeMap<i64, CounterTable> {
+    counters.at_level(level).share_out(|start, _| level.page(start))
 }
 
 /// A time or number that is never negative.

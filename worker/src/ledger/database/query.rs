@@ -6,8 +6,10 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 use pool_shared::{PoolId, Rates, RequestRates, StatsWindow};
 
-use super::super::{Cells, LedgerError, LedgerReply, Level, PoolActivity, RequestTally, Summary, Tally};
-use super::pages::{PoolCells, SHARED, integer, parts_of, path_of};
+use super::super::{
+    CounterRow, CounterTable, LedgerError, LedgerReply, Level, PoolActivity, RequestCounterRow, Summary,
+};
+use super::pages::{PoolCounters, SHARED, integer, parts_of, path_of};
 use super::{LedgerDatabase, LedgerSql, unreadable};
 use crate::sql::{SqlValue, Statement};
 
@@ -37,22 +39,22 @@ const ALL_PARTS: RangeInclusive<i64> = 0..=1_000_000;
 impl<S: LedgerSql> LedgerDatabase<S> {
     pub(super) fn pools(&mut self, now: Timestamp) -> Result<LedgerReply, LedgerError> {
         let mut pools: BTreeMap<PoolId, Summary> = BTreeMap::new();
-        for (pool, cells) in self.window(Level::Total, 0, 1, None)? {
+        for (pool, counters) in self.window(Level::Total, 0, 1, None)? {
             let summary = pools.entry(pool).or_default();
-            for (id, tally) in &cells.attempts {
-                summary.count(id.outcome, tally);
+            for (id, row) in &counters.attempts {
+                summary.count(id.outcome, row);
             }
-            for (id, tally) in &cells.requests {
-                summary.requests().count(id.outcome, tally);
+            for (id, row) in &counters.requests {
+                summary.requests().count(id.outcome, row);
             }
         }
-        self.rates(None, now, |pool, cells, span| {
+        self.rates(None, now, |pool, counters, span| {
             let summary = pools.entry(pool.clone()).or_default();
-            for (_, tally) in &cells.attempts {
-                summary.rate(&span.rates(tally));
+            for (_, row) in &counters.attempts {
+                summary.rate(&span.rates(row));
             }
-            for (_, tally) in &cells.requests {
-                summary.requests().rate(&span.request_rates(tally));
+            for (_, row) in &counters.requests {
+                summary.requests().rate(&span.request_rates(row));
             }
         })?;
         Ok(LedgerReply::Pools { pools: pools.into_iter().collect(), lost: self.live_log()?.state.lost() })
@@ -68,11 +70,11 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             (window.step.into(), window.since.as_second(), window.until.as_second())
         });
         let mut activity = PoolActivity::default();
-        for (_, cells) in self.window(level, since, until, Some(pool))? {
-            activity.count(&cells, window.is_some());
+        for (_, counters) in self.window(level, since, until, Some(pool))? {
+            activity.count(&counters, window.is_some());
         }
-        self.rates(Some(pool), now, |_, cells, span| {
-            activity.rate(cells, |tally| span.rates(tally), |tally| span.request_rates(tally));
+        self.rates(Some(pool), now, |_, counters, span| {
+            activity.rate(counters, |row| span.rates(row), |row| span.request_rates(row));
         })?;
         Ok(activity)
     }
@@ -92,7 +94,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         &mut self,
         pool: Option<&PoolId>,
         now: Timestamp,
-        mut add: impl FnMut(&PoolId, &Cells, Span),
+        mut add: impl FnMut(&PoolId, &CounterTable, Span),
     ) -> Result<(), LedgerError> {
         let now = now.as_second();
         let minute = Level::Minute.bucket(now);
@@ -101,8 +103,8 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             (Span::LastMinute, Level::Minute, minute - 60),
             (Span::Today, Level::Day, Level::Day.bucket(now)),
         ] {
-            for (pool, cells) in self.bucket(level, start, pool)? {
-                add(&pool, &cells, span);
+            for (pool, counters) in self.bucket(level, start, pool)? {
+                add(&pool, &counters, span);
             }
         }
         Ok(())
@@ -115,9 +117,9 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         since: i64,
         until: i64,
         pool: Option<&PoolId>,
-    ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
+    ) -> Result<Vec<(PoolId, CounterTable)>, LedgerError> {
         let pages = level.page(since)..=level.page(until);
-        self.cells(level, &pages, &ALL_PARTS, pool, |start| since <= start && start < until)
+        self.counters(level, &pages, &ALL_PARTS, pool, |start| since <= start && start < until)
     }
 
     /// The cells of one bucket.
@@ -126,20 +128,20 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         level: Level,
         start: i64,
         pool: Option<&PoolId>,
-    ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
+    ) -> Result<Vec<(PoolId, CounterTable)>, LedgerError> {
         let page = level.page(start);
-        self.cells(level, &(page..=page), &parts_of(level.slot(start)), pool, |other| other == start)
+        self.counters(level, &(page..=page), &parts_of(level.slot(start)), pool, |other| other == start)
     }
 
     /// The cells of pages, and those that the log adds.
-    fn cells(
+    fn counters(
         &mut self,
         level: Level,
         pages: &RangeInclusive<i64>,
         parts: &RangeInclusive<i64>,
         pool: Option<&PoolId>,
         wanted: impl Fn(i64) -> bool,
-    ) -> Result<Vec<(PoolId, Cells)>, LedgerError> {
+    ) -> Result<Vec<(PoolId, CounterTable)>, LedgerError> {
         let query = |sql, last: SqlValue| {
             let [from, to, first_part, last_part] =
                 [pages.start(), pages.end(), parts.start(), parts.end()].map(|number| integer(*number));
@@ -152,15 +154,15 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         statements.extend(shares);
         let outcomes = self.sql.run(statements)?;
         let mut found = Vec::new();
-        let mut take = |pool: PoolId, cells: Cells| {
-            found.push((pool, cells.filtered(&wanted)));
+        let mut take = |pool: PoolId, counters: CounterTable| {
+            found.push((pool, counters.filtered(&wanted)));
         };
         let [owners, bodies, shares @ ..] = outcomes.as_slice() else { return Ok(Vec::new()) };
         for (owner, body) in owners.read::<PoolId>().map_err(unreadable)?.into_iter().zip(&bodies.rows) {
             if owner.as_str() == SHARED {
-                let shares: PoolCells = serde_json::from_str(body).map_err(unreadable)?;
-                for (pool, cells) in shares {
-                    take(pool, cells);
+                let shares: PoolCounters = serde_json::from_str(body).map_err(unreadable)?;
+                for (pool, counters) in shares {
+                    take(pool, counters);
                 }
             } else {
                 take(owner, serde_json::from_str(body).map_err(unreadable)?);
@@ -172,9 +174,10 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         {
             take(pool.clone(), serde_json::from_str(share).map_err(unreadable)?);
         }
-        let log = self.live_log()?.cells.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
-        for (pool, cells) in log {
-            found.push((pool.clone(), cells.at_level(level).filtered(&wanted)));
+        let log =
+            self.live_log()?.counters.iter().filter(|(other, _)| pool.is_none_or(|pool| pool == *other));
+        for (pool, counters) in log {
+            found.push((pool.clone(), counters.at_level(level).filtered(&wanted)));
         }
         Ok(found)
     }
@@ -189,8 +192,8 @@ enum Span {
 }
 
 impl Span {
-    fn rates(self, tally: &Tally) -> Rates {
-        let (attempts, tokens) = (tally.attempts, tally.prompt_tokens);
+    fn rates(self, row: &CounterRow) -> Rates {
+        let (attempts, tokens) = (row.attempts, row.prompt_tokens);
         match self {
             Self::ThisMinute => Rates { rpm_now: attempts, tpm_now: tokens, ..Rates::default() },
             Self::LastMinute => Rates { rpm: attempts, tpm: tokens, ..Rates::default() },
@@ -198,8 +201,8 @@ impl Span {
         }
     }
 
-    fn request_rates(self, tally: &RequestTally) -> RequestRates {
-        let requests = tally.requests();
+    fn request_rates(self, row: &RequestCounterRow) -> RequestRates {
+        let requests = row.requests();
         match self {
             Self::ThisMinute => RequestRates { rpm_now: requests, ..RequestRates::default() },
             Self::LastMinute => RequestRates { rpm: requests, ..RequestRates::default() },

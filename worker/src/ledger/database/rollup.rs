@@ -14,9 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
-use super::super::{Cells, LedgerError, Level};
+use super::super::{CounterTable, LedgerError, Level};
 use super::live_log::LiveLog;
-use super::pages::{PartId, Parts, PoolCells, integer, path_of, place};
+use super::pages::{PartId, Parts, PoolCounters, integer, path_of, place};
 use super::{LedgerDatabase, LedgerSql, read, unreadable};
 use crate::sql::{SqlValue, Statement};
 
@@ -83,11 +83,11 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     pub(super) fn reset(&mut self, pool: Option<&PoolId>, now: Timestamp) -> Result<(), LedgerError> {
         let live_log = self.live_log()?;
         let delete = if let Some(pool) = pool {
-            live_log.cells.remove(pool);
+            live_log.counters.remove(pool);
             let own = Statement::new("DELETE FROM ledger_pages WHERE pool = ?1", [pool.as_str().into()]);
             vec![own, Statement::new(FORGET_SHARED, [path_of(pool)])]
         } else {
-            live_log.cells.clear();
+            live_log.counters.clear();
             live_log.state.forget_lost();
             vec![Statement::new("DELETE FROM ledger_pages", [])]
         };
@@ -125,7 +125,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         let mut expired = Vec::new();
         for level in Level::ALL {
             let oldest_page = level.oldest_page(now.as_second());
-            place(&self.sql, &mut parts, level, oldest_page, &live_log.cells)?;
+            place(&self.sql, &mut parts, level, oldest_page, &live_log.counters)?;
             let level_number = SqlValue::from(level.number());
             let count =
                 Statement::new(COUNT_EXPIRED, [level_number, integer(oldest_page), MAX_EXPIRED_PAGES.into()]);
@@ -153,8 +153,8 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             let text = SqlValue::Text(live_log.events_text()?);
             statements.push(Statement::new(WRITE_NAMED, ["events".into(), text]));
         }
-        for (id, cells) in plan.parts {
-            statements.push(self.merged(&id, cells)?);
+        for (id, counters) in plan.parts {
+            statements.push(self.merged(&id, counters)?);
         }
         for (level, count) in plan.expired.into_iter().filter(|(_, count)| *count > 0) {
             let oldest_page = integer(level.oldest_page(now.as_second()));
@@ -169,18 +169,18 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     }
 
     /// A row with cells added to what it holds.
-    fn merged(&self, id: &PartId, cells: PoolCells) -> Result<Statement, LedgerError> {
+    fn merged(&self, id: &PartId, counters: PoolCounters) -> Result<Statement, LedgerError> {
         let held = Statement::new(PART_BODY, id.parameters());
         let text = if id.is_shared() {
-            let mut body: PoolCells = read(&self.sql, held)?.pop().unwrap_or_default();
-            for (pool, cells) in cells {
-                body.entry(pool).or_default().merge(cells);
+            let mut body: PoolCounters = read(&self.sql, held)?.pop().unwrap_or_default();
+            for (pool, counters) in counters {
+                body.entry(pool).or_default().merge(counters);
             }
             serde_json::to_string(&body)
         } else {
-            let mut body: Cells = read(&self.sql, held)?.pop().unwrap_or_default();
-            for cells in cells.into_values() {
-                body.merge(cells);
+            let mut body: CounterTable = read(&self.sql, held)?.pop().unwrap_or_default();
+            for counters in counters.into_values() {
+                body.merge(counters);
             }
             serde_json::to_string(&body)
         };

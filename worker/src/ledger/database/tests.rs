@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 use super::{LedgerDatabase, LedgerSql};
 use crate::host::native::Sqlite;
 use crate::ledger::{
-    Attempt, Counted, LearntRecord, LedgerReply, LedgerRequest, Level, News, Opaque, PoolActivity, Report,
-    ReportBuffer, Request, WriterId,
+    AttemptCount, Counted, LedgerReply, LedgerRequest, LedgerUpdates, Level, ObservationRecord, Opaque,
+    PoolActivity, Report, ReportBuffer, Request, WriterId,
 };
 use crate::sql::{Outcome, SqlError, Statement};
 
@@ -85,22 +85,22 @@ impl World {
         self.ledger.handle(request, self.now).unwrap()
     }
 
-    fn report(&mut self, report: impl Into<Arc<Report>>) -> News {
+    fn report(&mut self, report: impl Into<Arc<Report>>) -> LedgerUpdates {
         match self.ask(&LedgerRequest::Report(report.into())) {
-            LedgerReply::Counted(news) => news,
+            LedgerReply::Counted(updates) => updates,
             other => panic!("{other:?}"),
         }
     }
 
     /// Sends everything in a buffer.
-    fn send(&mut self, buffer: &mut ReportBuffer) -> News {
-        let mut news = News::default();
+    fn send(&mut self, buffer: &mut ReportBuffer) -> LedgerUpdates {
+        let mut updates = LedgerUpdates::default();
         while let Some(report) = buffer.take(self.now) {
             let sequence = report.sequence;
-            news = self.report(report);
-            buffer.confirm(sequence, news.cursor);
+            updates = self.report(report);
+            buffer.confirm(sequence, updates.cursor);
         }
-        news
+        updates
     }
 
     fn activity(&mut self, name: &str, window: Option<StatsWindow>) -> PoolActivity {
@@ -177,8 +177,8 @@ fn buffer(writer: u64) -> ReportBuffer {
     ReportBuffer::new(WriterId::from_random(writer))
 }
 
-fn attempt(name: &str, key: &str, began: Timestamp) -> Attempt {
-    Attempt {
+fn attempt(name: &str, key: &str, began: Timestamp) -> AttemptCount {
+    AttemptCount {
         pool: pool(name),
         key: KeyId::new(key),
         model: "gemini-3.8-flash".to_owned(),
@@ -229,9 +229,9 @@ fn event(message: &str) -> Event {
     }
 }
 
-fn learnt(id: &str, until: Timestamp) -> LearntRecord {
+fn learnt(id: &str, until: Timestamp) -> ObservationRecord {
     let body = Opaque(RawValue::from_string(format!(r#"{{"about":"{id}"}}"#)).unwrap());
-    LearntRecord { id: id.to_owned(), until, body }
+    ObservationRecord { id: id.to_owned(), until, body }
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_rollup_changes_no_response() {
     for round in 0..3 {
         for key in 0..2_500 {
             buffer.add(&attempt("a", &format!("key-{key}"), world.now));
-            let refused = Attempt { outcome: AttemptOutcome::Quota, ..attempt("a", "key-1", world.now) };
+            let refused = AttemptCount { outcome: AttemptOutcome::Quota, ..attempt("a", "key-1", world.now) };
             buffer.add(&refused);
             let client_key = format!("ck-{}", key % 500);
             buffer.add_request(Request { attempts: 2, ..request("a", &client_key, world.now) });
@@ -386,8 +386,8 @@ fn a_reset_forgets_counts_and_nothing_else() {
     world.restart();
     assert_eq!((world.both("a"), world.both("b"), world.lost()), (0, 1, lost));
     add(&mut two, "a", "k", world.now);
-    let news = world.send(&mut two);
-    assert_eq!((news.learnt.len(), news.moved, world.both("a")), (1, vec![pool("a")], 1));
+    let updates = world.send(&mut two);
+    assert_eq!((updates.learnt.len(), updates.moved, world.both("a")), (1, vec![pool("a")], 1));
 
     world.ask(&LedgerRequest::Reset { pool: None });
     assert_eq!((world.both("a"), world.both("b"), world.lost()), (0, 0, Counted::default()));

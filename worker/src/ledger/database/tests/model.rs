@@ -93,15 +93,15 @@ impl Truth {
             return;
         }
         self.lost += report.lost();
-        for (pool, cells) in &report.counts {
-            for (id, tally) in &cells.attempts {
+        for (pool, counters) in &report.counts {
+            for (id, row) in &counters.attempts {
                 let account = (pool.clone(), id.key.clone().unwrap(), id.outcome);
-                *self.attempts.entry(account).or_default() += tally.attempts;
+                *self.attempts.entry(account).or_default() += row.attempts;
             }
-            for (id, tally) in &cells.requests {
+            for (id, row) in &counters.requests {
                 let account = (pool.clone(), id.client_key.clone(), id.outcome);
-                *self.requests.entry(account).or_default() += tally.requests();
-                for (attempts, requests) in &tally.by_attempts {
+                *self.requests.entry(account).or_default() += row.requests();
+                for (attempts, requests) in &row.by_attempts {
                     *self.by_attempts.entry((pool.clone(), *attempts)).or_default() += requests;
                 }
             }
@@ -143,7 +143,7 @@ impl Model {
                     [usize::from(outcome)];
                 let began = now - Duration::from_mins(minutes_ago);
                 let attempt =
-                    Attempt { outcome, ..super::attempt(POOLS[pool], &format!("key-{key}"), began) };
+                    AttemptCount { outcome, ..super::attempt(POOLS[pool], &format!("key-{key}"), began) };
                 self.buffers[writer].add(&attempt);
                 self.counted[writer].attempts += 1;
             }
@@ -193,8 +193,8 @@ impl Model {
         let mut buffers = self.buffers.iter_mut();
         let Some(writer) = buffers.find(|buffer| buffer.writer() == &report.writer) else { return };
         match reply {
-            Ok(LedgerReply::Counted(news)) if reply_arrives => {
-                writer.confirm(report.sequence, news.cursor);
+            Ok(LedgerReply::Counted(updates)) if reply_arrives => {
+                writer.confirm(report.sequence, updates.cursor);
             }
             _ => drop(writer.failed(report.sequence, self.world.now)),
         }
@@ -264,7 +264,7 @@ impl Model {
     }
 
     /// Lets everything that lives come to its end, and compares what writers counted with what is shown.
-    fn settle(mut self) {
+    fn drain_and_check(mut self) {
         let dead = self.truth.total();
         for writer in 0..WRITERS {
             let mut rounds = 0;
@@ -272,9 +272,9 @@ impl Model {
                 self.world.now += Duration::from_secs(5);
                 while let Some(report) = self.buffers[writer].take(self.world.now) {
                     let sequence = report.sequence;
-                    let news = self.world.report(report.clone());
+                    let updates = self.world.report(report.clone());
                     self.truth.apply(&report);
-                    self.buffers[writer].confirm(sequence, news.cursor);
+                    self.buffers[writer].confirm(sequence, updates.cursor);
                 }
                 rounds += 1;
                 assert!(rounds < 10, "a buffer never empties");
@@ -308,6 +308,6 @@ proptest! {
         for step in &steps {
             model.step(step);
         }
-        model.settle();
+        model.drain_and_check();
     }
 }

@@ -14,13 +14,17 @@ fn what_one_learnt_is_told_to_the_others_once() {
     assert_eq!((own.learnt, own.moved, own.cursor), (vec![], vec![], 1), "nobody is told his own news");
 
     two.add(&attempt("a", "k", world.now));
-    let news = world.send(&mut two);
-    let ids = |news: &News| news.learnt.iter().map(|record| record.id.clone()).collect::<Vec<_>>();
-    assert_eq!((ids(&news), &news.moved), (vec!["key 1".to_owned(), "key 2".to_owned()], &vec![pool("a")]));
-    assert_eq!(news.learnt[0].body.0.get(), r#"{"about":"key 1"}"#);
+    let updates = world.send(&mut two);
+    let ids =
+        |updates: &LedgerUpdates| updates.learnt.iter().map(|record| record.id.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (ids(&updates), &updates.moved),
+        (vec!["key 1".to_owned(), "key 2".to_owned()], &vec![pool("a")])
+    );
+    assert_eq!(updates.learnt[0].body.0.get(), r#"{"about":"key 1"}"#);
     two.add(&attempt("a", "k", world.now));
-    let news = world.send(&mut two);
-    assert_eq!((ids(&news), news.moved.len()), (vec![], 0), "and nothing twice");
+    let updates = world.send(&mut two);
+    assert_eq!((ids(&updates), updates.moved.len()), (vec![], 0), "and nothing twice");
 
     // Whoever starts now is told what still holds, also by a ledger that has just started.
     world.now = soon;

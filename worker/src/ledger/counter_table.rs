@@ -11,7 +11,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CellId, Level, RequestCellId, RequestTally, Tally};
+use super::{CounterId, CounterRow, Level, RequestCounterId, RequestCounterRow};
 
 /// Counts that add up.
 pub trait Sum: Clone + Default {
@@ -20,50 +20,50 @@ pub trait Sum: Clone + Default {
 }
 
 /// What a kind of counts is counted under.
-pub trait Cell: Clone + Ord {
+pub trait CounterKey: Clone + Ord {
     /// The counts.
-    type Tally: Sum;
+    type Row: Sum;
 
     /// The beginning of the bucket, in seconds since 1970.
     fn start(&self) -> i64;
 
     /// The key that is counted, by its id.
-    fn whose(&self) -> Option<&str>;
+    fn owner(&self) -> Option<&str>;
 
     /// The same counts in a bucket that is longer than a minute and begins at `start`.
-    fn coarse(&self, start: i64, tally: &Self::Tally) -> impl Iterator<Item = (Self, Self::Tally)>;
+    fn coarse(&self, start: i64, row: &Self::Row) -> impl Iterator<Item = (Self, Self::Row)>;
 }
 
 /// How a cell and its counts are written.
-pub(super) trait Row: Cell {
+pub(super) trait StoredCounter: CounterKey {
     /// As it is read.
     type Owned: DeserializeOwned;
 
     /// As it is written.
-    fn row<'a>(&'a self, tally: &'a Self::Tally) -> impl Serialize + 'a;
+    fn row<'a>(&'a self, row: &'a Self::Row) -> impl Serialize + 'a;
 
     /// The cell and its counts.
-    fn from_row(row: Self::Owned) -> (Self, Self::Tally);
+    fn from_row(row: Self::Owned) -> (Self, Self::Row);
 }
 
 /// Cells of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table<C: Cell>(BTreeMap<C, C::Tally>);
+pub struct CounterMap<C: CounterKey>(BTreeMap<C, C::Row>);
 
-impl<C: Cell> Default for Table<C> {
+impl<C: CounterKey> Default for CounterMap<C> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<C: Cell> Table<C> {
+impl<C: CounterKey> CounterMap<C> {
     /// Adds to one cell.
-    pub fn add(&mut self, id: C, tally: &C::Tally) {
-        self.0.entry(id).or_default().add(tally);
+    pub fn add(&mut self, id: C, row: &C::Row) {
+        self.0.entry(id).or_default().add(row);
     }
 
     /// All of them.
-    pub fn iter(&self) -> std::collections::btree_map::Iter<'_, C, C::Tally> {
+    pub fn iter(&self) -> std::collections::btree_map::Iter<'_, C, C::Row> {
         self.0.iter()
     }
 
@@ -72,17 +72,17 @@ impl<C: Cell> Table<C> {
             *self = other;
             return;
         }
-        for (id, tally) in other.0 {
-            self.add(id, &tally);
+        for (id, row) in other.0 {
+            self.add(id, &row);
         }
     }
 
     fn merge_copy(&mut self, other: &Self) {
-        for (id, tally) in &other.0 {
+        for (id, row) in &other.0 {
             if let Some(held) = self.0.get_mut(id) {
-                held.add(tally);
+                held.add(row);
             } else {
-                self.0.insert(id.clone(), tally.clone());
+                self.0.insert(id.clone(), row.clone());
             }
         }
     }
@@ -99,36 +99,36 @@ impl<C: Cell> Table<C> {
             return self.clone();
         }
         let mut coarse = Self::default();
-        for (id, tally) in &self.0 {
-            for (id, tally) in id.coarse(level.bucket(id.start()), tally) {
-                coarse.add(id, &tally);
+        for (id, row) in &self.0 {
+            for (id, row) in id.coarse(level.bucket(id.start()), row) {
+                coarse.add(id, &row);
             }
         }
         coarse
     }
 }
 
-impl<'a, C: Cell> IntoIterator for &'a Table<C> {
-    type Item = (&'a C, &'a C::Tally);
-    type IntoIter = std::collections::btree_map::Iter<'a, C, C::Tally>;
+impl<'a, C: CounterKey> IntoIterator for &'a CounterMap<C> {
+    type Item = (&'a C, &'a C::Row);
+    type IntoIter = std::collections::btree_map::Iter<'a, C, C::Row>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl<C: Row> Serialize for Table<C> {
+impl<C: StoredCounter> Serialize for CounterMap<C> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(id, tally)| id.row(tally)))
+        serializer.collect_seq(self.0.iter().map(|(id, row)| id.row(row)))
     }
 }
 
-impl<'de, C: Row> Deserialize<'de> for Table<C> {
+impl<'de, C: StoredCounter> Deserialize<'de> for CounterMap<C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Self::default();
         for row in Vec::<C::Owned>::deserialize(deserializer)? {
-            let (id, tally) = C::from_row(row);
-            table.add(id, &tally);
+            let (id, row) = C::from_row(row);
+            table.add(id, &row);
         }
         Ok(table)
     }
@@ -136,42 +136,42 @@ impl<'de, C: Row> Deserialize<'de> for Table<C> {
 
 /// Counts of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Cells {
+pub struct CounterTable {
     /// Of attempts.
     #[serde(rename = "a")]
-    pub attempts: Table<CellId>,
+    pub attempts: CounterMap<CounterId>,
     /// Of clients' requests.
     #[serde(rename = "r")]
-    pub requests: Table<RequestCellId>,
+    pub requests: CounterMap<RequestCounterId>,
 }
 
-impl<'de> Deserialize<'de> for Cells {
+impl<'de> Deserialize<'de> for CounterTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Both {
             #[serde(rename = "a")]
-            attempts: Table<CellId>,
+            attempts: CounterMap<CounterId>,
             #[serde(rename = "r")]
-            requests: Table<RequestCellId>,
+            requests: CounterMap<RequestCounterId>,
         }
         struct Either;
 
         // Not an untagged enum, which would hold a page of megabytes in memory twice.
         impl<'de> Visitor<'de> for Either {
-            type Value = Cells;
+            type Value = CounterTable;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("cells of attempts and requests, or a list of those of attempts")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cells, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CounterTable, A::Error> {
                 let both = Both::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Cells { attempts: both.attempts, requests: both.requests })
+                Ok(CounterTable { attempts: both.attempts, requests: both.requests })
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Cells, A::Error> {
-                let attempts = Table::deserialize(SeqAccessDeserializer::new(list))?;
-                Ok(Cells { attempts, ..Cells::default() })
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<CounterTable, A::Error> {
+                let attempts = CounterMap::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(CounterTable { attempts, ..CounterTable::default() })
             }
         }
 
@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Cells {
     }
 }
 
-impl Cells {
+impl CounterTable {
     /// Adds other cells to these.
     pub fn merge(&mut self, other: Self) {
         self.attempts.merge(other.attempts);
@@ -217,11 +217,11 @@ impl Cells {
     /// Shares the cells out, each to the place that its bucket and its key, by their ids, are given.
     pub fn share_out<P: Ord>(self, place: impl Fn(i64, Option<&str>) -> P) -> BTreeMap<P, Self> {
         let mut parts: BTreeMap<P, Self> = BTreeMap::new();
-        for (id, tally) in self.attempts.0 {
-            parts.entry(place(id.start, id.whose())).or_default().attempts.add(id, &tally);
+        for (id, row) in self.attempts.0 {
+            parts.entry(place(id.start, id.owner())).or_default().attempts.add(id, &row);
         }
-        for (id, tally) in self.requests.0 {
-            parts.entry(place(id.start, id.whose())).or_default().requests.add(id, &tally);
+        for (id, row) in self.requests.0 {
+            parts.entry(place(id.start, id.owner())).or_default().requests.add(id, &row);
         }
         parts
     }
@@ -248,8 +248,8 @@ impl Cells {
     #[must_use]
     pub fn counted(&self) -> Counted {
         Counted {
-            attempts: self.attempts.0.values().map(|tally: &Tally| tally.attempts).sum(),
-            requests: self.requests.0.values().map(RequestTally::requests).sum(),
+            attempts: self.attempts.0.values().map(|row: &CounterRow| row.attempts).sum(),
+            requests: self.requests.0.values().map(RequestCounterRow::requests).sum(),
         }
     }
 }
@@ -296,25 +296,25 @@ mod tests {
     #[test]
     fn counts_of_a_version_that_knew_only_attempts_are_read_as_no_requests() {
         let stored = r#"[[60,"key-1","m","ok",[2,6,4,2,2,90000,{},{}]]]"#;
-        let cells: Cells = serde_json::from_str(stored).unwrap();
-        assert_eq!(cells.counted(), Counted { attempts: 2, requests: 0 });
-        let now = serde_json::to_string(&cells).unwrap();
+        let counters: CounterTable = serde_json::from_str(stored).unwrap();
+        assert_eq!(counters.counted(), Counted { attempts: 2, requests: 0 });
+        let now = serde_json::to_string(&counters).unwrap();
         assert_eq!(now, format!(r#"{{"a":{stored},"r":[]}}"#));
-        assert_eq!(serde_json::from_str::<Cells>(&now).unwrap(), cells);
+        assert_eq!(serde_json::from_str::<CounterTable>(&now).unwrap(), counters);
     }
 
     #[test]
     fn a_split_loses_no_cell_of_either_kind() {
-        let mut cells = Cells::default();
+        let mut counters = CounterTable::default();
         for start in 0..5 {
             let model = String::new();
-            let attempt = CellId { start, key: None, model: model.clone(), outcome: AttemptOutcome::Ok };
-            cells.attempts.add(attempt, &Tally { attempts: 1, ..Tally::default() });
-            let request = RequestCellId { start, client_key: None, model, outcome: RequestOutcome::Ok };
-            cells.requests.add(request, &RequestTally::one(2, None));
+            let attempt = CounterId { start, key: None, model: model.clone(), outcome: AttemptOutcome::Ok };
+            counters.attempts.add(attempt, &CounterRow { attempts: 1, ..CounterRow::default() });
+            let request = RequestCounterId { start, client_key: None, model, outcome: RequestOutcome::Ok };
+            counters.requests.add(request, &RequestCounterRow::one(2, None));
         }
         for count in 0..12 {
-            let (mut first, all) = (cells.clone(), cells.counted());
+            let (mut first, all) = (counters.clone(), counters.counted());
             let rest = first.split_off(count);
             assert_eq!(first.len(), count.min(10));
             assert_eq!([first.counted(), rest.counted()].into_iter().sum::<Counted>(), all);

@@ -5,11 +5,11 @@ use pool_shared::{AttemptOutcome, Counters, KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
-use super::cells::{Cell, Row, Sum};
+use super::counter_table::{CounterKey, StoredCounter, Sum};
 
 /// What attempts of one pool are counted under.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellId {
+pub struct CounterId {
     /// The beginning of the minute (or hour, or day) in which the attempt began, in seconds since 1970.
     pub start: i64,
     /// The Gemini key; none for what is known of all keys together.
@@ -22,8 +22,8 @@ pub struct CellId {
 
 /// Counts of like attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "TallyRow", into = "TallyRow")]
-pub struct Tally {
+#[serde(from = "CounterFields", into = "CounterFields")]
+pub struct CounterRow {
     /// Attempts.
     pub attempts: u64,
     /// Tokens of the prompts.
@@ -42,11 +42,11 @@ pub struct Tally {
     pub total: Histogram,
 }
 
-/// A [`Tally`] as it is written: its fields in order.
-type TallyRow = (u64, u64, u64, u64, u64, i64, Histogram, Histogram);
+/// A [`CounterRow`] as it is written: its fields in order.
+type CounterFields = (u64, u64, u64, u64, u64, i64, Histogram, Histogram);
 
-impl From<TallyRow> for Tally {
-    fn from(row: TallyRow) -> Self {
+impl From<CounterFields> for CounterRow {
+    fn from(row: CounterFields) -> Self {
         let (
             attempts,
             prompt_tokens,
@@ -70,22 +70,22 @@ impl From<TallyRow> for Tally {
     }
 }
 
-impl From<Tally> for TallyRow {
-    fn from(tally: Tally) -> Self {
+impl From<CounterRow> for CounterFields {
+    fn from(row: CounterRow) -> Self {
         (
-            tally.attempts,
-            tally.prompt_tokens,
-            tally.completion_tokens,
-            tally.cached_tokens,
-            tally.thought_tokens,
-            tally.last_ms,
-            tally.first_byte,
-            tally.total,
+            row.attempts,
+            row.prompt_tokens,
+            row.completion_tokens,
+            row.cached_tokens,
+            row.thought_tokens,
+            row.last_ms,
+            row.first_byte,
+            row.total,
         )
     }
 }
 
-impl Sum for Tally {
+impl Sum for CounterRow {
     fn add(&mut self, other: &Self) {
         self.attempts += other.attempts;
         self.prompt_tokens += other.prompt_tokens;
@@ -98,7 +98,7 @@ impl Sum for Tally {
     }
 }
 
-impl Tally {
+impl CounterRow {
     /// When the last attempt began; `None` when none was counted.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
@@ -127,42 +127,42 @@ impl Tally {
 }
 
 /// A cell as it is written.
-type CellRow = (i64, Option<KeyId>, String, AttemptOutcome, Tally);
+type StoredRow = (i64, Option<KeyId>, String, AttemptOutcome, CounterRow);
 
-impl Cell for CellId {
-    type Tally = Tally;
+impl CounterKey for CounterId {
+    type Row = CounterRow;
 
     fn start(&self) -> i64 {
         self.start
     }
 
-    fn whose(&self) -> Option<&str> {
+    fn owner(&self) -> Option<&str> {
         self.key.as_ref().map(KeyId::as_str)
     }
 
     /// Durations are kept for all keys together: for thousands of keys they would take most of the room.
-    fn coarse(&self, start: i64, tally: &Tally) -> impl Iterator<Item = (Self, Tally)> {
-        let durations = (tally.first_byte.count() + tally.total.count() > 0).then(|| {
-            let durations = Tally {
-                first_byte: tally.first_byte.clone(),
-                total: tally.total.clone(),
-                ..Tally::default()
+    fn coarse(&self, start: i64, row: &CounterRow) -> impl Iterator<Item = (Self, CounterRow)> {
+        let durations = (row.first_byte.count() + row.total.count() > 0).then(|| {
+            let durations = CounterRow {
+                first_byte: row.first_byte.clone(),
+                total: row.total.clone(),
+                ..CounterRow::default()
             };
             (Self { start, key: None, ..self.clone() }, durations)
         });
-        let counts = Tally { first_byte: <_>::default(), total: <_>::default(), ..tally.clone() };
+        let counts = CounterRow { first_byte: <_>::default(), total: <_>::default(), ..row.clone() };
         durations.into_iter().chain([(Self { start, ..self.clone() }, counts)])
     }
 }
 
-impl Row for CellId {
-    type Owned = CellRow;
+impl StoredCounter for CounterId {
+    type Owned = StoredRow;
 
-    fn row<'a>(&'a self, tally: &'a Tally) -> impl Serialize + 'a {
-        (self.start, &self.key, &self.model, self.outcome, tally)
+    fn row<'a>(&'a self, row: &'a CounterRow) -> impl Serialize + 'a {
+        (self.start, &self.key, &self.model, self.outcome, row)
     }
 
-    fn from_row((start, key, model, outcome, tally): CellRow) -> (Self, Tally) {
-        (Self { start, key, model, outcome }, tally)
+    fn from_row((start, key, model, outcome, row): StoredRow) -> (Self, CounterRow) {
+        (Self { start, key, model, outcome }, row)
     }
 }

@@ -16,14 +16,14 @@ use super::Counted;
 use crate::platform::lock;
 
 /// How far a bound may be above its number: one in so many, up to a most.
-const ROOM_ONE_IN: u64 = 8;
-const MOST_ROOM: u64 = 64;
+const SLACK_DIVISOR: u64 = 8;
+const MAX_SLACK: u64 = 64;
 
 type Keep = Box<dyn Fn(Counted) + Send + Sync>;
 
 /// The numbers, and who keeps bounds of them.
 #[derive(Default)]
-pub struct Owed {
+pub struct InFlightCounter {
     counts: Mutex<Counts>,
     keep: Option<Keep>,
 }
@@ -34,7 +34,7 @@ struct Counts {
     bound: Counted,
 }
 
-impl Owed {
+impl InFlightCounter {
     /// Begins with what a process before this one owed; `keep` is called with each new pair of bounds, one at a time.
     pub fn new(before: Counted, keep: impl Fn(Counted) + Send + Sync + 'static) -> Self {
         Self { counts: Mutex::new(Counts { number: before, bound: before }), keep: Some(Box::new(keep)) }
@@ -56,18 +56,18 @@ impl Owed {
     }
 
     /// So much is counted, or counted as lost, or is not to be counted.
-    pub fn settle(&self, settled: Counted) {
-        if !settled.is_zero() {
+    pub fn acknowledge(&self, acknowledged: Counted) {
+        if !acknowledged.is_zero() {
             self.change(|number| {
-                number.attempts = number.attempts.saturating_sub(settled.attempts);
-                number.requests = number.requests.saturating_sub(settled.requests);
+                number.attempts = number.attempts.saturating_sub(acknowledged.attempts);
+                number.requests = number.requests.saturating_sub(acknowledged.requests);
             });
         }
     }
 
     /// An attempt that has begun is not to be counted.
-    pub fn forget_attempt(&self) {
-        self.settle(Counted { attempts: 1, requests: 0 });
+    pub fn discard_attempt(&self) {
+        self.acknowledge(Counted { attempts: 1, requests: 0 });
     }
 
     fn change(&self, change: impl FnOnce(&mut Counted)) {
@@ -91,11 +91,11 @@ impl Owed {
 
 /// The bound of a number: the one that there is, where it will do.
 fn bound_of(number: u64, bound: u64) -> u64 {
-    let highest = number.saturating_add((number / ROOM_ONE_IN).min(MOST_ROOM));
+    let highest = number.saturating_add((number / SLACK_DIVISOR).min(MAX_SLACK));
     if (number..=highest).contains(&bound) { bound } else { highest }
 }
 
-impl fmt::Debug for Owed {
+impl fmt::Debug for InFlightCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owed").field("number", &self.number()).finish_non_exhaustive()
     }
@@ -111,14 +111,14 @@ mod tests {
     use super::*;
 
     /// What is owed, what is kept, and how often that was written.
-    fn owed(before: Counted) -> (Owed, Arc<Mutex<Counted>>, Arc<AtomicU64>) {
+    fn counter(before: Counted) -> (InFlightCounter, Arc<Mutex<Counted>>, Arc<AtomicU64>) {
         let (kept, writes) = (Arc::new(Mutex::new(before)), Arc::new(AtomicU64::new(0)));
         let (to_keep, to_count) = (Arc::clone(&kept), Arc::clone(&writes));
         let keep = move |bound| {
             *to_keep.lock().unwrap() = bound;
             to_count.fetch_add(1, Ordering::Relaxed);
         };
-        (Owed::new(before, keep), kept, writes)
+        (InFlightCounter::new(before, keep), kept, writes)
     }
 
     fn counted(attempts: u64, requests: u64) -> Counted {
@@ -132,39 +132,39 @@ mod tests {
             changes in proptest::collection::vec((0_u64..200, 0_u64..200, 0_u64..200, 0_u64..200), 0..20),
         ) {
             let mut plain = counted(before.0, before.1);
-            let (owed, kept, _) = owed(plain);
+            let (counter, kept, _) = counter(plain);
             let check = |number: Counted| {
                 let kept = *kept.lock().unwrap();
                 for (number, kept) in [(number.attempts, kept.attempts), (number.requests, kept.requests)] {
                     assert!(number <= kept && kept <= number + (number / 8).min(64), "{kept} for {number}");
                 }
-                assert_eq!(owed.number(), number);
+                assert_eq!(counter.number(), number);
             };
-            for (attempts, requests, settled_attempts, settled_requests) in changes {
+            for (attempts, requests, acknowledged_attempts, acknowledged_requests) in changes {
                 for _ in 0..attempts {
-                    owed.begin();
+                    counter.begin();
                     plain.attempts += 1;
                     check(plain);
                 }
                 for _ in 0..requests {
-                    owed.begin_request();
+                    counter.begin_request();
                     plain.requests += 1;
                     check(plain);
                 }
-                owed.settle(counted(settled_attempts, settled_requests));
-                plain.attempts = plain.attempts.saturating_sub(settled_attempts);
-                plain.requests = plain.requests.saturating_sub(settled_requests);
+                counter.acknowledge(counted(acknowledged_attempts, acknowledged_requests));
+                plain.attempts = plain.attempts.saturating_sub(acknowledged_attempts);
+                plain.requests = plain.requests.saturating_sub(acknowledged_requests);
                 check(plain);
             }
-            owed.settle(plain);
+            counter.acknowledge(plain);
             check(Counted::default());
         }
     }
 
     #[test]
     fn few_of_many_attempts_are_written_down() {
-        let (owed, _, writes) = owed(Counted::default());
-        (0..10_000).for_each(|_| owed.begin());
+        let (counter, _, writes) = counter(Counted::default());
+        (0..10_000).for_each(|_| counter.begin());
         assert!(writes.load(Ordering::Relaxed) < 200, "{writes:?}");
     }
 }
