@@ -81,7 +81,7 @@ fn check_path(path: &str) {
             assert_eq!(admin::pool_in(path).is_some(), path.starts_with("/admin/v1/pools/"), "{path}");
         }
         let wanted = admin::wanted_body(&method, path, &HeaderMap::new());
-        assert!(wanted.unwrap_or_default() <= limits::BODY_OF_A_STRANGER, "{path}: a stranger's body");
+        assert!(wanted.unwrap_or_default() <= limits::UNAUTHENTICATED_BODY, "{path}: a stranger's body");
     }
 }
 

@@ -12,16 +12,16 @@ use http::{HeaderMap, StatusCode};
 
 use crate::platform::IncomingRequest;
 
-pub use bodies::{Bodies, MINIMUM_RATE, READ_TO_THE_END, STALLED_AFTER, Share, read, time_left};
+pub use bodies::{BodyBudget, BodyPermit, DRAIN_FACTOR, MIN_RATE, STALL_TIMEOUT, read, time_left};
 #[cfg(any(target_arch = "wasm32", test))]
 pub use handover::read_to_hand_over;
 pub use pool_translate::json::bounds::{JSON_DEPTH, MAX_ELEMENTS, MAX_MEMBERS, has_too_many, is_too_deep};
 
 pub use crate::platform::MAX_BODY as BODY;
 /// The longest body of a request whose caller is not known yet.
-pub const BODY_OF_A_STRANGER: usize = 16 * 1024;
+pub const UNAUTHENTICATED_BODY: usize = 16 * 1024;
 /// How much of a body a Worker reads that hands it on, before whoever holds the tokens has said that it knows the caller.
-pub const BODY_BEFORE_THE_CALLER_IS_KNOWN: usize = 64 * 1024;
+pub const UNVERIFIED_BODY: usize = 64 * 1024;
 /// Bodies of up to this length have a reserve of their own, which larger ones cannot use up.
 pub const SMALL_BODY: usize = 256 * 1024;
 /// How much the larger bodies that are worked on at once may have together, where a host has little memory: an isolate

@@ -9,7 +9,7 @@ use crate::admin::{self, Admin, AdminError};
 use crate::crypto::Vault;
 use crate::gateway::{self, Gateway, Reply};
 use crate::health;
-use crate::limits::Bodies;
+use crate::limits::BodyBudget;
 use crate::liveness::{Probe, Readiness};
 use crate::model_lists;
 use crate::platform::{Clock, IncomingBody, IncomingRequest, Random, lock};
@@ -45,7 +45,7 @@ impl Service {
             reporter: Arc::new(reporter),
             egress: EgressMemory::default(),
             timeouts,
-            bodies: Bodies::default(),
+            bodies: BodyBudget::default(),
         });
         Self {
             gateway: Arc::new(Gateway::new(Arc::clone(&state))),

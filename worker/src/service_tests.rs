@@ -20,8 +20,8 @@ use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};
 mod bounds;
 mod client_keys;
 mod clock;
-mod elsewhere;
 mod master_key;
+mod multi_instance;
 mod outages;
 
 /// Another one than [`MASTER_KEY`].

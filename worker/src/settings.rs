@@ -55,7 +55,7 @@ impl Settings {
     /// Sets the number of ledger shards; `None` for one.
     pub fn with_ledger_shards(self, shards: Option<&str>) -> Result<Self, SetupError> {
         let Some(text) = shards else { return Ok(self) };
-        let problem = || format!("LEDGER_SHARDS is not a number from 1 to {}", Shards::MOST);
+        let problem = || format!("LEDGER_SHARDS is not a number from 1 to {}", Shards::MAX);
         let ledger_shards = Shards::parse(text).ok_or_else(|| SetupError::Setting(problem()))?;
         Ok(Self { ledger_shards, ..self })
     }

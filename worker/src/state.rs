@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pool_shared::PoolId;
 
-use crate::limits::Bodies;
+use crate::limits::BodyBudget;
 use crate::pools::PoolDirectory;
 use crate::reporting::Reporter;
 use crate::upstream::{EgressMemory, UpstreamTimeouts};
@@ -16,7 +16,7 @@ pub struct ServiceState {
     pub(crate) egress: EgressMemory,
     pub(crate) timeouts: UpstreamTimeouts,
     /// The memory budget of large bodies.
-    pub(crate) bodies: Bodies,
+    pub(crate) bodies: BodyBudget,
 }
 
 impl ServiceState {

@@ -17,7 +17,7 @@ use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAd
 /// Entries a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
 /// Ids that a note names; of more it gives the number only.
-const MOST_IDS: usize = 20;
+const MAX_IDS: usize = 20;
 /// How long entries are kept.
 const KEPT_DAYS: i64 = 400;
 
@@ -138,7 +138,7 @@ pub(super) fn difference(before: &impl Serialize, update: &impl Serialize) -> [M
 
 /// How a note names keys.
 pub(super) fn keys_target(ids: &[KeyId]) -> Option<String> {
-    (ids.len() <= MOST_IDS).then(|| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(","))
+    (ids.len() <= MAX_IDS).then(|| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_hours(8);
 /// How long it lasts without a request.
 const IDLE: Duration = Duration::from_mins(30);
 /// How often its use is noted: one row each time.
-const USE_NOTED_EVERY: Duration = Duration::from_mins(5);
+const LAST_USED_INTERVAL: Duration = Duration::from_mins(5);
 /// Under plain http, which only this machine may use, browsers take no `Secure` cookie.
 const PLAIN_COOKIE: &str = "session";
 /// Browsers take a cookie of this prefix only with `Secure`, for the whole host and no other.
@@ -116,7 +116,7 @@ pub(super) async fn authenticate<H: AdminHost>(
     if stored.expires_at <= now || used + IDLE <= now {
         return Err(AdminError::ExpiredToken);
     }
-    if used + USE_NOTED_EVERY <= now {
+    if used + LAST_USED_INTERVAL <= now {
         // What cannot be noted now is noted at the next use.
         let _ = store.use_admin_token(&stored.id, now).await;
     }

@@ -19,16 +19,16 @@ use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
 use pool_engine::{CoolingReason, HealthState, Observation, ObservationKind, Subject};
 
 /// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
-pub(super) struct Unwell(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
+pub(super) struct UnhealthyKeys(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
 
 impl<H: AdminHost> Context<'_, H> {
     /// How the keys of a pool stand, or those of all pools. One question to the ledger, and one to the
     /// store unless all keys are healthy.
-    pub(super) async fn unwell(&self, pool: Option<&PoolId>) -> Result<Unwell, AdminError> {
+    pub(super) async fn unhealthy(&self, pool: Option<&PoolId>) -> Result<UnhealthyKeys, AdminError> {
         let now = self.host.clock().now();
         let facts = match self.learnt(pool).await {
             Ok(learnt) => facts_by_pool(learnt, now),
-            Err(AdminError::Ledger(_)) => return Ok(Unwell(None)),
+            Err(AdminError::Ledger(_)) => return Ok(UnhealthyKeys(None)),
             Err(error) => return Err(error),
         };
         let (mut pools, mut named) = (Vec::new(), KeysWanted::default());
@@ -36,18 +36,18 @@ impl<H: AdminHost> Context<'_, H> {
             pools.push(pool.clone());
             facts.name_subjects(&mut named);
         }
-        let mut unwell: BTreeMap<PoolId, HashMap<KeyId, KeyCondition>> = BTreeMap::new();
+        let mut unhealthy: BTreeMap<PoolId, HashMap<KeyId, KeyCondition>> = BTreeMap::new();
         if !pools.is_empty() {
             for EnabledKey { pool, id, project, billing_account } in
                 self.host.store().enabled_keys(&pools, &named).await?
             {
                 let condition = facts.get(&pool).and_then(|facts| facts.of(&id, &project, &billing_account));
                 if let Some(condition) = condition {
-                    unwell.entry(pool).or_default().insert(id, condition);
+                    unhealthy.entry(pool).or_default().insert(id, condition);
                 }
             }
         }
-        Ok(Unwell(Some(unwell)))
+        Ok(UnhealthyKeys(Some(unhealthy)))
     }
 
     /// What the ledger knows of a pool's keys, or of all.
@@ -65,9 +65,9 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-impl Unwell {
+impl UnhealthyKeys {
     /// Whether a key is enabled and not healthy. Where nobody knows, it may be.
-    pub(super) fn is_unwell(&self, pool: &PoolId, key: &KeyId) -> bool {
+    pub(super) fn is_unhealthy(&self, pool: &PoolId, key: &KeyId) -> bool {
         let Some(pools) = &self.0 else { return true };
         pools.get(pool).is_some_and(|keys| keys.contains_key(key))
     }
@@ -91,8 +91,8 @@ impl Unwell {
         for condition in pools.get(&pool.id).into_iter().flat_map(HashMap::values) {
             *counts.entry(condition.state).or_default() += 1;
         }
-        let unwell: u64 = counts.values().sum();
-        counts.insert(KeyState::Healthy, pool.enabled_keys.saturating_sub(unwell));
+        let unhealthy: u64 = counts.values().sum();
+        counts.insert(KeyState::Healthy, pool.enabled_keys.saturating_sub(unhealthy));
         counts.insert(KeyState::Disabled, pool.keys.saturating_sub(pool.enabled_keys));
         counts.retain(|_, count| *count > 0);
         counts
@@ -106,17 +106,17 @@ impl Unwell {
             .map(|state| state.trim().parse().map_err(|_| invalid_state()))
             .collect::<Result<_, _>>()?;
         let empty = HashMap::new();
-        let unwell = match &self.0 {
+        let unhealthy = match &self.0 {
             Some(pools) => pools.get(pool).unwrap_or(&empty),
             None if states == [KeyState::Disabled] => &empty,
             None => return Err(unexpected()),
         };
-        let chosen = unwell.iter().filter(|(_, condition)| states.contains(&condition.state));
+        let chosen = unhealthy.iter().filter(|(_, condition)| states.contains(&condition.state));
         Ok(Some(StateFilter {
             disabled: states.contains(&KeyState::Disabled),
             healthy: states.contains(&KeyState::Healthy),
             chosen: chosen.map(|(id, _)| id.clone()).collect(),
-            unwell: unwell.keys().cloned().collect(),
+            unhealthy: unhealthy.keys().cloned().collect(),
         }))
     }
 }

@@ -18,7 +18,7 @@ use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
 /// Keys a page when the request does not say.
 const DEFAULT_PAGE: u32 = 100;
 /// Different values of a field that a note names.
-const MOST_VALUES: usize = 20;
+const MAX_VALUES: usize = 20;
 
 /// An import looks at the stored keys of a pool that has at most so many: some milliseconds on Workers.
 const MAX_REVIEWED: u64 = 500;
@@ -43,21 +43,21 @@ impl<H: AdminHost> Context<'_, H> {
         if search.is_some_and(|text| text.chars().count() > bounds::KEY_TEXT) {
             return Err(AdminError::Invalid(format!("'search' has at most {} characters", bounds::KEY_TEXT)));
         }
-        let unwell = self.unwell(Some(&pool.id)).await?;
+        let unhealthy = self.unhealthy(Some(&pool.id)).await?;
         let filter = KeyFilter {
             search: search.map(ToOwned::to_owned),
             enabled: query.parsed("enabled")?,
             tag: query.get("tag").map(ToOwned::to_owned),
-            states: unwell.filter(&pool.id, query)?,
+            states: unhealthy.filter(&pool.id, query)?,
         };
         let page = Page { after: query.cursor("cursor")?.unwrap_or_default(), limit };
         let mut page = self.host.store().keys(&pool.id, &filter, page).await?;
         for key in &mut page.keys {
-            unwell.complete(&pool.id, key);
+            unhealthy.complete(&pool.id, key);
         }
         self.note_failing(&pool.id, page.keys.iter_mut().collect()).await?;
         let next_cursor = page.next.map(|position| position.to_string());
-        ok(&KeyList { keys: page.keys, total: page.total, states: unwell.count(&pool), next_cursor })
+        ok(&KeyList { keys: page.keys, total: page.total, states: unhealthy.count(&pool), next_cursor })
     }
 
     pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
@@ -148,9 +148,10 @@ impl<H: AdminHost> Context<'_, H> {
         ids: &[KeyId],
         enabled: &[NewKey],
     ) -> Result<u64, AdminError> {
-        let unwell = self.unwell(Some(pool)).await?;
-        let is_unwell = |id: &KeyId| unwell.is_unwell(pool, id) && enabled.iter().all(|key| key.id != *id);
-        let recovered: BTreeSet<_> = ids.iter().filter(|id| is_unwell(id)).cloned().collect();
+        let unhealthy = self.unhealthy(Some(pool)).await?;
+        let is_unhealthy =
+            |id: &KeyId| unhealthy.is_unhealthy(pool, id) && enabled.iter().all(|key| key.id != *id);
+        let recovered: BTreeSet<_> = ids.iter().filter(|id| is_unhealthy(id)).cloned().collect();
         if !recovered.is_empty() {
             let recovered: Vec<_> = recovered.iter().cloned().collect();
             let change = self.change("key.reset", Some(pool), keys_target(&recovered))?;
@@ -240,14 +241,14 @@ fn noted(keys: &[NewKey], set: &KeyChange) -> (Noted, Noted) {
     (Some(values_of(befores)), Some(after))
 }
 
-/// The different values of each field, each with how many have it; what goes beyond [`MOST_VALUES`] is counted only.
+/// The different values of each field, each with how many have it; what goes beyond [`MAX_VALUES`] is counted only.
 fn values_of(maps: impl Iterator<Item = Map<String, Value>>) -> Map<String, Value> {
     let mut fields: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for (name, value) in maps.flatten() {
         let values = fields.entry(name).or_default();
         let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let place =
-            if values.len() < MOST_VALUES || values.contains_key(&text) { text } else { "…".to_owned() };
+            if values.len() < MAX_VALUES || values.contains_key(&text) { text } else { "…".to_owned() };
         *values.entry(place).or_default() += 1;
     }
     fields.into_iter().map(|(name, values)| (name, values.into_iter().collect())).collect()

@@ -25,9 +25,9 @@ impl<H: AdminHost> Context<'_, H> {
         let is_shown = |pool: &PoolId| own.is_none_or(|own| own == pool);
         let mut pools = self.host.store().pools().await?;
         pools.retain(|pool| is_shown(&pool.id));
-        let unwell = self.unwell(None).await?;
+        let unhealthy = self.unhealthy(None).await?;
         for pool in &mut pools {
-            pool.states = unwell.count(pool);
+            pool.states = unhealthy.count(pool);
         }
         let figures = match self.counted_pools().await {
             Ok((counted, lost)) => Some(Figures { counted, lost: lost.filter(|_| own.is_none()) }),

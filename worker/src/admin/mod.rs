@@ -50,7 +50,7 @@ use change_rates::ChangeRates;
 pub(crate) use {routes::find, sessions::presented_token};
 
 use crate::limits;
-use crate::limits::Bodies;
+use crate::limits::BodyBudget;
 use crate::platform::{Clock, IncomingBody, IncomingRequest};
 use crate::pools::HashKeyError;
 use crate::ports::{AdminHost, Host};
@@ -80,7 +80,7 @@ pub fn wanted_body(method: &Method, path: &str, headers: &HeaderMap) -> Option<u
         || sessions::presented_token(headers).is_ok() || headers.contains_key(http::header::COOKIE);
     match route.access {
         _ if !matches!(*method, Method::POST | Method::PATCH) => None,
-        Access::Open => Some(limits::BODY_OF_A_STRANGER),
+        Access::Open => Some(limits::UNAUTHENTICATED_BODY),
         _ => is_shown().then_some(limits::BODY),
     }
 }
@@ -236,7 +236,7 @@ where
     if endpoint == Endpoint::CreateSession {
         browser.check_origin(&request.method)?;
     }
-    let limit = if token.is_some() { limits::BODY } else { limits::BODY_OF_A_STRANGER };
+    let limit = if token.is_some() { limits::BODY } else { limits::UNAUTHENTICATED_BODY };
     let context = Context { admin, host, token, request_id, client_address, browser };
     let pool = if route.path.contains("{pool}") { pool_in(&request.path) } else { None };
     context.authorise(route, pool.as_deref()).await?;
@@ -331,14 +331,14 @@ impl<H: AdminHost> Context<'_, H> {
 struct Body<'a, H, B> {
     unread: B,
     limit: usize,
-    bodies: &'a Bodies,
+    bodies: &'a BodyBudget,
     host: &'a H,
 }
 
 impl<H: Host, B: IncomingBody> Body<'_, H, B> {
     async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
         let Self { unread, limit, bodies, host } = self;
-        let mut share = bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+        let mut share = bodies.permit(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
         let read = limits::read(host, unread, limit, &mut share).await;
         let bytes: Bytes = read.map_err(|error| AdminError::from_body(error, limit))?;
         if limits::is_too_deep(&bytes) {
@@ -423,8 +423,8 @@ fn created(body: &impl Serialize) -> Answer {
 const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
 
 #[cfg(test)]
-mod audit_tests;
+mod access_control_tests;
 #[cfg(test)]
-mod doors_tests;
+mod audit_tests;
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ impl<H: AdminHost> Context<'_, H> {
             disabled: false,
             healthy: false,
             chosen: ids.into_iter().collect(),
-            unwell: Vec::new(),
+            unhealthy: Vec::new(),
         };
         let filter = KeyFilter { states: Some(states), ..KeyFilter::default() };
         let page = self.host.store().keys(pool, &filter, Page { after: 0, limit: bounds::PAGE }).await?;

@@ -19,9 +19,9 @@ use pool_translate::gemini::ModelId;
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_pools(&self) -> Answer {
         let mut pools = self.host.store().pools().await?;
-        let unwell = self.unwell(None).await?;
+        let unhealthy = self.unhealthy(None).await?;
         for pool in &mut pools {
-            pool.states = unwell.count(pool);
+            pool.states = unhealthy.count(pool);
         }
         if let Some(own) = self.own_pool() {
             pools.retain(|pool| pool.id == *own);
@@ -31,7 +31,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     pub(super) async fn show_pool(&self, reference: &str) -> Result<Pool, AdminError> {
         let mut pool = self.pool(reference).await?;
-        pool.states = self.unwell(Some(&pool.id)).await?.count(&pool);
+        pool.states = self.unhealthy(Some(&pool.id)).await?.count(&pool);
         Ok(pool)
     }
 

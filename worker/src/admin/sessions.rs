@@ -16,7 +16,7 @@ use crate::store::{ConfigStore, StoredAdminToken};
 /// How long a token is good for when the login does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// A use is noted when the last one noted is older: one row an hour at most for each token.
-const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
+const LAST_USED_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Finds the token that a request presents as `Authorization: Bearer`.
 pub(super) async fn authenticate<H: AdminHost>(
@@ -30,7 +30,7 @@ pub(super) async fn authenticate<H: AdminHost>(
         return Err(AdminError::ExpiredToken);
     }
     let now = host.clock().now();
-    if stored.last_used_at.is_none_or(|last| last + USE_NOTED_EVERY <= now) {
+    if stored.last_used_at.is_none_or(|last| last + LAST_USED_INTERVAL <= now) {
         // What cannot be noted now is noted at the next use.
         let _ = host.store().use_admin_token(&stored.id, now).await;
     }

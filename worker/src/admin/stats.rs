@@ -68,9 +68,9 @@ impl<H: AdminHost> Context<'_, H> {
             activity.merge(&part);
         }
         let mut keys = self.all_keys(&pool).await?;
-        let unwell = self.unwell(Some(&pool.id)).await?;
+        let unhealthy = self.unhealthy(Some(&pool.id)).await?;
         for key in keys.values_mut() {
-            unwell.complete(&pool.id, key);
+            unhealthy.complete(&pool.id, key);
         }
         self.note_failing(&pool.id, keys.values_mut().collect()).await?;
         let client_keys = self.host.store().client_keys(&pool.id).await?;

@@ -18,29 +18,29 @@ use super::{AdminError, Context};
 use crate::crypto::TokenHash;
 use crate::platform::Clock;
 use crate::ports::AdminHost;
-use crate::store::{Change, ConfigStore, LoginTry, TryRule};
+use crate::store::{Change, ConfigStore, LoginAttempt, ThrottleRule};
 
 /// For one address: five tries, then 2 s, 4 s, …
-const BY_ADDRESS: TryRule =
-    TryRule { free: 5, first: Duration::from_secs(2), longest: Duration::from_secs(256) };
+const BY_ADDRESS: ThrottleRule =
+    ThrottleRule { free: 5, first: Duration::from_secs(2), longest: Duration::from_secs(256) };
 /// For all addresses together: a hundred tries, then 1 s, 2 s, …
-const ALTOGETHER: TryRule =
-    TryRule { free: 100, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+const ALTOGETHER: ThrottleRule =
+    ThrottleRule { free: 100, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 /// How long failures are held against an address.
-const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+const FAILURES_TTL: Duration = Duration::from_hours(24);
 /// How long an address is known from which somebody logged in.
-const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+const TRUSTED_ADDRESS_TTL: Duration = Duration::from_hours(30 * 24);
 
 impl<H: AdminHost> Context<'_, H> {
     /// Compares the password, unless it is too early for another try.
     pub(super) async fn check_password(&self, given: &str) -> Result<(), AdminError> {
         let now = self.host.clock().now();
         let source = self.source();
-        let attempt = LoginTry {
+        let attempt = LoginAttempt {
             source: source.clone(),
             rules: [BY_ADDRESS, ALTOGETHER],
             now,
-            forget_before: now - FORGOTTEN_AFTER,
+            forget_before: now - FAILURES_TTL,
         };
         if let Some(until) = self.host.store().try_login(&attempt).await? {
             return Err(AdminError::TooManyLogins(until.duration_since(now).unsigned_abs()));
@@ -49,7 +49,7 @@ impl<H: AdminHost> Context<'_, H> {
             self.note_failed_login(&source, now).await;
             return Err(AdminError::WrongPassword);
         }
-        Ok(self.host.store().login_succeeded(&source, now + KNOWN_FOR).await?)
+        Ok(self.host.store().login_succeeded(&source, now + TRUSTED_ADDRESS_TTL).await?)
     }
 
     /// Notes a wrong password in the audit, with the start of what stands for its source. The answer is the same

@@ -21,7 +21,7 @@ use url::Url;
 
 use super::Context;
 use crate::attempt::Calls;
-use crate::limits::Share;
+use crate::limits::BodyPermit;
 use crate::platform::lock;
 use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
 use crate::ports::Host;
@@ -49,7 +49,7 @@ pub(super) struct Media {
     /// The same URLs, fetched here after Gemini failed to.
     fetched_instead: OnceLock<HashMap<String, FetchedMedia>>,
     /// Permits for their share of the memory for large bodies.
-    shares: Mutex<Vec<Share>>,
+    shares: Mutex<Vec<BodyPermit>>,
 }
 
 impl MediaSource for Media {
@@ -113,9 +113,9 @@ async fn fetch_all<H: Host>(
     context: &Context<'_, H>,
     hosts: &FetchMedia,
     wanted: Vec<RemoteMedia>,
-) -> Result<(HashMap<String, FetchedMedia>, Share), ApiError> {
+) -> Result<(HashMap<String, FetchedMedia>, BodyPermit), ApiError> {
     let host = context.host;
-    let share = context.state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    let share = context.state.bodies.permit(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     let spent = Spent {
         calls: AtomicUsize::default(),
         bytes: AtomicUsize::default(),
@@ -133,7 +133,7 @@ async fn fetch_all<H: Host>(
 struct Spent {
     calls: AtomicUsize,
     bytes: AtomicUsize,
-    share: Mutex<Share>,
+    share: Mutex<BodyPermit>,
     /// Subrequest budget of the whole request.
     request: Calls,
 }

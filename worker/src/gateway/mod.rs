@@ -287,7 +287,7 @@ async fn serve_metered<H: Host + Clone, B: IncomingBody>(
     request: IncomingRequest<B>,
 ) -> Result<Reply<H>, ApiError> {
     let Context { state, host, .. } = context;
-    let mut share = state.bodies.share(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
+    let mut share = state.bodies.permit(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
     // Held until the response has begun.
     let body = limits::read(*host, request.body, H::BODY_BYTES, &mut share)
         .await
@@ -347,8 +347,8 @@ fn unread<H: Host>(context: &Context<'_, H>, error: IncomingBodyError) -> ApiErr
 fn too_slow() -> ApiError {
     let message = format!(
         "The body of the request came too slowly: at least {} KiB a second are needed, without a pause of {} seconds.",
-        limits::MINIMUM_RATE / 1_024,
-        limits::STALLED_AFTER.as_secs()
+        limits::MIN_RATE / 1_024,
+        limits::STALL_TIMEOUT.as_secs()
     );
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", Some("request_timeout"), message)
 }

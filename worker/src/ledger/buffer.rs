@@ -15,7 +15,7 @@ use pool_engine::shifted;
 
 /// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
 /// its request has ended, and the last try needs some of them.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(25);
+const REPORT_TTL: Duration = Duration::from_secs(25);
 
 /// How long whoever took a report has to tell what became of it. After that somebody else may take
 /// it: the runtime may have ended the one who had it.
@@ -23,18 +23,18 @@ const LEASE: Duration = Duration::from_secs(5);
 
 /// How long a report rests after it failed once; twice as long after each further time, up to the
 /// longest.
-const FIRST_REST: Duration = Duration::from_millis(500);
-const LONGEST_REST: Duration = Duration::from_secs(4);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(4);
 
 /// The most cells in a report: some 500 KB of the 2 MB that a row of the ledger may have. The rest
 /// travels in the next one.
 const MAX_COUNTERS: usize = 4_000;
 /// The most events in a report. They are there to be looked at, not to be counted.
-const MOST_EVENTS: usize = 100;
+const MAX_EVENTS: usize = 100;
 /// The longest message of an event, in characters.
-const LONGEST_MESSAGE: usize = 1_000;
+const MAX_MESSAGE_CHARS: usize = 1_000;
 /// The most of what was learnt in a report; the rest travels in the next one.
-const MOST_LEARNT: usize = 1_000;
+const MAX_OBSERVATIONS: usize = 1_000;
 
 /// One attempt that came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ struct Unconfirmed {
 impl Unconfirmed {
     /// Whether it may be taken: a lease beyond the longest was given before the clock was set back.
     fn is_free(&self, now: Timestamp) -> bool {
-        self.leased_until <= now || self.leased_until > now + LEASE.max(LONGEST_REST)
+        self.leased_until <= now || self.leased_until > now + LEASE.max(MAX_BACKOFF)
     }
 }
 
@@ -173,10 +173,10 @@ impl ReportBuffer {
 
     /// Notes what went wrong. Like events become one.
     pub fn add_event(&mut self, mut event: Event) {
-        if let Some((end, _)) = event.message.char_indices().nth(LONGEST_MESSAGE) {
+        if let Some((end, _)) = event.message.char_indices().nth(MAX_MESSAGE_CHARS) {
             event.message.truncate(end);
         }
-        let room = self.events.len() < MOST_EVENTS;
+        let room = self.events.len() < MAX_EVENTS;
         let like = self.events.iter_mut().rev().find(|other| {
             is_same_unknown_text(other, &event)
                 || (&other.pool, &other.key, &other.model, other.verdict, &other.message)
@@ -288,7 +288,7 @@ impl ReportBuffer {
             report: Arc::clone(&report),
             first_taken: now,
             leased_until: now + LEASE,
-            rest: FIRST_REST,
+            rest: MIN_BACKOFF,
         });
         report
     }
@@ -310,7 +310,7 @@ impl ReportBuffer {
     }
 
     fn take_learnt(&mut self) -> Vec<ObservationRecord> {
-        let rest = match self.learnt.keys().nth(MOST_LEARNT).cloned() {
+        let rest = match self.learnt.keys().nth(MAX_OBSERVATIONS).cloned() {
             Some(at) => self.learnt.split_off(&at),
             None => BTreeMap::new(),
         };
@@ -328,10 +328,10 @@ impl ReportBuffer {
     /// The ledger may not have the report. It can be taken again after the time that this gives.
     pub fn failed(&mut self, sequence: u64, now: Timestamp) -> Duration {
         let waiting = self.unconfirmed.iter_mut().find(|waiting| waiting.report.sequence == sequence);
-        let Some(waiting) = waiting else { return FIRST_REST };
+        let Some(waiting) = waiting else { return MIN_BACKOFF };
         let rest = waiting.rest;
         waiting.leased_until = now + rest;
-        waiting.rest = (rest * 2).min(LONGEST_REST);
+        waiting.rest = (rest * 2).min(MAX_BACKOFF);
         rest
     }
 
@@ -340,7 +340,7 @@ impl ReportBuffer {
     /// events are dropped.
     fn give_up(&mut self, now: Timestamp) {
         let too_old = |waiting: &mut Unconfirmed| {
-            now.duration_since(waiting.first_taken).unsigned_abs() >= GIVE_UP_AFTER && waiting.is_free(now)
+            now.duration_since(waiting.first_taken).unsigned_abs() >= REPORT_TTL && waiting.is_free(now)
         };
         for Unconfirmed { report, .. } in self.unconfirmed.extract_if(.., too_old) {
             let report = Arc::unwrap_or_clone(report);

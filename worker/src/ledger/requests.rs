@@ -11,7 +11,7 @@ use super::Histogram;
 use super::counter_table::{CounterKey, StoredCounter, Sum};
 
 /// Requests that took more attempts are counted with those that took so many: choices and continuations can take dozens.
-const MOST_ATTEMPTS: u32 = 9;
+const MAX_ATTEMPTS: u32 = 9;
 
 /// One client's request that came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl RequestCounterRow {
         if let Some(took) = took {
             total.record(took.as_millis().try_into().unwrap_or(u64::MAX));
         }
-        Self { by_attempts: BTreeMap::from([(attempts.min(MOST_ATTEMPTS), 1)]), total }
+        Self { by_attempts: BTreeMap::from([(attempts.min(MAX_ATTEMPTS), 1)]), total }
     }
 
     /// How many they are.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The numbers beyond a gap that are kept. A gap that old never closes: its report was given up by its
 /// writer, which counted it as lost.
-const MOST_BEYOND: usize = 200;
+const MAX_AHEAD: usize = 200;
 
 /// The sequence numbers that were applied for one writer: all up to `through`, and those beyond it
 /// that overtook an earlier one. Reports of one writer may arrive in any order and any number of times.
@@ -28,7 +28,7 @@ impl AppliedSequences {
         if sequence <= self.through || !self.beyond.insert(sequence) {
             return false;
         }
-        if self.beyond.len() > MOST_BEYOND {
+        if self.beyond.len() > MAX_AHEAD {
             self.through = self.beyond.pop_first().unwrap_or(self.through);
         }
         while self.beyond.remove(&(self.through + 1)) {

@@ -16,12 +16,12 @@ impl Shards {
     /// One ledger keeps everything.
     pub const ONE: Self = Self(1);
     /// The most that can be set: an answer about all pools asks every one of them.
-    pub const MOST: u32 = 32;
+    pub const MAX: u32 = 32;
 
-    /// Reads a setting: a number from 1 to [`Self::MOST`].
+    /// Reads a setting: a number from 1 to [`Self::MAX`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        text.trim().parse().ok().filter(|count| (1..=Self::MOST).contains(count)).map(Self)
+        text.trim().parse().ok().filter(|count| (1..=Self::MAX).contains(count)).map(Self)
     }
 
     /// The shard that counts a pool's attempts.

@@ -1,7 +1,7 @@
 //! Request bodies on their way in: a byte budget over all of them, and a minimum upload rate for each.
 //!
 //! A body gets its share of the budget before it is read, and the share grows with each chunk. A body that
-//! arrives more slowly than [`MINIMUM_RATE`], or that stalls, is given up, and its share is released.
+//! arrives more slowly than [`MIN_RATE`], or that stalls, is given up, and its share is released.
 //!
 //! # Invariants
 //! - The bytes held never exceed the budget of the large bodies plus the reserve of the small ones.
@@ -23,19 +23,19 @@ use crate::ports::Host;
 /// How long every body may take, whatever its length.
 const GRACE: Duration = Duration::from_secs(30);
 /// Bytes per second that a body must arrive with beyond the grace period.
-pub const MINIMUM_RATE: usize = 64 * 1024;
+pub const MIN_RATE: usize = 64 * 1024;
 /// The idle timeout of a body: how long nothing of it may arrive.
-pub const STALLED_AFTER: Duration = Duration::from_mins(1);
+pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// A body that is refused is read to its end all the same, up to so many times its limit: a client whose
 /// connection is cut while it still writes often never sees why.
-pub const READ_TO_THE_END: usize = 4;
+pub const DRAIN_FACTOR: usize = 4;
 
 /// The bodies that are being read or worked on.
 #[derive(Debug, Default)]
-pub struct Bodies(Arc<Mutex<Shares>>);
+pub struct BodyBudget(Arc<Mutex<Permits>>);
 
 #[derive(Debug, Default)]
-struct Shares {
+struct Permits {
     /// By serial number.
     held: BTreeMap<u64, Held>,
     /// Bytes of all bodies.
@@ -56,25 +56,25 @@ struct Held {
 
 /// A body's share of the budget, released when dropped.
 #[derive(Debug)]
-pub struct Share {
-    bodies: Arc<Mutex<Shares>>,
+pub struct BodyPermit {
+    bodies: Arc<Mutex<Permits>>,
     serial: u64,
-    most: usize,
+    max: usize,
     lost_after: Option<SignedDuration>,
 }
 
-impl Bodies {
+impl BodyBudget {
     /// Returns an empty share of a budget of `most` bytes for large bodies. The small ones have a quarter of that
     /// as a reserve. Where the runtime may end a request without dropping its future, a share counts as lost
     /// `lost_after` its last growth.
     #[must_use]
-    pub fn share(&self, most: usize, lost_after: Option<SignedDuration>) -> Share {
+    pub fn permit(&self, max: usize, lost_after: Option<SignedDuration>) -> BodyPermit {
         let serial = {
-            let mut shares = lock(&self.0);
-            shares.last += 1;
-            shares.last
+            let mut permits = lock(&self.0);
+            permits.last += 1;
+            permits.last
         };
-        Share { bodies: Arc::clone(&self.0), serial, most, lost_after }
+        BodyPermit { bodies: Arc::clone(&self.0), serial, max, lost_after }
     }
 
     /// Returns how many bytes of bodies are held now.
@@ -90,13 +90,13 @@ impl Bodies {
     }
 }
 
-impl Shares {
+impl Permits {
     /// Sets the length of a body, if it fits beside the others.
-    fn resize(&mut self, serial: u64, held: Held, most: usize) -> bool {
+    fn resize(&mut self, serial: u64, held: Held, max: usize) -> bool {
         let before = self.held.get(&serial).map_or(0, |held| held.length);
         let total = self.total - before + held.length;
         let large = self.large - large(before) + large(held.length);
-        let fits = total <= most + most / 4 && (held.length <= SMALL_BODY || large <= most);
+        let fits = total <= max + max / 4 && (held.length <= SMALL_BODY || large <= max);
         if fits {
             self.held.insert(serial, held);
             (self.total, self.large) = (total, large);
@@ -127,7 +127,7 @@ const fn large(length: usize) -> usize {
     if length > SMALL_BODY { length } else { 0 }
 }
 
-impl Share {
+impl BodyPermit {
     /// Makes the share `length` bytes long. Returns `false`, and changes nothing, if the budget does not allow that.
     pub fn grow(&mut self, length: usize, now: Timestamp) -> bool {
         // Until all of it is here, the body has its own time besides.
@@ -136,15 +136,15 @@ impl Share {
             now.checked_add(after.checked_add(reading)?).ok()
         });
         let held = Held { length, until };
-        let mut shares = lock(&self.bodies);
-        shares.resize(self.serial, held, self.most) || {
-            shares.remove_lost(now);
-            shares.resize(self.serial, held, self.most)
+        let mut permits = lock(&self.bodies);
+        permits.resize(self.serial, held, self.max) || {
+            permits.remove_lost(now);
+            permits.resize(self.serial, held, self.max)
         }
     }
 }
 
-impl Drop for Share {
+impl Drop for BodyPermit {
     fn drop(&mut self) {
         lock(&self.bodies).remove(self.serial);
     }
@@ -152,7 +152,7 @@ impl Drop for Share {
 
 /// How long a body may take of which so many bytes have arrived.
 fn allowed(bytes: usize) -> Duration {
-    let milliseconds = (bytes as u64).saturating_mul(1_000) / MINIMUM_RATE as u64;
+    let milliseconds = (bytes as u64).saturating_mul(1_000) / MIN_RATE as u64;
     GRACE + Duration::from_millis(milliseconds)
 }
 
@@ -160,7 +160,7 @@ fn allowed(bytes: usize) -> Duration {
 #[must_use]
 pub fn time_left(elapsed: Duration, bytes: usize) -> Option<Duration> {
     let left = allowed(bytes).checked_sub(elapsed).filter(|left| !left.is_zero())?;
-    Some(left.min(STALLED_AFTER))
+    Some(left.min(STALL_TIMEOUT))
 }
 
 /// Reads a body of up to `limit` bytes whose share grows with it. One that is refused is read to its end and thrown
@@ -172,34 +172,39 @@ pub async fn read<H: Host, B: IncomingBody>(
     host: &H,
     mut body: B,
     limit: usize,
-    share: &mut Share,
+    permit: &mut BodyPermit,
 ) -> Result<Bytes, IncomingBodyError> {
     let mut pace = Pace::begin(host.clock());
     let announced = body.announced();
-    let mut refused = refusal(announced.unwrap_or_default(), limit, share, pace.began);
+    let mut refused = refusal(announced.unwrap_or_default(), limit, permit, pace.began);
     let mut whole = Whole::default();
     while refused.is_none() {
         let Some(chunk) = pace.next(host.clock(), &mut body).await? else { return Ok(whole.into_bytes()) };
         let length = whole.len() + chunk.len();
         // Of an announced body all bytes are in the share already.
         if announced.is_none_or(|announced| length > announced) {
-            refused = refusal(length, limit, share, host.clock().now());
+            refused = refusal(length, limit, permit, host.clock().now());
         }
         whole.push(chunk, announced);
     }
     drop(whole);
-    if announced.is_none_or(|length| length <= limit.saturating_mul(READ_TO_THE_END)) {
+    if announced.is_none_or(|length| length <= limit.saturating_mul(DRAIN_FACTOR)) {
         // What became of it changes nothing.
-        let _ = pace.read_away(host.clock(), body, limit.saturating_mul(READ_TO_THE_END)).await;
+        let _ = pace.read_away(host.clock(), body, limit.saturating_mul(DRAIN_FACTOR)).await;
     }
     Err(refused.unwrap_or(IncomingBodyError::Broken))
 }
 
-fn refusal(length: usize, limit: usize, share: &mut Share, now: Timestamp) -> Option<IncomingBodyError> {
+fn refusal(
+    length: usize,
+    limit: usize,
+    permit: &mut BodyPermit,
+    now: Timestamp,
+) -> Option<IncomingBodyError> {
     if length > limit {
         return Some(IncomingBodyError::TooLarge);
     }
-    (!share.grow(length, now)).then_some(IncomingBodyError::NoRoom)
+    (!permit.grow(length, now)).then_some(IncomingBodyError::NoRoom)
 }
 
 /// What has arrived of a body, and since when it is read.

@@ -4,25 +4,25 @@
 //! asked.
 //!
 //! # Invariants
-//! - At most [`BODY_BEFORE_THE_CALLER_IS_KNOWN`] bytes of a body are held before its caller is known.
+//! - At most [`UNVERIFIED_BODY`] bytes of a body are held before its caller is known.
 
 use bytes::Bytes;
 
-use super::{BODY_BEFORE_THE_CALLER_IS_KNOWN, Share, read};
+use super::{BodyPermit, UNVERIFIED_BODY, read};
 use crate::platform::{IncomingBody, IncomingBodyError};
 use crate::ports::Host;
 
 /// Returns `true` if the caller has to be known before a body is read of which up to `limit` bytes are taken.
 const fn needs_a_known_caller(limit: usize, announced: Option<usize>) -> bool {
     let may_be_longer = match announced {
-        Some(length) => length > BODY_BEFORE_THE_CALLER_IS_KNOWN,
+        Some(length) => length > UNVERIFIED_BODY,
         None => true,
     };
-    limit > BODY_BEFORE_THE_CALLER_IS_KNOWN && may_be_longer
+    limit > UNVERIFIED_BODY && may_be_longer
 }
 
 /// Reads a body of up to `limit` bytes that is handed on. `is_known` asks whether the caller is known; it is asked only
-/// if the body may be longer than [`BODY_BEFORE_THE_CALLER_IS_KNOWN`], and before any of it is read. The body of an
+/// if the body may be longer than [`UNVERIFIED_BODY`], and before any of it is read. The body of an
 /// unknown caller is read away, as far as a refused one is, and `None` is returned: whoever the request is handed to
 /// says why.
 ///
@@ -32,15 +32,15 @@ pub async fn read_to_hand_over<H: Host, B: IncomingBody, E>(
     host: &H,
     body: B,
     limit: usize,
-    share: &mut Share,
+    permit: &mut BodyPermit,
     is_known: impl AsyncFnOnce() -> Result<bool, E>,
 ) -> Result<Result<Option<Bytes>, IncomingBodyError>, E> {
     let is_refused = needs_a_known_caller(limit, body.announced()) && !is_known().await?;
     if is_refused {
-        let _ = read(host, body, BODY_BEFORE_THE_CALLER_IS_KNOWN, share).await;
+        let _ = read(host, body, UNVERIFIED_BODY, permit).await;
         return Ok(Ok(None));
     }
-    Ok(read(host, body, limit, share).await.map(Some))
+    Ok(read(host, body, limit, permit).await.map(Some))
 }
 
 #[cfg(test)]
@@ -53,10 +53,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::{BODY, BODY_OF_A_STRANGER, Bodies, READ_TO_THE_END};
+    use crate::limits::{BODY, BodyBudget, DRAIN_FACTOR, UNAUTHENTICATED_BODY};
     use crate::testing::FakeHost;
 
-    const EARLY: usize = BODY_BEFORE_THE_CALLER_IS_KNOWN;
+    const EARLY: usize = UNVERIFIED_BODY;
     const PIECE: usize = 16 * 1024;
 
     /// A body of zeros in pieces; what is taken of it is counted.
@@ -94,17 +94,17 @@ mod tests {
     }
 
     fn hand_over(length: usize, is_announced: bool, limit: usize, is_known: bool) -> Seen {
-        let (host, bodies) = (FakeHost::new(), Bodies::default());
+        let (host, bodies) = (FakeHost::new(), BodyBudget::default());
         let taken = Arc::new(AtomicUsize::new(0));
         let announced = is_announced.then_some(length);
         let body = Pieces { announced, left: length, taken: Arc::clone(&taken) };
         let mut read_before = None;
-        let mut share = bodies.share(BODY, None);
+        let mut permit = bodies.permit(BODY, None);
         let ask = async || {
             read_before = Some(taken.load(Ordering::SeqCst));
             Ok::<_, Infallible>(is_known)
         };
-        let read = read_to_hand_over(&host, body, limit, &mut share, ask).now_or_never();
+        let read = read_to_hand_over(&host, body, limit, &mut permit, ask).now_or_never();
         let handed_over = read.unwrap().unwrap().map(|body| body.map(|body| body.len()));
         Seen { read_before, read: taken.load(Ordering::SeqCst), held: bodies.peak(), handed_over }
     }
@@ -114,7 +114,7 @@ mod tests {
         fn before_the_caller_is_known_little_is_held(
             length in prop_oneof![0..4 * EARLY, EARLY - 2..EARLY + 3, EARLY..BODY + 2],
             is_announced: bool,
-            limit in prop_oneof![Just(BODY), Just(BODY_OF_A_STRANGER), Just(EARLY)],
+            limit in prop_oneof![Just(BODY), Just(UNAUTHENTICATED_BODY), Just(EARLY)],
             is_known: bool,
         ) {
             let seen = hand_over(length, is_announced, limit, is_known);
@@ -123,7 +123,7 @@ mod tests {
             if is_asked && !is_known {
                 prop_assert_eq!(&seen.handed_over, &Ok(None));
                 prop_assert!(seen.held <= EARLY, "{seen:?}");
-                prop_assert!(seen.read <= READ_TO_THE_END * EARLY + PIECE, "{seen:?}");
+                prop_assert!(seen.read <= DRAIN_FACTOR * EARLY + PIECE, "{seen:?}");
             } else if length <= limit {
                 prop_assert_eq!(&seen.handed_over, &Ok(Some(length)));
             } else {
@@ -135,11 +135,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_does_not_come_reads_nothing() {
-        let (host, bodies) = (FakeHost::new(), Bodies::default());
+        let (host, bodies) = (FakeHost::new(), BodyBudget::default());
         let taken = Arc::new(AtomicUsize::new(0));
         let body = Pieces { announced: Some(BODY), left: BODY, taken: Arc::clone(&taken) };
-        let mut share = bodies.share(BODY, None);
-        let read = read_to_hand_over(&host, body, BODY, &mut share, async || Err("gone")).await;
+        let mut permit = bodies.permit(BODY, None);
+        let read = read_to_hand_over(&host, body, BODY, &mut permit, async || Err("gone")).await;
         assert_eq!((read, taken.load(Ordering::SeqCst), bodies.peak()), (Err("gone"), 0, 0));
     }
 }

@@ -24,7 +24,7 @@ use pool_translate::gemini::{ModelId, redact_keys};
 use pool_translate::openai::ApiError;
 
 /// Characters of a cause that are logged at most.
-const LONGEST_CAUSE: usize = 1_000;
+const MAX_CAUSE_CHARS: usize = 1_000;
 
 impl Log {
     /// Begins the line of a request.
@@ -135,7 +135,7 @@ impl RequestLog {
 
     /// Why the service could not do what was asked.
     pub(crate) fn cause(&self, cause: &str) {
-        let cause: String = redact_keys(cause).chars().take(LONGEST_CAUSE).collect();
+        let cause: String = redact_keys(cause).chars().take(MAX_CAUSE_CHARS).collect();
         self.note(|line| line.cause = Some(cause));
     }
 

@@ -8,7 +8,7 @@ use crate::sql::{SqlValue, Statement};
 use crate::store::sql::SqlDatabase;
 
 #[tokio::test]
-async fn a_store_that_never_answers_delays_a_warm_pool_once_and_stops_it_not() {
+async fn a_hanging_store_delays_a_cached_pool_once_and_never_fails_it() {
     let world = World::new().await;
     world.chat().await;
     world.store(Mode::Silent);

@@ -235,9 +235,9 @@ impl Copy {
     pub async fn step(&mut self, source: &impl Replica, target: &impl Replica) -> Result<(), StoreError> {
         match self.phase {
             Phase::Copy => {
-                let stretch = Stretch::read(self.table, self.after.as_ref(), source, target).await?;
-                self.write(&stretch, target).await?;
-                self.go_on(stretch.end, Phase::Publish);
+                let range = RowRange::read(self.table, self.after.as_ref(), source, target).await?;
+                self.write(&range, target).await?;
+                self.go_on(range.end, Phase::Publish);
             }
             Phase::Publish => {
                 let everything = self.unpublished == 0;
@@ -250,17 +250,17 @@ impl Copy {
                 }
             }
             Phase::Verify => {
-                let stretch = Stretch::read(self.table, self.after.as_ref(), source, target).await?;
-                self.compare(&stretch);
-                self.go_on(stretch.end, Phase::Done);
+                let range = RowRange::read(self.table, self.after.as_ref(), source, target).await?;
+                self.compare(&range);
+                self.go_on(range.end, Phase::Done);
             }
             Phase::Done => {}
         }
         Ok(())
     }
 
-    async fn write(&mut self, stretch: &Stretch, target: &impl Replica) -> Result<(), StoreError> {
-        let (rows, remove) = (stretch.to_write(), stretch.to_remove());
+    async fn write(&mut self, range: &RowRange, target: &impl Replica) -> Result<(), StoreError> {
+        let (rows, remove) = (range.to_write(), range.to_remove());
         if rows.is_empty() && remove.is_empty() {
             return Ok(());
         }
@@ -270,16 +270,16 @@ impl Copy {
         target.ask(&CopyRequest::Write { table: self.table, rows, remove }).await.map(drop)
     }
 
-    fn compare(&mut self, stretch: &Stretch) {
+    fn compare(&mut self, range: &RowRange) {
         let counts = self.tables.entry(self.table).or_default();
-        counts.add(|counts| &mut counts.source_rows, stretch.source.len());
-        counts.add(|counts| &mut counts.target_rows, stretch.target.len());
+        counts.add(|counts| &mut counts.source_rows, range.source.len());
+        counts.add(|counts| &mut counts.target_rows, range.target.len());
         if self.dry_run {
-            counts.add(|counts| &mut counts.written, stretch.to_write().len());
-            counts.add(|counts| &mut counts.removed, stretch.to_remove().len());
+            counts.add(|counts| &mut counts.written, range.to_write().len());
+            counts.add(|counts| &mut counts.removed, range.to_remove().len());
         }
-        self.source_digest = digest(&self.source_digest, self.table, stretch.source.values());
-        self.target_digest = digest(&self.target_digest, self.table, stretch.target.values());
+        self.source_digest = digest(&self.source_digest, self.table, range.source.values());
+        self.target_digest = digest(&self.target_digest, self.table, range.target.values());
     }
 
     /// On to what follows a stretch: in the same table, in the next one, or in the next phase.
@@ -296,14 +296,14 @@ impl Copy {
 }
 
 /// The rows of both sides between two keys.
-struct Stretch {
+struct RowRange {
     source: BTreeMap<RowKey, Row>,
     target: BTreeMap<RowKey, Row>,
     /// The last key that it covers; none when it reaches the end on both sides.
     end: Option<RowKey>,
 }
 
-impl Stretch {
+impl RowRange {
     async fn read(
         table: Table,
         after: Option<&RowKey>,

@@ -6,16 +6,17 @@
 //! Durable Object publishes its pools to KV, those documents ([`kv`]). [`copy`] moves everything from
 //! one store to another.
 
-mod ask;
 pub mod copy;
 pub mod kv;
+mod requests;
 pub mod sql;
 mod stored_keys;
 mod traits;
 mod types;
 
-pub use ask::{
-    AuditCursor, AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginTry, StateFilter, TryRule,
+pub use requests::{
+    AuditCursor, AuditFilter, Change, EnabledKey, KeyFilter, KeysWanted, LoginAttempt, StateFilter,
+    ThrottleRule,
 };
 pub(crate) use sql::settled;
 pub use stored_keys::{StoredKey, StoredKeys, StoredKeysBuilder};

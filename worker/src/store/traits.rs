@@ -13,8 +13,8 @@ use pool_shared::{
 use super::copy::Replica;
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, EnabledKey, EncryptedKey, KeyFilter, KeyPage,
-    KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, Reencrypted, Refreshed, Rewrapped,
-    StoreError, StoredAdminToken, StoredClientKey,
+    KeysWanted, LoginAttempt, NewClientKey, NewKey, NewPool, Page, PoolConfig, Reencrypted, Refreshed,
+    Rewrapped, StoreError, StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
@@ -269,7 +269,7 @@ pub trait ConfigStore: PoolReader + Replica {
     /// most two rows; a bounded number is kept.
     fn try_login(
         &self,
-        attempt: &LoginTry,
+        attempt: &LoginAttempt,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + MaybeSend;
 
     /// The clock was set: delays of logins go on as long as they would have. A store whose clock is never set has

@@ -128,7 +128,7 @@ pub fn document() -> Value {
                 "Many Gemini API keys as isolated, OpenAI-compatible pools. Bodies have at most {} bytes ({} before the \
                  caller is known to the admin API; {} in chats and embeddings of the native program) and {} levels of JSON, the path and the query {} bytes each, all \
                  headers together {}. A query parameter that stands there twice is refused by the admin API.",
-                limits::BODY, limits::BODY_OF_A_STRANGER, <NativeHost as Platform>::BODY_BYTES, limits::JSON_DEPTH, limits::PATH, limits::HEADERS
+                limits::BODY, limits::UNAUTHENTICATED_BODY, <NativeHost as Platform>::BODY_BYTES, limits::JSON_DEPTH, limits::PATH, limits::HEADERS
             ),
         },
         "servers": [{"url": "/"}],

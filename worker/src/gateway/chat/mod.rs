@@ -32,7 +32,7 @@ use super::event_stream::{EventStream, KEEP_ALIVE_INTERVAL, LateResponse, Pendin
 use super::media::{self, Media};
 use super::{Context, models};
 use crate::gateway::{OutgoingEvents, Reply, Streamed, events_reply};
-use crate::limits::Share;
+use crate::limits::BodyPermit;
 use crate::platform::{BoxedFuture, Clock, Random};
 use crate::ports::Host;
 use crate::reply::ReplyBody;
@@ -80,7 +80,7 @@ struct Call {
 pub(super) async fn answer_kept_alive<H: Host + Clone>(
     context: &Context<'_, H>,
     body: Bytes,
-    share: Share,
+    share: BodyPermit,
 ) -> Result<Reply<H>, ApiError> {
     // A timer is expensive on Workers, and most buffered requests can be recognised without parsing.
     let may_stream = keeps_alive(context) && memmem::find(&body, br#""stream""#).is_some();

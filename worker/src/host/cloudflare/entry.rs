@@ -188,7 +188,7 @@ async fn handed_over(
     let mut share = service
         .state
         .bodies
-        .share(<CloudflareHost as Platform>::BODIES_AT_ONCE, <CloudflareHost as Platform>::BODY_LOST_AFTER);
+        .permit(<CloudflareHost as Platform>::BODIES_AT_ONCE, <CloudflareHost as Platform>::BODY_LOST_AFTER);
     let is_known = async || stub.knows(&url, &headers).await;
     match limits::read_to_hand_over(host, body, limit, &mut share, is_known).await? {
         // The object says why.

@@ -97,11 +97,11 @@ fn a_failed_report_goes_out_again_unchanged_and_before_newer_counts() {
     let mut buffer = buffer_with(&["key-1"]);
     let first = buffer.take(at(0)).unwrap();
     buffer.add(&attempt("key-2"));
-    assert_eq!(buffer.failed(1, at(0)), FIRST_REST);
+    assert_eq!(buffer.failed(1, at(0)), MIN_BACKOFF);
     assert_eq!(buffer.take(at(1)).as_ref(), Some(&first));
     assert_eq!(buffer.take(at(1)).unwrap().sequence, 2);
     assert_eq!(buffer.take(at(2)), None, "both are under way");
-    assert_eq!(buffer.failed(1, at(2)), FIRST_REST * 2, "it rests longer each time");
+    assert_eq!(buffer.failed(1, at(2)), MIN_BACKOFF * 2, "it rests longer each time");
     assert_eq!(buffer.take(at(2)), None);
 }
 
@@ -135,7 +135,7 @@ fn a_report_is_not_given_up_when_the_clock_is_set() {
         buffer.failed(1, at(0));
         let by = SignedDuration::from_hours(hours);
         buffer.shift(by);
-        let (begin, rest) = (at(0) + by, SignedDuration::try_from(FIRST_REST).unwrap());
+        let (begin, rest) = (at(0) + by, SignedDuration::try_from(MIN_BACKOFF).unwrap());
         assert_eq!(buffer.take(begin), None, "{hours}: it waits as long as before");
         assert_eq!(buffer.take(begin + rest), Some(report), "{hours}: and is sent again unchanged");
         assert_eq!(buffer.given_up(), counted(0, 0), "{hours}");
@@ -167,10 +167,10 @@ fn many_cells_travel_in_several_reports() {
 #[test]
 fn like_events_become_one_and_a_flood_is_cut() {
     let mut buffer = ReportBuffer::new(WriterId::from_random(1));
-    for key in 0..2 * MOST_EVENTS {
+    for key in 0..2 * MAX_EVENTS {
         buffer.add_event(event(&key.to_string()));
         buffer.add_event(event("0"));
     }
     let report = buffer.take(at(0)).unwrap();
-    assert_eq!((report.events.len(), report.events[0].count), (MOST_EVENTS, 1 + 2 * MOST_EVENTS as u64));
+    assert_eq!((report.events.len(), report.events[0].count), (MAX_EVENTS, 1 + 2 * MAX_EVENTS as u64));
 }

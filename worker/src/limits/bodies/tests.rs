@@ -9,23 +9,23 @@ const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 #[test]
 fn large_bodies_share_the_budget_and_release_it() {
-    let bodies = Bodies::default();
-    let share = |length, minutes| {
-        let mut share = bodies.share(2 * BODY, Some(SignedDuration::from_mins(2)));
-        share.grow(length, START + SignedDuration::from_mins(minutes)).then_some(share)
+    let bodies = BodyBudget::default();
+    let permit = |length, minutes| {
+        let mut permit = bodies.permit(2 * BODY, Some(SignedDuration::from_mins(2)));
+        permit.grow(length, START + SignedDuration::from_mins(minutes)).then_some(permit)
     };
-    let first = share(BODY, 0);
-    let second = share(BODY, 1);
+    let first = permit(BODY, 0);
+    let second = permit(BODY, 1);
     assert!(first.is_some() && second.is_some());
-    assert!(share(SMALL_BODY + 1, 1).is_none());
-    assert!(share(SMALL_BODY, 1).is_some(), "a small one has its reserve");
+    assert!(permit(SMALL_BODY + 1, 1).is_none());
+    assert!(permit(SMALL_BODY, 1).is_some(), "a small one has its reserve");
     drop(first);
-    let third = share(BODY, 2);
-    assert!(third.is_some() && share(BODY, 2).is_none());
+    let third = permit(BODY, 2);
+    assert!(third.is_some() && permit(BODY, 2).is_none());
     // The runtime cut the second one off: 2 min, and the time that its upload may take.
     std::mem::forget(second);
-    assert!(share(BODY, 11).is_none());
-    let fourth = share(BODY, 13);
+    assert!(permit(BODY, 11).is_none());
+    let fourth = permit(BODY, 13);
     assert!(fourth.is_some());
     drop((third, fourth));
     assert_eq!(bodies.held(), 0);
@@ -33,17 +33,17 @@ fn large_bodies_share_the_budget_and_release_it() {
 
 #[test]
 fn small_bodies_are_counted_too() {
-    let bodies = Bodies::default();
-    let most = 8 * SMALL_BODY;
-    let mut shares = Vec::new();
+    let bodies = BodyBudget::default();
+    let max = 8 * SMALL_BODY;
+    let mut permits = Vec::new();
     for _ in 0..1_000 {
-        let mut share = bodies.share(most, None);
-        if share.grow(SMALL_BODY, START) {
-            shares.push(share);
+        let mut permit = bodies.permit(max, None);
+        if permit.grow(SMALL_BODY, START) {
+            permits.push(permit);
         }
     }
-    assert_eq!((shares.len(), bodies.held(), bodies.peak()), (10, 10 * SMALL_BODY, 10 * SMALL_BODY));
-    drop(shares);
+    assert_eq!((permits.len(), bodies.held(), bodies.peak()), (10, 10 * SMALL_BODY, 10 * SMALL_BODY));
+    drop(permits);
     assert_eq!(bodies.held(), 0);
 }
 
@@ -53,8 +53,8 @@ fn a_body_has_half_a_minute_and_its_rate_and_never_stalls_for_a_minute() {
     assert_eq!(time_left(seconds(0), 0), Some(seconds(30)));
     assert_eq!(time_left(seconds(29), 0), Some(seconds(1)));
     assert_eq!(time_left(seconds(30), 0), None);
-    assert_eq!(time_left(seconds(30), MINIMUM_RATE), Some(seconds(1)));
-    assert_eq!(time_left(seconds(0), BODY), Some(STALLED_AFTER));
+    assert_eq!(time_left(seconds(30), MIN_RATE), Some(seconds(1)));
+    assert_eq!(time_left(seconds(0), BODY), Some(STALL_TIMEOUT));
     assert_eq!(time_left(seconds(542), BODY), None);
 }
 
@@ -63,23 +63,23 @@ proptest! {
     fn the_budget_holds_whatever_grows_and_ends(
         steps in proptest::collection::vec((0..12_usize, 0..4 * SMALL_BODY, any::<bool>()), 0..200)
     ) {
-        let bodies = Bodies::default();
-        let most = 6 * SMALL_BODY;
-        let mut shares: VecDeque<_> = (0..12).map(|_| (bodies.share(most, None), 0)).collect();
+        let bodies = BodyBudget::default();
+        let max = 6 * SMALL_BODY;
+        let mut permits: VecDeque<_> = (0..12).map(|_| (bodies.permit(max, None), 0)).collect();
         for (at, length, ends) in steps {
-            let (share, held) = &mut shares[at];
+            let (permit, held) = &mut permits[at];
             if ends {
-                *share = bodies.share(most, None);
+                *permit = bodies.permit(max, None);
                 *held = 0;
-            } else if share.grow(length, START) {
+            } else if permit.grow(length, START) {
                 *held = length;
             }
-            let expected: usize = shares.iter().map(|(_, held)| held).sum();
-            let large: usize = shares.iter().map(|(_, held)| large(*held)).sum();
+            let expected: usize = permits.iter().map(|(_, held)| held).sum();
+            let large: usize = permits.iter().map(|(_, held)| large(*held)).sum();
             prop_assert_eq!(bodies.held(), expected);
-            prop_assert!(expected <= most + most / 4 && large <= most);
+            prop_assert!(expected <= max + max / 4 && large <= max);
         }
-        drop(shares);
+        drop(permits);
         prop_assert_eq!(bodies.held(), 0);
     }
 }

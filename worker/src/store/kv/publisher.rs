@@ -98,8 +98,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
 
     /// Publishes what waits, for as long as `patience`. What still waits then is kept for the next call;
     /// the error says why it waits.
-    pub async fn publish(&self, clock: &impl Clock, patience: Duration) -> Result<(), StoreError> {
-        let give_up = clock.now() + patience;
+    pub async fn publish(&self, clock: &impl Clock, timeout: Duration) -> Result<(), StoreError> {
+        let give_up = clock.now() + timeout;
         loop {
             let turn = self.take_turn(clock.now());
             let pause = match &turn {

@@ -1,7 +1,7 @@
 //! A KV that fails, forgets that it answered, shows old values and shows them late: no pool is ever lost,
 //! and what the data plane reads is always something that was true.
 
-mod world;
+mod harness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pool_shared::{ClientKeyId, KeyChange, KeyId, PoolUpdate};
 
-use self::world::{FakeKv, NO_PATIENCE, World, client_key, hash, new_pool, now};
+use self::harness::{FakeKv, NO_TIMEOUT, World, client_key, hash, new_pool, now};
 use super::*;
 use crate::host::native::{Sqlite, SystemClock};
 use crate::store::sql::SqlStore;
@@ -124,7 +124,7 @@ async fn a_crash_between_the_commit_and_kv_loses_nothing() {
     // Another object on the same database, as after a crash.
     let again = Publisher::new(world.sqlite.clone(), Arc::clone(&world.kv));
     again.prepare(&SystemClock).await.unwrap();
-    again.publish(&SystemClock, NO_PATIENCE).await.unwrap();
+    again.publish(&SystemClock, NO_TIMEOUT).await.unwrap();
     assert_eq!(world.opens("prod").await.as_deref(), Some("prod"));
 }
 

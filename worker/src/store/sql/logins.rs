@@ -11,12 +11,12 @@ use serde_json::json;
 use super::{json_text, read_rows};
 use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
-use crate::store::{LoginTry, StoreError, TryRule};
+use crate::store::{LoginAttempt, StoreError, ThrottleRule};
 
 /// Sources that are kept at most. When there are as many, tries from others count only altogether.
-const MOST_SOURCES: u64 = 1_000;
+const MAX_SOURCES: u64 = 1_000;
 /// The source that stands for all of them.
-const EVERYBODY: &str = "*";
+const GLOBAL: &str = "*";
 
 /// When the source `?1` may try again, at `?2`: its own delay, and that of all unless it is known. A try of the future
 /// was made while the clock was wrong: nobody knows how much of its delay is left.
@@ -30,14 +30,14 @@ macro_rules! free_at {
     };
 }
 
-pub(super) fn attempt(attempt: &LoginTry) -> Result<Vec<Statement>, StoreError> {
+pub(super) fn attempt(attempt: &LoginAttempt) -> Result<Vec<Statement>, StoreError> {
     let (source, now) = (SqlValue::from(attempt.source.as_str()), SqlValue::from(attempt.now));
-    let [own, everybody] = attempt.rules;
-    let rule = |source: &str, rule: TryRule| {
+    let [own, global] = attempt.rules;
+    let rule = |source: &str, rule: ThrottleRule| {
         let milliseconds = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         json!([source, rule.free, milliseconds(rule.first), milliseconds(rule.longest)])
     };
-    let rules = json_text(&[rule(attempt.source.as_str(), own), rule(EVERYBODY, everybody)])?;
+    let rules = json_text(&[rule(attempt.source.as_str(), own), rule(GLOBAL, global)])?;
     Ok(vec![
         Statement::new(
             "DELETE FROM login_tries WHERE last_at < ?1 AND known_until < ?2",
@@ -67,7 +67,7 @@ pub(super) fn attempt(attempt: &LoginTry) -> Result<Vec<Statement>, StoreError> 
                 ON CONFLICT (source) DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at,
                     blocked_until = excluded.blocked_until"
             ),
-            [source, now, rules, MOST_SOURCES.into(), attempt.forget_before.into()],
+            [source, now, rules, MAX_SOURCES.into(), attempt.forget_before.into()],
         ),
     ])
 }
@@ -99,7 +99,7 @@ pub(super) fn succeeded(source: &TokenHash, known_until: Timestamp) -> [Statemen
         ),
         Statement::new(
             "UPDATE login_tries SET failures = max(0, failures - 1), blocked_until = 0 WHERE source = ?1",
-            [EVERYBODY.into()],
+            [GLOBAL.into()],
         ),
     ]
 }

@@ -30,8 +30,8 @@ use serde::de::DeserializeOwned;
 use super::copy::{CopyReply, CopyRequest, NoReplica, Replica};
 use super::{
     AuditFilter, BatchOutcome, Change, ClientKeyChange, ConfigStore, EnabledKey, EncryptedKey, KeyFilter,
-    KeyPage, KeysWanted, LoginTry, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader, Reencrypted,
-    Refreshed, Rewrapped, StoreError, StoredAdminToken, StoredClientKey,
+    KeyPage, KeysWanted, LoginAttempt, NewClientKey, NewKey, NewPool, Page, PoolConfig, PoolReader,
+    Reencrypted, Refreshed, Rewrapped, StoreError, StoredAdminToken, StoredClientKey,
 };
 use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
@@ -457,7 +457,7 @@ impl<D: SqlDatabase> ConfigStore for SqlStore<D> {
         self.change(admin_tokens::delete_sessions(), &change, admin_tokens::forget_expired(change.at)).await
     }
 
-    async fn try_login(&self, attempt: &LoginTry) -> Result<Option<Timestamp>, StoreError> {
+    async fn try_login(&self, attempt: &LoginAttempt) -> Result<Option<Timestamp>, StoreError> {
         logins::read(&self.run(logins::attempt(attempt)?).await?, attempt.now)
     }
 

@@ -120,7 +120,7 @@ pub(super) struct World {
     pub(super) reader: KvStore<Arc<FakeKv>>,
 }
 
-pub(super) const NO_PATIENCE: Duration = Duration::ZERO;
+pub(super) const NO_TIMEOUT: Duration = Duration::ZERO;
 
 impl World {
     pub(super) async fn new() -> Self {
@@ -153,7 +153,7 @@ impl World {
     }
 
     pub(super) async fn publish(&self) -> Result<(), StoreError> {
-        self.publisher.publish(&SystemClock, NO_PATIENCE).await
+        self.publisher.publish(&SystemClock, NO_TIMEOUT).await
     }
 
     /// The name of the pool that a client key opens.

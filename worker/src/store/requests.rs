@@ -61,11 +61,11 @@ impl Change {
 
 /// A try of the admin password, about to be counted.
 #[derive(Clone, Debug)]
-pub struct LoginTry {
+pub struct LoginAttempt {
     /// Where it comes from, hashed.
     pub source: TokenHash,
     /// What holds for its source, and for all of them together.
-    pub rules: [TryRule; 2],
+    pub rules: [ThrottleRule; 2],
     /// Now.
     pub now: Timestamp,
     /// Failures before this are forgotten.
@@ -74,7 +74,7 @@ pub struct LoginTry {
 
 /// How long failures make the next try wait.
 #[derive(Clone, Copy, Debug)]
-pub struct TryRule {
+pub struct ThrottleRule {
     /// So many tries do not.
     pub free: u32,
     /// The one after them waits so long, the next one twice as long, and so on.
@@ -127,12 +127,13 @@ pub struct KeyFilter {
 pub struct StateFilter {
     /// Disabled ones.
     pub disabled: bool,
-    /// Enabled ones that are not among `unwell`.
+    /// Enabled ones that are not among `unhealthy`.
     pub healthy: bool,
     /// These, if they are enabled.
     pub chosen: Vec<KeyId>,
     /// All that are not healthy.
-    pub unwell: Vec<KeyId>,
+    #[serde(rename = "unwell")]
+    pub unhealthy: Vec<KeyId>,
 }
 
 /// An enabled key, and its project as the operator named it.
