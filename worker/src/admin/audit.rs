@@ -8,7 +8,7 @@ use pool_shared::{AuditList, AuditLoss, KeyId, PoolId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{AdminError, Answer, Context, Query, ok};
+use super::{AdminError, Context, HandlerResult, Query, ok};
 use crate::platform::Clock;
 use crate::platform::lock;
 use crate::ports::AdminHost;
@@ -22,7 +22,7 @@ const MAX_IDS: usize = 20;
 const KEPT_DAYS: i64 = 400;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn audit(&self, query: &Query) -> Answer {
+    pub(super) async fn audit(&self, query: &Query) -> HandlerResult {
         let limit = query.limit(DEFAULT_PAGE)?;
         let pool = match (self.own_pool_of(query).await?, query.get("pool")) {
             (Some(own), _) => Some(own),

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, header};
 use pool_shared::{AdminTokenId, SessionCreate, SessionCreated, SessionsRevoked, TokenKind};
 
 use super::Admin;
-use super::{AdminError, Answer, Context, Done, created, ok};
+use super::{AdminError, Context, HandlerResult, Response, created, ok};
 use crate::crypto::TokenHash;
 use crate::origin::Origin;
 use crate::platform::{Clock, Random};
@@ -124,7 +124,7 @@ pub(super) async fn authenticate<H: AdminHost>(
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn create_session(&self, create: SessionCreate) -> Answer {
+    pub(super) async fn create_session(&self, create: SessionCreate) -> HandlerResult {
         self.check_password(create.password.expose()).await?;
         let mut random = [0; TokenKind::RANDOM_BYTES];
         self.host.random().fill(&mut random);
@@ -136,10 +136,10 @@ impl<H: AdminHost> Context<'_, H> {
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         let StoredAdminToken { id, expires_at, .. } = stored;
         let done = created(&SessionCreated { id, expires_at, idle_s: IDLE.as_secs() })?;
-        Ok(Done { cookie: Some(self.browser.cookie(session.expose(), LIFETIME)), ..done })
+        Ok(Response { cookie: Some(self.browser.cookie(session.expose(), LIFETIME)), ..done })
     }
 
-    pub(super) async fn delete_session(&self) -> Answer {
+    pub(super) async fn delete_session(&self) -> HandlerResult {
         let session = self.caller()?;
         let id = &session.id;
         if !id.as_str().starts_with(SESSION_PREFIX) {
@@ -147,15 +147,15 @@ impl<H: AdminHost> Context<'_, H> {
         }
         let change = self.change_by(session, "session.delete", None, Some(id.to_string()));
         self.host.store().delete_admin_token(session, true, change).await?;
-        Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Done::NO_CONTENT })
+        Ok(Response { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Response::NO_CONTENT })
     }
 
     /// Ends every browser's session, the caller's too.
-    pub(super) async fn revoke_sessions(&self) -> Answer {
+    pub(super) async fn revoke_sessions(&self) -> HandlerResult {
         let change = self.change("session.revoke_all", None, None)?;
         let revoked = self.host.store().delete_sessions(change).await?;
         let done = ok(&SessionsRevoked { revoked })?;
-        Ok(Done { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..done })
+        Ok(Response { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..done })
     }
 }
 

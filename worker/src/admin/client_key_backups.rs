@@ -12,7 +12,7 @@ use pool_shared::{
 use super::client_keys::{checked_networks, is_trial};
 use super::pools::check_models;
 use super::tokens::check_name;
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Context, HandlerResult, ok};
 use crate::crypto::TokenHash;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
@@ -23,7 +23,7 @@ const FINGERPRINT_OF: &str = "token hash key";
 const ID_DIGITS: usize = 16;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) fn master_key_state(&self) -> Answer {
+    pub(super) fn master_key_state(&self) -> HandlerResult {
         ok(&MasterKeyState { token_hash_key: self.token_hash_key() })
     }
 
@@ -32,7 +32,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// Noted in the audit before anything is shown.
-    pub(super) async fn export_client_keys(&self, reference: &str, _: ClientKeyExport) -> Answer {
+    pub(super) async fn export_client_keys(&self, reference: &str, _: ClientKeyExport) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let mut stored = self.host.store().client_keys(&pool.id).await?;
         // Those of trials end before anybody could restore them.
@@ -44,7 +44,11 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// Adds client keys by their hashes. Those that are there already, in any pool, stay as they are.
-    pub(super) async fn restore_client_keys(&self, reference: &str, restore: HashedClientKeys) -> Answer {
+    pub(super) async fn restore_client_keys(
+        &self,
+        reference: &str,
+        restore: HashedClientKeys,
+    ) -> HandlerResult {
         let asked = restore.client_keys.len();
         if asked > HashedClientKeys::MAX_KEYS {
             let most = HashedClientKeys::MAX_KEYS;

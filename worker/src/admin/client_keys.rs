@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::audit::{difference, fields};
 use super::pools::check_models;
 use super::tokens::check_name;
-use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use super::{AdminError, Context, HandlerResult, NO_CONTENT, created, ok};
 use crate::cidr;
 use crate::crypto::TokenTag;
 use crate::platform::lock;
@@ -26,7 +26,7 @@ use pool_engine::{ObservationKind, Subject};
 /// How long a client key goes on working after it was rotated.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn list_client_keys(&self, reference: &str) -> Answer {
+    pub(super) async fn list_client_keys(&self, reference: &str) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let stored = self.host.store().client_keys(&pool.id).await?;
         // Without the ledger's answer nobody knows when they were used; the list is as good as it can be.
@@ -48,7 +48,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(used.collect())
     }
 
-    pub(super) async fn create_client_key(&self, reference: &str, create: ClientKeyCreate) -> Answer {
+    pub(super) async fn create_client_key(&self, reference: &str, create: ClientKeyCreate) -> HandlerResult {
         let pool = self.pool(reference).await?;
         check_name("a client key", &create.name)?;
         check_models(&create.allowed_models)?;
@@ -83,7 +83,7 @@ impl<H: AdminHost> Context<'_, H> {
         reference: &str,
         id: &str,
         update: ClientKeyUpdate,
-    ) -> Answer {
+    ) -> HandlerResult {
         let pool = self.pool(reference).await?;
         refuse_trial(id)?;
         check_name("a client key", update.name.as_deref().unwrap_or_default())?;
@@ -118,7 +118,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Takes over keys that callers have from another system. What does not look like a key refuses all of
     /// them, by its number only: it may be one.
-    pub(super) async fn import_client_keys(&self, reference: &str, import: ClientKeyImport) -> Answer {
+    pub(super) async fn import_client_keys(&self, reference: &str, import: ClientKeyImport) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let asked = import.keys.len();
         if asked > ClientKeyImport::MAX_KEYS {
@@ -166,7 +166,7 @@ impl<H: AdminHost> Context<'_, H> {
         reference: &str,
         id: &str,
         rotate: ClientKeyRotate,
-    ) -> Answer {
+    ) -> HandlerResult {
         let pool = self.pool(reference).await?;
         refuse_trial(id)?;
         let old = ClientKeyId::new(id);
@@ -218,7 +218,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(Some(self.host.clock().now() + Duration::from_secs(seconds)))
     }
 
-    pub(super) async fn delete_client_key(&self, reference: &str, id: &str) -> Answer {
+    pub(super) async fn delete_client_key(&self, reference: &str, id: &str) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let id = ClientKeyId::new(id);
         let mut change = self.change("client_key.delete", Some(&pool.id), Some(id.to_string()))?;

@@ -8,7 +8,7 @@
 
 use pool_shared::{MasterKeyRotation, PoolId};
 
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Context, HandlerResult, ok};
 use crate::crypto::{DecryptError, Encrypted};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Reencrypted, Rewrapped};
@@ -43,7 +43,7 @@ impl Progress {
 const DONE: &str = "~";
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn rotate_data_keys(&self, cursor: Option<String>) -> Answer {
+    pub(super) async fn rotate_data_keys(&self, cursor: Option<String>) -> HandlerResult {
         let store = self.host.store();
         let progress = match cursor {
             None => {

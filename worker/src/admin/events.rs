@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use pool_shared::{Event, EventList};
 
 use super::stats::unexpected;
-use super::{AdminError, Answer, Context, Query, ok, position};
+use super::{AdminError, Context, HandlerResult, Query, ok, position};
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::ports::AdminHost;
 
@@ -20,7 +20,7 @@ struct Given {
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn events(&self, query: &Query) -> Answer {
+    pub(super) async fn events(&self, query: &Query) -> HandlerResult {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = match (self.own_pool_of(query).await?, query.get("pool")) {
             (Some(own), _) => Some(own),

@@ -11,7 +11,7 @@ use pool_shared::{
     CheckedKey, GeminiKey, KeyCheck, KeyCheckReport, KeyId, KeyVerdict, Pool, Secret, read_key,
 };
 
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Context, HandlerResult, ok};
 use crate::health::{self, Probe, ProbeModels};
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::platform::Clock;
@@ -34,7 +34,7 @@ struct Candidate {
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn check_keys(&self, reference: &str, check: KeyCheck) -> Answer {
+    pub(super) async fn check_keys(&self, reference: &str, check: KeyCheck) -> HandlerResult {
         let KeyCheck { ids, keys } = check;
         if !(1..=KeyCheck::MAX_KEYS).contains(&(ids.len() + keys.len())) {
             let most = KeyCheck::MAX_KEYS;

@@ -3,13 +3,13 @@
 use pool_shared::{ExportedKey, ExportedKeys, KeyExport, KeyImportEntry, Secret};
 
 use super::audit::keys_target;
-use super::{AdminError, Answer, Context, foreign_cursor, ok, position};
+use super::{AdminError, Context, HandlerResult, foreign_cursor, ok, position};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
 
 impl<H: AdminHost> Context<'_, H> {
     /// Opens a page of keys. Noted in the audit before anything is shown: one row a page.
-    pub(super) async fn export_keys(&self, reference: &str, export: KeyExport) -> Answer {
+    pub(super) async fn export_keys(&self, reference: &str, export: KeyExport) -> HandlerResult {
         let limit = export.limit.unwrap_or(KeyExport::MAX_KEYS);
         if !(1..=KeyExport::MAX_KEYS).contains(&limit) {
             let most = KeyExport::MAX_KEYS;

@@ -14,7 +14,7 @@ use pool_shared::{KeyBatchResult, KeyId, KeyReset, PoolId};
 use super::audit::keys_target;
 use super::key_states::Known;
 use super::keys::check_ids;
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Context, HandlerResult, ok};
 use crate::platform::Clock;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
@@ -26,7 +26,7 @@ use pool_engine::Subject;
 const MAX_UNKNOWN: usize = 200;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn reset_keys(&self, reference: &str, reset: KeyReset) -> Answer {
+    pub(super) async fn reset_keys(&self, reference: &str, reset: KeyReset) -> HandlerResult {
         let pool = self.pool(reference).await?;
         check_ids(&reset.ids)?;
         let change = self.change("key.reset", Some(&pool.id), keys_target(&reset.ids))?;

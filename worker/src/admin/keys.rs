@@ -9,7 +9,7 @@ use pool_shared::{
 use serde_json::{Map, Value};
 
 use super::audit::{difference, keys_target};
-use super::{AdminError, Answer, Context, Query, ok};
+use super::{AdminError, Context, HandlerResult, Query, ok};
 use crate::crypto::{DataKey, Encrypted};
 use crate::platform::Random;
 use crate::ports::AdminHost;
@@ -36,7 +36,7 @@ pub(super) struct Sorted {
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn list_keys(&self, reference: &str, query: &Query) -> Answer {
+    pub(super) async fn list_keys(&self, reference: &str, query: &Query) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let limit = query.limit(DEFAULT_PAGE)?;
         let search = query.get("search").filter(|text| !text.is_empty());
@@ -60,7 +60,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyList { keys: page.keys, total: page.total, states: unhealthy.count(&pool), next_cursor })
     }
 
-    pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> Answer {
+    pub(super) async fn import_keys(&self, reference: &str, import: KeyImport) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let (data_key, stored) = self.data_key(&pool.id).await?;
         let Sorted { keys, malformed, repeated } = self.sort_import(&pool.id, &data_key, import.keys)?;
@@ -104,7 +104,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(self.host.store().keys_elsewhere(pool, &digests).await?.into_iter().collect())
     }
 
-    pub(super) async fn update_keys(&self, reference: &str, update: KeyUpdate) -> Answer {
+    pub(super) async fn update_keys(&self, reference: &str, update: KeyUpdate) -> HandlerResult {
         let pool = self.pool(reference).await?;
         check_ids(&update.ids)?;
         check_text(update.set.name.as_deref().unwrap_or_default(), "name")?;
@@ -161,7 +161,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(recovered.len() as u64)
     }
 
-    pub(super) async fn delete_keys(&self, reference: &str, delete: KeyDelete) -> Answer {
+    pub(super) async fn delete_keys(&self, reference: &str, delete: KeyDelete) -> HandlerResult {
         let pool = self.pool(reference).await?;
         check_ids(&delete.ids)?;
         let change = self.change("key.delete", Some(&pool.id), keys_target(&delete.ids))?;

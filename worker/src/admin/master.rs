@@ -5,7 +5,7 @@
 
 use pool_shared::{MasterKeyRotate, MasterKeyRotation, PoolId};
 
-use super::{AdminError, Answer, Context, ok};
+use super::{AdminError, Context, HandlerResult, ok};
 use crate::crypto::UnderMasterKey;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader, Rewrapped};
@@ -14,7 +14,7 @@ use crate::store::{ConfigStore, PoolReader, Rewrapped};
 const POOLS: u32 = 20;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn rotate_master_key(&self, rotate: MasterKeyRotate) -> Answer {
+    pub(super) async fn rotate_master_key(&self, rotate: MasterKeyRotate) -> HandlerResult {
         if rotate.data_keys {
             return self.rotate_data_keys(rotate.cursor).await;
         }

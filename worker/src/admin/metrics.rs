@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use pool_shared::{Pool, PoolId, Quantiles};
 
 use super::stats::unexpected;
-use super::{AdminError, Answer, Context, Done};
+use super::{AdminError, Context, HandlerResult, Response};
 use crate::ledger::{Counted, LedgerReply, LedgerRequest, Summary};
 use crate::ports::AdminHost;
 use crate::store::ConfigStore;
@@ -20,7 +20,7 @@ use crate::store::ConfigStore;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn metrics(&self) -> Answer {
+    pub(super) async fn metrics(&self) -> HandlerResult {
         let own = self.own_pool();
         let is_shown = |pool: &PoolId| own.is_none_or(|own| own == pool);
         let mut pools = self.host.store().pools().await?;
@@ -36,7 +36,7 @@ impl<H: AdminHost> Context<'_, H> {
             Err(error) => return Err(error),
         };
         let text = text(self.host.name(), &pools, figures.as_ref(), &self.admin.state.reporter.pending());
-        Ok(Done { body: Some(text.into_bytes()), content_type: Some(CONTENT_TYPE), ..Done::OK })
+        Ok(Response { body: Some(text.into_bytes()), content_type: Some(CONTENT_TYPE), ..Response::OK })
     }
 
     /// Every pool's counts, and what was lost.

@@ -4,13 +4,13 @@ use pool_shared::{Migrate, MigratedTable, MigrationReport, MigrationStep};
 use serde::Serialize;
 
 use super::audit::fields;
-use super::{AdminError, Answer, Context, foreign_cursor, ok};
+use super::{AdminError, Context, HandlerResult, foreign_cursor, ok};
 use crate::ports::AdminHost;
 use crate::store::ConfigStore;
 use crate::store::copy::{Copy, Phase, Replica};
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn migrate(&self, migrate: Migrate) -> Answer {
+    pub(super) async fn migrate(&self, migrate: Migrate) -> HandlerResult {
         let source = self.host.store();
         let (from, to) = (source.kind(), migrate.to.as_str());
         if from == to {

@@ -5,6 +5,7 @@
 //! logged or repeated in an error.
 
 mod audit;
+mod body;
 mod browser;
 mod change_rates;
 mod client_key_backups;
@@ -25,6 +26,8 @@ mod migration;
 mod model_limits;
 mod pool_copies;
 mod pools;
+mod query;
+mod response;
 mod routes;
 mod sessions;
 mod stats;
@@ -34,26 +37,25 @@ mod tokens;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use pool_shared::{Pool, PoolId, Secret, bounds};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use pool_shared::{Pool, PoolId, Secret};
 
 pub use error::AdminError;
 pub use routes::{Access, Endpoint, ROUTES, RouteSpec};
 
+use body::Body;
 pub(crate) use browser::Browser;
 use change_rates::ChangeRates;
+use query::{Query, foreign_cursor, position};
+use response::{HandlerResult, NO_CONTENT, Response, created, ok};
 #[cfg(any(test, fuzzing))]
 pub(crate) use {routes::find, sessions::presented_token};
 
 use crate::limits;
-use crate::limits::BodyBudget;
 use crate::platform::{Clock, IncomingBody, IncomingRequest};
 use crate::pools::HashKeyError;
-use crate::ports::{AdminHost, Host};
+use crate::ports::AdminHost;
 use crate::reply::Reply;
 use crate::reporting::RequestLog;
 use crate::state::ServiceState;
@@ -110,24 +112,6 @@ struct Context<'a, H> {
     browser: Browser<'a>,
 }
 
-/// What a handler gives.
-struct Done {
-    status: StatusCode,
-    /// JSON, or none.
-    body: Option<Vec<u8>>,
-    /// What the body is, where it is no JSON.
-    content_type: Option<&'static str>,
-    /// What the answer's `Set-Cookie` says.
-    cookie: Option<String>,
-}
-
-impl Done {
-    const OK: Self = Self { status: StatusCode::OK, body: None, content_type: None, cookie: None };
-    const NO_CONTENT: Self = Self { status: StatusCode::NO_CONTENT, ..Self::OK };
-}
-
-type Answer = Result<Done, AdminError>;
-
 /// Answers a request of the admin API.
 pub(crate) async fn handle<H, B, S>(
     admin: &Admin,
@@ -141,7 +125,7 @@ where
 {
     let log = admin.state.reporter.log.begin("admin", request_id, host.clock().now());
     let reply = match answer(admin, host, request, request_id, &log).await {
-        Ok(Done { status, body, content_type, cookie }) => {
+        Ok(Response { status, body, content_type, cookie }) => {
             let reply = body.map_or_else(|| Reply::empty(status), |body| Reply::json(status, body));
             let reply = match content_type {
                 Some(content_type) => reply.header("content-type", content_type),
@@ -189,7 +173,7 @@ async fn answer<H, B>(
     request: IncomingRequest<B>,
     request_id: &str,
     log: &RequestLog,
-) -> Answer
+) -> HandlerResult
 where
     H: AdminHost,
     B: IncomingBody,
@@ -251,7 +235,7 @@ impl<H: AdminHost> Context<'_, H> {
         endpoint: Endpoint,
         query: &Query,
         body: Body<'_, H, B>,
-    ) -> Answer {
+    ) -> HandlerResult {
         match endpoint {
             Endpoint::Login => self.login(body.read().await?).await,
             Endpoint::Logout => self.logout().await,
@@ -260,7 +244,7 @@ impl<H: AdminHost> Context<'_, H> {
             Endpoint::RevokeSessions => self.revoke_sessions().await,
             Endpoint::WhoAmI => self.who_am_i(),
             Endpoint::Health => self.health().await,
-            Endpoint::Document => Ok(Done { body: Some(DOCUMENT.into()), ..Done::OK }),
+            Endpoint::Document => Ok(Response { body: Some(DOCUMENT.into()), ..Response::OK }),
             Endpoint::Stats => self.stats().await,
             Endpoint::Metrics => self.metrics().await,
             Endpoint::Migrate => self.migrate(body.read().await?).await,
@@ -326,101 +310,6 @@ impl<H: AdminHost> Context<'_, H> {
         self.admin.state.pool_changed(pool);
     }
 }
-
-/// A request's body, unread until its caller is known.
-struct Body<'a, H, B> {
-    unread: B,
-    limit: usize,
-    bodies: &'a BodyBudget,
-    host: &'a H,
-}
-
-impl<H: Host, B: IncomingBody> Body<'_, H, B> {
-    async fn read<T: DeserializeOwned>(self) -> Result<T, AdminError> {
-        let Self { unread, limit, bodies, host } = self;
-        let mut share = bodies.permit(H::BODIES_AT_ONCE, H::BODY_LOST_AFTER);
-        let read = limits::read(host, unread, limit, &mut share).await;
-        let bytes: Bytes = read.map_err(|error| AdminError::from_body(error, limit))?;
-        if limits::is_too_deep(&bytes) {
-            let message = format!("the JSON body is nested more than {} levels deep", limits::JSON_DEPTH);
-            return Err(AdminError::Invalid(message));
-        }
-        // serde's message may repeat a value of the body, which may be a secret: its place is enough.
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let read = pool_shared::object(&mut deserializer).and_then(|body| deserializer.end().map(|()| body));
-        read.map_err(|error| AdminError::from_json(&error))
-    }
-}
-
-/// A request's query parameters.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// A name that stands there twice is refused: who looks at the first and who looks at the last would
-    /// see different requests.
-    fn parse(query: Option<&str>) -> Result<Self, AdminError> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if pairs.iter().any(|(other, _)| *other == name) {
-                return Err(AdminError::Invalid("a query parameter is given twice".to_owned()));
-            }
-            pairs.push((name.into_owned(), value.into_owned()));
-        }
-        Ok(Self(pairs))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A parameter read as a number or as true and false.
-    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, AdminError> {
-        self.get(name).map(|value| value.parse().map_err(|_| invalid_parameter(name))).transpose()
-    }
-
-    /// How long a page is: 1 to [`bounds::PAGE`].
-    fn limit(&self, default: u32) -> Result<u32, AdminError> {
-        let limit = self.parsed("limit")?.unwrap_or(default);
-        if (1..=bounds::PAGE).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(AdminError::Invalid(format!("'limit' is a number from 1 to {}", bounds::PAGE)))
-    }
-
-    /// Where a page begins.
-    fn cursor(&self, name: &str) -> Result<Option<u64>, AdminError> {
-        self.get(name).map(|value| position(value).ok_or_else(|| invalid_parameter(name))).transpose()
-    }
-}
-
-fn invalid_parameter(name: &str) -> AdminError {
-    AdminError::Invalid(format!("the query parameter '{name}' is not valid"))
-}
-
-/// Reads a cursor that is a number.
-fn position(cursor: &str) -> Option<u64> {
-    let is_one = cursor.len() <= bounds::CURSOR_DIGITS && cursor.bytes().all(|byte| byte.is_ascii_digit());
-    cursor.parse().ok().filter(|_| is_one)
-}
-
-fn foreign_cursor() -> AdminError {
-    AdminError::Invalid("the cursor is not one of this service".to_owned())
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(body).map_err(|error| AdminError::Internal(error.to_string()))?;
-    Ok(Done { status, body: Some(body), ..Done::OK })
-}
-
-fn ok(body: &impl Serialize) -> Answer {
-    json(StatusCode::OK, body)
-}
-
-fn created(body: &impl Serialize) -> Answer {
-    json(StatusCode::CREATED, body)
-}
-
-const NO_CONTENT: Answer = Ok(Done::NO_CONTENT);
 
 #[cfg(test)]
 mod access_control_tests;

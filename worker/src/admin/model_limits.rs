@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use pool_shared::{KeyId, LearntLimit, ModelLimits, PoolId, PoolLimits, bounds};
 
-use super::pools::is_pattern;
-use super::{AdminError, Answer, Context, Query, ok};
+use super::{AdminError, Context, HandlerResult, Query, ok};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
 use pool_engine::{Observation, ObservationKind, Subject};
@@ -16,7 +15,7 @@ use pool_engine::{Observation, ObservationKind, Subject};
 const DEFAULT_LIMIT: u32 = 1_000;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn pool_limits(&self, reference: &str, query: &Query) -> Answer {
+    pub(super) async fn pool_limits(&self, reference: &str, query: &Query) -> HandlerResult {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = self.pool(reference).await?;
         self.admin.state.reporter.flush_once(self.host).await;
@@ -110,6 +109,13 @@ pub(super) fn check_model_limits(limits: &[ModelLimits]) -> Result<(), AdminErro
         return Err(AdminError::Invalid(format!("model_limits[{at}] {wrong}")));
     }
     Ok(())
+}
+
+/// Returns `true` if a text is a model's id, or a pattern for some.
+pub(super) fn is_pattern(model: &str) -> bool {
+    !model.is_empty()
+        && model.len() <= bounds::MODEL
+        && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use pool_shared::{ClientKeyId, KeyId, Pool, PoolCopied, PoolCopy, PoolId, PoolMo
 
 use super::audit::fields;
 use super::pools::checked_name;
-use super::{AdminError, Answer, Context, created, foreign_cursor, ok, position};
+use super::{AdminError, Context, HandlerResult, created, foreign_cursor, ok, position};
 use crate::crypto::DataKey;
 use crate::model_lists;
 use crate::platform::Random;
@@ -20,7 +20,7 @@ const KEYS_A_REQUEST: u32 = 250;
 impl<H: AdminHost> Context<'_, H> {
     /// Makes a pool like another one, or copies the next keys of one that was begun. Keys are sealed for
     /// their pool, so only the service can take them over. Costs a row for each key, and four.
-    pub(super) async fn copy_pool(&self, reference: &str, copy: PoolCopy) -> Answer {
+    pub(super) async fn copy_pool(&self, reference: &str, copy: PoolCopy) -> HandlerResult {
         if let Some(own) = self.own_pool() {
             return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
         }
@@ -38,7 +38,7 @@ impl<H: AdminHost> Context<'_, H> {
         }
     }
 
-    async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> Answer {
+    async fn begin_copy(&self, source: &Pool, name: String, with_keys: bool) -> HandlerResult {
         let name_key = self.free_name(&name, None).await?;
         let id = PoolId::from_random(self.host.random().next_u64());
         let (data_key, encrypted_data_key) =
@@ -77,7 +77,7 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    async fn continue_copy(&self, source: &Pool, cursor: &str) -> Answer {
+    async fn continue_copy(&self, source: &Pool, cursor: &str) -> HandlerResult {
         let parts = cursor.split_once(':').and_then(|(target, after)| Some((target, position(after)?)));
         let (target, after) = parts.ok_or_else(foreign_cursor)?;
         let target = self.pool(target).await?;
@@ -116,7 +116,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok((keys.into_iter().map(reencrypt).collect::<Result<_, _>>()?, next))
     }
 
-    pub(super) async fn pool_models(&self, reference: &str) -> Answer {
+    pub(super) async fn pool_models(&self, reference: &str) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let unavailable = |error: crate::pools::PoolError| StoreError::Unavailable(error.to_string());
         let snapshot = self.admin.state.pools.get_current(self.host, &pool.id).await.map_err(unavailable)?;

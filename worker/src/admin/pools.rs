@@ -10,14 +10,14 @@ use pool_shared::{
 use super::audit::{difference, fields};
 use super::keys::Sorted;
 use super::model_limits::check_model_limits;
-use super::{AdminError, Answer, Context, NO_CONTENT, created, ok};
+use super::{AdminError, Context, HandlerResult, NO_CONTENT, created, ok};
 use crate::platform::Random;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewPool, StoreError};
 use pool_translate::gemini::ModelId;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn list_pools(&self) -> Answer {
+    pub(super) async fn list_pools(&self) -> HandlerResult {
         let mut pools = self.host.store().pools().await?;
         let unhealthy = self.unhealthy(None).await?;
         for pool in &mut pools {
@@ -35,7 +35,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(pool)
     }
 
-    pub(super) async fn create_pool(&self, create: PoolCreate) -> Answer {
+    pub(super) async fn create_pool(&self, create: PoolCreate) -> HandlerResult {
         let name = checked_name(&create.name)?;
         let name_key = self.free_name(&name, None).await?;
         check_description(&create.description)?;
@@ -91,7 +91,7 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    pub(super) async fn update_pool(&self, reference: &str, mut change: PoolUpdate) -> Answer {
+    pub(super) async fn update_pool(&self, reference: &str, mut change: PoolUpdate) -> HandlerResult {
         let pool = self.pool(reference).await?;
         if let Some(name) = &mut change.name {
             *name = checked_name(name)?;
@@ -140,7 +140,7 @@ impl<H: AdminHost> Context<'_, H> {
         if pools.iter().any(is_taken) { Err(StoreError::NameTaken.into()) } else { Ok(key) }
     }
 
-    pub(super) async fn delete_pool(&self, reference: &str) -> Answer {
+    pub(super) async fn delete_pool(&self, reference: &str) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let mut change = self.change("pool.delete", Some(&pool.id), Some(pool.name.clone()))?;
         change.before = Some(fields([("name", pool.name.as_str().into()), ("keys", pool.keys.into())]));
@@ -159,13 +159,6 @@ fn check_description(description: &str) -> Result<(), AdminError> {
         return Ok(());
     }
     Err(AdminError::Invalid(format!("a description has at most {} characters", bounds::DESCRIPTION)))
-}
-
-/// Returns `true` if a text is a model's id, or a pattern for some.
-pub(super) fn is_pattern(model: &str) -> bool {
-    !model.is_empty()
-        && model.len() <= bounds::MODEL
-        && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*._-/".contains(&byte))
 }
 
 pub(super) fn check_models(models: &[String]) -> Result<(), AdminError> {

@@ -7,7 +7,7 @@ use pool_shared::{API_VERSION, Login, LoginResponse, TokenKind, WhoAmI};
 
 use super::Admin;
 use super::tokens::{check_name, lifetime};
-use super::{AdminError, Answer, Context, NO_CONTENT, ok};
+use super::{AdminError, Context, HandlerResult, NO_CONTENT, ok};
 use crate::crypto::secrets_equal;
 use crate::platform::Clock;
 use crate::ports::AdminHost;
@@ -64,7 +64,7 @@ impl Admin {
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn login(&self, login: Login) -> Answer {
+    pub(super) async fn login(&self, login: Login) -> HandlerResult {
         self.check_password(login.password.expose()).await?;
         let lifetime = lifetime(login.expires_in_s, DEFAULT_LIFETIME)?;
         check_name("a token", &login.name)?;
@@ -75,7 +75,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&LoginResponse { token, id: stored.id, expires_at: stored.expires_at })
     }
 
-    pub(super) async fn logout(&self) -> Answer {
+    pub(super) async fn logout(&self) -> HandlerResult {
         let token = self.caller()?;
         let change = self.change_by(token, "token.logout", None, Some(token.id.to_string()));
         // Nobody is distrusted who logs out: what the token made goes on.
@@ -83,7 +83,7 @@ impl<H: AdminHost> Context<'_, H> {
         NO_CONTENT
     }
 
-    pub(super) fn who_am_i(&self) -> Answer {
+    pub(super) fn who_am_i(&self) -> HandlerResult {
         let token = self.caller()?;
         ok(&WhoAmI {
             id: token.id.clone(),

@@ -12,7 +12,7 @@ use pool_shared::{
     Stats, StatsStep, StatsWindow, model_notices,
 };
 
-use super::{AdminError, Answer, Context, NO_CONTENT, Query, ok};
+use super::{AdminError, Context, HandlerResult, NO_CONTENT, Query, ok};
 use crate::ledger::{
     Counted, Ledger, LedgerError, LedgerReply, LedgerRequest, Level, PoolActivity, RequestSummary, Summary,
 };
@@ -25,7 +25,7 @@ use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 const MAX_MODEL_NOTICES: usize = 100;
 
 impl<H: AdminHost> Context<'_, H> {
-    pub(super) async fn stats(&self) -> Answer {
+    pub(super) async fn stats(&self) -> HandlerResult {
         let names: HashMap<_, _> =
             self.host.store().pools().await?.into_iter().map(|pool| (pool.id, pool.name)).collect();
         let (mut total, mut lost) = (Summary::default(), Counted::default());
@@ -59,7 +59,7 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    pub(super) async fn pool_stats(&self, reference: &str, query: &Query) -> Answer {
+    pub(super) async fn pool_stats(&self, reference: &str, query: &Query) -> HandlerResult {
         let window = window(query, self.host.clock().now())?;
         let pool = self.pool(reference).await?;
         let mut activity = PoolActivity::default();
@@ -79,7 +79,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&shown(pool, window, activity, &keys, &client_keys.collect()))
     }
 
-    pub(super) async fn reset_stats(&self, reference: Option<&str>) -> Answer {
+    pub(super) async fn reset_stats(&self, reference: Option<&str>) -> HandlerResult {
         let pool = match reference {
             Some(reference) => Some(self.pool(reference).await?.id),
             None => None,
@@ -92,7 +92,7 @@ impl<H: AdminHost> Context<'_, H> {
         NO_CONTENT
     }
 
-    pub(super) async fn health(&self) -> Answer {
+    pub(super) async fn health(&self) -> HandlerResult {
         let store = match (self.host.store().ping().await, self.admin.state.pools.store_trouble()) {
             (Err(error @ StoreError::Lagging(_)), _) => (HealthStatus::Degraded, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(error.to_string())),

@@ -13,7 +13,7 @@ use pool_shared::{
 
 use super::audit::fields;
 use super::routes::{Access, RouteSpec};
-use super::{AdminError, Answer, Context, NO_CONTENT, Query, created, ok};
+use super::{AdminError, Context, HandlerResult, NO_CONTENT, Query, created, ok};
 use crate::platform::{Clock, Random};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
@@ -76,13 +76,13 @@ impl<H: AdminHost> Context<'_, H> {
         Err(AdminError::Forbidden(format!("this needs a token with the scope {}", scope.name())))
     }
 
-    pub(super) async fn list_tokens(&self) -> Answer {
+    pub(super) async fn list_tokens(&self) -> HandlerResult {
         let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
         ok(&AdminTokenList { tokens: tokens.into_iter().map(shown).collect() })
     }
 
     /// Costs two rows: the token and its entry in the audit.
-    pub(super) async fn create_token(&self, create: AdminTokenCreate) -> Answer {
+    pub(super) async fn create_token(&self, create: AdminTokenCreate) -> HandlerResult {
         let asking = self.caller()?;
         let scopes = given_scopes(asking, create.scopes)?;
         let pool = match &create.pool {
@@ -110,7 +110,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Revokes a token that has no more rights than the caller's, and with it those that it made, unless the request
     /// keeps them. Costs two rows, and one for each of those.
-    pub(super) async fn delete_token(&self, id: &str, query: &Query) -> Answer {
+    pub(super) async fn delete_token(&self, id: &str, query: &Query) -> HandlerResult {
         let keep_children = query.parsed("keep_children")?.unwrap_or(false);
         let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
         let token = self.within_reach(&tokens, id)?;
@@ -130,7 +130,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// Puts a new token in the place of one that has no more rights than the caller's. Costs some three rows.
-    pub(super) async fn rotate_token(&self, id: &str, rotate: AdminTokenRotate) -> Answer {
+    pub(super) async fn rotate_token(&self, id: &str, rotate: AdminTokenRotate) -> HandlerResult {
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
         if grace.as_secs() > bounds::TOKEN_GRACE_S {
             return Err(AdminError::Invalid("the old token goes on working for at most 24 hours".to_owned()));

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::master_key::KEY_LENGTH;
-use super::vault::gemini_key_place;
 use crate::platform::Random;
 
 const NONCE_LENGTH: usize = 12;
@@ -137,6 +136,11 @@ impl DataKey {
         let text = std::str::from_utf8(&bytes).map_err(|_| DecryptError)?;
         Ok((GeminiKey::from_stored(text), is_current))
     }
+}
+
+/// Where a sealed Gemini key stands: it opens nowhere else.
+fn gemini_key_place(pool: &PoolId, key: &KeyId) -> String {
+    format!("pool-service/v1|{pool}|{key}|sealed")
 }
 
 #[cfg(test)]

@@ -241,11 +241,6 @@ impl Vault {
     }
 }
 
-/// Where a sealed Gemini key stands: it opens nowhere else.
-pub(super) fn gemini_key_place(pool: &PoolId, key: &KeyId) -> String {
-    format!("pool-service/v1|{pool}|{key}|sealed")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
