@@ -1,7 +1,7 @@
-//! How large a request may be in every direction, judged before any work is done for it.
+//! Request size limits, checked before any other work.
 //!
-//! In: a request's head, or the bytes of its body. Out: a refusal, or nothing. What must never happen
-//! here: an allocation that a caller can make grow.
+//! # Invariants
+//! - No client can make an allocation grow beyond these limits.
 
 mod bodies;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -18,21 +18,22 @@ pub use handover::read_to_hand_over;
 pub use pool_translate::json::bounds::{JSON_DEPTH, MAX_ELEMENTS, MAX_MEMBERS, has_too_many, is_too_deep};
 
 pub use crate::platform::MAX_BODY as BODY;
-/// The longest body of a request whose caller is not known yet.
+/// Maximum body size of an unauthenticated request.
 pub const UNAUTHENTICATED_BODY: usize = 16 * 1024;
-/// How much of a body a Worker reads that hands it on, before whoever holds the tokens has said that it knows the caller.
+/// Maximum size of a body that a Worker reads in order to forward it, before the service that holds
+/// the tokens has verified its client.
 pub const UNVERIFIED_BODY: usize = 64 * 1024;
-/// Bodies of up to this length have a reserve of their own, which larger ones cannot use up.
+/// Bodies of up to this size have a reserve that larger ones cannot use.
 pub const SMALL_BODY: usize = 256 * 1024;
-/// How much the larger bodies that are worked on at once may have together, where a host has little memory: an isolate
-/// has 128 MB, and a body is there up to three times, as it came, translated, and on its way out.
+/// Memory budget of the larger bodies together, on a host with little memory: an isolate has 128
+/// MB, and a body takes up to three times its size (received, converted, sent).
 pub const BODIES: usize = BODY;
-/// The longest path and query, each.
+/// Maximum length of the path, and of the query.
 pub const PATH: usize = 8 * 1024;
-/// All headers together, names and values.
+/// Maximum size of all headers together, names and values.
 pub const HEADERS: usize = 64 * 1024;
 
-/// What is too large about a request's head.
+/// The part of a request's head that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadTooLarge {
     /// The path or the query.
@@ -44,7 +45,7 @@ pub enum HeadTooLarge {
 }
 
 impl HeadTooLarge {
-    /// The status to answer with.
+    /// Returns the status of the response.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -54,7 +55,7 @@ impl HeadTooLarge {
     }
 }
 
-/// Whether a request's head is of a size to go on with.
+/// Checks the size of a request's head.
 pub fn check_head<B>(request: &IncomingRequest<B>) -> Result<(), HeadTooLarge> {
     if request.path.len() > PATH || request.query.as_ref().is_some_and(|query| query.len() > PATH) {
         return Err(HeadTooLarge::Path);
@@ -66,13 +67,13 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// The length that a request announces of its body.
+/// Returns the `Content-Length` of a request.
 #[must_use]
 pub fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether a body would have to be decompressed or decoded before it is what it is.
+/// Returns `true` if the body has a content encoding other than `identity`.
 #[must_use]
 pub fn is_encoded(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(CONTENT_ENCODING).into_iter();

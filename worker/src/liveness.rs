@@ -1,6 +1,7 @@
-//! Liveness and readiness probes: `GET /healthz` and `GET /readyz`, open to everybody.
+//! Liveness and readiness probes: `GET /healthz` and `GET /readyz`, without authentication.
 //!
-//! Their responses say yes or no and nothing about pools, keys or causes; `GET /admin/v1/health` tells those to operators.
+//! Their responses reveal nothing about pools, keys or causes; `GET /admin/v1/health` does, to
+//! operators.
 
 use std::pin::pin;
 use std::sync::Mutex;
@@ -19,28 +20,28 @@ use crate::store::PoolReader;
 /// A probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// The process or isolate answers.
+    /// The process or isolate responds.
     Alive,
-    /// The store answers, and the secrets decrypt what it holds.
+    /// The store responds, and the secrets decrypt its data.
     Ready,
 }
 
 /// The probes, by their paths.
 pub const PROBES: [(&str, Probe); 2] = [("/healthz", Probe::Alive), ("/readyz", Probe::Ready)];
 
-/// How long the store may take.
+/// Timeout of the store.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a result is good: whoever may ask without a token must not make the store work.
+/// How long a result is cached, so that unauthenticated requests put no load on the store.
 const TTL: Duration = Duration::from_secs(2);
 
 impl Probe {
-    /// The probe at a path.
+    /// Returns the probe at a path.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
         PROBES.into_iter().find(|(of, _)| *of == path).map(|(_, probe)| probe)
     }
 
-    /// The response: 200 or 503.
+    /// Returns the response: 200 or 503.
     #[must_use]
     pub fn reply<S>(method: &Method, is_good: bool) -> Reply<S> {
         if !matches!(*method, Method::GET | Method::HEAD) {

@@ -1,30 +1,30 @@
-//! Addresses that decide who is trusted: where Gemini is called, and under which origin a browser
-//! reaches the service.
+//! Trusted addresses: where Gemini is called, and the origin under which browsers reach the
+//! service.
 //!
-//! In: URLs and host names as an operator or a client wrote them. Out: whether they will do. What must
-//! never happen here: a Gemini key on its way to a host that nobody has named, or a page of another
-//! origin taken for the service's own.
+//! # Invariants
+//! - No Gemini key is sent to a host that the operator has not named.
+//! - No page of another origin counts as the service's own.
 
 use url::Url;
 
 /// Google's own address for Gemini.
 pub const GEMINI: &str = "https://generativelanguage.googleapis.com";
 
-/// Why Gemini is not called at an address.
+/// The reason why Gemini is not called at an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
-    /// Not a URL that calls could go to.
+    /// It is not a usable URL.
     #[error("GEMINI_BASE_URL is not an http or https URL without credentials and without a query")]
     Malformed,
-    /// Every Gemini key would go to a host that the operator has not named a second time.
+    /// The host is not named in the list of allowed hosts, and would receive every Gemini key.
     #[error(
         "GEMINI_BASE_URL leads to {0}, which would get every Gemini key: name it in GEMINI_ALLOWED_HOSTS too"
     )]
     NotAllowed(String),
 }
 
-/// Reads where Gemini is called. Google's own host is allowed, by https; so is this machine; and the
-/// hosts in `allowed`, a list with commas of exact names without ports.
+/// Parses the base URL of Gemini. Allowed are Google's host over https, this machine, and the hosts
+/// in `allowed`: a comma-separated list of exact names without ports.
 pub fn base_url(text: &str, allowed: Option<&str>) -> Result<Url, BaseUrlError> {
     let url = Url::parse(text).map_err(|_| BaseUrlError::Malformed)?;
     let is_plain = matches!(url.scheme(), "http" | "https")
@@ -47,18 +47,17 @@ pub fn base_url(text: &str, allowed: Option<&str>) -> Result<Url, BaseUrlError> 
 pub struct Origin(Url);
 
 impl Origin {
-    /// The origin of a URL.
+    /// Returns the origin of a URL.
     #[must_use]
     pub fn of(url: Url) -> Option<Self> {
         matches!(url.scheme(), "http" | "https").then_some(Self(url))
     }
 
-    /// The origin of a server without TLS of its own, by the `Host` that it was asked for. Under any
-    /// other name than one of this machine a browser must have come through something that speaks TLS:
-    /// an admin's session travels no other way.
+    /// Returns the origin of a server without TLS, from the `Host` header. For any name other than
+    /// this machine's a TLS proxy must be in front, because admin sessions are sent only over TLS.
     #[must_use]
     pub fn behind_tls(host: &str) -> Option<Self> {
-        // Browsers send a `Host` in this form: no user, no path, no escape, names in Punycode.
+        // Browsers send a `Host` without user, path or escapes, with names in Punycode.
         let is_host = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
         if !host.bytes().all(is_host) {
             return None;
@@ -67,20 +66,20 @@ impl Origin {
         at("http").filter(Self::is_plain_loopback).or_else(|| at("https"))
     }
 
-    /// Whether it is plain http on the machine that the browser runs on.
+    /// Returns `true` for plain http on the browser's own machine.
     #[must_use]
     pub fn is_plain_loopback(&self) -> bool {
         self.0.scheme() == "http" && is_loopback(&self.0)
     }
 
-    /// Whether a header `Origin` names it.
+    /// Returns `true` if an `Origin` header names this origin.
     #[must_use]
     pub fn is(&self, header: &str) -> bool {
         self.0.origin().ascii_serialization() == header
     }
 }
 
-/// Whether a URL leads to the machine that asks for it.
+/// Returns `true` if a URL leads to this machine.
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(pool_shared::is_loopback)
 }

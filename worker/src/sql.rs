@@ -1,8 +1,8 @@
-//! SQL statements and what they give: the common ground of the config store and the ledger.
+//! SQL statements and their results, shared by the config store and the ledger.
 //!
-//! Every query packs a row into one JSON text in a column named `row`, so that rows cross the border
-//! to wasm as strings and every database answers in the same form. Values travel only as bound
-//! parameters. What runs the statements is a host's business.
+//! Every query packs a row into one JSON text in a column named `row`. Rows thus cross into wasm as
+//! strings, and every database returns the same form. Values are passed only as bound parameters.
+//! Hosts run the statements.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 pub enum SqlValue {
     /// NULL.
     Null,
-    /// A whole number up to 2^53, the most that D1 carries exactly.
+    /// A whole number up to 2^53, the largest that D1 passes exactly.
     Integer(u64),
     /// A text.
     Text(String),
@@ -59,7 +59,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// A statement and its parameters.
+    /// Builds a statement.
     pub fn new(sql: &'static str, parameters: impl Into<Vec<SqlValue>>) -> Self {
         Self { sql, parameters: parameters.into() }
     }
@@ -71,22 +71,23 @@ impl Statement {
     }
 }
 
-/// What a statement gave.
+/// The result of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// The column `row` of each row: a JSON text.
     pub rows: Vec<String>,
-    /// How many rows it inserted, changed or deleted.
+    /// The number of rows inserted, changed or deleted.
     pub changes: u64,
 }
 
-/// Why the database did not run a batch, in its own words.
+/// The database's message for a batch that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SqlError(pub String);
 
 impl SqlValue {
-    /// A list as one JSON text, for `json_each`: D1 takes at most 100 parameters a statement.
+    /// Packs a list into one JSON text for `json_each`: D1 takes at most 100 parameters per
+    /// statement.
     pub fn json(value: &impl Serialize) -> Result<Self, SqlError> {
         serde_json::to_string(value).map(Self::Text).map_err(|error| SqlError(error.to_string()))
     }

@@ -1,7 +1,7 @@
 //! SSRF guard: decides which URLs and addresses the service may fetch for a client.
 //!
-//! It checks URLs as a client wrote them or as a server redirected to them, and addresses that a
-//! name was resolved to. It is pure: it resolves and connects to nothing.
+//! It checks URLs that a client sent or a server redirected to, and the addresses that names
+//! resolve to. It is pure: it resolves and connects to nothing.
 //!
 //! # Invariants
 //!
@@ -18,36 +18,35 @@ const MAX_URL_LENGTH: usize = 8 * 1024;
 /// The reason why a URL is not fetched. The texts are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockedUrl {
-    /// It is none, or its host is none or not in ASCII (`xn--bcher-kva.example` is): the tables for that are left
-    /// out of the Worker.
+    /// It is not a URL, or its host is missing or not ASCII (`xn--bcher-kva.example` is): the
+    /// tables for that are left out of the Worker.
     #[error("it is not a URL whose host is written in ASCII")]
     Malformed,
-    /// Anyone on the way could read and change what is fetched.
+    /// Unencrypted responses could be read and changed on the way.
     #[error("only https URLs are fetched")]
     Scheme,
-    /// Credentials are not for a model to see, nor to be sent by a stranger.
+    /// Credentials must neither reach a model nor be sent on behalf of an untrusted client.
     #[error("a URL with a user name or a password is not fetched")]
     Credentials,
-    /// What listens elsewhere is seldom a web server.
+    /// Other ports rarely serve the web.
     #[error("only port 443 is fetched from")]
     Port,
-    /// Not on the public internet.
+    /// It is not on the public internet.
     #[error("its host is not on the public internet")]
     Private,
-    /// The pool has a list, and the host is not on it.
+    /// The pool has a list of hosts that does not include it.
     #[error("this pool does not fetch from its host")]
     NotListed,
 }
 
-/// Reads a URL that is to be fetched. Addresses count in every notation, since [`Url`] takes `0x7f.1` and
-/// `2130706433` for `127.0.0.1`, as browsers do. What a name resolves to is for the host to check, by
-/// [`is_public`], when it connects.
+/// Parses a URL to fetch. [`Url`] normalises every notation of an address (`0x7f.1` and
+/// `2130706433` are `127.0.0.1`). The host checks resolved addresses with [`is_public`] when it
+/// connects.
 pub fn guard(url: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
     guard_parsed(parse(url)?, |host| hosts.allows(host))
 }
 
-/// Reads a URL that Gemini may be given to fetch. It keeps to the same rules: what is not on the public internet is no
-/// business of Google's either.
+/// Parses a URL for Gemini to fetch, under the same rules.
 pub fn guard_for_gemini(url: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
     guard_parsed(parse(url)?, |host| hosts.leaves_to_gemini(host))
 }
@@ -59,7 +58,7 @@ fn parse(url: &str) -> Result<Url, BlockedUrl> {
     Url::parse(url).map_err(|_| BlockedUrl::Malformed)
 }
 
-/// Reads where a server redirects to, against the URL that it was asked for.
+/// Resolves a redirect against the requested URL, and checks it.
 pub fn guard_redirect(from: &Url, to: &str, hosts: &FetchMedia) -> Result<Url, BlockedUrl> {
     if to.len() > MAX_URL_LENGTH {
         return Err(BlockedUrl::Malformed);
@@ -74,7 +73,7 @@ fn guard_parsed(mut url: Url, is_listed: impl Fn(&str) -> bool) -> Result<Url, B
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BlockedUrl::Credentials);
     }
-    // The port that the scheme means anyway is not kept.
+    // `Url` drops the default port of the scheme.
     if url.port().is_some() {
         return Err(BlockedUrl::Port);
     }
@@ -93,7 +92,7 @@ fn guard_parsed(mut url: Url, is_listed: impl Fn(&str) -> bool) -> Result<Url, B
     Ok(url)
 }
 
-/// Endings that no public name has (RFC 6761, RFC 6762, RFC 8375, ICANN's `.internal`).
+/// Private-use top-level names (RFC 6761, RFC 6762, RFC 8375, ICANN's `.internal`).
 const PRIVATE_ENDINGS: [&str; 4] = ["localhost", "local", "internal", "home.arpa"];
 
 fn is_public_name(name: &str) -> bool {
@@ -103,7 +102,7 @@ fn is_public_name(name: &str) -> bool {
     name.contains('.') && !PRIVATE_ENDINGS.iter().any(ends)
 }
 
-/// What of IPv4 is no public host: the IANA registry of special-purpose addresses, multicast, and what is reserved.
+/// Non-public IPv4: the IANA special-purpose registry, multicast, and reserved addresses.
 const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -122,22 +121,22 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// The only part of IPv6 that public hosts have addresses in.
+/// The only global unicast block of IPv6.
 const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-/// What of it is no public host: protocols' own addresses, documentation, and 6to4, which leads to any IPv4 address.
+/// Non-public parts of it: protocol assignments, documentation, and 6to4, which leads to any IPv4
+/// address.
 const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
-/// Addresses that stand for the IPv4 address at their end: as sockets write it, and as a network without IPv4
-/// reaches it (RFC 6052).
+/// Addresses that embed an IPv4 address in their last 32 bits: IPv4-mapped, and NAT64 (RFC 6052).
 const EMBEDDING_V6: [(Ipv6Addr, u32); 2] =
     [(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96), (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96)];
 
-/// Whether an address is one of a host on the public internet: not private, local to a link or to the machine, shared
-/// by a carrier's customers, multicast, reserved, or a way around through another one.
+/// Returns `true` if an address is one of a host on the public internet: not private, link-local,
+/// loopback, carrier-grade NAT, multicast or reserved, and no tunnel to such an address.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -234,7 +233,7 @@ mod tests {
             "localhost.",
             "a.localhost",
             "localhost.localhost",
-            // Metadata of clouds, and everything else that is local to a link.
+            // Cloud metadata services and other link-local addresses.
             "169.254.169.254",
             "0xa9fea9fe",
             "2852039166",
@@ -257,7 +256,7 @@ mod tests {
             "intranet",
             "printer.local",
             "router.home.arpa",
-            // A carrier's, a benchmark's, a protocol's, documentation's.
+            // Carrier-grade NAT, benchmarking, protocol assignments, documentation.
             "100.64.0.1",
             "100.127.255.255",
             "100.100.100.200",
@@ -273,7 +272,7 @@ mod tests {
             "[3fff::1]",
             "[100::1]",
             "[5f00::1]",
-            // Nobody's or everybody's.
+            // Multicast, broadcast and unspecified addresses.
             "224.0.0.1",
             "239.255.255.255",
             "[ff02::1]",

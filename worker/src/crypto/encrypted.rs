@@ -1,7 +1,7 @@
 //! Authenticated encryption of small secrets: AES-256-GCM with random 96-bit nonces.
 //!
-//! Random nonces are safe below 2^32 messages a key (NIST SP 800-38D); a data key seals one pool's
-//! Gemini keys, which are thousands.
+//! Random nonces are safe below 2^32 messages per key (NIST SP 800-38D). A data key encrypts the
+//! Gemini keys of one pool, which are thousands.
 
 use std::fmt;
 
@@ -18,13 +18,14 @@ use crate::platform::Random;
 
 const NONCE_LENGTH: usize = 12;
 
-/// A sealed secret in its stored form: `v1.` and the base64 of nonce, ciphertext and tag. Safe to show.
+/// An encrypted secret in its stored form: `v1.` and the base64 of nonce, ciphertext and tag. Safe
+/// to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Encrypted(String);
 
 impl From<String> for Encrypted {
-    /// What a store gives back; whether it opens shows when it is opened.
+    /// Wraps a stored text. Whether it is valid shows when it is decrypted.
     fn from(stored: String) -> Self {
         Self(stored)
     }
@@ -33,14 +34,14 @@ impl From<String> for Encrypted {
 impl Encrypted {
     const VERSION: &'static str = "v1.";
 
-    /// The stored form.
+    /// Returns the stored form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A sealed secret does not open: another master key, another place, or a damaged row.
+/// A stored secret that does not decrypt: another master key, another row, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored secret does not open under MASTER_KEY")]
 pub struct DecryptError;
@@ -57,7 +58,7 @@ impl Cipher {
         let mut nonce = [0; NONCE_LENGTH];
         random.fill(&mut nonce);
         let payload = Payload { msg: secret, aad: place.as_bytes() };
-        // Encryption fails only for messages beyond 64 GiB; a secret has at most some hundred bytes.
+        // Encryption fails only for messages above 64 GiB; a secret has at most some hundred bytes.
         let ciphertext = self.0.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
         let mut record = nonce.to_vec();
         record.extend(ciphertext);
@@ -77,7 +78,7 @@ impl Cipher {
     }
 }
 
-/// The key that seals one pool's Gemini keys, and the one before it while they go over to it.
+/// The key that encrypts the Gemini keys of one pool; during a rotation also the previous one.
 pub struct DataKey {
     current: Cipher,
     previous: Option<Cipher>,
@@ -94,12 +95,12 @@ impl DataKey {
         Self { current: Cipher::new(current), previous: previous.map(Cipher::new) }
     }
 
-    /// Seals a Gemini key for its row.
+    /// Encrypts a Gemini key for its row.
     pub fn encrypt(&self, pool: &PoolId, id: &KeyId, key: &GeminiKey, random: &impl Random) -> Encrypted {
         self.current.encrypt(key.expose().as_bytes(), &gemini_key_place(pool, id), random)
     }
 
-    /// Opens a Gemini key from its row.
+    /// Decrypts a Gemini key from its row.
     pub fn decrypt(
         &self,
         pool: &PoolId,
@@ -109,7 +110,8 @@ impl DataKey {
         self.decrypt_any(pool, id, encrypted).map(|(key, _)| key)
     }
 
-    /// Seals a Gemini key of the data key before anew; `None` where it is under this one.
+    /// Encrypts a Gemini key again that is still under the previous data key; `None` if it is under
+    /// the current one.
     pub fn reencrypt(
         &self,
         pool: &PoolId,
@@ -138,7 +140,7 @@ impl DataKey {
     }
 }
 
-/// Where a sealed Gemini key stands: it opens nowhere else.
+/// Returns the associated data of a Gemini key's row, so that its ciphertext decrypts nowhere else.
 fn gemini_key_place(pool: &PoolId, key: &KeyId) -> String {
     format!("pool-service/v1|{pool}|{key}|sealed")
 }

@@ -1,4 +1,4 @@
-//! The master key and what is derived from it.
+//! The master key, and the sub-keys derived from it.
 
 use std::fmt;
 
@@ -20,23 +20,23 @@ pub struct MasterKey([u8; KEY_LENGTH]);
 /// Why a text is not a master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MasterKeyError {
-    /// Not base64.
+    /// It is not base64.
     #[error("is not base64: make one with `openssl rand -base64 32`")]
     Encoding,
-    /// Base64 of something else than 32 bytes.
+    /// It is base64 of a length other than 32 bytes.
     #[error("holds {0} bytes, 32 expected: make one with `openssl rand -base64 32`")]
     Length(usize),
 }
 
 impl MasterKey {
-    /// Reads a master key: the base64 form of 32 bytes.
+    /// Parses a master key: 32 bytes in base64.
     pub fn parse(text: &str) -> Result<Self, MasterKeyError> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| MasterKeyError::Encoding)?);
         let key = bytes.as_slice().try_into().map_err(|_| MasterKeyError::Length(bytes.len()))?;
         Ok(Self(key))
     }
 
-    /// A new master key in the form that [`MasterKey::parse`] reads.
+    /// Generates a master key in the form that [`MasterKey::parse`] reads.
     pub fn generate(random: &impl Random) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         random.fill(bytes.as_mut());

@@ -1,12 +1,14 @@
-//! Secrets at rest: sealing, keyed hashes, comparison in constant time.
+//! Secrets at rest: envelope encryption, keyed hashes, and comparison in constant time.
 //!
-//! One master key (32 random bytes, the `MASTER_KEY` secret) is never used itself: HKDF-SHA-256
-//! derives a sub-key for each purpose from it. Each pool has a random data key of its own, kept
-//! sealed under the `seal data keys` sub-key; the pool's Gemini keys are sealed under the data key.
-//! What is sealed is bound to its place (pool, key, column), so a ciphertext that was moved to
-//! another row does not open. Client keys and admin tokens are not kept at all: only a keyed hash.
+//! The master key (32 random bytes, the secret `MASTER_KEY`) is never used directly: HKDF-SHA-256
+//! derives a sub-key from it for each purpose. Each pool has a random data key, stored encrypted
+//! under such a sub-key; the pool's Gemini keys are encrypted under the data key. Every ciphertext
+//! is bound to its pool, key and column, so it does not decrypt in another row. Client keys and
+//! admin tokens are stored only as keyed hashes.
 //!
-//! Nothing here does I/O; nothing secret is ever part of an error.
+//! # Invariants
+//! - No I/O.
+//! - No secret is part of an error.
 
 mod encrypted;
 mod master_key;
@@ -20,7 +22,7 @@ pub use vault::{EncryptedUnder, UnderMasterKey, Vault};
 
 use subtle::ConstantTimeEq;
 
-/// Compares two secrets in a time that depends on their lengths only.
+/// Compares two secrets in a time that depends only on their lengths.
 #[must_use]
 pub fn secrets_equal(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()

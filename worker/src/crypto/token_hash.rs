@@ -1,4 +1,4 @@
-//! Keyed hashes: HMAC-SHA-256 in hexadecimal, as they stand in the store.
+//! Keyed hashes: HMAC-SHA-256 in hexadecimal, as stored.
 
 use hmac::digest::Key;
 use hmac::{Hmac, KeyInit, Mac};
@@ -7,18 +7,18 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::master_key::KEY_LENGTH;
 
-/// The key of a kind of hash.
+/// The HMAC key of one kind of hash.
 #[derive(Clone, ZeroizeOnDrop)]
 pub(super) struct HashKey {
     bytes: [u8; KEY_LENGTH],
-    /// Where every hash by this key begins: half of the work is done. It clears itself.
+    /// The HMAC state after the key block, which saves half of the work. It clears itself.
     #[zeroize(skip)]
     begun: Hmac<Sha256>,
 }
 
 impl HashKey {
     pub(super) fn new(bytes: [u8; KEY_LENGTH]) -> Self {
-        // HMAC fills a key that is shorter than a block with zeros (RFC 2104, section 2).
+        // HMAC pads a key that is shorter than a block with zeros (RFC 2104, section 2).
         let mut block = Key::<Hmac<Sha256>>::default();
         for (place, byte) in block.iter_mut().zip(bytes) {
             *place = byte;

@@ -1,12 +1,13 @@
-//! What a deployment's master keys are used for: data keys open and close, tokens and keys are hashed.
+//! The vault: the sub-keys of the master keys, to encrypt data keys and to hash tokens and keys.
 //!
-//! A deployment has one master key; while it goes over to another one, the previous one too. What was
-//! sealed under either opens, and what is sealed now is sealed under the new one.
+//! A deployment has one master key, and during a rotation also the previous one. Data encrypted
+//! under either decrypts; new data is encrypted under the current one.
 //!
-//! Hashes cannot be made anew, since what they are of is not kept. So the keys of the hashes outlive the master
-//! key that they were derived from: the store keeps them, encrypted under the master key, from the first request of
-//! the admin API on ([`Vault::settle`]). That row is also the check value of the master key: where it does not
-//! decrypt, `MASTER_KEY` is another one than before. The previous master key is only ever a second try.
+//! Hashes cannot be recomputed, because their inputs are not stored. The HMAC keys therefore
+//! survive a master key rotation: the store keeps them, encrypted under the master key, from the
+//! first request of the admin API on ([`Vault::use_hash_keys`]). That row also verifies the master
+//! key: if it does not decrypt, `MASTER_KEY` was changed. The previous master key is only a
+//! fallback.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -20,19 +21,19 @@ use super::token_hash::HashKey;
 use super::{KeyDigest, TokenHash};
 use crate::platform::Random;
 
-/// The sub-keys of the master keys, ready for use. Made once an isolate or process.
+/// The sub-keys of the master keys. Built once per isolate or process.
 pub struct Vault {
     current: Cipher,
     previous: Option<Cipher>,
-    /// Those of the master key in use: right in a store that was never rotated.
+    /// Derived from the current master key: right in a store that was never rotated.
     derived: HashKeys,
-    /// Those of the previous master key: right in a store of before that keeps none yet.
+    /// Derived from the previous master key: right in an older store that has no HMAC keys yet.
     derived_previous: Option<HashKeys>,
-    /// Those that the store has, once it was asked.
+    /// Those of the store, once they were read.
     stored_keys: OnceLock<HashKeys>,
 }
 
-/// The keys of the hashes.
+/// The HMAC keys.
 #[derive(Clone, PartialEq)]
 struct HashKeys {
     tokens: HashKey,
@@ -48,12 +49,12 @@ impl HashKeys {
     }
 }
 
-/// Something that is sealed under the master key, and bound to its place.
+/// Data that is encrypted under the master key and bound to its row.
 #[derive(Clone, Copy, Debug)]
 pub enum UnderMasterKey<'a> {
     /// A pool's data key.
     DataKey(&'a PoolId),
-    /// The keys of the hashes.
+    /// The HMAC keys.
     HashKeys,
 }
 
@@ -66,12 +67,12 @@ impl UnderMasterKey<'_> {
     }
 }
 
-/// Under which master key something is sealed.
+/// The master key that encrypts a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncryptedUnder {
-    /// The one in use.
+    /// The current one.
     Current,
-    /// The one before it.
+    /// The previous one.
     Previous,
 }
 
@@ -82,7 +83,7 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Derives the sub-keys; `previous` is the master key before this one, while not everything has gone over.
+    /// Derives the sub-keys. `previous` is the previous master key during a rotation.
     #[must_use]
     pub fn new(master: &MasterKey, previous: Option<&MasterKey>) -> Self {
         let cipher = |key: &MasterKey| Cipher::new(&key.derive("seal data keys"));
@@ -95,13 +96,13 @@ impl Vault {
         }
     }
 
-    /// Whether there is a previous master key.
+    /// Returns `true` if there is a previous master key.
     #[must_use]
     pub const fn is_rotating(&self) -> bool {
         self.previous.is_some()
     }
 
-    /// A new data key for `pool`, and the sealed form in which it is stored.
+    /// Generates a data key for `pool`, with the encrypted form to store.
     pub fn new_data_key(&self, pool: &PoolId, random: &impl Random) -> (DataKey, Encrypted) {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         random.fill(bytes.as_mut());
@@ -109,7 +110,7 @@ impl Vault {
         (DataKey::new(&bytes, None), self.current.encrypt(bytes.as_ref(), &place, random))
     }
 
-    /// Opens a pool's stored data key. Fails when the master key is another one, or when the row
+    /// Decrypts the stored data key of a pool. Fails under another master key, or if the row
     /// belongs to another pool.
     pub fn decrypt_data_key(&self, pool: &PoolId, encrypted: &Encrypted) -> Result<DataKey, DecryptError> {
         let (bytes, _) = self.decrypt(UnderMasterKey::DataKey(pool), encrypted)?;
@@ -121,7 +122,8 @@ impl Vault {
         Ok(DataKey::new(current, previous))
     }
 
-    /// Puts a new data key before the one that a pool has, which still opens what it sealed. `None`: there are two.
+    /// Adds a new data key to a pool; the previous one still decrypts. `None` if there are two
+    /// already.
     pub fn begin_new_data_key(
         &self,
         pool: &PoolId,
@@ -140,7 +142,8 @@ impl Vault {
         Ok(Some(self.current.encrypt(both.as_ref(), &what.place(), random)))
     }
 
-    /// Drops the data key before, once it opens nothing any more. `None`: there is one only.
+    /// Removes the previous data key, once it encrypts nothing any more. `None` if there is only
+    /// one.
     pub fn end_new_data_key(
         &self,
         pool: &PoolId,
@@ -153,7 +156,7 @@ impl Vault {
         Ok((!previous.is_empty()).then(|| self.current.encrypt(current, &what.place(), random)))
     }
 
-    /// Under which master key something is sealed: it is opened to find out.
+    /// Returns the master key that encrypts a row, by decrypting it.
     pub fn encrypted_under(
         &self,
         what: UnderMasterKey,
@@ -162,7 +165,7 @@ impl Vault {
         self.decrypt(what, encrypted).map(|(_, under)| under)
     }
 
-    /// Seals something under the master key in use; `None` when it is.
+    /// Encrypts a row again under the current master key; `None` if it already is.
     pub fn rewrap(
         &self,
         what: UnderMasterKey,
@@ -174,8 +177,8 @@ impl Vault {
         Ok((under == EncryptedUnder::Previous).then(rewrapped))
     }
 
-    /// The keys of the hashes that a master key gives, in the form in which they are stored: encrypted under the
-    /// one in use.
+    /// Returns the HMAC keys derived from a master key in their stored form, encrypted under the
+    /// current one.
     pub fn encrypt_hash_keys(&self, of: EncryptedUnder, random: &impl Random) -> Encrypted {
         let HashKeys { tokens, digests } = match of {
             EncryptedUnder::Current => &self.derived,
@@ -185,39 +188,40 @@ impl Vault {
         self.current.encrypt(&bytes, &UnderMasterKey::HashKeys.place(), random)
     }
 
-    /// Takes in the keys of the hashes as the store has them. True: they are others than those that were used until
-    /// now. Fails when no master key that is known decrypts them.
+    /// Uses the HMAC keys of the store from now on. Returns `true` if they differ from those used
+    /// until now. Fails if no known master key decrypts them.
     pub fn use_hash_keys(&self, stored: &Encrypted) -> Result<bool, DecryptError> {
         let (bytes, _) = self.decrypt(UnderMasterKey::HashKeys, stored)?;
         let (tokens, digests) = bytes.split_first_chunk().ok_or(DecryptError)?;
         let digests = digests.try_into().map_err(|_| DecryptError)?;
         let keys = HashKeys { tokens: HashKey::new(*tokens), digests: HashKey::new(digests) };
         let others = *self.hash_keys() != keys;
-        // Whoever came first took in the same.
+        // A concurrent call set the same keys.
         let _ = self.stored_keys.set(keys);
         Ok(others)
     }
 
-    /// Whether the store was asked for the keys of the hashes.
+    /// Returns `true` if the HMAC keys of the store are in use.
     #[must_use]
     pub fn has_hash_keys(&self) -> bool {
         self.stored_keys.get().is_some()
     }
 
-    /// The keyed hash under which a client key or an admin token is stored and looked up.
+    /// Returns the keyed hash under which a client key or an admin token is stored.
     #[must_use]
     pub fn token_hash(&self, token: &str) -> TokenHash {
         TokenHash::new(self.hash_keys().tokens.hash(token))
     }
 
-    /// The hash of a token by the previous master key: a second try in a store that keeps no keys of the hashes yet.
+    /// Returns the hash of a token under the previous master key: a fallback for a store that has
+    /// no HMAC keys yet.
     #[must_use]
     pub fn previous_token_hash(&self, token: &str) -> Option<TokenHash> {
         let keys = self.derived_previous.as_ref().filter(|_| !self.has_hash_keys())?;
         Some(TokenHash::new(keys.tokens.hash(token)))
     }
 
-    /// The keyed hash by which two equal Gemini keys are recognised without opening either.
+    /// Returns the keyed hash that recognises equal Gemini keys without decrypting them.
     #[must_use]
     pub fn key_digest(&self, key: &GeminiKey) -> KeyDigest {
         KeyDigest::new(self.hash_keys().digests.hash(key.expose()))
@@ -288,7 +292,7 @@ mod tests {
         assert_eq!(both.rewrap(what, &new, &random), Ok(None));
         assert!(vault(2).decrypt_data_key(&pool, &new).is_ok());
         assert_eq!(vault(2).decrypt_data_key(&pool, &old).unwrap_err(), DecryptError);
-        // Rewrapping does not carry anything from one row to another.
+        // Rewrapping moves nothing from one row to another.
         assert_eq!(
             both.rewrap(UnderMasterKey::DataKey(&PoolId::new("pool-2")), &old, &random),
             Err(DecryptError)

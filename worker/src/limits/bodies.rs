@@ -1,11 +1,12 @@
-//! Request bodies on their way in: a byte budget over all of them, and a minimum upload rate for each.
+//! Request bodies being received: a memory budget over all of them, and a minimum upload rate for
+//! each.
 //!
-//! A body gets its share of the budget before it is read, and the share grows with each chunk. A body that
-//! arrives more slowly than [`MIN_RATE`], or that stalls, is given up, and its share is released.
+//! A body holds a permit, which grows with each chunk. A body that stalls, or arrives more slowly
+//! than [`MIN_RATE`], is aborted and its permit released.
 //!
 //! # Invariants
 //! - The bytes held never exceed the budget of the large bodies plus the reserve of the small ones.
-//! - A share never outlives the body's request.
+//! - A permit never outlives its request.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -20,17 +21,17 @@ use crate::platform::lock;
 use crate::platform::{Clock, IncomingBody, IncomingBodyError};
 use crate::ports::Host;
 
-/// How long every body may take, whatever its length.
+/// Time that every body has, whatever its length.
 const GRACE: Duration = Duration::from_secs(30);
-/// Bytes per second that a body must arrive with beyond the grace period.
+/// Minimum upload rate after the grace period, in bytes per second.
 pub const MIN_RATE: usize = 64 * 1024;
-/// The idle timeout of a body: how long nothing of it may arrive.
+/// Idle timeout of a body.
 pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
-/// A body that is refused is read to its end all the same, up to so many times its limit: a client whose
-/// connection is cut while it still writes often never sees why.
+/// A rejected body is drained up to this multiple of its limit: a client whose connection is closed
+/// while it still writes often never sees the error.
 pub const DRAIN_FACTOR: usize = 4;
 
-/// The bodies that are being read or worked on.
+/// The memory budget of the bodies that are being received or processed.
 #[derive(Debug, Default)]
 pub struct BodyBudget(Arc<Mutex<Permits>>);
 
@@ -42,7 +43,7 @@ struct Permits {
     total: usize,
     /// Bytes of those above [`SMALL_BODY`].
     large: usize,
-    /// The highest `total` so far.
+    /// The highest `total` until now.
     peak: usize,
     last: u64,
 }
@@ -50,11 +51,11 @@ struct Permits {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     length: usize,
-    /// When the share counts as lost.
+    /// When the permit expires.
     until: Option<Timestamp>,
 }
 
-/// A body's share of the budget, released when dropped.
+/// A body's part of the budget, released when dropped.
 #[derive(Debug)]
 pub struct BodyPermit {
     bodies: Arc<Mutex<Permits>>,
@@ -64,9 +65,9 @@ pub struct BodyPermit {
 }
 
 impl BodyBudget {
-    /// Returns an empty share of a budget of `most` bytes for large bodies. The small ones have a quarter of that
-    /// as a reserve. Where the runtime may end a request without dropping its future, a share counts as lost
-    /// `lost_after` its last growth.
+    /// Returns an empty permit of a budget of `max` bytes for large bodies; small ones have a
+    /// reserve of a quarter of that. Where the runtime may end a request without dropping its
+    /// future, a permit expires `lost_after` its last growth.
     #[must_use]
     pub fn permit(&self, max: usize, lost_after: Option<SignedDuration>) -> BodyPermit {
         let serial = {
@@ -77,13 +78,13 @@ impl BodyBudget {
         BodyPermit { bodies: Arc::clone(&self.0), serial, max, lost_after }
     }
 
-    /// Returns how many bytes of bodies are held now.
+    /// Returns the number of bytes held now.
     #[must_use]
     pub fn held(&self) -> usize {
         lock(&self.0).total
     }
 
-    /// Returns the most bytes that were held at the same time so far.
+    /// Returns the highest number of bytes held at the same time until now.
     #[must_use]
     pub fn peak(&self) -> usize {
         lock(&self.0).peak
@@ -91,7 +92,7 @@ impl BodyBudget {
 }
 
 impl Permits {
-    /// Sets the length of a body, if it fits beside the others.
+    /// Sets the length of a body, if the budget allows it.
     fn resize(&mut self, serial: u64, held: Held, max: usize) -> bool {
         let before = self.held.get(&serial).map_or(0, |held| held.length);
         let total = self.total - before + held.length;
@@ -122,15 +123,16 @@ impl Permits {
     }
 }
 
-/// What a body counts among the large ones.
+/// Returns what a body counts among the large ones.
 const fn large(length: usize) -> usize {
     if length > SMALL_BODY { length } else { 0 }
 }
 
 impl BodyPermit {
-    /// Makes the share `length` bytes long. Returns `false`, and changes nothing, if the budget does not allow that.
+    /// Grows the permit to `length` bytes. Returns `false`, and changes nothing, if the budget does
+    /// not allow that.
     pub fn grow(&mut self, length: usize, now: Timestamp) -> bool {
-        // Until all of it is here, the body has its own time besides.
+        // Until it is complete, the body also has the time of its upload.
         let until = self.lost_after.and_then(|after| {
             let reading = SignedDuration::try_from(allowed(length)).ok()?;
             now.checked_add(after.checked_add(reading)?).ok()
@@ -150,24 +152,24 @@ impl Drop for BodyPermit {
     }
 }
 
-/// How long a body may take of which so many bytes have arrived.
+/// Returns the time that a body of this length may take.
 fn allowed(bytes: usize) -> Duration {
     let milliseconds = (bytes as u64).saturating_mul(1_000) / MIN_RATE as u64;
     GRACE + Duration::from_millis(milliseconds)
 }
 
-/// Returns how long the next chunk may take; `None` when the body's time is up.
+/// Returns the timeout of the next chunk; `None` when the body's time is up.
 #[must_use]
 pub fn time_left(elapsed: Duration, bytes: usize) -> Option<Duration> {
     let left = allowed(bytes).checked_sub(elapsed).filter(|left| !left.is_zero())?;
     Some(left.min(STALL_TIMEOUT))
 }
 
-/// Reads a body of up to `limit` bytes whose share grows with it. One that is refused is read to its end and thrown
-/// away, within bounds.
+/// Reads a body of up to `limit` bytes, growing its permit. A rejected body is drained, within
+/// bounds.
 ///
 /// # Errors
-/// Tells why the body is not here.
+/// Returns why the body could not be read.
 pub async fn read<H: Host, B: IncomingBody>(
     host: &H,
     mut body: B,
@@ -181,7 +183,7 @@ pub async fn read<H: Host, B: IncomingBody>(
     while refused.is_none() {
         let Some(chunk) = pace.next(host.clock(), &mut body).await? else { return Ok(whole.into_bytes()) };
         let length = whole.len() + chunk.len();
-        // Of an announced body all bytes are in the share already.
+        // An announced body already has all its bytes in the permit.
         if announced.is_none_or(|announced| length > announced) {
             refused = refusal(length, limit, permit, host.clock().now());
         }
@@ -189,7 +191,7 @@ pub async fn read<H: Host, B: IncomingBody>(
     }
     drop(whole);
     if announced.is_none_or(|length| length <= limit.saturating_mul(DRAIN_FACTOR)) {
-        // What became of it changes nothing.
+        // The request is rejected whatever the result is.
         let _ = pace.read_away(host.clock(), body, limit.saturating_mul(DRAIN_FACTOR)).await;
     }
     Err(refused.unwrap_or(IncomingBodyError::Broken))
@@ -207,7 +209,7 @@ fn refusal(
     (!permit.grow(length, now)).then_some(IncomingBodyError::NoRoom)
 }
 
-/// What has arrived of a body, and since when it is read.
+/// Progress of a body: its start, and the bytes received.
 struct Pace {
     began: Timestamp,
     bytes: usize,
@@ -230,10 +232,10 @@ impl Pace {
         Ok(chunk)
     }
 
-    /// How long the next chunk may take.
+    /// Returns the timeout of the next chunk.
     fn left<B: IncomingBody>(&self, clock: &impl Clock, body: &B) -> Result<Duration, IncomingBodyError> {
         if let Some(announced) = body.announced().filter(|_| B::IS_WHOLE) {
-            // Nothing shows how far it has come, so it has the time of all of it.
+            // Its progress is not visible, so it has the time of the whole body.
             return Ok(allowed(announced));
         }
         let elapsed = clock.now().duration_since(self.began).try_into().unwrap_or_default();
@@ -256,8 +258,8 @@ impl Pace {
     }
 }
 
-/// A body's bytes so far. One that comes in one piece is not copied; of several, the bytes are: a chunk of one
-/// byte may hold on to a whole buffer of the connection.
+/// A body's bytes. A body of one chunk is not copied. Several chunks are, because a chunk of one
+/// byte may keep a whole connection buffer alive.
 #[derive(Default)]
 struct Whole {
     first: Bytes,

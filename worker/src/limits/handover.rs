@@ -1,10 +1,10 @@
-//! The body of a request that is handed on to whoever knows its caller.
+//! Bodies of requests that are forwarded to the service that verifies their client.
 //!
-//! Who hands it on cannot tell a good token from an invented one. It may hold only a little of a body before it has
-//! asked.
+//! The forwarder cannot tell a valid token from an invented one, so it may hold only little of a
+//! body before it has asked.
 //!
 //! # Invariants
-//! - At most [`UNVERIFIED_BODY`] bytes of a body are held before its caller is known.
+//! - At most [`UNVERIFIED_BODY`] bytes of a body are held before its client is verified.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::{BodyPermit, UNVERIFIED_BODY, read};
 use crate::platform::{IncomingBody, IncomingBodyError};
 use crate::ports::Host;
 
-/// Returns `true` if the caller has to be known before a body is read of which up to `limit` bytes are taken.
+/// Returns `true` if the client has to be verified before a body with this limit is read.
 const fn needs_a_known_caller(limit: usize, announced: Option<usize>) -> bool {
     let may_be_longer = match announced {
         Some(length) => length > UNVERIFIED_BODY,
@@ -21,13 +21,13 @@ const fn needs_a_known_caller(limit: usize, announced: Option<usize>) -> bool {
     limit > UNVERIFIED_BODY && may_be_longer
 }
 
-/// Reads a body of up to `limit` bytes that is handed on. `is_known` asks whether the caller is known; it is asked only
-/// if the body may be longer than [`UNVERIFIED_BODY`], and before any of it is read. The body of an
-/// unknown caller is read away, as far as a refused one is, and `None` is returned: whoever the request is handed to
-/// says why.
+/// Reads a body of up to `limit` bytes in order to forward it. `is_known` verifies the client; it
+/// is called only if the body may be longer than [`UNVERIFIED_BODY`], and before any of it is read.
+/// The body of an unknown client is drained like a rejected one, and `None` is returned: the
+/// receiver of the request sends the error.
 ///
 /// # Errors
-/// What `is_known` returns, and within, why the body is not here.
+/// What `is_known` returns, and within, why the body could not be read.
 pub async fn read_to_hand_over<H: Host, B: IncomingBody, E>(
     host: &H,
     body: B,
@@ -59,7 +59,7 @@ mod tests {
     const EARLY: usize = UNVERIFIED_BODY;
     const PIECE: usize = 16 * 1024;
 
-    /// A body of zeros in pieces; what is taken of it is counted.
+    /// A body of zeros in chunks, which counts the bytes taken.
     struct Pieces {
         announced: Option<usize>,
         left: usize,
@@ -81,14 +81,14 @@ mod tests {
         }
     }
 
-    /// What became of a body.
+    /// The outcome of a body.
     #[derive(Debug, PartialEq)]
     struct Seen {
-        /// Bytes that were read when the caller was asked about; `None` if nobody asked.
+        /// Bytes read when the client was verified; `None` if it was not.
         read_before: Option<usize>,
-        /// Bytes that were read in all.
+        /// Bytes read in total.
         read: usize,
-        /// The most that was held.
+        /// The most bytes held.
         held: usize,
         handed_over: Result<Option<usize>, IncomingBodyError>,
     }

@@ -22,7 +22,7 @@ fn large_bodies_share_the_budget_and_release_it() {
     drop(first);
     let third = permit(BODY, 2);
     assert!(third.is_some() && permit(BODY, 2).is_none());
-    // The runtime cut the second one off: 2 min, and the time that its upload may take.
+    // The runtime ended the second one: 2 min, and the time of its upload.
     std::mem::forget(second);
     assert!(permit(BODY, 11).is_none());
     let fourth = permit(BODY, 13);
