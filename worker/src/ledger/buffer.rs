@@ -1,4 +1,4 @@
-//! Counts that wait in memory for their report.
+//! Report buffer: counts, events and observations that the ledger has not acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,30 +13,29 @@ use super::{
 };
 use pool_engine::shifted;
 
-/// How long a report is sent again before its counts are given up: a Worker may go on for 30 s after
-/// its request has ended, and the last try needs some of them.
+/// How long a report is retried before its counts are given up: a Worker may run for 30 s after its
+/// response, and the last attempt takes some of them.
 const REPORT_TTL: Duration = Duration::from_secs(25);
 
-/// How long whoever took a report has to tell what became of it. After that somebody else may take
-/// it: the runtime may have ended the one who had it.
+/// How long a taken report stays with its sender. Afterwards another sender may take it: the
+/// runtime may have ended the first one.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// How long a report rests after it failed once; twice as long after each further time, up to the
-/// longest.
+/// Backoff of a failed report: doubled with each failure, up to the maximum.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(4);
 
-/// The most cells in a report: some 500 KB of the 2 MB that a row of the ledger may have. The rest
-/// travels in the next one.
+/// Maximum number of counters in a report: about 500 KB of the 2 MB that a row of the ledger may
+/// have. The next report carries the rest.
 const MAX_COUNTERS: usize = 4_000;
-/// The most events in a report. They are there to be looked at, not to be counted.
+/// Maximum number of events in a report. They are diagnostics; the counters are exact without them.
 const MAX_EVENTS: usize = 100;
-/// The longest message of an event, in characters.
+/// Maximum length of an event's message, in characters.
 const MAX_MESSAGE_CHARS: usize = 1_000;
-/// The most of what was learnt in a report; the rest travels in the next one.
+/// Maximum number of observations in a report; the next one carries the rest.
 const MAX_OBSERVATIONS: usize = 1_000;
 
-/// One attempt that came to its end.
+/// A finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptCount {
     /// The pool.
@@ -45,19 +44,19 @@ pub struct AttemptCount {
     pub key: KeyId,
     /// The Gemini model.
     pub model: String,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: AttemptOutcome,
-    /// When it began.
+    /// Its start.
     pub began: Timestamp,
-    /// How long it took to the first piece of the answer and to its end; counted when it was ok.
+    /// Time to first byte and total time; counted for successes.
     pub took: Option<(Duration, Duration)>,
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
-    /// Tokens of the answer, thinking included.
+    /// Tokens of the response, thinking included.
     pub completion_tokens: u64,
     /// Tokens of the prompt that were in Gemini's cache.
     pub cached_tokens: u64,
-    /// Tokens of the answer that were thinking.
+    /// Tokens of the response that were thinking.
     pub thought_tokens: u64,
 }
 
@@ -80,7 +79,8 @@ impl AttemptCount {
     }
 }
 
-/// Whether two events are about one text that the service does not know, in one pool and on one day: they are one.
+/// Returns `true` if two events report the same text, unknown to the service, in one pool and on
+/// one day.
 pub(super) fn is_same_unknown_text(one: &Event, other: &Event) -> bool {
     let day = |event: &Event| Level::Day.bucket(event.at.as_second());
     one.unknown_text
@@ -93,7 +93,8 @@ fn milliseconds(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// What the ledger has not confirmed yet. Plain data: a host takes reports out and sends them.
+/// Everything that the ledger has not acknowledged. Plain data: the reporter takes reports out and
+/// sends them.
 #[derive(Debug)]
 pub struct ReportBuffer {
     writer: WriterId,
@@ -108,7 +109,7 @@ pub struct ReportBuffer {
     known: u64,
 }
 
-/// A report that may or may not have been applied: it goes out again as it was.
+/// A report that may or may not have been applied. It is sent again unchanged.
 #[derive(Debug)]
 struct Unconfirmed {
     report: Arc<Report>,
@@ -118,14 +119,15 @@ struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// Whether it may be taken: a lease beyond the longest was given before the clock was set back.
+    /// Returns `true` if the report may be taken. A lease longer than the maximum was set before
+    /// the clock was set back.
     fn is_free(&self, now: Timestamp) -> bool {
         self.leased_until <= now || self.leased_until > now + LEASE.max(MAX_BACKOFF)
     }
 }
 
 impl ReportBuffer {
-    /// An empty buffer.
+    /// Builds an empty buffer.
     #[must_use]
     pub const fn new(writer: WriterId) -> Self {
         Self {
@@ -142,13 +144,13 @@ impl ReportBuffer {
         }
     }
 
-    /// Who writes.
+    /// Returns the writer of the reports.
     #[must_use]
     pub const fn writer(&self) -> &WriterId {
         &self.writer
     }
 
-    /// Counts an attempt under the minute in which it began.
+    /// Counts an attempt in the minute of its start.
     pub fn add(&mut self, attempt: &AttemptCount) {
         let id = CounterId {
             start: Level::Minute.bucket(attempt.began.as_second()),
@@ -159,7 +161,7 @@ impl ReportBuffer {
         self.counts.entry(attempt.pool.clone()).or_default().attempts.add(id, &attempt.counter_row());
     }
 
-    /// Counts a client's request under the minute in which it came.
+    /// Counts a client's request in the minute of its arrival.
     pub fn add_request(&mut self, request: Request) {
         let row = request.counter_row();
         let id = RequestCounterId {
@@ -171,7 +173,7 @@ impl ReportBuffer {
         self.counts.entry(request.pool).or_default().requests.add(id, &row);
     }
 
-    /// Notes what went wrong. Like events become one.
+    /// Adds an event. Equal events are merged.
     pub fn add_event(&mut self, mut event: Event) {
         if let Some((end, _)) = event.message.char_indices().nth(MAX_MESSAGE_CHARS) {
             event.message.truncate(end);
@@ -192,19 +194,19 @@ impl ReportBuffer {
         }
     }
 
-    /// Notes what others are to know. Of two records of one id, the later one goes out.
+    /// Adds an observation to share. A later record replaces an earlier one of the same id.
     pub fn add_learnt(&mut self, record: ObservationRecord) {
         self.learnt.insert(record.id.clone(), record);
     }
 
-    /// Notes that a pool's configuration was changed.
+    /// Adds a pool whose config was changed.
     pub fn add_moved(&mut self, pool: PoolId) {
         if !self.moved.contains(&pool) {
             self.moved.push(pool);
         }
     }
 
-    /// Whether everything was told and confirmed.
+    /// Returns `true` if everything was sent and acknowledged.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nothing_new() && self.unconfirmed.is_empty()
@@ -218,19 +220,19 @@ impl ReportBuffer {
             && self.lost.is_zero()
     }
 
-    /// Notes attempts and requests of a process before this one, of which nothing but their numbers is known.
+    /// Adds attempts and requests of a previous process, of which only the numbers are known.
     pub fn add_lost(&mut self, lost: Counted) {
         self.lost += lost;
         self.given_up += lost;
     }
 
-    /// What was given up since the start, or lost by the process before.
+    /// Returns what was given up since the start, or lost by the previous process.
     #[must_use]
     pub const fn given_up(&self) -> Counted {
         self.given_up
     }
 
-    /// Moves with the clock: no report is given up before its time, or sent again later.
+    /// Follows a change of the clock, so that reports keep their age and backoff.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         for waiting in &mut self.unconfirmed {
             waiting.first_taken = shifted(waiting.first_taken, by);
@@ -238,33 +240,33 @@ impl ReportBuffer {
         }
     }
 
-    /// What the ledger has not confirmed.
+    /// Returns what the ledger has not acknowledged.
     #[must_use]
     pub fn waiting(&self) -> Counted {
         self.pending().map(|(_, counted)| counted).sum()
     }
 
-    /// The same, pool by pool; a pool may come several times.
+    /// Returns the same by pool; a pool may occur several times.
     pub fn pending(&self) -> impl Iterator<Item = (&PoolId, Counted)> {
         let unconfirmed = self.unconfirmed.iter().flat_map(|waiting| &waiting.report.counts);
         unconfirmed.chain(&self.counts).map(|(pool, counters)| (pool, counters.counted()))
     }
 
-    /// What is to be sent now: a report that failed before, unchanged, else what is new. Whoever takes
-    /// a report tells [`Self::confirm`] or [`Self::failed`] what became of it.
+    /// Takes the next report to send: one that failed, unchanged, or else a new one. The sender
+    /// calls [`Self::confirm`] or [`Self::failed`] with its result.
     pub fn take(&mut self, now: Timestamp) -> Option<Arc<Report>> {
         self.give_up(now);
         let known = self.known;
         if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.is_free(now)) {
             waiting.leased_until = now + LEASE;
-            // Whoever was sent it before has let go of it, or else goes on with what it was given.
+            // A previous sender has dropped the report, or keeps its own copy.
             Arc::make_mut(&mut waiting.report).known = known;
             return Some(Arc::clone(&waiting.report));
         }
         (!self.nothing_new()).then(|| self.take_new(now))
     }
 
-    /// As [`Self::take`], but there is always something: a report that tells nothing asks for news.
+    /// As [`Self::take`], but always returns a report: an empty one fetches the updates of others.
     pub fn take_anyway(&mut self, now: Timestamp) -> Arc<Report> {
         self.take(now).unwrap_or_else(|| self.take_new(now))
     }
@@ -317,15 +319,16 @@ impl ReportBuffer {
         std::mem::replace(&mut self.learnt, rest).into_values().collect()
     }
 
-    /// The ledger has the report, and told how far its news go. Gives what is settled by it: counted, or
-    /// counted as lost; nothing where it was confirmed before.
+    /// Removes an acknowledged report, and notes the cursor of the ledger's updates. Returns what
+    /// the report counted, or counted as lost; nothing if it was acknowledged before.
     pub fn confirm(&mut self, sequence: u64, cursor: u64) -> Counted {
         self.known = cursor;
         let settled = self.unconfirmed.extract_if(.., |waiting| waiting.report.sequence == sequence);
         settled.flat_map(|Unconfirmed { report, .. }| [report.counted(), report.lost()]).sum()
     }
 
-    /// The ledger may not have the report. It can be taken again after the time that this gives.
+    /// Releases a report that may not have been applied. Returns the backoff before it can be taken
+    /// again.
     pub fn failed(&mut self, sequence: u64, now: Timestamp) -> Duration {
         let waiting = self.unconfirmed.iter_mut().find(|waiting| waiting.report.sequence == sequence);
         let Some(waiting) = waiting else { return MIN_BACKOFF };
@@ -335,9 +338,9 @@ impl ReportBuffer {
         rest
     }
 
-    /// Counts what is in reports that are too old as lost. Some of them may have been applied all
-    /// the same, so the numbers are upper bounds. What was learnt and which pools moved is told again;
-    /// events are dropped.
+    /// Counts the content of expired reports as lost. Some of them may have been applied, so the
+    /// numbers are upper bounds. Observations and changed pools are reported again; events are
+    /// dropped.
     fn give_up(&mut self, now: Timestamp) {
         let too_old = |waiting: &mut Unconfirmed| {
             now.duration_since(waiting.first_taken).unsigned_abs() >= REPORT_TTL && waiting.is_free(now)

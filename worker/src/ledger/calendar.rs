@@ -1,7 +1,7 @@
-//! Minutes, hours and days, and where the ledger keeps them.
+//! Buckets of minutes, hours and days, and the pages that hold them.
 //!
-//! In: times. Out: the beginnings of buckets, and of the pages in which buckets lie together, so that
-//! a quiet pool writes one row where it would else write sixty. Days turn at midnight in California.
+//! A page holds many buckets, so that a quiet pool writes one row instead of sixty. Days begin at
+//! midnight Pacific Time.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use pool_shared::StatsStep;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// How finely counts are kept.
+/// The granularity of counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Since the beginning.
+    /// All time.
     Total,
     /// By minute.
     Minute,
@@ -39,7 +39,7 @@ impl Level {
     /// Every level: an attempt is counted in each.
     pub const ALL: [Self; 4] = [Self::Total, Self::Minute, Self::Hour, Self::Day];
 
-    /// Its number in the database. Never changes.
+    /// Returns its number in the database. Never changes.
     #[must_use]
     pub const fn number(self) -> u64 {
         match self {
@@ -50,7 +50,7 @@ impl Level {
         }
     }
 
-    /// The beginning of the bucket that a time (in seconds) lies in.
+    /// Returns the start of the bucket that contains a time, in seconds.
     #[must_use]
     pub fn bucket(self, at: i64) -> i64 {
         match self {
@@ -61,7 +61,7 @@ impl Level {
         }
     }
 
-    /// The beginning of the bucket after the one that starts at `start`.
+    /// Returns the start of the bucket after the one that starts at `start`.
     #[must_use]
     pub fn next(self, start: i64) -> i64 {
         match self {
@@ -73,13 +73,13 @@ impl Level {
         }
     }
 
-    /// The page that a bucket lies in.
+    /// Returns the page that contains a bucket.
     #[must_use]
     pub const fn page(self, start: i64) -> i64 {
         start - start.rem_euclid(self.page_length())
     }
 
-    /// The bucket's place in its page.
+    /// Returns the position of a bucket in its page.
     #[must_use]
     pub const fn slot(self, start: i64) -> i64 {
         let place = start.rem_euclid(self.page_length());
@@ -87,14 +87,15 @@ impl Level {
             Self::Total => 0,
             Self::Minute => place / 60,
             Self::Hour => place / HOUR,
-            // Midnights in California lie 7 or 8 hours into a UTC day: each day has a place of its own.
+            // Midnight Pacific Time is 7 or 8 hours into a UTC day, so each day has its own
+            // position.
             Self::Day => place / DAY,
         }
     }
 
     const fn page_length(self) -> i64 {
         match self {
-            // Some 3,000 years: everything lies in page 0.
+            // About 3,000 years: everything is in page 0.
             Self::Total => 100_000_000_000,
             Self::Minute => HOUR,
             Self::Hour => DAY,
@@ -102,7 +103,7 @@ impl Level {
         }
     }
 
-    /// How long buckets are kept; `None` for ever.
+    /// Returns how long buckets are kept; `None` for always.
     #[must_use]
     pub const fn kept(self) -> Option<Duration> {
         match self {
@@ -113,26 +114,26 @@ impl Level {
         }
     }
 
-    /// The time before which nothing is kept at `now`.
+    /// Returns the time before which nothing is kept at `now`.
     #[must_use]
     pub fn kept_since(self, now: i64) -> i64 {
         let kept = self.kept().and_then(|kept| i64::try_from(kept.as_secs()).ok());
         kept.map_or(0, |kept| (now - kept).max(0))
     }
 
-    /// Pages before this one hold nothing that is still to be kept at `now`.
+    /// Returns the first page that still holds something to keep at `now`.
     #[must_use]
     pub fn oldest_page(self, now: i64) -> i64 {
         self.page(self.kept_since(now))
     }
 }
 
-/// Midnight in California, at or before `at`.
+/// Returns midnight Pacific Time at or before `at`.
 fn start_of_day(at: i64) -> i64 {
     let midnight = Timestamp::from_second(at)
         .and_then(|at| at.to_zoned(QUOTA_ZONE).start_of_day())
         .map(|midnight| midnight.timestamp().as_second());
-    // An error would mean a year beyond 9999.
+    // It fails only for years after 9999.
     midnight.unwrap_or(at - at.rem_euclid(DAY))
 }
 

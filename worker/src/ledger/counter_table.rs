@@ -1,8 +1,8 @@
-//! What is counted of one pool: attempts and clients' requests, each in cells of their own.
+//! Counter tables: the counts of one pool's attempts and client requests.
 //!
-//! Everything here adds up: two sets of [`Cells`] merge into one, whichever came first. Written as short JSON lists,
-//! since a busy pool has thousands of cells. Where only attempts were counted, as in earlier versions, the list of them
-//! stands alone, and is read as no requests.
+//! Tables are mergeable in any order. They are stored as short JSON lists, because a busy pool has
+//! thousands of counters. Earlier versions stored the list of attempts alone; it is read as a table
+//! without requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,40 +13,40 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{CounterId, CounterRow, Level, RequestCounterId, RequestCounterRow};
 
-/// Counts that add up.
+/// Counts that can be added.
 pub trait Sum: Clone + Default {
-    /// Adds others to these.
+    /// Adds other counts to these.
     fn add(&mut self, other: &Self);
 }
 
-/// What a kind of counts is counted under.
+/// The dimensions of a counter.
 pub trait CounterKey: Clone + Ord {
     /// The counts.
     type Row: Sum;
 
-    /// The beginning of the bucket, in seconds since 1970.
+    /// Returns the start of the bucket, in seconds since 1970.
     fn start(&self) -> i64;
 
-    /// The key that is counted, by its id.
+    /// Returns the id of the key that is counted.
     fn owner(&self) -> Option<&str>;
 
-    /// The same counts in a bucket that is longer than a minute and begins at `start`.
+    /// Returns the counters in a coarser bucket than a minute, which starts at `start`.
     fn coarse(&self, start: i64, row: &Self::Row) -> impl Iterator<Item = (Self, Self::Row)>;
 }
 
-/// How a cell and its counts are written.
+/// The stored form of a counter.
 pub(super) trait StoredCounter: CounterKey {
-    /// As it is read.
+    /// The form that is read.
     type Owned: DeserializeOwned;
 
-    /// As it is written.
+    /// Returns the form that is written.
     fn row<'a>(&'a self, row: &'a Self::Row) -> impl Serialize + 'a;
 
-    /// The cell and its counts.
+    /// Returns the counter of a stored row.
     fn from_row(row: Self::Owned) -> (Self, Self::Row);
 }
 
-/// Cells of one kind.
+/// Counters of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CounterMap<C: CounterKey>(BTreeMap<C, C::Row>);
 
@@ -57,12 +57,12 @@ impl<C: CounterKey> Default for CounterMap<C> {
 }
 
 impl<C: CounterKey> CounterMap<C> {
-    /// Adds to one cell.
+    /// Adds to one counter.
     pub fn add(&mut self, id: C, row: &C::Row) {
         self.0.entry(id).or_default().add(row);
     }
 
-    /// All of them.
+    /// Iterates over all counters.
     pub fn iter(&self) -> std::collections::btree_map::Iter<'_, C, C::Row> {
         self.0.iter()
     }
@@ -134,7 +134,7 @@ impl<'de, C: StoredCounter> Deserialize<'de> for CounterMap<C> {
     }
 }
 
-/// Counts of one pool.
+/// The counters of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CounterTable {
     /// Of attempts.
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for CounterTable {
         }
         struct Either;
 
-        // Not an untagged enum, which would hold a page of megabytes in memory twice.
+        // An untagged enum would hold a page of megabytes in memory twice.
         impl<'de> Visitor<'de> for Either {
             type Value = CounterTable;
 
@@ -180,19 +180,19 @@ impl<'de> Deserialize<'de> for CounterTable {
 }
 
 impl CounterTable {
-    /// Adds other cells to these.
+    /// Merges another table into this one.
     pub fn merge(&mut self, other: Self) {
         self.attempts.merge(other.attempts);
         self.requests.merge(other.requests);
     }
 
-    /// Adds other cells to these, and copies what is not among them yet.
+    /// Merges another table into this one, cloning only new counters.
     pub fn merge_copy(&mut self, other: &Self) {
         self.attempts.merge_copy(&other.attempts);
         self.requests.merge_copy(&other.requests);
     }
 
-    /// Takes all beyond the first `count` cells out.
+    /// Removes and returns all counters after the first `count`.
     #[must_use]
     pub fn split_off(&mut self, count: usize) -> Self {
         let attempts = self.attempts.split_off(count);
@@ -200,7 +200,7 @@ impl CounterTable {
         Self { attempts, requests }
     }
 
-    /// Only the cells of buckets whose beginning is wanted.
+    /// Keeps only the counters of buckets whose start is wanted.
     #[must_use]
     pub fn filtered(mut self, wanted: impl Fn(i64) -> bool) -> Self {
         self.attempts.0.retain(|id, _| wanted(id.start));
@@ -208,13 +208,13 @@ impl CounterTable {
         self
     }
 
-    /// Cells by minute as cells of a level.
+    /// Converts counters by minute to those of a level.
     #[must_use]
     pub fn at_level(&self, level: Level) -> Self {
         Self { attempts: self.attempts.at_level(level), requests: self.requests.at_level(level) }
     }
 
-    /// Shares the cells out, each to the place that its bucket and its key, by their ids, are given.
+    /// Partitions the counters by the place that the function gives for their bucket and key id.
     pub fn share_out<P: Ord>(self, place: impl Fn(i64, Option<&str>) -> P) -> BTreeMap<P, Self> {
         let mut parts: BTreeMap<P, Self> = BTreeMap::new();
         for (id, row) in self.attempts.0 {
@@ -226,25 +226,25 @@ impl CounterTable {
         parts
     }
 
-    /// The beginnings of the cells' buckets, one for each cell.
+    /// Returns the bucket's start of each counter.
     pub fn starts(&self) -> impl Iterator<Item = i64> {
         let requests = self.requests.0.keys().map(|id| id.start);
         self.attempts.0.keys().map(|id| id.start).chain(requests)
     }
 
-    /// How many cells there are.
+    /// Returns the number of counters.
     #[must_use]
     pub fn len(&self) -> usize {
         self.attempts.0.len() + self.requests.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How much is counted.
+    /// Returns how much is counted.
     #[must_use]
     pub fn counted(&self) -> Counted {
         Counted {
@@ -254,7 +254,7 @@ impl CounterTable {
     }
 }
 
-/// How many attempts and requests there are, of whatever kind.
+/// A number of attempts and of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Attempts.
@@ -264,7 +264,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Whether there is neither.
+    /// Returns `true` if both are zero.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.attempts == 0 && self.requests == 0

@@ -1,4 +1,4 @@
-//! Counts of attempts, and what they are counted under.
+//! Counters of attempts, and their dimensions.
 
 use jiff::Timestamp;
 use pool_shared::{AttemptOutcome, Counters, KeyId};
@@ -7,42 +7,42 @@ use serde::{Deserialize, Serialize};
 use super::Histogram;
 use super::counter_table::{CounterKey, StoredCounter, Sum};
 
-/// What attempts of one pool are counted under.
+/// The dimensions of an attempt's counter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterId {
-    /// The beginning of the minute (or hour, or day) in which the attempt began, in seconds since 1970.
+    /// The start of the minute (or hour, or day) in which the attempt began, in seconds since 1970.
     pub start: i64,
-    /// The Gemini key; none for what is known of all keys together.
+    /// The Gemini key; none for counters of all keys together.
     pub key: Option<KeyId>,
     /// The Gemini model.
     pub model: String,
-    /// What became of the attempt.
+    /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
 }
 
-/// Counts of like attempts.
+/// Counts of attempts with the same dimensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "CounterFields", into = "CounterFields")]
 pub struct CounterRow {
     /// Attempts.
     pub attempts: u64,
-    /// Tokens of the prompts.
+    /// Tokens of prompts.
     pub prompt_tokens: u64,
-    /// Tokens of the answers, thinking included.
+    /// Tokens of responses, thinking included.
     pub completion_tokens: u64,
-    /// Those of the prompts' tokens that Gemini had in its cache.
+    /// Prompt tokens that were in Gemini's cache.
     pub cached_tokens: u64,
-    /// Those of the answers' tokens that were thinking.
+    /// Response tokens that were thinking.
     pub thought_tokens: u64,
-    /// When the last of the attempts began, in milliseconds since 1970.
+    /// When the latest attempt began, in milliseconds since 1970.
     pub last_ms: i64,
-    /// Time to the first piece of the answer.
+    /// Time to first byte.
     pub first_byte: Histogram,
-    /// Time to the end of the answer.
+    /// Total time.
     pub total: Histogram,
 }
 
-/// A [`CounterRow`] as it is written: its fields in order.
+/// The stored form of a [`CounterRow`]: its fields in order.
 type CounterFields = (u64, u64, u64, u64, u64, i64, Histogram, Histogram);
 
 impl From<CounterFields> for CounterRow {
@@ -99,18 +99,18 @@ impl Sum for CounterRow {
 }
 
 impl CounterRow {
-    /// When the last attempt began; `None` when none was counted.
+    /// Returns when the latest attempt began; `None` if none was counted.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
         (self.last_ms > 0).then(|| Timestamp::from_millisecond(self.last_ms).ok()).flatten()
     }
 
-    /// The counts as the API shows them.
+    /// Returns the counts in the form of the API.
     #[must_use]
     pub fn counters(&self, outcome: AttemptOutcome) -> Counters {
         let (successes, failures) = match outcome {
             AttemptOutcome::Ok => (self.attempts, 0),
-            // Nothing and nobody failed.
+            // A client that disconnects is neither a success nor a failure.
             AttemptOutcome::ClientLeft => (0, 0),
             _ => (0, self.attempts),
         };
@@ -126,7 +126,7 @@ impl CounterRow {
     }
 }
 
-/// A cell as it is written.
+/// The stored form of a counter.
 type StoredRow = (i64, Option<KeyId>, String, AttemptOutcome, CounterRow);
 
 impl CounterKey for CounterId {
@@ -140,7 +140,8 @@ impl CounterKey for CounterId {
         self.key.as_ref().map(KeyId::as_str)
     }
 
-    /// Durations are kept for all keys together: for thousands of keys they would take most of the room.
+    /// Keeps durations only for all keys together: for thousands of keys they would take most of
+    /// the space.
     fn coarse(&self, start: i64, row: &CounterRow) -> impl Iterator<Item = (Self, CounterRow)> {
         let durations = (row.first_byte.count() + row.total.count() > 0).then(|| {
             let durations = CounterRow {

@@ -1,7 +1,6 @@
-//! How durations are distributed, in little room.
+//! Sparse histogram of durations, with quantiles within 5 %.
 //!
-//! In: whole milliseconds. Out: quantiles within 5 %. A histogram is a sparse count of buckets, each a
-//! tenth wider than the one before, so that two of them add up exactly.
+//! Each bucket is a tenth wider than the previous one, so histograms can be added exactly.
 
 use std::fmt;
 
@@ -9,12 +8,12 @@ use pool_shared::Quantiles;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How much wider a bucket is than the one before. Its geometric middle is off by at most the square
-/// root of it: 4.9 %.
+/// Ratio of the widths of two consecutive buckets. The geometric middle of a bucket is off by at
+/// most its square root: 4.9 %.
 const RATIO: f64 = 1.1;
 
-/// Counts by bucket: 0 for no time at all, `n` for `RATIO^(n-1)` up to `RATIO^n` milliseconds. In order of the buckets;
-/// a list and no map, since there are two for each key and minute, nearly all of them with one or two buckets.
+/// Counts by bucket, in order: 0 for 0 ms, `n` for `RATIO^(n-1)` up to `RATIO^n` ms. A list instead
+/// of a map, because there are two for each key and minute, and nearly all have one or two buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram(Vec<(u16, u64)>);
 
@@ -46,13 +45,13 @@ impl Histogram {
         }
     }
 
-    /// How many durations were counted.
+    /// Returns the number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.iter().map(|(_, count)| count).sum()
     }
 
-    /// The duration in milliseconds that `percent` of 100 do not exceed; `None` when none was counted.
+    /// Returns a percentile in milliseconds; `None` if nothing was counted.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> Option<f64> {
         let rank = (self.count() * percent).div_ceil(100).max(1);
@@ -63,7 +62,7 @@ impl Histogram {
         })
     }
 
-    /// The quantiles that are shown; `None` when nothing was counted.
+    /// Returns the quantiles that are shown; `None` if nothing was counted.
     #[must_use]
     pub fn quantiles(&self) -> Option<Quantiles> {
         Some(Quantiles {
@@ -75,7 +74,7 @@ impl Histogram {
     }
 }
 
-/// As a map from bucket to count.
+/// Serialises as a map from bucket to count.
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(bucket, count)| (bucket, count)))

@@ -1,8 +1,9 @@
-//! In-flight counter: attempts and requests that have begun and that the ledger has not confirmed yet.
+//! In-flight counter: attempts and requests that have begun and that the ledger has not
+//! acknowledged.
 //!
-//! A host that can keep numbers beyond the sudden end of its process keeps upper bounds of both, and gives them back at its
-//! next start: what was in flight then is counted as lost. A bound is at most an eighth above its number, and never more
-//! than 64, so that few attempts and requests write it.
+//! A host with persistent storage stores upper bounds of both numbers, and returns them at the next
+//! start: what was in flight when the process was killed is counted as lost. A bound exceeds its
+//! number by at most an eighth, and by at most 64, so few attempts and requests cause a write.
 //!
 //! # Invariants
 //!
@@ -15,13 +16,13 @@ use std::sync::Mutex;
 use super::Counted;
 use crate::platform::lock;
 
-/// How far a bound may be above its number: one in so many, up to a most.
+/// Limits of how far a bound may exceed its number: a fraction of it, and an absolute maximum.
 const SLACK_DIVISOR: u64 = 8;
 const MAX_SLACK: u64 = 64;
 
 type Keep = Box<dyn Fn(Counted) + Send + Sync>;
 
-/// The numbers, and who keeps bounds of them.
+/// The numbers, and the callback that stores their bounds.
 #[derive(Default)]
 pub struct InFlightCounter {
     counts: Mutex<Counts>,
@@ -35,27 +36,28 @@ struct Counts {
 }
 
 impl InFlightCounter {
-    /// Begins with what a process before this one owed; `keep` is called with each new pair of bounds, one at a time.
+    /// Starts with the numbers of the previous process. `keep` is called with each new pair of
+    /// bounds, one call at a time.
     pub fn new(before: Counted, keep: impl Fn(Counted) + Send + Sync + 'static) -> Self {
         Self { counts: Mutex::new(Counts { number: before, bound: before }), keep: Some(Box::new(keep)) }
     }
 
-    /// What is owed now.
+    /// Returns the numbers.
     pub fn number(&self) -> Counted {
         lock(&self.counts).number
     }
 
-    /// An attempt begins.
+    /// Counts the start of an attempt.
     pub fn begin(&self) {
         self.change(|number| number.attempts = number.attempts.saturating_add(1));
     }
 
-    /// A request begins.
+    /// Counts the start of a request.
     pub fn begin_request(&self) {
         self.change(|number| number.requests = number.requests.saturating_add(1));
     }
 
-    /// So much is counted, or counted as lost, or is not to be counted.
+    /// Subtracts what was counted, or counted as lost, or is not to be counted.
     pub fn acknowledge(&self, acknowledged: Counted) {
         if !acknowledged.is_zero() {
             self.change(|number| {
@@ -65,7 +67,7 @@ impl InFlightCounter {
         }
     }
 
-    /// An attempt that has begun is not to be counted.
+    /// Subtracts an attempt that has begun and is not to be counted.
     pub fn discard_attempt(&self) {
         self.acknowledge(Counted { attempts: 1, requests: 0 });
     }
@@ -83,13 +85,13 @@ impl InFlightCounter {
         }
         counts.bound = bounds;
         if let Some(keep) = &self.keep {
-            // Under the lock, so that the last bounds that are kept are the last ones.
+            // Under the lock, so that the latest bounds are stored last.
             keep(bounds);
         }
     }
 }
 
-/// The bound of a number: the one that there is, where it will do.
+/// Returns the bound of a number: the present one, if it is still valid.
 fn bound_of(number: u64, bound: u64) -> u64 {
     let highest = number.saturating_add((number / SLACK_DIVISOR).min(MAX_SLACK));
     if (number..=highest).contains(&bound) { bound } else { highest }
@@ -110,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// What is owed, what is kept, and how often that was written.
+    /// Returns a counter, the stored bounds, and the number of writes.
     fn counter(before: Counted) -> (InFlightCounter, Arc<Mutex<Counted>>, Arc<AtomicU64>) {
         let (kept, writes) = (Arc::new(Mutex::new(before)), Arc::new(AtomicU64::new(0)));
         let (to_keep, to_count) = (Arc::clone(&kept), Arc::clone(&writes));

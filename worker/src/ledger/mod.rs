@@ -1,13 +1,13 @@
-//! The ledger: what really happened, counted exactly.
+//! The ledger: exact counts of attempts and requests, and observations shared between instances.
 //!
-//! The gateway notes every attempt, and every client's request with how it ended for the client, in a [`ReportBuffer`] in
-//! memory. The buffer is drained into a
-//! [`Report`], a batch of counts with a writer's id and a sequence number, and sent to the ledger,
-//! which applies each `(writer, sequence)` once however often it arrives, and answers with what others
-//! have learnt. The ledger itself is [`database`], SQL over a synchronous trait: a SQLite Durable
+//! The gateway adds every attempt and every client request to a [`ReportBuffer`] in memory. The
+//! buffer is drained into a [`Report`]: a batch of counts with a writer id and a sequence number.
+//! The ledger applies each `(writer, sequence)` exactly once, and replies with the observations of
+//! other instances. [`database`] implements it as SQL over a synchronous trait: a SQLite Durable
 //! Object on Workers (or several, [`Shards`]), a file natively.
 //!
-//! Nothing on a request's way to Gemini ever waits for the ledger.
+//! # Invariants
+//! - No request waits for the ledger on its way to Gemini.
 
 mod buffer;
 mod calendar;
@@ -42,49 +42,50 @@ pub use summary::{PoolActivity, RequestSummary, Summary};
 
 use crate::platform::{MaybeSend, MaybeSync};
 
-/// Under which name attempts on, and requests for, models are counted that Gemini does not have: clients can think up any
-/// number of names, and each would take rows. No model can be called so.
+/// The name under which models are counted that Gemini does not have: clients can invent any number
+/// of names, and each would take rows. No model can have this name.
 pub const UNKNOWN_MODEL: &str = "(unknown)";
 
-/// What the ledger is asked.
+/// A request to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LedgerRequest {
-    /// Count this. Shared with the sender, who keeps it until it is confirmed: it may be large.
+    /// Applies a report. Shared with the sender, which keeps it until it is acknowledged: it may be
+    /// large.
     Report(#[serde(with = "shared")] Arc<Report>),
-    /// How much did each pool do?
+    /// Returns the counts of every pool.
     Pools,
-    /// How much did each key and model of this pool do?
+    /// Returns the counts of a pool, by key and model.
     Pool {
         /// The pool.
         pool: PoolId,
-        /// When; absent for ever since.
+        /// The time window; absent for all time.
         window: Option<StatsWindow>,
     },
-    /// What went wrong?
+    /// Returns events.
     Events {
-        /// In this pool; absent for all.
+        /// Of this pool; absent for all.
         pool: Option<PoolId>,
-        /// Beyond this number; absent for the last ones.
+        /// After this number; absent for the latest ones.
         after: Option<u64>,
-        /// So many at most.
+        /// Maximum number of events.
         limit: usize,
     },
-    /// Forget what was counted, and nothing else.
+    /// Resets counts, and nothing else.
     Reset {
-        /// Of this pool; absent for all, what was lost included.
+        /// Of this pool; absent for all pools, with the lost counts.
         pool: Option<PoolId>,
     },
-    /// What was learnt of keys?
+    /// Returns observations.
     Learnt {
-        /// With ids that begin so; empty for everything.
+        /// Prefix of their ids; empty for all.
         prefix: String,
     },
-    /// How much was written?
+    /// Returns the number of rows written.
     Load,
 }
 
-/// What is shared here is written and read as if it were not.
+/// Serialises an `Arc` like its content.
 mod shared {
     use std::sync::Arc;
 
@@ -104,56 +105,56 @@ mod shared {
     }
 }
 
-/// What the ledger answers.
+/// A reply of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LedgerReply {
-    /// The report is counted, now or earlier.
+    /// The report was applied, now or earlier.
     Counted(LedgerUpdates),
-    /// Every pool's counts, and the attempts that were lost.
+    /// The counts of every pool, and what was lost.
     Pools {
         /// The counts.
         pools: Vec<(PoolId, Summary)>,
-        /// What was given up before it could be reported.
+        /// Counts that were given up before they could be reported.
         lost: Counted,
     },
-    /// A pool's counts.
+    /// The counts of a pool.
     Pool(PoolActivity),
-    /// Events with their numbers, the oldest first.
+    /// Events with their numbers, oldest first.
     Events {
         /// The events.
         events: Vec<(u64, Event)>,
-        /// What to ask for `after` these.
+        /// The `after` of the next request.
         last: u64,
     },
-    /// What was learnt, by the records' ids.
+    /// Observations, by their ids.
     Learnt(Vec<ObservationRecord>),
-    /// It is done.
+    /// The request was carried out.
     Done,
-    /// What was written since the ledger was loaded.
+    /// The rows written since the ledger was loaded.
     Load(LedgerLoad),
 }
 
-/// The ledger does not answer, or not sensibly.
+/// The ledger failed, or sent an unexpected reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger does not answer: {0}")]
 pub struct LedgerError(pub String);
 
 impl LedgerError {
-    /// It answered another question than it was asked.
+    /// The error of an unexpected reply.
     #[must_use]
     pub fn unexpected() -> Self {
         Self("it answered something else than was asked".to_owned())
     }
 }
 
-/// The ledger, near or far.
+/// A connection to the ledger.
 pub trait Ledger: MaybeSend + MaybeSync {
-    /// What it is, for health: `durable object`, `sqlite`.
+    /// Returns its kind for health: `durable object`, `sqlite`.
     fn kind(&self) -> &'static str;
 
-    /// Asks one shard of the ledger. An error leaves open whether a report was counted: send it again
-    /// unchanged.
+    /// Sends a request to one shard. After an error a report may or may not have been applied:
+    /// retry it unchanged.
     fn ask(
         &self,
         shard: Shard,

@@ -1,4 +1,4 @@
-//! What a gateway tells the ledger, and what it is told in return.
+//! Reports to the ledger, and the updates that it returns.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +9,41 @@ use serde_json::value::RawValue;
 
 use super::{Counted, CounterTable};
 
-/// Who writes reports: one isolate or process, from its start to its end.
+/// A writer of reports: one isolate or process, from its start to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WriterId(String);
 
 impl WriterId {
-    /// A writer's id from 64 random bits.
+    /// Builds a writer's id from 64 random bits.
     #[must_use]
     pub fn from_random(bits: u64) -> Self {
         Self(format!("{bits:016x}"))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What one writer counted and learnt since its last report.
+/// The counts and observations of one writer since its last report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Who sends it.
+    /// Its sender.
     pub writer: WriterId,
-    /// 1, 2, 3, … a writer and shard. The same number always carries the same content.
+    /// 1, 2, 3, … per writer and shard. A number always has the same content.
     pub sequence: u64,
     /// The counts, by minute.
     pub counts: BTreeMap<PoolId, CounterTable>,
-    /// What went wrong.
+    /// Recent errors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
-    /// What was learnt of keys.
+    /// Observations of keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learnt: Vec<ObservationRecord>,
-    /// Pools whose configuration was changed by this writer.
+    /// Pools whose config this writer changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<PoolId>,
     /// Attempts whose counts were given up since the last report.
@@ -52,38 +52,38 @@ pub struct Report {
     /// Requests whose counts were given up since the last report.
     #[serde(default)]
     pub lost_requests: u64,
-    /// Up to where the sender knows what others learnt: the last [`News::cursor`] that it was given,
-    /// 0 for nothing. It says what to answer; it is no part of the content.
+    /// The sender's position in the updates: the last [`LedgerUpdates::cursor`] that it received, 0
+    /// for none. It selects the reply, and is not part of the content.
     #[serde(default)]
     pub known: u64,
 }
 
 impl Report {
-    /// How much it counts.
+    /// Returns how much it counts.
     #[must_use]
     pub fn counted(&self) -> Counted {
         self.counts.values().map(CounterTable::counted).sum()
     }
 
-    /// How much it tells was lost.
+    /// Returns how much it reports as lost.
     #[must_use]
     pub const fn lost(&self) -> Counted {
         Counted { attempts: self.lost, requests: self.lost_requests }
     }
 }
 
-/// Something learnt of a key that others are to know. The ledger keeps it and does not look inside.
+/// An observation to share. The ledger stores it without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservationRecord {
-    /// What it is about. A later record of the same id takes the place of an earlier one.
+    /// Its subject. A later record replaces an earlier one of the same id.
     pub id: String,
-    /// When it is of no more use.
+    /// When it expires.
     pub until: Timestamp,
     /// The record.
     pub body: Opaque,
 }
 
-/// A JSON document that is passed on as it is.
+/// A JSON document that is forwarded unchanged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Opaque(pub Box<RawValue>);
@@ -96,13 +96,13 @@ impl PartialEq for Opaque {
 
 impl Eq for Opaque {}
 
-/// The answer to a report: what others have told since the sender was last told.
+/// The reply to a report: what other writers reported since the sender's cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerUpdates {
-    /// What others learnt.
+    /// Observations of others.
     pub learnt: Vec<ObservationRecord>,
-    /// Pools whose configuration was changed by others.
+    /// Pools whose config others changed.
     pub moved: Vec<PoolId>,
-    /// What to send as [`Report::known`] next time.
+    /// The [`Report::known`] of the next report.
     pub cursor: u64,
 }

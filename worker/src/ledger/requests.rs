@@ -1,4 +1,4 @@
-//! Counts of clients' requests, and what they are counted under.
+//! Counters of client requests, and their dimensions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,25 +10,26 @@ use serde::{Deserialize, Serialize};
 use super::Histogram;
 use super::counter_table::{CounterKey, StoredCounter, Sum};
 
-/// Requests that took more attempts are counted with those that took so many: choices and continuations can take dozens.
+/// Requests with more attempts are counted under this number: choices and continuations can take
+/// dozens.
 const MAX_ATTEMPTS: u32 = 9;
 
-/// One client's request that came to its end.
+/// A finished client request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The pool.
     pub pool: PoolId,
-    /// The client key; none where its id is not known.
+    /// The client key; none if its id is not known.
     pub client_key: Option<ClientKeyId>,
-    /// The Gemini model that it asks for; empty where it asks for none.
+    /// The requested Gemini model; empty if there is none.
     pub model: String,
-    /// How it ended for the client.
+    /// Its outcome for the client.
     pub outcome: RequestOutcome,
-    /// When it came.
+    /// When it arrived.
     pub began: Timestamp,
-    /// From then to the end of its response; counted when it was ok.
+    /// Time to the end of its response; counted for successes.
     pub took: Duration,
-    /// How many attempts it took.
+    /// The number of its attempts.
     pub attempts: u32,
 }
 
@@ -39,30 +40,31 @@ impl Request {
     }
 }
 
-/// What requests of one pool are counted under.
+/// The dimensions of a request's counter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestCounterId {
-    /// The beginning of the minute (or hour, or day) in which the request came, in seconds since 1970.
+    /// The start of the minute (or hour, or day) in which the request arrived, in seconds since
+    /// 1970.
     pub start: i64,
-    /// The client key; none where its id is not known, and for what is kept of all client keys together.
+    /// The client key; none if its id is not known, and for counters of all client keys together.
     pub client_key: Option<ClientKeyId>,
     /// The Gemini model.
     pub model: String,
-    /// How the request ended.
+    /// The outcome of the request.
     pub outcome: RequestOutcome,
 }
 
-/// Counts of like requests.
+/// Counts of requests with the same dimensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RequestCounterFields", into = "RequestCounterFields")]
 pub struct RequestCounterRow {
-    /// By how many attempts they took.
+    /// By number of attempts.
     pub by_attempts: BTreeMap<u32, u64>,
-    /// Time from the request to the end of its response.
+    /// Total time, to the end of the response.
     pub total: Histogram,
 }
 
-/// A [`RequestCounterRow`] as it is written: its fields in order.
+/// The stored form of a [`RequestCounterRow`]: its fields in order.
 type RequestCounterFields = (BTreeMap<u32, u64>, Histogram);
 
 impl From<RequestCounterFields> for RequestCounterRow {
@@ -78,7 +80,7 @@ impl From<RequestCounterRow> for RequestCounterFields {
 }
 
 impl RequestCounterRow {
-    /// One request.
+    /// Counts one request.
     #[must_use]
     pub fn one(attempts: u32, took: Option<Duration>) -> Self {
         let mut total = Histogram::default();
@@ -88,7 +90,7 @@ impl RequestCounterRow {
         Self { by_attempts: BTreeMap::from([(attempts.min(MAX_ATTEMPTS), 1)]), total }
     }
 
-    /// How many they are.
+    /// Returns the number of requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.by_attempts.values().sum()
@@ -104,7 +106,7 @@ impl Sum for RequestCounterRow {
     }
 }
 
-/// A cell as it is written.
+/// The stored form of a counter.
 type StoredRow = (i64, Option<ClientKeyId>, String, RequestOutcome, RequestCounterRow);
 
 impl CounterKey for RequestCounterId {
@@ -118,7 +120,7 @@ impl CounterKey for RequestCounterId {
         self.client_key.as_ref().map(ClientKeyId::as_str)
     }
 
-    /// As with keys, durations are kept for all client keys together.
+    /// Keeps durations only for all client keys together, as for keys.
     fn coarse(&self, start: i64, row: &RequestCounterRow) -> impl Iterator<Item = (Self, RequestCounterRow)> {
         let durations = (row.total.count() > 0).then(|| {
             let durations = RequestCounterRow { total: row.total.clone(), ..RequestCounterRow::default() };

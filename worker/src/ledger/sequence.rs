@@ -1,15 +1,15 @@
-//! Which of a writer's reports have been applied.
+//! Applied sequence numbers of a writer.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// The numbers beyond a gap that are kept. A gap that old never closes: its report was given up by its
-/// writer, which counted it as lost.
+/// Maximum distance of the numbers kept after a gap. An older gap never closes: its writer gave up
+/// the report and counted it as lost.
 const MAX_AHEAD: usize = 200;
 
-/// The sequence numbers that were applied for one writer: all up to `through`, and those beyond it
-/// that overtook an earlier one. Reports of one writer may arrive in any order and any number of times.
+/// The applied sequence numbers of one writer: all up to `through`, and later ones that overtook an
+/// earlier one. Reports of a writer may arrive in any order, and repeatedly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedSequences {
     through: u64,
@@ -17,13 +17,13 @@ pub struct AppliedSequences {
 }
 
 impl AppliedSequences {
-    /// Whether a report was applied.
+    /// Returns `true` if a report was applied.
     #[must_use]
     pub fn has(&self, sequence: u64) -> bool {
         sequence <= self.through || self.beyond.contains(&sequence)
     }
 
-    /// Notes a report. False: it was applied before.
+    /// Adds a report. Returns `false` if it was applied before.
     pub fn admit(&mut self, sequence: u64) -> bool {
         if sequence <= self.through || !self.beyond.insert(sequence) {
             return false;

@@ -1,52 +1,52 @@
-//! Which of several ledgers keeps a pool.
+//! Shards of the ledger, and the shard of each pool.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pool_shared::PoolId;
 
-/// How many ledgers share the work.
+/// The number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shards(u32);
 
-/// One of them, from 0.
+/// A shard, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(u32);
 
 impl Shards {
-    /// One ledger keeps everything.
+    /// One shard for everything.
     pub const ONE: Self = Self(1);
-    /// The most that can be set: an answer about all pools asks every one of them.
+    /// Maximum number of shards: a response about all pools queries each of them.
     pub const MAX: u32 = 32;
 
-    /// Reads a setting: a number from 1 to [`Self::MAX`].
+    /// Parses a setting: a number from 1 to [`Self::MAX`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.trim().parse().ok().filter(|count| (1..=Self::MAX).contains(count)).map(Self)
     }
 
-    /// The shard that counts a pool's attempts.
+    /// Returns the shard that counts a pool's attempts.
     #[must_use]
     pub fn of(self, pool: &PoolId) -> Shard {
         let count = u64::from(self.0);
         Shard(u32::try_from(hash(pool) % count).unwrap_or_default())
     }
 
-    /// Every shard.
+    /// Returns every shard.
     pub fn all(self) -> impl Iterator<Item = Shard> {
         (0..self.0).map(Shard)
     }
 }
 
 impl Shard {
-    /// Its number.
+    /// Returns its number.
     #[must_use]
     pub const fn number(self) -> u32 {
         self.0
     }
 }
 
-/// The same for the same text in every isolate that runs the same version of the service. Nothing
-/// counted depends on more: all shards, and all parts of a page, are always read together.
+/// Returns a hash that is equal in all isolates of one version of the service. No count depends on
+/// it: all shards, and all parts of a page, are always read together.
 pub(super) fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Counts added up for an answer. Summaries of several ledgers merge into one.
+//! Summaries: counters added up for a response. Summaries of several shards can be merged.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::counter_table::Sum;
 use super::{CounterId, CounterRow, CounterTable, RequestCounterId, RequestCounterRow};
 
-/// Counts by outcome, and how much goes through now.
+/// Counts by outcome, and current rates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     outcomes: BTreeMap<AttemptOutcome, CounterRow>,
@@ -26,7 +26,7 @@ impl Summary {
         self.outcomes.entry(outcome).or_default().add(row);
     }
 
-    /// Adds to what goes through now.
+    /// Adds to the current rates.
     pub fn rate(&mut self, rates: &Rates) {
         self.rates.add(rates);
     }
@@ -40,18 +40,18 @@ impl Summary {
         self.requests.merge(&other.requests);
     }
 
-    /// What clients sent.
+    /// Returns the summary of client requests.
     pub const fn requests(&mut self) -> &mut RequestSummary {
         &mut self.requests
     }
 
-    /// What clients sent, as the API shows it.
+    /// Returns the statistics of client requests.
     #[must_use]
     pub fn request_stats(&self) -> RequestStats {
         self.requests.stats()
     }
 
-    /// All outcomes together.
+    /// Returns the counters of all outcomes together.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
@@ -61,7 +61,7 @@ impl Summary {
         sum
     }
 
-    /// Outcome by outcome, the most frequent first.
+    /// Returns the counters by outcome, most frequent first.
     #[must_use]
     pub fn by_outcome(&self) -> Vec<OutcomeStats> {
         let counted = self.outcomes.iter().filter(|(_, row)| row.attempts > 0);
@@ -72,7 +72,7 @@ impl Summary {
         rows
     }
 
-    /// What goes with the counters.
+    /// Returns outcomes, latencies and rates.
     #[must_use]
     pub fn activity(&self) -> Activity {
         let delivered = self.outcomes.get(&AttemptOutcome::Ok);
@@ -91,14 +91,14 @@ impl Summary {
         }
     }
 
-    /// When the last attempt began.
+    /// Returns when the latest attempt began.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
         self.outcomes.values().filter_map(CounterRow::last_used).max()
     }
 }
 
-/// Requests by how they ended, and their current rates.
+/// Client requests by outcome, and their current rates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestSummary {
     outcomes: BTreeMap<RequestOutcome, RequestCounterRow>,
@@ -124,7 +124,7 @@ impl RequestSummary {
         self.rate(&other.rates);
     }
 
-    /// As the API shows it.
+    /// Returns them in the form of the API.
     #[must_use]
     pub fn stats(&self) -> RequestStats {
         let mut all = RequestCounterRow::default();
@@ -139,14 +139,14 @@ impl RequestSummary {
         }
         stats.total = all.requests();
         stats.succeeded = stats.outcomes.get(&RequestOutcome::Ok).copied().unwrap_or_default();
-        // Only what succeeded is timed.
+        // Only successes are timed.
         stats.latency = all.total.quantiles();
         stats.attempts = all.by_attempts;
         stats
     }
 }
 
-/// What one pool did.
+/// The activity of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolActivity {
     /// All keys and models.
@@ -157,12 +157,12 @@ pub struct PoolActivity {
     pub models: BTreeMap<String, Summary>,
     /// By client key.
     pub client_keys: BTreeMap<ClientKeyId, RequestSummary>,
-    /// By step, each by its beginning in seconds since 1970; empty where no window was asked for.
+    /// By step, under its start in seconds since 1970; empty without a window.
     pub series: BTreeMap<i64, Summary>,
 }
 
 impl PoolActivity {
-    /// Adds counts; to the series as well, where there is one.
+    /// Adds counts, also to the series if there is one.
     pub fn count(&mut self, counters: &CounterTable, in_series: bool) {
         for (id, row) in &counters.attempts {
             self.for_each_part(id, |part| part.count(id.outcome, row));
@@ -193,7 +193,7 @@ impl PoolActivity {
         }
     }
 
-    /// Adds another ledger's part of the same pool's activity.
+    /// Merges the same pool's activity of another shard.
     pub fn merge(&mut self, other: &Self) {
         self.total.merge(&other.total);
         for (key, summary) in &other.keys {

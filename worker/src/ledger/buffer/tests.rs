@@ -1,4 +1,4 @@
-//! What a buffer sends, again and again, and what it gives up.
+//! Retries of the report buffer, and what it gives up.
 
 use super::*;
 

@@ -1,5 +1,7 @@
-//! In-memory state of the ledger: applied reports, observations, recent events, and the counts of the
-//! log that are not rolled up yet. All of it can be read again from the database.
+//! In-memory state of the ledger: applied reports, observations, recent events, and the counts of
+//! the log that are not rolled up yet.
+//!
+//! All of it can be read again from the database.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,11 +19,11 @@ use crate::sql::Statement;
 
 /// Maximum number of stored events.
 const MAX_EVENTS: usize = 1_000;
-/// A writer that was not heard of for so long will not send a report again: it gives up after seconds.
+/// How long a silent writer is kept. It gives up its reports after seconds.
 const WRITER_KEPT: Duration = Duration::from_hours(48);
-/// The writers that are kept, so that their row stays below the 2 MB that a row may have.
+/// Maximum number of writers, so that their row stays below the 2 MB that a row may have.
 const MAX_WRITERS: usize = 10_000;
-/// How long it is told that a pool has moved: snapshots are checked every 30 s at the latest.
+/// How long a change of a pool is reported. Snapshots are revalidated after 30 s at the latest.
 const MOVE_KEPT: Duration = Duration::from_mins(10);
 /// Size in bytes at which the log is rolled up regardless of the cost.
 const MAX_LOG_SIZE: usize = 4 * 1024 * 1024;
@@ -31,37 +33,37 @@ const MAX_OBSERVATIONS_SIZE: usize = 1_000_000;
 /// Entry of the log: a report that was applied.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LogEntry<R = Report> {
-    /// When it came.
+    /// When it arrived.
     pub at: Timestamp,
     /// The report.
     pub report: R,
 }
 
-/// What is kept in the row `state`.
+/// The content of the row `state`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
-    /// The number of the last line ever.
+    /// The number of the last log entry.
     position: u64,
-    /// Who sent what.
+    /// The applied reports of each writer.
     writers: BTreeMap<WriterId, Writer>,
     /// Attempts that were given up.
     lost: u64,
     /// Requests that were given up.
     lost_requests: u64,
-    /// Pools whose configuration was changed, by which line and when.
+    /// Pools whose config was changed, with the log entry and the time.
     moved: BTreeMap<PoolId, Told>,
-    /// The number of the last event ever.
+    /// The number of the last event.
     last_event: u64,
 }
 
 impl State {
-    /// What was given up.
+    /// Returns what was given up.
     pub(super) const fn lost(&self) -> Counted {
         Counted { attempts: self.lost, requests: self.lost_requests }
     }
 
-    /// Forgets what was given up.
+    /// Resets what was given up.
     pub(super) const fn forget_lost(&mut self) {
         (self.lost, self.lost_requests) = (0, 0);
     }
@@ -80,7 +82,7 @@ struct Told {
     at: Timestamp,
 }
 
-/// Something learnt, and who told it.
+/// An observation, and the writer that reported it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Known {
     position: u64,
@@ -90,7 +92,7 @@ struct Known {
 
 impl Known {
     fn size(&self) -> usize {
-        // The id, the body, and some 100 bytes around them.
+        // The id, the body, and about 100 bytes around them.
         self.record.id.len() + self.record.body.0.get().len() + 100
     }
 }
@@ -104,18 +106,18 @@ fn by_id(learnt: Vec<Known>) -> BTreeMap<String, Known> {
 pub(super) struct LiveLog {
     pub folds: u64,
     pub state: State,
-    /// By the records' ids.
+    /// By id.
     learnt: BTreeMap<String, Known>,
     pub learnt_changed: bool,
     events: VecDeque<(u64, Event)>,
     pub events_changed: bool,
-    /// The log's counts, by minute.
+    /// The log's counts by minute.
     pub counters: BTreeMap<PoolId, CounterTable>,
-    /// The rows of the log: number, lines, bytes.
+    /// The rows of the log: number, entries, bytes.
     chunks: Vec<(u64, u64, usize)>,
-    /// When the log's first line came.
+    /// When the log's first entry arrived.
     pub oldest: Option<Timestamp>,
-    /// Number of lines that the next rollup needs.
+    /// Number of entries that the next rollup needs.
     pub needed: u64,
 }
 
@@ -152,12 +154,12 @@ impl LiveLog {
         Ok(live_log)
     }
 
-    /// Whether a report was applied.
+    /// Returns `true` if a report was applied.
     pub(super) fn has(&self, writer: &WriterId, sequence: u64) -> bool {
         self.state.writers.get(writer).is_some_and(|writer| writer.applied.has(sequence))
     }
 
-    /// Takes a line of the log in.
+    /// Applies an entry of the log.
     pub(super) fn apply(&mut self, at: Timestamp, report: &Report) {
         self.state.position += 1;
         self.oldest.get_or_insert(at);
@@ -208,8 +210,8 @@ impl LiveLog {
         self.events_changed = true;
     }
 
-    /// What others told since a line. Lines that never were were told by a ledger that is gone: then
-    /// everything is news.
+    /// Returns what others reported after a log entry. An entry that does not exist belongs to a
+    /// ledger that is gone: then everything is returned.
     pub(super) fn updates(&self, writer: &WriterId, known: u64, now: Timestamp) -> LedgerUpdates {
         let since = if known > self.state.position { 0 } else { known };
         let learnt = self
@@ -225,14 +227,15 @@ impl LiveLog {
         }
     }
 
-    /// What was learnt, of the ids that begin so.
+    /// Returns the observations whose ids have a prefix.
     pub(super) fn learnt(&self, prefix: &str, now: Timestamp) -> Vec<ObservationRecord> {
         let from_there = self.learnt.range(prefix.to_owned()..);
         let so = from_there.take_while(|(id, _)| id.starts_with(prefix)).map(|(_, known)| &known.record);
         so.filter(|record| record.until > now).cloned().collect()
     }
 
-    /// The events of a pool (or of all) beyond a number, and the number of the last one looked at.
+    /// Returns the events of a pool (or of all) after a number, and the number of the last event
+    /// examined.
     pub(super) fn events(
         &self,
         pool: Option<&PoolId>,
@@ -244,7 +247,7 @@ impl LiveLog {
         if let Some(after) = after.filter(|after| *after <= last) {
             let beyond = self.events.iter().filter(|(number, _)| *number > after).filter(wanted);
             let found: Vec<_> = beyond.take(limit).cloned().collect();
-            // A full page ends at its last event, else everything was looked at.
+            // A full page ends at its last event; otherwise all events were examined.
             let last = if found.len() < limit { last } else { found.last().map_or(after, |event| event.0) };
             return (found, last);
         }
@@ -253,18 +256,18 @@ impl LiveLog {
         (found, last)
     }
 
-    /// The row of the log that has room for so many bytes, and its lines.
+    /// Returns the row of the log that has space for this many bytes, and its entries.
     pub(super) fn open_chunk(&self, length: usize, limit: usize) -> Option<(u64, u64)> {
         let (chunk, reports, bytes) = self.chunks.last()?;
         (bytes + length <= limit).then_some((*chunk, *reports))
     }
 
-    /// The number of the next row of the log: never one that was used before.
+    /// Returns the number of the next row of the log, which was never used before.
     pub(super) const fn next_chunk(&self) -> u64 {
         self.state.position + 1
     }
 
-    /// A line was written to a row of the log.
+    /// Records an entry that was written to a row of the log.
     pub(super) fn appended(&mut self, chunk: u64, length: usize) {
         match self.chunks.last_mut() {
             Some((last, reports, bytes)) if *last == chunk => {
@@ -275,7 +278,7 @@ impl LiveLog {
         }
     }
 
-    /// The log's rows, lines and bytes.
+    /// Returns the rows, entries and bytes of the log.
     pub(super) fn log(&self) -> (u64, u64, usize) {
         let lines = self.chunks.iter().map(|(_, lines, _)| lines).sum();
         (self.chunks.len() as u64, lines, self.chunks.iter().map(|(_, _, bytes)| bytes).sum())
@@ -286,7 +289,7 @@ impl LiveLog {
         self.log().2 >= MAX_LOG_SIZE
     }
 
-    /// Drops what is of no more use.
+    /// Removes expired writers, changes and observations.
     pub(super) fn prune(&mut self, now: Timestamp) {
         let state = &mut self.state;
         state.moved.retain(|_, told| told.at + MOVE_KEPT > now);
@@ -314,12 +317,12 @@ impl LiveLog {
         self.learnt_changed |= self.learnt.len() < before;
     }
 
-    /// What is kept of what was learnt, as it is written.
+    /// Returns the observations in their stored form.
     pub(super) fn learnt_text(&self) -> Result<String, LedgerError> {
         serde_json::to_string(&self.learnt.values().collect::<Vec<_>>()).map_err(unreadable)
     }
 
-    /// The last events, as they are written.
+    /// Returns the events in their stored form.
     pub(super) fn events_text(&self) -> Result<String, LedgerError> {
         serde_json::to_string(&self.events).map_err(unreadable)
     }

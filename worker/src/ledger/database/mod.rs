@@ -1,13 +1,14 @@
-//! The ledger's own half: SQL over a database that answers at once.
+//! The ledger's database: SQL over a synchronous database.
 //!
-//! What comes in are [`LedgerRequest`]s, one at a time. A report is appended to a log, which writes one
-//! row, and is counted in memory ([`live_log`]). Periodically [`rollup`] moves the log into packed
-//! [`pages`] by minute, hour, day and since the beginning, in one transaction, and only once there were
-//! enough reports that it takes no more than one further row for each. Answers ([`query`]) add up the
-//! pages and the log, so they are exact at every moment.
+//! It handles one [`LedgerRequest`] at a time. A report is appended to a log, which writes one row,
+//! and counted in memory ([`live_log`]). Periodically, [`rollup`] merges the log into packed
+//! [`pages`] by minute, hour, day and all time, in one transaction. It waits for enough reports
+//! that it takes at most one further row for each. A [`query`] adds up the pages and the log, so
+//! results are always exact.
 //!
-//! What must never happen here: a report that is counted twice or half. When a write fails, or another
-//! instance has written meanwhile, what is in memory is dropped and read again.
+//! # Invariants
+//! - A report is counted exactly once, and as a whole. When a write fails, or another instance has
+//!   written meanwhile, the state in memory is dropped and read again.
 
 mod live_log;
 mod pages;
@@ -23,34 +24,36 @@ use self::live_log::{LiveLog, LogEntry};
 use super::{LedgerError, LedgerReply, LedgerRequest, LedgerUpdates, Report};
 use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
-/// A database that answers without waiting, as the one inside a Durable Object does.
+/// A synchronous database, as the one inside a Durable Object.
 pub trait LedgerSql {
-    /// A page up to so many bytes is one row. A larger one has rows for each of its buckets, so that only those of the
-    /// present are written anew. Where rows are paid for, few and large ones are cheapest.
+    /// Maximum size of a page in one row. A larger page has rows for each of its buckets, so that
+    /// only those of the present are rewritten. Where rows are billed, few large ones are cheapest.
     const WHOLE_PAGE: usize = 256 * 1024;
-    /// The size of those rows; where rows are paid for, one may have 2 MB.
+    /// Maximum size of those rows; a row may have 2 MB.
     const PART: usize = 400 * 1024;
 
     /// Runs the statements in order, all or none.
     fn run(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError>;
 }
 
-/// Each may run on a database that has the tables already. No table has an index besides its primary
-/// key: an index would write one more row each time.
+/// Each statement is idempotent. No table has an index besides its primary key: an index would cost
+/// one more row per write.
 const TABLES: &[&str] = &[
-    // Reports as they came, one a line, several in a row.
+    // Reports as received, one per line, several per row.
     "CREATE TABLE IF NOT EXISTS ledger_log (
         chunk INTEGER PRIMARY KEY,
         reports INTEGER NOT NULL,
         lines TEXT NOT NULL
     )",
-    // What is neither log nor counts, by name; `folds` shows whether another instance has rolled up the log.
+    // State besides log and counts, by name. `folds` shows whether another instance has rolled up
+    // the log.
     "CREATE TABLE IF NOT EXISTS ledger_state (
         name TEXT PRIMARY KEY,
         folds INTEGER NOT NULL,
         body TEXT NOT NULL
     ) WITHOUT ROWID",
-    // Counts. All parts of a page add up, and with them the pool's shares of the rows of the pool ''.
+    // Counts. All parts of a page add up, and with them the pool's shares of the rows of the pool
+    // ''.
     "CREATE TABLE IF NOT EXISTS ledger_pages (
         level INTEGER NOT NULL,
         page INTEGER NOT NULL,
@@ -62,8 +65,8 @@ const TABLES: &[&str] = &[
     "INSERT INTO ledger_state (name, folds, body) VALUES ('state', 0, '{}') ON CONFLICT (name) DO NOTHING",
 ];
 
-/// A row of the log takes no further report beyond this size: each report writes its row anew. For
-/// larger reports it is larger, so that several share a row that is then deleted.
+/// Size at which a row of the log is full: each report rewrites its row. For larger reports the
+/// limit is larger, so that several share a row.
 const CHUNK: usize = 32 * 1024;
 const REPORTS_IN_CHUNK: usize = 8;
 const MAX_CHUNK: usize = 1024 * 1024;
@@ -75,19 +78,19 @@ const BEGIN_CHUNK: &str = "INSERT INTO ledger_log (chunk, reports, lines) VALUES
 /// The ledger over a [`LedgerSql`].
 pub struct LedgerDatabase<S> {
     sql: S,
-    /// What the log and the state hold; read when it is first needed.
+    /// The content of log and state, read when first needed.
     live_log: Option<LiveLog>,
     load: LedgerLoad,
 }
 
 impl<S: LedgerSql> LedgerDatabase<S> {
-    /// Opens the ledger, making its tables where they are missing.
+    /// Opens the ledger, and creates missing tables.
     pub fn open(sql: S) -> Result<Self, LedgerError> {
         sql.run(TABLES.iter().map(|sql| Statement::new(sql, [])).collect())?;
         Ok(Self { sql, live_log: None, load: LedgerLoad::default() })
     }
 
-    /// Does what is asked.
+    /// Handles a request.
     pub fn handle(&mut self, request: &LedgerRequest, now: Timestamp) -> Result<LedgerReply, LedgerError> {
         match request {
             LedgerRequest::Report(report) => self.apply(report, now).map(LedgerReply::Counted),
@@ -116,7 +119,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(self.live_log()?.updates(&report.writer, report.known, now))
     }
 
-    /// Writes a line to the log, one row, and takes it in.
+    /// Appends an entry to the log, which writes one row, and applies it.
     fn append(&mut self, now: Timestamp, report: &Report) -> Result<(), LedgerError> {
         let mut text = serde_json::to_string(&LogEntry { at: now, report }).map_err(unreadable)?;
         text.push('\n');
@@ -138,8 +141,8 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(())
     }
 
-    /// Runs statements that write, and gives the rows written. After a failure nobody knows what the
-    /// database holds: it is read anew.
+    /// Runs writing statements, and returns the rows written. After a failure the content of the
+    /// database is unknown, so it is read again.
     fn write(&mut self, statements: Vec<Statement>) -> Result<u64, LedgerError> {
         match self.sql.run(statements) {
             Ok(outcomes) => {
@@ -159,7 +162,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         LedgerError("another instance of the ledger has written meanwhile".to_owned())
     }
 
-    /// What is in memory, read from the database where it is not.
+    /// Returns the state in memory, after reading it if needed.
     fn live_log(&mut self) -> Result<&mut LiveLog, LedgerError> {
         let live_log = match self.live_log.take() {
             Some(live_log) => live_log,
@@ -178,7 +181,7 @@ fn read<T: serde::de::DeserializeOwned>(
     outcome.read().map_err(unreadable)
 }
 
-// By value, so that it can be named in `map_err`.
+// By value, so that it can be passed to `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 fn unreadable(error: serde_json::Error) -> LedgerError {
     LedgerError(format!("it holds something unreadable: {error}"))

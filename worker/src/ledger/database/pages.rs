@@ -1,9 +1,9 @@
-//! Which rows of `ledger_pages` hold which cells.
+//! Assignment of counters to the rows of `ledger_pages`.
 //!
-//! In: the log's cells, pool by pool and by minute. Out: the rows of a level that they are added to. A
-//! pool with much to count has rows of its own; those with little share theirs, or a thousand quiet
-//! pools would write some thousand rows for as many attempts. The rows of a page only ever add up, so it
-//! never matters to an answer where a cell was put: it decides how many rows are written, and how large.
+//! A pool with many counters has rows of its own; pools with few share rows. Otherwise a thousand
+//! quiet pools would write about a thousand rows for as many attempts. All rows of a page are added
+//! up, so the assignment never affects a result: it only decides how many rows are written, and how
+//! large.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +14,25 @@ use super::super::{CounterTable, LedgerError, Level};
 use super::{LedgerSql, read};
 use crate::sql::{SqlValue, Statement};
 
-/// Stands for all the pools that share a row: its body has the cells of each by its id.
+/// The pool of shared rows. Their bodies have the counters of each pool by its id.
 pub(super) const SHARED: &str = "";
-/// A pool that adds so few cells to a page that has no row of the pool's own shares a row with others.
+/// A pool with at most this many counters in a page shares a row, unless it has a row of its own.
 const FEW: usize = 16;
 
-/// The bytes that a cell takes, roughly.
+/// Approximate size of a counter, in bytes.
 const CELL_SIZE: usize = 160;
-/// The most rows for one bucket: 64 of them hold some 150,000 cells where rows are largest.
+/// Maximum number of rows for one bucket: 64 hold about 150,000 counters in rows of the maximum
+/// size.
 const MAX_PARTS: i64 = 64;
 
-/// In bytes: to count characters SQLite would read the rows.
+/// In bytes: to count characters, SQLite would read the rows.
 const SIZES: &str = "SELECT json_array(pool, part, octet_length(body)) AS row FROM ledger_pages
     WHERE level = ?1 AND page = ?2 AND pool IN (SELECT value FROM json_each(?3))";
 
-/// Cells of several pools.
+/// Counters of several pools.
 pub(super) type PoolCounters = BTreeMap<PoolId, CounterTable>;
 
-/// Rows, with what is added to each.
+/// Rows, with the counters to add to each.
 pub(super) type Parts = BTreeMap<PartId, PoolCounters>;
 
 /// One row of `ledger_pages`.
@@ -44,7 +45,7 @@ pub(super) struct PartId {
 }
 
 impl PartId {
-    /// Its primary key.
+    /// Returns its primary key.
     pub(super) fn parameters(&self) -> [SqlValue; 4] {
         [
             self.level.number().into(),
@@ -54,14 +55,13 @@ impl PartId {
         ]
     }
 
-    /// Whether several pools share it.
+    /// Returns `true` if several pools share it.
     pub(super) fn is_shared(&self) -> bool {
         self.pool.as_str() == SHARED
     }
 }
 
-/// Finds the row of a level for every cell, without reading what the rows hold. Pages before the oldest
-/// one are left out.
+/// Finds the row of each counter without reading the rows. Skips pages before the oldest one.
 pub(super) fn place<S: LedgerSql>(
     sql: &S,
     parts: &mut Parts,
@@ -83,7 +83,7 @@ pub(super) fn place<S: LedgerSql>(
         let mut shared = PoolCounters::new();
         for (pool, counters) in pools {
             let sizes = sizes.remove(&pool).unwrap_or_default();
-            // Totals are asked for more often than anything else: reading one takes one row.
+            // Totals are read most often: one that is not shared takes one row to read.
             if level != Level::Total && sizes.is_empty() && counters.len() <= FEW {
                 shared.insert(pool, counters);
             } else {
@@ -99,8 +99,8 @@ pub(super) fn place<S: LedgerSql>(
     Ok(())
 }
 
-/// The rows of a page that these pools have already, and the one that pools share, by their parts, and how large they
-/// are. One question for all: there may be thousands.
+/// Returns the rows that these pools have in a page, and the shared row, with their sizes. One
+/// query for all: there may be thousands.
 fn sizes<'a>(
     sql: &impl LedgerSql,
     level: Level,
@@ -116,7 +116,7 @@ fn sizes<'a>(
     Ok(sizes)
 }
 
-/// Puts the cells of one page to its parts.
+/// Distributes the counters of one page over its parts.
 fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], counters: PoolCounters) {
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
     let added: usize = counters.values().map(CounterTable::len).sum();
@@ -146,24 +146,24 @@ fn spread<S: LedgerSql>(parts: &mut Parts, id: &PartId, sizes: &[(i64, usize)], 
     }
 }
 
-/// The rows of one bucket in a page that is too large for one row. Where a cell is put in them only
-/// decides how often it is repeated.
+/// Returns the rows of one bucket in a page that is too large for one row. The position of a
+/// counter only decides how often it is repeated.
 pub(super) const fn parts_of(slot: i64) -> std::ops::RangeInclusive<i64> {
     let first = 1 + slot * MAX_PARTS;
     first..=first + MAX_PARTS - 1
 }
 
-/// Where a shared row's body has a pool's cells, as SQLite writes paths.
+/// Returns the path of a pool's counters in a shared row's body, in SQLite's syntax.
 pub(super) fn path_of(pool: &PoolId) -> SqlValue {
     SqlValue::Text(format!("$.\"{pool}\""))
 }
 
-/// Cells by minute as cells of a level, page by page.
+/// Converts counters by minute to those of a level, by page.
 fn pages(level: Level, counters: &CounterTable) -> BTreeMap<i64, CounterTable> {
     counters.at_level(level).share_out(|start, _| level.page(start))
 }
 
-/// A time or number that is never negative.
+/// Converts a time or number that is never negative.
 pub(super) fn integer(value: i64) -> SqlValue {
     SqlValue::Integer(value.try_into().unwrap_or_default())
 }

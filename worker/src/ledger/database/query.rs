@@ -1,4 +1,4 @@
-//! Answers: what the pages hold, and what the log adds to it.
+//! Queries: the counts of the pages plus those of the log.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use super::pages::{PoolCounters, SHARED, integer, parts_of, path_of};
 use super::{LedgerDatabase, LedgerSql, unreadable};
 use crate::sql::{SqlValue, Statement};
 
-/// The pages of a level from one page to another, and of them the row of small pages and a range of parts.
+/// Selects the pages of a level between two pages, with the shared row and a range of parts.
 macro_rules! pages {
     ($whose:literal) => {
         concat!(
@@ -25,15 +25,15 @@ macro_rules! pages {
     };
 }
 
-/// Whose the pages are, and in the same order their bodies. A body is read as it is: packed into JSON
-/// once more it could outgrow what a result may have.
+/// The pools of the pages, and in the same order their bodies. A body is read as it is: packed into
+/// JSON again it could exceed the maximum size of a result.
 const OWNERS: &str = concat!("SELECT json_quote(pool) AS row ", pages!("(?6 IS NULL OR pool = ?6)"));
 const BODIES: &str = concat!("SELECT body AS row ", pages!("(?6 IS NULL OR pool = ?6)"));
-/// One pool's share of the rows that pools share.
+/// One pool's share of the shared rows.
 const SHARES: &str =
     concat!("SELECT json_extract(body, ?6) AS row ", pages!("pool = '' AND json_type(body, ?6) IS NOT NULL"));
 
-/// Any part: a page of minutes has the most, 60 times 64.
+/// All parts: a page of minutes has the most, 60 times 64.
 const ALL_PARTS: RangeInclusive<i64> = 0..=1_000_000;
 
 impl<S: LedgerSql> LedgerDatabase<S> {
@@ -89,7 +89,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(LedgerReply::Events { events, last })
     }
 
-    /// Gives the cells of the current minute, of the one before it, and of today.
+    /// Passes on the counters of the current minute, of the previous one, and of today.
     fn rates(
         &mut self,
         pool: Option<&PoolId>,
@@ -110,7 +110,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(())
     }
 
-    /// The cells of a level from one bucket to before another.
+    /// Returns the counters of a level between two buckets, the second excluded.
     fn window(
         &mut self,
         level: Level,
@@ -122,7 +122,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         self.counters(level, &pages, &ALL_PARTS, pool, |start| since <= start && start < until)
     }
 
-    /// The cells of one bucket.
+    /// Returns the counters of one bucket.
     fn bucket(
         &mut self,
         level: Level,
@@ -133,7 +133,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         self.counters(level, &(page..=page), &parts_of(level.slot(start)), pool, |other| other == start)
     }
 
-    /// The cells of pages, and those that the log adds.
+    /// Returns the counters of pages, and those that the log adds.
     fn counters(
         &mut self,
         level: Level,
@@ -149,7 +149,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         };
         let owner = || pool.map(PoolId::as_str).into();
         let mut statements = vec![query(OWNERS, owner()), query(BODIES, owner())];
-        // No pools share a row of totals.
+        // Rows of totals are never shared.
         let shares = pool.filter(|_| level != Level::Total).map(|pool| query(SHARES, path_of(pool)));
         statements.extend(shares);
         let outcomes = self.sql.run(statements)?;
@@ -183,7 +183,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
     }
 }
 
-/// What a rate is of.
+/// The span of a rate.
 #[derive(Clone, Copy)]
 enum Span {
     ThisMinute,

@@ -40,8 +40,8 @@ const COUNT_EXPIRED: &str = "SELECT json_quote(count(*)) AS row FROM
     (SELECT 1 FROM ledger_pages WHERE level = ?1 AND page < ?2 LIMIT ?3)";
 const DELETE_EXPIRED: &str = "DELETE FROM ledger_pages WHERE (level, page, pool, part) IN
     (SELECT level, page, pool, part FROM ledger_pages WHERE level = ?1 AND page < ?2 LIMIT ?3)";
-/// Breaks the rule that `folds` is not null, and so the transaction, when the log is not the one that
-/// is in memory.
+/// Violates the NOT NULL constraint of `folds`, which aborts the transaction, if the log is not the
+/// one in memory.
 const WRITE_STATE: &str = "UPDATE ledger_state SET body = ?3, folds = CASE
         WHEN folds = ?1 AND (SELECT coalesce(sum(reports), 0) FROM ledger_log) = ?2 THEN folds + 1 END
     WHERE name = 'state'";
@@ -56,14 +56,15 @@ struct Plan {
 }
 
 impl<S: LedgerSql> LedgerDatabase<S> {
-    /// Whether [`Self::maintain`] has something to do. It takes a plan to know: where an alarm costs nothing,
-    /// [`Self::may_be_due`] does.
+    /// Returns `true` if [`Self::maintain`] has something to do. It takes a plan to decide that;
+    /// where an alarm costs nothing, use [`Self::may_be_due`].
     pub fn is_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
         Ok(self.live_log()?.is_too_large() || self.due_plan(now)?.is_some())
     }
 
-    /// Whether [`Self::maintain`] may have something to do, by what is in memory alone: a plan is dear where thousands of
-    /// keys or pools are in use, and this is asked after every report.
+    /// Returns `true` if [`Self::maintain`] may have something to do, from the state in memory
+    /// alone. This is called after every report, and a plan is expensive with thousands of keys or
+    /// pools.
     pub fn may_be_due(&mut self, now: Timestamp) -> Result<bool, LedgerError> {
         let live_log = self.live_log()?;
         let (_, lines, bytes) = live_log.log();
@@ -91,7 +92,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             live_log.state.forget_lost();
             vec![Statement::new("DELETE FROM ledger_pages", [])]
         };
-        // From here on memory and database differ until the write is through, or memory is dropped.
+        // From here on memory and database differ, until the write succeeds or memory is dropped.
         let rolled_up = self.plan(now).and_then(|plan| self.roll_up(plan, delete, now));
         if rolled_up.is_err() {
             self.live_log = None;
@@ -113,7 +114,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(Some(plan))
     }
 
-    /// Finds the row for every cell of the log, without reading what the rows hold.
+    /// Finds the row of each counter of the log without reading the rows.
     fn plan(&mut self, now: Timestamp) -> Result<Plan, LedgerError> {
         let live_log = match self.live_log.take() {
             Some(live_log) => live_log,
@@ -168,7 +169,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
         Ok(())
     }
 
-    /// A row with cells added to what it holds.
+    /// Returns the statement that adds counters to a row.
     fn merged(&self, id: &PartId, counters: PoolCounters) -> Result<Statement, LedgerError> {
         let held = Statement::new(PART_BODY, id.parameters());
         let text = if id.is_shared() {

@@ -1,4 +1,4 @@
-//! The ledger on SQLite in memory: exactness, rows written, retention, reset, what is passed on.
+//! The ledger on SQLite in memory: exactness, rows written, retention, reset, shared observations.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,26 +24,26 @@ use crate::sql::{Outcome, SqlError, Statement};
 
 mod model;
 mod rows;
+mod sharing;
 mod statistics;
-mod told;
 
-/// What the database does with the next writes.
+/// The fault of the next writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Fault {
     #[default]
     None,
     /// They fail.
     Before,
-    /// They go through, and then the answer is lost.
+    /// They succeed, and the reply is lost.
     After,
 }
 
-/// SQLite in memory that fails when told.
+/// SQLite in memory that fails on demand.
 #[derive(Clone)]
 struct FaultySql {
     sqlite: Sqlite,
     fault: Rc<Cell<Fault>>,
-    /// The statements that it was asked to run.
+    /// The number of statements run.
     asked: Rc<Cell<usize>>,
 }
 
@@ -62,7 +62,7 @@ impl LedgerSql for FaultySql {
     }
 }
 
-/// A ledger, its clock, and its database, which outlives it.
+/// A ledger, its clock, and its database, which survives it.
 struct World {
     sql: FaultySql,
     ledger: LedgerDatabase<FaultySql>,
@@ -111,20 +111,21 @@ impl World {
         }
     }
 
-    /// Both kinds of counts. Every attempt of these tests but those of a test of its own goes with a request.
+    /// Returns both kinds of counts. With one exception, every attempt of these tests belongs to a
+    /// request.
     fn counted(&mut self, name: &str) -> Counted {
         let total = self.activity(name, None).total;
         Counted { attempts: total.counters().attempts, requests: total.request_stats().total }
     }
 
-    /// As [`Self::counted`], where both are the same.
+    /// As [`Self::counted`], if both are equal.
     fn both(&mut self, name: &str) -> u64 {
         let counted = self.counted(name);
         assert_eq!(counted.attempts, counted.requests);
         counted.attempts
     }
 
-    /// What was counted in the last so many hours, seen by a step.
+    /// Returns what was counted in the last hours, by a step.
     fn recent(&mut self, name: &str, step: StatsStep, hours: u64) -> Counted {
         let since = self.now - Duration::from_hours(hours);
         let window = StatsWindow { since, until: self.now + Duration::from_hours(25), step };
@@ -205,7 +206,7 @@ fn request(name: &str, client_key: &str, began: Timestamp) -> Request {
     }
 }
 
-/// An attempt, and the request that it was made for.
+/// Counts an attempt and its request.
 fn add(buffer: &mut ReportBuffer, name: &str, key: &str, began: Timestamp) {
     buffer.add(&attempt(name, key, began));
     buffer.add_request(request(name, &format!("ck-{key}"), began));
@@ -278,7 +279,7 @@ fn two_instances_on_one_database_count_nothing_twice() {
         expected += 1;
         let ledger = if round % 2 == 0 { &mut world.ledger } else { &mut other };
         if ledger.handle(&request, world.now).is_err() {
-            // The other one has written meanwhile: sent again, it is counted, and once.
+            // The other instance has written meanwhile: a retry is counted, and once.
             ledger.handle(&request, world.now).unwrap();
         }
         // A rollup seems due to both; the instance with the stale state must not do it.
@@ -303,7 +304,7 @@ fn pages_of_a_version_that_counted_only_attempts_are_read_as_no_requests_and_tak
     buffer.add(&attempt("small", "k", world.now));
     world.send(&mut buffer);
     world.roll_up();
-    // As that version wrote them: the list of attempts, and nothing around it.
+    // As that version stored it: the list of attempts alone.
     let own = "UPDATE ledger_pages SET body = body -> '$.a' WHERE pool <> ''";
     let shared = "UPDATE ledger_pages SET body = (SELECT json_group_object(key, json(value -> '$.a'))
         FROM json_each(body)) WHERE pool = ''";

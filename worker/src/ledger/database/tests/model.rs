@@ -1,5 +1,5 @@
-//! Any mixture of attempts, requests, reports that come late, twice, in another order or never, writes that fail
-//! before or after, rollups, crashes: the ledger holds what was applied, once.
+//! Model-based test: any mixture of attempts, requests, late, repeated, reordered and lost reports,
+//! failing writes, rollups and crashes. The ledger holds what was applied, exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,9 +18,9 @@ const REQUEST_OUTCOMES: [RequestOutcome; 4] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A writer counts an attempt that began so many minutes ago.
+    /// A writer counts an attempt that began some minutes ago.
     Count { writer: usize, pool: usize, key: u8, outcome: u8, minutes_ago: u64 },
-    /// A writer counts a request that came so many minutes ago.
+    /// A writer counts a request that arrived some minutes ago.
     Request {
         writer: usize,
         pool: usize,
@@ -29,21 +29,21 @@ enum Step {
         attempts: u32,
         minutes_ago: u64,
     },
-    /// A writer's report goes on its way.
+    /// A writer sends its report.
     Send { writer: usize },
-    /// A report arrives, perhaps not for the first time.
+    /// A report arrives, perhaps repeatedly.
     Arrive { which: prop::sample::Index, fault: Fault, reply_arrives: bool },
-    /// A writer dies with what it holds, and another takes its place.
+    /// A writer crashes with its buffer, and a new one starts.
     KillWriter { writer: usize },
-    /// The ledger dies and comes back.
+    /// The ledger crashes and restarts.
     KillLedger,
-    /// The alarm rings.
+    /// The maintenance alarm fires.
     Maintain { fault: Fault },
-    /// The log is rolled up whether or not it is due.
+    /// The log is rolled up, whether or not it is due.
     Rollup,
     /// Time passes.
     Wait { seconds: u64 },
-    /// Somebody looks.
+    /// The counts are compared.
     Look,
 }
 
@@ -75,14 +75,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the ledger must hold.
+/// The expected content of the ledger.
 #[derive(Default)]
 struct Truth {
     applied: BTreeSet<(WriterId, u64)>,
     attempts: BTreeMap<(PoolId, KeyId, AttemptOutcome), u64>,
-    /// By client key, where its id is known, and by how they ended.
+    /// By client key, if its id is known, and by outcome.
     requests: BTreeMap<(PoolId, Option<ClientKeyId>, RequestOutcome), u64>,
-    /// By how many attempts they took.
+    /// By number of attempts.
     by_attempts: BTreeMap<(PoolId, u32), u64>,
     lost: Counted,
 }
@@ -118,7 +118,7 @@ struct Model {
     truth: Truth,
     buffers: Vec<ReportBuffer>,
     next_writer: u64,
-    /// What writers counted which still live.
+    /// The counts of running writers.
     counted: Vec<Counted>,
     on_the_way: Vec<Arc<Report>>,
 }
@@ -180,9 +180,9 @@ impl Model {
         if self.on_the_way.is_empty() {
             return;
         }
-        // It stays on the way: it may arrive again.
+        // It stays in transit: it may arrive again.
         let report = which.get(&self.on_the_way).clone();
-        // A ledger that starts anew reads first, and only the write fails.
+        // A restarted ledger reads first, and only the write fails.
         self.world.ask(&LedgerRequest::Load);
         self.world.sql.fault.set(fault);
         let reply = self.world.ledger.handle(&LedgerRequest::Report(report.clone()), self.world.now);
@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// Every way to look shows the truth.
+    /// Compares every query with the model.
     fn look(&mut self) {
         self.look_at_attempts();
         self.look_at_requests();
@@ -263,7 +263,7 @@ impl Model {
         assert_eq!(seen, self.truth.attempts);
     }
 
-    /// Lets everything that lives come to its end, and compares what writers counted with what is shown.
+    /// Drains all buffers, and compares what writers counted with what is shown.
     fn drain_and_check(mut self) {
         let dead = self.truth.total();
         for writer in 0..WRITERS {
@@ -283,7 +283,7 @@ impl Model {
         self.look();
         let alive: Counted = self.counted.iter().copied().sum();
         let (shown, lost) = (self.truth.total(), self.truth.lost);
-        // What was given up may have been applied all the same: lost is an upper bound.
+        // Reports that were given up may have been applied: lost is an upper bound.
         for (alive, shown, lost, dead) in [
             (alive.attempts, shown.attempts, lost.attempts, dead.attempts),
             (alive.requests, shown.requests, lost.requests, dead.requests),

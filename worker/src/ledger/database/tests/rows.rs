@@ -1,8 +1,8 @@
-//! What reports cost, by SQLite's own count of written rows.
+//! The cost of reports, by SQLite's own count of written rows.
 
 use super::*;
 
-/// Lives through `reports`, one every so often, each made by `fill`, and gives the rows written for each.
+/// Sends `reports`, one per interval, each made by `fill`, and returns the rows written per report.
 fn rows_per_report(reports: u64, every: Duration, fill: impl Fn(u64, Timestamp, &mut [ReportBuffer])) -> f64 {
     let mut world = World::new();
     let before = world.rows_written();

@@ -1,4 +1,4 @@
-//! What the ledger shows: counts, latencies and rates, through rollups and until they expire.
+//! Statistics of the ledger: counts, latencies and rates, through rollups and until they expire.
 
 use super::*;
 
@@ -41,13 +41,13 @@ fn latencies_and_rates_are_shown() {
     for ago in [Duration::ZERO, minute, minute, 2 * minute, Duration::from_hours(5)] {
         add(&mut buffer, "a", "k", world.now - ago);
     }
-    // Only what succeeded is timed.
+    // Only successes are timed.
     let refused = RequestOutcome::QuotaExhausted;
     buffer.add_request(Request { outcome: refused, attempts: 0, ..request("a", "ck-k", world.now) });
     world.send(&mut buffer);
     let activity = world.activity("a", None);
     let shown = activity.total.activity();
-    // 12:00 UTC is 4 o'clock in California: five hours earlier was yesterday.
+    // 12:00 UTC is 4 o'clock Pacific Time: five hours earlier was yesterday.
     let rates = Rates { rpm: 2, rpm_now: 1, tpm: 20, tpm_now: 10, rpd: 4, tpd: 40 };
     assert_eq!(shown.rates, rates);
     assert_eq!(activity.keys[&KeyId::new("k")].activity().rates, rates);
@@ -105,7 +105,7 @@ fn days_turn_in_california_on_both_changes_of_the_clock() {
 fn counts_are_kept_as_long_as_promised_and_deleted_after() {
     let mut world = World::new();
     let mut early = buffer(1);
-    // Enough of them for rows of its own; those that pools share expire as all rows do.
+    // Enough of them for rows of their own; shared rows expire as all rows do.
     for key in 0..17 {
         add(&mut early, "a", &format!("k{key}"), world.now);
     }

@@ -1,4 +1,4 @@
-//! What the ledger passes on: what others learnt, and what went wrong.
+//! Observations and events that the ledger passes on.
 
 use super::*;
 
@@ -26,14 +26,14 @@ fn what_one_learnt_is_told_to_the_others_once() {
     let updates = world.send(&mut two);
     assert_eq!((ids(&updates), updates.moved.len()), (vec![], 0), "and nothing twice");
 
-    // Whoever starts now is told what still holds, also by a ledger that has just started.
+    // A new writer receives what still holds, also from a restarted ledger.
     world.now = soon;
     world.roll_up();
     world.restart();
     let mut three = buffer(3);
     three.add(&attempt("a", "k", world.now));
     assert_eq!(ids(&world.send(&mut three)), ["key 2"]);
-    // A cursor of a ledger that is gone means nothing.
+    // A cursor of a ledger that is gone is ignored.
     let mut four = buffer(4);
     four.add(&attempt("a", "k", world.now));
     let report = Report { known: 1_000, ..Report::clone(&four.take(world.now).unwrap()) };
