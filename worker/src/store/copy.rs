@@ -1,10 +1,12 @@
-//! Copying everything from one store to another, a bounded step at a time.
+//! Copy of one config store to another, in bounded steps.
 //!
-//! What comes in are the two stores as [`Replica`]s and a [`struct@Copy`], which says how far an earlier step
-//! came; out goes the same value, further on. A step compares a stretch of rows of both sides in the
-//! order of their keys, writes what differs and removes what the source does not have, so that steps
-//! may be repeated, and a copy that was broken off is simply begun again. The source is never written
-//! to. Rows travel as they are stored: nothing is opened, and nothing is hashed anew.
+//! A [`struct@Copy`] holds the progress; a client passes it from step to step. A step compares a
+//! range of rows of both [`Replica`]s in key order, writes what differs, and removes what the
+//! source does not have. Steps are idempotent, and an interrupted copy is simply restarted. Rows
+//! are copied as stored: nothing is decrypted or hashed again.
+//!
+//! # Invariants
+//! - The source is never written to.
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +23,11 @@ use sha2::{Digest, Sha256};
 use super::StoreError;
 use crate::platform::{MaybeSend, MaybeSync};
 
-/// Rows in a step: at the greatest length of a row (some 2 kB) a step stays within the 2 MB that D1
-/// takes as one value.
+/// Rows per step: at the maximum size of a row (about 2 kB) a step stays within the 2 MB that D1
+/// accepts as one value.
 const ROWS: u32 = 500;
 
-/// What is copied, in this order.
+/// The tables to copy, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
@@ -33,19 +35,19 @@ pub enum Table {
     Pools,
     /// The hashes of client keys, with their names.
     ClientKeys,
-    /// Gemini keys, sealed.
+    /// Gemini keys, encrypted.
     Keys,
     /// The hashes of admin tokens.
     AdminTokens,
-    /// The keys of the hashes, sealed.
+    /// The HMAC keys, encrypted.
     Secrets,
 }
 
 impl Table {
-    /// All of them.
+    /// All tables.
     pub const ALL: [Self; 5] = [Self::Pools, Self::ClientKeys, Self::Keys, Self::AdminTokens, Self::Secrets];
 
-    /// How many of a row's first values are its key.
+    /// Returns how many of a row's first values are its key.
     const fn key_length(self) -> usize {
         match self {
             Self::Keys => 2,
@@ -58,12 +60,12 @@ impl Table {
     }
 }
 
-/// A row's primary key. It sorts as the database does: by bytes.
+/// A row's primary key. It sorts by bytes, as the database does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RowKey(pub Vec<String>);
 
-/// A row: the JSON array of its values, those of its key first.
+/// A row: the JSON array of its values, the key first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Row(String);
@@ -75,7 +77,7 @@ impl From<String> for Row {
 }
 
 impl Row {
-    /// The JSON array.
+    /// Returns the JSON array.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,57 +93,57 @@ impl Row {
     }
 }
 
-/// What a side of a copy is asked to do.
+/// A request to one side of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CopyRequest {
-    /// The rows that follow `after`, in the order of their keys, at most `limit`.
+    /// Returns the rows after `after`, in key order, at most `limit`.
     Read {
-        /// Of this table.
+        /// The table.
         table: Table,
-        /// From the first one where this is none.
+        /// The key before the first row; none for the start.
         after: Option<RowKey>,
-        /// At most so many.
+        /// Maximum number of rows.
         limit: u32,
     },
-    /// Takes these rows in, in place of those of the same keys, and removes others. All or nothing.
+    /// Inserts or replaces rows, and removes others. All or nothing.
     Write {
-        /// Of this table.
+        /// The table.
         table: Table,
         /// The rows.
         rows: Vec<Row>,
-        /// The keys of those to remove.
+        /// The keys of the rows to remove.
         remove: Vec<RowKey>,
     },
-    /// Lets the data plane see what was written, as far as one request may.
+    /// Publishes the written rows to the data plane, as far as one request may.
     Publish {
-        /// Also what it may have seen already.
+        /// Includes rows that may be published already.
         everything: bool,
     },
 }
 
-/// What a side of a copy answers.
+/// A reply of one side of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CopyReply {
     /// The rows.
     Rows(Vec<Row>),
-    /// They are in.
+    /// The rows were written.
     Written,
-    /// So much is still to be published.
+    /// The number of pending documents.
     Unpublished(u64),
 }
 
 /// A store as one side of a copy.
 pub trait Replica: MaybeSend + MaybeSync {
-    /// What it is: `d1`, `kv`, `sqlite`.
+    /// Returns its kind: `d1`, `kv`, `sqlite`.
     fn kind(&self) -> &'static str;
 
-    /// Does what is asked.
+    /// Carries out a request.
     fn ask(&self, request: &CopyRequest) -> impl Future<Output = Result<CopyReply, StoreError>> + MaybeSend;
 }
 
-/// The side of a copy that a deployment with one store does not have.
+/// The replica of a deployment with one store: it does not exist.
 pub type NoReplica = Infallible;
 
 impl Replica for NoReplica {
@@ -154,54 +156,54 @@ impl Replica for NoReplica {
     }
 }
 
-/// What a copy is at.
+/// The phase of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Making the target's rows those of the source.
+    /// Making the target's rows equal to the source's.
     Copy,
-    /// Letting the target's data plane see them.
+    /// Publishing the target's rows to its data plane.
     Publish,
-    /// Reading both sides and comparing.
+    /// Comparing both sides.
     Verify,
-    /// Nothing is left to do.
+    /// Finished.
     Done,
 }
 
-/// How far a copy has come: plain data, which a caller carries from step to step.
+/// The progress of a copy: plain data, which a client passes from step to step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copy {
-    /// What it is at.
+    /// Its phase.
     pub phase: Phase,
-    /// Only compare, and write nothing.
+    /// Compare only, and write nothing.
     pub dry_run: bool,
-    /// What became of each table.
+    /// The results by table.
     pub tables: BTreeMap<Table, TableCopy>,
-    /// How much waits to be published.
+    /// The number of pending documents.
     pub unpublished: u64,
-    /// A running digest over the source's rows.
+    /// Running digest of the source's rows.
     pub source_digest: String,
-    /// The same over the target's.
+    /// Running digest of the target's rows.
     pub target_digest: String,
     table: Table,
     after: Option<RowKey>,
 }
 
-/// What became of one table.
+/// The results of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCopy {
-    /// Rows that the source has, as far as it was read for comparison.
+    /// Rows of the source, as far as compared.
     pub source_rows: u64,
-    /// Rows that the target has.
+    /// Rows of the target, as far as compared.
     pub target_rows: u64,
-    /// Rows that were added or changed, or would be.
+    /// Rows that were written, or would be.
     pub written: u64,
-    /// Rows that the source does not have and that were removed, or would be.
+    /// Rows that were removed, or would be.
     pub removed: u64,
 }
 
 impl TableCopy {
-    // The counts so far come from outside: they may be anything.
+    // Earlier counts come from the client, so they may have any value.
     fn add(&mut self, count: fn(&mut Self) -> &mut u64, rows: usize) {
         let count = count(self);
         *count = count.saturating_add(rows as u64);
@@ -209,7 +211,7 @@ impl TableCopy {
 }
 
 impl Copy {
-    /// A copy from its beginning.
+    /// Starts a copy.
     #[must_use]
     pub fn new(dry_run: bool) -> Self {
         Self {
@@ -224,14 +226,14 @@ impl Copy {
         }
     }
 
-    /// Whether both sides hold the same; known once the copy is done.
+    /// Returns `true` if both sides are equal; known once the copy is finished.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         let same_counts = self.tables.values().all(|table| table.source_rows == table.target_rows);
         self.phase == Phase::Done && same_counts && self.source_digest == self.target_digest
     }
 
-    /// Goes a step further.
+    /// Runs one step.
     pub async fn step(&mut self, source: &impl Replica, target: &impl Replica) -> Result<(), StoreError> {
         match self.phase {
             Phase::Copy => {
@@ -282,7 +284,7 @@ impl Copy {
         self.target_digest = digest(&self.target_digest, self.table, range.target.values());
     }
 
-    /// On to what follows a stretch: in the same table, in the next one, or in the next phase.
+    /// Continues after a range: in the same table, in the next one, or in the next phase.
     fn go_on(&mut self, end: Option<RowKey>, next_phase: Phase) {
         self.after = end;
         if self.after.is_some() {
@@ -299,7 +301,7 @@ impl Copy {
 struct RowRange {
     source: BTreeMap<RowKey, Row>,
     target: BTreeMap<RowKey, Row>,
-    /// The last key that it covers; none when it reaches the end on both sides.
+    /// The last key of the range; none at the end of both sides.
     end: Option<RowKey>,
 }
 
@@ -312,7 +314,7 @@ impl RowRange {
     ) -> Result<Self, StoreError> {
         let mut source = read_rows(table, after, source).await?;
         let mut target = read_rows(table, after, target).await?;
-        // A side that was cut off at its limit says nothing about what follows.
+        // A page that reached its limit says nothing about later rows.
         let cut = [&source, &target].into_iter().filter(|rows| rows.len() >= ROWS as usize);
         let end = cut.filter_map(|rows| rows.last_key_value()).map(|(key, _)| key.clone()).min();
         if let Some(end) = &end {
@@ -342,7 +344,7 @@ async fn read_rows(
     rows.into_iter().map(|row| Ok((row.key(table)?, row))).collect()
 }
 
-/// A digest over rows and the digest of those before them.
+/// Returns the digest of rows after those of a previous digest.
 fn digest<'a>(before: &str, table: Table, rows: impl Iterator<Item = &'a Row>) -> String {
     rows.fold(before.to_owned(), |before, row| {
         let mut hash = Sha256::new();

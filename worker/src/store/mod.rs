@@ -1,10 +1,12 @@
-//! The config store: pools, client keys (hashed), Gemini keys (sealed), admin tokens (hashed).
+//! The config store: pools, client keys (hashed), Gemini keys (encrypted), admin tokens (hashed).
 //!
-//! What comes in is already hashed or sealed: no secret in clear ever reaches a store. Only the admin
-//! API writes, to a [`ConfigStore`], which is SQL everywhere ([`sql`], on D1, on SQLite and inside a
-//! Durable Object). The data plane needs a [`PoolReader`], which is that same store or, where the
-//! Durable Object publishes its pools to KV, those documents ([`kv`]). [`copy`] moves everything from
-//! one store to another.
+//! Only the admin API writes, through a [`ConfigStore`], which is SQL everywhere ([`sql`]: D1,
+//! SQLite, the SQLite of a Durable Object). The data plane reads through a [`PoolReader`]: the same
+//! store, or the documents that the Durable Object publishes to KV ([`kv`]). [`copy`] copies
+//! everything to another store.
+//!
+//! # Invariants
+//! - Everything secret is hashed or encrypted before it reaches a store.
 
 pub mod copy;
 pub mod kv;

@@ -1,4 +1,4 @@
-//! What is said along with a question or a change: who makes it, and which rows are meant.
+//! Parameters of store calls: audit context and filters.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use serde_json::{Map, Value};
 
 use crate::crypto::TokenHash;
 
-/// When a change is made, by whom and what it is. The store notes it in the audit, in the transaction
-/// that makes the change and only if that changed anything: one more row.
+/// The audit context of a change. The store adds an audit entry in the transaction of the change,
+/// and only if it changed something: one more row.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Whose token it is.
+    /// The admin token that makes it.
     pub actor: AdminTokenId,
     /// The token's name.
     pub actor_name: String,
-    /// The token with which it shares its budget of changes.
+    /// The token whose budget of changes is used.
     pub budget: AdminTokenId,
-    /// What is done: `pool.update`.
+    /// The action: `pool.update`.
     pub action: &'static str,
-    /// In which pool.
+    /// The pool.
     pub pool: Option<PoolId>,
-    /// What it is done to.
+    /// What is changed.
     pub target: Option<String>,
-    /// The request's id.
+    /// The request id.
     pub request_id: String,
-    /// What the changed fields were, without secrets.
+    /// The previous values of the changed fields, without secrets.
     pub before: Option<Map<String, Value>>,
-    /// What they become.
+    /// The new values.
     pub after: Option<Map<String, Value>>,
-    /// An entry that there is tells of it: it gets none of its own.
+    /// An existing audit entry covers the change, so it gets none of its own.
     pub is_noted: bool,
 }
 
 #[cfg(test)]
 impl Change {
-    /// A change that nobody asks about.
+    /// A change for tests.
     pub(crate) fn of_a_test(at: Timestamp) -> Self {
         Self {
             at,
@@ -59,97 +59,98 @@ impl Change {
     }
 }
 
-/// A try of the admin password, about to be counted.
+/// A login attempt, to be counted before the password is compared.
 #[derive(Clone, Debug)]
 pub struct LoginAttempt {
-    /// Where it comes from, hashed.
+    /// Its source address, hashed.
     pub source: TokenHash,
-    /// What holds for its source, and for all of them together.
+    /// The throttling rules of the source, and of all sources together.
     pub rules: [ThrottleRule; 2],
-    /// Now.
+    /// The time of the attempt.
     pub now: Timestamp,
-    /// Failures before this are forgotten.
+    /// Failures before this time do not count any more.
     pub forget_before: Timestamp,
 }
 
-/// How long failures make the next try wait.
+/// How failures delay the next attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct ThrottleRule {
-    /// So many tries do not.
+    /// The number of failures without a delay.
     pub free: u32,
-    /// The one after them waits so long, the next one twice as long, and so on.
+    /// The delay after the next failure, doubled with each further one.
     pub first: Duration,
-    /// No try waits longer.
+    /// The maximum delay.
     pub longest: Duration,
 }
 
-/// From where to list the audit.
+/// The start of a list of audit entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditCursor {
-    /// Entries with smaller ids, the greatest first.
+    /// Entries with smaller ids, newest first.
     Before(u64),
-    /// Entries with greater ids, the smallest first.
+    /// Entries with greater ids, oldest first.
     After(u64),
 }
 
-/// Which entries of the audit to list.
+/// A filter of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// From where on.
+    /// Where the list starts.
     pub from: AuditCursor,
-    /// Only those that are not older.
+    /// Only entries that are not older.
     pub since: Timestamp,
-    /// Only those of this pool.
+    /// Only entries of this pool.
     pub pool: Option<PoolId>,
-    /// Only those of the token of this id or name.
+    /// Only entries of the token with this id or name.
     pub actor: Option<String>,
-    /// Only this action, or all of a kind: `pool` for `pool.update` and the like.
+    /// Only this action, or a group: `pool` for `pool.update` and the like.
     pub action: Option<String>,
-    /// At most so many.
+    /// Maximum number of entries.
     pub limit: u32,
 }
 
-/// Which keys of a pool to list.
+/// A filter of a pool's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFilter {
-    /// Part of a name, tag, id, fingerprint or masked key; upper and lower case are the same.
+    /// Part of a name, tag, id, fingerprint or masked key, case-insensitive.
     pub search: Option<String>,
-    /// Only enabled, or only disabled ones.
+    /// Only enabled, or only disabled keys.
     pub enabled: Option<bool>,
-    /// Only those with this label.
+    /// Only keys with this tag.
     pub tag: Option<String>,
-    /// Only those in certain states.
+    /// Only keys in certain states.
     pub states: Option<StateFilter>,
 }
 
-/// Keys in certain states. The store knows who is disabled; of the others it has to be told.
+/// A filter by key state. The store knows which keys are disabled; the states of the others are
+/// passed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StateFilter {
-    /// Disabled ones.
+    /// Include disabled keys.
     pub disabled: bool,
-    /// Enabled ones that are not among `unhealthy`.
+    /// Include enabled keys that are not in `unhealthy`.
     pub healthy: bool,
-    /// These, if they are enabled.
+    /// Include these keys if they are enabled.
     pub chosen: Vec<KeyId>,
-    /// All that are not healthy.
+    /// All enabled keys that are not healthy.
     #[serde(rename = "unwell")]
     pub unhealthy: Vec<KeyId>,
 }
 
-/// An enabled key, and its project as the operator named it.
+/// An enabled key, with its configured project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnabledKey {
     /// Its pool.
     pub pool: PoolId,
     /// Its id.
     pub id: KeyId,
-    /// Its project; empty when the operator named none.
+    /// Its project; empty if not configured.
     pub project: String,
-    /// The billing account above it; empty when the operator named none.
+    /// Its billing account; empty if not configured.
     pub billing_account: String,
 }
 
-/// Which enabled keys are wanted: those of these ids, of these projects and of these billing accounts.
+/// A selection of enabled keys: by id, by project or by billing account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeysWanted {
     /// Their ids.

@@ -1,35 +1,35 @@
-//! A pool's enabled Gemini keys as the data plane reads them: a [`KeyList`] and the encrypted keys
-//! beside it, both packed.
+//! A pool's enabled Gemini keys for the data plane: a packed [`KeyList`], and the packed encrypted
+//! keys.
 //!
 //! # Invariants
-//! - No key is here in clear.
+//! - No key is here in clear text.
 
 use pool_engine::{KeyList, KeyListBuilder, ListedKey, Texts, TextsBuilder};
 use pool_shared::{Limits, Weight};
 
-/// A Gemini key as the data plane reads it.
+/// A stored Gemini key.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredKey<'a> {
-    /// The text of its [`pool_shared::KeyId`].
+    /// Its [`pool_shared::KeyId`].
     pub id: &'a str,
-    /// The key, sealed: the text of a [`crate::crypto::Sealed`].
+    /// The text of its [`crate::crypto::Encrypted`].
     pub encrypted: &'a str,
-    /// Its share of the traffic.
+    /// Its weight.
     pub weight: Weight,
-    /// Its project; empty when the operator named none.
+    /// Its project; empty if not configured.
     pub project: &'a str,
-    /// The billing account above its project; empty when the operator named none.
+    /// Its billing account; empty if not configured.
     pub billing_account: &'a str,
-    /// Its project's quotas, as far as the operator named them.
+    /// The configured quotas of its project.
     pub limits: Limits,
 }
 
 /// A pool's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredKeys {
-    /// All but their secrets.
+    /// The keys without their secrets.
     pub list: KeyList,
-    /// The keys, sealed.
+    /// The encrypted keys.
     pub encrypted: Texts,
 }
 

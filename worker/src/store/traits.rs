@@ -1,7 +1,7 @@
-//! What the two planes ask of a store.
+//! The store's traits: [`PoolReader`] for the data plane, [`ConfigStore`] for the admin API.
 //!
-//! [`PoolReader`] is what the data plane needs, [`ConfigStore`] what the admin API needs. What must never happen behind
-//! them: half of a step.
+//! # Invariants
+//! - Every method is one atomic step: all of it happens, or nothing.
 
 use std::future::Future;
 
@@ -19,62 +19,63 @@ use super::{
 use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
 
-/// What the data plane reads.
+/// The reads of the data plane.
 pub trait PoolReader: MaybeSend + MaybeSync {
-    /// The pool that a client key belongs to. One round trip; two on KV.
+    /// Returns the pool of a client key. One round trip; two on KV.
     fn load_by_client_key(
         &self,
         hash: &TokenHash,
     ) -> impl Future<Output = Result<Option<PoolConfig>, StoreError>> + MaybeSend;
 
-    /// What has become of a pool since `version`. One round trip, one row when nothing changed.
+    /// Returns the changes of a pool since `version`. One round trip; one row if nothing changed.
     fn refresh(
         &self,
         pool: &PoolId,
         version: u64,
     ) -> impl Future<Output = Result<Refreshed, StoreError>> + MaybeSend;
 
-    /// The keys of the hashes, sealed; none before the first rotation of the master key.
+    /// Returns the HMAC keys, encrypted; none before the first request of the admin API.
     fn hash_keys(&self) -> impl Future<Output = Result<Option<Encrypted>, StoreError>> + MaybeSend;
 }
 
-/// What the admin API reads and writes. Each method is one atomic step: all of it happens, or nothing.
+/// The reads and writes of the admin API.
 pub trait ConfigStore: PoolReader + Replica {
-    /// The other store that is bound, where a migration goes to; most deployments have none.
+    /// Returns the other bound store, the target of a migration; most deployments have none.
     fn other(&self) -> Option<impl Replica>;
 
-    /// Overwrites what was deleted or replaced, where the database's files keep it.
+    /// Overwrites deleted and replaced data, where the database's files keep it.
     fn forget_replaced(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Whether it answers.
+    /// Checks that the store responds.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Every pool, by name.
+    /// Returns all pools by name.
     fn pools(&self) -> impl Future<Output = Result<Vec<Pool>, StoreError>> + MaybeSend;
 
-    /// One pool, by its id or its name.
+    /// Returns a pool by its id or name.
     fn pool(&self, reference: &str) -> impl Future<Output = Result<Option<Pool>, StoreError>> + MaybeSend;
 
-    /// A pool's sealed data key.
+    /// Returns the encrypted data key of a pool.
     fn data_key(
         &self,
         pool: &PoolId,
     ) -> impl Future<Output = Result<Option<Encrypted>, StoreError>> + MaybeSend;
 
-    /// The sealed data keys of pools, in the order of the pools' ids: those after one, at most `limit`.
+    /// Returns the encrypted data keys of pools in order of the pools' ids, after one of them, at
+    /// most `limit`.
     fn data_keys(
         &self,
         after: Option<&PoolId>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(PoolId, Encrypted)>, StoreError>> + MaybeSend;
 
-    /// Puts data keys in the place of what they were made of, where that is still there. Gives how many.
+    /// Replaces data keys whose stored value is still the expected one. Returns how many.
     fn rewrap_data_keys(
         &self,
         rewrapped: &[Rewrapped],
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Stores the keys of the hashes, sealed, in the place of `old`, if that is still there.
+    /// Stores the encrypted HMAC keys if the stored value is still `old`.
     fn put_hash_keys(
         &self,
         old: Option<&Encrypted>,
@@ -88,7 +89,8 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Changes the fields that `update` names; what tells a new name apart goes with it. False: no such pool.
+    /// Changes the fields that `update` names. A new name comes with its comparison key. Returns
+    /// `false` if the pool does not exist.
     fn update_pool(
         &self,
         pool: &PoolId,
@@ -97,14 +99,14 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Deletes a pool with its keys and client keys. False: no such pool.
+    /// Deletes a pool with its keys and client keys. Returns `false` if it does not exist.
     fn delete_pool(
         &self,
         pool: &PoolId,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// A page of a pool's keys, in the order in which they were added.
+    /// Returns a page of a pool's keys, in the order of their import.
     fn keys(
         &self,
         pool: &PoolId,
@@ -112,15 +114,15 @@ pub trait ConfigStore: PoolReader + Replica {
         page: Page,
     ) -> impl Future<Output = Result<KeyPage, StoreError>> + MaybeSend;
 
-    /// The enabled keys of some pools that are wanted.
+    /// Returns the selected enabled keys of some pools.
     fn enabled_keys(
         &self,
         pools: &[PoolId],
         wanted: &KeysWanted,
     ) -> impl Future<Output = Result<Vec<EnabledKey>, StoreError>> + MaybeSend;
 
-    /// A page of a pool's keys as they are stored, in the order in which they were added: those of `ids`,
-    /// or all; and [`Page::after`] of the next page.
+    /// Returns a page of a pool's stored keys in the order of their import, those of `ids` or all,
+    /// and the [`Page::after`] of the next page.
     fn encrypted_keys(
         &self,
         pool: &PoolId,
@@ -128,7 +130,8 @@ pub trait ConfigStore: PoolReader + Replica {
         page: Page,
     ) -> impl Future<Output = Result<(Vec<NewKey>, Option<u64>), StoreError>> + MaybeSend;
 
-    /// The sealed keys of a pool in the order of their digests: those after one, at most `limit`.
+    /// Returns the encrypted keys of a pool in order of their digests, after one of them, at most
+    /// `limit`.
     fn keys_after(
         &self,
         pool: &PoolId,
@@ -136,22 +139,23 @@ pub trait ConfigStore: PoolReader + Replica {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<EncryptedKey>, StoreError>> + MaybeSend;
 
-    /// Some Gemini keys of all pools as they are sealed, at most `limit`: to verify that they decrypt.
+    /// Returns some encrypted Gemini keys of all pools, at most `limit`, to verify that they
+    /// decrypt.
     fn encrypted_sample(
         &self,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(PoolId, KeyId, Encrypted)>, StoreError>> + MaybeSend;
 
-    /// Puts sealed keys in the place of what they were made of, where that is still there. The pool's version
-    /// stays: whoever has it in memory can go on.
+    /// Replaces encrypted keys whose stored value is still the expected one. The pool's version
+    /// stays, so snapshots remain valid.
     fn reencrypt_keys(
         &self,
         pool: &PoolId,
         reencrypted: &[Reencrypted],
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Adds keys, passing over those that the pool has. Gives how many are new. They are sealed under
-    /// `data_key`: when the pool has got another one meanwhile, nothing is added.
+    /// Adds keys that the pool does not have, and returns how many. They are encrypted under
+    /// `data_key`: if the pool has another one meanwhile, nothing is added.
     fn import_keys(
         &self,
         pool: &PoolId,
@@ -160,14 +164,15 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// How many of these keys each other pool has, by its name; pools that have none are left out.
+    /// Returns how many of these keys each other pool has, by its name. Pools without any are
+    /// omitted.
     fn keys_elsewhere(
         &self,
         pool: &PoolId,
         digests: &[&KeyDigest],
     ) -> impl Future<Output = Result<Vec<(String, u64)>, StoreError>> + MaybeSend;
 
-    /// Makes the same change to several keys, and counts those that it makes different.
+    /// Applies one change to several keys, and counts those that it changes.
     fn update_keys(
         &self,
         pool: &PoolId,
@@ -184,14 +189,14 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + MaybeSend;
 
-    /// A pool's client keys, oldest first.
+    /// Returns a pool's client keys, oldest first.
     fn client_keys(
         &self,
         pool: &PoolId,
     ) -> impl Future<Output = Result<Vec<StoredClientKey>, StoreError>> + MaybeSend;
 
-    /// Adds a client key in place of another one of the same pool, whose name it takes over and which goes
-    /// on working until `until` at the latest. False: no such client key in that pool.
+    /// Adds a client key that replaces another one of the same pool and takes its name. The old one
+    /// works until `until` at the latest. Returns `false` if the pool does not have it.
     fn rotate_client_key(
         &self,
         pool: &PoolId,
@@ -201,8 +206,8 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Adds client keys, passing over those that are there already, in whatever pool, and forgets those of
-    /// the pool that have expired. Gives how many are new.
+    /// Adds client keys that exist in no pool yet, and removes expired ones of the pool. Returns
+    /// how many were added.
     fn create_client_keys(
         &self,
         pool: &PoolId,
@@ -210,7 +215,8 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Changes what `update` names of a client key. False: no such client key in that pool.
+    /// Changes the fields of a client key that `update` names. Returns `false` if the pool does not
+    /// have it.
     fn update_client_key(
         &self,
         pool: &PoolId,
@@ -219,7 +225,7 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Removes a client key. False: no such client key in that pool.
+    /// Removes a client key. Returns `false` if the pool does not have it.
     fn delete_client_key(
         &self,
         pool: &PoolId,
@@ -227,7 +233,7 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Adds an admin token, and forgets those that have expired.
+    /// Adds an admin token, and removes expired ones.
     fn create_admin_token(
         &self,
         hash: &TokenHash,
@@ -235,8 +241,8 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Adds an admin token in place of another one, which goes on working until `until` at the latest, and forgets
-    /// those that have expired. False: no such token.
+    /// Adds an admin token that replaces another one, and removes expired ones. The old one works
+    /// until `until` at the latest. Returns `false` if it does not exist.
     fn rotate_admin_token(
         &self,
         old: &AdminTokenId,
@@ -246,14 +252,15 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// The admin token of a hash, expired or not.
+    /// Returns the admin token of a hash, expired or not.
     fn admin_token(
         &self,
         hash: &TokenHash,
     ) -> impl Future<Output = Result<Option<StoredAdminToken>, StoreError>> + MaybeSend;
 
-    /// Revokes an admin token and, unless they are to be kept, those that it made, and those that these made. What is
-    /// kept becomes that of whoever made the token. False: no such token.
+    /// Revokes an admin token and, unless they are to be kept, all tokens created with it, directly
+    /// or indirectly. Kept ones become those of the token's creator. Returns `false` if it does not
+    /// exist.
     fn delete_admin_token(
         &self,
         token: &StoredAdminToken,
@@ -261,58 +268,58 @@ pub trait ConfigStore: PoolReader + Replica {
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Ends the sessions of all browsers. Gives how many there were.
+    /// Ends all browser sessions. Returns how many there were.
     fn delete_sessions(&self, change: Change) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
-    /// Counts a try of the password as failed, before the password is looked at, unless it is too early
-    /// for one: gives when the next one may be made. One step, so that tries at once count one by one. At
+    /// Counts a login attempt as failed before the password is compared. If it comes too early,
+    /// returns when the next one may be made. Atomic, so concurrent attempts count one by one. At
     /// most two rows; a bounded number is kept.
     fn try_login(
         &self,
         attempt: &LoginAttempt,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + MaybeSend;
 
-    /// The clock was set: delays of logins go on as long as they would have. A store whose clock is never set has
-    /// nothing to do.
+    /// Follows a change of the clock, so that login delays keep their length. A store whose clock
+    /// is never set does nothing.
     fn shift_logins(&self, by: SignedDuration) -> impl Future<Output = Result<(), StoreError>> + MaybeSend {
         let _ = by;
         async { Ok(()) }
     }
 
-    /// The password was right: the try was no failure, nor are those before it from the same source,
-    /// which is known until `known_until`.
+    /// Resets the failures of a source after a successful login, and trusts the source until
+    /// `known_until`.
     fn login_succeeded(
         &self,
         source: &TokenHash,
         known_until: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// The admin tokens that have not expired at `now`, oldest first.
+    /// Returns the admin tokens that have not expired at `now`, oldest first.
     fn admin_tokens(
         &self,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<StoredAdminToken>, StoreError>> + MaybeSend;
 
-    /// Notes that an admin token was used. One row.
+    /// Records the use of an admin token. One row.
     fn use_admin_token(
         &self,
         id: &AdminTokenId,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Notes in the audit something that changes nothing in this store, or only counts: of so many things.
+    /// Adds an audit entry for an action that changes nothing in this store, with a count.
     fn note(&self, change: Change, count: u64) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Notes a wrong password in the audit, unless so many were noted lately that they would fill it.
+    /// Adds an audit entry for a wrong password, unless the recent ones reached their limit.
     fn note_failed_login(&self, change: Change) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// A page of the audit: the latest change first, or what follows an entry.
+    /// Returns a page of the audit log: the newest entries, or those after an entry.
     fn audit(
         &self,
         filter: &AuditFilter,
     ) -> impl Future<Output = Result<Vec<AuditEntry>, StoreError>> + MaybeSend;
 
-    /// Where the audit lost entries before their time that are not older.
+    /// Returns where the audit log dropped entries before their time, since a time.
     fn audit_losses(
         &self,
         since: Timestamp,

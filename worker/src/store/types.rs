@@ -1,6 +1,4 @@
-//! What a config store holds, takes and gives back.
-//!
-//! In and out: what the admin API has checked, hashed or sealed. Never here: a secret in clear, a query.
+//! The data of the config store. Secrets are hashed or encrypted.
 
 use std::collections::HashMap;
 
@@ -14,20 +12,20 @@ use serde::{Deserialize, Serialize};
 use super::StoredKeys;
 use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 
-/// Why the store did not do what was asked.
+/// An error of the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It does not answer, or answered with a fault of its own. Never a verdict on the caller.
+    /// It is unavailable, or failed. Never a verdict on a client.
     #[error("the config store does not answer: {0}")]
     Unavailable(String),
-    /// What it holds cannot be read as what this version of the service writes.
+    /// Its data is not in the format of this version of the service.
     #[error("the config store holds something unreadable: {0}")]
     Corrupt(String),
     /// The pool's name is taken.
     #[error("a pool of that name exists already")]
     NameTaken,
-    /// So many changes were made in a pool with a token, or with those that it made, that the audit takes no more of them
-    /// for some seconds. Nothing was changed.
+    /// A token, with those created with it, made so many changes in a pool that the audit log takes
+    /// no more for some seconds. Nothing was changed.
     #[error("too many changes in the last minute")]
     TooManyChanges,
     /// Everything is stored, but the data plane does not see all of it yet.
@@ -35,39 +33,40 @@ pub enum StoreError {
     Lagging(String),
 }
 
-/// Everything that the data plane needs of a pool, as stored.
+/// The config of a pool for the data plane, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
     /// The pool.
     pub id: PoolId,
     /// Its name, for messages.
     pub name: String,
-    /// Off means that every request is refused.
+    /// Whether it serves requests; a disabled pool rejects all.
     pub enabled: bool,
-    /// The models that callers may use; empty means all.
+    /// The allowed models; empty for all.
     pub allowed_models: Vec<String>,
-    /// How it serves requests.
+    /// Its settings.
     pub settings: PoolSettings,
-    /// The key that opens its Gemini keys, sealed.
+    /// The encrypted key that decrypts its Gemini keys.
     pub data_key: Encrypted,
-    /// Moves with every change.
+    /// Incremented with every change.
     pub version: u64,
     /// The hashes of its client keys.
     pub client_keys: Vec<TokenHash>,
-    /// When those stop working that do not work for ever.
+    /// When client keys expire; those that never do are missing.
     pub expiries: HashMap<TokenHash, Timestamp>,
-    /// The id of each, and what it may do. A document of an earlier version tells only of those that may not do everything.
+    /// The id and rules of each client key. A document of an earlier version has only those with
+    /// rules.
     pub rules: HashMap<TokenHash, (ClientKeyId, ClientKeyRules)>,
     /// Its enabled Gemini keys.
     pub keys: StoredKeys,
 }
 
-/// What has become of a pool since a version of it was read.
+/// The changes of a pool since a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
     /// Nothing changed.
     Unchanged,
-    /// It changed: this is how it stands now.
+    /// It changed; this is the current config.
     Changed(Box<PoolConfig>),
     /// It was deleted.
     Gone,
@@ -78,17 +77,17 @@ pub enum Refreshed {
 pub struct NewPool {
     /// Its id.
     pub id: PoolId,
-    /// Its name, checked.
+    /// Its validated name.
     pub name: String,
-    /// What tells its name apart from others, see [`pool_shared::name_key`].
+    /// The comparison key of its name, see [`pool_shared::name_key`].
     pub name_key: String,
-    /// What it is for.
+    /// Its description.
     pub description: String,
-    /// The models that callers may use.
+    /// The allowed models; empty for all.
     pub allowed_models: Vec<String>,
-    /// How it serves requests.
+    /// Its settings.
     pub settings: PoolSettings,
-    /// Its data key, sealed.
+    /// Its encrypted data key.
     pub data_key: Encrypted,
     /// Its first client key.
     pub client_key: NewClientKey,
@@ -103,155 +102,156 @@ pub struct NewClientKey {
     pub id: ClientKeyId,
     /// Its hash.
     pub hash: TokenHash,
-    /// A name for people.
+    /// Its name.
     pub name: String,
     /// Its last four characters.
     pub hint: String,
-    /// When it stops working; absent for never.
+    /// When it expires; absent for never.
     pub expires_at: Option<Timestamp>,
-    /// What it may do.
+    /// Its limits and allowlists.
     pub rules: ClientKeyRules,
-    /// It was not made by this service.
+    /// It was imported, so its strength is unknown.
     pub weak: bool,
 }
 
-/// What is to change of a client key, checked; the rest stays.
+/// A validated change of a client key; absent fields stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientKeyChange {
     /// Its name.
     pub name: Option<String>,
-    /// When it stops working; the inner one is absent for never.
+    /// When it expires; the inner value is absent for never.
     pub expires_at: Option<Option<Timestamp>>,
     /// Its limits.
     pub limits: Option<Limits>,
-    /// The models that it may use.
+    /// The allowed models.
     pub allowed_models: Option<Vec<String>>,
-    /// The networks that it may be used from.
+    /// The allowed networks.
     pub allowed_networks: Option<Vec<String>>,
 }
 
-/// A client key as it is stored.
+/// A stored client key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredClientKey {
     /// Its hash.
     pub hash: TokenHash,
-    /// The rest of it. When it was last used does not stand in the config.
+    /// The rest of it, without the time of its last use, which is not part of the config.
     pub client_key: ClientKey,
 }
 
-/// A data key that was sealed under another master key.
+/// A data key that was encrypted again.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rewrapped {
     /// Its pool.
     pub pool: PoolId,
-    /// As it was.
+    /// The expected stored value.
     pub old: Encrypted,
-    /// As it is to be.
+    /// The new value.
     pub new: Encrypted,
 }
 
-/// A Gemini key as it is sealed.
+/// An encrypted Gemini key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptedKey {
-    /// By which a pool's keys are ordered.
+    /// Its digest, which orders a pool's keys.
     pub digest: KeyDigest,
     /// Its id.
     pub id: KeyId,
-    /// The key, sealed.
+    /// The encrypted key.
     #[serde(rename = "sealed")]
     pub encrypted: Encrypted,
 }
 
-/// A Gemini key that was sealed anew.
+/// A Gemini key that was encrypted again.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reencrypted {
-    /// By which it is found.
+    /// Its digest.
     pub digest: KeyDigest,
-    /// As it was.
+    /// The expected stored value.
     pub old: Encrypted,
-    /// As it is to be.
+    /// The new value.
     pub new: Encrypted,
 }
 
-/// A Gemini key to be added, or as stored.
+/// A Gemini key to add, or as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewKey {
     /// Its id.
     pub id: KeyId,
-    /// By which a key that is already there is recognised.
+    /// Its digest, which recognises duplicates.
     pub digest: KeyDigest,
-    /// The key, sealed.
+    /// The encrypted key.
     #[serde(rename = "sealed")]
     pub encrypted: Encrypted,
     /// First and last four characters.
     pub masked: String,
-    /// A name for people.
+    /// Its name.
     pub name: String,
-    /// A label.
+    /// Its tag.
     pub tag: String,
-    /// Its share of the traffic.
+    /// Its weight.
     pub weight: Weight,
-    /// Its project; empty when the operator named none.
+    /// Its project; empty if not configured.
     pub project: String,
-    /// The billing account above its project; empty when the operator named none.
+    /// Its billing account; empty if not configured.
     #[serde(default)]
     pub billing_account: String,
-    /// Its project's quotas, as far as the operator named them.
+    /// The configured quotas of its project.
     pub limits: Limits,
-    /// Off means that a person took it out of use.
+    /// Whether it is enabled.
     pub enabled: bool,
 }
 
-/// An admin token to be created, or as stored.
+/// An admin token to create, or as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAdminToken {
     /// Its id.
     pub id: AdminTokenId,
-    /// A name for people.
+    /// Its name.
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it stops working.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// What it may do; absent for everything.
+    /// Its scopes; absent for all.
     pub scopes: Option<Vec<Scope>>,
-    /// The only pool that it is good for.
+    /// The only pool that it is limited to.
     pub pool: Option<PoolId>,
-    /// The token that made it; none for a login's and for those whose makers are gone.
+    /// The token that created it; none for a login's token, and for one whose creator is gone.
     pub parent: Option<AdminTokenId>,
-    /// The token with which it shares its budget of changes; none for its own. Whoever has less than all rights gets no
-    /// further budget by making or rotating tokens.
+    /// The token whose budget of changes it uses; none for its own. A token without all scopes gets
+    /// no further budget by creating or rotating tokens.
     pub budget: Option<AdminTokenId>,
-    /// When its use was last noted. Not stored with it.
+    /// When its last use was recorded. Not stored with it.
     pub last_used_at: Option<Timestamp>,
 }
 
 impl StoredAdminToken {
-    /// The token whose budget of changes it uses.
+    /// Returns the token whose budget of changes it uses.
     #[must_use]
     pub fn budget(&self) -> &AdminTokenId {
         self.budget.as_ref().unwrap_or(&self.id)
     }
 
-    /// Whether it may do everything.
+    /// Returns `true` if it has all scopes.
     #[must_use]
     pub fn has_all_rights(&self) -> bool {
         self.scopes.is_none() && self.pool.is_none()
     }
 }
 
-/// What the id of a client key for a trial starts with. Its making is noted as a trial, and its end is not noted.
+/// Prefix of the ids of trial client keys. Their creation is audited as a trial, and their end is
+/// not audited.
 pub const TRIAL_PREFIX: &str = "ck-try-";
 
-/// What the id of a browser's session starts with. Otherwise it is an admin token like any other.
+/// Prefix of the ids of browser sessions, which are admin tokens otherwise.
 pub const SESSION_PREFIX: &str = "ses-";
 
-/// Which page of a list: what comes after `after`, at most `limit`.
+/// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The position of the last item of the page before; 0 for the first page.
+    /// The position of the last item of the previous page; 0 for the first page.
     pub after: u64,
-    /// At most so many items.
+    /// Maximum number of items.
     pub limit: u32,
 }
 
@@ -260,13 +260,13 @@ pub struct Page {
 pub struct KeyPage {
     /// The keys.
     pub keys: Vec<Key>,
-    /// How many match on all pages.
+    /// The number of matching keys on all pages.
     pub total: u64,
-    /// [`Page::after`] of the next page; none on the last.
+    /// The [`Page::after`] of the next page; none on the last.
     pub next: Option<u64>,
 }
 
-/// What a change of several keys did.
+/// The result of a change of several keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchOutcome {
     /// Keys changed or removed.

@@ -1,4 +1,4 @@
-//! Copies between two databases: whole, repeated, broken off, over other rows, under edits.
+//! Copies between two databases: complete, repeated, interrupted, over other rows, during changes.
 
 use std::path::Path;
 
@@ -63,7 +63,8 @@ async fn create(store: &SqlStore<Sqlite>, id: &str, name: &str, keys: usize) {
     store.create_pool(&pool, now()).await.unwrap();
 }
 
-/// A store of three pools, one of them with more keys than two steps take, an admin token and a secret.
+/// Returns a store of three pools, one of them with more keys than two steps take, an admin token
+/// and a secret.
 async fn full() -> SqlStore<Sqlite> {
     let store = empty();
     create(&store, "pool-a", "first", 3).await;
@@ -85,7 +86,7 @@ async fn full() -> SqlStore<Sqlite> {
     store
 }
 
-/// The source of a copy, as it must be used: to read from.
+/// The source of a copy, which must only be read.
 struct ReadOnly<'a>(&'a SqlStore<Sqlite>);
 
 impl Replica for ReadOnly<'_> {
@@ -99,7 +100,7 @@ impl Replica for ReadOnly<'_> {
     }
 }
 
-/// Copies to the end, by way of the form in which a caller keeps a copy between steps.
+/// Copies to the end, passing the progress as JSON as a client does.
 async fn run(source: &SqlStore<Sqlite>, target: &SqlStore<Sqlite>, dry_run: bool) -> Copy {
     let mut copy = Copy::new(dry_run);
     while copy.phase != Phase::Done {
@@ -170,7 +171,7 @@ async fn a_copy_that_was_broken_off_anywhere_is_begun_again() {
 #[tokio::test]
 async fn rows_that_the_target_has_otherwise_are_made_alike() {
     let (source, target) = (full().await, empty());
-    // The same pools, their names exchanged, and a third one that holds a name of the source.
+    // The same pools with exchanged names, and a third one under a name of the source.
     create(&target, "pool-a", "second", 700).await;
     create(&target, "pool-b", "first", 1).await;
     create(&target, "pool-0", "third", 1).await;

@@ -1,8 +1,8 @@
-//! A pool's document: two lines of JSON.
+//! The published document of a pool: two lines of JSON.
 //!
-//! The first is what the data plane reads, made of the very rows that it would read from SQL: the pool,
-//! then its enabled keys, packed. The second holds every row of the pool, from which a Durable Object
-//! that lost its SQL makes it anew; the data plane never reads that far.
+//! The first line is what the data plane reads: the same rows as from SQL, packed. The second has
+//! every row of the pool, from which a Durable Object that lost its database is restored. The data
+//! plane does not read it.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::store::copy::Table;
 use crate::store::sql::{copying, snapshot};
 use crate::store::{PoolConfig, StoreError};
 
-/// The tables whose rows belong to a pool.
+/// The tables with rows of a pool.
 const TABLES: [Table; 3] = [Table::Pools, Table::ClientKeys, Table::Keys];
 
 /// A pool's rows, by table.
 pub(super) type PoolRows<'a> = BTreeMap<Table, Vec<&'a RawValue>>;
 
-/// Returns the statements that read the rows for [`write()`].
+/// Returns the statements whose rows [`write()`] needs.
 pub(super) fn statements(pool: &PoolId) -> Vec<Statement> {
     let rows = TABLES.into_iter().map(|table| copying::read_pool(table, pool));
     snapshot::by_id(pool).into_iter().chain(rows).collect()
 }
 
-/// Makes the document of what [`statements`] gave; `None` when there is no such pool.
+/// Builds the document from the results of [`statements`]; `None` if the pool does not exist.
 pub(super) fn write(outcomes: &[Outcome]) -> Result<Option<String>, StoreError> {
     let [pool, keys, rows @ ..] = outcomes else {
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
@@ -44,7 +44,7 @@ pub(super) fn write(outcomes: &[Outcome]) -> Result<Option<String>, StoreError> 
     }
 }
 
-/// Reads a document's first line.
+/// Parses a document's first line.
 pub(super) fn read_head(line: &str) -> Result<PoolConfig, StoreError> {
     let rows: Vec<Vec<&RawValue>> = serde_json::from_str(line).map_err(|error| corrupt(&error))?;
     let outcome = |rows: Vec<&RawValue>| Outcome {
@@ -55,7 +55,7 @@ pub(super) fn read_head(line: &str) -> Result<PoolConfig, StoreError> {
     snapshot::read(&outcomes)?.ok_or_else(|| StoreError::Corrupt("a document without a pool".to_owned()))
 }
 
-/// Reads a document's second line.
+/// Parses a document's second line.
 pub(super) fn read_rows(document: &str) -> Result<PoolRows<'_>, StoreError> {
     let (_, line) = document
         .split_once('\n')

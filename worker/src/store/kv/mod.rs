@@ -1,12 +1,12 @@
-//! The config store's published form on KV: what the data plane reads where no D1 is bound.
+//! The published form of the config store on KV: what the data plane reads where no D1 is bound.
 //!
-//! The truth is SQL inside one Durable Object, which serialises all writes. After each change its
-//! [`Publisher`] writes the pool's document and, for each client key, a small entry that names the
-//! pool. The data plane's [`KvStore`] reads those and never writes, so a stale copy of anything cannot
-//! overwrite or delete what it did not know of.
+//! The source of truth is SQL in one Durable Object, which serialises all writes. After each change
+//! its [`Publisher`] writes the pool's document, and for each client key a small entry that names
+//! the pool. The data plane's [`KvStore`] only reads, so a stale copy never overwrites or deletes
+//! anything.
 //!
-//! KV shows a write elsewhere up to a minute later, and documents and entries in any order. Each
-//! carries a number that only grows, by which a reader knows the newer one.
+//! KV shows a write elsewhere up to a minute later, and in any order. Every document and entry has
+//! a growing version number, by which a reader recognises the newer one.
 
 mod document;
 mod outbox;
@@ -25,11 +25,11 @@ use super::{PoolConfig, PoolReader, Refreshed, StoreError};
 use crate::crypto::{Encrypted, TokenHash};
 use crate::platform::{MaybeSend, MaybeSync};
 
-/// A pool's document is named by this and its id. The `v1` is the format of documents and entries.
+/// Prefix of a pool's document, before its id. `v1` is the version of the format.
 const POOL_PREFIX: &str = "v1:pool:";
-/// A client key's entry is named by this and its hash.
+/// Prefix of a client key's entry, before its hash.
 const CLIENT_KEY_PREFIX: &str = "v1:client-key:";
-/// The keys of the hashes, sealed.
+/// The encrypted HMAC keys.
 const HASH_KEYS_NAME: &str = "v1:secret:hash_keys";
 
 fn pool_name(pool: &PoolId) -> String {
@@ -40,7 +40,7 @@ fn client_key_name(hash: &TokenHash) -> String {
     format!("{CLIENT_KEY_PREFIX}{}", hash.as_str())
 }
 
-/// KV did not do what was asked.
+/// An error of KV.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("KV does not answer: {0}")]
 pub struct KvError(pub String);
@@ -51,43 +51,43 @@ impl From<KvError> for StoreError {
     }
 }
 
-/// How much of a value to read.
+/// The part of a value to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its first line, without the line's end.
+    /// Its first line, without the line break.
     FirstLine,
-    /// All of it.
+    /// The whole value.
     Whole,
 }
 
-/// What is under a name.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KvRead {
     /// Nothing, or nothing yet.
     Missing,
-    /// Nothing newer than the version that was said to be held; its value was not read.
+    /// Nothing newer than the held version; the value was not read.
     NotNewer,
-    /// This.
+    /// A value.
     Found {
-        /// The version that it was written with.
+        /// Its version.
         version: u64,
-        /// As much of it as was asked for.
+        /// The requested part of it.
         text: String,
     },
 }
 
-/// Some names of a listing, each with its version.
+/// A page of a listing: names with their versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KvNames {
     /// The names.
     pub names: Vec<(String, u64)>,
-    /// Where the rest begins; none at the end.
+    /// The start of the next page; none on the last.
     pub cursor: Option<String>,
 }
 
-/// A KV namespace: texts by name, each with a version beside it that is read before its value.
+/// A KV namespace: texts by name, each with a version that is readable without the value.
 pub trait Kv: MaybeSend + MaybeSync {
-    /// Reads what is under a name, unless it is not newer than `held`.
+    /// Reads a value, unless it is not newer than `held`.
     fn get(
         &self,
         name: &str,
@@ -103,10 +103,10 @@ pub trait Kv: MaybeSend + MaybeSync {
         version: u64,
     ) -> impl Future<Output = Result<(), KvError>> + MaybeSend;
 
-    /// Removes what is under a name, if anything is.
+    /// Removes a value if it exists.
     fn delete(&self, name: &str) -> impl Future<Output = Result<(), KvError>> + MaybeSend;
 
-    /// The names that begin with `prefix`, from `cursor` on.
+    /// Returns the names with a prefix, from `cursor` on.
     fn list(
         &self,
         prefix: &str,
@@ -117,14 +117,14 @@ pub trait Kv: MaybeSend + MaybeSync {
 /// A client key's entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ClientKeyEntry {
-    /// The pool that it belongs to.
+    /// Its pool.
     pool: PoolId,
-    /// A document of the pool that is newer than this and does not name the client key says that it
-    /// was revoked; an older one does not know of it yet.
+    /// A document of the pool that is newer than this and lacks the client key means that it was
+    /// revoked; an older one may not have it yet.
     since: u64,
 }
 
-/// The data plane's view of the config store, on KV.
+/// The data plane's reader of the config store on KV.
 pub struct KvStore<K> {
     kv: K,
 }

@@ -1,19 +1,19 @@
-//! What waits to be published: the names of documents and entries whose rows changed.
+//! The outbox: names of documents and entries that are pending for KV.
 //!
-//! The database notes a name by itself, in the transaction that changes the rows, so nothing that was
-//! committed can be forgotten. A name stands for whatever its rows are at the moment when it is
-//! published, so that publishing twice does no harm. The number of a note only grows.
+//! Triggers add a name in the transaction that changes its rows, so no committed change is lost. A
+//! name stands for the current content of its rows, so publishing is idempotent. Sequence numbers
+//! only grow.
 
 use serde::Deserialize;
 
 use crate::sql::{SqlValue, Statement};
 use crate::store::sql::schema;
 
-/// How far the numbers jump when the database is made anew from KV: beyond every number that the lost
-/// one may have given away without KV showing it.
+/// Gap in the sequence numbers after a restore from KV: larger than the numbers that the lost
+/// database may have used without KV showing them.
 const GAP: u64 = 1_000;
 
-/// The statements of a trigger that notes a name made of a prefix and a column.
+/// The statements of a trigger that adds the name of a prefix and a column.
 macro_rules! trigger {
     ($name:literal, $event:literal, $note:literal) => {
         concat!(
@@ -32,8 +32,8 @@ macro_rules! trigger {
     };
 }
 
-/// Each may run on a database that has these already. Whatever changes a pool's keys or client keys
-/// moves the pool's version too, so its row is the only one to watch.
+/// All statements are idempotent. Every change of a pool's keys or client keys increments the
+/// pool's version, so its row is the only one to watch.
 const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS kv_state (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -64,43 +64,43 @@ const NOTE_EVERYTHING: &str = "INSERT INTO kv_outbox (name, sequence, failures)
     ) WHERE true
     ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence, failures = 0";
 
-/// A name that waits.
+/// A pending name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Note {
     pub(super) name: String,
     pub(super) sequence: u64,
 }
 
-/// What brings a database of any age to have the config's tables and these.
+/// Returns the statements that bring any database up to date, the config's tables included.
 pub(super) fn set_up() -> Vec<Statement> {
     let tables = TABLES.iter().map(|sql| Statement::new(sql, []));
     schema::migrations().into_iter().chain(tables).collect()
 }
 
-/// Gives 1 once the database holds what KV held when it was first used.
+/// Returns 1 once the database was restored from KV.
 pub(super) fn is_restored() -> Statement {
     Statement::new("SELECT json_quote(restored) AS row FROM kv_state", [])
 }
 
-/// From now on numbers are greater than those that were found on KV.
+/// Makes sequence numbers greater than those found on KV.
 pub(super) fn jump(greatest: u64) -> Statement {
     let floor = SqlValue::from(greatest.saturating_add(GAP));
     Statement::new("UPDATE kv_state SET sequence = max(sequence, ?1)", [floor])
 }
 
-/// The database holds what KV held.
+/// Marks the database as restored.
 pub(super) fn restored() -> Statement {
     Statement::new("UPDATE kv_state SET restored = 1", [])
 }
 
-/// Notes every name that the rows make.
+/// Adds the names of all rows.
 pub(super) fn note_everything() -> Vec<Statement> {
     let number = Statement::new("UPDATE kv_state SET sequence = sequence + 1", []);
     vec![number, Statement::new(NOTE_EVERYTHING, [])]
 }
 
-/// The next names: those that failed least often first, pools before client keys, so that an entry
-/// hardly ever leads to a document that is not there yet.
+/// Returns the next names: those with the fewest failures first, and pools before client keys, so
+/// that an entry rarely names a document that does not exist yet.
 pub(super) fn next(limit: u32) -> Statement {
     Statement::new(
         "SELECT json_object('name', name, 'sequence', sequence) AS row FROM kv_outbox
@@ -109,32 +109,32 @@ pub(super) fn next(limit: u32) -> Statement {
     )
 }
 
-/// How many names wait.
+/// Counts the pending names.
 pub(super) fn count() -> Statement {
     Statement::new("SELECT json_quote(count(*)) AS row FROM kv_outbox", [])
 }
 
-/// The number of a name's note; no row when it does not wait any more.
+/// Returns the sequence number of a pending name; no row if it is not pending.
 pub(super) fn sequence(name: &str) -> Statement {
     Statement::new("SELECT json_quote(sequence) AS row FROM kv_outbox WHERE name = ?1", [name.into()])
 }
 
-/// A name is published as it was under this number; a note that has another one by now stays.
+/// Removes a published name, unless its sequence number has changed.
 pub(super) fn done(name: &str, sequence: u64) -> Statement {
     Statement::new("DELETE FROM kv_outbox WHERE name = ?1 AND sequence = ?2", [name.into(), sequence.into()])
 }
 
-/// A name could not be published: the others come first next time.
+/// Counts a failure of a name; the others come first next time.
 pub(super) fn failed(name: &str) -> Statement {
     Statement::new("UPDATE kv_outbox SET failures = failures + 1 WHERE name = ?1", [name.into()])
 }
 
-/// The pool of a client key, by its hash.
+/// Returns the pool of a client key's hash.
 pub(super) fn pool_of(hash: &str) -> Statement {
     Statement::new("SELECT json_quote(pool_id) AS row FROM client_keys WHERE hash = ?1", [hash.into()])
 }
 
-/// How many other pools have the name of a pool's row, or one that is not told apart from it.
+/// Counts the other pools with the name of a pool's row, or an equivalent one.
 pub(super) fn namesakes(row: &str) -> Statement {
     Statement::new(
         "SELECT json_quote(count(*)) AS row FROM pools

@@ -1,10 +1,12 @@
-//! The writing side: it carries what was committed in SQL over to KV, and back when SQL was lost.
+//! Publisher: writes committed changes from SQL to KV, and restores a lost database from KV.
 //!
-//! It runs in one Durable Object and nowhere else. A name is written by one task at a time, always as
-//! its rows are at that moment, and its note is dropped only when KV confirmed the write and nothing
-//! changed meanwhile. So a write that failed, or whose answer was lost, is simply made again; what KV
-//! holds is deleted only when somebody deleted its rows. A database that is empty because it is new
-//! takes in what KV holds before it answers its first question.
+//! It runs only in one Durable Object. One task at a time publishes a name, always with the current
+//! content of its rows. An outbox row is deleted only after KV acknowledges the write and the row
+//! has not changed since, so a failed write is repeated.
+//!
+//! # Invariants
+//! - KV loses only what was deleted in SQL.
+//! - A new database is restored from KV before it serves requests.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,31 +26,32 @@ use crate::store::StoreError;
 use crate::store::copy::Table;
 use crate::store::sql::{SqlDatabase, copying, master, read_rows, schema, store_error};
 
-/// Names that are published between two looks at what is left.
+/// Names published before the outbox is read again.
 const ROUND: u32 = 20;
-/// How long to wait after a write that failed: KV takes one write a second for each name.
+/// Backoff after a failed write: KV accepts one write per second and name.
 const AFTER_FAILURE: Duration = Duration::from_millis(1_100);
-/// How long to wait while another task publishes.
+/// Polling interval while another task publishes.
 const WHILE_BUSY: Duration = Duration::from_millis(20);
-/// How long a task may hold its turn before another one takes it: the runtime may have ended it.
+/// How long a task may publish before another one takes over: the runtime may have ended it.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Publishes the rows of a database on a KV namespace.
 pub struct Publisher<D, K> {
     database: D,
     kv: K,
-    /// The database has its tables and what KV held.
+    /// The database has its tables and is restored.
     ready: AtomicBool,
-    /// When the task whose turn it is loses it.
+    /// When the lease of the publishing task ends.
     turn: Mutex<Option<Timestamp>>,
-    /// What KV said to the last write that failed.
+    /// The error of the last failed write.
     trouble: Mutex<Option<String>>,
 }
 
-/// What a name stands for (none when its rows are gone) and the number of its note; none without one.
+/// The content of a name (none if its rows are gone) with its sequence number; none if it is not
+/// pending.
 type Found = Option<(Option<String>, u64)>;
 
-/// The right to write to KV, until it is dropped.
+/// The lease to write to KV, released when dropped.
 struct Turn<'a> {
     turn: &'a Mutex<Option<Timestamp>>,
     until: Timestamp,
@@ -64,7 +67,7 @@ impl Drop for Turn<'_> {
 }
 
 impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
-    /// Nothing is read or written yet.
+    /// Builds a publisher, without reading or writing.
     pub const fn new(database: D, kv: K) -> Self {
         Self {
             database,
@@ -75,8 +78,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         }
     }
 
-    /// Makes the database ready for use: its tables and, in a new one, what KV holds already. Until this
-    /// has succeeded once, nothing else may use the database.
+    /// Prepares the database: creates its tables, and restores a new one from KV. Nothing else may
+    /// use the database until this has succeeded once.
     pub async fn prepare(&self, clock: &impl Clock) -> Result<(), StoreError> {
         while !self.ready.load(Ordering::SeqCst) {
             let Some(_turn) = self.take_turn(clock.now()) else {
@@ -85,7 +88,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
             };
             self.run(outbox::set_up()).await?;
             for addition in schema::additions() {
-                // It fails where it was made before.
+                // It fails if it exists.
                 let _ = self.database.batch(addition).await;
             }
             if self.one::<u8>(outbox::is_restored()).await? != Some(1) {
@@ -96,8 +99,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         Ok(())
     }
 
-    /// Publishes what waits, for as long as `patience`. What still waits then is kept for the next call;
-    /// the error says why it waits.
+    /// Publishes pending names for at most `timeout`. The rest stays for the next call; the error
+    /// says why.
     pub async fn publish(&self, clock: &impl Clock, timeout: Duration) -> Result<(), StoreError> {
         let give_up = clock.now() + timeout;
         loop {
@@ -122,17 +125,17 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         }
     }
 
-    /// Notes every document and entry as waiting.
+    /// Adds every document and entry to the outbox.
     pub async fn note_everything(&self) -> Result<(), StoreError> {
         self.run(outbox::note_everything()).await.map(drop)
     }
 
-    /// How many documents and entries wait.
+    /// Counts the pending documents and entries.
     pub async fn waiting(&self) -> Result<u64, StoreError> {
         Ok(self.one(outbox::count()).await?.unwrap_or_default())
     }
 
-    /// What the data plane does not see yet, in words; `None` when KV answers and nothing waits.
+    /// Returns what the data plane does not see yet; `None` if KV responds and nothing is pending.
     pub async fn trouble(&self) -> Option<String> {
         match self.waiting().await {
             Ok(0) => {
@@ -159,7 +162,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         Some(Turn { turn: &self.turn, until })
     }
 
-    /// Publishes some of what waits. The inner error is KV's: the others were tried all the same.
+    /// Publishes some pending names. The inner error is KV's; the other names were tried
+    /// nevertheless.
     async fn round(&self) -> Result<Result<(), StoreError>, StoreError> {
         let mut result = Ok(());
         let notes: Vec<Note> = read_rows(&self.first(vec![outbox::next(ROUND)]).await?)?;
@@ -187,7 +191,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         } else {
             return Err(StoreError::Corrupt(format!("nothing is called {name}")));
         };
-        // Without a note there is nothing to do: another task has done it.
+        // Another task has published it.
         let Some((text, sequence)) = found else { return Ok(()) };
         match text {
             Some(text) => self.kv.put(name, &text, sequence).await?,
@@ -196,7 +200,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         self.run(vec![outbox::done(name, sequence)]).await.map(drop)
     }
 
-    /// A pool's document as its rows are now, with the number of its note.
+    /// Returns a pool's current document with its sequence number.
     async fn document(&self, name: &str, pool: &PoolId) -> Result<Found, StoreError> {
         let mut statements = vec![outbox::sequence(name)];
         statements.extend(document::statements(pool));
@@ -222,7 +226,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         Ok(Some((read_rows(encrypted)?.pop(), sequence)))
     }
 
-    /// Takes in every document on KV. It may break off anywhere: it is begun again, with the same result.
+    /// Restores the database from every document on KV. Idempotent and resumable.
     async fn restore(&self) -> Result<(), StoreError> {
         let (names, secrets) = (self.list(POOL_PREFIX).await?, self.list(HASH_KEYS_NAME).await?);
         let greatest = names.iter().chain(&secrets).map(|(_, version)| *version).max();
@@ -239,7 +243,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         self.run(vec![outbox::restored()]).await.map(drop)
     }
 
-    /// Every name that begins so.
+    /// Returns every name with a prefix.
     async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let mut names = Vec::new();
         let mut cursor = None;
@@ -253,11 +257,11 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         }
     }
 
-    /// What is under a name that a list has.
+    /// Reads a listed name.
     async fn shown(&self, name: &str) -> Result<String, StoreError> {
         match self.kv.get(name, None, Part::Whole).await? {
             KvRead::Found { text, .. } => Ok(text),
-            // One that was just deleted, or one that is just not shown: only time can tell.
+            // It was just deleted, or is not visible yet: only time can tell.
             _ => Err(StoreError::Unavailable(format!("KV lists {name} and does not show it"))),
         }
     }
@@ -268,7 +272,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         let mut rows = document::read_rows(&text).map_err(unreadable)?;
         let head = text.lines().next().unwrap_or_default();
         let pool = document::read_head(head).map_err(unreadable)?;
-        // A rename that KV does not show yet: better a pool with a strange name than none.
+        // KV does not show a rename yet. A pool under a strange name is better than none.
         let renamed = match rows.get(&Table::Pools).map(Vec::as_slice) {
             Some([row]) if self.one::<u64>(outbox::namesakes(row.get())).await? != Some(0) => {
                 Some(renamed(row, &format!("{} ({})", pool.name, pool.id))?)
@@ -301,14 +305,14 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
     }
 }
 
-/// A pool's row with another name: its second value.
+/// Returns a pool's row with another name, its second value.
 fn renamed(row: &RawValue, name: &str) -> Result<Box<RawValue>, StoreError> {
     let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
     let mut values: Vec<serde_json::Value> = serde_json::from_str(row.get()).map_err(corrupt)?;
     if let Some(value) = values.get_mut(1) {
         *value = name.into();
     }
-    // What tells the name apart, which belongs to the other pool.
+    // The comparison key of the name, which belongs to the other pool.
     if let Some(value) = values.get_mut(10) {
         *value = serde_json::Value::Null;
     }

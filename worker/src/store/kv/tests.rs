@@ -1,5 +1,5 @@
-//! A KV that fails, forgets that it answered, shows old values and shows them late: no pool is ever lost,
-//! and what the data plane reads is always something that was true.
+//! A KV that fails, loses replies, and shows old values late. No pool is ever lost, and the data
+//! plane reads only values that were true at some time.
 
 mod harness;
 
@@ -153,7 +153,7 @@ async fn a_change_in_the_middle_of_a_write_is_written_too() {
     assert_eq!(world.opens("prod").await.as_deref(), Some("changed meanwhile"));
 }
 
-/// Changes the pool's name while its document is on the way.
+/// A KV during whose write the pool is renamed.
 struct SlowKv {
     inner: Arc<FakeKv>,
     store: SqlStore<Sqlite>,
@@ -208,7 +208,7 @@ async fn a_new_client_key_works_although_the_pool_s_document_is_shown_late() {
     world.publish().await.unwrap();
     world.store.create_client_keys(&pool, &[client_key("more")], now()).await.unwrap();
     world.publish().await.unwrap();
-    // The entry is new, so nobody holds an old one; of the document only the old one is seen.
+    // The entry is new, so no old copy of it exists; of the document only the old copy is visible.
     world.kv.names.lock().unwrap().get_mut("v1:pool:pool-prod").unwrap().pop();
     assert_eq!(world.opens("more").await.as_deref(), Some("prod"));
     assert_eq!(world.opens("prod").await.as_deref(), Some("prod"));
@@ -238,7 +238,7 @@ async fn a_stale_view_never_replaces_a_newer_one_nor_changes_anything() {
     world.kv.writes();
     world.kv.stale(true);
     assert_eq!(world.reader.refresh(&pool, held.version).await, Ok(Refreshed::Unchanged));
-    // The object does not read what it has written, so an old view of it cannot lead it astray.
+    // The object does not read its own writes, so a stale view does not affect it.
     let second = world.create("second").await;
     world.publish().await.unwrap();
     world.kv.stale(false);
@@ -269,7 +269,7 @@ async fn an_object_that_lost_its_database_makes_it_anew_from_kv() {
     let before = world.reader.load_by_client_key(&hash("prod")).await.unwrap().unwrap();
 
     let again = World::on(Arc::clone(&world.kv));
-    // KV that does not answer is not an empty KV: nothing begins until it does.
+    // A failing KV is not an empty KV: the object waits until it responds.
     world.kv.set(Mode::Fails);
     again.publisher.prepare(&SystemClock).await.unwrap_err();
     world.kv.set(Mode::Works);
@@ -284,14 +284,14 @@ async fn an_object_that_lost_its_database_makes_it_anew_from_kv() {
         again.store.client_keys(&before.id).await.unwrap(),
         world.store.client_keys(&before.id).await.unwrap()
     );
-    // What an isolate holds from before is older than anything that is written from now on.
+    // Copies of isolates are older than everything written from now on.
     again.rename(&before.id, "live").await;
     again.publish().await.unwrap();
     let Ok(Refreshed::Changed(after)) = again.reader.refresh(&before.id, before.version).await else {
         panic!()
     };
     assert_eq!((after.name.as_str(), after.keys), ("live", before.keys));
-    // Once it has its rows, it never takes them from KV again.
+    // A restored database never reads from KV again.
     let reopened = Publisher::new(again.sqlite.clone(), Arc::clone(&again.kv));
     again.store.delete_pool(&before.id, now()).await.unwrap();
     reopened.prepare(&SystemClock).await.unwrap();
@@ -303,7 +303,7 @@ async fn two_documents_of_one_name_become_two_pools() {
     let world = World::new().await;
     let first = world.create("prod").await;
     world.publish().await.unwrap();
-    // The rename does not reach KV, and the name's next holder does; then the object is lost.
+    // The rename does not reach KV, but the next pool of that name does; then the object is lost.
     *world.kv.broken_name.lock().unwrap() = Some("v1:pool:pool-prod".to_owned());
     world.kv.set(Mode::Fails);
     world.rename(&first, "old").await;

@@ -1,4 +1,4 @@
-//! The admin API's statements about pools.
+//! SQL statements about pools, for the admin API.
 
 use jiff::Timestamp;
 use pool_shared::{Pool, PoolId, PoolUpdate};
@@ -8,7 +8,7 @@ use super::{json_text, read_rows};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{NewPool, StoreError};
 
-/// A pool with the counts of its keys, and what follows `FROM pools`.
+/// Selects pools with the counts of their keys; the rest of the query follows `FROM pools`.
 macro_rules! select_pools {
     ($rest:literal) => {
         concat!(
@@ -105,7 +105,7 @@ pub(super) fn update_pool(
     ))
 }
 
-/// Tells every isolate that something in the pool changed.
+/// Increments a pool's version, so that every instance sees a change.
 pub(super) fn touch_pool(pool: &PoolId, now: Timestamp) -> Statement {
     Statement::new(
         "UPDATE pools SET version = version + 1, updated_at = ?2 WHERE id = ?1",

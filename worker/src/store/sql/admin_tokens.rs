@@ -1,7 +1,7 @@
-//! The admin API's statements about admin tokens.
+//! SQL statements about admin tokens.
 //!
-//! When a token was last used stands in a table of its own: it changes by itself, and a token that is
-//! copied to another store is not used there.
+//! The time of last use is in a table of its own: it changes without an audited change, and is not
+//! copied to another store.
 
 use jiff::Timestamp;
 use pool_shared::AdminTokenId;
@@ -12,7 +12,7 @@ use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{SESSION_PREFIX, StoreError, StoredAdminToken};
 
-/// Tokens, and what follows `FROM admin_tokens`.
+/// Selects tokens; the rest of the query follows `FROM admin_tokens`.
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
@@ -38,7 +38,7 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<StoredAdminToken>, StoreErro
     read_rows::<AdminTokenRow>(outcome)?.into_iter().map(StoredAdminToken::try_from).collect()
 }
 
-/// Adds a token; in place of another one, only if that one is there.
+/// Adds a token. One that replaces another is added only if that exists.
 pub(super) fn insert(
     hash: &TokenHash,
     token: &StoredAdminToken,
@@ -62,7 +62,7 @@ pub(super) fn insert(
     ))
 }
 
-/// Lets a token work no longer than until then.
+/// Ends a token at a time, unless it ends earlier.
 pub(super) fn end(id: &AdminTokenId, until: Timestamp) -> Statement {
     Statement::new(
         "UPDATE admin_tokens SET expires_at = min(expires_at, ?2) WHERE id = ?1",
@@ -70,10 +70,11 @@ pub(super) fn end(id: &AdminTokenId, until: Timestamp) -> Statement {
     )
 }
 
-/// Drops the tokens that do not work any more, and what is known of tokens that are gone.
+/// Removes expired tokens, and the use times of removed tokens.
 pub(super) fn forget_expired(now: Timestamp) -> [Statement; 3] {
     [
-        // What they made is now that of whoever made them, so that a revocation still reaches it.
+        // The tokens that they created become those of their creators, so that a revocation still
+        // reaches them.
         Statement::new(
             "UPDATE admin_tokens SET parent = (SELECT made.parent FROM admin_tokens made WHERE made.id = admin_tokens.parent)
              WHERE parent IN (SELECT id FROM admin_tokens WHERE expires_at < ?1)",
@@ -84,7 +85,8 @@ pub(super) fn forget_expired(now: Timestamp) -> [Statement; 3] {
     ]
 }
 
-/// Deletes a token and, unless they are to be kept, those that it made, and those that these made.
+/// Deletes a token and, unless they are to be kept, all tokens created with it, directly or
+/// indirectly.
 pub(super) fn delete(id: &AdminTokenId, keep_children: bool) -> Statement {
     let sql = if keep_children {
         "DELETE FROM admin_tokens WHERE id = ?1"
@@ -97,7 +99,7 @@ pub(super) fn delete(id: &AdminTokenId, keep_children: bool) -> Statement {
     Statement::new(sql, [id.as_str().into()])
 }
 
-/// What a token made becomes that of another one.
+/// Makes the tokens of one creator those of another.
 pub(super) fn hand_over(from: &AdminTokenId, to: Option<&AdminTokenId>) -> Statement {
     Statement::new(
         "UPDATE admin_tokens SET parent = ?2 WHERE parent = ?1 AND id IS NOT ?2",
@@ -105,12 +107,12 @@ pub(super) fn hand_over(from: &AdminTokenId, to: Option<&AdminTokenId>) -> State
     )
 }
 
-/// Drops what is known of the use of tokens that are gone.
+/// Removes the use times of removed tokens.
 pub(super) fn forget_uses() -> Statement {
     Statement::new("DELETE FROM admin_token_uses WHERE token_id NOT IN (SELECT id FROM admin_tokens)", [])
 }
 
-/// Browsers' sessions are the tokens whose ids say so.
+/// Sessions are the tokens with the session prefix.
 pub(super) fn delete_sessions() -> Statement {
     Statement::new("DELETE FROM admin_tokens WHERE substr(id, 1, length(?1)) = ?1", [SESSION_PREFIX.into()])
 }

@@ -1,14 +1,16 @@
-//! The audit's statements: append, prune, list.
+//! SQL statements of the audit log: append, prune, list.
 //!
-//! The table is only ever appended to, one row a change and its place in an index. It is bounded where it grows, in the
-//! transaction of a change, so that no job has to come by, least of all in a Durable Object: by age, and by a number of
-//! entries for each part, which is what one token and those that it made did in one pool. So nobody can push out what
-//! others did. Equal actions within a minute are one entry that counts them.
+//! The table is append-only: one row per change, and its index entry. It is bounded in the
+//! transaction of each change, so no periodic job is needed: by age, and by number of entries per
+//! part. A part is what one token and those created with it did in one pool, so one token cannot
+//! push out the entries of another. Equal actions within a minute are merged into one entry with a
+//! count.
 //!
 //! # Invariants
 //!
 //! - An entry older than [`SETTLED_AFTER`] does not change any more.
-//! - The numbers are those of the triggers in [`schema`](super::schema), which hold them against mistakes here.
+//! - The limits equal those of the triggers in [`schema`](super::schema), which protect against
+//!   faults here.
 
 use std::time::Duration;
 
@@ -25,20 +27,20 @@ use crate::store::{AuditCursor, AuditFilter, Change, StoreError};
 /// How long an entry is kept.
 const KEPT: Duration = Duration::from_hours(24 * 400);
 
-/// Entries of a part that are kept: some 3 MB.
+/// Maximum number of entries of a part: about 3 MB.
 const MAX_ENTRIES: u32 = 10_000;
 
-/// Age from which on an entry is final: equal actions join it for 60 s by the clock of who makes them, and a change may be
-/// on its way to the store for some seconds.
+/// Age from which an entry is final: equal actions are merged for 60 s by the clock of the instance
+/// that makes them, and a change may take some seconds to reach the store.
 const SETTLED_AFTER: Duration = Duration::from_secs(90);
 
-/// What shares a bound: the changes of one pool by one token and by those that it made.
+/// Returns the part of a change: its pool, and the token whose budget it uses.
 fn part(change: &Change) -> String {
     format!("{} {}", change.pool.as_ref().map_or("", PoolId::as_str), change.budget)
 }
 
-/// An `INSERT` of an entry, or of its counts into an equal one of the last 60 s. No more than 600 entries of a part are
-/// made in that time. `count` and `condition` are expressions.
+/// An `INSERT` of an entry, or of its counts into an equal one of the last 60 s. At most 600
+/// entries of a part are made in that time. `count` and `condition` are expressions.
 macro_rules! append {
     ($count:literal, $condition:literal) => {
         concat!(
@@ -59,8 +61,8 @@ macro_rules! append {
     };
 }
 
-/// Appends an entry for the statement before this one, unless that changed nothing; or for so many things.
-/// Then drops what is beyond the bounds.
+/// Appends an entry for the previous statement if it changed something, or with a given count. Then
+/// prunes.
 pub(super) fn note(change: &Change, count: Option<u64>) -> Result<Vec<Statement>, StoreError> {
     let mut parameters = parameters(change)?;
     parameters.push(count.into());
@@ -69,7 +71,8 @@ pub(super) fn note(change: &Change, count: Option<u64>) -> Result<Vec<Statement>
     Ok([note].into_iter().chain(prune(change)).collect())
 }
 
-/// Appends an entry for a wrong password, unless ten of them are of the last hour: strangers cannot fill the audit.
+/// Appends an entry for a wrong password, unless there were ten in the last hour, so that attackers
+/// cannot fill the audit log.
 pub(super) fn note_failed_login(change: &Change) -> Result<Vec<Statement>, StoreError> {
     let note = Statement::new(
         append!(
@@ -101,8 +104,8 @@ fn parameters(change: &Change) -> Result<Vec<SqlValue>, StoreError> {
     ])
 }
 
-/// Drops the entry that is one too many of its part, ten entries that are past their time, and what is known of dropped
-/// ones that would be past it too.
+/// Removes the oldest surplus entry of the part, ten expired entries, and expired records of
+/// dropped entries.
 fn prune(change: &Change) -> [Statement; 3] {
     let oldest = oldest(change.at);
     [
@@ -122,12 +125,12 @@ fn oldest(now: Timestamp) -> Timestamp {
     now.saturating_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
 
-/// The last moment of which all entries are final.
+/// Returns the last time up to which all entries are final.
 pub(crate) fn settled(now: Timestamp) -> Timestamp {
     now.saturating_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN)
 }
 
-/// Columns and conditions of a list, and its order.
+/// Columns, conditions and order of a list.
 macro_rules! select_entries {
     ($rest:literal) => {
         concat!(
@@ -162,7 +165,7 @@ pub(super) fn list(filter: &AuditFilter) -> Statement {
     )
 }
 
-/// Where entries went before their time that are not older.
+/// Returns where entries were dropped before their time, since a time.
 pub(super) fn losses(since: Timestamp) -> Statement {
     Statement::new(
         "SELECT json_object('pool', pool_id, 'actor', actor, 'actor_name', actor_name, 'entries', entries, 'until', at)

@@ -1,4 +1,4 @@
-//! The admin API's statements about client keys.
+//! SQL statements about client keys, for the admin API.
 
 use jiff::Timestamp;
 use pool_shared::{ClientKeyId, ClientKeyRules, PoolId};
@@ -24,7 +24,7 @@ pub(super) fn read(outcome: &Outcome) -> Result<Vec<StoredClientKey>, StoreError
     read_rows::<ClientKeyRow>(outcome)?.into_iter().map(StoredClientKey::try_from).collect()
 }
 
-/// A client key as [`insert`] hands it over.
+/// A client key in the form that [`insert`] passes to SQL.
 #[derive(Serialize)]
 struct Inserted<'a> {
     hash: &'a TokenHash,
@@ -50,7 +50,7 @@ impl<'a> Inserted<'a> {
     }
 }
 
-/// Adds client keys, passing over those that are there, in whatever pool.
+/// Adds client keys that exist in no pool yet.
 pub(super) fn insert(
     pool: &PoolId,
     client_keys: &[NewClientKey],
@@ -66,7 +66,7 @@ pub(super) fn insert(
     ))
 }
 
-/// Changes what is named of a client key.
+/// Changes the fields of a client key that `update` names.
 pub(super) fn update(
     pool: &PoolId,
     id: &ClientKeyId,
@@ -96,7 +96,7 @@ pub(super) fn update(
     ))
 }
 
-/// Adds a client key of the same name and rules as another one, if that is there.
+/// Adds a client key with the name and rules of another one, if that exists.
 pub(super) fn insert_like(
     pool: &PoolId,
     old: &ClientKeyId,
@@ -118,7 +118,7 @@ pub(super) fn insert_like(
     )
 }
 
-/// Lets a client key work no longer than until then.
+/// Ends a client key at a time, unless it ends earlier.
 pub(super) fn end(pool: &PoolId, id: &ClientKeyId, until: Timestamp) -> Statement {
     Statement::new(
         "UPDATE client_keys SET expires_at = min(coalesce(expires_at, ?3), ?3) WHERE pool_id = ?1 AND id = ?2",
@@ -133,7 +133,7 @@ pub(super) fn delete(pool: &PoolId, id: &ClientKeyId) -> Statement {
     )
 }
 
-/// Drops the client keys of a pool that do not work any more.
+/// Removes the expired client keys of a pool.
 pub(super) fn forget_expired(pool: &PoolId, now: Timestamp) -> Statement {
     Statement::new(
         "DELETE FROM client_keys WHERE pool_id = ?1 AND expires_at <= ?2",

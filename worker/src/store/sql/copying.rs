@@ -1,6 +1,6 @@
-//! A copy's statements: whole rows of any table, out and in.
+//! SQL statements of a copy: whole rows of any table, read and written.
 //!
-//! A row is the JSON array of its values. A test holds the lists of columns against the tables.
+//! A row is the JSON array of its values. A test compares the column lists with the tables.
 
 use pool_shared::PoolId;
 use serde_json::value::RawValue;
@@ -18,8 +18,8 @@ pub(in crate::store) struct Statements {
     insert: &'static str,
 }
 
-/// Its name, the columns of its key, what stands for a key that comes before, what a key is in a JSON
-/// array, where a pool's id stands, and its columns with their places in a row.
+/// Per table: its name, the columns of its key, the value that precedes every key, a key in a JSON
+/// array, the pool's id, and its columns with their positions in a row.
 macro_rules! statements {
     ($table:literal, $key:literal, $after:literal, $key_values:literal, $pool:literal,
      $first:literal $(, $column:literal $place:literal)*) => {
@@ -67,8 +67,8 @@ const ADMIN_TOKENS: Statements = statements!(
 
 const SECRETS: Statements = statements!("secrets", "name", "?2", "value ->> 0", "NULL", "name", "sealed" "1");
 
-/// Names are unique: whoever else has the name of a row that comes in, by a rename that is still to be
-/// copied or because the source has no such pool, makes way and comes in again if the source has it.
+/// Names are unique. A pool that has the name of an incoming row, because a rename is not copied
+/// yet or the source lacks the pool, is removed first; it is copied again if the source has it.
 const MAKE_WAY: &str = "DELETE FROM pools WHERE EXISTS (
     SELECT 1 FROM json_each(?1)
     WHERE (value ->> 1 = pools.name OR value ->> 10 = pools.name_key) AND value ->> 0 <> pools.id)";
@@ -83,7 +83,7 @@ const fn of(table: Table) -> Statements {
     }
 }
 
-/// The rows after a key. No key is empty, so empty texts come before all of them.
+/// Returns the rows after a key. No key is empty, so empty texts precede all of them.
 pub(super) fn read(table: Table, after: Option<&RowKey>, limit: u32) -> Statement {
     let values = after.map(|key| key.0.as_slice()).unwrap_or_default();
     let value = |at: usize| SqlValue::from(values.get(at).map_or("", String::as_str));
@@ -94,12 +94,12 @@ pub(super) fn read(table: Table, after: Option<&RowKey>, limit: u32) -> Statemen
     Statement::new(of(table).read, parameters)
 }
 
-/// All rows of a pool; none of a table that has nothing of pools.
+/// Returns all rows of a pool; none of a table without pools.
 pub(in crate::store) fn read_pool(table: Table, pool: &PoolId) -> Statement {
     Statement::new(of(table).read_pool, [pool.as_str().into()])
 }
 
-/// Takes rows in, in place of those of the same keys, and removes others.
+/// Inserts or replaces rows, and removes others.
 pub(super) fn write(table: Table, rows: &[Row], remove: &[RowKey]) -> Result<Vec<Statement>, StoreError> {
     let rows = SqlValue::Text(format!("[{}]", rows.iter().map(Row::as_str).collect::<Vec<_>>().join(",")));
     let statements = of(table);
@@ -114,14 +114,14 @@ pub(super) fn write(table: Table, rows: &[Row], remove: &[RowKey]) -> Result<Vec
     Ok(batch)
 }
 
-/// The columns that travel.
+/// Returns the copied columns.
 #[cfg(test)]
 pub(in crate::store) fn columns(table: Table) -> Vec<&'static str> {
     let (_, rest) = of(table).insert.split_once('(').unwrap();
     rest.split_once(')').unwrap().0.split(", ").collect()
 }
 
-/// Takes rows in, in place of those of the same keys.
+/// Inserts or replaces rows.
 pub(in crate::store) fn restore(table: Table, rows: &[&RawValue]) -> Result<Vec<Statement>, StoreError> {
     let rows = json_text(&rows)?;
     let statements = of(table);

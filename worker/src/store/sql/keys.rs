@@ -1,5 +1,5 @@
-//! The admin API's statements about Gemini keys. Lists of keys or ids travel as one JSON text, since
-//! D1 takes at most 100 parameters a statement.
+//! SQL statements about Gemini keys, for the admin API. Lists are passed as one JSON text, because
+//! D1 takes at most 100 parameters per statement.
 
 use jiff::Timestamp;
 use pool_shared::{Key, KeyChange, KeyId, PoolId};
@@ -12,7 +12,8 @@ use crate::store::{
     BatchOutcome, EnabledKey, KeyFilter, KeyPage, KeysWanted, NewKey, Page, Reencrypted, StoreError,
 };
 
-/// What a [`KeyFilter`] selects: pool `?1`, enabled `?2`, searched text `?3`, tag `?4`, states `?5`.
+/// The selection of a [`KeyFilter`]: pool `?1`, enabled `?2`, search text `?3`, tag `?4`, states
+/// `?5`.
 macro_rules! select_filtered {
     ($columns:literal, $rest:literal) => {
         concat!(
@@ -44,8 +45,8 @@ const LIST: &str = select_filtered!(
 
 const COUNT: &str = select_filtered!("json_quote(count(*))", "");
 
-/// `position` keeps the order of the input: milliseconds since 1970 times 1,000, plus the place in
-/// the chunk. It stays below 2^53 until the year 2255.
+/// `position` keeps the order of the input: milliseconds since 1970 times 1,000, plus the position
+/// in the chunk. It stays below 2^53 until the year 2255.
 const INSERT: &str = "INSERT INTO keys
         (pool_id, digest, id, sealed, masked, name, tag, project, billing_account, limits, weight, enabled, position,
          created_at, updated_at)
@@ -56,7 +57,7 @@ const INSERT: &str = "INSERT INTO keys
     WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?1 AND data_key = coalesce(?4, data_key))
     ON CONFLICT DO NOTHING";
 
-/// Adds keys, if the pool has the data key that they are sealed under.
+/// Adds keys, if the pool has the data key that encrypts them.
 pub(super) fn insert(
     pool: &PoolId,
     data_key: Option<&Encrypted>,
@@ -67,7 +68,7 @@ pub(super) fn insert(
     Ok(Statement::new(INSERT, [pool.as_str().into(), json_text(&keys)?, now.into(), data_key]))
 }
 
-/// Keys in the order of the primary key: no two have the same place in it.
+/// Returns keys in the order of the primary key, which is unique.
 pub(super) fn after(pool: &PoolId, after: &str, limit: u32) -> Statement {
     Statement::new(
         "SELECT json_object('digest', digest, 'id', id, 'sealed', sealed) AS row FROM keys
@@ -76,7 +77,7 @@ pub(super) fn after(pool: &PoolId, after: &str, limit: u32) -> Statement {
     )
 }
 
-/// Keys of all pools, an equal number of each pool as far as there are so many.
+/// Returns keys of all pools, the same number of each as far as it has them.
 pub(super) fn sample(limit: u32) -> Statement {
     Statement::new(
         "SELECT json_array(pool_id, id, sealed) AS row FROM (
@@ -109,12 +110,12 @@ pub(super) fn list(pool: &PoolId, filter: &KeyFilter, page: Page) -> Result<Vec<
         states,
     ];
     let mut paged = filter.to_vec();
-    // One more than asked for tells whether there is a next page.
+    // One more than the limit shows whether there is a next page.
     paged.extend([page.after.into(), SqlValue::Integer(u64::from(page.limit) + 1)]);
     Ok(vec![Statement::new(LIST, paged), Statement::new(COUNT, filter)])
 }
 
-/// A page of whole rows, each with its position.
+/// Returns a page of whole rows, each with its position.
 pub(super) fn encrypted(pool: &PoolId, ids: Option<&[KeyId]>, page: Page) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "SELECT json_array(position, json_object(
@@ -190,7 +191,7 @@ pub(super) fn elsewhere(pool: &PoolId, digests: &[&KeyDigest]) -> Result<Stateme
     ))
 }
 
-/// The ids that the pool does not have.
+/// Returns the ids that the pool does not have.
 pub(super) fn missing(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "SELECT json_quote(value) AS row FROM json_each(?2)
@@ -199,7 +200,7 @@ pub(super) fn missing(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreEr
     ))
 }
 
-/// Changes those of the keys that become different by it.
+/// Changes the keys whose values differ.
 pub(super) fn update(
     pool: &PoolId,
     ids: &[KeyId],
@@ -238,7 +239,7 @@ pub(super) fn delete(pool: &PoolId, ids: &[KeyId]) -> Result<Statement, StoreErr
     ))
 }
 
-/// Reads what [`missing`] and the change that follows it gave.
+/// Reads the results of [`missing`] and of the change after it.
 pub(super) fn read_batch(outcomes: &[Outcome]) -> Result<BatchOutcome, StoreError> {
     let [missing, change, ..] = outcomes else {
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));

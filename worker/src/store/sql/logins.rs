@@ -1,7 +1,7 @@
-//! The statements about tries of the admin password.
+//! SQL statements of login throttling.
 //!
-//! Whether a try may be made, and that it counts as failed until the password was right, is one
-//! transaction: of many tries at once no more get through than one after the other would.
+//! The check of an attempt, and its count as a failure until the password was right, are one
+//! transaction: no more concurrent attempts pass than sequential ones would.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use crate::crypto::TokenHash;
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{LoginAttempt, StoreError, ThrottleRule};
 
-/// Sources that are kept at most. When there are as many, tries from others count only altogether.
+/// Maximum number of sources. Beyond it, attempts of further sources only count globally.
 const MAX_SOURCES: u64 = 1_000;
-/// The source that stands for all of them.
+/// The source that stands for all sources together.
 const GLOBAL: &str = "*";
 
-/// When the source `?1` may try again, at `?2`: its own delay, and that of all unless it is known. A try of the future
-/// was made while the clock was wrong: nobody knows how much of its delay is left.
+/// When the source `?1` may try again, at `?2`: after its own delay, and after the global one
+/// unless it is trusted. An attempt in the future was made before the clock was set back, so its
+/// delay is ignored.
 macro_rules! free_at {
     () => {
         "max(
@@ -72,7 +73,7 @@ pub(super) fn attempt(attempt: &LoginAttempt) -> Result<Vec<Statement>, StoreErr
     ])
 }
 
-/// Reads what [`attempt`] gave: until when it is too early, if it is.
+/// Reads the result of [`attempt`]: the end of the delay, if there is one.
 pub(super) fn read(outcomes: &[Outcome], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let free_at = outcomes.get(1).map(read_rows::<i64>).transpose()?.and_then(|mut rows| rows.pop());
     let missing = || StoreError::Corrupt("a statement gave no outcome".to_owned());
@@ -80,7 +81,7 @@ pub(super) fn read(outcomes: &[Outcome], now: Timestamp) -> Result<Option<Timest
     Ok((free_at > now).then_some(free_at))
 }
 
-/// Moves the times of the last tries.
+/// Moves the times of the attempts.
 pub(super) fn shift(by: SignedDuration) -> Statement {
     let milliseconds = u64::try_from(by.unsigned_abs().as_millis()).unwrap_or(u64::MAX);
     let (later, earlier) = if by.is_negative() { (0, milliseconds) } else { (milliseconds, 0) };

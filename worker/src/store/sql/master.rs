@@ -1,4 +1,4 @@
-//! The statements about what is sealed under the master key.
+//! SQL statements about rows that are encrypted under the master key.
 
 use pool_shared::PoolId;
 
@@ -7,14 +7,14 @@ use crate::crypto::Encrypted;
 use crate::sql::Statement;
 use crate::store::{Rewrapped, StoreError};
 
-/// The name of the keys of the hashes in `secrets`.
+/// The name of the HMAC keys in `secrets`.
 const HASH_KEYS: &str = "hash_keys";
 
 pub(in crate::store) fn hash_keys() -> Statement {
     Statement::new("SELECT json_quote(sealed) AS row FROM secrets WHERE name = ?1", [HASH_KEYS.into()])
 }
 
-/// Stores the keys of the hashes in place of what was read before; whoever came first in between stays.
+/// Stores the HMAC keys if the stored value is still the expected one, or missing.
 pub(in crate::store) fn put_hash_keys(old: Option<&Encrypted>, new: &Encrypted) -> Statement {
     Statement::new(
         "INSERT INTO secrets (name, sealed) VALUES (?1, ?2)
@@ -30,8 +30,8 @@ pub(super) fn data_keys(after: Option<&PoolId>, limit: u32) -> Statement {
     )
 }
 
-/// Puts sealed data keys in place of those that they were made of. Pools' versions stay: their keys open as
-/// before to whoever has them open.
+/// Replaces data keys whose stored value is still the expected one. Pools' versions stay: the data
+/// keys in memory remain valid.
 pub(super) fn rewrap_data_keys(rewrapped: &[Rewrapped]) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "UPDATE pools SET data_key = (SELECT value ->> '$.new' FROM json_each(?1) WHERE value ->> '$.pool' = pools.id)

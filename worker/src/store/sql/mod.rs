@@ -1,7 +1,6 @@
-//! The config store over SQL, for D1, SQLite and the SQLite in a Durable Object alike.
+//! The config store over SQL: D1, SQLite, and the SQLite of a Durable Object.
 //!
-//! The database behind it does one thing: run some statements in order, in one transaction and one
-//! round trip.
+//! A database runs a batch of statements in order, in one transaction and one round trip.
 
 mod admin;
 mod admin_tokens;
@@ -33,7 +32,7 @@ use crate::sql::{Outcome, SqlError, SqlValue, Statement};
 
 /// A database that runs batches.
 pub trait SqlDatabase: MaybeSend + MaybeSync {
-    /// What it is: `d1`, `kv`, `sqlite`.
+    /// Returns its kind: `d1`, `kv`, `sqlite`.
     fn kind(&self) -> &'static str;
 
     /// Runs the statements in order, all or none, in one round trip.
@@ -42,24 +41,24 @@ pub trait SqlDatabase: MaybeSend + MaybeSync {
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Outcome>, SqlError>> + MaybeSend;
 
-    /// Brings what is made of the rows for the data plane up to date, as far as one request may; all
-    /// of it when `everything`. Gives how much is left. Most databases are read as they are.
+    /// Publishes changed rows to the data plane, as far as one request may, or all rows if
+    /// `everything`. Returns how many are pending. Most databases need no publishing.
     fn publish(&self, everything: bool) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend {
         let _ = everything;
         std::future::ready(Ok(0))
     }
 
-    /// What the data plane does not see yet, and why; `None` when it sees everything.
+    /// Returns what the data plane does not see yet; `None` if it sees everything.
     fn lag(&self) -> impl Future<Output = Option<String>> + MaybeSend {
         std::future::ready(None)
     }
 
-    /// Overwrites what was deleted or replaced, as far as the database keeps it.
+    /// Overwrites deleted and replaced data, as far as the database keeps it.
     fn forget_replaced(&self) -> impl Future<Output = Result<(), SqlError>> + MaybeSend {
         std::future::ready(Ok(()))
     }
 
-    /// The other store that is bound, if there is one.
+    /// Returns the other bound store, if there is one.
     fn other(&self) -> Option<impl Replica> {
         None::<NoReplica>
     }
@@ -68,18 +67,18 @@ pub trait SqlDatabase: MaybeSend + MaybeSync {
 /// The config store over a [`SqlDatabase`].
 pub struct SqlStore<D> {
     database: D,
-    /// Whether the tables are known to be of a version that this program knows.
+    /// The version of the tables was checked.
     is_checked: AtomicBool,
 }
 
 impl<D: SqlDatabase> SqlStore<D> {
-    /// Wraps a database. Its tables are made when they are first missed.
+    /// Wraps a database. Missing tables are created when first used.
     pub const fn new(database: D) -> Self {
         Self { database, is_checked: AtomicBool::new(false) }
     }
 
-    /// Runs a batch. The first one tells the version of the tables as well: in the same round trip, or before anything
-    /// is written.
+    /// Runs a batch. The first batch also checks the version of the tables: in the same round trip,
+    /// or before anything is written.
     async fn run(&self, mut statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
         if self.is_checked.load(Ordering::Relaxed) {
             return self.run_unchecked(statements).await;
@@ -94,14 +93,14 @@ impl<D: SqlDatabase> SqlStore<D> {
         if reads { Ok(outcomes.collect()) } else { self.run_unchecked(statements).await }
     }
 
-    /// Runs a batch; when it turns out that tables or columns are missing, makes them and runs it again. A
-    /// database that has them never pays for that.
+    /// Runs a batch. If tables or columns are missing, creates them and runs it again; a database
+    /// that has them never pays for that.
     async fn run_unchecked(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, StoreError> {
         match self.database.batch(statements.clone()).await {
             Err(error) if schema::is_missing(&error) => {
                 self.database.batch(schema::migrations()).await.map_err(store_error)?;
                 for addition in schema::additions() {
-                    // It fails where it was made before.
+                    // It fails if it exists.
                     let _ = self.database.batch(addition).await;
                 }
                 self.database.batch(statements).await.map_err(store_error)
@@ -110,8 +109,8 @@ impl<D: SqlDatabase> SqlStore<D> {
         }
     }
 
-    /// Runs a statement that changes something and what belongs to it, noting the change in the audit.
-    /// Gives how many rows the statement changed.
+    /// Runs a changing statement with those that belong to it, and adds an audit entry. Returns how
+    /// many rows the statement changed.
     async fn change(
         &self,
         statement: Statement,

@@ -1,4 +1,4 @@
-//! Rows as the queries pack them, and the way from there to the service's types.
+//! Packed rows of the queries, and their conversion to the service's types.
 
 use jiff::Timestamp;
 use pool_shared::{

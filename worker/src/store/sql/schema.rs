@@ -1,15 +1,15 @@
-//! The tables, and how a database comes to have them.
+//! The schema: tables, migrations, and the check of its version.
 
 use crate::sql::{SqlError, Statement};
 
-/// The version of the tables that this program makes and knows.
+/// The version of the schema that this program creates and knows.
 const SCHEMA_VERSION: i64 = 1;
 
-/// Makes the tables of version 1. Each statement may run on a database that has them already, so two
-/// isolates that start at once do no harm.
+/// Creates the tables of version 1. Every statement is idempotent, so two isolates may start at the
+/// same time.
 ///
-/// `keys` has its rows in its primary key and no further index: importing a key writes one row, and
-/// written rows are what Cloudflare's free plan counts.
+/// `keys` stores its rows in the primary key and has no further index: importing a key writes one
+/// row, and written rows count against Cloudflare's free plan.
 const VERSION_1: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS pools (
         id TEXT PRIMARY KEY,
@@ -64,17 +64,17 @@ const VERSION_1: &[&str] = &[
         parent TEXT,
         budget TEXT
     ) WITHOUT ROWID",
-    // What is sealed under the master key and belongs to no pool, by name. Empty before the first rotation.
+    // Encrypted under the master key and of no pool, by name.
     "CREATE TABLE IF NOT EXISTS secrets (
         name TEXT PRIMARY KEY,
         sealed TEXT NOT NULL
     ) WITHOUT ROWID",
-    // By the hour, so that a use hardly ever writes.
+    // By the hour, so that a use rarely writes.
     "CREATE TABLE IF NOT EXISTS admin_token_uses (
         token_id TEXT PRIMARY KEY,
         used_at INTEGER NOT NULL
     ) WITHOUT ROWID",
-    // By hashed address, and `*` for all of them. In milliseconds; `blocked_until` 0 for not at all.
+    // By hashed address, and `*` for all of them. In milliseconds; `blocked_until` 0 for no delay.
     "CREATE TABLE IF NOT EXISTS login_tries (
         source TEXT PRIMARY KEY,
         failures INTEGER NOT NULL,
@@ -82,8 +82,8 @@ const VERSION_1: &[&str] = &[
         blocked_until INTEGER NOT NULL,
         known_until INTEGER NOT NULL
     ) WITHOUT ROWID",
-    // As the first version had it: [`AUDIT`] brings it up to date. The newest entry is never dropped, so its numbers only
-    // grow.
+    // As in the first version: [`AUDIT`] brings it up to date. The newest entry is never dropped,
+    // so its ids only grow.
     "CREATE TABLE IF NOT EXISTS audit (
         id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -101,12 +101,12 @@ const VERSION_1: &[&str] = &[
     "INSERT INTO schema_version (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
 ];
 
-/// Everything that brings a database of any age up to date.
+/// Returns the statements that bring any database up to date.
 pub(in crate::store) fn migrations() -> Vec<Statement> {
     VERSION_1.iter().map(|sql| Statement::new(sql, [])).collect()
 }
 
-/// Columns that tables of an earlier time lack.
+/// Columns that older tables lack.
 const ADDED: &[&str] = &[
     "ALTER TABLE client_keys ADD COLUMN expires_at INTEGER",
     "ALTER TABLE client_keys ADD COLUMN rules TEXT",
@@ -118,21 +118,23 @@ const ADDED: &[&str] = &[
     "ALTER TABLE admin_tokens ADD COLUMN budget TEXT",
 ];
 
-/// The audit's bounds, made in one transaction with the columns that they need: a database has all of this or nothing.
+/// The bounds of the audit log, created in one transaction with their columns: a database has all
+/// of this or nothing.
 ///
-/// `part` says which entries share a bound: those of one pool and one token, with what that token made. `place` counts the
-/// entries of a part. Entries of the first version have neither; only their age bounds them.
+/// `part` groups the entries that share a bound: those of one pool and one token, with the tokens
+/// created with it. `place` counts the entries of a part. Entries of the first version have
+/// neither; only their age bounds them.
 ///
-/// The triggers hold against a hole in the service and a slip of the operator's hand. The numbers are those of
-/// [`audit`](super::audit): 400 days, 10,000 entries of a part, 60 s in which equal actions are one entry, 600 entries of
-/// a part in that time.
+/// The triggers protect against a vulnerability of the service and against mistakes of an operator.
+/// The limits are those of [`audit`](super::audit): 400 days, 10,000 entries of a part, 60 s in
+/// which equal actions are merged, 600 entries of a part in that time.
 const AUDIT: &[&str] = &[
     "ALTER TABLE audit ADD COLUMN part TEXT",
     "ALTER TABLE audit ADD COLUMN place INTEGER",
     "ALTER TABLE audit ADD COLUMN times INTEGER NOT NULL DEFAULT 1",
     "ALTER TABLE audit ADD COLUMN last_at INTEGER",
     "CREATE INDEX audit_by_part ON audit (part, place)",
-    // From which part younger entries went than 400 days: how many, and the time of the youngest.
+    // The parts that lost entries younger than 400 days: how many, and the time of the youngest.
     "CREATE TABLE IF NOT EXISTS audit_dropped (
         part TEXT PRIMARY KEY,
         pool_id TEXT,
@@ -143,7 +145,8 @@ const AUDIT: &[&str] = &[
     ) WITHOUT ROWID",
     "DROP TRIGGER IF EXISTS audit_is_not_changed",
     "DROP TRIGGER IF EXISTS audit_is_not_cut",
-    // Only an equal action within 60 s of the entry, while no later one is 60 s younger, may be added to its counts.
+    // Only an equal action within 60 s of the entry, while no later one is 60 s younger, may be
+    // merged into it.
     "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
     WHEN (NEW.id, NEW.at, NEW.actor, NEW.actor_name, NEW.action, NEW.pool_id, NEW.target, NEW.request_id, NEW.before,
             NEW.after, NEW.part, NEW.place)
@@ -177,24 +180,26 @@ const AUDIT: &[&str] = &[
     END",
 ];
 
-/// What tells names apart, and that no two pools have the same. Pools that an earlier version named have none.
+/// The comparison keys of names, and their uniqueness. Pools named by an earlier version have none.
 const NAME_KEYS: &[&str] = &[
     "ALTER TABLE pools ADD COLUMN name_key TEXT",
     "CREATE UNIQUE INDEX pools_by_name_key ON pools (name_key)",
 ];
 
-/// What tables of an earlier time lack, each addition a transaction of its own: it fails where it was made before.
+/// Returns what older tables lack. Each addition is a transaction of its own, which fails if it
+/// exists.
 pub(in crate::store) fn additions() -> impl Iterator<Item = Vec<Statement>> {
     let batch = |sql: &[&'static str]| sql.iter().map(|sql| Statement::new(sql, [])).collect();
     ADDED.chunks(1).chain([AUDIT, NAME_KEYS]).map(batch)
 }
 
-/// Reads the version of the tables: a number, or `null` where the table of it is empty.
+/// Returns the version of the tables: a number, or `null` if its table is empty.
 pub(super) fn version() -> Statement {
     Statement::new("SELECT json_quote(max(version)) AS row FROM schema_version", [])
 }
 
-/// Refuses tables of a later version, whose rows this program may misread. `rows` are those of [`version`].
+/// Rejects tables of a later version, whose rows this program may misread. `rows` are those of
+/// [`version`].
 pub(super) fn check_version(rows: &[String]) -> Result<(), SqlError> {
     let version = rows.first().and_then(|row| row.parse().ok()).unwrap_or_default();
     refuse_newer(version)
@@ -211,7 +216,7 @@ pub(crate) fn refuse_newer(version: i64) -> Result<(), SqlError> {
     )))
 }
 
-/// Whether a batch failed because tables or columns are not there yet.
+/// Returns `true` if a batch failed because tables or columns are missing.
 pub(super) fn is_missing(error: &SqlError) -> bool {
     ["no such table", "no such column", "has no column named"].iter().any(|text| error.0.contains(text))
 }
@@ -227,7 +232,7 @@ mod tests {
     use crate::store::sql::{SqlDatabase, SqlStore};
     use crate::store::{ConfigStore, PoolReader};
 
-    /// The tables as they were before client keys had an end and rules, with a row in each.
+    /// The tables before client keys had an expiry and rules, with a row in each.
     const EARLIER: &[&str] = &[
         "CREATE TABLE client_keys (hash TEXT PRIMARY KEY, id TEXT NOT NULL, pool_id TEXT NOT NULL,
             name TEXT NOT NULL, hint TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID",
@@ -251,7 +256,7 @@ mod tests {
         assert_eq!(store.hash_keys().await, Ok(None));
     }
 
-    /// A store whose tables have a version, seen for the first time.
+    /// Returns a store whose tables have a version, used for the first time.
     async fn store_of_version(version: i64) -> SqlStore<Sqlite> {
         let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
         sqlite.batch(migrations()).await.unwrap();

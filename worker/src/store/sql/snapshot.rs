@@ -1,4 +1,4 @@
-//! The data plane's reads: a whole pool in one batch, packed by the query itself.
+//! SQL statements of the data plane: a whole pool in one batch, packed by the query.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::crypto::{Encrypted, TokenHash};
 use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{PoolConfig, Refreshed, StoreError, StoredKey, StoredKeys, StoredKeysBuilder};
 
-/// The pool whose id, and the condition on it, follow.
+/// Selects the pool with an id; further conditions follow.
 macro_rules! select_pool {
     ($where:literal) => {
         concat!(
@@ -30,9 +30,9 @@ macro_rules! select_pool {
     };
 }
 
-/// The enabled keys of the pool that the subquery names. A sealed key of the greatest length (512
-/// characters) takes some 900 bytes, a project and limits some 400, so 1,500 of them stay under the 2 MB
-/// that D1 allows a value.
+/// The enabled keys of the pool that the subquery names. An encrypted key of the maximum length
+/// (512 characters) takes about 900 bytes, a project and limits about 400, so 1,500 of them stay
+/// below the 2 MB that D1 allows per value.
 macro_rules! select_keys {
     ($pool_id:literal) => {
         concat!(
@@ -46,7 +46,8 @@ macro_rules! select_keys {
     };
 }
 
-/// Id, sealed key, weight, project, limits, billing account (a document of an earlier version has none). The texts are borrowed from the row where they have no escapes.
+/// Id, encrypted key, weight, project, limits, billing account (missing in documents of an earlier
+/// version). The texts are borrowed from the row where they have no escapes.
 #[derive(Deserialize)]
 struct KeyRow<'a>(
     #[serde(borrow)] Cow<'a, str>,
@@ -67,7 +68,7 @@ struct PoolRow {
     data_key: Encrypted,
     version: u64,
     client_keys: Vec<TokenHash>,
-    /// A document of an earlier version has none.
+    /// Missing in documents of an earlier version.
     #[serde(default)]
     expiries: Vec<(TokenHash, i64)>,
     #[serde(default)]
@@ -103,7 +104,8 @@ pub(in crate::store) fn by_id(pool: &PoolId) -> Vec<Statement> {
     ]
 }
 
-/// Reads what [`by_client_key`], [`by_id`], or the first two statements of [`if_changed`], gave.
+/// Reads the results of [`by_client_key`], [`by_id`], or the first two statements of
+/// [`if_changed`].
 pub(in crate::store) fn read(outcomes: &[Outcome]) -> Result<Option<PoolConfig>, StoreError> {
     let [pool, keys, ..] = outcomes else {
         return Err(StoreError::Corrupt("a statement gave no outcome".to_owned()));
@@ -144,7 +146,7 @@ fn read_keys(pages: &Outcome) -> Result<StoredKeys, StoreError> {
     Ok(keys.finish())
 }
 
-/// Reads what [`if_changed`] gave.
+/// Reads the results of [`if_changed`].
 pub(super) fn read_refreshed(outcomes: &[Outcome]) -> Result<Refreshed, StoreError> {
     if let Some(config) = read(outcomes)? {
         return Ok(Refreshed::Changed(Box::new(config)));

@@ -1,4 +1,4 @@
-//! A namespace of KV that fails as told, and a config object beside it with its readers.
+//! A KV namespace that fails on demand, and a config object with its readers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::store::sql::SqlStore;
 use crate::store::{Change, ConfigStore, NewClientKey, NewKey, NewPool, StoreError};
 use crate::testing::Mode;
 
-/// What KV holds under a name, with everything that it held before.
+/// All values of a name, in order.
 type History = Vec<Option<(String, u64)>>;
 
 /// A namespace in memory.
@@ -25,9 +25,9 @@ type History = Vec<Option<(String, u64)>>;
 pub(super) struct FakeKv {
     pub(super) names: Mutex<BTreeMap<String, History>>,
     mode: Mutex<Option<Mode>>,
-    /// Only this name fails, where one is given.
+    /// If set, only this name fails.
     pub(super) broken_name: Mutex<Option<String>>,
-    /// Reads show the value before the last one.
+    /// Reads return the previous value.
     stale: Mutex<bool>,
     writes: Mutex<Vec<String>>,
 }
@@ -56,12 +56,12 @@ impl FakeKv {
         }
     }
 
-    /// How often something was written since the last look.
+    /// Returns the number of writes since the last call.
     pub(super) fn writes(&self) -> usize {
         std::mem::take(&mut *self.writes.lock().unwrap()).len()
     }
 
-    /// What is there now, by name.
+    /// Returns the current values by name.
     pub(super) fn current(&self) -> BTreeMap<String, (String, u64)> {
         let names = self.names.lock().unwrap();
         names.iter().filter_map(|(name, values)| Some((name.clone(), values.last()?.clone()?))).collect()
@@ -94,7 +94,7 @@ impl Kv for Arc<FakeKv> {
         self.write(name, None)
     }
 
-    /// Pages of one name.
+    /// Returns pages of one name.
     async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<KvNames, KvError> {
         if *self.mode.lock().unwrap() == Some(Mode::Fails) {
             return Err(KvError("it fails".to_owned()));
@@ -111,7 +111,7 @@ impl Kv for Arc<FakeKv> {
     }
 }
 
-/// A config object with its database, and a reader as an isolate has one.
+/// A config object with its database, and a reader like an isolate's.
 pub(super) struct World {
     pub(super) kv: Arc<FakeKv>,
     pub(super) sqlite: Sqlite,
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// A new object with an empty database.
+    /// Builds an object with an empty database.
     pub(super) fn on(kv: Arc<FakeKv>) -> Self {
         let sqlite = Sqlite::open(Path::new(":memory:")).unwrap();
         Self {
@@ -156,7 +156,7 @@ impl World {
         self.publisher.publish(&SystemClock, NO_TIMEOUT).await
     }
 
-    /// The name of the pool that a client key opens.
+    /// Returns the name of a client key's pool.
     pub(super) async fn opens(&self, client_key: &str) -> Option<String> {
         self.reader.load_by_client_key(&hash(client_key)).await.unwrap().map(|pool| pool.name)
     }

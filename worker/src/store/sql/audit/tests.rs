@@ -14,7 +14,7 @@ fn store() -> (Sqlite, SqlStore<Sqlite>) {
     (sqlite.clone(), SqlStore::new(sqlite))
 }
 
-/// A change of a pool by a token, which no other one equals.
+/// A change of a pool by a token that is equal to no other one.
 fn change(at: Timestamp, pool: &str, actor: &str, target: u64) -> Change {
     Change {
         pool: Some(PoolId::new(pool)),
@@ -35,8 +35,8 @@ async fn targets(store: &SqlStore<Sqlite>) -> Vec<String> {
     entries(store).await.into_iter().map(|entry| entry.target.unwrap_or_default()).collect()
 }
 
-/// Makes a part look as if it had so many more entries, between those that it has: bounds are seen without waiting for
-/// ten thousand changes.
+/// Adds many entries to a part, between the existing ones, so that the bounds show without ten
+/// thousand changes.
 async fn grow(sqlite: &Sqlite, pool: &str, actor: &str, to: u64) {
     let sql = "INSERT INTO audit (at, actor, actor_name, action, pool_id, target, request_id, count, part, place)
         SELECT max(at), actor, actor_name, action, pool_id, 'grown', request_id, count, part, ?2 FROM audit WHERE part = ?1";
@@ -91,7 +91,7 @@ async fn nobody_pushes_out_what_others_did() {
     assert_eq!(losses, [loss]);
     let long_after = start() + KEPT + Duration::from_secs(1);
     assert_eq!(store.audit_losses(oldest(long_after)).await, Ok(Vec::new()), "it would be gone anyway");
-    // What a token made counts as that token.
+    // Changes of a created token count as those of its creator.
     let child = Change { actor: AdminTokenId::new("tok-child"), ..change(later, "pool-a", "tok-a", 4) };
     store.note(child, 1).await.unwrap();
     assert_eq!(store.audit_losses(later - KEPT).await.unwrap()[0].entries, 2);
@@ -108,10 +108,10 @@ async fn equal_actions_within_a_minute_are_one_entry() {
     let [second, first] = &entries(&store).await[..] else { panic!("two entries") };
     assert_eq!(told(first), (start(), Some(after(59)), 3, 6));
     assert_eq!(told(second), (after(60), None, 1, 1));
-    // A clock that is behind joins, too.
+    // An instance whose clock is slow is merged, too.
     store.note(change(after(55), "pool-a", "tok-a", 1), 1).await.unwrap();
     assert_eq!(told(&entries(&store).await[0]), (after(60), Some(after(60)), 2, 2));
-    // Whatever differs is another action, whoever else came between.
+    // Any difference makes another action, whatever came between.
     let one = change(after(62), "pool-a", "tok-a", 1);
     for other in [
         change(after(62), "pool-b", "tok-a", 1),
@@ -169,7 +169,7 @@ async fn the_audit_is_only_ever_appended_to() {
         assert!(error.0.contains("the audit is append-only"), "{error}");
     }
     assert_eq!(entries(&store).await.len(), 3);
-    // What is older than a minute does not even take a count.
+    // A part older than a minute gets no further count.
     store.note(change(start() + Duration::from_mins(1), "pool-a", "tok-a", 9), 1).await.unwrap();
     let sql = "UPDATE audit SET count = count + 1, times = times + 1, last_at = at WHERE id = 1";
     assert!(sqlite.batch(vec![Statement::new(sql, [])]).await.is_err());
@@ -179,7 +179,7 @@ async fn the_audit_is_only_ever_appended_to() {
 async fn wrong_passwords_cannot_fill_the_audit() {
     let (_, store) = store();
     let mut now = start();
-    // Each round is half an hour and a minute after the one before.
+    // Each round is half an hour and a minute after the previous one.
     for left in [10, 10, 20] {
         for number in 0..50 {
             store.note_failed_login(change(now, "", "nobody", number)).await.unwrap();
@@ -187,7 +187,7 @@ async fn wrong_passwords_cannot_fill_the_audit() {
         assert_eq!(entries(&store).await.len(), left);
         now += Duration::from_mins(31);
     }
-    // From one place they are one entry, and what admins do does not make room for more.
+    // From one source they are one entry, and changes by admins make no space for more.
     now += Duration::from_hours(1);
     for number in 0..50 {
         store.note_failed_login(change(now, "", "nobody", 1)).await.unwrap();
