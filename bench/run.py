@@ -18,7 +18,7 @@ GROUPS = (
     "workerd_chat",
     "workerd_streams",
     "workerd_images",
-    "workerd_leavers",
+    "client_disconnects",
     "store_calls",
     "native",
     "many_keys",

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use pool_bench::world::{Kind, World};
+use pool_bench::harness::{Harness, Kind};
 
 /// Requests before it counts as warm: every key of the pool was used by then.
 const WARM_UP: usize = 50;
@@ -32,26 +32,26 @@ fn main() -> anyhow::Result<()> {
 
 /// Calls of a cold and of a warm request, and the allocations of a warm one.
 fn of_a_kind(kind: &Kind, counts: &mut BTreeMap<String, u64>) {
-    let mut world = World::default();
-    let caller = world.create_pool("pool", 10);
-    world.restart();
-    world.prepare(kind);
+    let mut harness = Harness::default();
+    let caller = harness.create_pool("pool", 10);
+    harness.restart();
+    harness.prepare(kind);
     for (state, warm_up) in [("cold", 0), ("warm", WARM_UP)] {
         for _ in 0..warm_up {
-            world.send(&caller, kind);
+            harness.send(&caller, kind);
         }
-        let before = world.host.calls();
-        world.send(&caller, kind);
-        let after = world.host.calls();
+        let before = harness.host.calls();
+        harness.send(&caller, kind);
+        let after = harness.host.calls();
         let mut put = |what: &str, count| counts.insert(format!("{}: {what}, {state}", kind.name), count);
         put("store calls", after.store - before.store);
         put("subrequests", after.upstream - before.upstream);
         put("ledger calls", after.ledger - before.ledger);
     }
-    world.flush();
+    harness.flush();
     let requests = || {
         for _ in 0..REQUESTS {
-            world.send(&caller, kind);
+            harness.send(&caller, kind);
         }
     };
     let allocated = measure(requests);
@@ -65,15 +65,15 @@ fn of_a_kind(kind: &Kind, counts: &mut BTreeMap<String, u64>) {
 /// greatest over the delays.
 fn store_round_trips(counts: &mut BTreeMap<String, u64>) {
     let chat = Kind::all().swap_remove(0);
-    let mut world = World::default();
-    let caller = world.create_pool("pool", 10);
-    world.prepare(&chat);
+    let mut harness = Harness::default();
+    let caller = harness.create_pool("pool", 10);
+    harness.prepare(&chat);
     for delay in DELAYS_MS {
-        world.restart();
-        world.host.delay_store(Duration::from_millis(delay));
+        harness.restart();
+        harness.host.delay_store(Duration::from_millis(delay));
         for state in ["cold", "warm"] {
             // Nothing else takes time here.
-            let hundredths = world.send(&caller, &chat).as_millis() * 100 / u128::from(delay);
+            let hundredths = harness.send(&caller, &chat).as_millis() * 100 / u128::from(delay);
             let slope = counts.entry(format!("store: slope in hundredths, {state}")).or_default();
             *slope = u64::try_from(hundredths).unwrap().max(*slope);
         }
@@ -83,14 +83,14 @@ fn store_round_trips(counts: &mut BTreeMap<String, u64>) {
 /// The memory that a key of a large pool takes once the pool is loaded.
 fn bytes_a_key() -> u64 {
     let chat = Kind::all().swap_remove(0);
-    let mut world = World::default();
-    let small = world.create_pool("small", 10);
-    let large = world.create_pool("large", MANY);
-    world.restart();
-    world.prepare(&chat);
-    world.send(&small, &chat);
+    let mut harness = Harness::default();
+    let small = harness.create_pool("small", 10);
+    let large = harness.create_pool("large", MANY);
+    harness.restart();
+    harness.prepare(&chat);
+    harness.send(&small, &chat);
     let grown = measure(|| {
-        world.send(&large, &chat);
+        harness.send(&large, &chat);
     });
     u64::try_from(grown.bytes_current).unwrap() / u64::try_from(MANY).unwrap()
 }

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bodies;
+pub mod harness;
 pub mod host;
 pub mod time;
 pub mod translations;
-pub mod world;

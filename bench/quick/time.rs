@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_worker::platform::Clock;
 
-/// A clock that everything in one world shares.
+/// A clock that everything in one harness shares.
 #[derive(Clone)]
 pub struct VirtualClock(Arc<Mutex<State>>);
 

@@ -7,8 +7,8 @@
 
 use std::io::Write as _;
 
+use pool_bench::harness::{Harness, Kind};
 use pool_bench::translations;
-use pool_bench::world::{Kind, World};
 
 /// A process's first chat: it reads the pool, of so many keys.
 const LOAD: &str = "load: pool of 2,000 keys";
@@ -33,21 +33,21 @@ fn main() -> anyhow::Result<()> {
         }
         Some(("serve", name)) => {
             let kind = Kind::all().into_iter().find(|kind| kind.name == name).unwrap();
-            let world = World::default();
-            let caller = world.create_pool("pool", 10);
-            world.prepare(&kind);
+            let harness = Harness::default();
+            let caller = harness.create_pool("pool", 10);
+            harness.prepare(&kind);
             for _ in 0..times {
-                world.send(&caller, &kind);
+                harness.send(&caller, &kind);
             }
         }
         _ if case == LOAD => {
             let chat = Kind::all().swap_remove(0);
-            let mut world = World::default();
-            let caller = world.create_pool("pool", KEYS_TO_LOAD);
-            world.prepare(&chat);
+            let mut harness = Harness::default();
+            let caller = harness.create_pool("pool", KEYS_TO_LOAD);
+            harness.prepare(&chat);
             for _ in 0..times {
-                world.restart();
-                world.send(&caller, &chat);
+                harness.restart();
+                harness.send(&caller, &chat);
             }
         }
         _ => anyhow::bail!("there is no case '{case}'"),

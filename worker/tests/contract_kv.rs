@@ -14,7 +14,7 @@ mod contract;
 mod host;
 mod support;
 
-use contract::world::{Fault, Pool, SQL_FAULT, World, files_below, gemini_key};
+use contract::harness::{Fault, Harness, Pool, SQL_FAULT, files_below, gemini_key};
 use host::Host;
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Health, KeyList, MigrationReport, MigrationStep, PoolList};
@@ -37,49 +37,49 @@ const FAULTS: &[Fault] = &[
 
 #[tokio::test]
 async fn a_lost_object_is_made_anew_from_kv() {
-    let mut world = World::start().await;
-    let pool = world.weighted_pool("prod", &[("good", Behaviour::Ok, 1), ("off", Behaviour::Ok, 1)]).await;
-    let off = world.keys(&pool).await[1].id.clone();
+    let mut harness = Harness::start().await;
+    let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1), ("off", Behaviour::Ok, 1)]).await;
+    let off = harness.keys(&pool).await[1].id.clone();
     let change = json!({"ids": [off], "set": {"enabled": false, "tag": "old"}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &change).await;
-    let keys = world.keys(&pool).await;
-    world.stop_host().await;
-    std::fs::remove_dir_all(world.data.path().join("durable-objects")).unwrap();
-    world.start_host().await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &change).await;
+    let keys = harness.keys(&pool).await;
+    harness.stop_host().await;
+    std::fs::remove_dir_all(harness.data.path().join("durable-objects")).unwrap();
+    harness.start_host().await;
 
-    assert_eq!(world.chat(&pool, "hello").await.status, 200, "the data plane never needed it");
-    world.get("/pools").await.admin_error(401, ErrorCode::Unauthorized);
-    world.token = world.log_in().await;
-    assert_eq!(world.keys(&pool).await, keys);
-    world.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
-    world.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200, "the data plane never needed it");
+    harness.get("/pools").await.admin_error(401, ErrorCode::Unauthorized);
+    harness.token = harness.log_in().await;
+    assert_eq!(harness.keys(&pool).await, keys);
+    harness.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
+    harness.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
 }
 
 /// Goes on with both stores bound.
-async fn bind_both(world: &mut World, in_use: &str) {
-    world.stop_host().await;
-    let mut deployment = Host::deployment(world.gemini.url(), world.data.path());
+async fn bind_both(harness: &mut Harness, in_use: &str) {
+    harness.stop_host().await;
+    let mut deployment = Host::deployment(harness.gemini.url(), harness.data.path());
     deployment["d1"] = json!(true);
     deployment["bindings"]["CONFIG_STORE"] = json!(in_use);
-    let host = Host::start_with(deployment, world.data.path()).await;
-    world.put_host(host);
+    let host = Host::start_with(deployment, harness.data.path()).await;
+    harness.put_host(host);
 }
 
 /// Goes on with D1 alone.
-async fn bind_d1(world: &mut World) {
-    world.stop_host().await;
-    let mut deployment = Host::deployment(world.gemini.url(), world.data.path());
+async fn bind_d1(harness: &mut Harness) {
+    harness.stop_host().await;
+    let mut deployment = Host::deployment(harness.gemini.url(), harness.data.path());
     deployment["d1"] = json!(true);
     deployment["kv"] = json!(false);
-    let host = Host::start_with(deployment, world.data.path()).await;
-    world.put_host(host);
+    let host = Host::start_with(deployment, harness.data.path()).await;
+    harness.put_host(host);
 }
 
 /// Migrates to the end, or for so many steps.
-async fn migrate(world: &World, to: &str, dry_run: bool, steps: usize) -> MigrationReport {
+async fn migrate(harness: &Harness, to: &str, dry_run: bool, steps: usize) -> MigrationReport {
     let mut request = json!({"to": to, "dry_run": dry_run});
     for step in 1.. {
-        let answer: MigrationStep = world.post("/migration", &request).await.json(200);
+        let answer: MigrationStep = harness.post("/migration", &request).await.json(200);
         request["cursor"] = json!(answer.cursor);
         if answer.cursor.is_none() || step == steps {
             return answer.report;
@@ -93,14 +93,14 @@ fn written(report: &MigrationReport) -> Vec<u64> {
 }
 
 /// Everything that the admin API shows of the config.
-async fn everything(world: &World, pools: &[&Pool]) -> Vec<Value> {
-    let mut shown = vec![world.get("/pools").await.json(200)];
+async fn everything(harness: &Harness, pools: &[&Pool]) -> Vec<Value> {
+    let mut shown = vec![harness.get("/pools").await.json(200)];
     for pool in pools {
-        shown.push(world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200));
+        shown.push(harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200));
         let mut cursor = String::new();
         loop {
             let page = format!("/pools/{}/keys?limit=1000{cursor}", pool.id);
-            let list: KeyList = world.get(&page).await.json(200);
+            let list: KeyList = harness.get(&page).await.json(200);
             shown.push(json!(list.keys));
             let Some(next) = list.next_cursor else { break };
             cursor = format!("&cursor={next}");
@@ -111,65 +111,65 @@ async fn everything(world: &World, pools: &[&Pool]) -> Vec<Value> {
 
 #[tokio::test]
 async fn everything_moves_to_d1_and_back() {
-    let mut world = World::start().await;
-    let small = world.weighted_pool("small", &[("good", Behaviour::Ok, 3)]).await;
-    let large = world.weighted_pool("large", &[("other", Behaviour::Ok, 1)]).await;
+    let mut harness = Harness::start().await;
+    let small = harness.weighted_pool("small", &[("good", Behaviour::Ok, 3)]).await;
+    let large = harness.weighted_pool("large", &[("other", Behaviour::Ok, 1)]).await;
     let entries = |from: usize| -> Vec<Value> {
         (from..from + 700)
             .map(|number| json!({"key": gemini_key(&format!("many-{number}")), "weight": 0}))
             .collect()
     };
     for from in [0, 700] {
-        world.post(&format!("/pools/{}/keys/import", large.id), &json!({"keys": entries(from)})).await;
+        harness.post(&format!("/pools/{}/keys/import", large.id), &json!({"keys": entries(from)})).await;
     }
-    bind_both(&mut world, "kv").await;
-    let before = everything(&world, &[&small, &large]).await;
+    bind_both(&mut harness, "kv").await;
+    let before = everything(&harness, &[&small, &large]).await;
 
     let error =
-        world.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.contains("kv is the store in use"), "{}", error.message);
-    let plan = migrate(&world, "d1", true, usize::MAX).await;
+    let plan = migrate(&harness, "d1", true, usize::MAX).await;
     assert_eq!((written(&plan), plan.verified), (vec![2, 2, 1402, 1, 1], false));
     // Broken off in the middle, begun again, and once more.
-    assert_eq!(migrate(&world, "d1", false, 4).await.phase, "copy");
-    let report = migrate(&world, "d1", false, usize::MAX).await;
+    assert_eq!(migrate(&harness, "d1", false, 4).await.phase, "copy");
+    let report = migrate(&harness, "d1", false, usize::MAX).await;
     assert!(report.verified && report.source_digest == report.target_digest, "{report:?}");
     assert_eq!(report.tables[2].target_rows, 1402);
     assert!(written(&report)[2] < 1402, "what was there was not written again");
-    let again = migrate(&world, "d1", false, usize::MAX).await;
+    let again = migrate(&harness, "d1", false, usize::MAX).await;
     assert_eq!((written(&again), again.verified), (vec![0; 5], true));
 
-    bind_d1(&mut world).await;
-    assert_eq!(world.get("/health").await.json::<Health>(200).store.kind, "d1");
-    assert_eq!(everything(&world, &[&small, &large]).await, before, "with the same admin token");
-    assert_eq!(world.chat(&small, "hello").await.status, 200);
-    assert_eq!(world.chat(&large, "hello").await.status, 200);
+    bind_d1(&mut harness).await;
+    assert_eq!(harness.get("/health").await.json::<Health>(200).store.kind, "d1");
+    assert_eq!(everything(&harness, &[&small, &large]).await, before, "with the same admin token");
+    assert_eq!(harness.chat(&small, "hello").await.status, 200);
+    assert_eq!(harness.chat(&large, "hello").await.status, 200);
 
     // Changed there, and moved back over what KV still holds.
-    world.patch("/pools/small", &json!({"name": "renamed"})).await;
-    world.delete(&format!("/pools/{}", large.id)).await.no_content();
-    let third = world.weighted_pool("large", &[("third", Behaviour::Ok, 1)]).await;
-    bind_both(&mut world, "d1").await;
-    let before = everything(&world, &[&small, &third]).await;
-    assert!(migrate(&world, "kv", false, usize::MAX).await.verified);
-    world.stop_host().await;
-    world.start_host().await;
-    assert_eq!(world.get("/health").await.json::<Health>(200).store.kind, "kv");
-    assert_eq!(everything(&world, &[&small, &third]).await, before);
-    assert_eq!(world.chat(&small, "hello").await.status, 200);
-    assert_eq!(world.chat(&third, "hello").await.status, 200);
-    world.chat(&large, "hello").await.openai_error(401, Some("invalid_api_key"));
+    harness.patch("/pools/small", &json!({"name": "renamed"})).await;
+    harness.delete(&format!("/pools/{}", large.id)).await.no_content();
+    let third = harness.weighted_pool("large", &[("third", Behaviour::Ok, 1)]).await;
+    bind_both(&mut harness, "d1").await;
+    let before = everything(&harness, &[&small, &third]).await;
+    assert!(migrate(&harness, "kv", false, usize::MAX).await.verified);
+    harness.stop_host().await;
+    harness.start_host().await;
+    assert_eq!(harness.get("/health").await.json::<Health>(200).store.kind, "kv");
+    assert_eq!(everything(&harness, &[&small, &third]).await, before);
+    assert_eq!(harness.chat(&small, "hello").await.status, 200);
+    assert_eq!(harness.chat(&third, "hello").await.status, 200);
+    harness.chat(&large, "hello").await.openai_error(401, Some("invalid_api_key"));
     let names: Vec<_> =
-        world.get("/pools").await.json::<PoolList>(200).pools.into_iter().map(|pool| pool.name).collect();
+        harness.get("/pools").await.json::<PoolList>(200).pools.into_iter().map(|pool| pool.name).collect();
     assert_eq!(names, ["large", "renamed"]);
 }
 
 #[tokio::test]
 async fn kv_holds_no_more_than_the_pools_and_their_client_keys() {
-    let world = World::start().await;
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+    let harness = Harness::start().await;
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let names = || {
-        let files = files_below(&world.data.path().join("kv"));
+        let files = files_below(&harness.data.path().join("kv"));
         let file = files.iter().find(|path| path.extension().is_some_and(|kind| kind == "sqlite")).unwrap();
         let file = rusqlite::Connection::open(file).unwrap();
         let mut names = file.prepare("SELECT key FROM _mf_entries ORDER BY key").unwrap();
@@ -180,6 +180,6 @@ async fn kv_holds_no_more_than_the_pools_and_their_client_keys() {
     assert!(held[0].starts_with("v1:client-key:") && held[1] == format!("v1:pool:{}", pool.id));
     // The encrypted keys of the hashes, by which another master key is noticed.
     assert_eq!(held[2], "v1:secret:hash_keys");
-    world.delete(&format!("/pools/{}", pool.id)).await.no_content();
+    harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
     assert_eq!(names(), ["v1:secret:hash_keys"]);
 }

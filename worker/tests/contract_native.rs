@@ -11,7 +11,7 @@ mod contract;
 mod host;
 mod support;
 
-use contract::world::{Fault, Pool, SQL_FAULT, World, files_below, in_the_store, prompt, send};
+use contract::harness::{Fault, Harness, Pool, SQL_FAULT, files_below, in_the_store, prompt, send};
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Health, HealthStatus, KeyImportReport, MasterKeyRotation};
 use serde_json::json;
@@ -34,108 +34,109 @@ const REPAIR: &str = "ALTER TABLE pools RENAME COLUMN broken TO data_key;
 
 #[tokio::test]
 async fn a_pool_in_memory_outlives_its_store() {
-    let world = World::start().await;
-    let warm = world.weighted_pool("warm", &[("good", Behaviour::Ok, 1)]).await;
-    let cold = world.weighted_pool("cold", &[("other", Behaviour::Ok, 1)]).await;
-    assert_eq!(world.chat(&warm, "hello").await.status, 200);
+    let harness = Harness::start().await;
+    let warm = harness.weighted_pool("warm", &[("good", Behaviour::Ok, 1)]).await;
+    let cold = harness.weighted_pool("cold", &[("other", Behaviour::Ok, 1)]).await;
+    assert_eq!(harness.chat(&warm, "hello").await.status, 200);
 
-    in_the_store(world.data.path(), "pools", BREAK);
+    in_the_store(harness.data.path(), "pools", BREAK);
     for _ in 0..5 {
-        assert_eq!(world.chat(&warm, "hello").await.status, 200);
+        assert_eq!(harness.chat(&warm, "hello").await.status, 200);
     }
-    world.chat(&cold, "hello").await.openai_error(503, Some("store_unavailable"));
-    world.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
-    let health: Health = world.get("/health").await.json(200);
+    harness.chat(&cold, "hello").await.openai_error(503, Some("store_unavailable"));
+    harness.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
+    let health: Health = harness.get("/health").await.json(200);
     assert_eq!((health.status, health.store.status), (HealthStatus::Failing, HealthStatus::Failing));
     assert!(health.store.message.is_some());
     assert_eq!(health.ledger.status, HealthStatus::Ok);
 
-    in_the_store(world.data.path(), "pools", REPAIR);
-    assert_eq!(world.chat(&cold, "hello").await.status, 200);
-    assert_eq!(world.get("/health").await.json::<Health>(200).status, HealthStatus::Ok);
-    assert_eq!(world.pool_stats(&warm).await.total.successes, 6);
+    in_the_store(harness.data.path(), "pools", REPAIR);
+    assert_eq!(harness.chat(&cold, "hello").await.status, 200);
+    assert_eq!(harness.get("/health").await.json::<Health>(200).status, HealthStatus::Ok);
+    assert_eq!(harness.pool_stats(&warm).await.total.successes, 6);
 }
 
 #[tokio::test]
 async fn inline_media_of_100_mib_reach_gemini() {
-    let world = World::start().await;
-    let pool = world.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
-    let open = world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    let harness = Harness::start().await;
+    let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
+    let open = harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     assert_eq!(open.status, 200, "{}", open.body);
     // The beginning of a picture, and 100 MiB in all.
     let picture = ["iVBORw0KGgo", &"A".repeat(139_810_136 - 13), "=="].concat();
     let url = format!("data:image/png;base64,{picture}");
-    let asked = json!({"model": contract::world::MODEL, "messages": [{"role": "user", "content": [
+    let asked = json!({"model": contract::harness::MODEL, "messages": [{"role": "user", "content": [
         {"type": "text", "text": "what is it"}, {"type": "image_url", "image_url": {"url": url}}]}]});
     let native = json!({"contents": [{"role": "user", "parts": [
         {"text": "what is it"}, {"inlineData": {"mimeType": "image/png", "data": picture}}]}]});
     for (path, body) in [
         ("/v1/chat/completions".to_owned(), asked),
-        (format!("/v1beta/models/{}:generateContent", contract::world::MODEL), native),
+        (format!("/v1beta/models/{}:generateContent", contract::harness::MODEL), native),
     ] {
-        world.gemini.reset();
-        let answer = send(world.call(&pool, &path, &body)).await;
+        harness.gemini.reset();
+        let answer = send(harness.call(&pool, &path, &body)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        let got = &world.gemini.requests()[0].body;
+        let got = &harness.gemini.requests()[0].body;
         assert!(got.len() > picture.len() && got.contains("AAAA=="), "{path}: {}", got.len());
     }
 }
 
 #[tokio::test]
 async fn the_readiness_probe_shows_a_store_that_fails() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let is = async |path: &str, status: u16| {
-        let answer = send(world.request(reqwest::Method::GET, path)).await;
+        let answer = send(harness.request(reqwest::Method::GET, path)).await;
         (answer.status == status).then_some(())
     };
     let rename = |from: &str, to: &str| {
         let statement = format!("ALTER TABLE secrets RENAME COLUMN {from} TO {to}");
-        in_the_store(world.data.path(), "pools", &statement);
+        in_the_store(harness.data.path(), "pools", &statement);
     };
     is("/readyz", 200).await.unwrap();
     rename("sealed", "broken");
-    contract::world::eventually("it is not ready", async || is("/readyz", 503).await).await;
+    contract::harness::eventually("it is not ready", async || is("/readyz", 503).await).await;
     is("/healthz", 200).await.unwrap();
     rename("broken", "sealed");
-    contract::world::eventually("it is ready again", async || is("/readyz", 200).await).await;
+    contract::harness::eventually("it is ready again", async || is("/readyz", 200).await).await;
 }
 
 #[tokio::test]
 async fn there_is_nowhere_to_migrate_to() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let error =
-        world.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
     assert_eq!(error.message, "sqlite is the store in use, and no kv is bound beside it");
 }
 
 /// A client key that is good from `198.51.100.0/24` only.
-async fn from_one_network(world: &World) -> Pool {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+async fn from_one_network(harness: &Harness) -> Pool {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({"allowed_networks": ["198.51.100.0/24"]});
-    let created = world.post(&format!("/pools/{}/client-keys", pool.id), &body).await;
+    let created = harness.post(&format!("/pools/{}/client-keys", pool.id), &body).await;
     let created: pool_shared::ClientKeyCreated = created.json(201);
     Pool { id: pool.id, client_key: created.secret.expose().to_owned() }
 }
 
 #[tokio::test]
 async fn nobody_chooses_the_address_that_he_comes_from() {
-    let world = World::start().await;
-    let caller = from_one_network(&world).await;
+    let harness = Harness::start().await;
+    let caller = from_one_network(&harness).await;
     for name in ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"] {
-        let call = world.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
+        let call =
+            harness.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
         send(call).await.openai_error(403, Some("address_not_allowed"));
     }
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_tells_where_its_clients_come_from() {
-    let mut world = World::start().await;
-    let caller = from_one_network(&world).await;
-    world.stop_host().await;
-    let host = host::Host::start_behind(world.gemini.url(), world.data.path(), "127.0.0.0/8").await;
-    world.put_host(host);
+    let mut harness = Harness::start().await;
+    let caller = from_one_network(&harness).await;
+    harness.stop_host().await;
+    let host = host::Host::start_behind(harness.gemini.url(), harness.data.path(), "127.0.0.0/8").await;
+    harness.put_host(host);
     let call = async |name: &str, value: &str| {
-        send(world.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, value)).await
+        send(harness.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, value)).await
     };
     assert_eq!(call("x-forwarded-for", "192.0.2.1, 198.51.100.7").await.status, 200);
     assert_eq!(call("forwarded", "for=198.51.100.7").await.status, 200);
@@ -148,7 +149,7 @@ async fn a_trusted_proxy_tells_where_its_clients_come_from() {
     }
     // Each client has its own tries of the password.
     let guess = async |from: &str| {
-        let login = world.request(reqwest::Method::POST, "/admin/v1/login").header("x-forwarded-for", from);
+        let login = harness.request(reqwest::Method::POST, "/admin/v1/login").header("x-forwarded-for", from);
         send(login.json(&json!({"password": "a wrong one"}))).await.status
     };
     let mut answers = Vec::new();
@@ -160,17 +161,17 @@ async fn a_trusted_proxy_tells_where_its_clients_come_from() {
 }
 
 /// Everything that the store holds encrypted.
-fn sealed_texts(world: &World) -> Vec<String> {
-    let database = rusqlite::Connection::open(world.data.path().join("pool.db")).unwrap();
+fn sealed_texts(harness: &Harness) -> Vec<String> {
+    let database = rusqlite::Connection::open(harness.data.path().join("pool.db")).unwrap();
     let all = "SELECT sealed FROM keys UNION SELECT data_key FROM pools UNION SELECT sealed FROM secrets";
     let mut all = database.prepare(all).unwrap();
     all.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// Calls a step of a rotation until none is left.
-async fn rotate(world: &World, mut request: serde_json::Value) {
+async fn rotate(harness: &Harness, mut request: serde_json::Value) {
     for _ in 0..1_000 {
-        let step: MasterKeyRotation = world.post("/master/rotate", &request).await.json(200);
+        let step: MasterKeyRotation = harness.post("/master/rotate", &request).await.json(200);
         let Some(cursor) = step.cursor else { return };
         request["cursor"] = json!(cursor);
     }
@@ -178,10 +179,10 @@ async fn rotate(world: &World, mut request: serde_json::Value) {
 }
 
 /// How many of the texts have left something in a file, if only a piece of them.
-fn remains(world: &World, texts: &[String]) -> usize {
+fn remains(harness: &Harness, texts: &[String]) -> usize {
     const PIECE: usize = 20;
     let files: Vec<_> =
-        files_below(world.data.path()).iter().map(|path| std::fs::read(path).unwrap()).collect();
+        files_below(harness.data.path()).iter().map(|path| std::fs::read(path).unwrap()).collect();
     let is_there = |piece: &[u8]| files.iter().any(|file| memchr::memmem::find(file, piece).is_some());
     // The beginning says how it is encrypted, and is the same for many.
     let left = |text: &&String| text.as_bytes().rchunks_exact(PIECE).take(3).any(is_there);
@@ -190,27 +191,27 @@ fn remains(world: &World, texts: &[String]) -> usize {
 
 #[tokio::test]
 async fn nothing_encrypted_of_before_a_rotation_is_left_in_a_file() {
-    let mut world = World::start().await;
-    let pool = world.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
-    let second = world.weighted_pool("second", &[("other", Behaviour::Ok, 1)]).await;
+    let mut harness = Harness::start().await;
+    let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
+    let second = harness.weighted_pool("second", &[("other", Behaviour::Ok, 1)]).await;
     for pool in [&pool, &second] {
         let keys: Vec<_> =
             (0..200).map(|number| json!({"key": format!("AIzaSyRotated-{number:026}")})).collect();
-        let import = world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": keys})).await;
+        let import = harness.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": keys})).await;
         assert_eq!(import.json::<KeyImportReport>(200).added, 200);
     }
     // What is deleted or replaced otherwise is no less secret.
-    let replaced = sealed_texts(&world);
-    world.delete(&format!("/pools/{}", second.id)).await.no_content();
-    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
-    rotate(&world, json!({})).await;
-    let before = sealed_texts(&world);
-    rotate(&world, json!({"data_keys": true})).await;
-    let now = sealed_texts(&world);
+    let replaced = sealed_texts(&harness);
+    harness.delete(&format!("/pools/{}", second.id)).await.no_content();
+    harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    rotate(&harness, json!({})).await;
+    let before = sealed_texts(&harness);
+    rotate(&harness, json!({"data_keys": true})).await;
+    let now = sealed_texts(&harness);
     let old: Vec<_> = replaced.into_iter().chain(before).filter(|text| !now.contains(text)).collect();
     assert!(old.len() > 400, "{}", old.len());
-    assert!(remains(&world, &now) > 200, "what is in use is found");
-    assert_eq!(remains(&world, &old), 0, "of {}", old.len());
-    world.stop_host().await;
-    assert_eq!(remains(&world, &old), 0);
+    assert!(remains(&harness, &now) > 200, "what is in use is found");
+    assert_eq!(remains(&harness, &old), 0, "of {}", old.len());
+    harness.stop_host().await;
+    assert_eq!(remains(&harness, &old), 0);
 }

@@ -14,7 +14,7 @@ mod host;
 mod support;
 
 use contract::answer::Answer;
-use contract::world::{Fault, SQL_FAULT, World, gemini_key, prompt};
+use contract::harness::{Fault, Harness, SQL_FAULT, gemini_key, prompt};
 use host::Host;
 use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{ErrorCode, LoginResponse, PoolCreated, Stats};
@@ -102,7 +102,7 @@ async fn several_objects_share_the_ledger() {
     let stats: Stats = send(client.get(url("/admin/v1/stats")).bearer_auth(token.expose())).await.json(200);
     assert_eq!((stats.total.attempts, stats.pools.len() as u64), (POOLS, POOLS));
     // Each object has a database of its own.
-    let databases = contract::world::files_below(&data.path().join("durable-objects"));
+    let databases = contract::harness::files_below(&data.path().join("durable-objects"));
     let objects = databases.iter().filter(|path| path.extension().is_some_and(|kind| kind == "sqlite"));
     assert!(objects.count() >= 3, "{databases:?}");
 }
@@ -119,10 +119,10 @@ fn picture(megabytes: usize) -> Value {
 
 #[tokio::test]
 async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
-    let mut world = World::start().await;
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.stop_host().await;
-    let host = Host::start_alone(world.gemini.url(), world.data.path()).await;
+    let mut harness = Harness::start().await;
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.stop_host().await;
+    let host = Host::start_alone(harness.gemini.url(), harness.data.path()).await;
     let before = host.peak_memory();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}/v1/chat/completions", host.url());
@@ -151,5 +151,5 @@ async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
         let grown = (now - before) >> 20;
         assert!(grown < 512, "the runtime has grown by {grown} MB");
     }
-    world.put_host(host);
+    harness.put_host(host);
 }

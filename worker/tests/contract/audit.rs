@@ -6,47 +6,47 @@ use pool_shared::{
 };
 use serde_json::json;
 
-use super::world::{Pool, World, gemini_key};
+use super::harness::{Harness, Pool, gemini_key};
 use crate::support::ADMIN_PASSWORD;
 
-async fn list(world: &World, query: &str) -> AuditList {
-    world.get(&format!("/audit?{query}")).await.json(200)
+async fn list(harness: &Harness, query: &str) -> AuditList {
+    harness.get(&format!("/audit?{query}")).await.json(200)
 }
 
 fn actions(list: &AuditList) -> Vec<&str> {
     list.entries.iter().map(|entry| entry.action.as_str()).collect()
 }
 
-pub async fn every_change_is_noted_and_nothing_else(world: &World) {
-    let who: WhoAmI = world.get("/whoami").await.json(200);
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn every_change_is_noted_and_nothing_else(harness: &Harness) {
+    let who: WhoAmI = harness.get("/whoami").await.json(200);
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
-    let id = world.keys(&pool).await[0].id.to_string();
-    let answer = world.patch(&path, &json!({"description": "for tests", "enabled": true})).await;
+    let id = harness.keys(&pool).await[0].id.to_string();
+    let answer = harness.patch(&path, &json!({"description": "for tests", "enabled": true})).await;
     let request_id = answer.header("x-request-id").to_owned();
-    world.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
-    world.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
-    world.patch(&format!("{path}/keys"), &json!({"ids": [id], "set": {"weight": 5, "tag": ""}})).await;
-    world.patch(&format!("{path}/keys"), &json!({"ids": ["key-none"], "set": {"weight": 5}})).await;
-    let created: ClientKeyCreated = world.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
+    harness.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
+    harness.post(&format!("{path}/keys/import"), &json!({"keys": [{"key": gemini_key("b")}]})).await;
+    harness.patch(&format!("{path}/keys"), &json!({"ids": [id], "set": {"weight": 5, "tag": ""}})).await;
+    harness.patch(&format!("{path}/keys"), &json!({"ids": ["key-none"], "set": {"weight": 5}})).await;
+    let created: ClientKeyCreated = harness.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
     let client_key = created.client_key.id.to_string();
-    world.post(&format!("{path}/client-keys/{client_key}/rotate"), &json!({})).await;
-    world.delete(&format!("{path}/client-keys/{client_key}")).await.no_content();
-    world.post(&format!("{path}/keys/export"), &json!({})).await;
-    world.post(&format!("{path}/keys/delete"), &json!({"ids": [id]})).await;
-    world.post(&format!("{path}/stats/reset"), &json!({})).await.no_content();
-    let copied: PoolCopied = world.post(&format!("{path}/copy"), &json!({"name": "twin"})).await.json(201);
+    harness.post(&format!("{path}/client-keys/{client_key}/rotate"), &json!({})).await;
+    harness.delete(&format!("{path}/client-keys/{client_key}")).await.no_content();
+    harness.post(&format!("{path}/keys/export"), &json!({})).await;
+    harness.post(&format!("{path}/keys/delete"), &json!({"ids": [id]})).await;
+    harness.post(&format!("{path}/stats/reset"), &json!({})).await.no_content();
+    let copied: PoolCopied = harness.post(&format!("{path}/copy"), &json!({"name": "twin"})).await.json(201);
     let ci: AdminTokenCreated =
-        world.post("/tokens", &json!({"name": "ci", "scopes": ["pools"]})).await.json(201);
-    world.post(&format!("/tokens/{}/rotate", ci.token.id), &json!({})).await;
+        harness.post("/tokens", &json!({"name": "ci", "scopes": ["pools"]})).await.json(201);
+    harness.post(&format!("/tokens/{}/rotate", ci.token.id), &json!({})).await;
     let wrong = json!({"password": format!("{ADMIN_PASSWORD}, no")});
-    world.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
-    world.delete(&path).await.no_content();
+    harness.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
+    harness.delete(&path).await.no_content();
     // What is refused changes nothing.
-    world.patch(&path, &json!({"enabled": false})).await.admin_error(404, ErrorCode::NotFound);
-    world.post("/pools", &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
+    harness.patch(&path, &json!({"enabled": false})).await.admin_error(404, ErrorCode::NotFound);
+    harness.post("/pools", &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
 
-    let all = list(world, "").await;
+    let all = list(harness, "").await;
     let mut expected = [
         "token.login",
         "pool.create",
@@ -85,30 +85,30 @@ pub async fn every_change_is_noted_and_nothing_else(world: &World) {
     assert_eq!(of("client_key.rotate").target.as_ref(), Some(&client_key));
     let text = serde_json::to_string(&all).unwrap();
     for secret in
-        [&gemini_key("good"), &gemini_key("b"), &pool.client_key, created.secret.expose(), &world.token]
+        [&gemini_key("good"), &gemini_key("b"), &pool.client_key, created.secret.expose(), &harness.token]
     {
         assert!(!text.contains(secret));
     }
 }
 
-pub async fn a_change_of_several_keys_notes_what_they_were(world: &World) {
-    let pool = world
+pub async fn a_change_of_several_keys_notes_what_they_were(harness: &Harness) {
+    let pool = harness
         .weighted_pool("prod", &[("a", Behaviour::Ok, 3), ("b", Behaviour::Ok, 3), ("c", Behaviour::Ok, 5)])
         .await;
-    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+    let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
     let change = json!({"ids": ids, "set": {"weight": 5, "tag": "new", "enabled": true}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &change).await;
-    let entry = list(world, "action=key.update").await.entries.pop().unwrap();
+    harness.patch(&format!("/pools/{}/keys", pool.id), &change).await;
+    let entry = list(harness, "action=key.update").await.entries.pop().unwrap();
     assert_eq!(entry.count, 3);
     assert_eq!(json!(entry.before), json!({"tag": {"": 3}, "weight": {"3": 2}}));
     assert_eq!(json!(entry.after), json!({"weight": 5, "tag": "new", "enabled": true}));
 }
 
-pub async fn a_change_that_changes_nothing_says_so_and_is_not_noted(world: &World) {
-    let pool = world.weighted_pool("prod", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
+pub async fn a_change_that_changes_nothing_says_so_and_is_not_noted(harness: &Harness) {
+    let pool = harness.weighted_pool("prod", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
     let path = format!("/pools/{}", pool.id);
-    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
-    let created: ClientKeyCreated = world.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
+    let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
+    let created: ClientKeyCreated = harness.post(&format!("{path}/client-keys"), &json!({})).await.json(201);
     let client_key = format!("{path}/client-keys/{}", created.client_key.id);
     let keys = format!("{path}/keys");
     let set = |set: serde_json::Value| json!({"ids": ids, "set": set});
@@ -136,25 +136,25 @@ pub async fn a_change_that_changes_nothing_says_so_and_is_not_noted(world: &Worl
             serde_json::Value::Array(fields) => !fields.is_empty(),
             changed => changed.as_u64() > Some(0),
         };
-        let answer = world.patch(path, &body).await.json(200);
+        let answer = harness.patch(path, &body).await.json(200);
         assert!(is_done(&answer), "{body}: {answer}");
-        let (noted, before) = (list(world, "").await, world.get(&path_of(&pool.id)).await.json(200));
+        let (noted, before) = (list(harness, "").await, harness.get(&path_of(&pool.id)).await.json(200));
         if body == json!({"expires_in_s": 3_600}) {
             continue;
         }
-        let answer: serde_json::Value = world.patch(path, &body).await.json(200);
+        let answer: serde_json::Value = harness.patch(path, &body).await.json(200);
         assert!(!is_done(&answer), "{body}: {answer}");
         assert!(path != &keys || answer["unchanged"] == 2 && answer["recovered"].is_null(), "{answer}");
-        assert_eq!(list(world, "").await, noted, "{body}");
-        let after: pool_shared::Pool = world.get(&path_of(&pool.id)).await.json(200);
+        assert_eq!(list(harness, "").await, noted, "{body}");
+        let after: pool_shared::Pool = harness.get(&path_of(&pool.id)).await.json(200);
         let before: pool_shared::Pool = before;
         assert_eq!((after.version, after.updated_at), (before.version, before.updated_at), "{body}");
     }
     // Of several keys only those count, and are noted, that become different.
-    world.patch(&keys, &json!({"ids": ids[..1], "set": {"weight": 9}})).await;
-    let answer: KeyBatchResult = world.patch(&keys, &set(json!({"weight": 9, "tag": "x"}))).await.json(200);
+    harness.patch(&keys, &json!({"ids": ids[..1], "set": {"weight": 9}})).await;
+    let answer: KeyBatchResult = harness.patch(&keys, &set(json!({"weight": 9, "tag": "x"}))).await.json(200);
     assert_eq!((answer.changed, answer.unchanged), (1, 1));
-    let entry = list(world, "action=key.update&limit=1").await.entries.remove(0);
+    let entry = list(harness, "action=key.update&limit=1").await.entries.remove(0);
     assert_eq!((entry.count, entry.target.as_deref()), (1, Some(ids[1].as_str())));
     assert_eq!(json!([entry.before, entry.after]), json!([{"weight": 7}, {"weight": 9}]));
 }
@@ -163,25 +163,25 @@ fn path_of(pool: &str) -> String {
     format!("/pools/{pool}")
 }
 
-pub async fn a_trial_is_one_entry(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_trial_is_one_entry(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
-    let before = list(world, "").await.entries.len();
+    let before = list(harness, "").await.entries.len();
     let trial = json!({"trial": true, "name": "trial", "expires_in_s": 31_536_000});
-    let created: ClientKeyCreated = world.post(&path, &trial).await.json(201);
+    let created: ClientKeyCreated = harness.post(&path, &trial).await.json(201);
     let key = &created.client_key;
     let end = key.expires_at.unwrap().duration_since(key.created_at).as_secs();
     assert!((1..=600).contains(&end), "{end}");
     let trying = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
-    assert_eq!(world.chat(&trying, "hello").await.status, 200);
+    assert_eq!(harness.chat(&trying, "hello").await.status, 200);
     let path = format!("{path}/{}", key.id);
     // Its end is fixed.
-    world.patch(&path, &json!({"expires_in_s": 0})).await.admin_error(400, ErrorCode::InvalidRequest);
-    let answer = world.post(&format!("{path}/rotate"), &json!({})).await;
+    harness.patch(&path, &json!({"expires_in_s": 0})).await.admin_error(400, ErrorCode::InvalidRequest);
+    let answer = harness.post(&format!("{path}/rotate"), &json!({})).await;
     answer.admin_error(400, ErrorCode::InvalidRequest);
-    world.delete(&path).await.no_content();
-    assert_eq!(world.chat(&trying, "hello").await.status, 401);
-    let entries = list(world, "").await.entries;
+    harness.delete(&path).await.no_content();
+    assert_eq!(harness.chat(&trying, "hello").await.status, 401);
+    let entries = list(harness, "").await.entries;
     assert_eq!(entries.len(), before + 1);
     assert_eq!(
         (entries[0].action.as_str(), entries[0].target.as_deref()),
@@ -189,48 +189,48 @@ pub async fn a_trial_is_one_entry(world: &World) {
     );
 }
 
-pub async fn equal_actions_are_one_entry(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn equal_actions_are_one_entry(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for _ in 0..3 {
-        world
+        harness
             .post(&format!("/pools/{}/keys/export", pool.id), &json!({}))
             .await
             .json::<serde_json::Value>(200);
     }
-    let exports = list(world, "action=key.export").await.entries;
+    let exports = list(harness, "action=key.export").await.entries;
     // A minute may end in between.
     assert!(exports.len() <= 2, "{exports:?}");
     assert_eq!(exports.iter().map(|entry| entry.times).sum::<u64>(), 3);
     assert_eq!(exports.iter().map(|entry| entry.count).sum::<u64>(), 3);
     for query in ["after=x", "after=1&cursor=1"] {
-        world.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
     }
-    assert_eq!(list(world, "after=0").await.entries, [], "nothing is final yet");
+    assert_eq!(list(harness, "after=0").await.entries, [], "nothing is final yet");
 }
 
-pub async fn the_audit_is_filtered_and_paged(world: &World) {
-    let prod = world.weighted_pool("prod", &[]).await;
-    let other = world.weighted_pool("other", &[]).await;
+pub async fn the_audit_is_filtered_and_paged(harness: &Harness) {
+    let prod = harness.weighted_pool("prod", &[]).await;
+    let other = harness.weighted_pool("other", &[]).await;
     for description in ["a", "b", "c"] {
-        world.patch(&format!("/pools/{}", prod.id), &json!({"description": description})).await;
+        harness.patch(&format!("/pools/{}", prod.id), &json!({"description": description})).await;
     }
-    world.delete(&format!("/pools/{}", other.id)).await.no_content();
-    assert_eq!(actions(&list(world, "pool=prod&action=pool.update").await), ["pool.update"; 3]);
-    assert_eq!(actions(&list(world, "action=token").await), ["token.login"]);
-    assert_eq!(actions(&list(world, "action=tok").await), [""; 0]);
-    let gone = list(world, &format!("pool={}", other.id)).await;
+    harness.delete(&format!("/pools/{}", other.id)).await.no_content();
+    assert_eq!(actions(&list(harness, "pool=prod&action=pool.update").await), ["pool.update"; 3]);
+    assert_eq!(actions(&list(harness, "action=token").await), ["token.login"]);
+    assert_eq!(actions(&list(harness, "action=tok").await), [""; 0]);
+    let gone = list(harness, &format!("pool={}", other.id)).await;
     assert_eq!(actions(&gone), ["pool.delete", "pool.create"]);
-    assert_eq!(actions(&list(world, "actor=nobody").await), [""; 0]);
+    assert_eq!(actions(&list(harness, "actor=nobody").await), [""; 0]);
     let actor = gone.entries[0].actor.clone();
-    assert_eq!(list(world, &format!("actor={actor}")).await.entries.len(), 7);
+    assert_eq!(list(harness, &format!("actor={actor}")).await.entries.len(), 7);
     let since = gone.entries[0].at;
-    assert!(list(world, &format!("since={since}")).await.entries.iter().all(|entry| entry.at >= since));
-    let first = list(world, "limit=4").await;
+    assert!(list(harness, &format!("since={since}")).await.entries.iter().all(|entry| entry.at >= since));
+    let first = list(harness, "limit=4").await;
     let next = first.next_cursor.clone().unwrap();
-    let rest = list(world, &format!("limit=4&cursor={next}")).await;
+    let rest = list(harness, &format!("limit=4&cursor={next}")).await;
     assert_eq!((first.entries.len(), rest.entries.len()), (4, 3));
     assert!(rest.next_cursor.is_none() && rest.entries[0].id < first.entries[3].id);
     for query in ["limit=0", "since=yesterday", "cursor=x"] {
-        world.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.get(&format!("/audit?{query}")).await.admin_error(400, ErrorCode::InvalidRequest);
     }
 }

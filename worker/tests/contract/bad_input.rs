@@ -5,26 +5,26 @@ use pool_shared::{ErrorCode, KeyImportReport, TokenKind};
 use reqwest::{Body, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::world::{EMBEDDING_MODEL, MODEL, World, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, send};
 use crate::host::BODY_LIMIT;
 
 /// What the admin API promises to take, and no more.
 const ADMIN_BODY_LIMIT: usize = 32 * 1024 * 1024;
 
-pub async fn a_body_that_is_no_json(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_body_that_is_no_json(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for path in ["/v1/chat/completions", "/v1/embeddings"] {
         for body in ["", "not JSON", "{\"model\":", "[]", "null", "\u{fffd}"] {
-            let request = world.request(Method::POST, path).bearer_auth(&pool.client_key).body(body);
+            let request = harness.request(Method::POST, path).bearer_auth(&pool.client_key).body(body);
             let answer = send(request).await;
             assert_eq!(answer.status, 400, "{path} {body}: {}", answer.body);
             assert_eq!(answer.json::<Value>(400)["error"]["type"], "invalid_request_error");
         }
-        let request = world.request(Method::POST, path).bearer_auth(&pool.client_key);
+        let request = harness.request(Method::POST, path).bearer_auth(&pool.client_key);
         let message = send(request.body("{")).await.openai_error(400, None);
         assert!(message.contains("could not parse the JSON body"), "{message}");
     }
-    let error = send(world.admin(Method::POST, "/pools").body("{\"name\":")).await;
+    let error = send(harness.admin(Method::POST, "/pools").body("{\"name\":")).await;
     let error = error.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.starts_with("the body is not JSON"), "{}", error.message);
     // What is documented as an object is not taken from an array of its values either.
@@ -41,14 +41,14 @@ pub async fn a_body_that_is_no_json(world: &World) {
         ),
         (Method::PATCH, pool_path, json!({"name": "x\n"})),
     ] {
-        let answer = send(world.admin(method, &path).json(&body)).await;
+        let answer = send(harness.admin(method, &path).json(&body)).await;
         answer.admin_error(400, ErrorCode::InvalidRequest);
     }
-    assert_eq!(world.tally("good").requests, 0);
+    assert_eq!(harness.tally("good").requests, 0);
 }
 
-pub async fn a_field_that_is_missing(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_field_that_is_missing(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let messages = json!([{"role": "user", "content": "hello"}]);
     for (path, body, missing) in [
         ("/v1/chat/completions", json!({"messages": messages}), "model"),
@@ -57,16 +57,16 @@ pub async fn a_field_that_is_missing(world: &World) {
         ("/v1/embeddings", json!({"input": "hello"}), "model"),
         ("/v1/embeddings", json!({"model": EMBEDDING_MODEL}), "input"),
     ] {
-        let answer = send(world.call(&pool, path, &body)).await;
+        let answer = send(harness.call(&pool, path, &body)).await;
         let message = answer.openai_error(400, Some("missing_required_parameter"));
         assert!(message.contains(missing), "{message}");
         assert_eq!(answer.json::<Value>(400)["error"]["param"], missing);
     }
-    assert_eq!(world.tally("good").requests, 0);
+    assert_eq!(harness.tally("good").requests, 0);
 }
 
-pub async fn a_body_over_the_limit(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_body_over_the_limit(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     // In one piece with its length announced, and in pieces without.
     let whole = |limit: usize| Body::from(vec![b' '; limit + 1]);
     let pieces = |limit: usize| {
@@ -76,24 +76,24 @@ pub async fn a_body_over_the_limit(world: &World) {
         Body::wrap_stream(futures_util::stream::iter(pieces))
     };
     for body in [whole(BODY_LIMIT), pieces(BODY_LIMIT)] {
-        let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
+        let request = harness.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
         let message = send(request.body(body)).await.openai_error(413, Some("request_too_large"));
         assert!(message.contains(&BODY_LIMIT.to_string()), "{message}");
     }
     for body in [whole(ADMIN_BODY_LIMIT), pieces(ADMIN_BODY_LIMIT)] {
-        let answer = send(world.admin(Method::POST, "/pools").body(body)).await;
+        let answer = send(harness.admin(Method::POST, "/pools").body(body)).await;
         answer.admin_error(413, ErrorCode::TooLarge);
     }
     // Just within the limit it is read, and judged by what it says.
-    let mut longest = super::world::prompt("hello").to_string().into_bytes();
+    let mut longest = super::harness::prompt("hello").to_string().into_bytes();
     longest.resize(BODY_LIMIT, b' ');
-    let request = world.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
+    let request = harness.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
     assert_eq!(send(request.body(longest)).await.status, 200);
-    assert_eq!(world.tally("good").requests, 1);
+    assert_eq!(harness.tally("good").requests, 1);
 }
 
-pub async fn a_large_body_of_an_unknown_caller(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_large_body_of_an_unknown_caller(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let unknown = TokenKind::AdminToken.generate(&[7; TokenKind::RANDOM_BYTES]);
     let import = json!({"keys": [{"key": "x".repeat(200 * 1024)}]}).to_string();
     let in_pieces = || {
@@ -103,7 +103,7 @@ pub async fn a_large_body_of_an_unknown_caller(world: &World) {
     let path = format!("/admin/v1/pools/{}/keys/import", pool.id);
     // That of a known caller is read.
     for body in [Body::from(import.clone()), in_pieces()] {
-        let request = world.request(Method::POST, &path).bearer_auth(&world.token).body(body);
+        let request = harness.request(Method::POST, &path).bearer_auth(&harness.token).body(body);
         let report: KeyImportReport = send(request).await.json(200);
         assert_eq!((report.added, report.malformed.len()), (0, 1));
     }
@@ -114,23 +114,23 @@ pub async fn a_large_body_of_an_unknown_caller(world: &World) {
         Err(error) => assert!(error.is_request() && !error.is_timeout(), "{error:?}"),
     };
     for body in [Body::from(import.clone()), in_pieces()] {
-        is_refused(world.request(Method::POST, &path).bearer_auth(unknown.expose()).body(body)).await;
+        is_refused(harness.request(Method::POST, &path).bearer_auth(unknown.expose()).body(body)).await;
     }
     for body in [Body::from(import.clone()), in_pieces()] {
-        is_refused(world.request(Method::POST, &path).header("cookie", "unknown=1").body(body)).await;
+        is_refused(harness.request(Method::POST, &path).header("cookie", "unknown=1").body(body)).await;
     }
 }
 
-pub async fn a_request_that_is_too_large_in_another_way(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_request_that_is_too_large_in_another_way(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    let ask = |path: &str| world.request(Method::POST, path).bearer_auth(&pool.client_key);
+    let ask = |path: &str| harness.request(Method::POST, path).bearer_auth(&pool.client_key);
     for path in ["/v1/chat/completions", "/v1/embeddings"] {
         for depth in [100, 100_000] {
             send(ask(path).body(nested(depth))).await.openai_error(400, Some("json_too_deep"));
         }
     }
-    let error = send(world.admin(Method::POST, "/pools").body(nested(100_000))).await;
+    let error = send(harness.admin(Method::POST, "/pools").body(nested(100_000))).await;
     let error = error.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.contains("nested"), "{}", error.message);
 
@@ -141,19 +141,19 @@ pub async fn a_request_that_is_too_large_in_another_way(world: &World) {
     // What would have to be decompressed first is not taken for JSON.
     let encoded = |request: reqwest::RequestBuilder| request.header("content-encoding", "gzip").body("{}");
     send(encoded(ask("/v1/chat/completions"))).await.openai_error(415, Some("unsupported_encoding"));
-    send(encoded(world.admin(Method::POST, "/pools"))).await.admin_error(415, ErrorCode::InvalidRequest);
+    send(encoded(harness.admin(Method::POST, "/pools"))).await.admin_error(415, ErrorCode::InvalidRequest);
     let long = "x".repeat(9 * 1024);
     let answer = send(ask(&format!("/v1/chat/completions?{long}"))).await;
     answer.openai_error(414, Some("request_head_too_large"));
-    world.get(&format!("/pools?{long}")).await.admin_error(414, ErrorCode::TooLarge);
+    harness.get(&format!("/pools?{long}")).await.admin_error(414, ErrorCode::TooLarge);
     // Whoever is not known yet is not read for long.
     let login = json!({"password": "x".repeat(17 * 1024)});
-    world.post("/login", &login).await.admin_error(413, ErrorCode::TooLarge);
+    harness.post("/login", &login).await.admin_error(413, ErrorCode::TooLarge);
     // No name of a model leads anywhere else than to a model.
     for model in ["../files", "x/../../v1beta/files", "x:predict", "x?key=1", "x%2f..", "x#"] {
         let chat = json!({"model": model, "messages": many(1)});
         let answer = send(ask("/v1/chat/completions").json(&chat)).await;
         answer.openai_error(404, Some("model_not_found"));
     }
-    assert_eq!(world.tally("good").requests, 0);
+    assert_eq!(harness.tally("good").requests, 0);
 }

@@ -6,7 +6,7 @@ use pool_fake_gemini::{Account, Behaviour, KeySpec, Scenario};
 use pool_shared::{Key, KeyState};
 use serde_json::{Value, json};
 
-use super::world::{Pool, World, eventually, gemini_key, prompt, send};
+use super::harness::{Harness, Pool, eventually, gemini_key, prompt, send};
 
 /// Two projects of one account and one of another, and what the first account may spend.
 fn accounts(most: u64) -> Scenario {
@@ -17,26 +17,26 @@ fn accounts(most: u64) -> Scenario {
     Scenario { keys: keys.to_vec(), ..Scenario::default() }.account(account)
 }
 
-async fn pool(world: &World, most: u64) -> Pool {
+async fn pool(harness: &Harness, most: u64) -> Pool {
     let ok = Behaviour::Ok;
-    let pool = world.weighted_pool("prod", &[("one", ok, 1), ("two", ok, 1), ("other", ok, 0)]).await;
-    world.gemini.set_scenario(accounts(most)).unwrap();
+    let pool = harness.weighted_pool("prod", &[("one", ok, 1), ("two", ok, 1), ("other", ok, 0)]).await;
+    harness.gemini.set_scenario(accounts(most)).unwrap();
     pool
 }
 
-async fn states(world: &World, pool: &Pool) -> BTreeMap<String, (KeyState, Option<String>)> {
+async fn states(harness: &Harness, pool: &Pool) -> BTreeMap<String, (KeyState, Option<String>)> {
     let state = |key: Key| (key.name, (key.condition.state, key.condition.reason));
-    world.keys(pool).await.into_iter().map(state).collect()
+    harness.keys(pool).await.into_iter().map(state).collect()
 }
 
 /// Chats until the probes of what Gemini's words tell have decided: both keys of the account stand so.
-async fn both_are(world: &World, pool: &Pool, state: KeyState, reason: Option<&str>) {
+async fn both_are(harness: &Harness, pool: &Pool, state: KeyState, reason: Option<&str>) {
     eventually("the state of both keys", async || {
         for _ in 0..2 {
-            let answer = world.chat(pool, "hello there").await;
+            let answer = harness.chat(pool, "hello there").await;
             assert_eq!(answer.status, 200, "{}", answer.body);
         }
-        let shown = states(world, pool).await;
+        let shown = states(harness, pool).await;
         assert_eq!(shown["other"].0, KeyState::Healthy);
         let expected = (state, reason.map(str::to_owned));
         ["one", "two"].iter().all(|name| shown[*name] == expected).then_some(())
@@ -44,74 +44,74 @@ async fn both_are(world: &World, pool: &Pool, state: KeyState, reason: Option<&s
     .await;
 }
 
-async fn check(world: &World, pool: &Pool, name: &str) {
-    let keys = world.keys(pool).await;
+async fn check(harness: &Harness, pool: &Pool, name: &str) {
+    let keys = harness.keys(pool).await;
     let ids: Vec<_> = keys.iter().filter(|key| key.name == name).map(|key| &key.id).collect();
-    world.post(&format!("/pools/{}/keys/check", pool.id), &json!({"ids": ids})).await.json::<Value>(200);
+    harness.post(&format!("/pools/{}/keys/check", pool.id), &json!({"ids": ids})).await.json::<Value>(200);
 }
 
-fn asked(world: &World) -> u64 {
-    world.tally("one").requests + world.tally("two").requests
+fn asked(harness: &Harness) -> u64 {
+    harness.tally("one").requests + harness.tally("two").requests
 }
 
-async fn set_account(world: &World, pool: &Pool, names: &[&str], account: &str) {
-    let keys = world.keys(pool).await;
+async fn set_account(harness: &Harness, pool: &Pool, names: &[&str], account: &str) {
+    let keys = harness.keys(pool).await;
     let ids: Vec<_> =
         keys.iter().filter(|key| names.contains(&key.name.as_str())).map(|key| &key.id).collect();
     let change = json!({"ids": ids, "set": {"billing_account": account}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &change).await.json::<Value>(200);
+    harness.patch(&format!("/pools/{}/keys", pool.id), &change).await.json::<Value>(200);
 }
 
-pub async fn a_spent_account_rests_for_every_model_and_project(world: &World) {
-    let pool = pool(world, 3).await;
-    set_account(world, &pool, &["one", "two"], "acme").await;
-    both_are(world, &pool, KeyState::Limited, Some("spend")).await;
-    let before = asked(world);
+pub async fn a_spent_account_rests_for_every_model_and_project(harness: &Harness) {
+    let pool = pool(harness, 3).await;
+    set_account(harness, &pool, &["one", "two"], "acme").await;
+    both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
+    let before = asked(harness);
     // What one model has spent the others have not got either.
     for model in ["gemini-3.8-flash", "gemini-3.6-flash", "gemini-4-neon"] {
         let mut other = prompt("hello there");
         other["model"] = json!(model);
-        assert_eq!(send(world.call(&pool, "/v1/chat/completions", &other)).await.status, 200, "{model}");
+        assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &other)).await.status, 200, "{model}");
     }
-    assert_eq!(asked(world), before);
+    assert_eq!(asked(harness), before);
 }
 
-pub async fn projects_that_fall_together_are_learnt_to_share_an_account(world: &World) {
-    let pool = pool(world, 3).await;
-    both_are(world, &pool, KeyState::Limited, Some("spend")).await;
+pub async fn projects_that_fall_together_are_learnt_to_share_an_account(harness: &Harness) {
+    let pool = pool(harness, 3).await;
+    both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
     // Ten minutes later one of them works again, and so does the other.
-    world.gemini.set_scenario(accounts(1_000)).unwrap();
-    check(world, &pool, "one").await;
-    let healed = states(world, &pool).await;
+    harness.gemini.set_scenario(accounts(1_000)).unwrap();
+    check(harness, &pool, "one").await;
+    let healed = states(harness, &pool).await;
     assert!(healed.values().all(|(state, _)| *state == KeyState::Healthy), "{healed:?}");
 }
 
-pub async fn a_project_without_an_account_rests_alone(world: &World) {
-    let pool = pool(world, 3).await;
+pub async fn a_project_without_an_account_rests_alone(harness: &Harness) {
+    let pool = pool(harness, 3).await;
     let separate = json!({"separate_billing": true});
-    world.patch(&format!("/pools/{}", pool.id), &separate).await.json::<Value>(200);
-    both_are(world, &pool, KeyState::Limited, Some("spend")).await;
-    world.gemini.set_scenario(accounts(1_000)).unwrap();
-    check(world, &pool, "one").await;
-    let shown = states(world, &pool).await;
+    harness.patch(&format!("/pools/{}", pool.id), &separate).await.json::<Value>(200);
+    both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
+    harness.gemini.set_scenario(accounts(1_000)).unwrap();
+    check(harness, &pool, "one").await;
+    let shown = states(harness, &pool).await;
     assert_eq!((shown["one"].0, shown["two"].0), (KeyState::Healthy, KeyState::Limited));
 }
 
-pub async fn missing_credits_are_the_accounts_and_end_with_it(world: &World) {
+pub async fn missing_credits_are_the_accounts_and_end_with_it(harness: &Harness) {
     for behaviour in [Behaviour::Billing, Behaviour::PaymentRequired] {
-        let pool = pool(world, 1_000_000).await;
-        set_account(world, &pool, &["one", "two"], "acme").await;
+        let pool = pool(harness, 1_000_000).await;
+        set_account(harness, &pool, &["one", "two"], "acme").await;
         for name in ["one", "two"] {
-            world.gemini.set_behaviour(&gemini_key(name), behaviour).unwrap();
+            harness.gemini.set_behaviour(&gemini_key(name), behaviour).unwrap();
         }
-        both_are(world, &pool, KeyState::Billing, None).await;
+        both_are(harness, &pool, KeyState::Billing, None).await;
         // Paid for, one key shows it for all of the account.
         for name in ["one", "two"] {
-            world.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
+            harness.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
         }
-        check(world, &pool, "two").await;
-        let shown = states(world, &pool).await;
+        check(harness, &pool, "two").await;
+        let shown = states(harness, &pool).await;
         assert!(shown.values().all(|(state, _)| *state == KeyState::Healthy), "{shown:?}");
-        world.delete(&format!("/pools/{}", pool.id)).await.no_content();
+        harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
     }
 }

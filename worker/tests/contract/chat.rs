@@ -3,11 +3,11 @@
 use pool_fake_gemini::Behaviour;
 use serde_json::{Value, json};
 
-use super::world::{MODEL, World, send};
+use super::harness::{Harness, MODEL, send};
 
-pub async fn a_chat_is_answered(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let answer = world.chat(&pool, "good morning: äöü, 你好 🙂").await;
+pub async fn a_chat_is_answered(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    let answer = harness.chat(&pool, "good morning: äöü, 你好 🙂").await;
     assert!(answer.header("x-request-id").starts_with("req_"));
     let chat: Value = answer.json(200);
     assert_eq!((chat["object"].as_str(), chat["model"].as_str()), (Some("chat.completion"), Some(MODEL)));
@@ -22,11 +22,11 @@ pub async fn a_chat_is_answered(world: &World) {
     let usage = &chat["usage"];
     let tokens = ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| usage[name].as_u64());
     assert_eq!(tokens, [Some(5), Some(7), Some(12)]);
-    assert_eq!(world.tally("good").tokens, pool_fake_gemini::Tokens { prompt: 5, completion: 7 });
+    assert_eq!(harness.tally("good").tokens, pool_fake_gemini::Tokens { prompt: 5, completion: 7 });
 }
 
-pub async fn a_system_message_is_an_instruction(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_system_message_is_an_instruction(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({
         "model": "gemini-2.5-flash",
         "messages": [
@@ -40,11 +40,11 @@ pub async fn a_system_message_is_an_instruction(world: &World) {
         "max_completion_tokens": 2,
         "stop": "END",
     });
-    let chat: Value = send(world.call(&pool, "/v1/chat/completions", &body)).await.json(200);
+    let chat: Value = send(harness.call(&pool, "/v1/chat/completions", &body)).await.json(200);
     // Cut by the limit, which must have gone with it.
     assert_eq!(chat["choices"][0]["message"]["content"], "You said:");
     assert_eq!(chat["choices"][0]["finish_reason"], "length");
-    let sent: Value = serde_json::from_str(&world.gemini.requests()[0].body).unwrap();
+    let sent: Value = serde_json::from_str(&harness.gemini.requests()[0].body).unwrap();
     assert_eq!(sent["systemInstruction"]["parts"][0]["text"], "Answer in one line.");
     let roles: Vec<_> =
         sent["contents"].as_array().unwrap().iter().map(|turn| turn["role"].clone()).collect();
@@ -53,9 +53,9 @@ pub async fn a_system_message_is_an_instruction(world: &World) {
     assert_eq!((&config["temperature"], &config["stopSequences"]), (&json!(0.5), &json!(["END"])));
 }
 
-pub async fn open_webui_s_notice_is_taken(world: &World) {
-    let pool = world.pool(&[]).await;
+pub async fn open_webui_s_notice_is_taken(harness: &Harness) {
+    let pool = harness.pool(&[]).await;
     let body = json!({"model": MODEL, "messages": [], "chat_id": "1"});
-    let answer: Value = send(world.call(&pool, "/api/chat/completed", &body)).await.json(200);
+    let answer: Value = send(harness.call(&pool, "/api/chat/completed", &body)).await.json(200);
     assert_eq!(answer, json!({"success": true}));
 }

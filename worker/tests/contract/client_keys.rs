@@ -10,12 +10,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::world::{MODEL, Pool, World, eventually, prompt, send};
+use super::harness::{Harness, MODEL, Pool, eventually, prompt, send};
 
 /// A further client key of a pool, as its caller knows it.
-pub async fn client_key(world: &World, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
+pub async fn client_key(harness: &Harness, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
     let path = format!("/pools/{}/client-keys", pool.id);
-    let ClientKeyCreated { secret, client_key } = world.post(&path, &rules).await.json(201);
+    let ClientKeyCreated { secret, client_key } = harness.post(&path, &rules).await.json(201);
     (Pool { id: pool.id.clone(), client_key: secret.expose().to_owned() }, client_key)
 }
 
@@ -26,16 +26,16 @@ fn told(answer: &Answer, what: &str) -> Vec<String> {
         .collect()
 }
 
-pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_works_until_it_is_revoked(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
-    let created: ClientKeyCreated = world.post(&path, &json!({"name": "ci"})).await.json(201);
+    let created: ClientKeyCreated = harness.post(&path, &json!({"name": "ci"})).await.json(201);
     let secret = created.secret.expose().to_owned();
     assert_eq!((created.client_key.name.as_str(), secret.ends_with(&created.client_key.hint)), ("ci", true));
     let caller = Pool { id: pool.id.clone(), client_key: secret.clone() };
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
 
-    let answer = world.get(&path).await;
+    let answer = harness.get(&path).await;
     assert!(!answer.body.contains(&secret) && !answer.body.contains(&pool.client_key));
     let list: ClientKeyList = answer.json(200);
     assert_eq!(list.client_keys.len(), 2);
@@ -44,61 +44,62 @@ pub async fn a_client_key_works_until_it_is_revoked(world: &World) {
     assert_eq!(listed, created.client_key);
 
     let one = format!("{path}/{}", created.client_key.id);
-    world.delete(&one).await.no_content();
-    world.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
-    assert_eq!(world.chat(&pool, "hello").await.status, 200, "the other one still works");
-    assert_eq!(world.get(&path).await.json::<ClientKeyList>(200).client_keys.len(), 1);
+    harness.delete(&one).await.no_content();
+    harness.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200, "the other one still works");
+    assert_eq!(harness.get(&path).await.json::<ClientKeyList>(200).client_keys.len(), 1);
 
-    world.delete(&one).await.admin_error(404, ErrorCode::NotFound);
-    let other = world.weighted_pool("other", &[]).await;
+    harness.delete(&one).await.admin_error(404, ErrorCode::NotFound);
+    let other = harness.weighted_pool("other", &[]).await;
     let first = &list.client_keys.iter().find(|key| key.id != created.client_key.id).unwrap().id;
-    let answer = world.delete(&format!("/pools/{}/client-keys/{first}", other.id)).await;
+    let answer = harness.delete(&format!("/pools/{}/client-keys/{first}", other.id)).await;
     answer.admin_error(404, ErrorCode::NotFound);
     let name = json!({"name": "x".repeat(101)});
-    world.post(&path, &name).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.post(&path, &name).await.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn when_a_client_key_was_last_used_is_told(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let (caller, created) = client_key(world, &pool, json!({"name": "ci"})).await;
+pub async fn when_a_client_key_was_last_used_is_told(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    let (caller, created) = client_key(harness, &pool, json!({"name": "ci"})).await;
     let last_used = async || {
-        let list: ClientKeyList = world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
+        let list: ClientKeyList = harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
         list.client_keys.into_iter().find(|key| key.id == created.id).unwrap().last_used_at
     };
     let before = Timestamp::now();
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     assert_eq!(last_used().await, None, "another one was used");
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
     let told = eventually("the client key was used", last_used).await;
     assert!((before - SignedDuration::from_secs(1)..=Timestamp::now()).contains(&told), "{told}");
 }
 
-pub async fn a_client_key_is_kept_to_its_limits(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_is_kept_to_its_limits(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let limits = json!({"limits": {"requests_per_minute": 2, "requests_per_day": 100}});
-    let (caller, created) = client_key(world, &pool, limits).await;
+    let (caller, created) = client_key(harness, &pool, limits).await;
     assert_eq!(created.rules.limits.requests_per_minute, Some(2));
-    let first = world.chat(&caller, "hello").await;
+    let first = harness.chat(&caller, "hello").await;
     assert_eq!((first.status, &told(&first, "requests")[..2]), (200, &["2".into(), "1".into()][..]));
     // A mistake of the caller's is a request too; a stream and vectors are as well.
-    assert_eq!(world.embed(&caller, &json!({})).await.status, 400);
-    let refused = world.chat(&caller, "hello").await;
+    assert_eq!(harness.embed(&caller, &json!({})).await.status, 400);
+    let refused = harness.chat(&caller, "hello").await;
     let message = refused.openai_error(429, Some("rate_limit_exceeded"));
     assert!(message.contains("2 requests per minute"), "{message}");
     assert_eq!(&told(&refused, "requests")[..2], ["2", "0"]);
     let (reset, retry) = (told(&refused, "requests").remove(2), refused.header("retry-after"));
     assert!(reset.ends_with('s') && retry.parse::<u64>().unwrap() <= 65, "{reset} {retry}");
     assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset-tokens"));
-    assert_eq!(world.tally("good").requests, 1, "Gemini does not hear of what is refused here");
+    assert_eq!(harness.tally("good").requests, 1, "Gemini does not hear of what is refused here");
     for path in ["/v1/models", "/v1/models/gemini-0"] {
-        let looked_up = send(world.request(reqwest::Method::GET, path).bearer_auth(&caller.client_key)).await;
+        let looked_up =
+            send(harness.request(reqwest::Method::GET, path).bearer_auth(&caller.client_key)).await;
         looked_up.openai_error(429, Some("rate_limit_exceeded"));
     }
-    assert_eq!(world.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
 
     let limits = json!({"limits": {"tokens_per_minute": 20}});
-    let (caller, _) = client_key(world, &pool, limits).await;
-    let refused = world.chat(&caller, &"many words ".repeat(100)).await;
+    let (caller, _) = client_key(harness, &pool, limits).await;
+    let refused = harness.chat(&caller, &"many words ".repeat(100)).await;
     let message = refused.openai_error(429, Some("rate_limit_exceeded"));
     assert!(message.contains("20 tokens per minute") && message.contains("alone"), "{message}");
     assert_eq!(
@@ -107,13 +108,13 @@ pub async fn a_client_key_is_kept_to_its_limits(world: &World) {
     );
 }
 
-pub async fn a_client_key_is_kept_to_its_models(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let (caller, _) = client_key(world, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
-    let message = world.chat(&caller, "hello").await.openai_error(403, Some("model_not_allowed"));
+pub async fn a_client_key_is_kept_to_its_models(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    let (caller, _) = client_key(harness, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
+    let message = harness.chat(&caller, "hello").await.openai_error(403, Some("model_not_allowed"));
     assert!(message.contains("this client key"), "{message}");
     let models: Value =
-        send(world.request(reqwest::Method::GET, "/v1/models").bearer_auth(&caller.client_key))
+        send(harness.request(reqwest::Method::GET, "/v1/models").bearer_auth(&caller.client_key))
             .await
             .json(200);
     let models = models["data"].as_array().unwrap();
@@ -123,39 +124,42 @@ pub async fn a_client_key_is_kept_to_its_models(world: &World) {
     );
     let mut other = prompt("hello");
     other["model"] = models[0]["id"].clone();
-    assert_eq!(send(world.call(&caller, "/v1/chat/completions", &other)).await.status, 200);
+    assert_eq!(send(harness.call(&caller, "/v1/chat/completions", &other)).await.status, 200);
     // A client key does not widen what its pool may use.
-    world.patch(&format!("/pools/{}", pool.id), &json!({"allowed_models": [MODEL]})).await.json::<Value>(200);
-    send(world.call(&caller, "/v1/chat/completions", &other))
+    harness
+        .patch(&format!("/pools/{}", pool.id), &json!({"allowed_models": [MODEL]}))
+        .await
+        .json::<Value>(200);
+    send(harness.call(&caller, "/v1/chat/completions", &other))
         .await
         .openai_error(403, Some("model_not_allowed"));
 }
 
-pub async fn a_client_key_is_kept_to_its_networks(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_is_kept_to_its_networks(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let networks = json!({"allowed_networks": ["198.51.100.7", "2001:db8::1/32"]});
-    let (caller, created) = client_key(world, &pool, networks).await;
+    let (caller, created) = client_key(harness, &pool, networks).await;
     assert_eq!(created.rules.allowed_networks, ["198.51.100.7/32", "2001:db8::/32"]);
     for path in ["/v1/chat/completions", "/v1/embeddings"] {
-        send(world.call(&caller, path, &prompt("hello")))
+        send(harness.call(&caller, path, &prompt("hello")))
             .await
             .openai_error(403, Some("address_not_allowed"));
     }
-    assert_eq!(world.gemini.counts().total().requests, 0);
+    assert_eq!(harness.gemini.counts().total().requests, 0);
     // The address is Cloudflare's word there, and the socket's elsewhere.
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
     let networks = json!({"allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"]});
-    world.patch(&path, &networks).await.json::<ClientKey>(200);
-    let call = world.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    harness.patch(&path, &networks).await.json::<ClientKey>(200);
+    let call = harness.call(&caller, "/v1/chat/completions", &prompt("hello"));
     assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
 }
 
-pub async fn a_client_key_is_changed_field_by_field(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_is_changed_field_by_field(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 5}, "expires_in_s": 3600});
-    let (caller, created) = client_key(world, &pool, rules).await;
+    let (caller, created) = client_key(harness, &pool, rules).await;
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
-    let change = async |update: Value| world.patch(&path, &update).await.json::<ClientKey>(200);
+    let change = async |update: Value| harness.patch(&path, &update).await.json::<ClientKey>(200);
 
     let mut expected = created.clone();
     assert_eq!(change(json!({})).await, expected);
@@ -167,40 +171,40 @@ pub async fn a_client_key_is_changed_field_by_field(world: &World) {
     assert_eq!(change(json!({"expires_in_s": 0})).await, expected);
     expected.rules.limits = pool_shared::Limits { requests_per_minute: Some(1), ..Default::default() };
     assert_eq!(change(json!({"limits": {"requests_per_minute": 1}})).await, expected);
-    let list: ClientKeyList = world.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
+    let list: ClientKeyList = harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
     assert!(list.client_keys.contains(&expected));
 
     // Heeded at once, and taken over by its successor.
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
-    world.chat(&caller, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
-    let rotated: ClientKeyCreated = world.post(&format!("{path}/rotate"), &json!({})).await.json(201);
+    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
+    harness.chat(&caller, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    let rotated: ClientKeyCreated = harness.post(&format!("{path}/rotate"), &json!({})).await.json(201);
     assert_eq!(rotated.client_key.rules, expected.rules);
     let successor = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
-    assert_eq!(world.chat(&successor, "hello").await.status, 200);
-    world.chat(&successor, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    assert_eq!(harness.chat(&successor, "hello").await.status, 200);
+    harness.chat(&successor, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
     change(json!({"limits": {}})).await;
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
+    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
 }
 
-pub async fn keys_of_another_system_go_on_working(world: &mut World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let other = world.weighted_pool("other", &[]).await;
+pub async fn keys_of_another_system_go_on_working(harness: &mut Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    let other = harness.weighted_pool("other", &[]).await;
     let path = |pool: &Pool| format!("/pools/{}/client-keys/import", pool.id);
     let keys =
         json!({"keys": [{"key": "sk-123456", "name": "old"}, {"key": "team~secret!"}, {"key": "sk-123456"}]});
-    let report: ClientKeyImportReport = world.post(&path(&pool), &keys).await.json(200);
+    let report: ClientKeyImportReport = harness.post(&path(&pool), &keys).await.json(200);
     assert_eq!(report, ClientKeyImportReport { added: 2, duplicate: 1 });
     // A key opens one pool.
-    let report: ClientKeyImportReport = world.post(&path(&other), &keys).await.json(200);
+    let report: ClientKeyImportReport = harness.post(&path(&other), &keys).await.json(200);
     assert_eq!(report, ClientKeyImportReport { added: 0, duplicate: 3 });
 
     for key in ["sk-123456", "team~secret!"] {
         let caller = Pool { id: pool.id.clone(), client_key: key.to_owned() };
-        assert_eq!(world.chat(&caller, "hello").await.status, 200, "{key}");
+        assert_eq!(harness.chat(&caller, "hello").await.status, 200, "{key}");
     }
     let wrong = Pool { id: pool.id.clone(), client_key: "sk-123457".to_owned() };
-    world.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
-    let answer = world.get(&format!("/pools/{}/client-keys", pool.id)).await;
+    harness.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let answer = harness.get(&format!("/pools/{}/client-keys", pool.id)).await;
     assert!(!answer.body.contains("sk-123456"));
     let list: ClientKeyList = answer.json(200);
     let shown: Vec<_> =
@@ -209,12 +213,12 @@ pub async fn keys_of_another_system_go_on_working(world: &mut World) {
     assert_eq!(shown.iter().filter(|(.., weak)| *weak).count(), 2);
 }
 
-pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let guess = |number: u32| Pool { id: pool.id.clone(), client_key: format!("sk-guess-{number:08}") };
     let mut refused = 0;
     for number in 0..40 {
-        let answer = world.chat(&guess(number), "hello").await;
+        let answer = harness.chat(&guess(number), "hello").await;
         if answer.status == 429 {
             assert!(!answer.header("retry-after").is_empty());
             answer.openai_error(429, Some("too_many_unknown_keys"));
@@ -225,140 +229,140 @@ pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(world: &Worl
     }
     // Several isolates would count each for itself; there is one.
     assert_eq!(refused, 10);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn requests_without_a_body_draw_on_the_limits(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+pub async fn requests_without_a_body_draw_on_the_limits(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     for path in ["/v1/models", "/v1beta/models?pageToken=a", "/v1/models/gemini-2.5-flash-lite"] {
-        let (caller, _) = client_key(world, &pool, json!({"limits": {"requests_per_minute": 1}})).await;
-        let asked = async || send(world.request(Method::GET, path).bearer_auth(&caller.client_key)).await;
+        let (caller, _) = client_key(harness, &pool, json!({"limits": {"requests_per_minute": 1}})).await;
+        let asked = async || send(harness.request(Method::GET, path).bearer_auth(&caller.client_key)).await;
         assert!(asked().await.status < 500);
         assert_eq!(asked().await.status, 429, "{path}");
     }
 }
 
-pub async fn client_keys_that_make_no_sense_are_refused(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn client_keys_that_make_no_sense_are_refused(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
-    let one = format!("{path}/{}", client_key(world, &pool, json!({})).await.1.id);
+    let one = format!("{path}/{}", client_key(harness, &pool, json!({})).await.1.id);
     for network in ["", "192.0.2.0/33", "example.com", "1.2.3"] {
         let networks = json!({"allowed_networks": [network]});
-        let error = world.post(&path, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
+        let error = harness.post(&path, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
         assert!(error.message.contains("no network"), "{}", error.message);
-        world.patch(&one, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.patch(&one, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
     }
     for change in [json!({"limits": {"requests_per_hour": 1}}), json!({"limits": {"requests_per_day": -1}})] {
-        world.patch(&one, &change).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.patch(&one, &change).await.admin_error(400, ErrorCode::InvalidRequest);
     }
-    let unknown = world.patch(&format!("{path}/ck-none"), &json!({})).await;
+    let unknown = harness.patch(&format!("{path}/ck-none"), &json!({})).await;
     unknown.admin_error(404, ErrorCode::NotFound);
     for key in ["1234567", "with space", "sk-pool-short", "padm_12345", &"x".repeat(513), "ümläut-key"] {
         let keys = json!({"keys": [{"key": "a-good-key-of-before"}, {"key": key}]});
         let error =
-            world.post(&format!("{path}/import"), &keys).await.admin_error(400, ErrorCode::InvalidRequest);
+            harness.post(&format!("{path}/import"), &keys).await.admin_error(400, ErrorCode::InvalidRequest);
         assert!(
             error.message.starts_with("client key 2") && !error.message.contains(key),
             "{}",
             error.message
         );
     }
-    let list: ClientKeyList = world.get(&path).await.json(200);
+    let list: ClientKeyList = harness.get(&path).await.json(200);
     assert_eq!(list.client_keys.len(), 2, "nothing was imported");
 }
 
-pub async fn a_client_key_is_rotated_without_a_gap(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_is_rotated_without_a_gap(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
-    let first = world.get(&path).await.json::<ClientKeyList>(200).client_keys.remove(0);
+    let first = harness.get(&path).await.json::<ClientKeyList>(200).client_keys.remove(0);
     let rotated: ClientKeyCreated =
-        world.post(&format!("{path}/{}/rotate", first.id), &json!({})).await.json(201);
+        harness.post(&format!("{path}/{}/rotate", first.id), &json!({})).await.json(201);
     assert_eq!((&rotated.client_key.name, rotated.client_key.expires_at), (&first.name, None));
     let new = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
     for caller in [&pool, &new] {
-        assert_eq!(world.chat(caller, "hello").await.status, 200);
+        assert_eq!(harness.chat(caller, "hello").await.status, 200);
     }
-    let list: ClientKeyList = world.get(&path).await.json(200);
+    let list: ClientKeyList = harness.get(&path).await.json(200);
     let old = list.client_keys.iter().find(|key| key.id == first.id).unwrap();
     let hours = old.expires_at.unwrap().duration_since(rotated.client_key.created_at).as_hours();
     assert_eq!((list.client_keys.len(), hours), (2, 24));
     // Without a grace the old one stops at once.
     let rotate = format!("{path}/{}/rotate", rotated.client_key.id);
-    let third: ClientKeyCreated = world.post(&rotate, &json!({"grace_s": 0})).await.json(201);
-    world.chat(&new, "hello").await.openai_error(401, Some("invalid_api_key"));
+    let third: ClientKeyCreated = harness.post(&rotate, &json!({"grace_s": 0})).await.json(201);
+    harness.chat(&new, "hello").await.openai_error(401, Some("invalid_api_key"));
     let third = Pool { id: pool.id.clone(), client_key: third.secret.expose().to_owned() };
-    assert_eq!(world.chat(&third, "hello").await.status, 200);
-    world.post(&format!("{path}/ck-none/rotate"), &json!({})).await.admin_error(404, ErrorCode::NotFound);
+    assert_eq!(harness.chat(&third, "hello").await.status, 200);
+    harness.post(&format!("{path}/ck-none/rotate"), &json!({})).await.admin_error(404, ErrorCode::NotFound);
     let long = json!({"grace_s": 31 * 24 * 3600});
-    world
+    harness
         .post(&format!("{path}/{}/rotate", first.id), &long)
         .await
         .admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn a_client_key_stops_at_its_end(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_client_key_stops_at_its_end(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
     let short = json!({"name": "short", "expires_in_s": 2});
-    let created: ClientKeyCreated = world.post(&path, &short).await.json(201);
+    let created: ClientKeyCreated = harness.post(&path, &short).await.json(201);
     assert!(created.client_key.expires_at.unwrap() > created.client_key.created_at);
     let caller = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
     let refused = eventually("the client key's end", async || {
-        Some(world.chat(&caller, "hello").await).filter(|answer| answer.status != 200)
+        Some(harness.chat(&caller, "hello").await).filter(|answer| answer.status != 200)
     })
     .await;
     refused.openai_error(401, Some("invalid_api_key"));
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     // The next new client key takes its place.
-    world.post(&path, &json!({"name": "next"})).await;
-    let list: ClientKeyList = world.get(&path).await.json(200);
+    harness.post(&path, &json!({"name": "next"})).await;
+    let list: ClientKeyList = harness.get(&path).await.json(200);
     let names: Vec<_> = list.client_keys.iter().map(|key| key.name.as_str()).collect();
     assert_eq!(names, ["first", "next"]);
     for seconds in [0, 100_000 * 24 * 3600_u64] {
         let body = json!({"expires_in_s": seconds});
-        world.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
 }
 
-pub async fn client_keys_come_back_by_their_hashes(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn client_keys_come_back_by_their_hashes(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let until = Timestamp::now() + SignedDuration::from_hours(24);
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 9}, "allowed_models": [MODEL],
         "allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"], "expires_at": until});
-    let (caller, created) = client_key(world, &pool, rules).await;
+    let (caller, created) = client_key(harness, &pool, rules).await;
     assert_eq!(created.expires_at.map(Timestamp::as_millisecond), Some(until.as_millisecond()));
     let path = format!("/pools/{}/client-keys", pool.id);
-    let exported: HashedClientKeys = world.post(&format!("{path}/export"), &json!({})).await.json(200);
-    let state: MasterKeyState = world.get("/master").await.json(200);
+    let exported: HashedClientKeys = harness.post(&format!("{path}/export"), &json!({})).await.json(200);
+    let state: MasterKeyState = harness.get("/master").await.json(200);
     assert_eq!((exported.client_keys.len(), &exported.token_hash_key), (2, &state.token_hash_key));
 
-    world.delete(&format!("{path}/{}", created.id)).await.no_content();
-    world.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
+    harness.delete(&format!("{path}/{}", created.id)).await.no_content();
+    harness.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
     let restore = format!("{path}/restore");
-    let report: ClientKeyImportReport = world.post(&restore, &json!(exported)).await.json(200);
+    let report: ClientKeyImportReport = harness.post(&restore, &json!(exported)).await.json(200);
     assert_eq!((report.added, report.duplicate), (1, 1));
-    let call = world.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    let call = harness.call(&caller, "/v1/chat/completions", &prompt("hello"));
     assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
-    let list: ClientKeyList = world.get(&path).await.json(200);
+    let list: ClientKeyList = harness.get(&path).await.json(200);
     let found = list.client_keys.iter().find(|key| key.id == created.id).unwrap();
     assert_eq!((&found.rules, found.expires_at), (&created.rules, created.expires_at));
     assert_eq!((&found.name, &found.hint), (&created.name, &created.hint));
 
     let mut foreign = exported.clone();
     "0123456789abcdef".clone_into(&mut foreign.token_hash_key);
-    let error = world.post(&restore, &json!(foreign)).await.admin_error(400, ErrorCode::InvalidRequest);
+    let error = harness.post(&restore, &json!(foreign)).await.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.contains("another MASTER_KEY"), "{}", error.message);
     for (field, value) in [("hash", "x"), ("id", "ck-1"), ("hint", "ab cd"), ("name", "a\nb")] {
         let mut wrong = json!(exported);
         wrong["client_keys"][0][field] = value.into();
-        world.post(&restore, &wrong).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post(&restore, &wrong).await.admin_error(400, ErrorCode::InvalidRequest);
     }
     let one = format!("{path}/{}", created.id);
     for ends in [json!("2020-01-01T00:00:00Z"), json!("2099-01-01T00:00:00Z")] {
         let ends = json!({"expires_at": ends});
-        world.patch(&one, &ends).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.patch(&one, &ends).await.admin_error(400, ErrorCode::InvalidRequest);
     }
     let both = json!({"expires_at": until, "expires_in_s": 5});
-    world.patch(&one, &both).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.patch(&one, &both).await.admin_error(400, ErrorCode::InvalidRequest);
 }

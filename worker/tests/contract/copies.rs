@@ -6,7 +6,7 @@ use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, ExportedKeys, Key, PoolCopied, PoolCreated, PoolModels};
 use serde_json::{Value, json};
 
-use super::world::{MODEL, Pool, World, gemini_key};
+use super::harness::{Harness, MODEL, Pool, gemini_key};
 
 /// What belongs to a key, wherever it is.
 fn facts(keys: &[Key]) -> Vec<(String, String, String, u16, bool)> {
@@ -16,17 +16,17 @@ fn facts(keys: &[Key]) -> Vec<(String, String, String, u16, bool)> {
     keys.iter().map(fact).collect()
 }
 
-pub async fn a_copy_has_all_but_the_client_keys(world: &World) {
-    let pool = world.weighted_pool("prod", &[("one", Behaviour::Ok, 3), ("two", Behaviour::Ok, 0)]).await;
-    let ids = json!([world.keys(&pool).await[1].id]);
+pub async fn a_copy_has_all_but_the_client_keys(harness: &Harness) {
+    let pool = harness.weighted_pool("prod", &[("one", Behaviour::Ok, 3), ("two", Behaviour::Ok, 0)]).await;
+    let ids = json!([harness.keys(&pool).await[1].id]);
     let off = json!({"ids": ids, "set": {"enabled": false, "tag": "old"}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &off).await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &off).await;
     let settings = json!({"description": "what for", "allowed_models": [MODEL], "sticky": true,
         "aliases": {"gpt-4o": MODEL}});
-    world.patch(&format!("/pools/{}", pool.id), &settings).await;
+    harness.patch(&format!("/pools/{}", pool.id), &settings).await;
 
     let path = format!("/pools/{}/copy", pool.id);
-    let answer = world.post(&path, &json!({"name": "twin", "keys": true})).await;
+    let answer = harness.post(&path, &json!({"name": "twin", "keys": true})).await;
     let twin: PoolCopied = answer.json(201);
     assert_eq!((twin.copied, twin.cursor, twin.pool.keys, twin.pool.enabled_keys), (2, None, 2, 1));
     assert_eq!((twin.pool.description.as_str(), twin.pool.settings.sticky), ("what for", true));
@@ -34,36 +34,36 @@ pub async fn a_copy_has_all_but_the_client_keys(world: &World) {
     let copy =
         Pool { id: twin.pool.id.to_string(), client_key: twin.client_key.unwrap().expose().to_owned() };
     assert_ne!(copy.client_key, pool.client_key);
-    let (keys, originals) = (world.keys(&copy).await, world.keys(&pool).await);
+    let (keys, originals) = (harness.keys(&copy).await, harness.keys(&pool).await);
     assert_eq!(facts(&keys), facts(&originals));
     assert!(keys.iter().zip(&originals).all(|(copied, original)| copied.id != original.id));
     for caller in [&pool, &copy] {
-        assert_eq!(world.chat(caller, "hello").await.status, 200);
+        assert_eq!(harness.chat(caller, "hello").await.status, 200);
     }
-    world.delete(&format!("/pools/{}", pool.id)).await.no_content();
-    assert_eq!(world.chat(&copy, "hello").await.status, 200, "it stands by itself");
+    harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
+    assert_eq!(harness.chat(&copy, "hello").await.status, 200, "it stands by itself");
 
     let path = format!("/pools/{}/copy", copy.id);
-    let bare: PoolCopied = world.post(&path, &json!({"name": "bare"})).await.json(201);
+    let bare: PoolCopied = harness.post(&path, &json!({"name": "bare"})).await.json(201);
     assert_eq!((bare.copied, bare.pool.keys), (0, 0));
-    world.post(&path, &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
-    world.post(&path, &json!({"name": ""})).await.admin_error(400, ErrorCode::InvalidRequest);
-    world.post(&path, &json!({"cursor": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.post(&path, &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
+    harness.post(&path, &json!({"name": ""})).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.post(&path, &json!({"cursor": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn a_copy_of_many_keys_goes_in_steps(world: &World) {
+pub async fn a_copy_of_many_keys_goes_in_steps(harness: &Harness) {
     let entry = |number: usize| json!({"key": gemini_key(&format!("many-{number}"))});
     let entries: Vec<Value> = (0..600).map(entry).collect();
     let body = json!({"name": "large", "import": {"keys": entries}});
-    let pool: Pool = world.post("/pools", &body).await.json::<PoolCreated>(201).into();
+    let pool: Pool = harness.post("/pools", &body).await.json::<PoolCreated>(201).into();
     let path = format!("/pools/{}/copy", pool.id);
-    let mut step: PoolCopied = world.post(&path, &json!({"name": "twin", "keys": true})).await.json(201);
+    let mut step: PoolCopied = harness.post(&path, &json!({"name": "twin", "keys": true})).await.json(201);
     let mut copied = step.copied;
     while let Some(cursor) = &step.cursor {
         assert!(step.pool.keys < 600);
         // A step that is sent twice does no harm.
-        world.post(&path, &json!({"cursor": cursor})).await;
-        let next: PoolCopied = world.post(&path, &json!({"cursor": cursor})).await.json(200);
+        harness.post(&path, &json!({"cursor": cursor})).await;
+        let next: PoolCopied = harness.post(&path, &json!({"cursor": cursor})).await.json(200);
         assert_eq!(next.copied, 0);
         copied = next.pool.keys;
         step = next;
@@ -71,17 +71,17 @@ pub async fn a_copy_of_many_keys_goes_in_steps(world: &World) {
     assert_eq!((copied, step.pool.keys), (600, 600));
 }
 
-pub async fn exported_keys_are_what_was_imported(world: &World) {
+pub async fn exported_keys_are_what_was_imported(harness: &Harness) {
     let names = ["one", "two", "three"];
     let entry = |name: &&str| json!({"key": gemini_key(name), "name": name, "weight": 7, "tag": "t"});
     let entries: Vec<Value> = names.iter().map(entry).collect();
     let body = json!({"name": "prod", "import": {"keys": entries}});
-    let pool: Pool = world.post("/pools", &body).await.json::<PoolCreated>(201).into();
+    let pool: Pool = harness.post("/pools", &body).await.json::<PoolCreated>(201).into();
     let path = format!("/pools/{}/keys/export", pool.id);
-    let answer = world.post(&path, &json!({"limit": 2})).await;
+    let answer = harness.post(&path, &json!({"limit": 2})).await;
     assert!(answer.header("cache-control").contains("no-store"));
     let first: ExportedKeys = answer.json(200);
-    let rest: ExportedKeys = world.post(&path, &json!({"cursor": first.next_cursor})).await.json(200);
+    let rest: ExportedKeys = harness.post(&path, &json!({"cursor": first.next_cursor})).await.json(200);
     assert_eq!((first.keys.len(), rest.keys.len(), rest.next_cursor), (2, 1, None));
     let keys: Vec<_> = first.keys.iter().chain(&rest.keys).collect();
     for (name, exported) in names.iter().zip(&keys) {
@@ -90,18 +90,18 @@ pub async fn exported_keys_are_what_was_imported(world: &World) {
         assert_eq!((exported.entry.weight.get(), exported.enabled), (7, true));
     }
     let some = json!({"ids": [keys[1].id, "key-none"]});
-    let some: ExportedKeys = world.post(&path, &some).await.json(200);
+    let some: ExportedKeys = harness.post(&path, &some).await.json(200);
     assert_eq!(some.keys.iter().collect::<Vec<_>>(), [keys[1]]);
     for body in [json!({"limit": 0}), json!({"limit": 501}), json!({"cursor": "x"})] {
-        world.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
 }
 
-pub async fn a_pool_s_models_are_what_gemini_offers(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_pool_s_models_are_what_gemini_offers(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let settings = json!({"allowed_models": ["gemini-3.8-*"], "aliases": {"gpt-4o": MODEL, "best": MODEL}});
-    world.patch(&format!("/pools/{}", pool.id), &settings).await;
-    let offered: PoolModels = world.get(&format!("/pools/{}/models", pool.id)).await.json(200);
+    harness.patch(&format!("/pools/{}", pool.id), &settings).await;
+    let offered: PoolModels = harness.get(&format!("/pools/{}/models", pool.id)).await.json(200);
     let allowed: BTreeSet<_> =
         offered.models.iter().filter(|model| model.allowed).map(|model| model.id.as_str()).collect();
     assert_eq!(
@@ -112,8 +112,8 @@ pub async fn a_pool_s_models_are_what_gemini_offers(world: &World) {
     let model = offered.models.iter().find(|model| model.id == MODEL).unwrap();
     assert_eq!(model.aliases, ["best", "gpt-4o"]);
     assert!(model.methods.contains(&"generateContent".to_owned()));
-    let bare = world.weighted_pool("bare", &[]).await;
-    let answer = world.get(&format!("/pools/{}/models", bare.id)).await;
+    let bare = harness.weighted_pool("bare", &[]).await;
+    let answer = harness.get(&format!("/pools/{}/models", bare.id)).await;
     let error = answer.admin_error(409, ErrorCode::Conflict);
     assert!(error.message.contains("no enabled key"), "{}", error.message);
 }

@@ -8,8 +8,8 @@ use pool_shared::{AttemptOutcome, Counters, ErrorCode, EventList, Health, PoolSt
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{
-    EMBEDDING_MODEL, MODEL, Pool, World, databases_with, eventually, gemini_key, prompt, send,
+use super::harness::{
+    EMBEDDING_MODEL, Harness, MODEL, Pool, databases_with, eventually, gemini_key, prompt, send,
 };
 
 const REQUESTS: usize = 200;
@@ -27,36 +27,36 @@ const KEYS: [(&str, Behaviour); 10] = [
     ("truncated", Behaviour::Ok),
 ];
 
-pub async fn the_ledger_equals_what_gemini_counted(world: &mut World) {
-    let pool = world.pool(&KEYS).await;
+pub async fn the_ledger_equals_what_gemini_counted(harness: &mut Harness) {
+    let pool = harness.pool(&KEYS).await;
     // Only a stream is cut short by the lack of a finish reason: a whole answer without one is whole.
     let truncated = KeySpec::new(gemini_key("truncated"), Behaviour::Ok).model(MODEL, Behaviour::Truncated);
     let others = KEYS.iter().filter(|(name, _)| *name != "truncated");
     let others = others.map(|(name, behaviour)| KeySpec::new(gemini_key(name), *behaviour));
     let scenario = Scenario { keys: others.chain([truncated]).collect(), ..Scenario::default() };
-    world.gemini.set_scenario(scenario).unwrap();
+    harness.gemini.set_scenario(scenario).unwrap();
 
-    let requests = stream::iter(0..REQUESTS).map(|number| one_request(world, &pool, number));
+    let requests = stream::iter(0..REQUESTS).map(|number| one_request(harness, &pool, number));
     let answered: Vec<bool> = requests.buffer_unordered(AT_ONCE).collect().await;
     assert!(answered.contains(&true) && answered.contains(&false), "a storm with all kinds of weather");
 
-    let counts = world.gemini.counts();
+    let counts = harness.gemini.counts();
     let attempts = counts.total().requests;
     assert!(attempts > REQUESTS as u64);
     eventually("as many attempts as Gemini counted", async || {
-        (world.pool_stats(&pool).await.total.attempts >= attempts).then_some(())
+        (harness.pool_stats(&pool).await.total.attempts >= attempts).then_some(())
     })
     .await;
-    compare(&world.pool_stats(&pool).await, &counts);
+    compare(&harness.pool_stats(&pool).await, &counts);
     // And nothing comes after it: no report is on its way a second time.
-    world.stop_host().await;
-    world.start_host().await;
-    compare(&world.pool_stats(&pool).await, &counts);
-    assert_eq!(world.get("/stats").await.json::<Stats>(200).lost, 0);
+    harness.stop_host().await;
+    harness.start_host().await;
+    compare(&harness.pool_stats(&pool).await, &counts);
+    assert_eq!(harness.get("/stats").await.json::<Stats>(200).lost, 0);
 }
 
 /// One of the storm's requests; whether it was answered in full.
-async fn one_request(world: &World, pool: &Pool, number: usize) -> bool {
+async fn one_request(harness: &Harness, pool: &Pool, number: usize) -> bool {
     let mut body = prompt(&format!("request {number}"));
     let path = match number % 6 {
         0 => {
@@ -75,7 +75,7 @@ async fn one_request(world: &World, pool: &Pool, number: usize) -> bool {
             "/v1/chat/completions"
         }
     };
-    let answer = send(world.call(pool, path, &body)).await;
+    let answer = send(harness.call(pool, path, &body)).await;
     answer.status == 200 && !answer.body.contains("\"error\"")
 }
 
@@ -104,12 +104,12 @@ fn sums(counts: &Counts, of: impl Fn(&KeyModelCount) -> &String) -> BTreeMap<Str
     sums
 }
 
-pub async fn statistics_are_kept_by_pool(world: &World) {
-    let busy = world.weighted_pool("busy", &[("a", Behaviour::Ok, 1)]).await;
-    let calm = world.weighted_pool("calm", &[("b", Behaviour::Ok, 1)]).await;
-    let idle = world.weighted_pool("idle", &[("c", Behaviour::Ok, 1)]).await;
+pub async fn statistics_are_kept_by_pool(harness: &Harness) {
+    let busy = harness.weighted_pool("busy", &[("a", Behaviour::Ok, 1)]).await;
+    let calm = harness.weighted_pool("calm", &[("b", Behaviour::Ok, 1)]).await;
+    let idle = harness.weighted_pool("idle", &[("c", Behaviour::Ok, 1)]).await;
     for pool in [&calm, &busy, &busy] {
-        assert_eq!(world.chat(pool, "hello there").await.status, 200);
+        assert_eq!(harness.chat(pool, "hello there").await.status, 200);
     }
     let one =
         Counters { attempts: 1, successes: 1, prompt_tokens: 2, completion_tokens: 4, ..Counters::default() };
@@ -118,110 +118,110 @@ pub async fn statistics_are_kept_by_pool(world: &World) {
     let mut three = two;
     three.add(&one);
 
-    let stats: PoolStats = world.pool_stats(&busy).await;
+    let stats: PoolStats = harness.pool_stats(&busy).await;
     assert_eq!((stats.pool.as_str(), stats.name.as_str(), stats.total), (busy.id.as_str(), "busy", two));
     assert_eq!((stats.keys.len(), stats.keys[0].counters, stats.keys[0].name.as_str()), (1, two, "a"));
     assert!(stats.keys[0].masked.as_deref().unwrap().starts_with("AIza…"));
     assert_eq!((stats.models.len(), stats.models[0].counters), (1, two));
-    assert!(world.pool_stats(&idle).await.total.is_zero());
+    assert!(harness.pool_stats(&idle).await.total.is_zero());
 
     // What a deleted pool did was done all the same.
-    world.delete(&format!("/pools/{}", calm.id)).await.no_content();
-    let stats: Stats = world.get("/stats").await.json(200);
+    harness.delete(&format!("/pools/{}", calm.id)).await.no_content();
+    let stats: Stats = harness.get("/stats").await.json(200);
     assert_eq!((stats.total, stats.lost), (three, 0));
     let rows: Vec<_> = stats.pools.iter().map(|row| (row.name.as_deref(), row.counters)).collect();
     assert_eq!(rows, [(Some("busy"), two), (None, one)]);
 }
 
-pub async fn statistics_tell_what_became_of_attempts_and_when(world: &World) {
-    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+pub async fn statistics_tell_what_became_of_attempts_and_when(harness: &Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 
     let path = format!("/pools/{}/stats", pool.id);
-    let ever = world.pool_stats(&pool).await;
+    let ever = harness.pool_stats(&pool).await;
     assert_eq!(ever.activity.outcomes, BTreeMap::from([(AttemptOutcome::Ok, 1), (AttemptOutcome::Key, 1)]));
     assert_eq!(ever.activity.latency.total.unwrap().count, 1);
     assert!(ever.keys.iter().all(|key| key.last_used.is_some()));
     for step in ["minute", "hour", "day"] {
-        let stats: PoolStats = world.get(&format!("{path}?step={step}")).await.json(200);
+        let stats: PoolStats = harness.get(&format!("{path}?step={step}")).await.json(200);
         assert_eq!((stats.total, stats.keys.len()), (ever.total, 2), "{step}");
         let series: u64 = stats.series.iter().map(|point| point.counters.attempts).sum();
         assert_eq!((series, stats.window.unwrap().step.name()), (2, step));
     }
-    world.get(&format!("{path}?step=week")).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.get(&format!("{path}?step=week")).await.admin_error(400, ErrorCode::InvalidRequest);
 
-    let events: EventList = world.get("/events?pool=prod&limit=5").await.json(200);
+    let events: EventList = harness.get("/events?pool=prod&limit=5").await.json(200);
     assert_eq!(events.events.len(), 1);
     assert_eq!((events.events[0].verdict, events.events[0].count), (AttemptOutcome::Key, 1));
     assert!(events.events[0].message.contains("API key"), "{:?}", events.events[0]);
-    let next: EventList = world.get(&format!("/events?after={}", events.cursor)).await.json(200);
+    let next: EventList = harness.get(&format!("/events?after={}", events.cursor)).await.json(200);
     assert_eq!(next, EventList { events: Vec::new(), cursor: events.cursor });
 
-    send(world.request(Method::POST, &format!("/admin/v1{path}/reset")))
+    send(harness.request(Method::POST, &format!("/admin/v1{path}/reset")))
         .await
         .admin_error(401, ErrorCode::Unauthorized);
-    world.post(&format!("{path}/reset"), &json!({})).await.no_content();
-    assert!(world.pool_stats(&pool).await.total.is_zero());
-    world.post("/stats/reset", &json!({})).await.no_content();
-    assert_eq!(world.chat(&pool, "hello").await.status, 200, "keys and pools are as they were");
+    harness.post(&format!("{path}/reset"), &json!({})).await.no_content();
+    assert!(harness.pool_stats(&pool).await.total.is_zero());
+    harness.post("/stats/reset", &json!({})).await.no_content();
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200, "keys and pools are as they were");
 }
 
-pub async fn a_report_writes_at_most_two_rows(world: &mut World) {
+pub async fn a_report_writes_at_most_two_rows(harness: &mut Harness) {
     const ROUNDS: usize = 15;
     const AT_ONCE: usize = 40;
     // Many models with long names: the log soon has the size at which it is folded.
     let models: Vec<String> =
         (0..AT_ONCE).map(|number| format!("gemini-{}-{number}", "x".repeat(60))).collect();
-    world.gemini =
+    harness.gemini =
         FakeGemini::start(Scenario { models: models.clone(), ..Scenario::default() }).await.unwrap();
-    world.stop_host().await;
-    world.start_host().await;
-    let pool = world.pool(&[("a", Behaviour::Ok), ("b", Behaviour::Ok)]).await;
+    harness.stop_host().await;
+    harness.start_host().await;
+    let pool = harness.pool(&[("a", Behaviour::Ok), ("b", Behaviour::Ok)]).await;
     let chat = async |model: &str| {
         let mut body = prompt("hello");
         body["model"] = json!(model);
-        send(world.call(&pool, "/v1/chat/completions", &body)).await
+        send(harness.call(&pool, "/v1/chat/completions", &body)).await
     };
     for round in 1..=ROUNDS {
         let answers = join_all(models.iter().map(|model| chat(model))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
         // Whoever looks sends what was counted as a report.
-        assert_eq!(world.pool_stats(&pool).await.total.attempts, (round * AT_ONCE) as u64);
+        assert_eq!(harness.pool_stats(&pool).await.total.attempts, (round * AT_ONCE) as u64);
     }
     let load = eventually("the log is folded", async || {
-        let health: Health = world.get("/health").await.json(200);
+        let health: Health = harness.get("/health").await.json(200);
         health.ledger_load.filter(|load| load.rows_written > load.reports)
     })
     .await;
     assert!(load.reports >= ROUNDS as u64 && load.rows_written <= 2 * load.reports, "{load:?}");
-    let stats = world.pool_stats(&pool).await;
+    let stats = harness.pool_stats(&pool).await;
     assert_eq!((stats.total.attempts, stats.models.len()), ((ROUNDS * AT_ONCE) as u64, AT_ONCE));
 }
 
-pub async fn models_that_callers_think_up_are_counted_as_one(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn models_that_callers_think_up_are_counted_as_one(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for number in 0..3 {
         let mut body = prompt("hello");
         body["model"] = json!(format!("gemini-{number}-thought-up"));
-        send(world.call(&pool, "/v1/chat/completions", &body))
+        send(harness.call(&pool, "/v1/chat/completions", &body))
             .await
             .openai_error(404, Some("model_not_found"));
     }
-    let models = world.pool_stats(&pool).await.models;
+    let models = harness.pool_stats(&pool).await.models;
     let counted: Vec<_> = models.iter().map(|row| (row.model.as_str(), row.counters.attempts)).collect();
     assert_eq!(counted, [("(unknown)", 3)]);
 }
 
-pub async fn others_hear_of_a_change_without_another_request(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
+pub async fn others_hear_of_a_change_without_another_request(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
     let told = format!("%\"moved\":[\"{}\"]%", pool.id);
     let is_told = |database: &rusqlite::Connection| {
         let query = "SELECT count(*) FROM ledger_log WHERE lines LIKE ?1";
         database.query_row(query, [&told], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
     };
     eventually("the change in the ledger's log", async || {
-        databases_with(world.data.path(), "ledger_log").iter().any(is_told).then_some(())
+        databases_with(harness.data.path(), "ledger_log").iter().any(is_told).then_some(())
     })
     .await;
 }

@@ -6,38 +6,38 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::events::{Event, Events};
-use super::world::{Pool, World, eventually, gemini_key, prompt, send};
+use super::harness::{Harness, Pool, eventually, gemini_key, prompt, send};
 
 const CHAT: &str = "/v1/chat/completions";
 /// No page of Google's tells that another model answers this name, so the service has to find out.
 const ROUTED: &str = "gemini-2.5-pro";
 
 /// A pool of one key and what Gemini plays for it.
-async fn pool(world: &World, scenario: Scenario) -> Pool {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    play(world, scenario);
+async fn pool(harness: &Harness, scenario: Scenario) -> Pool {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    play(harness, scenario);
     pool
 }
 
-fn play(world: &World, scenario: Scenario) {
-    world.gemini.set_scenario(scenario.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
+fn play(harness: &Harness, scenario: Scenario) {
+    harness.gemini.set_scenario(scenario.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
 }
 
-async fn ask(world: &World, pool: &Pool, model: &str, more: Value) -> Answer {
+async fn ask(harness: &Harness, pool: &Pool, model: &str, more: Value) -> Answer {
     let mut body = prompt("hello");
     body["model"] = json!(model);
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     if more["stream"] == json!(true) {
-        let response = world.call(pool, CHAT, &body).send().await.unwrap();
+        let response = harness.call(pool, CHAT, &body).send().await.unwrap();
         let events = Events::new(response).rest().await;
         assert_eq!(events.last(), Some(&Event::Done));
     }
-    send(world.call(pool, CHAT, &body)).await
+    send(harness.call(pool, CHAT, &body)).await
 }
 
 /// How thinking was steered in each request that Gemini got: `low`, `1024`, or nothing.
-fn thinking(world: &World) -> Vec<String> {
-    let requests = world.gemini.requests().into_iter().filter(|request| request.method == "POST");
+fn thinking(harness: &Harness) -> Vec<String> {
+    let requests = harness.gemini.requests().into_iter().filter(|request| request.method == "POST");
     let config = |body: &str| -> Value {
         let body: Value = serde_json::from_str(body).unwrap();
         body["generationConfig"]["thinkingConfig"].clone()
@@ -54,8 +54,8 @@ fn thinking(world: &World) -> Vec<String> {
     shown.collect()
 }
 
-pub async fn an_effort_reaches_each_family_as_it_takes_it(world: &World) {
-    let pool = pool(world, Scenario::default()).await;
+pub async fn an_effort_reaches_each_family_as_it_takes_it(harness: &Harness) {
+    let pool = pool(harness, Scenario::default()).await;
     for (model, expected) in [
         ("gemini-4-hydrogen", ["low", "low", "low", "medium", "high", "xhigh", "xhigh"]),
         ("models/gemini-4-neon", ["low", "low", "low", "medium", "high", "xhigh", "xhigh"]),
@@ -66,73 +66,68 @@ pub async fn an_effort_reaches_each_family_as_it_takes_it(world: &World) {
         ("gemini-3.5-flash-lite", ["minimal", "minimal", "low", "medium", "high", "high", "high"]),
         ("gemini-2.5-flash-lite", ["0", "1024", "1024", "8192", "24576", "24576", "24576"]),
     ] {
-        world.gemini.reset();
+        harness.gemini.reset();
         for effort in ["none", "minimal", "low", "medium", "high", "xhigh", "max"] {
-            let answer = ask(world, &pool, model, json!({"reasoning_effort": effort})).await;
+            let answer = ask(harness, &pool, model, json!({"reasoning_effort": effort})).await;
             assert_eq!(answer.status, 200, "{model} {effort}: {}", answer.body);
         }
-        assert_eq!(thinking(world), expected, "{model}: each in one call");
+        assert_eq!(thinking(harness), expected, "{model}: each in one call");
     }
 }
 
-pub async fn a_level_that_a_model_lacks_gives_way_to_the_next(world: &World) {
+pub async fn a_level_that_a_model_lacks_gives_way_to_the_next(harness: &Harness) {
     // The pool takes one model for another.
-    let pool = pool(world, Scenario::default()).await;
+    let pool = pool(harness, Scenario::default()).await;
     let families = json!({"translation": {"families": {"gemini-4-argon": "gemini-4-neon"}}});
-    world.patch(&format!("/pools/{}", pool.id), &families).await.json::<PoolShown>(200);
+    harness.patch(&format!("/pools/{}", pool.id), &families).await.json::<PoolShown>(200);
     for _ in 0..2 {
-        let answer = ask(world, &pool, "gemini-4-argon", json!({"reasoning_effort": "xhigh"})).await;
+        let answer = ask(harness, &pool, "gemini-4-argon", json!({"reasoning_effort": "xhigh"})).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    assert_eq!(thinking(world), ["xhigh", "high", "high"], "and is remembered");
+    assert_eq!(thinking(harness), ["xhigh", "high", "high"], "and is remembered");
 }
 
-pub async fn a_routed_name_is_asked_as_what_answers(world: &World) {
+pub async fn a_routed_name_is_asked_as_what_answers(harness: &Harness) {
     let low = || json!({"reasoning_effort": "low", "temperature": 0.5});
     for stream in [false, true] {
-        let pool = pool(world, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
-        world.gemini.reset();
+        let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
+        harness.gemini.reset();
         // Without anything that the other family refuses, the answer tells.
-        let told = ask(world, &pool, ROUTED, json!({"stream": stream})).await;
+        let told = ask(harness, &pool, ROUTED, json!({"stream": stream})).await;
         assert_eq!((told.status, told.header("x-pool-ignored-params")), (200, ""), "{}", told.body);
-        let asked = thinking(world).len();
-        let answer = ask(world, &pool, ROUTED, low()).await;
-        assert_eq!(
-            (answer.status, answer.header("x-pool-ignored-params")),
-            (200, "temperature"),
-            "{}",
-            answer.body
-        );
-        assert_eq!(thinking(world)[asked..], ["low"]);
+        let asked = thinking(harness).len();
+        let answer = ask(harness, &pool, ROUTED, low()).await;
+        assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, "temperature"), "{}", answer.body);
+        assert_eq!(thinking(harness)[asked..], ["low"]);
         // And back.
-        play(world, Scenario::default());
-        let answer = ask(world, &pool, ROUTED, low()).await;
+        play(harness, Scenario::default());
+        let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let answer = ask(world, &pool, ROUTED, low()).await;
+        let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, ""), "{}", answer.body);
-        assert_eq!(thinking(world)[asked..], ["low", "low", "1024", "1024"]);
-        world.delete(&format!("/pools/{}", pool.id)).await.no_content();
+        assert_eq!(thinking(harness)[asked..], ["low", "low", "1024", "1024"]);
+        harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
     }
 }
 
-pub async fn a_refusal_of_another_family_is_healed_in_both_directions(world: &World) {
-    let pool = pool(world, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
+pub async fn a_refusal_of_another_family_is_healed_in_both_directions(harness: &Harness) {
+    let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
     let low = || json!({"reasoning_effort": "low"});
     for _ in 0..2 {
-        let answer = ask(world, &pool, ROUTED, low()).await;
+        let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    assert_eq!(thinking(world), ["1024", "low", "low"]);
-    play(world, Scenario::default());
-    world.gemini.reset();
+    assert_eq!(thinking(harness), ["1024", "low", "low"]);
+    play(harness, Scenario::default());
+    harness.gemini.reset();
     for _ in 0..2 {
-        let answer = ask(world, &pool, ROUTED, low()).await;
+        let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    assert_eq!(thinking(world), ["low", "1024", "1024"]);
+    assert_eq!(thinking(harness), ["low", "1024", "1024"]);
     // The last turn is the model's, and calls are told with ids and signatures.
-    world.gemini.reset();
-    play(world, Scenario::default().route("gemini-2.5-flash", "gemini-3.5-flash-lite"));
+    harness.gemini.reset();
+    play(harness, Scenario::default().route("gemini-2.5-flash", "gemini-3.5-flash-lite"));
     let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let tool = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}});
     for messages in [
@@ -141,30 +136,30 @@ pub async fn a_refusal_of_another_family_is_healed_in_both_directions(world: &Wo
                {"role": "tool", "tool_call_id": "c1", "content": "done"}]),
     ] {
         let more = json!({"messages": messages, "tools": [tool]});
-        let answer = ask(world, &pool, "gemini-2.5-flash", more).await;
+        let answer = ask(harness, &pool, "gemini-2.5-flash", more).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    let stats = world.pool_stats(&pool).await;
-    let gemini = world.gemini.counts().total();
+    let stats = harness.pool_stats(&pool).await;
+    let gemini = harness.gemini.counts().total();
     assert!(gemini.requests <= 3, "only the first one was sent twice: {gemini:?}");
     assert_eq!(stats.total.successes, 6);
 }
 
-pub async fn explicit_caches_are_refused_where_there_are_none(world: &World) {
-    let pool = pool(world, Scenario::default()).await;
+pub async fn explicit_caches_are_refused_where_there_are_none(harness: &Harness) {
+    let pool = pool(harness, Scenario::default()).await;
     let cached = || json!({"extra_body": {"google": {"cached_content": "cachedContents/x"}}});
     for model in ["gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon"] {
-        let message = ask(world, &pool, model, cached()).await.openai_error(400, Some("unsupported_value"));
+        let message = ask(harness, &pool, model, cached()).await.openai_error(400, Some("unsupported_value"));
         assert!(message.contains("no explicit caching"), "{message}");
     }
-    assert!(world.gemini.requests().is_empty(), "nobody was asked");
-    assert_eq!(ask(world, &pool, "gemini-3.8-flash", cached()).await.status, 200);
+    assert!(harness.gemini.requests().is_empty(), "nobody was asked");
+    assert_eq!(ask(harness, &pool, "gemini-3.8-flash", cached()).await.status, 200);
 }
 
-pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(world: &World) {
-    let pool = pool(world, Scenario::default()).await;
+pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(harness: &Harness) {
+    let pool = pool(harness, Scenario::default()).await;
     let few = || json!({"max_tokens": 16});
-    let spent = ask(world, &pool, "gemini-4-argon", few()).await.json::<Value>(200);
+    let spent = ask(harness, &pool, "gemini-4-argon", few()).await.json::<Value>(200);
     assert_eq!(spent["choices"][0]["finish_reason"], "length");
     assert_eq!(spent["usage"]["completion_tokens"], 16);
     assert_eq!(spent["usage"]["completion_tokens_details"]["reasoning_tokens"], 16);
@@ -172,13 +167,13 @@ pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(world: &Wo
     body["model"] = json!("gemini-4-neon");
     body["max_tokens"] = json!(16);
     body["stream"] = json!(true);
-    let events = Events::new(world.call(&pool, CHAT, &body).send().await.unwrap()).rest().await;
+    let events = Events::new(harness.call(&pool, CHAT, &body).send().await.unwrap()).rest().await;
     let finished = |event: &Event| matches!(event, Event::Chunk(chunk) if chunk["choices"][0]["finish_reason"] == "length");
     assert!(events.iter().any(finished), "{events:?}");
-    assert_eq!(world.tally("good").requests, 2, "none of it is asked for again");
+    assert_eq!(harness.tally("good").requests, 2, "none of it is asked for again");
     let told = eventually("the event", async || {
         let path = format!("/events?pool={}&limit=100", pool.id);
-        let list: EventList = world.get(&path).await.json(200);
+        let list: EventList = harness.get(&path).await.json(200);
         let told: Vec<_> =
             list.events.into_iter().filter(|event| event.message.contains("thoughts")).collect();
         (!told.is_empty()).then_some(told)
@@ -187,8 +182,8 @@ pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(world: &Wo
     assert_eq!(told.len(), 1, "once an hour: {told:?}");
     // A pool may let it think all the same.
     let least = json!({"translation": {"min_output_tokens": 1000}});
-    world.patch(&format!("/pools/{}", pool.id), &least).await.json::<PoolShown>(200);
-    let answer = ask(world, &pool, "gemini-4-argon", few()).await;
+    harness.patch(&format!("/pools/{}", pool.id), &least).await.json::<PoolShown>(200);
+    let answer = ask(harness, &pool, "gemini-4-argon", few()).await;
     assert_eq!(answer.header("x-pool-ignored-params"), "max_tokens");
     let answer = answer.json::<Value>(200);
     assert_eq!(answer["choices"][0]["message"]["content"], "You said: hello");

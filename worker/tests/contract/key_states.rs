@@ -10,7 +10,7 @@ use pool_shared::{
 };
 use serde_json::{Value, json};
 
-use super::world::{MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::harness::{Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
 /// One key for each thing that Gemini can say of keys.
 const KEYS: [(&str, Behaviour, KeyVerdict); 7] = [
@@ -23,13 +23,13 @@ const KEYS: [(&str, Behaviour, KeyVerdict); 7] = [
     ("disabled-service", Behaviour::ServiceDisabled, KeyVerdict::Blocked),
 ];
 
-async fn pool(world: &World) -> Pool {
+async fn pool(harness: &Harness) -> Pool {
     let keys: Vec<_> = KEYS.iter().map(|(name, behaviour, _)| (*name, *behaviour)).collect();
-    world.pool(&keys).await
+    harness.pool(&keys).await
 }
 
-async fn list(world: &World, pool: &Pool, query: &str) -> KeyList {
-    world.get(&format!("/pools/{}/keys?{query}", pool.id)).await.json(200)
+async fn list(harness: &Harness, pool: &Pool, query: &str) -> KeyList {
+    harness.get(&format!("/pools/{}/keys?{query}", pool.id)).await.json(200)
 }
 
 fn names(list: &KeyList) -> Vec<&str> {
@@ -40,33 +40,33 @@ fn named<'a>(keys: &'a [Key], name: &str) -> &'a Key {
     keys.iter().find(|key| key.name == name).unwrap()
 }
 
-async fn check(world: &World, pool: &Pool, body: &Value) -> KeyCheckReport {
-    world.post(&format!("/pools/{}/keys/check", pool.id), body).await.json(200)
+async fn check(harness: &Harness, pool: &Pool, body: &Value) -> KeyCheckReport {
+    harness.post(&format!("/pools/{}/keys/check", pool.id), body).await.json(200)
 }
 
 /// Tries every key of a pool.
-async fn check_all(world: &World, pool: &Pool) -> Vec<CheckedKey> {
-    let ids: Vec<_> = world.keys(pool).await.into_iter().map(|key| key.id).collect();
-    let report = check(world, pool, &json!({"ids": ids})).await;
+async fn check_all(harness: &Harness, pool: &Pool) -> Vec<CheckedKey> {
+    let ids: Vec<_> = harness.keys(pool).await.into_iter().map(|key| key.id).collect();
+    let report = check(harness, pool, &json!({"ids": ids})).await;
     assert_eq!(report.missing, []);
     report.results
 }
 
-pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
-    let pool = pool(world).await;
-    let new = list(world, &pool, "").await;
+pub async fn what_gemini_said_of_keys_is_shown(harness: &Harness) {
+    let pool = pool(harness).await;
+    let new = list(harness, &pool, "").await;
     assert!(new.keys.iter().all(|key| key.condition.state == KeyState::Healthy));
     assert_eq!(new.states, BTreeMap::from([(KeyState::Healthy, 7)]));
     let ids = json!([named(&new.keys, "good").id]);
-    world.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": {"enabled": false}})).await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": {"enabled": false}})).await;
 
     // Every key is asked, since none answers; and asked again when the minute ends on the way.
     let (seen, shown, all, stats) = eventually("every key's state", async || {
-        while world.chat(&pool, "hello").await.header("retry-after").is_empty() {}
-        let keys = list(world, &pool, "").await;
-        let shown: PoolShown = world.get(&format!("/pools/{}", pool.id)).await.json(200);
-        let all: PoolList = world.get("/pools").await.json(200);
-        let stats = world.pool_stats(&pool).await;
+        while harness.chat(&pool, "hello").await.header("retry-after").is_empty() {}
+        let keys = list(harness, &pool, "").await;
+        let shown: PoolShown = harness.get(&format!("/pools/{}", pool.id)).await.json(200);
+        let all: PoolList = harness.get("/pools").await.json(200);
+        let stats = harness.pool_stats(&pool).await;
         let none_is_back = [&keys.states, &shown.states, &all.pools[0].states]
             .iter()
             .all(|states| !states.contains_key(&KeyState::Healthy))
@@ -102,14 +102,14 @@ pub async fn what_gemini_said_of_keys_is_shown(world: &World) {
     }
 }
 
-pub async fn keys_are_filtered_by_state_and_tag(world: &World) {
-    let pool = pool(world).await;
-    check_all(world, &pool).await;
-    let keys = world.keys(&pool).await;
+pub async fn keys_are_filtered_by_state_and_tag(harness: &Harness) {
+    let pool = pool(harness).await;
+    check_all(harness, &pool).await;
+    let keys = harness.keys(&pool).await;
     let change = json!({"ids": [named(&keys, "leaked").id, named(&keys, "day").id], "set": {"tag": "old"}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &change).await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &change).await;
     let off = json!({"ids": [named(&keys, "suspended").id], "set": {"enabled": false}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &off).await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &off).await;
     for (query, expected) in [
         ("state=healthy", &["good"][..]),
         ("state=cooling,limited", &["minute", "day"]),
@@ -120,22 +120,22 @@ pub async fn keys_are_filtered_by_state_and_tag(world: &World) {
         ("tag=ol", &[]),
         ("tag=old&state=leaked&search=leak&enabled=true", &["leaked"]),
     ] {
-        let list = list(world, &pool, query).await;
+        let list = list(harness, &pool, query).await;
         assert_eq!((names(&list), list.total), (expected.to_vec(), expected.len() as u64), "{query}");
     }
     let query = "state=cooling,limited,suspect,blocked&limit=3";
-    let first = list(world, &pool, query).await;
+    let first = list(harness, &pool, query).await;
     assert_eq!((names(&first), first.total), (vec!["minute", "day", "invalid"], 4));
-    let rest = list(world, &pool, &format!("{query}&cursor={}", first.next_cursor.unwrap())).await;
+    let rest = list(harness, &pool, &format!("{query}&cursor={}", first.next_cursor.unwrap())).await;
     assert_eq!((names(&rest), rest.total), (vec!["disabled-service"], 4));
     assert_eq!(rest.next_cursor, None);
-    let error = world.get(&format!("/pools/{}/keys?state=ill", pool.id)).await;
+    let error = harness.get(&format!("/pools/{}/keys?state=ill", pool.id)).await;
     error.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn keys_are_tried_now(world: &World) {
-    let pool = pool(world).await;
-    let results = check_all(world, &pool).await;
+pub async fn keys_are_tried_now(harness: &Harness) {
+    let pool = pool(harness).await;
+    let results = check_all(harness, &pool).await;
     for ((name, _, verdict), checked) in KEYS.iter().zip(&results) {
         assert_eq!(checked.verdict, *verdict, "{name}: {}", checked.message);
         assert_eq!(checked.message.is_empty(), *verdict == KeyVerdict::Valid, "{name}");
@@ -144,35 +144,35 @@ pub async fn keys_are_tried_now(world: &World) {
         assert!(checked.model.is_some() && checked.id.is_some());
     }
     // What was said holds, here and elsewhere, and each call is counted.
-    let states = list(world, &pool, "").await.states;
+    let states = list(harness, &pool, "").await.states;
     assert_eq!(states[&KeyState::Healthy], 1);
-    assert_eq!(world.pool_stats(&pool).await.total.attempts, 7);
-    assert_eq!(world.gemini.counts().total().requests, 7);
+    assert_eq!(harness.pool_stats(&pool).await.total.attempts, 7);
+    assert_eq!(harness.gemini.counts().total().requests, 7);
     // Quotas rest for the model that was asked.
     let mut asked = prompt("hello");
     asked["model"] = json!(results[0].model);
-    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &asked)).await.status, 200);
-    assert_eq!(world.gemini.counts().total().requests, 8, "only the good one is asked");
+    assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &asked)).await.status, 200);
+    assert_eq!(harness.gemini.counts().total().requests, 8, "only the good one is asked");
 
     // What heals is seen at once, also of a key that nobody uses.
-    world.gemini.set_behaviour(&gemini_key("suspended"), Behaviour::Ok).unwrap();
-    let keys = world.keys(&pool).await;
+    harness.gemini.set_behaviour(&gemini_key("suspended"), Behaviour::Ok).unwrap();
+    let keys = harness.keys(&pool).await;
     let suspended = &named(&keys, "suspended").id;
-    let report = check(world, &pool, &json!({"ids": [suspended, "key-unknown"]})).await;
+    let report = check(harness, &pool, &json!({"ids": [suspended, "key-unknown"]})).await;
     assert_eq!((report.results.len(), report.results[0].verdict), (1, KeyVerdict::Valid));
     assert_eq!(report.missing.len(), 1);
-    let keys = world.keys(&pool).await;
+    let keys = harness.keys(&pool).await;
     assert_eq!(named(&keys, "suspended").condition.state, KeyState::Healthy);
     // Said a second time, it is believed.
     let invalid = &named(&keys, "invalid").id;
-    check(world, &pool, &json!({"ids": [invalid]})).await;
-    assert_eq!(named(&world.keys(&pool).await, "invalid").condition.state, KeyState::Invalid);
+    check(harness, &pool, &json!({"ids": [invalid]})).await;
+    assert_eq!(named(&harness.keys(&pool).await, "invalid").condition.state, KeyState::Invalid);
     // A key that a person switched off is tried too.
     let off = json!({"ids": [suspended], "set": {"enabled": false}});
-    world.patch(&format!("/pools/{}/keys", pool.id), &off).await;
-    let report = check(world, &pool, &json!({"ids": [suspended]})).await;
+    harness.patch(&format!("/pools/{}/keys", pool.id), &off).await;
+    let report = check(harness, &pool, &json!({"ids": [suspended]})).await;
     assert_eq!(report.results[0].verdict, KeyVerdict::Valid);
-    assert_eq!(named(&world.keys(&pool).await, "suspended").condition.state, KeyState::Disabled);
+    assert_eq!(named(&harness.keys(&pool).await, "suspended").condition.state, KeyState::Disabled);
 }
 
 /// A way in which an operator ends what was learnt.
@@ -183,7 +183,7 @@ enum Way {
     Reset,
 }
 
-pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
+pub async fn an_operator_ends_whatever_was_learnt(harness: &Harness) {
     let kinds = [
         Behaviour::ExhaustedMinute,
         Behaviour::ExhaustedDay,
@@ -196,78 +196,78 @@ pub async fn an_operator_ends_whatever_was_learnt(world: &World) {
         let name = |number: usize| format!("{way:?}-{number}");
         let names: Vec<String> = (0..kinds.len()).map(name).collect();
         let keys: Vec<_> = names.iter().map(String::as_str).zip(kinds).collect();
-        let pool = world.pool(&keys).await;
+        let pool = harness.pool(&keys).await;
         // For several models, and twice, so that whatever is to be believed is believed.
-        let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+        let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
         for _ in 0..2 {
-            check(world, &pool, &json!({"ids": ids})).await;
-            world.chat(&pool, "hello").await;
+            check(harness, &pool, &json!({"ids": ids})).await;
+            harness.chat(&pool, "hello").await;
         }
-        assert_eq!(list(world, &pool, "state=healthy").await.total, 0, "{way:?}");
+        assert_eq!(list(harness, &pool, "state=healthy").await.total, 0, "{way:?}");
         for name in &names {
-            world.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
+            harness.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
         }
-        assert_ne!(world.chat(&pool, "hello").await.status, 200, "{way:?}");
+        assert_ne!(harness.chat(&pool, "hello").await.status, 200, "{way:?}");
         let path = format!("/pools/{}/keys", pool.id);
         match way {
-            Way::Check => drop(check(world, &pool, &json!({"ids": ids})).await),
+            Way::Check => drop(check(harness, &pool, &json!({"ids": ids})).await),
             Way::Enable => {
                 let set = json!({"ids": ids, "set": {"enabled": true}});
-                let unwell = ids.len() as u64 - list(world, &pool, "state=healthy").await.total;
-                let result: pool_shared::KeyBatchResult = world.patch(&path, &set).await.json(200);
+                let unwell = ids.len() as u64 - list(harness, &pool, "state=healthy").await.total;
+                let result: pool_shared::KeyBatchResult = harness.patch(&path, &set).await.json(200);
                 assert_eq!((result.changed, result.unchanged, result.recovered), (0, 6, unwell));
                 let audit = format!("/audit?action=key&pool={}", pool.id);
-                let noted: pool_shared::AuditList = world.get(&audit).await.json(200);
+                let noted: pool_shared::AuditList = harness.get(&audit).await.json(200);
                 assert_eq!(noted.entries.len(), 1);
                 assert_eq!((noted.entries[0].action.as_str(), noted.entries[0].count), ("key.reset", unwell));
                 // Now there is nothing to end, and nothing to note.
-                let result: pool_shared::KeyBatchResult = world.patch(&path, &set).await.json(200);
+                let result: pool_shared::KeyBatchResult = harness.patch(&path, &set).await.json(200);
                 assert_eq!((result.unchanged, result.recovered), (6, 0));
-                assert_eq!(world.get(&audit).await.json::<pool_shared::AuditList>(200), noted);
+                assert_eq!(harness.get(&audit).await.json::<pool_shared::AuditList>(200), noted);
             }
             Way::Reset => {
                 let mut asked = ids.clone();
                 asked.push(pool_shared::KeyId::new("key-unknown"));
                 let result: pool_shared::KeyBatchResult =
-                    world.post(&format!("{path}/reset"), &json!({"ids": asked})).await.json(200);
+                    harness.post(&format!("{path}/reset"), &json!({"ids": asked})).await.json(200);
                 assert_eq!((result.changed, result.missing.len()), (6, 1));
                 let audit: pool_shared::AuditList =
-                    world.get(&format!("/audit?action=key.reset&pool={}", pool.id)).await.json(200);
+                    harness.get(&format!("/audit?action=key.reset&pool={}", pool.id)).await.json(200);
                 assert_eq!((audit.entries.len(), audit.entries[0].count), (1, 6));
             }
         }
-        let shown = list(world, &pool, "").await;
+        let shown = list(harness, &pool, "").await;
         assert_eq!(shown.states, BTreeMap::from([(KeyState::Healthy, 6)]), "{way:?}");
         for _ in 0..4 {
-            let answer = world.chat(&pool, "hello").await;
+            let answer = harness.chat(&pool, "hello").await;
             assert_eq!(answer.status, 200, "{way:?}: {}", answer.body);
         }
-        world.delete(&format!("/pools/{}", pool.id)).await;
+        harness.delete(&format!("/pools/{}", pool.id)).await;
     }
 }
 
-pub async fn an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached(world: &World) {
-    let pool = world.pool(&[("broken", Behaviour::Internal), ("away", Behaviour::Close)]).await;
-    let results = check_all(world, &pool).await;
+pub async fn an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached(harness: &Harness) {
+    let pool = harness.pool(&[("broken", Behaviour::Internal), ("away", Behaviour::Close)]).await;
+    let results = check_all(harness, &pool).await;
     assert_eq!(results[0].verdict, KeyVerdict::Error);
     assert!(results[0].message.starts_with("500: An internal error"), "{}", results[0].message);
     assert_eq!(results[1].verdict, KeyVerdict::Unreachable, "{}", results[1].message);
-    assert_eq!(list(world, &pool, "state=healthy").await.total, 2, "neither says anything of the key");
+    assert_eq!(list(harness, &pool, "state=healthy").await.total, 2, "neither says anything of the key");
 }
 
-pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
+pub async fn a_spend_limit_holds_for_the_whole_billing_account(harness: &Harness) {
     let ok = Behaviour::Ok;
-    let pool = world.pool(&[("a", Behaviour::SpendWindow), ("b", ok), ("c", ok)]).await;
-    let keys = world.keys(&pool).await;
+    let pool = harness.pool(&[("a", Behaviour::SpendWindow), ("b", ok), ("c", ok)]).await;
+    let keys = harness.keys(&pool).await;
     let path = format!("/pools/{}/keys", pool.id);
     for (name, project, account) in [("a", "p", "acme"), ("b", "q", "acme"), ("c", "r", "other")] {
         let set = json!({"project": project, "billing_account": account});
         let change = json!({"ids": [named(&keys, name).id], "set": set});
-        world.patch(&path, &change).await.json::<Value>(200);
+        harness.patch(&path, &change).await.json::<Value>(200);
     }
-    let report = check(world, &pool, &json!({"ids": [named(&keys, "a").id]})).await;
+    let report = check(harness, &pool, &json!({"ids": [named(&keys, "a").id]})).await;
     assert_eq!(report.results[0].verdict, KeyVerdict::Limited, "{}", report.results[0].message);
-    let shown = list(world, &pool, "").await;
+    let shown = list(harness, &pool, "").await;
     assert_eq!(shown.states, BTreeMap::from([(KeyState::Healthy, 1), (KeyState::Limited, 2)]));
     for name in ["a", "b"] {
         let key = named(&shown.keys, name);
@@ -278,67 +278,67 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(world: &World) {
         );
         assert!(key.condition.until.is_some());
     }
-    assert_eq!(list(world, &pool, "search=acme").await.total, 2);
+    assert_eq!(list(harness, &pool, "search=acme").await.total, 2);
     for _ in 0..6 {
-        assert_eq!(world.chat(&pool, "hello").await.status, 200);
+        assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     }
     assert_eq!(
-        (world.tally("b").requests, world.tally("c").requests),
+        (harness.tally("b").requests, harness.tally("c").requests),
         (0, 6),
         "b's account has spent its share too"
     );
     let set = json!({"separate_billing": true});
-    let shown: PoolShown = world.patch(&format!("/pools/{}", pool.id), &set).await.json(200);
+    let shown: PoolShown = harness.patch(&format!("/pools/{}", pool.id), &set).await.json(200);
     assert!(shown.settings.separate_billing);
     // One key that works again shows it for all of the account.
-    world.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
-    check(world, &pool, &json!({"ids": [named(&keys, "b").id]})).await;
-    assert_eq!(list(world, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
+    harness.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
+    check(harness, &pool, &json!({"ids": [named(&keys, "b").id]})).await;
+    assert_eq!(list(harness, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
 }
 
-pub async fn a_healthy_key_whose_attempts_all_fail_says_so(world: &World) {
-    let pool = world.weighted_pool("failing", &[("broken", Behaviour::Internal, 1)]).await;
-    let answers = join_all((0..6).map(|_| world.chat(&pool, "hello"))).await;
+pub async fn a_healthy_key_whose_attempts_all_fail_says_so(harness: &Harness) {
+    let pool = harness.weighted_pool("failing", &[("broken", Behaviour::Internal, 1)]).await;
+    let answers = join_all((0..6).map(|_| harness.chat(&pool, "hello"))).await;
     assert!(answers.iter().all(|answer| answer.status == 500));
     let key = eventually("the note", async || {
-        world.keys(&pool).await.into_iter().find(|key| key.condition.failing.is_some())
+        harness.keys(&pool).await.into_iter().find(|key| key.condition.failing.is_some())
     })
     .await;
     let failing = key.condition.failing.unwrap();
     assert_eq!((key.condition.state, failing.outcome), (KeyState::Healthy, AttemptOutcome::Internal));
     assert!(failing.failed >= 5 && failing.failed == failing.attempts, "{failing}");
-    let stats = world.pool_stats(&pool).await;
+    let stats = harness.pool_stats(&pool).await;
     assert!(stats.keys[0].condition.failing.is_some());
-    let checked = check(world, &pool, &json!({"ids": [key.id]})).await.results.remove(0);
+    let checked = check(harness, &pool, &json!({"ids": [key.id]})).await.results.remove(0);
     assert_eq!(checked.verdict, KeyVerdict::Error);
     assert!(checked.message.starts_with("500: "), "{}", checked.message);
     // One success ends it.
-    world.gemini.set_behaviour(&gemini_key("broken"), Behaviour::Ok).unwrap();
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    harness.gemini.set_behaviour(&gemini_key("broken"), Behaviour::Ok).unwrap();
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     eventually("the end of the note", async || {
-        world.keys(&pool).await[0].condition.failing.is_none().then_some(())
+        harness.keys(&pool).await[0].condition.failing.is_none().then_some(())
     })
     .await;
 }
 
-pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(world: &World) {
+pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(harness: &Harness) {
     let keys = [("shared", Behaviour::ExhaustedDay, 1)];
-    let first = world.weighted_pool("first", &keys).await;
-    let second = world.weighted_pool("second", &keys).await;
-    let other = world
+    let first = harness.weighted_pool("first", &keys).await;
+    let second = harness.weighted_pool("second", &keys).await;
+    let other = harness
         .weighted_pool("other", &[("shared", Behaviour::ExhaustedDay, 1), ("own", Behaviour::Ok, 0)])
         .await;
-    assert_eq!(world.chat(&first, "hello").await.status, 429);
-    world.gemini.reset();
-    let refused = world.chat(&second, "hello").await;
+    assert_eq!(harness.chat(&first, "hello").await.status, 429);
+    harness.gemini.reset();
+    let refused = harness.chat(&second, "hello").await;
     assert_eq!(refused.status, 429, "{}", refused.body);
     assert!(refused.body.contains("quota of the day"), "{}", refused.body);
-    assert_eq!(world.gemini.counts().total().requests, 0, "the first pool has learnt it");
-    assert_eq!(world.chat(&other, "hello").await.status, 200, "other keys of a pool are its own");
-    assert_eq!(world.gemini.counts().total().requests, 1);
+    assert_eq!(harness.gemini.counts().total().requests, 0, "the first pool has learnt it");
+    assert_eq!(harness.chat(&other, "hello").await.status, 200, "other keys of a pool are its own");
+    assert_eq!(harness.gemini.counts().total().requests, 1);
     for pool in [&second, &other] {
         eventually("the state in each pool", async || {
-            let keys = world.keys(pool).await;
+            let keys = harness.keys(pool).await;
             (named(&keys, "shared").condition.state == KeyState::Limited).then_some(())
         })
         .await;
@@ -346,44 +346,44 @@ pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(world: &Wor
     // Another model's quotas are others, and what an operator ends in a pool stays ended there.
     let mut flash_lite = prompt("hello");
     flash_lite["model"] = json!("gemini-3.5-flash-lite");
-    world.gemini.set_behaviour(&gemini_key("shared"), Behaviour::Ok).unwrap();
-    assert_eq!(send(world.call(&second, "/v1/chat/completions", &flash_lite)).await.status, 200);
-    let ids: Vec<_> = world.keys(&second).await.into_iter().map(|key| key.id).collect();
+    harness.gemini.set_behaviour(&gemini_key("shared"), Behaviour::Ok).unwrap();
+    assert_eq!(send(harness.call(&second, "/v1/chat/completions", &flash_lite)).await.status, 200);
+    let ids: Vec<_> = harness.keys(&second).await.into_iter().map(|key| key.id).collect();
     let _: Value =
-        world.post(&format!("/pools/{}/keys/reset", second.id), &json!({"ids": ids})).await.json(200);
+        harness.post(&format!("/pools/{}/keys/reset", second.id), &json!({"ids": ids})).await.json(200);
     eventually("the end of the cooldown", async || {
-        (world.chat(&second, "hello").await.status == 200).then_some(())
+        (harness.chat(&second, "hello").await.status == 200).then_some(())
     })
     .await;
-    assert_eq!(world.chat(&first, "hello").await.status, 429);
+    assert_eq!(harness.chat(&first, "hello").await.status, 429);
 }
 
-pub async fn candidates_are_tried_and_nothing_is_kept(world: &World) {
+pub async fn candidates_are_tried_and_nothing_is_kept(harness: &Harness) {
     let models = json!({"name": "lone", "allowed_models": ["gone-model", MODEL]});
-    let pool: Pool = world.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();
-    world.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Suspended).unwrap();
-    world.gemini.set_behaviour(&gemini_key("fine"), Behaviour::Ok).unwrap();
+    let pool: Pool = harness.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();
+    harness.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Suspended).unwrap();
+    harness.gemini.set_behaviour(&gemini_key("fine"), Behaviour::Ok).unwrap();
     let keys = json!({"keys": [gemini_key("fine"), gemini_key("bad"), "short"]});
-    let answer = world.post(&format!("/pools/{}/keys/check", pool.id), &keys).await;
+    let answer = harness.post(&format!("/pools/{}/keys/check", pool.id), &keys).await;
     assert!(!answer.body.contains(&gemini_key("fine")) && !answer.body.contains(&gemini_key("bad")));
     let report: KeyCheckReport = answer.json(200);
     let verdicts: Vec<_> = report.results.iter().map(|checked| checked.verdict).collect();
     assert_eq!(verdicts, [KeyVerdict::Valid, KeyVerdict::Suspended, KeyVerdict::Malformed]);
     assert_eq!(report.results[0].model.as_deref(), Some(MODEL), "only what the pool may use");
-    assert_eq!(list(world, &pool, "").await.total, 0);
-    assert_eq!(world.pool_stats(&pool).await.total.attempts, 0);
+    assert_eq!(list(harness, &pool, "").await.total, 0);
+    assert_eq!(harness.pool_stats(&pool).await.total.attempts, 0);
 }
 
-pub async fn a_check_that_makes_no_sense_is_refused(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_check_that_makes_no_sense_is_refused(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let ids: Vec<String> = (0..21).map(|number| format!("key-{number}")).collect();
     for body in [json!({}), json!({"ids": ids}), json!({"ids": [], "kyes": []})] {
-        let answer = world.post(&format!("/pools/{}/keys/check", pool.id), &body).await;
+        let answer = harness.post(&format!("/pools/{}/keys/check", pool.id), &body).await;
         answer.admin_error(400, ErrorCode::InvalidRequest);
     }
-    world
+    harness
         .post("/pools/none/keys/check", &json!({"ids": ["key-1"]}))
         .await
         .admin_error(404, ErrorCode::NotFound);
-    assert_eq!(world.gemini.counts().total().requests, 0);
+    assert_eq!(harness.gemini.counts().total().requests, 0);
 }

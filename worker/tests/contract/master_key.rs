@@ -8,138 +8,138 @@ use pool_shared::{
 use reqwest::Method;
 use serde_json::json;
 
+use super::harness::{Harness, Pool, eventually, gemini_key, send};
 use super::privacy::look_for;
-use super::world::{Pool, World, eventually, gemini_key, send};
 use crate::support::{MASTER_KEY, NEW_MASTER_KEY};
 
 const fn rows_of(current: u64, previous: u64) -> MasterKeyRows {
     MasterKeyRows { current, previous, unreadable: 0 }
 }
 
-async fn rotate(world: &World) -> MasterKeyRotation {
-    world.post("/master/rotate", &json!({})).await.json(200)
+async fn rotate(harness: &Harness) -> MasterKeyRotation {
+    harness.post("/master/rotate", &json!({})).await.json(200)
 }
 
-async fn rows_by_health(world: &World) -> Option<MasterKeyRows> {
-    world.get("/health").await.json::<Health>(200).master_key
+async fn rows_by_health(harness: &Harness) -> Option<MasterKeyRows> {
+    harness.get("/health").await.json::<Health>(200).master_key
 }
 
-pub async fn everything_goes_over_to_a_new_master_key(world: &mut World) {
-    let old = world.weighted_pool("old", &[("good", Behaviour::Ok, 1)]).await;
+pub async fn everything_goes_over_to_a_new_master_key(harness: &mut Harness) {
+    let old = harness.weighted_pool("old", &[("good", Behaviour::Ok, 1)]).await;
     let weak = Pool { id: old.id.clone(), client_key: "a-client-key-of-another-system".to_owned() };
     let imported = json!({"keys": [{"key": weak.client_key}]});
-    world.post(&format!("/pools/{}/client-keys/import", old.id), &imported).await;
-    let session = world.open_session().await;
-    let gone = world.weighted_pool("gone", &[]).await;
-    world.delete(&format!("/pools/{}", gone.id)).await.no_content();
-    let before: PoolList = world.get("/pools").await.json(200);
-    assert_eq!(rows_by_health(world).await, None);
+    harness.post(&format!("/pools/{}/client-keys/import", old.id), &imported).await;
+    let session = harness.open_session().await;
+    let gone = harness.weighted_pool("gone", &[]).await;
+    harness.delete(&format!("/pools/{}", gone.id)).await.no_content();
+    let before: PoolList = harness.get("/pools").await.json(200);
+    assert_eq!(rows_by_health(harness).await, None);
 
     // Both are known: what was there works, what is new is sealed under the new one.
-    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
-    assert_eq!(world.chat(&old, "hello").await.status, 200);
-    assert_eq!(world.get("/pools").await.json::<PoolList>(200), before);
-    let new = world.weighted_pool("new", &[("other", Behaviour::Ok, 1)]).await;
+    harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    assert_eq!(harness.chat(&old, "hello").await.status, 200);
+    assert_eq!(harness.get("/pools").await.json::<PoolList>(200), before);
+    let new = harness.weighted_pool("new", &[("other", Behaviour::Ok, 1)]).await;
     // The old pool's data key, and the keys of the hashes.
-    assert_eq!(rows_by_health(world).await, Some(rows_of(1, 2)));
+    assert_eq!(rows_by_health(harness).await, Some(rows_of(1, 2)));
 
-    let rotated = rotate(world).await;
+    let rotated = rotate(harness).await;
     assert_eq!((rotated.cursor, rotated.rewrapped, rotated.rows), (None, 2, Some(rows_of(3, 0))));
-    let again = rotate(world).await;
+    let again = rotate(harness).await;
     assert_eq!((again.rewrapped, again.rows), (0, Some(rows_of(3, 0))));
-    assert_eq!(rows_by_health(world).await, Some(rows_of(3, 0)));
+    assert_eq!(rows_by_health(harness).await, Some(rows_of(3, 0)));
     eventually("everything is published", async || {
-        let health: Health = world.get("/health").await.json(200);
+        let health: Health = harness.get("/health").await.json(200);
         (health.store.status == HealthStatus::Ok).then_some(())
     })
     .await;
 
     // The previous one is gone: the same admin token, client keys and Gemini keys.
-    world.restart_with_master_key(NEW_MASTER_KEY, None).await;
+    harness.restart_with_master_key(NEW_MASTER_KEY, None).await;
     for pool in [&old, &new, &weak] {
-        assert_eq!(world.chat(pool, "hello").await.status, 200);
+        assert_eq!(harness.chat(pool, "hello").await.status, 200);
     }
-    let whoami = world.as_own_page(world.request(Method::GET, "/admin/v1/whoami"), &session);
+    let whoami = harness.as_own_page(harness.request(Method::GET, "/admin/v1/whoami"), &session);
     assert_eq!(send(whoami).await.status, 200, "the session of a browser goes on");
-    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
-    assert_eq!(rows_by_health(world).await, None);
+    assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
+    assert_eq!(rows_by_health(harness).await, None);
     let import = json!({"keys": [{"key": gemini_key("good")}]});
     let report: KeyImportReport =
-        world.post(&format!("/pools/{}/keys/import", old.id), &import).await.json(200);
+        harness.post(&format!("/pools/{}/keys/import", old.id), &import).await.json(200);
     assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
-    world.log_in().await;
+    harness.log_in().await;
 
-    let secrets = [old.client_key.clone(), world.token.clone(), gemini_key("good")];
+    let secrets = [old.client_key.clone(), harness.token.clone(), gemini_key("good")];
     let keys = [MASTER_KEY, NEW_MASTER_KEY].map(str::to_owned);
-    look_for(&[secrets.as_slice(), &keys].concat(), world.data.path(), &old);
+    look_for(&[secrets.as_slice(), &keys].concat(), harness.data.path(), &old);
 
     // Who has the old one and the data has nothing.
-    nothing_opens(world, &old, MASTER_KEY).await;
+    nothing_opens(harness, &old, MASTER_KEY).await;
 }
 
 /// The service under a master key that is not that of its data: it does not start and says why, or answers as a service
 /// that has a fault of its own.
-async fn nothing_opens(world: &mut World, pool: &Pool, master_key: &str) {
-    if let Some(reason) = world.restart_with_other_master_key(master_key).await {
+async fn nothing_opens(harness: &mut Harness, pool: &Pool, master_key: &str) {
+    if let Some(reason) = harness.restart_with_other_master_key(master_key).await {
         assert!(reason.contains("MASTER_KEY is not the key that this store was encrypted with"), "{reason}");
         return;
     }
-    world.chat(pool, "hello").await.openai_error(503, Some("not_set_up"));
-    let token = world.token.clone();
-    world.get("/pools").await.admin_error(503, ErrorCode::Misconfigured);
+    harness.chat(pool, "hello").await.openai_error(503, Some("not_set_up"));
+    let token = harness.token.clone();
+    harness.get("/pools").await.admin_error(503, ErrorCode::Misconfigured);
     // The password is all that is good for something: it shows what is wrong, and changes nothing.
-    world.token = world.log_in().await;
-    let health: Health = world.get("/health").await.json(200);
+    harness.token = harness.log_in().await;
+    let health: Health = harness.get("/health").await.json(200);
     let encryption = health.encryption.unwrap();
     assert_eq!((health.status, encryption.status), (HealthStatus::Failing, HealthStatus::Failing));
     assert!(encryption.message.unwrap().contains("MASTER_KEY is not the key"));
     for path in ["/pools", "/tokens", "/master/rotate"] {
         let body = json!({"name": "new"});
-        world.post(path, &body).await.admin_error(503, ErrorCode::Misconfigured);
+        harness.post(path, &body).await.admin_error(503, ErrorCode::Misconfigured);
     }
-    world.token = token;
+    harness.token = token;
 }
 
-pub async fn pools_go_over_to_new_data_keys(world: &mut World) {
+pub async fn pools_go_over_to_new_data_keys(harness: &mut Harness) {
     let keys = [("good", Behaviour::Ok, 1), ("reserve", Behaviour::Ok, 0)];
-    let pools = [world.weighted_pool("one", &keys).await, world.weighted_pool("two", &keys[..1]).await];
+    let pools = [harness.weighted_pool("one", &keys).await, harness.weighted_pool("two", &keys[..1]).await];
     let (mut body, mut resealed) = (json!({"data_keys": true}), 0);
     let rows = loop {
-        let step: MasterKeyRotation = world.post("/master/rotate", &body).await.json(200);
-        assert_eq!(world.chat(&pools[0], "hello").await.status, 200);
+        let step: MasterKeyRotation = harness.post("/master/rotate", &body).await.json(200);
+        assert_eq!(harness.chat(&pools[0], "hello").await.status, 200);
         resealed += step.rewrapped;
         let Some(cursor) = step.cursor else { break step.rows };
         body["cursor"] = json!(cursor);
     };
     assert_eq!((resealed, rows), (3, Some(rows_of(3, 0))));
-    let report: KeyImportReport = world
+    let report: KeyImportReport = harness
         .post(&format!("/pools/{}/keys/import", pools[1].id), &json!({"keys": [{"key": gemini_key("new")}]}))
         .await
         .json(200);
     assert_eq!(report.added, 1);
-    world.stop_host().await;
-    world.start_host().await;
+    harness.stop_host().await;
+    harness.start_host().await;
     for pool in &pools {
-        assert_eq!(world.chat(pool, "hello").await.status, 200);
-        let exported = world.post(&format!("/pools/{}/keys/export", pool.id), &json!({})).await;
+        assert_eq!(harness.chat(pool, "hello").await.status, 200);
+        let exported = harness.post(&format!("/pools/{}/keys/export", pool.id), &json!({})).await;
         assert_eq!(exported.json::<ExportedKeys>(200).keys.len(), 2);
     }
 }
 
-pub async fn another_master_key_opens_nothing(world: &mut World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    nothing_opens(world, &pool, NEW_MASTER_KEY).await;
+pub async fn another_master_key_opens_nothing(harness: &mut Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    nothing_opens(harness, &pool, NEW_MASTER_KEY).await;
     // Nothing was harmed by that.
-    world.restart_with_master_key(MASTER_KEY, None).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    world.get("/pools").await.json::<PoolList>(200);
+    harness.restart_with_master_key(MASTER_KEY, None).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    harness.get("/pools").await.json::<PoolList>(200);
 }
 
-pub async fn a_previous_master_key_that_encrypted_nothing_changes_nothing(world: &mut World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.restart_with_master_key(MASTER_KEY, Some(NEW_MASTER_KEY)).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    let health: Health = world.get("/health").await.json(200);
+pub async fn a_previous_master_key_that_encrypted_nothing_changes_nothing(harness: &mut Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.restart_with_master_key(MASTER_KEY, Some(NEW_MASTER_KEY)).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    let health: Health = harness.get("/health").await.json(200);
     assert_eq!((health.status, health.master_key), (HealthStatus::Ok, Some(rows_of(2, 0))));
     assert!(health.encryption.unwrap().message.unwrap().contains("MASTER_KEY_PREV"));
 }

@@ -4,13 +4,13 @@ use pool_fake_gemini::Behaviour;
 use pool_shared::Pool as PoolShown;
 use serde_json::{Value, json};
 
-use super::world::{MODEL, World, send};
+use super::harness::{Harness, MODEL, send};
 
-pub async fn a_url_is_never_fetched_from_a_private_network(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_url_is_never_fetched_from_a_private_network(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     // The stand-in for Gemini is a server that must not be reached.
-    let reachable = format!("{}/cat.png", world.gemini.url());
-    let port = world.gemini.url().rsplit(':').next().unwrap();
+    let reachable = format!("{}/cat.png", harness.gemini.url());
+    let port = harness.gemini.url().rsplit(':').next().unwrap();
     let urls = [
         reachable.clone(),
         reachable.replace("http:", "https:"),
@@ -26,15 +26,15 @@ pub async fn a_url_is_never_fetched_from_a_private_network(world: &World) {
         (json!(["127.0.0.1", "localhost", "*.example"]), "could not be fetched"),
     ] {
         let settings = json!({"translation": {"fetch_media": fetch_media}});
-        world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
+        harness.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
         for url in &urls {
             let image = json!({"type": "image_url", "image_url": {"url": url}});
             let body = json!({"model": MODEL, "messages": [{"role": "user", "content": [image]}]});
-            let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+            let answer = send(harness.call(&pool, "/v1/chat/completions", &body)).await;
             let message = answer.openai_error(400, Some("invalid_image_url"));
             assert!(message.contains(sign), "{url}: {message}");
             assert_eq!(answer.json::<Value>(400)["error"]["param"], "messages[0].content[0].image_url.url");
         }
     }
-    assert!(world.gemini.requests().is_empty());
+    assert!(harness.gemini.requests().is_empty());
 }

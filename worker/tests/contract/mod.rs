@@ -1,8 +1,8 @@
-//! The contract: what the service promises, whichever host runs it.
+//! The contract suite: test cases that hold on every host.
 //!
-//! A test file brings a host as `crate::host` and this module; out comes one test for each case below,
-//! each with a service, a stand-in for Gemini and a folder of its own. A case that knows which host it
-//! runs on does not belong here.
+//! A test target provides a host as `crate::host` and includes this module. Each case below becomes
+//! one test with its own service, mock Gemini server and data folder. Cases that depend on one host
+//! belong in that host's test target.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +13,11 @@
 )]
 
 pub mod answer;
-mod dump;
 pub mod events;
-pub mod world;
+pub mod harness;
+mod secret_scan;
 
+mod access_control;
 mod audit;
 mod bad_input;
 mod billing;
@@ -24,7 +25,6 @@ mod chat;
 mod client_keys;
 mod copies;
 mod counting;
-mod doors;
 mod embeddings;
 mod failures;
 mod families;
@@ -49,13 +49,13 @@ mod translation;
 mod upgrades;
 mod verdicts;
 
-/// Makes a test of every case; a case that is not listed is reported as dead code.
+/// Defines a test for every case. A case that is not listed is reported as dead code.
 macro_rules! suite {
     ($($area:ident: $($case:ident)+;)+) => {
         $(mod $area {
             $(#[tokio::test]
             async fn $case() {
-                super::super::$area::$case(&mut super::super::world::World::start().await).await;
+                super::super::$area::$case(&mut super::super::harness::Harness::start().await).await;
             })+
         })+
     };
@@ -146,7 +146,7 @@ mod suite {
             a_copy_of_many_keys_goes_in_steps
             exported_keys_are_what_was_imported
             a_pool_s_models_are_what_gemini_offers;
-        doors:
+        access_control:
             no_admin_route_opens_for_who_may_not
             the_api_describes_itself
             a_query_parameter_is_given_once

@@ -6,21 +6,21 @@ use pool_shared::{ErrorCode, Limits, ModelLimits, Pool as PoolShown, PoolLimits,
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{MODEL, World, eventually, prompt, send};
+use super::harness::{Harness, MODEL, eventually, prompt, send};
 
-pub async fn limits_that_errors_name_are_shown(world: &World) {
+pub async fn limits_that_errors_name_are_shown(harness: &Harness) {
     let began = Timestamp::now();
-    let pool = world.pool(&[("day", Behaviour::ExhaustedDay)]).await;
+    let pool = harness.pool(&[("day", Behaviour::ExhaustedDay)]).await;
     let path = format!("/pools/{}/limits", pool.id);
-    let none: PoolLimits = world.get(&path).await.json(200);
+    let none: PoolLimits = harness.get(&path).await.json(200);
     assert_eq!(none, PoolLimits::default());
-    assert_eq!(world.chat(&pool, "hello").await.status, 429);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 429);
     let limits = eventually("a limit", async || {
-        let limits: PoolLimits = world.get(&path).await.json(200);
+        let limits: PoolLimits = harness.get(&path).await.json(200);
         (limits.total > 0).then_some(limits)
     })
     .await;
-    let key = &world.keys(&pool).await[0];
+    let key = &harness.keys(&pool).await[0];
     let learnt = &limits.learnt[0];
     assert_eq!((learnt.model.as_str(), learnt.quota), (MODEL, Quota::RequestsPerDay));
     assert!(learnt.value > 0 && learnt.learnt_at >= began && learnt.learnt_at <= Timestamp::now());
@@ -30,41 +30,41 @@ pub async fn limits_that_errors_name_are_shown(world: &World) {
     assert_eq!(learnt.masked.as_ref(), Some(&key.masked));
 
     let of_model =
-        async |model: &str| world.get(&format!("{path}?model={model}")).await.json::<PoolLimits>(200).total;
+        async |model: &str| harness.get(&format!("{path}?model={model}")).await.json::<PoolLimits>(200).total;
     assert_eq!((of_model(MODEL).await, of_model("gemini-x").await), (1, 0));
-    world.get(&format!("{path}?limit=0")).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.get(&format!("{path}?limit=0")).await.admin_error(400, ErrorCode::InvalidRequest);
     // What an operator resets is not shown any more.
-    world
+    harness
         .post(&format!("/pools/{}/keys/reset", pool.id), &json!({"ids": [key.id]}))
         .await
         .json::<serde_json::Value>(200);
     assert_eq!(of_model(MODEL).await, 0);
 }
 
-pub async fn limits_that_are_set_hold(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn limits_that_are_set_hold(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
     let set = json!({"model_limits": [{"model": "gemini-*", "limits": {"requests_per_minute": 2}}]});
-    let shown: PoolShown = world.patch(&path, &set).await.json(200);
+    let shown: PoolShown = harness.patch(&path, &set).await.json(200);
     let limits = Limits { requests_per_minute: Some(2), ..Limits::default() };
     let expected = [ModelLimits { model: "gemini-*".to_owned(), project: String::new(), limits }];
     assert_eq!(shown.settings.model_limits, expected);
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        statuses.push(world.chat(&pool, "hello").await.status);
+        statuses.push(harness.chat(&pool, "hello").await.status);
     }
     // What seems used up by count is tried once all the same.
-    let reached = world.tally("good").requests;
+    let reached = harness.tally("good").requests;
     assert!((2..=3).contains(&reached) && statuses.ends_with(&[429, 429]), "{statuses:?}");
-    let limits: PoolLimits = world.get(&format!("{path}/limits")).await.json(200);
+    let limits: PoolLimits = harness.get(&format!("{path}/limits")).await.json(200);
     assert_eq!((limits.set.as_slice(), limits.total), (&expected[..], 0));
 
     // Other changes leave them alone; an empty list removes them.
-    let shown: PoolShown = world.patch(&path, &json!({"description": "x"})).await.json(200);
+    let shown: PoolShown = harness.patch(&path, &json!({"description": "x"})).await.json(200);
     assert_eq!(shown.settings.model_limits, expected);
-    let shown: PoolShown = world.patch(&path, &json!({"model_limits": []})).await.json(200);
+    let shown: PoolShown = harness.patch(&path, &json!({"model_limits": []})).await.json(200);
     assert!(shown.settings.model_limits.is_empty());
-    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &prompt("hello"))).await.status, 200);
+    assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &prompt("hello"))).await.status, 200);
     for wrong in [
         json!([{"model": "", "limits": {}}]),
         json!([{"model": "a", "limits": {}}]),
@@ -72,6 +72,8 @@ pub async fn limits_that_are_set_hold(world: &World) {
         json!([{"model": "a", "limits": {"requests_per_minute": -1}}]),
     ] {
         let body = json!({"model_limits": wrong});
-        send(world.admin(Method::PATCH, &path).json(&body)).await.admin_error(400, ErrorCode::InvalidRequest);
+        send(harness.admin(Method::PATCH, &path).json(&body))
+            .await
+            .admin_error(400, ErrorCode::InvalidRequest);
     }
 }

@@ -6,19 +6,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, gemini_key, prompt, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, gemini_key, prompt, send};
 
-async fn get(world: &World, pool: &Pool, path: &str) -> Answer {
-    send(world.request(Method::GET, path).bearer_auth(&pool.client_key)).await
+async fn get(harness: &Harness, pool: &Pool, path: &str) -> Answer {
+    send(harness.request(Method::GET, path).bearer_auth(&pool.client_key)).await
 }
 
 fn ids(list: &Value) -> Vec<&str> {
     list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect()
 }
 
-pub async fn a_pool_s_models_are_listed_and_shown(world: &World) {
-    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
-    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+pub async fn a_pool_s_models_are_listed_and_shown(harness: &Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    let list: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert_eq!(list["object"], "list");
     let models = ids(&list);
     assert!(models.contains(&MODEL) && models.contains(&EMBEDDING_MODEL), "{models:?}");
@@ -26,87 +26,88 @@ pub async fn a_pool_s_models_are_listed_and_shown(world: &World) {
         assert_eq!(model["object"], "model");
         assert!(model["created"].is_u64() && model["owned_by"].is_string(), "{model}");
     }
-    let one: Value = get(world, &pool, &format!("/v1/models/{MODEL}")).await.json(200);
+    let one: Value = get(harness, &pool, &format!("/v1/models/{MODEL}")).await.json(200);
     assert_eq!((one["id"].as_str(), one["object"].as_str()), (Some(MODEL), Some("model")));
-    let prefixed: Value = get(world, &pool, &format!("/v1/models/models%2F{MODEL}")).await.json(200);
+    let prefixed: Value = get(harness, &pool, &format!("/v1/models/models%2F{MODEL}")).await.json(200);
     assert_eq!(prefixed["id"], MODEL);
-    let unknown = get(world, &pool, "/v1/models/gemini-0").await;
+    let unknown = get(harness, &pool, "/v1/models/gemini-0").await;
     unknown.openai_error(404, Some("model_not_found"));
     // Looking at models costs no quota and is not counted.
-    assert_eq!(world.pool_stats(&pool).await.total.attempts, 0);
+    assert_eq!(harness.pool_stats(&pool).await.total.attempts, 0);
 }
 
-pub async fn a_name_that_is_no_model_is_asked_for_once_a_minute(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
-    let asked = || world.gemini.requests().iter().filter(|request| request.path.contains("gemini-0")).count();
+pub async fn a_name_that_is_no_model_is_asked_for_once_a_minute(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
+    let asked =
+        || harness.gemini.requests().iter().filter(|request| request.path.contains("gemini-0")).count();
     for _ in 0..3 {
-        get(world, &pool, "/v1/models/gemini-0").await.openai_error(404, Some("model_not_found"));
+        get(harness, &pool, "/v1/models/gemini-0").await.openai_error(404, Some("model_not_found"));
     }
     assert_eq!(asked(), 1);
     for _ in 0..3 {
-        assert_eq!(get(world, &pool, "/v1beta/models/gemini-0").await.status, 404);
+        assert_eq!(get(harness, &pool, "/v1beta/models/gemini-0").await.status, 404);
     }
     assert_eq!(asked(), 1, "however it is asked for");
 }
 
-pub async fn a_pool_s_allowed_models_are_kept_to(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_pool_s_allowed_models_are_kept_to(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
-    let everything: Value = get(world, &pool, "/v1/models").await.json(200);
+    let everything: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert!(ids(&everything).len() > 3);
-    world
+    harness
         .patch(&path, &json!({"allowed_models": ["gemini-3.8-*", "gemini-embedding-001"]}))
         .await
         .json::<PoolShown>(200);
 
-    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    let list: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert_eq!(
         ids(&list),
         [MODEL, "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gemini-embedding-001"]
     );
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     let mut refused = prompt("hello");
     refused["model"] = json!("gemini-2.5-pro");
-    let chat = send(world.call(&pool, "/v1/chat/completions", &refused)).await;
-    let embedding = world.embed(&pool, &json!({"model": "gemini-embedding-2", "input": "x"})).await;
-    let shown = get(world, &pool, "/v1/models/gemini-2.5-pro").await;
+    let chat = send(harness.call(&pool, "/v1/chat/completions", &refused)).await;
+    let embedding = harness.embed(&pool, &json!({"model": "gemini-embedding-2", "input": "x"})).await;
+    let shown = get(harness, &pool, "/v1/models/gemini-2.5-pro").await;
     for answer in [chat, embedding, shown] {
         let message = answer.openai_error(403, Some("model_not_allowed"));
         assert!(message.contains("'prod'"), "{message}");
         assert_eq!(answer.json::<Value>(403)["error"]["param"], "model");
     }
-    assert_eq!(world.tally("good").requests, 1);
+    assert_eq!(harness.tally("good").requests, 1);
 
-    world.patch(&path, &json!({"allowed_models": []})).await.json::<PoolShown>(200);
-    let chat = send(world.call(&pool, "/v1/chat/completions", &refused)).await;
+    harness.patch(&path, &json!({"allowed_models": []})).await.json::<PoolShown>(200);
+    let chat = send(harness.call(&pool, "/v1/chat/completions", &refused)).await;
     assert_eq!(chat.status, 200);
 }
 
-pub async fn aliases_are_models_too(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn aliases_are_models_too(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let settings = json!({"aliases": {"gpt-4o": MODEL, "vendor/old": "gemini-2.5-pro"}, "allowed_models": ["gemini-3.8-*"]});
-    world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
-    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    harness.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
+    let list: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert_eq!(ids(&list), [MODEL, "gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts", "gpt-4o"]);
-    let alias: Value = get(world, &pool, "/v1/models/gpt-4o").await.json(200);
+    let alias: Value = get(harness, &pool, "/v1/models/gpt-4o").await.json(200);
     assert_eq!((alias["id"].as_str(), alias["owned_by"].as_str()), (Some("gpt-4o"), Some("proxy")));
     assert_eq!(list["data"][3], alias);
-    get(world, &pool, "/v1/models/vendor%2Fold").await.openai_error(403, Some("model_not_allowed"));
-    get(world, &pool, "/v1/models/gpt-4").await.openai_error(403, Some("model_not_allowed"));
-    get(world, &pool, "/v1/models/models%2Fgemini-3.8-nonesuch")
+    get(harness, &pool, "/v1/models/vendor%2Fold").await.openai_error(403, Some("model_not_allowed"));
+    get(harness, &pool, "/v1/models/gpt-4").await.openai_error(403, Some("model_not_allowed"));
+    get(harness, &pool, "/v1/models/models%2Fgemini-3.8-nonesuch")
         .await
         .openai_error(404, Some("model_not_found"));
 }
 
-pub async fn a_list_of_several_pages_is_read_to_its_end(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_list_of_several_pages_is_read_to_its_end(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let models: Vec<String> = (0..2_500).map(|number| format!("gemini-{number}")).collect();
     let scenario = Scenario { models: models.clone(), ..Scenario::default() };
-    world.gemini.set_scenario(scenario.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
-    let list: Value = get(world, &pool, "/v1/models").await.json(200);
+    harness.gemini.set_scenario(scenario.key(KeySpec::new(gemini_key("good"), Behaviour::Ok))).unwrap();
+    let list: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert_eq!(ids(&list), models);
-    let again: Value = get(world, &pool, "/v1/models").await.json(200);
+    let again: Value = get(harness, &pool, "/v1/models").await.json(200);
     assert_eq!(again, list);
-    assert_eq!(world.gemini.requests().len(), 3, "each page once");
+    assert_eq!(harness.gemini.requests().len(), 3, "each page once");
 }

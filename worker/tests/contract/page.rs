@@ -4,14 +4,14 @@ use pool_shared::ErrorCode;
 use reqwest::Method;
 
 use super::answer::Answer;
-use super::world::{World, send};
+use super::harness::{Harness, send};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-async fn get(world: &World, path: &str) -> Answer {
-    send(world.request(Method::GET, path)).await
+async fn get(harness: &Harness, path: &str) -> Answer {
+    send(harness.request(Method::GET, path)).await
 }
 
 fn is_closed_to_others(answer: &Answer) {
@@ -32,8 +32,8 @@ fn is_closed_to_others(answer: &Answer) {
     assert!(answer.header("permissions-policy").contains("camera=()"));
 }
 
-pub async fn the_page_and_all_that_it_loads_are_files_of_the_service(world: &World) {
-    let page = get(world, "/admin/").await;
+pub async fn the_page_and_all_that_it_loads_are_files_of_the_service(harness: &Harness) {
+    let page = get(harness, "/admin/").await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     is_closed_to_others(&page);
     let mut waiting = vec![page];
@@ -46,7 +46,7 @@ pub async fn the_page_and_all_that_it_loads_are_files_of_the_service(world: &Wor
                 continue;
             }
             names.push(name.to_owned());
-            let file = get(world, &format!("/admin/{name}")).await;
+            let file = get(harness, &format!("/admin/{name}")).await;
             let kind = match name.rsplit_once('.') {
                 Some((_, "js")) => "text/javascript; charset=utf-8",
                 Some((_, "css")) => "text/css; charset=utf-8",
@@ -62,33 +62,33 @@ pub async fn the_page_and_all_that_it_loads_are_files_of_the_service(world: &Wor
     assert!(names.len() > 15 && names.iter().any(|name| name == "app.js"), "{names:?}");
 }
 
-pub async fn a_copy_of_a_file_is_good_until_the_file_changes(world: &World) {
-    let file = get(world, "/admin/app.js").await;
-    let ask = |tag: &str| world.request(Method::GET, "/admin/app.js").header("if-none-match", tag);
+pub async fn a_copy_of_a_file_is_good_until_the_file_changes(harness: &Harness) {
+    let file = get(harness, "/admin/app.js").await;
+    let ask = |tag: &str| harness.request(Method::GET, "/admin/app.js").header("if-none-match", tag);
     let tag = file.header("etag").trim_start_matches("W/").to_owned();
     let again = send(ask(&tag)).await;
     assert_eq!((again.status, again.body.as_str()), (304, ""));
     is_closed_to_others(&again);
     assert_eq!(send(ask("\"older\"")).await.body, file.body);
-    let head = send(world.request(Method::HEAD, "/admin/app.js")).await;
+    let head = send(harness.request(Method::HEAD, "/admin/app.js")).await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(head.header("content-type"), file.header("content-type"));
 }
 
-pub async fn the_bare_address_leads_to_the_page(world: &World) {
+pub async fn the_bare_address_leads_to_the_page(harness: &Harness) {
     for path in ["/", "/admin"] {
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        let url = format!("{}{path}", world.url());
+        let url = format!("{}{path}", harness.url());
         let answer = Answer::read(client.build().unwrap().get(url).send().await.unwrap()).await;
         assert_eq!((answer.status, answer.header("location")), (302, "/admin/"), "{path}");
         is_closed_to_others(&answer);
     }
-    send(world.request(Method::POST, "/")).await.openai_error(404, Some("unknown_url"));
+    send(harness.request(Method::POST, "/")).await.openai_error(404, Some("unknown_url"));
 }
 
-pub async fn other_files_and_methods_are_refused(world: &World) {
+pub async fn other_files_and_methods_are_refused(harness: &Harness) {
     for path in ["/admin/nothing.js", "/admin/index.html/", "/admin//app.js", "/admin/v2/pools"] {
-        let error = get(world, path).await.admin_error(404, ErrorCode::NotFound);
+        let error = get(harness, path).await.admin_error(404, ErrorCode::NotFound);
         assert!(error.message.contains("no such route"), "{path}: {}", error.message);
     }
     for (method, path) in [
@@ -97,7 +97,7 @@ pub async fn other_files_and_methods_are_refused(world: &World) {
         (Method::DELETE, "/admin"),
         (Method::OPTIONS, "/admin/"),
     ] {
-        let answer = send(world.request(method, path)).await;
+        let answer = send(harness.request(method, path)).await;
         answer.admin_error(405, ErrorCode::MethodNotAllowed);
         assert_eq!(answer.header("allow"), "GET, HEAD", "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "");

@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::client_keys::client_key;
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, eventually, gemini_key, send};
 
 const GENERATE: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 const STREAM: &str = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse";
 const CHAT: &str = "/v1beta/openai/chat/completions";
 
 /// A pool that passes requests on.
-async fn open_pool(world: &World, keys: &[(&str, Behaviour, u32)]) -> Pool {
-    let pool = world.weighted_pool("prod", keys).await;
-    switch(world, &pool, true).await;
+async fn open_pool(harness: &Harness, keys: &[(&str, Behaviour, u32)]) -> Pool {
+    let pool = harness.weighted_pool("prod", keys).await;
+    switch(harness, &pool, true).await;
     pool
 }
 
-async fn switch(world: &World, pool: &Pool, on: bool) {
+async fn switch(harness: &Harness, pool: &Pool, on: bool) {
     let changed: Value =
-        world.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": on})).await.json(200);
+        harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": on})).await.json(200);
     assert_eq!(changed["pass_through"], on);
 }
 
@@ -36,12 +36,12 @@ fn messages(text: &str) -> Value {
     json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
 }
 
-async fn post(world: &World, pool: &Pool, path: &str, body: &Value) -> Answer {
-    send(world.call(pool, path, body)).await
+async fn post(harness: &Harness, pool: &Pool, path: &str, body: &Value) -> Answer {
+    send(harness.call(pool, path, body)).await
 }
 
-async fn get(world: &World, pool: &Pool, path: &str) -> Answer {
-    send(world.request(Method::GET, path).header("x-goog-api-key", &pool.client_key)).await
+async fn get(harness: &Harness, pool: &Pool, path: &str) -> Answer {
+    send(harness.request(Method::GET, path).header("x-goog-api-key", &pool.client_key)).await
 }
 
 /// The text of an answer in either language.
@@ -54,8 +54,8 @@ fn said(answer: &Answer) -> String {
     text.and_then(Value::as_str).unwrap_or_else(|| panic!("no text: {}", answer.body)).to_owned()
 }
 
-pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
-    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+pub async fn what_goes_in_and_out_is_not_touched(harness: &Harness) {
+    let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     // Nobody who reads and writes JSON would give any of these back as they are.
     let bodies = [
         (
@@ -89,9 +89,9 @@ pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
     };
     let scenario = Scenario::with_keys([gemini_key("good")]);
     let scenario = scenario.script(script("plain", &plain)).script(script("streamed", &streamed));
-    world.gemini.set_scenario(scenario).unwrap();
+    harness.gemini.set_scenario(scenario).unwrap();
     for (path, body) in bodies {
-        let request = world.request(Method::POST, path).header("x-goog-api-key", &pool.client_key);
+        let request = harness.request(Method::POST, path).header("x-goog-api-key", &pool.client_key);
         let answer = send(request.header("content-type", "application/json; charset=utf-8").body(body)).await;
         let (wire, kind) = if body.contains("plain") {
             (plain.concat(), "application/json; charset=UTF-8")
@@ -101,7 +101,7 @@ pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
         assert_eq!((answer.status, answer.body.as_str(), answer.header("content-type")), (200, &*wire, kind));
         assert!(answer.header("x-pool-key").starts_with("key-"));
         assert_eq!(answer.header("access-control-allow-origin"), "*");
-        let sent = world.gemini.requests().pop().unwrap();
+        let sent = harness.gemini.requests().pop().unwrap();
         assert_eq!(sent.body, body);
         let (asked, query) = path.split_once('?').unwrap_or((path, ""));
         assert_eq!((sent.path.as_str(), sent.query.as_str()), (asked, query));
@@ -116,12 +116,12 @@ pub async fn what_goes_in_and_out_is_not_touched(world: &World) {
     }
 }
 
-pub async fn it_is_off_until_it_is_switched_on(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn it_is_off_until_it_is_switched_on(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for on in [false, true, false] {
-        switch(world, &pool, on).await;
-        let native = post(world, &pool, GENERATE, &contents("hello")).await;
-        let openai = post(world, &pool, CHAT, &messages("hello")).await;
+        switch(harness, &pool, on).await;
+        let native = post(harness, &pool, GENERATE, &contents("hello")).await;
+        let openai = post(harness, &pool, CHAT, &messages("hello")).await;
         if on {
             assert_eq!(
                 (said(&native), said(&openai)),
@@ -132,12 +132,12 @@ pub async fn it_is_off_until_it_is_switched_on(world: &World) {
             assert!(message.contains("--pass-through on"), "{message}");
             openai.openai_error(403, Some("pass_through_off"));
         }
-        assert_eq!(world.chat(&pool, "hello").await.status, 200);
+        assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     }
-    assert_eq!(world.tally("good").requests, 5);
+    assert_eq!(harness.tally("good").requests, 5);
 }
 
-pub async fn keys_fail_over_in_either_language(world: &World) {
+pub async fn keys_fail_over_in_either_language(harness: &Harness) {
     for (number, behaviour) in [
         Behaviour::Invalid,
         Behaviour::Suspended,
@@ -151,20 +151,20 @@ pub async fn keys_fail_over_in_either_language(world: &World) {
         for (language, path, body) in
             [("native", GENERATE, contents("hello")), ("openai", CHAT, messages("hello"))]
         {
-            world.gemini.reset();
+            harness.gemini.reset();
             let bad = format!("bad-{language}-{number}");
             let keys = [(bad.as_str(), behaviour, 1), ("good", Behaviour::Ok, 0)];
-            let pool = world.weighted_pool(&format!("{language} {number}"), &keys).await;
-            switch(world, &pool, true).await;
-            let answer = post(world, &pool, path, &body).await;
+            let pool = harness.weighted_pool(&format!("{language} {number}"), &keys).await;
+            switch(harness, &pool, true).await;
+            let answer = post(harness, &pool, path, &body).await;
             assert_eq!((said(&answer).as_str(), answer.header("x-pool-attempts")), ("You said: hello", "2"));
-            assert_eq!((world.tally(&bad).requests, world.tally("good").ok), (1, 1), "{behaviour:?}");
+            assert_eq!((harness.tally(&bad).requests, harness.tally("good").ok), (1, 1), "{behaviour:?}");
         }
     }
 }
 
-pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(world: &World) {
-    let pool = open_pool(world, &[("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)]).await;
+pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(harness: &Harness) {
+    let pool = open_pool(harness, &[("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)]).await;
     let direct = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut unknown = messages("hello");
     unknown["model"] = json!("gpt-4o");
@@ -176,9 +176,9 @@ pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(world: &World) {
         (CHAT, unknown, 404),
         ("/v1beta/models/gemini-0:countTokens", contents("hello"), 404),
     ] {
-        world.gemini.reset();
-        let answer = post(world, &pool, path, &body).await;
-        let told = direct.post(format!("{}{path}", world.gemini.url())).json(&body);
+        harness.gemini.reset();
+        let answer = post(harness, &pool, path, &body).await;
+        let told = direct.post(format!("{}{path}", harness.gemini.url())).json(&body);
         let told = if path == CHAT {
             told.bearer_auth(gemini_key("one"))
         } else {
@@ -188,112 +188,112 @@ pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(world: &World) {
         assert_eq!((answer.status, &answer.body), (status, &told.body), "{path}");
         assert_eq!(answer.header("content-type"), told.header("content-type"));
         assert!(!answer.header("x-request-id").is_empty());
-        let counts = world.gemini.counts();
+        let counts = harness.gemini.counts();
         let asked = counts.served.iter().chain(&counts.probes).map(|line| line.tally.requests).sum::<u64>();
         assert_eq!(asked, 2, "once by the service, once here: {path}");
     }
-    world.gemini.fail_next(1, Behaviour::TooLarge);
-    let answer = post(world, &pool, GENERATE, &contents("hello")).await;
+    harness.gemini.fail_next(1, Behaviour::TooLarge);
+    let answer = post(harness, &pool, GENERATE, &contents("hello")).await;
     assert_eq!((answer.status, answer.header("content-type")), (413, "text/html; charset=UTF-8"));
     assert!(answer.body.contains("413"), "{}", answer.body);
 }
 
-pub async fn a_key_that_is_refused_as_a_bearer_goes_in_the_other_header(world: &World) {
+pub async fn a_key_that_is_refused_as_a_bearer_goes_in_the_other_header(harness: &Harness) {
     let auth_key = "AQ.Ab8RN6I-contract-1234567890";
     let body = json!({"name": "prod", "import": {"keys": [{"key": auth_key}]}});
-    let pool = Pool::from(world.post("/pools", &body).await.json::<PoolCreated>(201));
-    switch(world, &pool, true).await;
+    let pool = Pool::from(harness.post("/pools", &body).await.json::<PoolCreated>(201));
+    switch(harness, &pool, true).await;
     let play = |auth_keys_as_bearer| {
         let scenario = Scenario { auth_keys_as_bearer, ..Scenario::with_keys([auth_key]) };
-        world.gemini.set_scenario(scenario).unwrap();
+        harness.gemini.set_scenario(scenario).unwrap();
     };
     let credentials = || -> Vec<Credential> {
-        world.gemini.requests().into_iter().flat_map(|request| request.credentials).collect()
+        harness.gemini.requests().into_iter().flat_map(|request| request.credentials).collect()
     };
     let (bearer, header) = (Credential::Authorization, Credential::Header);
     play(false);
     for _ in 0..2 {
-        let answer = post(world, &pool, CHAT, &messages("hello")).await;
+        let answer = post(harness, &pool, CHAT, &messages("hello")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    assert_eq!(get(world, &pool, "/v1beta/openai/models").await.status, 200);
+    assert_eq!(get(harness, &pool, "/v1beta/openai/models").await.status, 200);
     assert_eq!(credentials(), [bearer, header, header, header], "the second request knows it");
     // Once the endpoint takes them as bearers only, that is found out too.
     play(true);
-    world.gemini.reset();
+    harness.gemini.reset();
     for _ in 0..2 {
-        let answer = post(world, &pool, CHAT, &messages("hello")).await;
+        let answer = post(harness, &pool, CHAT, &messages("hello")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     assert_eq!(credentials(), [header, bearer, bearer]);
-    let keys = world.keys(&pool).await;
+    let keys = harness.keys(&pool).await;
     assert_eq!(keys[0].condition.state, KeyState::Healthy);
     // The native API takes them in its own header, whatever the other endpoint does.
-    assert_eq!(post(world, &pool, GENERATE, &contents("hello")).await.status, 200);
+    assert_eq!(post(harness, &pool, GENERATE, &contents("hello")).await.status, 200);
 }
 
-pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(world: &World) {
+pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(harness: &Harness) {
     let pool =
-        open_pool(world, &[("one", Behaviour::ExhaustedMinute, 1), ("two", Behaviour::ExhaustedMinute, 1)])
+        open_pool(harness, &[("one", Behaviour::ExhaustedMinute, 1), ("two", Behaviour::ExhaustedMinute, 1)])
             .await;
-    world.gemini.clock().stop_at(1_800_000_020_500);
-    let native = post(world, &pool, GENERATE, &contents("hello")).await;
+    harness.gemini.clock().stop_at(1_800_000_020_500);
+    let native = post(harness, &pool, GENERATE, &contents("hello")).await;
     native.gemini_error(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED");
     let retry: Value = serde_json::from_str(&native.body).unwrap();
     assert!(retry["error"]["details"][1]["retryDelay"].as_str().unwrap().ends_with('s'), "{retry}");
-    post(world, &pool, CHAT, &messages("hello")).await.openai_error(429, Some("rate_limit_exceeded"));
+    post(harness, &pool, CHAT, &messages("hello")).await.openai_error(429, Some("rate_limit_exceeded"));
 
-    let stranger = world.request(Method::POST, GENERATE).header("x-goog-api-key", "sk-pool-wrong");
+    let stranger = harness.request(Method::POST, GENERATE).header("x-goog-api-key", "sk-pool-wrong");
     send(stranger).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
-    let in_query = world.request(Method::GET, &format!("/v1beta/models?key={}", pool.client_key));
+    let in_query = harness.request(Method::GET, &format!("/v1beta/models?key={}", pool.client_key));
     let message = send(in_query).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
     assert!(message.contains("x-goog-api-key") && !message.contains(&pool.client_key), "{message}");
-    get(world, &pool, "/v1beta/cachedContents").await.gemini_error(404, "NOT_FOUND", "UNKNOWN_URL");
-    post(world, &pool, CHAT, &json!({"model": 1})).await.openai_error(400, Some("invalid_value"));
-    post(world, &pool, CHAT, &json!({"messages": []}))
+    get(harness, &pool, "/v1beta/cachedContents").await.gemini_error(404, "NOT_FOUND", "UNKNOWN_URL");
+    post(harness, &pool, CHAT, &json!({"model": 1})).await.openai_error(400, Some("invalid_value"));
+    post(harness, &pool, CHAT, &json!({"messages": []}))
         .await
         .openai_error(400, Some("missing_required_parameter"));
 
     let limited = json!({"limits": {"tokens_per_day": 1_000_000}});
-    let (limited, _) = client_key(world, &pool, limited).await;
-    let answer = post(world, &limited, GENERATE, &contents("hello")).await;
+    let (limited, _) = client_key(harness, &pool, limited).await;
+    let answer = post(harness, &limited, GENERATE, &contents("hello")).await;
     answer.gemini_error(403, "PERMISSION_DENIED", "TOKENS_NOT_COUNTED");
-    post(world, &limited, CHAT, &messages("hello")).await.openai_error(403, Some("tokens_not_counted"));
+    post(harness, &limited, CHAT, &messages("hello")).await.openai_error(403, Some("tokens_not_counted"));
     let once = json!({"limits": {"requests_per_minute": 1}, "allowed_models": [MODEL]});
-    let (once, _) = client_key(world, &pool, once).await;
-    world.gemini.reset();
+    let (once, _) = client_key(harness, &pool, once).await;
+    harness.gemini.reset();
     let path = "/v1beta/models/gemini-2.5-flash:countTokens";
-    let answer = post(world, &once, path, &contents("hello")).await;
+    let answer = post(harness, &once, path, &contents("hello")).await;
     answer.gemini_error(403, "PERMISSION_DENIED", "MODEL_NOT_ALLOWED");
     assert_eq!(answer.header("x-ratelimit-remaining-requests"), "0");
-    let answer = post(world, &once, GENERATE, &contents("hello")).await;
+    let answer = post(harness, &once, GENERATE, &contents("hello")).await;
     answer.gemini_error(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED");
-    assert_eq!(world.gemini.requests().len(), 0);
+    assert_eq!(harness.gemini.requests().len(), 0);
 }
 
-pub async fn models_are_listed_as_gemini_does(world: &World) {
-    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
+pub async fn models_are_listed_as_gemini_does(harness: &Harness) {
+    let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     let body = |answer: Answer| -> Value {
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     };
-    let page = body(get(world, &pool, "/v1beta/models?pageSize=2").await);
+    let page = body(get(harness, &pool, "/v1beta/models?pageSize=2").await);
     assert_eq!((page["models"].as_array().unwrap().len(), page["nextPageToken"].is_string()), (2, true));
-    let model = body(get(world, &pool, &format!("/v1beta/models/{MODEL}")).await);
+    let model = body(get(harness, &pool, &format!("/v1beta/models/{MODEL}")).await);
     assert_eq!(model["name"], format!("models/{MODEL}"));
-    let list = body(get(world, &pool, "/v1beta/openai/models").await);
+    let list = body(get(harness, &pool, "/v1beta/openai/models").await);
     assert_eq!((&list["object"], &list["data"][0]["owned_by"]), (&json!("list"), &json!("google")));
-    let model = body(get(world, &pool, &format!("/v1beta/openai/models/{MODEL}")).await);
+    let model = body(get(harness, &pool, &format!("/v1beta/openai/models/{MODEL}")).await);
     assert_eq!(model["id"], format!("models/{MODEL}"));
     let path = format!("/v1beta/models/{MODEL}:countTokens");
-    assert_eq!(body(post(world, &pool, &path, &contents("two words")).await)["totalTokens"], 2);
+    assert_eq!(body(post(harness, &pool, &path, &contents("two words")).await)["totalTokens"], 2);
     // None of it draws on a quota.
-    assert_eq!(world.pool_stats(&pool).await.total, Counters::default());
+    assert_eq!(harness.pool_stats(&pool).await.total, Counters::default());
 }
 
-pub async fn a_list_of_models_is_read_once_an_hour(world: &World) {
-    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
-    let calls = || world.gemini.requests().len();
+pub async fn a_list_of_models_is_read_once_an_hour(harness: &Harness) {
+    let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
+    let calls = || harness.gemini.requests().len();
     for (path, expected) in [
         ("/v1beta/models", 1),
         ("/v1beta/models?pageSize=2", 2),
@@ -304,9 +304,9 @@ pub async fn a_list_of_models_is_read_once_an_hour(world: &World) {
         // The service's own list is Gemini's page of a thousand.
         ("/v1beta/models?pageSize=1000", 6),
     ] {
-        let first = get(world, &pool, path).await;
+        let first = get(harness, &pool, path).await;
         assert_eq!((first.status, calls()), (200, expected), "{path}: {}", first.body);
-        let again = get(world, &pool, path).await;
+        let again = get(harness, &pool, path).await;
         assert_eq!((again.status, calls()), (200, expected), "{path}");
         assert_eq!(
             (&first.body, first.header("cache-control")),
@@ -317,22 +317,22 @@ pub async fn a_list_of_models_is_read_once_an_hour(world: &World) {
     }
     // What is no success is not kept, and a changed pool asks anew.
     for _ in 0..2 {
-        assert_eq!(get(world, &pool, "/v1beta/models?pageSize=many").await.status, 400);
+        assert_eq!(get(harness, &pool, "/v1beta/models?pageSize=many").await.status, 400);
     }
     assert_eq!(calls(), 8);
-    switch(world, &pool, false).await;
-    get(world, &pool, "/v1beta/models").await.gemini_error(403, "PERMISSION_DENIED", "PASS_THROUGH_OFF");
-    switch(world, &pool, true).await;
-    assert_eq!((get(world, &pool, "/v1beta/models").await.status, calls()), (200, 9));
+    switch(harness, &pool, false).await;
+    get(harness, &pool, "/v1beta/models").await.gemini_error(403, "PERMISSION_DENIED", "PASS_THROUGH_OFF");
+    switch(harness, &pool, true).await;
+    assert_eq!((get(harness, &pool, "/v1beta/models").await.status, calls()), (200, 9));
     // Of a model that the client key may not use nothing is told.
     let few = json!({"allowed_models": ["gemini-2.5-*"]});
-    let (few, _) = client_key(world, &pool, few).await;
-    let refused = get(world, &few, &format!("/v1beta/models/{MODEL}")).await;
+    let (few, _) = client_key(harness, &pool, few).await;
+    let refused = get(harness, &few, &format!("/v1beta/models/{MODEL}")).await;
     refused.gemini_error(403, "PERMISSION_DENIED", "MODEL_NOT_ALLOWED");
 }
 
-pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {
-    let pool = open_pool(world, &[("bad", Behaviour::Invalid, 1), ("good", Behaviour::Ok, 0)]).await;
+pub async fn attempts_are_counted_and_tokens_are_not(harness: &Harness) {
+    let pool = open_pool(harness, &[("bad", Behaviour::Invalid, 1), ("good", Behaviour::Ok, 0)]).await;
     for (path, body) in [
         (GENERATE.to_owned(), contents("hello")),
         (STREAM.to_owned(), contents("hello")),
@@ -347,11 +347,11 @@ pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {
         ),
         ("/v1beta/openai/embeddings".to_owned(), json!({"model": EMBEDDING_MODEL, "input": "hello"})),
     ] {
-        assert_eq!(post(world, &pool, &path, &body).await.status, 200, "{path}");
+        assert_eq!(post(harness, &pool, &path, &body).await.status, 200, "{path}");
     }
-    assert_eq!(post(world, &pool, GENERATE, &json!({})).await.status, 400);
+    assert_eq!(post(harness, &pool, GENERATE, &json!({})).await.status, 400);
     let stats: PoolStats = eventually("eight attempts", async || {
-        Some(world.pool_stats(&pool).await).filter(|stats| stats.total.attempts >= 8)
+        Some(harness.pool_stats(&pool).await).filter(|stats| stats.total.attempts >= 8)
     })
     .await;
     let counted = Counters { attempts: 8, successes: 6, failures: 2, ..Counters::default() };
@@ -360,15 +360,15 @@ pub async fn attempts_are_counted_and_tokens_are_not(world: &World) {
         stats.models.iter().map(|row| (row.model.as_str(), row.counters.attempts)).collect();
     models.sort_unstable();
     assert_eq!(models, [(MODEL, 5), (EMBEDDING_MODEL, 3)]);
-    let gemini = world.gemini.counts().total();
+    let gemini = harness.gemini.counts().total();
     assert_eq!((gemini.requests, gemini.ok), (8, 6));
 }
 
-pub async fn an_answer_that_breaks_off_is_not_made_whole(world: &World) {
-    let pool = open_pool(world, &[("broken", Behaviour::Cut, 1), ("good", Behaviour::Ok, 0)]).await;
+pub async fn an_answer_that_breaks_off_is_not_made_whole(harness: &Harness) {
+    let pool = open_pool(harness, &[("broken", Behaviour::Cut, 1), ("good", Behaviour::Ok, 0)]).await;
     for path in [STREAM, GENERATE] {
         // A connection that broke is not used again.
-        let request = world.call(&pool, path, &contents("hello there")).header("connection", "close");
+        let request = harness.call(&pool, path, &contents("hello there")).header("connection", "close");
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         // Natively the connection breaks. Workers' runtime may end what it sends on itself as if all were well; then
@@ -379,22 +379,23 @@ pub async fn an_answer_that_breaks_off_is_not_made_whole(world: &World) {
         }
     }
     // What was sent cannot be taken back, so that nothing is tried again.
-    assert_eq!((world.tally("broken").requests, world.tally("good").requests), (2, 0));
+    assert_eq!((harness.tally("broken").requests, harness.tally("good").requests), (2, 0));
 }
 
-pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
-    let pool = open_pool(world, &[("good", Behaviour::Ok, 1)]).await;
-    world.answer_without_end("good");
-    let mut answer = world.call(&pool, STREAM, &contents("hello")).send().await.unwrap();
+pub async fn a_client_that_leaves_ends_the_upstream_call(harness: &Harness) {
+    let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
+    harness.answer_without_end("good");
+    let mut answer = harness.call(&pool, STREAM, &contents("hello")).send().await.unwrap();
     for _ in 0..3 {
         assert!(!answer.chunk().await.unwrap().unwrap().is_empty());
     }
-    assert_eq!(world.tally("good").in_flight, 1);
+    assert_eq!(harness.tally("good").in_flight, 1);
     drop(answer);
-    eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
+    eventually("the end of the upstream call", async || (harness.tally("good").left == 1).then_some(()))
+        .await;
     // It was counted when its headers came.
     let total = eventually("the attempt", async || {
-        Some(world.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
+        Some(harness.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
     })
     .await;
     assert_eq!((total.attempts, total.successes, total.failures), (1, 1, 0));

@@ -6,55 +6,55 @@ use pool_shared::{ClientKeyList, ErrorCode, Pool, PoolCreated, PoolList};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, gemini_key, send};
+use super::harness::{Harness, gemini_key, send};
 
-async fn create(world: &World, body: &Value) -> PoolCreated {
-    world.post("/pools", body).await.json(201)
+async fn create(harness: &Harness, body: &Value) -> PoolCreated {
+    harness.post("/pools", body).await.json(201)
 }
 
-pub async fn a_pool_is_found_by_id_and_by_name(world: &World) {
+pub async fn a_pool_is_found_by_id_and_by_name(harness: &Harness) {
     let body = json!({"name": " 生产 prod ", "description": "main", "allowed_models": ["gemini-*"]});
-    let created = create(world, &body).await;
+    let created = create(harness, &body).await;
     assert!(created.client_key.expose().starts_with("sk-pool-"));
     let pool = created.pool;
     assert_eq!((pool.name.as_str(), pool.description.as_str()), ("生产 prod", "main"));
     assert_eq!((pool.enabled, pool.keys, pool.enabled_keys), (true, 0, 0));
-    create(world, &json!({"name": "another"})).await;
+    create(harness, &json!({"name": "another"})).await;
 
-    let by_id: Pool = world.get(&format!("/pools/{}", pool.id)).await.json(200);
-    let by_name: Pool = world.get("/pools/生产 prod").await.json(200);
+    let by_id: Pool = harness.get(&format!("/pools/{}", pool.id)).await.json(200);
+    let by_name: Pool = harness.get("/pools/生产 prod").await.json(200);
     assert_eq!((&by_id, &by_name), (&pool, &pool));
-    let list: PoolList = world.get("/pools").await.json(200);
+    let list: PoolList = harness.get("/pools").await.json(200);
     let names: Vec<_> = list.pools.iter().map(|pool| pool.name.as_str()).collect();
     assert_eq!(names, ["another", "生产 prod"]);
     assert_eq!(list.pools[1], pool);
 }
 
-pub async fn a_change_touches_only_what_it_names(world: &World) {
+pub async fn a_change_touches_only_what_it_names(harness: &Harness) {
     let body = json!({"name": "prod", "description": "main", "allowed_models": ["gemini-*"]});
-    let before = create(world, &body).await.pool;
+    let before = create(harness, &body).await.pool;
     let path = format!("/pools/{}", before.id);
 
-    let renamed: Pool = world.patch(&path, &json!({"name": "live"})).await.json(200);
+    let renamed: Pool = harness.patch(&path, &json!({"name": "live"})).await.json(200);
     assert_eq!((renamed.name.as_str(), renamed.description.as_str()), ("live", "main"));
     assert_eq!((&renamed.allowed_models, renamed.enabled), (&before.allowed_models, true));
     assert!(renamed.version > before.version);
 
     let emptied = json!({"description": "", "allowed_models": [], "enabled": false});
-    let emptied: Pool = world.patch("/pools/live", &emptied).await.json(200);
+    let emptied: Pool = harness.patch("/pools/live", &emptied).await.json(200);
     assert_eq!((emptied.name.as_str(), emptied.description.as_str()), ("live", ""));
     assert_eq!((emptied.allowed_models.len(), emptied.enabled), (0, false));
-    assert_eq!(world.get(&path).await.json::<Pool>(200), emptied);
+    assert_eq!(harness.get(&path).await.json::<Pool>(200), emptied);
 
-    world.patch(&path, &json!({"nmae": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
-    assert_eq!(world.get(&path).await.json::<Pool>(200), emptied);
+    harness.patch(&path, &json!({"nmae": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
+    assert_eq!(harness.get(&path).await.json::<Pool>(200), emptied);
 }
 
 /// Ten requests at once, each of which changes something else of the same pool.
-pub async fn edits_at_the_same_time_all_survive(world: &World) {
+pub async fn edits_at_the_same_time_all_survive(harness: &Harness) {
     let pool =
-        world.pool(&[("first", Behaviour::Ok), ("second", Behaviour::Ok), ("third", Behaviour::Ok)]).await;
-    let ids: Vec<_> = world.keys(&pool).await.into_iter().map(|key| key.id).collect();
+        harness.pool(&[("first", Behaviour::Ok), ("second", Behaviour::Ok), ("third", Behaviour::Ok)]).await;
+    let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
     let (path, keys) = (format!("/pools/{}", pool.id), format!("/pools/{}/keys", pool.id));
     let edits = [
         (Method::PATCH, path.clone(), json!({"name": "live"})),
@@ -72,44 +72,44 @@ pub async fn edits_at_the_same_time_all_survive(world: &World) {
         ),
         (Method::POST, format!("{path}/client-keys"), json!({"name": "laptop"})),
     ];
-    let edits = edits.iter().map(|(method, path, body)| send(world.admin(method.clone(), path).json(body)));
+    let edits = edits.iter().map(|(method, path, body)| send(harness.admin(method.clone(), path).json(body)));
     for answer in futures_util::future::join_all(edits).await {
         assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
     }
 
-    let after: Pool = world.get(&path).await.json(200);
+    let after: Pool = harness.get(&path).await.json(200);
     assert_eq!((after.name.as_str(), after.description.as_str(), after.enabled), ("live", "main", false));
     assert_eq!(after.allowed_models, ["gemini-*"]);
-    let keys = world.keys(&pool).await;
+    let keys = harness.keys(&pool).await;
     let shown: Vec<_> =
         keys.iter().map(|key| (key.name.as_str(), key.weight.get(), key.tag.as_str(), key.enabled)).collect();
     let expected = [("first", 7, "team-a", true), ("second", 1, "", false), ("fourth", 1, "", true)];
     assert_eq!(shown, expected);
-    let clients: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
+    let clients: ClientKeyList = harness.get(&format!("{path}/client-keys")).await.json(200);
     assert_eq!(clients.client_keys.len(), 2);
     // The data plane sees the last of them, whichever that was.
-    world.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
-    world.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    assert_eq!(world.tally("second").requests + world.tally("third").requests, 0);
+    harness.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
+    harness.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.tally("second").requests + harness.tally("third").requests, 0);
 }
 
-pub async fn a_taken_name_is_refused(world: &World) {
-    create(world, &json!({"name": "prod"})).await;
-    let staging = create(world, &json!({"name": "staging"})).await.pool;
-    let answer = world.post("/pools", &json!({"name": " prod"})).await;
+pub async fn a_taken_name_is_refused(harness: &Harness) {
+    create(harness, &json!({"name": "prod"})).await;
+    let staging = create(harness, &json!({"name": "staging"})).await.pool;
+    let answer = harness.post("/pools", &json!({"name": " prod"})).await;
     assert!(answer.admin_error(409, ErrorCode::Conflict).hint.is_some());
-    let answer = world.patch(&format!("/pools/{}", staging.id), &json!({"name": "prod"})).await;
+    let answer = harness.patch(&format!("/pools/{}", staging.id), &json!({"name": "prod"})).await;
     answer.admin_error(409, ErrorCode::Conflict);
     // Its own name is not taken.
     let path = format!("/pools/{}", staging.id);
-    assert_eq!(world.patch(&path, &json!({"name": "staging"})).await.json::<Pool>(200).name, "staging");
-    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
+    assert_eq!(harness.patch(&path, &json!({"name": "staging"})).await.json::<Pool>(200).name, "staging");
+    assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
 }
 
-pub async fn an_unknown_pool_is_answered_with_the_nearest_name(world: &World) {
+pub async fn an_unknown_pool_is_answered_with_the_nearest_name(harness: &Harness) {
     for name in ["production", "staging"] {
-        create(world, &json!({"name": name})).await;
+        create(harness, &json!({"name": name})).await;
     }
     for path in [
         "/pools/prodction",
@@ -117,44 +117,44 @@ pub async fn an_unknown_pool_is_answered_with_the_nearest_name(world: &World) {
         "/pools/prodction/client-keys",
         "/pools/prodction/stats",
     ] {
-        let error = world.get(path).await.admin_error(404, ErrorCode::NotFound);
+        let error = harness.get(path).await.admin_error(404, ErrorCode::NotFound);
         assert!(error.message.contains("prodction"), "{}", error.message);
         assert_eq!(error.hint.as_deref(), Some("did you mean 'production'?"), "{path}");
     }
-    let error = world.get("/pools/unlike-any").await.admin_error(404, ErrorCode::NotFound);
+    let error = harness.get("/pools/unlike-any").await.admin_error(404, ErrorCode::NotFound);
     assert_eq!(error.hint.as_deref(), Some("list them: poolctl pool list"));
     let import = json!({"keys": []});
-    world.post("/pools/stagin/keys/import", &import).await.admin_error(404, ErrorCode::NotFound);
-    world.patch("/pools/stagin", &json!({})).await.admin_error(404, ErrorCode::NotFound);
-    world.delete("/pools/stagin").await.admin_error(404, ErrorCode::NotFound);
+    harness.post("/pools/stagin/keys/import", &import).await.admin_error(404, ErrorCode::NotFound);
+    harness.patch("/pools/stagin", &json!({})).await.admin_error(404, ErrorCode::NotFound);
+    harness.delete("/pools/stagin").await.admin_error(404, ErrorCode::NotFound);
 }
 
-pub async fn a_deleted_pool_is_closed_at_once(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    world.delete(&format!("/pools/{}", pool.id)).await.no_content();
-    world.chat(&pool, "hello").await.openai_error(401, Some("invalid_api_key"));
-    assert_eq!(world.tally("good").requests, 1);
-    world.get(&format!("/pools/{}", pool.id)).await.admin_error(404, ErrorCode::NotFound);
+pub async fn a_deleted_pool_is_closed_at_once(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
+    harness.chat(&pool, "hello").await.openai_error(401, Some("invalid_api_key"));
+    assert_eq!(harness.tally("good").requests, 1);
+    harness.get(&format!("/pools/{}", pool.id)).await.admin_error(404, ErrorCode::NotFound);
     // The name is free again, and the new pool has nothing of the old one.
-    let again = create(world, &json!({"name": "prod"})).await.pool;
+    let again = create(harness, &json!({"name": "prod"})).await.pool;
     assert_eq!(again.keys, 0);
     assert_ne!(again.id.as_str(), pool.id);
 }
 
-pub async fn a_pool_that_is_off_refuses_its_callers(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_pool_that_is_off_refuses_its_callers(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    world.patch(&path, &json!({"enabled": false})).await.json::<Pool>(200);
-    let message = world.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    harness.patch(&path, &json!({"enabled": false})).await.json::<Pool>(200);
+    let message = harness.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
     assert!(message.contains("'prod'"), "{message}");
-    assert_eq!(world.tally("good").requests, 1);
-    world.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.tally("good").requests, 1);
+    harness.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn a_pool_that_makes_no_sense_is_refused(world: &World) {
+pub async fn a_pool_that_makes_no_sense_is_refused(harness: &Harness) {
     for body in [
         json!({}),
         json!({"name": ""}),
@@ -169,14 +169,14 @@ pub async fn a_pool_that_makes_no_sense_is_refused(world: &World) {
         json!({"name": "x", "import": {"keys": vec![json!({"key": "k"}); 1001]}}),
         json!({"name": "x", "import": {"keys": [{"key": "k", "weight": 1001}]}}),
     ] {
-        world.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
-    assert_eq!(world.get("/pools").await.json::<PoolList>(200).pools, []);
+    assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools, []);
 }
 
-pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok)]).await;
-    let key = world.keys(&pool).await.remove(0);
+pub async fn edits_of_different_fields_at_once_all_survive(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Ok)]).await;
+    let key = harness.keys(&pool).await.remove(0);
     let set = |change: Value| json!({"ids": [key.id], "set": change});
     let (of_pool, of_keys) = (format!("/pools/{}", pool.id), format!("/pools/{}/keys", pool.id));
     let edits = [
@@ -194,11 +194,11 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
         (&of_keys, set(json!({"weight": 7}))),
         (&of_keys, set(json!({"enabled": false}))),
     ];
-    let answers = join_all(edits.iter().map(|(path, edit)| world.patch(path, edit))).await;
+    let answers = join_all(edits.iter().map(|(path, edit)| harness.patch(path, edit))).await;
     for answer in answers {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    let after: Pool = world.get(&of_pool).await.json(200);
+    let after: Pool = harness.get(&of_pool).await.json(200);
     assert_eq!((after.name.as_str(), after.description.as_str()), ("renamed", "what for"));
     assert_eq!(after.allowed_models, ["gemini-*"]);
     assert_eq!(after.settings.aliases["gpt"], "gemini-3.8-flash");
@@ -206,20 +206,20 @@ pub async fn edits_of_different_fields_at_once_all_survive(world: &World) {
     assert!(after.settings.sticky && after.settings.pass_through);
     let translation = after.settings.translation;
     assert!(translation.strict_params && translation.strict_history);
-    let key = world.keys(&pool).await.remove(0);
+    let key = harness.keys(&pool).await.remove(0);
     assert_eq!((key.name.as_str(), key.tag.as_str(), key.weight.get()), ("laptop", "team-b", 7));
     assert!(!key.enabled);
 }
 
-pub async fn names_that_look_alike_are_one_name(world: &World) {
-    let straße = create(world, &json!({"name": "Straße 1"})).await.pool;
-    let other = create(world, &json!({"name": "other"})).await.pool;
+pub async fn names_that_look_alike_are_one_name(harness: &Harness) {
+    let straße = create(harness, &json!({"name": "Straße 1"})).await.pool;
+    let other = create(harness, &json!({"name": "other"})).await.pool;
     let path = format!("/pools/{}", other.id);
     for name in ["Straße 1", "STRASSE 1", "straße\u{a0}１", " strasse  1 ", "Ｓtraße 1"] {
         for answer in [
-            world.post("/pools", &json!({"name": name})).await,
-            world.patch(&path, &json!({"name": name})).await,
-            world.post(&format!("{path}/copy"), &json!({"name": name})).await,
+            harness.post("/pools", &json!({"name": name})).await,
+            harness.patch(&path, &json!({"name": name})).await,
+            harness.post(&format!("{path}/copy"), &json!({"name": name})).await,
         ] {
             answer.admin_error(409, ErrorCode::Conflict);
         }
@@ -235,45 +235,45 @@ pub async fn names_that_look_alike_are_one_name(world: &World) {
         "q\u{2028}r",
     ] {
         for answer in [
-            world.post("/pools", &json!({"name": name})).await,
-            world.patch(&path, &json!({"name": name})).await,
-            world.post("/tokens", &json!({"name": name})).await,
-            world.post(&format!("{path}/client-keys"), &json!({"name": name})).await,
+            harness.post("/pools", &json!({"name": name})).await,
+            harness.patch(&path, &json!({"name": name})).await,
+            harness.post("/tokens", &json!({"name": name})).await,
+            harness.post(&format!("{path}/client-keys"), &json!({"name": name})).await,
         ] {
             answer.admin_error(400, ErrorCode::InvalidRequest);
         }
         for field in ["name", "tag", "project", "billing_account"] {
             let change = json!({"ids": ["key-1"], "set": {field: name}});
-            world.patch(&format!("{path}/keys"), &change).await.admin_error(400, ErrorCode::InvalidRequest);
+            harness.patch(&format!("{path}/keys"), &change).await.admin_error(400, ErrorCode::InvalidRequest);
             let keys = json!({"keys": [{"key": gemini_key("a"), field: name}]});
-            let report = world.post(&format!("{path}/keys/import"), &keys).await;
+            let report = harness.post(&format!("{path}/keys/import"), &keys).await;
             assert_eq!(report.json::<pool_shared::KeyImportReport>(200).malformed.len(), 1, "{field}");
         }
     }
     // Its own name may be spelt otherwise, and given up.
     let path = format!("/pools/{}", straße.id);
     for name in ["STRASSE 1", "avenue"] {
-        assert_eq!(world.patch(&path, &json!({"name": name})).await.json::<Pool>(200).name, name);
+        assert_eq!(harness.patch(&path, &json!({"name": name})).await.json::<Pool>(200).name, name);
     }
-    create(world, &json!({"name": "straße 1"})).await;
+    create(harness, &json!({"name": "straße 1"})).await;
 }
 
-pub async fn a_token_of_one_pool_learns_no_name_of_another(world: &World) {
-    let own = create(world, &json!({"name": "own"})).await.pool;
-    create(world, &json!({"name": "secret project"})).await;
+pub async fn a_token_of_one_pool_learns_no_name_of_another(harness: &Harness) {
+    let own = create(harness, &json!({"name": "own"})).await.pool;
+    create(harness, &json!({"name": "secret project"})).await;
     let body = json!({"name": "ci", "scopes": ["pools"], "pool": own.id});
-    let token: pool_shared::AdminTokenCreated = world.post("/tokens", &body).await.json(201);
+    let token: pool_shared::AdminTokenCreated = harness.post("/tokens", &body).await.json(201);
     let path = format!("/admin/v1/pools/{}", own.id);
     let mut answers = Vec::new();
     for name in ["secret project", "Secret Project", "free"] {
-        let request = world.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
+        let request = harness.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
         let answer = send(request.json(&json!({"name": name}))).await;
         assert!(!answer.body.contains("exists"), "{}", answer.body);
         answers.push(answer.admin_error(403, ErrorCode::Forbidden).message);
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     // Everything else of its pool is its to change, its own name included in a whole document of it.
-    let request = world.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
+    let request = harness.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
     let update = json!({"name": "own", "description": "mine"});
     assert_eq!(send(request.json(&update)).await.json::<Pool>(200).description, "mine");
 }

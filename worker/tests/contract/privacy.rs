@@ -14,8 +14,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::answer::Answer;
-use super::dump::Dump;
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, gemini_key, in_the_store, prompt, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, gemini_key, in_the_store, prompt, send};
+use super::secret_scan::SecretScan;
 use crate::STORED;
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 
@@ -24,11 +24,11 @@ use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 const UPSTREAM_HEADERS: [&str; 7] =
     ["accept", "accept-encoding", "cf-worker", "content-length", "content-type", "host", "x-goog-api-key"];
 
-pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let dressed = |method: Method, path: &str| {
         let request =
-            world.request(method, &format!("{path}?key=query&trace=1")).bearer_auth(&pool.client_key);
+            harness.request(method, &format!("{path}?key=query&trace=1")).bearer_auth(&pool.client_key);
         request
             .header("x-api-key", &pool.client_key)
             .header("x-goog-api-key", &pool.client_key)
@@ -51,7 +51,7 @@ pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(world: &Wo
     }
     assert_eq!(send(dressed(Method::GET, "/v1/models")).await.status, 200);
 
-    let requests = world.gemini.requests();
+    let requests = harness.gemini.requests();
     assert_eq!(requests.len(), 4);
     for request in requests {
         assert_eq!(request.credentials, [Credential::Header]);
@@ -63,16 +63,16 @@ pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(world: &Wo
     }
 }
 
-pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
+pub async fn nothing_stored_or_logged_holds_a_secret(harness: &mut Harness) {
     let keys = [("bad", Behaviour::Suspended, 1), ("good", Behaviour::Ok, 0), ("cut", Behaviour::Cut, 0)];
-    let pool = world.weighted_pool("prod", &keys).await;
-    let mut secrets = vec![ADMIN_PASSWORD.to_owned(), world.token.clone(), pool.client_key.clone()];
+    let pool = harness.weighted_pool("prod", &keys).await;
+    let mut secrets = vec![ADMIN_PASSWORD.to_owned(), harness.token.clone(), pool.client_key.clone()];
     secrets.extend(keys.map(|(name, ..)| gemini_key(name)));
     for key in [MASTER_KEY, NEW_MASTER_KEY] {
         secrets.extend([key.to_owned(), String::from_utf8(STANDARD.decode(key).unwrap()).unwrap()]);
     }
-    trouble_with_secrets(world, &pool, &mut secrets).await;
-    let shown = secrets_of_admins(world, &pool, &mut secrets).await;
+    trouble_with_secrets(harness, &pool, &mut secrets).await;
+    let shown = secrets_of_admins(harness, &pool, &mut secrets).await;
     for answer in shown {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let holds = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
@@ -80,92 +80,95 @@ pub async fn nothing_stored_or_logged_holds_a_secret(world: &mut World) {
         assert!(!answer.headers.values().any(|value| holds(value.to_str().unwrap())));
     }
     // Its reports have reached the ledger with this.
-    assert!(world.pool_stats(&pool).await.total.attempts >= 10);
+    assert!(harness.pool_stats(&pool).await.total.attempts >= 10);
 
-    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
-    world.post("/master/rotate", &json!({})).await.json::<MasterKeyRotation>(200);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    harness.post("/master/rotate", &json!({})).await.json::<MasterKeyRotation>(200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     // While it runs, with what is still in write-ahead logs, and after it has ended.
-    look_for(&secrets, world.data.path(), &pool);
-    world.stop_host().await;
-    look_for(&secrets, world.data.path(), &pool);
+    look_for(&secrets, harness.data.path(), &pool);
+    harness.stop_host().await;
+    look_for(&secrets, harness.data.path(), &pool);
 }
 
 /// Every kind of trouble that could make somebody write down what it was about.
-async fn trouble_with_secrets(world: &World, pool: &Pool, secrets: &mut Vec<String>) {
+async fn trouble_with_secrets(harness: &Harness, pool: &Pool, secrets: &mut Vec<String>) {
     for _ in 0..5 {
-        world.chat(pool, "hello").await;
-        world.stream(pool, "hello").await.rest().await;
+        harness.chat(pool, "hello").await;
+        harness.stream(pool, "hello").await.rest().await;
     }
     let wrong = Pool { id: pool.id.clone(), client_key: format!("{}x", pool.client_key) };
-    world.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
+    harness.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
     let malformed = format!("{} {}", gemini_key("good"), ADMIN_PASSWORD);
     let login = json!({"password": ADMIN_PASSWORD, "expires_in_s": 0});
-    world.post("/login", &login).await.admin_error(400, ErrorCode::InvalidRequest);
-    world.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
+    harness.post("/login", &login).await.admin_error(400, ErrorCode::InvalidRequest);
+    harness.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
     let wrong = format!("{ADMIN_PASSWORD} but wrong");
-    world.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
+    harness.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
     // A key in a model's place, of which Gemini knows nothing, and one in a path.
     let mut misplaced = prompt("hello");
     misplaced["model"] = json!(gemini_key("good"));
-    world.call(pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
+    harness.call(pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
     let model = format!("/v1/models/{}", gemini_key("good"));
-    world.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
+    harness.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
     // Who may see a picture by its URL shall not be found in a log.
     let signature = "signature-of-a-picture-that-is-not-public";
     let settings = json!({"translation": {"fetch_media": true}});
-    world.patch(&format!("/pools/{}", pool.id), &settings).await;
+    harness.patch(&format!("/pools/{}", pool.id), &settings).await;
     let url = format!("https://127.0.0.1/cat.png?signature={signature}");
     let image = json!({"type": "image_url", "image_url": {"url": url}});
     let body = json!({"model": MODEL, "messages": [{"role": "user", "content": [image]}]});
-    send(world.call(pool, "/v1/chat/completions", &body)).await.openai_error(400, Some("invalid_image_url"));
+    send(harness.call(pool, "/v1/chat/completions", &body))
+        .await
+        .openai_error(400, Some("invalid_image_url"));
     secrets.extend([wrong, signature.to_owned()]);
 }
 
 /// What admins do, and what every route answers that shows something.
-async fn secrets_of_admins(world: &World, pool: &Pool, secrets: &mut Vec<String>) -> Vec<Answer> {
+async fn secrets_of_admins(harness: &Harness, pool: &Pool, secrets: &mut Vec<String>) -> Vec<Answer> {
     let path = format!("/pools/{}", pool.id);
-    let session = world.open_session().await;
+    let session = harness.open_session().await;
     let (_, cookie) = session.split_once('=').unwrap();
-    let token = world.scoped_token(&Scope::ALL, Some(pool)).await;
-    let listed: ClientKeyList = world.get(&format!("{path}/client-keys")).await.json(200);
+    let token = harness.scoped_token(&Scope::ALL, Some(pool)).await;
+    let listed: ClientKeyList = harness.get(&format!("{path}/client-keys")).await.json(200);
     let rotate = format!("{path}/client-keys/{}/rotate", listed.client_keys[0].id);
-    let rotated: ClientKeyCreated = world.post(&rotate, &json!({})).await.json(201);
+    let rotated: ClientKeyCreated = harness.post(&rotate, &json!({})).await.json(201);
     let own = TokenKind::ClientKey.generate(&[7; TokenKind::RANDOM_BYTES]);
     let weak = "a-client-key-of-another-system";
     let imported = json!({"keys": [{"key": own.expose()}, {"key": weak}]});
-    let imported = world.post(&format!("{path}/client-keys/import"), &imported).await;
+    let imported = harness.post(&format!("{path}/client-keys/import"), &imported).await;
     assert_eq!(imported.json::<ClientKeyImportReport>(200).added, 2);
     let caller = Pool { id: pool.id.clone(), client_key: weak.to_owned() };
-    assert_eq!(world.chat(&caller, "hello").await.status, 200);
-    world.post(&format!("{path}/keys/check"), &json!({})).await;
-    let exported: ExportedKeys = world.post(&format!("{path}/keys/export"), &json!({})).await.json(200);
+    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
+    harness.post(&format!("{path}/keys/check"), &json!({})).await;
+    let exported: ExportedKeys = harness.post(&format!("{path}/keys/export"), &json!({})).await.json(200);
     assert!(exported.keys.iter().any(|key| key.entry.key.expose() == gemini_key("good")));
     secrets.extend([cookie, &token, rotated.secret.expose(), own.expose(), weak].map(str::to_owned));
     let mut shown = Vec::new();
     for route in admin::ROUTES.iter().filter(|route| route.method == Method::GET) {
         let path = route.path.replace("{pool}", &pool.id);
-        shown.push(send(world.request(Method::GET, &path).bearer_auth(&world.token)).await);
+        shown.push(send(harness.request(Method::GET, &path).bearer_auth(&harness.token)).await);
     }
     shown
 }
 
 pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
-    let dump = Dump::of(folder);
+    let scan = SecretScan::of(folder);
     // The config and the ledger are in it, else this would prove nothing.
     for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages", "\"plane\":\"data\""] {
-        assert!(!dump.places_of(known).is_empty(), "nothing holds {known}");
+        assert!(!scan.places_of(known).is_empty(), "nothing holds {known}");
     }
     for part in STORED {
-        assert!(dump.places_of(&pool.id).iter().any(|place| place.contains(part)), "nothing is in {part}");
+        assert!(scan.places_of(&pool.id).iter().any(|place| place.contains(part)), "nothing is in {part}");
     }
-    dump.assert_free_of(secrets);
+    scan.assert_free_of(secrets);
 }
 
-pub async fn what_is_moved_to_another_row_does_not_open(world: &mut World) {
-    let one = world.weighted_pool("one", &[("first", Behaviour::Ok, 1), ("second", Behaviour::Ok, 1)]).await;
-    let two = world.weighted_pool("two", &[("third", Behaviour::Ok, 1)]).await;
-    let asked = world.gemini.requests().len();
+pub async fn what_is_moved_to_another_row_does_not_open(harness: &mut Harness) {
+    let one =
+        harness.weighted_pool("one", &[("first", Behaviour::Ok, 1), ("second", Behaviour::Ok, 1)]).await;
+    let two = harness.weighted_pool("two", &[("third", Behaviour::Ok, 1)]).await;
+    let asked = harness.gemini.requests().len();
     let [first, second, third] = ["first", "second", "third"].map(|name| format!("name = '{name}'"));
     let (in_one, in_two) = (format!("id = '{}'", one.id), format!("id = '{}'", two.id));
     let mut back = String::new();
@@ -175,32 +178,32 @@ pub async fn what_is_moved_to_another_row_does_not_open(world: &mut World) {
         ("pools", "data_key", &in_one, &in_two, vec![&one, &two], "not_set_up"),
     ] {
         let swapped = swap(table, column, row, other);
-        change_store(world, &format!("{back}{swapped}")).await;
+        change_store(harness, &format!("{back}{swapped}")).await;
         back = swapped;
         // On KV the callers see it once it is published, which a change does.
         let change = json!({"description": format!("{column} of {other}")});
-        world.patch(&format!("/pools/{}", one.id), &change).await;
-        world.patch(&format!("/pools/{}", two.id), &change).await;
+        harness.patch(&format!("/pools/{}", one.id), &change).await;
+        harness.patch(&format!("/pools/{}", two.id), &change).await;
         for pool in pools {
-            world.chat(pool, "hello").await.openai_error(503, Some(code));
+            harness.chat(pool, "hello").await.openai_error(503, Some(code));
             if column == "sealed" {
-                let events: EventList = world.get(&format!("/events?pool={}", pool.id)).await.json(200);
+                let events: EventList = harness.get(&format!("/events?pool={}", pool.id)).await.json(200);
                 assert!(events.events.last().unwrap().message.contains("does not open"), "{events:?}");
             }
         }
-        assert_eq!(world.gemini.requests().len(), asked, "{table} {row}");
+        assert_eq!(harness.gemini.requests().len(), asked, "{table} {row}");
     }
-    change_store(world, &back).await;
-    world.patch(&format!("/pools/{}", one.id), &json!({"description": ""})).await;
+    change_store(harness, &back).await;
+    harness.patch(&format!("/pools/{}", one.id), &json!({"description": ""})).await;
     for pool in [&one, &two] {
-        assert_eq!(world.chat(pool, "hello").await.status, 200);
+        assert_eq!(harness.chat(pool, "hello").await.status, 200);
     }
 }
 
-async fn change_store(world: &mut World, statements: &str) {
-    world.stop_host().await;
-    in_the_store(world.data.path(), "admin_tokens", statements);
-    world.start_host().await;
+async fn change_store(harness: &mut Harness, statements: &str) {
+    harness.stop_host().await;
+    in_the_store(harness.data.path(), "admin_tokens", statements);
+    harness.start_host().await;
 }
 
 /// Puts what stands in a column of one row into another one, and the other way round.
@@ -215,18 +218,18 @@ fn swap(table: &str, column: &str, row: &str, other: &str) -> String {
     )
 }
 
-pub async fn each_request_is_one_line_in_the_log(world: &mut World) {
-    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
-    let whole = world.chat(&pool, "hello").await;
-    let streamed = world.call(&pool, "/v1/chat/completions", &{
+pub async fn each_request_is_one_line_in_the_log(harness: &mut Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    let whole = harness.chat(&pool, "hello").await;
+    let streamed = harness.call(&pool, "/v1/chat/completions", &{
         let mut body = prompt("hello");
         body["stream"] = json!(true);
         body
     });
     let streamed = send(streamed).await;
-    let unknown = send(world.request(Method::GET, "/v1/models").bearer_auth("sk-pool-unknown")).await;
-    let admin = world.get("/pools").await;
-    world.stop_host().await;
+    let unknown = send(harness.request(Method::GET, "/v1/models").bearer_auth("sk-pool-unknown")).await;
+    let admin = harness.get("/pools").await;
+    harness.stop_host().await;
     for (answer, plane, status, class, attempts) in [
         (&whole, "data", 200, "ok", Some(2)),
         (&streamed, "data", 200, "ok", Some(1)),
@@ -234,7 +237,7 @@ pub async fn each_request_is_one_line_in_the_log(world: &mut World) {
         (&admin, "admin", 200, "ok", None),
     ] {
         assert_eq!(answer.status, status);
-        let lines = world.logged(&format!("\"request_id\":\"{}\"", answer.header("x-request-id")));
+        let lines = harness.logged(&format!("\"request_id\":\"{}\"", answer.header("x-request-id")));
         assert_eq!(lines.len(), 1, "{lines:?}");
         let line = &lines[0];
         assert_eq!((line["plane"].as_str(), line["class"].as_str()), (Some(plane), Some(class)), "{line}");

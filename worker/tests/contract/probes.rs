@@ -5,30 +5,30 @@ use pool_shared::{ErrorCode, Scope};
 use pool_worker::liveness::PROBES;
 use reqwest::Method;
 
-use super::world::{World, send};
+use super::harness::{Harness, send};
 
-pub async fn probes_are_open_and_tell_nothing(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn probes_are_open_and_tell_nothing(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for (path, _) in PROBES {
-        let answer = send(world.request(Method::GET, path)).await;
+        let answer = send(harness.request(Method::GET, path)).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"), "{path}");
         assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(send(world.request(Method::HEAD, path)).await.status, 200, "{path}");
-        let answer = send(world.request(Method::POST, path)).await;
+        assert_eq!(send(harness.request(Method::HEAD, path)).await.status, 200, "{path}");
+        let answer = send(harness.request(Method::POST, path)).await;
         assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{path}");
         // Whoever presents something is told the same.
-        assert_eq!(send(world.request(Method::GET, path).bearer_auth(&pool.client_key)).await.body, "ok\n");
+        assert_eq!(send(harness.request(Method::GET, path).bearer_auth(&pool.client_key)).await.body, "ok\n");
     }
-    let wrong = send(world.request(Method::GET, "/healthz/x")).await;
+    let wrong = send(harness.request(Method::GET, "/healthz/x")).await;
     wrong.openai_error(404, Some("unknown_url"));
 }
 
-pub async fn metrics_are_those_of_the_ledger(world: &World) {
-    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
-    let other = world.weighted_pool("other", &[("unused", Behaviour::Ok, 1)]).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    let reader = world.scoped_token(&[Scope::StatsRead], None).await;
-    let metrics = async |token: &str| send(world.request(Method::GET, "/metrics").bearer_auth(token)).await;
+pub async fn metrics_are_those_of_the_ledger(harness: &Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    let other = harness.weighted_pool("other", &[("unused", Behaviour::Ok, 1)]).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    let reader = harness.scoped_token(&[Scope::StatsRead], None).await;
+    let metrics = async |token: &str| send(harness.request(Method::GET, "/metrics").bearer_auth(token)).await;
     let answer = metrics(&reader).await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
@@ -49,11 +49,11 @@ pub async fn metrics_are_those_of_the_ledger(world: &World) {
     }
     assert!(answer.body.contains(&other.id));
     // A token of one pool sees that pool, and who has no such scope sees nothing.
-    let narrow = world.scoped_token(&[Scope::StatsRead], Some(&other)).await;
+    let narrow = harness.scoped_token(&[Scope::StatsRead], Some(&other)).await;
     let answer = metrics(&narrow).await;
     assert!(answer.status == 200 && answer.body.contains(&other.id) && !answer.body.contains(&pool.id));
     assert!(!answer.body.contains("pool_lost"));
-    let importer = world.scoped_token(&[Scope::KeysImport], None).await;
+    let importer = harness.scoped_token(&[Scope::KeysImport], None).await;
     metrics(&importer).await.admin_error(403, ErrorCode::Forbidden);
-    send(world.request(Method::GET, "/metrics")).await.admin_error(401, ErrorCode::Unauthorized);
+    send(harness.request(Method::GET, "/metrics")).await.admin_error(401, ErrorCode::Unauthorized);
 }

@@ -7,20 +7,20 @@ use pool_shared::{ClientKeyCreated, ClientKeyStats, PoolStats, RequestOutcome, R
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
 /// A client key of the pool with rules of its own.
-async fn client_key(world: &World, pool: &Pool, name: &str, mut body: Value) -> (Pool, ClientKeyCreated) {
+async fn client_key(harness: &Harness, pool: &Pool, name: &str, mut body: Value) -> (Pool, ClientKeyCreated) {
     body["name"] = name.into();
     let path = format!("/pools/{}/client-keys", pool.id);
-    let created: ClientKeyCreated = world.post(&path, &body).await.json(201);
+    let created: ClientKeyCreated = harness.post(&path, &body).await.json(201);
     (Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() }, created)
 }
 
 /// A pool's statistics, once so many requests are counted.
-async fn counted(world: &World, pool: &Pool, requests: u64) -> PoolStats {
+async fn counted(harness: &Harness, pool: &Pool, requests: u64) -> PoolStats {
     let stats = eventually("the requests are counted", async || {
-        Some(world.pool_stats(pool).await).filter(|stats| stats.requests.total >= requests)
+        Some(harness.pool_stats(pool).await).filter(|stats| stats.requests.total >= requests)
     })
     .await;
     assert_eq!(stats.requests.total, requests, "each once: {:?}", stats.requests);
@@ -37,34 +37,34 @@ fn streamed(text: &str) -> Value {
     body
 }
 
-pub async fn an_outage_is_as_loud_as_its_requests(world: &mut World) {
-    let pool = world.pool(&[("one", Behaviour::Overloaded), ("two", Behaviour::Overloaded)]).await;
+pub async fn an_outage_is_as_loud_as_its_requests(harness: &mut Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Overloaded), ("two", Behaviour::Overloaded)]).await;
     let mut ids = Vec::new();
     for _ in 0..10 {
-        let answer = world.chat(&pool, "hello").await;
+        let answer = harness.chat(&pool, "hello").await;
         answer.openai_error(503, Some("overloaded"));
         ids.push(answer.header("x-request-id").to_owned());
     }
-    let stats = counted(world, &pool, 10).await;
+    let stats = counted(harness, &pool, 10).await;
     assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 10));
     assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::ServerError, 10)]));
     let attempts: u64 =
         stats.requests.attempts.iter().map(|(attempts, count)| u64::from(*attempts) * count).sum();
     assert_eq!(
         (attempts, stats.total.attempts),
-        (stats.total.attempts, world.gemini.counts().total().requests)
+        (stats.total.attempts, harness.gemini.counts().total().requests)
     );
     let refused_at_once = stats.requests.attempts[&0];
     assert!(refused_at_once >= 3, "the circuit breaker is open: {:?}", stats.requests.attempts);
     let model = &stats.models[0];
     assert_eq!((model.model.as_str(), model.requests.total), (MODEL, 10), "also those without an attempt");
-    let all: Stats = world.get("/stats").await.json(200);
+    let all: Stats = harness.get("/stats").await.json(200);
     assert_eq!((all.requests.total, all.requests.failed, all.lost_requests), (10, 10, 0));
     assert_eq!((all.pools[0].requests.total, all.pools[0].requests.failed), (10, 10));
 
-    world.stop_host().await;
+    harness.stop_host().await;
     let lines: Vec<Value> =
-        ids.iter().flat_map(|id| world.logged(&format!("\"request_id\":\"{id}\""))).collect();
+        ids.iter().flat_map(|id| harness.logged(&format!("\"request_id\":\"{id}\""))).collect();
     assert_eq!(lines.len(), 10);
     for line in &lines {
         assert_eq!((&line["status"], &line["class"]), (&json!(503), &json!("model")), "{line}");
@@ -73,48 +73,48 @@ pub async fn an_outage_is_as_loud_as_its_requests(world: &mut World) {
     let without: Vec<_> = lines.iter().filter(|line| line["attempts"].is_null()).collect();
     assert_eq!(without.len() as u64, refused_at_once);
     // What is counted outlives the process.
-    world.start_host().await;
+    harness.start_host().await;
     assert_eq!(
-        world.pool_stats(&pool).await.requests.outcomes,
+        harness.pool_stats(&pool).await.requests.outcomes,
         outcomes([(RequestOutcome::ServerError, 10)])
     );
 }
 
-pub async fn every_request_is_counted_once_however_it_ends(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn every_request_is_counted_once_however_it_ends(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let first = "default";
     let rules = json!({"limits": {"requests_per_minute": 1}});
-    let (limited, limited_key) = client_key(world, &pool, "limited", rules).await;
+    let (limited, limited_key) = client_key(harness, &pool, "limited", rules).await;
     let (narrow, narrow_key) =
-        client_key(world, &pool, "narrow", json!({"allowed_models": [EMBEDDING_MODEL]})).await;
+        client_key(harness, &pool, "narrow", json!({"allowed_models": [EMBEDDING_MODEL]})).await;
 
     // Answered: a chat, a stream, vectors, the list of models, and what goes on as it came.
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &streamed("hello"))).await.status, 200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &streamed("hello"))).await.status, 200);
     let vectors = json!({"model": EMBEDDING_MODEL, "input": "hello"});
-    assert_eq!(world.embed(&narrow, &vectors).await.status, 200);
-    let models = world.request(Method::GET, "/v1/models").bearer_auth(&pool.client_key);
+    assert_eq!(harness.embed(&narrow, &vectors).await.status, 200);
+    let models = harness.request(Method::GET, "/v1/models").bearer_auth(&pool.client_key);
     assert_eq!(send(models).await.status, 200);
-    world.patch("/pools/prod", &json!({"pass_through": true})).await.json::<pool_shared::Pool>(200);
+    harness.patch("/pools/prod", &json!({"pass_through": true})).await.json::<pool_shared::Pool>(200);
     let native = json!({"contents": [{"parts": [{"text": "hi"}]}]});
     let path = format!("/v1beta/models/{MODEL}:generateContent");
-    assert_eq!(send(world.call(&pool, &path, &native)).await.status, 200);
+    assert_eq!(send(harness.call(&pool, &path, &native)).await.status, 200);
     // Open WebUI's notice is no request of its own, and who is not known is no client.
-    assert_eq!(send(world.call(&pool, "/api/chat/completed", &json!({}))).await.status, 200);
+    assert_eq!(send(harness.call(&pool, "/api/chat/completed", &json!({}))).await.status, 200);
     let nobody = Pool { id: pool.id.clone(), client_key: "sk-pool-unknown".to_owned() };
-    assert_eq!(world.chat(&nobody, "hello").await.status, 401);
+    assert_eq!(harness.chat(&nobody, "hello").await.status, 401);
     // Refused before any attempt.
-    assert_eq!(world.chat(&limited, "hello").await.status, 200);
-    assert_eq!(world.chat(&limited, "hello").await.status, 429);
-    assert_eq!(world.chat(&narrow, "hello").await.status, 403);
-    assert_eq!(send(world.call(&pool, "/v1/chat/completions", &json!({"model": MODEL}))).await.status, 400);
+    assert_eq!(harness.chat(&limited, "hello").await.status, 200);
+    assert_eq!(harness.chat(&limited, "hello").await.status, 429);
+    assert_eq!(harness.chat(&narrow, "hello").await.status, 403);
+    assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &json!({"model": MODEL}))).await.status, 400);
     // Refused by Gemini.
-    world.gemini.fail_next(1, Behaviour::InvalidArgument);
-    assert_eq!(world.chat(&pool, "hello").await.status, 400);
-    world.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
-    assert_eq!(world.chat(&pool, "hello").await.status, 403);
+    harness.gemini.fail_next(1, Behaviour::InvalidArgument);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 400);
+    harness.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 403);
 
-    let stats = counted(world, &pool, 11).await;
+    let stats = counted(harness, &pool, 11).await;
     let expected = outcomes([
         (RequestOutcome::Ok, 6),
         (RequestOutcome::InvalidRequest, 4),
@@ -143,47 +143,47 @@ pub async fn every_request_is_counted_once_however_it_ends(world: &World) {
     assert_eq!(models[MODEL], 5);
 }
 
-pub async fn streams_are_counted_as_they_end(world: &World) {
+pub async fn streams_are_counted_as_they_end(harness: &Harness) {
     let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
-    world.gemini.set_scenario(slow).unwrap();
-    let pool = world.pool(&[("cut", Behaviour::Cut)]).await;
-    let answer = send(world.call(&pool, "/v1/chat/completions", &streamed("hello there"))).await;
+    harness.gemini.set_scenario(slow).unwrap();
+    let pool = harness.pool(&[("cut", Behaviour::Cut)]).await;
+    let answer = send(harness.call(&pool, "/v1/chat/completions", &streamed("hello there"))).await;
     assert!(answer.status == 200 && answer.body.contains("\"error\""), "{}", answer.body);
-    let stats = counted(world, &pool, 1).await;
+    let stats = counted(harness, &pool, 1).await;
     assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::Truncated, 1)]));
     assert_eq!((stats.requests.failed, stats.requests.latency), (1, None));
 
-    let pool = world.weighted_pool("other", &[("good", Behaviour::Ok, 1)]).await;
-    world.answer_without_end("good");
-    let mut events = world.stream(&pool, "hello").await;
+    let pool = harness.weighted_pool("other", &[("good", Behaviour::Ok, 1)]).await;
+    harness.answer_without_end("good");
+    let mut events = harness.stream(&pool, "hello").await;
     assert!(events.next().await.is_some());
     drop(events);
-    let stats = counted(world, &pool, 1).await;
+    let stats = counted(harness, &pool, 1).await;
     assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::ClientDisconnected, 1)]));
     assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 0), "nobody's fault");
 }
 
-pub async fn a_pool_that_cannot_serve_fails_its_requests(world: &World) {
+pub async fn a_pool_that_cannot_serve_fails_its_requests(harness: &Harness) {
     for (name, behaviour, status, outcome) in [
         ("refused", Behaviour::Invalid, 503, RequestOutcome::ServerError),
         ("exhausted", Behaviour::ExhaustedDay, 429, RequestOutcome::QuotaExhausted),
     ] {
-        let pool = world.weighted_pool(name, &[(name, behaviour, 1)]).await;
+        let pool = harness.weighted_pool(name, &[(name, behaviour, 1)]).await;
         for _ in 0..4 {
-            assert_eq!(world.chat(&pool, "hello").await.status, status);
+            assert_eq!(harness.chat(&pool, "hello").await.status, status);
         }
-        let RequestStats { outcomes: seen, failed, attempts, .. } = counted(world, &pool, 4).await.requests;
+        let RequestStats { outcomes: seen, failed, attempts, .. } = counted(harness, &pool, 4).await.requests;
         assert_eq!((seen, failed), (outcomes([(outcome, 4)]), 4), "{name}");
         assert_eq!(attempts[&1], 1, "{name}: three were refused without an attempt: {attempts:?}");
     }
 }
 
-pub async fn models_that_clients_make_up_are_counted_as_one(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn models_that_clients_make_up_are_counted_as_one(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let ask = async |model: &str| {
         let mut body = prompt("hello");
         body["model"] = json!(model);
-        send(world.call(&pool, "/v1/chat/completions", &body)).await.status
+        send(harness.call(&pool, "/v1/chat/completions", &body)).await.status
     };
     for number in 0..3 {
         assert_eq!(ask(&format!("gemini-{number}-made-up")).await, 404);
@@ -191,13 +191,13 @@ pub async fn models_that_clients_make_up_are_counted_as_one(world: &World) {
     assert_eq!(ask(MODEL).await, 200);
     // And where nobody can be asked whether there is such a model.
     let scenario = Scenario::default().key(KeySpec::new(gemini_key("good"), Behaviour::Invalid));
-    world.gemini.set_scenario(scenario).unwrap();
+    harness.gemini.set_scenario(scenario).unwrap();
     assert_eq!(ask(MODEL).await, 503);
     for number in 0..3 {
         assert_eq!(ask(&format!("gemini-{number}-made-up-later")).await, 503);
     }
     assert_eq!(ask(MODEL).await, 503);
-    let stats = counted(world, &pool, 9).await;
+    let stats = counted(harness, &pool, 9).await;
     let models: Vec<_> = stats.models.iter().map(|row| (row.model.as_str(), row.requests.total)).collect();
     assert_eq!(models, [("(unknown)", 6), (MODEL, 3)]);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::events::{Event, text};
-use super::world::{World, eventually, gemini_key, prompt, send};
+use super::harness::{Harness, eventually, gemini_key, prompt, send};
 
 /// The message of a chat's good answer.
 fn said(answer: &Answer) -> String {
@@ -22,7 +22,7 @@ fn refused(tally: &Tally, status: u16, times: u64) {
     assert_eq!((tally.requests, tally.refused.get(&status)), (times, Some(&times)), "{tally:?}");
 }
 
-pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
+pub async fn a_key_that_does_not_work_is_passed_over(harness: &Harness) {
     for (number, (behaviour, status)) in [
         (Behaviour::Invalid, 400),
         (Behaviour::Expired, 400),
@@ -39,12 +39,12 @@ pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
     .into_iter()
     .enumerate()
     {
-        world.gemini.reset();
+        harness.gemini.reset();
         // A key of its own: what a quota does to one holds in all its pools.
         let bad = format!("bad-{number}");
         let keys = [(bad.as_str(), behaviour, 1), ("good", Behaviour::Ok, 0)];
-        let pool = world.weighted_pool(&format!("prod {number}"), &keys).await;
-        let answer = world.chat(&pool, "hello").await;
+        let pool = harness.weighted_pool(&format!("prod {number}"), &keys).await;
+        let answer = harness.chat(&pool, "hello").await;
         assert_eq!(said(&answer), "You said: hello");
         assert_eq!(answer.header("x-pool-attempts"), "2");
         assert!(answer.header("x-pool-key").starts_with("key-"), "{:?}", answer.header("x-pool-key"));
@@ -54,47 +54,47 @@ pub async fn a_key_that_does_not_work_is_passed_over(world: &World) {
             Behaviour::Permission => 3,
             _ => 1,
         };
-        refused(&world.tally(&bad), status, times);
-        assert_eq!((world.tally("good").requests, world.tally("good").ok), (1, 1));
-        let total = world.pool_stats(&pool).await.total;
+        refused(&harness.tally(&bad), status, times);
+        assert_eq!((harness.tally("good").requests, harness.tally("good").ok), (1, 1));
+        let total = harness.pool_stats(&pool).await.total;
         assert_eq!((total.attempts, total.successes, total.failures), (1 + times, 1, times), "{behaviour:?}");
     }
 }
 
-pub async fn an_overloaded_model_is_asked_once_more(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+pub async fn an_overloaded_model_is_asked_once_more(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     for behaviour in [Behaviour::Overloaded, Behaviour::Internal, Behaviour::BadGatewayHtml, Behaviour::Close]
     {
-        world.gemini.reset();
-        world.gemini.fail_next(1, behaviour);
-        assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello", "{behaviour:?}");
-        assert_eq!((world.tally("one").requests, world.tally("two").requests), (1, 1), "{behaviour:?}");
-        assert_eq!(world.gemini.counts().total().ok, 1);
+        harness.gemini.reset();
+        harness.gemini.fail_next(1, behaviour);
+        assert_eq!(said(&harness.chat(&pool, "hello").await), "You said: hello", "{behaviour:?}");
+        assert_eq!((harness.tally("one").requests, harness.tally("two").requests), (1, 1), "{behaviour:?}");
+        assert_eq!(harness.gemini.counts().total().ok, 1);
     }
 }
 
-pub async fn an_empty_response_is_retried_on_another_key(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
-    world.gemini.fail_next(1, Behaviour::Empty);
-    assert_eq!(said(&world.chat(&pool, "hello").await), "You said: hello");
-    assert_eq!((world.tally("one").requests, world.tally("two").requests), (1, 1));
-    world.gemini.fail_next(1, Behaviour::Empty);
-    let events = world.stream(&pool, "hello").await.rest().await;
+pub async fn an_empty_response_is_retried_on_another_key(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+    harness.gemini.fail_next(1, Behaviour::Empty);
+    assert_eq!(said(&harness.chat(&pool, "hello").await), "You said: hello");
+    assert_eq!((harness.tally("one").requests, harness.tally("two").requests), (1, 1));
+    harness.gemini.fail_next(1, Behaviour::Empty);
+    let events = harness.stream(&pool, "hello").await.rest().await;
     assert_eq!((text(&events).as_str(), events.last()), ("You said: hello", Some(&Event::Done)));
-    assert_eq!((world.tally("one").requests, world.tally("two").requests), (2, 2));
+    assert_eq!((harness.tally("one").requests, harness.tally("two").requests), (2, 2));
     for stream in [false, true] {
-        world.gemini.fail_next(2, Behaviour::Empty);
+        harness.gemini.fail_next(2, Behaviour::Empty);
         let mut body = prompt("hello");
         body["stream"] = json!(stream);
-        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        let answer = send(harness.call(&pool, "/v1/chat/completions", &body)).await;
         answer.openai_error(502, Some("empty_response"));
     }
-    let stats = world.pool_stats(&pool).await;
+    let stats = harness.pool_stats(&pool).await;
     assert_eq!((stats.total.attempts, stats.activity.outcomes[&AttemptOutcome::SoftFailure]), (8, 6));
 }
 
-pub async fn a_caller_s_mistake_goes_back_at_once(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+pub async fn a_caller_s_mistake_goes_back_at_once(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     for (behaviour, status, code) in [
         (Behaviour::InvalidArgument, 400, None),
         (Behaviour::ContextTooLong, 400, Some("context_length_exceeded")),
@@ -102,34 +102,35 @@ pub async fn a_caller_s_mistake_goes_back_at_once(world: &World) {
         (Behaviour::NotFound, 404, Some("model_not_found")),
         (Behaviour::TooLarge, 413, Some("request_too_large")),
     ] {
-        world.gemini.reset();
-        world.gemini.fail_next(1, behaviour);
-        world.chat(&pool, "hello").await.openai_error(status, code);
-        assert_eq!(world.gemini.counts().total().requests, 1, "{behaviour:?}");
+        harness.gemini.reset();
+        harness.gemini.fail_next(1, behaviour);
+        harness.chat(&pool, "hello").await.openai_error(status, code);
+        assert_eq!(harness.gemini.counts().total().requests, 1, "{behaviour:?}");
     }
     let mut unknown = prompt("hello");
     unknown["model"] = json!("gemini-0");
-    let answer = send(world.call(&pool, "/v1/chat/completions", &unknown)).await;
+    let answer = send(harness.call(&pool, "/v1/chat/completions", &unknown)).await;
     let message = answer.openai_error(404, Some("model_not_found"));
     assert!(message.contains("gemini-0"), "{message}");
 }
 
-pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::ExhaustedMinute), ("two", Behaviour::ExhaustedMinute)]).await;
+pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(harness: &Harness) {
+    let pool =
+        harness.pool(&[("one", Behaviour::ExhaustedMinute), ("two", Behaviour::ExhaustedMinute)]).await;
     // 20.5 s into a minute: nobody knows better than to wait for the other 39.5 s.
-    world.gemini.clock().stop_at(1_800_000_020_500);
-    let answer = world.chat(&pool, "hello").await;
+    harness.gemini.clock().stop_at(1_800_000_020_500);
+    let answer = harness.chat(&pool, "hello").await;
     answer.openai_error(429, Some("rate_limit_exceeded"));
     // Keys come back one after another, within a second.
     let milliseconds: u64 = answer.header("retry-after-ms").parse().unwrap();
     assert!((39_500..=40_500).contains(&milliseconds), "{milliseconds}");
     assert_eq!(answer.header("retry-after"), milliseconds.div_ceil(1_000).to_string());
     for key in ["one", "two"] {
-        refused_once(&world.tally(key), 429);
+        refused_once(&harness.tally(key), 429);
     }
     // What a day has used up does not come back in a minute: no SDK is to wait for it, and a person is told when.
-    let day = world.weighted_pool("day", &[("three", Behaviour::ExhaustedDay, 1)]).await;
-    let answer = world.chat(&day, "hello").await;
+    let day = harness.weighted_pool("day", &[("three", Behaviour::ExhaustedDay, 1)]).await;
+    let answer = harness.chat(&day, "hello").await;
     answer.openai_error(429, Some("insufficient_quota"));
     assert_eq!(answer.header("x-should-retry"), "false");
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
@@ -137,13 +138,13 @@ pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(world: &Wor
     assert!(answer.body.contains(" The quota is reset at 20"), "{}", answer.body);
 }
 
-pub async fn when_no_key_works_the_caller_is_told(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Invalid), ("two", Behaviour::Suspended)]).await;
+pub async fn when_no_key_works_the_caller_is_told(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Invalid), ("two", Behaviour::Suspended)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
     for (body, requests) in [(prompt("hello"), 1), (streamed, 0)] {
-        world.gemini.reset();
-        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        harness.gemini.reset();
+        let answer = send(harness.call(&pool, "/v1/chat/completions", &body)).await;
         let message = answer.openai_error(503, Some("no_usable_key"));
         assert!(message.contains("'prod'"), "{message}");
         assert_eq!(answer.header("x-should-retry"), "false");
@@ -151,68 +152,69 @@ pub async fn when_no_key_works_the_caller_is_told(world: &World) {
             // Gemini's own message about a suspended key repeats the key.
             assert!(!answer.body.contains(&gemini_key(key)));
             // Whom Gemini has refused for good is not asked again.
-            assert_eq!(world.tally(key).requests, requests);
+            assert_eq!(harness.tally(key).requests, requests);
         }
     }
 }
 
-pub async fn a_pool_without_keys_says_so(world: &World) {
-    let pool = world.pool(&[]).await;
-    let answer = world.chat(&pool, "hello").await;
+pub async fn a_pool_without_keys_says_so(harness: &Harness) {
+    let pool = harness.pool(&[]).await;
+    let answer = harness.chat(&pool, "hello").await;
     let message = answer.openai_error(503, Some("no_usable_key"));
     assert!(message.contains("'prod'"), "{message}");
     assert_eq!(answer.header("x-should-retry"), "false");
 }
 
-pub async fn four_attempts_are_made_and_none_on_the_same_key(world: &World) {
+pub async fn four_attempts_are_made_and_none_on_the_same_key(harness: &Harness) {
     let names: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
     let keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::ExhaustedDay)).collect();
-    let pool = world.pool(&keys).await;
+    let pool = harness.pool(&keys).await;
     // Keys that were refused rest: twice four are tried, then the two that are left.
     for attempts in [4, 4, 2, 0] {
-        world.gemini.reset();
-        let answer = world.chat(&pool, "hello").await;
+        harness.gemini.reset();
+        let answer = harness.chat(&pool, "hello").await;
         answer.openai_error(429, Some("insufficient_quota"));
-        let tried: Vec<u64> = world.gemini.counts().served.iter().map(|line| line.tally.requests).collect();
+        let tried: Vec<u64> = harness.gemini.counts().served.iter().map(|line| line.tally.requests).collect();
         assert_eq!(tried, vec![1; attempts]);
     }
-    assert_eq!(world.pool_stats(&pool).await.total.failures, 10);
+    assert_eq!(harness.pool_stats(&pool).await.total.failures, 10);
 }
 
-pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok), ("three", Behaviour::Ok)]).await;
-    world.gemini.fail_next(3, Behaviour::Overloaded);
-    let answer = world.chat(&pool, "hello").await;
+pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(harness: &Harness) {
+    let pool =
+        harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok), ("three", Behaviour::Ok)]).await;
+    harness.gemini.fail_next(3, Behaviour::Overloaded);
+    let answer = harness.chat(&pool, "hello").await;
     answer.openai_error(503, Some("overloaded"));
     assert!(!answer.header("retry-after").is_empty());
     let fallbacks =
         json!({"fallbacks": {"*": ["gemini-3.5-flash-lite"]}, "aliases": {"gpt-4o": "gemini-3.8-flash"}});
-    world.patch(&format!("/pools/{}", pool.id), &fallbacks).await;
-    world.gemini.reset();
-    world.gemini.fail_next(3, Behaviour::Overloaded);
+    harness.patch(&format!("/pools/{}", pool.id), &fallbacks).await;
+    harness.gemini.reset();
+    harness.gemini.fail_next(3, Behaviour::Overloaded);
     let mut aliased = prompt("hello");
     aliased["model"] = json!("gpt-4o");
-    let answer = send(world.call(&pool, "/v1/chat/completions", &aliased)).await;
+    let answer = send(harness.call(&pool, "/v1/chat/completions", &aliased)).await;
     assert_eq!(
         (said(&answer), answer.header("x-pool-model")),
         ("You said: hello".to_owned(), "gemini-3.5-flash-lite")
     );
 }
 
-pub async fn an_upstream_that_cannot_be_reached_blames_no_key(world: &mut World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn an_upstream_that_cannot_be_reached_blames_no_key(harness: &mut Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
     // The service goes on calling the address of the one that is dropped here.
     let elsewhere = FakeGemini::start(Scenario::default()).await.unwrap();
-    let address = std::mem::replace(&mut world.gemini, elsewhere).url().to_owned();
+    let address = std::mem::replace(&mut harness.gemini, elsewhere).url().to_owned();
     closed(&address).await;
     for body in [prompt("hello"), streamed] {
-        let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+        let answer = send(harness.call(&pool, "/v1/chat/completions", &body)).await;
         let message = answer.openai_error(502, Some("upstream_unreachable"));
         assert!(!message.contains(&address), "{message}");
     }
-    assert_eq!(world.pool_stats(&pool).await.total.failures, 2);
+    assert_eq!(harness.pool_stats(&pool).await.total.failures, 2);
 }
 
 /// Waits until nobody listens at an address.

@@ -3,11 +3,11 @@
 use pool_fake_gemini::Behaviour;
 use pool_shared::{Health, HealthStatus, PoolList, PoolStats, Rates};
 
-use super::world::World;
+use super::harness::Harness;
 use crate::KINDS;
 
-pub async fn a_healthy_service_says_so(world: &World) {
-    let health: Health = world.get("/health").await.json(200);
+pub async fn a_healthy_service_says_so(harness: &Harness) {
+    let health: Health = harness.get("/health").await.json(200);
     assert_eq!([health.host.as_str(), &health.store.kind, &health.ledger.kind], KINDS);
     let states = [health.status, health.store.status, health.ledger.status];
     assert_eq!(states, [HealthStatus::Ok; 3]);
@@ -15,26 +15,26 @@ pub async fn a_healthy_service_says_so(world: &World) {
     assert_eq!(health.version, env!("CARGO_PKG_VERSION"));
 }
 
-pub async fn a_restart_keeps_everything(world: &mut World) {
-    let pool = world.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+pub async fn a_restart_keeps_everything(harness: &mut Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     let before = (
-        world.get("/pools").await.json::<PoolList>(200),
-        world.keys(&pool).await,
-        without_rates(world.pool_stats(&pool).await),
+        harness.get("/pools").await.json::<PoolList>(200),
+        harness.keys(&pool).await,
+        without_rates(harness.pool_stats(&pool).await),
     );
     assert_eq!(before.2.total.attempts, 2);
-    world.stop_host().await;
-    world.start_host().await;
+    harness.stop_host().await;
+    harness.start_host().await;
     // The same admin token, the same pool, keys and counts, and the same client key.
     let after = (
-        world.get("/pools").await.json::<PoolList>(200),
-        world.keys(&pool).await,
-        without_rates(world.pool_stats(&pool).await),
+        harness.get("/pools").await.json::<PoolList>(200),
+        harness.keys(&pool).await,
+        without_rates(harness.pool_stats(&pool).await),
     );
     assert_eq!(after, before);
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    assert_eq!(world.pool_stats(&pool).await.total.attempts, world.gemini.counts().total().requests);
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    assert_eq!(harness.pool_stats(&pool).await.total.attempts, harness.gemini.counts().total().requests);
 }
 
 /// What goes through now changes from minute to minute.

@@ -5,11 +5,11 @@ use pool_shared::Pool as PoolShown;
 use serde_json::{Value, json};
 
 use super::events::{Event, Events, text};
-use super::world::{EMBEDDING_MODEL, MODEL, Pool, World, eventually, gemini_key, prompt, send};
+use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
-pub async fn a_stream_has_its_parts_in_order(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    let events = world.stream(&pool, "tell me: äöü, 你好 🙂").await.rest().await;
+pub async fn a_stream_has_its_parts_in_order(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    let events = harness.stream(&pool, "tell me: äöü, 你好 🙂").await.rest().await;
     assert_eq!(text(&events), "You said: tell me: äöü, 你好 🙂");
     let (Some(Event::Done), Some(chunks)) = (events.last(), events.get(..events.len() - 1)) else {
         panic!("no [DONE] at the end: {events:?}");
@@ -41,15 +41,15 @@ pub async fn a_stream_has_its_parts_in_order(world: &World) {
     assert!(pieces.count() > 1, "the answer arrived in one piece");
 }
 
-pub async fn usage_comes_only_when_asked_for(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn usage_comes_only_when_asked_for(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["stream"] = json!(true);
     for include in [None, Some(false)] {
         if let Some(include) = include {
             body["stream_options"] = json!({"include_usage": include});
         }
-        let request = world.call(&pool, "/v1/chat/completions", &body);
+        let request = harness.call(&pool, "/v1/chat/completions", &body);
         let events = Events::new(request.send().await.unwrap()).rest().await;
         assert_eq!(text(&events), "You said: hello");
         assert_eq!(events.last(), Some(&Event::Done));
@@ -59,83 +59,84 @@ pub async fn usage_comes_only_when_asked_for(world: &World) {
         }
     }
     // Counted all the same.
-    let sent = world.tally("good").tokens;
+    let sent = harness.tally("good").tokens;
     let counted = eventually("both streams", async || {
-        let total = world.pool_stats(&pool).await.total;
+        let total = harness.pool_stats(&pool).await.total;
         (total.successes == 2).then_some(total)
     })
     .await;
     assert_eq!((counted.prompt_tokens, counted.completion_tokens), (sent.prompt, sent.completion));
 }
 
-pub async fn an_answer_that_breaks_off_ends_in_an_error(world: &World) {
+pub async fn an_answer_that_breaks_off_ends_in_an_error(harness: &Harness) {
     let behaviours =
         [Behaviour::Cut, Behaviour::Truncated, Behaviour::ErrorMidStream, Behaviour::RawErrorTail];
     // What comes at one moment with the first event has been sent to nobody yet: another key may try.
     let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
-    world.gemini.set_scenario(slow).unwrap();
+    harness.gemini.set_scenario(slow).unwrap();
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         // The other key would do, but what was sent cannot be taken back.
         let keys = [("broken", behaviour, 1), ("good", Behaviour::Ok, 0)];
-        let pool = world.weighted_pool(&format!("prod {number}"), &keys).await;
-        let events = world.stream(&pool, "hello there").await.rest().await;
+        let pool = harness.weighted_pool(&format!("prod {number}"), &keys).await;
+        let events = harness.stream(&pool, "hello there").await.rest().await;
         let text = text(&events);
         assert!(!text.is_empty() && "You said: hello there".starts_with(&text), "{behaviour:?}: {text}");
         assert!(matches!(events.last(), Some(Event::Error(_))), "{behaviour:?}: {events:?}");
         assert!(!events.contains(&Event::Done), "{behaviour:?}");
         let Some(Event::Error(error)) = events.last() else { continue };
         assert!(error["error"]["message"].is_string() && error["error"]["code"].is_string(), "{error}");
-        assert_eq!(world.tally("good").requests, 0, "{behaviour:?}");
+        assert_eq!(harness.tally("good").requests, 0, "{behaviour:?}");
         let counted = eventually("the failure", async || {
-            Some(world.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
+            Some(harness.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
         })
         .await;
         assert_eq!((counted.attempts, counted.failures), (1, 1), "{behaviour:?}");
     }
 }
 
-pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(world: &World) {
-    let pool = world.pool_with_reserve(Behaviour::Suspended, Behaviour::Ok).await;
-    let events = world.stream(&pool, "hello").await.rest().await;
+pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(harness: &Harness) {
+    let pool = harness.pool_with_reserve(Behaviour::Suspended, Behaviour::Ok).await;
+    let events = harness.stream(&pool, "hello").await.rest().await;
     assert_eq!((text(&events).as_str(), events.last()), ("You said: hello", Some(&Event::Done)));
-    assert_eq!((world.tally("first").refusals(), world.tally("reserve").ok), (1, 1));
+    assert_eq!((harness.tally("first").refusals(), harness.tally("reserve").ok), (1, 1));
     let mut body = prompt("hello");
     body["stream"] = json!(true);
-    world.gemini.fail_next(1, Behaviour::InvalidArgument);
-    let answer = send(world.call(&pool, "/v1/chat/completions", &body)).await;
+    harness.gemini.fail_next(1, Behaviour::InvalidArgument);
+    let answer = send(harness.call(&pool, "/v1/chat/completions", &body)).await;
     answer.openai_error(400, None);
 }
 
-pub async fn a_client_that_leaves_ends_the_upstream_call(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    leave(world, &pool).await;
+pub async fn a_client_that_leaves_ends_the_upstream_call(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    leave(harness, &pool).await;
 }
 
-pub async fn a_refused_place_is_gone_around(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
+pub async fn a_refused_place_is_gone_around(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
     // On Workers everything from here on goes through an object that is somewhere else.
-    world.gemini.fail_next(1, Behaviour::Location);
-    let chat: Value = world.chat(&pool, "hello").await.json(200);
+    harness.gemini.fail_next(1, Behaviour::Location);
+    let chat: Value = harness.chat(&pool, "hello").await.json(200);
     assert_eq!(chat["choices"][0]["message"]["content"], "You said: hello");
-    assert_eq!((world.gemini.counts().total().requests, world.gemini.counts().total().ok), (2, 1));
+    assert_eq!((harness.gemini.counts().total().requests, harness.gemini.counts().total().ok), (2, 1));
     let input = json!({"model": EMBEDDING_MODEL, "input": "hello"});
-    assert_eq!(world.embed(&pool, &input).await.status, 200);
-    world.delete("/pools/prod").await.no_content();
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    leave(world, &pool).await;
+    assert_eq!(harness.embed(&pool, &input).await.status, 200);
+    harness.delete("/pools/prod").await.no_content();
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    leave(harness, &pool).await;
 }
 
-async fn leave(world: &World, pool: &Pool) {
-    world.answer_without_end("good");
-    let mut events = world.stream(pool, "hello").await;
+async fn leave(harness: &Harness, pool: &Pool) {
+    harness.answer_without_end("good");
+    let mut events = harness.stream(pool, "hello").await;
     for _ in 0..3 {
         assert!(matches!(events.next().await, Some(Event::Chunk(_))));
     }
-    assert_eq!(world.tally("good").in_flight, 1);
+    assert_eq!(harness.tally("good").in_flight, 1);
     drop(events);
-    eventually("the end of the upstream call", async || (world.tally("good").left == 1).then_some(())).await;
+    eventually("the end of the upstream call", async || (harness.tally("good").left == 1).then_some(()))
+        .await;
     let counted = eventually("the attempt that was left", async || {
-        Some(world.pool_stats(pool).await.total).filter(|total| total.attempts > 0)
+        Some(harness.pool_stats(pool).await.total).filter(|total| total.attempts > 0)
     })
     .await;
     assert_eq!((counted.attempts, counted.successes, counted.failures), (1, 0, 0));
@@ -143,13 +144,13 @@ async fn leave(world: &World, pool: &Pool) {
     assert!(counted.prompt_tokens > 0 && counted.completion_tokens > 0, "{counted:?}");
 }
 
-pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_paced_stream_says_the_same_in_more_pieces(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let prompt = "tell me: äöü, 你好 👨‍👩‍👧 e\u{301} — and some more words";
-    let plain = world.stream(&pool, prompt).await.rest().await;
+    let plain = harness.stream(&pool, prompt).await.rest().await;
     for by in ["characters", "batches"] {
-        pace(world, &pool, &json!({"by": by, "min_delay_ms": 1, "max_delay_ms": 2})).await;
-        let paced = world.stream(&pool, prompt).await.rest().await;
+        pace(harness, &pool, &json!({"by": by, "min_delay_ms": 1, "max_delay_ms": 2})).await;
+        let paced = harness.stream(&pool, prompt).await.rest().await;
         assert_eq!(text(&paced), text(&plain));
         assert!(paced.len() > plain.len() + 5, "{by}: {} and {}", paced.len(), plain.len());
         // Everything but text is there as often as without, and in the same order.
@@ -171,18 +172,18 @@ pub async fn a_paced_stream_says_the_same_in_more_pieces(world: &World) {
             assert!(!piece.starts_with(['\u{301}', '\u{200d}']), "a grapheme was cut: {piece}");
         }
     }
-    world.gemini.set_behaviour(&gemini_key("good"), Behaviour::Cut).unwrap();
-    let cut = world.stream(&pool, prompt).await.rest().await;
+    harness.gemini.set_behaviour(&gemini_key("good"), Behaviour::Cut).unwrap();
+    let cut = harness.stream(&pool, prompt).await.rest().await;
     assert!(text(&plain).starts_with(&text(&cut)) && matches!(cut.last(), Some(Event::Error(_))), "{cut:?}");
 }
 
-pub async fn a_client_that_leaves_a_paced_stream_ends_the_upstream_call(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    pace(world, &pool, &json!({"by": "characters"})).await;
-    leave(world, &pool).await;
+pub async fn a_client_that_leaves_a_paced_stream_ends_the_upstream_call(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    pace(harness, &pool, &json!({"by": "characters"})).await;
+    leave(harness, &pool).await;
 }
 
-async fn pace(world: &World, pool: &Pool, pacing: &Value) {
+async fn pace(harness: &Harness, pool: &Pool, pacing: &Value) {
     let settings = json!({"translation": {"pacing": pacing}});
-    world.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
+    harness.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
 }

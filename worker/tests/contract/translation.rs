@@ -5,19 +5,19 @@ use pool_shared::{ErrorCode, Pool, PoolCreated, PromptBlock};
 use serde_json::{Value, json};
 
 use super::events::{Event, Events};
-use super::world::{World, prompt, send};
+use super::harness::{Harness, prompt, send};
 
 const CHAT: &str = "/v1/chat/completions";
 
-pub async fn a_pool_s_translation_is_set_field_by_field(world: &World) {
+pub async fn a_pool_s_translation_is_set_field_by_field(harness: &Harness) {
     let safety = json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]);
     let body = json!({"name": "prod", "translation": {"safety_settings": safety, "prompt_block": "error"}});
-    let created: PoolCreated = world.post("/pools", &body).await.json(201);
+    let created: PoolCreated = harness.post("/pools", &body).await.json(201);
     let path = format!("/pools/{}", created.pool.id);
     assert_eq!(created.pool.settings.translation.prompt_block, PromptBlock::Error);
     let change = json!({"translation": {"prompt_block": null, "prefix_names": true}});
-    let changed: Pool = world.patch(&path, &change).await.json(200);
-    assert_eq!(world.get(&path).await.json::<Pool>(200), changed);
+    let changed: Pool = harness.patch(&path, &change).await.json(200);
+    assert_eq!(harness.get(&path).await.json::<Pool>(200), changed);
     let translation = changed.settings.translation;
     assert_eq!((translation.prompt_block, translation.prefix_names), (PromptBlock::Answer, true));
     assert_eq!(json!(translation.safety_settings), safety);
@@ -29,50 +29,50 @@ pub async fn a_pool_s_translation_is_set_field_by_field(world: &World) {
         json!(null),
     ] {
         let change = json!({ "translation": wrong });
-        world.patch(&path, &change).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.patch(&path, &change).await.admin_error(400, ErrorCode::InvalidRequest);
         let body = json!({"name": "other", "translation": wrong});
-        world.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
+        harness.post("/pools", &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
 }
 
-pub async fn a_change_of_the_translation_is_heeded_at_once(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
+pub async fn a_change_of_the_translation_is_heeded_at_once(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["logit_bias"] = json!({"1": 5});
-    let answer = send(world.call(&pool, CHAT, &body)).await;
+    let answer = send(harness.call(&pool, CHAT, &body)).await;
     assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, "logit_bias"));
     let strict = json!({"translation": {"strict_params": true}});
-    world.patch(&format!("/pools/{}", pool.id), &strict).await.json::<Pool>(200);
-    send(world.call(&pool, CHAT, &body)).await.openai_error(400, Some("unsupported_parameter"));
-    assert_eq!(world.tally("good").requests, 1);
+    harness.patch(&format!("/pools/{}", pool.id), &strict).await.json::<Pool>(200);
+    send(harness.call(&pool, CHAT, &body)).await.openai_error(400, Some("unsupported_parameter"));
+    assert_eq!(harness.tally("good").requests, 1);
 }
 
-pub async fn a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error(world: &World) {
-    let pool = world.pool(&[("good", Behaviour::PromptBlocked)]).await;
+pub async fn a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error(harness: &Harness) {
+    let pool = harness.pool(&[("good", Behaviour::PromptBlocked)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
-    let answer: Value = world.chat(&pool, "hello").await.json(200);
+    let answer: Value = harness.chat(&pool, "hello").await.json(200);
     assert_eq!(answer["choices"][0]["finish_reason"], "content_filter");
     let error = json!({"translation": {"prompt_block": "error"}});
-    world.patch(&format!("/pools/{}", pool.id), &error).await.json::<Pool>(200);
+    harness.patch(&format!("/pools/{}", pool.id), &error).await.json::<Pool>(200);
     for body in [prompt("hello"), streamed] {
-        send(world.call(&pool, CHAT, &body)).await.openai_error(400, Some("content_policy_violation"));
+        send(harness.call(&pool, CHAT, &body)).await.openai_error(400, Some("content_policy_violation"));
     }
-    let total = world.pool_stats(&pool).await.total;
+    let total = harness.pool_stats(&pool).await.total;
     assert_eq!((total.successes, total.failures), (3, 0), "Gemini did what it was asked");
 }
 
-pub async fn several_choices_come_of_several_calls(world: &World) {
-    let pool = world.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
+pub async fn several_choices_come_of_several_calls(harness: &Harness) {
+    let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["n"] = json!(3);
-    let answer: Value = send(world.call(&pool, CHAT, &body)).await.json(200);
+    let answer: Value = send(harness.call(&pool, CHAT, &body)).await.json(200);
     let said: Vec<_> =
         answer["choices"].as_array().unwrap().iter().map(|choice| &choice["message"]).collect();
     assert_eq!(said.len(), 3);
     assert!(said.iter().all(|message| message["content"] == "You said: hello"), "{answer}");
     body["stream"] = json!(true);
-    let events = Events::new(world.call(&pool, CHAT, &body).send().await.unwrap()).rest().await;
+    let events = Events::new(harness.call(&pool, CHAT, &body).send().await.unwrap()).rest().await;
     assert_eq!(events.last(), Some(&Event::Done));
     let mut texts = vec![String::new(); 3];
     for event in &events {
@@ -83,6 +83,6 @@ pub async fn several_choices_come_of_several_calls(world: &World) {
         }
     }
     assert_eq!(texts, ["You said: hello"; 3]);
-    assert_eq!(world.tally("one").requests + world.tally("two").requests, 6);
-    assert_eq!(world.pool_stats(&pool).await.total.attempts, 6);
+    assert_eq!(harness.tally("one").requests + harness.tally("two").requests, 6);
+    assert_eq!(harness.pool_stats(&pool).await.total.attempts, 6);
 }

@@ -8,7 +8,7 @@ use pool_shared::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::world::{Pool, World, databases_with, eventually, gemini_key, in_the_store, send};
+use super::harness::{Harness, Pool, databases_with, eventually, gemini_key, in_the_store, send};
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 
 const CONFIG: &str = include_str!("../upgrades/1-config.sql");
@@ -34,98 +34,99 @@ const UNPUBLISHED: &str = "INSERT INTO kv_outbox (name, sequence, failures)
     UNION ALL SELECT 'v1:client-key:' || hash, (SELECT sequence FROM kv_state), 0 FROM client_keys;";
 
 /// Puts what an earlier version stored in the place of what this one has.
-async fn go_back(world: &mut World) {
-    world.get("/stats").await;
-    world.stop_host().await;
-    let folder = world.data.path();
+async fn go_back(harness: &mut Harness) {
+    harness.get("/stats").await;
+    harness.stop_host().await;
+    let folder = harness.data.path();
     in_the_store(folder, "admin_tokens", &format!("{WITHOUT_CONFIG}{CONFIG}"));
     for publishes in databases_with(folder, "kv_outbox") {
         publishes.execute_batch(UNPUBLISHED).unwrap();
     }
     in_the_store(folder, "ledger_log", &format!("{WITHOUT_LEDGER}{LEDGER}"));
-    world.start_host().await;
-    TOKEN.clone_into(&mut world.token);
+    harness.start_host().await;
+    TOKEN.clone_into(&mut harness.token);
 }
 
-pub async fn what_an_earlier_version_stored_works_on(world: &mut World) {
-    world.gemini.set_behaviour(&gemini_key("good"), Behaviour::Ok).unwrap();
-    world.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Invalid).unwrap();
-    go_back(world).await;
+pub async fn what_an_earlier_version_stored_works_on(harness: &mut Harness) {
+    harness.gemini.set_behaviour(&gemini_key("good"), Behaviour::Ok).unwrap();
+    harness.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Invalid).unwrap();
+    go_back(harness).await;
     let pool = Pool { id: POOL.to_owned(), client_key: CLIENT_KEY.to_owned() };
     let off = Pool { client_key: CLIENT_KEY_OF_OFF.to_owned(), ..pool_of(POOL) };
 
-    let who: WhoAmI = world.get("/whoami").await.json(200);
+    let who: WhoAmI = harness.get("/whoami").await.json(200);
     assert_eq!((who.name.as_str(), who.scopes, who.pool), ("laptop", None, None));
-    let list: PoolList = world.get("/pools").await.json(200);
+    let list: PoolList = harness.get("/pools").await.json(200);
     let names: Vec<_> = list.pools.iter().map(|pool| (pool.name.as_str(), pool.enabled, pool.keys)).collect();
     assert_eq!(names, [("off", false, 0), ("prod", true, 2)]);
     assert_eq!(list.pools[1].description, "from an earlier version");
-    let keys = world.keys(&pool).await;
+    let keys = harness.keys(&pool).await;
     assert_eq!((keys[0].name.as_str(), keys[0].tag.as_str(), keys[0].weight.get()), ("good", "paid", 3));
     assert_eq!((keys[0].project.as_str(), keys[0].limits.requests_per_minute), ("p-1", Some(1000)));
-    let total = world.pool_stats(&pool).await.total;
+    let total = harness.pool_stats(&pool).await.total;
     assert!(total.attempts >= COUNTED && total.successes == WENT_WELL, "{total:?}");
     // That version counted no requests.
-    assert_eq!(world.pool_stats(&pool).await.requests.total, 0);
+    assert_eq!(harness.pool_stats(&pool).await.requests.total, 0);
 
     // A change, so that what KV has is up to date.
-    world.patch("/pools/off", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
+    harness.patch("/pools/off", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
     eventually("everything is published", async || {
-        let health: pool_shared::Health = world.get("/health").await.json(200);
+        let health: pool_shared::Health = harness.get("/health").await.json(200);
         (health.store.status == HealthStatus::Ok).then_some(())
     })
     .await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
-    world.chat(&off, "hello").await.openai_error(403, Some("pool_disabled"));
-    let total = world.pool_stats(&pool).await.total;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
+    harness.chat(&off, "hello").await.openai_error(403, Some("pool_disabled"));
+    let total = harness.pool_stats(&pool).await.total;
     assert!(total.attempts > COUNTED && total.successes > WENT_WELL, "{total:?}");
-    assert_eq!(world.pool_stats(&pool).await.requests.total, 1);
+    assert_eq!(harness.pool_stats(&pool).await.requests.total, 1);
     let import = json!({"keys": [{"key": gemini_key("good")}]});
-    let report: KeyImportReport = world.post(&format!("/pools/{POOL}/keys/import"), &import).await.json(200);
+    let report: KeyImportReport =
+        harness.post(&format!("/pools/{POOL}/keys/import"), &import).await.json(200);
     assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
 
     // What that version could not do.
     let limited = json!({"name": "limited", "limits": {"requests_per_day": 1}, "expires_in_s": 3600});
     let limited: ClientKeyCreated =
-        world.post(&format!("/pools/{POOL}/client-keys"), &limited).await.json(201);
+        harness.post(&format!("/pools/{POOL}/client-keys"), &limited).await.json(201);
     let limited = Pool { client_key: limited.secret.expose().to_owned(), ..pool_of(POOL) };
-    assert_eq!(world.chat(&limited, "hello").await.status, 200);
-    world.chat(&limited, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
-    world.scoped_token(&[pool_shared::Scope::StatsRead], Some(&pool)).await;
-    assert_eq!(world.get("/audit").await.json::<pool_shared::AuditList>(200).entries.len(), 3);
-    world.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
-    let rotated: MasterKeyRotation = world.post("/master/rotate", &json!({})).await.json(200);
+    assert_eq!(harness.chat(&limited, "hello").await.status, 200);
+    harness.chat(&limited, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    harness.scoped_token(&[pool_shared::Scope::StatsRead], Some(&pool)).await;
+    assert_eq!(harness.get("/audit").await.json::<pool_shared::AuditList>(200).entries.len(), 3);
+    harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
+    let rotated: MasterKeyRotation = harness.post("/master/rotate", &json!({})).await.json(200);
     assert_eq!(rotated.rows, Some(MasterKeyRows { current: 3, previous: 0, unreadable: 0 }));
-    world.restart_with_master_key(NEW_MASTER_KEY, None).await;
-    assert_eq!(world.chat(&pool, "hello").await.status, 200);
+    harness.restart_with_master_key(NEW_MASTER_KEY, None).await;
+    assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
 fn pool_of(id: &str) -> Pool {
     Pool { id: id.to_owned(), client_key: String::new() }
 }
 
-pub async fn a_database_of_a_later_version_is_refused(world: &mut World) {
-    let pool = world.pool(&[("good", Behaviour::Ok)]).await;
-    world.stop_host().await;
-    in_the_store(world.data.path(), "schema_version", "UPDATE schema_version SET version = 999");
+pub async fn a_database_of_a_later_version_is_refused(harness: &mut Harness) {
+    let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
+    harness.stop_host().await;
+    in_the_store(harness.data.path(), "schema_version", "UPDATE schema_version SET version = 999");
     let is_named = |text: &str| {
         assert!(
             text.contains("schema version 999") && text.contains("this program knows version 1"),
             "{text}"
         );
     };
-    if let Some(reason) = world.restart_with_other_master_key(MASTER_KEY).await {
+    if let Some(reason) = harness.restart_with_other_master_key(MASTER_KEY).await {
         return is_named(&reason);
     }
     for path in ["/health", "/pools"] {
-        is_named(&world.get(path).await.admin_error(503, ErrorCode::Unavailable).message);
+        is_named(&harness.get(path).await.admin_error(503, ErrorCode::Unavailable).message);
     }
-    let login = world.request(Method::POST, "/admin/v1/login").json(&json!({"password": ADMIN_PASSWORD}));
+    let login = harness.request(Method::POST, "/admin/v1/login").json(&json!({"password": ADMIN_PASSWORD}));
     is_named(&send(login).await.admin_error(503, ErrorCode::Unavailable).message);
     // On KV the data plane reads what was published, and no database.
     if crate::KINDS[1] != "kv" {
-        world.chat(&pool, "hello").await.openai_error(503, Some("store_unavailable"));
-        assert_eq!(send(world.request(Method::GET, "/readyz")).await.status, 503);
+        harness.chat(&pool, "hello").await.openai_error(503, Some("store_unavailable"));
+        assert_eq!(send(harness.request(Method::GET, "/readyz")).await.status, 503);
     }
-    in_the_store(world.data.path(), "schema_version", "UPDATE schema_version SET version = 1");
+    in_the_store(harness.data.path(), "schema_version", "UPDATE schema_version SET version = 1");
 }

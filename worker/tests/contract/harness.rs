@@ -1,4 +1,4 @@
-//! Everything that one case plays with: a service, a stand-in for Gemini, an HTTP client, an admin.
+//! Test harness of one case: a service, a mock Gemini server, an HTTP client and an admin token.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,27 +19,27 @@ use super::events::Events;
 use crate::host::Host;
 use crate::support::ADMIN_PASSWORD;
 
-/// A model that every world's Gemini has.
+/// A chat model that every mock Gemini server offers.
 pub const MODEL: &str = EXAMPLE_MODEL;
-/// One that embeds.
+/// An embedding model that every mock Gemini server offers.
 pub const EMBEDDING_MODEL: &str = "gemini-embedding-001";
 /// Deadline of every request, its response included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// One case's world.
-pub struct World {
-    // Dropped first, so that the service ends before what it talks to and writes into.
+/// The service of one case and everything around it.
+pub struct Harness {
+    // Dropped first, so that the service stops before the server and the folder that it uses.
     host: Option<Host>,
-    /// What answers for Gemini.
+    /// The mock Gemini server.
     pub gemini: FakeGemini,
-    /// Where the service keeps its state.
+    /// The service's data folder.
     pub data: TempDir,
     client: Client,
     /// An admin token.
     pub token: String,
 }
 
-/// A pool as its callers know it.
+/// A pool's id and client key.
 pub struct Pool {
     pub id: String,
     pub client_key: String,
@@ -51,38 +51,38 @@ impl From<PoolCreated> for Pool {
     }
 }
 
-impl World {
+impl Harness {
     pub async fn start() -> Self {
         let gemini = FakeGemini::start(Scenario::default()).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let host = Host::start(gemini.url(), data.path()).await;
         let client = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build().unwrap();
-        let mut world = Self { host: Some(host), gemini, data, client, token: String::new() };
-        world.token = world.log_in().await;
-        world
+        let mut harness = Self { host: Some(host), gemini, data, client, token: String::new() };
+        harness.token = harness.log_in().await;
+        harness
     }
 
-    /// Ends the service; its state stays.
+    /// Stops the service and keeps its state.
     pub async fn stop_host(&mut self) {
         if let Some(host) = self.host.take() {
             host.stop().await;
         }
     }
 
-    /// Starts the service again on what it left behind.
+    /// Starts the service again on its stored state.
     pub async fn start_host(&mut self) {
         self.host = Some(Host::start(self.gemini.url(), self.data.path()).await);
     }
 
-    /// Starts the service again under other master keys.
+    /// Restarts the service with other master keys.
     pub async fn restart_with_master_key(&mut self, master_key: &str, previous: Option<&str>) {
         self.stop_host().await;
         let (gemini, data) = (self.gemini.url(), self.data.path());
         self.host = Some(Host::start_with_master_key(gemini, data, master_key, previous).await);
     }
 
-    /// Starts the service again under another master key than that of its data; gives why it does not start, where
-    /// it does not.
+    /// Restarts the service with a master key that does not fit its data. Returns the reason if the
+    /// start fails.
     pub async fn restart_with_other_master_key(&mut self, master_key: &str) -> Option<String> {
         self.stop_host().await;
         let (gemini, data) = (self.gemini.url(), self.data.path());
@@ -95,18 +95,18 @@ impl World {
         }
     }
 
-    /// Goes on with another deployment of the service.
+    /// Replaces the service with another deployment.
     #[allow(dead_code, reason = "only one of the suites changes its deployment")]
     pub fn put_host(&mut self, host: Host) {
         self.host = Some(host);
     }
 
-    /// Where the service is: `http://127.0.0.1:PORT`.
+    /// Returns the service's base URL: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         self.host.as_ref().expect("the service was stopped").url()
     }
 
-    /// The lines that a service which was stopped has logged, in which a text stands.
+    /// Returns the log lines of a stopped service that contain a text.
     pub fn logged(&self, text: &str) -> Vec<Value> {
         let files = files_below(self.data.path()).into_iter();
         let logs = files.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
@@ -115,14 +115,14 @@ impl World {
         lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
     }
 
-    /// A token of these scopes, good for one pool or for all.
+    /// Creates an admin token with these scopes, limited to one pool or valid for all.
     pub async fn scoped_token(&self, scopes: &[Scope], pool: Option<&Pool>) -> String {
         let body = json!({"name": "scoped", "scopes": scopes, "pool": pool.map(|pool| &pool.id)});
         let created: AdminTokenCreated = self.post("/tokens", &body).await.json(201);
         created.secret.expose().to_owned()
     }
 
-    /// Opens a session as the service's own page does; gives its cookie.
+    /// Opens a session as the browser page does. Returns its cookie.
     pub async fn open_session(&self) -> String {
         let request = self.as_own_page(self.request(Method::POST, "/admin/v1/session"), "");
         let answer = send(request.json(&json!({"password": ADMIN_PASSWORD}))).await;
@@ -133,12 +133,12 @@ impl World {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// A request as a browser sends it for the service's own page.
+    /// Adds the headers that a browser sends from the service's own page.
     pub fn as_own_page(&self, request: RequestBuilder, cookie: &str) -> RequestBuilder {
         request.header("origin", self.url()).header("sec-fetch-site", "same-origin").header("cookie", cookie)
     }
 
-    /// A request with nothing in it yet.
+    /// Returns a request without headers or body.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let host = self.host.as_ref().expect("the service was stopped");
         self.client.request(method, format!("{}{path}", host.url()))
@@ -146,7 +146,7 @@ impl World {
 
     // ---- the admin API ----
 
-    /// A request of the admin API; `path` is what follows `/admin/v1`.
+    /// Returns an authenticated request to the admin API; `path` follows `/admin/v1`.
     pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, &format!("{ADMIN_PREFIX}{path}")).bearer_auth(&self.token)
     }
@@ -172,18 +172,18 @@ impl World {
         login.token.expose().to_owned()
     }
 
-    /// Creates a pool whose keys are treated as told, in this order and all of the same weight.
+    /// Creates a pool of keys with these behaviours, in this order and of equal weight.
     pub async fn pool(&self, keys: &[(&str, Behaviour)]) -> Pool {
         let weighted: Vec<_> = keys.iter().map(|(name, behaviour)| (*name, *behaviour, 1)).collect();
         self.weighted_pool("prod", &weighted).await
     }
 
-    /// Creates a pool that always tries `first` before `reserve`.
+    /// Creates a pool of one key and one reserve key.
     pub async fn pool_with_reserve(&self, first: Behaviour, reserve: Behaviour) -> Pool {
         self.weighted_pool("prod", &[("first", first, 1), ("reserve", reserve, 0)]).await
     }
 
-    /// Creates a pool of keys with their weights. A key is named in the service as here.
+    /// Creates a pool of keys with behaviours and weights. The service uses the same key names.
     pub async fn weighted_pool(&self, name: &str, keys: &[(&str, Behaviour, u32)]) -> Pool {
         for (key, behaviour, _) in keys {
             self.gemini.set_behaviour(&gemini_key(key), *behaviour).unwrap();
@@ -196,7 +196,7 @@ impl World {
         created.into()
     }
 
-    /// From now on Gemini answers this key with more than any test waits for.
+    /// Makes Gemini respond to this key with a stream that outlasts every test.
     pub fn answer_without_end(&self, key: &str) {
         let words = "word ".repeat(10_000);
         let endless = Scenario {
@@ -207,7 +207,7 @@ impl World {
         self.gemini.set_scenario(endless.key(KeySpec::new(gemini_key(key), Behaviour::Ok))).unwrap();
     }
 
-    /// All keys of a pool that has at most 1,000.
+    /// Lists all keys of a pool that has at most 1,000.
     pub async fn keys(&self, pool: &Pool) -> Vec<Key> {
         let list: KeyList = self.get(&format!("/pools/{}/keys?limit=1000", pool.id)).await.json(200);
         list.keys
@@ -219,7 +219,7 @@ impl World {
 
     // ---- the data plane ----
 
-    /// A POST as a client of the pool sends it.
+    /// Returns a POST request with the pool's client key.
     pub fn call(&self, pool: &Pool, path: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, path).bearer_auth(&pool.client_key).json(body)
     }
@@ -232,7 +232,7 @@ impl World {
         send(self.call(pool, "/v1/embeddings", body)).await
     }
 
-    /// Opens a stream that says what it cost.
+    /// Opens a chat stream that includes its usage.
     pub async fn stream(&self, pool: &Pool, text: &str) -> Events {
         let mut body = prompt(text);
         body["stream"] = json!(true);
@@ -240,18 +240,18 @@ impl World {
         Events::new(self.call(pool, "/v1/chat/completions", &body).send().await.unwrap())
     }
 
-    /// What Gemini was asked to generate or embed with a key.
+    /// Returns Gemini's counts of generations and embeddings for a key.
     pub fn tally(&self, key: &str) -> pool_fake_gemini::Tally {
         self.gemini.counts().key(&gemini_key(key))
     }
 }
 
-/// The Gemini key that a name stands for.
+/// Returns the Gemini key of a short name.
 pub fn gemini_key(name: &str) -> String {
     format!("AIzaSyContract-{name:_<24}")
 }
 
-/// A chat request of one message.
+/// Returns a chat request with one message.
 pub fn prompt(text: &str) -> Value {
     json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
 }
@@ -260,8 +260,10 @@ pub async fn send(request: RequestBuilder) -> Answer {
     Answer::read(request.send().await.unwrap()).await
 }
 
-/// Looks again and again until there is something to see: what a service does behind an answer takes
-/// a moment. Fails after a time that only a fault can take.
+/// Polls until `look` returns a value, for work that continues after a response.
+///
+/// # Panics
+/// After one minute.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let seen = async {
         loop {
@@ -274,17 +276,17 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap_or_else(|_| panic!("never seen: {what}"))
 }
 
-/// What breaks a store and repairs it.
+/// Statements that break a store and repair it.
 pub struct Fault {
-    /// A table that only the file in question has.
+    /// A table that identifies the store's file.
     pub table: &'static str,
-    /// Breaks every question about callers and admins that goes to that file.
+    /// Makes every query of client keys and admin tokens fail.
     pub breaks: &'static str,
     /// Repairs it.
     pub repairs: &'static str,
 }
 
-/// The fault of a store that is SQL.
+/// The fault of an SQL store.
 pub const SQL_FAULT: Fault = Fault {
     table: "admin_tokens",
     breaks: "ALTER TABLE client_keys RENAME COLUMN hash TO broken;
@@ -293,14 +295,14 @@ pub const SQL_FAULT: Fault = Fault {
         ALTER TABLE admin_tokens RENAME COLUMN broken TO hash;",
 };
 
-/// Runs statements in the file that holds the config, whatever the host calls it: the one with `table`.
+/// Runs statements in the config store's file, which is the one with `table`.
 pub fn in_the_store(folder: &Path, table: &str, statements: &str) {
     let stores = databases_with(folder, table);
     assert_eq!(stores.len(), 1, "the files with a table {table}");
     stores[0].execute_batch(statements).unwrap();
 }
 
-/// Every database below a folder that has a table.
+/// Opens every database below a folder that has a table.
 pub fn databases_with(folder: &Path, table: &str) -> Vec<Connection> {
     let has_table = |database: &Connection| {
         let holds = "SELECT count(*) FROM sqlite_master WHERE name = ?1";
@@ -309,14 +311,14 @@ pub fn databases_with(folder: &Path, table: &str) -> Vec<Connection> {
     databases_below(folder).into_iter().map(|(_, database)| database).filter(has_table).collect()
 }
 
-/// Every database below a folder.
+/// Opens every database below a folder.
 pub fn databases_below(folder: &Path) -> Vec<(PathBuf, Connection)> {
     let is_database = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite");
     let files = files_below(folder).into_iter().filter(is_database);
     files.filter_map(|path| Connection::open(&path).ok().map(|database| (path, database))).collect()
 }
 
-/// Every file in a folder and in those below it.
+/// Lists every file below a folder.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()

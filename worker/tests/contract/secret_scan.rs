@@ -1,4 +1,4 @@
-//! Everything that a service has stored and logged, as somebody looks at it who has stolen it.
+//! Scan of a service's data folder for secrets in any encoding.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,19 +10,21 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use rusqlite::types::ValueRef;
 use sha2::{Digest, Sha256};
 
-use super::world::{databases_below, files_below};
+use super::harness::{databases_below, files_below};
 
-/// The start of a form by which it is looked up.
+/// Length in bytes of the prefix by which an encoding is looked up.
 const START: usize = 8;
 
-/// The number of a secret, what form of it this is, and the form.
+/// Index of a secret, name of the encoding, and the encoded bytes.
 type Wanted = (usize, &'static str, Vec<u8>);
 
-/// Pieces of bytes with where they are from: every file as it is, so with write-ahead logs, deleted rows and KV's
-/// blobs; and every value of every table of every database, since in a file a long one is cut into pages.
-pub struct Dump(Vec<(String, Vec<u8>)>);
+/// The stored bytes of a data folder, each piece with its origin.
+///
+/// Includes every raw file, so also write-ahead logs, deleted rows and KV blobs. Database values are
+/// included once more, because SQLite splits long values into pages.
+pub struct SecretScan(Vec<(String, Vec<u8>)>);
 
-impl Dump {
+impl SecretScan {
     pub fn of(folder: &Path) -> Self {
         let files = files_below(folder).into_iter();
         let mut pieces: Vec<_> =
@@ -50,17 +52,17 @@ impl Dump {
         Self(pieces)
     }
 
-    /// Where a text stands as it is.
+    /// Returns the origins of all pieces that contain a text verbatim.
     pub fn places_of(&self, text: &str) -> Vec<&str> {
         let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
         self.0.iter().filter(|(_, bytes)| holds(bytes)).map(|(place, _)| place.as_str()).collect()
     }
 
-    /// Fails when any of the secrets stands anywhere in any [form](forms).
+    /// Panics if any piece contains a secret in any [encoding](encodings).
     pub fn assert_free_of(&self, secrets: &[String]) {
         let mut wanted: HashMap<[u8; START], Vec<Wanted>> = HashMap::new();
         for (number, secret) in secrets.iter().enumerate() {
-            for (what, form) in forms(secret) {
+            for (what, form) in encodings(secret) {
                 wanted.entry(*form.first_chunk().unwrap()).or_default().push((number, what, form));
             }
         }
@@ -74,9 +76,8 @@ impl Dump {
     }
 }
 
-/// The forms in which a secret could be written down, and the unkeyed hashes of it: who has one of those can try
-/// out what he guesses.
-fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
+/// Returns the encodings of a secret and its unkeyed hashes, which allow offline guessing.
+fn encodings(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = secret.as_bytes();
     let hash = Sha256::digest(bytes);
     let hex = |bytes: &[u8]| {
@@ -98,7 +99,7 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("a hash in base64 for URLs", URL_SAFE.encode(hash).trim_end_matches('=').into()),
     ];
     for before in 0..3 {
-        // Characters that the neighbours have a part in are left out.
+        // Base64 characters that neighbouring bytes influence are left out.
         let part = |text: String| text.trim_end_matches('=').as_bytes()[[0, 2, 3][before]..].to_vec();
         let cut = bytes.len() - (before + bytes.len()) % 3;
         let padded = [&b"..."[..before], &bytes[..cut]].concat();
@@ -109,7 +110,7 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_form_of_a_secret_is_found() {
+fn every_encoding_of_a_secret_is_found() {
     let secret = "a secret of some length".to_owned();
     let encoded = |before: &str| STANDARD.encode(format!("{before}{secret} and the rest"));
     let found = [
@@ -123,9 +124,9 @@ fn every_form_of_a_secret_is_found() {
         STANDARD.encode(Sha256::digest(&secret)),
     ];
     for text in found {
-        let dump = Dump(vec![("a file".to_owned(), format!("before {text} after").into_bytes())]);
-        let looked = std::panic::catch_unwind(|| dump.assert_free_of(std::slice::from_ref(&secret)));
+        let scan = SecretScan(vec![("a file".to_owned(), format!("before {text} after").into_bytes())]);
+        let looked = std::panic::catch_unwind(|| scan.assert_free_of(std::slice::from_ref(&secret)));
         assert!(looked.is_err(), "{text}");
     }
-    Dump(vec![("a file".to_owned(), b"a secret of another length".to_vec())]).assert_free_of(&[secret]);
+    SecretScan(vec![("a file".to_owned(), b"a secret of another length".to_vec())]).assert_free_of(&[secret]);
 }

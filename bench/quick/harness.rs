@@ -74,20 +74,20 @@ impl Kind {
 }
 
 /// A service with an admin who is logged in.
-pub struct World {
+pub struct Harness {
     /// The host.
     pub host: BenchHost,
     service: Arc<Service>,
     admin: Caller,
 }
 
-impl Default for World {
+impl Default for Harness {
     fn default() -> Self {
         let host = BenchHost::default();
-        let mut world = Self { service: service(&host), host, admin: Caller::new("nobody") };
-        let login = world.administer("/admin/v1/login", &json!({"password": PASSWORD}));
-        world.admin = Caller::new(login.get("token").and_then(Value::as_str).unwrap());
-        world
+        let mut harness = Self { service: service(&host), host, admin: Caller::new("nobody") };
+        let login = harness.administer("/admin/v1/login", &json!({"password": PASSWORD}));
+        harness.admin = Caller::new(login.get("token").and_then(Value::as_str).unwrap());
+        harness
     }
 }
 
@@ -96,7 +96,7 @@ fn service(host: &BenchHost) -> Arc<Service> {
     Arc::new(Service::new(settings, host.random()))
 }
 
-impl World {
+impl Harness {
     /// Another process on the same store: nothing is in memory.
     pub fn restart(&mut self) {
         self.service = service(&self.host);
