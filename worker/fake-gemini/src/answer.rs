@@ -1,8 +1,7 @@
-//! What a model says: the body of an answer, whole or in frames.
+//! Body of a model's response, whole or in frames
+//! (<https://ai.google.dev/api/generate-content#generatecontentresponse>).
 //!
-//! In: a request's text and the scenario's wishes. Out: JSON of `GenerateContentResponse`
-//! (<https://ai.google.dev/api/generate-content#generatecontentresponse>). Never here: waiting, or how frames are
-//! wrapped for the wire.
+//! Delays and the framing on the wire are in [`crate::playback`].
 
 use serde::Serialize;
 
@@ -12,35 +11,35 @@ use crate::family::Family;
 use crate::request::{Generate, count_words};
 use crate::scenario::Answer;
 
-/// What kind of answer it is.
+/// Content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speech {
     /// Text and a finish reason.
     Text,
-    /// A finish reason `STOP` alone.
+    /// Only the finish reason `STOP`.
     Empty,
-    /// A finish reason `MALFORMED_FUNCTION_CALL` alone.
+    /// Only the finish reason `MALFORMED_FUNCTION_CALL`.
     MalformedFunctionCall,
-    /// No candidate: the prompt was blocked.
+    /// No candidate, because the prompt is blocked.
     PromptBlocked,
-    /// A finish reason `MAX_TOKENS` alone: thoughts took all of them.
+    /// Only the finish reason `MAX_TOKENS`: thoughts used all tokens.
     Spent,
 }
 
-/// How an answer is written down.
+/// Format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// One `GenerateContentResponse`.
     Whole,
-    /// Several.
+    /// Several `GenerateContentResponse`s.
     Frames,
     /// OpenAI's `chat.completion`.
     Completion,
-    /// OpenAI's chunks of one.
+    /// OpenAI's `chat.completion.chunk`s.
     Chunk,
 }
 
-/// An answer before it is written down.
+/// A response before serialisation.
 #[derive(Debug)]
 pub(crate) struct Chat {
     id: String,
@@ -55,7 +54,7 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    /// `model` is the one that answers, whatever name was asked for.
+    /// Creates a response of `model`, which may differ from the requested model.
     pub(crate) fn new(id: String, model: &str, request: &Generate, wanted: &Answer, speech: Speech) -> Self {
         let most = request.max_output_tokens();
         let thoughts = wanted.thought_tokens.max(Family::of(model).first_thoughts());
@@ -90,17 +89,17 @@ impl Chat {
         }
     }
 
-    /// The same, written down in another way.
+    /// Sets the format.
     pub(crate) fn shaped(self, shape: Shape) -> Self {
         Self { shape, ..self }
     }
 
-    /// The whole answer; without `finished` the finish reason is left out.
+    /// Returns the whole response; without `finished` it has no finish reason.
     pub(crate) fn whole(&self, finished: bool) -> Written {
         self.write(&self.text, count_words(&self.text), finished, true)
     }
 
-    /// The same in frames.
+    /// Returns the response as frames.
     pub(crate) fn into_frames(self) -> Frames {
         let characters = self.text.chars().count();
         let texts = if self.speech == Speech::Text { self.frames.min(characters) } else { 0 };
@@ -116,7 +115,7 @@ impl Chat {
         }
     }
 
-    /// One `GenerateContentResponse` with `text` of the answer and the `words` of it so far.
+    /// Returns one `GenerateContentResponse` with `text` and the usage after `words` words.
     fn write(&self, text: &str, words: u64, finished: bool, last: bool) -> Written {
         let completion = words + self.thought_tokens;
         let tokens = Tokens { prompt: self.prompt_tokens, completion };
@@ -165,17 +164,17 @@ impl Chat {
     }
 }
 
-/// JSON of an answer or of one frame of it.
+/// JSON of a response or of one frame.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub json: Vec<u8>,
-    /// The usage that it reports; cumulative.
+    /// The cumulative usage that it reports.
     pub tokens: Tokens,
-    /// Whether the answer is complete with it.
+    /// Whether it completes the response.
     pub last: bool,
 }
 
-/// The frames of an answer: pieces of text of equal length, then an empty one with the finish reason.
+/// Frames of a response: chunks of text of equal length, then an empty one with the finish reason.
 #[derive(Debug)]
 pub(crate) struct Frames {
     chat: Chat,

@@ -1,16 +1,17 @@
-//! The ways in which a key, a model or the service itself can treat a request.
+//! Behaviours of keys, models and the whole server.
 //!
-//! In: names from a scenario. Out: what the server does about them. Never here: bodies, which [`crate::refusal`] has.
+//! The bodies of upstream errors are in [`crate::refusal`].
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a request is treated once its key is known. All but the last groups are refusals with Gemini's own body.
+/// How the server responds to a request with a known key. All groups but the last are API errors
+/// with Gemini's own body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
-    /// Answered, as far as the limits allow.
+    /// Success, unless a limit is exceeded.
     #[default]
     Ok,
 
@@ -34,17 +35,17 @@ pub enum Behaviour {
     IpBlocked,
     /// 403 `BILLING_DISABLED`.
     BillingDisabled,
-    /// 403 `CONSUMER_INVALID`: the key's project is gone.
+    /// 403 `CONSUMER_INVALID`: the key's project does not exist.
     ConsumerInvalid,
     /// 403 "The caller does not have permission", without a reason.
     Permission,
 
     /// 429 "Your prepayment credits are depleted."
     Billing,
-    /// 402, the same trouble.
+    /// 402 with the same message.
     PaymentRequired,
-    /// 429: the billing account has spent what it may in a rolling ten minutes. The text is a guess: Google has not
-    /// published it.
+    /// 429: the billing account has reached its spending limit of a rolling ten minutes. The text
+    /// is a guess, because Google has not published it.
     SpendWindow,
     /// 400 `FAILED_PRECONDITION`: no free tier in the project's country.
     FreeTierUnavailable,
@@ -60,7 +61,7 @@ pub enum Behaviour {
     ExhaustedTokens,
     /// 429 "Resource has been exhausted (e.g. check quota)." without details.
     ExhaustedBare,
-    /// 429 with a text that no documentation has, without details.
+    /// 429 with an undocumented text, without details.
     ExhaustedUnknown,
     /// 429 for requests per minute, in the body of a 200.
     ErrorInSuccess,
@@ -71,7 +72,7 @@ pub enum Behaviour {
     Internal,
     /// 502 with an HTML page of the front end.
     BadGatewayHtml,
-    /// 403 with the HTML page of a filter on the way to Google.
+    /// 403 with the HTML page of a filtering proxy.
     ForbiddenPage,
     /// 504 `DEADLINE_EXCEEDED`.
     Deadline,
@@ -82,26 +83,26 @@ pub enum Behaviour {
     NotFound,
     /// 400 `INVALID_ARGUMENT`: "Request contains an invalid argument."
     InvalidArgument,
-    /// 400: more input tokens than the model takes.
+    /// 400: more input tokens than the model accepts.
     ContextTooLong,
     /// 403 for a file of another project.
     FileForbidden,
     /// 413 with an HTML page of the front end.
     TooLarge,
 
-    /// The connection breaks in the middle of the answer.
+    /// The connection closes in the middle of the response.
     Cut,
     /// The stream ends with an SSE event that holds a 503.
     ErrorMidStream,
     /// The stream ends with a 503 as bare JSON over several lines, not as an SSE event.
     RawErrorTail,
-    /// The answer ends in good order but without a finish reason.
+    /// The response ends cleanly but without a finish reason.
     Truncated,
-    /// No answer at all; the connection stays open.
+    /// No response; the connection stays open.
     Silent,
-    /// The connection is closed without a byte of answer.
+    /// The connection closes before the response.
     Close,
-    /// Answered, but late: see [`Treatment::before_headers`].
+    /// Success after a delay: see [`Treatment::before_headers`].
     Slow,
 
     /// 200 with finish reason `MALFORMED_FUNCTION_CALL` and no content.
@@ -113,8 +114,8 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// Whether it meets a listing of models too. Gemini lists models for keys that cannot generate: quotas, billing
-    /// and the models' own troubles do not show there.
+    /// Returns `true` if it also applies to model lists. Gemini lists models for keys that cannot
+    /// generate: quotas, billing and errors of models do not show there.
     pub(crate) fn meets_listing(self) -> bool {
         use Behaviour as B;
         matches!(
@@ -142,32 +143,32 @@ impl Behaviour {
     }
 }
 
-/// A behaviour with its particulars. In a scenario file either a name (`"cut"`) or a table
-/// (`{ kind = "cut", after_frames = 2 }`).
+/// A behaviour with its parameters. In a scenario file either a name (`"cut"`) or a table (`{ kind
+/// = "cut", after_frames = 2 }`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Treatment {
-    /// What happens.
+    /// The behaviour.
     pub kind: Behaviour,
-    /// Frames of a stream that are sent before `cut`, `error_mid_stream`, `raw_error_tail` or `truncated` strikes.
+    /// Frames sent before `cut`, `error_mid_stream`, `raw_error_tail` or `truncated` takes effect.
     pub after_frames: usize,
-    /// Milliseconds before the answer's headers, instead of the scenario's.
+    /// Milliseconds before the response headers, instead of the scenario's value.
     pub before_headers_ms: Option<u64>,
-    /// Milliseconds between the frames of a stream, instead of the scenario's.
+    /// Milliseconds between the frames of a stream, instead of the scenario's value.
     pub between_frames_ms: Option<u64>,
 }
 
-/// What `slow` means where no delays are given.
+/// Delay of `slow` if none is given.
 const SLOW_BEFORE_HEADERS_MS: u64 = 3_000;
 const SLOW_BETWEEN_FRAMES_MS: u64 = 500;
 
 impl Treatment {
-    /// The wait before the headers; `usual` is the scenario's.
+    /// Returns the delay before the headers; `usual` is the scenario's.
     pub(crate) fn before_headers(&self, usual: u64) -> Duration {
         Duration::from_millis(self.delay(self.before_headers_ms, SLOW_BEFORE_HEADERS_MS, usual))
     }
 
-    /// The wait between frames; `usual` is the scenario's.
+    /// Returns the delay between frames; `usual` is the scenario's.
     pub(crate) fn between_frames(&self, usual: u64) -> Duration {
         Duration::from_millis(self.delay(self.between_frames_ms, SLOW_BETWEEN_FRAMES_MS, usual))
     }

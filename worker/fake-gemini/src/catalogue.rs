@@ -1,7 +1,4 @@
-//! The listing of models.
-//!
-//! In: ids, a page's size and token. Out: what `models.list` and `models.get` answer
-//! (<https://ai.google.dev/api/models>). Never here: keys.
+//! Model lists: responses of `models.list` and `models.get` (<https://ai.google.dev/api/models>).
 
 use serde_json::{Value, json};
 
@@ -11,7 +8,7 @@ use crate::scenario::embeds;
 const USUAL_PAGE: usize = 50;
 const LARGEST_PAGE: usize = 1_000;
 
-/// Whether the model has the method that a path names after its colon.
+/// Returns `true` if the model has the method that a path names after its colon.
 pub(crate) fn supports(model: &str, method: &str) -> bool {
     methods(model).contains(&method)
         || (embeds(model) && method == "batchEmbedContents")
@@ -26,14 +23,14 @@ fn methods(model: &str) -> &'static [&'static str] {
     }
 }
 
-/// One model.
+/// Returns the description of one model.
 pub(crate) fn describe(model: &str) -> Value {
     let embeds = embeds(model);
     let mut entry = json!({
         "name": format!("models/{model}"),
         "version": "001",
         "displayName": display_name(model),
-        "description": format!("{} as the stand-in plays it", display_name(model)),
+        "description": format!("{} of the mock Gemini server", display_name(model)),
         "inputTokenLimit": if embeds { 8_192 } else { 1_048_576 },
         "outputTokenLimit": if embeds { 1 } else { 65_536 },
         "supportedGenerationMethods": methods(model),
@@ -48,7 +45,7 @@ pub(crate) fn describe(model: &str) -> Value {
     entry
 }
 
-/// `Gemini 3.8 Flash` for `gemini-3.8-flash`.
+/// Returns `Gemini 3.8 Flash` for `gemini-3.8-flash`.
 fn display_name(model: &str) -> String {
     let words = model.split('-').map(|word| {
         let mut letters = word.chars();
@@ -58,7 +55,7 @@ fn display_name(model: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// One page of the listing.
+/// Returns one page of the list.
 pub(crate) fn list(models: &[String], size: Option<&str>, token: Option<&str>) -> Result<Value, Refusal> {
     let size = match size.filter(|size| !size.is_empty()).map(str::parse) {
         None | Some(Ok(0)) => USUAL_PAGE,

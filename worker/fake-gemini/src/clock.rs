@@ -1,17 +1,16 @@
-//! The clock that quotas are counted by.
+//! Clock of the quotas, and the bounds of Gemini's quota days.
 //!
-//! In: the machine's time, and what a test says about it. Out: milliseconds since 1970 and the bounds of Gemini's
-//! quota days. Never here: delays of answers, which run on tokio's timers.
+//! Delays of responses use tokio's timers instead.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-/// Gemini's daily quotas turn at midnight here (<https://ai.google.dev/gemini-api/docs/rate-limits>).
+/// Time zone of the daily quota reset (<https://ai.google.dev/gemini-api/docs/rate-limits>).
 const QUOTA_ZONE: TimeZone = jiff::tz::get!("America/Los_Angeles");
 
-/// A clock that runs with the machine's until a test moves or stops it. Clones show the same time.
+/// A clock that follows the system clock until a test moves or stops it. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct FakeClock(Arc<Mutex<Hands>>);
 
@@ -28,7 +27,7 @@ impl Default for FakeClock {
 }
 
 impl FakeClock {
-    /// The time shown, in milliseconds since 1970.
+    /// Returns the time in milliseconds since 1970.
     #[must_use]
     pub fn unix_ms(&self) -> i64 {
         match *self.hands() {
@@ -37,7 +36,7 @@ impl FakeClock {
         }
     }
 
-    /// Moves the hands forward; a stopped clock stays stopped, at the later time.
+    /// Moves the clock forward. A stopped clock stays stopped, at the later time.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         match &mut *self.hands() {
@@ -47,7 +46,7 @@ impl FakeClock {
         }
     }
 
-    /// Stops the clock at `unix_ms`, so that only [`advance`](Self::advance) moves it.
+    /// Stops the clock at `unix_ms`; only [`advance`](Self::advance) moves it then.
     pub fn stop_at(&self, unix_ms: i64) {
         *self.hands() = Hands::Stopped { unix_ms };
     }
@@ -63,8 +62,8 @@ fn machine_ms() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// One quota day: from a midnight in California to the next, in milliseconds since 1970. 23 or 25 hours long on the
-/// days when the clocks change.
+/// One quota day: from midnight Pacific Time to the next, in milliseconds since 1970. It has 23 or
+/// 25 hours on days with a clock change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QuotaDay {
     pub start_ms: i64,
@@ -72,7 +71,7 @@ pub(crate) struct QuotaDay {
 }
 
 impl QuotaDay {
-    /// The day that `unix_ms` falls in. A time that no calendar holds gets a day of its own.
+    /// Returns the day that contains `unix_ms`. A time outside the calendar gets its own day.
     pub(crate) fn of(unix_ms: i64) -> Self {
         let bounds = || -> Result<Self, jiff::Error> {
             let today = Timestamp::from_millisecond(unix_ms)?.to_zoned(QUOTA_ZONE).start_of_day()?;
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn quota_days_follow_californias_clock_changes() {
+    fn quota_days_follow_the_clock_changes_of_pacific_time() {
         let day = QuotaDay::of(ms("2026-03-08T12:00:00Z"));
         assert_eq!(day.start_ms, ms("2026-03-08T08:00:00Z"));
         assert_eq!(day.end_ms, ms("2026-03-09T07:00:00Z"), "23 hours");
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_clock_moves_only_when_told() {
+    fn a_stopped_clock_moves_only_when_advanced() {
         let clock = FakeClock::default();
         let other = clock.clone();
         clock.stop_at(1_000);

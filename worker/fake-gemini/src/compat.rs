@@ -1,7 +1,7 @@
-//! Google's own OpenAI endpoint (<https://ai.google.dev/gemini-api/docs/openai>), as far as tests need it.
+//! Google's OpenAI-compatible endpoint (<https://ai.google.dev/gemini-api/docs/openai>).
 //!
-//! In: OpenAI's requests. Out: the same as requests of the Gemini API, and answers in OpenAI's shapes. Never here: what
-//! OpenAI's API has beyond texts, lengths and streams.
+//! Converts OpenAI requests to requests of the native API, and writes responses in OpenAI's
+//! format. Supports text, token limits and streaming only.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::request::BatchEmbed;
 use crate::{embedding, request};
 
-/// When every answer was made: nobody looks at it.
+/// The `created` time of every response.
 const CREATED: u64 = 1_790_000_000;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ enum Input {
     Many(Vec<String>),
 }
 
-/// The model that a body names; empty for none.
+/// Returns the model that a body names; empty if it names none.
 pub(crate) fn model_in(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
@@ -56,7 +56,8 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Refusal> {
     serde_json::from_str(body).map_err(refuse)
 }
 
-/// A completion's request as `GenerateContentRequest`, and whether it wishes a stream.
+/// Converts a chat completion request to a `GenerateContentRequest`. Returns also whether it asks
+/// for a stream.
 pub(crate) fn generate(body: &str) -> Result<(String, bool), Refusal> {
     let request: Completion = parse(body)?;
     let part = |message: &Message| json!([{"text": message.content}]);
@@ -80,7 +81,7 @@ pub(crate) fn generate(body: &str) -> Result<(String, bool), Refusal> {
     Ok((generate.to_string(), request.stream.unwrap_or(false)))
 }
 
-/// An embeddings request as `BatchEmbedContentsRequest`.
+/// Converts an embeddings request to a `BatchEmbedContentsRequest`.
 pub(crate) fn batch(body: &str) -> Result<String, Refusal> {
     let request: Embeddings = parse(body)?;
     let inputs = match request.input {
@@ -91,7 +92,7 @@ pub(crate) fn batch(body: &str) -> Result<String, Refusal> {
     Ok(json!({"requests": inputs.iter().map(item).collect::<Vec<_>>()}).to_string())
 }
 
-/// The answer to an embeddings request.
+/// Returns the response to an embeddings request.
 pub(crate) fn vectors(model: &str, batch: &BatchEmbed) -> Result<Vec<u8>, Refusal> {
     let whole = embedding::many(model, batch, false)?;
     let whole: Value = request::parse(&String::from_utf8_lossy(&whole))?;
@@ -103,19 +104,19 @@ pub(crate) fn vectors(model: &str, batch: &BatchEmbed) -> Result<Vec<u8>, Refusa
     Ok(answer.to_string().into_bytes())
 }
 
-/// What a piece of an answer is made of.
+/// Content of a completion or chunk.
 pub(crate) struct Piece<'a> {
     pub id: &'a str,
     pub model: &'a str,
     pub text: &'a str,
-    /// Gemini's, where there is one.
+    /// Gemini's finish reason, if there is one.
     pub finish_reason: Option<&'a str>,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
     pub chunk: bool,
 }
 
-/// A completion, or a chunk of a streamed one.
+/// Returns a completion, or a chunk of a streamed one.
 pub(crate) fn completion(piece: &Piece) -> Vec<u8> {
     let reason = piece.finish_reason.map(|reason| if reason == "MAX_TOKENS" { "length" } else { "stop" });
     let (object, member) =
@@ -131,13 +132,13 @@ pub(crate) fn completion(piece: &Piece) -> Vec<u8> {
     answer.to_string().into_bytes()
 }
 
-/// One model.
+/// Returns one model.
 pub(crate) fn model(id: &str) -> Value {
     let display_name = catalogue::describe(id).get("displayName").cloned();
     json!({"id": format!("models/{id}"), "object": "model", "owned_by": "google", "display_name": display_name})
 }
 
-/// Every model.
+/// Returns the list of models.
 pub(crate) fn models(ids: &[String]) -> Value {
     json!({"object": "list", "data": ids.iter().map(|id| model(id)).collect::<Vec<_>>()})
 }

@@ -1,6 +1,6 @@
-//! The paths under `/_fake`, by which tests and benchmarks in other processes look in and steer.
+//! Control API under `/_fake`, for tests and benchmarks in other processes.
 //!
-//! In: JSON, or TOML for a scenario. Out: JSON. Never here: anything that the real service has.
+//! Takes JSON, or TOML for a scenario, and returns JSON.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::behaviour::Treatment;
 use crate::counts::Counts;
 use crate::record::RecordedRequest;
 use crate::scenario::{Indexed, Scenario, ScenarioError};
-use crate::server::{Failure, Server};
+use crate::state::{Failure, ServerState};
 
-/// A key's new treatment.
+/// New treatment of a key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewBehaviour {
@@ -25,7 +25,7 @@ struct NewBehaviour {
     behaviour: Treatment,
 }
 
-/// A move of the quota clock.
+/// A change of the quota clock.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ClockMove {
@@ -38,9 +38,9 @@ struct ClockReading {
     unix_ms: i64,
 }
 
-type Told = Result<StatusCode, (StatusCode, String)>;
+type ControlResult = Result<StatusCode, (StatusCode, String)>;
 
-pub(crate) fn routes() -> Router<Arc<Server>> {
+pub(crate) fn routes() -> Router<Arc<ServerState>> {
     Router::new()
         .route("/_fake/counts", get(counts))
         .route("/_fake/requests", get(requests))
@@ -51,72 +51,78 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/_fake/clock", get(clock).post(move_clock))
 }
 
-async fn counts(State(server): State<Arc<Server>>) -> Json<Counts> {
-    Json(server.counters.read())
+async fn counts(State(state): State<Arc<ServerState>>) -> Json<Counts> {
+    Json(state.counters.read())
 }
 
-async fn requests(State(server): State<Arc<Server>>) -> Json<Vec<RecordedRequest>> {
-    Json(server.record.read())
+async fn requests(State(state): State<Arc<ServerState>>) -> Json<Vec<RecordedRequest>> {
+    Json(state.record.read())
 }
 
-async fn reset(State(server): State<Arc<Server>>) -> StatusCode {
-    server.reset();
+async fn reset(State(state): State<Arc<ServerState>>) -> StatusCode {
+    state.reset();
     StatusCode::NO_CONTENT
 }
 
-async fn scenario(State(server): State<Arc<Server>>) -> Json<Scenario> {
-    Json(server.scenario().scenario.clone())
+async fn scenario(State(state): State<Arc<ServerState>>) -> Json<Scenario> {
+    Json(state.scenario().scenario.clone())
 }
 
-async fn set_scenario(State(server): State<Arc<Server>>, body: String) -> Told {
+async fn set_scenario(State(state): State<Arc<ServerState>>, body: String) -> ControlResult {
     let scenario = if body.trim_ascii_start().starts_with('{') {
         serde_json::from_str(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?
     } else {
         Scenario::from_toml(&body).map_err(|error| bad(&error))?
     };
-    replace(&server, scenario).map_err(|error| bad(&error))?;
+    replace(&state, scenario).map_err(|error| bad(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set_behaviour(State(server): State<Arc<Server>>, Json(new): Json<NewBehaviour>) -> Told {
-    set_key(&server, &new.key, new.behaviour).map_err(|error| bad(&error))?;
+async fn set_behaviour(
+    State(state): State<Arc<ServerState>>,
+    Json(new): Json<NewBehaviour>,
+) -> ControlResult {
+    set_key(&state, &new.key, new.behaviour).map_err(|error| bad(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn fail(State(server): State<Arc<Server>>, Json(failure): Json<Failure>) -> StatusCode {
-    server.fail_next(failure);
+async fn fail(State(state): State<Arc<ServerState>>, Json(failure): Json<Failure>) -> StatusCode {
+    state.fail_next(failure);
     StatusCode::NO_CONTENT
 }
 
-async fn clock(State(server): State<Arc<Server>>) -> Json<ClockReading> {
-    Json(ClockReading { unix_ms: server.clock.unix_ms() })
+async fn clock(State(state): State<Arc<ServerState>>) -> Json<ClockReading> {
+    Json(ClockReading { unix_ms: state.clock.unix_ms() })
 }
 
-async fn move_clock(State(server): State<Arc<Server>>, Json(step): Json<ClockMove>) -> Json<ClockReading> {
+async fn move_clock(
+    State(state): State<Arc<ServerState>>,
+    Json(step): Json<ClockMove>,
+) -> Json<ClockReading> {
     match step {
-        ClockMove::AdvanceMs(by) => server.clock.advance(Duration::from_millis(by)),
-        ClockMove::StopAtUnixMs(unix_ms) => server.clock.stop_at(unix_ms),
+        ClockMove::AdvanceMs(by) => state.clock.advance(Duration::from_millis(by)),
+        ClockMove::StopAtUnixMs(unix_ms) => state.clock.stop_at(unix_ms),
     }
-    clock(State(server)).await
+    clock(State(state)).await
 }
 
 fn bad(error: &ScenarioError) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, error.to_string())
 }
 
-/// Checks a scenario and plays it from now on.
-pub(crate) fn replace(server: &Server, scenario: Scenario) -> Result<(), ScenarioError> {
+/// Checks a scenario and uses it for the following requests.
+pub(crate) fn replace(state: &ServerState, scenario: Scenario) -> Result<(), ScenarioError> {
     scenario.check()?;
-    server.set_scenario(Indexed::new(scenario));
+    state.set_scenario(Indexed::new(scenario));
     Ok(())
 }
 
-/// Changes how one key is treated, for all models that have no treatment of their own; adds the key if it is new.
-pub(crate) fn set_key(server: &Server, key: &str, treatment: Treatment) -> Result<(), ScenarioError> {
-    let mut scenario = server.scenario().scenario.clone();
+/// Sets the treatment of one key, except for models with their own. Adds the key if it is new.
+pub(crate) fn set_key(state: &ServerState, key: &str, treatment: Treatment) -> Result<(), ScenarioError> {
+    let mut scenario = state.scenario().scenario.clone();
     match scenario.keys.iter_mut().find(|spec| spec.key == key) {
         Some(spec) => spec.behaviour = treatment,
         None => scenario.keys.push(crate::scenario::KeySpec::new(key, treatment)),
     }
-    replace(server, scenario)
+    replace(state, scenario)
 }

@@ -1,14 +1,14 @@
-//! What this server did, counted for each key and model.
+//! Exact counts of requests by key and model, to compare a ledger with.
 //!
-//! In: the start and the end of every request. Out: exact tallies to compare a ledger with. Never here: a request that
-//! ends uncounted; one that is dropped without a verdict counts as a client that left.
+//! # Invariants
+//! - Every request is counted. One that is dropped before its end counts as a client disconnect.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-/// Tokens of the usage that was reported to the caller.
+/// Tokens of the usage that was reported to the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// `promptTokenCount`.
@@ -30,30 +30,31 @@ impl Tokens {
 pub struct Tally {
     /// Requests that named this key and model.
     pub requests: u64,
-    /// Answered with 200 to the last frame, blocked prompts and empty answers included.
+    /// Completed with 200, including blocked prompts and empty responses.
     pub ok: u64,
-    /// Refused, by HTTP status.
+    /// API errors by HTTP status.
     pub refused: BTreeMap<u16, u64>,
-    /// Broken off by this server on purpose: before the headers, in the middle, or by an end without a finish reason.
+    /// Truncated by this server on purpose: before the headers, in the middle, or without a finish
+    /// reason.
     pub cut: u64,
-    /// The client went away before the end.
+    /// The client disconnected before the end.
     pub left: u64,
-    /// Frames that were sent in streams under `left`, all together.
+    /// Frames sent in streams under `left`, in total.
     #[serde(default)]
     pub frames_left: u64,
-    /// Frames that were sent in the longest of them.
+    /// Frames sent in the longest of them.
     #[serde(default)]
     pub most_frames_left: u64,
-    /// Running now.
+    /// In flight.
     pub in_flight: u64,
-    /// Tokens of the answers under `ok`.
+    /// Tokens of the responses under `ok`.
     pub tokens: Tokens,
-    /// Tokens that the answers under `cut` had reported by then.
+    /// Tokens that the responses under `cut` had reported by then.
     pub tokens_cut: Tokens,
 }
 
 impl Tally {
-    /// All refusals, whatever their status.
+    /// Returns the number of API errors of any status.
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.refused.values().sum()
@@ -82,35 +83,35 @@ pub struct KeyModelCount {
     pub key: String,
     /// The model's id without `models/`; empty for a listing of models.
     pub model: String,
-    /// What came of the requests.
+    /// The counts.
     pub tally: Tally,
 }
 
-/// Everything counted since the start or the last reset, sorted by key and model.
+/// All counts since the start or the last reset, sorted by key and model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Generation and embedding: what a ledger counts.
+    /// Generations and embeddings: what a ledger counts.
     pub served: Vec<KeyModelCount>,
-    /// Listing models, looking one up and counting tokens: what a check of a key does.
+    /// Model lists, model descriptions and token counts: what a key check uses.
     pub probes: Vec<KeyModelCount>,
-    /// Requests without exactly one API key, refused before anything else.
+    /// Requests without exactly one API key, rejected first.
     pub unauthenticated: u64,
 }
 
 impl Counts {
-    /// The sum of `served` over all keys and models.
+    /// Returns the sum of `served` over all keys and models.
     #[must_use]
     pub fn total(&self) -> Tally {
         sum(&self.served, |_| true)
     }
 
-    /// The sum of `served` for one key over its models.
+    /// Returns the sum of `served` of one key over its models.
     #[must_use]
     pub fn key(&self, key: &str) -> Tally {
         sum(&self.served, |line| line.key == key)
     }
 
-    /// `served` for one key and model; zeros when there was nothing.
+    /// Returns `served` of one key and model; zeros if there were no requests.
     #[must_use]
     pub fn key_model(&self, key: &str, model: &str) -> Tally {
         sum(&self.served, |line| line.key == key && line.model == model)
@@ -144,7 +145,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts a request in and hands out the duty to say how it ends.
+    /// Counts the start of a request. The returned guard counts its end.
     pub(crate) fn begin(&self, purpose: Purpose, key: &str, model: &str) -> Attempt {
         let cells = match purpose {
             Purpose::Serve => &self.served,
@@ -171,7 +172,7 @@ impl Counters {
         }
     }
 
-    /// Starts again from zero; requests that run now are no longer counted.
+    /// Resets all counts. Requests in flight are no longer counted.
     pub(crate) fn clear(&self) {
         for cells in [&self.served, &self.probes] {
             cells.write().unwrap_or_else(PoisonError::into_inner).clear();
@@ -211,8 +212,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request in progress. Exactly one of [`ok`](Self::ok), [`refused`](Self::refused) and [`cut`](Self::cut) ends it;
-/// dropped without one, it counts as a client that left.
+/// A request in flight. Exactly one of [`ok`](Self::ok), [`refused`](Self::refused) and
+/// [`cut`](Self::cut) ends it; dropped before, it counts as a client disconnect.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     cell: Cell,
@@ -222,12 +223,12 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Remembers the usage reported so far; it is cumulative, as Gemini's is.
+    /// Records the usage reported so far, which is cumulative as Gemini's is.
     pub(crate) fn report(&mut self, tokens: Tokens) {
         self.tokens = tokens;
     }
 
-    /// Notes a frame that goes out.
+    /// Counts a sent frame.
     pub(crate) fn frame(&mut self) {
         self.frames += 1;
     }

@@ -1,7 +1,7 @@
-//! Vectors for texts.
+//! Deterministic embeddings, and the responses of both embedding methods
+//! (<https://ai.google.dev/api/embeddings>).
 //!
-//! In: a model, a text, a number of dimensions. Out: the same vector every time, and the answers of the two embedding
-//! calls (<https://ai.google.dev/api/embeddings>). Never here: meaning; vectors of like texts are not alike.
+//! Vectors have no meaning: similar texts have unrelated vectors.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -41,12 +41,12 @@ struct Many {
     usage_metadata: Option<Usage>,
 }
 
-/// Input tokens of all items.
+/// Returns the input tokens of all items.
 pub(crate) fn tokens(items: &[Embed]) -> u64 {
     items.iter().filter_map(|item| item.content.as_ref()).map(Content::tokens).sum()
 }
 
-/// The checks that Gemini makes of a batch as a whole.
+/// Applies Gemini's checks of a whole batch.
 pub(crate) fn check(batch: &BatchEmbed) -> Result<(), Refusal> {
     if batch.requests.is_empty() {
         let message = "* BatchEmbedContentsRequest.requests: requests is not specified\n";
@@ -59,14 +59,14 @@ pub(crate) fn check(batch: &BatchEmbed) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The answer to `:batchEmbedContents`.
+/// Returns the response to `:batchEmbedContents`.
 pub(crate) fn many(model: &str, batch: &BatchEmbed, usage: bool) -> Result<Vec<u8>, Refusal> {
     let embeddings = batch.requests.iter().map(|item| embed(model, item)).collect::<Result<_, _>>()?;
     let usage_metadata = usage.then(|| Usage { prompt_token_count: tokens(&batch.requests) });
     Ok(serde_json::to_vec(&Many { embeddings, usage_metadata }).unwrap_or_default())
 }
 
-/// The answer to `:embedContent`.
+/// Returns the response to `:embedContent`.
 pub(crate) fn one(model: &str, item: &Embed, usage: bool) -> Result<Vec<u8>, Refusal> {
     let embedding = embed(model, item)?;
     let usage_metadata = usage.then(|| Usage { prompt_token_count: tokens(std::slice::from_ref(item)) });
@@ -91,8 +91,9 @@ fn embed(model: &str, item: &Embed) -> Result<Values, Refusal> {
     Ok(Values { values: vector(model, &content.text(), dimensions) })
 }
 
-/// The first `dimensions` of the text's vector. The whole has unit length; `gemini-embedding-001` leaves a shortened
-/// one as it is, later models bring it back to unit length (<https://ai.google.dev/gemini-api/docs/embeddings>).
+/// Returns the first `dimensions` of the text's vector. The whole vector has unit length.
+/// `gemini-embedding-001` does not normalise a shortened one, later models do
+/// (<https://ai.google.dev/gemini-api/docs/embeddings>).
 fn vector(model: &str, text: &str, dimensions: usize) -> Vec<f32> {
     let mut hasher = DefaultHasher::new();
     (model, text).hash(&mut hasher);
@@ -106,7 +107,7 @@ fn vector(model: &str, text: &str, dimensions: usize) -> Vec<f32> {
     values
 }
 
-/// The next number in [-1, 1) of the generator `SplitMix64`.
+/// Returns the next number in [-1, 1) of the generator `SplitMix64`.
 fn uniform(state: &mut u64) -> f32 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut bits = *state;

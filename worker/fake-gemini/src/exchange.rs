@@ -1,6 +1,6 @@
-//! One exchange: the answer to a request whose sender is known and whose wait is over.
+//! Response to one authenticated request whose delay has passed.
 //!
-//! In: the request and how it is to be treated. Out: a response. Never here: waiting, or the wording of an error.
+//! Error texts are in [`crate::refusal`].
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::answer::{Chat, Frames, Shape, Speech};
 use crate::behaviour::{Behaviour, Treatment};
+use crate::call::{Call, Parameters};
 use crate::catalogue;
 use crate::compat;
 use crate::counts::{Attempt, Tokens};
@@ -22,12 +23,12 @@ use crate::record::Received;
 use crate::refusal::{self, Asked, Refusal};
 use crate::request::{self, BatchEmbed, CountTokens, Embed, Generate};
 use crate::scenario::{Indexed, Script, Tier};
-use crate::server::{Call, Parameters, Server};
+use crate::state::ServerState;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// An error as a response; `in_array` is for streams without SSE.
+/// Returns an error response; `in_array` is for streams without SSE.
 pub(crate) fn refuse(refusal: &Refusal, in_array: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(refusal.body(in_array)));
     *response.status_mut() = status(refusal.status);
@@ -46,20 +47,20 @@ fn with_type(body: Body, content_type: HeaderValue) -> Response<Body> {
     response
 }
 
-/// An answer that is no refusal.
+/// A response that is no API error.
 enum Reply<'a> {
     Json(Vec<u8>, Tokens),
     /// JSON that lacks its finish reason.
     Unfinished(Vec<u8>, Tokens),
-    /// Half of the JSON, then a broken connection.
+    /// The first half of the JSON, then a closed connection.
     Half(Vec<u8>),
     Stream(Box<Frames>, Framing, Ending),
     Script(&'a Script),
 }
 
-/// One request whose key is known and whose wait is over.
+/// One request with everything its response depends on.
 pub(crate) struct Exchange<'a> {
-    pub server: &'a Server,
+    pub state: &'a ServerState,
     pub scenario: &'a Indexed,
     pub call: Call<'a>,
     pub treatment: Treatment,
@@ -70,7 +71,7 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Makes the answer and counts it, or hands the duty to count to its body.
+    /// Returns the response and counts it. A streamed body counts itself when it ends.
     pub(crate) fn respond(&self, mut attempt: Attempt) -> Response<Body> {
         let reply = match self.reply() {
             Ok(reply) => reply,
@@ -162,7 +163,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// `generate` is what is asked, in the Gemini API's words, `body` what was sent.
+    /// Returns a chat response. `generate` is the request as Gemini's JSON, `body` as it was sent.
     fn chat(&self, generate: &str, body: &str, shape: Shape) -> Result<Reply<'a>, Refusal> {
         let request: Generate = request::parse(generate)?;
         request.check()?;
@@ -179,7 +180,7 @@ impl<'a> Exchange<'a> {
             Behaviour::PromptBlocked => Speech::PromptBlocked,
             _ => Speech::Text,
         };
-        let id = self.server.next_id();
+        let id = self.state.next_id();
         let chat = Chat::new(id, answering, &request, &self.scenario.scenario.answer, speech);
         let chat = chat.shaped(shape);
         if matches!(shape, Shape::Frames | Shape::Chunk) {
@@ -216,8 +217,8 @@ impl<'a> Exchange<'a> {
 
     fn admit(&self, cost: Cost) -> Result<(), Refusal> {
         if let Some(account) = self.scenario.account(self.project) {
-            let now_ms = self.server.clock.unix_ms();
-            if !self.server.spending.admit(account, cost.input_tokens, now_ms) {
+            let now_ms = self.state.clock.unix_ms();
+            if !self.state.spending.admit(account, cost.input_tokens, now_ms) {
                 let refused = refusal::of(Behaviour::SpendWindow, self.asked());
                 return refused.map_or(Ok(()), Err);
             }
@@ -225,8 +226,8 @@ impl<'a> Exchange<'a> {
         let Some(limits) = self.scenario.limits(self.project, self.call.model) else {
             return Ok(());
         };
-        let now_ms = self.server.clock.unix_ms();
-        let admitted = self.server.quotas.admit(self.project, self.call.model, limits, cost, now_ms);
+        let now_ms = self.state.clock.unix_ms();
+        let admitted = self.state.quotas.admit(self.project, self.call.model, limits, cost, now_ms);
         admitted.map_err(|violations| refusal::quota(Asked { now_ms, ..self.asked() }, &violations))
     }
 
@@ -251,12 +252,12 @@ impl<'a> Exchange<'a> {
             model: self.call.model,
             method: self.call.method,
             tier: limits.map_or(Tier::Free, |limits| limits.tier),
-            now_ms: self.server.clock.unix_ms(),
+            now_ms: self.state.clock.unix_ms(),
         }
     }
 }
 
-/// A body that promises its whole length and breaks off in the middle.
+/// Returns a response with the full content length that ends after half of the body.
 fn half(json: &[u8], attempt: Attempt) -> Response<Body> {
     let first = json.get(..json.len() / 2).unwrap_or_default();
     let wire = vec![String::from_utf8_lossy(first).into_owned()];
@@ -268,7 +269,7 @@ fn half(json: &[u8], attempt: Attempt) -> Response<Body> {
     }
     .into_body();
     let mut response = with_type(body, JSON);
-    // Replacing a cut character makes the first half longer than its bytes, but never than the whole.
+    // A replaced partial character lengthens the first half, but never beyond the whole.
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(json.len()));
     response
 }

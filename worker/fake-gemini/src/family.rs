@@ -1,25 +1,26 @@
-//! What the families of models refuse: the 400s by which a name that another model answers is told.
+//! Rules of model families: the 400 errors by which an aliased model can be identified.
 //!
-//! In: the model that answers, and a request. Out: the refusal that this model gives, if any. Never here: what keys and
-//! quotas refuse. What no page of Google's tells is a guess, marked so.
+//! What Google does not document is a guess and marked so. Errors of keys and quotas are
+//! elsewhere.
 
 use crate::refusal::{self, Refusal};
 use crate::request::Generate;
 
-/// Tokens that Gemini 4 thinks before it says anything. A guess: only that low limits end in thought is known.
+/// Thought tokens of Gemini 4 before its first word. A guess: documented is only that low limits
+/// end during thinking.
 const FIRST_THOUGHTS: u64 = 32;
 
 /// A family of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Family {
-    /// The levels of thinking; empty where it is steered by budget only.
+    /// Thinking levels; empty if only a budget is supported.
     levels: &'static [&'static str],
-    /// Older than 3.6: takes budgets of thinking, and a last turn that is the model's.
+    /// Older than 3.6: supports thinking budgets, and a last turn of the model.
     older: bool,
-    /// Whether calls have ids and have to carry signatures.
+    /// Whether function calls have ids and require signatures.
     signs: bool,
     explicit_cache: bool,
-    /// Tokens of thought before the first word, where a request lets it think at all.
+    /// Thought tokens before the first word, unless a request disables thinking.
     first_thoughts: u64,
 }
 
@@ -31,7 +32,7 @@ const G3_8: Family = Family { levels: &["low", "medium", "high"], ..G3_6 };
 const G4: Family = Family { explicit_cache: false, first_thoughts: FIRST_THOUGHTS, ..G3_8 };
 const G4_XHIGH: Family = Family { levels: &["low", "medium", "high", "xhigh"], ..G4 };
 
-/// The first beginning that fits decides.
+/// The first matching prefix decides.
 const FAMILIES: [(&str, Family); 12] = [
     ("gemini-4-hydrogen", G4_XHIGH),
     ("gemini-4-neon", G4_XHIGH),
@@ -48,13 +49,13 @@ const FAMILIES: [(&str, Family); 12] = [
 ];
 
 impl Family {
-    /// The family of a model; one that is unknown takes what the oldest take.
+    /// Returns the family of a model; an unknown one is treated as the oldest.
     pub(crate) fn of(model: &str) -> Self {
         let known = FAMILIES.iter().find(|(beginning, _)| model.starts_with(beginning));
         known.map_or(OLD, |(_, family)| *family)
     }
 
-    /// The refusal of what the family does not take.
+    /// Returns an error if the request has something that the family does not support.
     pub(crate) fn check(&self, model: &str, request: &Generate) -> Result<(), Refusal> {
         self.check_thinking(request)?;
         if request.has_penalty() {
@@ -108,7 +109,7 @@ impl Family {
         Ok(())
     }
 
-    /// Tokens of thought that an answer costs before its first word.
+    /// Returns the thought tokens of a response before its first word.
     pub(crate) const fn first_thoughts(&self) -> u64 {
         self.first_thoughts
     }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_is_steered_as_the_family_has_it() {
+    fn each_family_accepts_its_own_thinking_parameters() {
         let by = |model: &str, config: Value| {
             refused(model, &json!({"generationConfig": {"thinkingConfig": config}}))
         };
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_that_tells_families_apart_is_refused() {
+    fn other_parameters_of_another_family_are_rejected() {
         let turns = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]},
                                         {"role": "model", "parts": [{"text": "so"}]}]});
         assert_eq!(refused("gemini-2.5-pro", &turns), None);

@@ -1,9 +1,12 @@
-//! A stand-in for `generativelanguage.googleapis.com` (v1beta), on loopback.
+//! Mock Gemini server: `generativelanguage.googleapis.com` (v1beta) on loopback.
 //!
-//! In: a [`Scenario`] that says which models and keys there are and how each behaves. Out: a server that answers chats,
-//! streams, embeddings and listings as Gemini does, refuses with its error bodies, keeps its quotas, breaks off where
-//! it is told to, and counts exactly what it did. Never here: a secret, a request to anywhere else, or a shape that the
-//! real service does not have (all of that is under `/_fake`).
+//! Plays a [`Scenario`] of models, keys and behaviours. It serves chats, streams, embeddings and model
+//! lists with Gemini's error bodies and quotas, fails where the scenario says so, and keeps exact
+//! counts.
+//!
+//! # Invariants
+//! - It calls no other server and needs no real key.
+//! - Everything that the real API lacks is under `/_fake`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), pool_fake_gemini::StartError> {
@@ -17,12 +20,13 @@
 //! # }
 //! ```
 //!
-//! Tokens are words between white space, so that a test can predict the usage it will read.
+//! Tokens are whitespace-separated words, so tests can predict usage.
 
 #![forbid(unsafe_code)]
 
 mod answer;
 mod behaviour;
+mod call;
 mod catalogue;
 mod clock;
 mod compat;
@@ -40,6 +44,7 @@ mod request;
 mod scenario;
 mod server;
 mod spending;
+mod state;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,27 +58,27 @@ pub use clock::FakeClock;
 pub use counts::{Counts, KeyModelCount, Tally, Tokens};
 pub use record::{Credential, RecordedRequest};
 pub use scenario::{Account, Answer, KeySpec, Limits, Scenario, ScenarioError, Script, Tier};
-pub use server::Failure;
+pub use state::Failure;
 pub use tls::{TlsError, TlsFront};
 
 use scenario::Indexed;
-use server::Server;
+use state::ServerState;
 
-/// Why the stand-in did not start.
+/// Error of starting the mock server.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The scenario cannot be played.
+    /// The scenario is invalid.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// No port could be had.
+    /// No port is available.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
 }
 
-/// A running stand-in. Dropping it closes its port and every connection.
+/// A running mock server. Dropping it closes its port and all connections.
 #[derive(Debug)]
 pub struct FakeGemini {
-    server: Arc<Server>,
+    state: Arc<ServerState>,
     url: String,
     accepting: JoinHandle<()>,
 }
@@ -89,67 +94,68 @@ impl FakeGemini {
     pub fn on(listener: TcpListener, scenario: Scenario) -> Result<Self, StartError> {
         scenario.check()?;
         let address = listener.local_addr()?;
-        let server = Arc::new(Server::new(Indexed::new(scenario)));
-        let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&server)));
-        Ok(Self { server, url: url(address), accepting })
+        let state = Arc::new(ServerState::new(Indexed::new(scenario)));
+        let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&state)));
+        Ok(Self { state, url: url(address), accepting })
     }
 
-    /// Serves on `listener` until the future is dropped: the whole life of a command-line program.
+    /// Serves on `listener` until the future is dropped, for command-line programs.
     pub async fn serve(listener: TcpListener, scenario: Scenario) -> Result<(), StartError> {
         scenario.check()?;
-        let server = Arc::new(Server::new(Indexed::new(scenario)));
-        listen::accept(listener, server).await;
+        let state = Arc::new(ServerState::new(Indexed::new(scenario)));
+        listen::accept(listener, state).await;
         Ok(())
     }
 
-    /// What to use instead of `https://generativelanguage.googleapis.com`: no path, no slash at the end.
+    /// Returns the base URL that replaces `https://generativelanguage.googleapis.com`, without a path or
+    /// trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What was done since the start or the last [`reset`](Self::reset).
+    /// Returns the counts since the start or the last [`reset`](Self::reset).
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.server.counters.read()
+        self.state.counters.read()
     }
 
-    /// The last requests, oldest first; how many the scenario says.
+    /// Returns the last requests, oldest first. The scenario sets how many are kept.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.server.record.read()
+        self.state.record.read()
     }
 
-    /// The clock of the quotas.
+    /// Returns the clock of the quotas.
     #[must_use]
     pub fn clock(&self) -> &FakeClock {
-        &self.server.clock
+        &self.state.clock
     }
 
-    /// Plays another scenario from the next request on. Counts and used quotas stay; scripts start afresh.
+    /// Replaces the scenario from the next request on. Keeps counts and used quotas; restarts scripts.
     pub fn set_scenario(&self, scenario: Scenario) -> Result<(), ScenarioError> {
-        control::replace(&self.server, scenario)
+        control::replace(&self.state, scenario)
     }
 
-    /// Changes how one key is treated from the next request on; a new key is added.
+    /// Sets the treatment of one key from the next request on. Adds the key if it is new.
     pub fn set_behaviour(&self, key: &str, treatment: impl Into<Treatment>) -> Result<(), ScenarioError> {
-        control::set_key(&self.server, key, treatment.into())
+        control::set_key(&self.state, key, treatment.into())
     }
 
-    /// Makes the next `count` generations or embeddings fail in this way, whatever their key.
+    /// Makes the next `count` generations or embeddings fail, independent of their key.
     pub fn fail_next(&self, count: u64, treatment: impl Into<Treatment>) {
         self.plan(Failure { count, behaviour: treatment.into(), key: None, model: None });
     }
 
-    /// As [`fail_next`](Self::fail_next), for some requests only. Plans that fit are used up in their order.
+    /// Plans failures of some requests only. Plans that match a request are used up in order.
     pub fn plan(&self, failure: Failure) {
-        self.server.fail_next(failure);
+        self.state.fail_next(failure);
     }
 
-    /// Forgets counts, requests, used quotas and planned failures; scenario and clock stay. Requests that still run
-    /// are not counted when they end.
+    /// Clears counts, requests, used quotas and planned failures. Keeps scenario and clock. Requests in
+    /// flight are not counted when they end.
     pub fn reset(&self) {
-        self.server.reset();
+        self.state.reset();
     }
 }
 

@@ -1,7 +1,9 @@
-//! Connections and routes.
+//! HTTP listener and routes of the mock server.
 //!
-//! In: a bound listener. Out: HTTP/1.1 and HTTP/2 with prior knowledge on every connection. Never here: a connection
-//! that outlives the accepting task.
+//! Serves HTTP/1.1, and HTTP/2 with prior knowledge.
+//!
+//! # Invariants
+//! - No connection outlives the accepting task.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,13 +21,15 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::call::Call;
 use crate::record::Received;
-use crate::server::{self, Call, CloseConnection, Server};
+use crate::server::{self, CloseConnection};
+use crate::state::ServerState;
 use crate::{compat, control};
 
-/// Accepts connections for ever. Every one is a task of this future's own set and ends with it.
-pub(crate) async fn accept(listener: TcpListener, server: Arc<Server>) {
-    let app = routes(server);
+/// Accepts connections until it is dropped, which closes all of them.
+pub(crate) async fn accept(listener: TcpListener, state: Arc<ServerState>) {
+    let app = routes(state);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -33,7 +37,7 @@ pub(crate) async fn accept(listener: TcpListener, server: Arc<Server>) {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, app.clone()));
                 }
-                // Out of file descriptors, or a client that was gone at once: the next one may fare better.
+                // Out of file descriptors, or the client has disconnected: accept the next one.
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(_) = connections.join_next() => {}
@@ -42,29 +46,29 @@ pub(crate) async fn accept(listener: TcpListener, server: Arc<Server>) {
 }
 
 async fn connection(stream: TcpStream, app: Router) {
-    // Frames are small and each is awaited; a socket that cannot do without delay still works.
+    // Frames are small, so Nagle's algorithm would delay them. An error only costs latency.
     let _ = stream.set_nodelay(true);
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = app.call(request);
+        let response = app.call(request);
         async move {
-            let Ok(response): Result<Response<Body>, Infallible> = answer.await;
+            let Ok(response): Result<Response<Body>, Infallible> = response.await;
             match response.extensions().get::<CloseConnection>() {
                 Some(CloseConnection) => Err(Closed),
                 None => Ok(response),
             }
         }
     });
-    // An error here is a client that left, or a connection broken on purpose.
+    // An error is a client disconnect or a connection closed on purpose.
     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Makes hyper close the connection without an answer.
+/// Error that makes hyper close the connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the scenario closes the connection here")]
 struct Closed;
 
-fn routes(server: Arc<Server>) -> Router {
+fn routes(state: Arc<ServerState>) -> Router {
     Router::new()
         .route("/v1beta/models", get(list))
         .route("/v1beta/models/{call}", post(call).get(describe))
@@ -76,50 +80,53 @@ fn routes(server: Arc<Server>) -> Router {
         .fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
         .method_not_allowed_fallback(|uri: Uri| async move { server::no_such_path(uri.path()) })
         .layer(DefaultBodyLimit::disable())
-        .with_state(server)
+        .with_state(state)
 }
 
-async fn list(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
-    server.answer(Call { model: "", method: "list", compat: false }, received).await
+async fn list(State(state): State<Arc<ServerState>>, received: Received) -> Response<Body> {
+    server::respond(&state, Call { model: "", method: "list", compat: false }, received).await
 }
 
-async fn list_for_openai(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
-    server.answer(Call { model: "", method: "list", compat: true }, received).await
+async fn list_for_openai(State(state): State<Arc<ServerState>>, received: Received) -> Response<Body> {
+    server::respond(&state, Call { model: "", method: "list", compat: true }, received).await
 }
 
 async fn describe(
-    State(server): State<Arc<Server>>,
+    State(state): State<Arc<ServerState>>,
     Path(model): Path<String>,
     received: Received,
 ) -> Response<Body> {
-    server.answer(Call { model: &model, method: "get", compat: false }, received).await
+    server::respond(&state, Call { model: &model, method: "get", compat: false }, received).await
 }
 
 async fn describe_for_openai(
-    State(server): State<Arc<Server>>,
+    State(state): State<Arc<ServerState>>,
     Path(model): Path<String>,
     received: Received,
 ) -> Response<Body> {
-    server.answer(Call { model: &model, method: "get", compat: true }, received).await
+    server::respond(&state, Call { model: &model, method: "get", compat: true }, received).await
 }
 
-async fn complete(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
+async fn complete(State(state): State<Arc<ServerState>>, received: Received) -> Response<Body> {
     let model = compat::model_in(&received.body);
-    server.answer(Call { model: &model, method: "generateContent", compat: true }, received).await
+    server::respond(&state, Call { model: &model, method: "generateContent", compat: true }, received).await
 }
 
-async fn embed(State(server): State<Arc<Server>>, received: Received) -> Response<Body> {
+async fn embed(State(state): State<Arc<ServerState>>, received: Received) -> Response<Body> {
     let model = compat::model_in(&received.body);
-    server.answer(Call { model: &model, method: "batchEmbedContents", compat: true }, received).await
+    server::respond(&state, Call { model: &model, method: "batchEmbedContents", compat: true }, received)
+        .await
 }
 
 async fn call(
-    State(server): State<Arc<Server>>,
+    State(state): State<Arc<ServerState>>,
     Path(path): Path<String>,
     received: Received,
 ) -> Response<Body> {
     match path.rsplit_once(':') {
-        Some((model, method)) => server.answer(Call { model, method, compat: false }, received).await,
+        Some((model, method)) => {
+            server::respond(&state, Call { model, method, compat: false }, received).await
+        }
         None => server::no_such_path(received.uri.path()),
     }
 }

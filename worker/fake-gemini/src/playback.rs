@@ -1,7 +1,7 @@
-//! Streams as they go out: framed, paced, and broken where the scenario says so.
+//! Response streams: framed, delayed, and truncated where the scenario says so.
 //!
-//! In: frames, a pace, an ending, and the duty to count. Out: an HTTP body. Never here: a frame that waits for the next
-//! one; each is flushed by itself, as Gemini does, so that a reader sees the stream's real steps.
+//! # Invariants
+//! - Each frame is flushed by itself, as Gemini does. No frame waits for the next one.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -14,51 +14,51 @@ use crate::answer::{Frames, Written};
 use crate::counts::{Attempt, Tokens};
 use crate::refusal::Refusal;
 
-/// How frames are wrapped.
+/// Framing of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// `data: {…}` with CRLF line ends, for `alt=sse`.
+    /// `data: {…}` with CRLF line endings, for `alt=sse`.
     Sse,
-    /// `data: {…}`, and `data: [DONE]` at the end, as OpenAI does it.
+    /// `data: {…}`, and `data: [DONE]` at the end, as OpenAI sends it.
     OpenAi,
-    /// One JSON array over the whole body.
+    /// One JSON array that spans the body.
     Array,
 }
 
-/// What happens instead of the rest of the frames.
+/// How a stream ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ending {
-    /// Nothing: all frames are sent.
+    /// After all frames.
     Whole,
-    /// The connection breaks after so many frames.
+    /// After this many frames the connection closes.
     Cut(usize),
-    /// After so many frames an error event, then a clean end.
+    /// After this many frames with an error event, then cleanly.
     ErrorEvent(usize, Refusal),
-    /// After so many frames an error as bare JSON, then a clean end.
+    /// After this many frames with an error as bare JSON, then cleanly.
     BareError(usize, Refusal),
-    /// A clean end after so many frames, none of which finishes the answer.
+    /// After this many frames cleanly, without a finish reason.
     Stop(usize),
 }
 
-/// Where the frames come from.
+/// Source of the frames.
 pub(crate) enum Source {
     Frames(Box<Frames>, Framing),
     Wire(std::vec::IntoIter<String>, Tokens),
 }
 
 impl Source {
-    /// Strings that go out as they are, and the tokens that they report.
+    /// Creates a source of raw strings and the tokens that they report.
     pub(crate) fn wire(strings: Vec<String>, tokens: Tokens) -> Self {
         Self::Wire(strings.into_iter(), tokens)
     }
 }
 
-/// The connection is broken on purpose.
+/// Error that closes the connection on purpose.
 #[derive(Debug, thiserror::Error)]
-#[error("the scenario breaks the connection here")]
+#[error("the scenario closes the connection here")]
 struct Broken;
 
-/// A stream on its way out.
+/// A response stream.
 pub(crate) struct Playback {
     pub source: Source,
     pub ending: Ending,
@@ -117,7 +117,7 @@ impl State {
         item
     }
 
-    /// A clean end without a finish reason; an array is still closed.
+    /// Ends the stream cleanly without a finish reason; an array is still closed.
     fn stop(&mut self, first: bool) -> Option<Bytes> {
         self.over = true;
         self.playback.attempt.cut();
@@ -133,7 +133,7 @@ impl State {
         match &mut playback.source {
             Source::Frames(frames, framing) => {
                 let frame = frames.next()?;
-                // With an ending to come, the finish reason must not.
+                // A finish reason must not precede a planned ending.
                 if frame.last && playback.ending != Ending::Whole {
                     playback.ending = match std::mem::replace(&mut playback.ending, Ending::Whole) {
                         Ending::Cut(_) => Ending::Cut(0),
@@ -166,7 +166,7 @@ impl State {
     }
 }
 
-/// Lets the server write out what it has, before the next frame is looked for.
+/// Yields until the server has written its buffer, before the next frame is made.
 async fn flushed() {
     let mut waited = false;
     std::future::poll_fn(|context| {
@@ -228,7 +228,7 @@ mod tests {
         tally: Tally,
     }
 
-    /// Plays "You said: hi" in three frames of text and a finish.
+    /// Plays "You said: hi" in three frames of text and one with the finish reason.
     async fn play(framing: Framing, ending: Ending) -> Played {
         let counters = Counters::default();
         let request = crate::request::parse(r#"{"contents": [{"parts": [{"text": "hi"}]}]}"#).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_comes_after_its_frames() {
+    async fn the_connection_closes_after_the_configured_frames() {
         for (after, frames) in [(0, 0), (2, 2), (9, 3)] {
             let played = play(Framing::Sse, Ending::Cut(after)).await;
             assert_eq!((played.chunks.len(), played.broken), (frames, true));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_goes_counts_as_left() {
+    async fn a_client_that_disconnects_counts_as_left() {
         let counters = Counters::default();
         let playback = Playback {
             source: Source::wire(vec!["a".to_owned(), "b".to_owned()], Tokens::default()),

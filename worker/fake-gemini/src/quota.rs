@@ -1,7 +1,7 @@
-//! Request and token quotas, counted in windows for each project and model.
+//! Request and token quotas by project and model, counted in fixed windows.
 //!
-//! In: who asks, for which model, how much, and the time. Out: admission, or the quotas that stand in the way. Never
-//! here: HTTP. A request that is refused uses nothing up.
+//! # Invariants
+//! - A rejected request uses no quota.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::scenario::Limits;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// What a quota counts, as its `quotaId` tells.
+/// What a quota counts, as in its `quotaId`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuotaKind {
     RequestsPerMinute,
@@ -26,15 +26,15 @@ pub(crate) struct Violation {
     pub limit: u64,
 }
 
-/// What a request uses up.
+/// Cost of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Requests: a batch of embeddings counts one for each of its items.
+    /// Requests; a batch of embeddings counts one per item.
     pub requests: u64,
     pub input_tokens: u64,
 }
 
-/// The windows of all projects and models.
+/// Windows of all projects and models.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas(Mutex<HashMap<String, HashMap<String, Windows>>>);
 
@@ -73,7 +73,8 @@ impl Windows {
 }
 
 impl Quotas {
-    /// Takes `cost` from the windows of (`project`, `model`), or takes nothing and names every quota in the way.
+    /// Subtracts `cost` from the windows of (`project`, `model`), or returns every quota that it
+    /// would exceed.
     pub(crate) fn admit(
         &self,
         project: &str,
@@ -118,13 +119,14 @@ impl Quotas {
         Ok(())
     }
 
-    /// Forgets all use.
+    /// Clears all windows.
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// Milliseconds until the minute's window turns. Gemini names this short time for daily quotas too.
+/// Returns the milliseconds to the end of the minute's window. Gemini returns this short delay for
+/// daily quotas too.
 pub(crate) fn until_next_minute_ms(now_ms: i64) -> u64 {
     (MINUTE_MS - now_ms.rem_euclid(MINUTE_MS)).unsigned_abs()
 }
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     const ONE: Cost = Cost { requests: 1, input_tokens: 5 };
-    /// 2026-11-22, 30 s into a minute, 23:58:30 in California.
+    /// 2026-11-22, 30 s into a minute, 23:58:30 Pacific Time.
     const NOW: i64 = 1_795_420_710_000;
 
     fn limits(minute: Option<u64>, day: Option<u64>, tokens: Option<u64>) -> Limits {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_turns_and_projects_and_models_are_apart() {
+    fn minute_quotas_reset_and_are_separate_by_project_and_model() {
         let quotas = Quotas::default();
         let limits = limits(Some(1), None, None);
         let refused = vec![Violation { kind: QuotaKind::RequestsPerMinute, limit: 1 }];
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_lasts_until_midnight_in_california() {
+    fn daily_quotas_reset_at_midnight_pacific_time() {
         let quotas = Quotas::default();
         let limits = limits(Some(10), Some(1), None);
         assert_eq!(quotas.admit("p", "m", &limits, ONE, NOW), Ok(()));
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_uses_nothing_up() {
+    fn a_rejected_request_uses_no_quota() {
         let quotas = Quotas::default();
         let limits = limits(Some(2), None, Some(9));
         let large = Cost { requests: 1, input_tokens: 10 };

@@ -1,6 +1,4 @@
-//! The last requests, kept for tests to look at.
-//!
-//! In: requests as they came. Out: copies. Never here: more of them than the scenario allows.
+//! Recorder of the last requests, for inspection by tests.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +9,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// Where a request carried its API key.
+/// Place of a credential in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
@@ -23,24 +21,24 @@ pub enum Credential {
     Authorization,
 }
 
-/// A request as it arrived.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedRequest {
     /// `GET` or `POST`.
     pub method: String,
-    /// Without the query.
+    /// The path without the query.
     pub path: String,
-    /// Without the question mark; empty when there was none.
+    /// The query without the question mark; empty if there is none.
     pub query: String,
-    /// Names of all headers, in lower case.
+    /// Names of all headers in lower case.
     pub header_names: Vec<String>,
-    /// Every place where a credential stood; exactly one is right.
+    /// All places that hold a credential. A valid request has one.
     pub credentials: Vec<Credential>,
-    /// The body, as text.
+    /// The body as text.
     pub body: String,
 }
 
-/// A request with all that the answer needs.
+/// A received request, as handlers need it.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub method: Method,
@@ -49,7 +47,7 @@ pub(crate) struct Received {
     pub body: Bytes,
 }
 
-/// What a handler takes as its last argument: the request with all of its body.
+/// Extracts the request with its whole body; a handler's last argument.
 impl<S: Send + Sync> FromRequest<S> for Received {
     type Rejection = BytesRejection;
 
@@ -82,12 +80,12 @@ impl Received {
     }
 }
 
-/// A ring of requests.
+/// Ring buffer of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Record(Mutex<VecDeque<Received>>);
 
 impl Record {
-    /// Keeps `request` as one of the last `most`.
+    /// Records `request` as one of the last `most`.
     pub(crate) fn keep(&self, request: &Received, most: usize) {
         if most == 0 {
             return;
@@ -100,7 +98,7 @@ impl Record {
         kept.push_back(request);
     }
 
-    /// Oldest first.
+    /// Returns the requests, oldest first.
     pub(crate) fn read(&self) -> Vec<RecordedRequest> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().map(Received::record).collect()

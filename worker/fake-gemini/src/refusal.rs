@@ -1,8 +1,7 @@
-//! Gemini's error bodies, word for word as callers have published them.
+//! Gemini's error bodies, verbatim as published by users.
 //!
-//! In: a behaviour and who asked for what. Out: status, content type, body. Never here: a decision whether to refuse.
-//! The statuses and their meaning: <https://ai.google.dev/gemini-api/docs/troubleshooting>; the shapes of `details`:
-//! `google/rpc/error_details.proto` in <https://github.com/googleapis/googleapis>.
+//! Statuses and their meaning: <https://ai.google.dev/gemini-api/docs/troubleshooting>. Shapes of
+//! `details`: `google/rpc/error_details.proto` in <https://github.com/googleapis/googleapis>.
 
 use serde_json::{Value, json};
 
@@ -17,12 +16,12 @@ pub(crate) use exhausted::quota;
 const SERVICE: &str = "generativelanguage.googleapis.com";
 const JSON: &str = "application/json; charset=UTF-8";
 const HTML: &str = "text/html; charset=UTF-8";
-/// The quotas of a key that is exhausted whatever it did.
+/// Quota of a key whose behaviour is exhaustion.
 const USUAL_REQUESTS_PER_MINUTE: u64 = 10;
 const USUAL_REQUESTS_PER_DAY: u64 = 250;
 const USUAL_INPUT_TOKENS_PER_MINUTE: u64 = 250_000;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusal {
     pub status: u16,
@@ -33,11 +32,11 @@ pub(crate) struct Refusal {
 pub(crate) enum Content {
     /// `{"error": …}`.
     Error(Value),
-    /// A page of Google's front end.
+    /// An HTML page of Google's front end.
     Page(String),
 }
 
-/// Who asked for what, as error bodies repeat it.
+/// Facts of a request that error bodies repeat.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub key: &'a str,
@@ -81,7 +80,7 @@ impl Refusal {
         }
     }
 
-    /// The error on one line, as an event of a stream carries it.
+    /// Returns the error on one line, as an SSE event contains it.
     pub(crate) fn compact(&self) -> String {
         match &self.content {
             Content::Page(page) => page.clone(),
@@ -89,7 +88,7 @@ impl Refusal {
         }
     }
 
-    /// The body, in Google's layout; `in_array` is how the non-SSE stream wraps it.
+    /// Returns the body in Google's layout; in a stream without SSE it is `in_array`.
     pub(crate) fn body(&self, in_array: bool) -> String {
         match &self.content {
             Content::Page(page) => page.clone(),
@@ -108,7 +107,8 @@ fn localized(message: &str) -> Value {
     json!({"@type": "type.googleapis.com/google.rpc.LocalizedMessage", "locale": "en-US", "message": message})
 }
 
-/// 403 `PERMISSION_DENIED` with a reason, as Google's API front end refuses a key or project.
+/// Returns 403 `PERMISSION_DENIED` with a reason, as Google's API front end rejects a key or
+/// project.
 fn denied(asked: Asked, reason: &str, message: &str, more: &[(&str, &str)]) -> Refusal {
     let mut metadata = json!({"consumer": format!("projects/{}", asked.project), "service": SERVICE});
     if let Some(metadata) = metadata.as_object_mut() {
@@ -122,19 +122,19 @@ fn bad_key(message: &str) -> Refusal {
     Refusal::error(400, "INVALID_ARGUMENT", message, &details)
 }
 
-/// The caller sent no credential.
+/// Returns the error of a request without a credential.
 pub(crate) fn unregistered() -> Refusal {
     let message = "Method doesn't allow unregistered callers (callers without established identity). Please use API \
                    Key or other form of API consumer identity to call this API.";
     Refusal::error(403, "PERMISSION_DENIED", message, &[])
 }
 
-/// The caller sent more than one credential.
+/// Returns the error of a request with several credentials.
 pub(crate) fn several_credentials() -> Refusal {
     Refusal::invalid_argument("Multiple authentication credentials received. Please pass only one.")
 }
 
-/// A token that is no OAuth token, or an auth key that is cut short.
+/// Returns the error of an invalid OAuth token or a truncated auth key.
 pub(crate) fn unauthenticated(method: &str) -> Refusal {
     let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or \
                    other valid authentication credential. See \
@@ -143,7 +143,8 @@ pub(crate) fn unauthenticated(method: &str) -> Refusal {
     Refusal::error(401, "UNAUTHENTICATED", message, &[info("ACCESS_TOKEN_TYPE_UNSUPPORTED", &metadata)])
 }
 
-/// `google.ai.generativelanguage.v1beta.GenerativeService.GenerateContent` for `generateContent`.
+/// Returns `google.ai.generativelanguage.v1beta.GenerativeService.GenerateContent` for
+/// `generateContent`.
 fn rpc_name(method: &str) -> String {
     let service = if matches!(method, "list" | "get") { "ModelService" } else { "GenerativeService" };
     let name = match method {
@@ -157,7 +158,7 @@ fn rpc_name(method: &str) -> String {
     format!("google.ai.generativelanguage.v1beta.{service}.{name}")
 }
 
-/// The model is unknown, or does not have the method.
+/// Returns the error of an unknown model or of a method that it lacks.
 pub(crate) fn not_found(model: &str, method: &str) -> Refusal {
     let message = if method == "get" {
         format!("Model is not found: models/{model} for api version v1beta")
@@ -170,7 +171,7 @@ pub(crate) fn not_found(model: &str, method: &str) -> Refusal {
     Refusal::error(404, "NOT_FOUND", &message, &[])
 }
 
-/// A path that the service does not have.
+/// Returns the error of an unknown path.
 pub(crate) fn no_such_path(path: &str) -> Refusal {
     let text = format!("The requested URL <code>{}</code> was not found on this server.", escape(path));
     Refusal::page(404, "Not Found", &text)
@@ -180,21 +181,21 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A field that the API does not have.
+/// Returns the error of an unknown field.
 pub(crate) fn bad_request(message: &str) -> Refusal {
     let violations = json!({"@type": "type.googleapis.com/google.rpc.BadRequest",
                             "fieldViolations": [{"description": message}]});
     Refusal::error(400, "INVALID_ARGUMENT", message, &[violations])
 }
 
-/// 503, also as the end of a broken stream.
+/// Returns 503, which also ends truncated streams.
 pub(crate) fn overloaded() -> Refusal {
     let message = "This model is currently experiencing high demand. Spikes in demand are usually temporary. Please \
                    try again later.";
     Refusal::error(503, "UNAVAILABLE", message, &[])
 }
 
-/// The refusal that a behaviour is, if it is one.
+/// Returns the error of a behaviour, if it has one.
 pub(crate) fn of(behaviour: Behaviour, asked: Asked) -> Option<Refusal> {
     of_credential(behaviour, asked)
         .or_else(|| of_quota(behaviour, asked))

@@ -1,7 +1,6 @@
-//! Reading what callers send.
+//! Parser of request bodies, as strict as Gemini.
 //!
-//! In: a body. Out: what the answer depends on, or the 400 that Gemini gives. Never here: leniency; a field that the
-//! API does not have is refused, as Gemini refuses it. Both of its spellings, camelCase and `snake_case`, are known.
+//! Unknown fields are rejected. Both spellings, camelCase and `snake_case`, are accepted.
 
 use std::borrow::Cow;
 
@@ -11,7 +10,7 @@ use serde_json::error::Category;
 
 use crate::refusal::{self, Refusal};
 
-/// Tokens of an image or a file, as Gemini counts a small image.
+/// Tokens of an image or file, as Gemini counts a small image.
 const MEDIA_TOKENS: u64 = 258;
 
 /// `GenerateContentRequest` (<https://ai.google.dev/api/generate-content>).
@@ -98,7 +97,7 @@ struct ThinkingConfig {
     include_thoughts: Option<bool>,
 }
 
-/// What matters of a call; the rest of it is the caller's.
+/// The checked fields of a function call.
 #[derive(Deserialize)]
 struct FunctionCall<'a> {
     id: Option<IgnoredAny>,
@@ -149,7 +148,7 @@ struct Part<'a> {
 }
 
 impl Content<'_> {
-    /// Words of text, and a fixed number for each image or file.
+    /// Returns the words of text, plus a fixed number per image or file.
     pub(crate) fn tokens(&self) -> u64 {
         let tokens = |part: &Part| {
             let media = part.inline_data.is_some() || part.file_data.is_some();
@@ -162,7 +161,7 @@ impl Content<'_> {
         self.role.as_deref() == Some("model")
     }
 
-    /// All its text.
+    /// Returns all its text.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         let mut texts = self.parts.iter().filter_map(|part| part.text.as_deref());
         let Some(first) = texts.next() else {
@@ -173,7 +172,7 @@ impl Content<'_> {
 }
 
 impl Generate<'_> {
-    /// Gemini's check that there is something to answer.
+    /// Rejects a request without content, as Gemini does.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         if self.contents.is_empty() {
             let message = "* GenerateContentRequest.contents: contents is not specified\n";
@@ -198,7 +197,7 @@ impl Generate<'_> {
         self.contents.iter().chain(&self.system_instruction).map(Content::tokens).sum()
     }
 
-    /// The text of the last content that is not the model's own.
+    /// Returns the text of the last content that is not the model's.
     pub(crate) fn last_user_text(&self) -> Cow<'_, str> {
         let users = self.contents.iter().rev();
         let mut users = users.filter(|content| content.role.as_deref() != Some("model"));
@@ -209,7 +208,7 @@ impl Generate<'_> {
         self.generation_config.as_ref().and_then(|config| config.max_output_tokens)
     }
 
-    /// The level and the budget of thinking that are asked for.
+    /// Returns the requested thinking level and budget.
     pub(crate) fn thinking(&self) -> (Option<&str>, Option<i64>) {
         let config = self.generation_config.as_ref().and_then(|config| config.thinking_config.as_ref());
         config.map_or((None, None), |config| (config.thinking_level.as_deref(), config.thinking_budget))
@@ -233,8 +232,8 @@ impl Generate<'_> {
         self.contents.last().is_some_and(Content::is_of_model)
     }
 
-    /// The place (counted from 1) and the name of a call of the current turn that should carry a signature: the first
-    /// one of each content of the model, after what the user said last.
+    /// Returns position (from 1) and name of a call of the current turn that lacks a required
+    /// signature: the first one of each content of the model after the user's last text.
     pub(crate) fn unsigned_call(&self) -> Option<(usize, &str)> {
         let said = |content: &Content| {
             !content.is_of_model() && content.parts.iter().any(|part| part.text.is_some())
@@ -249,7 +248,7 @@ impl Generate<'_> {
         )
     }
 
-    /// The content and part of a call that has an id.
+    /// Returns the content and part indices of a call that has an id.
     pub(crate) fn call_with_id(&self) -> Option<(usize, usize)> {
         let has_id = |part: &Part| part.function_call.as_ref().is_some_and(|call| call.id.is_some());
         let place =
@@ -299,13 +298,13 @@ impl CountTokens<'_> {
     }
 }
 
-/// Reads a body; an empty one is an empty object.
+/// Parses a body; an empty one counts as an empty object.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Refusal> {
     let body = if body.trim_ascii().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| explain(body, &error))
 }
 
-/// The 400 for a body that is no request.
+/// Returns the 400 error of an unparsable body.
 fn explain(body: &str, error: &serde_json::Error) -> Refusal {
     if error.classify() != Category::Data {
         let what = if error.is_eof() { "Unexpected end of string." } else { "Unexpected token." };
@@ -327,7 +326,7 @@ fn explain(body: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
-/// The stand-in's idea of tokens: words between white space, so that a test can count them itself.
+/// Counts tokens as whitespace-separated words, so that tests can predict them.
 pub(crate) fn count_words(text: &str) -> u64 {
     text.split_whitespace().map(|_| 1).sum()
 }
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_are_read() {
+    fn both_spellings_are_accepted() {
         let body = r#"{"system_instruction": {"parts": [{"text": "be kind"}]},
             "contents": [{"role": "user", "parts": [{"text": "h\u00e9 "}, {"text": "there"}, {"inlineData": {}}]},
                          {"role": "model", "parts": [{"text": "yes"}]}],
@@ -361,10 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_in_googles_words() {
-        let told = refused("{\"contents\": oops}");
+    fn invalid_requests_get_googles_error_messages() {
+        let message = refused("{\"contents\": oops}");
         assert_eq!(
-            told,
+            message,
             "Invalid JSON payload received. Unexpected token.\n{\"contents\": oops}\n             ^"
         );
         assert!(

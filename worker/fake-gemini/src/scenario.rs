@@ -1,7 +1,7 @@
-//! What the stand-in plays: models, keys, limits, delays, scripted answers.
+//! Scenario of the mock server: models, keys, limits, delays and scripted responses.
 //!
-//! In: a TOML or JSON document, or values built by a test. Out: the same, checked and indexed. Never here: anything
-//! that changes while requests run, except the uses left of a script.
+//! It comes from TOML, JSON or code and is checked and indexed before use. Only the remaining uses
+//! of scripts change while requests run.
 
 use std::collections::BTreeMap;
 
@@ -13,39 +13,41 @@ mod indexed;
 
 pub(crate) use indexed::Indexed;
 
-/// A whole scenario. Every field has a default; [`Scenario::default`] offers the models and knows no key.
+/// A scenario. Every field has a default; [`Scenario::default`] has models and no keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// Model ids without `models/`, in the order of the listing. One with `embedding` in it embeds, the others chat.
+    /// Model ids without `models/`, in the order of the list. Ids that contain `embedding` embed,
+    /// the others chat.
     pub models: Vec<String>,
-    /// How a key is treated that is not in `keys`.
+    /// Behaviour of keys that are not in `keys`.
     pub unknown_keys: Treatment,
-    /// Wait before the headers of an answer, in milliseconds.
+    /// Delay before the response headers, in milliseconds.
     pub before_headers_ms: u64,
-    /// Wait between the frames of a stream, in milliseconds.
+    /// Delay between the frames of a stream, in milliseconds.
     pub between_frames_ms: u64,
-    /// How many requests are kept for inspection; 0 keeps none.
+    /// Number of requests that are recorded; 0 records none.
     pub record: usize,
-    /// Whether answers to embedding calls carry `usageMetadata`; Gemini does not always send it.
+    /// Whether embedding responses have `usageMetadata`; Gemini does not always send it.
     pub embedding_usage: bool,
-    /// The answer to a chat that no script answers.
+    /// Response to a chat that no script matches.
     pub answer: Answer,
-    /// Models that treat every key in some way, by id.
+    /// Behaviour of models for all keys, by id.
     pub model_behaviour: BTreeMap<String, Treatment>,
-    /// Models that answer under the name of another one, by that name. They name themselves as `modelVersion`, and refuse
-    /// what their own family does not take.
+    /// Models that serve another model's name, by that name. They report themselves as
+    /// `modelVersion` and reject what their own family does not support.
     pub routes: BTreeMap<String, String>,
-    /// Whether Google's OpenAI endpoint takes auth keys (`AQ.…`) as bearers. Otherwise it says that it got several
-    /// credentials, and takes them in `x-goog-api-key`.
+    /// Whether Google's OpenAI-compatible endpoint accepts auth keys (`AQ.…`) as bearer tokens.
+    /// Otherwise it reports several credentials, and accepts them in `x-goog-api-key`.
     pub auth_keys_as_bearer: bool,
     /// The keys.
     pub keys: Vec<KeySpec>,
     /// Billing accounts.
     pub accounts: Vec<Account>,
-    /// Quotas. The first entry that fits a project and a model holds; those that name the project are tried first.
+    /// Quotas. The first entry that matches project and model applies; entries with a project come
+    /// first.
     pub limits: Vec<Limits>,
-    /// Exact answers.
+    /// Scripted responses.
     pub scripts: Vec<Script>,
 }
 
@@ -94,14 +96,14 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// Reads a scenario file.
+    /// Parses a scenario file.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text)?;
         scenario.check()?;
         Ok(scenario)
     }
 
-    /// The default scenario with `keys` that work.
+    /// Returns the default scenario with working keys.
     #[must_use]
     pub fn with_keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self {
@@ -124,21 +126,21 @@ impl Scenario {
         self
     }
 
-    /// Adds a scripted answer.
+    /// Adds a scripted response.
     #[must_use]
     pub fn script(mut self, script: Script) -> Self {
         self.scripts.push(script);
         self
     }
 
-    /// Makes a model treat every key like this.
+    /// Sets the behaviour of a model for all keys.
     #[must_use]
     pub fn model(mut self, model: &str, treatment: impl Into<Treatment>) -> Self {
         self.model_behaviour.insert(model.to_owned(), treatment.into());
         self
     }
 
-    /// Lets another model answer under a name.
+    /// Makes another model serve a name.
     #[must_use]
     pub fn route(mut self, name: &str, answering: &str) -> Self {
         self.routes.insert(name.to_owned(), answering.to_owned());
@@ -152,7 +154,7 @@ impl Scenario {
         self
     }
 
-    /// Refuses what could only be a mistake of the writer.
+    /// Rejects contradictions and unknown names.
     pub(crate) fn check(&self) -> Result<(), ScenarioError> {
         let mut seen = std::collections::HashSet::new();
         for spec in &self.keys {
@@ -180,20 +182,20 @@ impl Scenario {
     }
 }
 
-/// Why a scenario cannot be played.
+/// Error of an invalid scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// Not TOML, or a name that is not known.
+    /// Invalid TOML, or an unknown name.
     #[error(transparent)]
     Toml(#[from] toml::de::Error),
-    /// A key that no header could carry.
-    #[error("a key is empty or has a blank in it: {0:?}")]
+    /// A key that is invalid in a header.
+    #[error("invalid key {0:?}: empty, or contains whitespace")]
     Key(String),
-    /// The same key in two entries.
-    #[error("the key {0:?} stands there twice")]
+    /// A duplicate key.
+    #[error("duplicate key {0:?}")]
     Twice(String),
-    /// A model that `models` does not offer.
-    #[error("the model {0:?} is not among `models`")]
+    /// A model that is not in `models`.
+    #[error("model {0:?} is not in `models`")]
     Model(String),
 }
 
@@ -203,32 +205,32 @@ pub enum ScenarioError {
 pub struct KeySpec {
     /// The key, compared exactly.
     pub key: String,
-    /// The number of its Google Cloud project; keys of one project share its quotas. Without it the key has a
-    /// project of its own.
+    /// Number of its Google Cloud project. Keys of one project share its quotas; a key without one
+    /// has its own project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// How the key is treated.
+    /// Behaviour of the key.
     #[serde(default)]
     pub behaviour: Treatment,
-    /// How it is treated for some models, by id, instead.
+    /// Behaviour for some models, by id.
     #[serde(default)]
     pub model_behaviour: BTreeMap<String, Treatment>,
 }
 
 impl KeySpec {
-    /// A key of a project of its own.
+    /// Creates a key in its own project.
     pub fn new(key: impl Into<String>, treatment: impl Into<Treatment>) -> Self {
         Self { key: key.into(), project: None, behaviour: treatment.into(), model_behaviour: BTreeMap::new() }
     }
 
-    /// Puts the key into a project.
+    /// Sets the key's project.
     #[must_use]
     pub fn project(mut self, number: impl Into<String>) -> Self {
         self.project = Some(number.into());
         self
     }
 
-    /// Treats requests for one model in another way.
+    /// Sets the behaviour for one model.
     #[must_use]
     pub fn model(mut self, model: &str, treatment: impl Into<Treatment>) -> Self {
         self.model_behaviour.insert(model.to_owned(), treatment.into());
@@ -236,18 +238,18 @@ impl KeySpec {
     }
 }
 
-/// A billing account, above several projects.
+/// A billing account of several projects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// The numbers of its projects.
+    /// Numbers of its projects.
     pub projects: Vec<String>,
-    /// What all of them together may spend in a rolling ten minutes, in input tokens: money is not played. Once that much
-    /// is spent, whatever is asked for is refused until some of it is ten minutes old.
+    /// Spending limit of a rolling ten minutes for all its projects, in input tokens. Once it is
+    /// reached, all requests are rejected until some of the spending is ten minutes old.
     pub input_tokens_per_ten_minutes: u64,
 }
 
-/// Quotas of the projects and models that it names; a missing name fits all, a missing number is no limit.
+/// Quotas of projects and models. A missing name matches all, a missing number is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -257,15 +259,15 @@ pub struct Limits {
     /// The model's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Which tier's quota ids the refusals name.
+    /// Tier of the quota ids in errors.
     pub tier: Tier,
-    /// Requests in a minute.
+    /// Requests per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// Requests in a day of California.
+    /// Requests per quota day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
-    /// Input tokens in a minute.
+    /// Input tokens per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<u64>,
 }
@@ -281,16 +283,16 @@ pub enum Tier {
     Paid,
 }
 
-/// The usual answer to a chat.
+/// The default response to a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {
-    /// Frames of text in a stream, before the frame with the finish reason.
+    /// Text frames of a stream, before the frame with the finish reason.
     pub frames: usize,
-    /// The text; without it `You said: <the last text of the user>`.
+    /// The text; default `You said: <the last text of the user>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Tokens of thought to report.
+    /// Reported thought tokens.
     pub thought_tokens: u64,
 }
 
@@ -300,30 +302,31 @@ impl Default for Answer {
     }
 }
 
-/// An exact answer, given to requests that a key may make and that fit all conditions named here.
+/// A scripted response to requests with a working key that meet all conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Script {
     /// Only for this model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Only when the request's body has this text in it, as it stands on the wire.
+    /// Only if the request's body contains this text verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
-    /// Only when the request has a header `x-fake-script` with this value.
+    /// Only if the request has a header `x-fake-script` with this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// How often it may be used; without it always.
+    /// Maximum number of uses; default unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
     /// HTTP status.
     pub status: u16,
-    /// Without it `text/event-stream` for several `wire` strings or one that starts like an event, else JSON.
+    /// Content type. Default: `text/event-stream` for several `wire` strings or one that starts
+    /// like an event, else JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The body, byte for byte; each string is written to the connection by itself.
+    /// The body, byte for byte. Each string is written to the connection separately.
     pub wire: Vec<String>,
-    /// Breaks the connection after the last string.
+    /// Closes the connection after the last string.
     pub cut: bool,
     /// Prompt tokens that the body reports, for the counts.
     pub prompt_tokens: u64,
@@ -349,7 +352,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// The content type to send.
+    /// Returns the content type.
     pub(crate) fn content_type(&self) -> &str {
         let event = self.wire.len() > 1 || self.wire.first().is_some_and(|first| first.starts_with("data:"));
         match &self.content_type {
@@ -360,7 +363,7 @@ impl Script {
     }
 }
 
-/// Whether the model embeds rather than chats.
+/// Returns `true` for embedding models.
 pub(crate) fn embeds(model: &str) -> bool {
     model.contains("embedding")
 }

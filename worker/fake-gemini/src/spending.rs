@@ -1,7 +1,4 @@
-//! What billing accounts have spent in a rolling ten minutes.
-//!
-//! In: an account, what a request costs and the time. Out: whether the account may spend yet. Never here: projects, which
-//! the scenario knows, or money: a token of input costs one.
+//! Spending of billing accounts in a rolling ten minutes, in input tokens.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +7,13 @@ use crate::scenario::Account;
 
 const WINDOW_MS: i64 = 600_000;
 
-/// What all accounts have spent, by their place in the scenario.
+/// Spending of all accounts, by index in the scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Spending(Mutex<HashMap<usize, VecDeque<(i64, u64)>>>);
 
 impl Spending {
-    /// Spends `tokens` of an account, unless it has spent all that it may. Google counts behind the requests, so that the
-    /// last one may go beyond the limit.
+    /// Records `tokens` of an account, unless its limit is reached. Google counts after a request,
+    /// so the last one may exceed the limit.
     pub(crate) fn admit(&self, (place, account): (usize, &Account), tokens: u64, now_ms: i64) -> bool {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spent = accounts.entry(place).or_default();
@@ -30,7 +27,7 @@ impl Spending {
         true
     }
 
-    /// Forgets everything.
+    /// Clears all spending.
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -41,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_spends_again_when_what_it_spent_is_ten_minutes_old() {
+    fn an_account_can_spend_again_after_ten_minutes() {
         let account = Account { projects: vec!["1".into(), "2".into()], input_tokens_per_ten_minutes: 5 };
         let spending = Spending::default();
         let admit = |place, now_ms| spending.admit((place, &account), 3, now_ms);

@@ -1,4 +1,4 @@
-//! TLS before a server that has none, under a certificate authority of its own.
+//! TLS proxy with its own certificate authority, in front of a plain HTTP server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// The name that the certificate is for.
+/// Host name of the certificate.
 const NAME: &str = "localhost";
 
-/// TLS could not be set up.
+/// Error of setting up TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No certificate was made.
+    /// The certificate could not be created.
     #[error(transparent)]
     Certificate(#[from] rcgen::Error),
-    /// The certificate was not taken.
+    /// The certificate was rejected.
     #[error(transparent)]
     Tls(#[from] tokio_rustls::rustls::Error),
-    /// No port.
+    /// No port is available.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
 }
 
-/// A TLS server that passes everything on to another server; it ends when dropped.
+/// A TLS proxy. Dropping it stops it.
 #[derive(Debug)]
 pub struct TlsFront {
     url: String,
@@ -37,10 +37,10 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Starts one before the server at `address`, such as `127.0.0.1:8787`.
+    /// Starts a proxy for the server at `address`, such as `127.0.0.1:8787`.
     ///
     /// # Errors
-    /// No certificate can be made, or no port be had.
+    /// If no certificate can be created or no port is available.
     pub async fn before(address: &str) -> Result<Self, TlsError> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -58,13 +58,13 @@ impl TlsFront {
         Ok(Self { url, authority: issuer.pem(), accepting })
     }
 
-    /// `https://localhost:PORT`
+    /// Returns `https://localhost:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The certificate of the authority, in PEM format.
+    /// Returns the authority's certificate in PEM format.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -84,7 +84,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, address: String) {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 let (acceptor, address) = (acceptor.clone(), address.clone());
                 connections.spawn(async move {
-                    // A client that does not trust the certificate has left.
+                    // Errors are clients that do not trust the certificate.
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     if let Ok(mut server) = TcpStream::connect(&address).await {
                         let _ = copy_bidirectional(&mut stream, &mut server).await;

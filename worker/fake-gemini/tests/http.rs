@@ -1,4 +1,4 @@
-//! The stand-in through real connections: what only shows on the wire.
+//! Tests of the mock Gemini server over real connections.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,7 +37,8 @@ async fn stream(gemini: &FakeGemini, key: &str) -> Response {
     post(gemini, key, "gemini-3.8-flash:streamGenerateContent?alt=sse", &prompt("hi there")).await.unwrap()
 }
 
-/// Counts once nothing is in flight: the server notices a client that left a moment after it has gone.
+/// Returns the counts once no request is in flight. The server notices a disconnect a moment
+/// later.
 async fn settled(gemini: &FakeGemini) -> Counts {
     let idle = async {
         while gemini.counts().total().in_flight > 0 {
@@ -67,7 +68,7 @@ async fn a_chat_is_answered_and_counted() {
 }
 
 #[tokio::test]
-async fn exactly_one_credential_is_taken() {
+async fn exactly_one_credential_is_accepted() {
     let gemini = FakeGemini::start(Scenario::with_keys([GOOD])).await.unwrap();
     let url = format!("{}/v1beta/models", gemini.url());
     let get = |query: &str| Client::new().get(format!("{url}{query}"));
@@ -103,7 +104,7 @@ async fn models_are_listed_for_keys_without_quota() {
 }
 
 #[tokio::test]
-async fn mistakes_of_the_caller_are_refused() {
+async fn invalid_requests_are_rejected() {
     let gemini = FakeGemini::start(Scenario::with_keys([GOOD])).await.unwrap();
     let message = async |call: &str, body: &'static str| {
         let url = format!("{}/v1beta/models/{call}", gemini.url());
@@ -114,17 +115,17 @@ async fn mistakes_of_the_caller_are_refused() {
         let body = if body.is_array() { body[0].clone() } else { body };
         (status, body["error"]["message"].as_str().unwrap().to_owned())
     };
-    let (status, told) = message("gemini-3.8-flash:generateContent", "{oops").await;
-    assert!(status == 400 && told.starts_with("Invalid JSON payload received. "), "{told}");
-    let (status, told) = message("gemini-3.8-flash:streamGenerateContent", "{}").await;
-    assert!(status == 400 && told.contains("contents is not specified"), "{told}");
-    let (status, told) = message("gemini-9:generateContent", "{}").await;
+    let (status, text) = message("gemini-3.8-flash:generateContent", "{oops").await;
+    assert!(status == 400 && text.starts_with("Invalid JSON payload received. "), "{text}");
+    let (status, text) = message("gemini-3.8-flash:streamGenerateContent", "{}").await;
+    assert!(status == 400 && text.contains("contents is not specified"), "{text}");
+    let (status, text) = message("gemini-9:generateContent", "{}").await;
     assert!(
-        status == 404 && told.starts_with("models/gemini-9 is not found for API version v1beta"),
-        "{told}"
+        status == 404 && text.starts_with("models/gemini-9 is not found for API version v1beta"),
+        "{text}"
     );
-    let (status, told) = message("gemini-3.8-flash:embedContent", "{}").await;
-    assert!(status == 404 && told.contains("not supported for embedContent"), "{told}");
+    let (status, text) = message("gemini-3.8-flash:embedContent", "{}").await;
+    assert!(status == 404 && text.contains("not supported for embedContent"), "{text}");
     let nowhere = Client::new().get(format!("{}/v1/nothing", gemini.url())).send().await.unwrap();
     assert_eq!(nowhere.status(), 404);
 }
@@ -173,7 +174,7 @@ async fn a_batch_of_embeddings_costs_one_request_for_each_item() {
 }
 
 #[tokio::test]
-async fn connections_break_where_they_should() {
+async fn connections_close_where_the_scenario_says() {
     let cut = Treatment { after_frames: 2, ..Behaviour::Cut.into() };
     let scenario =
         Scenario::default().key(KeySpec::new("cut", cut)).key(KeySpec::new("close", Behaviour::Close));
@@ -215,7 +216,7 @@ async fn every_event_is_an_http_chunk_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed() {
+async fn a_client_disconnect_is_counted() {
     let slow = Treatment { between_frames_ms: Some(3_600_000), ..Behaviour::Ok.into() };
     let scenario =
         Scenario::default().key(KeySpec::new("slow", slow)).key(KeySpec::new("mute", Behaviour::Silent));
@@ -279,7 +280,7 @@ async fn failures_can_be_planned_and_keys_changed() {
 }
 
 #[tokio::test]
-async fn other_processes_steer_it_over_http() {
+async fn other_processes_control_it_over_http() {
     let gemini = FakeGemini::start(Scenario::default()).await.unwrap();
     let client = Client::new();
     let fake = |path: &str| format!("{}/_fake/{path}", gemini.url());

@@ -1,6 +1,4 @@
-//! The 429 of a quota.
-//!
-//! In: the quotas in the way. Out: Gemini's body with their ids. Never here: counting.
+//! Error 429 of exceeded quotas.
 
 use std::fmt::Write as _;
 
@@ -10,8 +8,10 @@ use super::{Asked, Refusal, SERVICE};
 use crate::quota::{QuotaKind, Violation, until_next_minute_ms};
 use crate::scenario::{Tier, embeds};
 
-/// 429 for quotas that are used up. The delay in `RetryInfo` is cut to whole seconds, the one in the message is not,
-/// and both tell of the minute even when the day's quota is the trouble: so does Gemini.
+/// Returns 429 for exceeded quotas.
+///
+/// As with Gemini, the delay in `RetryInfo` is cut to whole seconds and the one in the message is
+/// not. Both refer to the minute even when the daily quota is exceeded.
 pub(crate) fn quota(asked: Asked, violations: &[Violation]) -> Refusal {
     let wait_ms = until_next_minute_ms(asked.now_ms);
     let mut message = "You exceeded your current quota, please check your plan and billing details. For more \
@@ -45,7 +45,7 @@ pub(crate) fn quota(asked: Asked, violations: &[Violation]) -> Refusal {
     Refusal::error(429, "RESOURCE_EXHAUSTED", &message, &details)
 }
 
-/// `quotaMetric` (without the service) and `quotaId`.
+/// Returns `quotaMetric` (without the service) and `quotaId`.
 pub(super) fn quota_names(kind: QuotaKind, tier: Tier, embeds: bool) -> (&'static str, &'static str) {
     use QuotaKind::{InputTokensPerMinute, RequestsPerDay, RequestsPerMinute};
     match (embeds, tier, kind) {

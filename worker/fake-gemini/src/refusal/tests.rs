@@ -1,4 +1,4 @@
-//! Error bodies against what Google sends.
+//! Tests of the error bodies against Google's.
 
 use super::exhausted::quota_names;
 use super::*;
@@ -9,7 +9,7 @@ const ASKED: Asked = Asked {
     model: "gemini-3.8-flash",
     method: "generateContent",
     tier: Tier::Free,
-    // 8.617 s before the minute turns.
+    // 8.617 s before the end of the minute.
     now_ms: 51_383,
 };
 
@@ -21,7 +21,7 @@ fn error(behaviour: Behaviour) -> Value {
 }
 
 #[test]
-fn a_minutes_quota_names_limit_and_delay() {
+fn a_minute_quota_error_has_limit_and_delay() {
     let error = error(Behaviour::ExhaustedMinute);
     assert_eq!(error["status"], "RESOURCE_EXHAUSTED");
     let violation = &error["details"][1]["violations"][0];
@@ -34,7 +34,7 @@ fn a_minutes_quota_names_limit_and_delay() {
 }
 
 #[test]
-fn a_days_quota_names_a_short_delay_all_the_same() {
+fn a_daily_quota_error_has_a_short_delay_too() {
     let error = error(Behaviour::ExhaustedDay);
     let violation = &error["details"][1]["violations"][0];
     assert_eq!(violation["quotaId"], "GenerateRequestsPerDayPerProjectPerModel-FreeTier");
@@ -62,7 +62,7 @@ fn quota_ids_follow_tier_and_kind_of_model() {
 }
 
 #[test]
-fn a_suspended_key_is_echoed() {
+fn the_error_of_a_suspended_key_repeats_the_key() {
     let error = error(Behaviour::Suspended);
     assert!(error["message"].as_str().unwrap().contains("'api_key:AQ.fake-key'"));
     assert_eq!(error["details"][0]["reason"], "CONSUMER_SUSPENDED");
@@ -115,7 +115,7 @@ fn reasons_and_statuses_are_googles() {
 }
 
 #[test]
-fn the_front_end_answers_in_html() {
+fn front_end_errors_are_html() {
     for (behaviour, status) in [(Behaviour::BadGatewayHtml, 502), (Behaviour::TooLarge, 413)] {
         let refusal = of(behaviour, ASKED).unwrap();
         assert_eq!(refusal.status, status);

@@ -1,11 +1,11 @@
-//! A scenario as requests look things up in it.
+//! Indexed scenario for look-ups by requests.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Account, KeySpec, Limits, Scenario, Script};
 
-/// A scenario with its indexes, as requests use it.
+/// A scenario with its indexes.
 #[derive(Debug)]
 pub(crate) struct Indexed {
     pub scenario: Scenario,
@@ -40,12 +40,12 @@ impl Indexed {
         self.scenario.models.iter().any(|offered| offered == model)
     }
 
-    /// The model that answers under a name.
+    /// Returns the model that serves a name.
     pub(crate) fn answering<'a>(&'a self, model: &'a str) -> &'a str {
         self.scenario.routes.get(model).map_or(model, String::as_str)
     }
 
-    /// The billing account of a project, and its place.
+    /// Returns the billing account of a project and its index.
     pub(crate) fn account(&self, project: &str) -> Option<(usize, &Account)> {
         let accounts = self.scenario.accounts.iter().enumerate();
         accounts.into_iter().find(|(_, account)| account.projects.iter().any(|one| one == project))
@@ -58,7 +58,7 @@ impl Indexed {
             .find(|entry| entry.model.as_deref().is_none_or(|named| named == model))
     }
 
-    /// The first script that fits, used up by one.
+    /// Returns the first script that matches, and uses it up by one.
     pub(crate) fn script(&self, model: &str, header: Option<&str>, body: &str) -> Option<&Script> {
         self.scenario.scripts.iter().zip(&self.uses_left).find_map(|(script, uses_left)| {
             let fits = script.model.as_deref().is_none_or(|named| named == model)

@@ -1,4 +1,4 @@
-//! Scenarios as they are written down and looked up.
+//! Tests of scenario parsing and look-ups.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn a_behaviour_is_a_name_or_a_table() {
 }
 
 #[test]
-fn a_slip_of_the_pen_is_named() {
+fn errors_name_the_invalid_entry() {
     let message = |text| Scenario::from_toml(text).unwrap_err().to_string();
     assert!(message("[[keys]]\nkey='a'\nbehavior='ok'").contains("behavior"));
     assert!(message("[[keys]]\nkey='a'\nbehaviour='oops'").contains("name of a behaviour"));
@@ -38,7 +38,7 @@ fn a_slip_of_the_pen_is_named() {
 }
 
 #[test]
-fn the_projects_own_limits_come_first() {
+fn limits_of_a_project_take_precedence() {
     let limit = |project: Option<&str>, model: Option<&str>, minute| Limits {
         project: project.map(str::to_owned),
         model: model.map(str::to_owned),
@@ -59,7 +59,7 @@ fn the_projects_own_limits_come_first() {
 }
 
 #[test]
-fn a_script_is_used_as_often_as_it_says() {
+fn a_script_is_used_at_most_as_often_as_configured() {
     let script = Script { marker: Some("hi".into()), times: Some(1), ..Script::default() };
     let indexed = Indexed::new(Scenario::default().script(script));
     assert!(indexed.script("m", None, "ho").is_none());
