@@ -36,7 +36,7 @@ const FAULTS: &[Fault] = &[
 ];
 
 #[tokio::test]
-async fn a_lost_object_is_made_anew_from_kv() {
+async fn a_lost_object_is_restored_from_kv() {
     let mut harness = Harness::start().await;
     let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1), ("off", Behaviour::Ok, 1)]).await;
     let off = harness.keys(&pool).await[1].id.clone();
@@ -165,7 +165,7 @@ async fn everything_moves_to_d1_and_back() {
 }
 
 #[tokio::test]
-async fn kv_holds_no_more_than_the_pools_and_their_client_keys() {
+async fn kv_holds_only_pools_and_their_client_keys() {
     let harness = Harness::start().await;
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let names = || {

@@ -33,7 +33,7 @@ const REPAIR: &str = "ALTER TABLE pools RENAME COLUMN broken TO data_key;
     ALTER TABLE schema_version RENAME COLUMN broken TO version;";
 
 #[tokio::test]
-async fn a_pool_in_memory_outlives_its_store() {
+async fn a_cached_pool_serves_during_a_store_outage() {
     let harness = Harness::start().await;
     let warm = harness.weighted_pool("warm", &[("good", Behaviour::Ok, 1)]).await;
     let cold = harness.weighted_pool("cold", &[("other", Behaviour::Ok, 1)]).await;
@@ -82,7 +82,7 @@ async fn inline_media_of_100_mib_reach_gemini() {
 }
 
 #[tokio::test]
-async fn the_readiness_probe_shows_a_store_that_fails() {
+async fn the_readiness_probe_shows_a_failing_store() {
     let harness = Harness::start().await;
     let is = async |path: &str, status: u16| {
         let answer = send(harness.request(reqwest::Method::GET, path)).await;
@@ -101,7 +101,7 @@ async fn the_readiness_probe_shows_a_store_that_fails() {
 }
 
 #[tokio::test]
-async fn there_is_nowhere_to_migrate_to() {
+async fn a_migration_without_a_second_store_is_rejected() {
     let harness = Harness::start().await;
     let error =
         harness.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
@@ -118,7 +118,7 @@ async fn from_one_network(harness: &Harness) -> Pool {
 }
 
 #[tokio::test]
-async fn nobody_chooses_the_address_that_he_comes_from() {
+async fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let harness = Harness::start().await;
     let caller = from_one_network(&harness).await;
     for name in ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"] {
@@ -129,7 +129,7 @@ async fn nobody_chooses_the_address_that_he_comes_from() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_tells_where_its_clients_come_from() {
+async fn forwarded_addresses_of_trusted_proxies_are_used() {
     let mut harness = Harness::start().await;
     let caller = from_one_network(&harness).await;
     harness.stop_host().await;
@@ -161,7 +161,7 @@ async fn a_trusted_proxy_tells_where_its_clients_come_from() {
 }
 
 /// Everything that the store holds encrypted.
-fn sealed_texts(harness: &Harness) -> Vec<String> {
+fn encrypted_texts(harness: &Harness) -> Vec<String> {
     let database = rusqlite::Connection::open(harness.data.path().join("pool.db")).unwrap();
     let all = "SELECT sealed FROM keys UNION SELECT data_key FROM pools UNION SELECT sealed FROM secrets";
     let mut all = database.prepare(all).unwrap();
@@ -190,7 +190,7 @@ fn remains(harness: &Harness, texts: &[String]) -> usize {
 }
 
 #[tokio::test]
-async fn nothing_encrypted_of_before_a_rotation_is_left_in_a_file() {
+async fn no_file_keeps_ciphertext_from_before_a_rotation() {
     let mut harness = Harness::start().await;
     let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
     let second = harness.weighted_pool("second", &[("other", Behaviour::Ok, 1)]).await;
@@ -201,13 +201,13 @@ async fn nothing_encrypted_of_before_a_rotation_is_left_in_a_file() {
         assert_eq!(import.json::<KeyImportReport>(200).added, 200);
     }
     // What is deleted or replaced otherwise is no less secret.
-    let replaced = sealed_texts(&harness);
+    let replaced = encrypted_texts(&harness);
     harness.delete(&format!("/pools/{}", second.id)).await.no_content();
     harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
     rotate(&harness, json!({})).await;
-    let before = sealed_texts(&harness);
+    let before = encrypted_texts(&harness);
     rotate(&harness, json!({"data_keys": true})).await;
-    let now = sealed_texts(&harness);
+    let now = encrypted_texts(&harness);
     let old: Vec<_> = replaced.into_iter().chain(before).filter(|text| !now.contains(text)).collect();
     assert!(old.len() > 400, "{}", old.len());
     assert!(remains(&harness, &now) > 200, "what is in use is found");

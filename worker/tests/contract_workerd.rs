@@ -56,7 +56,7 @@ fn bindings(deployment: &mut Value) -> &mut serde_json::Map<String, Value> {
 }
 
 #[tokio::test]
-async fn a_deployment_that_lacks_something_names_it() {
+async fn an_incomplete_deployment_names_the_missing_binding() {
     for (name, take) in lacking() {
         let data = tempfile::tempdir().unwrap();
         let mut deployment = Host::deployment("http://127.0.0.1:9", data.path());
@@ -118,7 +118,7 @@ fn picture(megabytes: usize) -> Value {
 }
 
 #[tokio::test]
-async fn large_bodies_at_once_are_answered_or_refused_and_the_worker_lives() {
+async fn concurrent_large_bodies_succeed_or_get_backpressure() {
     let mut harness = Harness::start().await;
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.stop_host().await;

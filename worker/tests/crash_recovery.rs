@@ -132,7 +132,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_kill_loses_no_change_and_no_count_in_silence() {
+async fn a_kill_loses_no_change_and_every_lost_count_is_reported() {
     let scenario = Scenario { between_frames_ms: 200, ..Scenario::with_keys([GEMINI_KEY]) };
     let gemini = FakeGemini::start(scenario).await.unwrap();
     let data = tempfile::tempdir().unwrap();

@@ -22,7 +22,7 @@ fn files_in(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn everything_that_is_installed_is_pinned() {
+fn every_installed_dependency_is_pinned() {
     // Python packages by version and hash.
     for suite in ["sdk/python", "openapi"] {
         let requirements = read(&format!("worker/tests/{suite}/requirements.txt")).replace("\\\n", " ");
@@ -93,7 +93,7 @@ fn workflows_have_read_permission_only_and_run_pinned_actions() {
 }
 
 #[test]
-fn no_crate_has_unsafe_code_of_its_own_natively() {
+fn native_crates_forbid_unsafe_code() {
     for root in [
         "shared/src/lib.rs",
         "cli/src/main.rs",

@@ -181,7 +181,7 @@ fn a_crate_depends_only_on_crates_below_it() {
 }
 
 #[test]
-fn an_import_that_goes_up_is_found() {
+fn an_upward_import_is_reported() {
     let code = "use crate::{\n    a::{b, c},\n    d,\n};\nuse crate::e::f;\n// crate::g\ncrate::h::run()";
     assert_eq!(imports(code).into_iter().collect::<Vec<_>>(), ["a", "d", "e", "h"]);
 }

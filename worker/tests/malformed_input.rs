@@ -132,7 +132,7 @@ fn resident(id: u32) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn bad_requests_harm_nobody() {
+async fn malformed_requests_affect_no_other_request() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");

@@ -29,7 +29,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn the_kept_document_is_the_one_that_the_routes_and_types_make() {
+fn the_committed_document_is_up_to_date() {
     let path = root().join("docs/openapi.json");
     let text = serde_json::to_string_pretty(&document::document()).unwrap() + "\n";
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -43,7 +43,7 @@ fn the_kept_document_is_the_one_that_the_routes_and_types_make() {
 }
 
 #[test]
-fn every_route_is_described_and_nothing_else() {
+fn the_document_describes_exactly_the_routes() {
     let admin: BTreeSet<_> =
         admin_api::ROUTES.iter().map(|route| (route.path.to_owned(), route.method.to_string())).collect();
     let data: BTreeSet<_> = gateway::ROUTES.iter().map(|path| (*path).to_owned()).collect();
@@ -62,7 +62,7 @@ fn pattern_of(path: &str) -> String {
 }
 
 #[test]
-fn every_operation_has_a_name_of_its_own_and_a_summary() {
+fn every_operation_has_a_unique_id_and_a_summary() {
     let operations = || admin::operations().into_iter().chain(data::operations()).chain(admin::probes());
     let names: BTreeSet<_> = operations().map(|operation| operation.id).collect();
     assert_eq!(names.len(), operations().count());

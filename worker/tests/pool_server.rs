@@ -47,7 +47,7 @@ async fn login(client: &Client, url: &str, password: &str) -> Result<LoginRespon
 }
 
 #[tokio::test]
-async fn the_first_start_makes_secrets_and_a_restart_keeps_everything() {
+async fn the_first_start_creates_secrets_and_a_restart_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let client = http_client();
@@ -79,7 +79,7 @@ async fn the_first_start_makes_secrets_and_a_restart_keeps_everything() {
 }
 
 #[tokio::test]
-async fn secrets_of_the_environment_win_and_are_not_written() {
+async fn secrets_of_the_environment_take_precedence_and_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let environment =
         [("ADMIN_PASSWORD", "from the environment\r\n"), ("MASTER_KEY", " "), ("MASTER_KEY_PREV", " ")];
@@ -90,7 +90,7 @@ async fn secrets_of_the_environment_win_and_are_not_written() {
 }
 
 /// Whether a message has a part twice, as where an error repeats its cause.
-fn says_something_twice(message: &str) -> bool {
+fn repeats_a_part(message: &str) -> bool {
     let mut parts: Vec<_> = message.split([':', '\n']).map(str::trim).filter(|part| part.len() > 3).collect();
     let count = parts.len();
     parts.sort_unstable();
@@ -99,7 +99,7 @@ fn says_something_twice(message: &str) -> bool {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_with_its_name() {
+fn an_invalid_setting_is_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "no folder").unwrap();
@@ -118,18 +118,18 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{name}={value}");
         assert!(error.starts_with("error: ") && error.contains(expected), "{error}");
-        assert!(!says_something_twice(&error), "{error}");
+        assert!(!repeats_a_part(&error), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_stop_lets_a_running_answer_end() {
+async fn shutdown_waits_for_running_responses() {
     for signal in ["INT", "TERM", "HUP"] {
-        stop_in_the_middle(signal).await;
+        shut_down_during_a_stream(signal).await;
     }
 }
 
-async fn stop_in_the_middle(signal: &'static str) {
+async fn shut_down_during_a_stream(signal: &'static str) {
     let folder = tempfile::tempdir().unwrap();
     let key = KeySpec::new(KEY, Behaviour::Ok);
     let scenario = Scenario { between_frames_ms: 100, ..Scenario::default() }.key(key);
@@ -165,7 +165,7 @@ async fn stop_in_the_middle(signal: &'static str) {
 
 /// It takes the 30 s that responses have to end when the program is stopped.
 #[tokio::test]
-async fn a_stop_ends_a_response_without_an_end_by_an_error_event() {
+async fn shutdown_ends_an_endless_stream_with_an_error_event() {
     let folder = tempfile::tempdir().unwrap();
     // More than anybody here waits for.
     let answer = Answer { frames: 10_000, text: Some("word ".repeat(10_000)), thought_tokens: 0 };
@@ -215,7 +215,7 @@ const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 #[tokio::test]
-async fn a_gemini_on_this_machine_is_never_called_through_a_proxy() {
+async fn a_loopback_gemini_is_never_called_through_a_proxy() {
     let gemini = FakeGemini::start(Scenario::default().key(KeySpec::new(KEY, Behaviour::Ok))).await.unwrap();
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
@@ -243,7 +243,7 @@ async fn a_gemini_on_this_machine_is_never_called_through_a_proxy() {
 }
 
 #[tokio::test]
-async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
+async fn any_other_gemini_is_called_through_the_proxy_named_at_startup() {
     for scheme in ["http", "socks5h"] {
         let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("{scheme}://{}", proxy.local_addr().unwrap());
@@ -278,7 +278,7 @@ async fn any_other_gemini_is_called_through_the_proxy_and_the_start_says_so() {
 }
 
 #[test]
-fn what_keeps_it_from_starting_is_said_once_and_with_a_remedy() {
+fn a_startup_error_is_printed_once_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let first = Program::start(&folder.path().join("first"), &[]);
     let port = first.url.rsplit(':').next().unwrap().to_owned();
@@ -307,7 +307,7 @@ fn what_keeps_it_from_starting_is_said_once_and_with_a_remedy() {
 }
 
 #[test]
-fn another_master_key_than_before_is_refused_at_the_start() {
+fn a_different_master_key_is_rejected_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let keys = ["A", "B"].map(|letter| letter.repeat(43) + "=");
     let [own, other] = keys.each_ref().map(|key| key.replace("B=", "A="));
@@ -326,7 +326,7 @@ fn another_master_key_than_before_is_refused_at_the_start() {
 
 #[cfg(unix)]
 #[test]
-fn files_are_private_and_a_secret_that_everybody_reads_is_refused() {
+fn files_are_private_and_a_world_readable_secret_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -359,7 +359,7 @@ fn files_are_private_and_a_secret_that_everybody_reads_is_refused() {
 }
 
 #[test]
-fn a_first_start_that_broke_off_is_gone_on_with() {
+fn an_interrupted_first_start_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["MASTER_KEY", "ADMIN_PASSWORD", "pool.db"] {
         std::fs::write(folder.path().join(name), "").unwrap();
@@ -388,7 +388,7 @@ fn a_first_start_that_broke_off_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn empty_variables_count_as_unset_and_an_address_may_stand_in_brackets() {
+async fn empty_variables_count_as_unset_and_an_address_may_have_brackets() {
     let folder = tempfile::tempdir().unwrap();
     let names = ["GEMINI_BASE_URL", "HOST", "GEMINI_ALLOWED_HOSTS", "TRUSTED_PROXIES", "LOG_LEVEL"];
     let server = Program::start(folder.path(), &names.map(|name| (name, "")));
@@ -421,7 +421,7 @@ async fn empty_variables_count_as_unset_and_an_address_may_stand_in_brackets() {
 }
 
 #[tokio::test]
-async fn the_next_step_fits_where_the_password_came_from() {
+async fn the_printed_login_command_depends_on_the_source_of_the_password() {
     let folder = tempfile::tempdir().unwrap();
     let server = Program::start(folder.path(), &[("ADMIN_PASSWORD", "from the environment")]);
     let url = server.url.clone();
@@ -431,7 +431,7 @@ async fn the_next_step_fits_where_the_password_came_from() {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_by_its_file_alone() {
+async fn a_private_certificate_authority_is_trusted_by_its_file() {
     let gemini = FakeGemini::start(Scenario::default().key(KeySpec::new(KEY, Behaviour::Ok))).await.unwrap();
     let tls = TlsFront::before(gemini.url().strip_prefix("http://").unwrap()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -465,7 +465,7 @@ async fn a_private_authority_is_trusted_by_its_file_alone() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+async fn an_untrusted_proxy_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let password = "an admin password";
     let log = folder.path().join("log");

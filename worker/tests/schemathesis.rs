@@ -67,7 +67,7 @@ async fn set_up(url: &str) -> Setting {
 }
 
 #[tokio::test]
-async fn the_service_does_what_its_document_says() {
+async fn the_service_conforms_to_its_openapi_document() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let data = tempfile::tempdir().unwrap();
     let host = native::Host::start(gemini.url(), data.path()).await;

@@ -28,7 +28,7 @@ fn is_test(name: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_the_document_names_exists() {
+fn every_test_named_in_security_md_exists() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md")).unwrap();
     let (mut file, mut found) = (None, 0);
     for name in quoted(&page) {

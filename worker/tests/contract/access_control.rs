@@ -37,7 +37,7 @@ impl Rejected {
     }
 }
 
-pub async fn no_admin_route_opens_for_who_may_not(harness: &Harness) {
+pub async fn every_admin_route_rejects_unauthorised_credentials(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let other = harness.weighted_pool("other", &[]).await;
     let expiring = json!({"password": ADMIN_PASSWORD, "expires_in_s": 1});
@@ -130,7 +130,7 @@ pub async fn the_api_describes_itself(harness: &Harness) {
     }
 }
 
-pub async fn a_query_parameter_is_given_once(harness: &Harness) {
+pub async fn a_duplicate_query_parameter_is_rejected(harness: &Harness) {
     for path in ["/events?limit=1&limit=2", "/audit?x=1&%78=2"] {
         harness.get(path).await.admin_error(400, ErrorCode::InvalidRequest);
     }
@@ -139,7 +139,7 @@ pub async fn a_query_parameter_is_given_once(harness: &Harness) {
     }
 }
 
-pub async fn every_answer_of_the_admin_api_tells_browsers_to_keep_out(harness: &Harness) {
+pub async fn every_admin_response_has_security_headers(harness: &Harness) {
     let wrong = json!({"password": "wrong horse battery staple"});
     for answer in [
         harness.get("/pools").await,
@@ -163,7 +163,7 @@ pub async fn every_answer_of_the_admin_api_tells_browsers_to_keep_out(harness: &
     }
 }
 
-pub async fn no_route_of_the_data_plane_opens_without_a_client_key(harness: &Harness) {
+pub async fn every_data_plane_route_requires_a_client_key(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let other = harness.weighted_pool("other", &[]).await;
     let keys = format!("/pools/{}/client-keys", pool.id);
@@ -246,7 +246,7 @@ pub async fn unknown_paths_and_wrong_methods(harness: &Harness) {
     }
 }
 
-pub async fn a_browser_may_ask(harness: &Harness) {
+pub async fn the_data_plane_allows_cross_origin_requests(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let asked = "authorization,content-type,x-stainless-lang,x-stainless-retry-count";
     for path in ["/v1/chat/completions", "/api/models", "/embeddings"] {
@@ -274,7 +274,7 @@ pub async fn a_browser_may_ask(harness: &Harness) {
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, ""));
 }
 
-pub async fn a_client_key_is_taken_wherever_clients_put_it(harness: &Harness) {
+pub async fn a_client_key_is_accepted_in_every_supported_header(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let Pool { client_key, .. } = &pool;
     for (name, value) in [
@@ -291,7 +291,7 @@ pub async fn a_client_key_is_taken_wherever_clients_put_it(harness: &Harness) {
     assert_eq!(harness.tally("good").ok, 5);
 }
 
-pub async fn every_base_url_leads_to_the_same_routes(harness: &Harness) {
+pub async fn every_base_url_has_the_same_routes(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let get = |path: String| -> RequestBuilder {
         harness.request(Method::GET, &path).bearer_auth(&pool.client_key)

@@ -17,7 +17,7 @@ fn actions(list: &AuditList) -> Vec<&str> {
     list.entries.iter().map(|entry| entry.action.as_str()).collect()
 }
 
-pub async fn every_change_is_noted_and_nothing_else(harness: &Harness) {
+pub async fn every_change_is_audited_and_nothing_else(harness: &Harness) {
     let who: WhoAmI = harness.get("/whoami").await.json(200);
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
@@ -91,7 +91,7 @@ pub async fn every_change_is_noted_and_nothing_else(harness: &Harness) {
     }
 }
 
-pub async fn a_change_of_several_keys_notes_what_they_were(harness: &Harness) {
+pub async fn a_batch_update_is_audited_with_previous_values(harness: &Harness) {
     let pool = harness
         .weighted_pool("prod", &[("a", Behaviour::Ok, 3), ("b", Behaviour::Ok, 3), ("c", Behaviour::Ok, 5)])
         .await;
@@ -104,7 +104,7 @@ pub async fn a_change_of_several_keys_notes_what_they_were(harness: &Harness) {
     assert_eq!(json!(entry.after), json!({"weight": 5, "tag": "new", "enabled": true}));
 }
 
-pub async fn a_change_that_changes_nothing_says_so_and_is_not_noted(harness: &Harness) {
+pub async fn a_change_without_effect_is_reported_and_not_audited(harness: &Harness) {
     let pool = harness.weighted_pool("prod", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
     let path = format!("/pools/{}", pool.id);
     let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
@@ -163,7 +163,7 @@ fn path_of(pool: &str) -> String {
     format!("/pools/{pool}")
 }
 
-pub async fn a_trial_is_one_entry(harness: &Harness) {
+pub async fn a_check_of_candidates_is_one_entry(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
     let before = list(harness, "").await.entries.len();
@@ -189,7 +189,7 @@ pub async fn a_trial_is_one_entry(harness: &Harness) {
     );
 }
 
-pub async fn equal_actions_are_one_entry(harness: &Harness) {
+pub async fn equal_actions_are_merged_into_one_entry(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for _ in 0..3 {
         harness

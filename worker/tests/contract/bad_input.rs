@@ -11,7 +11,7 @@ use crate::host::BODY_LIMIT;
 /// What the admin API promises to take, and no more.
 const ADMIN_BODY_LIMIT: usize = 32 * 1024 * 1024;
 
-pub async fn a_body_that_is_no_json(harness: &Harness) {
+pub async fn an_invalid_json_body_is_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for path in ["/v1/chat/completions", "/v1/embeddings"] {
         for body in ["", "not JSON", "{\"model\":", "[]", "null", "\u{fffd}"] {
@@ -47,7 +47,7 @@ pub async fn a_body_that_is_no_json(harness: &Harness) {
     assert_eq!(harness.tally("good").requests, 0);
 }
 
-pub async fn a_field_that_is_missing(harness: &Harness) {
+pub async fn a_missing_field_is_named(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let messages = json!([{"role": "user", "content": "hello"}]);
     for (path, body, missing) in [
@@ -65,7 +65,7 @@ pub async fn a_field_that_is_missing(harness: &Harness) {
     assert_eq!(harness.tally("good").requests, 0);
 }
 
-pub async fn a_body_over_the_limit(harness: &Harness) {
+pub async fn a_body_over_the_size_limit_is_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     // In one piece with its length announced, and in pieces without.
     let whole = |limit: usize| Body::from(vec![b' '; limit + 1]);
@@ -92,7 +92,7 @@ pub async fn a_body_over_the_limit(harness: &Harness) {
     assert_eq!(harness.tally("good").requests, 1);
 }
 
-pub async fn a_large_body_of_an_unknown_caller(harness: &Harness) {
+pub async fn a_large_body_of_an_unauthenticated_client_is_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let unknown = TokenKind::AdminToken.generate(&[7; TokenKind::RANDOM_BYTES]);
     let import = json!({"keys": [{"key": "x".repeat(200 * 1024)}]}).to_string();
@@ -121,7 +121,7 @@ pub async fn a_large_body_of_an_unknown_caller(harness: &Harness) {
     }
 }
 
-pub async fn a_request_that_is_too_large_in_another_way(harness: &Harness) {
+pub async fn every_other_size_limit_is_enforced(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     let ask = |path: &str| harness.request(Method::POST, path).bearer_auth(&pool.client_key);

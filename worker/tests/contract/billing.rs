@@ -62,7 +62,7 @@ async fn set_account(harness: &Harness, pool: &Pool, names: &[&str], account: &s
     harness.patch(&format!("/pools/{}/keys", pool.id), &change).await.json::<Value>(200);
 }
 
-pub async fn a_spent_account_rests_for_every_model_and_project(harness: &Harness) {
+pub async fn an_account_over_its_spend_limit_is_in_cooldown_for_every_model_and_project(harness: &Harness) {
     let pool = pool(harness, 3).await;
     set_account(harness, &pool, &["one", "two"], "acme").await;
     both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
@@ -76,7 +76,7 @@ pub async fn a_spent_account_rests_for_every_model_and_project(harness: &Harness
     assert_eq!(asked(harness), before);
 }
 
-pub async fn projects_that_fall_together_are_learnt_to_share_an_account(harness: &Harness) {
+pub async fn projects_that_fail_together_are_observed_to_share_an_account(harness: &Harness) {
     let pool = pool(harness, 3).await;
     both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
     // Ten minutes later one of them works again, and so does the other.
@@ -86,7 +86,7 @@ pub async fn projects_that_fall_together_are_learnt_to_share_an_account(harness:
     assert!(healed.values().all(|(state, _)| *state == KeyState::Healthy), "{healed:?}");
 }
 
-pub async fn a_project_without_an_account_rests_alone(harness: &Harness) {
+pub async fn a_project_without_an_account_is_in_cooldown_alone(harness: &Harness) {
     let pool = pool(harness, 3).await;
     let separate = json!({"separate_billing": true});
     harness.patch(&format!("/pools/{}", pool.id), &separate).await.json::<Value>(200);
@@ -97,7 +97,7 @@ pub async fn a_project_without_an_account_rests_alone(harness: &Harness) {
     assert_eq!((shown["one"].0, shown["two"].0), (KeyState::Healthy, KeyState::Limited));
 }
 
-pub async fn missing_credits_are_the_accounts_and_end_with_it(harness: &Harness) {
+pub async fn missing_credits_apply_to_the_whole_account(harness: &Harness) {
     for behaviour in [Behaviour::Billing, Behaviour::PaymentRequired] {
         let pool = pool(harness, 1_000_000).await;
         set_account(harness, &pool, &["one", "two"], "acme").await;

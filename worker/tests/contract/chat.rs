@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Harness, MODEL, send};
 
-pub async fn a_chat_is_answered(harness: &Harness) {
+pub async fn a_chat_returns_a_completion(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let answer = harness.chat(&pool, "good morning: äöü, 你好 🙂").await;
     assert!(answer.header("x-request-id").starts_with("req_"));
@@ -25,7 +25,7 @@ pub async fn a_chat_is_answered(harness: &Harness) {
     assert_eq!(harness.tally("good").tokens, pool_fake_gemini::Tokens { prompt: 5, completion: 7 });
 }
 
-pub async fn a_system_message_is_an_instruction(harness: &Harness) {
+pub async fn a_system_message_becomes_a_system_instruction(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({
         "model": "gemini-2.5-flash",
@@ -53,7 +53,7 @@ pub async fn a_system_message_is_an_instruction(harness: &Harness) {
     assert_eq!((&config["temperature"], &config["stopSequences"]), (&json!(0.5), &json!(["END"])));
 }
 
-pub async fn open_webui_s_notice_is_taken(harness: &Harness) {
+pub async fn the_completion_notice_of_open_webui_is_accepted(harness: &Harness) {
     let pool = harness.pool(&[]).await;
     let body = json!({"model": MODEL, "messages": [], "chat_id": "1"});
     let answer: Value = send(harness.call(&pool, "/api/chat/completed", &body)).await.json(200);

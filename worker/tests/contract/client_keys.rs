@@ -58,7 +58,7 @@ pub async fn a_client_key_works_until_it_is_revoked(harness: &Harness) {
     harness.post(&path, &name).await.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn when_a_client_key_was_last_used_is_told(harness: &Harness) {
+pub async fn the_last_use_of_a_client_key_is_shown(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let (caller, created) = client_key(harness, &pool, json!({"name": "ci"})).await;
     let last_used = async || {
@@ -73,7 +73,7 @@ pub async fn when_a_client_key_was_last_used_is_told(harness: &Harness) {
     assert!((before - SignedDuration::from_secs(1)..=Timestamp::now()).contains(&told), "{told}");
 }
 
-pub async fn a_client_key_is_kept_to_its_limits(harness: &Harness) {
+pub async fn a_client_key_is_limited_to_its_rates(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let limits = json!({"limits": {"requests_per_minute": 2, "requests_per_day": 100}});
     let (caller, created) = client_key(harness, &pool, limits).await;
@@ -108,7 +108,7 @@ pub async fn a_client_key_is_kept_to_its_limits(harness: &Harness) {
     );
 }
 
-pub async fn a_client_key_is_kept_to_its_models(harness: &Harness) {
+pub async fn a_client_key_is_limited_to_its_models(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let (caller, _) = client_key(harness, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
     let message = harness.chat(&caller, "hello").await.openai_error(403, Some("model_not_allowed"));
@@ -135,7 +135,7 @@ pub async fn a_client_key_is_kept_to_its_models(harness: &Harness) {
         .openai_error(403, Some("model_not_allowed"));
 }
 
-pub async fn a_client_key_is_kept_to_its_networks(harness: &Harness) {
+pub async fn a_client_key_is_limited_to_its_networks(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let networks = json!({"allowed_networks": ["198.51.100.7", "2001:db8::1/32"]});
     let (caller, created) = client_key(harness, &pool, networks).await;
@@ -154,7 +154,7 @@ pub async fn a_client_key_is_kept_to_its_networks(harness: &Harness) {
     assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
 }
 
-pub async fn a_client_key_is_changed_field_by_field(harness: &Harness) {
+pub async fn a_client_key_update_changes_only_the_given_fields(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 5}, "expires_in_s": 3600});
     let (caller, created) = client_key(harness, &pool, rules).await;
@@ -186,7 +186,7 @@ pub async fn a_client_key_is_changed_field_by_field(harness: &Harness) {
     assert_eq!(harness.chat(&caller, "hello").await.status, 200);
 }
 
-pub async fn keys_of_another_system_go_on_working(harness: &mut Harness) {
+pub async fn imported_client_keys_keep_working(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let other = harness.weighted_pool("other", &[]).await;
     let path = |pool: &Pool| format!("/pools/{}/client-keys/import", pool.id);
@@ -213,7 +213,7 @@ pub async fn keys_of_another_system_go_on_working(harness: &mut Harness) {
     assert_eq!(shown.iter().filter(|(.., weak)| *weak).count(), 2);
 }
 
-pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(harness: &Harness) {
+pub async fn unknown_client_keys_are_throttled_without_affecting_known_ones(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let guess = |number: u32| Pool { id: pool.id.clone(), client_key: format!("sk-guess-{number:08}") };
     let mut refused = 0;
@@ -232,7 +232,7 @@ pub async fn guessing_client_keys_slows_down_and_harms_no_known_key(harness: &Ha
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn requests_without_a_body_draw_on_the_limits(harness: &Harness) {
+pub async fn requests_without_a_body_count_towards_the_limits(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     for path in ["/v1/models", "/v1beta/models?pageToken=a", "/v1/models/gemini-2.5-flash-lite"] {
@@ -243,7 +243,7 @@ pub async fn requests_without_a_body_draw_on_the_limits(harness: &Harness) {
     }
 }
 
-pub async fn client_keys_that_make_no_sense_are_refused(harness: &Harness) {
+pub async fn invalid_client_keys_are_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
     let one = format!("{path}/{}", client_key(harness, &pool, json!({})).await.1.id);
@@ -272,7 +272,7 @@ pub async fn client_keys_that_make_no_sense_are_refused(harness: &Harness) {
     assert_eq!(list.client_keys.len(), 2, "nothing was imported");
 }
 
-pub async fn a_client_key_is_rotated_without_a_gap(harness: &Harness) {
+pub async fn client_key_rotation_has_a_grace_period(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
     let first = harness.get(&path).await.json::<ClientKeyList>(200).client_keys.remove(0);
@@ -301,7 +301,7 @@ pub async fn a_client_key_is_rotated_without_a_gap(harness: &Harness) {
         .admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn a_client_key_stops_at_its_end(harness: &Harness) {
+pub async fn a_client_key_expires(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}/client-keys", pool.id);
     let short = json!({"name": "short", "expires_in_s": 2});
@@ -325,7 +325,7 @@ pub async fn a_client_key_stops_at_its_end(harness: &Harness) {
     }
 }
 
-pub async fn client_keys_come_back_by_their_hashes(harness: &Harness) {
+pub async fn client_keys_are_restored_from_their_hashes(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let until = Timestamp::now() + SignedDuration::from_hours(24);
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 9}, "allowed_models": [MODEL],

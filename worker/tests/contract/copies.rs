@@ -16,7 +16,7 @@ fn facts(keys: &[Key]) -> Vec<(String, String, String, u16, bool)> {
     keys.iter().map(fact).collect()
 }
 
-pub async fn a_copy_has_all_but_the_client_keys(harness: &Harness) {
+pub async fn a_copy_has_everything_except_client_keys(harness: &Harness) {
     let pool = harness.weighted_pool("prod", &[("one", Behaviour::Ok, 3), ("two", Behaviour::Ok, 0)]).await;
     let ids = json!([harness.keys(&pool).await[1].id]);
     let off = json!({"ids": ids, "set": {"enabled": false, "tag": "old"}});
@@ -51,7 +51,7 @@ pub async fn a_copy_has_all_but_the_client_keys(harness: &Harness) {
     harness.post(&path, &json!({"cursor": "x"})).await.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn a_copy_of_many_keys_goes_in_steps(harness: &Harness) {
+pub async fn a_copy_of_many_keys_is_paged(harness: &Harness) {
     let entry = |number: usize| json!({"key": gemini_key(&format!("many-{number}"))});
     let entries: Vec<Value> = (0..600).map(entry).collect();
     let body = json!({"name": "large", "import": {"keys": entries}});
@@ -71,7 +71,7 @@ pub async fn a_copy_of_many_keys_goes_in_steps(harness: &Harness) {
     assert_eq!((copied, step.pool.keys), (600, 600));
 }
 
-pub async fn exported_keys_are_what_was_imported(harness: &Harness) {
+pub async fn exported_keys_equal_the_imported_ones(harness: &Harness) {
     let names = ["one", "two", "three"];
     let entry = |name: &&str| json!({"key": gemini_key(name), "name": name, "weight": 7, "tag": "t"});
     let entries: Vec<Value> = names.iter().map(entry).collect();
@@ -97,7 +97,7 @@ pub async fn exported_keys_are_what_was_imported(harness: &Harness) {
     }
 }
 
-pub async fn a_pool_s_models_are_what_gemini_offers(harness: &Harness) {
+pub async fn the_models_of_a_pool_are_those_of_gemini(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let settings = json!({"allowed_models": ["gemini-3.8-*"], "aliases": {"gpt-4o": MODEL, "best": MODEL}});
     harness.patch(&format!("/pools/{}", pool.id), &settings).await;

@@ -133,7 +133,7 @@ pub async fn statistics_are_kept_by_pool(harness: &Harness) {
     assert_eq!(rows, [(Some("busy"), two), (None, one)]);
 }
 
-pub async fn statistics_tell_what_became_of_attempts_and_when(harness: &Harness) {
+pub async fn statistics_have_the_outcomes_of_attempts_by_time(harness: &Harness) {
     let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 
@@ -198,7 +198,7 @@ pub async fn a_report_writes_at_most_two_rows(harness: &mut Harness) {
     assert_eq!((stats.total.attempts, stats.models.len()), ((ROUNDS * AT_ONCE) as u64, AT_ONCE));
 }
 
-pub async fn models_that_callers_think_up_are_counted_as_one(harness: &Harness) {
+pub async fn attempts_for_unknown_models_are_counted_as_one_model(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for number in 0..3 {
         let mut body = prompt("hello");
@@ -212,7 +212,7 @@ pub async fn models_that_callers_think_up_are_counted_as_one(harness: &Harness) 
     assert_eq!(counted, [("(unknown)", 3)]);
 }
 
-pub async fn others_hear_of_a_change_without_another_request(harness: &Harness) {
+pub async fn other_instances_get_a_change_without_another_request(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
     let told = format!("%\"moved\":[\"{}\"]%", pool.id);

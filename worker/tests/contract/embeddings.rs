@@ -31,7 +31,7 @@ fn alike(left: &[f64], right: &[f64]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-6)
 }
 
-pub async fn texts_become_vectors_in_both_formats(harness: &Harness) {
+pub async fn embeddings_are_returned_in_both_formats(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let one = vectors(harness, &pool, json!({"model": EMBEDDING_MODEL, "input": "one"})).await;
     let many = vectors(harness, &pool, json!({"model": EMBEDDING_MODEL, "input": ["two", "one"]})).await;
@@ -48,7 +48,7 @@ pub async fn texts_become_vectors_in_both_formats(harness: &Harness) {
     );
 }
 
-pub async fn many_texts_travel_in_batches(harness: &Harness) {
+pub async fn many_texts_are_embedded_in_batches(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok), ("other", Behaviour::Ok)]).await;
     let texts: Vec<String> = (0..250).map(|number| format!("text {number}")).collect();
     let input = json!({"model": EMBEDDING_MODEL, "input": texts, "dimensions": 4});
@@ -72,7 +72,7 @@ pub async fn many_texts_travel_in_batches(harness: &Harness) {
     assert_eq!(counted.prompt_tokens, 2 * 254);
 }
 
-pub async fn the_batches_before_a_refusal_are_counted(harness: &Harness) {
+pub async fn the_batches_before_an_error_are_counted(harness: &Harness) {
     let limit = Limits { requests_per_minute: Some(120), ..Limits::default() };
     harness.gemini.set_scenario(Scenario::default().limit(limit)).unwrap();
     let pool = harness.pool_with_reserve(Behaviour::Ok, Behaviour::Ok).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::harness::{Harness, in_the_store, send};
 use crate::FAULTS;
 
-pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(harness: &mut Harness) {
+pub async fn a_failing_store_is_never_reported_as_a_client_error(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.stop_host().await;
     for fault in FAULTS {
@@ -33,7 +33,7 @@ pub async fn a_store_that_fails_is_never_a_verdict_on_the_caller(harness: &mut H
     assert_eq!(harness.get("/pools").await.status, 200);
 }
 
-pub async fn a_change_that_cannot_be_noted_is_not_made(harness: &mut Harness) {
+pub async fn a_change_that_cannot_be_audited_is_not_made(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.stop_host().await;
     in_the_store(harness.data.path(), "admin_tokens", "ALTER TABLE audit RENAME COLUMN request_id TO broken");

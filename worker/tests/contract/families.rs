@@ -54,7 +54,7 @@ fn thinking(harness: &Harness) -> Vec<String> {
     shown.collect()
 }
 
-pub async fn an_effort_reaches_each_family_as_it_takes_it(harness: &Harness) {
+pub async fn a_reasoning_effort_is_converted_for_each_model_family(harness: &Harness) {
     let pool = pool(harness, Scenario::default()).await;
     for (model, expected) in [
         ("gemini-4-hydrogen", ["low", "low", "low", "medium", "high", "xhigh", "xhigh"]),
@@ -75,7 +75,7 @@ pub async fn an_effort_reaches_each_family_as_it_takes_it(harness: &Harness) {
     }
 }
 
-pub async fn a_level_that_a_model_lacks_gives_way_to_the_next(harness: &Harness) {
+pub async fn an_unsupported_thinking_level_is_replaced_by_the_next(harness: &Harness) {
     // The pool takes one model for another.
     let pool = pool(harness, Scenario::default()).await;
     let families = json!({"translation": {"families": {"gemini-4-argon": "gemini-4-neon"}}});
@@ -87,7 +87,7 @@ pub async fn a_level_that_a_model_lacks_gives_way_to_the_next(harness: &Harness)
     assert_eq!(thinking(harness), ["xhigh", "high", "high"], "and is remembered");
 }
 
-pub async fn a_routed_name_is_asked_as_what_answers(harness: &Harness) {
+pub async fn a_routed_model_name_is_treated_as_its_target(harness: &Harness) {
     let low = || json!({"reasoning_effort": "low", "temperature": 0.5});
     for stream in [false, true] {
         let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
@@ -110,7 +110,7 @@ pub async fn a_routed_name_is_asked_as_what_answers(harness: &Harness) {
     }
 }
 
-pub async fn a_refusal_of_another_family_is_healed_in_both_directions(harness: &Harness) {
+pub async fn errors_of_a_changed_model_family_are_retried_in_both_directions(harness: &Harness) {
     let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
     let low = || json!({"reasoning_effort": "low"});
     for _ in 0..2 {
@@ -145,7 +145,7 @@ pub async fn a_refusal_of_another_family_is_healed_in_both_directions(harness: &
     assert_eq!(stats.total.successes, 6);
 }
 
-pub async fn explicit_caches_are_refused_where_there_are_none(harness: &Harness) {
+pub async fn explicit_caches_are_rejected_for_models_without_them(harness: &Harness) {
     let pool = pool(harness, Scenario::default()).await;
     let cached = || json!({"extra_body": {"google": {"cached_content": "cachedContents/x"}}});
     for model in ["gemini-4-argon", "gemini-4-carbon", "gemini-4-hydrogen", "gemini-4-neon"] {
@@ -156,7 +156,7 @@ pub async fn explicit_caches_are_refused_where_there_are_none(harness: &Harness)
     assert_eq!(ask(harness, &pool, "gemini-3.8-flash", cached()).await.status, 200);
 }
 
-pub async fn thoughts_that_use_up_a_response_are_told_and_not_retried(harness: &Harness) {
+pub async fn responses_of_only_thoughts_are_reported_and_not_retried(harness: &Harness) {
     let pool = pool(harness, Scenario::default()).await;
     let few = || json!({"max_tokens": 16});
     let spent = ask(harness, &pool, "gemini-4-argon", few()).await.json::<Value>(200);

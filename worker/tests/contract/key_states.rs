@@ -52,7 +52,7 @@ async fn check_all(harness: &Harness, pool: &Pool) -> Vec<CheckedKey> {
     report.results
 }
 
-pub async fn what_gemini_said_of_keys_is_shown(harness: &Harness) {
+pub async fn key_states_after_upstream_errors_are_shown(harness: &Harness) {
     let pool = pool(harness).await;
     let new = list(harness, &pool, "").await;
     assert!(new.keys.iter().all(|key| key.condition.state == KeyState::Healthy));
@@ -133,7 +133,7 @@ pub async fn keys_are_filtered_by_state_and_tag(harness: &Harness) {
     error.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn keys_are_tried_now(harness: &Harness) {
+pub async fn a_key_check_updates_the_key_states(harness: &Harness) {
     let pool = pool(harness).await;
     let results = check_all(harness, &pool).await;
     for ((name, _, verdict), checked) in KEYS.iter().zip(&results) {
@@ -183,7 +183,7 @@ enum Way {
     Reset,
 }
 
-pub async fn an_operator_ends_whatever_was_learnt(harness: &Harness) {
+pub async fn a_reset_clears_every_observed_state(harness: &Harness) {
     let kinds = [
         Behaviour::ExhaustedMinute,
         Behaviour::ExhaustedDay,
@@ -246,7 +246,7 @@ pub async fn an_operator_ends_whatever_was_learnt(harness: &Harness) {
     }
 }
 
-pub async fn an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached(harness: &Harness) {
+pub async fn a_check_distinguishes_upstream_errors_from_network_errors(harness: &Harness) {
     let pool = harness.pool(&[("broken", Behaviour::Internal), ("away", Behaviour::Close)]).await;
     let results = check_all(harness, &pool).await;
     assert_eq!(results[0].verdict, KeyVerdict::Error);
@@ -296,7 +296,7 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(harness: &Harness
     assert_eq!(list(harness, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
 }
 
-pub async fn a_healthy_key_whose_attempts_all_fail_says_so(harness: &Harness) {
+pub async fn a_healthy_key_shows_that_all_its_attempts_fail(harness: &Harness) {
     let pool = harness.weighted_pool("failing", &[("broken", Behaviour::Internal, 1)]).await;
     let answers = join_all((0..6).map(|_| harness.chat(&pool, "hello"))).await;
     assert!(answers.iter().all(|answer| answer.status == 500));
@@ -358,7 +358,7 @@ pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(harness: &H
     assert_eq!(harness.chat(&first, "hello").await.status, 429);
 }
 
-pub async fn candidates_are_tried_and_nothing_is_kept(harness: &Harness) {
+pub async fn checked_candidates_are_not_stored(harness: &Harness) {
     let models = json!({"name": "lone", "allowed_models": ["gone-model", MODEL]});
     let pool: Pool = harness.post("/pools", &models).await.json::<pool_shared::PoolCreated>(201).into();
     harness.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Suspended).unwrap();
@@ -374,7 +374,7 @@ pub async fn candidates_are_tried_and_nothing_is_kept(harness: &Harness) {
     assert_eq!(harness.pool_stats(&pool).await.total.attempts, 0);
 }
 
-pub async fn a_check_that_makes_no_sense_is_refused(harness: &Harness) {
+pub async fn an_invalid_check_is_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let ids: Vec<String> = (0..21).map(|number| format!("key-{number}")).collect();
     for body in [json!({}), json!({"ids": ids}), json!({"ids": [], "kyes": []})] {

@@ -35,7 +35,7 @@ async fn set(harness: &Harness, pool: &Pool, ids: &[String], set: Value) -> KeyB
     harness.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": set})).await.json(200)
 }
 
-pub async fn an_import_reports_every_line_and_loses_none(harness: &Harness) {
+pub async fn an_import_reports_every_line(harness: &Harness) {
     let entries = json!([
         {"key": gemini_key("a"), "line": 3, "weight": 7, "tag": "project-1", "name": "first"},
         {"key": "AIza-short", "line": 4},
@@ -66,7 +66,7 @@ pub async fn an_import_reports_every_line_and_loses_none(harness: &Harness) {
     assert_ne!(first.fingerprint, keys[1].fingerprint);
 }
 
-pub async fn importing_again_adds_nothing(harness: &Harness) {
+pub async fn a_repeated_import_adds_nothing(harness: &Harness) {
     let pool = harness.pool(&[("a", Behaviour::Ok)]).await;
     let more = [entry("a"), entry("b"), entry("c")];
     let report = import(harness, &pool, &more).await;
@@ -83,7 +83,7 @@ pub async fn importing_again_adds_nothing(harness: &Harness) {
     assert_eq!((report.added, report.malformed[0].line), (1, 2));
 }
 
-pub async fn keys_are_listed_in_pages_in_their_order(harness: &Harness) {
+pub async fn keys_are_listed_in_order_by_pages(harness: &Harness) {
     let pool = harness.pool(&[]).await;
     let expected: Vec<String> = (0..250).map(|number| format!("k{}", 999 - number)).collect();
     let (first, second) = expected.split_at(180);
@@ -134,7 +134,7 @@ pub async fn keys_are_searched_and_filtered(harness: &Harness) {
     assert_eq!(names(&list(harness, &pool, "enabled=true&search=laptop").await.keys), ["laptop-2"]);
 }
 
-pub async fn a_batch_changes_what_is_there_and_names_what_is_missing(harness: &Harness) {
+pub async fn a_batch_update_reports_missing_keys(harness: &Harness) {
     let pool = harness.pool(&[("a", Behaviour::Ok), ("b", Behaviour::Ok), ("c", Behaviour::Ok)]).await;
     let elsewhere = harness.weighted_pool("other", &[("d", Behaviour::Ok, 1)]).await;
     let foreign = harness.keys(&elsewhere).await[0].id.to_string();
@@ -202,7 +202,7 @@ pub async fn a_disabled_key_is_not_used(harness: &Harness) {
     assert_eq!(harness.tally("off").requests, warm + 1);
 }
 
-pub async fn weight_zero_is_the_last_resort(harness: &Harness) {
+pub async fn a_reserve_key_is_used_only_when_no_other_is_available(harness: &Harness) {
     let pool = harness.pool_with_reserve(Behaviour::Ok, Behaviour::Ok).await;
     for _ in 0..20 {
         assert_eq!(harness.chat(&pool, "hello").await.status, 200);
@@ -220,7 +220,7 @@ pub async fn weight_zero_is_the_last_resort(harness: &Harness) {
     assert_eq!((harness.tally("first").ok, harness.tally("reserve").ok), (20, 11));
 }
 
-pub async fn an_import_tells_of_keys_that_are_in_other_pools_too(harness: &Harness) {
+pub async fn an_import_reports_keys_that_other_pools_have(harness: &Harness) {
     let first = harness.weighted_pool("first", &[("a", Behaviour::Ok, 1), ("b", Behaviour::Ok, 1)]).await;
     let second = harness.weighted_pool("second", &[("c", Behaviour::Ok, 1)]).await;
     let entries = ["a", "b", "c", "d"].map(|name| json!({"key": gemini_key(name)}));

@@ -24,7 +24,7 @@ async fn rows_by_health(harness: &Harness) -> Option<MasterKeyRows> {
     harness.get("/health").await.json::<Health>(200).master_key
 }
 
-pub async fn everything_goes_over_to_a_new_master_key(harness: &mut Harness) {
+pub async fn master_key_rotation_re_encrypts_everything(harness: &mut Harness) {
     let old = harness.weighted_pool("old", &[("good", Behaviour::Ok, 1)]).await;
     let weak = Pool { id: old.id.clone(), client_key: "a-client-key-of-another-system".to_owned() };
     let imported = json!({"keys": [{"key": weak.client_key}]});
@@ -74,12 +74,12 @@ pub async fn everything_goes_over_to_a_new_master_key(harness: &mut Harness) {
     look_for(&[secrets.as_slice(), &keys].concat(), harness.data.path(), &old);
 
     // Who has the old one and the data has nothing.
-    nothing_opens(harness, &old, MASTER_KEY).await;
+    decrypts_nothing(harness, &old, MASTER_KEY).await;
 }
 
 /// The service under a master key that is not that of its data: it does not start and says why, or answers as a service
 /// that has a fault of its own.
-async fn nothing_opens(harness: &mut Harness, pool: &Pool, master_key: &str) {
+async fn decrypts_nothing(harness: &mut Harness, pool: &Pool, master_key: &str) {
     if let Some(reason) = harness.restart_with_other_master_key(master_key).await {
         assert!(reason.contains("MASTER_KEY is not the key that this store was encrypted with"), "{reason}");
         return;
@@ -100,7 +100,7 @@ async fn nothing_opens(harness: &mut Harness, pool: &Pool, master_key: &str) {
     harness.token = token;
 }
 
-pub async fn pools_go_over_to_new_data_keys(harness: &mut Harness) {
+pub async fn pools_get_new_data_keys(harness: &mut Harness) {
     let keys = [("good", Behaviour::Ok, 1), ("reserve", Behaviour::Ok, 0)];
     let pools = [harness.weighted_pool("one", &keys).await, harness.weighted_pool("two", &keys[..1]).await];
     let (mut body, mut resealed) = (json!({"data_keys": true}), 0);
@@ -126,9 +126,9 @@ pub async fn pools_go_over_to_new_data_keys(harness: &mut Harness) {
     }
 }
 
-pub async fn another_master_key_opens_nothing(harness: &mut Harness) {
+pub async fn a_different_master_key_decrypts_nothing(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
-    nothing_opens(harness, &pool, NEW_MASTER_KEY).await;
+    decrypts_nothing(harness, &pool, NEW_MASTER_KEY).await;
     // Nothing was harmed by that.
     harness.restart_with_master_key(MASTER_KEY, None).await;
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);

@@ -64,213 +64,213 @@ macro_rules! suite {
 mod suite {
     suite! {
         sessions:
-            the_password_gives_a_token_that_says_who_it_is
-            a_wrong_password_gives_nothing
-            a_login_that_makes_no_sense_is_told_why
+            login_returns_a_token_that_whoami_accepts
+            a_wrong_password_is_rejected
+            an_invalid_login_request_gets_the_reason
             a_token_expires
-            logout_ends_a_token_at_once
-            guesses_are_slowed_down_and_a_restart_does_not_help
-            a_browser_s_session_is_good_for_the_own_page_until_it_ends;
+            logout_revokes_a_token_immediately
+            login_throttling_survives_a_restart
+            a_browser_session_works_only_for_its_own_origin_until_it_ends;
         pools:
             a_pool_is_found_by_id_and_by_name
-            a_change_touches_only_what_it_names
-            edits_at_the_same_time_all_survive
-            a_taken_name_is_refused
-            names_that_look_alike_are_one_name
-            a_token_of_one_pool_learns_no_name_of_another
-            an_unknown_pool_is_answered_with_the_nearest_name
-            a_deleted_pool_is_closed_at_once
-            a_pool_that_is_off_refuses_its_callers
-            a_pool_that_makes_no_sense_is_refused
-            edits_of_different_fields_at_once_all_survive;
+            an_update_changes_only_the_given_fields
+            concurrent_updates_are_all_kept
+            a_duplicate_name_is_rejected
+            names_are_compared_after_unicode_normalisation
+            a_pool_scoped_token_sees_no_name_of_another_pool
+            an_unknown_pool_error_suggests_the_nearest_name
+            a_deleted_pool_rejects_requests_immediately
+            a_disabled_pool_rejects_its_clients
+            an_invalid_pool_is_rejected
+            concurrent_updates_of_different_fields_are_all_kept;
         keys:
-            an_import_reports_every_line_and_loses_none
-            importing_again_adds_nothing
-            an_import_tells_of_keys_that_are_in_other_pools_too
-            keys_are_listed_in_pages_in_their_order
+            an_import_reports_every_line
+            a_repeated_import_adds_nothing
+            an_import_reports_keys_that_other_pools_have
+            keys_are_listed_in_order_by_pages
             keys_are_searched_and_filtered
-            a_batch_changes_what_is_there_and_names_what_is_missing
+            a_batch_update_reports_missing_keys
             a_removed_key_is_gone
             a_disabled_key_is_not_used
-            weight_zero_is_the_last_resort;
+            a_reserve_key_is_used_only_when_no_other_is_available;
         key_states:
-            what_gemini_said_of_keys_is_shown
+            key_states_after_upstream_errors_are_shown
             keys_are_filtered_by_state_and_tag
-            keys_are_tried_now
-            an_operator_ends_whatever_was_learnt
+            a_key_check_updates_the_key_states
+            a_reset_clears_every_observed_state
             a_spend_limit_holds_for_the_whole_billing_account
-            an_error_of_gemini_s_own_is_told_from_a_gemini_that_cannot_be_reached
-            a_healthy_key_whose_attempts_all_fail_says_so
+            a_check_distinguishes_upstream_errors_from_network_errors
+            a_healthy_key_shows_that_all_its_attempts_fail
             a_quota_of_a_key_holds_for_the_same_key_in_another_pool
-            candidates_are_tried_and_nothing_is_kept
-            a_check_that_makes_no_sense_is_refused;
+            checked_candidates_are_not_stored
+            an_invalid_check_is_rejected;
         model_limits:
-            limits_that_errors_name_are_shown
-            limits_that_are_set_hold;
+            limits_from_quota_errors_are_shown
+            configured_limits_are_enforced;
         client_keys:
             a_client_key_works_until_it_is_revoked
-            a_client_key_is_kept_to_its_limits
-            when_a_client_key_was_last_used_is_told
-            a_client_key_is_kept_to_its_models
-            a_client_key_is_kept_to_its_networks
-            a_client_key_is_changed_field_by_field
-            keys_of_another_system_go_on_working
-            client_keys_come_back_by_their_hashes
-            guessing_client_keys_slows_down_and_harms_no_known_key
-            requests_without_a_body_draw_on_the_limits
-            client_keys_that_make_no_sense_are_refused
-            a_client_key_is_rotated_without_a_gap
-            a_client_key_stops_at_its_end;
+            a_client_key_is_limited_to_its_rates
+            the_last_use_of_a_client_key_is_shown
+            a_client_key_is_limited_to_its_models
+            a_client_key_is_limited_to_its_networks
+            a_client_key_update_changes_only_the_given_fields
+            imported_client_keys_keep_working
+            client_keys_are_restored_from_their_hashes
+            unknown_client_keys_are_throttled_without_affecting_known_ones
+            requests_without_a_body_count_towards_the_limits
+            invalid_client_keys_are_rejected
+            client_key_rotation_has_a_grace_period
+            a_client_key_expires;
         master_key:
-            everything_goes_over_to_a_new_master_key
-            pools_go_over_to_new_data_keys
-            another_master_key_opens_nothing
+            master_key_rotation_re_encrypts_everything
+            pools_get_new_data_keys
+            a_different_master_key_decrypts_nothing
             a_previous_master_key_that_encrypted_nothing_changes_nothing;
         tokens:
-            a_token_is_shown_once_listed_and_revoked
-            a_token_is_rotated_without_a_gap
-            a_token_does_not_outlive_itself_by_others
-            a_token_that_makes_no_sense_is_refused
-            every_route_wants_its_scope
-            a_token_of_one_pool_opens_no_other
-            nobody_gives_away_more_than_he_has;
+            a_token_is_created_listed_and_revoked
+            token_rotation_has_a_grace_period
+            tokens_end_with_the_token_that_created_them
+            an_invalid_token_is_rejected
+            every_route_requires_its_scope
+            a_pool_scoped_token_accesses_no_other_pool
+            a_token_grants_only_scopes_that_it_has;
         audit:
-            every_change_is_noted_and_nothing_else
-            a_change_of_several_keys_notes_what_they_were
-            a_change_that_changes_nothing_says_so_and_is_not_noted
-            a_trial_is_one_entry
-            equal_actions_are_one_entry
+            every_change_is_audited_and_nothing_else
+            a_batch_update_is_audited_with_previous_values
+            a_change_without_effect_is_reported_and_not_audited
+            a_check_of_candidates_is_one_entry
+            equal_actions_are_merged_into_one_entry
             the_audit_is_filtered_and_paged;
         copies:
-            a_copy_has_all_but_the_client_keys
-            a_copy_of_many_keys_goes_in_steps
-            exported_keys_are_what_was_imported
-            a_pool_s_models_are_what_gemini_offers;
+            a_copy_has_everything_except_client_keys
+            a_copy_of_many_keys_is_paged
+            exported_keys_equal_the_imported_ones
+            the_models_of_a_pool_are_those_of_gemini;
         access_control:
-            no_admin_route_opens_for_who_may_not
+            every_admin_route_rejects_unauthorised_credentials
             the_api_describes_itself
-            a_query_parameter_is_given_once
-            every_answer_of_the_admin_api_tells_browsers_to_keep_out
-            no_route_of_the_data_plane_opens_without_a_client_key
+            a_duplicate_query_parameter_is_rejected
+            every_admin_response_has_security_headers
+            every_data_plane_route_requires_a_client_key
             unknown_paths_and_wrong_methods
-            a_browser_may_ask
-            a_client_key_is_taken_wherever_clients_put_it
-            every_base_url_leads_to_the_same_routes;
+            the_data_plane_allows_cross_origin_requests
+            a_client_key_is_accepted_in_every_supported_header
+            every_base_url_has_the_same_routes;
         page:
             the_page_and_all_that_it_loads_are_files_of_the_service
             a_copy_of_a_file_is_good_until_the_file_changes
             the_bare_address_leads_to_the_page
             other_files_and_methods_are_refused;
         bad_input:
-            a_body_that_is_no_json
-            a_field_that_is_missing
-            a_body_over_the_limit
-            a_large_body_of_an_unknown_caller
-            a_request_that_is_too_large_in_another_way;
+            an_invalid_json_body_is_rejected
+            a_missing_field_is_named
+            a_body_over_the_size_limit_is_rejected
+            a_large_body_of_an_unauthenticated_client_is_rejected
+            every_other_size_limit_is_enforced;
         models:
             a_pool_s_models_are_listed_and_shown
-            a_name_that_is_no_model_is_asked_for_once_a_minute
-            a_pool_s_allowed_models_are_kept_to
-            aliases_are_models_too
-            a_list_of_several_pages_is_read_to_its_end;
+            an_unknown_model_is_requested_once_a_minute
+            a_pool_allows_only_its_allowed_models
+            aliases_are_listed_as_models
+            all_pages_of_a_model_list_are_read;
         media:
             a_url_is_never_fetched_from_a_private_network;
         chat:
-            a_chat_is_answered
-            a_system_message_is_an_instruction
-            open_webui_s_notice_is_taken;
+            a_chat_returns_a_completion
+            a_system_message_becomes_a_system_instruction
+            the_completion_notice_of_open_webui_is_accepted;
         families:
-            an_effort_reaches_each_family_as_it_takes_it
-            a_level_that_a_model_lacks_gives_way_to_the_next
-            a_routed_name_is_asked_as_what_answers
-            a_refusal_of_another_family_is_healed_in_both_directions
-            explicit_caches_are_refused_where_there_are_none
-            thoughts_that_use_up_a_response_are_told_and_not_retried;
+            a_reasoning_effort_is_converted_for_each_model_family
+            an_unsupported_thinking_level_is_replaced_by_the_next
+            a_routed_model_name_is_treated_as_its_target
+            errors_of_a_changed_model_family_are_retried_in_both_directions
+            explicit_caches_are_rejected_for_models_without_them
+            responses_of_only_thoughts_are_reported_and_not_retried;
         billing:
-            a_spent_account_rests_for_every_model_and_project
-            projects_that_fall_together_are_learnt_to_share_an_account
-            a_project_without_an_account_rests_alone
-            missing_credits_are_the_accounts_and_end_with_it;
+            an_account_over_its_spend_limit_is_in_cooldown_for_every_model_and_project
+            projects_that_fail_together_are_observed_to_share_an_account
+            a_project_without_an_account_is_in_cooldown_alone
+            missing_credits_apply_to_the_whole_account;
         embeddings:
-            texts_become_vectors_in_both_formats
-            many_texts_travel_in_batches
-            the_batches_before_a_refusal_are_counted;
+            embeddings_are_returned_in_both_formats
+            many_texts_are_embedded_in_batches
+            the_batches_before_an_error_are_counted;
         translation:
-            a_pool_s_translation_is_set_field_by_field
-            a_change_of_the_translation_is_heeded_at_once
-            a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error
-            several_choices_come_of_several_calls;
+            a_translation_update_changes_only_the_given_options
+            changed_translation_options_apply_immediately
+            a_blocked_prompt_is_an_error_only_if_the_pool_is_configured_so
+            several_choices_use_several_upstream_requests;
         streams:
-            a_stream_has_its_parts_in_order
-            usage_comes_only_when_asked_for
-            an_answer_that_breaks_off_ends_in_an_error
-            a_refusal_before_the_first_event_is_an_ordinary_error
-            a_client_that_leaves_ends_the_upstream_call
-            a_refused_place_is_gone_around
-            a_paced_stream_says_the_same_in_more_pieces
-            a_client_that_leaves_a_paced_stream_ends_the_upstream_call;
+            a_stream_has_its_events_in_order
+            usage_is_sent_only_on_request
+            a_truncated_stream_ends_with_an_error
+            an_upstream_error_before_the_first_event_is_an_http_error
+            a_client_disconnect_ends_the_upstream_request
+            an_unsupported_region_is_avoided
+            a_paced_stream_has_the_same_content_in_more_chunks
+            a_client_disconnect_during_a_paced_stream_ends_the_upstream_request;
         retries:
-            a_key_that_does_not_work_is_passed_over
-            an_overloaded_model_is_asked_once_more
+            a_failing_key_is_skipped
+            an_overloaded_model_is_retried
             an_empty_response_is_retried_on_another_key
-            a_caller_s_mistake_goes_back_at_once
-            when_all_keys_are_limited_the_caller_is_told_until_when
-            when_no_key_works_the_caller_is_told
-            a_pool_without_keys_says_so
+            an_invalid_request_is_not_retried
+            the_error_of_exhausted_keys_says_when_to_retry
+            the_error_of_a_pool_without_working_keys_says_so
+            the_error_of_a_pool_without_keys_says_so
             four_attempts_are_made_and_none_on_the_same_key
-            a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers
-            an_upstream_that_cannot_be_reached_blames_no_key;
+            a_failing_model_opens_the_circuit_breaker_and_the_fallback_model_responds
+            an_unreachable_upstream_changes_no_key_health;
         verdicts:
-            a_client_s_words_in_an_error_change_no_key
-            words_that_probes_disprove_are_believed_a_few_times_a_minute
-            a_pool_of_leaked_keys_serves_and_learns
-            a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s
-            a_model_that_one_key_lacks_is_asked_for_with_another
+            client_text_in_an_error_changes_no_key_health
+            error_texts_that_probes_disprove_trigger_few_probes_a_minute
+            a_pool_with_leaked_keys_serves_and_marks_them
+            a_403_of_google_marks_the_key_and_an_html_page_does_not
+            a_model_that_one_key_lacks_is_retried_with_another
             a_403_for_one_model_excludes_the_key_for_that_model_only
-            a_method_that_a_model_lacks_is_no_fault_of_a_key
-            an_error_in_a_success_is_judged_as_an_error
-            events_tell_the_quota_and_unknown_texts_once;
+            an_unsupported_method_of_a_model_changes_no_key_health
+            an_error_with_status_200_is_classified_as_an_error
+            events_have_the_quota_and_each_unknown_text_once;
         pass_through:
-            what_goes_in_and_out_is_not_touched
-            it_is_off_until_it_is_switched_on
-            keys_fail_over_in_either_language
-            a_caller_s_mistake_is_told_in_gemini_s_own_words
-            a_key_that_is_refused_as_a_bearer_goes_in_the_other_header
-            what_the_service_refuses_is_told_in_the_caller_s_language
-            models_are_listed_as_gemini_does
-            a_list_of_models_is_read_once_an_hour
-            attempts_are_counted_and_tokens_are_not
-            an_answer_that_breaks_off_is_not_made_whole
-            a_client_that_leaves_ends_the_upstream_call;
+            request_and_response_bodies_are_forwarded_unchanged
+            pass_through_is_disabled_by_default
+            keys_fail_over_in_both_dialects
+            an_invalid_request_gets_the_error_of_gemini_unchanged
+            an_auth_key_rejected_as_bearer_token_is_sent_in_the_other_header
+            errors_of_the_service_use_the_format_of_the_dialect
+            model_lists_are_those_of_gemini
+            a_model_list_is_cached_for_an_hour
+            attempts_are_counted_but_tokens_are_not
+            a_truncated_response_stays_truncated
+            a_client_disconnect_ends_the_upstream_request;
         privacy:
-            one_credential_and_nothing_of_the_client_s_goes_upstream
+            exactly_one_credential_and_no_client_header_is_sent_upstream
             nothing_stored_or_logged_holds_a_secret
-            what_is_moved_to_another_row_does_not_open
-            each_request_is_one_line_in_the_log;
+            ciphertext_moved_to_another_row_fails_to_decrypt
+            each_request_is_one_log_line;
         counting:
             the_ledger_equals_what_gemini_counted
             statistics_are_kept_by_pool
-            statistics_tell_what_became_of_attempts_and_when
+            statistics_have_the_outcomes_of_attempts_by_time
             a_report_writes_at_most_two_rows
-            models_that_callers_think_up_are_counted_as_one
-            others_hear_of_a_change_without_another_request;
+            attempts_for_unknown_models_are_counted_as_one_model
+            other_instances_get_a_change_without_another_request;
         probes:
-            probes_are_open_and_tell_nothing
+            probes_need_no_token_and_reveal_nothing
             metrics_are_those_of_the_ledger;
         requests:
-            an_outage_is_as_loud_as_its_requests
-            every_request_is_counted_once_however_it_ends
-            streams_are_counted_as_they_end
+            every_failed_request_of_an_outage_is_counted
+            every_request_is_counted_once_with_its_outcome
+            streams_are_counted_with_their_outcome
             a_pool_that_cannot_serve_fails_its_requests
-            models_that_clients_make_up_are_counted_as_one;
+            requests_for_unknown_models_are_counted_as_one_model;
         state:
-            a_healthy_service_says_so
+            the_health_of_a_healthy_service_is_ok
             a_restart_keeps_everything;
         failures:
-            a_store_that_fails_is_never_a_verdict_on_the_caller
-            a_change_that_cannot_be_noted_is_not_made;
+            a_failing_store_is_never_reported_as_a_client_error
+            a_change_that_cannot_be_audited_is_not_made;
         upgrades:
-            what_an_earlier_version_stored_works_on
-            a_database_of_a_later_version_is_refused;
+            data_of_an_earlier_version_keeps_working
+            a_database_of_a_later_version_is_rejected;
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::harness::{Harness, MODEL, eventually, prompt, send};
 
-pub async fn limits_that_errors_name_are_shown(harness: &Harness) {
+pub async fn limits_from_quota_errors_are_shown(harness: &Harness) {
     let began = Timestamp::now();
     let pool = harness.pool(&[("day", Behaviour::ExhaustedDay)]).await;
     let path = format!("/pools/{}/limits", pool.id);
@@ -41,7 +41,7 @@ pub async fn limits_that_errors_name_are_shown(harness: &Harness) {
     assert_eq!(of_model(MODEL).await, 0);
 }
 
-pub async fn limits_that_are_set_hold(harness: &Harness) {
+pub async fn configured_limits_are_enforced(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
     let set = json!({"model_limits": [{"model": "gemini-*", "limits": {"requests_per_minute": 2}}]});

@@ -36,7 +36,7 @@ pub async fn a_pool_s_models_are_listed_and_shown(harness: &Harness) {
     assert_eq!(harness.pool_stats(&pool).await.total.attempts, 0);
 }
 
-pub async fn a_name_that_is_no_model_is_asked_for_once_a_minute(harness: &Harness) {
+pub async fn an_unknown_model_is_requested_once_a_minute(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     let asked =
@@ -51,7 +51,7 @@ pub async fn a_name_that_is_no_model_is_asked_for_once_a_minute(harness: &Harnes
     assert_eq!(asked(), 1, "however it is asked for");
 }
 
-pub async fn a_pool_s_allowed_models_are_kept_to(harness: &Harness) {
+pub async fn a_pool_allows_only_its_allowed_models(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
     let everything: Value = get(harness, &pool, "/v1/models").await.json(200);
@@ -84,7 +84,7 @@ pub async fn a_pool_s_allowed_models_are_kept_to(harness: &Harness) {
     assert_eq!(chat.status, 200);
 }
 
-pub async fn aliases_are_models_too(harness: &Harness) {
+pub async fn aliases_are_listed_as_models(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let settings = json!({"aliases": {"gpt-4o": MODEL, "vendor/old": "gemini-2.5-pro"}, "allowed_models": ["gemini-3.8-*"]});
     harness.patch(&format!("/pools/{}", pool.id), &settings).await.json::<PoolShown>(200);
@@ -100,7 +100,7 @@ pub async fn aliases_are_models_too(harness: &Harness) {
         .openai_error(404, Some("model_not_found"));
 }
 
-pub async fn a_list_of_several_pages_is_read_to_its_end(harness: &Harness) {
+pub async fn all_pages_of_a_model_list_are_read(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let models: Vec<String> = (0..2_500).map(|number| format!("gemini-{number}")).collect();
     let scenario = Scenario { models: models.clone(), ..Scenario::default() };

@@ -54,7 +54,7 @@ fn said(answer: &Answer) -> String {
     text.and_then(Value::as_str).unwrap_or_else(|| panic!("no text: {}", answer.body)).to_owned()
 }
 
-pub async fn what_goes_in_and_out_is_not_touched(harness: &Harness) {
+pub async fn request_and_response_bodies_are_forwarded_unchanged(harness: &Harness) {
     let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     // Nobody who reads and writes JSON would give any of these back as they are.
     let bodies = [
@@ -116,7 +116,7 @@ pub async fn what_goes_in_and_out_is_not_touched(harness: &Harness) {
     }
 }
 
-pub async fn it_is_off_until_it_is_switched_on(harness: &Harness) {
+pub async fn pass_through_is_disabled_by_default(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for on in [false, true, false] {
         switch(harness, &pool, on).await;
@@ -137,7 +137,7 @@ pub async fn it_is_off_until_it_is_switched_on(harness: &Harness) {
     assert_eq!(harness.tally("good").requests, 5);
 }
 
-pub async fn keys_fail_over_in_either_language(harness: &Harness) {
+pub async fn keys_fail_over_in_both_dialects(harness: &Harness) {
     for (number, behaviour) in [
         Behaviour::Invalid,
         Behaviour::Suspended,
@@ -163,7 +163,7 @@ pub async fn keys_fail_over_in_either_language(harness: &Harness) {
     }
 }
 
-pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(harness: &Harness) {
+pub async fn an_invalid_request_gets_the_error_of_gemini_unchanged(harness: &Harness) {
     let pool = open_pool(harness, &[("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)]).await;
     let direct = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut unknown = messages("hello");
@@ -198,7 +198,7 @@ pub async fn a_caller_s_mistake_is_told_in_gemini_s_own_words(harness: &Harness)
     assert!(answer.body.contains("413"), "{}", answer.body);
 }
 
-pub async fn a_key_that_is_refused_as_a_bearer_goes_in_the_other_header(harness: &Harness) {
+pub async fn an_auth_key_rejected_as_bearer_token_is_sent_in_the_other_header(harness: &Harness) {
     let auth_key = "AQ.Ab8RN6I-contract-1234567890";
     let body = json!({"name": "prod", "import": {"keys": [{"key": auth_key}]}});
     let pool = Pool::from(harness.post("/pools", &body).await.json::<PoolCreated>(201));
@@ -232,7 +232,7 @@ pub async fn a_key_that_is_refused_as_a_bearer_goes_in_the_other_header(harness:
     assert_eq!(post(harness, &pool, GENERATE, &contents("hello")).await.status, 200);
 }
 
-pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(harness: &Harness) {
+pub async fn errors_of_the_service_use_the_format_of_the_dialect(harness: &Harness) {
     let pool =
         open_pool(harness, &[("one", Behaviour::ExhaustedMinute, 1), ("two", Behaviour::ExhaustedMinute, 1)])
             .await;
@@ -271,7 +271,7 @@ pub async fn what_the_service_refuses_is_told_in_the_caller_s_language(harness: 
     assert_eq!(harness.gemini.requests().len(), 0);
 }
 
-pub async fn models_are_listed_as_gemini_does(harness: &Harness) {
+pub async fn model_lists_are_those_of_gemini(harness: &Harness) {
     let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     let body = |answer: Answer| -> Value {
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -291,7 +291,7 @@ pub async fn models_are_listed_as_gemini_does(harness: &Harness) {
     assert_eq!(harness.pool_stats(&pool).await.total, Counters::default());
 }
 
-pub async fn a_list_of_models_is_read_once_an_hour(harness: &Harness) {
+pub async fn a_model_list_is_cached_for_an_hour(harness: &Harness) {
     let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     let calls = || harness.gemini.requests().len();
     for (path, expected) in [
@@ -331,7 +331,7 @@ pub async fn a_list_of_models_is_read_once_an_hour(harness: &Harness) {
     refused.gemini_error(403, "PERMISSION_DENIED", "MODEL_NOT_ALLOWED");
 }
 
-pub async fn attempts_are_counted_and_tokens_are_not(harness: &Harness) {
+pub async fn attempts_are_counted_but_tokens_are_not(harness: &Harness) {
     let pool = open_pool(harness, &[("bad", Behaviour::Invalid, 1), ("good", Behaviour::Ok, 0)]).await;
     for (path, body) in [
         (GENERATE.to_owned(), contents("hello")),
@@ -364,7 +364,7 @@ pub async fn attempts_are_counted_and_tokens_are_not(harness: &Harness) {
     assert_eq!((gemini.requests, gemini.ok), (8, 6));
 }
 
-pub async fn an_answer_that_breaks_off_is_not_made_whole(harness: &Harness) {
+pub async fn a_truncated_response_stays_truncated(harness: &Harness) {
     let pool = open_pool(harness, &[("broken", Behaviour::Cut, 1), ("good", Behaviour::Ok, 0)]).await;
     for path in [STREAM, GENERATE] {
         // A connection that broke is not used again.
@@ -382,7 +382,7 @@ pub async fn an_answer_that_breaks_off_is_not_made_whole(harness: &Harness) {
     assert_eq!((harness.tally("broken").requests, harness.tally("good").requests), (2, 0));
 }
 
-pub async fn a_client_that_leaves_ends_the_upstream_call(harness: &Harness) {
+pub async fn a_client_disconnect_ends_the_upstream_request(harness: &Harness) {
     let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
     harness.answer_without_end("good");
     let mut answer = harness.call(&pool, STREAM, &contents("hello")).send().await.unwrap();

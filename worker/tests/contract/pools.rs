@@ -30,7 +30,7 @@ pub async fn a_pool_is_found_by_id_and_by_name(harness: &Harness) {
     assert_eq!(list.pools[1], pool);
 }
 
-pub async fn a_change_touches_only_what_it_names(harness: &Harness) {
+pub async fn an_update_changes_only_the_given_fields(harness: &Harness) {
     let body = json!({"name": "prod", "description": "main", "allowed_models": ["gemini-*"]});
     let before = create(harness, &body).await.pool;
     let path = format!("/pools/{}", before.id);
@@ -51,7 +51,7 @@ pub async fn a_change_touches_only_what_it_names(harness: &Harness) {
 }
 
 /// Ten requests at once, each of which changes something else of the same pool.
-pub async fn edits_at_the_same_time_all_survive(harness: &Harness) {
+pub async fn concurrent_updates_are_all_kept(harness: &Harness) {
     let pool =
         harness.pool(&[("first", Behaviour::Ok), ("second", Behaviour::Ok), ("third", Behaviour::Ok)]).await;
     let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
@@ -94,7 +94,7 @@ pub async fn edits_at_the_same_time_all_survive(harness: &Harness) {
     assert_eq!(harness.tally("second").requests + harness.tally("third").requests, 0);
 }
 
-pub async fn a_taken_name_is_refused(harness: &Harness) {
+pub async fn a_duplicate_name_is_rejected(harness: &Harness) {
     create(harness, &json!({"name": "prod"})).await;
     let staging = create(harness, &json!({"name": "staging"})).await.pool;
     let answer = harness.post("/pools", &json!({"name": " prod"})).await;
@@ -107,7 +107,7 @@ pub async fn a_taken_name_is_refused(harness: &Harness) {
     assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
 }
 
-pub async fn an_unknown_pool_is_answered_with_the_nearest_name(harness: &Harness) {
+pub async fn an_unknown_pool_error_suggests_the_nearest_name(harness: &Harness) {
     for name in ["production", "staging"] {
         create(harness, &json!({"name": name})).await;
     }
@@ -129,7 +129,7 @@ pub async fn an_unknown_pool_is_answered_with_the_nearest_name(harness: &Harness
     harness.delete("/pools/stagin").await.admin_error(404, ErrorCode::NotFound);
 }
 
-pub async fn a_deleted_pool_is_closed_at_once(harness: &Harness) {
+pub async fn a_deleted_pool_rejects_requests_immediately(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
@@ -142,7 +142,7 @@ pub async fn a_deleted_pool_is_closed_at_once(harness: &Harness) {
     assert_ne!(again.id.as_str(), pool.id);
 }
 
-pub async fn a_pool_that_is_off_refuses_its_callers(harness: &Harness) {
+pub async fn a_disabled_pool_rejects_its_clients(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let path = format!("/pools/{}", pool.id);
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
@@ -154,7 +154,7 @@ pub async fn a_pool_that_is_off_refuses_its_callers(harness: &Harness) {
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn a_pool_that_makes_no_sense_is_refused(harness: &Harness) {
+pub async fn an_invalid_pool_is_rejected(harness: &Harness) {
     for body in [
         json!({}),
         json!({"name": ""}),
@@ -174,7 +174,7 @@ pub async fn a_pool_that_makes_no_sense_is_refused(harness: &Harness) {
     assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools, []);
 }
 
-pub async fn edits_of_different_fields_at_once_all_survive(harness: &Harness) {
+pub async fn concurrent_updates_of_different_fields_are_all_kept(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Ok)]).await;
     let key = harness.keys(&pool).await.remove(0);
     let set = |change: Value| json!({"ids": [key.id], "set": change});
@@ -211,7 +211,7 @@ pub async fn edits_of_different_fields_at_once_all_survive(harness: &Harness) {
     assert!(!key.enabled);
 }
 
-pub async fn names_that_look_alike_are_one_name(harness: &Harness) {
+pub async fn names_are_compared_after_unicode_normalisation(harness: &Harness) {
     let straße = create(harness, &json!({"name": "Straße 1"})).await.pool;
     let other = create(harness, &json!({"name": "other"})).await.pool;
     let path = format!("/pools/{}", other.id);
@@ -258,7 +258,7 @@ pub async fn names_that_look_alike_are_one_name(harness: &Harness) {
     create(harness, &json!({"name": "straße 1"})).await;
 }
 
-pub async fn a_token_of_one_pool_learns_no_name_of_another(harness: &Harness) {
+pub async fn a_pool_scoped_token_sees_no_name_of_another_pool(harness: &Harness) {
     let own = create(harness, &json!({"name": "own"})).await.pool;
     create(harness, &json!({"name": "secret project"})).await;
     let body = json!({"name": "ci", "scopes": ["pools"], "pool": own.id});

@@ -24,7 +24,7 @@ use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 const UPSTREAM_HEADERS: [&str; 7] =
     ["accept", "accept-encoding", "cf-worker", "content-length", "content-type", "host", "x-goog-api-key"];
 
-pub async fn one_credential_and_nothing_of_the_client_s_goes_upstream(harness: &Harness) {
+pub async fn exactly_one_credential_and_no_client_header_is_sent_upstream(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let dressed = |method: Method, path: &str| {
         let request =
@@ -164,7 +164,7 @@ pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
     scan.assert_free_of(secrets);
 }
 
-pub async fn what_is_moved_to_another_row_does_not_open(harness: &mut Harness) {
+pub async fn ciphertext_moved_to_another_row_fails_to_decrypt(harness: &mut Harness) {
     let one =
         harness.weighted_pool("one", &[("first", Behaviour::Ok, 1), ("second", Behaviour::Ok, 1)]).await;
     let two = harness.weighted_pool("two", &[("third", Behaviour::Ok, 1)]).await;
@@ -218,7 +218,7 @@ fn swap(table: &str, column: &str, row: &str, other: &str) -> String {
     )
 }
 
-pub async fn each_request_is_one_line_in_the_log(harness: &mut Harness) {
+pub async fn each_request_is_one_log_line(harness: &mut Harness) {
     let pool = harness.pool_with_reserve(Behaviour::Invalid, Behaviour::Ok).await;
     let whole = harness.chat(&pool, "hello").await;
     let streamed = harness.call(&pool, "/v1/chat/completions", &{

@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::harness::{Harness, send};
 
-pub async fn probes_are_open_and_tell_nothing(harness: &Harness) {
+pub async fn probes_need_no_token_and_reveal_nothing(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     for (path, _) in PROBES {
         let answer = send(harness.request(Method::GET, path)).await;

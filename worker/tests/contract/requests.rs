@@ -37,7 +37,7 @@ fn streamed(text: &str) -> Value {
     body
 }
 
-pub async fn an_outage_is_as_loud_as_its_requests(harness: &mut Harness) {
+pub async fn every_failed_request_of_an_outage_is_counted(harness: &mut Harness) {
     let pool = harness.pool(&[("one", Behaviour::Overloaded), ("two", Behaviour::Overloaded)]).await;
     let mut ids = Vec::new();
     for _ in 0..10 {
@@ -80,7 +80,7 @@ pub async fn an_outage_is_as_loud_as_its_requests(harness: &mut Harness) {
     );
 }
 
-pub async fn every_request_is_counted_once_however_it_ends(harness: &Harness) {
+pub async fn every_request_is_counted_once_with_its_outcome(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let first = "default";
     let rules = json!({"limits": {"requests_per_minute": 1}});
@@ -143,7 +143,7 @@ pub async fn every_request_is_counted_once_however_it_ends(harness: &Harness) {
     assert_eq!(models[MODEL], 5);
 }
 
-pub async fn streams_are_counted_as_they_end(harness: &Harness) {
+pub async fn streams_are_counted_with_their_outcome(harness: &Harness) {
     let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
     harness.gemini.set_scenario(slow).unwrap();
     let pool = harness.pool(&[("cut", Behaviour::Cut)]).await;
@@ -178,7 +178,7 @@ pub async fn a_pool_that_cannot_serve_fails_its_requests(harness: &Harness) {
     }
 }
 
-pub async fn models_that_clients_make_up_are_counted_as_one(harness: &Harness) {
+pub async fn requests_for_unknown_models_are_counted_as_one_model(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let ask = async |model: &str| {
         let mut body = prompt("hello");

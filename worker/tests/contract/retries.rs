@@ -22,7 +22,7 @@ fn refused(tally: &Tally, status: u16, times: u64) {
     assert_eq!((tally.requests, tally.refused.get(&status)), (times, Some(&times)), "{tally:?}");
 }
 
-pub async fn a_key_that_does_not_work_is_passed_over(harness: &Harness) {
+pub async fn a_failing_key_is_skipped(harness: &Harness) {
     for (number, (behaviour, status)) in [
         (Behaviour::Invalid, 400),
         (Behaviour::Expired, 400),
@@ -61,7 +61,7 @@ pub async fn a_key_that_does_not_work_is_passed_over(harness: &Harness) {
     }
 }
 
-pub async fn an_overloaded_model_is_asked_once_more(harness: &Harness) {
+pub async fn an_overloaded_model_is_retried(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     for behaviour in [Behaviour::Overloaded, Behaviour::Internal, Behaviour::BadGatewayHtml, Behaviour::Close]
     {
@@ -93,7 +93,7 @@ pub async fn an_empty_response_is_retried_on_another_key(harness: &Harness) {
     assert_eq!((stats.total.attempts, stats.activity.outcomes[&AttemptOutcome::SoftFailure]), (8, 6));
 }
 
-pub async fn a_caller_s_mistake_goes_back_at_once(harness: &Harness) {
+pub async fn an_invalid_request_is_not_retried(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     for (behaviour, status, code) in [
         (Behaviour::InvalidArgument, 400, None),
@@ -114,7 +114,7 @@ pub async fn a_caller_s_mistake_goes_back_at_once(harness: &Harness) {
     assert!(message.contains("gemini-0"), "{message}");
 }
 
-pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(harness: &Harness) {
+pub async fn the_error_of_exhausted_keys_says_when_to_retry(harness: &Harness) {
     let pool =
         harness.pool(&[("one", Behaviour::ExhaustedMinute), ("two", Behaviour::ExhaustedMinute)]).await;
     // 20.5 s into a minute: nobody knows better than to wait for the other 39.5 s.
@@ -138,7 +138,7 @@ pub async fn when_all_keys_are_limited_the_caller_is_told_until_when(harness: &H
     assert!(answer.body.contains(" The quota is reset at 20"), "{}", answer.body);
 }
 
-pub async fn when_no_key_works_the_caller_is_told(harness: &Harness) {
+pub async fn the_error_of_a_pool_without_working_keys_says_so(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Invalid), ("two", Behaviour::Suspended)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
@@ -157,7 +157,7 @@ pub async fn when_no_key_works_the_caller_is_told(harness: &Harness) {
     }
 }
 
-pub async fn a_pool_without_keys_says_so(harness: &Harness) {
+pub async fn the_error_of_a_pool_without_keys_says_so(harness: &Harness) {
     let pool = harness.pool(&[]).await;
     let answer = harness.chat(&pool, "hello").await;
     let message = answer.openai_error(503, Some("no_usable_key"));
@@ -180,7 +180,7 @@ pub async fn four_attempts_are_made_and_none_on_the_same_key(harness: &Harness) 
     assert_eq!(harness.pool_stats(&pool).await.total.failures, 10);
 }
 
-pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(harness: &Harness) {
+pub async fn a_failing_model_opens_the_circuit_breaker_and_the_fallback_model_responds(harness: &Harness) {
     let pool =
         harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok), ("three", Behaviour::Ok)]).await;
     harness.gemini.fail_next(3, Behaviour::Overloaded);
@@ -201,7 +201,7 @@ pub async fn a_model_that_keeps_failing_is_left_alone_and_its_stand_in_answers(h
     );
 }
 
-pub async fn an_upstream_that_cannot_be_reached_blames_no_key(harness: &mut Harness) {
+pub async fn an_unreachable_upstream_changes_no_key_health(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::harness::{Harness, eventually, in_the_store, send};
 use crate::support::ADMIN_PASSWORD;
 
-pub async fn the_password_gives_a_token_that_says_who_it_is(harness: &Harness) {
+pub async fn login_returns_a_token_that_whoami_accepts(harness: &Harness) {
     let login = json!({"password": ADMIN_PASSWORD, "name": "laptop", "expires_in_s": 3600});
     let login: LoginResponse = harness.post("/login", &login).await.json(200);
     let request = harness.request(Method::GET, "/admin/v1/whoami").bearer_auth(login.token.expose());
@@ -17,7 +17,7 @@ pub async fn the_password_gives_a_token_that_says_who_it_is(harness: &Harness) {
     assert!(!who.service_version.is_empty());
 }
 
-pub async fn a_wrong_password_gives_nothing(harness: &Harness) {
+pub async fn a_wrong_password_is_rejected(harness: &Harness) {
     for password in ["", "wrong horse battery staple", &ADMIN_PASSWORD[..10], &format!("{ADMIN_PASSWORD} ")] {
         let answer = harness.post("/login", &json!({"password": password})).await;
         let error = answer.admin_error(401, ErrorCode::Unauthorized);
@@ -26,7 +26,7 @@ pub async fn a_wrong_password_gives_nothing(harness: &Harness) {
     }
 }
 
-pub async fn a_login_that_makes_no_sense_is_told_why(harness: &Harness) {
+pub async fn an_invalid_login_request_gets_the_reason(harness: &Harness) {
     let with = |name: &str, value: Value| {
         let mut login = json!({"password": ADMIN_PASSWORD});
         login[name] = value;
@@ -70,7 +70,7 @@ pub async fn a_token_expires(harness: &Harness) {
     assert_eq!(error.hint.as_deref(), Some("log in: poolctl login"));
 }
 
-pub async fn logout_ends_a_token_at_once(harness: &mut Harness) {
+pub async fn logout_revokes_a_token_immediately(harness: &mut Harness) {
     let other = harness.log_in().await;
     harness.post("/logout", &json!({})).await.no_content();
     for path in ["/whoami", "/pools"] {
@@ -80,7 +80,7 @@ pub async fn logout_ends_a_token_at_once(harness: &mut Harness) {
     assert_eq!(harness.get("/whoami").await.status, 200);
 }
 
-pub async fn guesses_are_slowed_down_and_a_restart_does_not_help(harness: &mut Harness) {
+pub async fn login_throttling_survives_a_restart(harness: &mut Harness) {
     let right = json!({"password": ADMIN_PASSWORD});
     let wrong = json!({"password": "wrong horse battery staple"});
     for _ in 0..5 {
@@ -103,7 +103,7 @@ pub async fn guesses_are_slowed_down_and_a_restart_does_not_help(harness: &mut H
     harness.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
 }
 
-pub async fn a_browser_s_session_is_good_for_the_own_page_until_it_ends(harness: &Harness) {
+pub async fn a_browser_session_works_only_for_its_own_origin_until_it_ends(harness: &Harness) {
     let [first, second] = [harness.open_session().await, harness.open_session().await];
     let ask = async |method: Method, path: &str, cookie: &str| {
         let request = harness.as_own_page(harness.request(method, &format!("/admin/v1{path}")), cookie);

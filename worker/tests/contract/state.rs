@@ -6,7 +6,7 @@ use pool_shared::{Health, HealthStatus, PoolList, PoolStats, Rates};
 use super::harness::Harness;
 use crate::KINDS;
 
-pub async fn a_healthy_service_says_so(harness: &Harness) {
+pub async fn the_health_of_a_healthy_service_is_ok(harness: &Harness) {
     let health: Health = harness.get("/health").await.json(200);
     assert_eq!([health.host.as_str(), &health.store.kind, &health.ledger.kind], KINDS);
     let states = [health.status, health.store.status, health.ledger.status];

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::events::{Event, Events, text};
 use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
-pub async fn a_stream_has_its_parts_in_order(harness: &Harness) {
+pub async fn a_stream_has_its_events_in_order(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let events = harness.stream(&pool, "tell me: äöü, 你好 🙂").await.rest().await;
     assert_eq!(text(&events), "You said: tell me: äöü, 你好 🙂");
@@ -41,7 +41,7 @@ pub async fn a_stream_has_its_parts_in_order(harness: &Harness) {
     assert!(pieces.count() > 1, "the answer arrived in one piece");
 }
 
-pub async fn usage_comes_only_when_asked_for(harness: &Harness) {
+pub async fn usage_is_sent_only_on_request(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["stream"] = json!(true);
@@ -68,7 +68,7 @@ pub async fn usage_comes_only_when_asked_for(harness: &Harness) {
     assert_eq!((counted.prompt_tokens, counted.completion_tokens), (sent.prompt, sent.completion));
 }
 
-pub async fn an_answer_that_breaks_off_ends_in_an_error(harness: &Harness) {
+pub async fn a_truncated_stream_ends_with_an_error(harness: &Harness) {
     let behaviours =
         [Behaviour::Cut, Behaviour::Truncated, Behaviour::ErrorMidStream, Behaviour::RawErrorTail];
     // What comes at one moment with the first event has been sent to nobody yet: another key may try.
@@ -94,7 +94,7 @@ pub async fn an_answer_that_breaks_off_ends_in_an_error(harness: &Harness) {
     }
 }
 
-pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(harness: &Harness) {
+pub async fn an_upstream_error_before_the_first_event_is_an_http_error(harness: &Harness) {
     let pool = harness.pool_with_reserve(Behaviour::Suspended, Behaviour::Ok).await;
     let events = harness.stream(&pool, "hello").await.rest().await;
     assert_eq!((text(&events).as_str(), events.last()), ("You said: hello", Some(&Event::Done)));
@@ -106,12 +106,12 @@ pub async fn a_refusal_before_the_first_event_is_an_ordinary_error(harness: &Har
     answer.openai_error(400, None);
 }
 
-pub async fn a_client_that_leaves_ends_the_upstream_call(harness: &Harness) {
+pub async fn a_client_disconnect_ends_the_upstream_request(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     leave(harness, &pool).await;
 }
 
-pub async fn a_refused_place_is_gone_around(harness: &Harness) {
+pub async fn an_unsupported_region_is_avoided(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
     // On Workers everything from here on goes through an object that is somewhere else.
     harness.gemini.fail_next(1, Behaviour::Location);
@@ -144,7 +144,7 @@ async fn leave(harness: &Harness, pool: &Pool) {
     assert!(counted.prompt_tokens > 0 && counted.completion_tokens > 0, "{counted:?}");
 }
 
-pub async fn a_paced_stream_says_the_same_in_more_pieces(harness: &Harness) {
+pub async fn a_paced_stream_has_the_same_content_in_more_chunks(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let prompt = "tell me: äöü, 你好 👨‍👩‍👧 e\u{301} — and some more words";
     let plain = harness.stream(&pool, prompt).await.rest().await;
@@ -177,7 +177,7 @@ pub async fn a_paced_stream_says_the_same_in_more_pieces(harness: &Harness) {
     assert!(text(&plain).starts_with(&text(&cut)) && matches!(cut.last(), Some(Event::Error(_))), "{cut:?}");
 }
 
-pub async fn a_client_that_leaves_a_paced_stream_ends_the_upstream_call(harness: &Harness) {
+pub async fn a_client_disconnect_during_a_paced_stream_ends_the_upstream_request(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     pace(harness, &pool, &json!({"by": "characters"})).await;
     leave(harness, &pool).await;

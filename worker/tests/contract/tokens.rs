@@ -28,7 +28,7 @@ async fn get(harness: &Harness, token: &AdminTokenCreated, path: &str) -> Answer
     with(harness, token, Method::GET, &format!("/admin/v1{path}"), &json!(null)).await
 }
 
-pub async fn a_token_is_shown_once_listed_and_revoked(harness: &Harness) {
+pub async fn a_token_is_created_listed_and_revoked(harness: &Harness) {
     let body = json!({"name": "ci", "scopes": ["stats:read", "keys:import"], "expires_in_s": 3600});
     let made = make(harness, &body).await;
     assert_eq!(made.token.scopes.as_deref(), Some(&[Scope::KeysImport, Scope::StatsRead][..]));
@@ -46,7 +46,7 @@ pub async fn a_token_is_shown_once_listed_and_revoked(harness: &Harness) {
     harness.delete(&id).await.admin_error(404, ErrorCode::NotFound);
 }
 
-pub async fn a_token_is_rotated_without_a_gap(harness: &mut Harness) {
+pub async fn token_rotation_has_a_grace_period(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let old = make(harness, &json!({"name": "ci", "scopes": ["pools"], "pool": pool.id})).await;
     let path = format!("/tokens/{}/rotate", old.token.id);
@@ -84,7 +84,7 @@ pub async fn a_token_is_rotated_without_a_gap(harness: &mut Harness) {
     harness.post(&path, &json!({})).await.admin_error(400, ErrorCode::InvalidRequest);
 }
 
-pub async fn a_token_that_makes_no_sense_is_refused(harness: &Harness) {
+pub async fn an_invalid_token_is_rejected(harness: &Harness) {
     for body in [
         json!({"scopes": []}),
         json!({"scopes": ["everything"]}),
@@ -103,7 +103,7 @@ fn path_of(route: &admin::RouteSpec, pool: &str) -> String {
     route.path.replace("{pool}", pool).replace("{id}", "unknown-1")
 }
 
-pub async fn every_route_wants_its_scope(harness: &Harness) {
+pub async fn every_route_requires_its_scope(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut tokens = Vec::new();
     for scope in Scope::ALL {
@@ -138,7 +138,7 @@ pub async fn every_route_wants_its_scope(harness: &Harness) {
     assert_eq!(with(harness, importer, Method::POST, path, &keys).await.status, 200);
 }
 
-pub async fn a_token_of_one_pool_opens_no_other(harness: &Harness) {
+pub async fn a_pool_scoped_token_accesses_no_other_pool(harness: &Harness) {
     let own = harness.weighted_pool("own", &[("one", Behaviour::Ok, 1)]).await;
     let other = harness.weighted_pool("other", &[("two", Behaviour::Ok, 1)]).await;
     let token = make(harness, &json!({"pool": "own"})).await;
@@ -185,7 +185,7 @@ pub async fn a_token_of_one_pool_opens_no_other(harness: &Harness) {
     assert_eq!(harness.chat(&caller, "hello").await.status, 200, "nothing was done to the other one");
 }
 
-pub async fn nobody_gives_away_more_than_he_has(harness: &Harness) {
+pub async fn a_token_grants_only_scopes_that_it_has(harness: &Harness) {
     let maker = make(harness, &json!({"scopes": ["tokens", "stats:read"]})).await;
     let tokens = "/admin/v1/tokens";
     for scopes in [json!(["pools"]), json!(["stats:read", "keys:export"])] {
@@ -211,7 +211,7 @@ pub async fn nobody_gives_away_more_than_he_has(harness: &Harness) {
 }
 
 /// What a token of the scope `tokens` makes is over when that one is.
-pub async fn a_token_does_not_outlive_itself_by_others(harness: &Harness) {
+pub async fn tokens_end_with_the_token_that_created_them(harness: &Harness) {
     let maker =
         make(harness, &json!({"name": "maker", "scopes": ["tokens", "stats:read"], "expires_in_s": 3600}))
             .await;

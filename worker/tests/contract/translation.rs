@@ -9,7 +9,7 @@ use super::harness::{Harness, prompt, send};
 
 const CHAT: &str = "/v1/chat/completions";
 
-pub async fn a_pool_s_translation_is_set_field_by_field(harness: &Harness) {
+pub async fn a_translation_update_changes_only_the_given_options(harness: &Harness) {
     let safety = json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]);
     let body = json!({"name": "prod", "translation": {"safety_settings": safety, "prompt_block": "error"}});
     let created: PoolCreated = harness.post("/pools", &body).await.json(201);
@@ -35,7 +35,7 @@ pub async fn a_pool_s_translation_is_set_field_by_field(harness: &Harness) {
     }
 }
 
-pub async fn a_change_of_the_translation_is_heeded_at_once(harness: &Harness) {
+pub async fn changed_translation_options_apply_immediately(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["logit_bias"] = json!({"1": 5});
@@ -47,7 +47,7 @@ pub async fn a_change_of_the_translation_is_heeded_at_once(harness: &Harness) {
     assert_eq!(harness.tally("good").requests, 1);
 }
 
-pub async fn a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error(harness: &Harness) {
+pub async fn a_blocked_prompt_is_an_error_only_if_the_pool_is_configured_so(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::PromptBlocked)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
@@ -62,7 +62,7 @@ pub async fn a_blocked_prompt_is_an_answer_unless_the_pool_wishes_an_error(harne
     assert_eq!((total.successes, total.failures), (3, 0), "Gemini did what it was asked");
 }
 
-pub async fn several_choices_come_of_several_calls(harness: &Harness) {
+pub async fn several_choices_use_several_upstream_requests(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     let mut body = prompt("hello");
     body["n"] = json!(3);

@@ -47,7 +47,7 @@ async fn go_back(harness: &mut Harness) {
     TOKEN.clone_into(&mut harness.token);
 }
 
-pub async fn what_an_earlier_version_stored_works_on(harness: &mut Harness) {
+pub async fn data_of_an_earlier_version_keeps_working(harness: &mut Harness) {
     harness.gemini.set_behaviour(&gemini_key("good"), Behaviour::Ok).unwrap();
     harness.gemini.set_behaviour(&gemini_key("bad"), Behaviour::Invalid).unwrap();
     go_back(harness).await;
@@ -105,7 +105,7 @@ fn pool_of(id: &str) -> Pool {
     Pool { id: id.to_owned(), client_key: String::new() }
 }
 
-pub async fn a_database_of_a_later_version_is_refused(harness: &mut Harness) {
+pub async fn a_database_of_a_later_version_is_rejected(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.stop_host().await;
     in_the_store(harness.data.path(), "schema_version", "UPDATE schema_version SET version = 999");

@@ -28,7 +28,7 @@ fn answer(harness: &Harness, keys: &[&str], marker: &str, status: u16, body: Str
     harness.gemini.set_scenario(scenario.script(script)).unwrap();
 }
 
-pub async fn a_client_s_words_in_an_error_change_no_key(harness: &Harness) {
+pub async fn client_text_in_an_error_changes_no_key_health(harness: &Harness) {
     let pool = harness.pool(&[("one", Behaviour::Ok), ("two", Behaviour::Ok)]).await;
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     for words in [
@@ -65,7 +65,7 @@ pub async fn a_client_s_words_in_an_error_change_no_key(harness: &Harness) {
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn words_that_probes_disprove_are_believed_a_few_times_a_minute(harness: &Harness) {
+pub async fn error_texts_that_probes_disprove_trigger_few_probes_a_minute(harness: &Harness) {
     // Words that are not the client's, though its request has caused them.
     disproved(harness, "leaked", "Your API key was reported as leaked.").await;
     // As Gemini answers a request with a film that is private.
@@ -96,7 +96,7 @@ async fn disproved(harness: &Harness, name: &str, text: &str) {
     );
 }
 
-pub async fn a_pool_of_leaked_keys_serves_and_learns(harness: &Harness) {
+pub async fn a_pool_with_leaked_keys_serves_and_marks_them(harness: &Harness) {
     let names: Vec<String> = (0..24).map(|number| format!("leaked-{number}")).collect();
     let mut keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::Leaked)).collect();
     keys.push(("good", Behaviour::Ok));
@@ -116,7 +116,7 @@ pub async fn a_pool_of_leaked_keys_serves_and_learns(harness: &Harness) {
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
 
-pub async fn a_403_of_google_s_is_the_key_s_and_a_page_is_nobody_s(harness: &Harness) {
+pub async fn a_403_of_google_marks_the_key_and_an_html_page_does_not(harness: &Harness) {
     let keys = [
         ("bad", Behaviour::Permission, 1),
         ("one", Behaviour::Ok, 1),
@@ -191,7 +191,7 @@ pub async fn a_403_for_one_model_excludes_the_key_for_that_model_only(harness: &
     );
 }
 
-pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(harness: &Harness) {
+pub async fn a_model_that_one_key_lacks_is_retried_with_another(harness: &Harness) {
     let scenario = Scenario::default()
         .key(KeySpec::new(gemini_key("without"), Behaviour::Ok).model(MODEL, Behaviour::NotFound))
         .key(KeySpec::new(gemini_key("with"), Behaviour::Ok));
@@ -232,7 +232,7 @@ pub async fn a_model_that_one_key_lacks_is_asked_for_with_another(harness: &Harn
     assert_eq!(harness.gemini.counts().total().requests, 1);
 }
 
-pub async fn a_method_that_a_model_lacks_is_no_fault_of_a_key(harness: &Harness) {
+pub async fn an_unsupported_method_of_a_model_changes_no_key_health(harness: &Harness) {
     let keys = [("one", Behaviour::Ok, 1), ("two", Behaviour::Ok, 1)];
     let pool = harness.weighted_pool("prod", &keys).await;
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
@@ -261,7 +261,7 @@ pub async fn a_method_that_a_model_lacks_is_no_fault_of_a_key(harness: &Harness)
     assert!(harness.keys(&pool).await.iter().all(|key| key.condition.state == KeyState::Healthy));
 }
 
-pub async fn an_error_in_a_success_is_judged_as_an_error(harness: &Harness) {
+pub async fn an_error_with_status_200_is_classified_as_an_error(harness: &Harness) {
     let pool = harness.pool_with_reserve(Behaviour::ErrorInSuccess, Behaviour::Ok).await;
     let answer = harness.chat(&pool, "hello").await;
     assert_eq!((answer.status, answer.header("x-pool-attempts")), (200, "2"), "{}", answer.body);
@@ -272,7 +272,7 @@ pub async fn an_error_in_a_success_is_judged_as_an_error(harness: &Harness) {
     assert_eq!((seen.name.as_str(), seen.condition.state), ("first", KeyState::Cooling));
 }
 
-pub async fn events_tell_the_quota_and_unknown_texts_once(harness: &Harness) {
+pub async fn events_have_the_quota_and_each_unknown_text_once(harness: &Harness) {
     let pool = harness
         .weighted_pool("prod", &[("day", Behaviour::ExhaustedDay, 1), ("good", Behaviour::Ok, 0)])
         .await;

@@ -65,7 +65,7 @@ async fn a_request_names_exactly_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_body_ends_in_one_way() {
+async fn a_body_has_exactly_one_length() {
     let chat = |fields: &str, body: &str| {
         format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n{body}")
     };
@@ -84,7 +84,7 @@ async fn a_body_ends_in_one_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_head_without_an_end_is_refused_at_the_longest_one() {
+async fn an_endless_head_is_rejected_at_the_size_limit() {
     // A little more than is kept of a head. With more than that in flight, a reset could overtake the response.
     const SENT: usize = 97 * 1024;
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();

@@ -56,7 +56,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn slow_and_silent_connections_keep_nobody_out() {
+async fn slow_and_silent_connections_block_no_other_client() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let environment = [
@@ -110,7 +110,7 @@ async fn slow_and_silent_connections_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn the_limit_of_open_files_is_raised_at_the_start() {
+async fn the_open_file_limit_is_raised_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("ADMIN_PASSWORD", support::ADMIN_PASSWORD), ("LOG_LEVEL", "off")];
     let soft = &format!("-S -n {FILES}");
@@ -137,7 +137,7 @@ fn settings_of_http2(address: &str) -> Vec<(u16, u32)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_connection_of_http2_may_have_100_requests_at_a_time() {
+async fn an_http2_connection_has_at_most_100_concurrent_requests() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let server = Host::start(gemini.url(), folder.path()).await;
@@ -180,7 +180,7 @@ fn begin_body(address: &str, client_key: &str, length: usize) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unfinished_bodies_hold_no_more_than_their_budget() {
+async fn unfinished_bodies_stay_within_their_memory_budget() {
     const LENGTH: usize = 12 * MIB;
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -216,7 +216,7 @@ async fn unfinished_bodies_hold_no_more_than_their_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_stalls_is_given_up_and_its_share_released() {
+async fn a_stalled_body_times_out_and_releases_its_memory() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let server = Host::start(gemini.url(), folder.path()).await;
@@ -243,7 +243,7 @@ async fn a_body_that_stalls_is_given_up_and_its_share_released() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_many_small_things_are_refused_before_they_are_parsed() {
+async fn bodies_of_too_many_items_are_rejected_before_parsing() {
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let server = Host::start(gemini.url(), folder.path()).await;
