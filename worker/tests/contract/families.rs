@@ -97,7 +97,12 @@ pub async fn a_routed_model_name_is_treated_as_its_target(harness: &Harness) {
         assert_eq!((told.status, told.header("x-pool-ignored-params")), (200, ""), "{}", told.body);
         let asked = thinking(harness).len();
         let answer = ask(harness, &pool, ROUTED, low()).await;
-        assert_eq!((answer.status, answer.header("x-pool-ignored-params")), (200, "temperature"), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.header("x-pool-ignored-params")),
+            (200, "temperature"),
+            "{}",
+            answer.body
+        );
         assert_eq!(thinking(harness)[asked..], ["low"]);
         // And back.
         play(harness, Scenario::default());
