@@ -1,4 +1,5 @@
-//! Whatever a request's first line and headers say: without a credential it gets into no handler but the logins'.
+//! Access control for arbitrary request lines and headers: without a credential a request reaches
+//! no handler except the logins'.
 
 use http::{HeaderName, Method};
 use pool_shared::TokenKind;
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::testing::FakeHost;
 
-/// A segment of a path as somebody might write it who looks for a way round.
+/// A segment of a path, as an attacker might write it.
 fn segments() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "admin",
@@ -52,7 +53,7 @@ fn paths() -> impl Strategy<Value = String> {
     prop_oneof![wild, known]
 }
 
-/// Credentials that are none of this service's.
+/// Invalid credentials.
 fn headers() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     let name = prop::sample::select(vec![
         "authorization",
@@ -94,9 +95,10 @@ proptest! {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         prop_assert!(headers.iter().all(|(name, _)| HeaderName::from_bytes(name.as_bytes()).is_ok()));
         let (reply, body) = runtime.block_on(host.ask(&service, method.clone(), &path, &headers, "{}"));
-        // 400 is what the open logins say of an empty body, 403 what they and cookies are told that come from elsewhere.
+        // The open logins return 400 for an empty body, and 403 for cookies and logins from another
+        // origin.
         let is_login = matches!(path.as_str(), "/admin/v1/login" | "/admin/v1/session");
-        // The page is the same for everybody, and no handler's.
+        // The admin page is public, and not served by a handler.
         let is_page = crate::router::is_page(&method, &path);
         let has_cookie = headers.iter().any(|(name, _)| *name == "cookie");
         let refused = match reply.status.as_u16() {

@@ -1,7 +1,9 @@
-//! Who changed what: notes for the store, and the list of them.
+//! The audit log: entries for the store, and their list.
 //!
-//! A note travels with its change into one transaction of the store. What must never happen here: a
-//! secret in a note.
+//! An entry is written in the same transaction as its change.
+//!
+//! # Invariants
+//! - No entry has a secret.
 
 use jiff::Timestamp;
 use pool_shared::{AuditList, AuditLoss, KeyId, PoolId};
@@ -14,9 +16,9 @@ use crate::platform::lock;
 use crate::ports::AdminHost;
 use crate::store::{self, AuditCursor, AuditFilter, Change, ConfigStore, StoredAdminToken};
 
-/// Entries a page when the request does not say.
+/// Default page size.
 const DEFAULT_PAGE: u32 = 100;
-/// Ids that a note names; of more it gives the number only.
+/// Maximum number of ids in an entry; for more, it has only their number.
 const MAX_IDS: usize = 20;
 /// How long entries are kept.
 const KEPT_DAYS: i64 = 400;
@@ -27,7 +29,7 @@ impl<H: AdminHost> Context<'_, H> {
         let pool = match (self.own_pool_of(query).await?, query.get("pool")) {
             (Some(own), _) => Some(own),
             (None, None) => None,
-            // What was done to a pool that is gone is found by its id.
+            // A deleted pool is found by its id.
             (None, Some(reference)) => {
                 let pool = self.host.store().pool(reference).await?;
                 Some(pool.map_or_else(|| PoolId::new(reference), |pool| pool.id))
@@ -52,8 +54,8 @@ impl<H: AdminHost> Context<'_, H> {
         };
         let mut entries = self.host.store().audit(&filter).await?;
         if matches!(from, AuditCursor::After(_)) {
-            // Whoever goes on after the last of these must miss nothing: what may still grow waits, and so does what
-            // follows it.
+            // A client that continues after the last entry must miss nothing, so entries that may
+            // still grow, and those after them, are held back.
             let settled = store::settled(now);
             let final_ones = entries.iter().take_while(|entry| entry.at < settled).count();
             entries.truncate(final_ones.min(limit as usize));
@@ -65,10 +67,10 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&AuditList { entries, next_cursor })
     }
 
-    /// Where the audit lost entries before their time, as far as the caller may see it.
+    /// Returns where the audit log lost entries before their time, as far as the token may see it.
     pub(super) async fn audit_lost(&self) -> Vec<AuditLoss> {
         let since = kept_since(self.host.clock().now());
-        // The store's own health says why it does not answer.
+        // The store's own health says why it failed.
         let mut lost = self.host.store().audit_losses(since).await.unwrap_or_default();
         if let Some(own) = self.own_pool() {
             lost.retain(|loss| loss.pool.as_ref() == Some(own));
@@ -76,8 +78,8 @@ impl<H: AdminHost> Context<'_, H> {
         lost
     }
 
-    /// A change by the caller, to be completed with what was before and what is after it. Fails when the caller has made
-    /// too many in the last minute.
+    /// Builds the audit context of a change, without its previous and new values. Fails if the
+    /// token made too many changes in the last minute.
     pub(super) fn change(
         &self,
         action: &'static str,
@@ -114,17 +116,17 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// From when on entries are shown.
+/// Returns the start of the retention time.
 fn kept_since(now: Timestamp) -> Timestamp {
     now - jiff::SignedDuration::from_hours(24 * KEPT_DAYS)
 }
 
-/// Fields of a note.
+/// Builds the fields of an entry.
 pub(super) fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The fields that a change names and that it really changes: as they were, and as they become.
+/// Returns the fields that an update really changes: their previous and new values.
 pub(super) fn difference(before: &impl Serialize, update: &impl Serialize) -> [Map<String, Value>; 2] {
     let map = |value: Result<Value, _>| match value {
         Ok(Value::Object(map)) => map,
@@ -136,7 +138,7 @@ pub(super) fn difference(before: &impl Serialize, update: &impl Serialize) -> [M
     [before, after]
 }
 
-/// How a note names keys.
+/// Returns the target of an entry about keys.
 pub(super) fn keys_target(ids: &[KeyId]) -> Option<String> {
     (ids.len() <= MAX_IDS).then(|| ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(","))
 }

@@ -1,4 +1,4 @@
-//! The audit in simulated time: who may add how much to it, and how it is followed.
+//! The audit log in simulated time: limits per token, and following the log.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl World {
         self.host.parts.clock.advance(Duration::from_millis(milliseconds));
     }
 
-    /// The answer's status, its `retry-after`, and its body.
+    /// Returns the response's status, its `retry-after`, and its body.
     async fn ask(&self, token: &str, method: Method, path: &str, body: &Value) -> (u16, Option<u64>, Value) {
         let token = format!("Bearer {token}");
         let headers: &[_] = if path == "/login" { &[] } else { &[("authorization", token.as_str())] };
@@ -73,7 +73,7 @@ async fn a_token_and_those_that_it_made_change_600_things_a_minute() {
     }
     let (status, ..) = world.ask(&team, Method::POST, "/tokens", &json!({"name": "another"})).await;
     assert_eq!(status, 429);
-    // It may still read and end its own rights; others go on.
+    // It may still read, and revoke itself; other tokens are not affected.
     assert_eq!(world.audit(&team, "limit=1").await.len(), 1);
     assert_eq!(world.describe(&other, &pool, "by another one").await.0, 200);
     assert_eq!(world.describe(&owner, &pool, "by the owner").await.0, 200);
@@ -116,7 +116,7 @@ async fn the_service_itself_limits_changes_that_several_instances_make() {
     assert_eq!(shown["description"], "299 elsewhere", "what is refused is not made");
 }
 
-/// Follows the audit while it grows, with changes that join entries at the last moment.
+/// Follows the audit log while it grows, with changes that are merged at the last moment.
 #[tokio::test]
 async fn whoever_follows_the_audit_sees_each_entry_once_and_as_it_stays() {
     let world = World::new();

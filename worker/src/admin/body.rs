@@ -9,7 +9,7 @@ use crate::limits::BodyBudget;
 use crate::platform::IncomingBody;
 use crate::ports::Host;
 
-/// A request's body, unread until its caller is known.
+/// A request's body, unread until the client is authenticated.
 pub(super) struct Body<'a, H, B> {
     pub(super) unread: B,
     pub(super) limit: usize,
@@ -27,7 +27,7 @@ impl<H: Host, B: IncomingBody> Body<'_, H, B> {
             let message = format!("the JSON body is nested more than {} levels deep", limits::JSON_DEPTH);
             return Err(AdminError::Invalid(message));
         }
-        // serde's message may repeat a value of the body, which may be a secret: its place is enough.
+        // serde's message may repeat a value, which may be a secret; its position is enough.
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let read = pool_shared::object(&mut deserializer).and_then(|body| deserializer.end().map(|()| body));
         read.map_err(|error| AdminError::from_json(&error))

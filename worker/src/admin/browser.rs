@@ -1,9 +1,11 @@
-//! Sessions of browsers: a token in a cookie that no script can read.
+//! Browser sessions: a token in a cookie that scripts cannot read.
 //!
-//! A session is kept as an admin token with all rights, under the hash of its cookie and of the password:
-//! with another password there is no session. It ends 8 h after the login, or 30 min after its last
-//! request; a request is noted once in 5 min, so that it may end up to 5 min early. What must never
-//! happen here: a request that another origin's page made with the cookie.
+//! A session is stored as an admin token with all scopes, under the hash of its cookie and of the
+//! password, so changing the password ends it. It expires 8 h after the login, or 30 min after its
+//! last request. A request is recorded once in 5 min, so it may expire up to 5 min early.
+//!
+//! # Invariants
+//! - A request that a page of another origin made with the cookie is rejected.
 
 use std::time::Duration;
 
@@ -19,19 +21,19 @@ use crate::platform::{Clock, Random};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
-/// How long a session lasts at most.
+/// Maximum lifetime of a session.
 const LIFETIME: Duration = Duration::from_hours(8);
-/// How long it lasts without a request.
+/// Idle timeout of a session.
 const IDLE: Duration = Duration::from_mins(30);
-/// How often its use is noted: one row each time.
+/// How often its use is recorded: one row each time.
 const LAST_USED_INTERVAL: Duration = Duration::from_mins(5);
-/// Under plain http, which only this machine may use, browsers take no `Secure` cookie.
+/// On plain http, which is allowed only on this machine, browsers reject `Secure` cookies.
 const PLAIN_COOKIE: &str = "session";
-/// Browsers take a cookie of this prefix only with `Secure`, for the whole host and no other.
+/// Browsers accept a cookie with this prefix only with `Secure`, and for exactly one host.
 const COOKIE: &str = "__Host-session";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What a request says of the browser that it comes from.
+/// The headers of a request that identify its browser session and origin.
 pub(crate) struct Browser<'a> {
     headers: &'a HeaderMap,
     origin: Option<&'a Origin>,
@@ -42,7 +44,7 @@ impl<'a> Browser<'a> {
         Self { headers, origin }
     }
 
-    /// The session that the request presents, if it has the form of one.
+    /// Returns the presented session, if it is well formed.
     pub(crate) fn session(&self) -> Option<&'a str> {
         let cookies = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs =
@@ -52,8 +54,8 @@ impl<'a> Browser<'a> {
         TokenKind::Session.verify(session).is_ok().then_some(session)
     }
 
-    /// Refuses what a page of another origin may have sent. Every browser of the last years tells by
-    /// `Sec-Fetch-Site` who made a request, and by `Origin` whose page changes something.
+    /// Rejects a request that a page of another origin may have sent. All current browsers send
+    /// `Sec-Fetch-Site`, and `Origin` with changes.
     pub(crate) fn check_origin(&self, method: &Method) -> Result<(), AdminError> {
         let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
         let (site, origin) = (text(FETCH_SITE), text(header::ORIGIN));
@@ -66,8 +68,8 @@ impl<'a> Browser<'a> {
         if is_fine { Ok(()) } else { Err(AdminError::ForeignPage) }
     }
 
-    /// Refuses a try of the password that a page of another origin can have sent, before it is counted: such a page
-    /// can send no JSON without asking first, and browsers tell where it is from.
+    /// Rejects a login that a page of another origin may have sent, before it is counted: such a
+    /// page cannot send JSON without a CORS preflight, and browsers send its origin.
     pub(crate) fn check_login(&self) -> Result<(), AdminError> {
         let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
         if text(FETCH_SITE).is_some_and(|site| site.trim().eq_ignore_ascii_case("cross-site")) {
@@ -89,7 +91,7 @@ impl<'a> Browser<'a> {
         if self.is_plain() { PLAIN_COOKIE } else { COOKIE }
     }
 
-    /// The header that sets the cookie, or with an age of 0 takes it away.
+    /// Returns the header that sets the cookie, or removes it if `age` is 0.
     fn cookie(&self, session: &str, age: Duration) -> String {
         let secure = if self.is_plain() { "" } else { "; Secure" };
         let (name, age) = (self.cookie_name(), age.as_secs());
@@ -98,13 +100,13 @@ impl<'a> Browser<'a> {
 }
 
 impl Admin {
-    /// Under which hash a session is kept.
+    /// Returns the hash under which a session is stored.
     fn session_hash(&self, session: &str) -> TokenHash {
         self.state.pools.vault.token_hash(&format!("{session} {}", self.password.expose()))
     }
 }
 
-/// Finds the session of a cookie.
+/// Authenticates a session cookie.
 pub(super) async fn authenticate<H: AdminHost>(
     admin: &Admin,
     host: &H,
@@ -117,7 +119,7 @@ pub(super) async fn authenticate<H: AdminHost>(
         return Err(AdminError::ExpiredToken);
     }
     if used + LAST_USED_INTERVAL <= now {
-        // What cannot be noted now is noted at the next use.
+        // A failed write is repeated at the next use.
         let _ = store.use_admin_token(&stored.id, now).await;
     }
     Ok(stored)
@@ -150,7 +152,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(Response { cookie: Some(self.browser.cookie("", Duration::ZERO)), ..Response::NO_CONTENT })
     }
 
-    /// Ends every browser's session, the caller's too.
+    /// Ends all browser sessions, including the client's.
     pub(super) async fn revoke_sessions(&self) -> HandlerResult {
         let change = self.change("session.revoke_all", None, None)?;
         let revoked = self.host.store().delete_sessions(change).await?;

@@ -1,7 +1,7 @@
-//! Sliding-window rate limiter for the changes that an admin token makes.
+//! Sliding-window rate limiter for the changes of an admin token.
 //!
-//! It counts in one instance. Across instances the store holds the entries of a pool and token to the same number, see
-//! [`store::sql`](crate::store).
+//! It counts per instance. Across instances the store limits the entries of a pool and token to the
+//! same number, see [`store::sql`](crate::store).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_shared::AdminTokenId;
 
-/// Changes per window of a token and of those that it made: ten a second are more than scripts need, and the 10,000 entries
-/// that the audit keeps of them in a pool last a quarter of an hour at least.
+/// Changes per window of a token and of those created with it. Ten per second are more than scripts
+/// need, and the 10,000 audit entries of a pool last a quarter of an hour at least.
 const MAX_CHANGES: usize = 600;
 const WINDOW: Duration = Duration::from_mins(1);
-/// Tokens that are counted at the same time.
+/// Maximum number of tokens in memory.
 const MAX_TOKENS: usize = 1_000;
 
-/// When each token made its latest changes.
+/// The times of each token's latest changes.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeRates(HashMap<AdminTokenId, VecDeque<Timestamp>>);
 
 impl ChangeRates {
-    /// Counts a change, unless the token has made too many: then returns how long it has to wait.
+    /// Counts a change, or returns how long the token has to wait.
     pub(crate) fn admit(&mut self, budget: &AdminTokenId, now: Timestamp) -> Result<(), Duration> {
         if self.0.len() >= MAX_TOKENS && !self.0.contains_key(budget) {
             self.make_room(now);
@@ -48,7 +48,8 @@ impl ChangeRates {
     }
 }
 
-/// How long a change stays in the window. One that lies ahead by more than a window was made before the clock was set.
+/// Returns how long a change stays in the window. One that is more than a window in the future was
+/// made before the clock was set.
 fn left(at: Timestamp, now: Timestamp) -> Option<Duration> {
     let elapsed = now.duration_since(at);
     let elapsed = if elapsed.is_negative() && elapsed.unsigned_abs() < WINDOW {

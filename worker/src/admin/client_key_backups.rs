@@ -1,6 +1,6 @@
-//! Client keys with their keyed hashes, for backups.
+//! Backups of client keys by their keyed hashes.
 //!
-//! The secrets themselves are stored nowhere. A hash is of use only to a service that hashes with the same key.
+//! The secrets are stored nowhere. A hash works only in a service with the same HMAC key.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::crypto::TokenHash;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewClientKey, StoredClientKey};
 
-/// Hashed to get the fingerprint of the key of the hashes. No client key has a blank in it.
+/// Hashed to get the fingerprint of the HMAC key. No client key has a space in it.
 const FINGERPRINT_OF: &str = "token hash key";
 /// Hexadecimal digits of a client key's id, after its prefix.
 const ID_DIGITS: usize = 16;
@@ -31,11 +31,11 @@ impl<H: AdminHost> Context<'_, H> {
         self.admin.state.pools.vault.token_hash(FINGERPRINT_OF).tag().as_str().to_owned()
     }
 
-    /// Noted in the audit before anything is shown.
+    /// Exports the hashes. Audited before the response.
     pub(super) async fn export_client_keys(&self, reference: &str, _: ClientKeyExport) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let mut stored = self.host.store().client_keys(&pool.id).await?;
-        // Those of trials end before anybody could restore them.
+        // Trial keys expire before a restore.
         stored.retain(|stored| !is_trial(stored.client_key.id.as_str()));
         let change = self.change("client_key.export", Some(&pool.id), None)?;
         self.host.store().note(change, stored.len() as u64).await?;
@@ -43,7 +43,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&HashedClientKeys { token_hash_key: self.token_hash_key(), client_keys })
     }
 
-    /// Adds client keys by their hashes. Those that are there already, in any pool, stay as they are.
+    /// Adds client keys by their hashes. Those that exist in any pool are not changed.
     pub(super) async fn restore_client_keys(
         &self,
         reference: &str,
@@ -63,7 +63,7 @@ impl<H: AdminHost> Context<'_, H> {
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         let pool = self.pool(reference).await?;
         let present = self.host.store().client_keys(&pool.id).await?;
-        // An id names one client key of a pool.
+        // An id is unique in a pool.
         let mut ids: HashSet<_> = present.into_iter().map(|stored| stored.client_key.id).collect();
         keys.retain(|key| ids.insert(key.id.clone()));
         let change = self.change("client_key.restore", Some(&pool.id), None)?;
@@ -81,7 +81,7 @@ fn exported(StoredClientKey { hash, client_key }: StoredClientKey) -> HashedClie
     HashedClientKey { id, name, hint, hash, expires_at, weak, limits, allowed_models, allowed_networks }
 }
 
-/// What is wrong is named by its number only.
+/// Errors name an entry by its number only.
 fn restored(number: usize, key: HashedClientKey) -> Result<NewClientKey, AdminError> {
     let invalid = |what: &str| AdminError::Invalid(format!("client key {number} has no valid {what}"));
     let HashedClientKey { id, name, hint, hash, expires_at, weak, limits, allowed_models, allowed_networks } =

@@ -23,13 +23,13 @@ use crate::ports::AdminHost;
 use crate::store::{ClientKeyChange, ConfigStore, NewClientKey, StoredClientKey, TRIAL_PREFIX};
 use pool_engine::{ObservationKind, Subject};
 
-/// How long a client key goes on working after it was rotated.
+/// Default grace period of a rotated client key.
 const DEFAULT_GRACE: Duration = Duration::from_hours(24);
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn list_client_keys(&self, reference: &str) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let stored = self.host.store().client_keys(&pool.id).await?;
-        // Without the ledger's answer nobody knows when they were used; the list is as good as it can be.
+        // Without the ledger the times of last use are missing.
         let used = self.client_keys_used(&pool.id).await.unwrap_or_default();
         let complete = |StoredClientKey { hash, client_key }| ClientKey {
             last_used_at: used.get(&hash.tag()).copied(),
@@ -38,7 +38,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&ClientKeyList { client_keys: stored.into_iter().map(complete).collect() })
     }
 
-    /// When client keys of a pool were last used, as isolates told the ledger.
+    /// Returns when client keys of a pool were last used, from the ledger.
     async fn client_keys_used(&self, pool: &PoolId) -> Result<HashMap<TokenTag, Timestamp>, AdminError> {
         let told = self.learnt(Some(pool)).await?.into_iter();
         let used = told.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
@@ -77,7 +77,7 @@ impl<H: AdminHost> Context<'_, H> {
         created(&ClientKeyCreated { client_key: shown(client_key, now), secret })
     }
 
-    /// Costs three rows.
+    /// Updates a client key. Costs three rows.
     pub(super) async fn update_client_key(
         &self,
         reference: &str,
@@ -116,8 +116,8 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&ClientKeyUpdated { client_key: self.client_key(&pool.id, id).await?, changed: Some(changed) })
     }
 
-    /// Takes over keys that callers have from another system. What does not look like a key refuses all of
-    /// them, by its number only: it may be one.
+    /// Imports keys of another system. A malformed one rejects all of them, named by its number
+    /// only, because it may be a secret.
     pub(super) async fn import_client_keys(&self, reference: &str, import: ClientKeyImport) -> HandlerResult {
         let pool = self.pool(reference).await?;
         let asked = import.keys.len();
@@ -160,7 +160,8 @@ impl<H: AdminHost> Context<'_, H> {
         found.ok_or_else(|| AdminError::UnknownClientKey(id.to_owned()))
     }
 
-    /// Costs some five rows: the new client key, the old one, the pool and the audit.
+    /// Rotates a client key. Costs about five rows: the new client key, the old one, the pool and
+    /// the audit entry.
     pub(super) async fn rotate_client_key(
         &self,
         reference: &str,
@@ -193,7 +194,7 @@ impl<H: AdminHost> Context<'_, H> {
         created(&ClientKeyCreated { client_key: shown(client_key, now), secret })
     }
 
-    /// When a client key expires that is valid for so long, or until then.
+    /// Returns when a client key with this lifetime or expiry expires.
     fn end_of(&self, seconds: Option<u64>, at: Option<Timestamp>) -> Result<Option<Timestamp>, AdminError> {
         let seconds = match (seconds, at) {
             (None, None) => return Ok(None),
@@ -207,7 +208,7 @@ impl<H: AdminHost> Context<'_, H> {
                 if at <= now || at > longest {
                     return Err(AdminError::Invalid("expires_at lies in the next 10 years".to_owned()));
                 }
-                // As it is stored, so that what is shown is what is compared later.
+                // In the stored precision, so that later comparisons match.
                 return Ok(Timestamp::from_millisecond(at.as_millisecond()).ok());
             }
             (Some(seconds), None) => seconds,
@@ -230,7 +231,7 @@ impl<H: AdminHost> Context<'_, H> {
         NO_CONTENT
     }
 
-    /// A new client key: what is stored of it, and its secret, which is not.
+    /// Builds a new client key: what is stored, and its secret, which is not.
     pub(super) fn new_client_key(
         &self,
         id: ClientKeyId,
@@ -255,18 +256,18 @@ impl<H: AdminHost> Context<'_, H> {
         NewClientKey { id, hash, name, hint, expires_at, rules: ClientKeyRules::default(), weak: false }
     }
 
-    /// A client key that was unknown a moment ago may be known now.
+    /// Clears the negative cache: an unknown client key may be known now.
     pub(super) fn client_key_created(&self) {
         lock(&self.admin.state.pools.snapshots).forget_unknown();
     }
 }
 
-/// Whether an id is that of a client key for a trial.
+/// Returns `true` for the id of a trial client key.
 pub(super) fn is_trial(id: &str) -> bool {
     id.starts_with(TRIAL_PREFIX)
 }
 
-/// A trial's client key ends by itself soon.
+/// Rejects changes of a trial client key, which expires soon.
 fn refuse_trial(id: &str) -> Result<(), AdminError> {
     if is_trial(id) {
         return Err(AdminError::Invalid("a trial's client key is neither changed nor rotated".to_owned()));
@@ -279,7 +280,7 @@ fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
     ClientKey { id, name, hint, created_at, expires_at, last_used_at: None, weak, rules }
 }
 
-/// Networks in their usual form; an address is a network of one.
+/// Normalises networks; an address is a network of one.
 pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
     if networks.len() > bounds::NETWORKS {
         let message = format!("a client key can be kept to at most {} networks", bounds::NETWORKS);
@@ -295,7 +296,7 @@ pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, Admin
     networks.iter().map(parse).collect()
 }
 
-/// The fields that an update can name, all of them.
+/// Returns all fields that an update can name.
 fn fields_of(client_key: &ClientKey) -> Map<String, Value> {
     let ClientKey { name, expires_at, rules, .. } = client_key;
     changed_fields(&ClientKeyChange {
@@ -307,7 +308,7 @@ fn fields_of(client_key: &ClientKey) -> Map<String, Value> {
     })
 }
 
-/// The fields that an update changes.
+/// Returns the fields that an update changes.
 fn changed_fields(update: &ClientKeyChange) -> Map<String, Value> {
     let ClientKeyChange { name, expires_at, limits, allowed_models, allowed_networks } = update;
     let fields = [

@@ -1,10 +1,13 @@
-//! Giving each pool a new data key, one bounded step for each request.
+//! Rotation of the pools' data keys, one bounded step per request.
 //!
-//! A pool has the new and the old data key while its Gemini keys go over, stretch by stretch in the order of their
-//! digests. The old one is dropped after a whole pass over the pool has found nothing under it, so what is dropped
-//! was read back from the store and opened without it; what is imported in between is sealed under the new one, or
-//! refused by the store. A step may be repeated, and left off anywhere. What must never happen here: a data key
-//! that goes while something is sealed under it alone.
+//! During its rotation a pool has the new and the previous data key. Its Gemini keys are encrypted
+//! again in ranges, in order of their digests. The previous data key is dropped after a whole pass
+//! has found nothing under it, so all keys were read back and decrypted without it. Keys imported
+//! meanwhile are encrypted under the new one, or rejected by the store. Steps are idempotent, and
+//! the rotation is resumable.
+//!
+//! # Invariants
+//! - A data key is never dropped while a key is encrypted only under it.
 
 use pool_shared::{MasterKeyRotation, PoolId};
 
@@ -13,17 +16,17 @@ use crate::crypto::{DecryptError, Encrypted};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Reencrypted, Rewrapped};
 
-/// Gemini keys in a step.
+/// Gemini keys per step.
 const KEYS: u32 = 500;
 
-/// How far an earlier step came: `pool after changed digest`.
+/// The progress of earlier steps: `pool after changed digest`.
 #[derive(Default)]
 struct Progress {
-    /// The pool that is under way; empty for none.
+    /// The current pool; empty for none.
     pool: String,
-    /// Whether this pass over it has sealed anything anew.
+    /// Whether this pass over the pool has encrypted any key again.
     changed: bool,
-    /// The digest after which it goes on.
+    /// The digest after which the pass continues.
     after: String,
 }
 
@@ -39,7 +42,7 @@ impl Progress {
     }
 }
 
-/// A pool that is done with has this in place of a digest: it sorts after all of them.
+/// Marks a finished pool in place of a digest; it sorts after all digests.
 const DONE: &str = "~";
 
 impl<H: AdminHost> Context<'_, H> {
@@ -58,7 +61,7 @@ impl<H: AdminHost> Context<'_, H> {
         let stored = if under_way { store.data_key(&pool).await? } else { None };
         let next = match stored {
             Some(stored) => Some((pool, stored, progress)),
-            // The next one; also where this one was deleted meanwhile.
+            // The next pool; also if the current one was deleted meanwhile.
             None => store.data_keys(Some(&pool), 1).await?.pop().map(|(pool, stored)| {
                 let progress = Progress { pool: pool.to_string(), ..Progress::default() };
                 (pool, stored, progress)
@@ -69,7 +72,7 @@ impl<H: AdminHost> Context<'_, H> {
             store.forget_replaced().await?;
             return ok(&MasterKeyRotation { cursor: None, rewrapped: 0, unreadable_keys: 0, rows });
         };
-        // A pool whose data key does not open is told by the counts in the end.
+        // A pool whose data key does not decrypt shows in the final counts.
         let (next, rewrapped, unreadable_keys) = match self.step_in_pool(&pool, stored, progress).await? {
             Ok(step) => step,
             Err(DecryptError) => {
@@ -79,7 +82,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&MasterKeyRotation { cursor: Some(next.cursor()), rewrapped, unreadable_keys, rows: None })
     }
 
-    /// One stretch of a pool's keys.
+    /// Runs one step in a pool.
     async fn step_in_pool(
         &self,
         pool: &PoolId,
@@ -93,7 +96,7 @@ impl<H: AdminHost> Context<'_, H> {
             Ok(Some(new)) => {
                 let rewrapped = Rewrapped { pool: pool.clone(), old: stored, new: new.clone() };
                 if store.rewrap_data_keys(&[rewrapped]).await? == 0 {
-                    // Somebody else was faster: the next step reads what became of it.
+                    // Another request was faster: the next step reads its result.
                     return Ok(Ok((progress, 0, 0)));
                 }
                 progress = Progress { pool: pool.to_string(), ..Progress::default() };
@@ -134,7 +137,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(Ok((progress, reencrypted.len() as u64, unreadable)))
     }
 
-    /// False: the pool has got another data key meanwhile, which was not looked at.
+    /// Drops the previous data key. Returns `false` if the pool has another data key meanwhile.
     async fn drop_old_data_key(&self, pool: &PoolId, stored: Encrypted) -> Result<bool, AdminError> {
         match self.admin.state.pools.vault.end_new_data_key(pool, &stored, self.host.random()) {
             Ok(Some(new)) => {

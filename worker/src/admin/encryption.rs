@@ -1,6 +1,7 @@
-//! Whether what the store keeps encrypted decrypts: verified pool by pool for `GET health`.
+//! Verification that stored secrets decrypt, pool by pool, for `GET health`.
 //!
-//! Every pool's data key is decrypted, and the first Gemini keys of all: what a request may cost is bounded.
+//! It decrypts every pool's data key, and the first Gemini keys of all pools, because the cost of a
+//! request is bounded.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +12,21 @@ use crate::crypto::{DataKey, DecryptError, EncryptedUnder, UnderMasterKey};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader};
 
-/// Pools whose data keys are read at once.
+/// Data keys read per query.
 const PAGE: u32 = 500;
-/// Gemini keys that are decrypted: some milliseconds on Workers.
+/// Maximum number of Gemini keys that are decrypted: some milliseconds on Workers.
 const MAX_KEYS: u32 = 500;
-/// Pools that the message names; the list has all of them.
+/// Maximum number of pools in the message; the list has all of them.
 const MAX_NAMED: usize = 10;
 
-/// What was found.
+/// The result.
 pub(super) struct Encryption {
     pub(super) health: ComponentHealth,
     pub(super) unreadable: Vec<UnreadablePool>,
     pub(super) rows: MasterKeyRows,
 }
 
-/// What was found of the rows, before anything is named.
+/// The result by row, before pools are named.
 #[derive(Default)]
 struct Findings {
     hash_keys_unreadable: bool,
@@ -33,12 +34,12 @@ struct Findings {
     pools: u64,
     /// Pools whose data keys do not decrypt.
     data_keys: Vec<PoolId>,
-    /// How many keys of a pool do not decrypt.
+    /// The number of keys per pool that do not decrypt.
     keys: BTreeMap<PoolId, u64>,
 }
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Decrypts what the store keeps, as far as one request may.
+    /// Decrypts stored secrets, as far as one request may.
     pub(super) async fn verify_encryption(&self) -> Result<Encryption, AdminError> {
         let findings = self.encryption_findings().await?;
         let mut unreadable = self.unreadable_pools(&findings).await?;
@@ -105,7 +106,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(pools.collect())
     }
 
-    /// Decrypts every row to count it.
+    /// Decrypts every row under the master key, and counts them.
     pub(super) async fn master_key_rows(&self) -> Result<MasterKeyRows, AdminError> {
         Ok(self.encryption_findings().await?.rows)
     }

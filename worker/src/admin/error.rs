@@ -1,4 +1,4 @@
-//! The admin API's errors, and the one table from error to status, code, message and hint.
+//! Errors of the admin API, and the table from error to status, code, message and hint.
 
 use std::time::Duration;
 
@@ -14,97 +14,97 @@ use crate::reply::Reply;
 use crate::setup::SetupError;
 use crate::store::StoreError;
 
-/// Why a request of the admin API was not done.
+/// An error of the admin API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
-    /// The deployment lacks something.
+    /// The deployment is incomplete.
     #[error("the service is not set up: {0}")]
     NotSetUp(SetupError),
-    /// No route of that path.
+    /// No route has this path.
     #[error("no such route: {0}")]
     UnknownRoute(String),
-    /// The route exists, but not with this method.
+    /// The route does not accept this method.
     #[error("{method} is not allowed on {path}; allowed: {allowed}")]
     MethodNotAllowed {
-        /// The method that was tried.
+        /// The method.
         method: String,
         /// The path.
         path: String,
-        /// The methods that it takes.
+        /// The accepted methods.
         allowed: String,
     },
-    /// No token, or none of this service.
+    /// No token, or one that this service does not know.
     #[error("no valid admin token was presented")]
     NoToken,
-    /// The token's time is over.
+    /// The token has expired.
     #[error("the admin token has expired")]
     ExpiredToken,
-    /// Not the admin password.
+    /// The password is wrong.
     #[error("wrong password")]
     WrongPassword,
-    /// Too early for another try of the password.
+    /// The next login attempt came too early.
     #[error("too many failed logins: try again in {} s", seconds(*.0))]
     TooManyLogins(Duration),
-    /// The token has made too many changes.
+    /// The token made too many changes.
     #[error("too many changes with this token in the last minute: try again in {} s", seconds(*.0))]
     TooManyChanges(Duration),
-    /// A browser's session, used from a page of another origin, or login from one.
+    /// A session was used, or a login made, from a page of another origin.
     #[error("not from this service's own page")]
     ForeignPage,
-    /// Something in the store does not decrypt.
+    /// A stored secret does not decrypt.
     #[error(transparent)]
     Unreadable(#[from] DecryptError),
-    /// A login whose body is not said to be JSON.
+    /// The body of a login is not declared as JSON.
     #[error("a login is JSON: send content-type: application/json")]
     NotJson,
-    /// The path or the headers are larger than the service takes.
+    /// The path or the headers are too large.
     #[error(transparent)]
     HeadTooLarge(#[from] HeadTooLarge),
-    /// The request breaks a rule.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// The body is larger than the service takes.
+    /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
-    /// The body would have to be decompressed.
+    /// The body has a content encoding.
     #[error("the body of a request is taken as it is: send it without Content-Encoding")]
     EncodedBody,
-    /// Other bodies have all the memory that there is for bodies.
+    /// Backpressure: the memory budget for bodies is used up.
     #[error("too many large requests are being answered at once")]
     TooManyBodies,
-    /// The body stalled, or came too slowly.
+    /// The body stalled, or arrived too slowly.
     #[error("the body came too slowly")]
     TooSlow,
-    /// No such pool.
+    /// The pool does not exist.
     #[error("no pool '{reference}'")]
     UnknownPool {
-        /// What was asked for.
+        /// The requested name or id.
         reference: String,
-        /// The pool whose name is most like it.
+        /// The name of the most similar pool.
         nearest: Option<String>,
     },
-    /// The token may not do this.
+    /// The token lacks a scope.
     #[error("{0}")]
     Forbidden(String),
-    /// No such admin token.
+    /// The admin token does not exist.
     #[error("no admin token '{0}'")]
     UnknownToken(String),
-    /// The pool has nothing to ask Gemini with.
+    /// The pool has no usable key.
     #[error("{0}")]
     NoUsableKey(String),
-    /// Gemini did not say what was needed.
+    /// Gemini did not return what was needed.
     #[error("Gemini did not answer: {0}")]
     Upstream(String),
-    /// No such client key.
+    /// The client key does not exist.
     #[error("the pool has no client key '{0}'")]
     UnknownClientKey(String),
-    /// The store did not do it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The ledger did not answer.
+    /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The service's own fault.
+    /// A fault of the service.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -118,7 +118,7 @@ impl From<HashKeyError> for AdminError {
     }
 }
 
-/// Rounded up: who comes back then comes in time.
+/// Rounds up, so that a client that waits this long is not too early.
 fn seconds(wait: Duration) -> u64 {
     wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }
@@ -130,7 +130,7 @@ impl From<SetupError> for AdminError {
 }
 
 impl AdminError {
-    /// A body that could not be read, up to a limit.
+    /// Converts an error of reading a body with a limit.
     #[must_use]
     pub fn from_body(error: IncomingBodyError, limit: usize) -> Self {
         match error {
@@ -141,8 +141,8 @@ impl AdminError {
         }
     }
 
-    /// A body that is not what the route takes. Serde's own message may repeat values, which may be
-    /// secrets; its line and column do not.
+    /// Converts a JSON error. Serde's message may repeat values, which may be secrets; its line and
+    /// column do not.
     pub(super) fn from_json(error: &serde_json::Error) -> Self {
         let what = if error.is_data() {
             "the JSON body is not what this route takes"
@@ -150,19 +150,20 @@ impl AdminError {
             "the body is not JSON"
         };
         let message = error.to_string();
-        // Field names are safe and useful: "missing field `name`", "unknown field `nmae`, expected …".
+        // Field names are safe and useful: "missing field `name`", "unknown field `nmae`, expected
+        // …".
         let field = message.strip_prefix("missing field").or_else(|| message.strip_prefix("unknown field"));
         let detail = field.map(|_| message.split(" at line").next().unwrap_or_default().to_owned());
         let place = format!("line {}, column {}", error.line(), error.column());
         Self::Invalid(format!("{what}: {}", detail.unwrap_or(place)))
     }
 
-    /// In the word that programs look at.
+    /// Returns the machine-readable code.
     pub(super) fn code(&self) -> ErrorCode {
         self.status_and_code().1
     }
 
-    /// Whether it is no fault of the caller's: a 5xx.
+    /// Returns `true` for a fault of the service: a 5xx.
     pub(super) fn is_of_the_service(&self) -> bool {
         self.status_and_code().0.is_server_error()
     }
@@ -222,7 +223,7 @@ impl AdminError {
         })
     }
 
-    /// The answer.
+    /// Builds the response.
     pub(crate) fn reply<S>(self, request_id: &str) -> Reply<S> {
         let (status, code) = self.status_and_code();
         let error = ErrorDetail {

@@ -1,4 +1,4 @@
-//! What went wrong lately.
+//! Recent errors.
 
 use std::collections::VecDeque;
 
@@ -9,13 +9,13 @@ use super::{AdminError, Context, HandlerResult, Query, ok, position};
 use crate::ledger::{LedgerReply, LedgerRequest};
 use crate::ports::AdminHost;
 
-/// How many events an answer has where nothing is said.
+/// Default number of events.
 const DEFAULT_LIMIT: u32 = 100;
 
-/// The events that one shard of the ledger gave.
+/// The events of one shard.
 struct Given {
     events: VecDeque<(u64, Event)>,
-    /// The number that its next events come after.
+    /// The number after which its next events start.
     last: u64,
 }
 
@@ -42,8 +42,8 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// The events of all shards in the order of their times, at most `limit`: the first ones where they
-/// follow a cursor, else the last ones.
+/// Merges the events of all shards by time, at most `limit`: the oldest ones after a cursor,
+/// otherwise the newest.
 fn merged(mut given: Vec<Given>, limit: usize, first: bool) -> EventList {
     let mut events = Vec::new();
     let total: usize = given.iter().map(|given| given.events.len()).sum();
@@ -58,13 +58,13 @@ fn merged(mut given: Vec<Given>, limit: usize, first: bool) -> EventList {
             events.push(event);
         }
     }
-    // What was left over is asked for next time.
+    // The rest is returned with the next request.
     let numbers = given.iter().map(|given| given.events.front().map_or(given.last, |(number, _)| number - 1));
     let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
     EventList { events, cursor: numbers.join("-") }
 }
 
-/// A cursor has a number for each shard.
+/// Parses a cursor: one number per shard.
 fn parse_cursor(cursor: &str, shards: usize) -> Result<Vec<u64>, AdminError> {
     let numbers: Option<Vec<u64>> = cursor.split('-').map(position).collect();
     numbers

@@ -1,7 +1,7 @@
-//! Healthy keys whose attempts all fail: a note for operators.
+//! Detection of healthy keys whose attempts all fail, for operators.
 //!
-//! Only Gemini's verdict on a key takes it out of use, so a key that gets nothing but errors of Gemini's own stays healthy.
-//! The ledger's counts of the last hours tell such keys from others.
+//! Only an error of Gemini about a key changes its health, so a key with nothing but other upstream
+//! errors stays healthy. The ledger's counts of the last hours reveal such keys.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::platform::Clock;
 use crate::ports::AdminHost;
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Notes which of a pool's healthy keys are failing. Without an answer of the ledger, none is noted.
+    /// Marks which of a pool's healthy keys are failing. Without the ledger none is marked.
     pub(super) async fn note_failing(
         &self,
         pool: &PoolId,
@@ -44,7 +44,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// The current hour and the one before it: of hours, the ledger's pages are small.
+/// Returns the current hour and the previous one: pages of hours are small.
 fn recent_hours(now: Timestamp) -> Option<StatsWindow> {
     let hour = Level::Hour.bucket(now.as_second());
     let since = Timestamp::from_second(hour - 3_600).ok()?;

@@ -1,8 +1,8 @@
-//! Trying keys now: keys of a pool, and candidates before they are imported.
+//! Key checks: probes of a pool's keys, and of candidates before their import.
 //!
-//! In: ids and secrets, at most 20 together. Out: what Gemini said to each. Of the pool's enabled keys it
-//! is learnt and counted as from any attempt; of a disabled key and of a candidate nothing is kept. It
-//! writes no row of the config; the attempts travel in one report to the ledger.
+//! At most 20 keys per request. Results of enabled keys count as attempts and observations; those
+//! of disabled keys and candidates are not kept. No config row is written; the attempts are sent to
+//! the ledger in one report.
 
 use std::collections::HashSet;
 
@@ -23,10 +23,10 @@ use crate::store::{ConfigStore, Page, StoreError};
 use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::redact_keys;
 
-/// Calls at once: a Worker has six connections.
+/// Concurrent probes: a Worker has six connections.
 const AT_ONCE: usize = 5;
 
-/// A key that is to be tried, or why it cannot be.
+/// A key to check, or why it cannot be checked.
 struct Candidate {
     id: Option<KeyId>,
     masked: String,
@@ -57,7 +57,7 @@ impl<H: AdminHost> Context<'_, H> {
 
         let models = ProbeModels::of(&snapshot);
         let mut results = Vec::with_capacity(candidates.len());
-        // The first one finds out which model there is, then the others go together.
+        // The first probe finds a model that exists; then the others run concurrently.
         let (first, rest) = candidates.split_at(1.min(candidates.len()));
         for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)) {
             results.extend(join_all(some.iter().map(|one| self.try_one(&snapshot, one, &models))).await);
@@ -67,13 +67,14 @@ impl<H: AdminHost> Context<'_, H> {
         if valid.is_empty() {
             self.admin.state.reporter.flush_once(self.host).await;
         } else {
-            // The operator has seen that they work: nothing that was learnt before is to keep them out.
+            // The operator has seen that they work, so earlier observations must not exclude them.
             self.clear(&pool.id, &valid).await?;
         }
         ok(&KeyCheckReport { results, missing })
     }
 
-    /// The keys of some ids, in the order of the ids, and the ids that the pool does not have.
+    /// Returns the keys of some ids in the order of the ids, and the ids that the pool does not
+    /// have.
     async fn stored_candidates(
         &self,
         pool: &Pool,
@@ -99,8 +100,8 @@ impl<H: AdminHost> Context<'_, H> {
         Ok((candidates, missing))
     }
 
-    /// Takes in what other isolates learnt of the pool: whether a key that is called invalid was so before
-    /// makes a difference.
+    /// Applies the observations of other instances: a reported invalid key is final only if it was
+    /// reported before.
     async fn hear_of(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
         let now = self.host.clock().now();
         lock(&self.admin.state.pools.states).of(&pool.id, now).register_keys(snapshot.roster(), now);
@@ -153,7 +154,7 @@ fn given_candidate(secret: &Secret) -> Candidate {
     Candidate { id: None, masked, key: parsed.map_err(|error| (KeyVerdict::Malformed, error.to_string())) }
 }
 
-/// What an error says of the key: nothing, where Gemini had a fault of its own or was not reached.
+/// Returns what an upstream error says about the key: nothing, if Gemini failed or was not reached.
 fn verdict_of(refusal: &Verdict) -> KeyVerdict {
     match refusal.cause {
         Cause::InvalidKey => KeyVerdict::Invalid,
@@ -167,7 +168,7 @@ fn verdict_of(refusal: &Verdict) -> KeyVerdict {
         | Cause::NoQuota
         | Cause::Burst
         | Cause::SpendWindow => KeyVerdict::Limited,
-        // None of the models that were tried exists.
+        // None of the probed models exists.
         Cause::UnknownModel => KeyVerdict::Error,
         _ if refusal.status.is_some() => KeyVerdict::Error,
         _ => KeyVerdict::Unreachable,

@@ -1,4 +1,4 @@
-//! Gemini keys in clear: the only way in which they leave the service.
+//! Export of Gemini keys in clear text: the only way in which they leave the service.
 
 use pool_shared::{ExportedKey, ExportedKeys, KeyExport, KeyImportEntry, Secret};
 
@@ -8,7 +8,7 @@ use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Opens a page of keys. Noted in the audit before anything is shown: one row a page.
+    /// Decrypts a page of keys. Audited before the response: one row per page.
     pub(super) async fn export_keys(&self, reference: &str, export: KeyExport) -> HandlerResult {
         let limit = export.limit.unwrap_or(KeyExport::MAX_KEYS);
         if !(1..=KeyExport::MAX_KEYS).contains(&limit) {

@@ -1,11 +1,11 @@
-//! Ending what was learnt of keys: cooldowns, states and limits of the keys and of their projects.
+//! Reset of key health: cooldowns, states and observed limits of keys and their projects.
 //!
-//! An operator who checked a key with success, enabled it or reset it knows better than what was learnt before. It
-//! holds in this instance at once and in the others with their next news.
+//! A successful check, enabling or a reset by an operator overrides earlier observations. It
+//! applies to this instance immediately, and to others with their next update.
 //!
 //! # Invariants
 //!
-//! - The config is not touched, and a key that is disabled stays disabled.
+//! - The config is not changed, and a disabled key stays disabled.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,9 +20,8 @@ use crate::ports::AdminHost;
 use crate::store::{ConfigStore, Page};
 use pool_engine::Subject;
 
-/// Up to so many keys are cleared whether anything is known of them or not: an instance may have learnt something that
-/// it has not reported yet. Of more keys, only those of which the ledger knows something, since each is a record of
-/// some 200 bytes in the ledger.
+/// Up to this many keys are always cleared: another instance may have unreported observations. Of
+/// more keys, only those known to the ledger, because each clearing is a record of about 200 bytes.
 const MAX_UNKNOWN: usize = 200;
 
 impl<H: AdminHost> Context<'_, H> {
@@ -33,18 +32,18 @@ impl<H: AdminHost> Context<'_, H> {
         let found = self.clear(&pool.id, &reset.ids).await?;
         let missing: Vec<_> = reset.ids.iter().filter(|id| !found.contains(*id)).cloned().collect();
         let changed = found.len() as u64;
-        // An instance may hold what nobody else knows, so each reset of a key counts as a change.
+        // An instance may have observations of its own, so each reset of a key counts as a change.
         self.host.store().note(change, changed).await?;
         ok(&KeyBatchResult { changed, missing, ..KeyBatchResult::none(pool.id) })
     }
 
-    /// Ends what was learnt of keys and their projects. Returns the ids that the pool has.
+    /// Clears the observations of keys and their projects. Returns the ids that the pool has.
     pub(super) async fn clear(&self, pool: &PoolId, ids: &[KeyId]) -> Result<HashSet<KeyId>, AdminError> {
         let page = Page { after: 0, limit: u32::try_from(ids.len()).unwrap_or(u32::MAX) };
         let (stored, _) = self.host.store().encrypted_keys(pool, Some(ids), page).await?;
-        // What was learnt here up to now is to be among what the ledger knows.
+        // The ledger must know this instance's observations first.
         self.admin.state.reporter.flush_once(self.host).await;
-        // A ledger that does not answer knows nothing that could be left out.
+        // Without the ledger all keys are cleared.
         let known = self.learnt(Some(pool)).await.ok().map(Known::new);
         let mut subjects = BTreeSet::new();
         for key in &stored {

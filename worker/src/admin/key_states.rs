@@ -1,7 +1,7 @@
-//! How keys stand, as the ledger knows it from all isolates.
+//! Key health as known to the ledger, from the observations of all instances.
 //!
-//! In: the facts that isolates told the ledger. Out: the condition of each enabled key that is not healthy.
-//! The rules are those of the pool engine's runtime, which a test holds them against.
+//! It returns the condition of each enabled key that is not healthy. The rules are those of the
+//! pool engine; a test compares both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,12 +18,12 @@ use crate::reporting;
 use crate::store::{ConfigStore, EnabledKey, KeysWanted, StateFilter};
 use pool_engine::{CoolingReason, HealthState, Observation, ObservationKind, Subject};
 
-/// The enabled keys that are not healthy, by pool; `None` when the ledger does not answer.
+/// The enabled keys that are not healthy, by pool; `None` if the ledger is unavailable.
 pub(super) struct UnhealthyKeys(Option<BTreeMap<PoolId, HashMap<KeyId, KeyCondition>>>);
 
 impl<H: AdminHost> Context<'_, H> {
-    /// How the keys of a pool stand, or those of all pools. One question to the ledger, and one to the
-    /// store unless all keys are healthy.
+    /// Returns the unhealthy keys of a pool, or of all pools. One query of the ledger, and one of
+    /// the store unless all keys are healthy.
     pub(super) async fn unhealthy(&self, pool: Option<&PoolId>) -> Result<UnhealthyKeys, AdminError> {
         let now = self.host.clock().now();
         let facts = match self.learnt(pool).await {
@@ -50,7 +50,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(UnhealthyKeys(Some(unhealthy)))
     }
 
-    /// What the ledger knows of a pool's keys, or of all.
+    /// Returns the ledger's observations of a pool's keys, or of all.
     pub(super) async fn learnt(
         &self,
         pool: Option<&PoolId>,
@@ -66,13 +66,13 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 impl UnhealthyKeys {
-    /// Whether a key is enabled and not healthy. Where nobody knows, it may be.
+    /// Returns `true` if a key is enabled and not healthy, or if that is unknown.
     pub(super) fn is_unhealthy(&self, pool: &PoolId, key: &KeyId) -> bool {
         let Some(pools) = &self.0 else { return true };
         pools.get(pool).is_some_and(|keys| keys.contains_key(key))
     }
 
-    /// Completes a key.
+    /// Adds the condition of a key.
     pub(super) fn complete(&self, pool: &PoolId, key: &mut Key) {
         key.condition = match &self.0 {
             _ if !key.enabled => KeyCondition::of(KeyState::Disabled),
@@ -84,7 +84,7 @@ impl UnhealthyKeys {
         };
     }
 
-    /// Counts a pool's keys by their states.
+    /// Counts a pool's keys by state.
     pub(super) fn count(&self, pool: &Pool) -> StateCounts {
         let Some(pools) = &self.0 else { return StateCounts::new() };
         let mut counts = StateCounts::new();
@@ -98,7 +98,7 @@ impl UnhealthyKeys {
         counts
     }
 
-    /// What the store is to look for when keys in certain states are asked for: `state=cooling,limited`.
+    /// Returns the store's filter for the parameter `state=cooling,limited`.
     pub(super) fn filter(&self, pool: &PoolId, query: &Query) -> Result<Option<StateFilter>, AdminError> {
         let Some(text) = query.get("state").filter(|text| !text.is_empty()) else { return Ok(None) };
         let states: Vec<KeyState> = text
@@ -126,7 +126,7 @@ fn invalid_state() -> AdminError {
     AdminError::Invalid(format!("'state' is a list of {}", names.join(", ")))
 }
 
-/// Of which keys and projects of a pool the ledger knows something.
+/// The keys and projects of a pool with observations in the ledger.
 pub(super) struct Known {
     subjects: BTreeSet<Subject>,
     projects: HashMap<KeyId, String>,
@@ -152,28 +152,28 @@ impl Known {
         known
     }
 
-    /// The project of a key, as Gemini named it.
+    /// Returns the project of a key, as reported by Gemini.
     pub(super) fn project(&self, key: &KeyId) -> Option<&str> {
         self.projects.get(key).map(String::as_str)
     }
 
-    /// The billing account of a key or project, as it was learnt.
+    /// Returns the observed billing account of a key or project.
     pub(super) fn account(&self, subject: &Subject) -> Option<&str> {
         self.accounts.get(subject).map(String::as_str)
     }
 
-    /// Whether something is known of a key or project.
+    /// Returns `true` if there are observations of a key or project.
     pub(super) fn is_about(&self, subject: &Subject) -> bool {
         self.subjects.contains(subject)
     }
 }
 
-/// What is known of a pool's keys and projects.
+/// The observations of a pool's keys and projects.
 #[derive(Default)]
 struct Facts {
-    /// The projects that Gemini named.
+    /// The projects reported by Gemini.
     projects: HashMap<KeyId, String>,
-    /// The billing accounts that were learnt.
+    /// The observed billing accounts.
     accounts: HashMap<Subject, String>,
     standing: BTreeMap<Subject, (Timestamp, KeyCondition)>,
     resting: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
@@ -196,7 +196,8 @@ fn facts_by_pool(learnt: Vec<(PoolId, Observation)>, now: Timestamp) -> BTreeMap
     }
     for facts in pools.values_mut() {
         facts.standing.retain(|_, (_, condition)| {
-            // A spend window and a suspicion are over at their end, whether a request has shown it or not.
+            // A spend window and a suspicion end by time, whether a request has confirmed it or
+            // not.
             let comes_back = matches!(condition.state, KeyState::Limited | KeyState::Suspect);
             let is_over = comes_back && condition.until.is_some_and(|until| until <= now);
             condition.state != KeyState::Healthy && !is_over
@@ -235,8 +236,8 @@ impl Facts {
         self.standing.is_empty() && self.resting.is_empty()
     }
 
-    /// Names the keys and projects that anything is known against, and the keys that Gemini counted
-    /// among such projects.
+    /// Adds the keys and projects that are not healthy, and the keys that Gemini counts among such
+    /// projects.
     fn name_subjects(&self, wanted: &mut KeysWanted) {
         let KeysWanted { ids, projects, accounts } = wanted;
         for subject in self.standing.keys().chain(self.resting.keys()) {
@@ -258,7 +259,8 @@ impl Facts {
         ids.extend(members.map(|(id, _)| id.clone()));
     }
 
-    /// What is known against an enabled key. `project` and `account` are what the operator named, or nothing.
+    /// Returns the condition of an enabled key. `project` and `account` are the configured ones, or
+    /// empty.
     fn of(&self, id: &KeyId, project: &str, account: &str) -> Option<KeyCondition> {
         let learnt = self.projects.get(id).map_or("", String::as_str);
         let project = if project.is_empty() { learnt } else { project };
@@ -280,7 +282,7 @@ impl Facts {
 }
 
 trait Rest {
-    /// The one that ends later.
+    /// Returns the one that ends later.
     fn max_by_end(self, other: Self) -> Self;
 }
 

@@ -15,20 +15,21 @@ use crate::platform::Random;
 use crate::ports::AdminHost;
 use crate::store::{BatchOutcome, ConfigStore, KeyFilter, NewKey, Page};
 
-/// Keys a page when the request does not say.
+/// Default page size.
 const DEFAULT_PAGE: u32 = 100;
-/// Different values of a field that a note names.
+/// Maximum number of different values of a field in an audit entry.
 const MAX_VALUES: usize = 20;
 
-/// An import looks at the stored keys of a pool that has at most so many: some milliseconds on Workers.
+/// Maximum number of a pool's keys for which an import reviews the stored ones: some milliseconds
+/// on Workers.
 const MAX_REVIEWED: u64 = 500;
-/// How many of them a report shows.
+/// Maximum number of them in the report.
 const MAX_SHOWN: usize = 20;
 
-/// Fields of a note in the audit.
+/// Fields of an audit entry.
 type Noted = Option<Map<String, Value>>;
 
-/// An import's entries, sorted out.
+/// The sorted entries of an import.
 pub(super) struct Sorted {
     pub(super) keys: Vec<NewKey>,
     pub(super) malformed: Vec<MalformedEntry>,
@@ -77,7 +78,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyImportReport { added, duplicate, malformed, no_longer_accepted, also_in })
     }
 
-    /// Stored keys of a pool that earlier versions took with what stood around them, masked.
+    /// Returns the masked keys of a pool that earlier versions stored with surrounding text.
     async fn no_longer_accepted(&self, pool: &Pool, data_key: &DataKey) -> Result<Vec<String>, AdminError> {
         if pool.keys == 0 || pool.keys > MAX_REVIEWED {
             return Ok(Vec::new());
@@ -91,7 +92,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(refused.map(|key| key.masked.clone()).take(MAX_SHOWN).collect())
     }
 
-    /// In which other pools keys are too. Who may see one pool only is not told.
+    /// Returns the other pools that have the same keys. Hidden from tokens of one pool.
     pub(super) async fn keys_elsewhere(
         &self,
         pool: &PoolId,
@@ -127,7 +128,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyBatchResult { pool: pool.id, changed, unchanged, recovered, missing })
     }
 
-    /// Changes keys of which each is to become different. Returns how many did.
+    /// Applies a change to keys, and returns how many it changed.
     async fn change_keys(&self, pool: &PoolId, keys: &[NewKey], set: &KeyChange) -> Result<u64, AdminError> {
         if keys.is_empty() {
             return Ok(0);
@@ -140,8 +141,8 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(outcome.changed)
     }
 
-    /// Ends what was learnt of keys that an operator enabled. Of those that were enabled before, it notes the ones whose
-    /// state that changes, as a reset, and returns how many they are.
+    /// Clears the observations of keys that an operator enabled. For those that were enabled
+    /// before, it audits a reset if their state changes, and returns how many.
     async fn recover_keys(
         &self,
         pool: &PoolId,
@@ -171,7 +172,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&KeyBatchResult { changed, missing, ..KeyBatchResult::none(pool.id) })
     }
 
-    /// Opens the key that a pool's keys are sealed with, and gives it as it is stored too.
+    /// Decrypts a pool's data key, and returns it also in its stored form.
     pub(super) async fn data_key(&self, pool: &PoolId) -> Result<(DataKey, Encrypted), AdminError> {
         let encrypted = self.host.store().data_key(pool).await?;
         let encrypted = encrypted
@@ -179,8 +180,8 @@ impl<H: AdminHost> Context<'_, H> {
         Ok((self.admin.state.pools.vault.decrypt_data_key(pool, &encrypted)?, encrypted))
     }
 
-    /// Checks and seals the entries of an import, each on its own: a bad one is reported by its line,
-    /// one that stands twice is counted, and neither keeps the rest out.
+    /// Validates and encrypts the entries of an import one by one. An invalid one is reported by
+    /// its line, a duplicate is counted, and neither rejects the others.
     pub(super) fn sort_import(
         &self,
         pool: &PoolId,
@@ -229,9 +230,10 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// What a change of keys makes of them, and what they were before: of several, how many had which values.
+/// Returns the previous and new values of changed keys; for several keys, how many had which
+/// values.
 fn noted(keys: &[NewKey], set: &KeyChange) -> (Noted, Noted) {
-    // Only the fields that a change can name are taken over: nothing sealed.
+    // Only the fields that a change can name, so nothing encrypted.
     if let [key] = keys {
         let [before, after] = difference(key, set);
         return (Some(before), Some(after));
@@ -241,7 +243,8 @@ fn noted(keys: &[NewKey], set: &KeyChange) -> (Noted, Noted) {
     (Some(values_of(befores)), Some(after))
 }
 
-/// The different values of each field, each with how many have it; what goes beyond [`MAX_VALUES`] is counted only.
+/// Returns the different values of each field with their counts; beyond [`MAX_VALUES`] only the
+/// number.
 fn values_of(maps: impl Iterator<Item = Map<String, Value>>) -> Map<String, Value> {
     let mut fields: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for (name, value) in maps.flatten() {

@@ -1,7 +1,7 @@
-//! Going over to a new master key, one bounded step for each request.
+//! Rotation of the master key, one bounded step per request.
 //!
-//! In: rows that are sealed under either master key. Out: rows that are sealed under the one in use, and how
-//! many there are of each kind. A step may be repeated, and left off anywhere.
+//! It encrypts rows again under the current master key, and counts the rows under each. Steps are
+//! idempotent, and the rotation is resumable.
 
 use pool_shared::{MasterKeyRotate, MasterKeyRotation, PoolId};
 
@@ -10,7 +10,8 @@ use crate::crypto::UnderMasterKey;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, PoolReader, Rewrapped};
 
-/// Pools in a step: on KV each is a document to publish, and a request may ask other services for only so much.
+/// Pools per step: on KV each is a document to publish, and the subrequests of a request are
+/// limited.
 const POOLS: u32 = 20;
 
 impl<H: AdminHost> Context<'_, H> {
@@ -40,7 +41,7 @@ impl<H: AdminHost> Context<'_, H> {
         let old = store.hash_keys().await?;
         let new = match &old {
             Some(old) => vault.rewrap(UnderMasterKey::HashKeys, old, random)?,
-            // Removed by hand since the request began: the next request stores them again.
+            // Deleted by hand since the request began: the next request stores them again.
             None => None,
         };
         let Some(new) = new else { return Ok(0) };
@@ -48,7 +49,8 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(1)
     }
 
-    /// What opens under neither key stays as it is, and is counted in the end.
+    /// Encrypts data keys again. A row that decrypts under neither key is not changed, and counted
+    /// at the end.
     async fn rewrap_data_keys(
         &self,
         pools: Vec<(PoolId, crate::crypto::Encrypted)>,

@@ -1,9 +1,9 @@
 //! `GET /metrics`: counts, key states and pending reports in Prometheus's text format.
 //!
-//! The figures are those of `GET stats`, added up by the ledger for all instances, so that it does not matter which instance
-//! is scraped; only what is pending is that instance's own. A small writer instead of a client library: those keep
-//! registries of live metrics, of which there are none here. The format is described at
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
+//! The figures are those of `GET stats`, which the ledger adds up for all instances, so any
+//! instance can be scraped. Only the pending reports are the instance's own. A small writer instead
+//! of a client library: those keep registries of live metrics, of which there are none here.
+//! Format: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ impl<H: AdminHost> Context<'_, H> {
         }
         let figures = match self.counted_pools().await {
             Ok((counted, lost)) => Some(Figures { counted, lost: lost.filter(|_| own.is_none()) }),
-            // A scrape shows the outage of the ledger, and what is known all the same.
+            // A scrape during an outage of the ledger shows the outage, and the remaining figures.
             Err(AdminError::Ledger(_)) => None,
             Err(error) => return Err(error),
         };
@@ -39,7 +39,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(Response { body: Some(text.into_bytes()), content_type: Some(CONTENT_TYPE), ..Response::OK })
     }
 
-    /// Every pool's counts, and what was lost.
+    /// Returns every pool's counts, and what was lost.
     async fn counted_pools(&self) -> Result<(BTreeMap<PoolId, Summary>, Option<Counted>), AdminError> {
         let (mut pools, mut lost) = (BTreeMap::<PoolId, Summary>::new(), Counted::default());
         for reply in self.ask_ledgers(&LedgerRequest::Pools).await? {
@@ -53,14 +53,14 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// What the ledger told.
+/// The figures of the ledger.
 struct Figures {
     counted: BTreeMap<PoolId, Summary>,
-    /// For a token of all pools: it is counted for all together.
+    /// Only for tokens of all pools: lost counts are not kept by pool.
     lost: Option<Counted>,
 }
 
-/// The document.
+/// Writes the document.
 fn text(
     host: &str,
     pools: &[Pool],
@@ -156,18 +156,18 @@ fn counts(out: &mut Exposition, pools: &[Pool], counted: &BTreeMap<PoolId, Summa
     }
 }
 
-/// A pool's labels, and more.
+/// Returns a pool's labels, and further ones.
 fn of<'a>(pool: &'a Pool, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let own = [("pool", pool.name.as_str()), ("pool_id", pool.id.as_str())];
     own.into_iter().chain(more.iter().copied()).collect()
 }
 
-/// The text of the format, line by line.
+/// A writer of the format.
 #[derive(Default)]
 struct Exposition(String);
 
 impl Exposition {
-    /// Begins a family: all its samples follow.
+    /// Begins a family; all its samples follow.
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -186,7 +186,7 @@ impl Exposition {
         let _ = writeln!(self.0, " {value}");
     }
 
-    /// The quantiles and the count of a summary; nothing where nothing was measured.
+    /// Writes the quantiles and the count of a summary; nothing if nothing was measured.
     fn quantiles(&mut self, name: &str, pool: &Pool, quantiles: Option<&Quantiles>) {
         let Some(Quantiles { count, p50_ms, p95_ms, p99_ms }) = quantiles else { return };
         for (quantile, milliseconds) in [("0.5", p50_ms), ("0.95", p95_ms), ("0.99", p99_ms)] {
@@ -232,7 +232,8 @@ mod tests {
     /// A name, labels, a value.
     type Sample = (String, Vec<(String, String)>, f64);
 
-    /// Reads the format strictly: names, labels with their escapes, values; each family once and in one piece.
+    /// Parses the format strictly: names, labels with their escapes, values; each family once and
+    /// contiguous.
     fn read(text: &str) -> Vec<Sample> {
         let is_name = |name: &str| {
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

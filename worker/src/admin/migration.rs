@@ -1,4 +1,4 @@
-//! Moving everything to the other store: one bounded step for each request.
+//! Migration to the other store, one bounded step per request.
 
 use pool_shared::{Migrate, MigratedTable, MigrationReport, MigrationStep};
 use serde::Serialize;
@@ -59,7 +59,7 @@ fn report(from: &str, to: &str, copy: &Copy) -> MigrationReport {
     }
 }
 
-/// The name that serde gives a variant.
+/// Returns serde's name of a variant.
 pub(super) fn name(variant: &impl Serialize) -> String {
     serde_json::to_value(variant)
         .ok()

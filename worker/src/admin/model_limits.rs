@@ -1,4 +1,4 @@
-//! Limits of models: those that were learnt, and those that are set.
+//! Limits of models: observed ones, and configured ones.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,7 +11,7 @@ use crate::ports::AdminHost;
 use crate::store::{ConfigStore, KeyFilter, Page, StateFilter};
 use pool_engine::{Observation, ObservationKind, Subject};
 
-/// How many learnt limits an answer has where nothing is said.
+/// Default number of observed limits in a response.
 const DEFAULT_LIMIT: u32 = 1_000;
 
 impl<H: AdminHost> Context<'_, H> {
@@ -27,7 +27,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&PoolLimits { set: pool.settings.model_limits, learnt, total })
     }
 
-    /// Adds how keys are shown. Those that are disabled or gone are known by their ids only.
+    /// Adds the masked keys. Disabled and removed keys have only their ids.
     async fn mask(&self, pool: &PoolId, learnt: &mut [LearntLimit]) -> Result<(), AdminError> {
         let ids: HashSet<KeyId> = learnt.iter().filter_map(|limit| limit.key_id.clone()).collect();
         if ids.is_empty() {
@@ -49,7 +49,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// The limits among what was learnt, the latest first. What an operator has cleared since does not count.
+/// Returns the observed limits, latest first, without those that an operator has cleared.
 fn learnt_limits(told: impl Iterator<Item = Observation>, model: Option<&str>) -> Vec<LearntLimit> {
     let (mut cleared, mut limits) = (BTreeMap::<Subject, Timestamp>::new(), Vec::new());
     for Observation { subject, model: of, at, fact } in told {
@@ -91,7 +91,7 @@ fn learnt_limits(told: impl Iterator<Item = Observation>, model: Option<&str>) -
     limits
 }
 
-/// Checks limits that are to be set.
+/// Validates configured limits.
 pub(super) fn check_model_limits(limits: &[ModelLimits]) -> Result<(), AdminError> {
     if limits.len() > bounds::MODELS {
         return Err(AdminError::Invalid(format!("at most {} limits of models", bounds::MODELS)));
@@ -111,7 +111,7 @@ pub(super) fn check_model_limits(limits: &[ModelLimits]) -> Result<(), AdminErro
     Ok(())
 }
 
-/// Returns `true` if a text is a model's id, or a pattern for some.
+/// Returns `true` for a model id, or a pattern with wildcards.
 pub(super) fn is_pattern(model: &str) -> bool {
     !model.is_empty()
         && model.len() <= bounds::MODEL

@@ -1,4 +1,4 @@
-//! Copies of pools, and the models that a pool offers.
+//! Copies of pools, and the models of a pool.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::platform::Random;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, NewKey, NewPool, Page, StoreError};
 
-/// Keys that one request copies: each is opened and sealed anew, in the 10 ms of CPU that a request has on
+/// Keys copied per request: each is decrypted and encrypted again, within the 10 ms of CPU time of
 /// Cloudflare's free plan.
 const KEYS_A_REQUEST: u32 = 250;
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Makes a pool like another one, or copies the next keys of one that was begun. Keys are sealed for
-    /// their pool, so only the service can take them over. Costs a row for each key, and four.
+    /// Copies a pool, or continues a copy. Keys are encrypted for their pool, so only the service
+    /// can copy them. Costs one row per key, and four.
     pub(super) async fn copy_pool(&self, reference: &str, copy: PoolCopy) -> HandlerResult {
         if let Some(own) = self.own_pool() {
             return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
@@ -95,7 +95,7 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    /// The next keys of a pool, sealed for another one.
+    /// Returns the next keys of a pool, encrypted for another one.
     async fn reencrypted(
         &self,
         source: &PoolId,

@@ -121,8 +121,8 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&PoolUpdated { pool: self.show_pool(pool.id.as_str()).await?, changed: Some(changed) })
     }
 
-    /// What a pool's new name is told apart by. Names are those of all pools: to learn which are taken would tell a token of
-    /// one pool of the others.
+    /// Returns the comparison key of a pool's new name. Names are unique across all pools, so a
+    /// token of one pool may not rename it: it would learn the names of others.
     async fn new_name(&self, name: &str, pool: &Pool) -> Result<String, AdminError> {
         if let Some(own) = self.own_pool() {
             let message = format!("the token is good for {own} only, and a name is unique among all pools");
@@ -131,8 +131,8 @@ impl<H: AdminHost> Context<'_, H> {
         self.free_name(name, Some(&pool.id)).await
     }
 
-    /// What a name is told apart by. Fails when another pool's looks like it: the store sees that too, but not of pools
-    /// that an earlier version named.
+    /// Returns the comparison key of a name. Fails if another pool's name looks like it; the store
+    /// checks that too, but not for pools named by an earlier version.
     pub(super) async fn free_name(&self, name: &str, own: Option<&PoolId>) -> Result<String, AdminError> {
         let key = name_key(name, H::nfkc);
         let pools = self.host.store().pools().await?;
@@ -185,7 +185,7 @@ fn check_settings(
         ));
     }
     for (alias, model) in aliases {
-        // An alias is what callers write, so it may look like any vendor's name.
+        // Clients send aliases, so they may look like any vendor's model names.
         if alias.is_empty() || alias.chars().count() > bounds::MODEL || !alias.chars().all(is_visible) {
             return invalid(format!("aliases: a name has 1 to {} printable characters", bounds::MODEL));
         }

@@ -4,12 +4,12 @@ use pool_shared::bounds;
 
 use super::AdminError;
 
-/// A request's query parameters.
+/// The query parameters of a request.
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// A name that stands there twice is refused: who looks at the first and who looks at the last would
-    /// see different requests.
+    /// Parses a query. Duplicate parameters are rejected, because readers of the first and of the
+    /// last one would disagree.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, AdminError> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -25,12 +25,12 @@ impl Query {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter read as a number or as true and false.
+    /// Returns a parameter as a number or boolean.
     pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, AdminError> {
         self.get(name).map(|value| value.parse().map_err(|_| invalid_parameter(name))).transpose()
     }
 
-    /// How long a page is: 1 to [`bounds::PAGE`].
+    /// Returns the page size: 1 to [`bounds::PAGE`].
     pub(super) fn limit(&self, default: u32) -> Result<u32, AdminError> {
         let limit = self.parsed("limit")?.unwrap_or(default);
         if (1..=bounds::PAGE).contains(&limit) {
@@ -39,7 +39,7 @@ impl Query {
         Err(AdminError::Invalid(format!("'limit' is a number from 1 to {}", bounds::PAGE)))
     }
 
-    /// Where a page begins.
+    /// Returns the start of the page.
     pub(super) fn cursor(&self, name: &str) -> Result<Option<u64>, AdminError> {
         self.get(name).map(|value| position(value).ok_or_else(|| invalid_parameter(name))).transpose()
     }
@@ -49,7 +49,7 @@ fn invalid_parameter(name: &str) -> AdminError {
     AdminError::Invalid(format!("the query parameter '{name}' is not valid"))
 }
 
-/// Reads a cursor that is a number.
+/// Parses a numeric cursor.
 pub(super) fn position(cursor: &str) -> Option<u64> {
     let is_one = cursor.len() <= bounds::CURSOR_DIGITS && cursor.bytes().all(|byte| byte.is_ascii_digit());
     cursor.parse().ok().filter(|_| is_one)

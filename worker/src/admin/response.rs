@@ -1,18 +1,18 @@
-//! What the handlers of the admin API return.
+//! Responses of the handlers of the admin API.
 
 use http::StatusCode;
 use serde::Serialize;
 
 use super::AdminError;
 
-/// What a handler gives.
+/// A successful response.
 pub(super) struct Response {
     pub(super) status: StatusCode,
-    /// JSON, or none.
+    /// A JSON document, or none.
     pub(super) body: Option<Vec<u8>>,
-    /// What the body is, where it is no JSON.
+    /// The content type, if it is not JSON.
     pub(super) content_type: Option<&'static str>,
-    /// What the answer's `Set-Cookie` says.
+    /// The `Set-Cookie` header.
     pub(super) cookie: Option<String>,
 }
 

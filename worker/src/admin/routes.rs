@@ -1,4 +1,4 @@
-//! The admin API's routes: the one table that says what exists and who may use it.
+//! The route table of the admin API: every route, and who may use it.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use pool_shared::Scope;
 
 use super::AdminError;
 
-/// What a route does, with the names that its path carries.
+/// The endpoint of a route, with the parameters of its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Exchange the password for a token.
@@ -22,89 +22,89 @@ pub enum Endpoint {
     DeleteSession,
     /// End every browser's session.
     RevokeSessions,
-    /// Whose token is it?
+    /// Show the presented token.
     WhoAmI,
-    /// How is the service doing?
+    /// Show the service's health.
     Health,
-    /// What is there to ask?
+    /// Return the API's document.
     Document,
-    /// Counts of all pools.
+    /// Statistics of all pools.
     Stats,
     /// The same for Prometheus.
     Metrics,
-    /// A step of a copy to the other store.
+    /// Run a step of a migration to the other store.
     Migrate,
-    /// Which key tokens are hashed with.
+    /// Show which master key encrypts the HMAC keys.
     MasterKeyState,
-    /// A step of going over to a new master key.
+    /// Run a step of a master key rotation.
     RotateMasterKey,
-    /// All pools.
+    /// List pools.
     ListPools,
-    /// A new pool.
+    /// Create a pool.
     CreatePool,
-    /// One pool.
+    /// Show a pool.
     ShowPool(String),
-    /// Change a pool.
+    /// Update a pool.
     UpdatePool(String),
     /// Delete a pool.
     DeletePool(String),
-    /// The limits of a pool's models.
+    /// Limits of a pool's models.
     PoolLimits(String),
-    /// Counts of one pool.
+    /// Statistics of one pool.
     PoolStats(String),
-    /// Forget the counts: of one pool, or of all.
+    /// Reset the statistics of one pool, or of all.
     ResetStats(Option<String>),
-    /// What went wrong lately.
+    /// List recent errors.
     Events,
-    /// A pool's client keys.
+    /// List a pool's client keys.
     ListClientKeys(String),
-    /// A new client key.
+    /// Create a client key.
     CreateClientKey(String),
-    /// Change a client key.
+    /// Update a client key.
     UpdateClientKey(String, String),
-    /// Client keys of another system.
+    /// Import client keys of another system.
     ImportClientKeys(String),
-    /// Client keys with their hashes.
+    /// Export client keys with their hashes.
     ExportClientKeys(String),
-    /// Client keys by their hashes.
+    /// Restore client keys by their hashes.
     RestoreClientKeys(String),
     /// Revoke a client key.
     DeleteClientKey(String, String),
-    /// A pool's keys.
+    /// List a pool's keys.
     ListKeys(String),
-    /// Change several keys.
+    /// Update several keys.
     UpdateKeys(String),
-    /// Add keys.
+    /// Import keys.
     ImportKeys(String),
-    /// Try keys now.
+    /// Check keys.
     CheckKeys(String),
-    /// Forget what was learnt of several keys.
+    /// Reset the health of several keys.
     ResetKeys(String),
-    /// Remove several keys.
+    /// Delete several keys.
     DeleteKeys(String),
-    /// Keys in clear.
+    /// Export keys in clear text.
     ExportKeys(String),
-    /// A new client key in place of another one.
+    /// Rotate a client key.
     RotateClientKey(String, String),
-    /// A pool like another one.
+    /// Copy a pool.
     CopyPool(String),
-    /// The models that a pool offers.
+    /// List the models of a pool.
     PoolModels(String),
-    /// All admin tokens.
+    /// List admin tokens.
     ListTokens,
-    /// A new admin token.
+    /// Create an admin token.
     CreateToken,
     /// Revoke an admin token.
     DeleteToken(String),
-    /// A new admin token in place of another one.
+    /// Rotate an admin token.
     RotateToken(String),
-    /// Who changed what.
+    /// List the audit log.
     Audit,
 }
 
 impl Endpoint {
-    /// Whether it needs nothing that is encrypted or hashed under the master key: enough to log in with the password
-    /// and to read what is wrong.
+    /// Returns `true` if it needs nothing that is encrypted or hashed under the master key: enough
+    /// to log in with the password and to read health.
     pub(super) const fn works_without_master_key(&self) -> bool {
         matches!(
             self,
@@ -119,30 +119,30 @@ impl Endpoint {
     }
 }
 
-/// Who may use a route.
+/// The access control of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
+    /// No authentication.
     Open,
-    /// Whoever presents an admin token.
+    /// Any admin token.
     Token,
-    /// Whoever presents one that has one of these scopes, and is good for the pool in the path.
+    /// An admin token with one of these scopes, and with access to the pool in the path.
     Scoped(&'static [Scope]),
-    /// Whoever presents one with all rights.
+    /// An admin token with all scopes.
     Full,
 }
 
-/// One route: its method, its path with `{pool}` and `{id}` for names, and who may use it.
+/// A route: its method, its path with `{pool}` and `{id}` for parameters, and its access control.
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
     /// Its method.
     pub method: Method,
     /// Its path.
     pub path: &'static str,
-    /// Who may use it.
+    /// Its access control.
     pub access: Access,
-    /// Whether its handler shows a token that is good for one pool no more than that pool. Without that,
-    /// and without a pool in the path, such a token does not get in.
+    /// Its handler limits a token of one pool to that pool. Otherwise, and without a pool in the
+    /// path, such a token is rejected.
     pub keeps_to_own_pool: bool,
     endpoint: fn(&Params) -> Endpoint,
 }
@@ -156,7 +156,7 @@ const fn route(
     RouteSpec { method, path, access, keeps_to_own_pool: false, endpoint }
 }
 
-/// A route whose handler keeps to the token's own pool.
+/// Builds a route whose handler limits a token to its own pool.
 const fn own(path: &'static str, access: Access, endpoint: fn(&Params) -> Endpoint) -> RouteSpec {
     RouteSpec { method: Method::GET, path, access, keeps_to_own_pool: true, endpoint }
 }
@@ -242,7 +242,7 @@ fn name(names: &Params, which: &str) -> String {
     percent_decode_str(names.get(which).unwrap_or_default()).decode_utf8_lossy().into_owned()
 }
 
-/// The routes by path; each path has one for every method that it takes.
+/// The routes by path; each path has one per accepted method.
 fn router() -> &'static Router<Vec<&'static RouteSpec>> {
     static ROUTER: OnceLock<Router<Vec<&'static RouteSpec>>> = OnceLock::new();
     ROUTER.get_or_init(|| {
@@ -250,7 +250,7 @@ fn router() -> &'static Router<Vec<&'static RouteSpec>> {
         for spec in ROUTES {
             match router.at_mut(spec.path) {
                 Ok(found) => found.value.push(spec),
-                // The paths are fixed and do not clash: a test looks each of them up.
+                // The paths are constant and do not conflict: a test looks up each of them.
                 Err(_) => drop(router.insert(spec.path, vec![spec])),
             }
         }
@@ -258,7 +258,7 @@ fn router() -> &'static Router<Vec<&'static RouteSpec>> {
     })
 }
 
-/// Finds the route of a request: 404 for an unknown path, 405 for a wrong method.
+/// Finds the route of a request: 404 for an unknown path, 405 for another method.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(Endpoint, &'static RouteSpec), AdminError> {
     let found = router().at(path).map_err(|_| AdminError::UnknownRoute(path.chars().take(200).collect()))?;
     let spec = found.value.iter().find(|spec| spec.method == *method);

@@ -1,4 +1,4 @@
-//! Who is calling: login, logout, the check of a presented token.
+//! Authentication: login, logout, and the check of a presented token.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::platform::Clock;
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, StoredAdminToken};
 
-/// How long a token is good for when the login does not say.
+/// Default lifetime of a login's token.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// A use is noted when the last one noted is older: one row an hour at most for each token.
+/// Minimum time between two records of a token's use: at most one row per hour and token.
 const LAST_USED_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Finds the token that a request presents as `Authorization: Bearer`.
+/// Authenticates the token in `Authorization: Bearer`.
 pub(super) async fn authenticate<H: AdminHost>(
     admin: &Admin,
     host: &H,
@@ -31,18 +31,18 @@ pub(super) async fn authenticate<H: AdminHost>(
     }
     let now = host.clock().now();
     if stored.last_used_at.is_none_or(|last| last + LAST_USED_INTERVAL <= now) {
-        // What cannot be noted now is noted at the next use.
+        // A failed write is repeated at the next use.
         let _ = host.store().use_admin_token(&stored.id, now).await;
     }
     Ok(stored)
 }
 
-/// Whether a request presents a token, or means to.
+/// Returns `true` if a request presents a token, well formed or not.
 pub(super) fn is_presented(headers: &HeaderMap) -> bool {
     headers.contains_key("authorization")
 }
 
-/// The text that a request presents as its token, if it has the form of one.
+/// Returns the presented token, if it is well formed.
 pub(crate) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
     let value = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = match value.split_once(' ') {
@@ -54,8 +54,8 @@ pub(crate) fn presented_token(headers: &HeaderMap) -> Result<&str, AdminError> {
 }
 
 impl Admin {
-    /// Compares a password with the admin's, in the same time whatever is wrong with it: both are hashed
-    /// first, so that not even the length shows.
+    /// Compares a password with the admin password in constant time: both are hashed first, so that
+    /// not even the length shows.
     pub(super) fn is_admin_password(&self, given: &str) -> bool {
         let hashed = |password: &str| self.state.pools.vault.token_hash(password);
         let (given, wanted) = (hashed(given), hashed(self.password.expose()));
@@ -78,7 +78,7 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn logout(&self) -> HandlerResult {
         let token = self.caller()?;
         let change = self.change_by(token, "token.logout", None, Some(token.id.to_string()));
-        // Nobody is distrusted who logs out: what the token made goes on.
+        // A logout is no sign of distrust, so tokens created with this one keep working.
         self.host.store().delete_admin_token(token, true, change).await?;
         NO_CONTENT
     }
@@ -96,7 +96,7 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    /// The caller's token.
+    /// Returns the token of the request.
     pub(super) fn caller(&self) -> Result<&StoredAdminToken, AdminError> {
         self.token.as_ref().ok_or(AdminError::NoToken)
     }

@@ -1,4 +1,4 @@
-//! What the ledger counted, and how the service is doing.
+//! Statistics from the ledger, and the service's health.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use crate::ports::AdminHost;
 use crate::store::copy::Replica;
 use crate::store::{ConfigStore, KeyFilter, Page, StoreError};
 
-/// Warnings about models in one answer.
+/// Maximum number of model warnings in a response.
 const MAX_MODEL_NOTICES: usize = 100;
 
 impl<H: AdminHost> Context<'_, H> {
@@ -109,7 +109,7 @@ impl<H: AdminHost> Context<'_, H> {
         let ledger = match (&load, self.admin.state.reporter.report_trouble()) {
             (Err(error), _) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(format!("{error}; {pending}"))),
-            // It answers questions, and takes nothing in, such as on a full disk.
+            // It responds but accepts no reports, as on a full disk.
             (Ok(_), Some((since, message))) if !waiting.is_zero() => {
                 let message = format!("takes no reports since {since}: {message}; {pending}");
                 (HealthStatus::Degraded, Some(message))
@@ -148,8 +148,8 @@ impl<H: AdminHost> Context<'_, H> {
         })
     }
 
-    /// What was announced about models that the pools in use name, as far as the caller may see them. Health does not
-    /// depend on it.
+    /// Returns announcements about models that enabled pools name, as far as the token may see the
+    /// pools. Health does not depend on them.
     async fn model_notices(&self) -> Vec<PoolModelNotice> {
         let Ok(pools) = self.host.store().pools().await else { return Vec::new() };
         let visible =
@@ -171,18 +171,18 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(sum)
     }
 
-    /// Asks every shard of the ledger.
+    /// Queries every shard of the ledger.
     pub(super) async fn ask_ledgers(&self, request: &LedgerRequest) -> Result<Vec<LedgerReply>, AdminError> {
         self.ask_ledgers_of(None, request).await
     }
 
-    /// Asks the shard of the ledger that knows a pool best, or every one.
+    /// Queries the shard of a pool, or every shard.
     pub(super) async fn ask_ledgers_of(
         &self,
         pool: Option<&PoolId>,
         request: &LedgerRequest,
     ) -> Result<Vec<LedgerReply>, AdminError> {
-        // What is still in this isolate's memory belongs to the answer.
+        // Counts in this instance's memory belong to the response.
         self.admin.state.reporter.flush_once(self.host).await;
         let shards = self.admin.state.reporter.ledger_shards();
         let shards = pool.map_or_else(|| shards.all().collect(), |pool| vec![shards.of(pool)]);
@@ -205,8 +205,8 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// The window that a query asks for; `None` when it asks for none. Its ends are moved outwards to the
-/// beginnings of steps, and it begins no earlier than counts are kept.
+/// Returns the requested time window; `None` if there is none. It is extended to whole steps, and
+/// starts no earlier than counts are kept.
 fn window(query: &Query, now: Timestamp) -> Result<Option<StatsWindow>, AdminError> {
     const HOUR: Duration = Duration::from_hours(1);
     let since: Option<Timestamp> = query.parsed("since")?;
@@ -215,7 +215,7 @@ fn window(query: &Query, now: Timestamp) -> Result<Option<StatsWindow>, AdminErr
     if since.is_none() && until.is_none() && step.is_none() {
         return Ok(None);
     }
-    // Without an end: up to the end of the step that runs.
+    // Default: the end of the current step.
     let until = until.map_or(now.as_second() + 1, Timestamp::as_second);
     let default_length = step.map_or(HOUR, |step| match step {
         StatsStep::Minute => HOUR,
@@ -224,7 +224,7 @@ fn window(query: &Query, now: Timestamp) -> Result<Option<StatsWindow>, AdminErr
     });
     let length = i64::try_from(default_length.as_secs()).unwrap_or_default();
     let since = since.map_or(until - length, Timestamp::as_second);
-    // Without a step: the finest one that goes back so far.
+    // Default: the finest step that reaches back far enough.
     let reaches = |step: &StatsStep| Level::from(*step).kept_since(now.as_second()) <= since;
     let step = step.unwrap_or_else(|| {
         [StatsStep::Minute, StatsStep::Hour].into_iter().find(reaches).unwrap_or(StatsStep::Day)

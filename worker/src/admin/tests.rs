@@ -1,4 +1,4 @@
-//! The doors of the admin API in simulated time: guesses, sessions, and what is logged of them.
+//! Access to the admin API in simulated time: login throttling, sessions, and the request log.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ impl World {
         self.host.parts.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// A login from an address; its status, and after how many seconds to come back.
+    /// Logs in from an address; returns the status, and the seconds of `retry-after`.
     async fn log_in(&self, address: &str, password: &str) -> (u16, u64) {
         *self.host.parts.client_address.lock().unwrap() = Some(address.parse::<IpAddr>().unwrap());
         let body = format!(r#"{{"password":"{password}"}}"#);
@@ -47,7 +47,7 @@ impl World {
         self.host.parts.database.batch(vec![count]).await.unwrap()[0].rows[0].parse().unwrap()
     }
 
-    /// A session from the service's own page: its cookie.
+    /// Opens a session from the service's own page, and returns its cookie.
     async fn open_session(&self) -> String {
         let body = format!(r#"{{"password":"{PASSWORD}"}}"#);
         let (reply, _) =
@@ -72,7 +72,8 @@ async fn each_failure_from_an_address_makes_the_next_try_wait_longer() {
     }
     for delay in [2, 4, 8, 16, 32, 64, 128, 256, 256] {
         assert_eq!(world.log_in("192.0.2.1", "wrong").await, (429, delay));
-        // Another isolate, or the same one after a restart, knows of it; the right password is no way around.
+        // Another instance, or a restarted one, knows of it; the right password is rejected as
+        // well.
         world.service = world.host.service();
         assert_eq!(world.log_in("192.0.2.1", PASSWORD).await, (429, delay));
         assert_eq!(world.log_in("192.0.2.2", PASSWORD).await.0, 200, "others do not wait");
@@ -90,7 +91,7 @@ async fn each_failure_from_an_address_makes_the_next_try_wait_longer() {
 async fn an_attack_from_everywhere_slows_itself_down_and_not_the_owner() {
     let world = World::new();
     assert_eq!(world.log_in("198.51.100.1", PASSWORD).await.0, 200);
-    // A network of IPv6 is one source, however many addresses it has.
+    // An IPv6 network is one source, however many addresses it has.
     for network in 0..100 {
         let address = format!("2001:db8:0:{network:x}::{network:x}");
         assert_eq!(world.log_in(&address, "wrong").await.0, 401, "{network}");
@@ -125,7 +126,7 @@ async fn a_session_ends_when_it_is_idle_old_or_of_another_password() {
     let later = world.host.service_with_password("another password altogether");
     assert_eq!(world.who_am_i(&later, &cookie).await, StatusCode::UNAUTHORIZED, "the password was changed");
     let mut asked = 0;
-    // Used every 25 minutes it lives for eight hours.
+    // Used every 25 minutes, it lasts for eight hours.
     while asked + 25 * 60 < 8 * 3_600 {
         world.wait(25 * 60);
         asked += 25 * 60;

@@ -1,12 +1,14 @@
-//! Guessing the password: every try is counted before the password is looked at, by the address that it
-//! comes from and altogether, and each failure makes the next try wait longer.
+//! Login throttling: exponential backoff per address and globally, after failed passwords.
 //!
-//! In: a try, and whether the password was right. Out: leave to compare, or how long to wait. What must
-//! never happen here: a comparison that was not counted (two tries at once count as two), or an owner
-//! whom strangers lock out. Against that, the delay for an address is short of five minutes, the one for
-//! all addresses is at most 30 s, and the latter does not hold for an address from which somebody logged
-//! in within the last 30 days. While there is a delay, the right password is refused as well, else the
-//! delay would not slow down guessing at all; tokens and sessions that exist go on working.
+//! Every attempt is counted before the password is compared. During a delay the right password is
+//! rejected as well, otherwise the delay would not slow down guessing. Existing tokens and sessions
+//! keep working.
+//!
+//! # Invariants
+//! - No password is compared without being counted; concurrent attempts count one by one.
+//! - Attackers cannot lock out the owner: the delay of an address is below five minutes, the global
+//!   delay is at most 30 s, and it does not apply to an address with a successful login in the last
+//!   30 days.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -20,19 +22,19 @@ use crate::platform::Clock;
 use crate::ports::AdminHost;
 use crate::store::{Change, ConfigStore, LoginAttempt, ThrottleRule};
 
-/// For one address: five tries, then 2 s, 4 s, …
+/// Per address: five attempts, then 2 s, 4 s, …
 const BY_ADDRESS: ThrottleRule =
     ThrottleRule { free: 5, first: Duration::from_secs(2), longest: Duration::from_secs(256) };
-/// For all addresses together: a hundred tries, then 1 s, 2 s, …
+/// Globally: a hundred attempts, then 1 s, 2 s, …
 const ALTOGETHER: ThrottleRule =
     ThrottleRule { free: 100, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
-/// How long failures are held against an address.
+/// How long failures of an address count.
 const FAILURES_TTL: Duration = Duration::from_hours(24);
-/// How long an address is known from which somebody logged in.
+/// How long an address is trusted after a successful login.
 const TRUSTED_ADDRESS_TTL: Duration = Duration::from_hours(30 * 24);
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Compares the password, unless it is too early for another try.
+    /// Compares the password, unless the attempt comes too early.
     pub(super) async fn check_password(&self, given: &str) -> Result<(), AdminError> {
         let now = self.host.clock().now();
         let source = self.source();
@@ -52,8 +54,8 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(self.host.store().login_succeeded(&source, now + TRUSTED_ADDRESS_TTL).await?)
     }
 
-    /// Notes a wrong password in the audit, with the start of what stands for its source. The answer is the same
-    /// when that fails.
+    /// Adds an audit entry for a wrong password, with the start of the source's hash. A failure of
+    /// this does not change the response.
     async fn note_failed_login(&self, source: &TokenHash, now: Timestamp) {
         let change = Change {
             at: now,
@@ -71,8 +73,9 @@ impl<H: AdminHost> Context<'_, H> {
         let _ = self.host.store().note_failed_login(change).await;
     }
 
-    /// Where a try comes from, hashed: the store need not know where its admins are. Whoever has an IPv6
-    /// address has 2^64 of them. Hosts that do not know have one source for everybody.
+    /// Returns the hashed source of an attempt: the store need not know the addresses of admins. An
+    /// IPv6 client has 2^64 addresses, so its network counts. Hosts that do not know addresses have
+    /// a single source.
     fn source(&self) -> TokenHash {
         let network = match self.client_address {
             None => "unknown".to_owned(),

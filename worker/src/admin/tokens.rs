@@ -1,7 +1,7 @@
-//! Admin tokens: who may do what, and tokens with less than all rights.
+//! Admin tokens: authorisation, and tokens with fewer scopes.
 //!
-//! In: a request's token and the route that it asks for; the tokens that an admin makes. Out: a refusal,
-//! or nothing. What must never happen here: a token that gives away what it has not itself.
+//! # Invariants
+//! - A token never grants more than it has itself.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::platform::{Clock, Random};
 use crate::ports::AdminHost;
 use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 
-/// How long a token is good for when nothing is said.
+/// Default lifetime of a token.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(90 * 24);
-/// How long a token goes on working after it was rotated, when nothing is said.
+/// Default grace period of a rotated token.
 const DEFAULT_GRACE: Duration = Duration::from_hours(1);
 
 impl<H: AdminHost> Context<'_, H> {
-    /// Whether the caller's token may use a route, whose path may name a pool.
+    /// Checks that the token may use a route, whose path may name a pool.
     pub(super) async fn authorise(&self, route: &RouteSpec, pool: Option<&str>) -> Result<(), AdminError> {
         let Some(token) = &self.token else { return Ok(()) };
         match route.access {
@@ -50,13 +50,13 @@ impl<H: AdminHost> Context<'_, H> {
         if is_own { Ok(()) } else { Err(AdminError::Forbidden(format!("the token is good for {own} only"))) }
     }
 
-    /// The only pool that the caller's token is good for.
+    /// Returns the only pool that the token is limited to.
     pub(super) fn own_pool(&self) -> Option<&PoolId> {
         self.token.as_ref()?.pool.as_ref()
     }
 
-    /// The only pool that the caller is shown, where the token is good for one. Another pool in the query is refused, so
-    /// that no list looks empty which is not.
+    /// Returns the pool that a list is limited to by the token. Another pool in the query is
+    /// rejected, so that no list looks empty by mistake.
     pub(super) async fn own_pool_of(&self, query: &Query) -> Result<Option<PoolId>, AdminError> {
         let Some(own) = self.own_pool() else { return Ok(None) };
         if let Some(reference) = query.get("pool")
@@ -68,7 +68,7 @@ impl<H: AdminHost> Context<'_, H> {
         Ok(Some(own.clone()))
     }
 
-    /// Refuses a caller whose token lacks a scope that only some requests of a route need.
+    /// Rejects a token that lacks a scope which only some requests of a route need.
     pub(super) fn require(&self, scope: Scope) -> Result<(), AdminError> {
         if self.token.as_ref().is_some_and(|token| has_scope(token, scope)) {
             return Ok(());
@@ -81,7 +81,7 @@ impl<H: AdminHost> Context<'_, H> {
         ok(&AdminTokenList { tokens: tokens.into_iter().map(shown).collect() })
     }
 
-    /// Costs two rows: the token and its entry in the audit.
+    /// Creates a token. Costs two rows: the token and its audit entry.
     pub(super) async fn create_token(&self, create: AdminTokenCreate) -> HandlerResult {
         let asking = self.caller()?;
         let scopes = given_scopes(asking, create.scopes)?;
@@ -108,8 +108,8 @@ impl<H: AdminHost> Context<'_, H> {
         created(&AdminTokenCreated { token: shown(stored), secret })
     }
 
-    /// Revokes a token that has no more rights than the caller's, and with it those that it made, unless the request
-    /// keeps them. Costs two rows, and one for each of those.
+    /// Revokes a token with no more scopes than the client's, and all tokens created with it unless
+    /// the request keeps them. Costs two rows, and one for each of those.
     pub(super) async fn delete_token(&self, id: &str, query: &Query) -> HandlerResult {
         let keep_children = query.parsed("keep_children")?.unwrap_or(false);
         let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
@@ -129,7 +129,7 @@ impl<H: AdminHost> Context<'_, H> {
         NO_CONTENT
     }
 
-    /// Puts a new token in the place of one that has no more rights than the caller's. Costs some three rows.
+    /// Rotates a token with no more scopes than the client's. Costs about three rows.
     pub(super) async fn rotate_token(&self, id: &str, rotate: AdminTokenRotate) -> HandlerResult {
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
         if grace.as_secs() > bounds::TOKEN_GRACE_S {
@@ -157,7 +157,7 @@ impl<H: AdminHost> Context<'_, H> {
         created(&AdminTokenCreated { token: shown(new), secret })
     }
 
-    /// A token that works and has no more rights than the caller's.
+    /// Finds an active token with no more scopes than the client's.
     fn within_reach<'t>(
         &self,
         tokens: &'t [StoredAdminToken],
@@ -177,7 +177,7 @@ impl<H: AdminHost> Context<'_, H> {
         }
     }
 
-    /// A new token: its secret, and what is stored of it.
+    /// Builds a new token: its secret, and what is stored of it.
     pub(super) fn new_token(
         &self,
         name: String,
@@ -203,13 +203,13 @@ impl<H: AdminHost> Context<'_, H> {
     }
 }
 
-/// When a token ends at the latest that another one makes or rotates: a token with less than all rights does not outlive
-/// itself by another one.
+/// Returns the latest expiry of a token that another one creates or rotates: a token without all
+/// scopes cannot outlive itself through another one.
 fn latest_end(maker: &StoredAdminToken) -> Timestamp {
     if maker.has_all_rights() { Timestamp::MAX } else { maker.expires_at }
 }
 
-/// The tokens that a token made, and those that these made.
+/// Returns all tokens created with a token, directly or indirectly.
 fn descendants<'t>(
     tokens: &'t [StoredAdminToken],
     id: &AdminTokenId,
@@ -226,7 +226,7 @@ fn descendants<'t>(
     }
 }
 
-/// The scopes of a new token: some of the asking token's, or all of them.
+/// Returns the scopes of a new token: some of the creator's, or all of them.
 fn given_scopes(
     asking: &StoredAdminToken,
     wanted: Option<Vec<Scope>>,
@@ -254,7 +254,7 @@ fn shown(token: StoredAdminToken) -> AdminToken {
     AdminToken { id, name, scopes, pool, parent, created_at, expires_at, last_used_at }
 }
 
-/// How long a new token is good for.
+/// Returns the lifetime of a new token.
 pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Duration, AdminError> {
     let lifetime = seconds.map_or(default, Duration::from_secs);
     if lifetime.is_zero() || lifetime.as_secs() > bounds::TOKEN_LIFETIME_S {
@@ -263,7 +263,7 @@ pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Durati
     Ok(lifetime)
 }
 
-/// Checks the name that people give to `what`, a token or a client key.
+/// Validates the name of `what`, a token or a client key.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), AdminError> {
     if name.chars().count() > bounds::NAME || !name.chars().all(is_visible) {
         let message =

@@ -26,7 +26,7 @@ fn rests(until: i64, reason: CoolingReason) -> ObservationKind {
     ObservationKind::Cooling { until: at(until), reason }
 }
 
-/// Keys 0 to 5; the operator says that 2 and 3 belong to a project, Gemini that 4 does.
+/// Keys 0 to 5. The operator assigned 2 and 3 to a project, Gemini reported 4 in it.
 fn facts() -> Vec<Observation> {
     let one = |number| Subject::Key(key(number));
     let project = || Subject::Project("projects/7".to_owned());
@@ -89,7 +89,7 @@ fn the_store_is_asked_for_no_more_keys_than_can_be_unwell() {
     assert_eq!(wanted.accounts, BTreeSet::from(["learnt:x".to_owned()]));
 }
 
-/// The pool engine decides which keys are used: what is shown has to be what it does.
+/// The pool engine selects keys, so the displayed states must equal its own.
 #[test]
 fn what_is_shown_is_what_the_engine_does() {
     let keys = (0..6).map(|number| KeySetEntry {
