@@ -1,5 +1,5 @@
-//! The service over fakes: when it reads the store, what it does when the store or the ledger fails,
-//! and that counts are exact.
+//! The service over fakes: when it reads the store, and what it does when the store or the ledger
+//! fails.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ mod master_key;
 mod multi_instance;
 mod outages;
 
-/// Another one than [`MASTER_KEY`].
+/// A second master key.
 const NEW_MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const CHAT: &str = r#"{"model":"gemini-3.8-flash","messages":[{"role":"user","content":"hi"}]}"#;
 const ANSWER: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello"}]},"finishReason":"STOP"}],
@@ -36,7 +36,7 @@ const USED_UP: &str = r#"{"error":{"code":429,"message":"You exceeded your curre
 const BAD_KEY: &str = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[
     {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
 
-/// A host, a service on it, an admin token and a pool of two keys.
+/// A host, a service on it, an admin token, and a pool of two keys.
 struct World {
     host: FakeHost,
     service: Arc<Service>,
@@ -78,7 +78,7 @@ impl World {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// How many round trips to the store the next chat takes.
+    /// Returns the number of round trips to the store during the next chat.
     async fn store_calls_of_a_chat(&self) -> u64 {
         let before = self.host.store_calls();
         assert_eq!(self.chat().await, StatusCode::OK);

@@ -1,4 +1,4 @@
-//! Fakes of the host's traits for unit tests. They can fail, also after a write went through.
+//! Fakes of the host's traits, for unit tests. They can fail before or after a write.
 
 mod clock;
 mod faults;
@@ -48,7 +48,7 @@ pub struct FakeParts {
     pub upstream: FakeUpstream,
     pub internet: FakeInternet,
     pub clock: Arc<ManualClock>,
-    /// Where requests come from.
+    /// The address of the client.
     pub client_address: Mutex<Option<IpAddr>>,
     random: SeededRandom,
 }
@@ -82,25 +82,25 @@ impl FakeHost {
         Self { parts: Arc::new(parts) }
     }
 
-    /// A service on this host: another one has another memory, as another isolate has.
+    /// Builds a service on this host, with a memory of its own like another isolate.
     pub fn service(&self) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings, self.random()))
     }
 
-    /// A service under other master keys; `MASTER_KEY` is the one of [`Self::service`].
+    /// Builds a service with other master keys; `MASTER_KEY` is the one of [`Self::service`].
     pub fn service_with_master_key(&self, key: &str, previous: Option<&str>) -> Arc<Service> {
         let settings = Settings::new(Some(key), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings.with_previous_master_key(previous).unwrap(), self.random()))
     }
 
-    /// A service that logs.
+    /// Builds a service with a request log.
     pub fn service_with_log(&self, log: Log) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(PASSWORD)).unwrap();
         Arc::new(Service::new(settings.with_log(log), self.random()))
     }
 
-    /// A service after its password was changed.
+    /// Builds a service with another password.
     pub fn service_with_password(&self, password: &str) -> Arc<Service> {
         let settings = Settings::new(Some(MASTER_KEY), Some(password)).unwrap();
         Arc::new(Service::new(settings, self.random()))
@@ -115,7 +115,7 @@ impl FakeHost {
         self.parts.database.switch.calls()
     }
 
-    /// Sends a request and gives the answer's status and body.
+    /// Sends a request, and returns the response and its body.
     pub async fn send(
         &self,
         service: &Arc<Service>,
@@ -128,7 +128,8 @@ impl FakeHost {
         self.ask(service, method, path, &[("authorization", &authorization)], body).await
     }
 
-    /// Sends a request with these headers to `https://pool.example` and gives the answer's status and body.
+    /// Sends a request with these headers to `https://pool.example`, and returns the response and
+    /// its body.
     pub async fn ask(
         &self,
         service: &Arc<Service>,
@@ -142,7 +143,7 @@ impl FakeHost {
         (reply, text)
     }
 
-    /// The same; the body is still to be read.
+    /// As [`Self::ask`], with the body unread.
     pub async fn open(
         &self,
         service: &Arc<Service>,
@@ -170,7 +171,7 @@ impl FakeHost {
         service.handle(self, request).await
     }
 
-    /// The whole body of a reply.
+    /// Reads the whole body of a response.
     pub async fn text_of(reply: &mut Reply<Self>) -> String {
         match &mut reply.body {
             ReplyBody::Whole(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
@@ -191,11 +192,11 @@ impl FakeHost {
         }
     }
 
-    /// Does work, moving the time on by a second whenever the work waits for it. Work without an end ends the test.
+    /// Runs a future, and advances the time by a second whenever it waits. Panics if it never ends.
     pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         for _ in 0..10_000 {
-            // What is woken by anything else than the time has had its turn.
+            // First everything that waits for other events.
             for _ in 0..10 {
                 if let Poll::Ready(done) = futures_util::poll!(&mut work) {
                     return done;
@@ -214,7 +215,7 @@ impl Platform for FakeHost {
     type Media = FakeInternet;
     type Clock = ManualClock;
     type Random = SeededRandom;
-    /// Another number than any host's.
+    /// A number that no real host has.
     const CHECKS_AT_A_TIME: usize = 7;
 
     fn name(&self) -> &'static str {

@@ -53,7 +53,7 @@ impl<H: AdminHost> Context<'_, H> {
             .ok_or_else(|| AdminError::UnknownPool { reference: reference.to_owned(), nearest: None })?;
         let (mut candidates, missing) = self.stored_candidates(&pool, &ids).await?;
         candidates.extend(keys.iter().map(given_candidate));
-        self.hear_of(&pool, &snapshot).await?;
+        self.fetch_observations(&pool, &snapshot).await?;
 
         let models = ProbeModels::of(&snapshot);
         let mut results = Vec::with_capacity(candidates.len());
@@ -102,7 +102,7 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Applies the observations of other instances: a reported invalid key is final only if it was
     /// reported before.
-    async fn hear_of(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
+    async fn fetch_observations(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
         let now = self.host.clock().now();
         lock(&self.admin.state.pools.states).of(&pool.id, now).register_keys(snapshot.roster(), now);
         let request = LedgerRequest::Learnt { prefix: reporting::prefix_of(&pool.id) };

@@ -1,4 +1,4 @@
-//! Events that tell operators how to do better, at most one an hour for each pool.
+//! Hints to operators as events, at most one per hour and pool.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ const HINT_INTERVAL: Duration = Duration::from_hours(1);
 /// Pools remembered at the same time.
 const MAX_POOLS: usize = 10_000;
 
-/// When each pool was last told.
+/// When each pool had its last hint.
 #[derive(Debug, Default)]
 pub struct HintMemory(HashMap<PoolId, Timestamp>);
 
 impl HintMemory {
-    /// Returns `true` if a pool is to be told now, which is then remembered.
+    /// Returns `true` if a pool's hint is due, and records it.
     pub(crate) fn is_due(&mut self, pool: &PoolId, now: Timestamp) -> bool {
         let is_recent = |at: &Timestamp| now.duration_since(*at).unsigned_abs() < HINT_INTERVAL;
         if self.0.get(pool).is_some_and(is_recent) {

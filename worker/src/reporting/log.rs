@@ -8,23 +8,23 @@ use serde::Serialize;
 
 use crate::setup::SetupError;
 
-/// Which requests are logged.
+/// The level of the request log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// None.
+    /// Logs nothing.
     Off,
-    /// Those that failed by no fault of the caller: 5xx, and streams that broke off.
+    /// Logs failures that are not the client's: 5xx, and truncated streams.
     Error,
-    /// All.
+    /// Logs all requests.
     #[default]
     Info,
-    /// All, each with every attempt that it took.
+    /// Logs all requests with their attempts.
     Debug,
 }
 
 impl LogLevel {
-    /// Reads the setting `LOG_LEVEL`; an empty one is `info`.
+    /// Parses the setting `LOG_LEVEL`; empty means `info`.
     pub fn parse(text: &str) -> Result<Self, SetupError> {
         match text.trim().to_ascii_lowercase().as_str() {
             "off" => Ok(Self::Off),
@@ -36,33 +36,34 @@ impl LogLevel {
     }
 }
 
-/// Where the lines go. Cloning it is cheap.
+/// The level and the sink. Cheap to clone.
 #[derive(Clone)]
 pub struct Log {
     pub(super) level: LogLevel,
     pub(super) write: Arc<dyn Fn(String) + Send + Sync>,
-    /// When the service began to end what had no response yet.
+    /// When the service began to end requests without a response.
     pub(super) stopped_at: Arc<OnceLock<Timestamp>>,
 }
 
 impl Log {
-    /// Lines of this level go to `write`, which must not wait and adds the end of the line.
+    /// Builds a log. `write` receives each line without its line break, and must not block.
     pub fn new(level: LogLevel, write: impl Fn(String) + Send + Sync + 'static) -> Self {
         Self { level, write: Arc::new(write), stopped_at: Arc::default() }
     }
 
-    /// No lines.
+    /// Builds a log that writes nothing.
     #[must_use]
     pub fn off() -> Self {
         Self::new(LogLevel::Off, drop)
     }
 
-    /// From here on a request without a response is ended by the service, not by its client.
+    /// Marks the shutdown: from now on requests without a response are ended by the service, not by
+    /// their clients.
     pub fn stop(&self, now: Timestamp) {
         self.stopped_at.get_or_init(|| now);
     }
 
-    /// Writes a line about something that belongs to no request, unless nothing is to be written.
+    /// Logs a line that belongs to no request, unless the log is off.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "only the native host warns of proxies"))]
     pub(crate) fn warn(&self, message: &str, now: Timestamp) {
         if self.level != LogLevel::Off {

@@ -59,7 +59,7 @@ pub struct Reporter {
     ledger_shards: Shards,
     reports: Mutex<BTreeMap<Shard, ReportBuffer>>,
     /// When each ledger last sent the observations of other instances, or was asked for them.
-    heard: Mutex<BTreeMap<Shard, Timestamp>>,
+    last_update: Mutex<BTreeMap<Shard, Timestamp>>,
     /// Since when each ledger has accepted no report, and why.
     report_trouble: Mutex<BTreeMap<Shard, (Timestamp, String)>>,
     writer: WriterId,
@@ -67,7 +67,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter with empty buffers.
+    /// Builds a reporter with empty buffers.
     #[must_use]
     pub fn new(
         pools: Arc<PoolDirectory>,
@@ -89,7 +89,7 @@ impl Reporter {
             in_flight,
             ledger_shards,
             reports: Mutex::new(reports),
-            heard: Mutex::default(),
+            last_update: Mutex::default(),
             report_trouble: Mutex::default(),
             writer,
             last_serial: AtomicU64::new(0),
@@ -117,32 +117,33 @@ impl Reporter {
         for shard in self.ledger_shards.all() {
             let report = self.with_reports(shard, |reports| reports.take_anyway(host.clock().now()));
             if let Some(report) = report {
-                // A failure shows at the next report.
+                // A failure shows with the next report.
                 let _ = self.send_report(host, shard, report).await;
             }
         }
     }
 
-    /// Hears what others have learnt of a pool, unless that was done in the last seconds: an instance that refuses
-    /// every request makes no attempts, sends no reports, and would never hear that its keys have recovered.
-    pub(crate) async fn hear_of<H: Host>(&self, host: &H, pool: &PoolId) {
+    /// Fetches other instances' observations of a pool, unless that was done recently. An instance
+    /// that rejects every request makes no attempts and sends no reports, so it would never learn
+    /// that its keys have recovered.
+    pub(crate) async fn fetch_observations<H: Host>(&self, host: &H, pool: &PoolId) {
         let (now, shard) = (host.clock().now(), self.ledger_shards.of(pool));
-        let last = lock(&self.heard).insert(shard, now);
+        let last = lock(&self.last_update).insert(shard, now);
         if let Some(last) = last.filter(|last| now.duration_since(*last).unsigned_abs() < OBSERVATIONS_TTL) {
-            lock(&self.heard).insert(shard, last);
+            lock(&self.last_update).insert(shard, last);
             return;
         }
         let report = self.with_reports(shard, |reports| reports.take_anyway(now));
         if let Some(report) = report {
-            // A ledger that does not answer changes nothing: the request is refused by what is known here.
+            // Without a reply from the ledger, the request is rejected by what is known here.
             let _ = host.clock().within(FETCH_TIMEOUT, pin!(self.send_report(host, shard, report))).await;
         }
     }
 
-    /// The clock was set: ages stay what they are.
+    /// Follows a change of the clock, so that ages stay the same.
     pub(crate) fn shift(&self, by: SignedDuration) {
         lock(&self.reports).values_mut().for_each(|reports| reports.shift(by));
-        lock(&self.heard).clear();
+        lock(&self.last_update).clear();
     }
 
     async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, keep_sending_for: Duration) {
@@ -159,7 +160,7 @@ impl Reporter {
         }
     }
 
-    /// Sends one report. An error tells how long to wait before it is sent again.
+    /// Sends one report. An error is the backoff before the next try.
     async fn send_report<H: Host>(
         &self,
         host: &H,
@@ -173,7 +174,7 @@ impl Reporter {
             let settled = self.with_reports(shard, |reports| reports.confirm(sequence, updates.cursor));
             self.in_flight.acknowledge(settled.unwrap_or_default());
             self.apply_updates(updates, now);
-            lock(&self.heard).insert(shard, now);
+            lock(&self.last_update).insert(shard, now);
             lock(&self.report_trouble).remove(&shard);
             return Ok(());
         }
@@ -186,7 +187,7 @@ impl Reporter {
         Err(rest.unwrap_or_default())
     }
 
-    /// Asks the ledger, and waits for at most 5 s.
+    /// Sends a request to the ledger, with a timeout of 5 s.
     pub(crate) async fn ask_ledger<H: Host>(
         &self,
         host: &H,
@@ -198,8 +199,8 @@ impl Reporter {
         reply.unwrap_or_else(|| Err(late()))
     }
 
-    /// Takes in what other isolates or processes told: pools that they changed are checked at their next
-    /// use, and what they learnt of keys is heeded from now on.
+    /// Applies the updates of other instances: marks changed pools as stale, and merges
+    /// observations.
     fn apply_updates(&self, updates: &LedgerUpdates, now: Timestamp) {
         if !updates.moved.is_empty() {
             let mut snapshots = lock(&self.pools.snapshots);
@@ -210,27 +211,28 @@ impl Reporter {
         self.apply(&updates.learnt, now);
     }
 
-    /// A number that nobody else gives: the writer's own, counted on.
+    /// Returns a unique serial: the writer's id with a counter.
     pub(crate) fn new_serial(&self) -> String {
         format!("{} {}", self.writer.as_str(), self.last_serial.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether everything counted was confirmed by the ledger.
+    /// Returns `true` if the ledger has acknowledged everything.
     pub fn is_flushed(&self) -> bool {
         lock(&self.reports).values().all(ReportBuffer::is_empty)
     }
 
-    /// What this isolate or process gave up reporting, or the process before could not report.
+    /// Returns what this instance gave up reporting, and what the previous process could not
+    /// report.
     pub fn lost(&self) -> Counted {
         lock(&self.reports).values().map(ReportBuffer::given_up).sum()
     }
 
-    /// What the ledger has not confirmed yet.
+    /// Returns what the ledger has not acknowledged.
     pub fn waiting(&self) -> Counted {
         lock(&self.reports).values().map(ReportBuffer::waiting).sum()
     }
 
-    /// The same, pool by pool.
+    /// Returns the same by pool.
     pub(crate) fn pending(&self) -> BTreeMap<PoolId, Counted> {
         let mut pools: BTreeMap<PoolId, Counted> = BTreeMap::new();
         for reports in lock(&self.reports).values() {
@@ -241,12 +243,12 @@ impl Reporter {
         pools
     }
 
-    /// Every ledger.
+    /// Returns the shards of the ledger.
     pub(crate) const fn ledger_shards(&self) -> Shards {
         self.ledger_shards
     }
 
-    /// Notes an attempt.
+    /// Counts an attempt.
     pub(crate) fn count(&self, attempt: &AttemptCount) {
         if cfg!(feature = "uncounted") {
             return;
@@ -262,28 +264,28 @@ impl Reporter {
         self.with_reports(self.ledger_shards.of(&request.pool), |reports| reports.add_request(request));
     }
 
-    /// Notes what went wrong with an attempt.
+    /// Adds an event.
     pub(crate) fn note(&self, event: Event) {
         self.with_reports(self.ledger_shards.of(&event.pool), |reports| reports.add_event(event));
     }
 
-    /// Notes what others who serve a pool are to know.
+    /// Adds an observation to share with other instances.
     pub(crate) fn learn(&self, pool: &PoolId, record: ObservationRecord) {
         self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_learnt(record));
     }
 
-    /// Notes that a pool was changed: it is read anew here before its next use, and others are told.
+    /// Marks a pool as changed: its next use here reads it again, and other instances are notified.
     pub(crate) fn pool_changed(&self, pool: &PoolId) {
         self.pools.forget(pool);
         self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_moved(pool.clone()));
     }
 
-    /// Works on the reports of a shard. Every shard has its own.
+    /// Runs `work` on the buffer of a shard.
     fn with_reports<T>(&self, shard: Shard, work: impl FnOnce(&mut ReportBuffer) -> T) -> Option<T> {
         lock(&self.reports).get_mut(&shard).map(work)
     }
 
-    /// Since when a ledger has taken no report, and what it says.
+    /// Returns since when a shard has accepted no report, with its error.
     pub(crate) fn report_trouble(&self) -> Option<(Timestamp, String)> {
         lock(&self.report_trouble).values().min().cloned()
     }

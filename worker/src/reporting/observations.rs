@@ -25,7 +25,7 @@ const USE_COUNTS_FOR: Duration = Duration::from_hours(24 * 30);
 /// How long sent tokens count against the quotas per minute.
 const SPENT_COUNTS_FOR: Duration = Duration::from_mins(2);
 
-/// The body of a [`LearntRecord`].
+/// The body of an [`ObservationRecord`].
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     pool: PoolId,
@@ -43,8 +43,8 @@ impl Reporter {
         }
     }
 
-    /// Ends what was observed of keys and projects, as an operator asked: here now, and elsewhere with the
-    /// next reports.
+    /// Clears the observations of keys and projects, as requested by an operator: here immediately,
+    /// and elsewhere with the next reports.
     pub(crate) fn clear(&self, pool: &PoolId, subjects: Vec<Subject>, now: Timestamp) {
         let cleared = |subject| Observation { subject, model: None, at: now, fact: ObservationKind::Cleared };
         let cleared: Vec<Observation> = subjects.into_iter().map(cleared).collect();
@@ -98,12 +98,12 @@ fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<Observat
         ObservationKind::Cooling { until, .. } => ("cooling".to_owned(), *until),
         ObservationKind::Health { .. } => ("standing".to_owned(), learnt.at + LASTING),
         ObservationKind::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
-        // It outlives everything that it ends.
+        // It outlives everything that it clears.
         ObservationKind::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
         ObservationKind::BillingAccount { .. } => ("account".to_owned(), learnt.at + LASTING),
         ObservationKind::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
         ObservationKind::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
-        // Each adds to the others, so none takes the place of another.
+        // Each adds to the others, so none replaces another.
         ObservationKind::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
     };
     let id = format!("{}{subject}|{}|{kind}", prefix_of(&pool), learnt.model.as_deref().unwrap_or_default());

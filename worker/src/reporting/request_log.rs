@@ -1,14 +1,15 @@
-//! The request log and the request counter: one JSON line for each request, and for each of the data plane one count in the
-//! ledger, when the response has ended.
+//! The request log and the request counter: when a response has ended, one JSON line per request,
+//! and for the data plane one count in the ledger.
 //!
-//! Both planes note what they find out about a request on its way. Whatever works for the request holds its
-//! [`RequestLog`]; the last holder's drop writes the line and counts the request.
+//! Both planes record facts about a request as they find them. Everything that works for the
+//! request holds a [`RequestLog`]; a request is logged and counted when its last handle is dropped.
 //!
 //! # Invariants
 //!
-//! * A request is counted once, however it ends: complete, refused, truncated, or abandoned by its client.
-//! * No secret is logged, and no line for each chunk of a stream.
-//! * No text that a client wrote is logged, but for what Gemini or a store repeats of it in an error of their own.
+//! * A request is counted once, however it ends: complete, rejected, truncated, or abandoned by its
+//!   client.
+//! * No secret is logged, and there is no line per chunk of a stream.
+//! * No text of a client is logged, except what Gemini or a store repeats of it in an error.
 
 mod line;
 
@@ -25,19 +26,19 @@ use pool_translate::openai::ApiError;
 pub(crate) use line::LoggedAttempt;
 use line::{Counting, Line};
 
-/// Characters of a cause that are logged at most.
+/// Maximum length of a logged cause, in characters.
 const MAX_CAUSE_CHARS: usize = 1_000;
 
 impl Log {
-    /// Begins the line of a request.
+    /// Starts the line of a request.
     pub(crate) fn begin(&self, plane: &'static str, request_id: &str, now: Timestamp) -> RequestLog {
         let line = Line::new(plane, request_id, now);
         RequestLog(Some(Arc::new(Entry { log: self.clone(), line: Mutex::new(line) })))
     }
 }
 
-/// The line of one request, held by whatever still works for it. When the last one lets go, it is
-/// written, and the request is counted.
+/// A handle of a request's line. When the last one is dropped, the line is written and the request
+/// counted.
 #[derive(Clone, Default)]
 pub(crate) struct RequestLog(Option<Arc<Entry>>);
 
@@ -48,27 +49,27 @@ impl RequestLog {
         }
     }
 
-    /// By which route it came: never the path itself, in which a caller can write anything.
+    /// Sets the route: never the path itself, which may have any text of a client.
     pub(crate) fn route(&self, method: &str, route: &'static str) {
         self.note(|line| (line.method, line.route) = (Some(method.to_owned()), Some(route)));
     }
 
-    /// Whose pool it is for.
+    /// Sets the pool.
     pub(crate) fn pool(&self, pool: &PoolId) {
         self.note(|line| line.pool = Some(pool.clone()));
     }
 
-    /// Which admin token it came with.
+    /// Sets the admin token.
     pub(crate) fn actor(&self, actor: &AdminTokenId) {
         self.note(|line| line.actor = Some(actor.clone()));
     }
 
-    /// Why it was refused, in the word that programs look at.
+    /// Sets the code of the error.
     pub(crate) fn class(&self, class: impl Into<String>) {
         self.note(|line| line.class = class.into());
     }
 
-    /// The request is to be counted for a pool: its client key is recognised.
+    /// Marks the request to be counted for a pool: its client key is known.
     pub(crate) fn count_for(
         &self,
         reporter: &Arc<Reporter>,
@@ -82,27 +83,27 @@ impl RequestLog {
         });
     }
 
-    /// Which Gemini model it asks for; none for one that the pool does not offer.
+    /// Sets the requested Gemini model; none if the pool does not offer it.
     pub(crate) fn model(&self, model: Option<&ModelId>) {
         self.note(|line| line.asks_for(model.map(ModelId::as_str)));
     }
 
-    /// A limit of its client key is reached.
+    /// Records that a limit of the client key is reached.
     pub(crate) fn over_limit(&self) {
         self.note(|line| line.over_limit = true);
     }
 
-    /// Its client disconnected before the whole request was there.
+    /// Records that the client disconnected before the request was complete.
     pub(crate) fn client_left(&self) {
         self.note(|line| line.client_left = true);
     }
 
-    /// What kept the pool from making an attempt.
+    /// Records why the pool made no attempt.
     pub(crate) fn unserved(&self, why: Option<AttemptOutcome>) {
         self.note(|line| line.unserved = why);
     }
 
-    /// It is answered with an error: by the status, or within a response that has begun.
+    /// Records the error of the response, by status or within a response that has begun.
     pub(crate) fn refused(&self, error: &ApiError) {
         self.note(|line| {
             line.refused = Some(error.code.unwrap_or(error.kind));
@@ -111,31 +112,31 @@ impl RequestLog {
         self.cause_of(error);
     }
 
-    /// The response ends here, before its time, with an error event.
+    /// Records that the response is truncated here, with an error event.
     pub(crate) fn broke_off(&self, error: &ApiError, now: Timestamp) {
         self.refused(error);
         self.note(|line| line.ended(now));
     }
 
-    /// Why the service could not do what was asked, if it is no fault of the client's.
+    /// Records the cause of an error that is not the client's.
     pub(crate) fn cause_of(&self, error: &ApiError) {
         if error.status.is_server_error() {
             self.cause(error.cause.as_deref().unwrap_or(&error.message));
         }
     }
 
-    /// Why the service could not do what was asked.
+    /// Records why the service failed.
     pub(crate) fn cause(&self, cause: &str) {
         let cause: String = redact_keys(cause).chars().take(MAX_CAUSE_CHARS).collect();
         self.note(|line| line.cause = Some(cause));
     }
 
-    /// It is one of many alike: written at the level `debug` only.
+    /// Restricts the line to the level `debug`, because there are many like it.
     pub(crate) fn leave_out(&self) {
         self.note(|line| line.left_out = true);
     }
 
-    /// The answer's status and headers are ready.
+    /// Records that the response's status and headers are ready.
     pub(crate) fn answered(&self, status: u16, now: Timestamp) {
         self.note(|line| {
             line.status = Some(status);
@@ -143,14 +144,14 @@ impl RequestLog {
         });
     }
 
-    /// A call to Gemini has come to its end.
+    /// Records a finished attempt.
     pub(crate) fn attempt(&self, attempt: &LoggedAttempt<'_>) {
         let is_told = self.0.as_ref().is_some_and(|entry| entry.log.level >= LogLevel::Debug);
         self.note(|line| line.attempt(attempt, is_told));
     }
 }
 
-/// Notes that the client disconnected, unless it was told before how the request ended.
+/// Records that the client disconnected, unless the request's end was recorded before.
 pub(crate) struct UntilTold(RequestLog, bool);
 
 impl UntilTold {
@@ -158,7 +159,7 @@ impl UntilTold {
         Self(log, false)
     }
 
-    /// From here on what works for the request notes how it ended.
+    /// Ends the watch: from now on the request's end is recorded elsewhere.
     pub(crate) const fn told(&mut self) {
         self.1 = true;
     }
@@ -169,7 +170,7 @@ impl UntilTold {
         self.0.broke_off(error, now);
     }
 
-    /// The log itself.
+    /// Returns the log.
     pub(crate) fn log(&self) -> RequestLog {
         self.0.clone()
     }

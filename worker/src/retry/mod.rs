@@ -86,7 +86,7 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
                     continue;
                 }
                 Step::Hear => {
-                    state.reporter.hear_of(*host, &pool.id).await;
+                    state.reporter.fetch_observations(*host, &pool.id).await;
                     continue;
                 }
                 Step::GiveUp(exhausted) => {

@@ -1,15 +1,15 @@
-//! How many calls one request may cost, whatever goes wrong.
+//! The subrequest budget of one request, through all kinds of failures.
 
 use serde_json::json;
 
 use super::*;
 use crate::testing::FakePage;
 
-/// What Cloudflare's free plan lets a request call outside.
+/// The subrequest limit of Cloudflare's free plan.
 const ALLOWED: usize = 50;
 
 impl World {
-    /// A pool with more keys than a request may try.
+    /// Builds a pool with more keys than a request may try.
     async fn of_many_keys() -> Self {
         let world = Self::new().await;
         let keys: Vec<_> = (0..60).map(|number| json!({"key": format!("AIzaSyA-{number:0>24}")})).collect();

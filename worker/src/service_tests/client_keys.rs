@@ -1,5 +1,5 @@
-//! Limits of client keys, counted by what Gemini counted and shared between isolates; and what a client key
-//! costs to look up.
+//! Limits of client keys, corrected by Gemini's counts and shared between instances; and the cost
+//! of a client key's lookup.
 
 use http::Method;
 use pool_shared::{ClientKeyCreated, Secret};
@@ -34,7 +34,7 @@ async fn tokens_count_as_gemini_counted_them() {
     let key = world.client_key(r#"{"limits":{"tokens_per_day":1000}}"#).await;
     let first = left(&world.chat_with(&world.service, &key).await, "tokens");
     let second = left(&world.chat_with(&world.service, &key).await, "tokens");
-    // Each is estimated while it runs; of the first one 5 tokens are left when it is done.
+    // Each is estimated while it runs; the first one leaves 5 tokens when it ends.
     assert_eq!(first - second, 5);
     assert!(first < 995);
 }
@@ -67,12 +67,12 @@ async fn a_rotation_may_be_left_off_anywhere_and_callers_notice_nothing() {
     }
     let both = world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY));
     let step = world.admin_on(&both, "/master/rotate", "{}").await;
-    // The keys of the hashes and the first pools.
+    // The HMAC keys and the first pools.
     assert_eq!((step["rewrapped"].as_u64(), &step["rows"]), (Some(21), &serde_json::Value::Null));
     for service in [world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)), both.clone()] {
         assert_eq!(world.chat_on(&service).await.0.status, StatusCode::OK);
     }
-    // Begun again, and gone through to the end.
+    // Restarted, and run to its end.
     let (mut cursor, mut rewrapped, mut steps) = (serde_json::Value::Null, 0, 0);
     let rows = loop {
         let body = serde_json::json!({ "cursor": cursor }).to_string();
@@ -103,7 +103,7 @@ async fn a_look_up_reads_no_more_than_it_must() {
     for garbage in ["sk-pool-garbage", "padm_garbage", world.admin.expose()] {
         assert_eq!(reads(&cold, garbage).await, (StatusCode::UNAUTHORIZED, 0), "{garbage}");
     }
-    // Whether there are other keys of the hashes is asked once, and only when somebody is not known.
+    // Other HMAC keys are looked up once, and only for an unknown client key.
     assert_eq!(reads(&cold, "unknown-1").await, (StatusCode::UNAUTHORIZED, 2));
     assert_eq!(reads(&cold, "unknown-1").await, (StatusCode::UNAUTHORIZED, 0));
     assert_eq!(reads(&cold, "unknown-2").await, (StatusCode::UNAUTHORIZED, 1));

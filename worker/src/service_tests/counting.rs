@@ -14,7 +14,7 @@ async fn counts_survive_a_ledger_that_fails_before_and_after_its_write() {
     for mode in [Mode::Fails, Mode::FailsAfterwards] {
         world.host.parts.ledger.switch.set(mode);
         world.chat().await;
-        // The ledger does not answer; the wait before the next try never ends on this clock.
+        // The ledger fails; the backoff never ends on this clock.
         let flush = world.service.flush(&world.host);
         assert!(futures_util::poll!(std::pin::pin!(flush)).is_pending());
     }
@@ -134,8 +134,8 @@ async fn a_pool_s_statistics_are_shown_by_outcome_and_step_and_can_be_reset() {
     assert_eq!(world.chat().await, StatusCode::OK, "nothing else was touched");
 }
 
-/// Sending is cut off at any await, the ledger fails in every way, time passes: whatever is counted or
-/// lost at the end is what was attempted.
+/// Reports are interrupted at any await, the ledger fails in every way, time passes: whatever is
+/// counted or lost at the end is what was attempted.
 mod cut_off {
     use std::task::{Context, Waker};
 
@@ -146,7 +146,7 @@ mod cut_off {
     #[derive(Clone, Debug)]
     enum Step {
         Chat,
-        /// Somebody sends, and is ended after so many polls.
+        /// A sender that is ended after a number of polls.
         Flush(usize),
         Ledger(Mode),
         Wait(u64),
@@ -204,7 +204,7 @@ mod cut_off {
             prop_assert!(world.service.is_flushed());
             world.host.parts.ledger.pauses.store(false, Ordering::SeqCst);
             let stats = runtime.block_on(world.stats());
-            // What was given up may have been applied all the same, what it told of lost attempts included.
+            // Reports that were given up may have been applied, including their lost counts.
             let lost = world.service.state.reporter.lost();
             prop_assert!(stats.lost >= lost.attempts && stats.lost_requests >= lost.requests);
             prop_assert!(stats.total.attempts <= chats && chats <= stats.total.attempts + stats.lost);

@@ -1,4 +1,4 @@
-//! Rotations that are broken off, at every call to the store, before and after its write.
+//! Rotations that are interrupted at every call of the store, before and after its write.
 
 use http::Method;
 use pool_shared::{KeyImportReport, MasterKeyRotation, MasterKeyRows, PoolId};
@@ -10,13 +10,13 @@ use crate::sql::Statement;
 use crate::store::sql::SqlDatabase;
 use crate::store::{Change, ConfigStore, Page, StoreError};
 
-/// More than a step of a rotation of the master key takes.
+/// More pools than a step of a master key rotation takes.
 const POOLS: u64 = 22;
-/// A step with new data keys takes one.
+/// A step of a data key rotation takes one.
 const FEW_POOLS: u64 = 4;
 
 impl World {
-    /// So many pools with up to two keys each; gives all but `prod`.
+    /// Creates pools with up to two keys each, and returns all but `prod`.
     async fn of_pools(count: u64) -> (Self, Vec<PoolCreated>) {
         let world = Self::new().await;
         let mut pools = Vec::new();
@@ -31,7 +31,7 @@ impl World {
         (world, pools)
     }
 
-    /// What is answered, if it is a success.
+    /// Returns the response if it is a success.
     async fn post_on(&self, service: &Arc<Service>, path: &str, body: &str) -> Option<serde_json::Value> {
         let path = format!("/admin/v1{path}");
         let (reply, body) = self.host.send(service, Method::POST, &path, &self.admin, body).await;
@@ -55,7 +55,7 @@ impl World {
         self.host.parts.database.batch(batch).await.unwrap().pop().unwrap().rows
     }
 
-    /// Whether the service opens every pool's keys.
+    /// Asserts that the service decrypts every pool's keys.
     async fn assert_serves(&self, service: &Arc<Service>, pools: &[PoolCreated]) {
         for pool in pools.iter().filter(|pool| pool.pool.keys > 0) {
             let key = &pool.client_key;
@@ -70,14 +70,14 @@ fn all(current: u64) -> MasterKeyRows {
     MasterKeyRows { current, previous: 0, unreadable: 0 }
 }
 
-/// Breaks `rotation` off at each call that it makes, and has it begun anew.
+/// Interrupts `rotation` at each of its store calls, and restarts it.
 async fn broken_off_everywhere(data_keys: bool, check: impl AsyncFn(&World, &[PoolCreated])) {
     for mode in [Mode::Fails, Mode::FailsAfterwards] {
         for passing in 0.. {
             let count = if data_keys { FEW_POOLS } else { POOLS };
             let (world, pools) = World::of_pools(count).await;
             let rotating = world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY));
-            // It asks for the keys of the hashes before anything else.
+            // It reads the HMAC keys first.
             world.post_on(&rotating, "/pools/prod/keys/check", "{}").await;
             world.host.parts.database.switch.set_once(passing, mode);
             let broken_off = world.rotate(&rotating, data_keys).await.is_none();
@@ -128,7 +128,7 @@ async fn the_data_keys_of_before_open_nothing_after_a_rotation_of_them() {
     assert_eq!((done.rows, done.unreadable_keys), (Some(all(POOLS + 1)), 0));
     let same = "SELECT json_quote(count(*)) AS row FROM before JOIN keys ON keys.id = key_id WHERE keys.sealed = before.sealed";
     assert_eq!(world.run(same).await, ["0"]);
-    // Whoever had stolen the data keys: put back, they open none of the keys.
+    // Stolen data keys that are written back decrypt no key.
     world.run("UPDATE pools SET version = version + 1, data_key = coalesce((SELECT data_key FROM before WHERE id = pools.id), data_key)").await;
     let thief = world.host.service();
     for pool in pools.iter().filter(|pool| pool.pool.keys > 0) {
@@ -158,7 +158,7 @@ async fn what_is_imported_while_data_keys_change_is_never_lost() {
     let check = world.post_on(&world.service, &format!("/pools/{}/keys/export", pool.pool.id), "{}").await;
     assert_eq!(check.unwrap()["keys"].as_array().unwrap().len(), steps + 2, "every one opens");
 
-    // Sealed under a data key that is gone by the time it comes to the store.
+    // Encrypted under a data key that is gone when it reaches the store.
     let (id, store) = (PoolId::new(pool.pool.id.as_str()), world.host.store());
     let old = store.data_key(&id).await.unwrap().unwrap();
     let (keys, _) = store.encrypted_keys(&id, None, Page { after: 0, limit: 1 }).await.unwrap();
@@ -174,7 +174,7 @@ async fn the_last_step_tells_what_the_store_really_holds() {
     let rotating = world.host.service_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY));
     world.run("CREATE TABLE before AS SELECT id, data_key FROM pools").await;
     assert_eq!(world.rotate(&rotating, false).await.unwrap().rows, Some(all(POOLS + 1)));
-    // As a store that lost three of its writes.
+    // As in a store that lost three of its writes.
     world.run("UPDATE pools SET data_key = (SELECT data_key FROM before WHERE id = pools.id) WHERE name IN ('prod', 'team 1', 'team 2')").await;
     let body = r#"{"cursor":"pool-~"}"#;
     let last = world.post_on(&rotating, "/master/rotate", body).await.unwrap();
@@ -186,7 +186,7 @@ async fn the_last_step_tells_what_the_store_really_holds() {
 async fn what_does_not_decrypt_is_named_pool_by_pool_and_harms_no_other() {
     let (world, pools) = World::of_pools(6).await;
     assert_eq!(world.health().await.encryption.unwrap().status, HealthStatus::Ok);
-    // A data key that was damaged, and a key that was moved from one pool to another.
+    // A damaged data key, and a key moved from one pool to another.
     world.run("UPDATE pools SET version = version + 1, data_key = 'v1.AAAA' WHERE name = 'team 1'").await;
     let moved = "UPDATE keys SET sealed = (SELECT sealed FROM keys WHERE pool_id = (SELECT id FROM pools WHERE name = 'prod'))
         WHERE id = (SELECT id FROM keys WHERE pool_id = (SELECT id FROM pools WHERE name = 'team 2') ORDER BY digest LIMIT 1)";
@@ -218,7 +218,7 @@ async fn another_master_key_is_the_service_s_fault_and_stores_nothing() {
     assert!(error.contains("MASTER_KEY is not the key that this store was encrypted with"), "{error}");
     assert_eq!(world.chat_on(&other).await.0.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(world.post_on(&other, "/pools", r#"{"name":"new"}"#).await.is_none());
-    // Who has the password is told by health what is wrong.
+    // With the password, health shows what is wrong.
     let login = json!({"password": PASSWORD}).to_string();
     let nobody = Secret::new("nobody");
     let (_, body) = world.host.send(&other, Method::POST, "/admin/v1/login", &nobody, &login).await;

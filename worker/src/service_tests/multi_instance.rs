@@ -1,4 +1,4 @@
-//! Two isolates on one store: what one of them revokes, the other one stops serving within 30 s.
+//! Two instances on one store: what one of them revokes, the other one stops serving within 30 s.
 
 use pool_shared::{AdminTokenCreated, ClientKeyList, KeyList};
 
@@ -69,7 +69,7 @@ async fn what_an_operator_ends_is_ended_everywhere_within_thirty_seconds_and_wit
         upstream.answer(429, USED_UP);
         assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::TOO_MANY_REQUESTS);
         elsewhere.flush(&world.host).await;
-        // It has heard of everything until now, and refuses without an attempt.
+        // It has all updates, and rejects without an attempt.
         upstream.requests.lock().unwrap().clear();
         assert_eq!(world.chat_on(&elsewhere).await.0.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(upstream.requests.lock().unwrap().len(), 0);

@@ -1,4 +1,4 @@
-//! A store that never answers, one whose answers are lost, and one that does half of what it was told.
+//! A store that hangs, one whose replies are lost, and one that fails in the middle of a batch.
 
 use futures_util::poll;
 use pool_shared::KeyImportReport;

@@ -1,4 +1,4 @@
-//! A clock that tests move.
+//! A clock that tests advance.
 
 use std::sync::Mutex;
 use std::task::Poll;
@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::platform::Clock;
 
-/// Time that moves when told. It wakes nobody: whoever sleeps on it, sleeps for ever, unless a test moves
-/// the time and polls again.
+/// A clock with manual time. It wakes no task: a sleeper continues only if a test advances the time
+/// and polls again.
 pub struct ManualClock(Mutex<Timestamp>, Mutex<SignedDuration>);
 
 impl ManualClock {
@@ -17,7 +17,7 @@ impl ManualClock {
         Self(Mutex::new(now), Mutex::default())
     }
 
-    /// Somebody sets the machine's clock; it shows when the host follows it.
+    /// Changes the machine's clock; the host notices when it checks.
     pub fn set_by(&self, by: SignedDuration) {
         *self.1.lock().unwrap() += by;
     }

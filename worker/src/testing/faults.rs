@@ -1,4 +1,4 @@
-//! A store and a ledger that fail, hang, or lose a reply after the write, when a test says so.
+//! A store and a ledger that fail, hang, or lose a reply after the write, on demand.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,21 +14,21 @@ use crate::platform::Clock;
 use crate::sql::{Outcome, SqlError, Statement};
 use crate::store::sql::SqlDatabase;
 
-/// How a fake answers.
+/// The behaviour of a fake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Works,
     Fails,
-    /// The write goes through, and then the answer is lost.
+    /// The write succeeds, and the reply is lost.
     FailsAfterwards,
-    /// No answer ever comes.
+    /// No reply ever comes.
     Silent,
 }
 
-/// What a fake does, and how often it was asked.
+/// The behaviour of a fake, and a counter of its calls.
 pub struct Switch {
     mode: Mutex<Mode>,
-    /// At which further call it does something else, once.
+    /// Another behaviour for one later call.
     once: Mutex<Option<(u64, Mode)>>,
     calls: AtomicU64,
 }
@@ -42,7 +42,7 @@ impl Switch {
         *self.mode.lock().unwrap() = mode;
     }
 
-    /// Lets so many calls pass, and fails in this way at the next one.
+    /// Fails in this way once, after a number of calls.
     pub fn set_once(&self, passing: u64, mode: Mode) {
         *self.once.lock().unwrap() = Some((self.calls() + passing, mode));
     }
@@ -67,7 +67,7 @@ impl Switch {
     }
 }
 
-/// SQLite in memory, whose round trips are counted.
+/// SQLite in memory that counts round trips.
 pub struct FakeDatabase {
     pub(super) sqlite: Sqlite,
     pub switch: Switch,
@@ -89,17 +89,17 @@ impl SqlDatabase for Arc<FakeDatabase> {
     }
 }
 
-/// The ledger's own half, in memory.
+/// A ledger in memory.
 pub struct FakeLedger {
     pub(super) shards: Mutex<BTreeMap<Shard, LedgerDatabase<Sqlite>>>,
     pub(super) clock: Arc<ManualClock>,
     pub switch: Switch,
-    /// Whether there is something to wait for before and after each write.
+    /// Whether it yields before and after each write.
     pub pauses: AtomicBool,
 }
 
 impl FakeLedger {
-    /// How many shards were asked.
+    /// Returns the number of shards used.
     pub fn shards_used(&self) -> usize {
         self.shards.lock().unwrap().len()
     }

@@ -16,12 +16,12 @@ use crate::platform::{
     UpstreamResponse,
 };
 
-/// Gemini by script: one answer a call, in order; after the last one, the same again.
+/// A scripted Gemini: one response per call, in order; the last one is repeated.
 pub struct FakeUpstream {
-    /// Whether it can be called from another place.
+    /// It can be called from another region.
     pub elsewhere: AtomicBool,
     pub(super) script: Mutex<VecDeque<FakeAnswer>>,
-    /// What answers in place of the script, by the request.
+    /// Responds by request, in place of the script.
     pub(super) responder: Mutex<Option<Responder>>,
     pub requests: Mutex<Vec<UpstreamRequest>>,
     pub(super) clock: Arc<ManualClock>,
@@ -29,20 +29,20 @@ pub struct FakeUpstream {
 
 pub(super) type Responder = Arc<dyn Fn(&UpstreamRequest) -> FakeAnswer + Send + Sync>;
 
-/// An answer of Gemini's.
+/// A scripted response.
 #[derive(Clone, Default)]
 pub struct FakeAnswer {
     pub status: u16,
-    /// How long it takes to the headers.
+    /// Time to its headers.
     pub after: Duration,
-    /// The pieces of the body, and how long each takes to come.
+    /// The chunks of the body, each with its delay.
     pub pieces: Vec<(Duration, &'static [u8])>,
-    /// Whether nothing comes after them, not even the end.
+    /// It never ends after its chunks.
     pub endless: bool,
 }
 
 impl FakeUpstream {
-    /// Forgets its script.
+    /// Clears the script.
     pub fn clear(&self) {
         self.script.lock().unwrap().clear();
     }
@@ -55,7 +55,7 @@ impl FakeUpstream {
         });
     }
 
-    /// Answers each request by what it is.
+    /// Responds to each request by a function.
     pub fn answer_by(&self, respond: impl Fn(&UpstreamRequest) -> FakeAnswer + Send + Sync + 'static) {
         *self.responder.lock().unwrap() = Some(Arc::new(respond));
     }
@@ -105,7 +105,7 @@ impl UpstreamBody for FakeBody {
         };
         if let Some(clock) = self.clock.as_ref().filter(|_| !after.is_zero()) {
             let after = *after;
-            // Whoever stops waiting for a piece and waits again does not wait longer.
+            // A wait that is interrupted continues; it does not start again.
             if let Some((left, _)) = self.pieces.front_mut() {
                 let end = clock.now() + after;
                 let clock = Arc::clone(clock);
@@ -120,10 +120,10 @@ impl UpstreamBody for FakeBody {
     }
 }
 
-/// What a server on the internet sends, for one URL.
+/// The response of a web server to one URL.
 #[derive(Clone, Default)]
 pub struct FakePage {
-    /// 0 for a server that never answers.
+    /// 0 for a server that never responds.
     pub status: u16,
     pub location: Option<String>,
     pub content_type: Option<&'static str>,
@@ -131,11 +131,11 @@ pub struct FakePage {
     pub body: Bytes,
 }
 
-/// The internet: pages by URL. What is not there cannot be reached.
+/// The internet: pages by URL. Other URLs are unreachable.
 #[derive(Default)]
 pub struct FakeInternet {
     pub pages: Mutex<BTreeMap<String, FakePage>>,
-    /// The URLs that were asked for.
+    /// The requested URLs.
     pub asked: Mutex<Vec<String>>,
 }
 

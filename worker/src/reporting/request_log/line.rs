@@ -12,18 +12,18 @@ use pool_translate::Usage;
 use pool_translate::gemini::redact_keys;
 use pool_translate::openai::ApiError;
 
-/// An attempt, as it is counted.
+/// A finished attempt, for the log.
 pub(crate) struct LoggedAttempt<'a> {
     pub key: &'a KeyId,
     pub model: &'a str,
     pub outcome: AttemptOutcome,
     pub usage: &'a Usage,
-    /// When it began, and when the first and the last piece of its answer came.
+    /// When it began, and when the first and the last chunk of its response arrived.
     pub began: Timestamp,
     pub received: Option<(Timestamp, Timestamp)>,
 }
 
-/// For whom a request is counted.
+/// The pool and client key for which a request is counted.
 pub(super) struct Counting {
     pub(super) reporter: Arc<Reporter>,
     pub(super) pool: PoolId,
@@ -52,14 +52,14 @@ impl Counting {
     }
 }
 
-/// The Gemini model that a request asks for.
+/// The requested Gemini model.
 struct Asked {
     model: String,
-    /// Whether attempts were made on it, and Gemini has it.
+    /// Gemini has the model, and attempts were made on it.
     was_called: bool,
 }
 
-/// What a line says. Times are in milliseconds since the request came.
+/// The content of a line. Times are in milliseconds since the request arrived.
 #[derive(Default, Serialize)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own that may come in any order")]
 pub(super) struct Line {
@@ -75,16 +75,16 @@ pub(super) struct Line {
     pub(super) actor: Option<AdminTokenId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pool: Option<PoolId>,
-    /// The key of the last attempt, by its id.
+    /// The key of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    /// None when the client left before there was one.
+    /// None if the client disconnected before.
     pub(super) status: Option<u16>,
-    /// `ok`, the error's code, or how the last attempt ended.
+    /// `ok`, the code of the error, or the outcome of the last attempt.
     pub(super) class: String,
-    /// Why the service could not do what was asked: with every 5xx.
+    /// Why the service failed: with every 5xx.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +98,7 @@ pub(super) struct Line {
     completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tried: Vec<Tried>,
-    /// How the last attempt ended.
+    /// The outcome of the last attempt.
     #[serde(skip)]
     outcome: Option<AttemptOutcome>,
     #[serde(skip)]
@@ -110,7 +110,7 @@ pub(super) struct Line {
     pub(super) broke_off: bool,
     #[serde(skip)]
     pub(super) over_limit: bool,
-    /// One of many alike.
+    /// The line is written at the level `debug` only.
     #[serde(skip)]
     pub(super) left_out: bool,
     #[serde(skip)]
@@ -121,7 +121,7 @@ pub(super) struct Line {
     pub(super) counting: Option<Counting>,
 }
 
-/// One attempt, at the level `debug`.
+/// An attempt, at the level `debug`.
 #[derive(Serialize)]
 struct Tried {
     key: KeyId,
@@ -150,9 +150,9 @@ impl Line {
         self.asked = Some(Asked { model: model.unwrap_or(UNKNOWN_MODEL).to_owned(), was_called: false });
     }
 
-    /// Adds up an attempt, and lists it where the level wants that.
+    /// Adds an attempt to the totals, and at `debug` to the list.
     pub(super) fn attempt(&mut self, attempt: &LoggedAttempt<'_>, is_told: bool) {
-        // A caller may take a key for a model's name.
+        // A client may have sent a key as a model's name.
         let model = redact_keys(attempt.model);
         if let Some((first, last)) = attempt.received {
             self.first_ms = Some(self.since_start(first));
@@ -174,7 +174,7 @@ impl Line {
         self.model = Some(model);
     }
 
-    /// The service has ended the request at its stop.
+    /// Records that the service ended the request at its shutdown.
     pub(super) fn shut_down(&mut self, at: Timestamp) {
         let error = ApiError::shutting_down();
         (self.status, self.refused) = (Some(error.status.as_u16()), error.code);
@@ -182,11 +182,11 @@ impl Line {
         self.ended(at);
     }
 
-    /// Decides what the line amounts to.
+    /// Derives the class and the level.
     pub(super) fn finalize(&mut self) {
         if self.class.is_empty() {
             self.class = match (self.outcome.or(self.unserved), self.refused) {
-                // The client saw an error, and did not leave: the service ended the attempt.
+                // The client saw an error and did not disconnect: the service ended the attempt.
                 (Some(AttemptOutcome::ClientLeft) | None, Some(code)) => code,
                 (Some(outcome), _) => outcome.name(),
                 (None, None) if self.client_left || self.status.is_none() => {
@@ -203,7 +203,7 @@ impl Line {
         self.level = if failed { LogLevel::Error } else { LogLevel::Info };
     }
 
-    /// How it ended for the client. A response that had begun ended as its last attempt did.
+    /// Returns the outcome for the client. A response that had begun ended like its last attempt.
     fn request_outcome(&self) -> RequestOutcome {
         use AttemptOutcome::{ClientLeft, Ok};
         match self.status {
