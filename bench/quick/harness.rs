@@ -167,7 +167,7 @@ impl Harness {
                     answer.extend_from_slice(&bytes);
                 }
             }
-            ReplyBody::Streamed(Streamed::Untouched(mut body)) => {
+            ReplyBody::Streamed(Streamed::Unchanged(mut body)) => {
                 while let Ok(Some(bytes)) = body.chunk().await {
                     answer.extend_from_slice(&bytes);
                 }

@@ -40,7 +40,7 @@ mod tokens;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use pool_shared::{Pool, PoolId, Secret};
 

@@ -9,7 +9,7 @@ use pool_shared::{
 
 use super::audit::{difference, fields};
 use super::keys::Sorted;
-use super::model_limits::check_model_limits;
+use super::model_limits::{check_model_limits, is_pattern};
 use super::{AdminError, Context, HandlerResult, NO_CONTENT, created, ok};
 use crate::platform::Random;
 use crate::ports::AdminHost;

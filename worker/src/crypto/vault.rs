@@ -12,7 +12,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use pool_shared::{GeminiKey, KeyId, PoolId};
+use pool_shared::{GeminiKey, PoolId};
 use zeroize::Zeroizing;
 
 use super::encrypted::{Cipher, DataKey, DecryptError, Encrypted};

@@ -138,7 +138,7 @@ impl PoolDirectory {
 
     /// Loads the HMAC keys. Returns `true` if they differ from those used until now.
     pub(crate) async fn load_hash_keys<H: Host>(&self, host: &H) -> Result<bool, PoolError> {
-        self.load_hash_keys(host).await.map_err(|error| match error {
+        self.read_hash_keys(host).await.map_err(|error| match error {
             HashKeyError::Store(error) => {
                 self.note_store(host, Some(&error));
                 PoolError::Store(error)

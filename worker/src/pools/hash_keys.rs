@@ -24,7 +24,7 @@ fn other_master_key(error: DecryptError) -> HashKeyError {
 impl PoolDirectory {
     /// Asks the store for the keys of the hashes, unless that was done. True: they are others than those
     /// that were used until now, so what was hashed before has to be hashed again.
-    pub(crate) async fn load_hash_keys<H: Host>(&self, host: &H) -> Result<bool, HashKeyError> {
+    pub(super) async fn read_hash_keys<H: Host>(&self, host: &H) -> Result<bool, HashKeyError> {
         if self.vault.has_hash_keys() {
             return Ok(false);
         }
