@@ -206,7 +206,7 @@ async fn health_tells_of_a_ledger_that_answers_and_takes_no_reports() {
     let health = world.health().await;
     assert_eq!((health.status, health.ledger.status), (HealthStatus::Degraded, HealthStatus::Degraded));
     let message = health.ledger.message.unwrap();
-    assert!(message.starts_with("takes no reports since ") && message.contains("1 requests"), "{message}");
+    assert!(message.starts_with("accepts no reports since ") && message.contains("1 requests"), "{message}");
     world.wait(1);
     world.service.flush(&world.host).await;
     assert_eq!(world.health().await.status, HealthStatus::Ok);

@@ -100,7 +100,7 @@ mod tests {
             (
                 Some("short"),
                 Some(password),
-                "MASTER_KEY is not base64: make one with `openssl rand -base64 32`",
+                "MASTER_KEY is not base64: generate one with `openssl rand -base64 32`",
             ),
         ] {
             assert_eq!(Settings::new(master_key, admin_password).unwrap_err().to_string(), expected);

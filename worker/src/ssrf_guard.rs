@@ -20,22 +20,22 @@ const MAX_URL_LENGTH: usize = 8 * 1024;
 pub enum BlockedUrl {
     /// It is not a URL, or its host is missing or not ASCII (`xn--bcher-kva.example` is): the
     /// tables for that are left out of the Worker.
-    #[error("it is not a URL whose host is written in ASCII")]
+    #[error("it is not a URL with an ASCII host")]
     Malformed,
     /// Unencrypted responses could be read and changed on the way.
     #[error("only https URLs are fetched")]
     Scheme,
     /// Credentials must neither reach a model nor be sent on behalf of an untrusted client.
-    #[error("a URL with a user name or a password is not fetched")]
+    #[error("URLs with a user name or password are not fetched")]
     Credentials,
     /// Other ports rarely serve the web.
-    #[error("only port 443 is fetched from")]
+    #[error("only port 443 is allowed")]
     Port,
     /// It is not on the public internet.
     #[error("its host is not on the public internet")]
     Private,
     /// The pool has a list of hosts that does not include it.
-    #[error("this pool does not fetch from its host")]
+    #[error("its host is not on the pool's allowlist")]
     NotListed,
 }
 

@@ -127,7 +127,7 @@ async fn everything_moves_to_d1_and_back() {
 
     let error =
         harness.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
-    assert!(error.message.contains("kv is the store in use"), "{}", error.message);
+    assert!(error.message.contains("kv is the active store"), "{}", error.message);
     let plan = migrate(&harness, "d1", true, usize::MAX).await;
     assert_eq!((written(&plan), plan.verified), (vec![2, 2, 1402, 1, 1], false));
     // Broken off in the middle, begun again, and once more.

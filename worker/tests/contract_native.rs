@@ -105,7 +105,7 @@ async fn a_migration_without_a_second_store_is_rejected() {
     let harness = Harness::start().await;
     let error =
         harness.post("/migration", &json!({"to": "kv"})).await.admin_error(400, ErrorCode::InvalidRequest);
-    assert_eq!(error.message, "sqlite is the store in use, and no kv is bound beside it");
+    assert_eq!(error.message, "sqlite is the active store, and no second store is bound");
 }
 
 /// A client key that is good from `198.51.100.0/24` only.

@@ -39,7 +39,7 @@ impl<H: AdminHost> Context<'_, H> {
         let kept_since = kept_since(now);
         let from = match (query.cursor("cursor")?, query.cursor("after")?) {
             (Some(_), Some(_)) => {
-                return Err(AdminError::Invalid("'cursor' and 'after' exclude each other".to_owned()));
+                return Err(AdminError::Invalid("'cursor' and 'after' cannot be combined".to_owned()));
             }
             (_, Some(id)) => AuditCursor::After(id),
             (id, None) => AuditCursor::Before(id.unwrap_or(u64::from(u32::MAX))),

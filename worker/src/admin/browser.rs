@@ -145,7 +145,7 @@ impl<H: AdminHost> Context<'_, H> {
         let session = self.caller()?;
         let id = &session.id;
         if !id.as_str().starts_with(SESSION_PREFIX) {
-            return Err(AdminError::Invalid("the request came with a token, not with a session".to_owned()));
+            return Err(AdminError::Invalid("the request has a token, not a session".to_owned()));
         }
         let change = self.change_by(session, "session.delete", None, Some(id.to_string()));
         self.host.store().delete_admin_token(session, true, change).await?;

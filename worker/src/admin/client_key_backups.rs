@@ -52,7 +52,7 @@ impl<H: AdminHost> Context<'_, H> {
         let asked = restore.client_keys.len();
         if asked > HashedClientKeys::MAX_KEYS {
             let most = HashedClientKeys::MAX_KEYS;
-            return Err(AdminError::Invalid(format!("at most {most} client keys travel in a request")));
+            return Err(AdminError::Invalid(format!("at most {most} client keys per request")));
         }
         if restore.token_hash_key != self.token_hash_key() {
             return Err(AdminError::Invalid(

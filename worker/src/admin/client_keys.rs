@@ -123,7 +123,7 @@ impl<H: AdminHost> Context<'_, H> {
         let asked = import.keys.len();
         if asked > ClientKeyImport::MAX_KEYS {
             let most = ClientKeyImport::MAX_KEYS;
-            return Err(AdminError::Invalid(format!("at most {most} client keys travel in a request")));
+            return Err(AdminError::Invalid(format!("at most {most} client keys per request")));
         }
         let keys = (1..).zip(import.keys).map(|(number, key)| self.imported(number, key));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -146,7 +146,8 @@ impl<H: AdminHost> Context<'_, H> {
             return Err(AdminError::Invalid(message));
         }
         if !TokenKind::could_be_client_key(text) {
-            let message = format!("client key {number} begins like a secret of this service and is none");
+            let message =
+                format!("client key {number} has the prefix of a secret of this service, but is not one");
             return Err(AdminError::Invalid(message));
         }
         let weak = TokenKind::ClientKey.verify(text).is_err();
@@ -173,9 +174,7 @@ impl<H: AdminHost> Context<'_, H> {
         let old = ClientKeyId::new(id);
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
         if grace.as_secs() > bounds::GRACE_S {
-            return Err(AdminError::Invalid(
-                "the old client key goes on working for at most 30 days".to_owned(),
-            ));
+            return Err(AdminError::Invalid("the grace period is at most 30 days".to_owned()));
         }
         let expires_at = self.end_of(rotate.expires_in_s, None)?;
         let known = self.client_key(&pool.id, id).await?;
@@ -199,14 +198,16 @@ impl<H: AdminHost> Context<'_, H> {
         let seconds = match (seconds, at) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                let message = "either expires_in_s or expires_at is given, not both";
+                let message = "expires_in_s and expires_at cannot be combined";
                 return Err(AdminError::Invalid(message.to_owned()));
             }
             (None, Some(at)) => {
                 let now = self.host.clock().now();
                 let longest = now + Duration::from_secs(bounds::CLIENT_KEY_LIFETIME_S);
                 if at <= now || at > longest {
-                    return Err(AdminError::Invalid("expires_at lies in the next 10 years".to_owned()));
+                    return Err(AdminError::Invalid(
+                        "expires_at must be within the next 10 years".to_owned(),
+                    ));
                 }
                 // In the stored precision, so that later comparisons match.
                 return Ok(Timestamp::from_millisecond(at.as_millisecond()).ok());
@@ -214,7 +215,9 @@ impl<H: AdminHost> Context<'_, H> {
             (Some(seconds), None) => seconds,
         };
         if !(1..=bounds::CLIENT_KEY_LIFETIME_S).contains(&seconds) {
-            return Err(AdminError::Invalid("a client key is good for 1 second to 10 years".to_owned()));
+            return Err(AdminError::Invalid(
+                "the lifetime of a client key is 1 second to 10 years".to_owned(),
+            ));
         }
         Ok(Some(self.host.clock().now() + Duration::from_secs(seconds)))
     }
@@ -270,7 +273,7 @@ pub(super) fn is_trial(id: &str) -> bool {
 /// Rejects changes of a trial client key, which expires soon.
 fn refuse_trial(id: &str) -> Result<(), AdminError> {
     if is_trial(id) {
-        return Err(AdminError::Invalid("a trial's client key is neither changed nor rotated".to_owned()));
+        return Err(AdminError::Invalid("a trial client key cannot be changed or rotated".to_owned()));
     }
     Ok(())
 }
@@ -283,13 +286,13 @@ fn shown(client_key: NewClientKey, created_at: Timestamp) -> ClientKey {
 /// Normalises networks; an address is a network of one.
 pub(super) fn checked_networks(networks: &[String]) -> Result<Vec<String>, AdminError> {
     if networks.len() > bounds::NETWORKS {
-        let message = format!("a client key can be kept to at most {} networks", bounds::NETWORKS);
+        let message = format!("a client key has at most {} allowed networks", bounds::NETWORKS);
         return Err(AdminError::Invalid(message));
     }
     let parse = |text: &String| {
         let network = cidr::parse(text).ok_or_else(|| {
             let shown: String = text.chars().take(50).collect();
-            AdminError::Invalid(format!("'{shown}' is no network such as 192.0.2.0/24"))
+            AdminError::Invalid(format!("'{shown}' is not a network such as 192.0.2.0/24"))
         })?;
         Ok(network.trunc().to_string())
     };

@@ -53,8 +53,9 @@ impl<H: AdminHost> Context<'_, H> {
                 store.note(self.change("master.rotate_data_keys", None, None)?, 1).await?;
                 Progress::default()
             }
-            Some(cursor) => Progress::parse(&cursor)
-                .ok_or_else(|| AdminError::Invalid("the cursor is not one of this service".to_owned()))?,
+            Some(cursor) => {
+                Progress::parse(&cursor).ok_or_else(|| AdminError::Invalid("invalid cursor".to_owned()))?
+            }
         };
         let pool = PoolId::new(progress.pool.as_str());
         let under_way = !progress.pool.is_empty() && progress.after != DONE;

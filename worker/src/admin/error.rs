@@ -34,7 +34,7 @@ pub enum AdminError {
         allowed: String,
     },
     /// No token, or one that this service does not know.
-    #[error("no valid admin token was presented")]
+    #[error("the admin token was rejected (revoked, expired, or from another service)")]
     NoToken,
     /// The token has expired.
     #[error("the admin token has expired")]
@@ -49,13 +49,13 @@ pub enum AdminError {
     #[error("too many changes with this token in the last minute: try again in {} s", seconds(*.0))]
     TooManyChanges(Duration),
     /// A session was used, or a login made, from a page of another origin.
-    #[error("not from this service's own page")]
+    #[error("the request does not come from this service's own page")]
     ForeignPage,
     /// A stored secret does not decrypt.
     #[error(transparent)]
     Unreadable(#[from] DecryptError),
     /// The body of a login is not declared as JSON.
-    #[error("a login is JSON: send content-type: application/json")]
+    #[error("a login must be JSON: send content-type: application/json")]
     NotJson,
     /// The path or the headers are too large.
     #[error(transparent)]
@@ -67,13 +67,13 @@ pub enum AdminError {
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
     /// The body has a content encoding.
-    #[error("the body of a request is taken as it is: send it without Content-Encoding")]
+    #[error("encoded bodies are not supported: send it without Content-Encoding")]
     EncodedBody,
     /// Backpressure: the memory budget for bodies is used up.
-    #[error("too many large requests are being answered at once")]
+    #[error("too many large requests at the same time")]
     TooManyBodies,
     /// The body stalled, or arrived too slowly.
-    #[error("the body came too slowly")]
+    #[error("the body arrived too slowly")]
     TooSlow,
     /// The pool does not exist.
     #[error("no pool '{reference}'")]
@@ -93,7 +93,7 @@ pub enum AdminError {
     #[error("{0}")]
     NoUsableKey(String),
     /// Gemini did not return what was needed.
-    #[error("Gemini did not answer: {0}")]
+    #[error("Gemini did not respond: {0}")]
     Upstream(String),
     /// The client key does not exist.
     #[error("the pool has no client key '{0}'")]
@@ -144,11 +144,8 @@ impl AdminError {
     /// Converts a JSON error. Serde's message may repeat values, which may be secrets; its line and
     /// column do not.
     pub(super) fn from_json(error: &serde_json::Error) -> Self {
-        let what = if error.is_data() {
-            "the JSON body is not what this route takes"
-        } else {
-            "the body is not JSON"
-        };
+        let what =
+            if error.is_data() { "the JSON body does not match this route" } else { "the body is not JSON" };
         let message = error.to_string();
         // Field names are safe and useful: "missing field `name`", "unknown field `nmae`, expected
         // …".
@@ -210,14 +207,14 @@ impl AdminError {
             }
             Self::NotSetUp(_) => "see docs/configuration.md for every secret and binding".to_owned(),
             Self::NoToken | Self::ExpiredToken => "log in: poolctl login".to_owned(),
-            Self::Forbidden(_) => "see what the token may do: poolctl whoami".to_owned(),
-            Self::TooManyLogins(_) => "tokens and sessions that exist go on working".to_owned(),
+            Self::Forbidden(_) => "show the token's scopes: poolctl whoami".to_owned(),
+            Self::TooManyLogins(_) => "existing tokens and sessions keep working".to_owned(),
             Self::WrongPassword => "the password is the service's ADMIN_PASSWORD".to_owned(),
-            Self::NoUsableKey(_) => "see how its keys stand: poolctl key list POOL".to_owned(),
+            Self::NoUsableKey(_) => "show the state of its keys: poolctl key list POOL".to_owned(),
             Self::UnknownPool { nearest: Some(name), .. } => format!("did you mean '{name}'?"),
             Self::UnknownPool { nearest: None, .. } => "list them: poolctl pool list".to_owned(),
             Self::Store(StoreError::NameTaken) => {
-                "choose another name, or import into the pool that is there".to_owned()
+                "to add keys to it: poolctl key import NAME --keys FILE".to_owned()
             }
             _ => return None,
         })

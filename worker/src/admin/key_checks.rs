@@ -39,7 +39,7 @@ impl<H: AdminHost> Context<'_, H> {
         if !(1..=KeyCheck::MAX_KEYS).contains(&(ids.len() + keys.len())) {
             let most = KeyCheck::MAX_KEYS;
             return Err(AdminError::Invalid(format!(
-                "1 to {most} keys a request: send the rest in further ones"
+                "1 to {most} keys per request: send the rest in further requests"
             )));
         }
         let pool = self.pool(reference).await?;

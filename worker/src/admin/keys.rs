@@ -191,7 +191,7 @@ impl<H: AdminHost> Context<'_, H> {
         if entries.len() > KeyImport::MAX_ENTRIES {
             let most = KeyImport::MAX_ENTRIES;
             return Err(AdminError::Invalid(format!(
-                "at most {most} keys a request: send the rest in further ones"
+                "at most {most} keys per request: send the rest in further requests"
             )));
         }
         let mut sorted = Sorted { keys: Vec::new(), malformed: Vec::new(), repeated: 0 };
@@ -269,7 +269,7 @@ fn checked_key(entry: &KeyImportEntry) -> Result<GeminiKey, String> {
 fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
     if text.chars().count() > bounds::KEY_TEXT || !text.chars().all(is_visible) {
         return Err(AdminError::Invalid(format!(
-            "a key's {what} has at most {} characters, none of control or invisible",
+            "a key's {what} has at most {} characters, without control or invisible characters",
             bounds::KEY_TEXT
         )));
     }
@@ -278,9 +278,9 @@ fn check_text(text: &str, what: &str) -> Result<(), AdminError> {
 
 pub(super) fn check_ids(ids: &[KeyId]) -> Result<(), AdminError> {
     match ids.len() {
-        0 => Err(AdminError::Invalid("no ids were given".to_owned())),
+        0 => Err(AdminError::Invalid("no ids given".to_owned())),
         length if length > KeyUpdate::MAX_IDS => {
-            Err(AdminError::Invalid(format!("at most {} ids a request", KeyUpdate::MAX_IDS)))
+            Err(AdminError::Invalid(format!("at most {} ids per request", KeyUpdate::MAX_IDS)))
         }
         _ => Ok(()),
     }

@@ -82,14 +82,14 @@ fn text(
     if let Some(Figures { counted, lost }) = figures {
         counts(&mut out, pools, counted);
         if let Some(lost) = lost {
-            let what = "that were never counted, at most: their report was lost.";
+            let what = "that were never counted (upper bound): their report was lost.";
             out.family("pool_lost_requests_total", "counter", &format!("Requests of clients {what}"));
             out.sample("pool_lost_requests_total", &[], lost.requests);
             out.family("pool_lost_attempts_total", "counter", &format!("Attempts {what}"));
             out.sample("pool_lost_attempts_total", &[], lost.attempts);
         }
     }
-    let what = "that the ledger has not confirmed yet, of the scraped instance.";
+    let what = "that the ledger has not acknowledged yet, of the scraped instance.";
     let pending = |pool: &Pool| pending.get(&pool.id).copied().unwrap_or_default();
     out.family("pool_pending_requests", "gauge", &format!("Requests of clients {what}"));
     for pool in pools {

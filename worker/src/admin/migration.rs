@@ -14,12 +14,10 @@ impl<H: AdminHost> Context<'_, H> {
         let source = self.host.store();
         let (from, to) = (source.kind(), migrate.to.as_str());
         if from == to {
-            return Err(AdminError::Invalid(format!(
-                "{to} is the store in use: everything is there already"
-            )));
+            return Err(AdminError::Invalid(format!("{to} is the active store already")));
         }
         let target = source.other().filter(|other| other.kind() == to).ok_or_else(|| {
-            AdminError::Invalid(format!("{from} is the store in use, and no {to} is bound beside it"))
+            AdminError::Invalid(format!("{from} is the active store, and no second store is bound"))
         })?;
         let mut copy = match &migrate.cursor {
             None => {

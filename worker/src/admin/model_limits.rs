@@ -98,7 +98,7 @@ pub(super) fn check_model_limits(limits: &[ModelLimits]) -> Result<(), AdminErro
     }
     for (at, ModelLimits { model, project, limits }) in limits.iter().enumerate() {
         let wrong = if !is_pattern(model) {
-            "has no model's id, nor a pattern for some"
+            "has no valid model id or pattern"
         } else if project.chars().count() > bounds::KEY_TEXT || project.chars().any(char::is_control) {
             "has no valid project"
         } else if limits.is_empty() {

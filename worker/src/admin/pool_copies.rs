@@ -22,7 +22,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// can copy them. Costs one row per key, and four.
     pub(super) async fn copy_pool(&self, reference: &str, copy: PoolCopy) -> HandlerResult {
         if let Some(own) = self.own_pool() {
-            return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
+            return Err(AdminError::Forbidden(format!("the token is limited to {own}")));
         }
         let source = self.pool(reference).await?;
         if copy.keys || copy.cursor.is_some() {

@@ -125,7 +125,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// token of one pool may not rename it: it would learn the names of others.
     async fn new_name(&self, name: &str, pool: &Pool) -> Result<String, AdminError> {
         if let Some(own) = self.own_pool() {
-            let message = format!("the token is good for {own} only, and a name is unique among all pools");
+            let message = format!("the token is limited to {own}, and names are unique across all pools");
             return Err(AdminError::Forbidden(message));
         }
         self.free_name(name, Some(&pool.id)).await
@@ -168,7 +168,7 @@ pub(super) fn check_models(models: &[String]) -> Result<(), AdminError> {
     match models.iter().position(|model| !is_pattern(model)) {
         None => Ok(()),
         Some(at) => Err(AdminError::Invalid(format!(
-            "allowed_models[{at}] is not a model's id: letters, digits, '.', '_', '-' and '*' are allowed"
+            "allowed_models[{at}] is not a model id: letters, digits, '.', '_', '-' and '*' are allowed"
         ))),
     }
 }
@@ -179,10 +179,7 @@ fn check_settings(
 ) -> Result<(), AdminError> {
     let invalid = |text: String| Err(AdminError::Invalid(text));
     if aliases.len() > bounds::MODELS || fallbacks.len() > bounds::MODELS {
-        return invalid(format!(
-            "at most {most} aliases and {most} lists of fallbacks",
-            most = bounds::MODELS
-        ));
+        return invalid(format!("at most {most} aliases and {most} fallback lists", most = bounds::MODELS));
     }
     for (alias, model) in aliases {
         // Clients send aliases, so they may look like any vendor's model names.
@@ -190,16 +187,16 @@ fn check_settings(
             return invalid(format!("aliases: a name has 1 to {} printable characters", bounds::MODEL));
         }
         if !is_model(model) {
-            return invalid(format!("aliases['{alias}'] is not a model's id"));
+            return invalid(format!("aliases['{alias}'] is not a model id"));
         }
     }
     for (model, list) in fallbacks {
         if model != "*" && !is_model(model) {
-            return invalid("fallbacks: a list belongs to a model's id or to '*'".to_owned());
+            return invalid("fallbacks: a list belongs to a model id or to '*'".to_owned());
         }
         if list.len() > bounds::FALLBACKS || !list.iter().all(|model| is_model(model)) {
             return invalid(format!(
-                "fallbacks['{model}'] is not a list of at most {} models' ids",
+                "fallbacks['{model}'] is not a list of at most {} model ids",
                 bounds::FALLBACKS
             ));
         }

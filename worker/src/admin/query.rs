@@ -56,5 +56,5 @@ pub(super) fn position(cursor: &str) -> Option<u64> {
 }
 
 pub(super) fn foreign_cursor() -> AdminError {
-    AdminError::Invalid("the cursor is not one of this service".to_owned())
+    AdminError::Invalid("invalid cursor".to_owned())
 }

@@ -111,7 +111,7 @@ impl<H: AdminHost> Context<'_, H> {
             (Err(error), _) => (HealthStatus::Failing, Some(format!("{error}; {pending}"))),
             // It responds but accepts no reports, as on a full disk.
             (Ok(_), Some((since, message))) if !waiting.is_zero() => {
-                let message = format!("takes no reports since {since}: {message}; {pending}");
+                let message = format!("accepts no reports since {since}: {message}; {pending}");
                 (HealthStatus::Degraded, Some(message))
             }
             (Ok(_), _) if !lost.is_zero() => {
@@ -235,7 +235,9 @@ fn window(query: &Query, now: Timestamp) -> Result<Option<StatsWindow>, AdminErr
     let until = if last == until { until } else { level.next(last) };
     let time = |seconds| Timestamp::from_second(seconds).map_err(|_| invalid("the window is out of range"));
     if since >= until {
-        return Err(invalid("the window is empty: 'since' lies before 'until', and counts are kept so long"));
+        return Err(invalid(
+            "the window is empty: 'since' must be before 'until' and within the retention time",
+        ));
     }
     Ok(Some(StatsWindow { since: time(since)?, until: time(until)?, step }))
 }

@@ -30,14 +30,16 @@ impl<H: AdminHost> Context<'_, H> {
         match route.access {
             Access::Open | Access::Token => return Ok(()),
             Access::Full if token.scopes.is_some() || token.pool.is_some() => {
-                return Err(AdminError::Forbidden("this needs a token with all rights".to_owned()));
+                return Err(AdminError::Forbidden("this requires a token with all scopes".to_owned()));
             }
             Access::Full => {}
             Access::Scoped(scopes) => {
                 if !scopes.iter().any(|scope| has_scope(token, *scope)) {
                     let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
                     let names = names.join(" or ");
-                    return Err(AdminError::Forbidden(format!("this needs a token with the scope {names}")));
+                    return Err(AdminError::Forbidden(format!(
+                        "this requires a token with the scope {names}"
+                    )));
                 }
             }
         }
@@ -47,7 +49,7 @@ impl<H: AdminHost> Context<'_, H> {
             Some(reference) if reference == own.as_str() => true,
             Some(reference) => self.host.store().pool(reference).await?.is_some_and(|pool| pool.id == *own),
         };
-        if is_own { Ok(()) } else { Err(AdminError::Forbidden(format!("the token is good for {own} only"))) }
+        if is_own { Ok(()) } else { Err(AdminError::Forbidden(format!("the token is limited to {own}"))) }
     }
 
     /// Returns the only pool that the token is limited to.
@@ -63,7 +65,7 @@ impl<H: AdminHost> Context<'_, H> {
             && reference != own.as_str()
             && self.host.store().pool(reference).await?.is_none_or(|pool| pool.id != *own)
         {
-            return Err(AdminError::Forbidden(format!("the token is good for {own} only")));
+            return Err(AdminError::Forbidden(format!("the token is limited to {own}")));
         }
         Ok(Some(own.clone()))
     }
@@ -73,7 +75,7 @@ impl<H: AdminHost> Context<'_, H> {
         if self.token.as_ref().is_some_and(|token| has_scope(token, scope)) {
             return Ok(());
         }
-        Err(AdminError::Forbidden(format!("this needs a token with the scope {}", scope.name())))
+        Err(AdminError::Forbidden(format!("this requires a token with the scope {}", scope.name())))
     }
 
     pub(super) async fn list_tokens(&self) -> HandlerResult {
@@ -133,13 +135,13 @@ impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn rotate_token(&self, id: &str, rotate: AdminTokenRotate) -> HandlerResult {
         let grace = rotate.grace_s.map_or(DEFAULT_GRACE, Duration::from_secs);
         if grace.as_secs() > bounds::TOKEN_GRACE_S {
-            return Err(AdminError::Invalid("the old token goes on working for at most 24 hours".to_owned()));
+            return Err(AdminError::Invalid("the grace period is at most 24 hours".to_owned()));
         }
         let lifetime = lifetime(rotate.expires_in_s, DEFAULT_LIFETIME)?;
         let tokens = self.host.store().admin_tokens(self.host.clock().now()).await?;
         let old = self.within_reach(&tokens, id)?.clone();
         if old.id.as_str().starts_with(SESSION_PREFIX) {
-            return Err(AdminError::Invalid("a browser's session is not rotated: log in again".to_owned()));
+            return Err(AdminError::Invalid("a browser session cannot be rotated: log in again".to_owned()));
         }
         let (secret, mut new) = self.new_token(old.name, lifetime, old.scopes, old.pool);
         let maker = tokens.iter().find(|token| Some(&token.id) == old.parent.as_ref());
@@ -173,7 +175,7 @@ impl<H: AdminHost> Context<'_, H> {
         if covered {
             Ok(token)
         } else {
-            Err(AdminError::Forbidden("the token has rights that yours has not".to_owned()))
+            Err(AdminError::Forbidden("the token has scopes that yours lacks".to_owned()))
         }
     }
 
@@ -239,9 +241,7 @@ fn given_scopes(
     }
     match wanted.iter().find(|scope| !has_scope(asking, **scope)) {
         None => Ok(Some(wanted)),
-        Some(scope) => {
-            Err(AdminError::Forbidden(format!("your token has not the scope {} itself", scope.name())))
-        }
+        Some(scope) => Err(AdminError::Forbidden(format!("your token lacks the scope {}", scope.name()))),
     }
 }
 
@@ -258,7 +258,7 @@ fn shown(token: StoredAdminToken) -> AdminToken {
 pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Duration, AdminError> {
     let lifetime = seconds.map_or(default, Duration::from_secs);
     if lifetime.is_zero() || lifetime.as_secs() > bounds::TOKEN_LIFETIME_S {
-        return Err(AdminError::Invalid("a token is good for 1 second to 365 days".to_owned()));
+        return Err(AdminError::Invalid("the lifetime of a token is 1 second to 365 days".to_owned()));
     }
     Ok(lifetime)
 }
@@ -266,8 +266,10 @@ pub(super) fn lifetime(seconds: Option<u64>, default: Duration) -> Result<Durati
 /// Validates the name of `what`, a token or a client key.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), AdminError> {
     if name.chars().count() > bounds::NAME || !name.chars().all(is_visible) {
-        let message =
-            format!("{what}'s name has at most {} characters, none of control or invisible", bounds::NAME);
+        let message = format!(
+            "{what}'s name has at most {} characters, without control or invisible characters",
+            bounds::NAME
+        );
         return Err(AdminError::Invalid(message));
     }
     Ok(())

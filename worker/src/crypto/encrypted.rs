@@ -43,7 +43,7 @@ impl Encrypted {
 
 /// A stored secret that does not decrypt: another master key, another row, or a damaged row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret does not open under MASTER_KEY")]
+#[error("a stored secret does not decrypt under MASTER_KEY")]
 pub struct DecryptError;
 
 /// AES-256-GCM under one key.

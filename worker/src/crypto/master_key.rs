@@ -21,10 +21,10 @@ pub struct MasterKey([u8; KEY_LENGTH]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MasterKeyError {
     /// It is not base64.
-    #[error("is not base64: make one with `openssl rand -base64 32`")]
+    #[error("is not base64: generate one with `openssl rand -base64 32`")]
     Encoding,
     /// It is base64 of a length other than 32 bytes.
-    #[error("holds {0} bytes, 32 expected: make one with `openssl rand -base64 32`")]
+    #[error("has {0} bytes instead of 32: generate one with `openssl rand -base64 32`")]
     Length(usize),
 }
 

@@ -137,14 +137,14 @@ pub enum LedgerReply {
 
 /// The ledger failed, or sent an unexpected reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger does not answer: {0}")]
+#[error("the ledger is unavailable: {0}")]
 pub struct LedgerError(pub String);
 
 impl LedgerError {
     /// The error of an unexpected reply.
     #[must_use]
     pub fn unexpected() -> Self {
-        Self("it answered something else than was asked".to_owned())
+        Self("unexpected reply".to_owned())
     }
 }
 

@@ -79,7 +79,7 @@ pub enum IncomingBodyError {
     #[error("too many large bodies at once")]
     NoRoom,
     /// It came too slowly, or not to its end.
-    #[error("the body came too slowly")]
+    #[error("the body arrived too slowly")]
     TooSlow,
     /// The client went away.
     #[error("the body ended early")]

@@ -180,7 +180,7 @@ impl Reporter {
         }
         let message = match reply {
             Err(error) => error.to_string(),
-            Ok(_) => "the ledger sent something else than what was asked for".to_owned(),
+            Ok(_) => "unexpected reply of the ledger".to_owned(),
         };
         lock(&self.report_trouble).entry(shard).or_insert((now, String::new())).1 = message;
         let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
@@ -195,7 +195,7 @@ impl Reporter {
         request: LedgerRequest,
     ) -> Result<LedgerReply, LedgerError> {
         let reply = host.clock().within(LEDGER_TIMEOUT, pin!(host.ledger().ask(shard, request))).await;
-        let late = || LedgerError(format!("no answer within {} s", LEDGER_TIMEOUT.as_secs()));
+        let late = || LedgerError(format!("no response within {} s", LEDGER_TIMEOUT.as_secs()));
         reply.unwrap_or_else(|| Err(late()))
     }
 

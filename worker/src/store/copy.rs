@@ -358,5 +358,5 @@ fn digest<'a>(before: &str, table: Table, rows: impl Iterator<Item = &'a Row>) -
 }
 
 fn unexpected() -> StoreError {
-    StoreError::Unavailable("it answered something else than was asked".to_owned())
+    StoreError::Unavailable("unexpected reply".to_owned())
 }

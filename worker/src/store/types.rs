@@ -16,13 +16,13 @@ use crate::crypto::{Encrypted, KeyDigest, TokenHash};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// It is unavailable, or failed. Never a verdict on a client.
-    #[error("the config store does not answer: {0}")]
+    #[error("the config store is unavailable: {0}")]
     Unavailable(String),
     /// Its data is not in the format of this version of the service.
-    #[error("the config store holds something unreadable: {0}")]
+    #[error("the config store has unreadable data: {0}")]
     Corrupt(String),
     /// The pool's name is taken.
-    #[error("a pool of that name exists already")]
+    #[error("a pool with this name already exists")]
     NameTaken,
     /// A token, with those created with it, made so many changes in a pool that the audit log takes
     /// no more for some seconds. Nothing was changed.

@@ -271,7 +271,7 @@ test("client keys are made, changed, replaced and revoked", async () => {
       "Allowed models": "gemini-3.8-*", Networks: "nowhere",
     });
     await press(dialog, "Create");
-    await see(dialog, "'nowhere' is no network such as 192.0.2.0/24");
+    await see(dialog, "'nowhere' is not a network such as 192.0.2.0/24");
     await fill(dialog, { Networks: "127.0.0.0/8\n::1/128" });
     await press(dialog, "Create");
     const first = await dialog.locator("code").textContent();
@@ -308,7 +308,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     const typed = { Name: HOSTILE, Description: `${HOSTILE}</script>`, "Gemini keys": `${GOOD[0]},1,${HOSTILE},${HOSTILE}\n${HOSTILE}`, "Allowed models": HOSTILE };
     await fill(page.getByRole("main"), typed);
     await press(page, "Create pool");
-    await see(page, "allowed_models[0] is not a model's id");
+    await see(page, "allowed_models[0] is not a model id");
     await fill(page.getByRole("main"), { "Allowed models": "" });
     await press(page, "Create pool");
     await see(dialog, `Pool “${HOSTILE}” is ready`);
@@ -348,7 +348,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     await press(page, "New client key");
     await fill(dialog, { Name: HOSTILE, "Allowed models": HOSTILE, Networks: "" });
     await press(dialog, "Create");
-    await see(dialog, "is not a model's id");
+    await see(dialog, "is not a model id");
     await fill(dialog, { "Allowed models": "", Networks: HOSTILE.replaceAll(" ", "") });
     await press(dialog, "Create");
     await see(dialog, "is no network such as");

@@ -133,7 +133,7 @@ impl LiveLog {
         ];
         let outcomes = sql.run(queries.map(|sql| Statement::new(sql, [])).into())?;
         let [folds, state, learnt, events, chunks, lines] = outcomes.as_slice() else {
-            return Err(LedgerError("the database answers another question".to_owned()));
+            return Err(LedgerError("unexpected result of a query".to_owned()));
         };
         let mut live_log = Self {
             folds: folds.read().map_err(unreadable)?.pop().unwrap_or_default(),

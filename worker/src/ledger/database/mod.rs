@@ -184,7 +184,7 @@ fn read<T: serde::de::DeserializeOwned>(
 // By value, so that it can be passed to `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 fn unreadable(error: serde_json::Error) -> LedgerError {
-    LedgerError(format!("it holds something unreadable: {error}"))
+    LedgerError(format!("unreadable data: {error}"))
 }
 
 impl From<SqlError> for LedgerError {

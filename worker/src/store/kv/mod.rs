@@ -42,7 +42,7 @@ fn client_key_name(hash: &TokenHash) -> String {
 
 /// An error of KV.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("KV does not answer: {0}")]
+#[error("KV is unavailable: {0}")]
 pub struct KvError(pub String);
 
 impl From<KvError> for StoreError {

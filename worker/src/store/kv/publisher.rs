@@ -148,8 +148,8 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
 
     async fn lag(&self) -> Result<String, StoreError> {
         let waiting = self.waiting().await?;
-        let why = lock(&self.trouble).clone().unwrap_or_else(|| "they were changed a moment ago".to_owned());
-        Ok(format!("{waiting} documents wait to be written to KV: {why}"))
+        let why = lock(&self.trouble).clone().unwrap_or_else(|| "changed just now".to_owned());
+        Ok(format!("{waiting} KV writes are pending: {why}"))
     }
 
     fn take_turn(&self, now: Timestamp) -> Option<Turn<'_>> {
@@ -189,7 +189,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         } else if name == HASH_KEYS_NAME {
             self.hash_keys(name).await?
         } else {
-            return Err(StoreError::Corrupt(format!("nothing is called {name}")));
+            return Err(StoreError::Corrupt(format!("unknown name {name}")));
         };
         // Another task has published it.
         let Some((text, sequence)) = found else { return Ok(()) };
@@ -262,7 +262,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         match self.kv.get(name, None, Part::Whole).await? {
             KvRead::Found { text, .. } => Ok(text),
             // It was just deleted, or is not visible yet: only time can tell.
-            _ => Err(StoreError::Unavailable(format!("KV lists {name} and does not show it"))),
+            _ => Err(StoreError::Unavailable(format!("KV lists {name} but does not return it"))),
         }
     }
 
