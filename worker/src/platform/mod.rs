@@ -7,6 +7,7 @@
 mod clock;
 mod incoming;
 mod media;
+mod ttl_cache;
 mod upstream;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use incoming::{
 pub(crate) use media::{ACCEPTED_MEDIA, MEDIA_AGENT};
 pub use media::{MediaFetch, MediaResponse};
 pub use pool_engine::{Awaited, Random, UpstreamError};
+pub(crate) use ttl_cache::TtlCache;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use upstream::read_whole;
 pub use upstream::{

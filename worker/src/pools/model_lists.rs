@@ -9,6 +9,7 @@ use pool_shared::PoolId;
 use pool_translate::gemini::{Model, ModelId};
 
 use super::Snapshot;
+use crate::platform::TtlCache;
 
 /// How long a pool's list of models is taken for new. New models appear weekly, not hourly.
 const FRESH_AGE: Duration = Duration::from_hours(1);
@@ -16,20 +17,20 @@ const FRESH_AGE: Duration = Duration::from_hours(1);
 const USABLE_AGE: Duration = Duration::from_hours(24);
 /// How long a request that reads it anew has, before another one tries.
 const REFRESH_LEASE: Duration = Duration::from_secs(30);
-/// How long a name is known to be no model: somebody who mistypes one often asks again at once.
-const UNKNOWN_AGE: Duration = Duration::from_mins(1);
-/// Names that are known to be none at once.
-const MOST_UNKNOWN: usize = 1_000;
+/// TTL of the negative cache of model names: a mistyped name is often retried immediately.
+const NEGATIVE_TTL: Duration = Duration::from_mins(1);
+/// Maximum size of the negative cache.
+const MAX_UNKNOWN: usize = 1_000;
 /// Lists kept at once; a list takes some 30 KB.
 const MOST_LISTS: usize = 100;
 
 /// Gemini's lists of models, by pool: what a key may use depends on its project. They are kept as Gemini
 /// gives them; what the pool allows and its aliases are looked up at each request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ModelCache {
     lists: HashMap<PoolId, Listing>,
-    /// Until when a name is known to be no model, by the pool and its version.
-    unknown: HashMap<(PoolId, u64, String), Timestamp>,
+    /// Unknown names, by the pool and its version.
+    unknown: TtlCache<(PoolId, u64, String), ()>,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,12 @@ pub(crate) enum Known {
     Stale(Arc<Vec<Model>>),
     /// Read it first.
     Missing,
+}
+
+impl Default for ModelCache {
+    fn default() -> Self {
+        Self { lists: HashMap::new(), unknown: TtlCache::new(NEGATIVE_TTL, MAX_UNKNOWN) }
+    }
 }
 
 impl ModelCache {
@@ -93,16 +100,11 @@ impl ModelCache {
     /// Whether Gemini said lately that it has no such model.
     pub(crate) fn is_unknown(&self, pool: &Snapshot, id: &ModelId, now: Timestamp) -> bool {
         let name = (pool.id.clone(), pool.version, id.as_str().to_owned());
-        self.unknown.get(&name).is_some_and(|until| is_within(*until, UNKNOWN_AGE, now))
+        self.unknown.get(&name, now).is_some()
     }
 
     pub(crate) fn note_unknown(&mut self, pool: &Snapshot, id: &ModelId, now: Timestamp) {
-        if self.unknown.len() >= MOST_UNKNOWN {
-            self.unknown.retain(|_, until| is_within(*until, UNKNOWN_AGE, now));
-        }
-        if self.unknown.len() < MOST_UNKNOWN {
-            self.unknown.insert((pool.id.clone(), pool.version, id.as_str().to_owned()), now + UNKNOWN_AGE);
-        }
+        self.unknown.try_insert((pool.id.clone(), pool.version, id.as_str().to_owned()), (), now);
     }
 
     pub(crate) fn insert(&mut self, pool: &Snapshot, now: Timestamp, models: Arc<Vec<Model>>) {
@@ -132,7 +134,7 @@ mod tests {
         for (now, expected) in
             [(1_000_000, true), (1_000_059, true), (1_000_060, false), (999_999, false), (0, false)]
         {
-            assert_eq!(is_within(until, UNKNOWN_AGE, at(now)), expected, "{now}");
+            assert_eq!(is_within(until, Duration::from_mins(1), at(now)), expected, "{now}");
         }
     }
 }

@@ -9,6 +9,7 @@ use pool_shared::PoolId;
 
 use super::Snapshot;
 use crate::crypto::TokenHash;
+use crate::platform::TtlCache;
 use pool_engine::shifted;
 
 /// Past this age a snapshot is checked behind the request that found it so.
@@ -22,20 +23,20 @@ const OUTAGE_AGE: Duration = Duration::from_mins(10);
 const REFRESH_LEASE: Duration = Duration::from_secs(5);
 /// How often a pool's runtime is asked whether it is to be told again that a client key is used: it tells once an hour.
 const USE_LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
-/// How long an unknown client key is remembered as unknown.
-const UNKNOWN_AGE: Duration = Duration::from_secs(10);
-/// How many unknown client keys are remembered, so that a flood of them cannot fill the memory.
-const MOST_UNKNOWN: usize = 1_000;
+/// TTL of the negative cache of unknown client keys.
+const NEGATIVE_TTL: Duration = Duration::from_secs(10);
+/// Maximum size of the negative cache, so that a flood of unknown client keys cannot fill the memory.
+const MAX_UNKNOWN: usize = 1_000;
 /// How many Gemini keys all snapshots together may hold: at some 130 bytes each, 13 MB of the 128 MB
 /// that an isolate has.
 const MOST_KEYS: usize = 100_000;
 
 /// Snapshots by client key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SnapshotCache {
     pools: HashMap<PoolId, Cached>,
     client_keys: HashMap<TokenHash, Known>,
-    unknown: HashMap<TokenHash, Timestamp>,
+    unknown: TtlCache<TokenHash, ()>,
     trouble: Option<(Timestamp, String)>,
 }
 
@@ -71,6 +72,17 @@ pub(crate) enum Lookup {
     Missing,
 }
 
+impl Default for SnapshotCache {
+    fn default() -> Self {
+        Self {
+            pools: HashMap::new(),
+            client_keys: HashMap::new(),
+            unknown: TtlCache::new(NEGATIVE_TTL, MAX_UNKNOWN),
+            trouble: None,
+        }
+    }
+}
+
 impl SnapshotCache {
     /// Finds the pool of a client key, and whether it was told lately that the client key is used.
     pub(crate) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
@@ -78,9 +90,7 @@ impl SnapshotCache {
         let is_use_told = known.is_some_and(|known| now < known.use_told_until);
         let lookup = match known.and_then(|known| self.pools.get_mut(&known.pool)) {
             Some(cached) => cached.look_up(now),
-            None if self.unknown.get(hash).is_some_and(|since| age(*since, now) < UNKNOWN_AGE) => {
-                Lookup::Unknown
-            }
+            None if self.unknown.get(hash, now).is_some() => Lookup::Unknown,
             None => Lookup::Missing,
         };
         (lookup, is_use_told)
@@ -182,17 +192,12 @@ impl SnapshotCache {
         for known in self.client_keys.values_mut() {
             known.use_told_until = shifted(known.use_told_until, by);
         }
-        self.unknown.values_mut().for_each(|since| *since = shifted(*since, by));
+        self.unknown.shift(by);
     }
 
     /// The store does not know a client key.
     pub(crate) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
-        if self.unknown.len() >= MOST_UNKNOWN {
-            self.unknown.retain(|_, since| age(*since, now) < UNKNOWN_AGE);
-        }
-        if self.unknown.len() < MOST_UNKNOWN {
-            self.unknown.insert(hash, now);
-        }
+        self.unknown.try_insert(hash, (), now);
     }
 
     /// Forgets which client keys are unknown: one of them may just have been created.

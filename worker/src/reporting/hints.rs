@@ -1,10 +1,11 @@
 //! Hints to operators as events, at most one per hour and pool.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::PoolId;
+
+use crate::platform::TtlCache;
 
 /// How long a pool's hint is not repeated.
 const HINT_INTERVAL: Duration = Duration::from_hours(1);
@@ -12,23 +13,25 @@ const HINT_INTERVAL: Duration = Duration::from_hours(1);
 const MAX_POOLS: usize = 10_000;
 
 /// When each pool had its last hint.
-#[derive(Debug, Default)]
-pub struct HintMemory(HashMap<PoolId, Timestamp>);
+#[derive(Debug)]
+pub struct HintMemory(TtlCache<PoolId, ()>);
+
+impl Default for HintMemory {
+    fn default() -> Self {
+        Self(TtlCache::new(HINT_INTERVAL, MAX_POOLS))
+    }
+}
 
 impl HintMemory {
     /// Returns `true` if a pool's hint is due, and records it.
     pub(crate) fn is_due(&mut self, pool: &PoolId, now: Timestamp) -> bool {
-        let is_recent = |at: &Timestamp| now.duration_since(*at).unsigned_abs() < HINT_INTERVAL;
-        if self.0.get(pool).is_some_and(is_recent) {
+        if self.0.get(pool, now).is_some() {
             return false;
         }
-        if self.0.len() >= MAX_POOLS {
-            self.0.retain(|_, at| is_recent(at));
-        }
-        if self.0.len() >= MAX_POOLS {
+        if !self.0.try_insert(pool.clone(), (), now) {
             self.0.clear();
+            self.0.try_insert(pool.clone(), (), now);
         }
-        self.0.insert(pool.clone(), now);
         true
     }
 }
@@ -38,15 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_told_once_an_hour_and_memory_is_bounded() {
+    fn a_pool_gets_a_hint_once_an_hour_and_any_number_of_pools_may_follow() {
         let mut memory = HintMemory::default();
         let (now, pool) = (Timestamp::UNIX_EPOCH, PoolId::new("pool-a"));
         assert!(memory.is_due(&pool, now) && !memory.is_due(&pool, now));
         assert!(memory.is_due(&PoolId::new("pool-b"), now));
         assert!(memory.is_due(&pool, now + HINT_INTERVAL));
         for number in 0..2 * MAX_POOLS {
-            memory.is_due(&PoolId::new(format!("pool-{number}")), now);
-            assert!(memory.0.len() <= MAX_POOLS);
+            let pool = PoolId::new(format!("pool-other-{number}"));
+            assert!(memory.is_due(&pool, now) && !memory.is_due(&pool, now));
         }
     }
 }
