@@ -13,6 +13,8 @@
 mod admin;
 #[path = "openapi/data.rs"]
 mod data;
+#[path = "openapi/describe.rs"]
+mod describe;
 #[path = "openapi/document.rs"]
 mod document;
 #[path = "openapi/schemas.rs"]

@@ -36,6 +36,7 @@ mod model_limits;
 mod models;
 mod page;
 mod pass_through;
+mod pass_through_models;
 mod pools;
 mod privacy;
 mod probes;
@@ -237,11 +238,12 @@ mod suite {
             an_invalid_request_gets_the_error_of_gemini_unchanged
             an_auth_key_rejected_as_bearer_token_is_sent_in_the_other_header
             errors_of_the_service_use_the_format_of_the_dialect
-            model_lists_are_those_of_gemini
-            a_model_list_is_cached_for_an_hour
             attempts_are_counted_but_tokens_are_not
             a_truncated_response_stays_truncated
             a_client_disconnect_ends_the_upstream_request;
+        pass_through_models:
+            model_lists_are_those_of_gemini
+            a_model_list_is_cached_for_an_hour;
         privacy:
             exactly_one_credential_and_no_client_header_is_sent_upstream
             nothing_stored_or_logged_holds_a_secret

@@ -1,198 +1,20 @@
 //! The operations of the admin API: what each takes and gives. Who may use it stands in the table of routes.
 
-use http::Method;
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKeyCreate,
     ClientKeyCreated, ClientKeyExport, ClientKeyImport, ClientKeyImportReport, ClientKeyList,
     ClientKeyRotate, ClientKeyUpdate, ClientKeyUpdated, EventList, ExportedKeys, HashedClientKeys, Health,
     KeyBatchResult, KeyCheck, KeyCheckReport, KeyDelete, KeyExport, KeyImport, KeyImportReport, KeyList,
-    KeyReset, KeyState, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState,
-    Migrate, MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolLimits, PoolList,
-    PoolModels, PoolStats, PoolUpdate, PoolUpdated, SessionCreate, SessionCreated, SessionsRevoked, Stats,
-    StatsStep, WhoAmI, bounds,
+    KeyReset, KeyUpdate, Login, LoginResponse, MasterKeyRotate, MasterKeyRotation, MasterKeyState, Migrate,
+    MigrationStep, Pool, PoolCopied, PoolCopy, PoolCreate, PoolCreated, PoolLimits, PoolList, PoolModels,
+    PoolStats, PoolUpdate, PoolUpdated, SessionCreate, SessionCreated, SessionsRevoked, Stats, StatsStep,
+    WhoAmI, bounds,
 };
-use pool_worker::admin::{Access, ROUTES};
 use pool_worker::liveness::{PROBES, Probe};
-use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::document::{Envelope, Operation};
-use crate::schemas::of;
-
-/// What is said of a route beyond its row in the table.
-struct Described {
-    method: Method,
-    path: &'static str,
-    operation: Operation,
-}
-
-impl Described {
-    fn takes<T: JsonSchema>(mut self) -> Self {
-        self.operation.body = Some(of::<T>);
-        self
-    }
-
-    fn gives<T: JsonSchema>(self, what: &'static str) -> Self {
-        self.gives_with::<T>(200, what)
-    }
-
-    fn creates<T: JsonSchema>(self, what: &'static str) -> Self {
-        self.gives_with::<T>(201, what)
-    }
-
-    fn gives_with<T: JsonSchema>(mut self, status: u16, what: &'static str) -> Self {
-        self.operation.answer = (status, what);
-        self.operation.content = vec![("application/json", of::<T>)];
-        self
-    }
-
-    fn also(mut self, status: u16, what: &'static str) -> Self {
-        self.operation.also = Some((status, what));
-        self
-    }
-
-    fn may_answer(mut self, status: u16) -> Self {
-        self.operation.errors.push(status);
-        self
-    }
-
-    fn query(mut self, name: &str, what: &str, schema: Value) -> Self {
-        let mut parameter = json!({"name": name, "in": "query", "description": what});
-        parameter["schema"] = schema;
-        self.operation.query.push(parameter);
-        self
-    }
-
-    fn page(self) -> Self {
-        let schema = json!({"type": "integer", "minimum": 1, "maximum": bounds::PAGE, "default": 100});
-        self.query("limit", "How many at most.", schema)
-    }
-
-    fn cursor(self, what: &str) -> Self {
-        self.query("cursor", what, json!({"type": "string", "pattern": bounds::patterns::CURSOR}))
-    }
-
-    fn cookie(mut self) -> Self {
-        self.operation.headers.push("set-cookie");
-        self
-    }
-
-    fn details(mut self, text: &str) -> Self {
-        text.clone_into(&mut self.operation.details);
-        self
-    }
-
-    /// Adds what the table of routes says, and what every such route may answer.
-    fn complete(self) -> Operation {
-        let Self { method, path, mut operation } = self;
-        let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
-        let access = route.map_or(Access::Full, |route| route.access);
-        operation.security = security(access);
-        operation.errors.extend([400, 414, 431, 500, 503]);
-        match access {
-            Access::Open => {}
-            Access::Token | Access::Full | Access::Scoped(_) => operation.errors.extend([401, 403]),
-        }
-        let changes = method != Method::GET && matches!(access, Access::Full | Access::Scoped(_));
-        if changes && !path.ends_with("/keys/check") {
-            operation.errors.push(429);
-        }
-        if access == Access::Full {
-            add(&mut operation.details, "Needs a token with all rights.");
-        }
-        if path.contains('{') || operation.query.iter().any(|parameter| parameter["name"] == "pool") {
-            operation.errors.push(404);
-        }
-        if operation.body.is_some() {
-            operation.errors.extend([413, 415]);
-        }
-        operation.errors.sort_unstable();
-        operation.errors.dedup();
-        operation
-    }
-}
-
-fn add(details: &mut String, sentence: &str) {
-    if !details.is_empty() {
-        details.push(' ');
-    }
-    details.push_str(sentence);
-}
-
-/// Any one of these will do.
-fn security(access: Access) -> Value {
-    match access {
-        Access::Open => json!([]),
-        Access::Token | Access::Full => json!([{"adminToken": []}, {"session": []}]),
-        Access::Scoped(scopes) => {
-            let mut any: Vec<_> = scopes.iter().map(|scope| json!({"adminToken": [scope.name()]})).collect();
-            any.push(json!({"session": []}));
-            any.into()
-        }
-    }
-}
-
-fn on(method: Method, path: &'static str, id: &str, summary: &'static str) -> Described {
-    let operation = Operation {
-        method: method.clone(),
-        path: path.to_owned(),
-        id: id.to_owned(),
-        tag: "admin",
-        summary,
-        details: String::new(),
-        security: Value::Null,
-        query: Vec::new(),
-        body: None,
-        answer: (204, "Done."),
-        also: None,
-        content: Vec::new(),
-        headers: Vec::new(),
-        errors: Vec::new(),
-        envelope: Envelope::Admin,
-    };
-    Described { method, path, operation }
-}
-
-fn get(path: &'static str, id: &str, summary: &'static str) -> Described {
-    on(Method::GET, path, id, summary)
-}
-
-fn post(path: &'static str, id: &str, summary: &'static str) -> Described {
-    on(Method::POST, path, id, summary)
-}
-
-fn patch(path: &'static str, id: &str, summary: &'static str) -> Described {
-    on(Method::PATCH, path, id, summary)
-}
-
-fn delete(path: &'static str, id: &str, summary: &'static str) -> Described {
-    on(Method::DELETE, path, id, summary)
-}
-
-/// A point in time, as RFC 3339 writes it.
-fn time() -> Value {
-    json!({"type": "string", "format": "date-time"})
-}
-
-fn text() -> Value {
-    json!({"type": "string"})
-}
-
-/// A list of states, separated by commas.
-fn states() -> Value {
-    let names: Vec<_> = KeyState::ALL.iter().map(|state| state.name()).collect();
-    let any = format!("({})", names.join("|"));
-    json!({"type": "string", "pattern": format!("^({any}(,{any})*)?$")})
-}
-
-/// The document itself, of which nothing is said here.
-fn any_object(_: &mut SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "object"})
-}
-
-fn any_text(_: &mut SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "string"})
-}
+use crate::describe::{Described, any_object, any_text, delete, get, patch, post, states, text, time};
+use crate::document::Operation;
 
 /// The probes, which are open.
 pub fn probes() -> Vec<Operation> {
