@@ -1,5 +1,4 @@
-//! The contract suite against the Worker in workerd with only KV bound, what only KV promises, and the
-//! way from one store to the other.
+//! Contract suite on workerd with only KV bound, and tests of KV and of migrations between stores.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,12 +19,12 @@ use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Health, KeyList, MigrationReport, MigrationStep, PoolList};
 use serde_json::{Value, json};
 
-/// What `GET health` calls the host, its store and its ledger.
+/// Names of host, store and ledger in `GET health`.
 const KINDS: [&str; 3] = ["cloudflare", "kv", "durable object"];
 
-/// Where a pool is stored: parts of the files' paths.
+/// Parts of the paths of files that store a pool.
 const STORED: &[&str] = &["/durable-objects/", "/blobs/"];
-/// What breaks the store: the object's database, and KV itself as the runtime keeps it.
+/// Fault of the store: the object's database, and the runtime's storage of KV.
 const FAULTS: &[Fault] = &[
     SQL_FAULT,
     Fault {
@@ -55,7 +54,7 @@ async fn a_lost_object_is_restored_from_kv() {
     harness.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
 }
 
-/// Goes on with both stores bound.
+/// Restarts with both stores bound.
 async fn bind_both(harness: &mut Harness, in_use: &str) {
     harness.stop_host().await;
     let mut deployment = Host::deployment(harness.gemini.url(), harness.data.path());
@@ -65,7 +64,7 @@ async fn bind_both(harness: &mut Harness, in_use: &str) {
     harness.put_host(host);
 }
 
-/// Goes on with D1 alone.
+/// Restarts with only D1 bound.
 async fn bind_d1(harness: &mut Harness) {
     harness.stop_host().await;
     let mut deployment = Host::deployment(harness.gemini.url(), harness.data.path());
@@ -75,7 +74,7 @@ async fn bind_d1(harness: &mut Harness) {
     harness.put_host(host);
 }
 
-/// Migrates to the end, or for so many steps.
+/// Migrates to the end, or this many steps.
 async fn migrate(harness: &Harness, to: &str, dry_run: bool, steps: usize) -> MigrationReport {
     let mut request = json!({"to": to, "dry_run": dry_run});
     for step in 1.. {
@@ -92,7 +91,7 @@ fn written(report: &MigrationReport) -> Vec<u64> {
     report.tables.iter().map(|table| table.written).collect()
 }
 
-/// Everything that the admin API shows of the config.
+/// Returns everything of the config that the admin API shows.
 async fn everything(harness: &Harness, pools: &[&Pool]) -> Vec<Value> {
     let mut shown = vec![harness.get("/pools").await.json(200)];
     for pool in pools {
@@ -130,7 +129,7 @@ async fn everything_moves_to_d1_and_back() {
     assert!(error.message.contains("kv is the active store"), "{}", error.message);
     let plan = migrate(&harness, "d1", true, usize::MAX).await;
     assert_eq!((written(&plan), plan.verified), (vec![2, 2, 1402, 1, 1], false));
-    // Broken off in the middle, begun again, and once more.
+    // Interrupted, resumed, and repeated.
     assert_eq!(migrate(&harness, "d1", false, 4).await.phase, "copy");
     let report = migrate(&harness, "d1", false, usize::MAX).await;
     assert!(report.verified && report.source_digest == report.target_digest, "{report:?}");
@@ -145,7 +144,7 @@ async fn everything_moves_to_d1_and_back() {
     assert_eq!(harness.chat(&small, "hello").await.status, 200);
     assert_eq!(harness.chat(&large, "hello").await.status, 200);
 
-    // Changed there, and moved back over what KV still holds.
+    // Changed there, and migrated back over what KV still holds.
     harness.patch("/pools/small", &json!({"name": "renamed"})).await;
     harness.delete(&format!("/pools/{}", large.id)).await.no_content();
     let third = harness.weighted_pool("large", &[("third", Behaviour::Ok, 1)]).await;
@@ -178,7 +177,7 @@ async fn kv_holds_only_pools_and_their_client_keys() {
     let held = names();
     assert_eq!(held.len(), 3, "{held:?}");
     assert!(held[0].starts_with("v1:client-key:") && held[1] == format!("v1:pool:{}", pool.id));
-    // The encrypted keys of the hashes, by which another master key is noticed.
+    // The encrypted HMAC keys, by which a different master key is detected.
     assert_eq!(held[2], "v1:secret:hash_keys");
     harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
     assert_eq!(names(), ["v1:secret:hash_keys"]);

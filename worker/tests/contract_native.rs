@@ -1,4 +1,4 @@
-//! The contract suite against `pool-server`, and what only that host promises.
+//! Contract suite on the native server, and tests of that host only.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,14 +17,14 @@ use pool_shared::{ErrorCode, Health, HealthStatus, KeyImportReport, MasterKeyRot
 use serde_json::json;
 use support::{MASTER_KEY, NEW_MASTER_KEY};
 
-/// What `GET health` calls the host, its store and its ledger.
+/// Names of host, store and ledger in `GET health`.
 const KINDS: [&str; 3] = ["native", "sqlite", "sqlite"];
-/// Where a pool is stored: parts of the files' paths.
+/// Parts of the paths of files that store a pool.
 const STORED: &[&str] = &["pool.db"];
-/// What breaks the store.
+/// Fault of the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 
-/// Breaks every question about a pool, under the running service, and repairs it.
+/// Statements that break and repair all queries of pools in the running service.
 const BREAK: &str = "ALTER TABLE pools RENAME COLUMN data_key TO broken;
     ALTER TABLE pools RENAME COLUMN description TO broken_too;
     ALTER TABLE schema_version RENAME COLUMN version TO broken;";
@@ -62,7 +62,7 @@ async fn inline_media_of_100_mib_reach_gemini() {
     let pool = harness.weighted_pool("prod", &[("good", Behaviour::Ok, 1)]).await;
     let open = harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     assert_eq!(open.status, 200, "{}", open.body);
-    // The beginning of a picture, and 100 MiB in all.
+    // The start of a picture, 100 MiB in total.
     let picture = ["iVBORw0KGgo", &"A".repeat(139_810_136 - 13), "=="].concat();
     let url = format!("data:image/png;base64,{picture}");
     let asked = json!({"model": contract::harness::MODEL, "messages": [{"role": "user", "content": [
@@ -108,7 +108,7 @@ async fn a_migration_without_a_second_store_is_rejected() {
     assert_eq!(error.message, "sqlite is the active store, and no second store is bound");
 }
 
-/// A client key that is good from `198.51.100.0/24` only.
+/// Creates a client key that is valid from `198.51.100.0/24` only.
 async fn from_one_network(harness: &Harness) -> Pool {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let body = json!({"allowed_networks": ["198.51.100.0/24"]});
@@ -147,7 +147,7 @@ async fn forwarded_addresses_of_trusted_proxies_are_used() {
     ] {
         call(name, value).await.openai_error(403, Some("address_not_allowed"));
     }
-    // Each client has its own tries of the password.
+    // Login attempts are counted by client address.
     let guess = async |from: &str| {
         let login = harness.request(reqwest::Method::POST, "/admin/v1/login").header("x-forwarded-for", from);
         send(login.json(&json!({"password": "a wrong one"}))).await.status
@@ -160,7 +160,7 @@ async fn forwarded_addresses_of_trusted_proxies_are_used() {
     assert_eq!(guess("203.0.113.2").await, 401);
 }
 
-/// Everything that the store holds encrypted.
+/// Returns all ciphertexts in the store.
 fn encrypted_texts(harness: &Harness) -> Vec<String> {
     let database = rusqlite::Connection::open(harness.data.path().join("pool.db")).unwrap();
     let all = "SELECT sealed FROM keys UNION SELECT data_key FROM pools UNION SELECT sealed FROM secrets";
@@ -168,7 +168,7 @@ fn encrypted_texts(harness: &Harness) -> Vec<String> {
     all.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// Calls a step of a rotation until none is left.
+/// Rotates the master key to the end.
 async fn rotate(harness: &Harness, mut request: serde_json::Value) {
     for _ in 0..1_000 {
         let step: MasterKeyRotation = harness.post("/master/rotate", &request).await.json(200);
@@ -178,13 +178,13 @@ async fn rotate(harness: &Harness, mut request: serde_json::Value) {
     unreachable!("a rotation ends")
 }
 
-/// How many of the texts have left something in a file, if only a piece of them.
+/// Returns how many of the texts are still in a file, at least in part.
 fn remains(harness: &Harness, texts: &[String]) -> usize {
     const PIECE: usize = 20;
     let files: Vec<_> =
         files_below(harness.data.path()).iter().map(|path| std::fs::read(path).unwrap()).collect();
     let is_there = |piece: &[u8]| files.iter().any(|file| memchr::memmem::find(file, piece).is_some());
-    // The beginning says how it is encrypted, and is the same for many.
+    // The first bytes name the encryption and are the same for many.
     let left = |text: &&String| text.as_bytes().rchunks_exact(PIECE).take(3).any(is_there);
     texts.iter().filter(left).count()
 }
@@ -200,7 +200,7 @@ async fn no_file_keeps_ciphertext_from_before_a_rotation() {
         let import = harness.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": keys})).await;
         assert_eq!(import.json::<KeyImportReport>(200).added, 200);
     }
-    // What is deleted or replaced otherwise is no less secret.
+    // Deleted and replaced values must not remain either.
     let replaced = encrypted_texts(&harness);
     harness.delete(&format!("/pools/{}", second.id)).await.no_content();
     harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;

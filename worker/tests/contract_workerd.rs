@@ -1,4 +1,4 @@
-//! The contract suite against the Worker in workerd, and what only that host promises.
+//! Contract suite on workerd, and tests of that host only.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,17 +20,17 @@ use pool_fake_gemini::{Behaviour, FakeGemini, KeySpec, Scenario};
 use pool_shared::{ErrorCode, LoginResponse, PoolCreated, Stats};
 use serde_json::{Value, json};
 
-/// What `GET health` calls the host, its store and its ledger.
+/// Names of host, store and ledger in `GET health`.
 const KINDS: [&str; 3] = ["cloudflare", "d1", "durable object"];
-/// Where a pool is stored: parts of the files' paths.
+/// Parts of the paths of files that store a pool.
 const STORED: &[&str] = &["/d1/"];
-/// What breaks the store.
+/// Fault of the store.
 const FAULTS: &[Fault] = &[SQL_FAULT];
 
-/// Takes something from a deployment.
+/// Removes something from a deployment.
 type Take = fn(&mut Value);
 
-/// What a deployment can lack, by the name that the service must tell.
+/// Removable parts of a deployment, by the name in the error.
 fn lacking() -> [(&'static str, Take); 13] {
     [
         ("DB", |deployment| deployment["d1"] = json!(false)),
@@ -101,13 +101,13 @@ async fn several_objects_share_the_ledger() {
     }
     let stats: Stats = send(client.get(url("/admin/v1/stats")).bearer_auth(token.expose())).await.json(200);
     assert_eq!((stats.total.attempts, stats.pools.len() as u64), (POOLS, POOLS));
-    // Each object has a database of its own.
+    // Each object has its own database.
     let databases = contract::harness::files_below(&data.path().join("durable-objects"));
     let objects = databases.iter().filter(|path| path.extension().is_some_and(|kind| kind == "sqlite"));
     assert!(objects.count() >= 3, "{databases:?}");
 }
 
-/// A chat with a picture of so many megabytes in it.
+/// Returns a chat request with a picture of this many megabytes.
 fn picture(megabytes: usize) -> Value {
     let data = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(megabytes * 1024 * 1024 / 11));
     let mut body = prompt("what is this?");
@@ -145,8 +145,8 @@ async fn concurrent_large_bodies_succeed_or_get_backpressure() {
         }
         assert_eq!(ask(&prompt("hello").to_string()).await.status, 200, "a small one always has room");
     }
-    // With all four at work at once it grows by more than 800 MB: 32 MB as they came, again as translated, again in
-    // JavaScript on the way in and out. The rest is what the runtime itself buffers of the others.
+    // All four concurrently would need more than 800 MB: 32 MB as received, again as translated,
+    // and again in JavaScript on both ways. The rest is the runtime's own buffer of the others.
     if let Some((now, before)) = host.peak_memory().zip(before) {
         let grown = (now - before) >> 20;
         assert!(grown < 512, "the runtime has grown by {grown} MB");

@@ -1,7 +1,7 @@
-//! The document of the API (`OpenAPI` 3.1): made from the routes and the types, compared with the one that is kept in
-//! `docs/openapi.json` and that `GET /admin/v1/openapi.json` answers.
+//! Tests of the API's OpenAPI 3.1 document.
 //!
-//! `UPDATE_DOCS=1 cargo test -p pool-worker --test openapi` writes it anew.
+//! It is generated from routes and types, compared with `docs/openapi.json`, and served by `GET
+//! /admin/v1/openapi.json`. `UPDATE_DOCS=1 cargo test -p pool-worker --test openapi` updates it.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,7 +58,7 @@ fn the_document_describes_exactly_the_routes() {
     assert_eq!(described, data);
 }
 
-/// The pattern behind a path: those of a model's methods share one.
+/// Returns the route pattern of a path; methods of a model share one.
 fn pattern_of(path: &str) -> String {
     path.split(':').next().unwrap_or_default().replace("{id}", "{*id}")
 }

@@ -1,7 +1,7 @@
-//! The running service against its own document: schemathesis makes requests of `docs/openapi.json`, right ones and
-//! wrong ones, and holds each answer against it.
+//! Conformance test: schemathesis sends valid and invalid requests generated from
+//! `docs/openapi.json` and validates the responses.
 //!
-//! How it does so stands in `openapi/schemathesis.toml`, with what is left out and why. Every run sends the same requests.
+//! Settings and exclusions are in `openapi/schemathesis.toml`. Every run sends the same requests.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,10 +32,10 @@ fn python() -> PathBuf {
     String::from_utf8(found.stdout).unwrap().trim().into()
 }
 
-/// Who asks, and what there is to ask about.
+/// Credentials and existing objects.
 struct Setting {
     admin_token: String,
-    /// To be revoked by its own request.
+    /// Revoked by its own request.
     leaving_token: String,
     client_key: String,
     client_key_id: String,
@@ -51,7 +51,7 @@ async fn set_up(url: &str) -> Setting {
     let login: LoginResponse = login.json().await.unwrap();
     let admin_token = login.token.expose().to_owned();
     let leaving: AdminTokenCreated = post("/tokens", &admin_token, json!({})).await.json().await.unwrap();
-    // The data plane has a pool of its own, which no request of the admin API changes.
+    // The data plane uses another pool, which no admin request changes.
     let pool = json!({"name": "served", "pass_through": true, "import": {"keys": [{"key": GEMINI_KEY}]}});
     let served: PoolCreated = post("/pools", &admin_token, pool).await.json().await.unwrap();
     let pool = json!({"name": "tried", "import": {"keys": [{"key": GEMINI_KEY}]}});
@@ -74,7 +74,7 @@ async fn the_service_conforms_to_its_openapi_document() {
     let url = host.url();
     let setting = set_up(&url).await;
     let folder = data.path().to_owned();
-    // The service and the stand-in go on answering on this thread while schemathesis runs on another.
+    // Service and mock Gemini server run on this thread while schemathesis runs on another.
     let run = move || {
         let suite = root().join("worker/tests/openapi");
         let mut command = Command::new(python());

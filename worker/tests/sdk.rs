@@ -1,9 +1,10 @@
-//! The clients that people use, unmodified, against both hosts: OpenAI's for Python and Node, Google's for Python,
+//! Unmodified client SDKs against both hosts: OpenAI's for Python and Node, Google's for Python,
 //! `LangChain`, and Vercel's AI SDK.
 //!
-//! The suites themselves are `sdk/python` and `sdk/node`; here they get a service to talk to, and behind it the golden
-//! cases. They need Python, Node and the built Worker: `make bundle`, then `--features sdk`. The clients' versions stand in
-//! `sdk/python/requirements.txt` and in `worker/package.json`.
+//! The suites are in `sdk/python` and `sdk/node`. They use a service whose mock Gemini server plays the
+//! golden documents. They need Python, Node and the built Worker: `make bundle`, then
+//! `--features sdk`. The versions of the clients are pinned in `sdk/python/requirements.txt` and in
+//! `worker/package.json`.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,15 +34,14 @@ const GEMINI_KEY: &str = "AIzaSySdk-0123456789-0123456789";
 /// The key of a pool in which each model fails in its own way, see [`scenario`].
 const FAILING_KEY: &str = "AIzaSySdk-9876543210-9876543210";
 
-/// The interpreter that has the clients: looked for, and installed where it is missing, by one test
-/// while the others wait.
+/// The interpreter with the clients; one test finds or installs it while the others wait.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let found = Command::new(root().join(".ci/python.sh")).output().unwrap();
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     String::from_utf8(found.stdout).unwrap().trim().into()
 });
 
-/// One of the suites.
+/// A suite.
 #[derive(Clone, Copy)]
 enum Sdk {
     Python,
@@ -49,7 +49,7 @@ enum Sdk {
 }
 
 impl Sdk {
-    /// The command that runs it.
+    /// Returns the command that runs it.
     fn command(self) -> Command {
         let suites = root().join("worker/tests/sdk");
         match self {
@@ -76,10 +76,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// A key that works and one whose models fail, each in the way that the suites know it for.
+/// Returns a working key, and one whose models fail as the suites expect.
 ///
-/// What follows a stream's first event comes so late that the service has passed that event on: what fails
-/// together with it is tried again or refused, which is not what the suites ask about.
+/// The frames after a stream's first event are delayed, so that the service has already sent that
+/// event. Otherwise it could still retry.
 fn scenario() -> Scenario {
     let late = |kind: Behaviour| Treatment { between_frames_ms: Some(200), ..kind.into() };
     let failing = KeySpec::new(FAILING_KEY, Behaviour::Ok)
@@ -91,7 +91,7 @@ fn scenario() -> Scenario {
     Scenario::with_keys([GEMINI_KEY]).key(failing)
 }
 
-/// Creates a pool for each of the keys in a fresh service, and gives their client keys.
+/// Creates a pool for each key in a new service. Returns the client keys.
 async fn client_keys(url: &str) -> [String; 2] {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let post = async |path: &str, token: &str, body: serde_json::Value| {
@@ -110,7 +110,7 @@ async fn client_keys(url: &str) -> [String; 2] {
 
 async fn passes(sdk: Sdk, url: &str, cases: PathBuf) {
     let (base_url, [client_key, failing_key]) = (format!("{url}/v1"), client_keys(url).await);
-    // The service and the stand-in go on answering on this thread while the suite runs on another.
+    // Service and mock Gemini server run on this thread while the suite runs on another.
     let run = move || {
         let mut command = sdk.command();
         command.env("POOL_BASE_URL", base_url).env("POOL_CASES", cases);
@@ -122,7 +122,7 @@ async fn passes(sdk: Sdk, url: &str, cases: PathBuf) {
     assert!(output.status.success(), "{}", text.concat());
 }
 
-/// Makes the tests of one host.
+/// Defines the tests of one host.
 macro_rules! on {
     ($host:ident: $($test:ident = $sdk:expr;)+) => {
         $(#[tokio::test]

@@ -114,7 +114,7 @@ pub async fn every_admin_route_rejects_unauthorised_credentials(harness: &Harnes
     let pools = harness.get("/pools").await.json::<PoolList>(200).pools;
     let names: Vec<_> = pools.iter().map(|pool| (pool.name.as_str(), pool.keys)).collect();
     assert_eq!(names, [("other", 0), ("prod", 1)]);
-    // What keeps to a token's own pool shows nothing of others.
+    // Routes limited to the token's own pool show nothing of others.
     for route in admin::ROUTES.iter().filter(|route| route.keeps_to_own_pool) {
         let answer = send(harness.request(Method::GET, route.path).bearer_auth(&of_other_pool)).await;
         assert!(answer.status == 200 && !answer.body.contains(&pool.id), "{}: {}", route.path, answer.body);

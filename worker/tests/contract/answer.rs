@@ -1,4 +1,4 @@
-//! An answer of the service, read whole.
+//! A response of the service with its whole body.
 
 use pool_shared::{ErrorBody, ErrorCode, ErrorDetail};
 use reqwest::Response;
@@ -20,12 +20,12 @@ impl Answer {
         Self { status, headers, body: response.text().await.unwrap() }
     }
 
-    /// A header's value; empty when there is none.
+    /// Returns a header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The JSON body of an answer that must have this status.
+    /// Asserts the status and returns the JSON body.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self, status: u16) -> T {
         assert_eq!(self.status, status, "{}", self.body);
@@ -33,13 +33,13 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// An answer without a body.
+    /// Asserts a response without a body.
     #[track_caller]
     pub fn no_content(&self) {
         assert_eq!((self.status, self.body.as_str()), (204, ""));
     }
 
-    /// An error of the admin API, whose envelope must be complete.
+    /// Asserts a complete error of the admin API.
     #[track_caller]
     pub fn admin_error(&self, status: u16, code: ErrorCode) -> ErrorDetail {
         let ErrorBody { error } = self.json(status);
@@ -50,7 +50,7 @@ impl Answer {
         error
     }
 
-    /// An error of the data plane, whose envelope must be OpenAI's: gives its message.
+    /// Asserts an error in OpenAI's format. Returns its message.
     #[track_caller]
     pub fn openai_error(&self, status: u16, code: Option<&str>) -> String {
         let body: Value = self.json(status);
@@ -63,7 +63,7 @@ impl Answer {
         error["message"].as_str().unwrap().to_owned()
     }
 
-    /// One in Gemini's envelope, with the service's own reason: gives its message.
+    /// Asserts an error of the service in Gemini's format. Returns its message.
     #[track_caller]
     pub fn gemini_error(&self, status: u16, canonical: &str, reason: &str) -> String {
         let body: Value = self.json(status);
@@ -74,7 +74,7 @@ impl Answer {
         error["message"].as_str().unwrap().to_owned()
     }
 
-    /// An error of the service in the language that is spoken at a path: gives its message.
+    /// Asserts an error of the service in the format of a path's dialect. Returns its message.
     #[track_caller]
     pub fn own_error(&self, path: &str, status: u16, canonical: &str, code: &str) -> String {
         if path.starts_with("/v1beta/") && !path.starts_with("/v1beta/openai/") {

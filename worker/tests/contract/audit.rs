@@ -1,4 +1,4 @@
-//! Who changed what.
+//! The audit log.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
@@ -42,7 +42,7 @@ pub async fn every_change_is_audited_and_nothing_else(harness: &Harness) {
     let wrong = json!({"password": format!("{ADMIN_PASSWORD}, no")});
     harness.post("/login", &wrong).await.admin_error(401, ErrorCode::Unauthorized);
     harness.delete(&path).await.no_content();
-    // What is refused changes nothing.
+    // Rejected changes are not audited.
     harness.patch(&path, &json!({"enabled": false})).await.admin_error(404, ErrorCode::NotFound);
     harness.post("/pools", &json!({"name": "twin"})).await.admin_error(409, ErrorCode::Conflict);
 
@@ -150,7 +150,7 @@ pub async fn a_change_without_effect_is_reported_and_not_audited(harness: &Harne
         let before: pool_shared::Pool = before;
         assert_eq!((after.version, after.updated_at), (before.version, before.updated_at), "{body}");
     }
-    // Of several keys only those count, and are noted, that become different.
+    // Only keys that differ afterwards are counted and audited.
     harness.patch(&keys, &json!({"ids": ids[..1], "set": {"weight": 9}})).await;
     let answer: KeyBatchResult = harness.patch(&keys, &set(json!({"weight": 9, "tag": "x"}))).await.json(200);
     assert_eq!((answer.changed, answer.unchanged), (1, 1));
@@ -175,7 +175,7 @@ pub async fn a_check_of_candidates_is_one_entry(harness: &Harness) {
     let trying = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
     assert_eq!(harness.chat(&trying, "hello").await.status, 200);
     let path = format!("{path}/{}", key.id);
-    // Its end is fixed.
+    // The window has a fixed end.
     harness.patch(&path, &json!({"expires_in_s": 0})).await.admin_error(400, ErrorCode::InvalidRequest);
     let answer = harness.post(&format!("{path}/rotate"), &json!({})).await;
     answer.admin_error(400, ErrorCode::InvalidRequest);
@@ -198,7 +198,7 @@ pub async fn equal_actions_are_merged_into_one_entry(harness: &Harness) {
             .json::<serde_json::Value>(200);
     }
     let exports = list(harness, "action=key.export").await.entries;
-    // A minute may end in between.
+    // A minute may end between the requests.
     assert!(exports.len() <= 2, "{exports:?}");
     assert_eq!(exports.iter().map(|entry| entry.times).sum::<u64>(), 3);
     assert_eq!(exports.iter().map(|entry| entry.count).sum::<u64>(), 3);

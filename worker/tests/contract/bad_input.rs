@@ -1,4 +1,4 @@
-//! Requests that cannot be understood, on both planes.
+//! Invalid requests on both planes.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, KeyImportReport, TokenKind};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::harness::{EMBEDDING_MODEL, Harness, MODEL, send};
 use crate::host::BODY_LIMIT;
 
-/// What the admin API promises to take, and no more.
+/// Maximum body of the admin API.
 const ADMIN_BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 pub async fn an_invalid_json_body_is_rejected(harness: &Harness) {
@@ -27,7 +27,7 @@ pub async fn an_invalid_json_body_is_rejected(harness: &Harness) {
     let error = send(harness.admin(Method::POST, "/pools").body("{\"name\":")).await;
     let error = error.admin_error(400, ErrorCode::InvalidRequest);
     assert!(error.message.starts_with("the body is not JSON"), "{}", error.message);
-    // What is documented as an object is not taken from an array of its values either.
+    // An object is not accepted as an array of its values.
     let pool_path = format!("/pools/{}", pool.id);
     for (method, path, body) in [
         (Method::PATCH, pool_path.clone(), json!([null, null])),
@@ -67,7 +67,7 @@ pub async fn a_missing_field_is_named(harness: &Harness) {
 
 pub async fn a_body_over_the_size_limit_is_rejected(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
-    // In one piece with its length announced, and in pieces without.
+    // With a content length, and chunked.
     let whole = |limit: usize| Body::from(vec![b' '; limit + 1]);
     let pieces = |limit: usize| {
         let full = std::iter::repeat_n(1 << 20, limit >> 20);
@@ -84,7 +84,7 @@ pub async fn a_body_over_the_size_limit_is_rejected(harness: &Harness) {
         let answer = send(harness.admin(Method::POST, "/pools").body(body)).await;
         answer.admin_error(413, ErrorCode::TooLarge);
     }
-    // Just within the limit it is read, and judged by what it says.
+    // Within the limit the body is parsed.
     let mut longest = super::harness::prompt("hello").to_string().into_bytes();
     longest.resize(BODY_LIMIT, b' ');
     let request = harness.request(Method::POST, "/v1/chat/completions").bearer_auth(&pool.client_key);
@@ -101,13 +101,13 @@ pub async fn a_large_body_of_an_unauthenticated_client_is_rejected(harness: &Har
         Body::wrap_stream(futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)))
     };
     let path = format!("/admin/v1/pools/{}/keys/import", pool.id);
-    // That of a known caller is read.
+    // The body of an authenticated client is read.
     for body in [Body::from(import.clone()), in_pieces()] {
         let request = harness.request(Method::POST, &path).bearer_auth(&harness.token).body(body);
         let report: KeyImportReport = send(request).await.json(200);
         assert_eq!((report.added, report.malformed.len()), (0, 1));
     }
-    // What is left of any other is not read: the end of the connection may overtake the response.
+    // The rest of any other body is not read, so the connection may close before the response.
     let is_refused = async |request: RequestBuilder| match request.header("connection", "close").send().await
     {
         Ok(response) => assert_eq!(response.status(), 401),
@@ -138,7 +138,7 @@ pub async fn every_other_size_limit_is_enforced(harness: &Harness) {
     let chat = json!({"model": MODEL, "messages": many(2_049)});
     let answer = send(ask("/v1/chat/completions").json(&chat)).await;
     answer.openai_error(400, Some("array_above_max_length"));
-    // What would have to be decompressed first is not taken for JSON.
+    // Compressed bodies are rejected.
     let encoded = |request: reqwest::RequestBuilder| request.header("content-encoding", "gzip").body("{}");
     send(encoded(ask("/v1/chat/completions"))).await.openai_error(415, Some("unsupported_encoding"));
     send(encoded(harness.admin(Method::POST, "/pools"))).await.admin_error(415, ErrorCode::InvalidRequest);
@@ -146,10 +146,10 @@ pub async fn every_other_size_limit_is_enforced(harness: &Harness) {
     let answer = send(ask(&format!("/v1/chat/completions?{long}"))).await;
     answer.openai_error(414, Some("request_head_too_large"));
     harness.get(&format!("/pools?{long}")).await.admin_error(414, ErrorCode::TooLarge);
-    // Whoever is not known yet is not read for long.
+    // Bodies of unauthenticated clients are limited.
     let login = json!({"password": "x".repeat(17 * 1024)});
     harness.post("/login", &login).await.admin_error(413, ErrorCode::TooLarge);
-    // No name of a model leads anywhere else than to a model.
+    // Model names cannot leave their path segment.
     for model in ["../files", "x/../../v1beta/files", "x:predict", "x?key=1", "x%2f..", "x#"] {
         let chat = json!({"model": model, "messages": many(1)});
         let answer = send(ask("/v1/chat/completions").json(&chat)).await;

@@ -1,4 +1,4 @@
-//! Billing accounts above projects: what they may spend in ten minutes, and what has to be paid for first.
+//! Billing accounts of several projects: spend limits and missing credits.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Harness, Pool, eventually, gemini_key, prompt, send};
 
-/// Two projects of one account and one of another, and what the first account may spend.
+/// Returns two projects of one account with a spend limit, and one of another account.
 fn accounts(most: u64) -> Scenario {
     let key = |name: &str, project: &str| KeySpec::new(gemini_key(name), Behaviour::Ok).project(project);
     let account =
@@ -29,7 +29,7 @@ async fn states(harness: &Harness, pool: &Pool) -> BTreeMap<String, (KeyState, O
     harness.keys(pool).await.into_iter().map(state).collect()
 }
 
-/// Chats until the probes of what Gemini's words tell have decided: both keys of the account stand so.
+/// Sends chats until the probes have set this state for both keys of the account.
 async fn both_are(harness: &Harness, pool: &Pool, state: KeyState, reason: Option<&str>) {
     eventually("the state of both keys", async || {
         for _ in 0..2 {
@@ -67,7 +67,7 @@ pub async fn an_account_over_its_spend_limit_is_in_cooldown_for_every_model_and_
     set_account(harness, &pool, &["one", "two"], "acme").await;
     both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
     let before = asked(harness);
-    // What one model has spent the others have not got either.
+    // A spend limit applies to all models.
     for model in ["gemini-3.8-flash", "gemini-3.6-flash", "gemini-4-neon"] {
         let mut other = prompt("hello there");
         other["model"] = json!(model);
@@ -79,7 +79,7 @@ pub async fn an_account_over_its_spend_limit_is_in_cooldown_for_every_model_and_
 pub async fn projects_that_fail_together_are_observed_to_share_an_account(harness: &Harness) {
     let pool = pool(harness, 3).await;
     both_are(harness, &pool, KeyState::Limited, Some("spend")).await;
-    // Ten minutes later one of them works again, and so does the other.
+    // Ten minutes later one key recovers, and so does the other.
     harness.gemini.set_scenario(accounts(1_000)).unwrap();
     check(harness, &pool, "one").await;
     let healed = states(harness, &pool).await;
@@ -105,7 +105,7 @@ pub async fn missing_credits_apply_to_the_whole_account(harness: &Harness) {
             harness.gemini.set_behaviour(&gemini_key(name), behaviour).unwrap();
         }
         both_are(harness, &pool, KeyState::Billing, None).await;
-        // Paid for, one key shows it for all of the account.
+        // After payment, one working key recovers the whole account.
         for name in ["one", "two"] {
             harness.gemini.set_behaviour(&gemini_key(name), Behaviour::Ok).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Chat, not streamed.
+//! Buffered chat responses.
 
 use pool_fake_gemini::Behaviour;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub async fn a_chat_returns_a_completion(harness: &Harness) {
     assert_eq!((choice["index"].as_u64(), choice["finish_reason"].as_str()), (Some(0), Some("stop")));
     assert_eq!(choice["message"]["role"], "assistant");
     assert_eq!(choice["message"]["content"], "You said: good morning: äöü, 你好 🙂");
-    // The stand-in's tokens are words.
+    // The mock server counts words as tokens.
     let usage = &chat["usage"];
     let tokens = ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| usage[name].as_u64());
     assert_eq!(tokens, [Some(5), Some(7), Some(12)]);
@@ -35,13 +35,13 @@ pub async fn a_system_message_becomes_a_system_instruction(harness: &Harness) {
             {"role": "assistant", "content": "You said: first"},
             {"role": "user", "content": [{"type": "text", "text": "second"}]},
         ],
-        // A model that heeds sampling parameters.
+        // A model that supports sampling parameters.
         "temperature": 0.5,
         "max_completion_tokens": 2,
         "stop": "END",
     });
     let chat: Value = send(harness.call(&pool, "/v1/chat/completions", &body)).await.json(200);
-    // Cut by the limit, which must have gone with it.
+    // Truncated by the limit, so the limit was sent.
     assert_eq!(chat["choices"][0]["message"]["content"], "You said:");
     assert_eq!(chat["choices"][0]["finish_reason"], "length");
     let sent: Value = serde_json::from_str(&harness.gemini.requests()[0].body).unwrap();

@@ -1,4 +1,4 @@
-//! What callers present.
+//! Client keys.
 
 use jiff::{SignedDuration, Timestamp};
 use pool_fake_gemini::Behaviour;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::harness::{Harness, MODEL, Pool, eventually, prompt, send};
 
-/// A further client key of a pool, as its caller knows it.
+/// Creates another client key of a pool.
 pub async fn client_key(harness: &Harness, pool: &Pool, rules: Value) -> (Pool, ClientKey) {
     let path = format!("/pools/{}/client-keys", pool.id);
     let ClientKeyCreated { secret, client_key } = harness.post(&path, &rules).await.json(201);
@@ -80,7 +80,7 @@ pub async fn a_client_key_is_limited_to_its_rates(harness: &Harness) {
     assert_eq!(created.rules.limits.requests_per_minute, Some(2));
     let first = harness.chat(&caller, "hello").await;
     assert_eq!((first.status, &told(&first, "requests")[..2]), (200, &["2".into(), "1".into()][..]));
-    // A mistake of the caller's is a request too; a stream and vectors are as well.
+    // Invalid requests, streams and embeddings count too.
     assert_eq!(harness.embed(&caller, &json!({})).await.status, 400);
     let refused = harness.chat(&caller, "hello").await;
     let message = refused.openai_error(429, Some("rate_limit_exceeded"));
@@ -125,7 +125,7 @@ pub async fn a_client_key_is_limited_to_its_models(harness: &Harness) {
     let mut other = prompt("hello");
     other["model"] = models[0]["id"].clone();
     assert_eq!(send(harness.call(&caller, "/v1/chat/completions", &other)).await.status, 200);
-    // A client key does not widen what its pool may use.
+    // A client key cannot allow more than its pool.
     harness
         .patch(&format!("/pools/{}", pool.id), &json!({"allowed_models": [MODEL]}))
         .await
@@ -146,7 +146,7 @@ pub async fn a_client_key_is_limited_to_its_networks(harness: &Harness) {
             .openai_error(403, Some("address_not_allowed"));
     }
     assert_eq!(harness.gemini.counts().total().requests, 0);
-    // The address is Cloudflare's word there, and the socket's elsewhere.
+    // On Workers the address comes from Cloudflare's header, natively from the socket.
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
     let networks = json!({"allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"]});
     harness.patch(&path, &networks).await.json::<ClientKey>(200);
@@ -174,7 +174,7 @@ pub async fn a_client_key_update_changes_only_the_given_fields(harness: &Harness
     let list: ClientKeyList = harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
     assert!(list.client_keys.contains(&expected));
 
-    // Heeded at once, and taken over by its successor.
+    // Applies immediately, also to the rotated key.
     assert_eq!(harness.chat(&caller, "hello").await.status, 200);
     harness.chat(&caller, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
     let rotated: ClientKeyCreated = harness.post(&format!("{path}/rotate"), &json!({})).await.json(201);
@@ -194,7 +194,7 @@ pub async fn imported_client_keys_keep_working(harness: &mut Harness) {
         json!({"keys": [{"key": "sk-123456", "name": "old"}, {"key": "team~secret!"}, {"key": "sk-123456"}]});
     let report: ClientKeyImportReport = harness.post(&path(&pool), &keys).await.json(200);
     assert_eq!(report, ClientKeyImportReport { added: 2, duplicate: 1 });
-    // A key opens one pool.
+    // A client key belongs to one pool.
     let report: ClientKeyImportReport = harness.post(&path(&other), &keys).await.json(200);
     assert_eq!(report, ClientKeyImportReport { added: 0, duplicate: 3 });
 
@@ -227,7 +227,7 @@ pub async fn unknown_client_keys_are_throttled_without_affecting_known_ones(harn
             answer.openai_error(401, Some("invalid_api_key"));
         }
     }
-    // Several isolates would count each for itself; there is one.
+    // The count is per isolate; here there is one.
     assert_eq!(refused, 10);
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
 }
@@ -287,7 +287,7 @@ pub async fn client_key_rotation_has_a_grace_period(harness: &Harness) {
     let old = list.client_keys.iter().find(|key| key.id == first.id).unwrap();
     let hours = old.expires_at.unwrap().duration_since(rotated.client_key.created_at).as_hours();
     assert_eq!((list.client_keys.len(), hours), (2, 24));
-    // Without a grace the old one stops at once.
+    // Without a grace period the old key stops immediately.
     let rotate = format!("{path}/{}/rotate", rotated.client_key.id);
     let third: ClientKeyCreated = harness.post(&rotate, &json!({"grace_s": 0})).await.json(201);
     harness.chat(&new, "hello").await.openai_error(401, Some("invalid_api_key"));
@@ -314,7 +314,7 @@ pub async fn a_client_key_expires(harness: &Harness) {
     .await;
     refused.openai_error(401, Some("invalid_api_key"));
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
-    // The next new client key takes its place.
+    // The next new client key replaces the expired one.
     harness.post(&path, &json!({"name": "next"})).await;
     let list: ClientKeyList = harness.get(&path).await.json(200);
     let names: Vec<_> = list.client_keys.iter().map(|key| key.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Copies of pools, keys in clear, and the models that a pool offers.
+//! Copies of pools, export of keys, models of a pool.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Harness, MODEL, Pool, gemini_key};
 
-/// What belongs to a key, wherever it is.
+/// Returns the copied attributes of a key.
 fn facts(keys: &[Key]) -> Vec<(String, String, String, u16, bool)> {
     let fact = |key: &Key| {
         (key.fingerprint.clone(), key.name.clone(), key.tag.clone(), key.weight.get(), key.enabled)
@@ -61,7 +61,7 @@ pub async fn a_copy_of_many_keys_is_paged(harness: &Harness) {
     let mut copied = step.copied;
     while let Some(cursor) = &step.cursor {
         assert!(step.pool.keys < 600);
-        // A step that is sent twice does no harm.
+        // A repeated step changes nothing.
         harness.post(&path, &json!({"cursor": cursor})).await;
         let next: PoolCopied = harness.post(&path, &json!({"cursor": cursor})).await.json(200);
         assert_eq!(next.copied, 0);

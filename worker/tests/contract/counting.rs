@@ -1,4 +1,4 @@
-//! The ledger: exact, whatever happened.
+//! The ledger counts exactly.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const KEYS: [(&str, Behaviour); 10] = [
 
 pub async fn the_ledger_equals_what_gemini_counted(harness: &mut Harness) {
     let pool = harness.pool(&KEYS).await;
-    // Only a stream is cut short by the lack of a finish reason: a whole answer without one is whole.
+    // Only a stream is truncated without a finish reason; a whole response is complete.
     let truncated = KeySpec::new(gemini_key("truncated"), Behaviour::Ok).model(MODEL, Behaviour::Truncated);
     let others = KEYS.iter().filter(|(name, _)| *name != "truncated");
     let others = others.map(|(name, behaviour)| KeySpec::new(gemini_key(name), *behaviour));
@@ -48,14 +48,14 @@ pub async fn the_ledger_equals_what_gemini_counted(harness: &mut Harness) {
     })
     .await;
     compare(&harness.pool_stats(&pool).await, &counts);
-    // And nothing comes after it: no report is on its way a second time.
+    // No report arrives twice.
     harness.stop_host().await;
     harness.start_host().await;
     compare(&harness.pool_stats(&pool).await, &counts);
     assert_eq!(harness.get("/stats").await.json::<Stats>(200).lost, 0);
 }
 
-/// One of the storm's requests; whether it was answered in full.
+/// Sends one request of the load. Returns whether it succeeded completely.
 async fn one_request(harness: &Harness, pool: &Pool, number: usize) -> bool {
     let mut body = prompt(&format!("request {number}"));
     let path = match number % 6 {
@@ -65,7 +65,7 @@ async fn one_request(harness: &Harness, pool: &Pool, number: usize) -> bool {
         }
         kind @ 1..=3 => {
             body["model"] = json!("gemini-2.5-flash");
-            // It gives one choice a call, so that two of them take two.
+            // The model returns one choice per request, so two choices need two.
             body["n"] = json!(if kind == 1 { 1 } else { 2 });
             body["stream"] = json!(kind == 3);
             "/v1/chat/completions"
@@ -87,7 +87,7 @@ fn compare(stats: &PoolStats, counts: &Counts) {
     assert_eq!((keys.len(), models.len()), (KEYS.len(), 3));
 }
 
-/// What the ledger should hold, added up by what `of` names.
+/// Returns the expected counts, summed by `of`.
 fn sums(counts: &Counts, of: impl Fn(&KeyModelCount) -> &String) -> BTreeMap<String, Counters> {
     let mut sums: BTreeMap<String, Counters> = BTreeMap::new();
     for line in &counts.served {
@@ -125,7 +125,7 @@ pub async fn statistics_are_kept_by_pool(harness: &Harness) {
     assert_eq!((stats.models.len(), stats.models[0].counters), (1, two));
     assert!(harness.pool_stats(&idle).await.total.is_zero());
 
-    // What a deleted pool did was done all the same.
+    // Counts of deleted pools are kept in the total.
     harness.delete(&format!("/pools/{}", calm.id)).await.no_content();
     let stats: Stats = harness.get("/stats").await.json(200);
     assert_eq!((stats.total, stats.lost), (three, 0));
@@ -169,7 +169,7 @@ pub async fn statistics_have_the_outcomes_of_attempts_by_time(harness: &Harness)
 pub async fn a_report_writes_at_most_two_rows(harness: &mut Harness) {
     const ROUNDS: usize = 15;
     const AT_ONCE: usize = 40;
-    // Many models with long names: the log soon has the size at which it is folded.
+    // Many long model names fill the log up to the size of a rollup.
     let models: Vec<String> =
         (0..AT_ONCE).map(|number| format!("gemini-{}-{number}", "x".repeat(60))).collect();
     harness.gemini =
@@ -185,7 +185,7 @@ pub async fn a_report_writes_at_most_two_rows(harness: &mut Harness) {
     for round in 1..=ROUNDS {
         let answers = join_all(models.iter().map(|model| chat(model))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
-        // Whoever looks sends what was counted as a report.
+        // Reading statistics reports the pending counts.
         assert_eq!(harness.pool_stats(&pool).await.total.attempts, (round * AT_ONCE) as u64);
     }
     let load = eventually("the log is folded", async || {

@@ -1,22 +1,22 @@
-//! A streamed answer, read event by event as a strict client does.
+//! A streamed response, parsed by event as strictly as a client.
 
 use std::collections::VecDeque;
 
 use reqwest::Response;
 use serde_json::Value;
 
-/// One event of a stream.
+/// An event of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A chunk of the answer.
+    /// A chunk of the response.
     Chunk(Value),
-    /// An error's envelope.
+    /// An error.
     Error(Value),
     /// `[DONE]`
     Done,
 }
 
-/// A stream that is being read. Dropped before its end, the connection closes.
+/// A stream. Dropping it before its end closes the connection.
 pub struct Events {
     response: Response,
     unread: String,
@@ -32,14 +32,14 @@ impl Events {
         Self { response, unread: String::new(), ready: VecDeque::new() }
     }
 
-    /// The next event; `None` at an end in good order.
+    /// Returns the next event; `None` after a clean end.
     pub async fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
             let Some(bytes) = self.response.chunk().await.unwrap() else {
                 assert_eq!(self.unread, "", "the stream ends within an event");
                 return None;
             };
-            // Whole events are sent at once, so no character is cut in two.
+            // Events are sent whole, so no character is split.
             self.unread.push_str(std::str::from_utf8(&bytes).unwrap());
             while let Some((event, rest)) = self.unread.split_once("\n\n") {
                 self.ready.extend(parse(event));
@@ -49,7 +49,7 @@ impl Events {
         self.ready.pop_front()
     }
 
-    /// Every event that is left.
+    /// Returns all remaining events.
     pub async fn rest(mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -59,7 +59,7 @@ impl Events {
     }
 }
 
-/// One event; none for a comment.
+/// Parses one event; `None` for a comment.
 fn parse(event: &str) -> Option<Event> {
     if event.starts_with(':') {
         return None;
@@ -73,7 +73,7 @@ fn parse(event: &str) -> Option<Event> {
     Some(if value.get("error").is_some() { Event::Error(value) } else { Event::Chunk(value) })
 }
 
-/// The text that the chunks make up.
+/// Returns the text of all chunks.
 pub fn text(events: &[Event]) -> String {
     let contents = events.iter().filter_map(|event| match event {
         Event::Chunk(chunk) => chunk["choices"][0]["delta"]["content"].as_str(),

@@ -1,4 +1,4 @@
-//! A store that does not work.
+//! Failing stores.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ClientKeyList, ErrorCode, Pool as PoolShown};
@@ -21,7 +21,7 @@ pub async fn a_failing_store_is_never_reported_as_a_client_error(harness: &mut H
     assert_eq!(answer.header("retry-after"), "1");
     harness.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
     assert_eq!(harness.tally("good").requests, 0);
-    // The page is there to say so.
+    // The browser page is still served.
     assert_eq!(send(harness.request(Method::GET, "/admin/")).await.status, 200);
     harness.stop_host().await;
 

@@ -1,4 +1,4 @@
-//! Names that other models answer, and what families of models take: as the service finds out about them.
+//! Model families and routed model names.
 
 use pool_fake_gemini::{Behaviour, KeySpec, Scenario};
 use pool_shared::{EventList, Pool as PoolShown};
@@ -9,10 +9,10 @@ use super::events::{Event, Events};
 use super::harness::{Harness, Pool, eventually, gemini_key, prompt, send};
 
 const CHAT: &str = "/v1/chat/completions";
-/// No page of Google's tells that another model answers this name, so the service has to find out.
+/// A model name whose routing Google does not document, so that the service has to detect it.
 const ROUTED: &str = "gemini-2.5-pro";
 
-/// A pool of one key and what Gemini plays for it.
+/// Creates a pool with one key and sets the scenario.
 async fn pool(harness: &Harness, scenario: Scenario) -> Pool {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     play(harness, scenario);
@@ -35,7 +35,7 @@ async fn ask(harness: &Harness, pool: &Pool, model: &str, more: Value) -> Answer
     send(harness.call(pool, CHAT, &body)).await
 }
 
-/// How thinking was steered in each request that Gemini got: `low`, `1024`, or nothing.
+/// Returns the thinking level or budget of each upstream request: `low`, `1024`, or empty.
 fn thinking(harness: &Harness) -> Vec<String> {
     let requests = harness.gemini.requests().into_iter().filter(|request| request.method == "POST");
     let config = |body: &str| -> Value {
@@ -76,7 +76,7 @@ pub async fn a_reasoning_effort_is_converted_for_each_model_family(harness: &Har
 }
 
 pub async fn an_unsupported_thinking_level_is_replaced_by_the_next(harness: &Harness) {
-    // The pool takes one model for another.
+    // The pool configures the family of another model.
     let pool = pool(harness, Scenario::default()).await;
     let families = json!({"translation": {"families": {"gemini-4-argon": "gemini-4-neon"}}});
     harness.patch(&format!("/pools/{}", pool.id), &families).await.json::<PoolShown>(200);
@@ -92,7 +92,7 @@ pub async fn a_routed_model_name_is_treated_as_its_target(harness: &Harness) {
     for stream in [false, true] {
         let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
         harness.gemini.reset();
-        // Without anything that the other family refuses, the answer tells.
+        // If nothing is rejected, the response reveals the model.
         let told = ask(harness, &pool, ROUTED, json!({"stream": stream})).await;
         assert_eq!((told.status, told.header("x-pool-ignored-params")), (200, ""), "{}", told.body);
         let asked = thinking(harness).len();
@@ -104,7 +104,7 @@ pub async fn a_routed_model_name_is_treated_as_its_target(harness: &Harness) {
             answer.body
         );
         assert_eq!(thinking(harness)[asked..], ["low"]);
-        // And back.
+        // The detection works in the other direction too.
         play(harness, Scenario::default());
         let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -130,7 +130,7 @@ pub async fn errors_of_a_changed_model_family_are_retried_in_both_directions(har
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     assert_eq!(thinking(harness), ["low", "1024", "1024"]);
-    // The last turn is the model's, and calls are told with ids and signatures.
+    // The last turn is the model's, and calls have ids and signatures.
     harness.gemini.reset();
     play(harness, Scenario::default().route("gemini-2.5-flash", "gemini-3.5-flash-lite"));
     let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
@@ -185,7 +185,7 @@ pub async fn responses_of_only_thoughts_are_reported_and_not_retried(harness: &H
     })
     .await;
     assert_eq!(told.len(), 1, "once an hour: {told:?}");
-    // A pool may let it think all the same.
+    // A pool can raise the limit.
     let least = json!({"translation": {"min_output_tokens": 1000}});
     harness.patch(&format!("/pools/{}", pool.id), &least).await.json::<PoolShown>(200);
     let answer = ask(harness, &pool, "gemini-4-argon", few()).await;

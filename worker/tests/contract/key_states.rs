@@ -1,4 +1,4 @@
-//! How keys stand with Gemini, as any isolate tells it, and trying them now.
+//! Key health across instances, and key checks.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
-/// One key for each thing that Gemini can say of keys.
+/// One key for each classification.
 const KEYS: [(&str, Behaviour, KeyVerdict); 7] = [
     ("good", Behaviour::Ok, KeyVerdict::Valid),
     ("minute", Behaviour::ExhaustedMinute, KeyVerdict::Limited),
@@ -44,7 +44,7 @@ async fn check(harness: &Harness, pool: &Pool, body: &Value) -> KeyCheckReport {
     harness.post(&format!("/pools/{}/keys/check", pool.id), body).await.json(200)
 }
 
-/// Tries every key of a pool.
+/// Checks every key of a pool.
 async fn check_all(harness: &Harness, pool: &Pool) -> Vec<CheckedKey> {
     let ids: Vec<_> = harness.keys(pool).await.into_iter().map(|key| key.id).collect();
     let report = check(harness, pool, &json!({"ids": ids})).await;
@@ -60,7 +60,7 @@ pub async fn key_states_after_upstream_errors_are_shown(harness: &Harness) {
     let ids = json!([named(&new.keys, "good").id]);
     harness.patch(&format!("/pools/{}/keys", pool.id), &json!({"ids": ids, "set": {"enabled": false}})).await;
 
-    // Every key is asked, since none answers; and asked again when the minute ends on the way.
+    // Every key is tried, because all fail; again if the minute ends meanwhile.
     let (seen, shown, all, stats) = eventually("every key's state", async || {
         while harness.chat(&pool, "hello").await.header("retry-after").is_empty() {}
         let keys = list(harness, &pool, "").await;
@@ -143,18 +143,18 @@ pub async fn a_key_check_updates_the_key_states(harness: &Harness) {
         assert_eq!(checked.until.is_some(), *verdict == KeyVerdict::Limited, "{name}");
         assert!(checked.model.is_some() && checked.id.is_some());
     }
-    // What was said holds, here and elsewhere, and each call is counted.
+    // The results apply here and to other instances, and each attempt is counted.
     let states = list(harness, &pool, "").await.states;
     assert_eq!(states[&KeyState::Healthy], 1);
     assert_eq!(harness.pool_stats(&pool).await.total.attempts, 7);
     assert_eq!(harness.gemini.counts().total().requests, 7);
-    // Quotas rest for the model that was asked.
+    // Quotas apply to the checked model only.
     let mut asked = prompt("hello");
     asked["model"] = json!(results[0].model);
     assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &asked)).await.status, 200);
     assert_eq!(harness.gemini.counts().total().requests, 8, "only the good one is asked");
 
-    // What heals is seen at once, also of a key that nobody uses.
+    // Recovery shows immediately, also for unused keys.
     harness.gemini.set_behaviour(&gemini_key("suspended"), Behaviour::Ok).unwrap();
     let keys = harness.keys(&pool).await;
     let suspended = &named(&keys, "suspended").id;
@@ -163,11 +163,11 @@ pub async fn a_key_check_updates_the_key_states(harness: &Harness) {
     assert_eq!(report.missing.len(), 1);
     let keys = harness.keys(&pool).await;
     assert_eq!(named(&keys, "suspended").condition.state, KeyState::Healthy);
-    // Said a second time, it is believed.
+    // A second rejection confirms it.
     let invalid = &named(&keys, "invalid").id;
     check(harness, &pool, &json!({"ids": [invalid]})).await;
     assert_eq!(named(&harness.keys(&pool).await, "invalid").condition.state, KeyState::Invalid);
-    // A key that a person switched off is tried too.
+    // Disabled keys are checked too.
     let off = json!({"ids": [suspended], "set": {"enabled": false}});
     harness.patch(&format!("/pools/{}/keys", pool.id), &off).await;
     let report = check(harness, &pool, &json!({"ids": [suspended]})).await;
@@ -175,7 +175,7 @@ pub async fn a_key_check_updates_the_key_states(harness: &Harness) {
     assert_eq!(named(&harness.keys(&pool).await, "suspended").condition.state, KeyState::Disabled);
 }
 
-/// A way in which an operator ends what was learnt.
+/// An action that clears observed state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Check,
@@ -197,7 +197,7 @@ pub async fn a_reset_clears_every_observed_state(harness: &Harness) {
         let names: Vec<String> = (0..kinds.len()).map(name).collect();
         let keys: Vec<_> = names.iter().map(String::as_str).zip(kinds).collect();
         let pool = harness.pool(&keys).await;
-        // For several models, and twice, so that whatever is to be believed is believed.
+        // For several models and twice, so that every state is confirmed.
         let ids: Vec<_> = harness.keys(&pool).await.into_iter().map(|key| key.id).collect();
         for _ in 0..2 {
             check(harness, &pool, &json!({"ids": ids})).await;
@@ -220,7 +220,7 @@ pub async fn a_reset_clears_every_observed_state(harness: &Harness) {
                 let noted: pool_shared::AuditList = harness.get(&audit).await.json(200);
                 assert_eq!(noted.entries.len(), 1);
                 assert_eq!((noted.entries[0].action.as_str(), noted.entries[0].count), ("key.reset", unwell));
-                // Now there is nothing to end, and nothing to note.
+                // A second reset has nothing to clear and is not audited.
                 let result: pool_shared::KeyBatchResult = harness.patch(&path, &set).await.json(200);
                 assert_eq!((result.unchanged, result.recovered), (6, 0));
                 assert_eq!(harness.get(&audit).await.json::<pool_shared::AuditList>(200), noted);
@@ -290,7 +290,7 @@ pub async fn a_spend_limit_holds_for_the_whole_billing_account(harness: &Harness
     let set = json!({"separate_billing": true});
     let shown: PoolShown = harness.patch(&format!("/pools/{}", pool.id), &set).await.json(200);
     assert!(shown.settings.separate_billing);
-    // One key that works again shows it for all of the account.
+    // One working key recovers the whole account.
     harness.gemini.set_behaviour(&gemini_key("a"), ok).unwrap();
     check(harness, &pool, &json!({"ids": [named(&keys, "b").id]})).await;
     assert_eq!(list(harness, &pool, "").await.states, BTreeMap::from([(KeyState::Healthy, 3)]));
@@ -312,7 +312,7 @@ pub async fn a_healthy_key_shows_that_all_its_attempts_fail(harness: &Harness) {
     let checked = check(harness, &pool, &json!({"ids": [key.id]})).await.results.remove(0);
     assert_eq!(checked.verdict, KeyVerdict::Error);
     assert!(checked.message.starts_with("500: "), "{}", checked.message);
-    // One success ends it.
+    // One success clears it.
     harness.gemini.set_behaviour(&gemini_key("broken"), Behaviour::Ok).unwrap();
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     eventually("the end of the note", async || {
@@ -343,7 +343,7 @@ pub async fn a_quota_of_a_key_holds_for_the_same_key_in_another_pool(harness: &H
         })
         .await;
     }
-    // Another model's quotas are others, and what an operator ends in a pool stays ended there.
+    // Quotas of other models are separate, and a reset of a pool stays effective.
     let mut flash_lite = prompt("hello");
     flash_lite["model"] = json!("gemini-3.5-flash-lite");
     harness.gemini.set_behaviour(&gemini_key("shared"), Behaviour::Ok).unwrap();

@@ -1,4 +1,4 @@
-//! The Gemini keys of a pool: import, list, change, remove, and which of them are used.
+//! Gemini keys of a pool: import, list, update, delete, selection.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
@@ -24,7 +24,7 @@ fn names(keys: &[Key]) -> Vec<&str> {
     keys.iter().map(|key| key.name.as_str()).collect()
 }
 
-/// The ids of the keys with these names.
+/// Returns the ids of the keys with these names.
 async fn ids(harness: &Harness, pool: &Pool, wanted: &[&str]) -> Vec<String> {
     let keys = harness.keys(pool).await;
     let chosen = keys.iter().filter(|key| wanted.contains(&key.name.as_str()));
@@ -75,10 +75,10 @@ pub async fn a_repeated_import_adds_nothing(harness: &Harness) {
     let report = import(harness, &pool, &more).await;
     assert_eq!((report.added, report.duplicate, report.malformed.len()), (0, 3, 0));
     assert_eq!(harness.keys(&pool).await, before);
-    // The same key in another pool is another key.
+    // The same Gemini key in another pool is a separate key.
     let other = harness.weighted_pool("other", &[("a", Behaviour::Ok, 1)]).await;
     assert_ne!(harness.keys(&other).await[0].id, before[0].id);
-    // Without line numbers the places in the request stand for them.
+    // Without line numbers, positions in the request are used.
     let report = import(harness, &pool, &[entry("d"), json!({"key": "short"})]).await;
     assert_eq!((report.added, report.malformed[0].line), (1, 2));
 }
@@ -101,7 +101,7 @@ pub async fn keys_are_listed_in_order_by_pages(harness: &Harness) {
         cursor = format!("&cursor={next}");
     }
     assert_eq!((sizes, seen), (vec![100, 100, 50], expected));
-    // A page that ends with the last key is the last one.
+    // A page that ends with the last key is the last page.
     assert_eq!(list(harness, &pool, "limit=250").await.next_cursor, None);
     for query in ["limit=0", "limit=1001", "limit=x", "cursor=x", "enabled=maybe"] {
         let answer = harness.get(&format!("/pools/{}/keys?{query}", pool.id)).await;
@@ -184,7 +184,7 @@ pub async fn a_removed_key_is_gone(harness: &Harness) {
 
 pub async fn a_disabled_key_is_not_used(harness: &Harness) {
     let pool = harness.pool(&[("on", Behaviour::Ok), ("off", Behaviour::Ok)]).await;
-    // Warm first: the change must reach what is in memory.
+    // The pool is cached first, so that the change must reach the cache.
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     let warm = harness.tally("off").requests;
     let off = ids(harness, &pool, &["off"]).await;
@@ -211,7 +211,7 @@ pub async fn a_reserve_key_is_used_only_when_no_other_is_available(harness: &Har
     set(harness, &pool, &ids(harness, &pool, &["first"]).await, json!({"enabled": false})).await;
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     assert_eq!(harness.tally("reserve").ok, 1);
-    // A weight changed back counts at once.
+    // A restored weight applies immediately.
     set(harness, &pool, &ids(harness, &pool, &["first"]).await, json!({"enabled": true, "weight": 0})).await;
     set(harness, &pool, &ids(harness, &pool, &["reserve"]).await, json!({"weight": 1})).await;
     for _ in 0..10 {
@@ -228,7 +228,7 @@ pub async fn an_import_reports_keys_that_other_pools_have(harness: &Harness) {
     assert_eq!((report.added, report.duplicate), (3, 1));
     assert_eq!(report.also_in, [("first".to_owned(), 2)].into());
     assert_eq!(import(harness, &first, &entries[..1]).await.also_in, [("second".to_owned(), 1)].into());
-    // Whose token is good for one pool learns nothing of others.
+    // A pool-scoped token sees nothing of other pools.
     let token = harness.scoped_token(&[pool_shared::Scope::KeysImport], Some(&second)).await;
     let path = format!("/admin/v1/pools/{}/keys/import", second.id);
     let body = json!({"keys": entries});

@@ -1,4 +1,4 @@
-//! Going over to a new master key.
+//! Master key rotation.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
@@ -35,12 +35,12 @@ pub async fn master_key_rotation_re_encrypts_everything(harness: &mut Harness) {
     let before: PoolList = harness.get("/pools").await.json(200);
     assert_eq!(rows_by_health(harness).await, None);
 
-    // Both are known: what was there works, what is new is sealed under the new one.
+    // With both keys configured, old data works and new data uses the new key.
     harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
     assert_eq!(harness.chat(&old, "hello").await.status, 200);
     assert_eq!(harness.get("/pools").await.json::<PoolList>(200), before);
     let new = harness.weighted_pool("new", &[("other", Behaviour::Ok, 1)]).await;
-    // The old pool's data key, and the keys of the hashes.
+    // The old pool's data key, and the HMAC keys.
     assert_eq!(rows_by_health(harness).await, Some(rows_of(1, 2)));
 
     let rotated = rotate(harness).await;
@@ -54,7 +54,7 @@ pub async fn master_key_rotation_re_encrypts_everything(harness: &mut Harness) {
     })
     .await;
 
-    // The previous one is gone: the same admin token, client keys and Gemini keys.
+    // Without the previous key, the same admin token, client keys and Gemini keys work.
     harness.restart_with_master_key(NEW_MASTER_KEY, None).await;
     for pool in [&old, &new, &weak] {
         assert_eq!(harness.chat(pool, "hello").await.status, 200);
@@ -73,12 +73,12 @@ pub async fn master_key_rotation_re_encrypts_everything(harness: &mut Harness) {
     let keys = [MASTER_KEY, NEW_MASTER_KEY].map(str::to_owned);
     look_for(&[secrets.as_slice(), &keys].concat(), harness.data.path(), &old);
 
-    // Who has the old one and the data has nothing.
+    // The old master key decrypts nothing.
     decrypts_nothing(harness, &old, MASTER_KEY).await;
 }
 
-/// The service under a master key that is not that of its data: it does not start and says why, or answers as a service
-/// that has a fault of its own.
+/// Runs the service with a master key that does not fit its data. It fails to start with a reason,
+/// or responds with errors of its own.
 async fn decrypts_nothing(harness: &mut Harness, pool: &Pool, master_key: &str) {
     if let Some(reason) = harness.restart_with_other_master_key(master_key).await {
         assert!(reason.contains("MASTER_KEY is not the key that this store was encrypted with"), "{reason}");
@@ -87,7 +87,7 @@ async fn decrypts_nothing(harness: &mut Harness, pool: &Pool, master_key: &str) 
     harness.chat(pool, "hello").await.openai_error(503, Some("not_set_up"));
     let token = harness.token.clone();
     harness.get("/pools").await.admin_error(503, ErrorCode::Misconfigured);
-    // The password is all that is good for something: it shows what is wrong, and changes nothing.
+    // Only login works. It shows the cause and changes nothing.
     harness.token = harness.log_in().await;
     let health: Health = harness.get("/health").await.json(200);
     let encryption = health.encryption.unwrap();
@@ -129,7 +129,7 @@ pub async fn pools_get_new_data_keys(harness: &mut Harness) {
 pub async fn a_different_master_key_decrypts_nothing(harness: &mut Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     decrypts_nothing(harness, &pool, NEW_MASTER_KEY).await;
-    // Nothing was harmed by that.
+    // The data is unchanged.
     harness.restart_with_master_key(MASTER_KEY, None).await;
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     harness.get("/pools").await.json::<PoolList>(200);

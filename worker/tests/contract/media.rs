@@ -1,4 +1,4 @@
-//! Media that a request names by URL.
+//! Media by URL.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::Pool as PoolShown;
@@ -8,7 +8,7 @@ use super::harness::{Harness, MODEL, send};
 
 pub async fn a_url_is_never_fetched_from_a_private_network(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
-    // The stand-in for Gemini is a server that must not be reached.
+    // The mock Gemini server stands for an internal server here.
     let reachable = format!("{}/cat.png", harness.gemini.url());
     let port = harness.gemini.url().rsplit(':').next().unwrap();
     let urls = [

@@ -1,4 +1,4 @@
-//! Limits of models: those that Gemini's errors name, and those that an operator sets.
+//! Model limits: observed in quota errors, and configured.
 
 use jiff::Timestamp;
 use pool_fake_gemini::Behaviour;
@@ -33,7 +33,7 @@ pub async fn limits_from_quota_errors_are_shown(harness: &Harness) {
         async |model: &str| harness.get(&format!("{path}?model={model}")).await.json::<PoolLimits>(200).total;
     assert_eq!((of_model(MODEL).await, of_model("gemini-x").await), (1, 0));
     harness.get(&format!("{path}?limit=0")).await.admin_error(400, ErrorCode::InvalidRequest);
-    // What an operator resets is not shown any more.
+    // A reset removes them from the list.
     harness
         .post(&format!("/pools/{}/keys/reset", pool.id), &json!({"ids": [key.id]}))
         .await
@@ -53,13 +53,13 @@ pub async fn configured_limits_are_enforced(harness: &Harness) {
     for _ in 0..6 {
         statuses.push(harness.chat(&pool, "hello").await.status);
     }
-    // What seems used up by count is tried once all the same.
+    // An apparently exhausted quota is still tried once.
     let reached = harness.tally("good").requests;
     assert!((2..=3).contains(&reached) && statuses.ends_with(&[429, 429]), "{statuses:?}");
     let limits: PoolLimits = harness.get(&format!("{path}/limits")).await.json(200);
     assert_eq!((limits.set.as_slice(), limits.total), (&expected[..], 0));
 
-    // Other changes leave them alone; an empty list removes them.
+    // Other updates keep them; an empty list removes them.
     let shown: PoolShown = harness.patch(&path, &json!({"description": "x"})).await.json(200);
     assert_eq!(shown.settings.model_limits, expected);
     let shown: PoolShown = harness.patch(&path, &json!({"model_limits": []})).await.json(200);

@@ -1,4 +1,4 @@
-//! Which models there are, and which a pool may use.
+//! Model lists and allowed models.
 
 use pool_fake_gemini::{Behaviour, KeySpec, Scenario};
 use pool_shared::Pool as PoolShown;
@@ -32,7 +32,7 @@ pub async fn a_pool_s_models_are_listed_and_shown(harness: &Harness) {
     assert_eq!(prefixed["id"], MODEL);
     let unknown = get(harness, &pool, "/v1/models/gemini-0").await;
     unknown.openai_error(404, Some("model_not_found"));
-    // Looking at models costs no quota and is not counted.
+    // Model lists use no quota and are not counted.
     assert_eq!(harness.pool_stats(&pool).await.total.attempts, 0);
 }
 

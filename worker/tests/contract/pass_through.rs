@@ -1,4 +1,4 @@
-//! Requests that go to Gemini as they came.
+//! Pass-through: native Gemini requests forwarded unchanged.
 
 use pool_fake_gemini::{Behaviour, Credential, Scenario, Script};
 use pool_shared::{Counters, KeyState, PoolCreated, PoolStats};
@@ -13,7 +13,7 @@ const GENERATE: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 const STREAM: &str = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse";
 const CHAT: &str = "/v1beta/openai/chat/completions";
 
-/// A pool that passes requests on.
+/// Creates a pool with pass-through.
 pub(super) async fn open_pool(harness: &Harness, keys: &[(&str, Behaviour, u32)]) -> Pool {
     let pool = harness.weighted_pool("prod", keys).await;
     switch(harness, &pool, true).await;
@@ -26,12 +26,12 @@ pub(super) async fn switch(harness: &Harness, pool: &Pool, on: bool) {
     assert_eq!(changed["pass_through"], on);
 }
 
-/// A request in Gemini's own language.
+/// Returns a native Gemini request.
 pub(super) fn contents(text: &str) -> Value {
     json!({"contents": [{"role": "user", "parts": [{"text": text}]}]})
 }
 
-/// One to Google's OpenAI endpoint.
+/// Returns a request to Google's OpenAI-compatible endpoint.
 fn messages(text: &str) -> Value {
     json!({"model": MODEL, "messages": [{"role": "user", "content": text}]})
 }
@@ -44,7 +44,7 @@ pub(super) async fn get(harness: &Harness, pool: &Pool, path: &str) -> Answer {
     send(harness.request(Method::GET, path).header("x-goog-api-key", &pool.client_key)).await
 }
 
-/// The text of an answer in either language.
+/// Returns the text of a response in either dialect.
 #[track_caller]
 fn said(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -56,7 +56,7 @@ fn said(answer: &Answer) -> String {
 
 pub async fn request_and_response_bodies_are_forwarded_unchanged(harness: &Harness) {
     let pool = open_pool(harness, &[("good", Behaviour::Ok, 1)]).await;
-    // Nobody who reads and writes JSON would give any of these back as they are.
+    // Parsing and writing JSON would change all of these.
     let bodies = [
         (
             GENERATE,
@@ -218,7 +218,7 @@ pub async fn an_auth_key_rejected_as_bearer_token_is_sent_in_the_other_header(ha
     }
     assert_eq!(get(harness, &pool, "/v1beta/openai/models").await.status, 200);
     assert_eq!(credentials(), [bearer, header, header, header], "the second request knows it");
-    // Once the endpoint takes them as bearers only, that is found out too.
+    // A change of the endpoint back to bearer tokens is detected too.
     play(true);
     harness.gemini.reset();
     for _ in 0..2 {
@@ -228,7 +228,7 @@ pub async fn an_auth_key_rejected_as_bearer_token_is_sent_in_the_other_header(ha
     assert_eq!(credentials(), [header, bearer, bearer]);
     let keys = harness.keys(&pool).await;
     assert_eq!(keys[0].condition.state, KeyState::Healthy);
-    // The native API takes them in its own header, whatever the other endpoint does.
+    // The native API accepts them in its own header in both cases.
     assert_eq!(post(harness, &pool, GENERATE, &contents("hello")).await.status, 200);
 }
 
@@ -307,18 +307,18 @@ pub async fn attempts_are_counted_but_tokens_are_not(harness: &Harness) {
 pub async fn a_truncated_response_stays_truncated(harness: &Harness) {
     let pool = open_pool(harness, &[("broken", Behaviour::Cut, 1), ("good", Behaviour::Ok, 0)]).await;
     for path in [STREAM, GENERATE] {
-        // A connection that broke is not used again.
+        // A broken connection is not reused.
         let request = harness.call(&pool, path, &contents("hello there")).header("connection", "close");
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
-        // Natively the connection breaks. Workers' runtime may end what it sends on itself as if all were well; then
-        // the answer is seen to lack its end.
+        // Natively the connection breaks. The Workers runtime may end it cleanly; then the
+        // response lacks its end.
         if let Ok(body) = answer.text().await {
             assert!(!body.contains("finishReason"), "{path}: {body}");
             assert!(!body.is_empty() && serde_json::from_str::<Value>(&body).is_err(), "{path}: {body}");
         }
     }
-    // What was sent cannot be taken back, so that nothing is tried again.
+    // A response that has started cannot be retried.
     assert_eq!((harness.tally("broken").requests, harness.tally("good").requests), (2, 0));
 }
 
@@ -333,7 +333,7 @@ pub async fn a_client_disconnect_ends_the_upstream_request(harness: &Harness) {
     drop(answer);
     eventually("the end of the upstream call", async || (harness.tally("good").left == 1).then_some(()))
         .await;
-    // It was counted when its headers came.
+    // It is counted when its headers arrive.
     let total = eventually("the attempt", async || {
         Some(harness.pool_stats(&pool).await.total).filter(|total| total.attempts > 0)
     })

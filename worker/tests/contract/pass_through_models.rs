@@ -25,7 +25,7 @@ pub async fn model_lists_are_those_of_gemini(harness: &Harness) {
     assert_eq!(model["id"], format!("models/{MODEL}"));
     let path = format!("/v1beta/models/{MODEL}:countTokens");
     assert_eq!(body(post(harness, &pool, &path, &contents("two words")).await)["totalTokens"], 2);
-    // None of it draws on a quota.
+    // None of these requests uses quota.
     assert_eq!(harness.pool_stats(&pool).await.total, Counters::default());
 }
 
@@ -39,7 +39,7 @@ pub async fn a_model_list_is_cached_for_an_hour(harness: &Harness) {
         ("/v1beta/openai/models", 4),
         (&format!("/v1beta/models/{MODEL}"), 5),
         ("/v1/models", 6),
-        // The service's own list is Gemini's page of a thousand.
+        // The service's own list is Gemini's page of 1,000.
         ("/v1beta/models?pageSize=1000", 6),
     ] {
         let first = get(harness, &pool, path).await;
@@ -53,7 +53,7 @@ pub async fn a_model_list_is_cached_for_an_hour(harness: &Harness) {
         let is_json = |answer: &Answer| answer.header("content-type").starts_with("application/json");
         assert!(is_json(&first) && is_json(&again), "{path}");
     }
-    // What is no success is not kept, and a changed pool asks anew.
+    // Errors are not cached, and an updated pool reloads the list.
     for _ in 0..2 {
         assert_eq!(get(harness, &pool, "/v1beta/models?pageSize=many").await.status, 400);
     }
@@ -62,7 +62,7 @@ pub async fn a_model_list_is_cached_for_an_hour(harness: &Harness) {
     get(harness, &pool, "/v1beta/models").await.gemini_error(403, "PERMISSION_DENIED", "PASS_THROUGH_OFF");
     switch(harness, &pool, true).await;
     assert_eq!((get(harness, &pool, "/v1beta/models").await.status, calls()), (200, 9));
-    // Of a model that the client key may not use nothing is told.
+    // A client key cannot read models that it does not allow.
     let few = json!({"allowed_models": ["gemini-2.5-*"]});
     let (few, _) = client_key(harness, &pool, few).await;
     let refused = get(harness, &few, &format!("/v1beta/models/{MODEL}")).await;

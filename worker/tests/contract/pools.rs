@@ -1,4 +1,4 @@
-//! Pools: their life, and what becomes of their callers.
+//! Pools: create, update, delete, and their effect on clients.
 
 use futures_util::future::join_all;
 use pool_fake_gemini::Behaviour;
@@ -50,7 +50,7 @@ pub async fn an_update_changes_only_the_given_fields(harness: &Harness) {
     assert_eq!(harness.get(&path).await.json::<Pool>(200), emptied);
 }
 
-/// Ten requests at once, each of which changes something else of the same pool.
+/// Sends ten concurrent requests, each of which changes another field of the same pool.
 pub async fn concurrent_updates_are_all_kept(harness: &Harness) {
     let pool =
         harness.pool(&[("first", Behaviour::Ok), ("second", Behaviour::Ok), ("third", Behaviour::Ok)]).await;
@@ -87,7 +87,7 @@ pub async fn concurrent_updates_are_all_kept(harness: &Harness) {
     assert_eq!(shown, expected);
     let clients: ClientKeyList = harness.get(&format!("{path}/client-keys")).await.json(200);
     assert_eq!(clients.client_keys.len(), 2);
-    // The data plane sees the last of them, whichever that was.
+    // The data plane uses the last update.
     harness.chat(&pool, "hello").await.openai_error(403, Some("pool_disabled"));
     harness.patch(&path, &json!({"enabled": true})).await.json::<Pool>(200);
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
@@ -101,7 +101,7 @@ pub async fn a_duplicate_name_is_rejected(harness: &Harness) {
     assert!(answer.admin_error(409, ErrorCode::Conflict).hint.is_some());
     let answer = harness.patch(&format!("/pools/{}", staging.id), &json!({"name": "prod"})).await;
     answer.admin_error(409, ErrorCode::Conflict);
-    // Its own name is not taken.
+    // A pool's own name is no conflict.
     let path = format!("/pools/{}", staging.id);
     assert_eq!(harness.patch(&path, &json!({"name": "staging"})).await.json::<Pool>(200).name, "staging");
     assert_eq!(harness.get("/pools").await.json::<PoolList>(200).pools.len(), 2);
@@ -136,7 +136,7 @@ pub async fn a_deleted_pool_rejects_requests_immediately(harness: &Harness) {
     harness.chat(&pool, "hello").await.openai_error(401, Some("invalid_api_key"));
     assert_eq!(harness.tally("good").requests, 1);
     harness.get(&format!("/pools/{}", pool.id)).await.admin_error(404, ErrorCode::NotFound);
-    // The name is free again, and the new pool has nothing of the old one.
+    // The name is available again, and the new pool has nothing of the old one.
     let again = create(harness, &json!({"name": "prod"})).await.pool;
     assert_eq!(again.keys, 0);
     assert_ne!(again.id.as_str(), pool.id);
@@ -250,7 +250,7 @@ pub async fn names_are_compared_after_unicode_normalisation(harness: &Harness) {
             assert_eq!(report.json::<pool_shared::KeyImportReport>(200).malformed.len(), 1, "{field}");
         }
     }
-    // Its own name may be spelt otherwise, and given up.
+    // A pool can change the spelling of its name, and give it up.
     let path = format!("/pools/{}", straße.id);
     for name in ["STRASSE 1", "avenue"] {
         assert_eq!(harness.patch(&path, &json!({"name": name})).await.json::<Pool>(200).name, name);
@@ -272,7 +272,8 @@ pub async fn a_pool_scoped_token_sees_no_name_of_another_pool(harness: &Harness)
         answers.push(answer.admin_error(403, ErrorCode::Forbidden).message);
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-    // Everything else of its pool is its to change, its own name included in a whole document of it.
+    // A pool-scoped token can change everything else of its pool, and send its unchanged name in a
+    // whole document.
     let request = harness.request(Method::PATCH, &path).bearer_auth(token.secret.expose());
     let update = json!({"name": "own", "description": "mine"});
     assert_eq!(send(request.json(&update)).await.json::<Pool>(200).description, "mine");

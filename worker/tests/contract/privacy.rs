@@ -1,4 +1,4 @@
-//! What goes where: nothing of the client's to Gemini but what it said, no secret into a file.
+//! Privacy: no client data in upstream headers, no secret in files or logs.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ use super::secret_scan::SecretScan;
 use crate::STORED;
 use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 
-/// The headers that an upstream call may have: what HTTP needs, the body's type, the one credential,
-/// and the name of the deployment's zone, which Cloudflare adds to whatever a Worker fetches.
+/// Allowed headers of upstream requests: those of HTTP, the body's type, the credential, and the
+/// zone name that Cloudflare adds to every fetch of a Worker.
 const UPSTREAM_HEADERS: [&str; 7] =
     ["accept", "accept-encoding", "cf-worker", "content-length", "content-type", "host", "x-goog-api-key"];
 
@@ -79,19 +79,19 @@ pub async fn nothing_stored_or_logged_holds_a_secret(harness: &mut Harness) {
         assert!(!holds(&answer.body), "{}", answer.body);
         assert!(!answer.headers.values().any(|value| holds(value.to_str().unwrap())));
     }
-    // Its reports have reached the ledger with this.
+    // This reports its counts to the ledger.
     assert!(harness.pool_stats(&pool).await.total.attempts >= 10);
 
     harness.restart_with_master_key(NEW_MASTER_KEY, Some(MASTER_KEY)).await;
     harness.post("/master/rotate", &json!({})).await.json::<MasterKeyRotation>(200);
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
-    // While it runs, with what is still in write-ahead logs, and after it has ended.
+    // While it runs, including write-ahead logs, and after its end.
     look_for(&secrets, harness.data.path(), &pool);
     harness.stop_host().await;
     look_for(&secrets, harness.data.path(), &pool);
 }
 
-/// Every kind of trouble that could make somebody write down what it was about.
+/// Causes every kind of error that could log its input.
 async fn trouble_with_secrets(harness: &Harness, pool: &Pool, secrets: &mut Vec<String>) {
     for _ in 0..5 {
         harness.chat(pool, "hello").await;
@@ -105,13 +105,13 @@ async fn trouble_with_secrets(harness: &Harness, pool: &Pool, secrets: &mut Vec<
     harness.post(&format!("/pools/{}/keys/import", pool.id), &json!({"keys": [{"key": malformed}]})).await;
     let wrong = format!("{ADMIN_PASSWORD} but wrong");
     harness.post("/login", &json!({"password": wrong})).await.admin_error(401, ErrorCode::Unauthorized);
-    // A key in a model's place, of which Gemini knows nothing, and one in a path.
+    // A key in place of an unknown model, and one in a path.
     let mut misplaced = prompt("hello");
     misplaced["model"] = json!(gemini_key("good"));
     harness.call(pool, "/v1/chat/completions", &misplaced).send().await.unwrap();
     let model = format!("/v1/models/{}", gemini_key("good"));
     harness.request(Method::GET, &model).bearer_auth(&pool.client_key).send().await.unwrap();
-    // Who may see a picture by its URL shall not be found in a log.
+    // URLs of pictures may grant access and must not be logged.
     let signature = "signature-of-a-picture-that-is-not-public";
     let settings = json!({"translation": {"fetch_media": true}});
     harness.patch(&format!("/pools/{}", pool.id), &settings).await;
@@ -124,7 +124,7 @@ async fn trouble_with_secrets(harness: &Harness, pool: &Pool, secrets: &mut Vec<
     secrets.extend([wrong, signature.to_owned()]);
 }
 
-/// What admins do, and what every route answers that shows something.
+/// Uses the admin API, and reads every route that shows something.
 async fn secrets_of_admins(harness: &Harness, pool: &Pool, secrets: &mut Vec<String>) -> Vec<Answer> {
     let path = format!("/pools/{}", pool.id);
     let session = harness.open_session().await;
@@ -154,7 +154,7 @@ async fn secrets_of_admins(harness: &Harness, pool: &Pool, secrets: &mut Vec<Str
 
 pub fn look_for(secrets: &[String], folder: &Path, pool: &Pool) {
     let scan = SecretScan::of(folder);
-    // The config and the ledger are in it, else this would prove nothing.
+    // The scan covers config and ledger; otherwise it would prove nothing.
     for known in [&pool.id, "CREATE TABLE pools", "CREATE TABLE ledger_pages", "\"plane\":\"data\""] {
         assert!(!scan.places_of(known).is_empty(), "nothing holds {known}");
     }
@@ -180,7 +180,7 @@ pub async fn ciphertext_moved_to_another_row_fails_to_decrypt(harness: &mut Harn
         let swapped = swap(table, column, row, other);
         change_store(harness, &format!("{back}{swapped}")).await;
         back = swapped;
-        // On KV the callers see it once it is published, which a change does.
+        // On KV the data plane sees it once it is published, which an update does.
         let change = json!({"description": format!("{column} of {other}")});
         harness.patch(&format!("/pools/{}", one.id), &change).await;
         harness.patch(&format!("/pools/{}", two.id), &change).await;
@@ -206,7 +206,7 @@ async fn change_store(harness: &mut Harness, statements: &str) {
     harness.start_host().await;
 }
 
-/// Puts what stands in a column of one row into another one, and the other way round.
+/// Swaps the values of a column between two rows.
 fn swap(table: &str, column: &str, row: &str, other: &str) -> String {
     let value = |row: &str| format!("(SELECT {column} FROM before WHERE {row})");
     let (there, here) = (value(other), value(row));

@@ -1,4 +1,4 @@
-//! What monitoring asks: probes without a token, metrics with one.
+//! Monitoring: probes without a token, metrics with one.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Scope};
@@ -16,7 +16,7 @@ pub async fn probes_need_no_token_and_reveal_nothing(harness: &Harness) {
         assert_eq!(send(harness.request(Method::HEAD, path)).await.status, 200, "{path}");
         let answer = send(harness.request(Method::POST, path)).await;
         assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{path}");
-        // Whoever presents something is told the same.
+        // A credential changes nothing.
         assert_eq!(send(harness.request(Method::GET, path).bearer_auth(&pool.client_key)).await.body, "ok\n");
     }
     let wrong = send(harness.request(Method::GET, "/healthz/x")).await;
@@ -48,7 +48,7 @@ pub async fn metrics_are_those_of_the_ledger(harness: &Harness) {
         assert!(answer.body.lines().any(|other| other == line), "{line} in {}", answer.body);
     }
     assert!(answer.body.contains(&other.id));
-    // A token of one pool sees that pool, and who has no such scope sees nothing.
+    // A pool-scoped token sees its pool; a token without the scope sees nothing.
     let narrow = harness.scoped_token(&[Scope::StatsRead], Some(&other)).await;
     let answer = metrics(&narrow).await;
     assert!(answer.status == 200 && answer.body.contains(&other.id) && !answer.body.contains(&pool.id));

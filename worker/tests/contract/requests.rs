@@ -1,4 +1,4 @@
-//! Clients' requests: each is counted once, however it ends, beside the attempts that were made for it.
+//! Request counts: each client request once, apart from its attempts.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::harness::{EMBEDDING_MODEL, Harness, MODEL, Pool, eventually, gemini_key, prompt, send};
 
-/// A client key of the pool with rules of its own.
+/// Creates a client key with its own rules.
 async fn client_key(harness: &Harness, pool: &Pool, name: &str, mut body: Value) -> (Pool, ClientKeyCreated) {
     body["name"] = name.into();
     let path = format!("/pools/{}/client-keys", pool.id);
@@ -17,7 +17,7 @@ async fn client_key(harness: &Harness, pool: &Pool, name: &str, mut body: Value)
     (Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() }, created)
 }
 
-/// A pool's statistics, once so many requests are counted.
+/// Returns a pool's statistics once this many requests are counted.
 async fn counted(harness: &Harness, pool: &Pool, requests: u64) -> PoolStats {
     let stats = eventually("the requests are counted", async || {
         Some(harness.pool_stats(pool).await).filter(|stats| stats.requests.total >= requests)
@@ -72,7 +72,7 @@ pub async fn every_failed_request_of_an_outage_is_counted(harness: &mut Harness)
     }
     let without: Vec<_> = lines.iter().filter(|line| line["attempts"].is_null()).collect();
     assert_eq!(without.len() as u64, refused_at_once);
-    // What is counted outlives the process.
+    // Counts survive a restart.
     harness.start_host().await;
     assert_eq!(
         harness.pool_stats(&pool).await.requests.outcomes,
@@ -88,7 +88,7 @@ pub async fn every_request_is_counted_once_with_its_outcome(harness: &Harness) {
     let (narrow, narrow_key) =
         client_key(harness, &pool, "narrow", json!({"allowed_models": [EMBEDDING_MODEL]})).await;
 
-    // Answered: a chat, a stream, vectors, the list of models, and what goes on as it came.
+    // Successes: a chat, a stream, embeddings, a model list, a pass-through request.
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &streamed("hello"))).await.status, 200);
     let vectors = json!({"model": EMBEDDING_MODEL, "input": "hello"});
@@ -99,16 +99,16 @@ pub async fn every_request_is_counted_once_with_its_outcome(harness: &Harness) {
     let native = json!({"contents": [{"parts": [{"text": "hi"}]}]});
     let path = format!("/v1beta/models/{MODEL}:generateContent");
     assert_eq!(send(harness.call(&pool, &path, &native)).await.status, 200);
-    // Open WebUI's notice is no request of its own, and who is not known is no client.
+    // Open WebUI's notice and unauthenticated requests are not counted.
     assert_eq!(send(harness.call(&pool, "/api/chat/completed", &json!({}))).await.status, 200);
     let nobody = Pool { id: pool.id.clone(), client_key: "sk-pool-unknown".to_owned() };
     assert_eq!(harness.chat(&nobody, "hello").await.status, 401);
-    // Refused before any attempt.
+    // Rejected before any attempt.
     assert_eq!(harness.chat(&limited, "hello").await.status, 200);
     assert_eq!(harness.chat(&limited, "hello").await.status, 429);
     assert_eq!(harness.chat(&narrow, "hello").await.status, 403);
     assert_eq!(send(harness.call(&pool, "/v1/chat/completions", &json!({"model": MODEL}))).await.status, 400);
-    // Refused by Gemini.
+    // Rejected by Gemini.
     harness.gemini.fail_next(1, Behaviour::InvalidArgument);
     assert_eq!(harness.chat(&pool, "hello").await.status, 400);
     harness.patch("/pools/prod", &json!({"enabled": false})).await.json::<pool_shared::Pool>(200);
@@ -137,7 +137,8 @@ pub async fn every_request_is_counted_once_with_its_outcome(harness: &Harness) {
     assert_eq!((rest.name.as_deref().is_some_and(|name| name != first), rest.requests.total), (true, 7));
     let models: BTreeMap<_, _> =
         stats.models.iter().map(|row| (row.model.as_str(), row.requests.total)).collect();
-    // The list of models, a body without messages and the disabled pool name none; one model is not allowed.
+    // The model list, a body without messages and the disabled pool have no model; one model is
+    // not allowed.
     assert_eq!(models[EMBEDDING_MODEL], 1);
     assert_eq!(models["(unknown)"], 1);
     assert_eq!(models[MODEL], 5);
@@ -189,7 +190,7 @@ pub async fn requests_for_unknown_models_are_counted_as_one_model(harness: &Harn
         assert_eq!(ask(&format!("gemini-{number}-made-up")).await, 404);
     }
     assert_eq!(ask(MODEL).await, 200);
-    // And where nobody can be asked whether there is such a model.
+    // The same without a model list.
     let scenario = Scenario::default().key(KeySpec::new(gemini_key("good"), Behaviour::Invalid));
     harness.gemini.set_scenario(scenario).unwrap();
     assert_eq!(ask(MODEL).await, 503);

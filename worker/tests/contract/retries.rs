@@ -1,4 +1,4 @@
-//! One key after another: when, how often, and what the caller is told when none does.
+//! Retries: when, how often, and the error if all keys fail.
 
 use pool_fake_gemini::{Behaviour, FakeGemini, Scenario, Tally};
 use pool_shared::AttemptOutcome;
@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::events::{Event, text};
 use super::harness::{Harness, eventually, gemini_key, prompt, send};
 
-/// The message of a chat's good answer.
+/// Returns the message of a successful chat.
 fn said(answer: &Answer) -> String {
     let chat: Value = answer.json(200);
     chat["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
@@ -40,7 +40,7 @@ pub async fn a_failing_key_is_skipped(harness: &Harness) {
     .enumerate()
     {
         harness.gemini.reset();
-        // A key of its own: what a quota does to one holds in all its pools.
+        // Separate keys, because the quota of a key applies in all its pools.
         let bad = format!("bad-{number}");
         let keys = [(bad.as_str(), behaviour, 1), ("good", Behaviour::Ok, 0)];
         let pool = harness.weighted_pool(&format!("prod {number}"), &keys).await;
@@ -48,7 +48,8 @@ pub async fn a_failing_key_is_skipped(harness: &Harness) {
         assert_eq!(said(&answer), "You said: hello");
         assert_eq!(answer.header("x-pool-attempts"), "2");
         assert!(answer.header("x-pool-key").starts_with("key-"), "{:?}", answer.header("x-pool-key"));
-        // What only a text or a status says, a probe has to confirm; a 403 may be about one model, so it asks two.
+        // A classification by text or status alone is confirmed by a probe. A 403 may concern one
+        // model, so two models are probed.
         let times = match behaviour {
             Behaviour::Leaked | Behaviour::Billing => 2,
             Behaviour::Permission => 3,
@@ -117,18 +118,19 @@ pub async fn an_invalid_request_is_not_retried(harness: &Harness) {
 pub async fn the_error_of_exhausted_keys_says_when_to_retry(harness: &Harness) {
     let pool =
         harness.pool(&[("one", Behaviour::ExhaustedMinute), ("two", Behaviour::ExhaustedMinute)]).await;
-    // 20.5 s into a minute: nobody knows better than to wait for the other 39.5 s.
+    // 20.5 s into a minute: the other 39.5 s are the best estimate.
     harness.gemini.clock().stop_at(1_800_000_020_500);
     let answer = harness.chat(&pool, "hello").await;
     answer.openai_error(429, Some("rate_limit_exceeded"));
-    // Keys come back one after another, within a second.
+    // Keys recover one after another, within a second.
     let milliseconds: u64 = answer.header("retry-after-ms").parse().unwrap();
     assert!((39_500..=40_500).contains(&milliseconds), "{milliseconds}");
     assert_eq!(answer.header("retry-after"), milliseconds.div_ceil(1_000).to_string());
     for key in ["one", "two"] {
         refused_once(&harness.tally(key), 429);
     }
-    // What a day has used up does not come back in a minute: no SDK is to wait for it, and a person is told when.
+    // A daily quota does not reset in a minute: SDKs must not wait for it, and the message names
+    // the time.
     let day = harness.weighted_pool("day", &[("three", Behaviour::ExhaustedDay, 1)]).await;
     let answer = harness.chat(&day, "hello").await;
     answer.openai_error(429, Some("insufficient_quota"));
@@ -149,9 +151,9 @@ pub async fn the_error_of_a_pool_without_working_keys_says_so(harness: &Harness)
         assert!(message.contains("'prod'"), "{message}");
         assert_eq!(answer.header("x-should-retry"), "false");
         for key in ["one", "two"] {
-            // Gemini's own message about a suspended key repeats the key.
+            // Gemini's message about a suspended key contains the key.
             assert!(!answer.body.contains(&gemini_key(key)));
-            // Whom Gemini has refused for good is not asked again.
+            // Permanently rejected keys are not tried again.
             assert_eq!(harness.tally(key).requests, requests);
         }
     }
@@ -169,7 +171,7 @@ pub async fn four_attempts_are_made_and_none_on_the_same_key(harness: &Harness) 
     let names: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
     let keys: Vec<_> = names.iter().map(|name| (name.as_str(), Behaviour::ExhaustedDay)).collect();
     let pool = harness.pool(&keys).await;
-    // Keys that were refused rest: twice four are tried, then the two that are left.
+    // Rejected keys are in cooldown: twice four are tried, then the two remaining ones.
     for attempts in [4, 4, 2, 0] {
         harness.gemini.reset();
         let answer = harness.chat(&pool, "hello").await;
@@ -205,7 +207,7 @@ pub async fn an_unreachable_upstream_changes_no_key_health(harness: &mut Harness
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let mut streamed = prompt("hello");
     streamed["stream"] = json!(true);
-    // The service goes on calling the address of the one that is dropped here.
+    // The service keeps calling the address of the dropped server.
     let elsewhere = FakeGemini::start(Scenario::default()).await.unwrap();
     let address = std::mem::replace(&mut harness.gemini, elsewhere).url().to_owned();
     closed(&address).await;
@@ -217,7 +219,7 @@ pub async fn an_unreachable_upstream_changes_no_key_health(harness: &mut Harness
     assert_eq!(harness.pool_stats(&pool).await.total.failures, 2);
 }
 
-/// Waits until nobody listens at an address.
+/// Waits until nothing listens on an address.
 async fn closed(url: &str) {
     let address = url.trim_start_matches("http://").to_owned();
     let refused = async || tokio::net::TcpStream::connect(&address).await.is_err().then_some(());

@@ -1,4 +1,4 @@
-//! Logging in, saying who one is, logging out.
+//! Login, whoami, logout, browser sessions.
 
 use pool_shared::{API_VERSION, ErrorCode, LoginResponse, SessionsRevoked, WhoAmI};
 use reqwest::Method;

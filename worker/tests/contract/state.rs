@@ -1,4 +1,4 @@
-//! Health, and what a restart leaves.
+//! Health, and state across restarts.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{Health, HealthStatus, PoolList, PoolStats, Rates};
@@ -26,7 +26,7 @@ pub async fn a_restart_keeps_everything(harness: &mut Harness) {
     assert_eq!(before.2.total.attempts, 2);
     harness.stop_host().await;
     harness.start_host().await;
-    // The same admin token, the same pool, keys and counts, and the same client key.
+    // Admin token, pool, keys, counts and client key are kept.
     let after = (
         harness.get("/pools").await.json::<PoolList>(200),
         harness.keys(&pool).await,
@@ -37,7 +37,7 @@ pub async fn a_restart_keeps_everything(harness: &mut Harness) {
     assert_eq!(harness.pool_stats(&pool).await.total.attempts, harness.gemini.counts().total().requests);
 }
 
-/// What goes through now changes from minute to minute.
+/// Removes the fields that change from minute to minute.
 fn without_rates(mut stats: PoolStats) -> PoolStats {
     let keys = stats.keys.iter_mut().map(|key| &mut key.activity);
     let models = stats.models.iter_mut().map(|model| &mut model.activity);

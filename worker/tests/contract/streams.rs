@@ -1,4 +1,4 @@
-//! Chat, streamed.
+//! Streamed chat responses.
 
 use pool_fake_gemini::{Behaviour, Scenario};
 use pool_shared::Pool as PoolShown;
@@ -58,7 +58,7 @@ pub async fn usage_is_sent_only_on_request(harness: &Harness) {
             assert!(chunk["usage"].is_null() && chunk["choices"].as_array().unwrap().len() == 1, "{chunk}");
         }
     }
-    // Counted all the same.
+    // It is counted too.
     let sent = harness.tally("good").tokens;
     let counted = eventually("both streams", async || {
         let total = harness.pool_stats(&pool).await.total;
@@ -71,11 +71,11 @@ pub async fn usage_is_sent_only_on_request(harness: &Harness) {
 pub async fn a_truncated_stream_ends_with_an_error(harness: &Harness) {
     let behaviours =
         [Behaviour::Cut, Behaviour::Truncated, Behaviour::ErrorMidStream, Behaviour::RawErrorTail];
-    // What comes at one moment with the first event has been sent to nobody yet: another key may try.
+    // An error together with the first event can be retried, because nothing was sent yet.
     let slow = Scenario { between_frames_ms: 100, ..Scenario::default() };
     harness.gemini.set_scenario(slow).unwrap();
     for (number, behaviour) in behaviours.into_iter().enumerate() {
-        // The other key would do, but what was sent cannot be taken back.
+        // The started response cannot be retried with the other key.
         let keys = [("broken", behaviour, 1), ("good", Behaviour::Ok, 0)];
         let pool = harness.weighted_pool(&format!("prod {number}"), &keys).await;
         let events = harness.stream(&pool, "hello there").await.rest().await;
@@ -113,7 +113,7 @@ pub async fn a_client_disconnect_ends_the_upstream_request(harness: &Harness) {
 
 pub async fn an_unsupported_region_is_avoided(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok), ("better", Behaviour::Ok)]).await;
-    // On Workers everything from here on goes through an object that is somewhere else.
+    // On Workers all later requests use the egress object in another region.
     harness.gemini.fail_next(1, Behaviour::Location);
     let chat: Value = harness.chat(&pool, "hello").await.json(200);
     assert_eq!(chat["choices"][0]["message"]["content"], "You said: hello");
@@ -140,7 +140,7 @@ async fn leave(harness: &Harness, pool: &Pool) {
     })
     .await;
     assert_eq!((counted.attempts, counted.successes, counted.failures), (1, 0, 0));
-    // What Gemini had counted in the pieces that came is counted here too.
+    // The usage of the received frames is counted.
     assert!(counted.prompt_tokens > 0 && counted.completion_tokens > 0, "{counted:?}");
 }
 
@@ -153,7 +153,7 @@ pub async fn a_paced_stream_has_the_same_content_in_more_chunks(harness: &Harnes
         let paced = harness.stream(&pool, prompt).await.rest().await;
         assert_eq!(text(&paced), text(&plain));
         assert!(paced.len() > plain.len() + 5, "{by}: {} and {}", paced.len(), plain.len());
-        // Everything but text is there as often as without, and in the same order.
+        // All other events appear as often and in the same order as without pacing.
         let others = |events: &[Event]| -> Vec<Value> {
             let shown = events.iter().map(|event| match event {
                 Event::Chunk(chunk) => json!([

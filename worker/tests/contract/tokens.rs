@@ -1,4 +1,4 @@
-//! Admin tokens with less than all rights, and what they open.
+//! Admin tokens with limited scopes.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{AdminTokenCreated, AdminTokenList, ErrorCode, Health, PoolList, Scope, WhoAmI};
@@ -63,7 +63,7 @@ pub async fn token_rotation_has_a_grace_period(harness: &mut Harness) {
     let list: AdminTokenList = harness.get("/tokens").await.json(200);
     let listed = list.tokens.iter().find(|token| token.id == old.token.id).unwrap();
     assert!(listed.expires_at.duration_since(new.token.created_at).as_secs() <= 3600, "an hour of grace");
-    // Without grace the old one ends at once.
+    // Without a grace period the old token ends immediately.
     let path = format!("/tokens/{}/rotate", new.token.id);
     let newest: AdminTokenCreated = harness.post(&path, &json!({"grace_s": 0})).await.json(201);
     get(harness, &new, "/whoami").await.admin_error(401, ErrorCode::Unauthorized);
@@ -73,7 +73,7 @@ pub async fn token_rotation_has_a_grace_period(harness: &mut Harness) {
         let path = format!("/tokens/{}/rotate", newest.token.id);
         harness.post(&path, &body).await.admin_error(400, ErrorCode::InvalidRequest);
     }
-    // Nobody comes by more rights than his own.
+    // A token cannot gain scopes.
     let narrow = make(harness, &json!({"scopes": ["tokens"]})).await;
     let path = format!("/admin/v1/tokens/{}/rotate", newest.token.id);
     with(harness, &narrow, Method::POST, &path, &json!({})).await.admin_error(403, ErrorCode::Forbidden);
@@ -98,7 +98,7 @@ pub async fn an_invalid_token_is_rejected(harness: &Harness) {
     harness.post("/tokens", &json!({"pool": "none"})).await.admin_error(404, ErrorCode::NotFound);
 }
 
-/// A path of a route, for a pool.
+/// Returns a route's path for a pool.
 fn path_of(route: &admin::RouteSpec, pool: &str) -> String {
     route.path.replace("{pool}", pool).replace("{id}", "unknown-1")
 }
@@ -127,7 +127,7 @@ pub async fn every_route_requires_its_scope(harness: &Harness) {
     }
     let pools = harness.get("/pools").await.json::<PoolList>(200).pools;
     assert_eq!((pools.len(), pools[0].name.as_str(), pools[0].keys), (1, "prod", 1));
-    // And with the right scope the doors do open.
+    // With the right scope the routes succeed.
     let (_, reader) = tokens.iter().find(|(scope, _)| *scope == Scope::StatsRead).unwrap();
     for path in ["/stats", "/events", "/pools", "/pools/prod", "/pools/prod/keys", "/pools/prod/stats"] {
         assert_eq!(get(harness, reader, path).await.status, 200, "{path}");
@@ -157,7 +157,7 @@ pub async fn a_pool_scoped_token_accesses_no_other_pool(harness: &Harness) {
     }
     let pools = get(harness, &token, "/pools").await.json::<PoolList>(200).pools;
     assert_eq!(pools.iter().map(|pool| pool.name.as_str()).collect::<Vec<_>>(), ["own"]);
-    // A list of another pool is refused: an empty one would look as if nothing was there.
+    // A list of another pool is rejected: an empty one would suggest that nothing exists.
     for list in ["events", "audit"] {
         for pool in ["other", &other.id, "none"] {
             let answer = get(harness, &token, &format!("/{list}?pool={pool}")).await;
@@ -192,16 +192,16 @@ pub async fn a_token_grants_only_scopes_that_it_has(harness: &Harness) {
         let answer = with(harness, &maker, Method::POST, tokens, &json!({"scopes": scopes})).await;
         answer.admin_error(403, ErrorCode::Forbidden);
     }
-    // Nothing said is no more than that either.
+    // Omitted scopes grant no more either.
     let made: AdminTokenCreated = with(harness, &maker, Method::POST, tokens, &json!({})).await.json(201);
     assert_eq!(made.token.scopes, maker.token.scopes);
-    // Nor does he take away what is above him.
+    // A token cannot revoke one with more scopes.
     let who: WhoAmI = harness.get("/whoami").await.json(200);
     let above = format!("{tokens}/{}", who.id);
     with(harness, &maker, Method::DELETE, &above, &json!(null)).await.admin_error(403, ErrorCode::Forbidden);
     let below = format!("{tokens}/{}", made.token.id);
     with(harness, &maker, Method::DELETE, &below, &json!(null)).await.no_content();
-    // Copying keys is taking them out.
+    // Copying keys requires the scope for exporting them.
     harness.pool(&[("good", Behaviour::Ok)]).await;
     let changer = make(harness, &json!({"scopes": ["pools"]})).await;
     let copy = "/admin/v1/pools/prod/copy";
@@ -210,7 +210,7 @@ pub async fn a_token_grants_only_scopes_that_it_has(harness: &Harness) {
     assert_eq!(with(harness, &changer, Method::POST, copy, &json!({"name": "mine"})).await.status, 201);
 }
 
-/// What a token of the scope `tokens` makes is over when that one is.
+/// Tokens created with the scope `tokens` end with their creator.
 pub async fn tokens_end_with_the_token_that_created_them(harness: &Harness) {
     let maker =
         make(harness, &json!({"name": "maker", "scopes": ["tokens", "stats:read"], "expires_in_s": 3600}))
@@ -232,11 +232,11 @@ pub async fn tokens_end_with_the_token_that_created_them(harness: &Harness) {
     let list: AdminTokenList = harness.get("/tokens").await.json(200);
     let parent = |id| list.tokens.iter().find(|token| token.id == id).unwrap().parent.clone();
     assert_eq!(parent(grandchild.token.id.clone()), Some(rotated.token.id.clone()), "what it made goes over");
-    // One that has all rights may make what lasts.
+    // A token with all scopes may create lasting ones.
     let lasting = make(harness, &json!({"scopes": ["tokens"], "expires_in_s": 300 * 86_400})).await;
     assert!(lasting.token.expires_at.duration_since(lasting.token.created_at).as_hours() > 299 * 24);
 
-    // Kept, a child becomes that of its maker's maker; otherwise it goes with its maker.
+    // A kept child is inherited by its creator's creator; otherwise it is revoked.
     let kept = post(&lasting, "/tokens", json!({})).await;
     harness.delete(&format!("/tokens/{}?keep_children=true", lasting.token.id)).await.no_content();
     assert_eq!(get(harness, &kept, "/whoami").await.status, 200);

@@ -1,4 +1,4 @@
-//! How a pool is told to translate, and that it then does.
+//! Translation options of a pool.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{ErrorCode, Pool, PoolCreated, PromptBlock};

@@ -1,4 +1,4 @@
-//! What earlier versions have stored: `tests/upgrades` holds their databases as SQL, written by themselves.
+//! Upgrades from databases of earlier versions, kept as SQL in `tests/upgrades`.
 
 use pool_fake_gemini::Behaviour;
 use pool_shared::{
@@ -14,26 +14,26 @@ use crate::support::{ADMIN_PASSWORD, MASTER_KEY, NEW_MASTER_KEY};
 const CONFIG: &str = include_str!("../upgrades/1-config.sql");
 const LEDGER: &str = include_str!("../upgrades/1-ledger.sql");
 
-// What that version gave out.
+// Credentials issued by that version.
 const TOKEN: &str = "padm_sksYcBscx5uWgYkxdFasgIMVRifniwTCgtE4TIxn2lWtJk";
 const CLIENT_KEY: &str = "sk-pool-tSus3gnSH8lsryePDIapMk7jewOvGvD8w7vTmLRW3i7QGx";
 const CLIENT_KEY_OF_OFF: &str = "sk-pool-BQfZmx003PLvcJf3hlybBaqtSRm7uWTOHyummk511mAiV7";
 const POOL: &str = "pool-3bdc7f8737ceb830";
-/// How many attempts it had counted, and how many of them went well. The key that went wrong may be tried again at the
-/// start, which counts.
+/// Attempts and successes that it had counted. The failed key may be rechecked at the start, which
+/// counts.
 const COUNTED: u64 = 8;
 const WENT_WELL: u64 = 7;
 
-/// Makes room for the tables of an earlier version.
+/// Drops the tables, so that those of an earlier version can be created.
 const WITHOUT_CONFIG: &str = "DROP TABLE admin_tokens; DROP TABLE client_keys; DROP TABLE keys; DROP TABLE pools;
     DROP TABLE schema_version; DROP TABLE secrets; DROP TABLE admin_token_uses; DROP TABLE login_tries; DROP TABLE audit;";
 const WITHOUT_LEDGER: &str = "DROP TABLE ledger_log; DROP TABLE ledger_pages; DROP TABLE ledger_state;";
-/// On KV such a version had published what it had stored, or had noted that it was to be.
+/// Marks the KV documents as pending, as such a version left them.
 const UNPUBLISHED: &str = "INSERT INTO kv_outbox (name, sequence, failures)
     SELECT 'v1:pool:' || id, (SELECT sequence FROM kv_state), 0 FROM pools
     UNION ALL SELECT 'v1:client-key:' || hash, (SELECT sequence FROM kv_state), 0 FROM client_keys;";
 
-/// Puts what an earlier version stored in the place of what this one has.
+/// Replaces the stored data with that of an earlier version.
 async fn go_back(harness: &mut Harness) {
     harness.get("/stats").await;
     harness.stop_host().await;
@@ -68,7 +68,7 @@ pub async fn data_of_an_earlier_version_keeps_working(harness: &mut Harness) {
     // That version counted no requests.
     assert_eq!(harness.pool_stats(&pool).await.requests.total, 0);
 
-    // A change, so that what KV has is up to date.
+    // An update publishes the current data to KV.
     harness.patch("/pools/off", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
     eventually("everything is published", async || {
         let health: pool_shared::Health = harness.get("/health").await.json(200);
@@ -85,7 +85,7 @@ pub async fn data_of_an_earlier_version_keeps_working(harness: &mut Harness) {
         harness.post(&format!("/pools/{POOL}/keys/import"), &import).await.json(200);
     assert_eq!((report.added, report.duplicate), (0, 1), "a key is still recognised");
 
-    // What that version could not do.
+    // Features that the version lacked.
     let limited = json!({"name": "limited", "limits": {"requests_per_day": 1}, "expires_in_s": 3600});
     let limited: ClientKeyCreated =
         harness.post(&format!("/pools/{POOL}/client-keys"), &limited).await.json(201);
@@ -123,7 +123,7 @@ pub async fn a_database_of_a_later_version_is_rejected(harness: &mut Harness) {
     }
     let login = harness.request(Method::POST, "/admin/v1/login").json(&json!({"password": ADMIN_PASSWORD}));
     is_named(&send(login).await.admin_error(503, ErrorCode::Unavailable).message);
-    // On KV the data plane reads what was published, and no database.
+    // On KV the data plane reads published documents, not a database.
     if crate::KINDS[1] != "kv" {
         harness.chat(&pool, "hello").await.openai_error(503, Some("store_unavailable"));
         assert_eq!(send(harness.request(Method::GET, "/readyz")).await.status, 503);

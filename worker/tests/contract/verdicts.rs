@@ -1,4 +1,4 @@
-//! What errors say of keys: only their structure convicts one.
+//! Error classification: only the structure of an error marks a key.
 
 use pool_fake_gemini::{Behaviour, KeySpec, Scenario, Script};
 use pool_shared::{AttemptOutcome, ClientKeyList, Event, EventList, KeyState};
@@ -21,7 +21,7 @@ fn error(code: u16, status: &str, message: &str, details: &Value) -> String {
     json!({"error": {"code": code, "message": message, "status": status, "details": details}}).to_string()
 }
 
-/// Answers requests in which a text stands with this.
+/// Makes Gemini respond like this to requests that contain a text.
 fn answer(harness: &Harness, keys: &[&str], marker: &str, status: u16, body: String) {
     let scenario = Scenario::with_keys(keys.iter().map(|key| gemini_key(key)));
     let script = Script { marker: Some(marker.to_owned()), status, wire: vec![body], ..Script::default() };
@@ -66,13 +66,13 @@ pub async fn client_text_in_an_error_changes_no_key_health(harness: &Harness) {
 }
 
 pub async fn error_texts_that_probes_disprove_trigger_few_probes_a_minute(harness: &Harness) {
-    // Words that are not the client's, though its request has caused them.
+    // Text that is not the client's, although its request caused it.
     disproved(harness, "leaked", "Your API key was reported as leaked.").await;
-    // As Gemini answers a request with a film that is private.
+    // Gemini's response to a request with a private video.
     disproved(harness, "permission", "The caller does not have permission").await;
 }
 
-/// Requests cause a 403 of a text which probes of the keys disprove.
+/// Causes 403 errors with a text that probes of the keys disprove.
 async fn disproved(harness: &Harness, name: &str, text: &str) {
     let names = ["a", "b", "c", "d", "e", "f"];
     let pool = harness.weighted_pool(name, &names.map(|name| (name, Behaviour::Ok, 1))).await;
@@ -155,7 +155,7 @@ pub async fn a_403_of_google_marks_the_key_and_an_html_page_does_not(harness: &H
     assert_eq!(states(harness, &filtered).await, [KeyState::Healthy; 2]);
     assert!(events(harness, &filtered).await.iter().all(|event| event.verdict == AttemptOutcome::Network));
 
-    // What names a file is the request's.
+    // Errors that name a file concern the request.
     let files =
         harness.weighted_pool("files", &[("f", Behaviour::FileForbidden, 1), ("g", Behaviour::Ok, 0)]).await;
     harness.gemini.reset();
@@ -198,10 +198,10 @@ pub async fn a_model_that_one_key_lacks_is_retried_with_another(harness: &Harnes
     let pool =
         harness.weighted_pool("prod", &[("without", Behaviour::Ok, 1), ("with", Behaviour::Ok, 0)]).await;
     harness.gemini.set_scenario(scenario).unwrap();
-    // Nobody knows of the model yet: a name that is mistyped must not cost four calls.
+    // No key has served the model yet: a mistyped name must not cost four attempts.
     harness.chat(&pool, "hello").await.openai_error(404, Some("model_not_found"));
     assert_eq!(harness.gemini.counts().total().requests, 1);
-    // A list of models is evidence.
+    // A model list is evidence.
     let listed: Value =
         send(harness.request(reqwest::Method::GET, "/v1/models").bearer_auth(&pool.client_key))
             .await
@@ -238,7 +238,7 @@ pub async fn an_unsupported_method_of_a_model_changes_no_key_health(harness: &Ha
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     let get = harness.request(reqwest::Method::GET, "/v1/models").bearer_auth(&pool.client_key);
     assert_eq!(send(get).await.status, 200, "the list of models is at hand");
-    // Both models have answered before, each in its own way.
+    // Both models have succeeded before, each with its method.
     let embedding = json!({"model": EMBEDDING_MODEL, "input": "x"});
     for _ in 0..8 {
         assert_eq!(harness.chat(&pool, "hello").await.status, 200);
@@ -287,7 +287,7 @@ pub async fn events_have_the_quota_and_each_unknown_text_once(harness: &Harness)
     let keys = ["u", "v"].map(|name| (name, Behaviour::ExhaustedUnknown, 1));
     let pool = harness.weighted_pool("unknown", &[keys[0], keys[1], ("last", Behaviour::Ok, 0)]).await;
     harness.chat(&pool, "hello").await;
-    // In a report of its own.
+    // Reported separately.
     let first = events(harness, &pool).await;
     eventually("both keys again", async || {
         harness.chat(&pool, "hello").await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Deadline of a response; a request that reaches it was never answered.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A connection, and what was read of it.
+/// A connection and its received bytes.
 pub struct Connection {
     stream: BufReader<TcpStream>,
     over: bool,
@@ -27,7 +27,7 @@ impl Connection {
         Self { stream: BufReader::new(stream), over: false }
     }
 
-    /// Sends bytes. A server that has closed meanwhile tells so when it is read.
+    /// Sends bytes. A closed connection shows only on the next read.
     pub fn write(&mut self, bytes: &[u8]) {
         if let Err(error) = self.stream.get_mut().write_all(bytes) {
             assert!(is_closing(error.kind()), "{error}");
@@ -35,22 +35,23 @@ impl Connection {
         }
     }
 
-    /// Sends bytes and nothing after them, and reads until the other side closes: the statuses of its answers.
+    /// Sends bytes, closes the sending side, and reads to the end. Returns the status codes of the
+    /// responses.
     pub fn send_to_the_end(mut self, bytes: &[u8]) -> Vec<u16> {
         self.write(bytes);
-        // It may be closed already.
+        // The connection may be closed already.
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
         let mut answers = Vec::new();
         if let Err(error) = self.stream.read_to_end(&mut answers) {
             assert!(is_closing(error.kind()), "no end: {error}");
         }
-        // An answer's first line stands at the very beginning or after a body, whose end is not told apart.
+        // A status line is at the start or follows a body, whose end is not parsed.
         let text = String::from_utf8_lossy(&answers);
         let lines = text.match_indices("HTTP/1.").map(|(at, _)| text.get(at + 9..at + 12));
         lines.filter_map(|status| status?.parse().ok()).collect()
     }
 
-    /// The status of the next answer; none when the other side has closed.
+    /// Returns the status of the next response; `None` if the connection is closed.
     pub fn read_answer(&mut self, to_head: bool) -> Option<u16> {
         let (mut status, mut length, mut closes) = (0, Some(0_usize), false);
         while status < 200 {
@@ -76,7 +77,7 @@ impl Connection {
         Some(status)
     }
 
-    /// Whether no further request can be sent.
+    /// Returns `true` if no further request can be sent.
     pub fn is_over(&self) -> bool {
         self.over
     }

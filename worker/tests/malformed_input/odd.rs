@@ -13,7 +13,7 @@ use super::host::Host;
 /// Deadline of a response.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Sends bytes; the first line that comes back.
+/// Sends bytes. Returns the first line of the response.
 fn talk(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -51,7 +51,7 @@ async fn a_request_names_exactly_one_host() {
         ("GET /admin/ HTTP/1.1\r\n\r\n", "1 400"),
         ("POST /admin/v1/login HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", "1 400"),
         ("POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nhost: b\r\ncontent-length: 2\r\n\r\n{}", "1 400"),
-        // What is no host, such as several in one header.
+        // Invalid hosts, such as several in one header.
         ("GET /healthz HTTP/1.1\r\nhost: x, y\r\n\r\n", "1 400"),
         ("GET /healthz HTTP/1.1\r\nhost: \u{e9}\r\n\r\n", "1 400"),
         ("GET /healthz HTTP/1.1\r\nhost: x y\r\n\r\n", "1 400"),
@@ -85,7 +85,8 @@ async fn a_body_has_exactly_one_length() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_endless_head_is_rejected_at_the_size_limit() {
-    // A little more than is kept of a head. With more than that in flight, a reset could overtake the response.
+    // Slightly more than the maximum head. A reset could overtake the response if much more were
+    // in flight.
     const SENT: usize = 97 * 1024;
     let gemini = FakeGemini::start(Scenario::with_keys([GEMINI_KEY])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();

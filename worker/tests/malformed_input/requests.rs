@@ -1,4 +1,4 @@
-//! Bad requests: those of every route with something wrong about them, and bytes that are none.
+//! Generator of malformed requests: invalid requests to every route, and bytes that are not HTTP.
 
 use fastrand::Rng;
 use pool_shared::TokenKind;
@@ -6,22 +6,22 @@ use pool_worker::admin::ROUTES;
 use pool_worker::gateway;
 use serde_json::{Value, json};
 
-/// Stands in whatever could be logged: paths, queries, headers, bodies, credentials.
+/// Marker in everything that could be logged: paths, queries, headers, bodies, credentials.
 pub const CANARY: &str = "hush-do-not-log-me";
 
-/// What opens the doors.
+/// Valid credentials.
 #[derive(Clone)]
 pub struct Credentials {
     pub admin: String,
     pub client_key: String,
 }
 
-/// Makes requests.
+/// The generator.
 pub struct Maker<'c> {
     pub credentials: &'c Credentials,
 }
 
-/// A request that ends where it says that it ends.
+/// A request with correct framing.
 pub struct Request {
     pub bytes: Vec<u8>,
     pub is_head: bool,
@@ -49,7 +49,7 @@ const ODD_SEGMENTS: [&str; 16] = [
 ];
 
 impl Maker<'_> {
-    /// One whose frame is right.
+    /// Returns a well-framed request.
     pub fn well_framed(&self, rng: &mut Rng) -> Request {
         let (mut method, mut path, is_admin) = route(rng);
         if rng.u8(..4) == 0 {
@@ -62,7 +62,8 @@ impl Maker<'_> {
             path = format!("{path}?{}", odd_query(rng));
         }
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", host(rng)).into_bytes();
-        // A right credential with what cannot harm: nothing that ends it, and no pool that there is to be deleted.
+        // A valid credential only with harmless requests: none that ends it or deletes an existing
+        // pool.
         let may_be_right =
             !["/logout", "/revoke-all"].iter().any(|end| path.contains(end)) && method != "DELETE";
         self.credential(rng, &mut head, is_admin, may_be_right);
@@ -99,7 +100,7 @@ impl Maker<'_> {
         }
     }
 
-    /// One that is no HTTP, or that ends somewhere else than it says.
+    /// Returns bytes that are not HTTP, or have incorrect framing.
     pub fn badly_framed(&self, rng: &mut Rng) -> Vec<u8> {
         let (method, path, is_admin) = route(rng);
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", host(rng)).into_bytes();
@@ -140,12 +141,12 @@ impl Maker<'_> {
     }
 }
 
-/// A route's method and path, and whether it is one of the admin API.
+/// Returns a route's method and path, and whether it belongs to the admin API.
 fn route(rng: &mut Rng) -> (String, String, bool) {
     if rng.bool() {
         let route = &ROUTES[rng.usize(..ROUTES.len())];
         let pool = if rng.u8(..4) == 0 { "hush-do-not-log-me" } else { "prod" };
-        // Nothing that there is may be deleted.
+        // Existing objects must not be deleted.
         let pool = if route.method == "DELETE" { "nothing" } else { pool };
         (
             route.method.to_string(),
@@ -209,7 +210,7 @@ fn header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// A body that no route takes: there is always a field that is not known, a value that cannot be, or no end.
+/// Returns a body that every route rejects: it has an unknown field, an invalid value, or no end.
 fn body(rng: &mut Rng) -> Vec<u8> {
     let mut body = bad_json(rng).to_string().into_bytes();
     match rng.u8(..10) {

@@ -23,7 +23,7 @@ const ALLOWED: usize = 22;
 const UNFINISHED: usize = 60;
 const MIB: usize = 1024 * 1024;
 
-/// The same command with other limits of file descriptors.
+/// Returns the command with other file descriptor limits.
 fn with_files(limit: &str, command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", &format!("ulimit {limit} && exec \"$0\"")]).arg(command.get_program());
@@ -41,12 +41,12 @@ fn hello() -> String {
 }
 
 async fn chat(url: &str, client_key: &str) -> StatusCode {
-    // Each on a connection of its own.
+    // Each on its own connection.
     let chat = http_client().post(format!("{url}/v1/chat/completions")).body(hello()).bearer_auth(client_key);
     chat.send().await.unwrap().status()
 }
 
-/// Whether the other side has closed by now.
+/// Returns `true` if the server has closed the connection.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     match stream.read(&mut [0; 1_024]) {
@@ -78,7 +78,7 @@ async fn slow_and_silent_connections_block_no_other_client() {
         }
         slow.push(stream);
     }
-    // These take all the room that there is, and may stay open for longer than any chat here waits.
+    // These use the whole budget, and may stay open longer than any chat here waits.
     let busy = address.clone();
     let idle = tokio::task::spawn_blocking(move || {
         let used = |_| {
@@ -93,7 +93,7 @@ async fn slow_and_silent_connections_block_no_other_client() {
     for _ in 0..3 {
         assert_eq!(chat(&server.url, &credentials.client_key).await, StatusCode::OK);
     }
-    // The last of them would have room: their time ends them.
+    // The last one would fit; its timeout ends it.
     slow.extend((0..3).map(|_| TcpStream::connect(&address).unwrap()));
     let began = Instant::now();
     while !slow.is_empty() {
@@ -119,7 +119,7 @@ async fn the_open_file_limit_is_raised_at_startup() {
     assert!(allowed > ALLOWED, "{allowed}");
 }
 
-/// The first frame that the server sends on a connection of HTTP/2 (RFC 9113, section 6.5).
+/// Returns the first frame of an HTTP/2 connection (RFC 9113, section 6.5).
 fn settings_of_http2(address: &str) -> Vec<(u16, u32)> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -155,7 +155,7 @@ async fn until(server: &Host, what: &str, holds: impl Fn(&Load) -> bool) {
     }
 }
 
-/// The head of a chat whose body comes in chunks.
+/// Returns the head of a chat request with a chunked body.
 fn chunked_head(client_key: &str) -> String {
     format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client_key}\r\n\
@@ -163,7 +163,7 @@ fn chunked_head(client_key: &str) -> String {
     )
 }
 
-/// Sends most of a body, and gives the connection on which its end is missing.
+/// Sends a body without its end. Returns the connection.
 fn begin_body(address: &str, client_key: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -171,7 +171,7 @@ fn begin_body(address: &str, client_key: &str, length: usize) -> TcpStream {
     stream.write_all(chunked_head(client_key).as_bytes()).unwrap();
     let chunk = [format!("{MIB:x}\r\n").as_bytes(), &vec![b' '; MIB], b"\r\n"].concat();
     for _ in 0..length / MIB {
-        // A server that has refused it may have closed.
+        // A server that has rejected it may have closed the connection.
         if stream.write_all(&chunk).is_err() {
             break;
         }
@@ -200,9 +200,9 @@ async fn unfinished_bodies_stay_within_their_memory_budget() {
     let fit = large / LENGTH;
     until(&server, "what fits is held", |load| load.body_bytes >= fit * LENGTH).await;
     assert!(server.load().most_body_bytes <= large + reserve, "{:?}", server.load());
-    // Small requests have their reserve meanwhile.
+    // Small requests have a reserved budget.
     assert_eq!(chat(&server.url(), &credentials.client_key).await, StatusCode::OK);
-    // A body that did not fit is rejected when it has ended.
+    // A body over the budget is rejected when it ends.
     let refused = open.iter_mut().filter_map(|stream| {
         stream.write_all(b"0\r\n\r\n").ok()?;
         let mut line = [0; 12];

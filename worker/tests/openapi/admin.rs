@@ -1,4 +1,4 @@
-//! The operations of the admin API: what each takes and gives. Who may use it stands in the table of routes.
+//! Operations of the admin API: bodies, parameters and responses.
 
 use pool_shared::{
     AdminTokenCreate, AdminTokenCreated, AdminTokenList, AdminTokenRotate, AuditList, ClientKeyCreate,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::describe::{Described, any_object, any_text, delete, get, patch, post, states, text, time};
 use crate::document::Operation;
 
-/// The probes, which are open.
+/// Returns the probes, which need no token.
 pub fn probes() -> Vec<Operation> {
     let summaries = ["Whether the service answers", "Whether the store answers and the secrets fit"];
     let one = |((path, _), (id, summary)): ((&'static str, Probe), (&str, &'static str))| {
@@ -31,7 +31,7 @@ pub fn probes() -> Vec<Operation> {
     PROBES.into_iter().zip(["healthz", "readyz"].into_iter().zip(summaries)).map(one).collect()
 }
 
-/// Every operation.
+/// Returns all operations.
 pub fn operations() -> Vec<Operation> {
     let described = [sessions(), service(), tokens(), pools(), client_keys(), keys()];
     described.into_iter().flatten().map(Described::complete).collect()
@@ -65,7 +65,7 @@ fn sessions() -> Vec<Described> {
     ]
 }
 
-/// Counts for Prometheus, whose format is text.
+/// Returns the metrics for Prometheus, in its text format.
 fn metrics() -> Described {
     let mut metrics = get("/metrics", "metrics", "Counts, key states and pending reports for Prometheus")
         .details("A token that is good for one pool gets that pool's.");

@@ -1,5 +1,7 @@
-//! The operations of the data plane. What OpenAI documents is not said again: of a request the schemas hold what the
-//! service checks of every one, of an answer what clients rely on.
+//! Operations of the data plane.
+//!
+//! What OpenAI documents is not repeated: request schemas contain what the service checks,
+//! response schemas what clients rely on.
 
 use http::Method;
 use pool_worker::gateway;
@@ -11,7 +13,8 @@ use crate::schemas::Refer;
 
 const ERRORS: [u16; 13] = [400, 401, 403, 404, 413, 414, 415, 429, 431, 500, 502, 503, 504];
 
-/// Every operation: those of OpenAI's API under `/v1`, under `/api` and at the root.
+/// Returns all operations: those of OpenAI's API under `/v1`, `/api` and the root, and
+/// pass-through.
 pub fn operations() -> Vec<Operation> {
     gateway::ROUTES
         .iter()
@@ -19,7 +22,7 @@ pub fn operations() -> Vec<Operation> {
         .collect()
 }
 
-/// Those of a path whose requests go to Gemini as they came; none for another path.
+/// Returns the pass-through operations of a path; none for other paths.
 fn passed(pattern: &str) -> Option<Vec<Operation>> {
     let (base, envelope, details) = if let Some(base) = pattern.strip_prefix("/v1beta/openai") {
         (
@@ -35,7 +38,7 @@ fn passed(pattern: &str) -> Option<Vec<Operation>> {
         )
     };
     let google = envelope == Envelope::Google;
-    // An id, the model's method, what it does, and whether it has a body.
+    // Operation id, model method, summary, and whether it has a body.
     let described: &[(&str, &str, &str, bool)] = match base {
         "/chat/completions" => &[("googleChatCompletion", "", "Answer a conversation", true)],
         "/embeddings" => &[("googleEmbeddings", "", "Turn texts into vectors", true)],
@@ -183,7 +186,7 @@ fn refer(name: &str) -> Schema {
     json_schema!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The schemas that they refer to.
+/// Returns the schemas that they refer to.
 pub fn schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     for mut part in [chat_schemas(), other_schemas()] {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::document::{Envelope, Operation};
 use crate::schemas::of;
 
-/// What is said of a route beyond its row in the table.
+/// A route's description beyond its row in the table.
 pub struct Described {
     method: Method,
     path: &'static str,
@@ -72,7 +72,7 @@ impl Described {
         self
     }
 
-    /// Adds what the table of routes says, and what every such route may answer.
+    /// Adds the route's access and the errors of all such routes.
     pub fn complete(self) -> Operation {
         let Self { method, path, mut operation } = self;
         let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
@@ -109,7 +109,7 @@ fn add(details: &mut String, sentence: &str) {
     details.push_str(sentence);
 }
 
-/// Any one of these will do.
+/// Returns the accepted credentials.
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
@@ -159,7 +159,7 @@ pub fn delete(path: &'static str, id: &str, summary: &'static str) -> Described 
     on(Method::DELETE, path, id, summary)
 }
 
-/// A point in time, as RFC 3339 writes it.
+/// Returns the schema of an RFC 3339 timestamp.
 pub fn time() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
@@ -168,14 +168,14 @@ pub fn text() -> Value {
     json!({"type": "string"})
 }
 
-/// A list of states, separated by commas.
+/// Returns the schema of a comma-separated list of key states.
 pub fn states() -> Value {
     let names: Vec<_> = KeyState::ALL.iter().map(|state| state.name()).collect();
     let any = format!("({})", names.join("|"));
     json!({"type": "string", "pattern": format!("^({any}(,{any})*)?$")})
 }
 
-/// The document itself, of which nothing is said here.
+/// Returns the schema of any object, for the document itself.
 pub fn any_object(_: &mut SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object"})
 }

@@ -1,4 +1,4 @@
-//! The frame of the document: operations, what they may answer, and how one shows who one is.
+//! Frame of the document: operations, errors and security schemes.
 
 use http::Method;
 use pool_shared::ErrorBody;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::schemas::{self, Refer, Schemas};
 use crate::{admin, data};
 
-/// One operation.
+/// An operation.
 pub struct Operation {
     pub method: Method,
-    /// With `{name}` for names.
+    /// Path with `{name}` parameters.
     pub path: String,
     pub id: String,
     pub tag: &'static str,
@@ -22,26 +22,26 @@ pub struct Operation {
     pub security: Value,
     pub query: Vec<Value>,
     pub body: Option<Refer>,
-    /// What it answers when it succeeds, by status.
+    /// The success response, by status.
     pub answer: (u16, &'static str),
     /// Another status with the same content.
     pub also: Option<(u16, &'static str)>,
-    /// By content type.
+    /// Schemas by content type.
     pub content: Vec<(&'static str, Refer)>,
     pub headers: Vec<&'static str>,
-    /// What else it may answer.
+    /// Statuses of its errors.
     pub errors: Vec<u16>,
     pub envelope: Envelope,
 }
 
-/// In what form errors come.
+/// Error format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Envelope {
     Admin,
     OpenAi,
     /// Gemini's own.
     Gemini,
-    /// That of Google's OpenAI endpoint.
+    /// That of Google's OpenAI-compatible endpoint.
     Google,
 }
 
@@ -56,7 +56,7 @@ impl Envelope {
     }
 }
 
-/// What a status means, and the headers that come with it.
+/// Returns the meaning of an error status and its headers.
 fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static str]) {
     match (status, envelope) {
         (400, _) => ("The request cannot be understood or breaks a rule.", &[]),
@@ -93,7 +93,7 @@ fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static
     }
 }
 
-/// The whole document.
+/// Returns the whole document.
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
     let mut operations = admin::operations();
@@ -190,7 +190,7 @@ fn described(operation: &Operation, schemas: &mut Schemas) -> Value {
     object
 }
 
-/// What operations answer when they do not succeed, by envelope and status.
+/// Returns the error responses by format and status.
 fn refusals(operations: &[Operation]) -> Value {
     let mut refusals = Map::new();
     for operation in operations {
@@ -214,7 +214,7 @@ fn refusals(operations: &[Operation]) -> Value {
     refusals.into()
 }
 
-/// The names in a path, in its order.
+/// Returns the parameters of a path in order.
 fn path_parameters(operation: &Operation) -> Vec<Value> {
     let names = operation.path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
     let described = names.map(|(name, _)| {
@@ -285,7 +285,7 @@ fn security_schemes() -> Value {
     })
 }
 
-/// Doc comments refer to other items in rustdoc's way, which nobody follows here.
+/// Removes rustdoc links from descriptions.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {

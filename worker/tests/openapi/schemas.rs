@@ -1,9 +1,9 @@
-//! The JSON schemas of the types that cross the wire.
+//! JSON schemas of the API's types.
 //!
-//! Two generators, since what a request may leave out an answer always has: where a type differs in the two, the
-//! requests' one is called `…Input`. schemars writes JSON Schema 2020-12, which is `OpenAPI` 3.1's own dialect; the
-//! document types of the crates that have some (utoipa, oas3) know a part of it only, so the frame around the
-//! schemas is plain JSON.
+//! Requests and responses use two generators, because fields that a request may omit are always in
+//! a response. Where a type differs, the request schema is named `…Input`. schemars writes JSON
+//! Schema 2020-12, the dialect of OpenAPI 3.1. The document types of utoipa and oas3 support only
+//! a part of it, so the frame is plain JSON.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 
 const PREFIX: &str = "#/components/schemas/";
 
-/// The schemas that the document refers to.
+/// Collector of the schemas that the document refers to.
 pub struct Schemas {
     requests: SchemaGenerator,
     answers: SchemaGenerator,
 }
 
-/// A reference to a schema, made when the document is.
+/// A function that returns a reference to a schema.
 pub type Refer = fn(&mut SchemaGenerator) -> Schema;
 
-/// A reference to the schema of a type.
+/// Returns a reference to the schema of a type.
 pub fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
@@ -45,13 +45,13 @@ impl Schemas {
         refer(&mut self.answers).to_value()
     }
 
-    /// All of them, by name; and the names of those that requests have in another form.
+    /// Returns all schemas by name, and the names that differ for requests.
     pub fn finish(mut self) -> (Map<String, Value>, Vec<String>) {
         let mut all = self.answers.take_definitions(true);
         let mut requests = self.requests.take_definitions(true);
         requests.values_mut().for_each(bound_numbers);
         let mut renamed: Vec<String> = Vec::new();
-        // What refers to a renamed one is another one itself.
+        // A schema that refers to a renamed one is renamed too.
         loop {
             let differs = |name: &String, schema: &Value| {
                 all.get(name).is_some_and(|answer| answer != schema || refers_to(schema, &renamed))
@@ -76,7 +76,7 @@ impl Schemas {
     }
 }
 
-/// Puts the requests' names into references.
+/// Replaces references by those of requests.
 pub fn rename(value: &mut Value, renamed: &[String]) {
     each_reference(value, &mut |reference| {
         if renamed.iter().any(|name| *reference == format!("{PREFIX}{name}")) {
@@ -106,7 +106,7 @@ fn each_reference(value: &mut Value, change: &mut dyn FnMut(&mut String)) {
     }
 }
 
-/// Numbers that are read into 32 or 64 bits are refused beyond them.
+/// Adds the bounds of 32-bit and 64-bit integers.
 fn bound_numbers(value: &mut Value) {
     match value {
         Value::Object(members) => {

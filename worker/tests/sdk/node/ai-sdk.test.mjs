@@ -1,4 +1,4 @@
-// Vercel's AI SDK, unmodified, against the service: what it ends up with.
+// Tests of Vercel's AI SDK, unmodified.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -45,7 +45,7 @@ for (const form of ["whole", "streamed"]) {
       inputSchema: z.object({ city: z.string() }),
       execute(input) {
         asked.push(input);
-        // The result leads to the next answer.
+        // The result is sent with the next request.
         return marker("02", form);
       },
     });

@@ -1,6 +1,6 @@
-// OpenAI's own client for Node, unmodified, against the service: what it ends up with.
+// Tests of OpenAI's client for Node, unmodified.
 //
-// The stand-in answers "You said: <the text>".
+// The mock Gemini server responds "You said: <the text>".
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -77,7 +77,7 @@ test("streamed chat", async () => {
   assert.equal(pieces.join(""), "You said: tell me a long story: äöü, 你好 🙂");
   assert.deepEqual(choices.map((choice) => choice.finish_reason).filter(Boolean), ["stop"]);
 
-  // The last chunk, and no other, carries the usage, and no choice.
+  // Only the last chunk has the usage, and it has no choice.
   const last = chunks.pop();
   assert.deepEqual(last.choices, []);
   assertCounts(last.usage);
@@ -113,7 +113,7 @@ test("the client's own collector of a stream", async () => {
 });
 
 test("one embedding", async () => {
-  // The client asks for base64 by itself and decodes it.
+  // The client requests base64 by default and decodes it.
   const response = await client.embeddings.create({ model: EMBEDDING_MODEL, input: "hello" });
 
   assert.equal(response.object, "list");

@@ -1,4 +1,4 @@
-// OpenAI's own client for Node with what Gemini really answers: the golden cases, whole and streamed.
+// Tests of OpenAI's client for Node with the golden documents, buffered and streamed.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ const client = openai(clientKey);
 const failing = openai(failingKey);
 const user = (content) => [{ role: "user", content }];
 
-// The client's collector of streams cannot end one that has a call of a custom tool, whoever sends it.
+// The client's stream parser fails on calls of custom tools, independent of the server.
 const UNCOLLECTABLE = "48_custom_tool_round_trip";
 
 /** Whether it is what is expected, where `$starts:x` stands for any text that begins with x. */
@@ -86,7 +86,7 @@ for (const stream of [false, true]) {
       parse: JSON.parse,
       function(parsed) {
         asked.push(parsed);
-        // The result leads to the next answer.
+        // The result is sent with the next request.
         return marker("02", form);
       },
     };

@@ -1,7 +1,7 @@
-// Where the service under test is: POOL_BASE_URL (such as http://127.0.0.1:8787/v1), POOL_CLIENT_KEY, and
-// POOL_FAILING_CLIENT_KEY of a pool in which each model fails in its own way. Behind it stands the stand-in for
-// Gemini, which answers "You said: <the text>", or what a golden case answers when a message names it. POOL_CASES is
-// the file of those cases.
+// Settings of the service under test: POOL_BASE_URL (such as http://127.0.0.1:8787/v1),
+// POOL_CLIENT_KEY, and POOL_FAILING_CLIENT_KEY of a pool in which each model fails in its own way.
+// The mock Gemini server responds "You said: <the text>", or with a golden document that a message
+// names. POOL_CASES is the file of those cases.
 
 import { readFileSync } from "node:fs";
 import OpenAI from "openai";

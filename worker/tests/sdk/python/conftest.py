@@ -1,7 +1,7 @@
-"""Where the service under test is: POOL_BASE_URL (such as http://127.0.0.1:8787/v1), POOL_CLIENT_KEY, and
-POOL_FAILING_CLIENT_KEY of a pool in which each model fails in its own way. Behind it stands the stand-in for
-Gemini, which answers "You said: <the text>", or what a golden case answers when a message names it. POOL_CASES is the
-file of those cases."""
+"""Settings of the service under test: POOL_BASE_URL (such as http://127.0.0.1:8787/v1), POOL_CLIENT_KEY,
+and POOL_FAILING_CLIENT_KEY of a pool in which each model fails in its own way. The mock Gemini server
+responds "You said: <the text>", or with a golden document that a message names. POOL_CASES is the file
+of those cases."""
 
 import json
 import os
@@ -15,7 +15,7 @@ CASES = json.loads(Path(os.environ["POOL_CASES"]).read_text())
 
 
 def marker(name: str, form: str) -> str:
-    """What leads a request to a case's answer; `form` is `whole` or `streamed`, as the request is."""
+    """Returns the message that selects a case; `form` is `whole` or `streamed`, as the request is."""
     [full] = [case["name"] for case in CASES if case["name"].startswith(name)]
     return f"case-{full}-{form}"
 
@@ -26,7 +26,7 @@ def base_url() -> str:
 
 
 def client_with(base_url: str, variable: str) -> Iterator[openai.OpenAI]:
-    # No retries: an answer that the client would have to ask for twice is a failure here.
+    # No retries: a second attempt of the client counts as a failure.
     with openai.OpenAI(
         base_url=base_url, api_key=os.environ[variable], max_retries=0, timeout=30
     ) as client:

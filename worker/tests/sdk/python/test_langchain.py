@@ -1,4 +1,4 @@
-"""LangChain's client, unmodified, against the service: what it ends up with."""
+"""Tests of LangChain's client, unmodified."""
 
 import os
 from typing import Any
@@ -65,7 +65,7 @@ def test_tools(base_url: str, form: str) -> None:
     cities = [(call["name"], call["args"]) for call in answer.tool_calls]
     assert cities == [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome"})]
 
-    # The results lead to the next answer.
+    # The results are sent with the next request.
     results = [ToolMessage(marker("02", form), tool_call_id=call["id"]) for call in answer.tool_calls]
     answer = ask(model, form, [*messages, answer, *results])
     assert answer.content == "Paris 21°C, London rainy."
@@ -95,8 +95,8 @@ def test_embeddings(base_url: str) -> None:
 
 
 def test_token_ids_are_refused_with_the_remedy(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Left to itself, LangChain sends the ids of OpenAI's tokens, which mean nothing to Gemini. The real vocabulary
-    # would have to be fetched; bytes do as well.
+    # By default LangChain sends token ids of OpenAI's tokenizer, which Gemini does not know. Bytes
+    # avoid the download of the vocabulary.
     alphabet = tiktoken.Encoding(
         "bytes", pat_str=".+", mergeable_ranks={bytes([byte]): byte for byte in range(256)}, special_tokens={}
     )

@@ -1,4 +1,4 @@
-"""OpenAI's own client for Python, unmodified, against the service: what it ends up with."""
+"""Tests of OpenAI's client for Python, unmodified."""
 
 import openai
 import pytest
@@ -69,7 +69,7 @@ def test_streamed_chat(client: openai.OpenAI) -> None:
     assert "".join(pieces) == "You said: tell me a long story: äöü, 你好 🙂"
     assert [choice.finish_reason for choice in deltas if choice.finish_reason] == ["stop"]
 
-    # The last chunk, and no other, carries the usage, and no choice.
+    # Only the last chunk has the usage, and it has no choice.
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].choices == []
     assert_counts(chunks[-1].usage)
@@ -116,7 +116,7 @@ def test_async_client(base_url: str, client: openai.OpenAI) -> None:
 
 
 def test_one_embedding(client: openai.OpenAI) -> None:
-    # The client asks for base64 by itself and decodes it.
+    # The client requests base64 by default and decodes it.
     response = client.embeddings.create(model=EMBEDDING_MODEL, input="hello")
 
     assert response.object == "list"
@@ -195,7 +195,7 @@ def test_unknown_model_retrieved(client: openai.OpenAI) -> None:
     ],
 )
 def test_missing_parameter(client: openai.OpenAI, body: dict[str, object], param: str) -> None:
-    # The client's own signature would not let this through.
+    # The client's own signature would reject this.
     with pytest.raises(openai.BadRequestError) as caught:
         client.post("/chat/completions", cast_to=object, body=body)
     assert caught.value.param == param

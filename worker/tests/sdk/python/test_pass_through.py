@@ -1,4 +1,4 @@
-"""Google's own client, and OpenAI's on Google's own OpenAI endpoint, through a pool with `pass_through`."""
+"""Tests of Google's client, and of OpenAI's on Google's OpenAI-compatible endpoint, with pass-through."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ EMBEDDING_MODEL = "gemini-embedding-001"
 
 
 def google_client(base_url: str, variable: str) -> genai.Client:
-    # Without the version it asks under `/v1`, which is OpenAI's language here.
+    # Without the version the client uses `/v1`, which is OpenAI's API here.
     options = types.HttpOptions(base_url=base_url.removesuffix("/v1"), api_version="v1beta", timeout=30_000)
     return genai.Client(api_key=os.environ[variable], http_options=options)
 

@@ -1,4 +1,4 @@
-"""OpenAI's own client for Python with what Gemini really answers: the golden cases, whole and streamed."""
+"""Tests of OpenAI's client for Python with the golden documents, buffered and streamed."""
 
 import inspect
 import json
@@ -39,7 +39,7 @@ class Person(pydantic.BaseModel):
 OSLO = Person(kind="person", home=Address(city="Oslo"), nick=None, pet=None)
 
 
-# The client's collector of streams cannot end one that has a call of a custom tool, whoever sends it.
+# The client's stream parser fails on calls of custom tools, independent of the server.
 UNCOLLECTABLE = "48_custom_tool_round_trip"
 
 
@@ -54,19 +54,19 @@ def arguments(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def collected(client: openai.OpenAI, request: dict[str, Any]) -> openai.types.chat.ChatCompletion:
-    """What the client makes of a stream by itself."""
+    """Returns the completion that the client assembles from a stream."""
     request = arguments(request)
     del request["stream"]
     try:
         with client.chat.completions.stream(**request) as stream:
             return stream.get_final_completion()
     except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
-        # Its way to tell that the answer is not whole.
+        # The client's error for an incomplete response.
         return error.completion
 
 
 def fits(actual: Any, expected: Any) -> bool:
-    """Equality, where `$starts:x` stands for any text that begins with x."""
+    """Compares values, where `$starts:x` matches any text that begins with x."""
     if isinstance(expected, str) and expected.startswith("$starts:"):
         return actual.startswith(expected.removeprefix("$starts:"))
     if isinstance(expected, dict):
@@ -153,7 +153,7 @@ def test_tools(client: openai.OpenAI, form: str) -> None:
 
     messages.append(choice.message.to_dict())
     for call in calls:
-        # The results lead to the next answer.
+        # The results are sent with the next request.
         messages.append({"role": "tool", "tool_call_id": call.id, "content": marker("02", form)})
     choice = ask(messages)
     assert choice.finish_reason == "stop"
