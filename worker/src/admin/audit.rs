@@ -21,7 +21,7 @@ const DEFAULT_PAGE: u32 = 100;
 /// Maximum number of ids in an entry; for more, it has only their number.
 const MAX_IDS: usize = 20;
 /// How long entries are kept.
-const KEPT_DAYS: i64 = 400;
+const RETENTION_DAYS: i64 = 400;
 
 impl<H: AdminHost> Context<'_, H> {
     pub(super) async fn audit(&self, query: &Query) -> HandlerResult {
@@ -118,7 +118,7 @@ impl<H: AdminHost> Context<'_, H> {
 
 /// Returns the start of the retention time.
 fn kept_since(now: Timestamp) -> Timestamp {
-    now - jiff::SignedDuration::from_hours(24 * KEPT_DAYS)
+    now - jiff::SignedDuration::from_hours(24 * RETENTION_DAYS)
 }
 
 /// Builds the fields of an entry.

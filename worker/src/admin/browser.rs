@@ -24,7 +24,7 @@ use crate::store::{ConfigStore, SESSION_PREFIX, StoredAdminToken};
 /// Maximum lifetime of a session.
 const LIFETIME: Duration = Duration::from_hours(8);
 /// Idle timeout of a session.
-const IDLE: Duration = Duration::from_mins(30);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
 /// How often its use is recorded: one row each time.
 const LAST_USED_INTERVAL: Duration = Duration::from_mins(5);
 /// On plain http, which is allowed only on this machine, browsers reject `Secure` cookies.
@@ -115,7 +115,7 @@ pub(super) async fn authenticate<H: AdminHost>(
     let (store, now) = (host.store(), host.clock().now());
     let stored = store.admin_token(&admin.session_hash(session)).await?.ok_or(AdminError::NoToken)?;
     let used = stored.last_used_at.unwrap_or(stored.created_at);
-    if stored.expires_at <= now || used + IDLE <= now {
+    if stored.expires_at <= now || used + IDLE_TIMEOUT <= now {
         return Err(AdminError::ExpiredToken);
     }
     if used + LAST_USED_INTERVAL <= now {
@@ -137,7 +137,7 @@ impl<H: AdminHost> Context<'_, H> {
         let hash = self.admin.session_hash(session.expose());
         self.host.store().create_admin_token(&hash, &stored, change).await?;
         let StoredAdminToken { id, expires_at, .. } = stored;
-        let done = created(&SessionCreated { id, expires_at, idle_s: IDLE.as_secs() })?;
+        let done = created(&SessionCreated { id, expires_at, idle_s: IDLE_TIMEOUT.as_secs() })?;
         Ok(Response { cookie: Some(self.browser.cookie(session.expose(), LIFETIME)), ..done })
     }
 

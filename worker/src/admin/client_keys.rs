@@ -40,8 +40,8 @@ impl<H: AdminHost> Context<'_, H> {
 
     /// Returns when client keys of a pool were last used, from the ledger.
     async fn client_keys_used(&self, pool: &PoolId) -> Result<HashMap<TokenTag, Timestamp>, AdminError> {
-        let told = self.learnt(Some(pool)).await?.into_iter();
-        let used = told.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
+        let observations = self.observations(Some(pool)).await?.into_iter();
+        let used = observations.filter_map(|(_, learnt)| match (learnt.subject, learnt.fact) {
             (Subject::ClientKey(tag), ObservationKind::Used) => Some((tag, learnt.at)),
             _ => None,
         });

@@ -44,7 +44,7 @@ impl<H: AdminHost> Context<'_, H> {
         // The ledger must know this instance's observations first.
         self.admin.state.reporter.flush_once(self.host).await;
         // Without the ledger all keys are cleared.
-        let known = self.learnt(Some(pool)).await.ok().map(Known::new);
+        let known = self.observations(Some(pool)).await.ok().map(Known::new);
         let mut subjects = BTreeSet::new();
         for key in &stored {
             let named = Some(key.project.as_str()).filter(|project| !project.is_empty());

@@ -26,7 +26,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// the store unless all keys are healthy.
     pub(super) async fn unhealthy(&self, pool: Option<&PoolId>) -> Result<UnhealthyKeys, AdminError> {
         let now = self.host.clock().now();
-        let facts = match self.learnt(pool).await {
+        let facts = match self.observations(pool).await {
             Ok(learnt) => facts_by_pool(learnt, now),
             Err(AdminError::Ledger(_)) => return Ok(UnhealthyKeys(None)),
             Err(error) => return Err(error),
@@ -51,7 +51,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     /// Returns the ledger's observations of a pool's keys, or of all.
-    pub(super) async fn learnt(
+    pub(super) async fn observations(
         &self,
         pool: Option<&PoolId>,
     ) -> Result<Vec<(PoolId, Observation)>, AdminError> {
@@ -175,8 +175,8 @@ struct Facts {
     projects: HashMap<KeyId, String>,
     /// The observed billing accounts.
     accounts: HashMap<Subject, String>,
-    standing: BTreeMap<Subject, (Timestamp, KeyCondition)>,
-    resting: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
+    health: BTreeMap<Subject, (Timestamp, KeyCondition)>,
+    cooldowns: BTreeMap<Subject, BTreeMap<String, (Timestamp, CoolingReason)>>,
 }
 
 fn facts_by_pool(learnt: Vec<(PoolId, Observation)>, now: Timestamp) -> BTreeMap<PoolId, Facts> {
@@ -192,10 +192,10 @@ fn facts_by_pool(learnt: Vec<(PoolId, Observation)>, now: Timestamp) -> BTreeMap
         if !is_member && ended.is_some_and(|ended| learnt.at <= *ended) {
             continue;
         }
-        pools.entry(pool).or_default().take_in(learnt, now);
+        pools.entry(pool).or_default().apply(learnt, now);
     }
     for facts in pools.values_mut() {
-        facts.standing.retain(|_, (_, condition)| {
+        facts.health.retain(|_, (_, condition)| {
             // A spend window and a suspicion end by time, whether a request has confirmed it or
             // not.
             let comes_back = matches!(condition.state, KeyState::Limited | KeyState::Suspect);
@@ -207,7 +207,7 @@ fn facts_by_pool(learnt: Vec<(PoolId, Observation)>, now: Timestamp) -> BTreeMap
 }
 
 impl Facts {
-    fn take_in(&mut self, learnt: Observation, now: Timestamp) {
+    fn apply(&mut self, learnt: Observation, now: Timestamp) {
         let Observation { subject, model, at, fact } = learnt;
         match (fact, model) {
             (ObservationKind::Member { project }, _) => {
@@ -219,28 +219,28 @@ impl Facts {
                 self.accounts.insert(subject, account);
             }
             (ObservationKind::Health { state: condition, message, next_check, .. }, _)
-                if self.standing.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) =>
+                if self.health.get(&subject).is_none_or(|(heard_at, _)| *heard_at < at) =>
             {
-                self.standing.insert(subject, (at, standing(condition, message, next_check)));
+                self.health.insert(subject, (at, health(condition, message, next_check)));
             }
             (ObservationKind::Cooling { until, reason }, Some(model)) if until > now => {
-                let models = self.resting.entry(subject).or_default();
-                let rest = models.entry(model).or_insert((until, reason));
-                *rest = (*rest).max_by_end((until, reason));
+                let models = self.cooldowns.entry(subject).or_default();
+                let cooldown = models.entry(model).or_insert((until, reason));
+                *cooldown = (*cooldown).max_by_end((until, reason));
             }
             _ => {}
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.standing.is_empty() && self.resting.is_empty()
+        self.health.is_empty() && self.cooldowns.is_empty()
     }
 
     /// Adds the keys and projects that are not healthy, and the keys that Gemini counts among such
     /// projects.
     fn name_subjects(&self, wanted: &mut KeysWanted) {
         let KeysWanted { ids, projects, accounts } = wanted;
-        for subject in self.standing.keys().chain(self.resting.keys()) {
+        for subject in self.health.keys().chain(self.cooldowns.keys()) {
             match subject {
                 Subject::Key(id) => ids.insert(id.clone()),
                 Subject::Project(name) => projects.insert(name.clone()),
@@ -268,31 +268,31 @@ impl Facts {
         let learnt = subjects.iter().rev().find_map(|subject| self.accounts.get(subject));
         let account = if account.is_empty() { learnt.map_or("", String::as_str) } else { account };
         let account = Subject::Account(account.to_owned());
-        let standing = subjects.iter().chain([&account]).find_map(|subject| self.standing.get(subject));
-        if let Some((_, condition)) = standing {
+        let health = subjects.iter().chain([&account]).find_map(|subject| self.health.get(subject));
+        if let Some((_, condition)) = health {
             return Some(condition.clone());
         }
         let mut models: BTreeMap<&str, (Timestamp, CoolingReason)> = BTreeMap::new();
-        for (model, rest) in subjects.iter().filter_map(|subject| self.resting.get(subject)).flatten() {
-            let longest = models.entry(model).or_insert(*rest);
-            *longest = (*longest).max_by_end(*rest);
+        for (model, cooldown) in subjects.iter().filter_map(|subject| self.cooldowns.get(subject)).flatten() {
+            let longest = models.entry(model).or_insert(*cooldown);
+            *longest = (*longest).max_by_end(*cooldown);
         }
-        resting(&models)
+        cooldowns(&models)
     }
 }
 
-trait Rest {
+trait LaterEnd {
     /// Returns the one that ends later.
     fn max_by_end(self, other: Self) -> Self;
 }
 
-impl Rest for (Timestamp, CoolingReason) {
+impl LaterEnd for (Timestamp, CoolingReason) {
     fn max_by_end(self, other: Self) -> Self {
         if other.0 > self.0 { other } else { self }
     }
 }
 
-fn standing(condition: HealthState, message: String, next_check: Option<Timestamp>) -> KeyCondition {
+fn health(condition: HealthState, message: String, next_check: Option<Timestamp>) -> KeyCondition {
     let (state, reason) = match condition {
         HealthState::Healthy => (KeyState::Healthy, None),
         HealthState::Suspect => (KeyState::Suspect, None),
@@ -307,7 +307,7 @@ fn standing(condition: HealthState, message: String, next_check: Option<Timestam
     KeyCondition { state, until: next_check, reason, message, ..KeyCondition::default() }
 }
 
-fn resting(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCondition> {
+fn cooldowns(models: &BTreeMap<&str, (Timestamp, CoolingReason)>) -> Option<KeyCondition> {
     let lasting = models.values().find(|(_, reason)| reason.lasts_until_reset());
     let longest = models.values().max_by_key(|(until, _)| *until)?;
     let (_, reason) = lasting.unwrap_or(longest);

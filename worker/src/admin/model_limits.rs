@@ -19,8 +19,8 @@ impl<H: AdminHost> Context<'_, H> {
         let limit = query.limit(DEFAULT_LIMIT)? as usize;
         let pool = self.pool(reference).await?;
         self.admin.state.reporter.flush_once(self.host).await;
-        let told = self.learnt(Some(&pool.id)).await?.into_iter().map(|(_, learnt)| learnt);
-        let mut learnt = learnt_limits(told, query.get("model"));
+        let observations = self.observations(Some(&pool.id)).await?.into_iter().map(|(_, learnt)| learnt);
+        let mut learnt = learnt_limits(observations, query.get("model"));
         let total = learnt.len() as u64;
         learnt.truncate(limit);
         self.mask(&pool.id, &mut learnt).await?;
@@ -50,9 +50,9 @@ impl<H: AdminHost> Context<'_, H> {
 }
 
 /// Returns the observed limits, latest first, without those that an operator has cleared.
-fn learnt_limits(told: impl Iterator<Item = Observation>, model: Option<&str>) -> Vec<LearntLimit> {
+fn learnt_limits(observations: impl Iterator<Item = Observation>, model: Option<&str>) -> Vec<LearntLimit> {
     let (mut cleared, mut limits) = (BTreeMap::<Subject, Timestamp>::new(), Vec::new());
-    for Observation { subject, model: of, at, fact } in told {
+    for Observation { subject, model: of, at, fact } in observations {
         match (fact, of) {
             (ObservationKind::Cleared, _) => {
                 let last = cleared.entry(subject).or_insert(at);
@@ -128,7 +128,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn told(subject: Subject, model: &str, seconds: i64, value: u64) -> Observation {
+    fn observations(subject: Subject, model: &str, seconds: i64, value: u64) -> Observation {
         let quota = Quota::RequestsPerDay;
         let fact = ObservationKind::Limit { quota, value, metric: Some("requests".to_owned()), limit: None };
         Observation { subject, model: Some(model.to_owned()), at: at(seconds), fact }
@@ -139,8 +139,12 @@ mod tests {
         let (key, project) = (Subject::Key(KeyId::new("key-1")), Subject::Project("projects/1".to_owned()));
         let cleared =
             Observation { subject: key.clone(), model: None, at: at(5), fact: ObservationKind::Cleared };
-        let facts =
-            [told(key.clone(), "a", 1, 250), told(project, "a", 2, 20), told(key, "b", 6, 9), cleared];
+        let facts = [
+            observations(key.clone(), "a", 1, 250),
+            observations(project, "a", 2, 20),
+            observations(key, "b", 6, 9),
+            cleared,
+        ];
         let seen = |model| -> Vec<_> {
             let limits = learnt_limits(facts.iter().cloned(), model);
             limits.into_iter().map(|limit| (limit.model, limit.value, limit.project, limit.key_id)).collect()

@@ -15,7 +15,7 @@ use crate::store::{ConfigStore, NewKey, NewPool, Page, StoreError};
 
 /// Keys copied per request: each is decrypted and encrypted again, within the 10 ms of CPU time of
 /// Cloudflare's free plan.
-const KEYS_A_REQUEST: u32 = 250;
+const KEYS_PER_REQUEST: u32 = 250;
 
 impl<H: AdminHost> Context<'_, H> {
     /// Copies a pool, or continues a copy. Keys are encrypted for their pool, so only the service
@@ -104,7 +104,7 @@ impl<H: AdminHost> Context<'_, H> {
         target_key: &DataKey,
     ) -> Result<(Vec<NewKey>, Option<u64>), AdminError> {
         let (source_key, _) = self.data_key(source).await?;
-        let page = Page { after, limit: KEYS_A_REQUEST };
+        let page = Page { after, limit: KEYS_PER_REQUEST };
         let (keys, next) = self.host.store().encrypted_keys(source, None, page).await?;
         let reencrypt = |key: NewKey| {
             let opened = source_key.decrypt(source, &key.id, &key.encrypted);

@@ -106,7 +106,7 @@ impl<H: AdminHost> Context<'_, H> {
         let waiting = self.admin.state.reporter.waiting();
         let Counted { attempts, requests } = waiting;
         let pending = format!("{requests} requests and {attempts} attempts are pending in memory");
-        let ledger = match (&load, self.admin.state.reporter.report_trouble()) {
+        let ledger = match (&load, self.admin.state.reporter.report_error()) {
             (Err(error), _) if waiting.is_zero() => (HealthStatus::Failing, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(format!("{error}; {pending}"))),
             // It responds but accepts no reports, as on a full disk.

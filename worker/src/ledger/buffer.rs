@@ -101,7 +101,7 @@ pub struct ReportBuffer {
     last_sequence: u64,
     counts: BTreeMap<PoolId, CounterTable>,
     events: Vec<Event>,
-    learnt: BTreeMap<String, ObservationRecord>,
+    observations: BTreeMap<String, ObservationRecord>,
     moved: Vec<PoolId>,
     lost: Counted,
     given_up: Counted,
@@ -115,7 +115,7 @@ struct Unconfirmed {
     report: Arc<Report>,
     first_taken: Timestamp,
     leased_until: Timestamp,
-    rest: Duration,
+    backoff: Duration,
 }
 
 impl Unconfirmed {
@@ -135,7 +135,7 @@ impl ReportBuffer {
             last_sequence: 0,
             counts: BTreeMap::new(),
             events: Vec::new(),
-            learnt: BTreeMap::new(),
+            observations: BTreeMap::new(),
             moved: Vec::new(),
             lost: Counted { attempts: 0, requests: 0 },
             given_up: Counted { attempts: 0, requests: 0 },
@@ -195,8 +195,8 @@ impl ReportBuffer {
     }
 
     /// Adds an observation to share. A later record replaces an earlier one of the same id.
-    pub fn add_learnt(&mut self, record: ObservationRecord) {
-        self.learnt.insert(record.id.clone(), record);
+    pub fn add_observation(&mut self, record: ObservationRecord) {
+        self.observations.insert(record.id.clone(), record);
     }
 
     /// Adds a pool whose config was changed.
@@ -215,7 +215,7 @@ impl ReportBuffer {
     fn nothing_new(&self) -> bool {
         self.counts.is_empty()
             && self.events.is_empty()
-            && self.learnt.is_empty()
+            && self.observations.is_empty()
             && self.moved.is_empty()
             && self.lost.is_zero()
     }
@@ -280,7 +280,7 @@ impl ReportBuffer {
             sequence: self.last_sequence,
             counts: self.take_counts(),
             events: std::mem::take(&mut self.events),
-            learnt: self.take_learnt(),
+            learnt: self.take_observations(),
             moved: std::mem::take(&mut self.moved),
             lost: lost.attempts,
             lost_requests: lost.requests,
@@ -290,7 +290,7 @@ impl ReportBuffer {
             report: Arc::clone(&report),
             first_taken: now,
             leased_until: now + LEASE,
-            rest: MIN_BACKOFF,
+            backoff: MIN_BACKOFF,
         });
         report
     }
@@ -311,12 +311,12 @@ impl ReportBuffer {
         taken
     }
 
-    fn take_learnt(&mut self) -> Vec<ObservationRecord> {
-        let rest = match self.learnt.keys().nth(MAX_OBSERVATIONS).cloned() {
-            Some(at) => self.learnt.split_off(&at),
+    fn take_observations(&mut self) -> Vec<ObservationRecord> {
+        let rest = match self.observations.keys().nth(MAX_OBSERVATIONS).cloned() {
+            Some(at) => self.observations.split_off(&at),
             None => BTreeMap::new(),
         };
-        std::mem::replace(&mut self.learnt, rest).into_values().collect()
+        std::mem::replace(&mut self.observations, rest).into_values().collect()
     }
 
     /// Removes an acknowledged report, and notes the cursor of the ledger's updates. Returns what
@@ -332,10 +332,10 @@ impl ReportBuffer {
     pub fn failed(&mut self, sequence: u64, now: Timestamp) -> Duration {
         let waiting = self.unconfirmed.iter_mut().find(|waiting| waiting.report.sequence == sequence);
         let Some(waiting) = waiting else { return MIN_BACKOFF };
-        let rest = waiting.rest;
-        waiting.leased_until = now + rest;
-        waiting.rest = (rest * 2).min(MAX_BACKOFF);
-        rest
+        let backoff = waiting.backoff;
+        waiting.leased_until = now + backoff;
+        waiting.backoff = (backoff * 2).min(MAX_BACKOFF);
+        backoff
     }
 
     /// Counts the content of expired reports as lost. Some of them may have been applied, so the
@@ -352,7 +352,7 @@ impl ReportBuffer {
             self.lost += report.lost();
             self.given_up += counted;
             for record in report.learnt.into_iter().filter(|record| record.until > now) {
-                self.learnt.entry(record.id.clone()).or_insert(record);
+                self.observations.entry(record.id.clone()).or_insert(record);
             }
             self.moved.extend(report.moved);
         }

@@ -39,7 +39,7 @@ pub(crate) use request_log::{LoggedAttempt, RequestLog, UntilTold};
 /// How long a sender retries while the ledger fails, before it leaves the reports to the next one.
 /// Together with one more request that times out it stays below the 30 s that a Worker has after its
 /// response.
-const KEEP_SENDING_FOR: Duration = Duration::from_secs(20);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 /// Timeout of a request to the ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a request is rejected, observations of other instances are fetched if they are older than
@@ -61,7 +61,7 @@ pub struct Reporter {
     /// When each ledger last sent the observations of other instances, or was asked for them.
     last_update: Mutex<BTreeMap<Shard, Timestamp>>,
     /// Since when each ledger has accepted no report, and why.
-    report_trouble: Mutex<BTreeMap<Shard, (Timestamp, String)>>,
+    report_error: Mutex<BTreeMap<Shard, (Timestamp, String)>>,
     writer: WriterId,
     last_serial: AtomicU64,
 }
@@ -90,7 +90,7 @@ impl Reporter {
             ledger_shards,
             reports: Mutex::new(reports),
             last_update: Mutex::default(),
-            report_trouble: Mutex::default(),
+            report_error: Mutex::default(),
             writer,
             last_serial: AtomicU64::new(0),
         }
@@ -99,7 +99,7 @@ impl Reporter {
     /// Sends buffered reports until none is left. The first caller sends for all; a failing ledger is
     /// retried for 20 s.
     pub async fn flush<H: Host>(&self, host: &H) {
-        self.flush_for(host, KEEP_SENDING_FOR).await;
+        self.flush_for(host, FLUSH_TIMEOUT).await;
     }
 
     /// Sends buffered reports, without retrying a failing ledger.
@@ -107,9 +107,9 @@ impl Reporter {
         self.flush_for(host, Duration::ZERO).await;
     }
 
-    async fn flush_for<H: Host>(&self, host: &H, keep_sending_for: Duration) {
+    async fn flush_for<H: Host>(&self, host: &H, timeout: Duration) {
         self.publish(host.clock().now());
-        join_all(self.ledger_shards.all().map(|shard| self.flush_shard(host, shard, keep_sending_for))).await;
+        join_all(self.ledger_shards.all().map(|shard| self.flush_shard(host, shard, timeout))).await;
     }
 
     /// Sends one report per shard even if nothing is buffered, to fetch the observations of others.
@@ -146,17 +146,17 @@ impl Reporter {
         lock(&self.last_update).clear();
     }
 
-    async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, keep_sending_for: Duration) {
+    async fn flush_shard<H: Host>(&self, host: &H, shard: Shard, timeout: Duration) {
         let started = host.clock().now();
         while let Some(report) =
             self.with_reports(shard, |reports| reports.take(host.clock().now())).flatten()
         {
-            let Err(rest) = self.send_report(host, shard, report).await else { continue };
+            let Err(backoff) = self.send_report(host, shard, report).await else { continue };
             let spent = host.clock().now().duration_since(started).unsigned_abs();
-            if spent + rest > keep_sending_for {
+            if spent + backoff > timeout {
                 return;
             }
-            host.clock().sleep(rest).await;
+            host.clock().sleep(backoff).await;
         }
     }
 
@@ -171,20 +171,20 @@ impl Reporter {
         let reply = self.ask_ledger(host, shard, LedgerRequest::Report(report)).await;
         let now = host.clock().now();
         if let Ok(LedgerReply::Counted(updates)) = &reply {
-            let settled = self.with_reports(shard, |reports| reports.confirm(sequence, updates.cursor));
-            self.in_flight.acknowledge(settled.unwrap_or_default());
+            let acknowledged = self.with_reports(shard, |reports| reports.confirm(sequence, updates.cursor));
+            self.in_flight.acknowledge(acknowledged.unwrap_or_default());
             self.apply_updates(updates, now);
             lock(&self.last_update).insert(shard, now);
-            lock(&self.report_trouble).remove(&shard);
+            lock(&self.report_error).remove(&shard);
             return Ok(());
         }
         let message = match reply {
             Err(error) => error.to_string(),
             Ok(_) => "unexpected reply of the ledger".to_owned(),
         };
-        lock(&self.report_trouble).entry(shard).or_insert((now, String::new())).1 = message;
-        let rest = self.with_reports(shard, |reports| reports.failed(sequence, now));
-        Err(rest.unwrap_or_default())
+        lock(&self.report_error).entry(shard).or_insert((now, String::new())).1 = message;
+        let backoff = self.with_reports(shard, |reports| reports.failed(sequence, now));
+        Err(backoff.unwrap_or_default())
     }
 
     /// Sends a request to the ledger, with a timeout of 5 s.
@@ -271,7 +271,7 @@ impl Reporter {
 
     /// Adds an observation to share with other instances.
     pub(crate) fn learn(&self, pool: &PoolId, record: ObservationRecord) {
-        self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_learnt(record));
+        self.with_reports(self.ledger_shards.of(pool), |reports| reports.add_observation(record));
     }
 
     /// Marks a pool as changed: its next use here reads it again, and other instances are notified.
@@ -286,7 +286,7 @@ impl Reporter {
     }
 
     /// Returns since when a shard has accepted no report, with its error.
-    pub(crate) fn report_trouble(&self) -> Option<(Timestamp, String)> {
-        lock(&self.report_trouble).values().min().cloned()
+    pub(crate) fn report_error(&self) -> Option<(Timestamp, String)> {
+        lock(&self.report_error).values().min().cloned()
     }
 }

@@ -19,11 +19,11 @@ use crate::platform::lock;
 use pool_engine::{Observation, ObservationKind, Subject};
 
 /// How long new instances are sent limits, and keys that are not rechecked.
-const LASTING: Duration = Duration::from_hours(24 * 7);
+const OBSERVATION_TTL: Duration = Duration::from_hours(24 * 7);
 /// How long the use of a client key is kept.
-const USE_COUNTS_FOR: Duration = Duration::from_hours(24 * 30);
+const USE_TTL: Duration = Duration::from_hours(24 * 30);
 /// How long sent tokens count against the quotas per minute.
-const SPENT_COUNTS_FOR: Duration = Duration::from_mins(2);
+const SPENT_TTL: Duration = Duration::from_mins(2);
 
 /// The body of an [`ObservationRecord`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,15 +96,15 @@ fn record_of(pool: PoolId, learnt: Observation, serial: &str) -> Option<Observat
     };
     let (kind, until) = match &learnt.fact {
         ObservationKind::Cooling { until, .. } => ("cooling".to_owned(), *until),
-        ObservationKind::Health { .. } => ("standing".to_owned(), learnt.at + LASTING),
-        ObservationKind::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + LASTING),
+        ObservationKind::Health { .. } => ("standing".to_owned(), learnt.at + OBSERVATION_TTL),
+        ObservationKind::Limit { quota, .. } => (format!("limit {quota:?}"), learnt.at + OBSERVATION_TTL),
         // It outlives everything that it clears.
-        ObservationKind::Cleared => ("cleared".to_owned(), learnt.at + LASTING),
-        ObservationKind::BillingAccount { .. } => ("account".to_owned(), learnt.at + LASTING),
-        ObservationKind::Member { .. } => ("member".to_owned(), learnt.at + LASTING),
-        ObservationKind::Used => ("used".to_owned(), learnt.at + USE_COUNTS_FOR),
+        ObservationKind::Cleared => ("cleared".to_owned(), learnt.at + OBSERVATION_TTL),
+        ObservationKind::BillingAccount { .. } => ("account".to_owned(), learnt.at + OBSERVATION_TTL),
+        ObservationKind::Member { .. } => ("member".to_owned(), learnt.at + OBSERVATION_TTL),
+        ObservationKind::Used => ("used".to_owned(), learnt.at + USE_TTL),
         // Each adds to the others, so none replaces another.
-        ObservationKind::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_COUNTS_FOR),
+        ObservationKind::Spent { .. } => (format!("spent {serial}"), learnt.at + SPENT_TTL),
     };
     let id = format!("{}{subject}|{}|{kind}", prefix_of(&pool), learnt.model.as_deref().unwrap_or_default());
     let body = to_raw_value(&Body { pool, learnt }).ok()?;

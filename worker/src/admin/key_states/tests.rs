@@ -13,7 +13,7 @@ fn learnt(subject: Subject, model: Option<&str>, seconds: i64, fact: Observation
     Observation { subject, model: model.map(ToOwned::to_owned), at: at(seconds), fact }
 }
 
-fn stands(condition: HealthState) -> ObservationKind {
+fn in_health(condition: HealthState) -> ObservationKind {
     ObservationKind::Health {
         state: condition,
         message: "because".to_owned(),
@@ -22,7 +22,7 @@ fn stands(condition: HealthState) -> ObservationKind {
     }
 }
 
-fn rests(until: i64, reason: CoolingReason) -> ObservationKind {
+fn cooling(until: i64, reason: CoolingReason) -> ObservationKind {
     ObservationKind::Cooling { until: at(until), reason }
 }
 
@@ -32,15 +32,15 @@ fn facts() -> Vec<Observation> {
     let project = || Subject::Project("projects/7".to_owned());
     vec![
         learnt(one(4), None, 1, ObservationKind::Member { project: "projects/7".to_owned() }),
-        learnt(one(0), Some("a"), 2, rests(1_100, CoolingReason::Requests)),
-        learnt(one(0), Some("b"), 2, rests(1_200, CoolingReason::Burst)),
-        learnt(one(0), Some("c"), 2, rests(900, CoolingReason::Burst)),
-        learnt(project(), Some("a"), 3, rests(9_000, CoolingReason::Day)),
-        learnt(one(3), None, 4, stands(HealthState::Blocked(BlockReason::Referrer))),
-        learnt(one(1), None, 6, stands(HealthState::Healthy)),
-        learnt(one(1), None, 5, stands(HealthState::Billing)),
+        learnt(one(0), Some("a"), 2, cooling(1_100, CoolingReason::Requests)),
+        learnt(one(0), Some("b"), 2, cooling(1_200, CoolingReason::Burst)),
+        learnt(one(0), Some("c"), 2, cooling(900, CoolingReason::Burst)),
+        learnt(project(), Some("a"), 3, cooling(9_000, CoolingReason::Day)),
+        learnt(one(3), None, 4, in_health(HealthState::Blocked(BlockReason::Referrer))),
+        learnt(one(1), None, 6, in_health(HealthState::Healthy)),
+        learnt(one(1), None, 5, in_health(HealthState::Billing)),
         learnt(one(5), None, 6, ObservationKind::BillingAccount { account: "learnt:x".to_owned() }),
-        learnt(Subject::Account("learnt:x".to_owned()), None, 7, stands(HealthState::SpendWindow)),
+        learnt(Subject::Account("learnt:x".to_owned()), None, 7, in_health(HealthState::SpendWindow)),
     ]
 }
 
@@ -106,8 +106,8 @@ fn what_is_shown_is_what_the_engine_does() {
         let facts = of_ledger(at(now));
         for number in 0..6 {
             let shown = facts.of(&key(number), project(number), "");
-            let models = |rests: Vec<(String, Timestamp, CoolingReason)>| {
-                let mut names: Vec<_> = rests.into_iter().map(|(model, ..)| model).collect();
+            let models = |cooling: Vec<(String, Timestamp, CoolingReason)>| {
+                let mut names: Vec<_> = cooling.into_iter().map(|(model, ..)| model).collect();
                 names.sort();
                 names
             };
@@ -117,9 +117,9 @@ fn what_is_shown_is_what_the_engine_does() {
                     let expected = standing(condition, String::new(), None).state;
                     assert_eq!(shown.unwrap().state, expected, "{number} at {now}");
                 }
-                pool_engine::KeyState::Cooling(rests) => {
+                pool_engine::KeyState::Cooling(cooling) => {
                     let shown = shown.unwrap().models.into_iter().map(|rest| rest.model);
-                    assert_eq!(shown.collect::<Vec<_>>(), models(rests), "{number} at {now}");
+                    assert_eq!(shown.collect::<Vec<_>>(), models(cooling), "{number} at {now}");
                 }
             }
         }

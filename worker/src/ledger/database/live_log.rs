@@ -20,11 +20,11 @@ use crate::sql::Statement;
 /// Maximum number of stored events.
 const MAX_EVENTS: usize = 1_000;
 /// How long a silent writer is kept. It gives up its reports after seconds.
-const WRITER_KEPT: Duration = Duration::from_hours(48);
+const WRITER_TTL: Duration = Duration::from_hours(48);
 /// Maximum number of writers, so that their row stays below the 2 MB that a row may have.
 const MAX_WRITERS: usize = 10_000;
 /// How long a change of a pool is reported. Snapshots are revalidated after 30 s at the latest.
-const MOVE_KEPT: Duration = Duration::from_mins(10);
+const MOVE_TTL: Duration = Duration::from_mins(10);
 /// Size in bytes at which the log is rolled up regardless of the cost.
 const MAX_LOG_SIZE: usize = 4 * 1024 * 1024;
 /// Maximum size of the stored observations in bytes, within the same 2 MB per row.
@@ -52,7 +52,7 @@ pub(super) struct State {
     /// Requests that were given up.
     lost_requests: u64,
     /// Pools whose config was changed, with the log entry and the time.
-    moved: BTreeMap<PoolId, Told>,
+    moved: BTreeMap<PoolId, Moved>,
     /// The number of the last event.
     last_event: u64,
 }
@@ -76,7 +76,7 @@ struct Writer {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Told {
+struct Moved {
     position: u64,
     writer: WriterId,
     at: Timestamp,
@@ -107,8 +107,8 @@ pub(super) struct LiveLog {
     pub folds: u64,
     pub state: State,
     /// By id.
-    learnt: BTreeMap<String, Known>,
-    pub learnt_changed: bool,
+    observations: BTreeMap<String, Known>,
+    pub observations_changed: bool,
     events: VecDeque<(u64, Event)>,
     pub events_changed: bool,
     /// The log's counts by minute.
@@ -138,8 +138,8 @@ impl LiveLog {
         let mut live_log = Self {
             folds: folds.read().map_err(unreadable)?.pop().unwrap_or_default(),
             state: state.read().map_err(unreadable)?.pop().unwrap_or_default(),
-            learnt: by_id(learnt.read().map_err(unreadable)?.pop().unwrap_or_default()),
-            learnt_changed: false,
+            observations: by_id(learnt.read().map_err(unreadable)?.pop().unwrap_or_default()),
+            observations_changed: false,
             events: events.read().map_err(unreadable)?.pop().unwrap_or_default(),
             events_changed: false,
             counters: BTreeMap::new(),
@@ -175,26 +175,26 @@ impl LiveLog {
         }
         self.state.lost += report.lost;
         self.state.lost_requests += report.lost_requests;
-        self.take_in_learnt(&report.learnt, &report.writer);
+        self.apply_observations(&report.learnt, &report.writer);
         for pool in &report.moved {
-            let told = Told { position: self.state.position, writer: report.writer.clone(), at };
-            self.state.moved.insert(pool.clone(), told);
+            let moved_by = Moved { position: self.state.position, writer: report.writer.clone(), at };
+            self.state.moved.insert(pool.clone(), moved_by);
         }
         for event in &report.events {
-            self.take_in_event(event.clone());
+            self.apply_event(event.clone());
         }
     }
 
-    fn take_in_learnt(&mut self, records: &[ObservationRecord], writer: &WriterId) {
+    fn apply_observations(&mut self, records: &[ObservationRecord], writer: &WriterId) {
         for record in records {
-            self.learnt_changed = true;
+            self.observations_changed = true;
             let known =
                 Known { position: self.state.position, writer: writer.clone(), record: record.clone() };
-            self.learnt.insert(record.id.clone(), known);
+            self.observations.insert(record.id.clone(), known);
         }
     }
 
-    fn take_in_event(&mut self, event: Event) {
+    fn apply_event(&mut self, event: Event) {
         let known = self.events.iter_mut().rev().find(|(_, known)| is_same_unknown_text(known, &event));
         if let Some((_, known)) = known {
             known.at = known.at.max(event.at);
@@ -218,8 +218,11 @@ impl LiveLog {
             .learnt
             .values()
             .filter(|known| known.position > since && known.writer != *writer && known.record.until > now);
-        let moved =
-            self.state.moved.iter().filter(|(_, told)| told.position > since && told.writer != *writer);
+        let moved = self
+            .state
+            .moved
+            .iter()
+            .filter(|(_, moved_by)| moved_by.position > since && moved_by.writer != *writer);
         LedgerUpdates {
             learnt: learnt.map(|known| known.record.clone()).collect(),
             moved: moved.map(|(pool, _)| pool.clone()).collect(),
@@ -229,7 +232,7 @@ impl LiveLog {
 
     /// Returns the observations whose ids have a prefix.
     pub(super) fn learnt(&self, prefix: &str, now: Timestamp) -> Vec<ObservationRecord> {
-        let from_there = self.learnt.range(prefix.to_owned()..);
+        let from_there = self.observations.range(prefix.to_owned()..);
         let so = from_there.take_while(|(id, _)| id.starts_with(prefix)).map(|(_, known)| &known.record);
         so.filter(|record| record.until > now).cloned().collect()
     }
@@ -292,8 +295,8 @@ impl LiveLog {
     /// Removes expired writers, changes and observations.
     pub(super) fn prune(&mut self, now: Timestamp) {
         let state = &mut self.state;
-        state.moved.retain(|_, told| told.at + MOVE_KEPT > now);
-        state.writers.retain(|_, writer| writer.seen + WRITER_KEPT > now);
+        state.moved.retain(|_, moved_by| moved_by.at + MOVE_TTL > now);
+        state.writers.retain(|_, writer| writer.seen + WRITER_TTL > now);
         if state.writers.len() > MAX_WRITERS {
             let mut seen: Vec<_> = state.writers.values().map(|writer| writer.seen).collect();
             seen.sort_unstable();
@@ -301,9 +304,10 @@ impl LiveLog {
             let oldest_kept = seen.get(surplus).copied().unwrap_or(now);
             state.writers.retain(|_, writer| writer.seen >= oldest_kept);
         }
-        let before = self.learnt.len();
-        self.learnt.retain(|_, known| known.record.until > now);
-        let mut newest: Vec<_> = self.learnt.values().map(|known| (known.position, known.size())).collect();
+        let before = self.observations.len();
+        self.observations.retain(|_, known| known.record.until > now);
+        let mut newest: Vec<_> =
+            self.observations.values().map(|known| (known.position, known.size())).collect();
         newest.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
         let mut room = MAX_OBSERVATIONS_SIZE;
         let too_old = newest.into_iter().find(|(_, size)| {
@@ -312,14 +316,14 @@ impl LiveLog {
             full
         });
         if let Some((too_old, _)) = too_old {
-            self.learnt.retain(|_, known| known.position > too_old);
+            self.observations.retain(|_, known| known.position > too_old);
         }
-        self.learnt_changed |= self.learnt.len() < before;
+        self.observations_changed |= self.observations.len() < before;
     }
 
     /// Returns the observations in their stored form.
-    pub(super) fn learnt_text(&self) -> Result<String, LedgerError> {
-        serde_json::to_string(&self.learnt.values().collect::<Vec<_>>()).map_err(unreadable)
+    pub(super) fn observations_text(&self) -> Result<String, LedgerError> {
+        serde_json::to_string(&self.observations.values().collect::<Vec<_>>()).map_err(unreadable)
     }
 
     /// Returns the events in their stored form.
@@ -333,6 +337,6 @@ impl LiveLog {
         self.counters.clear();
         self.chunks.clear();
         (self.oldest, self.needed) = (None, 0);
-        (self.learnt_changed, self.events_changed) = (false, false);
+        (self.observations_changed, self.events_changed) = (false, false);
     }
 }

@@ -133,7 +133,7 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             expired.push((level, read::<u64>(&self.sql, count)?.pop().unwrap_or_default()));
         }
         let (chunks, _, _) = live_log.log();
-        let named = u64::from(live_log.learnt_changed) + u64::from(live_log.events_changed);
+        let named = u64::from(live_log.observations_changed) + u64::from(live_log.events_changed);
         let deleted: u64 = expired.iter().map(|(_, count)| count).sum();
         let rows = parts.len() as u64 + deleted + chunks + named + 1 + ALARM_ROWS;
         Ok(Plan { parts, expired, rows })
@@ -146,8 +146,8 @@ impl<S: LedgerSql> LedgerDatabase<S> {
             WRITE_STATE,
             [live_log.folds.into(), lines.into(), SqlValue::json(&live_log.state)?],
         )];
-        if live_log.learnt_changed {
-            let text = SqlValue::Text(live_log.learnt_text()?);
+        if live_log.observations_changed {
+            let text = SqlValue::Text(live_log.observations_text()?);
             statements.push(Statement::new(WRITE_NAMED, ["learnt".into(), text]));
         }
         if live_log.events_changed {

@@ -243,7 +243,7 @@ fn a_reset_forgets_counts_and_nothing_else() {
     for name in ["a", "b"] {
         add(&mut one, name, "k", world.now);
     }
-    one.add_learnt(learnt("key k", world.now + Duration::from_hours(1)));
+    one.add_observation(learnt("key k", world.now + Duration::from_hours(1)));
     one.add_moved(pool("a"));
     one.add_event(event("refused"));
     let report = one.take(world.now).unwrap();

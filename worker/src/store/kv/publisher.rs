@@ -29,9 +29,9 @@ use crate::store::sql::{SqlDatabase, copying, master, read_rows, schema, store_e
 /// Names published before the outbox is read again.
 const ROUND: u32 = 20;
 /// Backoff after a failed write: KV accepts one write per second and name.
-const AFTER_FAILURE: Duration = Duration::from_millis(1_100);
+const WRITE_BACKOFF: Duration = Duration::from_millis(1_100);
 /// Polling interval while another task publishes.
-const WHILE_BUSY: Duration = Duration::from_millis(20);
+const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a task may publish before another one takes over: the runtime may have ended it.
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -83,7 +83,7 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
     pub async fn prepare(&self, clock: &impl Clock) -> Result<(), StoreError> {
         while !self.ready.load(Ordering::SeqCst) {
             let Some(_turn) = self.take_turn(clock.now()) else {
-                clock.sleep(WHILE_BUSY).await;
+                clock.sleep(BUSY_INTERVAL).await;
                 continue;
             };
             self.run(outbox::set_up()).await?;
@@ -106,10 +106,10 @@ impl<D: SqlDatabase, K: Kv> Publisher<D, K> {
         loop {
             let turn = self.take_turn(clock.now());
             let pause = match &turn {
-                None => WHILE_BUSY,
+                None => BUSY_INTERVAL,
                 Some(_) => match self.round().await? {
                     Ok(()) => Duration::ZERO,
-                    Err(_) => AFTER_FAILURE,
+                    Err(_) => WRITE_BACKOFF,
                 },
             };
             drop(turn);

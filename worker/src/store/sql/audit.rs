@@ -25,7 +25,7 @@ use crate::sql::{Outcome, SqlValue, Statement};
 use crate::store::{AuditCursor, AuditFilter, Change, StoreError};
 
 /// How long an entry is kept.
-const KEPT: Duration = Duration::from_hours(24 * 400);
+const RETENTION: Duration = Duration::from_hours(24 * 400);
 
 /// Maximum number of entries of a part: about 3 MB.
 const MAX_ENTRIES: u32 = 10_000;
@@ -122,7 +122,7 @@ fn prune(change: &Change) -> [Statement; 3] {
 }
 
 fn oldest(now: Timestamp) -> Timestamp {
-    now.saturating_sub(KEPT).unwrap_or(Timestamp::MIN)
+    now.saturating_sub(RETENTION).unwrap_or(Timestamp::MIN)
 }
 
 /// Returns the last time up to which all entries are final.

@@ -42,7 +42,7 @@ fn a_report_costs_at_most_two_rows_over_a_long_run() {
                 add(buffer, "a", &format!("key-{}", (n + request) % 50), now);
             }
             add(buffer, &format!("pool-{index}"), "key", now);
-            buffer.add_learnt(learnt("limit", now + second));
+            buffer.add_observation(learnt("limit", now + second));
             buffer.add_event(event("spent"));
         }
     });

@@ -7,8 +7,8 @@ fn what_one_learnt_is_told_to_the_others_once() {
     let mut world = World::new();
     let (mut one, mut two) = (buffer(1), buffer(2));
     let soon = world.now + Duration::from_mins(1);
-    one.add_learnt(learnt("key 1", soon));
-    one.add_learnt(learnt("key 2", world.now + Duration::from_hours(1)));
+    one.add_observation(learnt("key 1", soon));
+    one.add_observation(learnt("key 2", world.now + Duration::from_hours(1)));
     one.add_moved(pool("a"));
     let own = world.send(&mut one);
     assert_eq!((own.learnt, own.moved, own.cursor), (vec![], vec![], 1), "nobody is told his own news");

@@ -52,7 +52,7 @@ async fn what_is_past_its_time_goes_where_the_audit_grows() {
     }
     store.note(change(start(), "pool-a", "tok-a", 99), 0).await.unwrap();
     assert_eq!(entries(&store).await.len(), 25, "what changed nothing is not noted");
-    let later = start() + KEPT + Duration::from_secs(1);
+    let later = start() + RETENTION + Duration::from_secs(1);
     for (number, left) in [(100, 16), (101, 7), (102, 3), (103, 4)] {
         store.note(change(later, "pool-b", "tok-b", number), 1).await.unwrap();
         assert_eq!(entries(&store).await.len(), left, "each takes ten old ones along");
@@ -80,7 +80,7 @@ async fn nobody_pushes_out_what_others_did() {
         [("pool-b".to_owned(), "tok-a".to_owned()), ("pool-a".to_owned(), "tok-b".to_owned())],
         "one of its own made room"
     );
-    let losses = store.audit_losses(later - KEPT).await.unwrap();
+    let losses = store.audit_losses(later - RETENTION).await.unwrap();
     let loss = AuditLoss {
         pool: Some(PoolId::new("pool-a")),
         actor: AdminTokenId::new("tok-a"),
@@ -89,12 +89,12 @@ async fn nobody_pushes_out_what_others_did() {
         until: start(),
     };
     assert_eq!(losses, [loss]);
-    let long_after = start() + KEPT + Duration::from_secs(1);
+    let long_after = start() + RETENTION + Duration::from_secs(1);
     assert_eq!(store.audit_losses(oldest(long_after)).await, Ok(Vec::new()), "it would be gone anyway");
     // Changes of a created token count as those of its creator.
     let child = Change { actor: AdminTokenId::new("tok-child"), ..change(later, "pool-a", "tok-a", 4) };
     store.note(child, 1).await.unwrap();
-    assert_eq!(store.audit_losses(later - KEPT).await.unwrap()[0].entries, 2);
+    assert_eq!(store.audit_losses(later - RETENTION).await.unwrap()[0].entries, 2);
 }
 
 #[tokio::test]
@@ -218,6 +218,6 @@ async fn entries_of_an_earlier_version_stay_until_their_time() {
     assert_eq!(targets(&store).await, ["2", "1", "0"]);
     let error = sqlite.batch(vec![Statement::new("DELETE FROM audit WHERE id = 7", [])]).await.unwrap_err();
     assert!(error.0.contains("the audit is append-only"), "{error}");
-    store.note(change(start() + KEPT + Duration::from_secs(1), "pool-a", "tok-a", 3), 1).await.unwrap();
+    store.note(change(start() + RETENTION + Duration::from_secs(1), "pool-a", "tok-a", 3), 1).await.unwrap();
     assert_eq!(targets(&store).await, ["3"]);
 }
