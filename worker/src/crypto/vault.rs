@@ -247,6 +247,8 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use pool_shared::KeyId;
+
     use super::*;
     use crate::testing::SeededRandom;
 

@@ -215,7 +215,7 @@ impl LiveLog {
     pub(super) fn updates(&self, writer: &WriterId, known: u64, now: Timestamp) -> LedgerUpdates {
         let since = if known > self.state.position { 0 } else { known };
         let learnt = self
-            .learnt
+            .observations
             .values()
             .filter(|known| known.position > since && known.writer != *writer && known.record.until > now);
         let moved = self
