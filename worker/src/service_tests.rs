@@ -2,17 +2,12 @@
 //! fails.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use pool_shared::{
-    AttemptOutcome, EventList, Health, HealthStatus, LoginResponse, PoolCreated, PoolStats, Secret, Stats,
-    StatsStep,
-};
+use pool_shared::{Health, HealthStatus, LoginResponse, PoolCreated, Secret, Stats};
 
 use crate::gateway::Reply;
-use crate::ledger::Counted;
 use crate::platform::Clock;
 use crate::router::Service;
 use crate::testing::{FakeHost, MASTER_KEY, Mode, PASSWORD};

@@ -28,7 +28,7 @@ use crate::store::sql::SqlStore;
 
 pub use clock::ManualClock;
 pub use faults::{FakeDatabase, FakeLedger, Mode, Switch};
-pub use upstream::{FakeAnswer, FakeBody, FakeInternet, FakePage, FakeUpstream};
+pub use upstream::{FakeAnswer, FakeInternet, FakePage, FakeUpstream};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -114,7 +114,7 @@ fn what_is_shown_is_what_the_engine_does() {
             match runtime.state(&key(number), at(now)).unwrap() {
                 pool_engine::KeyState::Healthy => assert_eq!(shown, None, "{number} at {now}"),
                 pool_engine::KeyState::Unhealthy(condition) => {
-                    let expected = standing(condition, String::new(), None).state;
+                    let expected = health(condition, String::new(), None).state;
                     assert_eq!(shown.unwrap().state, expected, "{number} at {now}");
                 }
                 pool_engine::KeyState::Cooling(cooling) => {
