@@ -1,5 +1,5 @@
-// Where the time goes inside workerd: `node bench/profile.mjs PORT SECONDS` asks V8's inspector on that port, and
-// prints the functions by the time spent in each, callees apart. `bench/profile.py` starts it beside a load.
+// V8 profiler client: `node bench/profile.mjs PORT SECONDS` profiles through V8's inspector on
+// that port, and prints the functions by self time. `bench/profile.py` starts it under load.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";

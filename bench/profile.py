@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Where the time goes: `bench/profile.py HOST CASE` after a `make bench`.
+"""CPU profile under load: `bench/profile.py HOST CASE` after a `make bench`.
 
-HOST is `workerd` (V8's profiler, by function; what workerd itself costs is under "(program)") or `native` (`perf`, which
-has to be installed). CASE is `chat`, `stream` or `picture`.
+HOST is `workerd` (V8's profiler, by function; workerd itself is "(program)") or `native` (`perf`, which must be
+installed). CASE is `chat`, `stream` or `picture`.
 """
 
 import argparse

@@ -1,6 +1,6 @@
--- What wrk sends and tells: the body in a file, by one client key or by several in turn.
+-- wrk script: sends the body in a file with the client keys in rotation, and prints one line of JSON.
 --
--- In: the path of a body and the path of a file of `authorization` values, one a line. Out: one line of JSON.
+-- Arguments: path of the body, path of a file of header lines.
 
 local requests = {}
 local turn = 0

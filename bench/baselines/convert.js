@@ -1,4 +1,5 @@
-// A Worker for one key: authenticates, converts the request to Gemini's form and the answer back.
+// Worker for one key: authenticates, converts the request to Gemini's format and the response
+// back.
 
 import { call, fromGemini, isAuthorized, refuse, toGemini } from "./gemini.js";
 

@@ -1,4 +1,4 @@
-// The cheapest Worker that does anything: hands request and answer through, untouched.
+// Minimal Worker: forwards request and response unchanged.
 
 export default {
   async fetch(request, env) {

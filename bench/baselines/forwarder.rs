@@ -1,7 +1,7 @@
-//! The native baseline: axum in front of reqwest, request and answer untouched. `forwarder URL` listens on a free port
-//! of 127.0.0.1 and prints its address.
+//! Native baseline: axum and reqwest forward request and response unchanged.
 //!
-//! Allocator, runtime, sockets and client are set up as in `pool-server`; everything that the service does is missing.
+//! `forwarder URL` listens on a free port of 127.0.0.1 and prints its address. Allocator, runtime,
+//! sockets and client are configured as in `pool-server`.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
-// What the two converting baselines share: who asks, OpenAI's request as Gemini's, Gemini's answer as OpenAI's.
+// Shared parts of the converting baselines: authentication, and the conversion of requests and
+// responses.
 //
-// Written as a good engineer writes a Worker for one key: no library, no needless copy, and no more than chats of
-// text and pictures, which is less than the service does.
+// A careful implementation for one key: no library, no needless copy, and only chats of text and
+// pictures, which is less than the service supports.
 
 const encoder = new TextEncoder();
 

@@ -1,4 +1,4 @@
-// The same for streams: each of Gemini's events is parsed and written anew by a TransformStream.
+// Streaming variant: a TransformStream parses and rewrites each of Gemini's events.
 
 import { call, isAuthorized, refuse, toFinishReason, toGemini, toText, toUsage } from "./gemini.js";
 

@@ -1,4 +1,4 @@
-//! Requests and answers as they stand on the wire.
+//! Bodies of requests and upstream responses.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 /// The model of every request.
 pub const MODEL: &str = "gemini-3.8-flash";
 
-/// Text as people and models write it: some of it needs escapes, some is not ASCII.
+/// Returns prose; some characters need escapes, some are not ASCII.
 #[must_use]
 pub fn prose(length: usize) -> String {
     "The model said: \"it works\" — naïvely, but\nwith a reason.\t".chars().cycle().take(length).collect()
 }
 
-/// A conversation of about `length` bytes, of turns of half a kilobyte.
+/// Returns a conversation of about `length` bytes, in turns of half a kilobyte.
 #[must_use]
 pub fn conversation(length: usize, stream: bool) -> Vec<u8> {
     let turn = prose(480);
@@ -24,7 +24,7 @@ pub fn conversation(length: usize, stream: bool) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An agent's request: twenty functions, and calls with their results.
+/// Returns an agent's request: twenty functions, and calls with their results.
 #[must_use]
 pub fn agent(turns: usize) -> Vec<u8> {
     let text = prose(200);
@@ -47,7 +47,7 @@ pub fn agent(turns: usize) -> Vec<u8> {
     json!({"model": MODEL, "tools": tools, "messages": messages}).to_string().into_bytes()
 }
 
-/// A question about a picture of `length` bytes of base64.
+/// Returns a request with a picture of `length` bytes of base64.
 #[must_use]
 pub fn picture(length: usize) -> Vec<u8> {
     let url = format!("data:image/png;base64,{}", "iVBORw0K".repeat(length / 8));
@@ -56,7 +56,7 @@ pub fn picture(length: usize) -> Vec<u8> {
     json!({"model": MODEL, "messages": [{"role": "user", "content": content}]}).to_string().into_bytes()
 }
 
-/// Gemini's answer with so many characters of text, with indentation as Gemini sends it.
+/// Returns Gemini's response with `length` characters of text, indented as Gemini sends it.
 #[must_use]
 pub fn answer(length: usize) -> Vec<u8> {
     let candidate = json!({"content": {"parts": [{"text": prose(length)}], "role": "model"}, "finishReason": "STOP",
@@ -67,7 +67,7 @@ pub fn answer(length: usize) -> Vec<u8> {
     serde_json::to_vec_pretty(&body).unwrap()
 }
 
-/// Gemini's stream of so many events, each a chunk of the connection.
+/// Returns Gemini's stream of `events` events, one per chunk of the connection.
 #[must_use]
 pub fn stream(events: usize) -> Vec<Bytes> {
     let text = prose(30);

@@ -1,4 +1,4 @@
-//! A service on the host in memory, with an admin and pools; whole requests go through it.
+//! Harness: the service on the in-memory host, with an admin and pools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::host::BenchHost;
 
 const PASSWORD: &str = "correct horse battery staple";
 const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-/// As many keys as one request of the admin API takes.
-const KEYS_A_REQUEST: usize = 1000;
+/// Maximum number of keys per request of the admin API.
+const MAX_KEYS_PER_REQUEST: usize = 1000;
 
-/// Who asks.
+/// Credentials of a client.
 #[derive(Clone)]
-pub struct Caller(HeaderValue);
+pub struct Client(HeaderValue);
 
-impl Caller {
+impl Client {
     fn new(token: &str) -> Self {
         Self(HeaderValue::from_str(&format!("Bearer {token}")).unwrap())
     }
@@ -34,7 +34,7 @@ impl Caller {
 /// A kind of request.
 #[derive(Clone)]
 pub struct Kind {
-    /// Its name in the table.
+    /// Name in the results.
     pub name: &'static str,
     method: Method,
     path: &'static str,
@@ -47,7 +47,7 @@ impl Kind {
         Self { name, method: Method::POST, path: "/v1/chat/completions", body: body.into(), answer }
     }
 
-    /// Every kind of request that clients make.
+    /// Returns every kind of client request.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let whole = || vec![Bytes::from(bodies::answer(1024))];
@@ -73,20 +73,20 @@ impl Kind {
     }
 }
 
-/// A service with an admin who is logged in.
+/// A service with an admin token.
 pub struct Harness {
     /// The host.
     pub host: BenchHost,
     service: Arc<Service>,
-    admin: Caller,
+    admin: Client,
 }
 
 impl Default for Harness {
     fn default() -> Self {
         let host = BenchHost::default();
-        let mut harness = Self { service: service(&host), host, admin: Caller::new("nobody") };
+        let mut harness = Self { service: service(&host), host, admin: Client::new("none") };
         let login = harness.administer("/admin/v1/login", &json!({"password": PASSWORD}));
-        harness.admin = Caller::new(login.get("token").and_then(Value::as_str).unwrap());
+        harness.admin = Client::new(login.get("token").and_then(Value::as_str).unwrap());
         harness
     }
 }
@@ -97,23 +97,27 @@ fn service(host: &BenchHost) -> Arc<Service> {
 }
 
 impl Harness {
-    /// Another process on the same store: nothing is in memory.
+    /// Replaces the service with a new instance on the same store, with empty caches.
     pub fn restart(&mut self) {
         self.service = service(&self.host);
     }
 
-    /// Creates a pool of so many keys.
+    /// Creates a pool with `keys` keys.
     #[must_use]
-    pub fn create_pool(&self, name: &str, keys: usize) -> Caller {
+    pub fn create_pool(&self, name: &str, keys: usize) -> Client {
         let key = |number: usize| json!({"key": format!("AIzaSyBench-{name}-{number:020}")});
-        let batches: Vec<Vec<Value>> =
-            (0..keys).map(key).collect::<Vec<_>>().chunks(KEYS_A_REQUEST).map(<[Value]>::to_vec).collect();
+        let batches: Vec<Vec<Value>> = (0..keys)
+            .map(key)
+            .collect::<Vec<_>>()
+            .chunks(MAX_KEYS_PER_REQUEST)
+            .map(<[Value]>::to_vec)
+            .collect();
         let created = self.administer("/admin/v1/pools", &json!({"name": name}));
         let id = created.pointer("/pool/id").and_then(Value::as_str).unwrap();
         for batch in batches {
             self.administer(&format!("/admin/v1/pools/{id}/keys/import"), &json!({"keys": batch}));
         }
-        Caller::new(created.get("client_key").and_then(Value::as_str).unwrap())
+        Client::new(created.get("client_key").and_then(Value::as_str).unwrap())
     }
 
     fn administer(&self, path: &str, body: &Value) -> Value {
@@ -123,35 +127,35 @@ impl Harness {
         serde_json::from_slice(&answer).unwrap()
     }
 
-    /// Makes Gemini answer as this kind of request expects.
+    /// Sets Gemini's response to this kind of request.
     pub fn prepare(&self, kind: &Kind) {
         self.host.answer(&kind.answer);
     }
 
-    /// Sends a request and reads its answer to the end. Gives how long it would have taken if computing took no time.
-    pub fn send(&self, caller: &Caller, kind: &Kind) -> Duration {
+    /// Sends a request and reads the whole response. Returns its duration in virtual time.
+    pub fn send(&self, client: &Client, kind: &Kind) -> Duration {
         let clock = self.host.clock();
         let began = pool_worker::platform::Clock::now(clock);
-        let asked = self.ask(kind.method.clone(), kind.path, caller, kind.body.clone());
+        let asked = self.ask(kind.method.clone(), kind.path, client, kind.body.clone());
         let (status, answer) = clock.run(asked);
         assert!(status.is_success(), "{}: {}", kind.name, String::from_utf8_lossy(&answer));
         pool_worker::platform::Clock::now(clock).duration_since(began).unsigned_abs()
     }
 
-    /// Does what a host does behind the answers.
+    /// Runs the background work of a host.
     pub fn flush(&self) {
         let clock = self.host.clock();
         clock.advance(Duration::from_secs(1));
         clock.run(self.service.flush(&self.host));
     }
 
-    async fn ask(&self, method: Method, path: &str, caller: &Caller, body: Bytes) -> (StatusCode, Vec<u8>) {
+    async fn ask(&self, method: Method, path: &str, client: &Client, body: Bytes) -> (StatusCode, Vec<u8>) {
         let request = IncomingRequest {
             method,
             path: path.to_owned(),
             query: None,
             headers: HeaderMap::from_iter([
-                (header::AUTHORIZATION, caller.0.clone()),
+                (header::AUTHORIZATION, client.0.clone()),
                 (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
             ]),
             body: Body(body),

@@ -1,4 +1,4 @@
-//! A host in memory: SQLite whose round trips take as long as they are told, Gemini by script, and counts of every call.
+//! In-memory host: SQLite with configurable latency, scripted Gemini, and call counts.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,18 +21,18 @@ use url::Url;
 
 use crate::time::VirtualClock;
 
-/// How often each part was called.
+/// Call counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Calls {
     /// Round trips to the config store.
     pub store: u64,
-    /// Calls to Gemini: a Worker's subrequests.
+    /// Upstream requests, a Worker's subrequests.
     pub upstream: u64,
     /// Calls to the ledger.
     pub ledger: u64,
 }
 
-/// Cloning it is cheap.
+/// The in-memory host. Cloning it is cheap.
 #[derive(Clone)]
 pub struct BenchHost(Arc<Parts>);
 
@@ -70,7 +70,7 @@ impl Default for BenchHost {
 }
 
 impl BenchHost {
-    /// What was called so far.
+    /// Returns the call counts so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -81,12 +81,12 @@ impl BenchHost {
         }
     }
 
-    /// What Gemini answers from now on, in these chunks.
+    /// Sets Gemini's response, in these chunks.
     pub fn answer(&self, chunks: &[Bytes]) {
         *self.0.upstream.chunks.lock().unwrap() = chunks.to_vec();
     }
 
-    /// How long every round trip to the config store takes from now on.
+    /// Sets the latency of store round trips.
     pub fn delay_store(&self, delay: Duration) {
         let milliseconds = u64::try_from(delay.as_millis()).unwrap();
         self.0.database.shared.delay_ms.store(milliseconds, Ordering::Relaxed);
@@ -134,16 +134,16 @@ impl Platform for BenchHost {
     }
 }
 
-/// SQLite in memory, as far away as it is told.
+/// In-memory SQLite with configurable latency.
 #[derive(Clone)]
 pub struct SlowDatabase {
     sqlite: Sqlite,
     clock: VirtualClock,
-    shared: Arc<Distance>,
+    shared: Arc<Latency>,
 }
 
 #[derive(Default)]
-struct Distance {
+struct Latency {
     delay_ms: AtomicU64,
     calls: AtomicU64,
 }
@@ -160,7 +160,7 @@ impl SqlDatabase for SlowDatabase {
     }
 }
 
-/// The ledger's own half, in memory.
+/// In-memory ledger.
 pub struct BenchLedger {
     database: Mutex<LedgerDatabase<Sqlite>>,
     clock: VirtualClock,
@@ -181,7 +181,7 @@ impl Ledger for BenchLedger {
     }
 }
 
-/// Gemini by script: always the same answer.
+/// Scripted Gemini with a fixed response.
 #[derive(Default)]
 pub struct Script {
     chunks: Mutex<Vec<Bytes>>,
@@ -203,7 +203,7 @@ impl Upstream for Script {
     }
 }
 
-/// An answer's body.
+/// A response body.
 pub struct Chunks(std::vec::IntoIter<Bytes>);
 
 impl UpstreamBody for Chunks {
@@ -212,18 +212,18 @@ impl UpstreamBody for Chunks {
     }
 }
 
-/// No internet.
+/// Media fetcher that always fails.
 pub struct NoMedia;
 
 impl MediaFetch for NoMedia {
     type Body = Chunks;
 
     async fn get(&self, _: &Url) -> Result<MediaResponse<Chunks>, UpstreamError> {
-        Err(UpstreamError::Connect("there is no internet here".to_owned()))
+        Err(UpstreamError::Connect("no network in benchmarks".to_owned()))
     }
 }
 
-/// Randomness that is the same in every run: a counter in a multiplicative generator (`SplitMix64`).
+/// Deterministic random numbers: a counter in a multiplicative generator (`SplitMix64`).
 pub struct Seeded(Mutex<u64>);
 
 impl Random for Seeded {

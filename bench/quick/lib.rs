@@ -1,10 +1,13 @@
-//! What the benchmarks count instead of timing it: the same numbers on every run and every machine.
+//! Deterministic benchmarks, which count instead of measuring time.
 //!
-//! In: nothing from outside; time stands still unless something sleeps, randomness is seeded, Gemini is a script. Out:
-//! cases that two programs run, `quick-counts` to count calls and allocations, `quick-work` under callgrind. Never here:
-//! a thread, a socket, the system's clock.
+//! Time is virtual, randomness is seeded and Gemini is a script, so results are equal on every run
+//! and machine. Two programs run the cases: `quick-counts` counts calls and allocations,
+//! `quick-work` runs under callgrind.
+//!
+//! # Invariants
+//! - No threads, no sockets, no system clock.
 
-// A benchmark that cannot prepare its input may as well stop.
+// A benchmark that cannot prepare its input panics.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a benchmark, not a service")]
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,4 @@
-//! Time that passes only while everything waits.
-//!
-//! In: a future. Out: its value, and how long it would have taken if computing took no time. Never here: real time.
+//! Virtual time, which passes only while all tasks wait.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -11,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pool_worker::platform::Clock;
 
-/// A clock that everything in one harness shares.
+/// The clock shared by all parts of a harness.
 #[derive(Clone)]
 pub struct VirtualClock(Arc<Mutex<State>>);
 
 struct State {
     now: Timestamp,
-    /// When those wake that sleep, by a number of their own.
+    /// Wake-up times of sleepers, by id.
     sleepers: BTreeMap<u64, Timestamp>,
     next: u64,
 }
 
-/// One who sleeps. Dropped, it no longer has to be waited for.
+/// A sleeping task. Dropping it cancels the sleep.
 struct Sleeper {
     clock: VirtualClock,
     number: u64,
@@ -42,15 +40,15 @@ impl Default for VirtualClock {
 }
 
 impl VirtualClock {
-    /// Lets time pass.
+    /// Advances the time.
     pub fn advance(&self, by: Duration) {
         self.0.lock().unwrap().now += by;
     }
 
-    /// Runs a future to its end; whenever it waits, time goes on to where the next sleeper wakes.
+    /// Runs a future to its end. Whenever it waits, time advances to the next wake-up.
     ///
     /// # Panics
-    /// When it waits for something else than time.
+    /// If it waits for anything but time.
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());

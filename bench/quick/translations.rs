@@ -1,4 +1,4 @@
-//! Translations alone, without a service around them.
+//! Request and response conversions without a service.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use pool_translate::{
 
 use crate::bodies;
 
-/// One translation, to be done as often as one likes.
+/// A repeatable conversion.
 pub type Translation = Box<dyn Fn()>;
 
 fn translate(body: &[u8]) -> GeminiCall {
@@ -27,7 +27,7 @@ fn request(body: Vec<u8>) -> Translation {
     Box::new(move || drop(black_box(translate(black_box(&body)))))
 }
 
-/// Every translation, by name.
+/// Returns every conversion by name.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Translation)> {
     let context = translate(&bodies::conversation(1, false)).context;

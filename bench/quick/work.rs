@@ -1,6 +1,7 @@
-//! `quick-work CASE TIMES` does one case so often, to be counted by callgrind; without arguments it lists the cases.
+//! Runner of single cases under callgrind: `quick-work CASE TIMES`. Without arguments it lists the
+//! cases.
 //!
-//! Whoever counts runs a case twice and takes the difference: what the start of the program costs falls out.
+//! The difference of two runs excludes the cost of the program start.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark, not a service")]
 #![forbid(unsafe_code)]
@@ -10,7 +11,7 @@ use std::io::Write as _;
 use pool_bench::harness::{Harness, Kind};
 use pool_bench::translations;
 
-/// A process's first chat: it reads the pool, of so many keys.
+/// A process's first chat, which loads a pool of this many keys.
 const LOAD: &str = "load: pool of 2,000 keys";
 const KEYS_TO_LOAD: usize = 2_000;
 
@@ -34,20 +35,20 @@ fn main() -> anyhow::Result<()> {
         Some(("serve", name)) => {
             let kind = Kind::all().into_iter().find(|kind| kind.name == name).unwrap();
             let harness = Harness::default();
-            let caller = harness.create_pool("pool", 10);
+            let client = harness.create_pool("pool", 10);
             harness.prepare(&kind);
             for _ in 0..times {
-                harness.send(&caller, &kind);
+                harness.send(&client, &kind);
             }
         }
         _ if case == LOAD => {
             let chat = Kind::all().swap_remove(0);
             let mut harness = Harness::default();
-            let caller = harness.create_pool("pool", KEYS_TO_LOAD);
+            let client = harness.create_pool("pool", KEYS_TO_LOAD);
             harness.prepare(&chat);
             for _ in 0..times {
                 harness.restart();
-                harness.send(&caller, &chat);
+                harness.send(&client, &chat);
             }
         }
         _ => anyhow::bail!("there is no case '{case}'"),

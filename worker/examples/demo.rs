@@ -1,5 +1,5 @@
-//! The whole thing in half a minute, without an account and without a network: a stand-in for Gemini, the service with
-//! good and bad keys, `poolctl` as an operator types it, a streamed answer, and who served what.
+//! Demo without an account or network: mock Gemini server, the service with good and bad keys,
+//! `poolctl` commands, a streamed response, and statistics by key.
 //!
 //! `make demo` builds `poolctl` first; the demo runs the one beside it.
 
@@ -22,8 +22,8 @@ const REQUESTS: usize = 24;
 #[tokio::main]
 async fn main() -> Result<()> {
     let scenario = Scenario::from_toml(SCENARIO)?;
-    // The columns of a key file are key, weight, tag, name. The key whose streams break off is kept in reserve: nothing
-    // can be tried again once a client has the beginning of an answer.
+    // The columns of a key file are key, weight, tag, name. The key with truncated streams is a
+    // reserve key, because a started response cannot be retried.
     let weight = |key: &KeySpec| u8::from(key.behaviour.kind != Behaviour::Cut);
     let line = |key: &KeySpec| format!("{},{},,{:?}", key.key, weight(key), key.behaviour.kind);
     let keys: Vec<String> = scenario.keys.iter().map(line).collect();
@@ -45,9 +45,9 @@ async fn main() -> Result<()> {
     let poolctl = Poolctl::find(folder.path())?;
     let url = server.url();
     say(&format!(
-        "A stand-in for Gemini runs at {}, the pool service at {url}.\n\
-         The key file has {} keys: some good, one invalid, one suspended, one used up for the day, one in \
-         reserve that breaks off.",
+        "The mock Gemini server runs at {}, the pool service at {url}.\n\
+         The key file has {} keys: some good, one invalid, one suspended, one with an exhausted daily quota, \
+         one reserve whose streams are truncated.",
         gemini.url(),
         keys.len()
     ))?;
@@ -58,7 +58,7 @@ async fn main() -> Result<()> {
     let created = poolctl.run(&["pool", "create", "demo", "--keys", "keys.txt", "-o", "json"], None).await?;
     let created: PoolCreated = serde_json::from_str(&created)?;
     let client = Client::new();
-    say("\nA streamed answer through the pool, as any OpenAI client would get it:\n")?;
+    say("\nA streamed response, as OpenAI clients receive it:\n")?;
     stream_to_screen(&client, &url, &created.client_key).await?;
     say(&format!("\n\n{REQUESTS} more requests:\n"))?;
     for _ in 0..REQUESTS {
@@ -66,7 +66,7 @@ async fn main() -> Result<()> {
         write!(stdout(), "{status} ")?;
         stdout().flush()?;
     }
-    say("\n\nWhich key served what:")?;
+    say("\n\nStatistics by key:")?;
     poolctl.run(&["stats", "demo"], None).await?;
     server.shut_down().await;
     Ok(())
@@ -87,7 +87,7 @@ async fn ask(client: &Client, url: &str, key: &Secret) -> Result<u16> {
     Ok(request.send().await?.status().as_u16())
 }
 
-/// Prints the pieces of a streamed answer as they come.
+/// Prints the chunks of a streamed response as they arrive.
 async fn stream_to_screen(client: &Client, url: &str, key: &Secret) -> Result<()> {
     let request =
         client.post(format!("{url}/v1/chat/completions")).bearer_auth(key.expose()).json(&question(true));
@@ -107,13 +107,14 @@ fn print_event(event: &str) -> Result<()> {
     let Some(data) = event.strip_prefix("data: ").filter(|data| *data != "[DONE]") else { return Ok(()) };
     let chunk: Value = serde_json::from_str(data)?;
     let text = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
-    // The stand-in cuts one key's streams short; the client is told so in the stream.
+    // The mock server truncates the streams of one key, and the service reports that in the
+    // stream.
     let error = chunk.pointer("/error/message").and_then(Value::as_str);
     write!(stdout(), "{text}{}", error.map(|error| format!(" [{error}]")).unwrap_or_default())?;
     Ok(stdout().flush()?)
 }
 
-/// The `poolctl` that was built beside this example, with a configuration of its own.
+/// The `poolctl` built beside this example, with its own configuration.
 struct Poolctl {
     program: PathBuf,
     folder: PathBuf,
@@ -123,13 +124,13 @@ impl Poolctl {
     fn find(folder: &Path) -> Result<Self> {
         let example = std::env::current_exe()?;
         let built =
-            example.parent().and_then(Path::parent).context("the example stands in no target folder")?;
+            example.parent().and_then(Path::parent).context("the example is not in a target folder")?;
         let program = built.join(format!("poolctl{}", std::env::consts::EXE_SUFFIX));
         ensure!(program.exists(), "{} is missing: run `make demo`", program.display());
         Ok(Self { program, folder: folder.to_owned() })
     }
 
-    /// Runs a command, showing it and what it prints; gives what it printed.
+    /// Runs a command and prints it with its output. Returns the output.
     async fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
         say(&format!("\n$ poolctl {}", arguments.join(" ")))?;
         let mut command = Command::new(&self.program);

@@ -1,8 +1,12 @@
-//! The stand-in for Gemini as a program: for the demo, for benchmarks, and for trying the pool without an account.
+//! Mock Gemini server as a program, for the demo, benchmarks and trials without an account.
 //!
-//! `cargo run -p pool-worker --example fake_gemini -- --port 9090 --scenario worker/examples/scenario.toml`, then point
-//! `GEMINI_BASE_URL` at it. `GET /_fake/counts` tells what each key served; `POST /_fake/scenario`, `/_fake/behaviour`,
-//! `/_fake/fail`, `/_fake/clock` and `/_fake/reset` change things while it runs.
+//! ```text
+//! cargo run -p pool-worker --example fake_gemini -- --port 9090 --scenario worker/examples/scenario.toml
+//! ```
+//!
+//! Set `GEMINI_BASE_URL` of the service to its address. `GET /_fake/counts` returns the counts by key;
+//! `POST /_fake/scenario`, `/_fake/behaviour`, `/_fake/fail`, `/_fake/clock` and `/_fake/reset` change
+//! it while it runs.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -13,16 +17,16 @@ use clap::Parser;
 use pool_fake_gemini::{FakeGemini, Scenario};
 use tokio::net::TcpListener;
 
-/// A stand-in for the Gemini API with its error bodies, quotas and stream framing
+/// Mock Gemini server with the API's error bodies, quotas and stream framing
 #[derive(Parser)]
 struct Arguments {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 9090)]
     port: u16,
-    /// Scenario file (TOML); without it there are models but no valid key
+    /// Scenario file (TOML); default: all models, no valid key
     #[arg(long)]
     scenario: Option<PathBuf>,
 }
@@ -39,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
         None => Scenario::default(),
     };
     let listener = TcpListener::bind((arguments.host, arguments.port)).await?;
-    // Line by line, so that a script that waits for it through a pipe sees it at once.
+    // Flushed, so that a script can wait for it through a pipe.
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
     tokio::select! {
         served = FakeGemini::serve(listener, scenario) => served?,

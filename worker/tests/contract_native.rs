@@ -120,10 +120,10 @@ async fn from_one_network(harness: &Harness) -> Pool {
 #[tokio::test]
 async fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let harness = Harness::start().await;
-    let caller = from_one_network(&harness).await;
+    let client = from_one_network(&harness).await;
     for name in ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"] {
         let call =
-            harness.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
+            harness.call(&client, "/v1/chat/completions", &prompt("hello")).header(name, "198.51.100.7");
         send(call).await.openai_error(403, Some("address_not_allowed"));
     }
 }
@@ -131,12 +131,12 @@ async fn forwarded_addresses_of_untrusted_peers_are_ignored() {
 #[tokio::test]
 async fn forwarded_addresses_of_trusted_proxies_are_used() {
     let mut harness = Harness::start().await;
-    let caller = from_one_network(&harness).await;
+    let client = from_one_network(&harness).await;
     harness.stop_host().await;
     let host = host::Host::start_behind(harness.gemini.url(), harness.data.path(), "127.0.0.0/8").await;
     harness.put_host(host);
     let call = async |name: &str, value: &str| {
-        send(harness.call(&caller, "/v1/chat/completions", &prompt("hello")).header(name, value)).await
+        send(harness.call(&client, "/v1/chat/completions", &prompt("hello")).header(name, value)).await
     };
     assert_eq!(call("x-forwarded-for", "192.0.2.1, 198.51.100.7").await.status, 200);
     assert_eq!(call("forwarded", "for=198.51.100.7").await.status, 200);

@@ -174,8 +174,8 @@ async fn malformed_requests_affect_no_other_request() {
 
     let log = fs::read_to_string(log).unwrap();
     assert!(log.lines().count() as u64 > REQUESTS / 2, "the log is not the one of the requests");
-    let told = [CANARY, GEMINI_KEY, &credentials.admin, &credentials.client_key];
+    let secrets = [CANARY, GEMINI_KEY, &credentials.admin, &credentials.client_key];
     for line in log.lines() {
-        assert!(!told.iter().any(|secret| line.contains(secret)), "{line}");
+        assert!(!secrets.iter().any(|secret| line.contains(secret)), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! A Gemini that keeps quotas for each project and model and refuses as the real one does.
+//! Simulated Gemini with quotas by project and model, and Gemini's error bodies.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::scene::{Fate, KEYS, PROJECTS, Scene, Seeded, Storm, model_name, proje
 
 const MINUTE_MS: i64 = 60_000;
 
-/// What a call is about.
+/// Parameters of an attempt.
 #[derive(Clone, Copy)]
 pub struct Call {
     pub isolate: usize,
@@ -35,11 +35,11 @@ struct Window {
 pub struct Gemini {
     windows: HashMap<(usize, usize), Window>,
     day_ends: Timestamp,
-    /// Calls by key, whether or not they arrived.
+    /// Attempts by key, including those that did not arrive.
     pub calls: Vec<u64>,
-    /// Until when a cooldown of a project for a model may last at most, as it was told.
-    pub told: HashMap<(usize, usize), Timestamp>,
-    /// Keys that were refused for a burst, by model.
+    /// Latest permitted end of a project's cooldown for a model.
+    pub cooldown_ends: HashMap<(usize, usize), Timestamp>,
+    /// Keys with a burst error, by model.
     pub bursts: HashSet<(usize, usize)>,
     pub refusals: HashMap<&'static str, u64>,
 }
@@ -50,13 +50,13 @@ impl Gemini {
             windows: HashMap::new(),
             day_ends: next_quota_day(scene.start),
             calls: vec![0; KEYS],
-            told: HashMap::new(),
+            cooldown_ends: HashMap::new(),
             bursts: HashSet::new(),
             refusals: HashMap::new(),
         }
     }
 
-    /// Answers a call: the verdict on a refusal, as the gateway would come to it.
+    /// Responds to an attempt. An error is returned as the verdict that the gateway would reach.
     pub fn call(&mut self, scene: &Scene, call: Call, random: &Seeded) -> Result<(), Box<Verdict>> {
         if let Some(calls) = self.calls.get_mut(call.key) {
             *calls += 1;
@@ -74,7 +74,7 @@ impl Gemini {
             return Err(Box::new(network_fault(&UpstreamError::Connect("reset".to_owned()))));
         }
         let refuse = |status: u16, body: &Value| {
-            // Some endpoints wrap their errors in an array.
+            // Some endpoints wrap errors in an array.
             let text = if random.chance(0.5) { json!([body]) } else { body.clone() }.to_string();
             let body = ErrorBody::parse(text.as_bytes());
             let status = StatusCode::from_u16(status).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Gemini {
         }
     }
 
-    /// Whether a key that is alive would be served at this moment.
+    /// Returns `true` if a valid key would succeed now.
     pub fn would_serve(&mut self, scene: &Scene, call: Call, random: &Seeded) -> bool {
         let down = |storm| matches!(storm, Storm::Overload(1.0) | Storm::Burst);
         if is_cut(scene, call.isolate, call.ms) || scene.blowing(call.model, call.ms).any(down) {
@@ -187,7 +187,7 @@ impl Gemini {
         let daily = violations.iter().any(|(id, _)| id.contains("PerDay"));
         let end = if daily { self.day_ends } else { scene.at(call.ms + wait_ms) };
         let slack = if daily { Duration::from_mins(1) } else { Duration::from_secs(1) };
-        self.told.insert((project, call.model), end + slack);
+        self.cooldown_ends.insert((project, call.model), end + slack);
         let message = format!(
             "You exceeded your current quota, please check your plan and billing details. Please retry in {}.{:03}s.",
             wait_ms / 1_000,
@@ -202,7 +202,7 @@ impl Gemini {
     }
 }
 
-/// The minutes of different projects turn at different times.
+/// Windows of projects start at different times.
 fn phase(project: usize) -> i64 {
     i64::try_from(project).unwrap_or_default() * 997 % MINUTE_MS
 }

@@ -1,4 +1,4 @@
-//! One isolate: a runtime of its own, and what it has not reported yet.
+//! A simulated isolate: pool state and unreported observations.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ impl Isolate {
     }
 }
 
-/// Finds the keys that are blamed for what they did not do.
+/// Checks for keys that are marked without cause.
 pub struct Judge {
     places: HashMap<String, usize>,
     models: HashMap<String, usize>,
@@ -39,7 +39,7 @@ impl Judge {
         }
     }
 
-    /// Looks at everything that an isolate tells the others.
+    /// Checks all observations that an isolate publishes.
     pub fn hear(&mut self, scene: &Scene, gemini: &Gemini, learnt: &[Observation]) {
         for learnt in learnt {
             if !self.is_just(scene, gemini, learnt).unwrap_or(false) {
@@ -62,7 +62,7 @@ impl Judge {
                 let model = *self.models.get(learnt.model.as_deref()?)?;
                 match reason {
                     CoolingReason::Burst => gemini.bursts.contains(&(key?, model)),
-                    _ => *until <= *gemini.told.get(&(project, model))?,
+                    _ => *until <= *gemini.cooldown_ends.get(&(project, model))?,
                 }
             }
             ObservationKind::Health { state: condition, .. } => {
@@ -81,7 +81,7 @@ impl Judge {
         })
     }
 
-    /// Looks at how every key stands in the end.
+    /// Checks the final health of every key.
     pub fn inspect(&mut self, scene: &Scene, runtime: &PoolState, now: Timestamp) {
         for key in &scene.keys {
             if let Some(KeyState::Unhealthy(condition)) = runtime.state(&key.id, now)
@@ -96,7 +96,7 @@ impl Judge {
 fn agrees(condition: HealthState, fate: Fate) -> bool {
     match condition {
         HealthState::Healthy => true,
-        // What a text alone says is only a suspicion at first.
+        // A classification by text alone only makes a key suspect at first.
         HealthState::Suspect => matches!(fate, Fate::Invalid | Fate::Leaked),
         HealthState::Invalid => fate == Fate::Invalid,
         HealthState::Leaked => fate == Fate::Leaked,

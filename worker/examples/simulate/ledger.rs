@@ -1,4 +1,4 @@
-//! Reports on their way to a ledger that sometimes does not answer.
+//! Simulated ledger with an unreliable connection.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use pool_worker::ledger::{AppliedSequences, AttemptCount, CounterTable, Report, 
 
 use crate::scene::Seeded;
 
-/// What the ledger has counted.
+/// Counts of the ledger.
 #[derive(Default)]
 pub struct Ledger {
     applied: HashMap<WriterId, AppliedSequences>,
@@ -27,7 +27,7 @@ impl Ledger {
     }
 }
 
-/// One isolate's side.
+/// Connection of one isolate.
 pub struct Reporter(ReportBuffer);
 
 impl Reporter {
@@ -50,7 +50,8 @@ impl Reporter {
         });
     }
 
-    /// Sends what there is. Reports get lost on the way, arrive twice, or arrive without the sender hearing of it.
+    /// Sends the pending reports. Reports get lost, arrive twice, or arrive without
+    /// acknowledgement.
     pub fn send(&mut self, ledger: &mut Ledger, now: Timestamp, random: &Seeded) {
         let mut tries = 0;
         while let Some(report) = self.0.take(now) {

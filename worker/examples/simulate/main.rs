@@ -1,35 +1,36 @@
-//! The pool engine under storms, in simulated time: `make simulate SEED=7`.
+//! Simulation of the pool engine under load, in virtual time: `make simulate SEED=7`.
 //!
-//! Several isolates, each with its own runtime, serve 200,000 requests on 1,000 keys over 300 projects and 10 models,
-//! while minute and day quotas run out, models are overloaded, keys are dead and the network is cut. They tell each
-//! other what they learn every two seconds. The simulated Gemini keeps real windows and answers with real bodies. One
-//! table is printed; a figure that is missed makes the program fail. The same seed gives the same run.
+//! Several isolates with separate pool states serve 200,000 requests on 1,000 keys of 300 projects
+//! and 10 models, while minute and day quotas run out, models are overloaded, keys are invalid and
+//! the network fails. They exchange observations every two seconds. The simulated Gemini has real
+//! windows and error bodies. The program prints one table and fails if a figure is not met. The
+//! same seed gives the same run.
 
 mod gemini;
 mod isolate;
 mod ledger;
 mod scene;
+mod simulation;
 mod table;
-mod world;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The pool engine under storms, in simulated time
+/// Simulate the pool engine under load, in virtual time
 #[derive(Parser)]
 struct Arguments {
-    /// Reproduces a run
+    /// Seed of the run
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many requests to serve
+    /// Number of requests
     #[arg(long, default_value_t = 200_000)]
     requests: u64,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let figures = world::run(arguments.seed, arguments.requests);
+    let figures = simulation::run(arguments.seed, arguments.requests);
     let missed = table::print(&mut std::io::stdout().lock(), arguments.seed, &figures)?;
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

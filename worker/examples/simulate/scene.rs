@@ -1,4 +1,4 @@
-//! What a run is made of, all of it from the seed: keys, projects, models and the storms that come over them.
+//! Input of a run, generated from the seed: keys, projects, models and incidents.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,12 @@ pub const KEYS: usize = 1_000;
 pub const PROJECTS: usize = 300;
 pub const MODELS: usize = 10;
 pub const ISOLATES: usize = 4;
-/// Keys that no call will ever succeed on.
+/// Keys on which every attempt fails.
 const DEAD: usize = KEYS / 10;
-/// Requests a second, on average.
+/// Mean requests per second.
 pub const RATE: f64 = 20.0;
 
-/// Random numbers that a seed repeats (`SplitMix64`).
+/// Deterministic random numbers (`SplitMix64`).
 pub struct Seeded(AtomicU64);
 
 impl Random for Seeded {
@@ -44,13 +44,13 @@ impl Seeded {
         state ^ (state >> 31)
     }
 
-    /// From 0 up to but not including `bound`.
+    /// Returns a number from 0 to `bound`, exclusive.
     pub fn below(&self, bound: usize) -> usize {
         let product = u128::from(self.next()) * (bound as u128);
         usize::try_from(product >> 64).unwrap_or_default()
     }
 
-    /// From 0 up to but not including 1.
+    /// Returns a number from 0 to 1, exclusive.
     #[allow(clippy::cast_precision_loss)]
     pub fn unit(&self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
@@ -61,7 +61,7 @@ impl Seeded {
     }
 }
 
-/// What is the matter with a key for good.
+/// Permanent fault of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Alive,
@@ -77,18 +77,18 @@ pub struct Key {
     pub fate: Fate,
 }
 
-/// Something that comes over one model, one isolate, or all.
+/// An incident of one model, one isolate, or all.
 #[derive(Clone, Copy, Debug)]
 pub enum Storm {
-    /// The model answers 503, this often.
+    /// The model returns 503 with this probability.
     Overload(f64),
     /// Two requests of five are for this model.
     Surge,
-    /// The model's quotas a minute shrink to a third.
+    /// The model's quotas per minute shrink to a third.
     Drought,
-    /// The model answers 429 without a reason.
+    /// The model returns 429 without a reason.
     Burst,
-    /// Nothing reaches Gemini from this isolate.
+    /// The isolate cannot reach Gemini.
     Cut,
 }
 
@@ -111,7 +111,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(random: &Seeded, requests: u64) -> Self {
-        // The evening before the day on which clocks in California go back.
+        // The evening before a clock change in Pacific Time.
         let start: Timestamp = "2026-11-01T05:30:00Z".parse().unwrap_or_default();
         let keys = keys(random);
         let roster_key = |key: &Key| KeySetEntry {
@@ -120,7 +120,7 @@ impl Scene {
                 .ok()
                 .and_then(|weight| weight.try_into().ok())
                 .unwrap_or_default(),
-            // The operator has named the projects of some keys; the others count as alone.
+            // Projects of some keys are configured; the others count as separate.
             project: key.project.is_multiple_of(2).then(|| project_name(key.project)),
             billing_account: None,
             limits: Limits::default(),
@@ -152,7 +152,7 @@ pub fn model_name(model: usize) -> String {
     format!("gemini-{model}")
 }
 
-/// The models that a request for `model` may end at.
+/// Returns the models that can serve a request for `model`.
 pub fn models_to_ask(model: usize) -> Vec<usize> {
     vec![model, (model + 1) % MODELS, (model + 2) % MODELS]
 }

@@ -1,10 +1,10 @@
-//! The table that a run ends with.
+//! Result table of a run.
 
 use std::io::{self, Write};
 
-use crate::world::Figures;
+use crate::simulation::Figures;
 
-/// Prints the figures. True: one was missed.
+/// Prints the figures. Returns `true` if one is not met.
 #[allow(clippy::cast_precision_loss)]
 pub fn print(out: &mut impl Write, seed: u64, figures: &Figures) -> io::Result<bool> {
     let success = percent(figures.served, figures.servable);
@@ -12,7 +12,7 @@ pub fn print(out: &mut impl Write, seed: u64, figures: &Figures) -> io::Result<b
     let rows = [
         ("success of servable requests", format!("{success:.3} %"), ">= 99.9 %", success >= 99.9),
         ("attempts per success, once learnt", format!("{attempts:.4}"), "<= 1.05", attempts <= 1.05),
-        ("keys wrongly blamed", figures.wronged.to_string(), "0", figures.wronged == 0),
+        ("keys marked without cause", figures.wronged.to_string(), "0", figures.wronged == 0),
         ("p99 of attempts", p99(figures).to_string(), "<= 4", p99(figures) <= 4),
         ("count error", figures.count_error.to_string(), "0", figures.count_error == 0),
     ];

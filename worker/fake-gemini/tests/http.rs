@@ -59,12 +59,12 @@ async fn a_chat_is_answered_and_counted() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = response.text().await.unwrap();
     assert_eq!(text.matches("\r\n\r\n").count(), 4);
-    let (status, body) = generate(&gemini, "AIza-nobody").await;
+    let (status, body) = generate(&gemini, "AIza-unknown").await;
     assert_eq!((status.as_u16(), &body["error"]["details"][0]["reason"]), (400, &json!("API_KEY_INVALID")));
     let counts = gemini.counts();
     let tally = counts.key_model(GOOD, MODEL);
     assert_eq!((tally.requests, tally.ok, tally.tokens), (2, 2, Tokens { prompt: 4, completion: 8 }));
-    assert_eq!(counts.key("AIza-nobody").refused[&400], 1);
+    assert_eq!(counts.key("AIza-unknown").refused[&400], 1);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Memory of parsing and translating, of a body and of a fragment that is repeated wherever a body has a list.
+//! Memory bound of parsing and converting a body, and a fragment repeated in every list of a body.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

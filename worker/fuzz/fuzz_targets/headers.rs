@@ -1,4 +1,4 @@
-//! The headers of a request, one a line.
+//! Request headers, one per line.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| pool_worker::fuzz::headers(data));

@@ -1,4 +1,4 @@
-//! The body of any request.
+//! Bodies of all routes.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

@@ -1,4 +1,4 @@
-//! The body of a chat request.
+//! Bodies of chat requests.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

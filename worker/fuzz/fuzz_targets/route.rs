@@ -1,4 +1,4 @@
-//! A request's path, or all of its target.
+//! Request paths and targets.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| pool_worker::fuzz::route(data));

@@ -1,4 +1,4 @@
-//! A JSON schema.
+//! JSON schemas.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

@@ -1,4 +1,4 @@
-//! The bytes of an upstream stream.
+//! Bytes of upstream streams.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| pool_translate::fuzz::stream(data));

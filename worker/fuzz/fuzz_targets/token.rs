@@ -1,4 +1,4 @@
-//! What somebody presents as a token.
+//! Tokens.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| pool_worker::fuzz::token(data));

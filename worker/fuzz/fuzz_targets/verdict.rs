@@ -1,4 +1,4 @@
-//! An error of Gemini's beside the request that it responds to.
+//! Classification of an upstream error and the request that caused it.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

@@ -1,13 +1,13 @@
-//! Changes to JSON that leave it JSON.
+//! JSON mutator for libFuzzer.
 //!
-//! Bytes that are changed at random are hardly ever JSON again, so that most runs would end in the parser. In: an input of
-//! the fuzzer, and the words that its format knows. Out: the same input with a few members added, removed, renamed, or
-//! replaced by other ones. What is no JSON, and one input in eight, is left to libFuzzer.
+//! Random byte changes rarely produce valid JSON, so most runs would end in the parser. This
+//! mutator adds, removes, renames or replaces members with values of the document and words of a
+//! dictionary. Input that is not JSON, and one input in eight, uses libFuzzer's own mutator.
 
 use fastrand::Rng;
 use serde_json::{Map, Value};
 
-/// Changes the first `size` bytes of `data`, which has room for `max_size`; gives the new size.
+/// Mutates the first `size` bytes of `data`, which has room for `max_size`. Returns the new size.
 /// `dictionary` is the text of the target's dictionary.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, dictionary: &str) -> usize {
     let mut rng = Rng::with_seed(seed.into());
@@ -28,14 +28,15 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, dictiona
     }
 }
 
-/// What can be put into a document.
+/// Values that can be inserted.
 struct Donors {
     words: Vec<String>,
     values: Vec<Value>,
 }
 
 impl Donors {
-    /// The document's own values, the dictionary's words, and what numbers and texts go wrong with.
+    /// Collects the document's own values, the dictionary's words, and edge cases of numbers and
+    /// texts.
     fn of(document: &Value, dictionary: &str) -> Self {
         let quoted = |line: &str| Some(line.strip_prefix("\"\\\"")?.strip_suffix("\\\"\"")?.to_owned());
         let words: Vec<String> = dictionary.lines().filter_map(quoted).collect();
@@ -59,7 +60,7 @@ impl Donors {
     }
 }
 
-/// All values of a document but itself.
+/// Collects all values inside a document.
 fn collect(value: &Value, found: &mut Vec<Value>) {
     let mut keep = |member: &Value| {
         found.push(member.clone());
@@ -72,7 +73,7 @@ fn collect(value: &Value, found: &mut Vec<Value>) {
     }
 }
 
-/// One change somewhere.
+/// Applies one change at a random place.
 fn change(document: &mut Value, donors: &Donors, rng: &mut Rng) {
     let place = somewhere(document, rng);
     match (rng.u8(..8), place) {
@@ -104,7 +105,7 @@ fn change(document: &mut Value, donors: &Donors, rng: &mut Rng) {
     }
 }
 
-/// Any value of the document, itself included.
+/// Returns a random value of the document, possibly itself.
 fn somewhere<'v>(value: &'v mut Value, rng: &mut Rng) -> &'v mut Value {
     let members = match value {
         Value::Object(members) => members.len(),

@@ -82,8 +82,8 @@ pub async fn projects_that_fail_together_are_observed_to_share_an_account(harnes
     // Ten minutes later one key recovers, and so does the other.
     harness.gemini.set_scenario(accounts(1_000)).unwrap();
     check(harness, &pool, "one").await;
-    let healed = states(harness, &pool).await;
-    assert!(healed.values().all(|(state, _)| *state == KeyState::Healthy), "{healed:?}");
+    let recovered = states(harness, &pool).await;
+    assert!(recovered.values().all(|(state, _)| *state == KeyState::Healthy), "{recovered:?}");
 }
 
 pub async fn a_project_without_an_account_is_in_cooldown_alone(harness: &Harness) {

@@ -19,7 +19,7 @@ pub async fn client_key(harness: &Harness, pool: &Pool, rules: Value) -> (Pool, 
     (Pool { id: pool.id.clone(), client_key: secret.expose().to_owned() }, client_key)
 }
 
-fn told(answer: &Answer, what: &str) -> Vec<String> {
+fn rate_limit_headers(answer: &Answer, what: &str) -> Vec<String> {
     ["limit", "remaining", "reset"]
         .iter()
         .map(|name| answer.header(&format!("x-ratelimit-{name}-{what}")).to_owned())
@@ -32,8 +32,8 @@ pub async fn a_client_key_works_until_it_is_revoked(harness: &Harness) {
     let created: ClientKeyCreated = harness.post(&path, &json!({"name": "ci"})).await.json(201);
     let secret = created.secret.expose().to_owned();
     assert_eq!((created.client_key.name.as_str(), secret.ends_with(&created.client_key.hint)), ("ci", true));
-    let caller = Pool { id: pool.id.clone(), client_key: secret.clone() };
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
+    let client = Pool { id: pool.id.clone(), client_key: secret.clone() };
+    assert_eq!(harness.chat(&client, "hello").await.status, 200);
 
     let answer = harness.get(&path).await;
     assert!(!answer.body.contains(&secret) && !answer.body.contains(&pool.client_key));
@@ -45,7 +45,7 @@ pub async fn a_client_key_works_until_it_is_revoked(harness: &Harness) {
 
     let one = format!("{path}/{}", created.client_key.id);
     harness.delete(&one).await.no_content();
-    harness.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
+    harness.chat(&client, "hello").await.openai_error(401, Some("invalid_api_key"));
     assert_eq!(harness.chat(&pool, "hello").await.status, 200, "the other one still works");
     assert_eq!(harness.get(&path).await.json::<ClientKeyList>(200).client_keys.len(), 1);
 
@@ -60,7 +60,7 @@ pub async fn a_client_key_works_until_it_is_revoked(harness: &Harness) {
 
 pub async fn the_last_use_of_a_client_key_is_shown(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
-    let (caller, created) = client_key(harness, &pool, json!({"name": "ci"})).await;
+    let (client, created) = client_key(harness, &pool, json!({"name": "ci"})).await;
     let last_used = async || {
         let list: ClientKeyList = harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
         list.client_keys.into_iter().find(|key| key.id == created.id).unwrap().last_used_at
@@ -68,53 +68,56 @@ pub async fn the_last_use_of_a_client_key_is_shown(harness: &Harness) {
     let before = Timestamp::now();
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     assert_eq!(last_used().await, None, "another one was used");
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
-    let told = eventually("the client key was used", last_used).await;
-    assert!((before - SignedDuration::from_secs(1)..=Timestamp::now()).contains(&told), "{told}");
+    assert_eq!(harness.chat(&client, "hello").await.status, 200);
+    let last_use = eventually("the client key was used", last_used).await;
+    assert!((before - SignedDuration::from_secs(1)..=Timestamp::now()).contains(&last_use), "{last_use}");
 }
 
 pub async fn a_client_key_is_limited_to_its_rates(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let limits = json!({"limits": {"requests_per_minute": 2, "requests_per_day": 100}});
-    let (caller, created) = client_key(harness, &pool, limits).await;
+    let (client, created) = client_key(harness, &pool, limits).await;
     assert_eq!(created.rules.limits.requests_per_minute, Some(2));
-    let first = harness.chat(&caller, "hello").await;
-    assert_eq!((first.status, &told(&first, "requests")[..2]), (200, &["2".into(), "1".into()][..]));
+    let first = harness.chat(&client, "hello").await;
+    assert_eq!(
+        (first.status, &rate_limit_headers(&first, "requests")[..2]),
+        (200, &["2".into(), "1".into()][..])
+    );
     // Invalid requests, streams and embeddings count too.
-    assert_eq!(harness.embed(&caller, &json!({})).await.status, 400);
-    let refused = harness.chat(&caller, "hello").await;
+    assert_eq!(harness.embed(&client, &json!({})).await.status, 400);
+    let refused = harness.chat(&client, "hello").await;
     let message = refused.openai_error(429, Some("rate_limit_exceeded"));
     assert!(message.contains("2 requests per minute"), "{message}");
-    assert_eq!(&told(&refused, "requests")[..2], ["2", "0"]);
-    let (reset, retry) = (told(&refused, "requests").remove(2), refused.header("retry-after"));
+    assert_eq!(&rate_limit_headers(&refused, "requests")[..2], ["2", "0"]);
+    let (reset, retry) = (rate_limit_headers(&refused, "requests").remove(2), refused.header("retry-after"));
     assert!(reset.ends_with('s') && retry.parse::<u64>().unwrap() <= 65, "{reset} {retry}");
     assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset-tokens"));
     assert_eq!(harness.tally("good").requests, 1, "Gemini does not hear of what is refused here");
     for path in ["/v1/models", "/v1/models/gemini-0"] {
         let looked_up =
-            send(harness.request(reqwest::Method::GET, path).bearer_auth(&caller.client_key)).await;
+            send(harness.request(reqwest::Method::GET, path).bearer_auth(&client.client_key)).await;
         looked_up.openai_error(429, Some("rate_limit_exceeded"));
     }
     assert_eq!(harness.chat(&pool, "hello").await.status, 200, "other client keys are not limited");
 
     let limits = json!({"limits": {"tokens_per_minute": 20}});
-    let (caller, _) = client_key(harness, &pool, limits).await;
-    let refused = harness.chat(&caller, &"many words ".repeat(100)).await;
+    let (client, _) = client_key(harness, &pool, limits).await;
+    let refused = harness.chat(&client, &"many words ".repeat(100)).await;
     let message = refused.openai_error(429, Some("rate_limit_exceeded"));
     assert!(message.contains("20 tokens per minute") && message.contains("alone"), "{message}");
     assert_eq!(
-        (refused.header("x-should-retry"), &told(&refused, "tokens")[..2]),
+        (refused.header("x-should-retry"), &rate_limit_headers(&refused, "tokens")[..2]),
         ("false", &["20".into(), "20".into()][..])
     );
 }
 
 pub async fn a_client_key_is_limited_to_its_models(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
-    let (caller, _) = client_key(harness, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
-    let message = harness.chat(&caller, "hello").await.openai_error(403, Some("model_not_allowed"));
+    let (client, _) = client_key(harness, &pool, json!({"allowed_models": ["gemini-2.5-*"]})).await;
+    let message = harness.chat(&client, "hello").await.openai_error(403, Some("model_not_allowed"));
     assert!(message.contains("this client key"), "{message}");
     let models: Value =
-        send(harness.request(reqwest::Method::GET, "/v1/models").bearer_auth(&caller.client_key))
+        send(harness.request(reqwest::Method::GET, "/v1/models").bearer_auth(&client.client_key))
             .await
             .json(200);
     let models = models["data"].as_array().unwrap();
@@ -124,13 +127,13 @@ pub async fn a_client_key_is_limited_to_its_models(harness: &Harness) {
     );
     let mut other = prompt("hello");
     other["model"] = models[0]["id"].clone();
-    assert_eq!(send(harness.call(&caller, "/v1/chat/completions", &other)).await.status, 200);
+    assert_eq!(send(harness.call(&client, "/v1/chat/completions", &other)).await.status, 200);
     // A client key cannot allow more than its pool.
     harness
         .patch(&format!("/pools/{}", pool.id), &json!({"allowed_models": [MODEL]}))
         .await
         .json::<Value>(200);
-    send(harness.call(&caller, "/v1/chat/completions", &other))
+    send(harness.call(&client, "/v1/chat/completions", &other))
         .await
         .openai_error(403, Some("model_not_allowed"));
 }
@@ -138,10 +141,10 @@ pub async fn a_client_key_is_limited_to_its_models(harness: &Harness) {
 pub async fn a_client_key_is_limited_to_its_networks(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let networks = json!({"allowed_networks": ["198.51.100.7", "2001:db8::1/32"]});
-    let (caller, created) = client_key(harness, &pool, networks).await;
+    let (client, created) = client_key(harness, &pool, networks).await;
     assert_eq!(created.rules.allowed_networks, ["198.51.100.7/32", "2001:db8::/32"]);
     for path in ["/v1/chat/completions", "/v1/embeddings"] {
-        send(harness.call(&caller, path, &prompt("hello")))
+        send(harness.call(&client, path, &prompt("hello")))
             .await
             .openai_error(403, Some("address_not_allowed"));
     }
@@ -150,14 +153,14 @@ pub async fn a_client_key_is_limited_to_its_networks(harness: &Harness) {
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
     let networks = json!({"allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"]});
     harness.patch(&path, &networks).await.json::<ClientKey>(200);
-    let call = harness.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    let call = harness.call(&client, "/v1/chat/completions", &prompt("hello"));
     assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
 }
 
 pub async fn a_client_key_update_changes_only_the_given_fields(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 5}, "expires_in_s": 3600});
-    let (caller, created) = client_key(harness, &pool, rules).await;
+    let (client, created) = client_key(harness, &pool, rules).await;
     let path = format!("/pools/{}/client-keys/{}", pool.id, created.id);
     let change = async |update: Value| harness.patch(&path, &update).await.json::<ClientKey>(200);
 
@@ -175,15 +178,15 @@ pub async fn a_client_key_update_changes_only_the_given_fields(harness: &Harness
     assert!(list.client_keys.contains(&expected));
 
     // Applies immediately, also to the rotated key.
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
-    harness.chat(&caller, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
+    assert_eq!(harness.chat(&client, "hello").await.status, 200);
+    harness.chat(&client, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
     let rotated: ClientKeyCreated = harness.post(&format!("{path}/rotate"), &json!({})).await.json(201);
     assert_eq!(rotated.client_key.rules, expected.rules);
     let successor = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
     assert_eq!(harness.chat(&successor, "hello").await.status, 200);
     harness.chat(&successor, "hello").await.openai_error(429, Some("rate_limit_exceeded"));
     change(json!({"limits": {}})).await;
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
+    assert_eq!(harness.chat(&client, "hello").await.status, 200);
 }
 
 pub async fn imported_client_keys_keep_working(harness: &mut Harness) {
@@ -199,8 +202,8 @@ pub async fn imported_client_keys_keep_working(harness: &mut Harness) {
     assert_eq!(report, ClientKeyImportReport { added: 0, duplicate: 3 });
 
     for key in ["sk-123456", "team~secret!"] {
-        let caller = Pool { id: pool.id.clone(), client_key: key.to_owned() };
-        assert_eq!(harness.chat(&caller, "hello").await.status, 200, "{key}");
+        let client = Pool { id: pool.id.clone(), client_key: key.to_owned() };
+        assert_eq!(harness.chat(&client, "hello").await.status, 200, "{key}");
     }
     let wrong = Pool { id: pool.id.clone(), client_key: "sk-123457".to_owned() };
     harness.chat(&wrong, "hello").await.openai_error(401, Some("invalid_api_key"));
@@ -236,8 +239,8 @@ pub async fn requests_without_a_body_count_towards_the_limits(harness: &Harness)
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.patch(&format!("/pools/{}", pool.id), &json!({"pass_through": true})).await;
     for path in ["/v1/models", "/v1beta/models?pageToken=a", "/v1/models/gemini-2.5-flash-lite"] {
-        let (caller, _) = client_key(harness, &pool, json!({"limits": {"requests_per_minute": 1}})).await;
-        let asked = async || send(harness.request(Method::GET, path).bearer_auth(&caller.client_key)).await;
+        let (client, _) = client_key(harness, &pool, json!({"limits": {"requests_per_minute": 1}})).await;
+        let asked = async || send(harness.request(Method::GET, path).bearer_auth(&client.client_key)).await;
         assert!(asked().await.status < 500);
         assert_eq!(asked().await.status, 429, "{path}");
     }
@@ -280,8 +283,8 @@ pub async fn client_key_rotation_has_a_grace_period(harness: &Harness) {
         harness.post(&format!("{path}/{}/rotate", first.id), &json!({})).await.json(201);
     assert_eq!((&rotated.client_key.name, rotated.client_key.expires_at), (&first.name, None));
     let new = Pool { id: pool.id.clone(), client_key: rotated.secret.expose().to_owned() };
-    for caller in [&pool, &new] {
-        assert_eq!(harness.chat(caller, "hello").await.status, 200);
+    for client in [&pool, &new] {
+        assert_eq!(harness.chat(client, "hello").await.status, 200);
     }
     let list: ClientKeyList = harness.get(&path).await.json(200);
     let old = list.client_keys.iter().find(|key| key.id == first.id).unwrap();
@@ -307,9 +310,9 @@ pub async fn a_client_key_expires(harness: &Harness) {
     let short = json!({"name": "short", "expires_in_s": 2});
     let created: ClientKeyCreated = harness.post(&path, &short).await.json(201);
     assert!(created.client_key.expires_at.unwrap() > created.client_key.created_at);
-    let caller = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
+    let client = Pool { id: pool.id.clone(), client_key: created.secret.expose().to_owned() };
     let refused = eventually("the client key's end", async || {
-        Some(harness.chat(&caller, "hello").await).filter(|answer| answer.status != 200)
+        Some(harness.chat(&client, "hello").await).filter(|answer| answer.status != 200)
     })
     .await;
     refused.openai_error(401, Some("invalid_api_key"));
@@ -330,7 +333,7 @@ pub async fn client_keys_are_restored_from_their_hashes(harness: &Harness) {
     let until = Timestamp::now() + SignedDuration::from_hours(24);
     let rules = json!({"name": "ci", "limits": {"requests_per_day": 9}, "allowed_models": [MODEL],
         "allowed_networks": ["198.51.100.0/24", "127.0.0.0/8", "::1"], "expires_at": until});
-    let (caller, created) = client_key(harness, &pool, rules).await;
+    let (client, created) = client_key(harness, &pool, rules).await;
     assert_eq!(created.expires_at.map(Timestamp::as_millisecond), Some(until.as_millisecond()));
     let path = format!("/pools/{}/client-keys", pool.id);
     let exported: HashedClientKeys = harness.post(&format!("{path}/export"), &json!({})).await.json(200);
@@ -338,11 +341,11 @@ pub async fn client_keys_are_restored_from_their_hashes(harness: &Harness) {
     assert_eq!((exported.client_keys.len(), &exported.token_hash_key), (2, &state.token_hash_key));
 
     harness.delete(&format!("{path}/{}", created.id)).await.no_content();
-    harness.chat(&caller, "hello").await.openai_error(401, Some("invalid_api_key"));
+    harness.chat(&client, "hello").await.openai_error(401, Some("invalid_api_key"));
     let restore = format!("{path}/restore");
     let report: ClientKeyImportReport = harness.post(&restore, &json!(exported)).await.json(200);
     assert_eq!((report.added, report.duplicate), (1, 1));
-    let call = harness.call(&caller, "/v1/chat/completions", &prompt("hello"));
+    let call = harness.call(&client, "/v1/chat/completions", &prompt("hello"));
     assert_eq!(send(call.header("cf-connecting-ip", "198.51.100.7")).await.status, 200);
     let list: ClientKeyList = harness.get(&path).await.json(200);
     let found = list.client_keys.iter().find(|key| key.id == created.id).unwrap();

@@ -37,8 +37,8 @@ pub async fn a_copy_has_everything_except_client_keys(harness: &Harness) {
     let (keys, originals) = (harness.keys(&copy).await, harness.keys(&pool).await);
     assert_eq!(facts(&keys), facts(&originals));
     assert!(keys.iter().zip(&originals).all(|(copied, original)| copied.id != original.id));
-    for caller in [&pool, &copy] {
-        assert_eq!(harness.chat(caller, "hello").await.status, 200);
+    for client in [&pool, &copy] {
+        assert_eq!(harness.chat(client, "hello").await.status, 200);
     }
     harness.delete(&format!("/pools/{}", pool.id)).await.no_content();
     assert_eq!(harness.chat(&copy, "hello").await.status, 200, "it stands by itself");

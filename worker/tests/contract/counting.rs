@@ -215,10 +215,10 @@ pub async fn attempts_for_unknown_models_are_counted_as_one_model(harness: &Harn
 pub async fn other_instances_get_a_change_without_another_request(harness: &Harness) {
     let pool = harness.pool(&[("good", Behaviour::Ok)]).await;
     harness.patch("/pools/prod", &json!({"description": "changed"})).await.json::<pool_shared::Pool>(200);
-    let told = format!("%\"moved\":[\"{}\"]%", pool.id);
+    let pattern = format!("%\"moved\":[\"{}\"]%", pool.id);
     let is_told = |database: &rusqlite::Connection| {
         let query = "SELECT count(*) FROM ledger_log WHERE lines LIKE ?1";
-        database.query_row(query, [&told], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
+        database.query_row(query, [&pattern], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
     };
     eventually("the change in the ledger's log", async || {
         databases_with(harness.data.path(), "ledger_log").iter().any(is_told).then_some(())

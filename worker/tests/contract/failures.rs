@@ -17,7 +17,7 @@ pub async fn a_failing_store_is_never_reported_as_a_client_error(harness: &mut H
     harness.start_host().await;
     let answer = harness.chat(&pool, "hello").await;
     let message = answer.openai_error(503, Some("store_unavailable"));
-    assert!(!message.contains("column"), "the store's insides are told: {message}");
+    assert!(!message.contains("column"), "store internals are exposed: {message}");
     assert_eq!(answer.header("retry-after"), "1");
     harness.get("/pools").await.admin_error(503, ErrorCode::Unavailable);
     assert_eq!(harness.tally("good").requests, 0);

@@ -93,8 +93,8 @@ pub async fn a_routed_model_name_is_treated_as_its_target(harness: &Harness) {
         let pool = pool(harness, Scenario::default().route(ROUTED, "gemini-3.8-flash")).await;
         harness.gemini.reset();
         // If nothing is rejected, the response reveals the model.
-        let told = ask(harness, &pool, ROUTED, json!({"stream": stream})).await;
-        assert_eq!((told.status, told.header("x-pool-ignored-params")), (200, ""), "{}", told.body);
+        let plain = ask(harness, &pool, ROUTED, json!({"stream": stream})).await;
+        assert_eq!((plain.status, plain.header("x-pool-ignored-params")), (200, ""), "{}", plain.body);
         let asked = thinking(harness).len();
         let answer = ask(harness, &pool, ROUTED, low()).await;
         assert_eq!(
@@ -157,7 +157,7 @@ pub async fn explicit_caches_are_rejected_for_models_without_them(harness: &Harn
         let message = ask(harness, &pool, model, cached()).await.openai_error(400, Some("unsupported_value"));
         assert!(message.contains("no explicit caching"), "{message}");
     }
-    assert!(harness.gemini.requests().is_empty(), "nobody was asked");
+    assert!(harness.gemini.requests().is_empty(), "no upstream request");
     assert_eq!(ask(harness, &pool, "gemini-3.8-flash", cached()).await.status, 200);
 }
 
@@ -176,15 +176,15 @@ pub async fn responses_of_only_thoughts_are_reported_and_not_retried(harness: &H
     let finished = |event: &Event| matches!(event, Event::Chunk(chunk) if chunk["choices"][0]["finish_reason"] == "length");
     assert!(events.iter().any(finished), "{events:?}");
     assert_eq!(harness.tally("good").requests, 2, "none of it is asked for again");
-    let told = eventually("the event", async || {
+    let reported = eventually("the event", async || {
         let path = format!("/events?pool={}&limit=100", pool.id);
         let list: EventList = harness.get(&path).await.json(200);
-        let told: Vec<_> =
+        let reported: Vec<_> =
             list.events.into_iter().filter(|event| event.message.contains("thoughts")).collect();
-        (!told.is_empty()).then_some(told)
+        (!reported.is_empty()).then_some(reported)
     })
     .await;
-    assert_eq!(told.len(), 1, "once an hour: {told:?}");
+    assert_eq!(reported.len(), 1, "once an hour: {reported:?}");
     // A pool can raise the limit.
     let least = json!({"translation": {"min_output_tokens": 1000}});
     harness.patch(&format!("/pools/{}", pool.id), &least).await.json::<PoolShown>(200);

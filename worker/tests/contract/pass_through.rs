@@ -178,15 +178,15 @@ pub async fn an_invalid_request_gets_the_error_of_gemini_unchanged(harness: &Har
     ] {
         harness.gemini.reset();
         let answer = post(harness, &pool, path, &body).await;
-        let told = direct.post(format!("{}{path}", harness.gemini.url())).json(&body);
-        let told = if path == CHAT {
-            told.bearer_auth(gemini_key("one"))
+        let unmodified = direct.post(format!("{}{path}", harness.gemini.url())).json(&body);
+        let unmodified = if path == CHAT {
+            unmodified.bearer_auth(gemini_key("one"))
         } else {
-            told.header("x-goog-api-key", gemini_key("one"))
+            unmodified.header("x-goog-api-key", gemini_key("one"))
         };
-        let told = send(told).await;
-        assert_eq!((answer.status, &answer.body), (status, &told.body), "{path}");
-        assert_eq!(answer.header("content-type"), told.header("content-type"));
+        let unmodified = send(unmodified).await;
+        assert_eq!((answer.status, &answer.body), (status, &unmodified.body), "{path}");
+        assert_eq!(answer.header("content-type"), unmodified.header("content-type"));
         assert!(!answer.header("x-request-id").is_empty());
         let counts = harness.gemini.counts();
         let asked = counts.served.iter().chain(&counts.probes).map(|line| line.tally.requests).sum::<u64>();
@@ -243,8 +243,8 @@ pub async fn errors_of_the_service_use_the_format_of_the_dialect(harness: &Harne
     assert!(retry["error"]["details"][1]["retryDelay"].as_str().unwrap().ends_with('s'), "{retry}");
     post(harness, &pool, CHAT, &messages("hello")).await.openai_error(429, Some("rate_limit_exceeded"));
 
-    let stranger = harness.request(Method::POST, GENERATE).header("x-goog-api-key", "sk-pool-wrong");
-    send(stranger).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
+    let unauthenticated = harness.request(Method::POST, GENERATE).header("x-goog-api-key", "sk-pool-wrong");
+    send(unauthenticated).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
     let in_query = harness.request(Method::GET, &format!("/v1beta/models?key={}", pool.client_key));
     let message = send(in_query).await.gemini_error(401, "UNAUTHENTICATED", "INVALID_API_KEY");
     assert!(message.contains("x-goog-api-key") && !message.contains(&pool.client_key), "{message}");

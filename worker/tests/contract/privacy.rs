@@ -138,8 +138,8 @@ async fn secrets_of_admins(harness: &Harness, pool: &Pool, secrets: &mut Vec<Str
     let imported = json!({"keys": [{"key": own.expose()}, {"key": weak}]});
     let imported = harness.post(&format!("{path}/client-keys/import"), &imported).await;
     assert_eq!(imported.json::<ClientKeyImportReport>(200).added, 2);
-    let caller = Pool { id: pool.id.clone(), client_key: weak.to_owned() };
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200);
+    let client = Pool { id: pool.id.clone(), client_key: weak.to_owned() };
+    assert_eq!(harness.chat(&client, "hello").await.status, 200);
     harness.post(&format!("{path}/keys/check"), &json!({})).await;
     let exported: ExportedKeys = harness.post(&format!("{path}/keys/export"), &json!({})).await.json(200);
     assert!(exported.keys.iter().any(|key| key.entry.key.expose() == gemini_key("good")));

@@ -101,8 +101,8 @@ pub async fn every_request_is_counted_once_with_its_outcome(harness: &Harness) {
     assert_eq!(send(harness.call(&pool, &path, &native)).await.status, 200);
     // Open WebUI's notice and unauthenticated requests are not counted.
     assert_eq!(send(harness.call(&pool, "/api/chat/completed", &json!({}))).await.status, 200);
-    let nobody = Pool { id: pool.id.clone(), client_key: "sk-pool-unknown".to_owned() };
-    assert_eq!(harness.chat(&nobody, "hello").await.status, 401);
+    let unknown = Pool { id: pool.id.clone(), client_key: "sk-pool-unknown".to_owned() };
+    assert_eq!(harness.chat(&unknown, "hello").await.status, 401);
     // Rejected before any attempt.
     assert_eq!(harness.chat(&limited, "hello").await.status, 200);
     assert_eq!(harness.chat(&limited, "hello").await.status, 429);
@@ -161,7 +161,7 @@ pub async fn streams_are_counted_with_their_outcome(harness: &Harness) {
     drop(events);
     let stats = counted(harness, &pool, 1).await;
     assert_eq!(stats.requests.outcomes, outcomes([(RequestOutcome::ClientDisconnected, 1)]));
-    assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 0), "nobody's fault");
+    assert_eq!((stats.requests.succeeded, stats.requests.failed), (0, 0), "not counted");
 }
 
 pub async fn a_pool_that_cannot_serve_fails_its_requests(harness: &Harness) {

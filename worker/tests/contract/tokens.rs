@@ -181,8 +181,8 @@ pub async fn a_pool_scoped_token_accesses_no_other_pool(harness: &Harness) {
     let copy = json!({"name": "mine", "keys": true});
     let answer = with(harness, &token, Method::POST, "/admin/v1/pools/own/copy", &copy).await;
     answer.admin_error(403, ErrorCode::Forbidden);
-    let caller = Pool { id: other.id, client_key: other.client_key };
-    assert_eq!(harness.chat(&caller, "hello").await.status, 200, "nothing was done to the other one");
+    let client = Pool { id: other.id, client_key: other.client_key };
+    assert_eq!(harness.chat(&client, "hello").await.status, 200, "nothing was done to the other one");
 }
 
 pub async fn a_token_grants_only_scopes_that_it_has(harness: &Harness) {

@@ -87,11 +87,11 @@ async fn disproved(harness: &Harness, name: &str, text: &str) {
     assert_eq!(harness.chat(&pool, "hello").await.status, 200);
     assert_eq!(states(harness, &pool).await, [KeyState::Healthy; 6]);
     let keys: ClientKeyList = harness.get(&format!("/pools/{}/client-keys", pool.id)).await.json(200);
-    let told: Vec<Event> =
+    let reported: Vec<Event> =
         events(harness, &pool).await.into_iter().filter(|event| event.client_key.is_some()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(reported.len(), 1, "{reported:?}");
     assert_eq!(
-        (told[0].client_key.as_ref(), told[0].verdict),
+        (reported[0].client_key.as_ref(), reported[0].verdict),
         (Some(&keys.client_keys[0].id), AttemptOutcome::Caller)
     );
 }

@@ -155,9 +155,9 @@ test("models", async () => {
 });
 
 test("a wrong key", async () => {
-  const stranger = client.withOptions({ apiKey: "sk-pool-wrong" });
+  const unauthenticated = client.withOptions({ apiKey: "sk-pool-wrong" });
   await assert.rejects(
-    stranger.chat.completions.create({ model: CHAT_MODEL, messages: user("hello") }),
+    unauthenticated.chat.completions.create({ model: CHAT_MODEL, messages: user("hello") }),
     (error) => {
       assert.ok(error instanceof OpenAI.AuthenticationError, error);
       assert.equal(error.code, "invalid_api_key");

@@ -125,7 +125,7 @@ for (const [model, code] of [
   ["gemini-3.6-flash", "overloaded"],
   ["gemini-2.5-flash", "upstream_unreachable"],
 ]) {
-  test(`a stream that breaks off is an error: ${code}`, async () => {
+  test(`a stream that is truncated is an error: ${code}`, async () => {
     const request = { model, messages: user("tell me a long story"), stream: true };
     const stream = await failing.chat.completions.create(request);
     await assert.rejects(collect(stream), (error) => {

@@ -1,4 +1,4 @@
-//! The run itself: requests arrive, are tried, wait, end; isolates report.
+//! Simulation loop: requests arrive, are tried, wait and end; isolates report.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -13,21 +13,21 @@ use crate::ledger::Ledger;
 use crate::scene::{ISOLATES, MODELS, RATE, Scene, Seeded, Storm, model_name, models_to_ask};
 
 const REPORT_EVERY_MS: i64 = 2_000;
-/// How long a report takes to reach the other isolates.
+/// Latency of reports to the other isolates.
 const REPORT_TAKES_MS: i64 = 100;
 
-/// What a run showed.
+/// Results of a run.
 #[derive(Default)]
 pub struct Figures {
     pub requests: u64,
-    /// Requests for which some key was usable when they came, and those of them that succeeded.
+    /// Requests that had a usable key on arrival, and how many of them succeeded.
     pub servable: u64,
     pub served: u64,
     pub by_fallback: u64,
     /// After the first quarter of the run.
     pub attempts: u64,
     pub successes: u64,
-    /// How many requests took so many attempts.
+    /// Requests by number of attempts.
     pub attempts_taken: BTreeMap<usize, u64>,
     pub wronged: usize,
     pub count_error: u64,
@@ -55,7 +55,7 @@ struct Request {
     running: Option<(Lease, usize, usize)>,
 }
 
-struct World {
+struct Simulation {
     scene: Scene,
     random: Seeded,
     gemini: Gemini,
@@ -73,7 +73,7 @@ struct World {
 pub fn run(seed: u64, requests: u64) -> Figures {
     let random = Seeded::new(seed);
     let scene = Scene::new(&random, requests);
-    let mut world = World {
+    let mut simulation = Simulation {
         gemini: Gemini::new(&scene),
         judge: Judge::new(&scene),
         isolates: (0..ISOLATES).map(Isolate::new).collect(),
@@ -87,21 +87,21 @@ pub fn run(seed: u64, requests: u64) -> Figures {
         wanted: requests,
         figures: Figures::default(),
     };
-    world.schedule(0, Event::Arrive);
+    simulation.schedule(0, Event::Arrive);
     for (isolate, offset_ms) in (0..ISOLATES).zip((100..).step_by(400)) {
-        world.schedule(offset_ms, Event::Report(isolate));
+        simulation.schedule(offset_ms, Event::Report(isolate));
     }
     let mut now = 0;
-    while let Some(Reverse((ms, number))) = world.events.pop() {
+    while let Some(Reverse((ms, number))) = simulation.events.pop() {
         now = ms;
-        if let Some(event) = world.waiting.remove(&number) {
-            world.handle(event, ms);
+        if let Some(event) = simulation.waiting.remove(&number) {
+            simulation.handle(event, ms);
         }
     }
-    world.settle(now)
+    simulation.settle(now)
 }
 
-impl World {
+impl Simulation {
     fn schedule(&mut self, ms: i64, event: Event) {
         self.last_event += 1;
         self.waiting.insert(self.last_event, event);
@@ -125,7 +125,7 @@ impl World {
 
     #[allow(clippy::cast_possible_truncation)]
     fn arrive(&mut self, ms: i64) {
-        // Some models are asked for far more often than others.
+        // Some models are requested far more often than others.
         let usual = self.random.below(MODELS).min(self.random.below(MODELS));
         let surges =
             |model: &usize| self.scene.blowing(*model, ms).any(|storm| matches!(storm, Storm::Surge));
@@ -146,7 +146,7 @@ impl World {
             .insert(number, Request { isolate, models, plan, tokens, servable, attempts: 0, running: None });
         self.schedule(ms, Event::Ask(number));
         if number < self.wanted {
-            // Every ten minutes come two of twice the traffic.
+            // Traffic doubles for two minutes of every ten.
             let rate = if ms % 600_000 < 120_000 { RATE * 5.0 / 3.0 } else { RATE * 5.0 / 6.0 };
             let gap = -(1.0 - self.random.unit()).ln() / rate * 1_000.0;
             self.schedule(ms + (gap.round() as i64).max(1), Event::Arrive);
@@ -159,7 +159,7 @@ impl World {
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         let step = request.plan.next(&self.scene.roster, &mut isolate.runtime, now, &self.random);
         match step {
-            // What others learnt arrives here as soon as it is told.
+            // Observations of other isolates arrive when they are published.
             Step::Hear => self.schedule(ms, Event::Ask(number)),
             Step::Wait(time) => {
                 let wait = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -202,7 +202,7 @@ impl World {
             Err(verdict) => {
                 let changed = isolate.runtime.finish(&lease, &AttemptEnd::Refused(&verdict), now);
                 if let Some(key) = self.scene.keys.get(index).filter(|_| changed && verdict.needs_probe()) {
-                    // The probe that follows at once hears the same: only dead keys are refused like this.
+                    // The probe that follows gets the same error, which only invalid keys get.
                     let later = now + Duration::from_millis(1);
                     let probe = verdict.as_ref().clone().of_own_words();
                     if let Some(lease) = isolate.runtime.check(&key.id, "", Cost::default(), now) {
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    /// The last reports, and the sums.
+    /// Sends the last reports and sums up.
     #[allow(clippy::cast_precision_loss)]
     fn settle(mut self, ms: i64) -> Figures {
         let mut now = ms;
