@@ -69,10 +69,10 @@ test("a pool is made of pasted keys, used, and counted without a reload", async 
     });
     await press(page, "Create pool");
     const dialog = page.getByRole("dialog");
-    await see(dialog, "2 added, 1 already there or twice, 2 refused.");
+    await see(dialog, "2 added, 1 duplicates, 2 invalid.");
     await see(dialog, "Line 3: too short for a Gemini key");
     await see(dialog, "Line 6: the weight is not a whole number from 0 to 1000");
-    assert.equal(await dialog.getByLabel("What was not added, to be mended").inputValue(), `too-short\n${GOOD[2]},5000`);
+    assert.equal(await dialog.getByLabel("Not added: fix and try again").inputValue(), `too-short\n${GOOD[2]},5000`);
     const secret = await dialog.locator("code").textContent();
     assert.match(secret, /^sk-pool/);
     await page.keyboard.press("Escape");
@@ -117,13 +117,13 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     await see(dialog, /Request req_/);
     assert.equal(await dialog.getByLabel("Description").inputValue(), "changed");
     await fill(dialog, { Name: "after" });
-    await press(dialog, "Ask Gemini which models there are");
+    await press(dialog, "Fetch model list from Gemini");
     await press(dialog, "+ gemini-3.8-flash");
     await dialog.getByText("More settings").click();
     await fill(dialog, { Aliases: "gpt-4o = gemini-3.8-flash", Fallbacks: "* = gemini-2.5-flash, gemini-3.8-flash" });
-    await dialog.getByLabel("Sticky").check();
+    await dialog.getByLabel("Session affinity").check();
     await dialog.getByLabel("Pass-through").check();
-    const translation = dialog.getByLabel("Translation");
+    const translation = dialog.getByLabel("Request conversion");
     await translation.fill((await translation.inputValue()).replace('"strict_params": false', '"strict_params": true'));
     await press(dialog, "Save");
     await page.getByRole("heading", { level: 1, name: "after" }).waitFor();
@@ -189,7 +189,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     assert.equal(await boxes.count(), 2);
     await all.check();
     await press(group, "Enable");
-    await see(page, "No key is like that.");
+    await see(page, "No matching keys.");
     await page.getByLabel("State").selectOption("");
     await see(page, "1–4 of 4");
 
@@ -201,7 +201,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     await says(rowOf(page, "first").locator('td[data-label="Weight"]'), "7");
     await says(rowOf(page, "second").locator('td[data-label="Weight"]'), "7");
     await press(group, "Copy");
-    await see(dialog, "The audit notes it.");
+    await see(dialog, "The audit log records it.");
     await press(dialog, "Read keys");
     await press(dialog, "Copy");
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), GOOD.slice(0, 2).join("\n"));
@@ -223,7 +223,7 @@ test("keys are searched, filtered, selected and changed together", async () => {
     for (const box of await boxes.all()) await box.uncheck();
     await rowOf(page, "third").getByRole("checkbox").check();
     await press(group, "Delete");
-    await see(dialog, "Keys to be removed for good: 1.");
+    await see(dialog, "Keys to delete permanently: 1.");
     await press(dialog, "Delete");
     await see(page, "1–3 of 3");
     assert.equal(await rowOf(page, "third").count(), 0);
@@ -242,13 +242,13 @@ test("keys are added, and what is refused stays to be mended", async () => {
     await see(dialog, "The service cannot be reached.");
     assert.ok((await dialog.getByLabel("Gemini keys").inputValue()).startsWith(GOOD[0]), "nothing is lost");
     await press(dialog, "Add keys");
-    await see(dialog, "1,100 added, 1 already there or twice, 1 refused.");
+    await see(dialog, "1,100 added, 1 duplicates, 1 invalid.");
     // As the box numbers it now.
     await see(dialog, "Line 1: too short for a Gemini key");
     assert.equal(await dialog.getByLabel("Gemini keys").inputValue(), "short");
     await dialog.getByLabel("Gemini keys").fill(GOOD[1]);
     await press(dialog, "Add keys");
-    await see(page, "1 added, 0 already there or twice, 0 refused.");
+    await see(page, "1 added, 0 duplicates, 0 invalid.");
     await see(page, "1–100 of 1,102");
     const previous = page.getByRole("button", { name: "Previous" });
     assert.equal(await previous.isDisabled(), true);
@@ -267,7 +267,7 @@ test("client keys are made, changed, replaced and revoked", async () => {
     await press(page, "New client key");
     const dialog = page.getByRole("dialog");
     await fill(dialog, {
-      Name: "laptop", "Ends after days": "30", "requests / min": "60", "tokens / day": "5000",
+      Name: "laptop", "Expires after (days)": "30", "requests / min": "60", "tokens / day": "5000",
       "Allowed models": "gemini-3.8-*", Networks: "nowhere",
     });
     await press(dialog, "Create");
@@ -282,13 +282,13 @@ test("client keys are made, changed, replaced and revoked", async () => {
     await fill(dialog, { Name: "desktop", "requests / min": "" });
     await dialog.getByLabel("never").check();
     await press(dialog, "Save");
-    await says(rowOf(page, "desktop").locator('td[data-label="Ends"]'), "never");
+    await says(rowOf(page, "desktop").locator('td[data-label="Expires"]'), "never");
     await says(rowOf(page, "desktop").locator('td[data-label="Limits"]'), /^5,000 tokens \/ day$/);
 
     await press(page, `Rotate desktop (…${first.slice(-4)})`);
-    await fill(dialog, { "The old one goes on for hours": "0" });
+    await fill(dialog, { "Grace period of the old key (hours)": "0" });
     await press(dialog, "Rotate");
-    await see(dialog, "shown only this once");
+    await see(dialog, "shown only once");
     const second = await dialog.locator("code").textContent();
     await press(dialog, "Close");
     assert.notEqual(first, second);
@@ -334,7 +334,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     await see(dialog, "fallbacks: a list belongs to");
     await fill(dialog, { Fallbacks: "", Aliases: `${HOSTILE} = gemini-3.8-flash`, Translation: HOSTILE });
     await press(dialog, "Save");
-    await see(dialog, "The translation is not a JSON object.");
+    await see(dialog, "The value is not a JSON object.");
     await fill(dialog, { Translation: JSON.stringify({ [HOSTILE]: HOSTILE }) });
     await press(dialog, "Save");
     await see(dialog, /Request req_/);
@@ -428,12 +428,12 @@ test("when the service is away the page says so, and goes on by itself", async (
     const comeBack = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
     await page.route("**/admin/v1/**", (route) => route.abort());
     await comeBack();
-    await see(page, "could not be updated since");
+    await see(page, "Update failed");
     await page.getByRole("heading", { level: 1, name: "Pools" }).waitFor();
     await page.unroute("**/admin/v1/**");
     await comeBack();
     await see(page, "As of");
-    assert.equal(await page.getByText("could not be updated since").count(), 0);
+    assert.equal(await page.getByText("Update failed").count(), 0);
   });
 });
 
@@ -444,7 +444,7 @@ test("when nobody is there the page stops asking, so that the session can end", 
   await logIn(page);
   await see(page, "As of");
   await page.clock.fastForward("16:00");
-  await see(page, "Paused, as nobody seems to be here.");
+  await see(page, "Paused because of inactivity.");
   let asked = 0;
   page.on("request", () => {
     asked += 1;
