@@ -97,7 +97,7 @@ impl Case {
     fn assert_error(&self, error: &ApiError) {
         let status = self.get("expected_status").and_then(Value::as_u64);
         assert_eq!(Some(u64::from(error.status.as_u16())), status, "{}: {error:?}", self.name);
-        self.assert_is("the error", &error_body(&error), "openai_response");
+        self.assert_is("the error", &error_body(error), "openai_response");
         let seconds = error.retry_after_ms.map(|milliseconds| milliseconds.div_ceil(1000));
         let headers = [
             ("retry-after", seconds.map(|seconds| seconds.to_string())),

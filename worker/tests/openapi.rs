@@ -1,4 +1,4 @@
-//! Tests of the API's OpenAPI 3.1 document.
+//! Tests of the API's `OpenAPI` 3.1 document.
 //!
 //! It is generated from routes and types, compared with `docs/openapi.json`, and served by `GET
 //! /admin/v1/openapi.json`. `UPDATE_DOCS=1 cargo test -p pool-worker --test openapi` updates it.

@@ -2,7 +2,7 @@
 //!
 //! Requests and responses use two generators, because fields that a request may omit are always in
 //! a response. Where a type differs, the request schema is named `…Input`. schemars writes JSON
-//! Schema 2020-12, the dialect of OpenAPI 3.1. The document types of utoipa and oas3 support only
+//! Schema 2020-12, the dialect of `OpenAPI` 3.1. The document types of utoipa and oas3 support only
 //! a part of it, so the frame is plain JSON.
 
 use schemars::generate::SchemaSettings;

@@ -63,7 +63,7 @@ pub fn translated_somehow(body: &[u8]) {
 
 fn check_refusal(error: &ApiError) {
     assert!(error.status.is_client_error(), "{error:?}");
-    let body: Value = serde_json::from_slice(&error_body(&error)).unwrap();
+    let body: Value = serde_json::from_slice(&error_body(error)).unwrap();
     assert!(body.pointer("/error/message").is_some_and(Value::is_string), "{body}");
 }
 

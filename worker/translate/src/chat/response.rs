@@ -200,7 +200,7 @@ fn choice<'a>(
     }
 }
 
-fn add_call<'a>(message: &mut MessageAnswer<'a>, call: Call, context: &ResponseContext) {
+fn add_call(message: &mut MessageAnswer<'_>, call: Call, context: &ResponseContext) {
     let mut call = parts::call(call);
     if context.calls == CallStyle::Function {
         message.function_call = call.function;

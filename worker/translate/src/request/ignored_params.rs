@@ -49,7 +49,7 @@ impl IgnoredParams {
             return Ok(());
         }
         let name = self.names.first().map_or("", String::as_str);
-        let message = format!("Unsupported parameter: '{name}' has no effect with the model '{}'.", model);
+        let message = format!("Unsupported parameter: '{name}' has no effect with the model '{model}'.");
         let error = ApiError::unsupported_parameter(name, message);
         Err(ApiError { param: error.param.filter(|name| !name.is_empty()), ..error })
     }
