@@ -1,7 +1,6 @@
 //! The ledger on SQLite in memory: exactness, rows written, retention, reset, shared observations.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,15 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pool_shared::{
-    AttemptOutcome, ClientKeyId, Event, KeyId, PoolId, Rates, RequestOutcome, RequestRates, StatsStep,
-    StatsWindow,
+    AttemptOutcome, ClientKeyId, Event, KeyId, PoolId, RequestOutcome, StatsStep, StatsWindow,
 };
 use serde_json::value::RawValue;
 
 use super::{LedgerDatabase, LedgerSql};
 use crate::host::native::Sqlite;
 use crate::ledger::{
-    AttemptCount, Counted, LedgerReply, LedgerRequest, LedgerUpdates, Level, ObservationRecord, Opaque,
+    AttemptCount, Counted, LedgerReply, LedgerRequest, LedgerUpdates, ObservationRecord, Opaque,
     PoolActivity, Report, ReportBuffer, Request, WriterId,
 };
 use crate::sql::{Outcome, SqlError, Statement};

@@ -1,6 +1,11 @@
 //! Statistics of the ledger: counts, latencies and rates, through rollups and until they expire.
 
+use std::collections::BTreeMap;
+
+use pool_shared::{Rates, RequestRates};
+
 use super::*;
+use crate::ledger::Level;
 
 #[test]
 fn a_rollup_changes_no_response() {
