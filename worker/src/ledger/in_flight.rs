@@ -99,7 +99,7 @@ fn bound_of(number: u64, bound: u64) -> u64 {
 
 impl fmt::Debug for InFlightCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owed").field("number", &self.number()).finish_non_exhaustive()
+        f.debug_struct("InFlightCounter").field("number", &self.number()).finish_non_exhaustive()
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Snapshot {
     client_key_ids: HashMap<TokenHash, ClientKeyId>,
     data_key: DataKey,
     roster: Arc<KeySet>,
-    /// In the order of the roster. Sealed until they are picked, since opening 10,000 at once would take more than the
+    /// In the order of the roster. Encrypted until they are picked, since decrypting 10,000 at once would take more than the
     /// 10 ms of CPU that a request has on the free plan.
     encrypted: Texts,
     /// By the place in the roster.

@@ -1,5 +1,5 @@
 //! How many attempts and requests the ledger is owed, in a file: what a process that was killed could not report any more,
-//! the next one counts as lost. The file holds upper bounds, see [`Owed`].
+//! the next one counts as lost. The file holds upper bounds, see [`InFlightCounter`].
 //!
 //! The system keeps what a killed process wrote. After a power cut the number is as old as what reached the disk.
 
