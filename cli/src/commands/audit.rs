@@ -170,7 +170,7 @@ fn table(entries: &[AuditEntry], header: bool, view: &View) -> Table {
             entry.pool.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             entry.target.clone().unwrap_or_default().into(),
             view.count(entry.count).into(),
-            told(entry).into(),
+            description(entry).into(),
             entry.request_id.clone().into(),
         ]);
     }
@@ -178,7 +178,7 @@ fn table(entries: &[AuditEntry], header: bool, view: &View) -> Table {
 }
 
 /// Returns the text of a change, with its count.
-fn told(entry: &AuditEntry) -> String {
+fn description(entry: &AuditEntry) -> String {
     let change = change(entry.before.as_ref(), entry.after.as_ref());
     if entry.times < 2 {
         return change;

@@ -13,7 +13,7 @@ const EXPIRY_WARNING_DAYS: i64 = 7;
 
 pub(super) fn token(identity: &WhoAmI, now: Timestamp, findings: &mut Findings) {
     let days = (identity.expires_at.as_second() - now.as_second()) / 86_400;
-    let message = format!("{} ({}), expires in {}", identity.id, identity.name, counted(days, "day"));
+    let message = format!("{} ({}), expires in {}", identity.id, identity.name, counted(days.max(0), "day"));
     if days < EXPIRY_WARNING_DAYS {
         findings.warn("token", message, "poolctl login, or poolctl token create NAME for CI");
     } else {
