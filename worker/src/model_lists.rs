@@ -19,16 +19,16 @@ use crate::retry::{Attempt, Attempts, Context};
 use crate::state::ServiceState;
 use crate::upstream::{UpstreamTimeouts, fetch};
 
-/// Pages of 1,000 models that are read at most.
+/// Maximum number of pages of 1,000 models.
 const MAX_PAGES: usize = 10;
-/// How long a page may take: it is at hand, and no model has to think about it.
+/// Timeouts of a page, which Gemini returns without computation.
 pub(super) const LISTING_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
     headers: Duration::from_mins(1),
     total: Duration::from_mins(1),
     idle: Duration::from_mins(1),
 };
 
-/// Reads a pool's list anew. When Gemini does not answer, the one at hand stays.
+/// Refreshes a pool's cached list. If Gemini fails, the cached one stays.
 pub(crate) async fn refresh<H: Host>(state: &Arc<ServiceState>, host: &H, pool: &PoolId) {
     let pool = lock(&state.pools.snapshots).get(pool);
     if let Some(pool) = pool {
@@ -36,7 +36,7 @@ pub(crate) async fn refresh<H: Host>(state: &Arc<ServiceState>, host: &H, pool: 
     }
 }
 
-/// What Gemini offers to a key of a pool now.
+/// Returns the models that Gemini offers to a key of a pool now.
 pub(crate) async fn offered_models<H: Host>(
     state: &Arc<ServiceState>,
     host: &H,
@@ -55,8 +55,8 @@ pub(crate) async fn load<H: Host, P: MaybeSync>(
         let path = page_path(token.as_deref());
         let body = read(context, path.clone()).await?;
         let page = ModelPage::parse(&body).map_err(|_| unreadable())?;
-        // Whoever asks for it in Gemini's own language gets it as it is.
-        keep_page(context, path, ModelPageText { body: body.clone(), content_type: None });
+        // Pass-through requests get the page unchanged.
+        cache_page(context, path, ModelPageText { body: body.clone(), content_type: None });
         models.extend(page.models);
         token = page.next_page_token;
         if token.is_none() {
@@ -69,18 +69,18 @@ pub(crate) async fn load<H: Host, P: MaybeSync>(
     Ok(models)
 }
 
-/// Keeps what Gemini answered to a path about models, for whoever asks for it in the same way.
-pub(crate) fn keep_page<H: Host, P: MaybeSync>(
+/// Caches Gemini's response to a path about models for pass-through.
+pub(crate) fn cache_page<H: Host, P: MaybeSync>(
     context: &Context<'_, H, P>,
     path: String,
     page: ModelPageText,
 ) {
     let (pool, now) = (&context.pool, context.host.clock().now());
-    lock(&context.state.pools.model_pages).keep((&pool.id, pool.version), path, page, now);
+    lock(&context.state.pools.model_pages).insert((&pool.id, pool.version), path, page, now);
 }
 
-/// What Gemini lately answered to a path about models.
-pub(crate) fn known_page<H: Host, P: MaybeSync>(
+/// Returns the cached response to a path about models.
+pub(crate) fn cached_page<H: Host, P: MaybeSync>(
     context: &Context<'_, H, P>,
     path: &str,
 ) -> Option<ModelPageText> {
@@ -98,7 +98,7 @@ fn page_path(token: Option<&str>) -> String {
     }
 }
 
-/// Reads something that any key of the pool may read. It costs no quota, so it is not counted.
+/// Reads a path that any key of the pool may read. It costs no quota, so it is not counted.
 pub(crate) async fn read<H: Host, P: MaybeSync>(
     context: &Context<'_, H, P>,
     path: String,

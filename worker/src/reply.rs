@@ -7,8 +7,8 @@ use pool_shared::PoolId;
 use pool_translate::gemini;
 use pool_translate::openai::{ApiError, error_body};
 
-/// A response. `S` is what its body may be other than whole: the data plane streams, the admin API and
-/// the web UI do not.
+/// A response. `S` is the type of streamed bodies: the data plane streams, the admin API and the
+/// web UI do not.
 pub struct Reply<S> {
     /// Its status.
     pub status: StatusCode,
@@ -16,19 +16,19 @@ pub struct Reply<S> {
     pub headers: HeaderMap,
     /// Its body.
     pub body: ReplyBody<S>,
-    /// What the host has to run once the response is on its way.
+    /// Work for the host to run after the response is sent.
     pub background: BackgroundTask,
 }
 
 /// The body of a response.
 pub enum ReplyBody<S> {
-    /// All of it; empty for none.
+    /// The whole body; empty for none.
     Whole(Bytes),
-    /// A body that is sent as it is made.
+    /// A streamed body.
     Streamed(S),
 }
 
-/// Work that is left after a response.
+/// Background work after a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackgroundTask {
     /// A pool whose snapshot is past its soft TTL.
@@ -38,7 +38,7 @@ pub struct BackgroundTask {
 }
 
 impl<S> Reply<S> {
-    /// An answer without a body.
+    /// Creates a response without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
         Self {
@@ -49,20 +49,20 @@ impl<S> Reply<S> {
         }
     }
 
-    /// An answer with a JSON body.
+    /// Creates a response with a JSON body.
     #[must_use]
     pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let reply = Self { body: ReplyBody::Whole(body.into()), ..Self::empty(status) };
         reply.header("content-type", "application/json").header("cache-control", "no-store")
     }
 
-    /// An error in OpenAI's envelope, with the headers that OpenAI's SDKs act on.
+    /// Creates an error in OpenAI's format, with the headers that OpenAI's SDKs use.
     #[must_use]
     pub fn error(error: &ApiError) -> Self {
         Self::refusal(error, error_body(error))
     }
 
-    /// The same in Gemini's envelope.
+    /// Creates an error in Gemini's format.
     #[must_use]
     pub fn gemini_error(error: &ApiError) -> Self {
         Self::refusal(error, gemini::error_document(error))
@@ -81,7 +81,7 @@ impl<S> Reply<S> {
         reply
     }
 
-    /// Sets a header. A value that cannot stand in a header is left out.
+    /// Sets a header, unless its value is invalid.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

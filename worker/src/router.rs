@@ -136,7 +136,7 @@ impl Service {
         let mut snapshots = lock(&self.state.pools.snapshots);
         snapshots.forget_unknown();
         if let Some(pool) = admin::pool_in(path) {
-            snapshots.forget_called(&pool);
+            snapshots.evict_by_name(&pool);
         }
     }
 

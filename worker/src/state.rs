@@ -1,4 +1,5 @@
-//! State that both planes share: the pools, reporting, and what is known of the way to Gemini.
+//! State shared by both planes: pools, reporting, egress, timeouts and the memory budget of
+//! bodies.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::pools::PoolDirectory;
 use crate::reporting::Reporter;
 use crate::upstream::{EgressMemory, UpstreamTimeouts};
 
-/// See the module.
+/// The shared state.
 pub struct ServiceState {
     pub(crate) pools: Arc<PoolDirectory>,
     pub(crate) reporter: Arc<Reporter>,
@@ -20,8 +21,8 @@ pub struct ServiceState {
 }
 
 impl ServiceState {
-    /// Records that a pool was changed: it is read anew here before its next use, and other instances
-    /// are told by the next report.
+    /// Records that a pool was changed: its next use here reads the store, and the next report
+    /// informs other instances.
     pub(crate) fn pool_changed(&self, pool: &PoolId) {
         self.reporter.pool_changed(pool);
     }

@@ -104,7 +104,7 @@ impl<H: AdminHost> Context<'_, H> {
     /// reported before.
     async fn fetch_observations(&self, pool: &Pool, snapshot: &Snapshot) -> Result<(), AdminError> {
         let now = self.host.clock().now();
-        lock(&self.admin.state.pools.states).of(&pool.id, now).register_keys(snapshot.roster(), now);
+        lock(&self.admin.state.pools.states).of(&pool.id, now).register_keys(snapshot.key_set(), now);
         let request = LedgerRequest::Learnt { prefix: reporting::prefix_of(&pool.id) };
         for reply in self.ask_ledgers_of(Some(&pool.id), &request).await? {
             if let LedgerReply::Learnt(records) = reply {

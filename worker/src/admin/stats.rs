@@ -93,7 +93,7 @@ impl<H: AdminHost> Context<'_, H> {
     }
 
     pub(super) async fn health(&self) -> HandlerResult {
-        let store = match (self.host.store().ping().await, self.admin.state.pools.store_trouble()) {
+        let store = match (self.host.store().ping().await, self.admin.state.pools.last_store_error()) {
             (Err(error @ StoreError::Lagging(_)), _) => (HealthStatus::Degraded, Some(error.to_string())),
             (Err(error), _) => (HealthStatus::Failing, Some(error.to_string())),
             (Ok(()), Some((since, message))) => {

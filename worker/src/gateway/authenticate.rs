@@ -47,7 +47,7 @@ async fn find<H: Host>(
         return Err(ApiError::unauthorized());
     }
     let mut hash = pools.vault.token_hash(client_key);
-    let (lookup, is_use_told) = lock(&pools.snapshots).look_up(&hash, host.clock().now());
+    let (lookup, is_usage_reported) = lock(&pools.snapshots).get_by_client_key(&hash, host.clock().now());
     let mut background = BackgroundTask::default();
     let pool = match lookup {
         Lookup::Fresh(pool) => pool,
@@ -90,10 +90,10 @@ async fn find<H: Host>(
     if pool.has_expired(&hash, host.clock().now()) {
         return Err(ApiError::unauthorized());
     }
-    if pool.enabled && !is_use_told {
+    if pool.enabled && !is_usage_reported {
         let now = host.clock().now();
         lock(&pools.states).of(&pool.id, now).rate_limiter().used(&hash, now);
-        lock(&pools.snapshots).use_told(&hash, now);
+        lock(&pools.snapshots).usage_reported(&hash, now);
     }
     Ok((pool, hash, background))
 }

@@ -241,7 +241,7 @@ where
         log.count_for(&state.reporter, &pool.id, pool.client_key_id(&client_key));
     }
     authenticate::check_enabled(&pool)?;
-    let caller = pool.caller(&client_key).map(Caller::new);
+    let caller = pool.client_limits(&client_key).map(Caller::new);
     if let Some(caller) = &caller {
         client_limits::check_address(caller, request.client_address)?;
     }

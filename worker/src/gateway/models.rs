@@ -96,7 +96,7 @@ pub(super) fn with_model<H: Host>(reply: Reply<H>, requested: &str, answered: Op
 
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Reply<H>, ApiError> {
     let pool = &context.pool;
-    let known = lock(&context.state.pools.models).look_up(pool, context.host.clock().now());
+    let known = lock(&context.state.pools.models).get(pool, context.host.clock().now());
     let (models, stale) = match known {
         Known::Fresh(models) => (models, false),
         Known::Stale(models) => (models, true),

@@ -37,7 +37,7 @@ use crate::ports::Host;
 use crate::reply::ReplyBody;
 use crate::retry::{Attempt, Mark};
 use crate::upstream::Outbound;
-use crate::upstream::{LONGEST_ANSWER, error_in, refusal, send, sent};
+use crate::upstream::{MAX_RESPONSE_BYTES, error_in, refusal, send, sent};
 use pool_engine::{Cause, Cost, Verdict, network_fault};
 use pool_translate::Usage;
 use pool_translate::gemini::ModelId;
@@ -130,18 +130,18 @@ impl<'a, H: Host> PassThrough<'a, H> {
     /// Reads a model or a list of models, from the cache if it is fresh.
     async fn read(&self, resource: &str) -> Result<Reply<H>, ApiError> {
         let (host, path) = (self.context.host, self.path(resource));
-        if let Some(page) = model_lists::known_page(self.context, &path) {
+        if let Some(page) = model_lists::cached_page(self.context, &path) {
             return Ok(with_forwarded_headers(Reply::json(StatusCode::OK, page.body), page.content_type));
         }
         let mut reply = self.attempt(None, resource, None).await?;
         let ReplyBody::Streamed(Streamed::Unchanged(body)) = &mut reply.body else { return Ok(reply) };
         let limit = model_lists::LISTING_TIMEOUTS.total;
-        let whole = host.clock().within(limit, pin!(body.whole(LONGEST_ANSWER))).await;
+        let whole = host.clock().within(limit, pin!(body.whole(MAX_RESPONSE_BYTES))).await;
         let timeout = UpstreamError::Timeout { limit, awaited: Awaited::Response };
         let body = whole.unwrap_or(Err(timeout)).map_err(|fault| network_fault(&fault).answer)?;
         if error_in(&body).is_none() {
             let content_type = reply.headers.get(CONTENT_TYPE).cloned();
-            model_lists::keep_page(self.context, path, ModelPageText { body: body.clone(), content_type });
+            model_lists::cache_page(self.context, path, ModelPageText { body: body.clone(), content_type });
         }
         Ok(Reply { body: ReplyBody::Whole(body), ..reply })
     }

@@ -143,7 +143,7 @@ impl Member<'_> {
     fn lease(self, model: &ModelId, cost: Cost, now: Timestamp) -> Option<Lease> {
         let mut states = lock(&self.state.pools.states);
         let runtime = states.of(&self.pool.id, now);
-        runtime.register_keys(self.pool.roster(), now);
+        runtime.register_keys(self.pool.key_set(), now);
         runtime.check(self.id, model.as_str(), cost, now)
     }
 

@@ -44,6 +44,6 @@ fn due<H: Host>(state: &ServiceState, host: &H, snapshot: &Snapshot, in_final_st
     let now = host.clock().now();
     let mut states = lock(&state.pools.states);
     let runtime = states.of(&snapshot.id, now);
-    runtime.register_keys(snapshot.roster(), now);
+    runtime.register_keys(snapshot.key_set(), now);
     runtime.due_rechecks_of(in_final_state, now)
 }

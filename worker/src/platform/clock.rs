@@ -12,8 +12,8 @@ use super::{MaybeSend, MaybeSync};
 pub trait Clock: MaybeSend + MaybeSync {
     /// Now.
     fn now(&self) -> Timestamp;
-    /// Adopts the time that the machine's clock was set to, where [`Self::now`] has gone on without a jump. Returns by
-    /// how much `now` moved by that. A host whose clock is never set has nothing to do.
+    /// Adopts a changed system clock, if [`Self::now`] has continued without a jump. Returns by
+    /// how much `now` moved. A host whose clock is never set does nothing.
     fn correct(&self) -> Option<SignedDuration> {
         None
     }

@@ -24,17 +24,17 @@ pub struct IncomingRequest<B> {
     pub headers: HeaderMap,
     /// The body, unread.
     pub body: B,
-    /// Where the client is, as far as the host can be sure of it.
+    /// The client's address, if the host can trust it.
     pub client_address: Option<IpAddr>,
     /// The origin under which a browser reaches the service.
     pub origin: Option<Origin>,
 }
 
-/// The header in which Cloudflare names the client's address, in place of what the client may have sent.
+/// The header in which Cloudflare sends the client's address; it overwrites what the client sent.
 pub const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
-/// The request headers that the service looks at. A host for which reading headers is dear copies
-/// these and no others.
+/// The request headers that the service reads. A host where reading headers is expensive copies
+/// only these.
 pub const REQUEST_HEADERS: &[&str] = &[
     "authorization",
     "x-api-key",
@@ -49,18 +49,18 @@ pub const REQUEST_HEADERS: &[&str] = &[
     CLIENT_ADDRESS,
 ];
 
-/// A client's request body. [`crate::limits::read`] reads it, within bounds of memory and time.
+/// A client's request body. [`crate::limits::read`] reads it within limits of memory and time.
 pub trait IncomingBody: MaybeSend {
-    /// Whether a body of announced length comes as one chunk.
+    /// Whether a body with a content length arrives as one chunk.
     const IS_WHOLE: bool;
 
-    /// How long it says that it is; the host holds it to that.
+    /// Returns the content length, which the host enforces.
     fn announced(&self) -> Option<usize>;
 
-    /// The next piece; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, IncomingBodyError>> + MaybeSend;
 
-    /// Reads the next piece only to throw it away, and tells its length; `None` at the end.
+    /// Discards the next chunk and returns its length; `None` at the end.
     fn skip(&mut self) -> impl Future<Output = Result<Option<usize>, IncomingBodyError>> + MaybeSend
     where
         Self: Sized,
@@ -72,16 +72,16 @@ pub trait IncomingBody: MaybeSend {
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IncomingBodyError {
-    /// Longer than the limit.
+    /// The body exceeds the limit.
     #[error("the body is larger than the limit")]
     TooLarge,
-    /// Other bodies have all the memory that there is for bodies.
+    /// The memory budget of bodies is used up.
     #[error("too many large bodies at once")]
     NoRoom,
-    /// It came too slowly, or not to its end.
-    #[error("the body arrived too slowly")]
+    /// The body stalled or was too slow.
+    #[error("the body came too slowly")]
     TooSlow,
-    /// The client went away.
+    /// The client disconnected.
     #[error("the body ended early")]
     Broken,
 }

@@ -70,54 +70,56 @@ pub trait Platform: MaybeSend + MaybeSync + 'static {
     type Store;
     /// The ledger.
     type Ledger;
-    /// How Gemini is called.
+    /// The client for upstream requests.
     type Upstream: Upstream;
-    /// How media are fetched that a request names by URL.
+    /// The client for media.
     type Media: MediaFetch;
     /// Time.
     type Clock: Clock;
     /// Randomness.
     type Random: Random + MaybeSend + MaybeSync;
 
-    /// The longest request body of the data plane.
+    /// Maximum request body of the data plane.
     const BODY_BYTES: usize = MAX_BODY;
-    /// How many bytes of larger bodies are worked on at once at most.
+    /// Memory budget of large bodies.
     const BODIES_AT_ONCE: usize = MAX_BODY;
-    /// How many bytes are fetched for one request at most. Gemini takes 100 MB inline; Workers have memory for less.
+    /// Maximum bytes of media per request. Gemini accepts 100 MB inline; Workers have memory for
+    /// less.
     const MEDIA_BYTES: usize = 20 * 1024 * 1024;
-    /// The most calls to other servers that a request may make: Cloudflare's free plan ends it at the 51st.
+    /// Maximum subrequests of a request: Cloudflare's free plan ends it at the 51st.
     const CALLS_OF_A_REQUEST: u32 = 48;
-    /// The most keys that are tried again a time: a cron run on the free plan may make 50 calls.
+    /// Maximum rechecks per run: a cron run on the free plan may make 50 subrequests.
     const CHECKS_AT_A_TIME: usize = 20;
-    /// When a body's share of that counts as lost: where the runtime ends a request without dropping its future, since
-    /// the client left, nothing gives it back. Few answers take so long to begin.
+    /// TTL of a body's share of the budget. Where the runtime ends a request after a client
+    /// disconnect without dropping its future, nothing else returns it. Few responses take longer
+    /// to begin.
     const BODY_LOST_AFTER: Option<SignedDuration> = Some(SignedDuration::from_mins(2));
 
-    /// Which host this is: `cloudflare` or `native`.
+    /// Returns the host's name: `cloudflare` or `native`.
     fn name(&self) -> &'static str;
-    /// Whether a fetch of a URL of the service's own zone goes past what protects it; `None` where there is no such zone
-    /// or nobody can tell.
+    /// Returns `true` if a fetch of a URL in the service's own zone bypasses its protection;
+    /// `None` if there is no such zone or it is unknown.
     fn own_zone_is_reachable(&self) -> Option<bool> {
         None
     }
-    /// How Gemini is called; `None` where a runtime decides that.
+    /// Returns the network path to Gemini; `None` where the runtime decides it.
     fn gemini_route(&self) -> Option<GeminiRoute> {
         None
     }
-    /// A proxy nearby that passes requests on and is not trusted to tell from whom, if one was seen. It stands for all of its
-    /// clients then, in limits and in lists of networks.
+    /// Returns a nearby proxy that forwards requests and is not trusted with client addresses, if
+    /// one was seen. Limits and allowlists then treat it as the client.
     fn untrusted_proxy(&self) -> Option<IpAddr> {
         None
     }
-    /// A text in Unicode's normalisation form KC.
+    /// Returns a text in Unicode normalisation form KC.
     fn nfkc(text: &str) -> String;
     /// The config store.
     fn store(&self) -> &Self::Store;
     /// The ledger.
     fn ledger(&self) -> &Self::Ledger;
-    /// Calls to Gemini.
+    /// Returns the client for upstream requests.
     fn upstream(&self) -> &Self::Upstream;
-    /// Fetches of media.
+    /// Returns the client for media.
     fn media(&self) -> &Self::Media;
     /// Time.
     fn clock(&self) -> &Self::Clock;
@@ -125,10 +127,10 @@ pub trait Platform: MaybeSend + MaybeSync + 'static {
     fn random(&self) -> &Self::Random;
 }
 
-/// Locks state that requests share. A panic while it was held cannot have left it inconsistent in a
-/// way that matters: everything behind such a lock is a cache or a count.
+/// Locks state that requests share. Poisoning is ignored: everything behind such a lock is a cache
+/// or a count.
 ///
-/// Never hold it across an `await`: on Workers that is fatal to another request.
+/// It must not be held across an `await`: on Workers that is fatal to other requests.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

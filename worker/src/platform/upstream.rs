@@ -9,30 +9,30 @@ use pool_shared::GeminiKey;
 
 use super::{MaybeSend, MaybeSync, UpstreamError};
 
-/// Calls to Gemini over HTTP. It follows no redirects and adds no headers of its own beyond those
-/// that HTTP itself needs.
+/// Client for upstream requests over HTTP. It follows no redirects and adds only the headers that
+/// HTTP requires.
 pub trait Upstream: MaybeSend + MaybeSync {
-    /// The body of an answer.
+    /// The body of a response.
     type Body: UpstreamBody;
 
-    /// Whether calls can also be made from [`Egress::Elsewhere`].
+    /// Returns `true` if requests can also be sent from [`Egress::Elsewhere`].
     fn has_elsewhere(&self) -> bool {
         false
     }
 
-    /// Sends a request and waits for the answer's status and headers.
+    /// Sends a request and waits for status and headers.
     fn send(
         &self,
         request: UpstreamRequest,
     ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, UpstreamError>> + MaybeSend;
 }
 
-/// The body of an answer from Gemini. Dropping it before its end closes the connection.
+/// The body of an upstream response. Dropping it before its end closes the connection.
 pub trait UpstreamBody: MaybeSend {
-    /// The next piece; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + MaybeSend;
 
-    /// All that is left of it, where that is no longer than `limit` bytes.
+    /// Returns the rest of the body, up to `limit` bytes.
     fn whole(&mut self, limit: usize) -> impl Future<Output = Result<Bytes, UpstreamError>> + MaybeSend
     where
         Self: Sized,
@@ -53,28 +53,28 @@ pub(crate) async fn read_whole(body: &mut impl UpstreamBody, limit: usize) -> Re
     Ok(whole.into())
 }
 
-/// Where a call to Gemini comes from. Gemini does not serve every place.
+/// The egress of an upstream request. Gemini does not serve every region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Egress {
-    /// Where this code runs.
+    /// The region where this code runs.
     #[default]
     Here,
-    /// A place that Gemini serves, where the host has one ([`Upstream::has_elsewhere`]).
+    /// A region that Gemini serves, if the host has one ([`Upstream::has_elsewhere`]).
     Elsewhere,
 }
 
-/// In which header a Gemini key travels.
+/// The header of the Gemini key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Credential {
-    /// `x-goog-api-key`, as the Gemini API takes it.
+    /// `x-goog-api-key`, for the native API.
     #[default]
     ApiKey,
-    /// `Authorization: Bearer`, as Google's OpenAI endpoint takes it
+    /// `Authorization: Bearer`, for Google's OpenAI-compatible endpoint
     /// (<https://ai.google.dev/gemini-api/docs/openai>).
     Bearer,
 }
 
-/// A request to Gemini. Exactly one credential travels with it.
+/// A request to Gemini. It carries exactly one credential.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     /// GET or POST.
@@ -83,33 +83,33 @@ pub struct UpstreamRequest {
     pub path: String,
     /// The Gemini key.
     pub key: GeminiKey,
-    /// How it travels.
+    /// Its header.
     pub credential: Credential,
-    /// A body; none for GET.
+    /// The body; `None` for GET.
     pub body: Option<Bytes>,
-    /// What the body is.
+    /// The body's `content-type`.
     pub content_type: HeaderValue,
-    /// Where it is sent from.
+    /// Its egress.
     pub egress: Egress,
 }
 
 /// The `content-type` of JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer from Gemini whose body is still to be read.
+/// An upstream response with an unread body.
 #[derive(Debug)]
 pub struct UpstreamResponse<B> {
     /// Its status.
     pub status: StatusCode,
     /// Its `content-type`.
     pub content_type: Option<HeaderValue>,
-    /// How long it asks to wait, in its `retry-after`.
+    /// Its `retry-after`.
     pub retry_after: Option<RetryAfter>,
     /// Its body.
     pub body: B,
 }
 
-/// When a `retry-after` says to come back.
+/// A parsed `retry-after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     /// After this time.
@@ -119,7 +119,7 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
-    /// Returns how long that is from `now`.
+    /// Returns the delay from `now`.
     #[must_use]
     pub fn from(self, now: Timestamp) -> Duration {
         match self {
@@ -130,7 +130,7 @@ impl RetryAfter {
     }
 }
 
-/// Reads a `retry-after`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+/// Parses a `retry-after`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
 #[must_use]
 pub fn retry_after(header: Option<&str>) -> Option<RetryAfter> {
     let header = header?.trim();

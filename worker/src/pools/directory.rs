@@ -1,9 +1,9 @@
-//! Finds pools: in memory, or else in the config store.
+//! Pool directory: pools from the cache, or else from the config store.
 //!
 //! # Invariants
 //! - A snapshot within its TTLs is served without waiting for the store.
-//! - A store that fails or hangs never invalidates a client key: cached pools are served for up to 10
-//!   minutes.
+//! - A store that fails or hangs never invalidates a client key: cached pools are served for up to
+//!   10 minutes.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ use crate::store::{PoolConfig, PoolReader, Refreshed, StoreError};
 /// Timeout of the store's reads of a pool.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pools in memory, and the secrets that they are read with.
+/// The cached pools, and the secrets to decrypt them.
 pub struct PoolDirectory {
     pub(crate) vault: Vault,
     pub(crate) snapshots: Mutex<SnapshotCache>,
@@ -38,13 +38,13 @@ pub struct PoolDirectory {
 /// Why a pool could not be read. The text is for clients; the cause is for the log and for operators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// The store did not return it.
+    /// The store failed.
     #[error("The pool's configuration cannot be read at the moment.")]
     Store(StoreError),
-    /// Its data key does not decrypt.
+    /// Its data key cannot be decrypted.
     #[error("The service cannot decrypt the configuration of this pool: its operator has to set it right.")]
     Unreadable(DecryptError),
-    /// The HMAC keys do not decrypt.
+    /// The HMAC keys cannot be decrypted.
     #[error("The service cannot decrypt the configuration of this pool: its operator has to set it right.")]
     Setup(SetupError),
 }
@@ -62,7 +62,7 @@ impl PoolError {
 }
 
 impl PoolDirectory {
-    /// A directory with nothing cached.
+    /// Creates an empty directory.
     #[must_use]
     pub fn new(vault: Vault) -> Self {
         Self {
@@ -113,10 +113,10 @@ impl PoolDirectory {
         pool: Arc<Snapshot>,
     ) -> Result<Option<Arc<Snapshot>>, PoolError> {
         if let Err(error) = self.refresh_from_store(host, &pool.id).await {
-            let usable = lock(&self.snapshots).go_on_in_outage(&pool.id, host.clock().now());
+            let usable = lock(&self.snapshots).extend_during_outage(&pool.id, host.clock().now());
             return if usable { Ok(Some(pool)) } else { Err(error) };
         }
-        Ok(match lock(&self.snapshots).look_up(hash, host.clock().now()).0 {
+        Ok(match lock(&self.snapshots).get_by_client_key(hash, host.clock().now()).0 {
             Lookup::Fresh(pool) | Lookup::Soft(pool) | Lookup::Hard(pool) => Some(pool),
             Lookup::Unknown | Lookup::Missing => None,
         })
@@ -129,7 +129,7 @@ impl PoolDirectory {
         hash: &TokenHash,
     ) -> Result<Option<Arc<Snapshot>>, PoolError> {
         let loaded = in_time(host, host.store().load_by_client_key(hash)).await;
-        self.note_store(host, loaded.as_ref().err());
+        self.record_store_result(host, loaded.as_ref().err());
         match loaded {
             Ok(config) => config.map(|config| self.keep(host, config)).transpose(),
             Err(error) => Err(PoolError::Store(error)),
@@ -138,9 +138,9 @@ impl PoolDirectory {
 
     /// Loads the HMAC keys. Returns `true` if they differ from those used until now.
     pub(crate) async fn load_hash_keys<H: Host>(&self, host: &H) -> Result<bool, PoolError> {
-        self.read_hash_keys(host).await.map_err(|error| match error {
+        self.ensure_hash_keys(host).await.map_err(|error| match error {
             HashKeyError::Store(error) => {
-                self.note_store(host, Some(&error));
+                self.record_store_result(host, Some(&error));
                 PoolError::Store(error)
             }
             HashKeyError::Setup(error) => PoolError::Setup(error),
@@ -152,22 +152,22 @@ impl PoolDirectory {
         lock(&self.snapshots).forget(pool);
     }
 
-    /// The clock was set: ages stay what they are.
+    /// Shifts all times after a change of the clock, so that ages stay the same.
     pub(crate) fn shift(&self, by: SignedDuration) {
         lock(&self.snapshots).shift(by);
     }
 
     /// Returns when the config store last failed and its error, unless it has succeeded since.
-    pub(crate) fn store_trouble(&self) -> Option<(Timestamp, String)> {
-        lock(&self.snapshots).trouble()
+    pub(crate) fn last_store_error(&self) -> Option<(Timestamp, String)> {
+        lock(&self.snapshots).last_error()
     }
 
-    /// Whether a name is that of a model that Gemini has or that a pool's settings name, as far as is known here. Clients
-    /// can think up any number of others.
+    /// Returns `true` if a model is listed by Gemini, observed, or named by the pool's settings.
+    /// Clients can make up any other name.
     pub(crate) fn knows_model(&self, pool: &PoolId, model: &str) -> bool {
         // One lock at a time.
-        let was_heard_of = lock(&self.states).get_mut(pool).is_some_and(|runtime| runtime.knows_model(model));
-        let is_listed = was_heard_of || lock(&self.models).lists(pool, model);
+        let was_observed = lock(&self.states).get_mut(pool).is_some_and(|runtime| runtime.knows_model(model));
+        let is_listed = was_observed || lock(&self.models).lists(pool, model);
         let snapshot = if is_listed { None } else { lock(&self.snapshots).get(pool) };
         is_listed || snapshot.is_some_and(|pool| pool.names_model(model))
     }
@@ -175,7 +175,7 @@ impl PoolDirectory {
     async fn refresh_from_store<H: Host>(&self, host: &H, pool: &PoolId) -> Result<(), PoolError> {
         let held = lock(&self.snapshots).version(pool).unwrap_or_default();
         let refreshed = in_time(host, host.store().refresh(pool, held)).await;
-        self.note_store(host, refreshed.as_ref().err());
+        self.record_store_result(host, refreshed.as_ref().err());
         match refreshed {
             Ok(Refreshed::Unchanged) => lock(&self.snapshots).confirm(pool, host.clock().now()),
             Ok(Refreshed::Changed(config)) => {
@@ -193,13 +193,13 @@ impl PoolDirectory {
         Ok(snapshot)
     }
 
-    fn note_store<H: Host>(&self, host: &H, error: Option<&StoreError>) {
-        let trouble = error.map(|error| (host.clock().now(), error.to_string()));
-        lock(&self.snapshots).note_store(trouble);
+    fn record_store_result<H: Host>(&self, host: &H, error: Option<&StoreError>) {
+        let last_error = error.map(|error| (host.clock().now(), error.to_string()));
+        lock(&self.snapshots).record_store_result(last_error);
     }
 }
 
-/// Waits for the store with a timeout: a store that hangs counts as one that fails.
+/// Waits for the store with a timeout: a hanging store counts as a failing one.
 async fn in_time<H: Host, T>(
     host: &H,
     asking: impl Future<Output = Result<T, StoreError>> + MaybeSend,

@@ -6,13 +6,13 @@ use crate::ports::{AdminHost, Host};
 use crate::setup::SetupError;
 use crate::store::{ConfigStore, PoolReader, StoreError};
 
-/// Why the HMAC keys are not known.
+/// Error of loading the HMAC keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashKeyError {
-    /// The store did not return them.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// They do not decrypt.
+    /// They cannot be decrypted.
     #[error(transparent)]
     Setup(SetupError),
 }
@@ -22,9 +22,9 @@ fn other_master_key(error: DecryptError) -> HashKeyError {
 }
 
 impl PoolDirectory {
-    /// Asks the store for the keys of the hashes, unless that was done. True: they are others than those
-    /// that were used until now, so what was hashed before has to be hashed again.
-    pub(super) async fn read_hash_keys<H: Host>(&self, host: &H) -> Result<bool, HashKeyError> {
+    /// Loads the HMAC keys from the store, unless they are loaded. Returns `true` if they differ
+    /// from those used until now; earlier hashes must then be recomputed.
+    pub(crate) async fn ensure_hash_keys<H: Host>(&self, host: &H) -> Result<bool, HashKeyError> {
         if self.vault.has_hash_keys() {
             return Ok(false);
         }
@@ -34,8 +34,11 @@ impl PoolDirectory {
         }
     }
 
-    /// The same for a host that may write: a store that keeps no keys of the hashes yet gets those of the master key
-    /// that it was encrypted with. Fails when that is neither of those that are set.
+    /// Loads the HMAC keys, and creates them if the store has none yet: those of the master key
+    /// that encrypted the store.
+    ///
+    /// # Errors
+    /// If the store was encrypted with neither of the configured master keys.
     pub async fn verify<H: AdminHost>(&self, host: &H) -> Result<(), HashKeyError> {
         if self.vault.has_hash_keys() {
             return Ok(());
@@ -47,13 +50,14 @@ impl PoolDirectory {
             let of = self.master_key_of_data(store).await?;
             let new = self.vault.encrypt_hash_keys(of, host.random());
             store.put_hash_keys(None, &new).await?;
-            // Another instance may have been faster.
+            // Another instance may have created them first.
             store.hash_keys().await?.unwrap_or(new)
         };
         self.vault.use_hash_keys(&stored).map(drop).map_err(other_master_key)
     }
 
-    /// Which master key the pools' data keys are encrypted with: the one in use where there are none.
+    /// Returns the master key that encrypted the pools' data keys; the current one if there are
+    /// none.
     async fn master_key_of_data(&self, store: &impl ConfigStore) -> Result<EncryptedUnder, HashKeyError> {
         const PAGE: u32 = 500;
         let (mut after, mut any, mut under_previous) = (None, false, false);

@@ -1,4 +1,4 @@
-//! The pools that an isolate or process has in memory, and how old they may be.
+//! Cache of pool snapshots by client key: stale-while-revalidate, LRU, with a negative cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::crypto::TokenHash;
 use crate::platform::TtlCache;
 use pool_engine::shifted;
 
-/// Past this age a snapshot is checked behind the request that found it so.
-const SOFT_AGE: Duration = Duration::from_secs(10);
-/// Past this age a snapshot is checked before it is used: a client key that was revoked elsewhere
-/// stops working after 30 s at the latest.
-const HARD_AGE: Duration = Duration::from_secs(30);
-/// Past this age a snapshot is not used even when the store does not answer.
-const OUTAGE_AGE: Duration = Duration::from_mins(10);
-/// How long a request that checks a snapshot has, before another one tries.
+/// Soft TTL: past this age a snapshot is served stale and revalidated in the background.
+const SOFT_TTL: Duration = Duration::from_secs(10);
+/// Hard TTL: past this age a snapshot is revalidated before use. A client key that another
+/// instance revoked stops working after 30 s at the latest.
+const HARD_TTL: Duration = Duration::from_secs(30);
+/// TTL during an outage of the store.
+const OUTAGE_TTL: Duration = Duration::from_mins(10);
+/// Lease of the request that revalidates a snapshot; after it another request tries.
 const REFRESH_LEASE: Duration = Duration::from_secs(5);
 /// How often a pool's runtime is asked whether it is to be told again that a client key is used: it tells once an hour.
 const USE_LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
@@ -29,7 +29,7 @@ const NEGATIVE_TTL: Duration = Duration::from_secs(10);
 const MAX_UNKNOWN: usize = 1_000;
 /// How many Gemini keys all snapshots together may hold: at some 130 bytes each, 13 MB of the 128 MB
 /// that an isolate has.
-const MOST_KEYS: usize = 100_000;
+const MAX_KEYS: usize = 100_000;
 
 /// Snapshots by client key.
 #[derive(Debug)]
@@ -40,12 +40,12 @@ pub struct SnapshotCache {
     trouble: Option<(Timestamp, String)>,
 }
 
-/// A client key of a pool that is held.
+/// A client key of a cached pool.
 #[derive(Debug)]
 struct Known {
     pool: PoolId,
-    /// Until when it needs not be told again that the client key is used.
-    use_told_until: Timestamp,
+    /// Until when its use needs no further report.
+    usage_reported_until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -57,18 +57,18 @@ struct Cached {
     outage_until: Timestamp,
 }
 
-/// What the cache has for a client key.
+/// Result of a look-up.
 #[derive(Clone, Debug)]
 pub(crate) enum Lookup {
     /// Use it.
     Fresh(Arc<Snapshot>),
-    /// Use it, and check it behind the request.
+    /// Use it, and revalidate it in the background.
     Soft(Arc<Snapshot>),
-    /// Check it first.
+    /// Revalidate it first.
     Hard(Arc<Snapshot>),
-    /// The store said lately that nobody has this client key.
+    /// The negative cache has it.
     Unknown,
-    /// Ask the store.
+    /// Read the store.
     Missing,
 }
 
@@ -84,29 +84,31 @@ impl Default for SnapshotCache {
 }
 
 impl SnapshotCache {
-    /// Finds the pool of a client key, and whether it was told lately that the client key is used.
-    pub(crate) fn look_up(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
+    /// Returns the pool of a client key, and whether its use was reported recently.
+    pub(crate) fn get_by_client_key(&mut self, hash: &TokenHash, now: Timestamp) -> (Lookup, bool) {
         let known = self.client_keys.get(hash);
-        let is_use_told = known.is_some_and(|known| now < known.use_told_until);
+        let is_usage_reported = known.is_some_and(|known| now < known.usage_reported_until);
         let lookup = match known.and_then(|known| self.pools.get_mut(&known.pool)) {
             Some(cached) => cached.look_up(now),
             None if self.unknown.get(hash, now).is_some() => Lookup::Unknown,
             None => Lookup::Missing,
         };
-        (lookup, is_use_told)
+        (lookup, is_usage_reported)
     }
 
-    /// It was told that a client key is used.
-    pub(crate) fn use_told(&mut self, hash: &TokenHash, now: Timestamp) {
+    /// Records that the use of a client key was reported.
+    pub(crate) fn usage_reported(&mut self, hash: &TokenHash, now: Timestamp) {
         if let Some(known) = self.client_keys.get_mut(hash) {
-            known.use_told_until = now + USE_LOOKED_AT_EVERY;
+            known.usage_reported_until = now + USAGE_REPORT_INTERVAL;
         }
     }
 
-    /// Whether a snapshot may still be used when the store does not answer. If so, the requests of the next
-    /// seconds use it without asking again, so that not each of them waits for a store that takes long to fail.
-    pub(crate) fn go_on_in_outage(&mut self, pool: &PoolId, now: Timestamp) -> bool {
-        let cached = self.pools.get_mut(pool).filter(|cached| age(cached.checked_at, now) < OUTAGE_AGE);
+    /// Extends a snapshot during an outage of the store. Returns `true` if it may be used.
+    ///
+    /// If so, the requests of the next seconds use it without the store, so that they do not all
+    /// wait for a store that takes long to fail.
+    pub(crate) fn extend_during_outage(&mut self, pool: &PoolId, now: Timestamp) -> bool {
+        let cached = self.pools.get_mut(pool).filter(|cached| age(cached.checked_at, now) < OUTAGE_TTL);
         cached.map(|cached| cached.outage_until = now + REFRESH_LEASE).is_some()
     }
 
@@ -118,8 +120,8 @@ impl SnapshotCache {
         self.pools.get(pool).map(|cached| cached.snapshot.version)
     }
 
-    /// Takes in a snapshot read from the store at `now`. An older version than the one held never
-    /// replaces it: two requests may have read the store in another order than they come back.
+    /// Inserts a snapshot read from the store at `now`. An older version never replaces a newer
+    /// one, because concurrent reads of the store may finish in another order.
     pub(crate) fn insert(&mut self, snapshot: Arc<Snapshot>, now: Timestamp) {
         if self.version(&snapshot.id).is_some_and(|held| held > snapshot.version) {
             return;
@@ -127,7 +129,7 @@ impl SnapshotCache {
         self.forget(&snapshot.id);
         for hash in snapshot.client_keys() {
             self.unknown.remove(hash);
-            let known = Known { pool: snapshot.id.clone(), use_told_until: Timestamp::MIN };
+            let known = Known { pool: snapshot.id.clone(), usage_reported_until: Timestamp::MIN };
             self.client_keys.insert(hash.clone(), known);
         }
         let cached = Cached {
@@ -138,10 +140,10 @@ impl SnapshotCache {
             snapshot,
         };
         self.pools.insert(cached.snapshot.id.clone(), cached);
-        self.evict();
+        self.evict_lru();
     }
 
-    /// The store confirmed a pool's version.
+    /// Records that the store confirmed a pool's version.
     pub(crate) fn confirm(&mut self, pool: &PoolId, now: Timestamp) {
         if let Some(cached) = self.pools.get_mut(pool) {
             cached.checked_at = now;
@@ -150,7 +152,7 @@ impl SnapshotCache {
         }
     }
 
-    /// Drops a pool: its next use reads the store.
+    /// Evicts a pool: its next use reads the store.
     pub(crate) fn forget(&mut self, pool: &PoolId) {
         if let Some(cached) = self.pools.remove(pool) {
             for hash in cached.snapshot.client_keys() {
@@ -159,15 +161,16 @@ impl SnapshotCache {
         }
     }
 
-    /// Somebody else changed a pool: its next use checks it behind the request.
-    pub(crate) fn doubt(&mut self, pool: &PoolId, now: Timestamp) {
+    /// Marks a pool stale because another instance changed it: its next use revalidates it in the
+    /// background.
+    pub(crate) fn mark_stale(&mut self, pool: &PoolId, now: Timestamp) {
         if let Some(cached) = self.pools.get_mut(pool) {
-            cached.checked_at = cached.checked_at.min(now - SOFT_AGE);
+            cached.checked_at = cached.checked_at.min(now - SOFT_TTL);
         }
     }
 
-    /// Drops the pool of that id or name.
-    pub(crate) fn forget_called(&mut self, reference: &str) {
+    /// Evicts the pool with this id or name.
+    pub(crate) fn evict_by_name(&mut self, reference: &str) {
         let called =
             |id: &PoolId, cached: &Cached| id.as_str() == reference || cached.snapshot.name == reference;
         let pool = self.pools.iter().find(|(id, cached)| called(id, cached)).map(|(id, _)| id.clone());
@@ -176,7 +179,7 @@ impl SnapshotCache {
         }
     }
 
-    /// The clock was set: ages stay what they are.
+    /// Shifts all times after a change of the clock, so that ages stay the same.
     pub(crate) fn shift(&mut self, by: SignedDuration) {
         for cached in self.pools.values_mut() {
             let times = [
@@ -190,35 +193,35 @@ impl SnapshotCache {
             }
         }
         for known in self.client_keys.values_mut() {
-            known.use_told_until = shifted(known.use_told_until, by);
+            known.usage_reported_until = shifted(known.usage_reported_until, by);
         }
         self.unknown.shift(by);
     }
 
-    /// The store does not know a client key.
+    /// Adds a client key to the negative cache.
     pub(crate) fn remember_unknown(&mut self, hash: TokenHash, now: Timestamp) {
         self.unknown.try_insert(hash, (), now);
     }
 
-    /// Forgets which client keys are unknown: one of them may just have been created.
+    /// Clears the negative cache, because one of its client keys may have been created.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown.clear();
     }
 
-    /// Notes how the store did.
-    pub(crate) fn note_store(&mut self, trouble: Option<(Timestamp, String)>) {
-        self.trouble = trouble;
+    /// Records the result of a store request: its error, or `None` for success.
+    pub(crate) fn record_store_result(&mut self, last_error: Option<(Timestamp, String)>) {
+        self.last_error = last_error;
     }
 
-    /// When the store last failed, unless it has answered since.
-    pub(crate) fn trouble(&self) -> Option<(Timestamp, String)> {
-        self.trouble.clone()
+    /// Returns time and text of the store's last error, unless it has succeeded since.
+    pub(crate) fn last_error(&self) -> Option<(Timestamp, String)> {
+        self.last_error.clone()
     }
 
-    /// Drops the pools that were not used for longest until the rest fits.
-    fn evict(&mut self) {
+    /// Evicts least recently used pools until the cache fits.
+    fn evict_lru(&mut self) {
         let mut keys: usize = self.pools.values().map(|cached| cached.snapshot.key_count()).sum();
-        while keys > MOST_KEYS && self.pools.len() > 1 {
+        while keys > MAX_KEYS && self.pools.len() > 1 {
             let oldest = self.pools.values().min_by_key(|cached| cached.used_at);
             let Some(snapshot) = oldest.map(|cached| Arc::clone(&cached.snapshot)) else { return };
             keys -= snapshot.key_count();
@@ -228,15 +231,15 @@ impl SnapshotCache {
 }
 
 impl Cached {
-    fn look_up(&mut self, now: Timestamp) -> Lookup {
+    fn lookup(&mut self, now: Timestamp) -> Lookup {
         self.used_at = now;
         let snapshot = Arc::clone(&self.snapshot);
         let age = age(self.checked_at, now);
-        if age < SOFT_AGE {
+        if age < SOFT_TTL {
             Lookup::Fresh(snapshot)
-        } else if age >= HARD_AGE {
-            let goes_on = self.outage_until > now && age < OUTAGE_AGE;
-            if goes_on { Lookup::Fresh(snapshot) } else { Lookup::Hard(snapshot) }
+        } else if age >= HARD_TTL {
+            let is_in_outage = self.outage_until > now && age < OUTAGE_TTL;
+            if is_in_outage { Lookup::Fresh(snapshot) } else { Lookup::Hard(snapshot) }
         } else if self.refreshing_until > now {
             Lookup::Fresh(snapshot)
         } else {

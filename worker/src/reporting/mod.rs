@@ -204,8 +204,8 @@ impl Reporter {
     fn apply_updates(&self, updates: &LedgerUpdates, now: Timestamp) {
         if !updates.moved.is_empty() {
             let mut snapshots = lock(&self.pools.snapshots);
-            for pool in &updates.moved {
-                snapshots.doubt(pool, now);
+            for pool in &news.moved {
+                snapshots.mark_stale(pool, now);
             }
         }
         self.apply(&updates.learnt, now);

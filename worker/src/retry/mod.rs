@@ -76,7 +76,7 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
                 let wanted = self.wanted.take().and_then(|key| self.take(runtime, &key, now));
                 match wanted {
                     Some(step) => step,
-                    None => self.plan.next(pool.roster(), runtime, now, host.random()),
+                    None => self.plan.next(pool.key_set(), runtime, now, host.random()),
                 }
             };
             let (index, lease, model) = match step {
@@ -145,7 +145,7 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
 
     /// Takes a certain key, if it is enabled and usable for the model.
     fn take(&mut self, runtime: &mut PoolState, key: &KeyId, now: Timestamp) -> Option<Step> {
-        let index = self.context.pool.roster().find(key)?;
+        let index = self.context.pool.key_set().find(key)?;
         let model = self.plan.take(index, now)?;
         let name = self.plan.models().get(model).cloned().unwrap_or_default();
         let is_usable = match runtime.state(key, now) {

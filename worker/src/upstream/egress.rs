@@ -1,7 +1,7 @@
-//! Where calls to Gemini come from.
+//! Egress selection: the region from which upstream requests are sent.
 //!
-//! In: that Gemini refused the place where this code runs. Out: from where the next call is made. What
-//! must never happen here: a key that is blamed for the place.
+//! # Invariants
+//! - An unsupported region never affects key health.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,24 +13,25 @@ use crate::platform::{Clock, Egress, Upstream};
 use crate::ports::Host;
 use pool_engine::Cause;
 
-/// How long calls go the longer way after a refusal. An isolate stays where it is, but an address that
-/// was taken for one of another country is put right some time.
-const REFUSED_FOR: Duration = Duration::from_mins(10);
+/// TTL of the detour after an unsupported region. An isolate does not move, but a wrong
+/// geolocation of its address is corrected eventually.
+const EGRESS_TTL: Duration = Duration::from_mins(10);
 
-/// Until when this place is left alone.
+/// Until when requests take the detour.
 #[derive(Debug, Default)]
 pub struct EgressMemory(Mutex<Option<Timestamp>>);
 
 impl EgressMemory {
-    /// From where a call is made now.
+    /// Returns the egress of a request sent now.
     pub(crate) fn at(&self, now: Timestamp) -> Egress {
         if lock(&self.0).is_some_and(|until| until > now) { Egress::Elsewhere } else { Egress::Here }
     }
 
-    /// Takes in why Gemini refused. Only where the host has another place does that of a call matter.
+    /// Records the cause of an upstream error. Only an unsupported region matters, and only if the
+    /// host has another one.
     pub(crate) fn refused<H: Host>(&self, cause: Cause, host: &H) {
         if cause == Cause::Location && host.upstream().has_elsewhere() {
-            *lock(&self.0) = Some(host.clock().now() + REFUSED_FOR);
+            *lock(&self.0) = Some(host.clock().now() + EGRESS_TTL);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One call to Gemini, bounded in time and in length.
+//! Upstream requests over HTTP.
 //!
-//! In: a request for the host to send. Out: an answer, whole or piece by piece, or the verdict on why there is none.
-//! What must never happen here: waiting without a limit, or holding an answer of any length.
+//! # Invariants
+//! - Every wait has a timeout, every buffer a limit.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::ports::Host;
 use pool_engine::{Refusal, Sent, Verdict, classify, network_fault};
 use pool_translate::gemini::ErrorBody;
 
-/// How long an error's body may take: what it says is wanted, and its status says enough without.
+/// Timeout of an error's body; the status alone is enough for a classification.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is held in memory whole.
-pub(crate) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
-/// The longest error body that is looked at.
-const LONGEST_REFUSAL: usize = 256 * 1024;
+/// Maximum size of a buffered response.
+pub(crate) const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+/// Maximum size of an error body.
+const MAX_ERROR_BYTES: usize = 256 * 1024;
 
 type Body<H> = <<H as Platform>::Upstream as Upstream>::Body;
 
-/// Sends a request and waits for a success's headers.
+/// Sends a request and waits for the headers of a success.
 pub(crate) async fn open<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
@@ -39,12 +39,12 @@ pub(crate) async fn open<H: Host>(
     success(host, send(host, timeouts, request).await?, &sent).await
 }
 
-/// What an error that responds to a request may repeat.
+/// Returns the parts of a request that an error may repeat.
 pub(crate) fn sent(request: &UpstreamRequest) -> Sent {
     Sent::new(request.path.clone(), request.body.clone().unwrap_or_default())
 }
 
-/// Sends a request and waits for the headers of its answer, whatever it is.
+/// Sends a request and waits for the response headers, of any status.
 pub(crate) async fn send<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
@@ -56,8 +56,8 @@ pub(crate) async fn send<H: Host>(
     response.map_err(|error| network_fault(&error))
 }
 
-/// Sends a request and reads the whole answer. One limit holds for all of it: Gemini sends such an answer when it is made,
-/// and each limit is a timer, which is dear on Workers.
+/// Sends a request and reads the whole response. One timeout covers both, because Gemini sends a
+/// buffered response when it is complete and timers are expensive on Workers.
 pub(crate) async fn fetch<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
@@ -67,7 +67,7 @@ pub(crate) async fn fetch<H: Host>(
     let answer = pin!(async {
         let response = host.upstream().send(request).await.map_err(|error| network_fault(&error))?;
         let mut body = success(host, response, &sent).await?;
-        let body = readable(body.whole(LONGEST_ANSWER).await.map_err(|error| network_fault(&error))?);
+        let body = readable(body.whole(MAX_RESPONSE_BYTES).await.map_err(|error| network_fault(&error))?);
         match error_in(&body) {
             Some(error) => Err(error_in_answer(host, &error, Some(&sent))),
             None => Ok(body),
@@ -88,18 +88,19 @@ async fn success<H: Host>(
     if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response, sent).await.0) }
 }
 
-/// A body as text. One wrong byte is no reason to throw a response away: U+FFFD stands in its place.
+/// Returns a body as UTF-8. An invalid byte is replaced by U+FFFD, so that one cannot invalidate a
+/// response.
 fn readable(body: Bytes) -> Bytes {
     if from_utf8(&body).is_ok() { body } else { String::from_utf8_lossy(&body).into_owned().into() }
 }
 
-/// The error object that stands in the body of a success in place of a response.
+/// Returns the error object in the body of a success, if there is one.
 pub(crate) fn error_in(body: &[u8]) -> Option<ErrorBody> {
-    // Nearly no response has the word as a name, which is found faster than the JSON is read.
+    // Nearly no response contains this name, and searching is faster than parsing.
     memmem::find(body, b"\"error\"").and_then(|_| ErrorBody::find(body)).filter(|error| error.is_error)
 }
 
-/// An error that Gemini sent in the body of a success means what it would mean as a status.
+/// Classifies an error in the body of a success like an error status.
 pub(crate) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
     let status = error.http_status().and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -107,15 +108,15 @@ pub(crate) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option
     classify(&refusal, host.clock().now(), host.random().next_u64())
 }
 
-/// What an answer other than a success means, and its body, unless that broke off or is too long.
+/// Classifies an error response. Returns also its body, unless it is truncated or too long.
 pub(crate) async fn refusal<H: Host>(
     host: &H,
     response: UpstreamResponse<impl UpstreamBody>,
     sent: &Sent,
 ) -> (Verdict, Option<Bytes>) {
     let UpstreamResponse { status, retry_after, mut body, .. } = response;
-    let whole = host.clock().within(ERROR_BODY_TIMEOUT, pin!(body.whole(LONGEST_REFUSAL))).await;
-    // One that broke off is judged by its status.
+    let whole = host.clock().within(ERROR_BODY_TIMEOUT, pin!(body.whole(MAX_ERROR_BYTES))).await;
+    // A truncated body is classified by its status.
     let whole = whole.and_then(Result::ok);
     let body = ErrorBody::parse(&readable(whole.clone().unwrap_or_default()));
     let now = host.clock().now();
@@ -124,7 +125,7 @@ pub(crate) async fn refusal<H: Host>(
     (classify(&refusal, now, host.random().next_u64()), whole)
 }
 
-/// The next piece of an answer; `None` within when none comes for `wait`.
+/// Returns the next chunk of a response; the outer `None` is the timeout `wait`.
 pub(crate) async fn next_chunk<H: Host>(
     host: &H,
     body: &mut impl UpstreamBody,

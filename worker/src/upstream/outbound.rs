@@ -14,14 +14,14 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// A GET.
+    /// Returns a GET request.
     pub(crate) fn get(self, path: String) -> UpstreamRequest {
         let Self { key, egress } = self;
         let credential = Credential::default();
         UpstreamRequest { method: Method::GET, path, key, credential, body: None, content_type: JSON, egress }
     }
 
-    /// A POST of a JSON body.
+    /// Returns a POST request with a JSON body.
     pub(crate) fn post(self, path: String, body: Bytes) -> UpstreamRequest {
         UpstreamRequest { method: Method::POST, body: Some(body), ..self.get(path) }
     }

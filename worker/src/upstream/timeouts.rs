@@ -1,19 +1,19 @@
-//! How long Gemini may take: settings of the deployment.
+//! Upstream timeouts, which are settings of the deployment.
 //!
-//! Gemini advises clients of its slow models to wait for 15 minutes, which is what the defaults allow.
+//! Gemini advises clients of its slow models to wait for 15 minutes, which the defaults allow.
 
 use std::time::Duration;
 
 use crate::setup::SetupError;
 
-/// Limits on a call to Gemini.
+/// Timeouts of an upstream request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
-    /// From the call to the headers of a response that is read piece by piece.
+    /// Maximum time to the headers of a streamed response.
     pub headers: Duration,
-    /// From the call to the last byte of a response that is read whole.
+    /// Maximum time to the end of a buffered response.
     pub total: Duration,
-    /// Silence in a response that is read piece by piece.
+    /// Idle timeout of a streamed response.
     pub idle: Duration,
 }
 
@@ -25,27 +25,24 @@ impl Default for UpstreamTimeouts {
 }
 
 impl UpstreamTimeouts {
-    /// What can be set: the names of the settings.
+    /// Names of the settings.
     pub const NAMES: [&'static str; 3] =
         ["UPSTREAM_HEADERS_TIMEOUT_S", "UPSTREAM_TOTAL_TIMEOUT_S", "UPSTREAM_IDLE_TIMEOUT_S"];
-    /// A day.
-    const LONGEST_S: u64 = 86_400;
+    /// Maximum of a setting: one day.
+    const MAX_S: u64 = 86_400;
 
-    /// Reads the settings. One that is absent or empty has its default.
+    /// Reads the settings. A missing or empty one has its default.
     ///
     /// # Errors
-    /// When one is not a number of seconds from 1 to 86400.
+    /// If one is not a number of seconds from 1 to 86400.
     pub fn read(setting: impl Fn(&'static str) -> Option<String>) -> Result<Self, SetupError> {
         let mut timeouts = Self::default();
         let fields = [&mut timeouts.headers, &mut timeouts.total, &mut timeouts.idle];
         for (name, field) in Self::NAMES.into_iter().zip(fields) {
             let Some(text) = setting(name).filter(|text| !text.trim().is_empty()) else { continue };
-            let seconds = text.trim().parse().ok().filter(|seconds| (1..=Self::LONGEST_S).contains(seconds));
+            let seconds = text.trim().parse().ok().filter(|seconds| (1..=Self::MAX_S).contains(seconds));
             let problem = || {
-                SetupError::Setting(format!(
-                    "{name} is not a number of seconds from 1 to {}",
-                    Self::LONGEST_S
-                ))
+                SetupError::Setting(format!("{name} is not a number of seconds from 1 to {}", Self::MAX_S))
             };
             *field = Duration::from_secs(seconds.ok_or_else(problem)?);
         }
