@@ -21,8 +21,8 @@ const HARD_TTL: Duration = Duration::from_secs(30);
 const OUTAGE_TTL: Duration = Duration::from_mins(10);
 /// Lease of the request that revalidates a snapshot; after it another request tries.
 const REFRESH_LEASE: Duration = Duration::from_secs(5);
-/// How often a pool's runtime is asked whether it is to be told again that a client key is used: it tells once an hour.
-const USE_LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
+/// Interval at which the runtime is checked for an overdue usage report of a client key.
+const USAGE_REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// TTL of the negative cache of unknown client keys.
 const NEGATIVE_TTL: Duration = Duration::from_secs(10);
 /// Maximum size of the negative cache, so that a flood of unknown client keys cannot fill the memory.
@@ -37,7 +37,7 @@ pub struct SnapshotCache {
     pools: HashMap<PoolId, Cached>,
     client_keys: HashMap<TokenHash, Known>,
     unknown: TtlCache<TokenHash, ()>,
-    trouble: Option<(Timestamp, String)>,
+    last_error: Option<(Timestamp, String)>,
 }
 
 /// A client key of a cached pool.
@@ -78,7 +78,7 @@ impl Default for SnapshotCache {
             pools: HashMap::new(),
             client_keys: HashMap::new(),
             unknown: TtlCache::new(NEGATIVE_TTL, MAX_UNKNOWN),
-            trouble: None,
+            last_error: None,
         }
     }
 }
@@ -89,7 +89,7 @@ impl SnapshotCache {
         let known = self.client_keys.get(hash);
         let is_usage_reported = known.is_some_and(|known| now < known.usage_reported_until);
         let lookup = match known.and_then(|known| self.pools.get_mut(&known.pool)) {
-            Some(cached) => cached.look_up(now),
+            Some(cached) => cached.lookup(now),
             None if self.unknown.get(hash, now).is_some() => Lookup::Unknown,
             None => Lookup::Missing,
         };

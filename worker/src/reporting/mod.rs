@@ -204,7 +204,7 @@ impl Reporter {
     fn apply_updates(&self, updates: &LedgerUpdates, now: Timestamp) {
         if !updates.moved.is_empty() {
             let mut snapshots = lock(&self.pools.snapshots);
-            for pool in &news.moved {
+            for pool in &updates.moved {
                 snapshots.mark_stale(pool, now);
             }
         }
