@@ -18,7 +18,7 @@ use crate::document::Operation;
 
 /// Returns the probes, which need no token.
 pub fn probes() -> Vec<Operation> {
-    let summaries = ["Whether the service answers", "Whether the store answers and the secrets fit"];
+    let summaries = ["Liveness of the service", "Readiness: the store works and the secrets fit"];
     let one = |((path, _), (id, summary)): ((&'static str, Probe), (&str, &'static str))| {
         let mut operation = get(path, id, summary).operation;
         operation.tag = "probes";
@@ -41,12 +41,12 @@ fn sessions() -> Vec<Described> {
     vec![
         post("/admin/v1/login", "login", "Exchange the password for a token")
             .takes::<Login>()
-            .gives::<LoginResponse>("The token, which is shown this once.")
+            .gives::<LoginResponse>("The token, which is shown only once.")
             .may_answer(401)
             .may_answer(403)
             .may_answer(429),
         post("/admin/v1/logout", "logout", "Revoke the presented token"),
-        post("/admin/v1/session", "createSession", "Exchange the password for a browser's session")
+        post("/admin/v1/session", "createSession", "Exchange the password for a browser session")
             .details("Only from the service's own origin.")
             .takes::<SessionCreate>()
             .creates::<SessionCreated>("The session; its secret is in the cookie.")
@@ -54,22 +54,21 @@ fn sessions() -> Vec<Described> {
             .may_answer(401)
             .may_answer(403)
             .may_answer(429),
-        delete("/admin/v1/session", "deleteSession", "End the browser's session")
-            .details("A token is refused with 400: it has no session.")
+        delete("/admin/v1/session", "deleteSession", "End the browser session")
+            .details("A token is rejected with 400, because it has no session.")
             .cookie(),
-        post("/admin/v1/session/revoke-all", "revokeSessions", "End every browser's session")
-            .gives::<SessionsRevoked>("How many ended.")
+        post("/admin/v1/session/revoke-all", "revokeSessions", "End all browser sessions")
+            .gives::<SessionsRevoked>("Number of ended sessions.")
             .cookie(),
-        get("/admin/v1/whoami", "whoAmI", "Whose token it is, and what it may do")
-            .gives::<WhoAmI>("The token."),
+        get("/admin/v1/whoami", "whoAmI", "Show the token and its scopes").gives::<WhoAmI>("The token."),
     ]
 }
 
 /// Returns the metrics for Prometheus, in its text format.
 fn metrics() -> Described {
     let mut metrics = get("/metrics", "metrics", "Counts, key states and pending reports for Prometheus")
-        .details("A token that is good for one pool gets that pool's.");
-    metrics.operation.answer = (200, "Prometheus's text format.");
+        .details("A token limited to one pool gets only that pool's.");
+    metrics.operation.answer = (200, "Prometheus text format.");
     metrics.operation.content = vec![("text/plain; version=0.0.4; charset=utf-8", any_text)];
     metrics
 }
@@ -80,74 +79,72 @@ fn service() -> Vec<Described> {
     document.operation.content = vec![("application/json", any_object)];
     vec![
         document,
-        get("/admin/v1/health", "health", "How the service is doing")
-            .gives::<Health>("The service's parts; whatever their state, the status is 200."),
+        get("/admin/v1/health", "health", "Health of the service")
+            .gives::<Health>("The state of each component; the status is always 200."),
         metrics(),
-        get("/admin/v1/stats", "stats", "Counts of all pools").gives::<Stats>("Counts, pool by pool."),
-        post("/admin/v1/stats/reset", "resetStats", "Forget the counts of all pools"),
-        get("/admin/v1/events", "listEvents", "What went wrong lately")
+        get("/admin/v1/stats", "stats", "Counts of all pools").gives::<Stats>("Counts by pool."),
+        post("/admin/v1/stats/reset", "resetStats", "Reset the counts of all pools"),
+        get("/admin/v1/events", "listEvents", "Recent errors")
             .page()
-            .query("pool", "Only this pool's, by its id or name.", text())
+            .query("pool", "Only events of this pool, by id or name.", text())
             .query(
                 "after",
-                "The cursor of another answer: only what came after it.",
+                "Cursor of an earlier response: only later events.",
                 json!({"type": "string", "pattern": "^[0-9]{1,18}(-[0-9]{1,18})*$"}),
             )
             .gives::<EventList>(
-                "The last ones, the oldest of them first; with `after` the first ones after that.",
+                "The latest events, oldest first; with `after` the first ones after it.",
             ),
-        get("/admin/v1/audit", "listAudit", "Who changed what")
+        get("/admin/v1/audit", "listAudit", "The audit log")
             .page()
-            .cursor("`next_cursor` of the page before.")
+            .cursor("`next_cursor` of the previous page.")
             .details(
-                "Equal actions of a token within a minute are one entry, which counts them and is final 90 seconds after \
-                 its time.",
+                "Equal actions of a token within a minute are merged into one entry with a count, which is final 90 seconds after its time.",
             )
             .query(
                 "after",
-                "An entry's id: only final entries after it, in their order. The last one's id leads to the next ones, so \
-                 that none is missed or seen twice. Excludes `cursor`.",
+                "Id of an entry: only final entries after it, in order. Continue with the id of the last one, so that none is missed or repeated. Excludes `cursor`.",
                 json!({"type": "string", "pattern": bounds::patterns::CURSOR}),
             )
-            .query("since", "Nothing before this time.", time())
-            .query("pool", "Only changes of this pool, by its id or name.", text())
-            .query("actor", "Only changes by the token of this id.", text())
+            .query("since", "Only changes since this time.", time())
+            .query("pool", "Only changes of this pool, by id or name.", text())
+            .query("actor", "Only changes by the token with this id.", text())
             .query("action", "Only changes of this kind, such as `pool.update`.", text())
-            .gives::<AuditList>("The latest change first; with `after` the earliest first."),
-        post("/admin/v1/migration", "migrate", "A step of copying everything to the other config store")
+            .gives::<AuditList>("Latest first; with `after` earliest first."),
+        post("/admin/v1/migration", "migrate", "Copy a page of the configuration to the other store")
             .takes::<Migrate>()
-            .gives::<MigrationStep>("What was done, and the cursor for the next step."),
-        get("/admin/v1/master", "masterKeyState", "Which key client keys and tokens are hashed with")
-            .gives::<MasterKeyState>("A fingerprint of it."),
-        post("/admin/v1/master/rotate", "rotateMasterKey", "A step of going over to a new master key")
+            .gives::<MigrationStep>("What was done, and the cursor of the next step."),
+        get("/admin/v1/master", "masterKeyState", "The key that hashes client keys and tokens")
+            .gives::<MasterKeyState>("Its fingerprint."),
+        post("/admin/v1/master/rotate", "rotateMasterKey", "Rotate the master key, one page per request")
             .takes::<MasterKeyRotate>()
-            .gives::<MasterKeyRotation>("What was done, and the cursor for the next step."),
+            .gives::<MasterKeyRotation>("What was done, and the cursor of the next step."),
     ]
 }
 
 fn tokens() -> Vec<Described> {
     vec![
-        get("/admin/v1/tokens", "listTokens", "All admin tokens that still work")
+        get("/admin/v1/tokens", "listTokens", "List the valid admin tokens")
             .gives::<AdminTokenList>("Oldest first."),
-        post("/admin/v1/tokens", "createToken", "Make an admin token of no more rights than the own one")
+        post("/admin/v1/tokens", "createToken", "Create an admin token with at most the scopes of the presented one")
             .takes::<AdminTokenCreate>()
-            .creates::<AdminTokenCreated>("The token, whose secret is shown this once.")
+            .creates::<AdminTokenCreated>("The token, whose secret is shown only once.")
             .may_answer(404),
         post(
             "/admin/v1/tokens/{id}/rotate",
             "rotateToken",
-            "Put a new admin token in the place of one of no more rights than the own one",
+            "Rotate an admin token with at most the scopes of the presented one",
         )
         .takes::<AdminTokenRotate>()
-        .creates::<AdminTokenCreated>("The new token, whose secret is shown this once."),
+        .creates::<AdminTokenCreated>("The new token, whose secret is shown only once."),
         delete(
             "/admin/v1/tokens/{id}",
             "deleteToken",
-            "Revoke an admin token of no more rights than the own one, and those that it made",
+            "Revoke an admin token with at most the scopes of the presented one, and the tokens that it created",
         )
         .query(
             "keep_children",
-            "Whether the tokens that it made go on working.",
+            "Keep the tokens that it created.",
             json!({"type": "boolean"}),
         ),
     ]
@@ -157,39 +154,39 @@ fn pools() -> Vec<Described> {
     let step = json!({"type": "string", "enum": [StatsStep::Minute, StatsStep::Hour, StatsStep::Day]});
     vec![
         get("/admin/v1/pools", "listPools", "All pools").gives::<PoolList>("By name."),
-        post("/admin/v1/pools", "createPool", "Make a pool, and its first client key")
+        post("/admin/v1/pools", "createPool", "Create a pool and its first client key")
             .takes::<PoolCreate>()
-            .creates::<PoolCreated>("The pool and its client key, which is shown this once.")
+            .creates::<PoolCreated>("The pool and its client key, which is shown only once.")
             .may_answer(409),
         get("/admin/v1/pools/{pool}", "showPool", "One pool").gives::<Pool>("The pool."),
         patch("/admin/v1/pools/{pool}", "updatePool", "Change a pool")
             .takes::<PoolUpdate>()
-            .gives::<PoolUpdated>("The pool as it is now, and which fields were changed.")
+            .gives::<PoolUpdated>("The updated pool and the changed fields.")
             .may_answer(409),
         delete("/admin/v1/pools/{pool}", "deletePool", "Delete a pool, its keys and its client keys"),
-        post(
-            "/admin/v1/pools/{pool}/copy",
-            "copyPool",
-            "Make a pool like this one, or copy further keys into it",
-        )
-        .details("Copying keys needs the scope `keys:export` as well.")
-        .takes::<PoolCopy>()
-        .creates::<PoolCopied>("The new pool, and the cursor for further keys.")
-        .also(200, "Further keys were copied.")
-        .may_answer(409),
-        get("/admin/v1/pools/{pool}/models", "listPoolModels", "The models that a pool offers")
+        post("/admin/v1/pools/{pool}/copy", "copyPool", "Copy a pool, or copy more keys into a copy")
+            .details("Copying keys also requires the scope `keys:export`.")
+            .takes::<PoolCopy>()
+            .creates::<PoolCopied>("The new pool, and the cursor of the next keys.")
+            .also(200, "More keys were copied.")
+            .may_answer(409),
+        get("/admin/v1/pools/{pool}/models", "listPoolModels", "List the models of a pool")
             .gives::<PoolModels>("In Google's order.")
             .may_answer(409),
-        get("/admin/v1/pools/{pool}/limits", "poolLimits", "The limits of a pool's models, learnt and set")
-            .page()
-            .query("model", "Only those that were learnt of this model.", text())
-            .gives::<PoolLimits>("Both kinds; set ones are changed with the pool."),
+        get(
+            "/admin/v1/pools/{pool}/limits",
+            "poolLimits",
+            "List the model limits of a pool, observed and configured",
+        )
+        .page()
+        .query("model", "Only observed limits of this model.", text())
+        .gives::<PoolLimits>("Both kinds; configured limits are part of the pool."),
         get("/admin/v1/pools/{pool}/stats", "poolStats", "Counts of one pool")
-            .query("since", "The beginning of the window.", time())
-            .query("until", "The end of the window; now, where it is left out.", time())
-            .query("step", "How finely the window is cut.", step)
-            .gives::<PoolStats>("Counts, key by key and model by model."),
-        post("/admin/v1/pools/{pool}/stats/reset", "resetPoolStats", "Forget the counts of one pool"),
+            .query("since", "Start of the window.", time())
+            .query("until", "End of the window; default: now.", time())
+            .query("step", "Resolution of the window.", step)
+            .gives::<PoolStats>("Counts by key and model."),
+        post("/admin/v1/pools/{pool}/stats/reset", "resetPoolStats", "Reset the counts of one pool"),
     ]
 }
 
@@ -197,44 +194,40 @@ fn client_keys() -> Vec<Described> {
     vec![
         get("/admin/v1/pools/{pool}/client-keys", "listClientKeys", "A pool's client keys")
             .gives::<ClientKeyList>("Oldest first."),
-        post("/admin/v1/pools/{pool}/client-keys", "createClientKey", "Make a client key")
+        post("/admin/v1/pools/{pool}/client-keys", "createClientKey", "Create a client key")
             .takes::<ClientKeyCreate>()
-            .creates::<ClientKeyCreated>("The client key, whose secret is shown this once."),
+            .creates::<ClientKeyCreated>("The client key, whose secret is shown only once."),
         post(
             "/admin/v1/pools/{pool}/client-keys/import",
             "importClientKeys",
-            "Take over client keys of another system",
+            "Import client keys of another system",
         )
-        .details("What begins like a secret of this service and is no client key refuses all of them.")
+        .details("A key that looks like another secret of this service rejects the whole import.")
         .takes::<ClientKeyImport>()
-        .gives::<ClientKeyImportReport>("How many are new."),
+        .gives::<ClientKeyImportReport>("Number of added client keys."),
         post(
             "/admin/v1/pools/{pool}/client-keys/export",
             "exportClientKeys",
             "Client keys with their hashes",
         )
-        .details("Each hash is of use only to a service that hashes with the same key.")
+        .details("The hashes are valid only in a service with the same hash key.")
         .takes::<ClientKeyExport>()
         .gives::<HashedClientKeys>("All client keys of the pool."),
         post(
             "/admin/v1/pools/{pool}/client-keys/restore",
             "restoreClientKeys",
-            "Add client keys by their hashes",
+            "Restore client keys from their hashes",
         )
-        .details("Those that are there already, in any pool, stay as they are.")
+        .details("Existing client keys of any pool are unchanged.")
         .takes::<HashedClientKeys>()
-        .gives::<ClientKeyImportReport>("How many are new."),
+        .gives::<ClientKeyImportReport>("Number of added client keys."),
         patch("/admin/v1/pools/{pool}/client-keys/{id}", "updateClientKey", "Change a client key")
             .takes::<ClientKeyUpdate>()
-            .gives::<ClientKeyUpdated>("The client key as it is now, and which fields were changed."),
+            .gives::<ClientKeyUpdated>("The updated client key and the changed fields."),
         delete("/admin/v1/pools/{pool}/client-keys/{id}", "deleteClientKey", "Revoke a client key"),
-        post(
-            "/admin/v1/pools/{pool}/client-keys/{id}/rotate",
-            "rotateClientKey",
-            "Put a new client key in place of another one",
-        )
-        .takes::<ClientKeyRotate>()
-        .creates::<ClientKeyCreated>("The new client key, whose secret is shown this once."),
+        post("/admin/v1/pools/{pool}/client-keys/{id}/rotate", "rotateClientKey", "Rotate a client key")
+            .takes::<ClientKeyRotate>()
+            .creates::<ClientKeyCreated>("The new client key, whose secret is shown only once."),
     ]
 }
 
@@ -242,36 +235,35 @@ fn keys() -> Vec<Described> {
     vec![
         get("/admin/v1/pools/{pool}/keys", "listKeys", "A pool's keys")
             .page()
-            .cursor("`next_cursor` of the page before.")
+            .cursor("`next_cursor` of the previous page.")
             .query(
                 "search",
-                "Only keys with this in their name, tag or masked form.",
+                "Only keys whose name, tag or masked form contains this text.",
                 json!({"type": "string", "maxLength": bounds::KEY_TEXT}),
             )
-            .query("enabled", "Only those that are on, or off.", json!({"type": "boolean"}))
-            .query("tag", "Only those with this tag.", text())
-            .query("state", "Only those in one of these states.", states())
-            .gives::<KeyList>("In the order in which they were added."),
+            .query("enabled", "Only enabled or only disabled keys.", json!({"type": "boolean"}))
+            .query("tag", "Only keys with this tag.", text())
+            .query("state", "Only keys in one of these states.", states())
+            .gives::<KeyList>("In the order of their addition."),
         patch("/admin/v1/pools/{pool}/keys", "updateKeys", "Change several keys")
             .takes::<KeyUpdate>()
             .gives::<KeyBatchResult>("What was changed."),
         post("/admin/v1/pools/{pool}/keys/import", "importKeys", "Add keys")
             .takes::<KeyImport>()
-            .gives::<KeyImportReport>("What became of each."),
-        post("/admin/v1/pools/{pool}/keys/check", "checkKeys", "Try keys now")
-            .details("1 to 20, of both kinds together.")
+            .gives::<KeyImportReport>("The result of each key."),
+        post("/admin/v1/pools/{pool}/keys/check", "checkKeys", "Check keys")
+            .details("1 to 20 stored keys and candidates in total.")
             .takes::<KeyCheck>()
-            .gives::<KeyCheckReport>("What Gemini said to each."),
-        post("/admin/v1/pools/{pool}/keys/reset", "resetKeys", "Forget what was learnt of keys")
+            .gives::<KeyCheckReport>("The result of each key."),
+        post("/admin/v1/pools/{pool}/keys/reset", "resetKeys", "Reset the observed state of keys")
             .details(
-                "Ends cooldowns, states and learnt limits of the keys and of their projects, for every model, in this \
-                 instance at once and in all others within 30 s. Keys that are disabled stay so.",
+                "Clears cooldowns, states and observed limits of the keys and their projects, for every model, in this instance immediately and in all others within 30 s. Disabled keys stay disabled.",
             )
             .takes::<KeyReset>()
             .gives::<KeyBatchResult>("How many keys were reset."),
-        post("/admin/v1/pools/{pool}/keys/export", "exportKeys", "Keys in clear")
+        post("/admin/v1/pools/{pool}/keys/export", "exportKeys", "Export keys in clear text")
             .takes::<KeyExport>()
-            .gives::<ExportedKeys>("A page of them."),
+            .gives::<ExportedKeys>("A page of keys."),
         post("/admin/v1/pools/{pool}/keys/delete", "deleteKeys", "Remove several keys")
             .takes::<KeyDelete>()
             .gives::<KeyBatchResult>("What was removed."),

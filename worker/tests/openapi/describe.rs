@@ -55,7 +55,7 @@ impl Described {
 
     pub fn page(self) -> Self {
         let schema = json!({"type": "integer", "minimum": 1, "maximum": bounds::PAGE, "default": 100});
-        self.query("limit", "How many at most.", schema)
+        self.query("limit", "Maximum number of entries.", schema)
     }
 
     pub fn cursor(self, what: &str) -> Self {
@@ -88,7 +88,7 @@ impl Described {
             operation.errors.push(429);
         }
         if access == Access::Full {
-            add(&mut operation.details, "Needs a token with all rights.");
+            add(&mut operation.details, "Requires a token with all scopes.");
         }
         if path.contains('{') || operation.query.iter().any(|parameter| parameter["name"] == "pool") {
             operation.errors.push(404);

@@ -267,7 +267,7 @@ fn security_schemes() -> Value {
         "adminToken": {
             "type": "http",
             "scheme": "bearer",
-            "description": "An admin token. The names beside it are scopes: a token with all rights has them all.",
+            "description": "An admin token. The names beside it are scopes; a full token has all of them.",
         },
         "session": {
             "type": "apiKey",
