@@ -59,36 +59,40 @@ impl Envelope {
 /// Returns the meaning of an error status and its headers.
 fn meaning(status: u16, envelope: Envelope) -> (&'static str, &'static [&'static str]) {
     match (status, envelope) {
-        (400, _) => ("The request cannot be understood or breaks a rule.", &[]),
-        (401, Envelope::Admin) => ("No token or password, or one that is wrong, expired or revoked.", &[]),
-        (401, _) => ("No client key, or one that is wrong, expired or revoked.", &[]),
-        (403, Envelope::Admin) => ("The token may not do this, or a page of another origin asked.", &[]),
+        (400, _) => ("The request is invalid.", &[]),
+        (401, Envelope::Admin) => ("The token or password is missing, wrong, expired or revoked.", &[]),
+        (401, _) => ("The client key is missing, wrong, expired or revoked.", &[]),
+        (403, Envelope::Admin) => {
+            ("The token lacks the scope, or the request is from a page of another origin.", &[])
+        }
         (403, _) => (
-            "The pool is switched off or does not take such requests, or the client key may not do this.",
+            "The pool is disabled or does not allow such requests, or the client key is not allowed to send them.",
             &[],
         ),
         (404, Envelope::Admin) => ("No such pool, key or token.", &[]),
-        (404, _) => ("No such model, or none that the client key may use.", &[]),
-        (409, _) => ("It clashes with what is there, such as a name that is taken.", &[]),
-        (413, _) => ("The body is larger than the service takes.", &[]),
-        (414, _) => ("The path or the query is longer than the service takes.", &[]),
-        (415, _) => ("The body is compressed, or is not the JSON that is wanted.", &[]),
+        (404, _) => ("The model does not exist or is not allowed for the client key.", &[]),
+        (409, _) => ("Conflict with an existing resource, such as a duplicate name.", &[]),
+        (413, _) => ("The body exceeds the size limit.", &[]),
+        (414, _) => ("The path or query exceeds the size limit.", &[]),
+        (415, _) => ("The body is compressed or not JSON.", &[]),
         (429, Envelope::Admin) => (
-            "Too many tries of the password, or too many changes with the token in the last minute.",
+            "Too many login attempts, or too many changes with the token in the last minute.",
             &["retry-after"],
         ),
-        (429, _) => ("A limit of the client key or a quota of the pool's keys is used up.", &["retry-after"]),
-        (431, _) => ("The headers are longer than the service takes.", &[]),
-        (500, _) => ("A fault of the service itself, or of Gemini.", &[]),
-        (502, _) => ("Gemini's answer could not be used.", &[]),
+        (429, _) => {
+            ("A rate limit of the client key or the quota of the pool's keys is exceeded.", &["retry-after"])
+        }
+        (431, _) => ("The headers exceed the size limit.", &[]),
+        (500, _) => ("An internal error of the service or of Gemini.", &[]),
+        (502, _) => ("Gemini's response is unusable.", &[]),
         (503, Envelope::Admin) => {
-            ("The deployment lacks something, or the store, the ledger or Gemini does not answer.", &[])
+            ("The deployment is incomplete, or the store, the ledger or Gemini is unavailable.", &[])
         }
         (503, _) => (
-            "No key of the pool is usable now, Gemini is overloaded, or the store does not answer.",
+            "No key of the pool is available, Gemini is overloaded, or the store is unavailable.",
             &["retry-after"],
         ),
-        (504, _) => ("Gemini took too long.", &[]),
+        (504, _) => ("Gemini timed out.", &[]),
         _ => ("", &[]),
     }
 }
@@ -125,9 +129,10 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "MIT", "identifier": "MIT"},
             "description": format!(
-                "Many Gemini API keys as isolated, OpenAI-compatible pools. Bodies have at most {} bytes ({} before the \
-                 caller is known to the admin API; {} in chats and embeddings of the native program) and {} levels of JSON, the path and the query {} bytes each, all \
-                 headers together {}. A query parameter that stands there twice is refused by the admin API.",
+                "Many Gemini API keys as isolated, OpenAI-compatible pools. Bodies have at most {} bytes ({} before \
+                 authentication of admin requests; {} in chats and embeddings on the native server) and {} levels of \
+                 JSON, the path and the query {} bytes each, all headers together {}. The admin API rejects duplicate \
+                 query parameters.",
                 limits::BODY, limits::UNAUTHENTICATED_BODY, <NativeHost as Platform>::BODY_BYTES, limits::JSON_DEPTH, limits::PATH, limits::HEADERS
             ),
         },
@@ -250,15 +255,15 @@ fn headers() -> Value {
             "schema": {"type": "string", "minLength": 1},
         },
         "retry-after": {
-            "description": "After how many seconds another try may succeed, where that is known.",
+            "description": "Seconds after which a retry may succeed, if known.",
             "schema": {"type": "string", "pattern": "^[0-9]+$"},
         },
-        "set-cookie": text("The browser's session, or its end."),
-        "x-pool-key": text("The id of the key that answered."),
-        "x-pool-attempts": text("How many attempts were made."),
-        "x-pool-model": text("The model that answered instead of the one that was asked for."),
-        "x-pool-ignored-params": text("Parameters that had no effect, separated by commas."),
-        "x-pool-dropped": text("The former name of `x-pool-ignored-params`."),
+        "set-cookie": text("The browser session, or its end."),
+        "x-pool-key": text("The id of the key that served the response."),
+        "x-pool-attempts": text("Number of attempts."),
+        "x-pool-model": text("The model that responded instead of the requested one."),
+        "x-pool-ignored-params": text("Ignored parameters, separated by commas."),
+        "x-pool-dropped": text("Former name of `x-pool-ignored-params`."),
     })
 }
 
@@ -273,14 +278,14 @@ fn security_schemes() -> Value {
             "type": "apiKey",
             "in": "cookie",
             "name": "__Host-session",
-            "description": "A browser's session, which has all rights. It is for the service's own pages: a change needs \
+            "description": "A browser session, which has all scopes. It is valid only for the service's own pages: a change needs \
                             the service's `Origin` and `Sec-Fetch-Site: same-origin`. On http://127.0.0.1 and localhost \
-                            the cookie is called `session`.",
+                            the cookie is named `session`.",
         },
         "clientKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "A pool's client key. It is also taken from `x-api-key` and `x-goog-api-key`.",
+            "description": "A pool's client key. The headers `x-api-key` and `x-goog-api-key` are also accepted.",
         },
     })
 }
