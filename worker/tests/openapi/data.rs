@@ -28,42 +28,30 @@ fn passed(pattern: &str) -> Option<Vec<Operation>> {
         (
             base,
             Envelope::Google,
-            "As Google's OpenAI endpoint has it (https://ai.google.dev/gemini-api/docs/openai).",
+            "Google's OpenAI-compatible endpoint (https://ai.google.dev/gemini-api/docs/openai).",
         )
     } else {
-        (
-            pattern.strip_prefix("/v1beta")?,
-            Envelope::Gemini,
-            "As Google documents it (https://ai.google.dev/api).",
-        )
+        (pattern.strip_prefix("/v1beta")?, Envelope::Gemini, "Native Gemini API (https://ai.google.dev/api).")
     };
     let google = envelope == Envelope::Google;
     // Operation id, model method, summary, and whether it has a body.
     let described: &[(&str, &str, &str, bool)] = match base {
-        "/chat/completions" => &[("googleChatCompletion", "", "Answer a conversation", true)],
-        "/embeddings" => &[("googleEmbeddings", "", "Turn texts into vectors", true)],
+        "/chat/completions" => &[("googleChatCompletion", "", "Create a chat completion", true)],
+        "/embeddings" => &[("googleEmbeddings", "", "Create embeddings", true)],
         "/models" if google => {
-            &[("googleListModels", "", "All models that Gemini offers to a key of the pool", false)]
+            &[("googleListModels", "", "List all models that Gemini offers to a key of the pool", false)]
         }
-        "/models" => &[("geminiListModels", "", "All models that Gemini offers to a key of the pool", false)],
+        "/models" => {
+            &[("geminiListModels", "", "List all models that Gemini offers to a key of the pool", false)]
+        }
         _ if google => &[("googleGetModel", "", "One model", false)],
         _ => &[
             ("geminiGetModel", "", "One model", false),
-            ("geminiGenerateContent", ":generateContent", "Answer a conversation", true),
-            (
-                "geminiStreamGenerateContent",
-                ":streamGenerateContent",
-                "Answer a conversation piece by piece",
-                true,
-            ),
-            (
-                "geminiCountTokens",
-                ":countTokens",
-                "Count what a conversation would cost; it costs nothing",
-                true,
-            ),
-            ("geminiEmbedContent", ":embedContent", "Turn a text into a vector", true),
-            ("geminiBatchEmbedContents", ":batchEmbedContents", "Turn texts into vectors", true),
+            ("geminiGenerateContent", ":generateContent", "Create a chat completion", true),
+            ("geminiStreamGenerateContent", ":streamGenerateContent", "Stream a chat completion", true),
+            ("geminiCountTokens", ":countTokens", "Count the tokens of a conversation, free of charge", true),
+            ("geminiEmbedContent", ":embedContent", "Create an embedding", true),
+            ("geminiBatchEmbedContents", ":batchEmbedContents", "Create embeddings", true),
         ],
     };
     let one = |(id, method, summary, has_body): &(&str, &str, &'static str, bool)| {
@@ -79,12 +67,12 @@ fn passed(pattern: &str) -> Option<Vec<Operation>> {
             tag: "gemini",
             summary,
             details: format!(
-                "{details} In pools with `pass_through`: request and answer go on as they came, without the query's `key`."
+                "{details} Only in pools with `pass_through`. Request and response are forwarded unchanged, except for the query parameter `key`."
             ),
             security: json!([{"clientKey": []}]),
             query: Vec::new(),
             body: has_body.then_some(|_| json_schema!({"type": "object"})),
-            answer: (200, "Gemini's own."),
+            answer: (200, "Gemini's response, unchanged."),
             also: None,
             content: content.into_iter().take(kinds).collect(),
             headers: vec!["x-pool-key", "x-pool-attempts"],
@@ -123,9 +111,9 @@ fn operation(pattern: &str) -> Operation {
         "/chat/completions" => (
             "createChatCompletion",
             Operation {
-                summary: "Answer a conversation",
+                summary: "Create a chat completion",
                 body: Some(|_| refer("ChatRequest")),
-                answer: (200, "The answer; with `stream` server-sent events, the last of which is `[DONE]`."),
+                answer: (200, "The response; with `stream` server-sent events that end with `[DONE]`."),
                 content: vec![
                     ("application/json", |_: &mut SchemaGenerator| refer("ChatCompletion")),
                     ("text/event-stream", |_: &mut SchemaGenerator| json_schema!({"type": "string"})),
@@ -137,9 +125,9 @@ fn operation(pattern: &str) -> Operation {
         "/embeddings" => (
             "createEmbeddings",
             Operation {
-                summary: "Turn texts into vectors",
+                summary: "Create embeddings",
                 body: Some(|_| refer("EmbeddingsRequest")),
-                answer: (200, "A vector for each text."),
+                answer: (200, "One vector per text."),
                 content: vec![("application/json", |_: &mut SchemaGenerator| refer("Embeddings"))],
                 headers: spending,
                 ..base
@@ -149,7 +137,7 @@ fn operation(pattern: &str) -> Operation {
             "listModels",
             Operation {
                 method: Method::GET,
-                summary: "The models that the client key may use",
+                summary: "List the models allowed for the client key",
                 answer: (200, "In Google's order, aliases last."),
                 content: vec![("application/json", |_: &mut SchemaGenerator| refer("ModelList"))],
                 ..base
@@ -158,8 +146,8 @@ fn operation(pattern: &str) -> Operation {
         "/chat/completed" => (
             "chatCompleted",
             Operation {
-                summary: "What older versions of Open WebUI call after each chat; nothing happens",
-                answer: (200, "Always the same."),
+                summary: "Notice that older versions of Open WebUI send after each chat; it has no effect",
+                answer: (200, "Always the same response."),
                 content: vec![(
                     "application/json",
                     |_: &mut SchemaGenerator| json_schema!({"type": "object", "required": ["success"], "properties": {"success": {"const": true}}}),
