@@ -1,4 +1,4 @@
-"""Names of things that exist, so that requests get beyond the look-up."""
+"""Schemathesis hooks: names of existing objects, so that requests pass the look-up."""
 
 import os
 
@@ -9,7 +9,7 @@ EXISTING = {"pool": "tried", "id": os.environ["CLIENT_KEY_ID"]}
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """The pool and the client key that are there; what deletes them gets names of nothing."""
+    """Uses the existing pool and client key, except in requests that delete."""
     operation = context.operation
     if path_parameters and operation.path.startswith("/admin/") and operation.method != "delete":
         return {name: EXISTING[name] for name in path_parameters}
@@ -18,7 +18,7 @@ def map_path_parameters(context, path_parameters):
 
 @schemathesis.hook
 def map_body(context, body):
-    """Whole numbers without a fraction: to JSON Schema 1.0 is an integer, to a reader of typed JSON it is not."""
+    """Writes whole numbers without a fraction: JSON Schema accepts 1.0 as an integer, typed JSON parsers do not."""
     return whole(body)
 
 

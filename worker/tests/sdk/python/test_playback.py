@@ -44,7 +44,7 @@ UNCOLLECTABLE = "48_custom_tool_round_trip"
 
 
 def arguments(request: dict[str, Any]) -> dict[str, Any]:
-    """The request as arguments of `create`: what OpenAI does not have goes into `extra_body`, as its users do it."""
+    """Returns the request as arguments of `create`; parameters unknown to OpenAI go into `extra_body`."""
 
     def is_known(key: str, value: Any) -> bool:
         return key in KNOWN and not (key == "tools" and any("type" not in tool for tool in value))
@@ -77,9 +77,8 @@ def fits(actual: Any, expected: Any) -> bool:
 
 
 def said(completion: openai.types.chat.ChatCompletion) -> dict[str, Any]:
-    """What an answer says, without what differs between two answers that say the same: ids that Gemini did not give,
-    the numbers by which a stream is put together, nothing said as null or as empty, and what the client's collector
-    drops."""
+    """Returns the content of a response without irrelevant differences: generated ids, indices of streams, null or
+    empty values, and what the client's stream parser drops."""
     answer = completion.to_dict()
     for choice in answer["choices"]:
         choice.pop("native_finish_reason", None)
