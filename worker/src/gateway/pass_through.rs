@@ -37,7 +37,7 @@ use crate::ports::Host;
 use crate::reply::ReplyBody;
 use crate::retry::{Attempt, Mark};
 use crate::upstream::Outbound;
-use crate::upstream::{MAX_RESPONSE_BYTES, error_in, refusal, send, sent};
+use crate::upstream::{MAX_RESPONSE_BYTES, error_in, error_of, send, sent};
 use pool_engine::{Cause, Cost, Verdict, network_fault};
 use pool_translate::Usage;
 use pool_translate::gemini::ModelId;
@@ -253,7 +253,7 @@ impl<'a, H: Host> PassThrough<'a, H> {
             return Ok(response);
         }
         let (status, content_type) = (response.status, response.content_type.clone());
-        let (verdict, body) = refusal(host, response, &sent).await;
+        let (verdict, body) = error_of(host, response, &sent).await;
         Err((verdict, body.map(|body| ErrorResponse { status, content_type, body })))
     }
 

@@ -30,7 +30,7 @@ const MAX_ERROR_BYTES: usize = 256 * 1024;
 type Body<H> = <<H as Platform>::Upstream as Upstream>::Body;
 
 /// Sends a request and waits for the headers of a success.
-pub(crate) async fn open<H: Host>(
+pub(crate) async fn start<H: Host>(
     host: &H,
     timeouts: UpstreamTimeouts,
     request: UpstreamRequest,
@@ -69,7 +69,7 @@ pub(crate) async fn fetch<H: Host>(
         let mut body = success(host, response, &sent).await?;
         let body = readable(body.whole(MAX_RESPONSE_BYTES).await.map_err(|error| network_fault(&error))?);
         match error_in(&body) {
-            Some(error) => Err(error_in_answer(host, &error, Some(&sent))),
+            Some(error) => Err(error_in_response(host, &error, Some(&sent))),
             None => Ok(body),
         }
     });
@@ -85,7 +85,7 @@ async fn success<H: Host>(
     response: UpstreamResponse<Body<H>>,
     sent: &Sent,
 ) -> Result<Body<H>, Verdict> {
-    if response.status.is_success() { Ok(response.body) } else { Err(refusal(host, response, sent).await.0) }
+    if response.status.is_success() { Ok(response.body) } else { Err(error_of(host, response, sent).await.0) }
 }
 
 /// Returns a body as UTF-8. An invalid byte is replaced by U+FFFD, so that one cannot invalidate a
@@ -101,7 +101,7 @@ pub(crate) fn error_in(body: &[u8]) -> Option<ErrorBody> {
 }
 
 /// Classifies an error in the body of a success like an error status.
-pub(crate) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
+pub(crate) fn error_in_response<H: Host>(host: &H, error: &ErrorBody, sent: Option<&Sent>) -> Verdict {
     let status = error.http_status().and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let refusal = Refusal { status, retry_after: None, body: error, sent };
@@ -109,7 +109,7 @@ pub(crate) fn error_in_answer<H: Host>(host: &H, error: &ErrorBody, sent: Option
 }
 
 /// Classifies an error response. Returns also its body, unless it is truncated or too long.
-pub(crate) async fn refusal<H: Host>(
+pub(crate) async fn error_of<H: Host>(
     host: &H,
     response: UpstreamResponse<impl UpstreamBody>,
     sent: &Sent,

@@ -7,7 +7,7 @@ mod timeouts;
 
 pub use egress::EgressMemory;
 pub(crate) use exchange::{
-    MAX_RESPONSE_BYTES, error_in, error_in_answer, fetch, next_chunk, open, refusal, send, sent,
+    MAX_RESPONSE_BYTES, error_in, error_in_response, error_of, fetch, next_chunk, send, sent, start,
 };
 pub(crate) use outbound::Outbound;
 pub use timeouts::UpstreamTimeouts;

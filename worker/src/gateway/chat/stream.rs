@@ -20,7 +20,7 @@ use crate::platform::{Awaited, Clock, Upstream, UpstreamError, UpstreamRequest};
 use crate::ports::Host;
 use crate::reporting::RequestLog;
 use crate::retry::Attempt;
-use crate::upstream::{Outbound, UpstreamTimeouts, error_in_answer, next_chunk, open, sent};
+use crate::upstream::{Outbound, UpstreamTimeouts, error_in_response, next_chunk, sent, start};
 use pool_engine::{Cause, Sent, Verdict, network_fault};
 use pool_translate::openai::ApiError;
 use pool_translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage, resumed_body};
@@ -88,7 +88,7 @@ impl<H: Host + Clone> Chat<'_, '_, H> {
         let continuation = Continuation::of(call, &outbound, calls);
         let request = outbound.post(call.path.clone(), call.body.clone());
         let sent = Some(sent(&request));
-        let body = match open(host, state.timeouts, request).await {
+        let body = match start(host, state.timeouts, request).await {
             Ok(body) => body,
             Err(verdict) => return Err(record.failed(verdict, &Usage::default(), host)),
         };
@@ -161,7 +161,7 @@ impl<H: Host> ChatAttemptStream<H> {
         let Some(chunk) = chunk else { return Ok(Step::End) };
         let sent = self.sent.as_ref();
         self.stream.push(&chunk, out).map_err(|fault| match fault {
-            StreamFault::Upstream(error) => error_in_answer(host, &error, sent),
+            StreamFault::Upstream(error) => error_in_response(host, &error, sent),
             fault => Verdict::of(Cause::Network, fault.api_error()),
         })?;
         Ok(Step::Chunk)
@@ -198,7 +198,7 @@ impl<H: Host> ChatAttemptStream<H> {
         if let Some(record) = &mut self.record {
             record.one_more(&self.stream.call_usage(), host.clock().now());
         }
-        match open(host, self.timeouts, request).await {
+        match start(host, self.timeouts, request).await {
             Ok(body) => {
                 self.stream.resume();
                 self.body = body;
@@ -296,7 +296,7 @@ pub(super) fn verdict_of_end<H: Host>(
     match end {
         StreamEnd::Complete(_) => Ok(()),
         StreamEnd::Truncated => Err(Verdict::of(Cause::Network, ApiError::truncated())),
-        StreamEnd::Upstream(error) => Err(error_in_answer(host, &error, sent)),
+        StreamEnd::Upstream(error) => Err(error_in_response(host, &error, sent)),
         StreamEnd::SoftFailure(reason) => Err(super::soft_failure(AnswerError { reason, usage })),
     }
 }
