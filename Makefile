@@ -84,6 +84,9 @@ test-web-ui:
 	.ci/test.py web-ui
 
 test-readme: bundle
+	@# The documents' commands build these programs. A build may take longer than a test's deadline.
+	cargo build --quiet --locked -p poolctl
+	cargo build --quiet --locked -p pool-worker --bin pool-server --example demo --example fake_gemini
 	$$(.ci/python.sh) -B -m pytest -q -p no:cacheprovider $(pytest_deadline) worker/tests/readme
 
 test-nightly: bundle ## Run what is too slow for every change: the web UI on the Workers hosts, long fuzzing
