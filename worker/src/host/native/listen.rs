@@ -39,7 +39,7 @@ use crate::reply::ReplyBody;
 use pool_translate::openai::ApiError;
 
 /// How long nothing is accepted when the system has no room for a connection more.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How much of a head is kept before it is whole: the longest headers, path and query, and what stands between them.
 const MAX_HEAD: usize = limits::HEADERS + 2 * limits::PATH + 16 * 1024;
 /// Requests at a time on one HTTP/2 connection.
@@ -74,7 +74,7 @@ pub(super) async fn serve(
                 open.spawn(connection(stream, client, slot, Arc::clone(&shared), stopped.clone()));
             }
             Err(error) if is_of_the_connection(&error) => {}
-            Err(_) => tokio::time::sleep(REST).await,
+            Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
         }
     }
     drop(listener);

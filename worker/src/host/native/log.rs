@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crate::reporting::{Log, LogLevel};
 
 /// Lines that may wait. What comes when as many wait already is left out.
-const MOST_WAITING: usize = 4_096;
+const MAX_PENDING: usize = 4_096;
 /// How long the thread rests after it wrote: lines that come meanwhile are written at once, and wake nobody. Each time
 /// that it wakes, it takes the processor from a request: two hundred times a second more than one request in a hundred
 /// would wait for it, and the 99th percentile with them.
-const REST: Duration = Duration::from_millis(50);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the end of the program waits for what is not written yet.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Order {
     Line(String),
@@ -34,7 +34,7 @@ impl StderrLog {
     }
 
     fn start_to(out: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(MOST_WAITING);
+        let (sender, receiver) = sync_channel(MAX_PENDING);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&receiver, out))?;
         Ok(Self(sender))
     }
@@ -48,7 +48,7 @@ impl StderrLog {
 
     /// Waits until everything that was said is written, for a second at most.
     pub fn flush(&self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + FLUSH_TIMEOUT;
         let (done, written) = sync_channel(1);
         let mut order = Order::Flush(done);
         while let Err(TrySendError::Full(back)) = self.0.try_send(order) {
@@ -56,7 +56,7 @@ impl StderrLog {
                 return;
             }
             order = back;
-            std::thread::sleep(REST);
+            std::thread::sleep(FLUSH_INTERVAL);
         }
         let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
@@ -67,7 +67,7 @@ fn write_all(receiver: &Receiver<Order>, mut out: impl Write) {
     let mut lines = String::new();
     while let Ok(first) = receiver.recv() {
         let mut written = Vec::new();
-        for order in std::iter::once(first).chain(receiver.try_iter().take(MOST_WAITING)) {
+        for order in std::iter::once(first).chain(receiver.try_iter().take(MAX_PENDING)) {
             match order {
                 Order::Line(line) => {
                     lines.push_str(&line);
@@ -82,7 +82,7 @@ fn write_all(receiver: &Receiver<Order>, mut out: impl Write) {
         for done in written {
             let _ = done.try_send(());
         }
-        std::thread::sleep(REST);
+        std::thread::sleep(FLUSH_INTERVAL);
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn lines_that_wait_are_written_at_once_and_none_is_lost() {
         let writes = Writes::default();
-        let (sender, receiver) = sync_channel(MOST_WAITING);
+        let (sender, receiver) = sync_channel(MAX_PENDING);
         let said: Vec<String> = (0..1_000).map(|number| format!("line {number}")).collect();
         for line in &said {
             sender.try_send(Order::Line(line.clone())).unwrap();

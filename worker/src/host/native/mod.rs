@@ -1,13 +1,14 @@
 //! The native host: tokio, hyper, one SQLite file, reqwest.
 
 mod activity;
+mod config;
 mod connections;
 mod folder;
+mod in_flight_file;
 mod listen;
 mod log;
 mod media;
 mod open_files;
-mod owed;
 mod proxies;
 mod secrets;
 mod server;
@@ -22,13 +23,14 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use pool_shared::GeminiRoute;
 
+pub use config::{ServerConfig, StartError};
 pub use folder::FolderError;
 pub use log::StderrLog;
 pub use media::HttpMedia;
 pub use open_files::raise_open_files_limit;
 pub use proxies::{TrustedProxies, TrustedProxiesError};
 pub use secrets::{SecretFiles, SecretFilesError};
-pub use server::{Load, Server, ServerConfig, StartError};
+pub use server::{Load, Server};
 pub use sqlite::{Sqlite, SqliteLedger};
 use steady::SteadyTime;
 pub use upstream::{HttpBody, HttpUpstream};

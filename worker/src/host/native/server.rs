@@ -1,4 +1,4 @@
-//! Starting and stopping a server, and what one request is to it: the host's part of the service.
+//! The native server: start, shutdown, and the conversion of requests.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,13 +17,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::config::{ServerConfig, StartError, in_file};
 use super::connections::{self, Connections};
 use super::folder::{DataFolder, FolderError, open_private};
 use super::listen::{self, NativeBody};
 use super::open_files::open_files_limit;
 use super::{
     HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
-    TrustedProxies, owed,
+    TrustedProxies, in_flight_file,
 };
 use crate::gateway::Reply;
 use crate::ledger::LedgerError;
@@ -41,110 +42,14 @@ use crate::sql::SqlError;
 use crate::upstream::UpstreamTimeouts;
 use pool_translate::openai::ApiError;
 
-/// How often what was counted goes to the ledger.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How often keys that Gemini refused are looked after.
-const TEND_EVERY: Duration = Duration::from_secs(30);
-/// How long running answers may take to end when the server is told to stop.
-const DRAIN_FOR: Duration = Duration::from_secs(30);
-/// How long responses have after that to tell their clients that they end.
+/// Interval of reports to the ledger.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of maintenance, such as rechecks of keys.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time for which running requests may finish at shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time after that in which responses are ended with an error.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How a server is set up.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// The address to listen on, such as `127.0.0.1`.
-    pub host: String,
-    /// The port; 0 takes a free one.
-    pub port: u16,
-    /// The folder of the SQLite file and of the secrets' files. Made where it is missing.
-    pub data_dir: PathBuf,
-    /// Where Gemini is called.
-    pub gemini_base_url: Url,
-    /// The master key; taken from the data folder, or made there, when it is not given.
-    pub master_key: Option<Secret>,
-    /// The master key before that one, while not everything is sealed under the new one; taken from the
-    /// data folder when it is not given and is there.
-    pub previous_master_key: Option<Secret>,
-    /// The admin password; taken or made like the master key.
-    pub admin_password: Option<Secret>,
-    /// Proxies that are believed when they tell where a request comes from.
-    pub trusted_proxies: TrustedProxies,
-    /// Where a line about each request goes.
-    pub log: Log,
-    /// How long Gemini may take.
-    pub upstream_timeouts: UpstreamTimeouts,
-}
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder cannot be made or used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A secret that stands in a file is no good.
-    #[error("{path}: {error}", path = path.display())]
-    SecretFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: SetupError,
-    },
-    /// The secrets cannot be had.
-    #[error(transparent)]
-    Secrets(#[from] SecretFilesError),
-    /// The secrets are no good.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The SQLite file cannot be opened.
-    #[error("{path} cannot be opened: {error}", path = path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: SqlError,
-    },
-    /// The master key is not the one of the store, or the store does not tell.
-    #[error(transparent)]
-    MasterKey(#[from] HashKeyError),
-    /// The ledger's tables cannot be made.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// No HTTP client.
-    #[error("no connection to Gemini can be set up: {0}")]
-    Upstream(#[from] ClientError),
-    /// The address is taken or not one of this machine.
-    #[error("cannot listen on {address}: {cause}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system said.
-        cause: io::Error,
-    },
-}
-
-impl StartError {
-    /// Returns what to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Listen { cause, .. } => match cause.kind() {
-                io::ErrorKind::AddrInUse => {
-                    Some("another program listens there; choose another port by PORT")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    Some("ports below 1024 need privileges; choose another by PORT")
-                }
-                _ => Some("HOST is an address of this machine, such as 127.0.0.1 or 0.0.0.0"),
-            },
-            Self::Folder(FolderError::InUse { .. }) => {
-                Some("stop that one first, or give this one a folder of its own by DATA_DIR")
-            }
-            Self::Folder(FolderError::Unusable { .. }) => Some("DATA_DIR names a folder that can be written"),
-            _ => None,
-        }
-    }
-}
 
 /// A running server.
 pub struct Server {
@@ -201,8 +106,8 @@ impl Server {
         )?;
         let named = |error| in_file(error, given, &config.data_dir);
         let unusable = |path: &Path, cause| FolderError::Unusable { path: path.to_owned(), cause };
-        let unreported = config.data_dir.join(owed::NAME);
-        let owed = owed::open(&unreported).map_err(|cause| unusable(&unreported, cause))?;
+        let unreported = config.data_dir.join(in_flight_file::NAME);
+        let owed = in_flight_file::open(&unreported).map_err(|cause| unusable(&unreported, cause))?;
         let settings =
             Settings::new(Some(secrets.master_key.expose()), Some(secrets.admin_password.expose()))
                 .and_then(|settings| {
@@ -307,20 +212,6 @@ impl Server {
     }
 }
 
-/// Names the file that a secret stands in, unless it was given otherwise.
-fn in_file(error: SetupError, given: [bool; 3], data_dir: &Path) -> StartError {
-    let name = match &error {
-        SetupError::MasterKey(name, _) => name,
-        SetupError::WeakPassword | SetupError::RepeatedPassword => "ADMIN_PASSWORD",
-        _ => return error.into(),
-    };
-    let names = ["MASTER_KEY", "MASTER_KEY_PREV", "ADMIN_PASSWORD"];
-    if names.into_iter().zip(given).any(|(other, given)| other == name && given) {
-        return error.into();
-    }
-    StartError::SecretFile { path: data_dir.join(name), error }
-}
-
 async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -331,7 +222,7 @@ async fn serve(
     let keeping_time = tokio::spawn(keep_time(Arc::clone(&shared), stopped.clone()));
     let end = async {
         when_stopped(stopped.clone()).await;
-        tokio::time::sleep(DRAIN_FOR).await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
         shared.service.state.reporter.log.stop(shared.host.clock().now());
         shared.cut.send_replace(true);
         tokio::time::sleep(FAREWELL_TIMEOUT).await;
@@ -352,8 +243,8 @@ pub(super) async fn when_stopped(mut stopped: watch::Receiver<bool>) {
 }
 
 async fn report_regularly(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
-    let mut reports = tokio::time::interval(REPORT_EVERY);
-    let mut rounds = tokio::time::interval(TEND_EVERY);
+    let mut reports = tokio::time::interval(REPORT_INTERVAL);
+    let mut rounds = tokio::time::interval(MAINTENANCE_INTERVAL);
     // Neither waits for the other: many checks of keys take long.
     let reporting = async {
         while stopped.has_changed().is_ok() {
